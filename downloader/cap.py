@@ -1,0 +1,116 @@
+"""Read-caps: the key to a file, and what its shares must hash to.
+
+Source: Tahoe-LAFS, uri specification.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b32decode, b32encode
+from dataclasses import dataclass
+from functools import cached_property
+
+from downloader import hashes
+from downloader.errors import BadCapError
+
+#: The most shares that zfec makes: it works in a field of 256 elements.
+MAX_SHARES = 256
+
+#: The largest file whose size fits the fields of a v2 share, in bytes.
+MAX_SIZE = 2**64 - 1
+
+_CHK = re.compile(
+    r"URI:CHK:(?P<key>[a-z2-7]{26}):(?P<ueb_hash>[a-z2-7]{52})"
+    r":(?P<k>[0-9]{1,3}):(?P<n>[0-9]{1,3}):(?P<size>[0-9]{1,20})"
+)
+_LIT = re.compile(r"URI:LIT:(?P<data>[a-z2-7]*)")
+
+
+def to_base32(data: bytes) -> str:
+    """Return `data` in RFC 4648 base32, lower case, without padding."""
+    return b32encode(data).decode("ascii").rstrip("=").lower()
+
+
+def from_base32(text: str) -> bytes:
+    """Return the bytes that `text` stands for.
+
+    Raises `BadCapError` for anything that `to_base32` would not have written.
+    """
+    try:
+        data = b32decode(text.upper() + "=" * (-len(text) % 8))
+    except ValueError as e:
+        raise BadCapError(f"not base32: {text!r}") from e
+    if to_base32(data) != text:
+        raise BadCapError(f"not base32: {text!r} has bits left over")
+    return data
+
+
+@dataclass(frozen=True)
+class CHKCap:
+    """The read-cap of an immutable file that lies on storage servers as shares.
+
+    `key` has 16 bytes, `ueb_hash` 32; any `k` of the `n` shares make the file; `size`
+    is in bytes.
+    """
+
+    key: bytes
+    ueb_hash: bytes
+    k: int
+    n: int
+    size: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= self.n <= MAX_SHARES:
+            raise BadCapError(
+                f"{self.k}-of-{self.n} is impossible: it must be 1 <= k <= n <= {MAX_SHARES}"
+            )
+        if not 0 <= self.size <= MAX_SIZE:
+            raise BadCapError(f"the size {self.size} is not between 0 and {MAX_SIZE}")
+
+    def __str__(self) -> str:
+        key, ueb_hash = to_base32(self.key), to_base32(self.ueb_hash)
+        return f"URI:CHK:{key}:{ueb_hash}:{self.k}:{self.n}:{self.size}"
+
+    @cached_property
+    def storage_index(self) -> bytes:
+        """The 16 bytes under which servers hold this file's shares."""
+        return hashes.storage_index(self.key)
+
+
+@dataclass(frozen=True)
+class LITCap:
+    """The read-cap of a small file: it holds the file itself."""
+
+    data: bytes
+
+    def __str__(self) -> str:
+        return f"URI:LIT:{to_base32(self.data)}"
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes."""
+        return len(self.data)
+
+
+Cap = CHKCap | LITCap
+
+
+def parse_cap(text: str) -> Cap:
+    """Return the read-cap that `text` spells.
+
+    Raises `BadCapError` if it is not a well-formed `URI:CHK:` or `URI:LIT:` cap.
+    """
+    if match := _LIT.fullmatch(text):
+        return LITCap(from_base32(match["data"]))
+    if match := _CHK.fullmatch(text):
+        return CHKCap(
+            key=from_base32(match["key"]),
+            ueb_hash=from_base32(match["ueb_hash"]),
+            k=int(match["k"]),
+            n=int(match["n"]),
+            size=int(match["size"]),
+        )
+    raise BadCapError(
+        f"not a read-cap: {text!r}; it should look like URI:CHK:<key>:<hash>:<k>:<n>:<size>"
+        " or URI:LIT:<data>"
+    )

@@ -1,0 +1,169 @@
+"""The public door: download a file, or a part of it, to a consumer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from downloader.aes import Keystream
+from downloader.cap import Cap, LITCap, parse_cap
+from downloader.errors import DownloadStopped
+from downloader.fetch import Fetcher
+from downloader.interfaces import IStorageServer
+from downloader.locate import Located
+from downloader.session import Session, Signal, stoppable
+from downloader.status import DownloadStatus, Phase
+from downloader.strategy import Strategy, find_strategy
+
+
+def download(
+    reactor: IReactorTime,
+    servers: Iterable[IStorageServer],
+    cap: Cap | str,
+    consumer: IConsumer,
+    strategy: Strategy | str = "first-k",
+    offset: int = 0,
+    size: int | None = None,
+    random: Random | None = None,
+) -> Deferred[DownloadStatus]:
+    """Write the file of `cap`, from `offset` on, to `consumer`.
+
+    At most `size` bytes are written, in order, none before its hash is checked; a range
+    that reaches past the end of the file is cut there. The consumer gets a push producer
+    for the time being: it may pause it, and may stop it, which ends the download cleanly,
+    with the phase `stopped`. `random` makes the strategy's random choices; without it they
+    follow from the cap alone, so that equal downloads are equal.
+
+    The Deferred fires with the `DownloadStatus` when the last byte is written. It fails
+    with `NotEnoughSharesError` if K distinct good shares cannot be had, with
+    `BadURIExtensionError` or `BadCiphertextHashError` if the file was made wrong, and with
+    whatever the consumer raised.
+
+    Raises `BadCapError` for a malformed cap, and `ValueError` for an unknown strategy or a
+    negative `offset` or `size`.
+    """
+    parsed = parse_cap(cap) if isinstance(cap, str) else cap
+    strategy = find_strategy(strategy)
+    if offset < 0 or (size is not None and size < 0):
+        raise ValueError(f"offset and size must not be negative: {offset}, {size}")
+    end = parsed.size if size is None else min(parsed.size, offset + size)
+    running = _Download(reactor, consumer)
+    if isinstance(parsed, LITCap):
+        return running.start(running.literal(parsed.data[offset:end]))
+    session = Session(
+        reactor=reactor,
+        cap=parsed,
+        strategy=strategy,
+        random=random or Random(parsed.storage_index),
+        status=running.status,
+        news=Signal(),
+    )
+    return running.start(running.shares(session, list(servers), offset, end))
+
+
+@implementer(IPushProducer)
+class _Download:
+    """A running download: the producer that its consumer sees."""
+
+    def __init__(self, reactor: IReactorTime, consumer: IConsumer) -> None:
+        self.status = DownloadStatus()
+        self._reactor = reactor
+        self._consumer = consumer
+        self._task: Deferred[None] | None = None
+        self._resumed: Deferred[None] | None = None
+        self._calling_consumer = False
+        self._stopped = False
+        self._enter("starting")
+
+    def start(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[DownloadStatus]:
+        """Do the work; the Deferred fires when it is over, and its cancellation stops it."""
+        result: Deferred[DownloadStatus] = Deferred(lambda _: self.stopProducing())
+        task = Deferred.fromCoroutine(self._run(work))
+        if not task.called:
+            self._task = task
+        task.addCallback(lambda _: self.status).addBoth(result.callback)
+        return result
+
+    async def _run(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        end: Phase = "failed"
+        try:
+            self._call(self._consumer.registerProducer, self, True)
+            await work
+            end = "done"
+        except DownloadStopped:
+            end = "stopped"
+        finally:
+            work.close()
+            self._task = None
+            self._enter(end)
+            self._consumer.unregisterProducer()
+
+    def _enter(self, phase: Phase) -> None:
+        self.status.phases.append((phase, self._reactor.seconds()))
+
+    def _call(self, method: Callable[..., None], *args: Any) -> None:
+        """Call the consumer, which may pause or stop this download while it is called."""
+        self._calling_consumer = True
+        try:
+            method(*args)
+        finally:
+            self._calling_consumer = False
+        if self._stopped:
+            raise DownloadStopped
+
+    async def _write(self, data: bytes) -> None:
+        """Write `data` when the consumer wants it, and return when it wants more."""
+        await self._wanted()
+        self.status.bytes_written += len(data)
+        self._call(self._consumer.write, data)
+        await self._wanted()
+
+    async def _wanted(self) -> None:
+        if self._resumed is not None:
+            await self._resumed
+
+    async def literal(self, data: bytes) -> None:
+        """Write what the cap itself holds."""
+        if data:
+            await self._write(data)
+
+    async def shares(
+        self, session: Session, servers: Sequence[IStorageServer], offset: int, end: int
+    ) -> None:
+        """Write the file's bytes from `offset` to `end`, from shares on `servers`."""
+        if offset >= end:
+            return
+        session.enter("locating")
+        located = Located(session, servers)
+        await located.locate()
+        fetcher = Fetcher(session, located)
+        await fetcher.prepare()
+        keystream = Keystream(session.cap.key, offset)
+        size = fetcher.ueb.segment_size
+        for segment in range(offset // size, -(-end // size)):
+            start = segment * size
+            crypttext = await fetcher.segment(segment)
+            wanted = crypttext[max(0, offset - start) : end - start]
+            await self._write(keystream.apply(wanted))
+
+    def pauseProducing(self) -> None:
+        """Write nothing until `resumeProducing`."""
+        if self._resumed is None:
+            self._resumed = stoppable()
+
+    def resumeProducing(self) -> None:
+        """Go on writing."""
+        resumed, self._resumed = self._resumed, None
+        if resumed is not None and not resumed.called:
+            resumed.callback(None)
+
+    def stopProducing(self) -> None:
+        """Write no more, and end."""
+        self._stopped = True
+        if self._task is not None and not self._calling_consumer:
+            self._task.cancel()

@@ -1,0 +1,70 @@
+"""What can go wrong in a download, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class DownloadError(Exception):
+    """The base of every error that a download reports on purpose."""
+
+
+class BadCapError(DownloadError, ValueError):
+    """The text is not a read-cap that this downloader reads."""
+
+
+class NotEnoughSharesError(DownloadError):
+    """Fewer than K distinct good shares could be had.
+
+    It is raised wherever the shortage is found: while locating, or when a share that
+    was located turns out bad and no other takes its place. `have` counts distinct good
+    share numbers (not buckets), `need` is K, and `servers` holds one line for each
+    server: what it answered, and why its shares did not do.
+    """
+
+    def __init__(self, have: int, need: int, servers: Sequence[str] = ()) -> None:
+        self.have = have
+        self.need = need
+        self.servers = tuple(servers)
+        headline = f"not enough shares: have {have}, need {need}"
+        super().__init__("\n  ".join([headline, *self.servers]))
+
+    @staticmethod
+    def of(have: int, need: int, servers: Sequence[str]) -> NotEnoughSharesError:
+        """Return the error for this shortage: `NoSharesError` where nothing is good."""
+        kind = NotEnoughSharesError if have else NoSharesError
+        return kind(have, need, servers)
+
+
+class NoSharesError(NotEnoughSharesError):
+    """Not one good share could be had."""
+
+
+class BadURIExtensionError(DownloadError):
+    """The UEB is the one that the cap vouches for, and it makes no sense.
+
+    No other share can help: the file was made wrong.
+    """
+
+
+class BadCiphertextHashError(DownloadError):
+    """K valid blocks decode to a segment that is not the one that was encoded.
+
+    No other share can help: the file was made wrong.
+    """
+
+
+class ShareError(DownloadError):
+    """Why one share does not do. The download goes on with another."""
+
+
+class CorruptShareError(ShareError):
+    """A share holds, or a server sent, something that no honest encoder made."""
+
+
+class ServerFailedError(ShareError):
+    """A server failed a request."""
+
+
+class DownloadStopped(DownloadError):  # noqa: N818 - a request of the consumer's, no error
+    """The consumer called `stopProducing`; used inside the downloader only."""

@@ -1,0 +1,160 @@
+"""Phases 2 to 4: the UEB, the crypttext hash tree, and segment after segment of blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Container
+from typing import Any, TypeVar
+
+import zfec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from downloader.errors import BadCiphertextHashError, ShareError
+from downloader.hashes import crypttext_segment_hash
+from downloader.locate import Located
+from downloader.session import Session
+from downloader.share import Share
+from downloader.ueb import URIExtension
+
+T = TypeVar("T")
+
+
+class Fetcher:
+    """Reads a file's segments from located shares, in four phases.
+
+    The UEB and the crypttext hash tree are asked of one share at a time, over all that
+    are located; blocks are read from K shares at once, and one that is lost or corrupt
+    is replaced by another. Call `prepare` before anything else.
+    """
+
+    ueb: URIExtension
+
+    def __init__(self, session: Session, located: Located) -> None:
+        self._session = session
+        self._located = located
+        self._chosen: list[Share] = []
+        self._segment_hashes: list[bytes] = []
+
+    async def prepare(self) -> None:
+        """Fetch what must be known before the first block.
+
+        Raises `NotEnoughSharesError` if no located share has it, and
+        `BadURIExtensionError` if the file was made wrong.
+        """
+        self._session.enter("uri-extension")
+        taken: set[int] = set()
+        while len(taken) < self._session.cap.k and (share := self._choose(taken)):
+            taken.add(share.number)
+            share.open()  # the headers of all K on the way while the UEB is asked of one
+        self.ueb = await self._from_any(Share.uri_extension)
+        self._session.enter("crypttext-hashes")
+        self._segment_hashes = await self._from_any(lambda s: s.crypttext_hashes(self.ueb))
+        self._session.enter("blocks")
+
+    async def segment(self, segment: int) -> bytes:
+        """Return the ciphertext of a segment.
+
+        Raises `NotEnoughSharesError` if fewer than K good shares are left, and
+        `BadCiphertextHashError` if the file was made wrong.
+        """
+        blocks = await self._blocks(segment)
+        crypttext = decode(blocks, self.ueb.k, self.ueb.n)[: self.ueb.segment_length(segment)]
+        if crypttext_segment_hash(crypttext) != self._segment_hashes[segment]:
+            raise BadCiphertextHashError(f"segment {segment} is not the one that was encoded")
+        status = self._session.status
+        status.shares_used.update(blocks)
+        status.decode_needed |= max(blocks) >= self.ueb.k
+        return crypttext
+
+    async def _from_any(self, read: Callable[[Share], Awaitable[T]]) -> T:
+        """Return what `read` gets from the first share that has it, one after another."""
+        tried: set[Share] = set()
+        while True:
+            shares = [*self._chosen, *self._located.shares]
+            for share in shares:
+                if share in tried or share.lost:
+                    continue
+                tried.add(share)
+                try:
+                    return await read(share)
+                except ShareError as e:
+                    share.blame(e)
+            if len(self._located.shares) > len(shares) - len(self._chosen):
+                continue  # more came while the last was asked
+            if self._located.closed:
+                raise self._located.shortage(0)
+            await self._session.news.wait()
+
+    async def _blocks(self, segment: int) -> dict[int, bytes]:
+        """Return K blocks of the segment, by share number."""
+        k = self._session.cap.k
+        blocks: dict[int, bytes] = {}
+        reading: dict[int, Deferred[bytes]] = {}
+        settled: list[tuple[Share, bytes | Failure]] = []
+
+        def settle(result: Any, share: Share) -> None:
+            del reading[share.number]
+            settled.append((share, result))
+            self._session.news.fire()
+
+        try:
+            while True:
+                for share, result in settled:
+                    if isinstance(result, bytes):
+                        blocks[share.number] = result
+                    elif isinstance(result.value, ShareError):
+                        share.drop(result.value)
+                    else:
+                        result.raiseException()
+                settled.clear()
+                if len(blocks) == k:
+                    return blocks
+                while not settled and len(blocks) + len(reading) < k:
+                    chosen = self._choose(blocks.keys() | reading.keys())
+                    if chosen is None:
+                        break
+                    task = Deferred.fromCoroutine(chosen.block(self.ueb, segment))
+                    reading[chosen.number] = task
+                    task.addBoth(settle, chosen)
+                if settled:
+                    continue
+                if len(blocks) + len(reading) < k and self._located.closed:
+                    raise self._located.shortage(self._good_numbers())
+                await self._session.news.wait()
+        finally:
+            for task in list(reading.values()):
+                task.cancel()
+
+    def _good_numbers(self) -> int:
+        return len({share.number for share in self._located.shares if not share.lost})
+
+    def _choose(self, taken: Container[int]) -> Share | None:
+        """Return a share to read blocks from whose number is not `taken`, if there is one.
+
+        One that was chosen before; else the lowest primary number, else any number at
+        random; and of those that hold it any at random.
+        """
+        self._chosen = [share for share in self._chosen if not share.lost]
+        for share in self._chosen:
+            if share.number not in taken:
+                return share
+        holders: dict[int, list[Share]] = {}
+        for share in self._located.shares:
+            if not share.lost and share.number not in taken:
+                holders.setdefault(share.number, []).append(share)
+        if not holders:
+            return None
+        lowest = min(holders)
+        random = self._session.random
+        number = lowest if lowest < self._session.cap.k else random.choice(sorted(holders))
+        share = random.choice(holders[number])
+        self._chosen.append(share)
+        return share
+
+
+def decode(blocks: dict[int, bytes], k: int, n: int) -> bytes:
+    """Return the segment that `k` blocks of equal length make, padding included."""
+    # zfec wants each primary block at its own place, and the others in the gaps.
+    secondary = (number for number in sorted(blocks) if number >= k)
+    numbers = [number if number in blocks else next(secondary) for number in range(k)]
+    return b"".join(zfec.Decoder(k, n).decode([blocks[number] for number in numbers], numbers))

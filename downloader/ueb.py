@@ -1,0 +1,148 @@
+"""The UEB (URI extension block): how a file was cut and encoded, and its root hashes.
+
+Every share carries the same UEB, and the read-cap holds its hash. Source: Tahoe-LAFS,
+URI-extension specification.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from downloader.cap import CHKCap
+from downloader.errors import BadURIExtensionError, CorruptShareError
+from downloader.hashes import HASH_SIZE, netstring, uri_extension_hash
+from downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
+
+#: The most that is read for a UEB and its length prefix. A UEB has eleven entries,
+#: 430 bytes or so; numbers of any length that a share can hold add less than 200.
+MAX_SECTION_SIZE = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class URIExtension:
+    """A file's encoding: sizes in bytes, hashes of 32 bytes.
+
+    A segment is `segment_size` bytes of ciphertext, the last one what is left; each
+    makes one block in each share.
+    """
+
+    k: int
+    n: int
+    size: int
+    segment_size: int
+    crypttext_hash: bytes
+    crypttext_root_hash: bytes
+    share_root_hash: bytes
+
+    @property
+    def num_segments(self) -> int:
+        """How many segments the file has."""
+        return -(-self.size // self.segment_size)
+
+    @property
+    def block_size(self) -> int:
+        """The size of every block but those of the last segment."""
+        return self.segment_size // self.k
+
+    def segment_length(self, segment: int) -> int:
+        """Return the size of the segment's ciphertext, without padding."""
+        return min(self.segment_size, self.size - segment * self.segment_size)
+
+    def block_length(self, segment: int) -> int:
+        """Return the size of the segment's blocks."""
+        return -(-self.segment_length(segment) // self.k)
+
+    @property
+    def data_size(self) -> int:
+        """The size of all blocks of one share."""
+        last = self.num_segments - 1
+        return last * self.block_size + self.block_length(last)
+
+    def _entries(self) -> dict[str, bytes]:
+        k, n = self.k, self.n
+        tail = self.block_length(self.num_segments - 1) * k
+        return {
+            "codec_name": b"crs",
+            "codec_params": b"%d-%d-%d" % (self.segment_size, k, n),
+            "crypttext_hash": self.crypttext_hash,
+            "crypttext_root_hash": self.crypttext_root_hash,
+            "needed_shares": b"%d" % k,
+            "num_segments": b"%d" % self.num_segments,
+            "segment_size": b"%d" % self.segment_size,
+            "share_root_hash": self.share_root_hash,
+            "size": b"%d" % self.size,
+            "tail_codec_params": b"%d-%d-%d" % (tail, k, n),
+            "total_shares": b"%d" % n,
+        }
+
+    def pack(self) -> bytes:
+        """Return the UEB as a share holds it, without its length prefix."""
+        entries = sorted(self._entries().items())
+        return b"".join(key.encode() + b":" + netstring(value) for key, value in entries)
+
+
+def _split(packed: bytes) -> dict[str, bytes]:
+    """Return the entries of a packed UEB; raises `ValueError` if it is malformed."""
+    entries = {}
+    while packed:
+        key, _, rest = packed.partition(b":")
+        digits, _, rest = rest.partition(b":")
+        if not digits.isdigit() or len(digits) > 4:
+            raise ValueError(f"the length {digits[:20]!r} of {key[:40]!r}")
+        length = int(digits)
+        if rest[length : length + 1] != b",":
+            raise ValueError(f"the value of {key[:40]!r}")
+        entries[key.decode("ascii")] = rest[:length]
+        packed = rest[length + 1 :]
+    return entries
+
+
+def _number(entries: Mapping[str, bytes], key: str) -> int:
+    digits = entries[key]
+    if not digits.isdigit() or len(digits) > 20:
+        raise ValueError(f"{key} is {digits[:40]!r}, no number")
+    return int(digits)
+
+
+def _hash(entries: Mapping[str, bytes], key: str) -> bytes:
+    if len(entries[key]) != HASH_SIZE:
+        raise ValueError(f"{key} has {len(entries[key])} bytes, not {HASH_SIZE}")
+    return entries[key]
+
+
+def read_uri_extension(share: bytes, cap: CHKCap) -> URIExtension:
+    """Return the UEB in the data of a whole share; raises as `parse` does."""
+    header = parse_header(share[:HEADER_SIZE])
+    return parse(unpack_uri_extension(header.version, share[header.uri_extension :]), cap)
+
+
+def parse(packed: bytes, cap: CHKCap) -> URIExtension:
+    """Return the UEB that a share holds for the file of `cap`.
+
+    Raises `CorruptShareError` if it is not the one the cap vouches for, and
+    `BadURIExtensionError` if it is, and contradicts itself or the cap.
+    """
+    if uri_extension_hash(packed) != cap.ueb_hash:
+        raise CorruptShareError("the UEB does not match the cap")
+    try:
+        entries = _split(packed)
+        ueb = URIExtension(
+            k=cap.k,
+            n=cap.n,
+            size=cap.size,
+            segment_size=_number(entries, "segment_size"),
+            crypttext_hash=entries.get("crypttext_hash", b""),
+            crypttext_root_hash=_hash(entries, "crypttext_root_hash"),
+            share_root_hash=_hash(entries, "share_root_hash"),
+        )
+        if ueb.segment_size < 1 or ueb.segment_size % cap.k:
+            raise ValueError(f"segment_size {ueb.segment_size} is no multiple of k = {cap.k}")
+        for key, expected in ueb._entries().items():
+            if entries.get(key, expected) != expected:
+                raise ValueError(f"{key} is {entries[key][:40]!r}, not {expected!r}")
+    except KeyError as e:
+        raise BadURIExtensionError(f"the UEB has no {e.args[0]}") from e
+    except ValueError as e:  # UnicodeDecodeError, of a key, is one
+        raise BadURIExtensionError(f"the UEB is malformed: {e}") from e
+    return ueb

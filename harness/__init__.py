@@ -1,0 +1,1 @@
+"""Virtual time, simulated grids, and running downloads in them."""

@@ -1,0 +1,99 @@
+"""From a scenario and a seed to servers that hold a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Literal
+
+import simpy
+
+from harness.files import GridFile
+from harness.server import Link, SimServer
+from harness.streams import stream
+from harness.trace import Trace
+from scenarios.faults import Fault
+from scenarios.laws import Law
+from scenarios.model import Count, Grid, Probability, Scenario, Select, selected
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What one server is to be, before it is made."""
+
+    name: str
+    rtt: Law
+    rtt_per: Literal["request", "server"]
+    shares: list[int]
+    faults: Sequence[Fault] = field(default_factory=tuple)
+
+
+def make_servers(
+    scenario: Scenario, seed: int, file: GridFile, env: simpy.Environment, trace: Trace
+) -> list[SimServer]:
+    """Return the servers of a run, in the order in which the downloader is given them."""
+    grid = scenario.grid
+    plans = _plans(scenario, seed, file.shares)
+    servers = [
+        SimServer(
+            env=env,
+            name=plan.name,
+            storage_index=file.cap.storage_index,
+            shares={number: file.shares[number] for number in plan.shares},
+            link=Link(plan.rtt, plan.rtt_per, seed, plan.name),
+            faults=plan.faults,
+            trace=trace,
+        )
+        for plan in plans
+    ]
+    return _ordered(grid, seed, file.cap.storage_index, servers)
+
+
+def _plans(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[_Plan]:
+    """Return what each server is to be: the grid's settings, then entry after entry."""
+    grid = scenario.grid
+    plans = [_Plan(f"s{i}", grid.rtt, grid.rtt_per, []) for i in range(grid.servers)]
+    for number in shares:
+        plans[number % grid.servers].shares.append(number)
+    for i, entry in enumerate(scenario.servers):
+        for chosen in _select(entry.select, f"select {i}", seed, plans):
+            if entry.faults is not None:
+                chosen.faults = entry.faults
+            if entry.shares is not None:
+                chosen.shares = sorted(set(entry.shares))
+            chosen.rtt = entry.rtt or chosen.rtt
+            chosen.rtt_per = entry.rtt_per or chosen.rtt_per
+    return plans
+
+
+def _select(select: Select, purpose: str, seed: int, plans: Sequence[_Plan]) -> list[_Plan]:
+    """Return the servers that an entry is about.
+
+    Every server draws for itself, so that one more server changes nothing for the others
+    but, with a count, the place that it takes from one of them.
+    """
+    if isinstance(select, str):
+        return [plans[i] for i in selected(select, len(plans))]
+    draws = [(stream(seed, plan.name, purpose).random(), i) for i, plan in enumerate(plans)]
+    if isinstance(select, Probability):
+        return [plans[i] for draw, i in draws if draw < select.probability]
+    assert isinstance(select, Count)
+    return [plans[i] for _, i in sorted(draws)[: select.count]]
+
+
+def _ordered(
+    grid: Grid, seed: int, storage_index: bytes, servers: list[SimServer]
+) -> list[SimServer]:
+    match grid.order:
+        case "permuted":
+            # As Tahoe-LAFS does; a server's name is its permutation seed.
+            def key(server: SimServer) -> bytes:
+                return sha1(storage_index + server.name.encode()).digest()  # noqa: S324
+        case "shuffled":
+
+            def key(server: SimServer) -> bytes:
+                return stream(seed, server.name, "order").randbytes(16)
+        case "listed":
+            return servers
+    return sorted(servers, key=key)

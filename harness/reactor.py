@@ -1,0 +1,316 @@
+"""A Twisted reactor whose clock is a SimPy environment.
+
+Code that is handed this reactor runs in virtual time: nothing waits, and an hour passes
+when the last event before it is done. Reactor timers and SimPy events stand in one
+queue, so a Twisted program and SimPy processes can live in one simulation.
+
+The life cycle (start-up and shutdown triggers, `running`, `stop`, `crash`) is Twisted's
+own, from `ReactorBase`; the clock, the timers and the threads are ours. Prior art:
+`twisted.internet.task.Clock`, which sorts all its timers at each `callLater` and, in one
+`advance`, fires a timer that another one set at the wrong time.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from heapq import heappop
+from math import inf
+from typing import Any, cast
+
+import simpy
+from simpy.events import Event
+from twisted.internet.base import ReactorBase
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorCore,
+    IReactorThreads,
+    IReactorTime,
+    IReadDescriptor,
+    IWriteDescriptor,
+)
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+#: Later than anything that happens: an event at infinity never does.
+_FOREVER = sys.float_info.max
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Entry(Event):
+    """A place in the queue that a timer holds; without callbacks it is given up."""
+
+    _ok = True
+    _value = None
+
+    def __init__(self, env: simpy.Environment, callback: Callable[[Event], None]) -> None:
+        self.env = env
+        self.callbacks = [callback]
+
+
+@implementer(IDelayedCall)
+class SimTimer:
+    """A call that `SimReactor.callLater` has scheduled."""
+
+    __slots__ = ("_args", "_entry", "_function", "_kwargs", "_reactor", "_time", "called")
+
+    def __init__(
+        self,
+        reactor: SimReactor,
+        delay: float,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+        self.called = False
+        self._schedule(delay)
+
+    def _schedule(self, delay: float) -> None:
+        env = self._reactor.env
+        self._time = env.now + delay
+        self._entry: _Entry | None = _Entry(env, self._fire)
+        env.schedule(self._entry, delay=delay)
+
+    def _fire(self, _: Event) -> None:
+        del self._reactor._timers[self]
+        self.called = True
+        self._function(*self._args, **self._kwargs)
+
+    def _check(self) -> _Entry:
+        if self.called:
+            raise AlreadyCalled
+        if self._entry is None:
+            raise AlreadyCancelled
+        return self._entry
+
+    def getTime(self) -> float:
+        """Return the virtual time at which it fires, in seconds."""
+        return self._time
+
+    def cancel(self) -> None:
+        """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
+        self._check().callbacks.clear()
+        self._entry = None
+        del self._reactor._timers[self]
+
+    def reset(self, secondsFromNow: float) -> None:
+        """Fire so many seconds from now instead; raises as `cancel` does."""
+        self._check().callbacks.clear()
+        self._schedule(_checked(secondsFromNow))
+
+    def delay(self, secondsLater: float) -> None:
+        """Fire so many seconds later than it would; raises as `cancel` does."""
+        self._check()
+        self.reset(max(0.0, self._time + secondsLater - self._reactor.env.now))
+
+    def active(self) -> bool:
+        """Tell whether it is still to fire."""
+        return not self.called and self._entry is not None
+
+    def __repr__(self) -> str:
+        name = getattr(self._function, "__qualname__", repr(self._function))
+        return f"<SimTimer {name} at {self._time:.9g} s>"
+
+
+class _ThreadPool:
+    """A thread pool without threads: work runs at once, one piece after another."""
+
+    def __init__(self, reactor: SimReactor) -> None:
+        self._reactor = reactor
+        self._work: deque[Callable[[], None]] = deque()
+
+    def callInThread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.callInThreadWithCallback(None, func, *args, **kwargs)
+
+    def callInThreadWithCallback(
+        self,
+        onResult: Callable[[bool, Any], None] | None,
+        func: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        def work() -> None:
+            try:
+                success, result = True, func(*args, **kwargs)
+            except Exception as e:
+                success, result = False, Failure(e)  # type: ignore[no-untyped-call]
+                if onResult is None:
+                    self._reactor.errors.append(e)
+            if onResult is not None:
+                onResult(success, result)
+
+        self._work.append(work)
+        if len(self._work) == 1:
+            while self._work:
+                self._work[0]()
+                self._work.popleft()
+
+    def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
+        """Do nothing: there are no threads."""
+
+
+@implementer(IReactorCore, IReactorTime, IReactorThreads)
+class SimReactor(ReactorBase):
+    """A reactor in virtual time, over `env` or a new SimPy environment.
+
+    Timers fire each at its own time, and those of equal times in the order in which they
+    were scheduled; a cancelled one leaves no trace. `run` lets everything happen: it
+    returns when nothing is left to do, or after `stop`. An exception from a callback, a
+    timer, a trigger or a SimPy process does not stop the others: it is kept in `errors`,
+    and `run` raises it at the end.
+    """
+
+    _registerAsIOThread = False  # which thread that is, is global state
+
+    def __init__(self, env: simpy.Environment | None = None) -> None:
+        self.env = simpy.Environment() if env is None else env
+        self.errors: list[Exception] = []
+        self._timers: dict[SimTimer, None] = {}  # in the order of their making
+        self._pool = _ThreadPool(self)
+        self._until = _FOREVER
+        super().__init__()
+
+    # IReactorTime
+
+    def seconds(self) -> float:
+        """Return the virtual time, in seconds."""
+        return self.env.now
+
+    def callLater(  # type: ignore[override]  # the base promises Twisted's own DelayedCall
+        self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` after `delay` seconds.
+
+        Raises `ValueError` if `delay` is negative or not a number.
+        """
+        timer = SimTimer(self, _checked(delay), callable, args, kwargs)
+        self._timers[timer] = None
+        return timer
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        """Return the timers that are still to fire, in the order of their making."""
+        return list(self._timers)
+
+    # IReactorThreads
+
+    def callFromThread(  # type: ignore[override]
+        self, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Call `callable` at this very time, after what is due before it."""
+        self.env.schedule(_Entry(self.env, lambda _: callable(*args, **kwargs)))
+
+    def callInThread(  # type: ignore[override]
+        self, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Call `callable` at once: there are no threads in virtual time."""
+        self._pool.callInThread(callable, *args, **kwargs)
+
+    def getThreadPool(self) -> ThreadPool:
+        """Return what runs the work of `twisted.internet.threads.deferToThread`."""
+        return cast(ThreadPool, self._pool)
+
+    # IReactorCore
+
+    def addSystemEventTrigger(
+        self,
+        phase: str,
+        eventType: str,
+        callable: Callable[..., Any],
+        *args: object,
+        **kwargs: object,
+    ) -> Any:
+        """Call `callable` in that phase of that event; see `IReactorCore`."""
+        return super().addSystemEventTrigger(
+            phase, eventType, self._collecting, callable, *args, **kwargs
+        )
+
+    def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a trigger; the base would only log what it raises."""
+        try:
+            return callable(*args, **kwargs)
+        except Exception as e:
+            self.errors.append(e)
+
+    def run(self, installSignalHandlers: bool = True, until: float = _FOREVER) -> None:
+        """Let everything happen up to `until`, a virtual time in seconds.
+
+        Raises what a callback raised, if one did; an `ExceptionGroup` if several did.
+        Raises `ReactorAlreadyRunning` and `ReactorNotRestartable` as every reactor does.
+        """
+        self._until = until
+        handlers = {}
+        if threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        try:
+            super().run(installSignalHandlers=installSignalHandlers and bool(handlers))
+        finally:
+            # The base leaves its handlers behind, and Control-C would do nothing any more.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        errors, self.errors = self.errors, []
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("several callbacks failed", errors)
+
+    def mainLoop(self) -> None:
+        """Step from event to event until there are no more."""
+        while self._started:
+            if self._justStopped:
+                self._justStopped = False
+                self.fireSystemEvent("shutdown")
+            elif self.peek() <= self._until:
+                self.step()
+            elif not self._stopped:
+                self.stop()
+            else:
+                self.errors.append(RuntimeError("a shutdown trigger's Deferred never fired"))
+                self.crash()
+
+    def peek(self) -> float:
+        """Return the time of the next event in seconds, infinity if there is none."""
+        queue = self.env._queue  # SimPy cannot cancel: there is no public way to drop an event
+        while queue and queue[0][3].__class__ is _Entry and not queue[0][3].callbacks:
+            heappop(queue)
+        return queue[0][0] if queue else inf
+
+    def step(self) -> None:
+        """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
+        self.peek()
+        try:
+            self.env.step()
+        except simpy.core.EmptySchedule:
+            raise
+        except Exception as e:
+            self.errors.append(e)
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """Let everything happen that is due within `delay` seconds."""
+        until = self.env.now + delay
+        while self.peek() <= until:
+            self.step()
+
+    # What ReactorBase leaves to its heirs: there is nothing to poll and nothing to wake.
+
+    def installWaker(self) -> None:
+        """Do nothing: no thread ever waits."""
+
+    def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
+        """Return the file descriptors that were watched: none."""
+        return []
+
+
+def _checked(delay: float) -> float:
+    if not delay >= 0:
+        raise ValueError(f"a delay of {delay} seconds is not zero or more")
+    return delay

@@ -1,0 +1,88 @@
+"""The result of one run, and whether it is what was expected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from downloader import errors
+from scenarios.model import Expectation
+
+Outcome = Literal["ok", "failed", "stalled", "deadline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one download came to. Times are in virtual seconds, sizes in bytes.
+
+    `outcome` is `ok`; `failed` (`error` names the exception's class, `message` is its
+    text); `stalled` (nothing was left to happen and the download was not over: it would
+    have hung for ever); or `deadline` (it was still busy then).
+    `located` is when K distinct share numbers were known and, in the four-phase
+    strategies, phase 1 ended. `ttfb` is the time to the first byte at the consumer,
+    `finished` when the download was over, `ended` when the last event happened; each is
+    None if it never came. `content_ok` tells whether every byte that was written is the
+    file's; it is None if none was.
+    `digest` is the SHA-256 of all that happened.
+    """
+
+    scenario: str
+    strategy: str
+    run: int
+    seed: int
+    outcome: Outcome
+    error: str | None
+    message: str | None
+    located: float | None
+    ttfb: float | None
+    finished: float | None
+    ended: float
+    queries: int
+    reads: int
+    bytes_received: int
+    shares_used: list[int] | None
+    content_ok: bool | None
+    digest: str
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent, queries and reads together."""
+        return self.queries + self.reads
+
+
+def unmet(expected: Expectation, result: Result) -> Iterator[str]:
+    """Yield, in words, each expectation that the result does not meet."""
+    if expected.outcome is not None and result.outcome != expected.outcome:
+        yield f"expected outcome {expected.outcome!r}, got {result.outcome!r}" + (
+            f" ({result.error}: {result.message})" if result.error else ""
+        )
+    if expected.error is not None and not _is_error(result.error, expected.error):
+        yield f"expected the error {expected.error}, got {result.error or 'none'}"
+    if expected.message is not None and expected.message not in (result.message or ""):
+        yield f"expected the message to contain {expected.message!r}, got {result.message!r}"
+    bounds = (expected.ttfb, expected.ttfb_min, expected.ttfb_max)
+    if result.ttfb is None:
+        if any(bound is not None for bound in bounds):
+            yield "expected a first block, and it never came"
+    else:
+        # Sums of times may differ in the last bits: a bound that is met is met.
+        near = [b is not None and math.isclose(result.ttfb, b, rel_tol=1e-9) for b in bounds]
+        got = f"the first block came after {result.ttfb:.9g} s"
+        if expected.ttfb is not None and not near[0]:
+            yield f"expected {expected.ttfb} s: {got}"
+        if expected.ttfb_min is not None and result.ttfb < expected.ttfb_min and not near[1]:
+            yield f"expected {expected.ttfb_min} s or more: {got}"
+        if expected.ttfb_max is not None and result.ttfb > expected.ttfb_max and not near[2]:
+            yield f"expected {expected.ttfb_max} s or less: {got}"
+    if expected.requests_max is not None and result.requests > expected.requests_max:
+        yield f"expected {expected.requests_max} requests or fewer, and {result.requests} were sent"
+
+
+def _is_error(name: str | None, expected: str) -> bool:
+    """Tell whether the error `name` is the expected one, or inherits from it."""
+    kind, base = getattr(errors, name or "", None), getattr(errors, expected, None)
+    if isinstance(kind, type) and isinstance(base, type):
+        return issubclass(kind, base)
+    return name == expected

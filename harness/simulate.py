@@ -1,0 +1,128 @@
+"""One run: a scenario, a strategy and a seed make a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import inf
+from typing import Any
+
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from downloader import DownloadStatus, download
+from harness.consumer import SimConsumer
+from harness.files import file_of
+from harness.grid import make_servers
+from harness.reactor import SimReactor
+from harness.result import Outcome, Result
+from harness.streams import stream
+from harness.trace import Trace
+from scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its result, and all that happened in it."""
+
+    scenario: Scenario
+    result: Result
+    trace: Trace
+    status: DownloadStatus | None
+
+
+def runs(scenario: Scenario, strategy: str) -> Iterator[Run]:
+    """Run a strategy through a scenario, once for each of its seeds."""
+    for number in range(scenario.runs):
+        yield simulate(scenario, strategy, number)
+
+
+def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
+    """Run one download in virtual time, with the scenario's seed for this run."""
+    seed = scenario.seed + run
+    reactor = SimReactor()
+    trace = Trace()
+    file = file_of(scenario, seed)
+    servers = make_servers(scenario, seed, file, reactor.env, trace)
+    consumer = SimConsumer(
+        reactor, file, scenario.file.offset, scenario.stop == "first-block", trace
+    )
+    ending: list[Any] = []
+    finished: list[float] = []
+
+    def start() -> None:
+        maybeDeferred(
+            download,
+            reactor,
+            servers,
+            file.cap,
+            consumer,
+            strategy,
+            scenario.file.offset,
+            scenario.file.length,
+            stream(seed, "client", "choice"),
+        ).addBoth(end)
+
+    def end(outcome: Any) -> None:
+        finished.append(reactor.seconds())
+        ending.append(outcome)
+        failed = isinstance(outcome, Failure)
+        trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
+
+    reactor.callWhenRunning(start)
+    failure: BaseException | None = None
+    with _logged_errors(reactor):
+        try:
+            reactor.run(installSignalHandlers=False, until=scenario.deadline)
+        except Exception as e:
+            failure = e
+    if failure is None and ending and isinstance(ending[0], Failure):
+        failure = ending[0].value
+    outcome: Outcome
+    if failure is not None:
+        outcome = "failed"
+    elif ending:
+        outcome = "ok"
+    else:
+        outcome = "stalled" if reactor.peek() == inf else "deadline"
+    status: DownloadStatus | None = getattr(consumer.producer, "status", None)
+    result = Result(
+        scenario=scenario.name,
+        strategy=strategy,
+        run=run,
+        seed=seed,
+        outcome=outcome,
+        error=type(failure).__name__ if failure else None,
+        message=str(failure) if failure else None,
+        located=status.located if status else None,
+        ttfb=consumer.first,
+        finished=finished[0] if finished else None,
+        ended=float(reactor.env.now),
+        queries=trace.queries,
+        reads=trace.reads,
+        bytes_received=trace.bytes_received,
+        shares_used=sorted(status.shares_used) if status else None,
+        content_ok=consumer.content_ok,
+        digest=trace.digest(),
+    )
+    return Run(scenario, result, trace, status)
+
+
+@contextmanager
+def _logged_errors(reactor: SimReactor) -> Iterator[None]:
+    """Make errors that would only reach Twisted's log errors of the run."""
+
+    @implementer(ILogObserver)
+    def observe(event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            reactor.errors.append(failure.value)
+
+    globalLogPublisher.addObserver(observe)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observe)

@@ -1,0 +1,36 @@
+"""What every part of a scenario file has in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+#: A time or a duration in seconds.
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Table(BaseModel):
+    """A table of a scenario file: its keys and what they may hold, and no others."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def mistakes(found: Sequence[tuple[str, str]]) -> PydanticCustomError:
+    """Return the error for mistakes in one table, each a key and what is wrong with it."""
+    return PydanticCustomError("mistakes", "{found}", {"found": list(found)})
+
+
+def relative_path(path: str, info: ValidationInfo) -> Path:
+    """Return the file that a path in a scenario file means: relative to that file."""
+    folder: Path = (info.context or {}).get("folder", Path())
+    return folder / path

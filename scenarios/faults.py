@@ -1,0 +1,166 @@
+"""Faults: what is wrong with a server, and when.
+
+Each fault is a table with the key `kind`. It is a rule, and knows no clock and no
+network: a simulated server asks each of its faults that is active what becomes of a
+request. A fault says so by overriding one method of `Fault`; the others leave all as it
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from downloader.errors import CorruptShareError
+from downloader.layout import HEADER_SIZE, header_size, parse_header
+from scenarios.base import Seconds, Table, mistakes
+
+#: What a server is asked for.
+Operation = Literal["get_buckets", "read"]
+
+
+class _Fault(Table):
+    """What all faults have in common."""
+
+    start: Seconds = 0.0
+    """When it begins, in virtual seconds."""
+    end: Seconds | None = None
+    """When it is over; default never."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.end is not None and self.end <= self.start:
+            raise mistakes([("end", f"should be later than start = {self.start}, not {self.end}")])
+        return self
+
+    def active(self, time: float) -> bool:
+        """Tell whether the server has this fault at `time`."""
+        return self.start <= time and (self.end is None or time < self.end)
+
+    def round_trip(self, rtt: float) -> float:
+        """Return what becomes of a round-trip time, in seconds."""
+        return rtt
+
+    def holds(self, operation: Operation) -> bool:
+        """Tell whether such a request is kept without an answer while the fault lasts."""
+        return False
+
+    def failure(self, operation: Operation) -> str | None:
+        """Return why such a request fails, if it does."""
+        return None
+
+    def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
+        """Return which of the share numbers it has the server admits to."""
+        return numbers
+
+    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+        """Return what becomes of `answer`, the bytes of `share` from `offset` on."""
+        return answer
+
+
+class Hung(_Fault):
+    """Holds the connection and answers nothing; after `end` it answers what it was asked."""
+
+    kind: Literal["hung"]
+    on: list[Operation] = Field(default=["get_buckets", "read"], min_length=1)
+    """What it does not answer."""
+
+    def holds(self, operation: Operation) -> bool:
+        return operation in self.on
+
+
+class Slow(_Fault):
+    """Takes longer: round-trip times are multiplied, and added to."""
+
+    kind: Literal["slow"]
+    factor: float = Field(default=1.0, gt=0)
+    """What its round-trip times are multiplied with."""
+    extra: Seconds = 0.0
+    """What is added to them, in seconds."""
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Self:
+        if not self.model_fields_set & {"factor", "extra"}:
+            raise mistakes([("kind", "a slow server needs a factor, or extra seconds")])
+        return self
+
+    def round_trip(self, rtt: float) -> float:
+        return rtt * self.factor + self.extra
+
+
+class Broken(_Fault):
+    """Fails every request."""
+
+    kind: Literal["broken"]
+
+    def failure(self, operation: Operation) -> str | None:
+        return "the server is broken"
+
+
+class Empty(_Fault):
+    """Answers that it has no shares."""
+
+    kind: Literal["empty"]
+
+    def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
+        return ()
+
+
+class ReadError(_Fault):
+    """Says yes to get_buckets, and fails every read."""
+
+    kind: Literal["read-error"]
+
+    def failure(self, operation: Operation) -> str | None:
+        return "the share cannot be read" if operation == "read" else None
+
+
+class Corrupt(_Fault):
+    """Flips a bit in every byte of one part of its shares."""
+
+    kind: Literal["corrupt"]
+    part: Literal["block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header"]
+    """Which part of the share is wrong."""
+
+    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+        begin, end = (edge - offset for edge in self._span(share))
+        begin, end = max(0, begin), max(0, end)
+        return answer[:begin] + answer[begin:end].translate(_FLIPPED) + answer[end:]
+
+    def _span(self, share: bytes) -> tuple[int, int]:
+        """Return where the part begins and ends in the share data."""
+        try:
+            header = parse_header(share[:HEADER_SIZE])
+        except CorruptShareError:
+            return 0, len(share)  # it has no parts
+        return {
+            "header": (0, header_size(header.version)),
+            "block": (header.data, header.plaintext_hashes),
+            "crypttext-hashes": (header.crypttext_hashes, header.block_hashes),
+            "block-hashes": (header.block_hashes, header.share_hashes),
+            "share-hashes": (header.share_hashes, header.uri_extension),
+            "ueb": (header.uri_extension, len(share)),
+        }[self.part]
+
+
+_FLIPPED = bytes(byte ^ 1 for byte in range(256))
+
+
+class Truncated(_Fault):
+    """Its shares end too early."""
+
+    kind: Literal["truncated"]
+    length: int = Field(ge=0)
+    """How many bytes of the share data are left."""
+
+    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+        return answer[: max(0, self.length - offset)]
+
+
+Fault = Annotated[
+    Hung | Slow | Broken | Empty | ReadError | Corrupt | Truncated,
+    Field(discriminator="kind"),
+]
+"""Any fault: which one is told by its key `kind`."""

@@ -1,0 +1,211 @@
+"""Latency laws: distributions of non-negative times, in seconds.
+
+Each law is a table with the key `law`, and has one method, `sample`. Draws are made by
+inversion from `random()` wherever there is a closed form, so that equal streams give
+comparable draws, and a law with all its times doubled gives doubled draws.
+"""
+
+from __future__ import annotations
+
+import csv
+from bisect import bisect
+from itertools import accumulate
+from math import exp, log
+from pathlib import Path
+from random import Random
+from statistics import NormalDist
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+
+from scenarios.base import Seconds, Table, mistakes, relative_path
+
+PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+_NORMAL = NormalDist()
+
+
+class Constant(Table):
+    """Always the same time."""
+
+    law: Literal["constant"]
+    value: Seconds
+    """The time, in seconds."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self.value
+
+
+class Uniform(Table):
+    """Every time between two bounds alike."""
+
+    law: Literal["uniform"]
+    low: Seconds
+    """The least, in seconds."""
+    high: Seconds
+    """The most, in seconds."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.high < self.low:
+            raise mistakes([("high", f"should be {self.low} (low) or more, not {self.high}")])
+        return self
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self.low + (self.high - self.low) * random.random()
+
+
+class Exponential(Table):
+    """Exponential, without memory."""
+
+    law: Literal["exponential"]
+    mean: PositiveSeconds
+    """The mean, in seconds."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return -self.mean * log(1.0 - random.random())
+
+
+class ShiftedExponential(Table):
+    """A fixed time, and an exponential one on top."""
+
+    law: Literal["shifted-exponential"]
+    shift: Seconds
+    """The fixed time, in seconds."""
+    mean: PositiveSeconds
+    """The mean of what comes on top, in seconds."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self.shift - self.mean * log(1.0 - random.random())
+
+
+class Lognormal(Table):
+    """The logarithm is normal: a long tail, as round trips have."""
+
+    law: Literal["lognormal"]
+    median: PositiveSeconds
+    """The median, in seconds."""
+    sigma: float = Field(ge=0, le=50)
+    """The standard deviation of the natural logarithm."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        # 52 bits and a half: strictly between 0 and 1, where the inverse is finite.
+        return self.median * exp(
+            self.sigma * _NORMAL.inv_cdf((random.getrandbits(52) + 0.5) / 2**52)
+        )
+
+
+class Pareto(Table):
+    """A heavy tail: P(T > t) = (scale / t) ** alpha from `scale` on."""
+
+    law: Literal["pareto"]
+    alpha: float = Field(ge=0.1)
+    """The tail's exponent; the variance is infinite at 2 and less, the mean at 1."""
+    scale: PositiveSeconds
+    """The least, in seconds."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self.scale * float((1.0 - random.random()) ** (-1.0 / self.alpha))
+
+
+class Empirical(Table):
+    """Measured times, each as likely as the others."""
+
+    law: Literal["empirical"]
+    path: str
+    """A text file of one number a line, or a CSV file, beside the scenario file."""
+    column: str | None = None
+    """The column of the CSV file; default the only one."""
+    _times: tuple[float, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _load(self, info: ValidationInfo) -> Self:
+        try:
+            self._times = tuple(_read_times(relative_path(self.path, info), self.column))
+        except (OSError, ValueError) as e:
+            reason = e.strerror if isinstance(e, OSError) else str(e)
+            raise mistakes([("path", f"{self.path}: {reason}")]) from e
+        return self
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self._times[int(random.random() * len(self._times))]
+
+
+def _read_times(path: Path, column: str | None) -> list[float]:
+    """Return the times in a file; raises `OSError`, or `ValueError` with what is wrong."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError("is no UTF-8 text") from None
+    rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
+    first, place = 0, 0
+    if rows and (column is not None or not _is_number(rows[0][:1])):
+        header = [cell.strip() for cell in rows[0]]
+        if column is None and len(header) > 1:
+            raise ValueError(f"has the columns {', '.join(header)}: say which, with column = ...")
+        if column is not None and column not in header:
+            raise ValueError(f"has no column {column!r}, but {', '.join(header)}")
+        first, place = 1, 0 if column is None else header.index(column)
+    times = []
+    for number, row in enumerate(rows[first:], first + 1):
+        cell = row[place : place + 1]
+        if row and not (_is_number(cell) and 0 <= float(cell[0]) < float("inf")):
+            raise ValueError(f"line {number}: {','.join(cell)!r} is no time in seconds")
+        times += [float(cell[0])] if row else []
+    if not times:
+        raise ValueError("holds no times")
+    return times
+
+
+def _is_number(cell: list[str]) -> bool:
+    try:
+        float(*cell)
+    except ValueError:
+        return False
+    return bool(cell)
+
+
+class Mixture(Table):
+    """One of several laws, by weight."""
+
+    law: Literal["mixture"]
+    weights: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
+    """How often each law is taken; they need not add up to 1."""
+    laws: list[Law] = Field(min_length=1)
+    """The laws, as many as there are weights."""
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.weights) != len(self.laws):
+            raise mistakes(
+                [("weights", f"there are {len(self.weights)} weights for {len(self.laws)} laws")]
+            )
+        return self
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        bounds = list(accumulate(self.weights))
+        place = bisect(bounds, random.random() * bounds[-1], hi=len(bounds) - 1)
+        return self.laws[place].sample(random)
+
+
+Law = Annotated[
+    Constant
+    | Uniform
+    | Exponential
+    | ShiftedExponential
+    | Lognormal
+    | Pareto
+    | Empirical
+    | Mixture,
+    Field(discriminator="law"),
+]
+"""Any law: which one is told by its key `law`."""
+Mixture.model_rebuild()

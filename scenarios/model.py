@@ -1,0 +1,406 @@
+"""What a scenario is: a file, a grid of servers, what is wrong with them, what to expect.
+
+The fields are the keys of a scenario file, and their docstrings the texts of its schema.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from downloader.cap import CHKCap, parse_cap
+from downloader.encode import DEFAULT_SEGMENT_SIZE
+from downloader.errors import BadCapError, CorruptShareError
+from downloader.layout import share_data
+from downloader.strategy import STRATEGIES
+from downloader.ueb import read_uri_extension
+from scenarios.base import Seconds, Table, mistakes, relative_path
+from scenarios.faults import Fault
+from scenarios.laws import Law, PositiveSeconds
+
+#: The largest file that is made up, in bytes: its shares are kept in memory.
+MAX_MADE_UP_SIZE = 2**30
+
+#: The most servers that a grid has.
+MAX_SERVERS = 1_000_000
+
+
+def _known_strategy(name: str) -> str:
+    if name not in STRATEGIES:
+        raise mistakes([("", f"no strategy is called {name!r}; there are {', '.join(STRATEGIES)}")])
+    return name
+
+
+StrategyName = Annotated[str, AfterValidator(_known_strategy)]
+
+
+class _Range(Table):
+    """Which bytes of the file are asked for."""
+
+    offset: int = Field(default=0, ge=0)
+    """The first byte asked for."""
+    length: int | None = Field(default=None, ge=0)
+    """How many bytes are asked for; default all the rest."""
+
+    def _range_mistakes(self, size: int) -> Iterator[tuple[str, str]]:
+        if self.offset > size:
+            yield "offset", f"should be {size} (the file's size) or less, not {self.offset}"
+        elif self.offset + (self.length or 0) > size:
+            rest = size - self.offset
+            yield "length", f"should be {rest} (what the file has left) or less, not {self.length}"
+
+
+class MadeUpFile(_Range):
+    """A file made up from the seed, and encoded as Tahoe-LAFS does."""
+
+    size: int = Field(ge=1, le=MAX_MADE_UP_SIZE)
+    """Its size in bytes."""
+    k: int = Field(ge=1, le=256)
+    """How many distinct shares make the file."""
+    n: int = Field(ge=1, le=256)
+    """How many shares are made."""
+    segment_size: int = Field(default=DEFAULT_SEGMENT_SIZE, ge=1)
+    """The maximum segment size in bytes; it is rounded up to a multiple of k."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        found = list(self._range_mistakes(self.size))
+        if self.k > self.n:
+            found.append(("k", f"should be {self.n} (n) or less, not {self.k}"))
+        if found:
+            raise mistakes(found)
+        return self
+
+
+class RealFile(_Range):
+    """A file whose shares are there, as a Tahoe-LAFS storage server keeps them."""
+
+    shares: str
+    """A folder beside the scenario file, with a file for each share, named by its number."""
+    cap: str
+    """The file's read-cap."""
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    """The SHA-256 of the plaintext, in hexadecimal."""
+    _cap: CHKCap = PrivateAttr()
+    _data: dict[int, bytes] = PrivateAttr(default_factory=dict)
+
+    @field_validator("cap")
+    @classmethod
+    def _readable(cls, text: str) -> str:
+        try:
+            cap = parse_cap(text)
+        except BadCapError as e:
+            raise mistakes([("", str(e))]) from e
+        if not isinstance(cap, CHKCap):
+            raise mistakes([("", "a literal cap holds the whole file: no server has a part in it")])
+        return text
+
+    @model_validator(mode="after")
+    def _load(self, info: ValidationInfo) -> Self:
+        cap = parse_cap(self.cap)
+        assert isinstance(cap, CHKCap)
+        self._cap = cap
+        found = list(self._range_mistakes(cap.size))
+        try:
+            self._data = self._read_shares(info)
+        except (OSError, CorruptShareError) as e:
+            reason = e.strerror if isinstance(e, OSError) else e
+            found.append(("shares", f"{self.shares}: {reason}"))
+        else:
+            found += self._share_mistakes()
+        if found:
+            raise mistakes(found)
+        return self
+
+    def _read_shares(self, info: ValidationInfo) -> dict[int, bytes]:
+        folder = relative_path(self.shares, info)
+        numbers = sorted(int(p.name) for p in folder.iterdir() if re.fullmatch(r"\d{1,3}", p.name))
+        data = {}
+        for number in numbers:
+            try:
+                data[number] = share_data((folder / str(number)).read_bytes())
+            except CorruptShareError as e:
+                raise CorruptShareError(f"share {number}: {e}") from e
+        return data
+
+    def _share_mistakes(self) -> Iterator[tuple[str, str]]:
+        cap, numbers = self._cap, list(self._data)
+        if len(numbers) < cap.k:
+            yield (
+                "shares",
+                f"{self.shares}: has {len(numbers)} share files (named 0 to {cap.n - 1});"
+                f" the file needs {cap.k}",
+            )
+        elif numbers[-1] >= cap.n:
+            yield (
+                "shares",
+                f"{self.shares}: has a share {numbers[-1]}, and the cap says 0 to {cap.n - 1}",
+            )
+        elif not any(_matches(cap, data) for data in self._data.values()):
+            yield "cap", f"does not match the shares in {self.shares}: they are of another file"
+
+    @property
+    def parsed_cap(self) -> CHKCap:
+        """The read-cap."""
+        return self._cap
+
+    @property
+    def data(self) -> Mapping[int, bytes]:
+        """The share data by share number, without the containers."""
+        return self._data
+
+    @property
+    def k(self) -> int:
+        """How many distinct shares make the file."""
+        return self._cap.k
+
+    @property
+    def n(self) -> int:
+        """How many shares were made."""
+        return self._cap.n
+
+
+def _matches(cap: CHKCap, share: bytes) -> bool:
+    try:
+        read_uri_extension(share, cap)
+    except CorruptShareError:
+        return False
+    return True
+
+
+def _which_file(table: Any) -> str:
+    real = isinstance(table, RealFile) or (
+        isinstance(table, Mapping) and bool({"shares", "cap", "sha256"} & table.keys())
+    )
+    return "real" if real else "made-up"
+
+
+FileTable = Annotated[
+    Annotated[MadeUpFile, Tag("made-up")] | Annotated[RealFile, Tag("real")],
+    Discriminator(_which_file),
+]
+
+
+class Link(Table):
+    """The way to a server; here for all servers, in `[[servers]]` for some."""
+
+    rtt: Law
+    """The round-trip time of one request."""
+    rtt_per: Literal["request", "server"] = "request"
+    """Draw it afresh for each request, or once for each server in a run."""
+
+
+class Grid(Link):
+    """The servers, named s0, s1 and so on."""
+
+    servers: int = Field(ge=1, le=MAX_SERVERS)
+    """How many there are."""
+    order: Literal["listed", "permuted", "shuffled"] = "listed"
+    """The order in which the downloader is given them: as listed, permuted by the storage
+    index as Tahoe-LAFS does, or shuffled by the seed."""
+
+
+class Count(Table):
+    """So many servers, drawn by the seed."""
+
+    count: int = Field(ge=0)
+    """How many."""
+
+
+class Probability(Table):
+    """Each server with this probability, drawn by the seed."""
+
+    probability: float = Field(ge=0, le=1)
+    """How likely each is."""
+
+
+def _which_select(value: Any) -> str:
+    if isinstance(value, str):
+        return "names"
+    keys = value.keys() if isinstance(value, Mapping) else type(value).model_fields
+    return "probability" if "probability" in keys else "count"
+
+
+Select = Annotated[
+    Annotated[str, Tag("names")]
+    | Annotated[Count, Tag("count")]
+    | Annotated[Probability, Tag("probability")],
+    Discriminator(_which_select),
+]
+
+
+def selected(select: str, servers: int) -> list[int]:
+    """Return the numbers of the servers that a text selects: "all", "0,3-5" or "s1,s7".
+
+    Raises `ValueError` if it is malformed or reaches beyond the grid.
+    """
+    if select == "all":
+        return list(range(servers))
+    chosen: set[int] = set()
+    for part in select.split(","):
+        match = re.fullmatch(r"\s*s?(\d{1,7})(?:-s?(\d{1,7}))?\s*", part)
+        if not match:
+            raise ValueError(f'should be "all", or like "0,3-5" or "s1,s7", not {select!r}')
+        first, last = int(match[1]), int(match[2] or match[1])
+        if first > last:
+            raise ValueError(f"{part.strip()!r} runs backwards")
+        if last >= servers:
+            raise ValueError(
+                f"{part.strip()!r} is beyond the grid: its servers are 0 to {servers - 1}"
+            )
+        chosen.update(range(first, last + 1))
+    return sorted(chosen)
+
+
+def _select_problem(select: Select, servers: int | None) -> str | None:
+    """Return what is wrong with a selection from so many servers, if it is known how many."""
+    servers = servers or MAX_SERVERS
+    if isinstance(select, str):
+        try:
+            selected(select, servers)
+        except ValueError as e:
+            return str(e)
+    elif isinstance(select, Count) and select.count > servers:
+        return f"selects {select.count} of {servers} servers"
+    return None
+
+
+def _which_fault(value: Any) -> str:
+    return "several" if isinstance(value, list) else "one"
+
+
+Faults = Annotated[
+    Annotated[Fault, Tag("one")] | Annotated[list[Fault], Tag("several")],
+    Discriminator(_which_fault),
+]
+
+
+class Servers(Table):
+    """What is different about some servers."""
+
+    select: Select
+    """Which: "all", "0,3-5", names, { count = 7 } or { probability = 0.1 }."""
+    fault: Faults | None = None
+    """What is wrong with them: one fault or several."""
+    shares: list[Annotated[int, Field(ge=0)]] | None = None
+    """Which shares each holds; default share i on server i modulo the number of servers."""
+    rtt: Law | None = None
+    """Their round-trip time, in place of the grid's."""
+    rtt_per: Literal["request", "server"] | None = None
+    """How often it is drawn, in place of the grid's."""
+
+    @field_validator("select")
+    @classmethod
+    def _within_the_grid(cls, select: Select, info: ValidationInfo) -> Select:
+        # A file is read with the grid's size at hand, so that this is told beside the rest.
+        if problem := _select_problem(select, (info.context or {}).get("servers")):
+            raise mistakes([("", problem)])
+        return select
+
+    @property
+    def faults(self) -> list[Fault] | None:
+        """The faults as a list; None where the entry has nothing to say of them."""
+        if self.fault is None or isinstance(self.fault, list):
+            return self.fault
+        return [self.fault]
+
+
+class Expectation(Table):
+    """What one strategy is expected to come to, in every run."""
+
+    outcome: Literal["ok", "failed", "stalled", "deadline"] | None = None
+    """How the download ends."""
+    error: str | None = None
+    """The name of the error's class, or of a class it inherits from."""
+    message: str | None = None
+    """A text that the error's message contains."""
+    ttfb: Seconds | None = None
+    """The time to the first block, in seconds."""
+    ttfb_min: Seconds | None = None
+    """The least time to the first block."""
+    ttfb_max: Seconds | None = None
+    """The most time to the first block."""
+    requests_max: int | None = Field(default=None, ge=0)
+    """The most requests, queries and reads together."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        found = []
+        if self.outcome not in (None, "failed") and (self.error or self.message):
+            key = "error" if self.error else "message"
+            found.append((key, f"contradicts outcome = {self.outcome!r}: only a failure has one"))
+        if None not in (self.ttfb_min, self.ttfb_max) and self.ttfb_min > self.ttfb_max:  # type: ignore[operator]
+            found.append(("ttfb_max", f"should be {self.ttfb_min} (ttfb_min) or more"))
+        if found:
+            raise mistakes(found)
+        return self
+
+
+def _fits(entry: Servers, info: ValidationInfo) -> Servers:
+    """Check an entry of `[[servers]]` against the grid and the file."""
+    found = []
+    grid, file = info.data.get("grid"), info.data.get("file")
+    if grid and (problem := _select_problem(entry.select, grid.servers)):
+        found.append(("select", problem))
+    if file is not None and entry.shares:
+        there = file.data if isinstance(file, RealFile) else range(file.n)
+        missing = [str(number) for number in entry.shares if number not in there]
+        if missing:
+            has = ", ".join(map(str, there)) if isinstance(file, RealFile) else f"0 to {file.n - 1}"
+            found.append(("shares", f"there is no share {', '.join(missing)}; the file has {has}"))
+    if found:
+        raise mistakes(found)
+    return entry
+
+
+class Scenario(Table):
+    """A scenario: one download from one grid, by each of some strategies."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
+    """What it is called: letters, digits, dots, dashes and underscores."""
+    description: str = ""
+    """What it shows, in a line."""
+    strategies: list[StrategyName] = Field(default=["wait-for-all", "first-k"], min_length=1)
+    """The strategies to run."""
+    seed: int = Field(default=0, ge=0)
+    """The seed of the first run."""
+    runs: int = Field(default=1, ge=1)
+    """How many independent runs; their seeds are seed, seed + 1 and so on."""
+    deadline: PositiveSeconds = 3600.0
+    """When a run that is still busy is cut off, in virtual seconds."""
+    stop: Literal["first-block", "complete"] = "complete"
+    """How much is downloaded."""
+    file: FileTable
+    """The file, and what is asked of it."""
+    grid: Grid
+    """The servers."""
+    servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
+    """What is different about some of them, in order; later entries replace earlier ones."""
+    expect: dict[StrategyName, Expectation] = Field(default={})
+    """What is expected of each strategy."""
+    _source: str | None = PrivateAttr(default=None)
+
+    @field_validator("strategies")
+    @classmethod
+    def _distinct(cls, names: list[str]) -> list[str]:
+        repeated = [name for i, name in enumerate(names) if name in names[:i]]
+        if repeated:
+            raise mistakes([("", f"{repeated[0]!r} is there twice")])
+        return names
+
+    @property
+    def source(self) -> str:
+        """Where it was read from, as a command line names it; else its name."""
+        return self._source or self.name
