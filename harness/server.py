@@ -78,11 +78,11 @@ class SimServer:
         """Answer with the buckets of this file; see `IStorageServer`."""
         numbers = list(self._shares) if storage_index == self._storage_index else []
 
-        def answer(faults: Sequence[Fault]) -> tuple[dict[int, IBucket], str, int]:
+        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
             shown: Sequence[int] = numbers
             for fault in faults:
                 shown = fault.buckets(shown)
-            return {n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown)), 0
+            return {n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown))
 
         return self._exchange(answer, "get_buckets")
 
@@ -95,17 +95,18 @@ class SimServer:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
         data = self._shares[share]
 
-        def answer(faults: Sequence[Fault]) -> tuple[bytes, str, int]:
-            read = data[offset : offset + length]
+        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
+            right = read = data[offset : offset + length]
             for fault in faults:
                 read = fault.spoil(data, offset, read)
-            return read, f"{len(read)} bytes", len(read)
+            exchange.received, exchange.spoiled = len(read), read != right
+            return read, f"{len(read)} bytes" + (", spoiled" if exchange.spoiled else "")
 
         return self._exchange(answer, "read", share, offset, length)
 
     def _exchange(
         self,
-        answer: Callable[[Sequence[Fault]], tuple[Any, str, int]],
+        answer: Callable[[Sequence[Fault], Exchange], tuple[Any, str]],
         operation: Operation,
         share: int | None = None,
         offset: int = 0,
@@ -128,14 +129,14 @@ class SimServer:
 
         def deliver(_: object) -> None:
             faults = [fault for fault in self._faults if fault.active(taken_up)]
-            for fault in faults:
-                if failure := fault.failure(operation):
-                    self._trace.ended(exchange, self._env.now, False, failure, 0)
-                    deferred.errback(ServerError(failure))
-                    return
-            result, detail, received = answer(faults)
-            self._trace.ended(exchange, self._env.now, True, detail, received)
-            deferred.callback(result)
+            failures = [failure for fault in faults if (failure := fault.failure(operation))]
+            if failures:
+                self._trace.ended(exchange, self._env.now, False, failures[0])
+                deferred.errback(ServerError(failures[0]))
+            else:
+                result, detail = answer(faults, exchange)
+                self._trace.ended(exchange, self._env.now, True, detail)
+                deferred.callback(result)
 
         # In one step where nothing held it up: the halves may not add up to the last bit.
         delay = rtt if taken_up == arrives else taken_up + rtt / 2 - sent

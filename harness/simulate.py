@@ -34,12 +34,6 @@ class Run:
     status: DownloadStatus | None
 
 
-def runs(scenario: Scenario, strategy: str) -> Iterator[Run]:
-    """Run a strategy through a scenario, once for each of its seeds."""
-    for number in range(scenario.runs):
-        yield simulate(scenario, strategy, number)
-
-
 def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run."""
     seed = scenario.seed + run

@@ -20,8 +20,8 @@ Kind = Literal["sent", "answered", "failed", "wrote", "fired", "raised"]
 class Exchange:
     """One request to a server and what came of it. Times are in virtual seconds.
 
-    `received` counts the bytes of share data in the answer; `detail` says what was
-    answered, or why it failed.
+    `received` counts the bytes of share data in the answer, and `spoiled` tells whether a
+    fault changed them; `detail` says what was answered, or why it failed.
     """
 
     number: int
@@ -34,6 +34,7 @@ class Exchange:
     ended: float | None = None
     ok: bool = False
     received: int = 0
+    spoiled: bool = False
     detail: str = ""
 
     def __str__(self) -> str:
@@ -59,10 +60,9 @@ class Trace:
         self.exchanges.append(exchange)
         self.note(exchange.sent, "sent", exchange)
 
-    def ended(self, exchange: Exchange, time: float, ok: bool, detail: str, received: int) -> None:
+    def ended(self, exchange: Exchange, time: float, ok: bool, detail: str) -> None:
         """Write down that its answer, or its failure, reaches the downloader."""
         exchange.ended, exchange.ok, exchange.detail = time, ok, detail
-        exchange.received = received
         self.note(time, "answered" if ok else "failed", exchange, detail)
 
     @property

@@ -1,10 +1,18 @@
-"""The library: the scenario files that come with firstk, in sets, one folder each."""
+"""The library: the scenario files that come with firstk, in sets, one folder each.
+
+What reads and checks them is imported when it is needed: to list them takes none of it.
+"""
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scenarios.load import Mistake, ScenarioError
+if TYPE_CHECKING:
+    from scenarios.model import Scenario
 
 _FOLDER = Path(__file__).parent
 
@@ -13,42 +21,70 @@ DEFAULT_SET = "ticket-928"
 
 
 def sets() -> dict[str, list[Path]]:
-    """Return the scenario files of each set, sorted."""
+    """Return the scenario files of each set, in the order in which they are told."""
     files: dict[str, list[Path]] = {}
     for path in sorted(_FOLDER.glob("*/*.toml")):
         files.setdefault(path.parent.name, []).append(path)
     return files
 
 
-def find(target: str) -> list[Path]:
-    """Return the scenario files that `target` means.
+def described(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    """Yield the name and the description of each scenario file of the library."""
+    for file in files:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        yield table["name"], table["description"]
 
-    It is a file, a folder of files, or the name of a scenario or a set in the library.
-    Raises `ScenarioError` if it is none of them.
+
+def scenario_name(file: Path) -> str:
+    """Return the name of the scenario in a file of the library: without its place's number."""
+    return re.sub(r"^\d+-", "", file.stem)
+
+
+def load_all(targets: Iterable[str]) -> list[Scenario]:
+    """Return the scenarios that `targets` mean.
+
+    Each is a file, a folder of files, or the name of a scenario or a set in the library.
+    Raises `ScenarioError`, with the mistakes of all of them.
     """
+    from scenarios.load import Mistake, ScenarioError, load
+
+    scenarios: list[Scenario] = []
+    mistakes: list[Mistake] = []
+    for target in targets:
+        try:
+            files = _find(target)
+        except ScenarioError as e:
+            mistakes += e.mistakes
+            continue
+        for source, file in files:
+            try:
+                scenarios.append(load(file, source))
+            except ScenarioError as e:
+                mistakes += e.mistakes
+    if mistakes:
+        raise ScenarioError(mistakes)
+    return scenarios
+
+
+def _find(target: str) -> list[tuple[str, Path]]:
+    """Return the files that a target means, each with what a command line calls it."""
+    from scenarios.load import Mistake, ScenarioError
+
     path = Path(target)
     if path.is_dir():
         found = sorted(path.glob("**/*.toml"))
         if not found:
             raise ScenarioError([Mistake(target, None, "", "no *.toml file is in this folder")])
-        return found
-    if path.exists():
-        return [path]
+        return [(str(file), file) for file in found]
+    if path.exists() or path.suffix == ".toml":
+        return [(target, path)]
     library = sets()
-    if target in library:
-        return library[target]
-    found = [file for files in library.values() for file in files if file.stem == target]
-    if not found:
-        known = ", ".join(library)
-        raise ScenarioError(
-            [
-                Mistake(
-                    target,
-                    None,
-                    "",
-                    "no such file or folder, and no scenario or set of the library"
-                    f" (its sets are {known}; `firstk list` shows them)",
-                )
-            ]
+    files = [file for name, files in library.items() for file in files if name == target]
+    files = files or [f for files in library.values() for f in files if scenario_name(f) == target]
+    if not files:
+        message = (
+            "is no file, no folder, and no scenario or set of the library; its sets are"
+            f" {', '.join(library)}, and `firstk list` shows their scenarios"
         )
-    return found
+        raise ScenarioError([Mistake(target, None, "", message)])
+    return [(scenario_name(file), file) for file in files]

@@ -42,10 +42,11 @@ class ScenarioError(ValueError):
         super().__init__("\n".join(map(str, mistakes)))
 
 
-def load(path: str | Path) -> Scenario:
+def load(path: str | Path, source: str | None = None) -> Scenario:
     """Return the scenario in a TOML file.
 
-    Paths in it are relative to it. Raises `ScenarioError` if it cannot be read, is no
+    Paths in it are relative to it. `source` is what a command line calls it; default the
+    path. Raises `ScenarioError` if it cannot be read, is no
     TOML, or is not a scenario.
     """
     name = str(path)
@@ -72,7 +73,7 @@ def load(path: str | Path) -> Scenario:
             break
     if found:
         raise ScenarioError(sorted(found, key=lambda mistake: mistake.line or 0))
-    scenario._source = name
+    scenario._source = source or name
     return scenario
 
 

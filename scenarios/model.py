@@ -83,6 +83,11 @@ class MadeUpFile(_Range):
             raise mistakes(found)
         return self
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the shares that are made, sorted."""
+        return list(range(self.n))
+
 
 class RealFile(_Range):
     """A file whose shares are there, as a Tahoe-LAFS storage server keeps them."""
@@ -160,6 +165,11 @@ class RealFile(_Range):
     def data(self) -> Mapping[int, bytes]:
         """The share data by share number, without the containers."""
         return self._data
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the shares that are there, sorted."""
+        return list(self._data)
 
     @property
     def k(self) -> int:
@@ -355,10 +365,9 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
     if grid and (problem := _select_problem(entry.select, grid.servers)):
         found.append(("select", problem))
     if file is not None and entry.shares:
-        there = file.data if isinstance(file, RealFile) else range(file.n)
-        missing = [str(number) for number in entry.shares if number not in there]
+        missing = [str(number) for number in entry.shares if number not in file.numbers]
         if missing:
-            has = ", ".join(map(str, there)) if isinstance(file, RealFile) else f"0 to {file.n - 1}"
+            has = ", ".join(map(str, file.numbers))
             found.append(("shares", f"there is no share {', '.join(missing)}; the file has {has}"))
     if found:
         raise mistakes(found)

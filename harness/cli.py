@@ -1,0 +1,303 @@
+"""The command line.
+
+What a command needs it imports itself: `firstk --help` loads neither Twisted nor SimPy
+nor matplotlib.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from reports.comparison import Compared
+    from scenarios.model import Scenario
+
+#: What the exit statuses mean.
+OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+T = TypeVar("T")
+
+#: A table that says how to replay each row needs a terminal of so many columns.
+_WIDE = 160
+
+#: How wide a table may be that goes to a file, in columns: none of its rows is folded.
+_NO_FOLDING = 400
+
+#: More runs than this are summed up rather than told one by one.
+_MOST_RUNS = 20
+
+
+class _Group(click.Group):
+    """Turns what goes wrong into the exit statuses and messages of firstk."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs["standalone_mode"] = False
+        try:
+            status = super().main(*args, **kwargs)
+        except click.Abort:  # click's own name for Control-C
+            _fail("interrupted", INTERRUPTED)
+        except click.ClickException as e:
+            e.show()
+            sys.exit(USAGE)
+        except BrokenPipeError:  # whoever read the output has seen enough
+            sys.stderr.close()
+            sys.exit(OK)
+        except Exception:
+            traceback.print_exc()
+            _fail("internal error: this is a defect in firstk", INTERNAL)
+        sys.exit(status if isinstance(status, int) else OK)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"firstk: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="firstk", message="%(prog)s %(version)s")
+def main() -> None:
+    """Find out, in virtual time, what hung, slow and lying storage servers do to a download."""
+
+
+@main.command()
+@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@click.option(
+    "--out",
+    metavar="DIR",
+    default="firstk-report",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the pictures go.",
+)
+def compare(targets: tuple[str, ...], out: Path) -> int:
+    """Run the strategies of scenarios against each other.
+
+    Prints a table, and writes a picture of the times to first block and a timeline for
+    each scenario. Without arguments the scenarios are those of ticket #928.
+    """
+    from reports import latency, timeline
+    from scenarios.library import DEFAULT_SET
+
+    scenarios = _load(targets or [DEFAULT_SET])
+    _refuse_equal_names(scenarios)
+    compared = [_run_all(scenario) for scenario in _progress(scenarios, "simulating")]
+    _print_comparison(compared)
+    release = version("firstk")
+    with _writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        written = latency.draw(compared, out / "latency", release)
+        for one in _progress(compared, "drawing timelines"):
+            written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
+    click.echo(f"The picture is {written[0]}; {len(written) - 1} more files are beside it.")
+    return _report_unmet(compared)
+
+
+@main.command()
+@click.argument("target", metavar="FILE|NAME")
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
+@click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json", "csv"]),
+    default="table",
+    show_default=True,
+    help="How the results are printed.",
+)
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the first run of each strategy as Chrome trace events, for Perfetto.",
+)
+def run(
+    target: str,
+    strategies: tuple[str, ...],
+    seed: int | None,
+    runs: int | None,
+    form: str,
+    trace: Path | None,
+) -> int:
+    """Run one scenario and print its results.
+
+    What the options say takes the place of what the file says. Exit status 1 means that
+    an expectation of the scenario was not met.
+    """
+    from reports.results import as_csv, as_json
+
+    scenarios = _load([target])
+    if len(scenarios) != 1:
+        raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `run` runs one")
+    options = {"strategies": _known(strategies), "seed": seed, "runs": runs}
+    changed = {key: value for key, value in options.items() if value is not None}
+    compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
+    results = [result for summary in compared.summaries for result in summary.results]
+    if trace is not None:
+        from reports.trace_events import trace_events
+
+        with _writing(trace):
+            trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
+    match form:
+        case "json":
+            click.echo(as_json(results), nl=False)
+        case "csv":
+            click.echo(as_csv(results), nl=False)
+        case _:
+            _print_runs(compared)
+    return _report_unmet([compared])
+
+
+@main.command("list")
+def list_() -> None:
+    """Show the scenarios that come with firstk."""
+    from scenarios.library import described, sets
+
+    width = max(len(name) for files in sets().values() for name, _ in described(files))
+    for set_, files in sets().items():
+        click.echo(set_)
+        for name, description in described(files):
+            click.echo(f"  {name:{width}}  {description}")
+
+
+@main.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def validate(files: tuple[str, ...]) -> None:
+    """Check scenario files: all mistakes are told, each with its line."""
+    for scenario in _load(files):
+        file, servers = scenario.file, scenario.grid.servers
+        click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
+        if len(file.numbers) < file.n:
+            there = ", ".join(map(str, file.numbers))
+            click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON schema of scenario files, for editors."""
+    import json
+
+    from scenarios.model import Scenario
+
+    click.echo(json.dumps(Scenario.model_json_schema(), indent=2))
+
+
+def _load(targets: Iterable[str]) -> list[Scenario]:
+    """Return the scenarios that are asked for; exit with all that is wrong with them."""
+    from scenarios.library import load_all
+    from scenarios.load import ScenarioError
+
+    try:
+        return load_all(targets)
+    except ScenarioError as e:
+        click.echo(str(e), err=True)
+        sys.exit(USAGE)
+
+
+def _known(strategies: tuple[str, ...]) -> list[str] | None:
+    """Return the strategies that an option names, once each; None if it names none."""
+    from downloader.strategy import find_strategy
+
+    try:
+        return list(dict.fromkeys(find_strategy(name).name for name in strategies)) or None
+    except ValueError as e:
+        raise click.BadParameter(str(e), param_hint="--strategy") from e
+
+
+def _refuse_equal_names(scenarios: list[Scenario]) -> None:
+    """Refuse scenarios of equal names: their timelines would overwrite one another."""
+    sources: dict[str, str] = {}
+    for scenario in scenarios:
+        other = sources.setdefault(scenario.name, scenario.source)
+        if other != scenario.source:
+            raise click.UsageError(
+                f"{other} and {scenario.source} are both called {scenario.name!r}: rename one"
+            )
+
+
+def _run_all(scenario: Scenario, progress: bool = False) -> Compared:
+    """Run all strategies of a scenario through all its runs."""
+    from harness.simulate import simulate
+    from reports.comparison import Compared
+    from reports.summary import Summary
+
+    summaries, first_runs = [], []
+    for strategy in scenario.strategies:
+        results = []
+        numbers = range(scenario.runs)
+        for number in _progress(numbers, strategy) if progress else numbers:
+            run = simulate(scenario, strategy, number)
+            results.append(run.result)
+            if number == 0:
+                first_runs.append(run)
+        summaries.append(Summary(results))
+    return Compared(scenario, summaries, first_runs)
+
+
+def _progress(items: Sequence[T], what: str) -> Iterable[T]:
+    """Yield the items, with a progress bar where standard error is a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, what, console=console, transient=True, disable=not console.is_terminal)
+
+
+def _print_comparison(compared: Sequence[Compared]) -> None:
+    from rich.console import Console
+
+    from reports.comparison import replay
+    from reports.table import comparison_table
+
+    console = Console(highlight=False)
+    wide = not console.is_terminal or console.width >= _WIDE
+    if not console.is_terminal:
+        console.width = _NO_FOLDING
+    console.print(comparison_table(compared, with_replay=wide))
+    if not wide:
+        scenario = compared[0].scenario
+        example = replay(scenario, scenario.strategies[0], scenario.seed)
+        click.echo(f"To replay a row: {example}")
+
+
+def _print_runs(compared: Compared) -> None:
+    from rich.console import Console
+
+    from reports.table import comparison_table, runs_table
+
+    results = [result for summary in compared.summaries for result in summary.results]
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _NO_FOLDING
+    single = len(results) <= _MOST_RUNS
+    console.print(runs_table(results) if single else comparison_table([compared], False))
+    for result in results if single else []:
+        if result.message is not None:
+            click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")
+
+
+def _report_unmet(compared: Sequence[Compared]) -> int:
+    """Print the expectations that were not met; return the exit status."""
+    problems = [problem for one in compared for problem in one.unmet]
+    for problem in problems[:_MOST_RUNS]:
+        click.echo(f"not as expected: {problem}", err=True)
+    if len(problems) > _MOST_RUNS:
+        click.echo(f"and {len(problems) - _MOST_RUNS} more are not as expected", err=True)
+    return UNMET if problems else OK
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Make a file that cannot be written a usage error."""
+    try:
+        yield
+    except OSError as e:
+        raise click.UsageError(f"cannot write {e.filename or path}: {e.strerror}") from e

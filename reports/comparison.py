@@ -1,0 +1,36 @@
+"""A comparison: scenarios, and for each what its strategies came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.result import unmet
+from harness.simulate import Run
+from reports.summary import Summary
+from scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """One scenario: a summary for each strategy, and the first run of each for timelines."""
+
+    scenario: Scenario
+    summaries: Sequence[Summary]
+    first_runs: Sequence[Run]
+
+    @property
+    def unmet(self) -> list[str]:
+        """Each expectation that some run did not meet, in words, with how to replay it."""
+        return [
+            f"{replay(self.scenario, r.strategy, r.seed)}: {problem}"
+            for summary in self.summaries
+            for r in summary.results
+            if r.strategy in self.scenario.expect
+            for problem in unmet(self.scenario.expect[r.strategy], r)
+        ]
+
+
+def replay(scenario: Scenario, strategy: str, seed: int) -> str:
+    """Return the command that runs one row again."""
+    return f"firstk run {scenario.source} --strategy {strategy} --seed {seed}"

@@ -1,0 +1,179 @@
+"""The main picture: time to first block, a block of lines a scenario, a line a strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from reports import style
+from reports.comparison import Compared
+from reports.summary import Summary, reason, seconds
+
+#: Above this ratio of the latest to the earliest time the axis is logarithmic.
+_LOG_RATIO = 20
+
+_LINE = 0.26  # inches
+_HEADING = 1.0  # of a line
+
+
+def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
+    """Write the picture to `path`.png and `path`.svg; return the files."""
+    with style.style():
+        lines = sum(len(one.summaries) + 1 + _HEADING / 2 for one in compared)
+        height = lines * _LINE + 1.5
+        figure = Figure(figsize=(10, height))
+        axes = figure.add_axes((0.13, 0.75 / height, 0.66, lines * _LINE / height))
+        _axis(axes, compared)
+        y = 0.0
+        for one in compared:
+            y += _HEADING
+            _heading(axes, one, y)
+            for summary in one.summaries:
+                y += 1
+                _line(axes, summary, y)
+            y += _HEADING / 2
+        axes.set_ylim(y + 0.2, 0)
+        _frame(figure, axes, compared, height, version)
+        return style.save(figure, path)
+
+
+def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
+    """Set the time axis: from zero, or logarithmic where times differ by much."""
+    times = [t for one in compared for s in one.summaries for t in _times(s) if t > 0]
+    low, high = min(times, default=0.1), max(times, default=1.0)
+    if high / low > _LOG_RATIO:
+        axes.set_xscale("log")
+        axes.set_xlim(low / 2.5, high * 2.2)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlabel("time to first block (logarithmic scale)")
+    else:
+        axes.set_xlim(0, high * 1.35)
+        axes.set_xlabel("time to first block")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
+    axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+
+
+def _times(summary: Summary) -> list[float]:
+    """Return the times that a line shows: of first blocks, and of failures without one."""
+    failures = [r.finished for r in summary.results if r.ttfb is None and r.finished is not None]
+    return [*summary.times, *failures]
+
+
+def _heading(axes: Axes, one: Compared, y: float) -> None:
+    name = axes.annotate(
+        one.scenario.name,
+        (0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(-88, 0),
+        textcoords="offset points",
+        va="center",
+        weight="bold",
+    )
+    axes.annotate(
+        f"   {one.scenario.description}",
+        (1, 0),
+        xycoords=name,
+        va="bottom",
+        color=style.GREY,
+        size=8.5,
+    )
+
+
+def _line(axes: Axes, summary: Summary, y: float) -> None:
+    """Draw one strategy: a mark at its time, or an arrow to where there is none."""
+    colour, marker = style.look(summary.strategy)
+    axes.annotate(
+        summary.strategy,
+        (0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(-6, 0),
+        textcoords="offset points",
+        ha="right",
+        va="center",
+        color=colour,
+    )
+    text, note = summary.verdict, {"va": "center", "size": 8.5, "color": style.INK}
+    if summary.times:
+        low, high = summary.times[0], summary.times[-1]
+        axes.plot([low, high], [y, y], color=colour, linewidth=1.5)
+        middle = summary.times[len(summary.times) // 2]
+        axes.plot([middle], [y], marker=marker, color=colour, markersize=6.5)
+        _note(axes, high, y, text, note)
+    elif any(r.outcome == "failed" for r in summary.results):
+        failed = next(r for r in summary.results if r.outcome == "failed")
+        when = failed.finished or 0.0
+        axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
+        short = f"fails: {reason(failed)}" if summary.runs == 1 else text
+        _note(axes, when, y, short, note)
+    if any(r.outcome in ("stalled", "deadline") for r in summary.results):
+        start = summary.times[-1] if summary.times else axes.get_xlim()[0]
+        axes.annotate(
+            "",
+            xy=(1.035, y),
+            xycoords=("axes fraction", "data"),
+            xytext=(start, y),
+            textcoords="data",
+            arrowprops={
+                "arrowstyle": "-|>",
+                "linestyle": (0, (1, 1.6)),
+                "color": colour,
+                "linewidth": 1.4,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            },
+        )
+        axes.annotate(
+            text if summary.never_started else "never ends",
+            (1.045, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=colour,
+            weight="bold",
+            size=8.5,
+        )
+
+
+def _note(axes: Axes, time: float, y: float, text: str, look: dict[str, Any]) -> None:
+    axes.annotate(text, (time, y), xytext=(8, 0), textcoords="offset points", **look)
+
+
+def _frame(
+    figure: Figure, axes: Axes, compared: Sequence[Compared], height: float, version: str
+) -> None:
+    """Add the title, the column for what never comes, and the small print."""
+    never = Rectangle((1.03, 0), 0.28, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
+    never.set_clip_on(False)
+    axes.add_patch(never)
+    axes.text(1.045, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
+    figure.text(
+        0.02,
+        1 - 0.18 / height,
+        "When does the download start? Time to first block, by scenario and strategy",
+        size=12,
+        weight="bold",
+        va="top",
+    )
+    seeds = sorted({one.scenario.seed for one in compared})
+    runs = sorted({one.scenario.runs for one in compared})
+    figure.text(
+        0.02,
+        0.12 / height,
+        f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}."
+        "  × marks a clean failure; a mark is the median of the runs, its line their range.",
+        size=7,
+        color=style.GREY,
+    )
+
+
+def _span(numbers: Sequence[int]) -> str:
+    return str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
