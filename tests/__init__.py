@@ -1,0 +1,1 @@
+"""The tests: each folder mirrors the package of its name."""
