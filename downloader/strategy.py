@@ -16,24 +16,39 @@ from typing import Literal
 class Strategy:
     """How a download goes about it.
 
-    `locating_ends` says when phase 1 is over: when `all-answered`, that is, every server
-    has answered or failed, or as soon as `k-distinct` share numbers are known (or all
-    have answered). `late_answers`, those that come after that, are `ignored`, or `used`:
-    their shares join the pool, and a shortage waits for them.
+    `description` says so in half a sentence. `locating_ends` says when phase 1 is over:
+    when `all-answered`, that is, every server has answered or failed, or as soon as
+    `k-distinct` share numbers are known (or all have answered). `late_answers`, those that
+    come after that, are `ignored`, or `used`: their shares join the pool, and a shortage
+    waits for them.
     """
 
     name: str
     locating_ends: Literal["all-answered", "k-distinct"]
     late_answers: Literal["ignored", "used"] = "ignored"
+    description: str = ""
 
 
 _ALL = (
     # Tahoe-LAFS up to 1.5.
-    Strategy("wait-for-all", locating_ends="all-answered"),
+    Strategy(
+        "wait-for-all",
+        locating_ends="all-answered",
+        description="asks every server where the shares are, and waits for every answer",
+    ),
     # Tahoe-LAFS 1.6.0, ticket #928.
-    Strategy("first-k", locating_ends="k-distinct"),
+    Strategy(
+        "first-k",
+        locating_ends="k-distinct",
+        description="starts as soon as it knows K distinct shares, and ignores later answers",
+    ),
     # The same with the regression of ticket #287 mended, 31 January 2010.
-    Strategy("first-k-late", locating_ends="k-distinct", late_answers="used"),
+    Strategy(
+        "first-k-late",
+        locating_ends="k-distinct",
+        late_answers="used",
+        description="starts as first-k does, and falls back on shares from later answers",
+    ),
 )
 
 #: The strategies that have names, in the order in which they are compared.

@@ -8,9 +8,11 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from downloader.strategy import STRATEGIES
 from reports import style
 from reports.comparison import Compared
 from reports.summary import Summary, reason, seconds
@@ -19,6 +21,7 @@ from reports.summary import Summary, reason, seconds
 _LOG_RATIO = 20
 
 _LINE = 0.26  # inches
+_KEY_LINE = 0.2  # inches
 _HEADING = 1.0  # of a line
 
 
@@ -26,7 +29,8 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
     """Write the picture to `path`.png and `path`.svg; return the files."""
     with style.style():
         lines = sum(len(one.summaries) + 1 + _HEADING / 2 for one in compared)
-        height = lines * _LINE + 1.5
+        strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.summaries))
+        height = lines * _LINE + 1.5 + len(strategies) * _KEY_LINE
         figure = Figure(figsize=(10, height))
         axes = figure.add_axes((0.13, 0.75 / height, 0.66, lines * _LINE / height))
         _axis(axes, compared)
@@ -39,7 +43,9 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
                 _line(axes, summary, y)
             y += _HEADING / 2
         axes.set_ylim(y + 0.2, 0)
-        _frame(figure, axes, compared, height, version)
+        _frame(figure, axes, height)
+        _key(figure, strategies, height)
+        _small_print(figure, compared, height, version)
         return style.save(figure, path)
 
 
@@ -147,22 +153,30 @@ def _note(axes: Axes, time: float, y: float, text: str, look: dict[str, Any]) ->
     axes.annotate(text, (time, y), xytext=(8, 0), textcoords="offset points", **look)
 
 
-def _frame(
-    figure: Figure, axes: Axes, compared: Sequence[Compared], height: float, version: str
-) -> None:
-    """Add the title, the column for what never comes, and the small print."""
+def _frame(figure: Figure, axes: Axes, height: float) -> None:
+    """Add the title, and the column for what never comes."""
     never = Rectangle((1.03, 0), 0.28, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
     never.set_clip_on(False)
     axes.add_patch(never)
     axes.text(1.045, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
-    figure.text(
-        0.02,
-        1 - 0.18 / height,
-        "When does the download start? Time to first block, by scenario and strategy",
-        size=12,
-        weight="bold",
-        va="top",
-    )
+    title = "When does the download start? Time to first block, by scenario and strategy"
+    figure.text(0.02, 1 - 0.18 / height, title, size=12, weight="bold", va="top")
+
+
+def _key(figure: Figure, strategies: Sequence[str], height: float) -> None:
+    """Say what each strategy does."""
+    for i, name in enumerate(strategies):
+        colour, marker = style.look(name)
+        y = 1 - (0.55 + i * _KEY_LINE) / height
+        mark = Line2D([0.028], [y], color=colour, marker=marker, markersize=5, figure=figure)
+        mark.set_transform(figure.transFigure)
+        figure.add_artist(mark)
+        figure.text(0.04, y, name, color=colour, va="center", weight="bold", size=8.5)
+        text = STRATEGIES[name].description if name in STRATEGIES else ""
+        figure.text(0.135, y, text, va="center", size=8.5)
+
+
+def _small_print(figure: Figure, compared: Sequence[Compared], height: float, version: str) -> None:
     seeds = sorted({one.scenario.seed for one in compared})
     runs = sorted({one.scenario.runs for one in compared})
     figure.text(

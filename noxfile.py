@@ -1,0 +1,68 @@
+"""What is checked, and how: `nox` runs the tests, the types and the lint."""
+
+import nox
+
+nox.needs_version = ">=2024.10.9"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.default_venv_backend = "venv"
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install firstk as it is here, and what the groups of pyproject.toml ask for."""
+    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the code's form, and that it is formatted."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types, strictly."""
+    _install(session, "types", "test")
+    session.run("mypy")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; what comes behind `--` goes to pytest."""
+    _install(session, "test")
+    session.run("coverage", "run", "-m", "pytest", "-m", "not slow", *session.posargs)
+    session.run("coverage", "report")
+
+
+@nox.session(python=["3.11", "3.12", "3.13"])
+def pythons(session: nox.Session) -> None:
+    """Run the tests on each Python: digests must be equal on all of them."""
+    _install(session, "test")
+    session.run("pytest", "-m", "not slow", *session.posargs)
+
+
+@nox.session
+def slow(session: nox.Session) -> None:
+    """Run the tests that take longer than a few seconds."""
+    _install(session, "test")
+    session.run("pytest", "-m", "slow", *session.posargs)
+
+
+@nox.session
+def picture(session: nox.Session) -> None:
+    """Make the pictures of README anew."""
+    _install(session)
+    out = session.create_tmp()
+    session.run("firstk", "compare", "ticket-928", "--out", out)
+    for name in ("latency.png", "timeline-three-good-seven-hung.png"):
+        session.run("cp", f"{out}/{name}", "docs/", external=True)
+
+
+@nox.session
+def news(session: nox.Session) -> None:
+    """Show what the news of the next release say."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "news"))
+    session.run("towncrier", "build", "--draft", "--version", "next")
