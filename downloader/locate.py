@@ -80,7 +80,8 @@ class Located:
             self._check()
 
         request = Request(answer.server, "get_buckets")
-        asked = self._session.ask(request, server.get_buckets, self._session.cap.storage_index)
+        storage_index = self._session.cap.storage_index
+        asked = self._session.ask(request, lambda: server.get_buckets(storage_index))
         asked.addCallbacks(answered, failed).addCallback(settled)
 
     def _take(self, buckets: Any, answer: _Answer) -> None:

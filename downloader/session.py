@@ -63,8 +63,8 @@ class Session:
         """Note that a phase begins now."""
         self.status.phases.append((phase, self.reactor.seconds()))
 
-    def ask(self, request: Request, call: Callable[..., Deferred[T]], *args: Any) -> Deferred[T]:
-        """Send one request to a server by `call(*args)`, and keep its times in the status.
+    def ask(self, request: Request, call: Callable[[], Deferred[T]]) -> Deferred[T]:
+        """Send one request to a server by `call`, and keep its times in the status.
 
         The Deferred fails with `ServerFailedError`, whatever it was that the server raised.
         Cancelling it forgets the answer and leaves the server alone.
@@ -84,7 +84,7 @@ class Session:
             if not result.called:
                 result.errback(ServerFailedError(f"failed: {request.error}"))
 
-        maybeDeferred(call, *args).addCallbacks(answered, failed)
+        maybeDeferred(call).addCallbacks(answered, failed)
         return result
 
 

@@ -45,7 +45,7 @@ class Share:
         """Return up to `length` bytes of the share data at `offset`."""
         request = Request(self.server, what, self.number, offset, length)
         try:
-            data: Any = await self.session.ask(request, self.bucket.read, offset, length)
+            data: Any = await self.session.ask(request, lambda: self.bucket.read(offset, length))
         except ServerFailedError as e:
             raise self.drop(e) from e
         if not isinstance(data, bytes):

@@ -17,7 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from heapq import heappop
+from heapq import heapify, heappop
 from math import inf
 from typing import Any, cast
 
@@ -39,6 +39,9 @@ from zope.interface import implementer
 
 #: Later than anything that happens: an event at infinity never does.
 _FOREVER = sys.float_info.max
+
+#: So many given-up entries in the queue are never worth the work of dropping them.
+_MOST_GIVEN_UP = 64
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -86,6 +89,11 @@ class SimTimer:
         self.called = True
         self._function(*self._args, **self._kwargs)
 
+    def _give_up(self, entry: _Entry) -> None:
+        entry.callbacks.clear()
+        self._reactor._given_up += 1
+        self._reactor._tidy()
+
     def _check(self) -> _Entry:
         if self.called:
             raise AlreadyCalled
@@ -99,14 +107,15 @@ class SimTimer:
 
     def cancel(self) -> None:
         """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
-        self._check().callbacks.clear()
+        self._give_up(self._check())
         self._entry = None
         del self._reactor._timers[self]
 
     def reset(self, secondsFromNow: float) -> None:
         """Fire so many seconds from now instead; raises as `cancel` does."""
-        self._check().callbacks.clear()
-        self._schedule(_checked(secondsFromNow))
+        entry, delay = self._check(), _checked(secondsFromNow)
+        self._give_up(entry)
+        self._schedule(delay)
 
     def delay(self, secondsLater: float) -> None:
         """Fire so many seconds later than it would; raises as `cancel` does."""
@@ -176,6 +185,7 @@ class SimReactor(ReactorBase):
         self.env = simpy.Environment() if env is None else env
         self.errors: list[Exception] = []
         self._timers: dict[SimTimer, None] = {}  # in the order of their making
+        self._given_up = 0  # entries in the queue that no timer needs any more
         self._pool = _ThreadPool(self)
         self._until = _FOREVER
         super().__init__()
@@ -280,9 +290,22 @@ class SimReactor(ReactorBase):
     def peek(self) -> float:
         """Return the time of the next event in seconds, infinity if there is none."""
         queue = self.env._queue  # SimPy cannot cancel: there is no public way to drop an event
-        while queue and queue[0][3].__class__ is _Entry and not queue[0][3].callbacks:
+        while queue and _is_given_up(queue[0][3]):
             heappop(queue)
+            self._given_up -= 1
         return queue[0][0] if queue else inf
+
+    def _tidy(self) -> None:
+        """Drop the entries that are given up once they are most of the queue.
+
+        Code that sets a timer for each request and cancels it at the answer would else
+        fill the memory with timers that lie in the far future.
+        """
+        queue = self.env._queue
+        if self._given_up > _MOST_GIVEN_UP and 2 * self._given_up > len(queue):
+            queue[:] = [place for place in queue if not _is_given_up(place[3])]
+            heapify(queue)
+            self._given_up = 0
 
     def step(self) -> None:
         """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
@@ -308,6 +331,10 @@ class SimReactor(ReactorBase):
     def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
         """Return the file descriptors that were watched: none."""
         return []
+
+
+def _is_given_up(event: Event) -> bool:
+    return event.__class__ is _Entry and not event.callbacks
 
 
 def _checked(delay: float) -> float:
