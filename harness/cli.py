@@ -88,11 +88,12 @@ def compare(targets: tuple[str, ...], out: Path) -> int:
 
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
+    with _writing(out):  # before the work, not after it
+        out.mkdir(parents=True, exist_ok=True)
     compared = [_run_all(scenario) for scenario in _progress(scenarios, "simulating")]
     _print_comparison(compared)
     release = version("firstk")
     with _writing(out):
-        out.mkdir(parents=True, exist_ok=True)
         written = latency.draw(compared, out / "latency", release)
         for one in _progress(compared, "drawing timelines"):
             written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
@@ -141,11 +142,6 @@ def run(
     changed = {key: value for key, value in options.items() if value is not None}
     compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
     results = [result for summary in compared.summaries for result in summary.results]
-    if trace is not None:
-        from reports.trace_events import trace_events
-
-        with _writing(trace):
-            trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
     match form:
         case "json":
             click.echo(as_json(results), nl=False)
@@ -153,6 +149,11 @@ def run(
             click.echo(as_csv(results), nl=False)
         case _:
             _print_runs(compared)
+    if trace is not None:
+        from reports.trace_events import trace_events
+
+        with _writing(trace):
+            trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
     return _report_unmet([compared])
 
 
@@ -185,9 +186,12 @@ def schema() -> None:
     """Print the JSON schema of scenario files, for editors."""
     import json
 
+    from pydantic.json_schema import GenerateJsonSchema
+
     from scenarios.model import Scenario
 
-    click.echo(json.dumps(Scenario.model_json_schema(), indent=2))
+    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
+    click.echo(json.dumps(dialect | Scenario.model_json_schema(), indent=2))
 
 
 def _load(targets: Iterable[str]) -> list[Scenario]:
