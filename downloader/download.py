@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -16,7 +16,7 @@ from downloader.errors import DownloadStopped
 from downloader.fetch import Fetcher
 from downloader.interfaces import IStorageServer
 from downloader.locate import Located
-from downloader.session import Session, Signal, stoppable
+from downloader.session import Session, Signal, Waits
 from downloader.status import DownloadStatus, Phase
 from downloader.strategy import Strategy, find_strategy
 
@@ -61,7 +61,7 @@ def download(
         strategy=strategy,
         random=random or Random(parsed.storage_index),
         status=running.status,
-        news=Signal(),
+        waits=running.waits,
     )
     return running.start(running.shares(session, list(servers), offset, end))
 
@@ -72,60 +72,64 @@ class _Download:
 
     def __init__(self, reactor: IReactorTime, consumer: IConsumer) -> None:
         self.status = DownloadStatus()
+        self.waits = Waits()
         self._reactor = reactor
         self._consumer = consumer
-        self._task: Deferred[None] | None = None
-        self._resumed: Deferred[None] | None = None
-        self._calling_consumer = False
-        self._stopped = False
+        self._paused = False
+        self._resumption = Signal(self.waits)
         self._enter("starting")
 
     def start(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[DownloadStatus]:
         """Do the work; the Deferred fires when it is over, and its cancellation stops it."""
         result: Deferred[DownloadStatus] = Deferred(lambda _: self.stopProducing())
-        task = Deferred.fromCoroutine(self._run(work))
-        if not task.called:
-            self._task = task
-        task.addCallback(lambda _: self.status).addBoth(result.callback)
+
+        def over(outcome: Any) -> None:
+            if not result.called:  # cancelled by the consumer while it was being called
+                result.callback(outcome)
+
+        Deferred.fromCoroutine(self._run(work)).addCallback(lambda _: self.status).addBoth(over)
         return result
 
     async def _run(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        end: Phase = "failed"
         try:
-            self._call(self._consumer.registerProducer, self, True)
+            self._consumer.registerProducer(self, True)
+        except BaseException:
+            work.close()
+            self._enter("failed")
+            raise
+        # Not `finally`: a download that is thrown away while it waits is not over.
+        try:
+            self.waits.check()
             await work
-            end = "done"
         except DownloadStopped:
-            end = "stopped"
+            self._end("stopped")
+        except Exception:
+            self._end("failed")
+            raise
+        else:
+            self._end("done")
         finally:
             work.close()
-            self._task = None
-            self._enter(end)
-            self._consumer.unregisterProducer()
+
+    def _end(self, phase: Phase) -> None:
+        self._enter(phase)
+        self.waits.stop()  # what is still being read is not wanted any more
+        self._consumer.unregisterProducer()
 
     def _enter(self, phase: Phase) -> None:
         self.status.phases.append((phase, self._reactor.seconds()))
-
-    def _call(self, method: Callable[..., None], *args: Any) -> None:
-        """Call the consumer, which may pause or stop this download while it is called."""
-        self._calling_consumer = True
-        try:
-            method(*args)
-        finally:
-            self._calling_consumer = False
-        if self._stopped:
-            raise DownloadStopped
 
     async def _write(self, data: bytes) -> None:
         """Write `data` when the consumer wants it, and return when it wants more."""
         await self._wanted()
         self.status.bytes_written += len(data)
-        self._call(self._consumer.write, data)
+        self._consumer.write(data)
+        self.waits.check()
         await self._wanted()
 
     async def _wanted(self) -> None:
-        if self._resumed is not None:
-            await self._resumed
+        while self._paused:
+            await self._resumption.wait()
 
     async def literal(self, data: bytes) -> None:
         """Write what the cap itself holds."""
@@ -153,17 +157,13 @@ class _Download:
 
     def pauseProducing(self) -> None:
         """Write nothing until `resumeProducing`."""
-        if self._resumed is None:
-            self._resumed = stoppable()
+        self._paused = True
 
     def resumeProducing(self) -> None:
         """Go on writing."""
-        resumed, self._resumed = self._resumed, None
-        if resumed is not None and not resumed.called:
-            resumed.callback(None)
+        self._paused = False
+        self._resumption.fire()
 
     def stopProducing(self) -> None:
         """Write no more, and end."""
-        self._stopped = True
-        if self._task is not None and not self._calling_consumer:
-            self._task.cancel()
+        self.waits.stop()

@@ -89,41 +89,36 @@ class Fetcher:
         """Return K blocks of the segment, by share number."""
         k = self._session.cap.k
         blocks: dict[int, bytes] = {}
-        reading: dict[int, Deferred[bytes]] = {}
+        reading: set[int] = set()
         settled: list[tuple[Share, bytes | Failure]] = []
 
         def settle(result: Any, share: Share) -> None:
-            del reading[share.number]
+            reading.remove(share.number)
             settled.append((share, result))
             self._session.news.fire()
 
-        try:
-            while True:
-                for share, result in settled:
-                    if isinstance(result, bytes):
-                        blocks[share.number] = result
-                    elif isinstance(result.value, ShareError):
-                        share.drop(result.value)
-                    else:
-                        result.raiseException()
-                settled.clear()
-                if len(blocks) == k:
-                    return blocks
-                while not settled and len(blocks) + len(reading) < k:
-                    chosen = self._choose(blocks.keys() | reading.keys())
-                    if chosen is None:
-                        break
-                    task = Deferred.fromCoroutine(chosen.block(self.ueb, segment))
-                    reading[chosen.number] = task
-                    task.addBoth(settle, chosen)
-                if settled:
-                    continue
-                if len(blocks) + len(reading) < k and self._located.closed:
-                    raise self._located.shortage(self._good_numbers())
-                await self._session.news.wait()
-        finally:
-            for task in list(reading.values()):
-                task.cancel()
+        while True:
+            for share, result in settled:
+                if isinstance(result, bytes):
+                    blocks[share.number] = result
+                elif isinstance(result.value, ShareError):
+                    share.drop(result.value)
+                else:
+                    result.raiseException()
+            settled.clear()
+            if len(blocks) == k:
+                return blocks
+            while not settled and len(blocks) + len(reading) < k:
+                chosen = self._choose(blocks.keys() | reading)
+                if chosen is None:
+                    break
+                reading.add(chosen.number)
+                Deferred.fromCoroutine(chosen.block(self.ueb, segment)).addBoth(settle, chosen)
+            if settled:
+                continue
+            if len(blocks) + len(reading) < k and self._located.closed:
+                raise self._located.shortage(self._good_numbers())
+            await self._session.news.wait()
 
     def _good_numbers(self) -> int:
         return len({share.number for share in self._located.shares if not share.lost})

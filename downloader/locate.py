@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
-from downloader.session import Session, stoppable
+from downloader.session import Session, Signal
 from downloader.share import Share
 from downloader.status import Request
 
@@ -49,7 +48,8 @@ class Located:
         ]
         self._outstanding = len(servers)
         self._numbers: set[int] = set()
-        self._ended: Deferred[None] = stoppable()
+        self._ended = False
+        self._end = Signal(session.waits)
 
     async def locate(self) -> None:
         """Ask every server at once; return when the strategy says that locating ends.
@@ -58,9 +58,11 @@ class Located:
         by then.
         """
         for server, answer in zip(self._servers, self._answers, strict=True):
+            self._session.waits.check()
             self._query(server, answer)
         self._check()
-        await self._ended
+        if not self._ended:
+            await self._end.wait()
         if len(self._numbers) < self._session.cap.k:
             raise self.shortage(len(self._numbers))
         self._session.status.located = self._session.reactor.seconds()
@@ -108,8 +110,9 @@ class Located:
         )
         if all_answered or (enough and strategy.late_answers == "ignored"):
             self.closed = True
-        if (all_answered or enough) and not self._ended.called:
-            self._ended.callback(None)
+        if (all_answered or enough) and not self._ended:
+            self._ended = True
+            self._end.fire()
         self._session.news.fire()
 
     def shortage(self, have: int) -> NotEnoughSharesError:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
+from twisted.python.reflect import safe_str
 
 from downloader.cap import CHKCap
 from downloader.errors import DownloadStopped, ServerFailedError
@@ -22,27 +23,73 @@ T = TypeVar("T")
 _ERROR_LENGTH = 200
 
 
-def stoppable() -> Deferred[Any]:
-    """Return a Deferred whose cancellation is the end of the download, and no failure."""
-    return Deferred(lambda d: d.errback(DownloadStopped()))
+class Waits:
+    """The Deferreds that a download waits for: to stop it is to fail them all.
+
+    It may be stopped at any moment, also by a server or a consumer that it is just
+    calling: what runs then goes on to its next wait, and ends there.
+    """
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self._waiting: dict[Deferred[Any], None] = {}
+
+    def check(self) -> None:
+        """Raise `DownloadStopped` if all is stopped."""
+        if self.stopped:
+            raise DownloadStopped
+
+    def wait(self) -> Deferred[Any]:
+        """Return a new Deferred, which fails with `DownloadStopped` when all is stopped.
+
+        It is to be awaited at once.
+        """
+        deferred: Deferred[Any] = Deferred()
+        self._waiting[deferred] = None
+        if self.stopped:
+            self._fail(deferred)
+        return deferred
+
+    def wait_for(self, other: Deferred[T]) -> Deferred[T]:
+        """Return a Deferred that fires as `other` does, or fails when all is stopped."""
+        deferred = self.wait()
+        other.addBoth(lambda result: self.fire(deferred, result))
+        return deferred
+
+    def fire(self, deferred: Deferred[Any], result: object) -> None:
+        """Fire a Deferred that `wait` returned, unless it has failed by now."""
+        if deferred in self._waiting:
+            del self._waiting[deferred]
+            deferred.callback(result)
+
+    def _fail(self, deferred: Deferred[Any]) -> None:
+        del self._waiting[deferred]
+        deferred.errback(DownloadStopped())
+
+    def stop(self) -> None:
+        """Fail whatever is waited for, now and from now on."""
+        self.stopped = True
+        while self._waiting:
+            self._fail(next(iter(self._waiting)))
 
 
 class Signal:
     """Wakes the one coroutine that waits for something to happen."""
 
-    def __init__(self) -> None:
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
         self._waiter: Deferred[None] | None = None
 
     def wait(self) -> Deferred[None]:
         """Return a Deferred that fires when `fire` is called next."""
-        self._waiter = stoppable()
+        self._waiter = self._waits.wait()
         return self._waiter
 
     def fire(self) -> None:
         """Wake the waiter, if there is one."""
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.called:
-            waiter.callback(None)
+        if waiter is not None:
+            self._waits.fire(waiter, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +104,11 @@ class Session:
     strategy: Strategy
     random: Random
     status: DownloadStatus
-    news: Signal
+    waits: Waits = field(default_factory=Waits)
+    news: Signal = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "news", Signal(self.waits))
 
     def enter(self, phase: Phase) -> None:
         """Note that a phase begins now."""
@@ -67,25 +118,20 @@ class Session:
         """Send one request to a server by `call`, and keep its times in the status.
 
         The Deferred fails with `ServerFailedError`, whatever it was that the server raised.
-        Cancelling it forgets the answer and leaves the server alone.
         """
         request.sent = self.reactor.seconds()
         self.status.requests.append(request)
-        result: Deferred[T] = stoppable()
 
-        def answered(answer: T) -> None:
+        def answered(answer: T) -> T:
             request.answered = self.reactor.seconds()
-            if not result.called:
-                result.callback(answer)
+            return answer
 
-        def failed(failure: Failure) -> None:
+        def failed(failure: Failure) -> Failure:
             request.failed = self.reactor.seconds()
-            request.error = one_line(f"{type(failure.value).__name__}: {failure.value}")
-            if not result.called:
-                result.errback(ServerFailedError(f"failed: {request.error}"))
+            request.error = one_line(f"{type(failure.value).__name__}: {safe_str(failure.value)}")
+            return Failure(ServerFailedError(f"failed: {request.error}"))  # type: ignore[no-untyped-call]
 
-        maybeDeferred(call).addCallbacks(answered, failed)
-        return result
+        return maybeDeferred(call).addCallbacks(answered, failed)
 
 
 def one_line(text: str) -> str:

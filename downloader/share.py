@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from downloader import layout, trees, ueb
-from downloader.errors import CorruptShareError, ServerFailedError, ShareError
+from downloader.errors import CorruptShareError, DownloadStopped, ServerFailedError, ShareError
 from downloader.hashes import HASH_SIZE, block_hash
 from downloader.interfaces import IBucket
 from downloader.layout import Header
-from downloader.session import Session, stoppable
+from downloader.session import Session
 from downloader.status import Request
 from downloader.ueb import URIExtension
 
@@ -43,9 +43,12 @@ class Share:
 
     async def _read(self, what: str, offset: int, length: int) -> bytes:
         """Return up to `length` bytes of the share data at `offset`."""
+        waits = self.session.waits
+        waits.check()
         request = Request(self.server, what, self.number, offset, length)
+        asked = self.session.ask(request, lambda: self.bucket.read(offset, length))
         try:
-            data: Any = await self.session.ask(request, lambda: self.bucket.read(offset, length))
+            data: Any = await waits.wait_for(asked)
         except ServerFailedError as e:
             raise self.drop(e) from e
         if not isinstance(data, bytes):
@@ -66,28 +69,23 @@ class Share:
         return error
 
     def open(self) -> Deferred[None]:
-        """Read the header, unless that has begun; fires when it is there or `lost` is set."""
+        """Read the header, unless that has begun; fires when it is there, or never will be."""
         if self._opening is None:
             self._opening = Deferred.fromCoroutine(self._open())
-        # Each caller gets a Deferred of its own, which it may cancel.
-        waiter: Deferred[None] = stoppable()
-
-        def opened(result: Any) -> None:
-            if not waiter.called:
-                waiter.callback(result)
-
-        self._opening.addBoth(opened)
-        return waiter
+        return self._opening
 
     async def _open(self) -> None:
         try:
             self._header = layout.parse_header(await self._read("header", 0, layout.HEADER_SIZE))
         except ShareError as e:
             self.drop(e)
+        except DownloadStopped:
+            pass  # whoever wants the header will find out
 
     async def _opened(self) -> Header:
         if self._header is None:
             await self.open()
+            self.session.waits.check()
         if self._header is None:
             raise CorruptShareError(self.problem or "the header is missing")
         return self._header
