@@ -26,7 +26,11 @@ class Table(BaseModel):
 
 
 def mistakes(found: Sequence[tuple[str, str]]) -> PydanticCustomError:
-    """Return the error for mistakes in one table, each a key and what is wrong with it."""
+    """Return the error for mistakes, each a key and what is wrong with it.
+
+    A key is one of the table that is looked at, "" is what is looked at itself, and a key
+    after "../" stands beside that.
+    """
     return PydanticCustomError("mistakes", "{found}", {"found": list(found)})
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from downloader.errors import CorruptShareError
 from downloader.layout import HEADER_SIZE, header_size, parse_header
@@ -29,11 +29,13 @@ class _Fault(Table):
     end: Seconds | None = None
     """When it is over; default never."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.end is not None and self.end <= self.start:
-            raise mistakes([("end", f"should be later than start = {self.start}, not {self.end}")])
-        return self
+    @field_validator("end")
+    @classmethod
+    def _ordered(cls, end: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("start", 0.0)
+        if end is not None and end <= start:
+            raise mistakes([("", f"should be later than start = {start}, not {end}")])
+        return end
 
     def active(self, time: float) -> bool:
         """Tell whether the server has this fault at `time`."""

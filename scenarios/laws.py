@@ -16,7 +16,7 @@ from random import Random
 from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from scenarios.base import Seconds, Table, mistakes, relative_path
 
@@ -46,11 +46,13 @@ class Uniform(Table):
     high: Seconds
     """The most, in seconds."""
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.high < self.low:
-            raise mistakes([("high", f"should be {self.low} (low) or more, not {self.high}")])
-        return self
+    @field_validator("high")
+    @classmethod
+    def _ordered(cls, high: float, info: ValidationInfo) -> float:
+        low = info.data.get("low", 0.0)
+        if high < low:
+            raise mistakes([("", f"should be {low} (low) or more, not {high}")])
+        return high
 
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
@@ -141,10 +143,13 @@ class Empirical(Table):
 def _read_times(path: Path, column: str | None) -> list[float]:
     """Return the times in a file; raises `OSError`, or `ValueError` with what is wrong."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("is no UTF-8 text") from None
-    rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
+    try:
+        rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
+    except csv.Error as e:
+        raise ValueError(f"is no CSV: {e}") from None
     first, place = 0, 0
     if rows and (column is not None or not _is_number(rows[0][:1])):
         header = [cell.strip() for cell in rows[0]]
@@ -155,9 +160,11 @@ def _read_times(path: Path, column: str | None) -> list[float]:
         first, place = 1, 0 if column is None else header.index(column)
     times = []
     for number, row in enumerate(rows[first:], first + 1):
+        if not first and len(row) > 1:
+            raise ValueError(f"line {number}: more than one number, and no header to tell them")
         cell = row[place : place + 1]
         if row and not (_is_number(cell) and 0 <= float(cell[0]) < float("inf")):
-            raise ValueError(f"line {number}: {','.join(cell)!r} is no time in seconds")
+            raise ValueError(f"line {number}: {','.join(cell)!r:.40} is no time in seconds")
         times += [float(cell[0])] if row else []
     if not times:
         raise ValueError("holds no times")

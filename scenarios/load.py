@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.model import MAX_SERVERS, Scenario
+from scenarios.model import Scenario
 
 Location = tuple[int | str, ...]
 
@@ -52,6 +53,7 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
     name = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
+        lines = Lines(text)
         data = tomllib.loads(text)
     except OSError as e:
         raise ScenarioError([Mistake(name, None, "", str(e.strerror or e))]) from e
@@ -59,15 +61,17 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
         raise ScenarioError([Mistake(name, None, "", f"is no UTF-8 text: {e.reason}")]) from e
     except tomllib.TOMLDecodeError as e:
         raise ScenarioError([_not_toml(name, text, e)]) from e
+    except (ValueError, RecursionError) as e:  # a number too long, brackets too deep
+        raise ScenarioError([Mistake(name, None, "", f"cannot be read: {e}")]) from e
     found: dict[Mistake, None] = {}
     while True:
         try:
-            scenario = Scenario.model_validate(data, context=_context(path, data))
+            scenario = Scenario.model_validate(data, context={"folder": Path(path).parent})
         except ValidationError as e:
             errors = e.errors()
         else:
             break
-        found.update({m: None for error in errors for m in _mistakes(name, text, error)})
+        found.update({m: None for error in errors for m in _mistakes(name, lines, error)})
         # A table with an unknown key is not looked at as a whole: look again without it.
         if not _drop_unknown(data, errors):
             break
@@ -75,14 +79,6 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
         raise ScenarioError(sorted(found, key=lambda mistake: mistake.line or 0))
     scenario._source = source or name
     return scenario
-
-
-def _context(path: str | Path, data: dict[str, Any]) -> dict[str, Any]:
-    """Return what the checks need to know from outside the table that they look at."""
-    grid = data.get("grid")
-    servers = grid.get("servers") if isinstance(grid, dict) else None
-    known = type(servers) is int and 1 <= servers <= MAX_SERVERS
-    return {"folder": Path(path).parent, "servers": servers if known else None}
 
 
 def _drop_unknown(data: dict[str, Any], errors: list[ErrorDetails]) -> bool:
@@ -99,13 +95,13 @@ def _drop_unknown(data: dict[str, Any], errors: list[ErrorDetails]) -> bool:
 def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     message, _, place = str(error).partition(" (at ")
     words = place.rstrip(")").replace(",", "").split()
-    line = int(words[1]) if words[:1] == ["line"] else max(1, len(text.splitlines()))
+    line = int(words[1]) if words[:1] == ["line"] else text.rstrip("\n").count("\n") + 1
     return Mistake(name, line, "", f"is no TOML: {message}")
 
 
-def _mistakes(name: str, text: str, error: ErrorDetails) -> Iterator[Mistake]:
+def _mistakes(name: str, lines: Lines, error: ErrorDetails) -> Iterator[Mistake]:
     """Yield what one of pydantic's errors says, in the words of a scenario file."""
-    data, location = tomllib.loads(text), error["loc"]
+    location = error["loc"]
     if error["type"] == "mistakes":
         told = error["ctx"]["found"]
     elif error["type"] == "missing":
@@ -113,8 +109,11 @@ def _mistakes(name: str, text: str, error: ErrorDetails) -> Iterator[Mistake]:
     else:
         told = [("", _message(error))]
     for key, message in told:
-        path = _path(data, location) + ((key,) if key else ())
-        yield Mistake(name, line_of(text, path), _spell(path), message)
+        path = _path(lines.data, location)
+        if key.startswith("../"):
+            path, key = path[:-1], key.removeprefix("../")
+        path += (key,) if key else ()
+        yield Mistake(name, lines.find(path), _spell(path), message)
 
 
 def _message(error: ErrorDetails) -> str:
@@ -127,6 +126,10 @@ def _message(error: ErrorDetails) -> str:
             return f"unknown key; {meant}there are {', '.join(known)}"
         case "union_tag_invalid":
             return f"{context['tag']!r} is unknown; there are {context['expected_tags']}"
+        case "model_type" | "model_attributes_type" | "dict_type":
+            return f"should be a table, not {error['input']!r:.80}"
+        case "list_type":
+            return f"should be a list, not {error['input']!r:.80}"
         case "union_tag_not_found":
             return f"needs the key {context['discriminator']}"
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
@@ -158,24 +161,38 @@ def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
 
 def _is_variant(table: type[BaseModel], tag: str) -> bool:
     kinds = [
-        get_args(table.model_fields[k].annotation)
-        for k in ("kind", "law")
-        if k in table.model_fields
+        get_args(table.model_fields[key].annotation)
+        for key in ("kind", "law")
+        if key in table.model_fields
     ]
-    return (tag,) in kinds or table.__name__ == {"real": "RealFile", "made-up": "MadeUpFile"}.get(
-        tag
-    )
+    return (tag,) in kinds or table.__name__ == _VARIANTS.get(tag)
+
+
+#: The tables that the tags of `scenarios.model` stand for.
+_VARIANTS = {
+    "@real": "RealFile",
+    "@made-up": "MadeUpFile",
+    "@count": "Count",
+    "@probability": "Probability",
+}
 
 
 def _path(data: Any, location: Location) -> Location:
     """Return `location` without the parts that pydantic adds: names of union variants."""
     path: list[int | str] = []
+    tag = None
     for part in location:
+        if part == tag:
+            tag = None
+            continue
+        if part == "[key]" or str(part).startswith("@"):
+            continue
+        path.append(part)
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError):
-            continue
-        path.append(part)
+            data = None
+        tag = data.get("kind", data.get("law")) if isinstance(data, dict) else None
     return tuple(path)
 
 
@@ -185,38 +202,62 @@ def _spell(path: Location) -> str:
     return spelt.removeprefix(".")
 
 
-def line_of(text: str, path: Location) -> int:
-    """Return the line of a TOML text at which `path`, or the table it lacks in, begins.
+#: How a line looks that a statement may begin with: a table's head, or a key.
+_STATEMENT = re.compile(r"""\s*(\[|[\w"'][^=#]*=)""")
 
-    The text's beginnings that are TOML themselves tell: the line is the first that must
-    be read for the path to be there.
+_ENTRY = re.compile(r"\s*\[\[\s*servers\s*\]\]")
+
+
+class Lines:
+    """Where things stand in a TOML text, which its parser does not tell.
+
+    The text's beginnings that are TOML themselves tell: the statement that brings
+    something is the first that must be read for it to be there.
     """
-    data = tomllib.loads(text)
-    while path and not _has(data, path):
-        path = path[:-1]
-    if not path:
-        return 1
-    lines = text.splitlines(keepends=True)
-    without, having = 0, len(lines)
+
+    def __init__(self, text: str) -> None:
+        self.data = tomllib.loads(text)
+        self._lines = text.split("\n")
+        self._entries = [i for i, line in enumerate(self._lines) if _ENTRY.match(line)]
+
+    def find(self, path: Location) -> int:
+        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
+        while path and not _has(self.data, path):
+            path = path[:-1]
+        if not path:
+            return 1
+        begin, end = 0, len(self._lines)
+        index = path[1] if path[0] == "servers" and len(path) > 1 else None
+        if isinstance(index, int) and len(self.data["servers"]) == len(self._entries):
+            # A program may have written thousands of entries: look at this one alone.
+            ends = [*self._entries[1:], end]
+            alone = "\n".join(self._lines[self._entries[index] : ends[index]])
+            if _has(_parse(alone), ("servers", 0, *path[2:])):
+                begin, end, path = self._entries[index], ends[index], ("servers", 0, *path[2:])
+        return begin + _line(self._lines[begin:end], path)
+
+
+def _line(lines: list[str], path: Location) -> int:
+    """Return the line, from 1, of the statement that brings `path`."""
+    starts = [i for i, line in enumerate(lines) if _STATEMENT.match(line)]
+    without, having = 0, len(starts)
     while True:
-        middle = _parsable(lines, without, having)
-        if middle is None:
-            return without + 1
-        if _has(tomllib.loads("".join(lines[:middle])), path):
-            having = middle
+        # Near the middle: a beginning that ends inside a value is no TOML.
+        between = sorted(range(without + 1, having), key=lambda i: abs(2 * i - without - having))
+        for i in between:
+            data = _parse("\n".join(lines[: starts[i]]))
+            if data is not None:
+                without, having = (without, i) if _has(data, path) else (i, having)
+                break
         else:
-            without = middle
+            return starts[without] + 1
 
 
-def _parsable(lines: list[str], low: int, high: int) -> int | None:
-    """Return a count between the two, near their middle, of lines that are TOML."""
-    for count in sorted(range(low + 1, high), key=lambda n: abs(2 * n - low - high)):
-        try:
-            tomllib.loads("".join(lines[:count]))
-        except tomllib.TOMLDecodeError:
-            continue
-        return count
-    return None
+def _parse(text: str) -> dict[str, Any] | None:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _has(data: Any, path: Location) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -22,7 +23,7 @@ from pydantic import (
 
 from downloader.cap import CHKCap, parse_cap
 from downloader.encode import DEFAULT_SEGMENT_SIZE
-from downloader.errors import BadCapError, CorruptShareError
+from downloader.errors import BadCapError, CorruptShareError, DownloadError
 from downloader.layout import share_data
 from downloader.strategy import STRATEGIES
 from downloader.ueb import read_uri_extension
@@ -35,6 +36,12 @@ MAX_MADE_UP_SIZE = 2**30
 
 #: The most servers that a grid has.
 MAX_SERVERS = 1_000_000
+
+
+def _found_out(info: ValidationInfo, **facts: Any) -> None:
+    """Keep what later tables are checked against, whatever else is wrong with this one."""
+    if info.context is not None:
+        info.context.update(facts)
 
 
 def _known_strategy(name: str) -> str:
@@ -54,12 +61,15 @@ class _Range(Table):
     length: int | None = Field(default=None, ge=0)
     """How many bytes are asked for; default all the rest."""
 
-    def _range_mistakes(self, size: int) -> Iterator[tuple[str, str]]:
-        if self.offset > size:
-            yield "offset", f"should be {size} (the file's size) or less, not {self.offset}"
-        elif self.offset + (self.length or 0) > size:
-            rest = size - self.offset
-            yield "length", f"should be {rest} (what the file has left) or less, not {self.length}"
+
+def _range_mistakes(size: int, info: ValidationInfo) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the range that is asked for, of a file of so many bytes."""
+    offset, length = info.data.get("offset", 0), info.data.get("length") or 0
+    if offset > size:
+        yield "../offset", f"should be {size} (the file's size) or less, not {offset}"
+    elif offset + length > size:
+        rest = size - offset
+        yield "../length", f"should be {rest} (what the file has left) or less, not {length}"
 
 
 class MadeUpFile(_Range):
@@ -74,14 +84,20 @@ class MadeUpFile(_Range):
     segment_size: int = Field(default=DEFAULT_SEGMENT_SIZE, ge=1)
     """The maximum segment size in bytes; it is rounded up to a multiple of k."""
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        found = list(self._range_mistakes(self.size))
-        if self.k > self.n:
-            found.append(("k", f"should be {self.n} (n) or less, not {self.k}"))
-        if found:
+    @field_validator("size")
+    @classmethod
+    def _range_fits(cls, size: int, info: ValidationInfo) -> int:
+        if found := list(_range_mistakes(size, info)):
             raise mistakes(found)
-        return self
+        return size
+
+    @field_validator("n")
+    @classmethod
+    def _possible(cls, n: int, info: ValidationInfo) -> int:
+        _found_out(info, numbers=list(range(n)))
+        if info.data.get("k", 0) > n:
+            raise mistakes([("../k", f"should be {n} (n) or less, not {info.data['k']}")])
+        return n
 
     @property
     def numbers(self) -> list[int]:
@@ -101,15 +117,26 @@ class RealFile(_Range):
     _cap: CHKCap = PrivateAttr()
     _data: dict[int, bytes] = PrivateAttr(default_factory=dict)
 
+    @field_validator("shares")
+    @classmethod
+    def _there(cls, shares: str, info: ValidationInfo) -> str:
+        try:
+            _share_numbers(relative_path(shares, info))
+        except OSError as e:
+            raise mistakes([("", f"{shares}: {e.strerror}")]) from e
+        return shares
+
     @field_validator("cap")
     @classmethod
-    def _readable(cls, text: str) -> str:
+    def _readable(cls, text: str, info: ValidationInfo) -> str:
         try:
             cap = parse_cap(text)
         except BadCapError as e:
             raise mistakes([("", str(e))]) from e
         if not isinstance(cap, CHKCap):
             raise mistakes([("", "a literal cap holds the whole file: no server has a part in it")])
+        if found := list(_range_mistakes(cap.size, info)):
+            raise mistakes(found)
         return text
 
     @model_validator(mode="after")
@@ -117,23 +144,20 @@ class RealFile(_Range):
         cap = parse_cap(self.cap)
         assert isinstance(cap, CHKCap)
         self._cap = cap
-        found = list(self._range_mistakes(cap.size))
         try:
             self._data = self._read_shares(info)
         except (OSError, CorruptShareError) as e:
             reason = e.strerror if isinstance(e, OSError) else e
-            found.append(("shares", f"{self.shares}: {reason}"))
-        else:
-            found += self._share_mistakes()
-        if found:
+            raise mistakes([("shares", f"{self.shares}: {reason}")]) from e
+        _found_out(info, numbers=self.numbers)
+        if found := list(self._share_mistakes()):
             raise mistakes(found)
         return self
 
     def _read_shares(self, info: ValidationInfo) -> dict[int, bytes]:
         folder = relative_path(self.shares, info)
-        numbers = sorted(int(p.name) for p in folder.iterdir() if re.fullmatch(r"\d{1,3}", p.name))
         data = {}
-        for number in numbers:
+        for number in _share_numbers(folder):
             try:
                 data[number] = share_data((folder / str(number)).read_bytes())
             except CorruptShareError as e:
@@ -182,10 +206,16 @@ class RealFile(_Range):
         return self._cap.n
 
 
+def _share_numbers(folder: Path) -> list[int]:
+    """Return the numbers that files in `folder` are named by, sorted; raises `OSError`."""
+    names = (path.name for path in folder.iterdir())
+    return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9]\d{0,2}", name))
+
+
 def _matches(cap: CHKCap, share: bytes) -> bool:
     try:
         read_uri_extension(share, cap)
-    except CorruptShareError:
+    except DownloadError:
         return False
     return True
 
@@ -194,11 +224,11 @@ def _which_file(table: Any) -> str:
     real = isinstance(table, RealFile) or (
         isinstance(table, Mapping) and bool({"shares", "cap", "sha256"} & table.keys())
     )
-    return "real" if real else "made-up"
+    return "@real" if real else "@made-up"
 
 
 FileTable = Annotated[
-    Annotated[MadeUpFile, Tag("made-up")] | Annotated[RealFile, Tag("real")],
+    Annotated[MadeUpFile, Tag("@made-up")] | Annotated[RealFile, Tag("@real")],
     Discriminator(_which_file),
 ]
 
@@ -221,6 +251,12 @@ class Grid(Link):
     """The order in which the downloader is given them: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
+    @field_validator("servers")
+    @classmethod
+    def _note(cls, servers: int, info: ValidationInfo) -> int:
+        _found_out(info, servers=servers)
+        return servers
+
 
 class Count(Table):
     """So many servers, drawn by the seed."""
@@ -237,16 +273,15 @@ class Probability(Table):
 
 
 def _which_select(value: Any) -> str:
-    if isinstance(value, str):
-        return "names"
-    keys = value.keys() if isinstance(value, Mapping) else type(value).model_fields
-    return "probability" if "probability" in keys else "count"
+    if isinstance(value, Probability) or (isinstance(value, Mapping) and "probability" in value):
+        return "@probability"
+    return "@count" if isinstance(value, Count | Mapping) else "@names"
 
 
 Select = Annotated[
-    Annotated[str, Tag("names")]
-    | Annotated[Count, Tag("count")]
-    | Annotated[Probability, Tag("probability")],
+    Annotated[str, Tag("@names")]
+    | Annotated[Count, Tag("@count")]
+    | Annotated[Probability, Tag("@probability")],
     Discriminator(_which_select),
 ]
 
@@ -287,12 +322,21 @@ def _select_problem(select: Select, servers: int | None) -> str | None:
     return None
 
 
+def _shares_problem(shares: list[int] | None, numbers: list[int] | None) -> str | None:
+    """Return what is wrong with the shares of an entry, if it is known which there are."""
+    missing = [n for n in shares or [] if numbers is not None and n not in numbers]
+    if not missing:
+        return None
+    there = ", ".join(map(str, numbers or []))
+    return f"there is no share {', '.join(map(str, missing))}; the file has {there}"
+
+
 def _which_fault(value: Any) -> str:
-    return "several" if isinstance(value, list) else "one"
+    return "@several" if isinstance(value, list) else "@one"
 
 
 Faults = Annotated[
-    Annotated[Fault, Tag("one")] | Annotated[list[Fault], Tag("several")],
+    Annotated[Fault, Tag("@one")] | Annotated[list[Fault], Tag("@several")],
     Discriminator(_which_fault),
 ]
 
@@ -314,10 +358,16 @@ class Servers(Table):
     @field_validator("select")
     @classmethod
     def _within_the_grid(cls, select: Select, info: ValidationInfo) -> Select:
-        # A file is read with the grid's size at hand, so that this is told beside the rest.
         if problem := _select_problem(select, (info.context or {}).get("servers")):
             raise mistakes([("", problem)])
         return select
+
+    @field_validator("shares")
+    @classmethod
+    def _in_the_file(cls, shares: list[int] | None, info: ValidationInfo) -> list[int] | None:
+        if problem := _shares_problem(shares, (info.context or {}).get("numbers")):
+            raise mistakes([("", problem)])
+        return shares
 
     @property
     def faults(self) -> list[Fault] | None:
@@ -345,30 +395,41 @@ class Expectation(Table):
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
 
-    @model_validator(mode="after")
-    def _consistent(self) -> Self:
-        found = []
-        if self.outcome not in (None, "failed") and (self.error or self.message):
-            key = "error" if self.error else "message"
-            found.append((key, f"contradicts outcome = {self.outcome!r}: only a failure has one"))
-        if None not in (self.ttfb_min, self.ttfb_max) and self.ttfb_min > self.ttfb_max:  # type: ignore[operator]
-            found.append(("ttfb_max", f"should be {self.ttfb_min} (ttfb_min) or more"))
-        if found:
-            raise mistakes(found)
-        return self
+    @field_validator("error", "message")
+    @classmethod
+    def _of_a_failure(cls, text: str | None, info: ValidationInfo) -> str | None:
+        outcome = info.data.get("outcome")
+        if text is not None and outcome not in (None, "failed"):
+            problem = f"contradicts outcome = {outcome!r}: only a failure has one"
+            raise mistakes([("", problem)])
+        return text
+
+    @field_validator("ttfb_min", "ttfb_max")
+    @classmethod
+    def _possible(cls, bound: float | None, info: ValidationInfo) -> float | None:
+        least, exact = info.data.get("ttfb_min"), info.data.get("ttfb")
+        if bound is None:
+            return None
+        if info.field_name == "ttfb_min" and exact is not None and exact < bound:
+            raise mistakes([("", f"should be {exact} (ttfb) or less, not {bound}")])
+        if info.field_name == "ttfb_max":
+            for key, other in ("ttfb_min", least), ("ttfb", exact):
+                if other is not None and other > bound:
+                    raise mistakes([("", f"should be {other} ({key}) or more, not {bound}")])
+        return bound
 
 
 def _fits(entry: Servers, info: ValidationInfo) -> Servers:
-    """Check an entry of `[[servers]]` against the grid and the file."""
+    """Check an entry of `[[servers]]` against the grid and the file.
+
+    Where a file is read the entry's own checks have done so, each beside the others.
+    """
     found = []
     grid, file = info.data.get("grid"), info.data.get("file")
     if grid and (problem := _select_problem(entry.select, grid.servers)):
         found.append(("select", problem))
-    if file is not None and entry.shares:
-        missing = [str(number) for number in entry.shares if number not in file.numbers]
-        if missing:
-            has = ", ".join(map(str, file.numbers))
-            found.append(("shares", f"there is no share {', '.join(missing)}; the file has {has}"))
+    if file and (problem := _shares_problem(entry.shares, file.numbers)):
+        found.append(("shares", problem))
     if found:
         raise mistakes(found)
     return entry
