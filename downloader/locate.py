@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,9 @@ from downloader.interfaces import IStorageServer
 from downloader.session import Session, Signal
 from downloader.share import Share
 from downloader.status import Request
+
+#: So many impossible share numbers in one answer are told; a server may send thousands.
+_MOST_REFUSED = 3
 
 
 @dataclass(slots=True)
@@ -50,6 +53,7 @@ class Located:
         self._numbers: set[int] = set()
         self._ended = False
         self._end = Signal(session.waits)
+        self._crashed: Failure | None = None
 
     async def locate(self) -> None:
         """Ask every server at once; return when the strategy says that locating ends.
@@ -60,9 +64,13 @@ class Located:
         for server, answer in zip(self._servers, self._answers, strict=True):
             self._session.waits.check()
             self._query(server, answer)
+            if self._crashed is not None:
+                break
         self._check()
         if not self._ended:
             await self._end.wait()
+        if self._crashed is not None:
+            self._crashed.raiseException()
         if len(self._numbers) < self._session.cap.k:
             raise self.shortage(len(self._numbers))
         self._session.status.located = self._session.reactor.seconds()
@@ -84,22 +92,31 @@ class Located:
         request = Request(answer.server, "get_buckets")
         storage_index = self._session.cap.storage_index
         asked = self._session.ask(request, lambda: server.get_buckets(storage_index))
-        asked.addCallbacks(answered, failed).addCallback(settled)
+        asked.addCallbacks(answered, failed).addCallback(settled).addErrback(self._crash)
 
     def _take(self, buckets: Any, answer: _Answer) -> None:
         """Make shares of what a server answered, which may be anything."""
         answer.late = self.closed
-        if not isinstance(buckets, Mapping):
+        try:
+            items = list(buckets.items())
+        except Exception:  # it may be no mapping, or one of a hostile kind
             answer.said = f"answered {type(buckets).__name__}, not buckets"
             return
-        for number, bucket in buckets.items():
+        for number, bucket in items:
             if type(number) is int and 0 <= number < self._session.cap.n:
                 answer.shares.append(Share(self._session, answer.server, number, bucket))
-            else:
-                answer.refused.append(f"no share can have the number {number!r:.40}")
+            elif len(answer.refused) < _MOST_REFUSED:
+                plain = type(number) in (int, bool, float, str, bytes)
+                name = repr(number) if plain else type(number).__name__
+                answer.refused.append(f"no share can have the number {name:.40}")
         if not self.closed:
             self.shares += answer.shares
             self._numbers.update(share.number for share in answer.shares)
+
+    def _crash(self, failure: Failure) -> None:
+        """End with what no server is to blame for: a defect, or Control-C."""
+        self._crashed, self._ended = failure, True
+        self._end.fire()
 
     def _check(self) -> None:
         """See whether locating is over: once for each answer, whatever is in it."""

@@ -117,7 +117,7 @@ class Session:
     def ask(self, request: Request, call: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Send one request to a server by `call`, and keep its times in the status.
 
-        The Deferred fails with `ServerFailedError`, whatever it was that the server raised.
+        The Deferred fails with `ServerFailedError`, whatever exception the server raised.
         """
         request.sent = self.reactor.seconds()
         self.status.requests.append(request)
@@ -128,6 +128,8 @@ class Session:
 
         def failed(failure: Failure) -> Failure:
             request.failed = self.reactor.seconds()
+            if not isinstance(failure.value, Exception):
+                return failure  # Control-C is no server's fault
             request.error = one_line(f"{type(failure.value).__name__}: {safe_str(failure.value)}")
             return Failure(ServerFailedError(f"failed: {request.error}"))  # type: ignore[no-untyped-call]
 

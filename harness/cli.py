@@ -6,12 +6,16 @@ nor matplotlib.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -24,9 +28,6 @@ if TYPE_CHECKING:
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 T = TypeVar("T")
-
-#: A table that says how to replay each row needs a terminal of so many columns.
-_WIDE = 160
 
 #: How wide a table may be that goes to a file, in columns: none of its rows is folded.
 _NO_FOLDING = 400
@@ -47,13 +48,19 @@ class _Group(click.Group):
         except click.ClickException as e:
             e.show()
             sys.exit(USAGE)
-        except BrokenPipeError:  # whoever read the output has seen enough
-            sys.stderr.close()
-            sys.exit(OK)
         except Exception:
             traceback.print_exc()
             _fail("internal error: this is a defect in firstk", INTERNAL)
         sys.exit(status if isinstance(status, int) else OK)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            status = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+        return status
 
 
 def _fail(message: str, status: int) -> None:
@@ -238,12 +245,39 @@ def _run_all(scenario: Scenario, progress: bool = False) -> Compared:
         results = []
         numbers = range(scenario.runs)
         for number in _progress(numbers, strategy) if progress else numbers:
-            run = simulate(scenario, strategy, number)
+            with _uninterrupted():
+                run = simulate(scenario, strategy, number)
             results.append(run.result)
             if number == 0:
                 first_runs.append(run)
         summaries.append(Summary(results))
     return Compared(scenario, summaries, first_runs)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Keep Control-C until the run that it falls into is done.
+
+    Within a run a Deferred might catch it, and take it for a failure of a server. The
+    second time it does not wait.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+
+    def catch(number: int, frame: FrameType | None) -> None:
+        caught.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, catch)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def _progress(items: Sequence[T], what: str) -> Iterable[T]:
@@ -262,14 +296,16 @@ def _print_comparison(compared: Sequence[Compared]) -> None:
     from reports.table import comparison_table
 
     console = Console(highlight=False)
-    wide = not console.is_terminal or console.width >= _WIDE
     if not console.is_terminal:
         console.width = _NO_FOLDING
-    console.print(comparison_table(compared, with_replay=wide))
-    if not wide:
-        scenario = compared[0].scenario
-        example = replay(scenario, scenario.strategies[0], scenario.seed)
-        click.echo(f"To replay a row: {example}")
+    table = comparison_table(compared, with_replay=True)
+    unfolded = console.options.update(max_width=_NO_FOLDING)
+    if console.measure(table, options=unfolded).maximum <= console.width:
+        console.print(table)
+        return
+    console.print(comparison_table(compared, with_replay=False))
+    scenario = compared[0].scenario
+    click.echo(f"To replay a row: {replay(scenario, scenario.strategies[0], scenario.seed)}")
 
 
 def _print_runs(compared: Compared) -> None:

@@ -39,10 +39,12 @@ class SimConsumer:
         """Take the file's next bytes; see `IConsumer`."""
         now = self._reactor.seconds()
         self._trace.note(now, "wrote", f"{len(data)} bytes at {self._offset}")
+        if not data:
+            return
         right = self._file.holds(self._offset, data)
         self.content_ok = right and self.content_ok is not False
         self._offset += len(data)
-        if self.first is None and data:
+        if self.first is None:
             self.first = now
             if self._stop:
                 self.producer.stopProducing()

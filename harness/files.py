@@ -65,7 +65,7 @@ def _decode(file: RealFile) -> bytes | None:
     """Return the plaintext of real shares, read as from good servers."""
     consumer = _Collector()
     servers = [_LocalServer({number: data}) for number, data in file.data.items()]
-    done = download(SimReactor(), servers, file.parsed_cap, consumer)
+    done = download(SimReactor(), servers, file.parsed_cap, consumer, strategy="wait-for-all")
     failures: list[object] = []
     done.addErrback(failures.append)
     return None if failures else b"".join(consumer.pieces)

@@ -17,6 +17,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from heapq import heapify, heappop
 from math import inf
 from typing import Any, cast
@@ -120,7 +121,8 @@ class SimTimer:
     def delay(self, secondsLater: float) -> None:
         """Fire so many seconds later than it would; raises as `cancel` does."""
         self._check()
-        self.reset(max(0.0, self._time + secondsLater - self._reactor.env.now))
+        later = self._time + secondsLater - self._reactor.env.now
+        self.reset(0.0 if later < 0 else later)
 
     def active(self) -> bool:
         """Tell whether it is still to fire."""
@@ -149,19 +151,19 @@ class _ThreadPool:
         **kwargs: Any,
     ) -> None:
         def work() -> None:
+            if onResult is None:
+                func(*args, **kwargs)
+                return
             try:
                 success, result = True, func(*args, **kwargs)
             except Exception as e:
                 success, result = False, Failure(e)  # type: ignore[no-untyped-call]
-                if onResult is None:
-                    self._reactor.errors.append(e)
-            if onResult is not None:
-                onResult(success, result)
+            onResult(success, result)
 
         self._work.append(work)
         if len(self._work) == 1:
             while self._work:
-                self._work[0]()
+                self._reactor._collecting(self._work[0])
                 self._work.popleft()
 
     def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
@@ -245,7 +247,7 @@ class SimReactor(ReactorBase):
         )
 
     def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a trigger; the base would only log what it raises."""
+        """Call something that nobody waits for, and keep what it raises."""
         try:
             return callable(*args, **kwargs)
         except Exception as e:
@@ -257,7 +259,8 @@ class SimReactor(ReactorBase):
         Raises what a callback raised, if one did; an `ExceptionGroup` if several did.
         Raises `ReactorAlreadyRunning` and `ReactorNotRestartable` as every reactor does.
         """
-        self._until = until
+        if not self._started:
+            self._until = min(until, _FOREVER)
         handlers = {}
         if threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in _SIGNALS}
@@ -310,6 +313,11 @@ class SimReactor(ReactorBase):
     def step(self) -> None:
         """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
         self.peek()
+        queue = self.env._queue
+        if queue and len(queue[0][3].callbacks) > 1:
+            # SimPy would drop those that come after one that raises.
+            event = queue[0][3]
+            event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
         try:
             self.env.step()
         except simpy.core.EmptySchedule:
@@ -317,9 +325,17 @@ class SimReactor(ReactorBase):
         except Exception as e:
             self.errors.append(e)
 
+    def _collecting_callback(self, callback: Callable[[Event], None], event: Event) -> None:
+        try:
+            callback(event)
+        except simpy.core.StopSimulation:
+            raise
+        except Exception as e:
+            self.errors.append(e)
+
     def iterate(self, delay: float = 0.0) -> None:
         """Let everything happen that is due within `delay` seconds."""
-        until = self.env.now + delay
+        until = min(self.env.now + delay, _FOREVER)
         while self.peek() <= until:
             self.step()
 

@@ -82,7 +82,5 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
 
 def _is_error(name: str | None, expected: str) -> bool:
     """Tell whether the error `name` is the expected one, or inherits from it."""
-    kind, base = getattr(errors, name or "", None), getattr(errors, expected, None)
-    if isinstance(kind, type) and isinstance(base, type):
-        return issubclass(kind, base)
-    return name == expected
+    kind = getattr(errors, name or "", None)
+    return expected in [name, *(base.__name__ for base in getattr(kind, "__mro__", ()))]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gc
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import maybeDeferred
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
@@ -67,14 +68,17 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
         trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
 
     reactor.callWhenRunning(start)
-    failure: BaseException | None = None
-    with _logged_errors(reactor):
+    failures: list[BaseException] = []
+    with _logged_errors(failures):
         try:
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
+        except ExceptionGroup as e:
+            failures += e.exceptions
         except Exception as e:
-            failure = e
-    if failure is None and ending and isinstance(ending[0], Failure):
-        failure = ending[0].value
+            failures.append(e)
+    if not failures and ending and isinstance(ending[0], Failure):
+        failures.append(cast(BaseException, ending[0].value))
+    failure = _one(failures)
     outcome: Outcome
     if failure is not None:
         outcome = "failed"
@@ -105,18 +109,33 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     return Run(scenario, result, trace, status)
 
 
+def _one(failures: Sequence[BaseException]) -> Exception | None:
+    """Return the failures as one; raise what is none of the download's, like Control-C."""
+    errors = []
+    for failure in failures:
+        if not isinstance(failure, Exception):
+            raise failure
+        errors.append(failure)
+    if len(errors) > 1:
+        return ExceptionGroup("several callbacks failed", errors)
+    return errors[0] if errors else None
+
+
 @contextmanager
-def _logged_errors(reactor: SimReactor) -> Iterator[None]:
-    """Make errors that would only reach Twisted's log errors of the run."""
+def _logged_errors(failures: list[BaseException]) -> Iterator[None]:
+    """Make errors that would only reach Twisted's log failures of the run."""
 
     @implementer(ILogObserver)
     def observe(event: LogEvent) -> None:
         failure = event.get("log_failure")
         if failure is not None:
-            reactor.errors.append(failure.value)
+            failures.append(failure.value)
 
     globalLogPublisher.addObserver(observe)
     try:
         yield
+        # A Deferred logs its failure when it goes. The young generations hold those of
+        # this run: to look through all objects would take longer than the run.
+        gc.collect(1)
     finally:
         globalLogPublisher.removeObserver(observe)

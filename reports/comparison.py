@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 from harness.result import unmet
 from harness.simulate import Run
@@ -33,4 +34,4 @@ class Compared:
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
-    return f"firstk run {scenario.source} --strategy {strategy} --seed {seed}"
+    return f"firstk run {quote(scenario.source)} --strategy {strategy} --seed {seed}"

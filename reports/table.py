@@ -8,6 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from downloader.strategy import STRATEGIES
 from harness.result import Result
 from reports.comparison import Compared, replay
 from reports.summary import Summary, baseline_of, ratio
@@ -16,9 +17,9 @@ from reports.summary import Summary, baseline_of, ratio
 def comparison_table(compared: Iterable[Compared], with_replay: bool) -> Table:
     """Return the table of a comparison, a row a strategy; `with_replay`, a wide one."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("scenario", no_wrap=True)
-    table.add_column("strategy", no_wrap=True)
-    table.add_column("time to first block")
+    table.add_column("scenario", overflow="fold", min_width=10)
+    table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
+    table.add_column("time to first block", min_width=20)
     table.add_column("sooner by", justify="right", no_wrap=True)
     table.add_column("seed", justify="right", no_wrap=True)
     if with_replay:
@@ -27,15 +28,15 @@ def comparison_table(compared: Iterable[Compared], with_replay: bool) -> Table:
         baseline = baseline_of(one.summaries)
         for i, summary in enumerate(one.summaries):
             seed = summary.results[0].seed
-            cells: list[str | Text] = [
-                one.scenario.name if i == 0 else "",
-                summary.strategy,
+            cells = [
+                Text(one.scenario.name if i == 0 else ""),
+                Text(summary.strategy),
                 _styled(summary),
-                ratio(summary, baseline),
-                str(seed) if summary.runs == 1 else f"{seed} to {seed + summary.runs - 1}",
+                Text(ratio(summary, baseline)),
+                Text(str(seed) if summary.runs == 1 else f"{seed} to {seed + summary.runs - 1}"),
             ]
             if with_replay:
-                cells.append(replay(one.scenario, summary.strategy, seed))
+                cells.append(Text(replay(one.scenario, summary.strategy, seed)))
             table.add_row(*cells, end_section=i == len(one.summaries) - 1)
     return table
 
@@ -57,7 +58,7 @@ def runs_table(results: Sequence[Result]) -> Table:
     for result in results:
         cells = [getattr(result, column) for column in _RUN_COLUMNS]
         cells += [result.requests, result.bytes_received]
-        table.add_row(*(_cell(cell) for cell in cells))
+        table.add_row(*(Text(_cell(cell)) for cell in cells))
     return table
 
 

@@ -120,7 +120,7 @@ class ReadError(_Fault):
 
 
 class Corrupt(_Fault):
-    """Flips a bit in every byte of one part of its shares."""
+    """Makes every byte of one part of its shares a wrong one."""
 
     kind: Literal["corrupt"]
     part: Literal["block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header"]
@@ -129,7 +129,7 @@ class Corrupt(_Fault):
     def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
         begin, end = (edge - offset for edge in self._span(share))
         begin, end = max(0, begin), max(0, end)
-        return answer[:begin] + answer[begin:end].translate(_FLIPPED) + answer[end:]
+        return answer[:begin] + answer[begin:end].translate(_WRONG) + answer[end:]
 
     def _span(self, share: bytes) -> tuple[int, int]:
         """Return where the part begins and ends in the share data."""
@@ -147,7 +147,8 @@ class Corrupt(_Fault):
         }[self.part]
 
 
-_FLIPPED = bytes(byte ^ 1 for byte in range(256))
+# Not a flipped bit: two such faults on one server must not mend each other.
+_WRONG = bytes((byte + 1) % 256 for byte in range(256))
 
 
 class Truncated(_Fault):

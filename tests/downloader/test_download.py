@@ -1,0 +1,954 @@
+"""The public door: whole files and parts of them, flow control, ends of all kinds, the status."""
+
+from collections.abc import Callable
+from itertools import combinations
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import Clock
+from zope.interface.verify import verifyObject
+
+import downloader
+from downloader import BadCapError, DownloadStatus, NotEnoughSharesError
+from downloader.cap import CHKCap, LITCap, parse_cap
+from downloader.encode import encode
+from downloader.strategy import STRATEGIES
+from tests.doubles import MemoryBucket, MemoryConsumer, MemoryServer, servers_of
+from tests.downloader.scenery import (
+    FOUR_PHASES,
+    AnyBucket,
+    AnyServer,
+    BoomError,
+    Download,
+    ManualBucket,
+    ManualServer,
+    answering,
+    boom,
+    corrupt,
+    delayed,
+    manual_servers,
+    reading,
+)
+from tests.tahoe import CHK_FILES, LIT_FILES, RealFile
+
+PLAINTEXT = bytes(range(200))
+FILE = encode(PLAINTEXT, k=2, n=4, segment_size=60)  # four segments, the last of 20 bytes
+PIECES = [PLAINTEXT[:60], PLAINTEXT[60:120], PLAINTEXT[120:180], PLAINTEXT[180:]]
+LITERAL = LITCap(b"a small file")
+
+strategies = pytest.mark.parametrize("strategy", FOUR_PHASES)
+
+
+def fetched(shares: list[Any], cap: Any, **options: Any) -> bytes:
+    """Return what is written, when all is over and well."""
+    run = Download(shares, cap, **options)
+    status = run.done()
+
+    assert "done" == status.phase
+    assert len(run.consumer.data) == status.bytes_written
+    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    return run.consumer.data
+
+
+# Whole files
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_real(file: RealFile, strategy: str) -> None:
+    """A real file comes out of all its shares."""
+    assert file.plaintext == fetched(servers_of(file.shares), file.uri, strategy=strategy)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("file", [f for f in CHK_FILES if len(f.plaintext) < 2000], ids=str)
+def test_real_any_k(file: RealFile, strategy: str) -> None:
+    """A real file comes out of any K of its shares."""
+    assert file.k is not None
+    for numbers in combinations(file.shares, file.k):
+        servers = servers_of(file.shares, numbers)
+
+        assert file.plaintext == fetched(servers, file.uri, strategy=strategy), numbers
+
+
+@pytest.mark.parametrize("file", [f for f in CHK_FILES if len(f.plaintext) > 2000], ids=str)
+def test_real_segments_any_k(file: RealFile) -> None:
+    """So does one of several segments."""
+    assert file.k is not None
+    for numbers in combinations(file.shares, file.k):
+        assert file.plaintext == fetched(servers_of(file.shares, numbers), file.uri), numbers
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("file", LIT_FILES, ids=str)
+def test_real_literal(file: RealFile, strategy: str) -> None:
+    """A small file comes out of its cap, and no server is asked for it."""
+    server = AnyServer(boom)
+    run = Download([server], file.uri, strategy=strategy)
+
+    assert file.plaintext == run.consumer.data
+    assert [] == run.done().requests
+    assert ["starting", "done"] == [phase for phase, _ in run.done().phases]
+    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("version", [1, 2])
+def test_versions(version: int, strategy: str) -> None:
+    """Shares of both layouts are read, any K of them."""
+    for segment_size in 60, 1000:
+        file = encode(PLAINTEXT, k=3, n=6, segment_size=segment_size, version=version)
+        for numbers in combinations(file.shares, 3):
+            servers = servers_of(file.shares, numbers)
+
+            assert PLAINTEXT == fetched(servers, file.cap, strategy=strategy)
+
+
+def test_versions_mixed() -> None:
+    """The layout is no part of a file: shares of both make it together."""
+    old, new = (encode(PLAINTEXT, k=3, n=4, segment_size=60, version=v) for v in (1, 2))
+
+    assert old.cap == new.cap
+    mixed = {0: old.shares[0], 1: new.shares[1], 2: old.shares[2], 3: new.shares[3]}
+    for numbers in combinations(mixed, 3):
+        assert PLAINTEXT == fetched(servers_of(mixed, numbers), old.cap)
+
+
+@pytest.mark.parametrize(
+    ("k", "n"),
+    [(1, 1), (1, 2), (1, 256), (2, 2), (3, 3), (7, 25), (16, 17), (255, 256), (256, 256)],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_any_k_of_any_n(k: int, n: int, version: int) -> None:
+    """Any K and N that can be are decoded: from the first, the last, and random K shares."""
+    plaintext = bytes(range(256)) * 3
+    file = encode(plaintext, k=k, n=n, segment_size=300, version=version)
+    for numbers in range(k), range(n - k, n), Random(n).sample(range(n), k):
+        assert plaintext == fetched(servers_of(file.shares, numbers), file.cap)
+
+
+@pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 10), (256, 256)])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 255, 256, 257])
+def test_small(size: int, k: int, n: int) -> None:
+    """Files of few bytes, fewer than K even, come out whole."""
+    plaintext = bytes(range(1, 256)) + b"ab"
+    file = encode(plaintext[:size], k=k, n=n)
+
+    assert plaintext[:size] == fetched(servers_of(file.shares, range(n - k, n)), file.cap)
+
+
+def test_many_segments() -> None:
+    """A file of thousands of segments, one byte each, needs no deep stack."""
+    plaintext = bytes(range(256)) * 12
+    file = encode(plaintext, k=1, n=1, segment_size=1)
+    run = Download(servers_of(file.shares), file.cap)
+
+    assert len(plaintext) == len(run.consumer.pieces)
+    assert plaintext == run.consumer.data
+
+
+@given(
+    plaintext=st.binary(min_size=1, max_size=200),
+    numbers=st.lists(st.integers(1, 12), min_size=2, max_size=2).map(sorted),
+    segment_size=st.integers(1, 220),
+    version=st.sampled_from([1, 2]),
+    strategy=st.sampled_from(FOUR_PHASES),
+    random=st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=50)
+def test_any_file(
+    plaintext: bytes,
+    numbers: list[int],
+    segment_size: int,
+    version: int,
+    strategy: str,
+    random: Random,
+) -> None:
+    """Whatever the file and its encoding, some K shares or more give it back."""
+    k, n = numbers
+    file = encode(plaintext, k=k, n=n, segment_size=segment_size, version=version)
+    some = random.sample(range(n), random.randint(k, n))
+
+    assert plaintext == fetched(servers_of(file.shares, some), file.cap, strategy=strategy)
+
+
+# Parts of files
+
+
+@given(
+    offset=st.integers(0, 220),
+    size=st.none() | st.integers(0, 220),
+    strategy=st.sampled_from(FOUR_PHASES),
+    some=st.permutations(range(4)),
+)
+@settings(deadline=None, max_examples=50)
+def test_range(offset: int, size: int | None, strategy: str, some: list[int]) -> None:
+    """Any range is cut out exactly, also one that reaches past the end."""
+    expected = PLAINTEXT[offset:] if size is None else PLAINTEXT[offset : offset + size]
+    servers = servers_of(FILE.shares, some[:3])
+
+    assert expected == fetched(servers, FILE.cap, strategy=strategy, offset=offset, size=size)
+
+
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+@pytest.mark.parametrize("end", [1, 2, 17])
+def test_range_of_real(file: RealFile, end: int) -> None:
+    """The last bytes of a real file come out of its last segment."""
+    size = len(file.plaintext)
+    servers = servers_of(file.shares, [9, 8, 7] if file.n == 10 else [4, 3])
+
+    assert file.plaintext[-end:] == fetched(servers, file.uri, offset=size - end)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "segments"),
+    [
+        (0, 1, [0]),
+        (0, 60, [0]),
+        (59, 2, [0, 1]),
+        (60, 60, [1]),
+        (61, 119, [1, 2]),
+        (179, 2, [2, 3]),
+        (199, None, [3]),
+        (0, None, [0, 1, 2, 3]),
+    ],
+)
+def test_range_reads_no_more(offset: int, size: int | None, segments: list[int]) -> None:
+    """Only the segments that a range touches are read, and each is one piece."""
+    run = Download(servers_of(FILE.shares), FILE.cap, offset=offset, size=size)
+    blocks = {r.what for r in run.done().requests if r.what.startswith("block ")}
+
+    assert {f"block {segment}" for segment in segments} == blocks - {"block hashes"}
+    assert len(segments) == len(run.consumer.pieces)
+
+
+@strategies
+@pytest.mark.parametrize(
+    ("offset", "size"), [(0, 0), (100, 0), (200, None), (200, 5), (201, None), (2**70, 2**70)]
+)
+def test_empty_range(offset: int, size: int | None, strategy: str) -> None:
+    """Of nothing, nothing is written, and nobody is asked."""
+    run = Download([AnyServer(boom)], FILE.cap, strategy=strategy, offset=offset, size=size)
+
+    assert [] == run.done().requests
+    assert [] == run.consumer.pieces
+    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "expected"),
+    [
+        (0, None, b"a small file"),
+        (2, None, b"small file"),
+        (2, 5, b"small"),
+        (8, 99, b"file"),
+        (12, None, b""),
+        (99, 99, b""),
+        (0, 0, b""),
+    ],
+)
+def test_range_of_literal(offset: int, size: int | None, expected: bytes) -> None:
+    """The same ranges work on a file that its cap holds."""
+    run = Download([], LITERAL, offset=offset, size=size)
+
+    assert expected == run.consumer.data
+    assert [expected] * bool(expected) == run.consumer.pieces
+    assert "done" == run.done().phase
+
+
+def test_empty_file() -> None:
+    """A CHK cap of an empty file has nothing to be fetched."""
+    cap = CHKCap(bytes(16), bytes(32), 3, 10, 0)
+
+    assert b"" == fetched([AnyServer(boom)], cap)
+
+
+# Arguments
+
+
+def test_defaults() -> None:
+    """The whole file is downloaded, with first-k."""
+    servers = manual_servers(FILE.shares)
+    run = Download(servers, FILE.cap)
+    servers[3].answer()
+    servers[1].answer()
+
+    assert PLAINTEXT == run.consumer.data
+
+
+def test_cap_or_text() -> None:
+    """A cap may be text, or have been read already."""
+    for cap in str(FILE.cap), parse_cap(str(FILE.cap)), FILE.cap:
+        assert PLAINTEXT == fetched(servers_of(FILE.shares), cap)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"cap": "URI:CHK:no"}, BadCapError),
+        ({"cap": ""}, BadCapError),
+        ({"strategy": "fastest"}, ValueError),
+        ({"offset": -1}, ValueError),
+        ({"size": -1}, ValueError),
+        ({"cap": "URI:LIT:hu", "offset": -1}, ValueError),
+        ({"cap": "URI:LIT:hu", "strategy": "fastest"}, ValueError),
+    ],
+)
+def test_bad_arguments(change: dict[str, Any], error: type[Exception]) -> None:
+    """A mistake of the caller's is raised at once: no server and no consumer sees anything."""
+    consumer = MemoryConsumer()
+    server = ManualServer("s", FILE.shares)
+    arguments: dict[str, Any] = {"cap": FILE.cap, "servers": [server], "consumer": consumer}
+    with pytest.raises(error):
+        downloader.download(Clock(), **(arguments | change))
+
+    assert (0, 0) == (consumer.registered, consumer.unregistered)
+    assert [] == server.asked
+
+
+# Flow control
+
+
+class Consumer(MemoryConsumer):
+    """A consumer that does something when it is called, by what it is called for."""
+
+    def __init__(self, **does: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.does = does
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        super().registerProducer(producer, streaming)
+        self.does.get("register", bool)(producer)
+
+    def unregisterProducer(self) -> None:
+        super().unregisterProducer()
+        self.does.get("unregister", bool)(self.producer)
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.does.get("write", bool)(self.producer)
+
+
+def pause(producer: Any) -> None:
+    """Ask for no more for now."""
+    producer.pauseProducing()
+
+
+def stop(producer: Any) -> None:
+    """Ask for no more at all."""
+    producer.stopProducing()
+
+
+def slow_download(**does: Callable[[Any], Any]) -> tuple[Download, list[ManualBucket]]:
+    """Return a download from two located shares, and their buckets, whose reads wait."""
+    servers = manual_servers({0: FILE.shares[0], 3: FILE.shares[3]})
+    run = Download(servers, FILE.cap, consumer=Consumer(**does))
+    for server in servers:
+        server.answer_manual()
+    return run, [bucket for server in servers for bucket in server.buckets.values()]
+
+
+def serve(buckets: list[ManualBucket]) -> None:
+    """Answer reads until none waits."""
+    while any(bucket.waiting for bucket in buckets):
+        for bucket in buckets:
+            bucket.answer_all()
+
+
+def test_producer() -> None:
+    """The consumer gets a push producer."""
+    run = Download(servers_of(FILE.shares), FILE.cap)
+
+    assert verifyObject(IPushProducer, run.consumer.producer)
+
+
+def test_pieces() -> None:
+    """Each segment is written as soon as it is there."""
+    run = Download(servers_of(FILE.shares), FILE.cap)
+
+    assert PIECES == run.consumer.pieces
+
+
+@strategies
+def test_pause_between_segments(strategy: str) -> None:
+    """A consumer that pauses while it is written to gets no more, and no more is read for it."""
+    consumer = Consumer(write=pause)
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer, strategy=strategy)
+    for written in range(1, 4):
+        assert PIECES[:written] == consumer.pieces
+        assert not run.requests(f"block {written}")
+        run.clock.advance(1000)
+
+        assert PIECES[:written] == consumer.pieces
+        consumer.producer.resumeProducing()
+
+    assert PIECES == consumer.pieces
+    consumer.producer.resumeProducing()
+
+    assert "done" == run.done().phase
+    assert 1 == consumer.unregistered
+
+
+@pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
+def test_pause_when_registered(cap: Any) -> None:
+    """A consumer that pauses while it gets its producer is not written to until it resumes."""
+    consumer = Consumer(register=pause)
+    run = Download(servers_of(FILE.shares), cap, consumer=consumer)
+
+    assert [] == consumer.pieces
+    assert not run.fired
+    consumer.producer.resumeProducing()
+
+    assert (PLAINTEXT if cap is FILE.cap else LITERAL.data) == consumer.data
+    assert "done" == run.done().phase
+
+
+def test_pause_while_reading() -> None:
+    """What arrives while the consumer pauses is kept until it resumes."""
+    run, buckets = slow_download()
+    pause(run.consumer.producer)
+    serve(buckets)
+
+    assert [] == run.consumer.pieces
+    assert not run.requests("block 1")
+    run.consumer.producer.resumeProducing()
+
+    assert PIECES[:1] == run.consumer.pieces
+    serve(buckets)
+
+    assert PIECES == run.consumer.pieces
+    assert run.done()
+
+
+def test_pause_while_locating() -> None:
+    """The same holds for a pause that began while servers were asked."""
+    servers = manual_servers(FILE.shares)
+    run = Download(servers, FILE.cap)
+    pause(run.consumer.producer)
+    for server in servers:
+        server.answer()
+
+    assert [] == run.consumer.pieces
+    run.consumer.producer.resumeProducing()
+
+    assert PIECES == run.consumer.pieces
+
+
+def test_pause_and_resume_at_will() -> None:
+    """Pauses do not add up, and who resumes without a pause changes nothing."""
+    run, buckets = slow_download()
+    producer = run.consumer.producer
+    producer.resumeProducing()
+    pause(producer)
+    pause(producer)
+    producer.resumeProducing()
+    producer.resumeProducing()
+    pause(producer)
+    serve(buckets)
+
+    assert [] == run.consumer.pieces
+    producer.resumeProducing()
+    serve(buckets)
+    producer.resumeProducing()
+
+    assert PIECES == run.consumer.pieces
+    assert run.done()
+    pause(producer)
+    producer.resumeProducing()
+
+    assert PIECES == run.consumer.pieces
+    assert 1 == run.consumer.unregistered
+
+
+def test_resume_inside_write() -> None:
+    """A consumer may pause and resume while it is written to."""
+
+    def blink(producer: Any) -> None:
+        pause(producer)
+        producer.resumeProducing()
+
+    consumer = Consumer(register=blink, write=blink)
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
+
+    assert PIECES == consumer.pieces
+    assert run.done()
+
+
+@given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 1), max_size=30))
+@settings(deadline=None, max_examples=50)
+def test_flow(pauses: list[bool], answers: list[int]) -> None:
+    """However pauses and answers fall together, the pieces come in order, none in a pause."""
+    paused = False
+    answers = [*answers]
+
+    def check(_: Any) -> None:
+        assert not paused
+
+    run, buckets = slow_download(write=check)
+    for paused in [*pauses, False]:
+        if paused:
+            run.consumer.producer.pauseProducing()
+        else:
+            run.consumer.producer.resumeProducing()
+        if answers and buckets[number := answers.pop()].waiting:
+            buckets[number].answer()
+
+        assert PIECES[: len(run.consumer.pieces)] == run.consumer.pieces
+    serve(buckets)
+
+    assert PIECES == run.consumer.pieces
+    assert run.done()
+
+
+def test_slow_consumer() -> None:
+    """A consumer that takes a second for each piece gets one each second."""
+    clock = Clock()
+    times = []
+
+    def write(producer: Any) -> None:
+        times.append(clock.seconds())
+        pause(producer)
+        clock.callLater(1, producer.resumeProducing)
+
+    consumer = Consumer(write=write)
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer, clock=clock)
+    clock.pump([0.5] * 20)
+
+    assert [0, 1, 2, 3] == times
+    assert ("done", 4.0) == run.done().phases[-1]
+
+
+# Stopping
+
+
+def stopped(run: Download, pieces: int = 0) -> None:
+    """Check that a download was stopped cleanly, after so many pieces."""
+    assert "stopped" == run.done().phase
+    assert PIECES[:pieces] == run.consumer.pieces
+    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    requests = len(run.status.requests)
+    run.consumer.producer.resumeProducing()
+    run.consumer.producer.stopProducing()
+    run.deferred.cancel()
+    run.clock.advance(1000)
+
+    assert 1 == len(run.results)
+    assert requests == len(run.status.requests)
+    assert PIECES[:pieces] == run.consumer.pieces
+    assert 1 == run.consumer.unregistered
+
+
+@strategies
+def test_stop_when_registered(strategy: str) -> None:
+    """A consumer that stops its producer at once is not written to, and no server is asked."""
+    run = Download(
+        servers_of(FILE.shares), FILE.cap, consumer=Consumer(register=stop), strategy=strategy
+    )
+
+    assert [] == run.status.requests
+    stopped(run)
+
+
+def test_stop_literal() -> None:
+    """Stopping works where the cap holds the file, at once or after a pause."""
+    stopped(Download([], LITERAL, consumer=Consumer(register=stop)))
+    run = Download([], LITERAL, consumer=Consumer(register=pause))
+    stop(run.consumer.producer)
+
+    stopped(run)
+
+
+@pytest.mark.parametrize("segments", [1, 2, 3, 4])
+def test_stop_inside_write(segments: int) -> None:
+    """A consumer that stops while it is written to gets no more, and no more is read."""
+    consumer = Consumer(write=lambda p: stop(p) if len(consumer.pieces) == segments else None)
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
+
+    assert not run.requests(f"block {segments}")
+    stopped(run, segments)
+
+
+@pytest.mark.parametrize("late", ["answer", "fail"])
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("answers", range(3))
+def test_stop_while_locating(answers: int, how: str, late: str) -> None:
+    """A download that is stopped while servers are asked ends at once; what they say is ignored."""
+    servers = [ManualServer(f"s{i}", {0: FILE.shares[0]}) for i in range(5)]
+    run = Download(servers, FILE.cap)
+    for server in servers[:answers]:
+        server.answer()
+    end(run, how)
+
+    assert "locating" == run.status.phases[-2][0]
+    for server in servers[answers:]:
+        getattr(server, late)()
+    stopped(run)
+
+
+def end(run: Download, how: str) -> None:
+    """End a download from outside, in one way or another."""
+    if how == "cancel":
+        run.deferred.cancel()
+    else:
+        run.consumer.producer.stopProducing()
+
+
+@pytest.mark.parametrize("late", ["answer", "fail"])
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("answers", range(14))
+def test_stop_anywhere(answers: int, how: str, late: str) -> None:
+    """A download that is stopped while it reads ends at once, whatever reads are outstanding."""
+    run, buckets = slow_download()
+    for _ in range(answers):
+        bucket = next(bucket for bucket in buckets if bucket.waiting)
+        bucket.answer()
+    pieces = len(run.consumer.pieces)
+
+    assert not run.fired
+    end(run, how)
+
+    assert run.fired
+    for bucket in buckets:
+        while bucket.waiting:
+            getattr(bucket, late)()
+    stopped(run, pieces)
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_while_paused(how: str) -> None:
+    """A paused consumer may stop."""
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(write=pause))
+
+    assert not run.fired
+    end(run, how)
+
+    stopped(run, 1)
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_while_paused_before_the_first_byte(how: str) -> None:
+    """Also if it has not been written to yet."""
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(register=pause))
+    end(run, how)
+
+    stopped(run)
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("part", ["UEB", "block"])
+def test_stop_while_waiting_for_late_answers(how: str, part: str) -> None:
+    """So may one whose download waits for a late answer to replace a bad share."""
+    bad = {number: corrupt(FILE.shares[number], part) for number in (0, 1)}
+    late = ManualServer("late", {2: FILE.shares[2]})
+    run = Download([*servers_of(bad), late], FILE.cap, strategy="first-k-late")
+
+    assert not run.fired
+    end(run, how)
+    late.answer()
+
+    stopped(run)
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_after_the_end(how: str) -> None:
+    """When all is written, stopping changes nothing."""
+    run = Download(servers_of(FILE.shares), FILE.cap)
+    end(run, how)
+
+    assert "done" == run.done().phase
+    assert 1 == run.consumer.unregistered
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_after_an_error(how: str) -> None:
+    """Nor does it after a failure."""
+    run = Download([], FILE.cap)
+    end(run, how)
+
+    assert "failed" == run.status.phase
+    assert 1 == len(run.results)
+    assert 1 == run.consumer.unregistered
+
+
+def test_stop_inside_unregister() -> None:
+    """Nor does it while the consumer gives up the producer."""
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(unregister=stop))
+
+    assert "done" == run.done().phase
+    assert PIECES == run.consumer.pieces
+
+
+@pytest.mark.parametrize("late", ["answer", "fail"])
+@strategies
+def test_answer_inside_write(strategy: str, late: str) -> None:
+    """A late answer may come while the consumer is written to."""
+    bad = {1: FILE.shares[1][:70] + b"?" + FILE.shares[1][71:]}  # in its second block
+    server = ManualServer("late", {2: FILE.shares[2]})
+    consumer = Consumer(write=lambda _: getattr(server, late)() if not server.done else None)
+    servers = [*servers_of({0: FILE.shares[0]} | bad), server]
+    run = Download(servers, FILE.cap, consumer=consumer, strategy=strategy)
+    if strategy == "wait-for-all":
+        assert not run.fired
+        server.answer()
+
+    if strategy == "first-k" or (strategy, late) == ("first-k-late", "fail"):
+        assert 1 == run.error(NotEnoughSharesError).have
+        assert PIECES[:1] == consumer.pieces
+    else:
+        assert {0, 1, 2} == run.done().shares_used
+        assert PIECES == consumer.pieces
+
+
+@pytest.mark.parametrize("when", ["write", "unregister"])
+def test_cancel_inside_consumer(when: str) -> None:
+    """A consumer may cancel the Deferred while it is called: it fires once, and all ends."""
+    server = ManualServer("s", FILE.shares)
+    runs: list[Download] = []
+    consumer = Consumer(**{when: lambda _: runs[0].deferred.cancel()})
+    runs.append(Download([server], FILE.cap, consumer=consumer))
+    server.answer()
+
+    assert 1 == len(runs[0].results)
+    assert PIECES[: 1 if when == "write" else 4] == consumer.pieces
+    assert 1 == consumer.unregistered
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_end_inside_read(how: str) -> None:
+    """Nothing is written after a stop that comes while a server is being asked for a read."""
+
+    def read(offset: int, length: int) -> Any:
+        end(run, how)
+        return MemoryBucket(FILE.shares[0]).read(offset, length)
+
+    server = ManualServer("s", {})
+    run = Download([server, *servers_of(FILE.shares, [1])], FILE.cap)
+    server.answer_with({0: AnyBucket(read)})
+
+    assert 1 == len(run.results)
+    assert [] == run.consumer.pieces
+    assert "stopped" == run.status.phase
+    assert 1 == run.consumer.unregistered
+
+
+def test_stop_inside_get_buckets() -> None:
+    """Nor after one that comes while a server is being asked for its buckets."""
+    consumer = MemoryConsumer()
+
+    def get_buckets(_: bytes) -> Any:
+        stop(consumer.producer)
+        return {}
+
+    run = Download([AnyServer(get_buckets), *servers_of(FILE.shares)], FILE.cap, consumer=consumer)
+
+    stopped(run)
+
+
+# A consumer that fails
+
+
+@pytest.mark.parametrize("segments", [1, 2, 4])
+def test_write_fails(segments: int) -> None:
+    """What the consumer raises ends the download, and is the Deferred's failure."""
+    consumer = Consumer(write=lambda _: boom() if len(consumer.pieces) == segments else None)
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
+
+    assert "boom" == str(run.error(BoomError))
+    assert PIECES[:segments] == consumer.pieces
+    assert ("failed", 1) == (run.status.phase, consumer.unregistered)
+
+
+def test_write_of_literal_fails() -> None:
+    """Also where the cap holds the file."""
+    run = Download([], LITERAL, consumer=Consumer(write=boom))
+
+    assert run.error(BoomError)
+    assert 1 == run.consumer.unregistered
+
+
+@pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
+def test_unregister_fails(cap: Any) -> None:
+    """Even what it raises at the very end is told, once."""
+    run = Download(servers_of(FILE.shares), cap, consumer=Consumer(unregister=boom))
+
+    assert run.error(BoomError)
+    assert 1 == run.consumer.unregistered
+
+
+@pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
+def test_register_fails(cap: Any) -> None:
+    """A consumer that refuses the producer is not made to give up another one that it has."""
+    run = Download(servers_of(FILE.shares), cap, consumer=Consumer(register=boom))
+
+    assert run.error(BoomError)
+    assert [] == run.consumer.pieces
+    assert 0 == run.consumer.unregistered
+
+
+# The status
+
+
+def test_request_times() -> None:
+    """Each request has the times of the reactor's clock at which it was sent and answered."""
+    clock = Clock()
+    clock.advance(100)
+    servers = [
+        delayed(clock, 1.0, {0: FILE.shares[0]}, "fast"),
+        delayed(clock, 2.0, {1: FILE.shares[1]}, "slow"),
+    ]
+    run = Download(servers, FILE.cap, clock=clock, size=1)
+    clock.pump([0.5] * 30)
+    requests = run.done().requests
+
+    assert [100.0, 100.0] == [r.sent for r in requests if r.is_query]
+    assert [101.0, 102.0] == [r.answered for r in requests if r.is_query]
+    assert {(r.server, (r.answered or 0) - r.sent) for r in requests} == {
+        ("fast", 1.0),
+        ("slow", 2.0),
+    }
+    assert [
+        ("starting", 100.0),
+        ("locating", 100.0),
+        ("uri-extension", 102.0),
+        ("crypttext-hashes", 104.0),
+        ("blocks", 105.0),
+        ("done", 107.0),
+    ] == run.status.phases
+    assert 102.0 == run.status.located
+
+
+def test_requests() -> None:
+    """Queries and reads are told apart, and a read says of which share and how much."""
+    run = Download(servers_of(FILE.shares, [0, 1]), FILE.cap, size=1)
+    status = run.done()
+
+    assert (2, 2, 0) == (status.queries_sent, status.queries_answered, status.queries_failed)
+    assert len(status.requests) - 2 == status.reads == 2 + 1 + 1 + 4
+    for request in status.requests:
+        assert request.is_query == (request.what == "get_buckets")
+        assert request.is_query == (request.share is None)
+        assert request.is_query == (request.offset is None) == (request.length is None)
+        assert (None, None) == (request.failed, request.error)
+    (block,) = [r for r in run.requests("block 0") if r.share == 0]
+
+    assert ("m0", 36, 30) == (block.server, block.offset, block.length)
+
+
+def test_failed_requests() -> None:
+    """A request that failed says when, and what the server raised."""
+    clock = Clock()
+    servers = [*manual_servers(FILE.shares)]
+    run = Download(servers, FILE.cap, clock=clock)
+    clock.advance(3)
+    servers[1].fail()
+    request = run.status.requests[1]
+
+    assert (None, 3.0, "BoomError: query") == (request.answered, request.failed, request.error)
+    assert (4, 0, 1) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+    run.deferred.cancel()
+
+
+def test_failed_reads_are_no_queries() -> None:
+    """Reads that fail are not counted among the queries."""
+    run = Download([reading(boom), *servers_of(FILE.shares, [1])], FILE.cap)
+    assert run.error(NotEnoughSharesError)
+
+    assert (2, 2, 0) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+    assert ["BoomError: boom"] == [r.error for r in run.requests("header") if r.share == 0]
+
+
+def test_bytes() -> None:
+    """The bytes that came from servers are counted, and those that went to the consumer."""
+    received = 0
+
+    def bucket(data: bytes) -> Any:
+        def read(offset: int, length: int) -> Any:
+            nonlocal received
+            answer = data[offset : offset + length]
+            received += len(answer)
+            return answer
+
+        return AnyBucket(read)
+
+    servers = [answering({number: bucket(data)}) for number, data in FILE.shares.items()]
+    run = Download(servers, FILE.cap, offset=10, size=100)
+
+    assert received == run.done().bytes_received > 100
+    assert 100 == run.status.bytes_written
+
+
+@pytest.mark.parametrize(
+    ("numbers", "needed"), [((0, 1), False), ((0, 2), True), ((1, 3), True), ((2, 3), True)]
+)
+def test_decode_needed(numbers: tuple[int, ...], needed: bool) -> None:
+    """Decoding takes arithmetic unless all shares are primary."""
+    status = Download(servers_of(FILE.shares, numbers), FILE.cap).done()
+
+    assert set(numbers) == status.shares_used
+    assert needed == status.decode_needed
+
+
+def test_shares_used_of_several_segments() -> None:
+    """A share that was replaced on the way was used, and so was the one that replaced it."""
+    bad = {1: FILE.shares[1][:70] + b"?" + FILE.shares[1][71:]}  # in its second block
+    servers = servers_of({0: FILE.shares[0], 3: FILE.shares[3]} | bad)
+    status = Download(servers, FILE.cap, strategy="wait-for-all").done()
+
+    assert {0, 1, 3} == status.shares_used
+    assert status.decode_needed
+
+
+def test_nothing_used() -> None:
+    """A download that fails before its first block has used no share."""
+    bad = {number: corrupt(FILE.shares[number], "block") for number in (0, 1)}
+    run = Download(servers_of(bad), FILE.cap)
+    assert run.error(downloader.NoSharesError)
+
+    assert set() == run.status.shares_used
+    assert not run.status.decode_needed
+    assert (0, "failed") == (run.status.bytes_written, run.status.phase)
+
+
+def test_status_while_it_runs() -> None:
+    """The status is there from the beginning, and is the one that the Deferred gives."""
+    seen: list[tuple[str, int]] = []
+    statuses: list[DownloadStatus] = []
+
+    def write(producer: Any) -> None:
+        statuses.append(producer.status)
+        seen.append((producer.status.phase, producer.status.bytes_written))
+
+    run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(write=write))
+
+    assert [("blocks", 60), ("blocks", 120), ("blocks", 180), ("blocks", 200)] == seen
+    assert all(status is run.done() for status in statuses)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@strategies
+def test_random_choices(strategy: str, seed: int) -> None:
+    """Whatever the random choices, the file is the same, and equal choices are equal downloads."""
+    one, other = (
+        Download(
+            [MemoryServer({i: FILE.shares[i], 3: FILE.shares[3]}, f"s{i}") for i in (3, 2, 2, 1)],
+            FILE.cap,
+            strategy=strategy,
+            random=Random(seed),
+        )
+        for _ in range(2)
+    )
+
+    assert PLAINTEXT == one.consumer.data
+    assert one.done() == other.done()

@@ -1,0 +1,441 @@
+"""Phase 1: when locating ends, whatever servers answer, and what errors say of each of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+
+from downloader.encode import encode
+from downloader.errors import NoSharesError, NotEnoughSharesError
+from tests.doubles import MemoryBucket, MemoryServer, servers_of
+from tests.downloader.scenery import (
+    FOUR_PHASES,
+    AnyServer,
+    BoomError,
+    Download,
+    ManualServer,
+    answering,
+    boom,
+    delayed,
+    manual_servers,
+)
+
+PLAINTEXT = bytes(range(100))
+FILE = encode(PLAINTEXT, k=3, n=10)
+SHARES = FILE.shares
+
+strategies = pytest.mark.parametrize("strategy", FOUR_PHASES)
+
+
+def lines(error: NotEnoughSharesError) -> list[str]:
+    """Return the lines of the error's text that follow its headline, which must be right."""
+    headline, *rest = str(error).splitlines()
+
+    assert f"not enough shares: have {error.have}, need {error.need}" == headline
+    assert list(error.servers) == [line.strip() for line in rest]
+    return list(error.servers)
+
+
+@strategies
+def test_asks_all_at_once(strategy: str) -> None:
+    """Every server is asked, once, for the storage index of the cap, before any has answered."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=strategy)
+
+    assert [[FILE.cap.storage_index]] * 10 == [server.asked for server in servers]
+    assert (10, 0, 0) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+    assert "locating" == run.status.phase
+    assert run.status.located is None
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "first-k-late"])
+def test_first_k_ends(strategy: str) -> None:
+    """Locating ends with the answer that makes K distinct share numbers, and not before."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=strategy)
+    servers[9].answer()
+    servers[2].answer()
+
+    assert "locating" == run.status.phase
+    servers[5].answer()
+
+    assert PLAINTEXT == run.consumer.data
+    assert {2, 5, 9} == run.done().shares_used
+    assert (10, 3, 0) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "first-k-late"])
+def test_first_k_counts_numbers(strategy: str) -> None:
+    """Buckets with a share number that is known already do not end locating."""
+    servers = [
+        ManualServer(f"s{i}", {number: SHARES[number]})
+        for i, number in enumerate([4, 4, 4, 7, 7, 1])
+    ]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers[:5]:
+        server.answer()
+
+        assert "locating" == run.status.phase
+    servers[5].answer()
+
+    assert {1, 4, 7} == run.done().shares_used
+
+
+def test_wait_for_all_waits() -> None:
+    """Wait-for-all has all shares it needs and still waits for the last answer."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy="wait-for-all")
+    for server in servers[:-1]:
+        server.answer()
+
+    assert "locating" == run.status.phase
+    assert 0 == run.status.reads
+    servers[-1].answer()
+
+    assert {0, 1, 2} == run.done().shares_used
+
+
+def test_wait_for_all_waits_for_failures() -> None:
+    """A query that fails is an answer: wait-for-all goes on when the last one has failed."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy="wait-for-all")
+    for server in servers[3:9]:
+        server.fail()
+    for server in servers[:3]:
+        server.answer()
+
+    assert "locating" == run.status.phase
+    servers[9].fail()
+
+    assert {0, 1, 2} == run.done().shares_used
+    assert (10, 3, 7) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+
+
+@strategies
+@pytest.mark.parametrize("last", [{}, None, BoomError("x"), {99: None}, {0: MemoryBucket(b"")}])
+def test_last_answer_is_no_use(strategy: str, last: Any) -> None:
+    """Locating ends when the last server has answered, although it adds nothing."""
+    servers = manual_servers({0: SHARES[0], 1: SHARES[1], 2: SHARES[2]})
+    run = Download(servers, FILE.cap, strategy=strategy)
+    servers[0].answer()
+    servers[1].answer()
+
+    assert not run.fired
+    if isinstance(last, Exception):
+        servers[2].fail()
+    else:
+        servers[2].answer_with(last)
+
+    assert (2, 3) == (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need)
+    assert 0 == run.status.reads
+
+
+@strategies
+def test_only_share_0(strategy: str) -> None:
+    """Ten servers with share 0 each are one share: one clean error, as soon as all answered."""
+    servers = [ManualServer(f"s{i}", {0: SHARES[0]}) for i in range(10)]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers:
+        assert not run.fired
+        server.answer()
+    error = run.error(NotEnoughSharesError)
+
+    assert 1 == len(run.results)
+    assert (1, 3) == (error.have, error.need)
+    assert [f"s{i}: share 0: good" for i in range(10)] == lines(error)
+    assert ["starting", "locating", "failed"] == [phase for phase, _ in run.status.phases]
+    assert [] == run.consumer.pieces
+    assert 1 == run.consumer.unregistered
+
+
+@strategies
+def test_only_share_0_at_once(strategy: str) -> None:
+    """The same where every server answers while it is asked."""
+    servers = [MemoryServer({0: SHARES[0]}, f"s{i}") for i in range(10)]
+    run = Download(servers, FILE.cap, strategy=strategy)
+
+    assert (1, 3) == (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need)
+    assert 1 == run.consumer.unregistered
+
+
+@strategies
+def test_no_servers(strategy: str) -> None:
+    """Without servers there are no shares."""
+    run = Download([], FILE.cap, strategy=strategy)
+    error = run.error(NoSharesError)
+
+    assert isinstance(error, NotEnoughSharesError)
+    assert (0, 3, ()) == (error.have, error.need, error.servers)
+    assert "not enough shares: have 0, need 3" == str(error)
+    assert 0 == run.status.queries_sent
+
+
+@strategies
+def test_all_empty(strategy: str) -> None:
+    """Servers that all answer that they have nothing make the same error, with their names."""
+    run = Download([MemoryServer({}, name) for name in ("a", "b")], FILE.cap, strategy=strategy)
+
+    assert ["a: no shares", "b: no shares"] == lines(run.error(NoSharesError))
+
+
+@strategies
+def test_one_server_has_all(strategy: str) -> None:
+    """K shares on one server will do."""
+    server = MemoryServer({number: SHARES[number] for number in (4, 5, 1)})
+    run = Download([server], FILE.cap, strategy=strategy)
+
+    assert {1, 4, 5} == run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+
+
+@strategies
+def test_some_broken_some_hung(strategy: str) -> None:
+    """Failed queries hurt nobody; hung ones hurt wait-for-all alone."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers[:4]:
+        server.fail()
+    for server in servers[4:7]:
+        server.answer()
+
+    assert (strategy != "wait-for-all") == run.fired
+
+
+def test_recovers() -> None:
+    """A server that is the last hope may take its time."""
+    servers = manual_servers({0: SHARES[0], 1: SHARES[1], 2: SHARES[2]})
+    run = Download(servers, FILE.cap)
+    servers[0].answer()
+    servers[1].answer()
+    run.clock.advance(1e6)
+
+    assert not run.fired
+    servers[2].answer()
+
+    assert 1e6 == run.done().located
+
+
+@strategies
+def test_located(strategy: str) -> None:
+    """The time at which locating ended is told: by the slowest server, or by the third."""
+    run_until = {"wait-for-all": 1.0}.get(strategy, 0.3)
+    run = Download([], FILE.cap)
+    servers = [
+        delayed(run.clock, (number + 1) / 10, {number: share}, f"s{number}")
+        for number, share in SHARES.items()
+    ]
+    run = Download(servers, FILE.cap, strategy=strategy, clock=run.clock)
+    run.clock.pump([0.05] * 100)
+
+    assert pytest.approx(run_until, abs=0.06) == run.done().located
+
+
+def failing_deferred(_: bytes) -> Deferred[Any]:
+    """Answer a query with a failure."""
+    return fail(BoomError("no such\n\tfile"))
+
+
+def chatty(_: bytes) -> Deferred[Any]:
+    """Raise an error that goes on and on."""
+    raise BoomError("blah " * 1000)
+
+
+ANSWERS: dict[str, tuple[AnyServer, str]] = {
+    "nothing": (answering({}), "no shares"),
+    "None": (answering(None), "answered NoneType, not buckets"),
+    "a list": (answering([1, 2]), "answered list, not buckets"),
+    "a set": (answering({0, 1, 2}), "answered set, not buckets"),
+    "a number": (answering(3), "answered int, not buckets"),
+    "bytes": (answering(b"0123"), "answered bytes, not buckets"),
+    "an error as an answer": (answering(BoomError()), "answered BoomError, not buckets"),
+    "no Deferred": (AnyServer(lambda _: {}), "no shares"),
+    "None without a Deferred": (AnyServer(lambda _: None), "answered NoneType, not buckets"),
+    "a number too large": (answering({10: None}), "no share can have the number 10"),
+    "a number much too large": (answering({2**32: None}), f"number {2**32}"),
+    "a negative number": (answering({-1: None}), "no share can have the number -1"),
+    "True": (answering({True: None}), "no share can have the number True"),
+    "False": (answering({False: None}), "no share can have the number False"),
+    "text": (answering({"0": None}), "no share can have the number '0'"),
+    "a fraction": (answering({0.0: None}), "no share can have the number 0.0"),
+    "None as a number": (answering({None: None}), "no share can have the number None"),
+    "long text": (answering({"x" * 5000: None}), "no share can have the number 'xxxx"),
+    "two wrong numbers": (
+        answering({-1: None, 11: None}),
+        "no share can have the number -1; no share can have the number 11",
+    ),
+    "an exception": (AnyServer(boom), "failed: BoomError: boom"),
+    "a failure": (AnyServer(failing_deferred), "failed: BoomError: no such file"),
+    "a long exception": (AnyServer(chatty), "failed: BoomError: blah blah"),
+}
+
+
+@strategies
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_nonsense(strategy: str, answer: str) -> None:
+    """A server that answers nonsense is one without shares; the error quotes it, in one line."""
+    server, expected = ANSWERS[answer]
+    run = Download([server, *servers_of(SHARES, [4, 5])], FILE.cap, strategy=strategy)
+    error = run.error(NotEnoughSharesError)
+    nonsense, *rest = lines(error)
+
+    assert (2, 3) == (error.have, error.need)
+    assert nonsense.startswith("any: ")
+    assert expected in nonsense
+    assert len(nonsense) < 250
+    assert ["m4: share 4: good", "m5: share 5: good"] == rest
+
+
+@strategies
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_nonsense_and_enough(strategy: str, answer: str) -> None:
+    """And it hurts no download that has its shares from others."""
+    servers = [ANSWERS[answer][0], *servers_of(SHARES, [0, 4, 5]), ANSWERS[answer][0]]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    run.done()
+
+    assert PLAINTEXT == run.consumer.data
+
+
+@strategies
+def test_nonsense_beside_shares(strategy: str) -> None:
+    """The good shares of an answer count, whatever else is in it."""
+    server = answering({-1: None, 0: MemoryBucket(SHARES[0]), "1": None, True: None})
+    run = Download([server, *servers_of(SHARES, [3])], FILE.cap, strategy=strategy)
+    error = run.error(NotEnoughSharesError)
+
+    assert (2, 3) == (error.have, error.need)
+    assert lines(error)[0].startswith("any: share 0: good; no share can have the number -1; ")
+
+
+def test_error_without_words() -> None:
+    """An exception that cannot even be printed fails a query as any other does."""
+
+    class UnprintableError(Exception):
+        def __str__(self) -> str:
+            raise BoomError("unprintable")
+
+    def unprintable(_: bytes) -> Any:
+        raise UnprintableError
+
+    run = Download([AnyServer(unprintable, "mute"), *servers_of(SHARES, [0])], FILE.cap)
+
+    assert 2 == len(lines(run.error(NotEnoughSharesError)))
+
+
+def test_many_wrong_numbers() -> None:
+    """However many wrong numbers there are in an answer, the error stays readable."""
+    answer = dict.fromkeys(range(-10_000, 0))
+    run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
+    wordy, good = lines(run.error(NotEnoughSharesError))
+
+    assert "m0: share 0: good" == good
+    assert "no share can have the number -10000" in wordy
+    assert len(wordy) < 1000
+
+
+class Unprintable:
+    """A share number that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        return str(boom())
+
+
+class Breaking(dict[int, Any]):
+    """Buckets that break when they are looked at."""
+
+    def items(self) -> Any:
+        return boom()
+
+
+@pytest.mark.parametrize("answer", [{Unprintable(): None}, Breaking()])
+def test_answer_that_breaks(answer: Any) -> None:
+    """An answer that raises when it is looked at is that server's, and no end of the download."""
+    run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
+
+    assert 2 == len(lines(run.error(NotEnoughSharesError)))
+
+
+def test_no_server_at_all() -> None:
+    """What is no storage server fails its query, and hurts no other."""
+    run = Download([object(), *servers_of(SHARES, [0, 1, 2])], FILE.cap)
+    run.done()
+
+    assert PLAINTEXT == run.consumer.data
+
+
+def test_names() -> None:
+    """A server goes by its name, one without a name by its place."""
+
+    class Nameless:
+        def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, Any]]:
+            return succeed({})
+
+    servers: list[Any] = [MemoryServer({}, "alice"), Nameless(), MemoryServer({}, "carol")]
+    run = Download(servers, FILE.cap)
+
+    assert ["alice: no shares", "server 1: no shares", "carol: no shares"] == lines(
+        run.error(NoSharesError)
+    )
+    assert ["alice", "server 1", "carol"] == [r.server for r in run.status.requests]
+
+
+def test_servers_from_an_iterator() -> None:
+    """The servers may be any iterable."""
+    run = Download(iter(servers_of(SHARES)), FILE.cap)
+
+    assert run.done()
+
+
+def test_late_answer_ignored() -> None:
+    """What comes after first-k has ended is not read, and the error says that it came too late."""
+    servers = manual_servers({number: SHARES[number] for number in range(5)})
+    run = Download(servers, FILE.cap, strategy="first-k")
+    for server in servers[:3]:
+        server.answer_manual()
+    servers[3].answer_manual()
+    for server in servers[:3]:
+        (bucket,) = server.buckets.values()
+        while bucket.waiting:
+            bucket.fail()
+
+    assert [
+        "s0: share 0: failed: BoomError: read",
+        "s1: share 1: failed: BoomError: read",
+        "s2: share 2: failed: BoomError: read",
+        "s3: share 3: good (too late, ignored)",
+        "s4: no answer",
+    ] == lines(run.error(NoSharesError))
+    assert [] == servers[3].buckets[3].waiting
+
+
+def test_answers_after_the_end() -> None:
+    """Answers and failures that come when all is over change nothing but the status."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy="first-k")
+    for server in servers[:3]:
+        server.answer()
+    requests = len(run.done().requests)
+    servers[3].answer()
+    servers[4].answer_with(None)
+    servers[5].fail()
+
+    assert requests == len(run.status.requests)
+    assert (10, 5, 1) == (
+        run.status.queries_sent,
+        run.status.queries_answered,
+        run.status.queries_failed,
+    )
+    assert 1 == run.consumer.unregistered

@@ -1,0 +1,110 @@
+"""Merkle trees: built in heap order, padded, and climbed from any leaf."""
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from downloader import trees
+from downloader.hashes import empty_leaf_hash, inner_node_hash
+
+counts = st.integers(1, 40)
+
+
+def leaves_of(count: int) -> list[bytes]:
+    """Return so many hashes that are all different."""
+    return [sha256(b"%d" % i).digest() for i in range(count)]
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    """Return the root over a power of two of leaves, from top to bottom."""
+    if len(leaves) == 1:
+        return leaves[0]
+    half = len(leaves) // 2
+    return inner_node_hash(root_of(leaves[:half]), root_of(leaves[half:]))
+
+
+@pytest.mark.parametrize(
+    ("expected", "leaves"),
+    [(1, 1), (2, 2), (4, 3), (4, 4), (8, 5), (16, 10), (256, 256), (512, 257), (2**40, 2**40)],
+)
+def test_padded(expected: int, leaves: int) -> None:
+    """A tree has a power of two of leaves."""
+    assert expected == trees.padded(leaves)
+
+
+@pytest.mark.parametrize(("expected", "leaves"), [(32, 1), (96, 2), (224, 3), (224, 4), (992, 10)])
+def test_tree_size(expected: int, leaves: int) -> None:
+    """A tree over 2**p leaves has one node less than twice as many, of 32 bytes."""
+    assert expected == trees.tree_size(leaves)
+    assert expected == len(b"".join(trees.build(leaves_of(leaves))))
+
+
+def test_one_leaf() -> None:
+    """The root over a single hash is that hash."""
+    assert leaves_of(1) == trees.build(leaves_of(1))
+
+
+def test_three_leaves() -> None:
+    """The root comes first, the leaves last, and what is missing is made up by its index."""
+    a, b, c = leaves_of(3)
+    left, right = inner_node_hash(a, b), inner_node_hash(c, empty_leaf_hash(3))
+
+    assert [inner_node_hash(left, right), left, right, a, b, c, empty_leaf_hash(3)] == trees.build(
+        [a, b, c]
+    )
+
+
+@given(counts)
+@settings(deadline=None, max_examples=40)
+def test_root(count: int) -> None:
+    """The root is the one that follows from top to bottom."""
+    leaves = leaves_of(count)
+    padding = [empty_leaf_hash(i) for i in range(count, trees.padded(count))]
+
+    assert root_of(leaves + padding) == trees.build(leaves)[0]
+
+
+@given(counts, st.data())
+@settings(deadline=None, max_examples=50)
+def test_climb(count: int, data: st.DataObject) -> None:
+    """Any node leads to the root, with the siblings that are said to be needed."""
+    tree = trees.build(leaves_of(count))
+    index = data.draw(st.integers(0, len(tree) - 1))
+    siblings = {i: tree[i] for i in trees.needed(index)}
+
+    assert tree[0] == trees.climb(index, tree[index], siblings)
+
+
+@given(st.integers(2, 40), st.data())
+@settings(deadline=None, max_examples=50)
+def test_every_sibling_counts(count: int, data: st.DataObject) -> None:
+    """A changed sibling leads elsewhere, and a missing one nowhere."""
+    tree = trees.build(leaves_of(count))
+    index = trees.padded(count) - 1 + data.draw(st.integers(0, count - 1))
+    siblings = {i: tree[i] for i in trees.needed(index)}
+    victim = data.draw(st.sampled_from(sorted(siblings)))
+
+    assert tree[0] != trees.climb(index, tree[index], siblings | {victim: bytes(32)})
+    del siblings[victim]
+    with pytest.raises(KeyError, match=str(victim)):
+        trees.climb(index, tree[index], siblings)
+
+
+def test_every_leaf_counts() -> None:
+    """A changed leaf leads elsewhere, and so does the right leaf in another place."""
+    tree = trees.build(leaves_of(4))
+    siblings = {i: tree[i] for i in trees.needed(3)}
+
+    assert tree[0] == trees.climb(3, tree[3], siblings)
+    assert tree[0] != trees.climb(3, tree[4], siblings)
+    assert tree[0] != trees.climb(4, tree[3], siblings | {3: tree[4]})
+
+
+@pytest.mark.parametrize(
+    ("expected", "index"), [([], 0), ([2], 1), ([1], 2), ([4, 2], 3), ([3, 2], 4), ([13, 5, 1], 14)]
+)
+def test_needed(expected: list[int], index: int) -> None:
+    """A node needs its sibling, its parent's, and so on; the root needs none."""
+    assert expected == trees.needed(index)

@@ -1,0 +1,234 @@
+"""The UEB: read from real shares, checked against the cap, and refused where it makes no sense."""
+
+from collections.abc import Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from downloader import ueb
+from downloader.aes import Keystream
+from downloader.cap import CHKCap, parse_cap
+from downloader.errors import BadURIExtensionError, CorruptShareError
+from downloader.hashes import crypttext_hash, netstring, uri_extension_hash
+from downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
+from downloader.ueb import URIExtension
+from tests.tahoe import CHK_FILES, RealFile
+
+#: What a file of 100 bytes, 3-of-10, in segments of 42 bytes has in its UEB.
+ENTRIES = {
+    "codec_name": b"crs",
+    "codec_params": b"42-3-10",
+    "crypttext_hash": b"a" * 32,
+    "crypttext_root_hash": b"b" * 32,
+    "needed_shares": b"3",
+    "num_segments": b"3",
+    "segment_size": b"42",
+    "share_root_hash": b"c" * 32,
+    "size": b"100",
+    "tail_codec_params": b"18-3-10",
+    "total_shares": b"10",
+}
+
+#: The same, as it is read.
+SENSIBLE = URIExtension(3, 10, 100, 42, b"a" * 32, b"b" * 32, b"c" * 32)
+
+
+def pack(entries: Mapping[str, bytes]) -> bytes:
+    """Return the entries as they stand in a share."""
+    return b"".join(key.encode() + b":" + netstring(entries[key]) for key in sorted(entries))
+
+
+def cap_of(packed: bytes) -> CHKCap:
+    """Return a cap that vouches for these bytes, whatever they are."""
+    return CHKCap(bytes(16), uri_extension_hash(packed), 3, 10, 100)
+
+
+def parse(packed: bytes) -> URIExtension:
+    """Read a UEB that the cap vouches for."""
+    return ueb.parse(packed, cap_of(packed))
+
+
+def without(key: str) -> dict[str, bytes]:
+    """Return the sensible entries but one."""
+    return {name: value for name, value in ENTRIES.items() if name != key}
+
+
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_real(file: RealFile) -> None:
+    """Each share of a real file carries the same UEB, which agrees with the cap and the file."""
+    cap = parse_cap(file.uri)
+    assert isinstance(cap, CHKCap)
+    extensions = {ueb.read_uri_extension(share, cap) for share in file.shares.values()}
+    (extension,) = extensions
+
+    assert (file.k, file.n, len(file.plaintext)) == (extension.k, extension.n, extension.size)
+    assert file.segment_size == extension.segment_size
+    assert crypttext_hash(Keystream(cap.key).apply(file.plaintext)) == extension.crypttext_hash
+    header = parse_header(file.shares[0][:HEADER_SIZE])
+    assert header.block_size == extension.block_size
+    assert header.data_size == extension.data_size
+
+
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_real_round_trip(file: RealFile) -> None:
+    """A UEB that Tahoe-LAFS wrote is written in the same way."""
+    cap = parse_cap(file.uri)
+    assert isinstance(cap, CHKCap)
+    share = file.shares[0]
+    packed = unpack_uri_extension(1, share[parse_header(share[:HEADER_SIZE]).uri_extension :])
+
+    assert packed == ueb.parse(packed, cap).pack()
+
+
+def test_sensible() -> None:
+    """The entries are read, and written again in the same way."""
+    assert SENSIBLE == parse(pack(ENTRIES))
+    assert pack(ENTRIES) == SENSIBLE.pack()
+
+
+@pytest.mark.parametrize(
+    ("k", "size", "segment_size", "blocks"),
+    [
+        (1, 1, 1, [1]),
+        (3, 56, 57, [19]),
+        (3, 57, 57, [19]),
+        (3, 58, 57, [19, 1]),
+        (3, 100, 42, [14, 14, 6]),
+        (3, 131074, 131073, [43691, 1]),
+        (256, 1, 256, [1]),
+        (2, 10, 2**62, [5]),
+    ],
+)
+def test_blocks(k: int, size: int, segment_size: int, blocks: list[int]) -> None:
+    """Each segment makes a block of a k-th of it; the last one of what is left, rounded up."""
+    extension = URIExtension(k, 256, size, segment_size, b"", b"", b"")
+    segments = range(extension.num_segments)
+
+    assert blocks == [extension.block_length(segment) for segment in segments]
+    assert size == sum(extension.segment_length(segment) for segment in segments)
+    assert sum(blocks) == extension.data_size
+    assert segment_size == extension.block_size * k
+
+
+def test_another_files() -> None:
+    """A UEB that the cap does not vouch for is a corrupt share's, not a badly made file's."""
+    with pytest.raises(CorruptShareError, match="does not match the cap"):
+        ueb.parse(pack(ENTRIES), cap_of(pack(ENTRIES) + b" "))
+
+
+@pytest.mark.parametrize("key", ["segment_size", "crypttext_root_hash", "share_root_hash"])
+def test_missing(key: str) -> None:
+    """What nothing else tells must be there."""
+    with pytest.raises(BadURIExtensionError, match=f"the UEB has no {key}"):
+        parse(pack(without(key)))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "codec_name",
+        "codec_params",
+        "needed_shares",
+        "num_segments",
+        "size",
+        "tail_codec_params",
+        "total_shares",
+    ],
+)
+def test_told_twice(key: str) -> None:
+    """What the cap tells too, or what follows from it, may be missing, but not be different."""
+    assert SENSIBLE == parse(pack(without(key)))
+    with pytest.raises(BadURIExtensionError, match=f"{key} is"):
+        parse(pack(ENTRIES | {key: b"7"}))
+
+
+def test_more() -> None:
+    """Entries of other versions, such as the hashes of the plaintext, do not matter."""
+    assert SENSIBLE == parse(pack(ENTRIES | {"plaintext_hash": b"d" * 32, "x": b""}))
+
+
+@pytest.mark.parametrize("size", [b"0", b"1", b"41", b"43", b"100"])
+def test_segment_size(size: bytes) -> None:
+    """A segment must be a multiple of k, and more than nothing."""
+    with pytest.raises(BadURIExtensionError, match="no multiple of k = 3"):
+        parse(pack(without("codec_params") | {"segment_size": size}))
+
+
+@pytest.mark.parametrize(
+    "size", [b"", b"-42", b"+42", b"4_2", b" 42", b"0x2a", b"\xb2", b"9" * 999]
+)
+def test_no_number(size: bytes) -> None:
+    """Numbers are decimal digits, and not too many of them."""
+    with pytest.raises(BadURIExtensionError, match=r"segment_size is .*, no number"):
+        parse(pack(ENTRIES | {"segment_size": size}))
+
+
+def test_leading_zero() -> None:
+    """There is one way to write a number."""
+    with pytest.raises(BadURIExtensionError, match="segment_size is"):
+        parse(pack(ENTRIES | {"segment_size": b"042"}))
+
+
+@pytest.mark.parametrize("key", ["crypttext_root_hash", "share_root_hash"])
+@pytest.mark.parametrize("length", [0, 31, 33, 64])
+def test_hash_length(key: str, length: int) -> None:
+    """A root hash has 32 bytes."""
+    with pytest.raises(BadURIExtensionError, match=f"{key} has {length} bytes, not 32"):
+        parse(pack(ENTRIES | {key: bytes(length)}))
+
+
+MALFORMED = {
+    "empty": b"",
+    "zeros": bytes(400),
+    "no colon": b"size",
+    "no value": b"size:",
+    "no length": pack(ENTRIES) + b"size::100,",
+    "no comma": pack(ENTRIES)[:-1],
+    "another character for the comma": pack(ENTRIES)[:-1] + b";",
+    "something behind the end": pack(ENTRIES) + b"\0",
+    "negative length": pack(ENTRIES) + b"x:-1:,",
+    "signed length": pack(ENTRIES) + b"x:+1:x,",
+    "length beyond the end": pack(ENTRIES) + b"x:9:x,",
+    "length of many digits": pack(ENTRIES) + b"x:" + b"9" * 400 + b":x,",
+    "length in digits that are not ASCII": pack(ENTRIES) + b"x:\xb2:xx,",
+    "key that is not ASCII": pack(ENTRIES) + b"\xc3\xa4:1:x,",
+    "key that is not UTF-8": pack(ENTRIES) + b"\xff:1:x,",
+}
+
+
+@pytest.mark.parametrize("reason", MALFORMED)
+def test_malformed(reason: str) -> None:
+    """Bytes that the cap vouches for, and that are no UEB, say that the file was made wrong."""
+    with pytest.raises(BadURIExtensionError):
+        parse(MALFORMED[reason])
+
+
+def test_cut() -> None:
+    """A UEB that was cut off before it was hashed is refused, unless nothing vital is missing."""
+    packed = pack(ENTRIES)
+    fine = [packed.index(key) for key in (b"size:3:", b"tail_codec_params", b"total_shares")]
+    read = []
+    for length in range(len(packed)):
+        try:
+            parse(packed[:length])
+        except BadURIExtensionError:
+            continue
+        read.append(length)
+
+    assert fine == read
+
+
+@given(st.binary(max_size=60), st.integers(0, len(pack(ENTRIES))), st.integers(0, 60))
+@settings(deadline=None, max_examples=100)
+def test_anything(data: bytes, start: int, length: int) -> None:
+    """Whatever the cap vouches for, it is a UEB that fits the cap, or the file was made wrong."""
+    packed = pack(ENTRIES)
+    try:
+        extension = parse(packed[:start] + data + packed[start + length :])
+    except BadURIExtensionError:
+        return
+
+    assert (3, 10, 100) == (extension.k, extension.n, extension.size)
+    assert extension.segment_size > 0
+    assert extension.segment_size % 3 == 0

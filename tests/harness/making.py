@@ -1,0 +1,58 @@
+"""What the tests of `harness` have in common: small scenarios, and other Pythons."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from scenarios.model import Scenario
+
+ROOT = Path(__file__).parents[2]
+
+
+def scenario(*servers: dict[str, Any], **changes: Any) -> Scenario:
+    """Return a scenario: ten good servers half a second away, and a file of 56 bytes.
+
+    `servers` are its `[[servers]]`. Of `changes`, `file` and `grid` change some keys of
+    these tables; the others are keys of the scenario.
+    """
+    tables = {
+        "name": "test",
+        **changes,
+        "file": {"size": 56, "k": 3, "n": 10} | changes.get("file", {}),
+        "grid": {"servers": 10, "rtt": constant(0.5)} | changes.get("grid", {}),
+        "servers": list(servers),
+    }
+    return Scenario.model_validate(tables)
+
+
+def constant(value: float) -> dict[str, Any]:
+    """Return the table of a latency law: always the same time."""
+    return {"law": "constant", "value": value}
+
+
+def exponential(mean: float = 1.0) -> dict[str, Any]:
+    """Return the table of a latency law: exponential times."""
+    return {"law": "exponential", "mean": mean}
+
+
+def hung(select: str, **keys: Any) -> dict[str, Any]:
+    """Return an entry of `[[servers]]` that makes servers hang."""
+    return {"select": select, "fault": {"kind": "hung", **keys}}
+
+
+def run_python(code: str, **environment: str) -> str:
+    """Return what a fresh Python prints that runs `code` in the project's folder."""
+    ran = subprocess.run(  # noqa: S603 - the code is a test's own
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout

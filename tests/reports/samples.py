@@ -1,0 +1,158 @@
+"""Results, scenarios and comparisons to make reports of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cbook import is_math_text
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from harness.result import Result
+from harness.simulate import simulate
+from reports import style
+from reports.comparison import Compared
+from reports.summary import Summary
+from scenarios.model import Scenario
+
+OK = Result(
+    scenario="t",
+    strategy="first-k",
+    run=0,
+    seed=0,
+    outcome="ok",
+    error=None,
+    message=None,
+    located=0.05,
+    ttfb=0.25,
+    finished=0.25,
+    ended=0.25,
+    queries=10,
+    reads=11,
+    bytes_received=4117,
+    shares_used=[0, 1, 2],
+    content_ok=True,
+    digest="5f" * 32,
+)
+
+STALLED = replace(
+    OK,
+    outcome="stalled",
+    located=None,
+    ttfb=None,
+    finished=None,
+    reads=0,
+    bytes_received=0,
+    shares_used=[],
+    content_ok=None,
+)
+
+FAILED = replace(
+    STALLED,
+    outcome="failed",
+    error="NotEnoughSharesError",
+    message="not enough shares: have 2, need 3\n  s0: answered share 0\n  s1: failed",
+    finished=0.05,
+)
+
+DEADLINE = replace(STALLED, outcome="deadline", ended=3600.0)
+
+#: Nothing was asked for, and nothing came.
+NOTHING = replace(OK, located=None, ttfb=None, finished=0.0, ended=0.0, content_ok=None)
+
+HUNG = {"fault": {"kind": "hung"}}
+BROKEN = {"fault": {"kind": "broken"}}
+
+
+def took(time: float, **changes: Any) -> Result:
+    """Return a result whose first block came after `time`."""
+    return replace(OK, ttfb=time, finished=time, ended=time, **changes)
+
+
+def summary(*results: Result, strategy: str = "first-k") -> Summary:
+    """Return a summary of these results, as runs of one strategy."""
+    runs = enumerate(results)
+    return Summary([replace(r, strategy=strategy, run=i, seed=i) for i, r in runs])
+
+
+def scenario(
+    count: int = 10, rtt: float = 0.05, entries: Sequence[Mapping[str, Any]] = (), **tables: Any
+) -> Scenario:
+    """Return a scenario of so many servers, with these entries about some of them."""
+    file = {"size": 1000, "k": 3, "n": 10} | tables.pop("file", {})
+    grid = {"servers": count, "rtt": {"law": "constant", "value": rtt}}
+    servers = list(entries)
+    return Scenario.model_validate(
+        {"name": "t", "file": file, "grid": grid, "servers": servers, **tables}
+    )
+
+
+def compared(one: Scenario) -> Compared:
+    """Return what the strategies of a scenario come to."""
+    runs = [[simulate(one, s, i) for i in range(one.runs)] for s in one.strategies]
+    summaries = [Summary([run.result for run in of_strategy]) for of_strategy in runs]
+    return Compared(one, summaries, [of_strategy[0] for of_strategy in runs])
+
+
+def made(summaries: Sequence[Summary], **tables: Any) -> Compared:
+    """Return a comparison with these summaries, that no run is behind."""
+    return Compared(scenario(**tables), summaries, [])
+
+
+class Caught(list[Figure]):
+    """The figures that were drawn, in place of the files that they would have been."""
+
+    def save(self, figure: Figure, path: Path) -> list[Path]:
+        """Keep a figure."""
+        self.append(figure)
+        return []
+
+
+def catch_figures(monkeypatch: pytest.MonkeyPatch) -> Caught:
+    """Catch the figures that are drawn from now on, before they are written."""
+    caught = Caught()
+    monkeypatch.setattr(style, "save", caught.save)
+    return caught
+
+
+def spans(figure: Figure) -> dict[str, Bbox]:
+    """Return where the texts of a figure are, in pixels, but for the times on its axes."""
+    canvas: Any = FigureCanvasAgg(figure)  # it has no types
+    canvas.draw()
+    times = [t for axes in figure.axes for t in axes.get_xticklabels(which="both")]
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    return {
+        text.get_text(): text.get_window_extent(canvas.get_renderer())
+        for text in texts
+        if text.get_text().strip() and text not in times
+    }
+
+
+def outside(figure: Figure) -> list[str]:
+    """Return the texts that the figure's edge cuts off."""
+    box = figure.bbox.padded(1)
+    return [
+        text
+        for text, span in spans(figure).items()
+        if not (box.x0 <= span.x0 and span.x1 <= box.x1 and box.y0 <= span.y0 and span.y1 <= box.y1)
+    ]
+
+
+def formulas(figure: Figure) -> list[str]:
+    """Return the texts that matplotlib would set as formulas."""
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    found = [text for text in texts if is_math_text(text.get_text())]
+    return [text.get_text() for text in found if text.get_parse_math()]
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    """Return the points of a line."""
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]

@@ -1,0 +1,332 @@
+"""The main picture shows each time where it is, and no time where there is none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
+
+from harness.result import Result
+from reports import latency
+from reports.comparison import Compared
+from reports.summary import Summary
+from scenarios.library import load_all
+from scenarios.load import ScenarioError
+from tests.reports.samples import (
+    BROKEN,
+    DEADLINE,
+    FAILED,
+    HUNG,
+    NOTHING,
+    OK,
+    STALLED,
+    catch_figures,
+    compared,
+    formulas,
+    made,
+    outside,
+    points,
+    scenario,
+    spans,
+    summary,
+    took,
+)
+
+LONG = "a-scenario-with-a-name-as-long-as-a-name-may-be-and-it-may-be-eighty-letters-ok"
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, *compared: Compared) -> Figure:
+    """Return the picture of a comparison."""
+    caught = catch_figures(monkeypatch)
+    latency.draw(compared, Path("latency"), "1.0")
+    assert 1 == len(caught)
+    return caught[0]
+
+
+def rows(axes: Axes, strategy: str) -> list[float]:
+    """Return where a strategy's lines are, from above."""
+    texts = [text for text in axes.texts if isinstance(text, Annotation)]
+    return [text.xy[1] for text in texts if text.get_text() == strategy]
+
+
+def lines_at(axes: Axes, y: float) -> list[Line2D]:
+    """Return what is drawn in a line."""
+    return [line for line in axes.lines if {y} == {height for _, height in points(line)}]
+
+
+def times(axes: Axes, y: float) -> list[float]:
+    """Return every time that is drawn in a line: its marks, and the ends of its range."""
+    return sorted({time for line in lines_at(axes, y) for time, _ in points(line)})
+
+
+def marks(axes: Axes, y: float) -> list[tuple[str, float]]:
+    """Return the marks in a line, and where they are."""
+    marked = [line for line in lines_at(axes, y) if line.get_marker() != "None"]
+    return [(str(line.get_marker()), time) for line in marked for time, _ in points(line)]
+
+
+def arrows(axes: Axes, y: float) -> int:
+    """Return how many arrows to never a line has."""
+    texts = [text for text in axes.texts if isinstance(text, Annotation)]
+    return sum(text.arrow_patch is not None and text.xy[1] == y for text in texts)
+
+
+def waiting(*results: Result) -> Summary:
+    """Return a summary of wait-for-all."""
+    return summary(*results, strategy="wait-for-all")
+
+
+def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time to first block is marked where it is."""
+    axes = drawn(monkeypatch, made([waiting(took(5.2)), summary(took(0.25))])).axes[0]
+
+    assert [("s", 5.2)] == marks(axes, rows(axes, "wait-for-all")[0])
+    assert [("o", 0.25)] == marks(axes, rows(axes, "first-k")[0])
+
+
+@pytest.mark.parametrize(
+    "results", [[STALLED], [DEADLINE], [STALLED] * 3, [STALLED, DEADLINE]], ids=len
+)
+def test_never(results: list[Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What never came has no mark at any time: an arrow leads to where it says never."""
+    one = waiting(*results)
+    axes = drawn(monkeypatch, made([one, summary(OK)])).axes[0]
+    y = rows(axes, "wait-for-all")[0]
+
+    assert [] == times(axes, y)
+    assert 1 == arrows(axes, y)
+    assert one.verdict in [text.get_text() for text in axes.texts]
+    assert 0 == arrows(axes, rows(axes, "first-k")[0])
+
+
+def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is with a real run through a grid that hangs."""
+    one = compared(scenario(entries=[{"select": "3-9", **HUNG}]))
+    axes = drawn(monkeypatch, one).axes[0]
+
+    assert [] == times(axes, rows(axes, "wait-for-all")[0])
+    assert [0.25] == times(axes, rows(axes, "first-k")[0])
+
+
+def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What began and never ended has its mark, and an arrow from there."""
+    one = made([waiting(replace(STALLED, ttfb=0.25)), summary(OK)])
+    axes = drawn(monkeypatch, one).axes[0]
+    y = rows(axes, "wait-for-all")[0]
+
+    assert [0.25] == times(axes, y)
+    assert 1 == arrows(axes, y)
+    assert "never ends" in [text.get_text() for text in axes.texts]
+
+
+def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clean failure is a cross at its time, with its reason."""
+    axes = drawn(monkeypatch, made([waiting(FAILED), summary(OK)])).axes[0]
+    y = rows(axes, "wait-for-all")[0]
+
+    assert [("x", 0.05)] == marks(axes, y)
+    assert 0 == arrows(axes, y)
+    assert "fails: have 2, need 3" in [text.get_text() for text in axes.texts]
+
+
+def test_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many runs the median is marked, and a line spans them all."""
+    results = [took(t) for t in (0.5, 0.1, 0.3, 0.2, 0.4)]
+    axes = drawn(monkeypatch, made([summary(*results)])).axes[0]
+    y = rows(axes, "first-k")[0]
+
+    assert [("o", 0.3)] == marks(axes, y)
+    assert [0.1, 0.3, 0.5] == times(axes, y)
+
+
+def test_median_of_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mark is where the table says that the median is."""
+    one = summary(took(0.1), took(0.2), took(0.6), took(0.9))
+    axes = drawn(monkeypatch, made([one])).axes[0]
+
+    assert one.verdict.startswith("0.4 s")
+    assert [pytest.approx(0.4)] == [time for _, time in marks(axes, rows(axes, "first-k")[0])]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "scale"),
+    [(0.25, 0.25, "linear"), (4.9, 0.25, "linear"), (5.2, 0.25, "log"), (3600.0, 0.001, "log")],
+)
+def test_scale(first: float, second: float, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The axis is logarithmic where times differ by much, says so, and reaches them all."""
+    axes = drawn(monkeypatch, made([waiting(took(first)), summary(took(second))])).axes[0]
+    low, high = axes.get_xlim()
+
+    assert scale == axes.get_xscale()
+    assert (scale == "log") == ("logarithmic" in axes.get_xlabel())
+    assert low < second <= first < high
+
+
+def test_linear_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A linear axis begins at zero: lengths can be compared."""
+    axes = drawn(monkeypatch, made([waiting(took(0.5)), summary(took(0.25))])).axes[0]
+
+    assert 0 == axes.get_xlim()[0]
+
+
+@pytest.mark.parametrize("result", [STALLED, NOTHING, DEADLINE], ids=["stalled", "nothing", "busy"])
+def test_no_times(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture without any time in it can be drawn."""
+    figure = drawn(monkeypatch, made([waiting(result), waiting(result)]))
+
+    assert all(isfinite(edge) for edge in figure.axes[0].get_xlim())
+    assert [] == outside(figure)
+
+
+@pytest.mark.parametrize("result", [took(0.0), FAILED], ids=["first block", "failure"])
+def test_at_once(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came at 0 s is in the picture, also among times that differ by much."""
+    now = summary(replace(result, finished=0.0))
+    figure = drawn(
+        monkeypatch, made([now], name="now"), made([waiting(took(5.2)), summary(took(0.1))])
+    )
+    axes = figure.axes[0]
+    y = rows(axes, "first-k")[0]
+    spans(figure)
+    (_, x) = marks(axes, y)[0]
+    pixel = axes.transData.transform((x, y))
+
+    assert axes.bbox.padded(1).contains(*pixel)
+
+
+def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each scenario has its heading, and under it a line for each of its strategies."""
+    strategies = ["wait-for-all", "first-k", "first-k-late"]
+    several = [
+        made([summary(took(0.1 * i), strategy=s) for s in strategies[:i]], name=f"scenario-{i}")
+        for i in (3, 1, 2)
+    ]
+    axes = drawn(monkeypatch, *several).axes[0]
+    texts = [text for text in axes.texts if isinstance(text, Annotation)]
+    labels = [text.get_text() for text in texts]
+    names = [label for label in labels if label.startswith("scenario-") or label in strategies]
+
+    assert [
+        *["scenario-3", *strategies],
+        *["scenario-1", *strategies[:1]],
+        *["scenario-2", *strategies[:2]],
+    ] == names
+    assert [3, 2, 1] == [len(rows(axes, strategy)) for strategy in strategies]
+    assert all(
+        [0.1 * i] == times(axes, y)
+        for strategy in strategies
+        for y, i in zip(
+            rows(axes, strategy), [i for i in (3, 1, 2) if strategy in strategies[:i]], strict=True
+        )
+    )
+
+
+def test_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy that has no name of ours is drawn too."""
+    axes = drawn(monkeypatch, made([summary(OK, strategy="mine")])).axes[0]
+
+    assert [("^", 0.25)] == marks(axes, rows(axes, "mine")[0])
+
+
+def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture says what it was made from: seeds, runs and version."""
+    figure = drawn(
+        monkeypatch, made([summary(OK)], seed=3, runs=5), made([summary(OK)], seed=9, runs=5)
+    )
+    printed = " ".join(spans(figure))
+
+    assert "seed 3 to 9; runs 5;" in printed
+    assert "firstk 1.0" in printed
+
+
+@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All texts of the library's pictures are inside of them."""
+    figure = drawn(monkeypatch, *(compared(one) for one in load_all([set_])))
+
+    assert [] == outside(figure)
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        made([waiting(OK), summary(OK)], name=LONG, description="what it shows"),
+        made([waiting(OK), summary(OK)], description="what it shows, at some length, " * 7),
+        made([waiting(*[STALLED] * 100), summary(OK)]),
+        made([waiting(*[DEADLINE] * 100), summary(OK)]),
+        made([waiting(took(0.1), took(9.9), *[STALLED] * 98), summary(OK)]),
+        made([waiting(took(9.0), *[FAILED] * 49, *[DEADLINE] * 50), summary(OK)]),
+    ],
+    ids=["name", "description", "stalls", "deadlines", "some stall", "some of each"],
+)
+def test_fits(one: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is cut off at the edges, however much there is to say."""
+    assert [] == outside(drawn(monkeypatch, one))
+
+
+def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where some runs stall, what is said of them does not stand across the rest."""
+    one = made([waiting(took(0.3), took(0.5), *[STALLED] * 98)])
+    where = spans(drawn(monkeypatch, one))
+    said = {text: where[text] for text in (one.summaries[0].verdict, "never ends")}
+    first, second = said.values()
+
+    assert not first.overlaps(second)
+
+
+def test_files(tmp_path: Path) -> None:
+    """The picture is written as PNG and as well-formed SVG, each time byte for byte."""
+    one = made([waiting(STALLED), summary(OK)], description='<b> & "c" -- ]]> é')
+    again = tmp_path / "again"
+    again.mkdir()
+    files = latency.draw([one], tmp_path / "latency", "1.0")
+
+    assert [tmp_path / "latency.png", tmp_path / "latency.svg"] == files
+    assert files[0].read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert ET.parse(files[1]).getroot().tag.endswith("svg")  # noqa: S314 - it is our own
+    assert [file.read_bytes() for file in files] == [
+        file.read_bytes() for file in latency.draw([one], again / "latency", "1.0")
+    ]
+
+
+@pytest.mark.parametrize("description", ["from $1 to $2 a month", "$_$", "a_b^c \\frac"])
+def test_no_formulas(description: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A description is text, whatever it would mean as a formula."""
+    figure = drawn(monkeypatch, made([summary(OK)], description=description))
+
+    assert [] == formulas(figure)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_control_characters(tmp_path: Path) -> None:
+    """A description that no XML can hold is refused, or the SVG does without it."""
+    path = tmp_path / "t.toml"
+    path.write_text(
+        'name = "t"\ndescription = "a\\u0001b"\nfile = {size = 1, k = 1, n = 1}\n'
+        'grid = {servers = 1, rtt = {law = "constant", value = 1}}\n'
+    )
+    try:
+        one = compared(load_all([str(path)])[0])
+    except ScenarioError:
+        return
+    files = latency.draw([one], tmp_path / "latency", "1.0")
+
+    assert ET.parse(files[1]).getroot().tag.endswith("svg")  # noqa: S314 - it is our own
+
+
+def test_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture of failures alone has their times, and nothing that never ends."""
+    axes = drawn(monkeypatch, compared(scenario(entries=[{"select": "2-9", **BROKEN}]))).axes[0]
+
+    for strategy in ("wait-for-all", "first-k"):
+        y = rows(axes, strategy)[0]
+
+        assert [0.05] == times(axes, y)
+        assert 0 == arrows(axes, y)

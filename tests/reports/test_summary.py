@@ -1,0 +1,186 @@
+"""Summaries say in words what came of the runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from harness.result import Result
+from reports.summary import Summary, baseline_of, ratio, reason, seconds
+from tests.reports.samples import DEADLINE, FAILED, NOTHING, OK, STALLED, summary, took
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (0.0, "0 s"),
+        (0.05, "0.05 s"),
+        (0.25, "0.25 s"),
+        (0.123456, "0.123 s"),
+        (0.0005, "0.5 ms"),
+        (0.000001, "0.001 ms"),
+        (0.001, "0.001 s"),
+        (5.2, "5.2 s"),
+        (12.34, "12.3 s"),
+        (999.0, "999 s"),
+        (1000.0, "1000 s"),
+        (3600.0, "3600 s"),
+        (123456.7, "123457 s"),
+    ],
+)
+def test_seconds(time: float, text: str) -> None:
+    """Times are told with three digits, or all that there are before the point."""
+    assert text == seconds(time)
+
+
+@pytest.mark.parametrize("time", [999.5, 999.6, 999.99])
+def test_seconds_below_a_thousand(time: float) -> None:
+    """A time that is rounded up to a thousand is told as one."""
+    assert "1000 s" == seconds(time)
+
+
+@pytest.mark.parametrize(
+    ("result", "verdict"),
+    [
+        (OK, "0.25 s"),
+        (NOTHING, "ok, nothing was asked for"),
+        (STALLED, "stalls for ever"),
+        (replace(STALLED, ttfb=0.25), "0.25 s, then stalls for ever"),
+        (FAILED, "fails after 0.05 s: have 2, need 3"),
+        (replace(FAILED, ttfb=0.25, finished=3), "0.25 s, then fails after 3 s: have 2, need 3"),
+        (replace(FAILED, finished=None), "fails: have 2, need 3"),
+        (DEADLINE, "is still busy after 3600 s"),
+        (replace(DEADLINE, ttfb=0.25), "0.25 s, then is still busy after 3600 s"),
+    ],
+)
+def test_single(result: Result, verdict: str) -> None:
+    """One run is told with its time to first block, and how it ended if not well."""
+    assert verdict == Summary([result]).verdict
+
+
+@pytest.mark.parametrize(
+    ("results", "verdict"),
+    [
+        ([OK] * 3, "0.25 s"),
+        ([took(0.1), took(0.3), took(0.2)], "0.2 s (0.1 s to 0.3 s)"),
+        ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.25 s (0.1 s to 0.4 s)"),
+        (
+            [*[OK] * 98, STALLED, STALLED],
+            "0.25 s, but only in 98 of 100 runs, stalls for ever in 2 of 100 runs",
+        ),
+        (
+            [took(0.1), FAILED, took(0.2), DEADLINE],
+            "0.15 s (0.1 s to 0.2 s), but only in 2 of 4 runs,"
+            " is still busy at the deadline in 1 of 4 runs, fails in 1 of 4 runs",
+        ),
+        ([replace(STALLED, ttfb=0.25), OK], "0.25 s, stalls for ever in 1 of 2 runs"),
+        ([STALLED] * 2, "stalls for ever in 2 of 2 runs"),
+        ([FAILED] * 2, "fails in 2 of 2 runs"),
+        ([DEADLINE] * 2, "is still busy at the deadline in 2 of 2 runs"),
+        ([STALLED, FAILED], "fails in 1 of 2 runs, stalls for ever in 1 of 2 runs"),
+    ],
+)
+def test_many(results: list[Result], verdict: str) -> None:
+    """Many runs are told with their median, their range, and how many ended otherwise."""
+    assert verdict == summary(*results).verdict
+
+
+def test_nothing_many_times() -> None:
+    """That nothing was asked for is told of many runs as it is of one."""
+    assert "nothing was asked for" in summary(NOTHING, NOTHING).verdict
+
+
+def test_strategy_and_runs() -> None:
+    """A summary is of one strategy, and of so many runs."""
+    one = summary(OK, STALLED, strategy="first-k-late")
+
+    assert ("first-k-late", 2) == (one.strategy, one.runs)
+
+
+@pytest.mark.parametrize(
+    ("results", "times", "typical", "never"),
+    [
+        ([took(0.3), took(0.1), took(0.2)], [0.1, 0.2, 0.3], 0.2, False),
+        ([took(0.3), STALLED], [0.3], None, False),
+        ([STALLED, FAILED], [], None, True),
+        ([NOTHING], [], None, True),
+        ([took(0.0)], [0.0], 0.0, False),
+    ],
+)
+def test_times(
+    results: list[Result], times: list[float], typical: float | None, never: bool
+) -> None:
+    """The median is that of all runs, or there is none."""
+    one = summary(*results)
+
+    assert times == one.times
+    assert typical == one.typical
+    assert never == one.never_started
+
+
+@pytest.mark.parametrize(
+    ("first", "other", "text"),
+    [
+        ([took(5.2)], [took(0.25)], "20.8 ×"),
+        ([took(0.25)], [took(0.25)], "1 ×"),
+        ([took(0.25)], [took(0.5)], "0.5 ×"),
+        ([took(1), took(3), took(5)], [took(1), took(1), took(2)], "3 ×"),
+        ([STALLED], [took(0.25)], "∞"),
+        ([STALLED, DEADLINE], [took(0.25), took(0.5)], "∞"),
+        ([took(0.25)], [STALLED], "-"),
+        ([STALLED], [STALLED], "-"),
+        ([FAILED], [FAILED], "-"),
+        ([STALLED, OK], [OK, OK], "-"),
+        ([STALLED, STALLED], [OK, STALLED], "-"),
+        ([OK], [took(0.0)], "-"),
+        ([took(0.0)], [took(0.0)], "-"),
+        ([NOTHING], [NOTHING], "-"),
+    ],
+)
+def test_ratio(first: list[Result], other: list[Result], text: str) -> None:
+    """How many times sooner; without end if the other never came, and else nothing."""
+    assert text == ratio(summary(*other), summary(*first, strategy="wait-for-all"))
+
+
+def test_ratio_to_itself() -> None:
+    """The baseline is not held against itself."""
+    one = summary(OK)
+
+    assert "" == ratio(one, one)
+
+
+@pytest.mark.parametrize(("time", "text"), [(5000.0, "20000 ×"), (249.9, "1000 ×")])
+def test_large_ratio(time: float, text: str) -> None:
+    """A large ratio is written for readers, as large times are."""
+    assert text == ratio(summary(took(0.25)), summary(took(time), strategy="wait-for-all"))
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "text"),
+    [
+        ("NotEnoughSharesError", "not enough shares: have 2, need 3\n  s0: x", "have 2, need 3"),
+        ("NoSharesError", "not enough shares: have 0, need 3", "have 0, need 3"),
+        ("BadURIExtensionError", "the UEB is malformed", "BadURIExtensionError: the UEB is malf"),
+        ("ValueError", "first\nsecond", "ValueError: first"),
+        ("ValueError", "", "ValueError: "),
+        ("ValueError", None, "ValueError: "),
+    ],
+)
+def test_reason(error: str, message: str | None, text: str) -> None:
+    """A shortage is told by its numbers, and any other error by its name and first line."""
+    assert reason(replace(FAILED, error=error, message=message)).startswith(text)
+
+
+def test_long_reason() -> None:
+    """A long message is cut."""
+    assert 80 >= len(reason(replace(FAILED, error="ValueError", message="x" * 500)))
+
+
+def test_baseline() -> None:
+    """The others are held against wait-for-all, or else against the first."""
+    first, late = summary(OK), summary(OK, strategy="first-k-late")
+    waiting = summary(STALLED, strategy="wait-for-all")
+
+    assert baseline_of([first, waiting, late]) is waiting
+    assert baseline_of([late, first]) is late

@@ -1,0 +1,186 @@
+"""Faults are rules: when they hold, and what each does to a request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, get_args
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from downloader.layout import HEADER_SIZE, header_size, parse_header
+from scenarios.faults import Fault, Operation
+from tests.tahoe import CHK_FILES
+
+_FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)
+
+SHARE = next(file for file in CHK_FILES if file.name == "k3n10-1000").shares[4]
+
+PARTS = ("block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header")
+
+
+def fault(kind: str, **keys: Any) -> Fault:
+    """Return the fault of this kind, with the keys it needs."""
+    needed: dict[str, dict[str, Any]] = {
+        "slow": {"factor": 2.0},
+        "corrupt": {"part": "block"},
+        "truncated": {"length": 9},
+    }
+    return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
+
+
+KINDS = [get_args(k.model_fields["kind"].annotation)[0] for k in get_args(get_args(Fault)[0])]
+
+
+def place(part: str) -> tuple[int, int]:
+    """Return where a part of the share begins and ends."""
+    h = parse_header(SHARE[:HEADER_SIZE])
+    edges = {
+        "header": (0, header_size(h.version)),
+        "block": (h.data, h.plaintext_hashes),
+        "crypttext-hashes": (h.crypttext_hashes, h.block_hashes),
+        "block-hashes": (h.block_hashes, h.share_hashes),
+        "share-hashes": (h.share_hashes, h.uri_extension),
+        "ueb": (h.uri_extension, len(SHARE)),
+    }
+    return edges[part]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_window(kind: str) -> None:
+    """A fault holds from its start on, and no longer at its end."""
+    one = fault(kind, start=2.0, end=5.0)
+
+    assert [False, True, True, False, False] == [one.active(t) for t in (1.9, 2.0, 4.9, 5.0, 9.0)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_for_ever(kind: str) -> None:
+    """Without a start and an end it holds always."""
+    one = fault(kind)
+
+    assert one.active(0.0)
+    assert one.active(1e300)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_changes_one_thing(kind: str) -> None:
+    """A fault of each kind does one thing, and leaves the rest of a request as it is."""
+    one = fault(kind)
+    changed = {
+        "round_trip": one.round_trip(0.5) != 0.5,
+        "holds": one.holds("get_buckets"),
+        "failure": one.failure("read") is not None,
+        "buckets": list(one.buckets([1, 2])) != [1, 2],
+        "spoil": one.spoil(SHARE, 0, SHARE) != SHARE,
+    }
+
+    assert [True] == [value for value in changed.values() if value]
+
+
+@pytest.mark.parametrize(
+    ("on", "held"),
+    [
+        (["get_buckets"], ["get_buckets"]),
+        (["read"], ["read"]),
+        (["read", "get_buckets"], ["get_buckets", "read"]),
+        (None, ["get_buckets", "read"]),
+    ],
+)
+def test_hung(on: Sequence[Operation] | None, held: list[str]) -> None:
+    """A hung server holds what `on` says, or everything."""
+    one = fault("hung") if on is None else fault("hung", on=on)
+
+    assert held == [operation for operation in get_args(Operation) if one.holds(operation)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "time"),
+    [({"factor": 3.0}, 1.5), ({"extra": 0.25, "factor": 1.0}, 0.75), ({"factor": 0.5}, 0.25)],
+)
+def test_slow(keys: dict[str, float], time: float) -> None:
+    """A slow server's round trips are multiplied, and then added to."""
+    assert time == fault("slow", **keys).round_trip(0.5)
+
+
+def test_slow_both() -> None:
+    """What is added is not multiplied."""
+    assert 1.0 * 3 + 2 == fault("slow", factor=3.0, extra=2.0).round_trip(1.0)
+
+
+def test_failures() -> None:
+    """A broken server fails everything, and one that cannot read answers a query."""
+    assert all(fault("broken").failure(operation) for operation in get_args(Operation))
+    assert fault("read-error").failure("read")
+    assert fault("read-error").failure("get_buckets") is None
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_corrupt(part: str) -> None:
+    """Every byte of the part is wrong, and every other byte is right."""
+    begin, end = place(part)
+    spoiled = fault("corrupt", part=part).spoil(SHARE, 0, SHARE)
+    wrong = [i for i in range(len(SHARE)) if SHARE[i] != spoiled[i]]
+
+    assert begin < end
+    assert len(SHARE) == len(spoiled)
+    assert list(range(begin, end)) == wrong
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_corrupt_piecewise(part: str) -> None:
+    """Read in pieces, the share is as wrong as read at once."""
+    one = fault("corrupt", part=part)
+    pieces = [one.spoil(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
+
+    assert one.spoil(SHARE, 0, SHARE) == b"".join(pieces)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("share", [b"", b"nonsense", bytes(100)], ids=["empty", "short", "zeros"])
+def test_corrupt_no_share(part: str, share: bytes) -> None:
+    """What is no share has no parts: all of it is corrupt."""
+    spoiled = fault("corrupt", part=part).spoil(share, 0, share)
+
+    assert all(a != b for a, b in zip(share, spoiled, strict=True))
+
+
+@pytest.mark.parametrize("length", [0, 1, 10, 500, 10_000])
+def test_truncated(length: int) -> None:
+    """A truncated share ends after so many bytes, wherever it is read."""
+    one = fault("truncated", length=length)
+    pieces = [one.spoil(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
+
+    assert SHARE[:length] == b"".join(pieces)
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"kind": "hung", "start": 5.0, "end": 5.0}, "later than start = 5.0, not 5.0"),
+        ({"kind": "hung", "start": 5.0, "end": 2.0}, "later than start = 5.0, not 2.0"),
+        ({"kind": "hung", "end": 0.0}, "later than start = 0.0, not 0.0"),
+        ({"kind": "hung", "start": -1.0}, "greater than or equal to 0"),
+        ({"kind": "hung", "start": float("inf")}, "finite"),
+        ({"kind": "hung", "on": []}, "at least 1"),
+        ({"kind": "hung", "on": ["write"]}, "'get_buckets' or 'read'"),
+        ({"kind": "hung", "on": "read"}, "list"),
+        ({"kind": "slow"}, "a slow server needs a factor, or extra seconds"),
+        ({"kind": "slow", "factor": 0.0}, "greater than 0"),
+        ({"kind": "slow", "factor": -2.0}, "greater than 0"),
+        ({"kind": "slow", "factor": float("nan")}, "finite"),
+        ({"kind": "slow", "extra": -1.0}, "greater than or equal to 0"),
+        ({"kind": "corrupt"}, "part"),
+        ({"kind": "corrupt", "part": "blocks"}, "'block-hashes'"),
+        ({"kind": "truncated"}, "length"),
+        ({"kind": "truncated", "length": -1}, "greater than or equal to 0"),
+        ({"kind": "truncated", "length": 1.5}, "integer"),
+        ({"kind": "broken", "factor": 2.0}, "factor"),
+        ({"kind": "asleep"}, "'hung', 'slow', 'broken'"),
+        ({"start": 1.0}, "kind"),
+    ],
+)
+def test_refused(keys: dict[str, Any], words: str) -> None:
+    """A fault that makes no sense is refused, and what is wrong with it is told."""
+    with pytest.raises(ValidationError, match=words):
+        _FAULTS.validate_python(keys)

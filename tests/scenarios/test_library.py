@@ -1,0 +1,150 @@
+"""The scenarios that come with firstk are in order, and come out as they say."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from downloader.strategy import STRATEGIES
+from harness.result import unmet
+from harness.simulate import simulate
+from scenarios.library import DEFAULT_SET, described, load_all, scenario_name, sets
+from scenarios.load import ScenarioError, load
+
+FILES = [file for files in sets().values() for file in files]
+
+SCENARIOS = {scenario_name(file): load(file) for file in FILES}
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_name(file: Path) -> None:
+    """A scenario is called as its file is, without the number."""
+    assert scenario_name(file) == load(file).name
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_described(name: str) -> None:
+    """Each says what it shows, in one line, and what the first two strategies come to."""
+    scenario = SCENARIOS[name]
+
+    assert scenario.description
+    assert scenario.description.isprintable()
+    assert {"wait-for-all", "first-k"} <= set(scenario.expect)
+    assert set(scenario.strategies) <= set(scenario.expect)
+
+
+def test_names_differ() -> None:
+    """No two have one name: a command line could not tell them apart."""
+    assert len(FILES) == len(SCENARIOS)
+    assert not set(sets()) & set(SCENARIOS)
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        (name, strategy)
+        for name, scenario in SCENARIOS.items()
+        for strategy in STRATEGIES
+        if strategy in scenario.expect
+    ],
+)
+def test_as_expected(name: str, strategy: str) -> None:
+    """Every strategy comes to what the scenario expects of it."""
+    scenario = SCENARIOS[name]
+    results = [simulate(scenario, strategy, run).result for run in range(scenario.runs)]
+
+    assert [] == [problem for r in results for problem in unmet(scenario.expect[strategy], r)]
+    assert all(result.content_ok is not False for result in results)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_expectation_can_be_unmet(name: str) -> None:
+    """The expectations say something: no scenario's outcome meets all of another's."""
+    expected = SCENARIOS[name].expect["wait-for-all"]
+    outcomes = {
+        other: simulate(scenario, "wait-for-all").result for other, scenario in SCENARIOS.items()
+    }
+
+    assert any(list(unmet(expected, result)) for result in outcomes.values())
+
+
+def test_sets() -> None:
+    """The default set is that of ticket #928, and a set's files are in their order."""
+    library = sets()
+
+    assert "ticket-928" == DEFAULT_SET
+    assert [f"{i:02}" for i in range(1, 14)] == [f.name[:2] for f in library[DEFAULT_SET]]
+    assert [f"{i:02}" for i in range(1, 10)] == [f.name[:2] for f in library["hung-server"]]
+    assert sorted(library) == list(library)
+
+
+def test_listed() -> None:
+    """What is listed is what the files say."""
+    assert [(s.name, s.description) for s in SCENARIOS.values()] == list(described(FILES))
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"), [("01-ten-good", "ten-good"), ("ten", "ten"), ("3-2-1", "2-1")]
+)
+def test_scenario_name(stem: str, name: str) -> None:
+    """Only the number before the name is left out."""
+    assert name == scenario_name(Path("x") / f"{stem}.toml")
+
+
+def names(*targets: str) -> list[tuple[str, str]]:
+    """Return the names and sources of the scenarios that targets mean."""
+    return [(scenario.name, scenario.source) for scenario in load_all(targets)]
+
+
+def test_targets(tmp_path: Path) -> None:
+    """A target is a name, a set, a file or a folder; what comes of it can be replayed."""
+    shutil.copy(FILES[0], tmp_path / "b.toml")
+    (tmp_path / "sub").mkdir()
+    shutil.copy(FILES[1], tmp_path / "sub" / "a.toml")
+    (tmp_path / "notes.txt").write_text("no scenario")
+    first, second = load(FILES[0]).name, load(FILES[1]).name
+    b, a = str(tmp_path / "b.toml"), str(tmp_path / "sub" / "a.toml")
+
+    assert [("one-hung", "one-hung")] == names("one-hung")
+    assert 13 == len(names("ticket-928"))
+    assert [(first, b)] == names(b)
+    assert [(first, b), (second, a)] == names(str(tmp_path))
+    assert [("one-slow", "one-slow"), (first, b)] == names("one-slow", b)
+
+
+def test_files_before_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file or folder that is there goes before a name of the library."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(FILES[0], tmp_path / "one-hung")
+    (tmp_path / "ticket-928").mkdir()
+    shutil.copy(FILES[0], tmp_path / "ticket-928" / "x.toml")
+    first = load(FILES[0]).name
+
+    assert [(first, "one-hung")] == names("one-hung")
+    assert [(first, "ticket-928/x.toml")] == names("ticket-928")
+
+
+def test_all_that_is_wrong(tmp_path: Path) -> None:
+    """The mistakes of all targets are told at once."""
+    bad = tmp_path / "bad.toml"
+    bad.write_text(FILES[0].read_text().replace("k = 3", "k = 11\nz = 1"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ScenarioError) as caught:
+        load_all(["nope", str(bad), "one-hung", str(tmp_path / "empty"), "nope.toml"])
+
+    found = [(mistake.file, mistake.key) for mistake in caught.value.mistakes]
+
+    assert [
+        ("nope", ""),
+        (str(bad), "file.k"),
+        (str(bad), "file.z"),
+        (str(tmp_path / "empty"), ""),
+        ("nope.toml", ""),
+    ] == found
+    lines = str(caught.value).splitlines()
+
+    assert "its sets are hung-server, ticket-928" in lines[0]
+    assert "no *.toml file is in this folder" in lines[3]
+    assert "nope.toml: No such file or directory" == lines[4]

@@ -1,0 +1,982 @@
+"""A scenario file is read, or all that is wrong with it is told, each with its line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scenarios.load import Lines, Location, Mistake, ScenarioError, load
+from scenarios.model import RealFile
+from tests.tahoe import CHK_FILES, FOLDER
+
+GOOD = """\
+name = "t"
+# of the scenario
+
+[file]
+size = 1000
+k = 3
+n = 10
+# of the file
+
+[grid]
+servers = 10
+rtt = { law = "constant", value = 0.05 }
+# of the grid
+
+[[servers]]
+select = "all"
+# of the entry
+
+[expect.first-k]
+# of the expectation
+"""
+
+RTT = 'rtt = { law = "constant", value = 0.05 }'
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    """Write a scenario file."""
+    path = folder / "t.toml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def mistakes(path: Path) -> tuple[Mistake, ...]:
+    """Return all that is wrong with a file."""
+    with pytest.raises(ScenarioError) as caught:
+        load(path)
+    return caught.value.mistakes
+
+
+def places(found: tuple[Mistake, ...]) -> list[tuple[int | None, str]]:
+    """Return the lines and the keys of mistakes."""
+    return [(mistake.line, mistake.key) for mistake in found]
+
+
+def test_good(tmp_path: Path) -> None:
+    """The file that the others are made from by one change is a scenario."""
+    path = write(tmp_path, GOOD)
+    scenario = load(path)
+
+    assert "t" == scenario.name
+    assert str(path) == scenario.source
+    assert "elsewhere" == load(path, source="elsewhere").source
+
+
+#: A line of the good file, what it becomes, and the mistake: its line, its key, its words.
+ONE_MISTAKE = [
+    # unknown keys
+    ("# of the scenario", "sed = 1", 2, "sed", "unknown key; did you mean 'seed'? there are de"),
+    ("# of the scenario", "zzzzzz = 1", 2, "zzzzzz", "unknown key; there are deadline, desc"),
+    ("# of the file", "lenght = 1", 8, "file.lenght", "did you mean 'length'? there are k, l"),
+    ("# of the grid", "ordr = 1", 13, "grid.ordr", "did you mean 'order'?"),
+    ("# of the entry", "falt = 1", 17, "servers[0].falt", "did you mean 'fault'?"),
+    ("# of the expectation", "ttfb_mx = 1", 20, "expect.first-k.ttfb_mx", "mean 'ttfb_max'?"),
+    (
+        RTT,
+        'rtt = {law="constant",value=1,vale=1}',
+        12,
+        "grid.rtt.vale",
+        "mean 'value'? there are l",
+    ),
+    (
+        "# of the entry",
+        'fault = { kind = "slow", factor = 1, extr = 1 }',
+        17,
+        "servers[0].fault.extr",
+        "did you mean 'extra'? there are end, extra, factor, kind, start",
+    ),
+    (
+        "# of the entry",
+        'fault = [{ kind = "broken" }, { kind = "hung", stat = 1 }]',
+        17,
+        "servers[0].fault[1].stat",
+        "did you mean 'start'? there are end, kind, on, start",
+    ),
+    # wrong types
+    ('name = "t"', "name = 3", 1, "name", "string, not 3"),
+    ("# of the scenario", "description = 3", 2, "description", "string, not 3"),
+    ("# of the scenario", 'seed = "1"', 2, "seed", "integer, not '1'"),
+    ("# of the scenario", "seed = 1.0", 2, "seed", "integer, not 1.0"),
+    ("# of the scenario", "runs = true", 2, "runs", "integer, not True"),
+    ("# of the scenario", "deadline = true", 2, "deadline", "number, not True"),
+    ("# of the scenario", 'deadline = "9"', 2, "deadline", "number, not '9'"),
+    ("# of the scenario", 'strategies = "first-k"', 2, "strategies", "list, not 'first-k'"),
+    ("# of the scenario", "strategies = [3]", 2, "strategies[0]", "string, not 3"),
+    ("size = 1000", "size = true", 5, "file.size", "integer, not True"),
+    ("size = 1000", "size = 1e3", 5, "file.size", "integer, not 1000.0"),
+    ("servers = 10", 'servers = "10"', 11, "grid.servers", "integer, not '10'"),
+    (RTT, "rtt = 0.05", 12, "grid.rtt", "not 0.05"),
+    (RTT, 'rtt = { law = "constant", value = true }', 12, "grid.rtt.value", "number, not True"),
+    (RTT, 'rtt = { law = "constant", value = "1" }', 12, "grid.rtt.value", "number, not '1'"),
+    ("# of the entry", 'fault = "hung"', 17, "servers[0].fault", "not 'hung'"),
+    ("# of the entry", "shares = 3", 17, "servers[0].shares", "list, not 3"),
+    ("# of the entry", "shares = [0.5]", 17, "servers[0].shares[0]", "integer, not 0.5"),
+    ("# of the expectation", "ttfb = true", 20, "expect.first-k.ttfb", "number, not True"),
+    # out of range
+    ("# of the scenario", "seed = -1", 2, "seed", "greater than or equal to 0, not -1"),
+    ("# of the scenario", "runs = 0", 2, "runs", "greater than or equal to 1, not 0"),
+    ("# of the scenario", "deadline = 0", 2, "deadline", "greater than 0, not 0"),
+    ("# of the scenario", "deadline = nan", 2, "deadline", "finite number, not nan"),
+    ("# of the scenario", "deadline = inf", 2, "deadline", "finite number, not inf"),
+    ("# of the scenario", "stop = 'never'", 2, "stop", "'first-block' or 'complete', not 'never'"),
+    ("size = 1000", "size = 0", 5, "file.size", "greater than or equal to 1, not 0"),
+    ("size = 1000", "size = 1073741825", 5, "file.size", "less than or equal to 1073741824, not"),
+    ("k = 3", "k = 0", 6, "file.k", "greater than or equal to 1, not 0"),
+    ("k = 3", "k = 11", 6, "file.k", "should be 10 (n) or less, not 11"),
+    ("n = 10", "n = 257", 7, "file.n", "less than or equal to 256, not 257"),
+    ("# of the file", "segment_size = 0", 8, "file.segment_size", "greater than or equal to 1"),
+    (
+        "# of the file",
+        "offset = 1001",
+        8,
+        "file.offset",
+        "1000 (the file's size) or less, not 1001",
+    ),
+    ("# of the file", "offset = -1", 8, "file.offset", "greater than or equal to 0, not -1"),
+    ("# of the file", "length = 1001", 8, "file.length", "1000 (what the file has left) or less"),
+    (
+        "# of the file",
+        "length = 401\noffset = 600",
+        8,
+        "file.length",
+        "should be 400 (what the file has left) or less, not 401",
+    ),
+    ("servers = 10", "servers = 0", 11, "grid.servers", "greater than or equal to 1, not 0"),
+    ("servers = 10", "servers = 1000001", 11, "grid.servers", "less than or equal to 1000000, not"),
+    (
+        RTT,
+        'rtt = { law = "constant", value = inf }',
+        12,
+        "grid.rtt.value",
+        "finite number, not inf",
+    ),
+    (
+        RTT,
+        'rtt = { law = "constant", value = nan }',
+        12,
+        "grid.rtt.value",
+        "finite number, not nan",
+    ),
+    (RTT, 'rtt = { law = "constant", value = -1 }', 12, "grid.rtt.value", "equal to 0, not -1"),
+    (
+        RTT,
+        'rtt = { law = "constnat" }',
+        12,
+        "grid.rtt",
+        "'constnat' is unknown; there are 'constant'",
+    ),
+    (RTT, "rtt = { value = 1 }", 12, "grid.rtt", "needs the key 'law'"),
+    (
+        RTT,
+        'rtt = { law = "uniform", low = 2, high = 1 }',
+        12,
+        "grid.rtt.high",
+        "should be 2.0 (low)",
+    ),
+    (RTT, 'rtt = { law = "empirical", path = "x" }', 12, "grid.rtt.path", "x: No such file"),
+    (
+        "# of the grid",
+        "order = 'random'",
+        13,
+        "grid.order",
+        "'listed', 'permuted' or 'shuffled', n",
+    ),
+    ("# of the grid", "rtt_per = 'run'", 13, "grid.rtt_per", "'request' or 'server', not 'run'"),
+    ("# of the entry", "shares = [-1]", 17, "servers[0].shares[0]", "equal to 0, not -1"),
+    (
+        "# of the entry",
+        "shares = [1, 10]",
+        17,
+        "servers[0].shares",
+        "no share 10; the file has 0, 1",
+    ),
+    (
+        "# of the entry",
+        'fault = { kind = "x" }',
+        17,
+        "servers[0].fault",
+        "'x' is unknown; there are",
+    ),
+    ("# of the entry", "fault = {}", 17, "servers[0].fault", "needs the key 'kind'"),
+    (
+        "# of the entry",
+        'fault = { kind = "hung", start = 2, end = 1 }',
+        17,
+        "servers[0].fault.end",
+        "should be later than start = 2.0, not 1.0",
+    ),
+    ("# of the entry", 'fault = { kind = "slow" }', 17, "servers[0].fault.kind", "needs a factor"),
+    (
+        "# of the entry",
+        'fault = { kind = "truncated", length = -1 }',
+        17,
+        "servers[0].fault.length",
+        "greater than or equal to 0, not -1",
+    ),
+    (
+        "# of the entry",
+        'fault = [{ kind = "broken" }, { kind = "corrupt", part = "blocks" }]',
+        17,
+        "servers[0].fault[1].part",
+        "'block', 'ueb', 'share-hashes'",
+    ),
+    (
+        "# of the expectation",
+        "outcome = 'fine'",
+        20,
+        "expect.first-k.outcome",
+        "'ok', 'failed', 's",
+    ),
+    ("# of the expectation", "requests_max = -1", 20, "expect.first-k.requests_max", "equal to 0"),
+    # what is missing
+    ('name = "t"', "#", 1, "name", "is missing"),
+    ("size = 1000", "#", 4, "file.size", "is missing"),
+    ("k = 3", "#", 4, "file.k", "is missing"),
+    ("n = 10", "#", 4, "file.n", "is missing"),
+    ("servers = 10", "#", 10, "grid.servers", "is missing"),
+    (RTT, "#", 10, "grid.rtt", "is missing"),
+    (RTT, 'rtt = { law = "constant" }', 12, "grid.rtt.value", "is missing"),
+    ('select = "all"', "#", 15, "servers[0].select", "is missing"),
+    # which servers
+    ('select = "all"', 'select = ""', 16, "servers[0].select", 'should be "all", or like "0,3-5"'),
+    ('select = "all"', 'select = "a-b"', 16, "servers[0].select", "not 'a-b'"),
+    ('select = "all"', 'select = "10"', 16, "servers[0].select", "its servers are 0 to 9"),
+    ('select = "all"', 'select = "0,3-10"', 16, "servers[0].select", "'3-10' is beyond the grid"),
+    ('select = "all"', 'select = "5-3"', 16, "servers[0].select", "'5-3' runs backwards"),
+    ('select = "all"', "select = { count = 11 }", 16, "servers[0].select", "11 of 10 servers"),
+    ('select = "all"', "select = { count = -1 }", 16, "servers[0].select.count", "equal to 0, not"),
+    (
+        'select = "all"',
+        "select = { probability = 1.1 }",
+        16,
+        "servers[0].select.probability",
+        "less than or equal to 1, not 1.1",
+    ),
+    # strategies
+    ("# of the scenario", "strategies = []", 2, "strategies", "at least 1 item"),
+    (
+        "# of the scenario",
+        'strategies = ["first-k", "frist-k"]',
+        2,
+        "strategies[1]",
+        "no strategy is called 'frist-k'; there are wait-for-all, first-k",
+    ),
+    (
+        "# of the scenario",
+        'strategies = ["first-k", "wait-for-all", "first-k"]',
+        2,
+        "strategies",
+        "'first-k' is there twice",
+    ),
+    (
+        "[expect.first-k]",
+        "[expect.frist-k]",
+        19,
+        "expect.frist-k",
+        "no strategy is called 'frist-k'; there are wait-for-all, first-k",
+    ),
+    # names
+    ('name = "t"', 'name = ""', 1, "name", "not ''"),
+    ('name = "t"', 'name = "a b"', 1, "name", "not 'a b'"),
+    ('name = "t"', 'name = "../t"', 1, "name", "not '../t'"),
+    ('name = "t"', f'name = "{"a" * 81}"', 1, "name", "at most 80 characters"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "words"), ONE_MISTAKE, ids=[case[1][:40] for case in ONE_MISTAKE]
+)
+def test_one_mistake(old: str, new: str, line: int, key: str, words: str, tmp_path: Path) -> None:
+    """A mistake is told once: its file, line, key, and what would be right."""
+    path = write(tmp_path, GOOD.replace(f"{old}\n", f"{new}\n", 1))
+    found = mistakes(path)
+
+    assert [(line, key)] == places(found)
+    assert words in found[0].message
+    assert str(path) == found[0].file
+    assert f"{path}:{line}: {key}: {found[0].message}" == str(found[0])
+
+
+@pytest.mark.parametrize(
+    ("new", "line", "key", "words"),
+    [
+        ("select = 3", 16, "servers[0].select", "3"),
+        ("select = true", 16, "servers[0].select", "True"),
+        ("select = [0, 1]", 16, "servers[0].select", ""),
+    ],
+)
+def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_path: Path) -> None:
+    """A selection that is neither a text nor a table is a mistake like any other."""
+    found = mistakes(write(tmp_path, GOOD.replace('select = "all"', new)))
+
+    assert [(line, key)] == places(found)
+    assert words in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("select", "key", "known"),
+    [
+        ("count = 3, cuont = 1", "cuont", "did you mean 'count'? there are count"),
+        ("probability = 1, p = 1", "p", "there are probability"),
+    ],
+)
+def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path: Path) -> None:
+    """An unknown key of a selection is told together with the known ones."""
+    found = mistakes(write(tmp_path, GOOD.replace('"all"', f"{{ {select} }}")))
+
+    assert [(16, f"servers[0].select.{key}")] == places(found)
+    assert known in found[0].message
+
+
+def test_key_named_like_its_law(tmp_path: Path) -> None:
+    """A key that is called as its law is, is an unknown key, and no more than that."""
+    rtt = 'rtt = { law = "constant", constant = 0.05 }'
+    found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
+
+    assert {(12, "grid.rtt.constant"), (12, "grid.rtt.value")} == set(places(found))
+
+
+def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
+    """Nor does it hide the other unknown keys."""
+    rtt = 'rtt = { law = "constant", value = 1, constant = 0.05, foo = 1 }'
+    found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
+
+    assert {(12, "grid.rtt.constant"), (12, "grid.rtt.foo")} == set(places(found))
+
+
+def test_key_named_like_its_fault(tmp_path: Path) -> None:
+    """A mistake in a fault has its own key, also beside one that is called as the fault is."""
+    fault = 'fault = { kind = "slow", slow = 2, factor = "x" }'
+    found = mistakes(write(tmp_path, GOOD.replace("# of the entry", fault)))
+
+    assert {(17, "servers[0].fault.slow"), (17, "servers[0].fault.factor")} == set(places(found))
+
+
+@pytest.mark.parametrize(
+    "key", ["0", "-a", "kind", "law", "__class__", "a.b", "a # b", "a = b", "ü", "@count", "[key]"]
+)
+def test_unknown_key_of_any_spelling(key: str, tmp_path: Path) -> None:
+    """However an unknown key is spelt, it is told as what it is, and where, in any table."""
+    spelt = key if re.fullmatch("[A-Za-z0-9_-]+", key) else f'"{key}"'
+    found = mistakes(write(tmp_path, re.sub("# of the .*", f"{spelt} = 1", GOOD)))
+
+    assert [
+        (2, key),
+        (8, f"file.{key}"),
+        (13, f"grid.{key}"),
+        (17, f"servers[0].{key}"),
+        (20, f"expect.first-k.{key}"),
+    ] == places(found)
+    assert all("unknown key" in mistake.message for mistake in found)
+
+
+def test_law_with_a_kind(tmp_path: Path) -> None:
+    """A law has no kind, and a fault no law: they are unknown keys."""
+    rtt = 'rtt = { law = "constant", value = 1, kind = "x" }'
+    text = GOOD.replace(RTT, rtt).replace("# of the entry", 'fault = {kind = "hung", law = "x"}')
+
+    assert [(12, "grid.rtt.kind"), (17, "servers[0].fault.law")] == places(
+        mistakes(write(tmp_path, text))
+    )
+
+
+@pytest.mark.parametrize("key", ["kind", "law"])
+def test_key_that_names_another(key: str, tmp_path: Path) -> None:
+    """An unknown key does not take the place of the one that its value names."""
+    found = mistakes(write(tmp_path, GOOD.replace("size = 1000", f'size = 0\n{key} = "size"')))
+
+    assert [(5, "file.size"), (6, f"file.{key}")] == places(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("[file]\n", "[other]\n"),
+        ("[grid]\n", "[other]\n"),
+        ("[[servers]]\n", "[servers]\n"),
+        ("[expect.first-k]\n", "[[expect]]\n"),
+    ],
+)
+def test_another_kind_of_table(old: str, new: str, tmp_path: Path) -> None:
+    """A table in place of a list, or the other way round, is refused."""
+    assert mistakes(write(tmp_path, GOOD.replace(old, new)))
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [('file = 3\nname = "t"', "file"), ('grid = 3\nname = "t"', "grid"), ("expect = 3", "expect")],
+)
+def test_no_table(text: str, key: str, tmp_path: Path) -> None:
+    """What should be a table is said in the words of TOML, not of Python."""
+    found = {mistake.key: mistake for mistake in mistakes(write(tmp_path, text))}
+
+    assert 1 == found[key].line
+    assert not re.search("instance|dictionary|object", found[key].message)
+
+
+TEN = """\
+name = "ten mistakes"
+seed = -1
+strategies = ["first-k", "frist-k"]
+
+[file]
+size = 1000
+k = 11
+n = 10
+offset = 1001
+
+[grid]
+servers = 10
+rtt = { law = "constant", value = nan }
+ordre = "listed"
+
+[[servers]]
+select = "all"
+
+[[servers]]
+select = "3-12"
+shares = [0]
+
+[[servers]]
+select = "0"
+fault = { kind = "slow" }
+
+[expect.first-k]
+outcome = "ok"
+error = "NoSharesError"
+"""
+
+
+def test_ten_mistakes(tmp_path: Path) -> None:
+    """All mistakes are told at once, in the order of their lines."""
+    found = mistakes(write(tmp_path, TEN))
+
+    assert [
+        (1, "name"),
+        (2, "seed"),
+        (3, "strategies[1]"),
+        (7, "file.k"),
+        (9, "file.offset"),
+        (13, "grid.rtt.value"),
+        (14, "grid.ordre"),
+        (20, "servers[1].select"),
+        (25, "servers[2].fault.kind"),
+        (29, "expect.first-k.error"),
+    ] == places(found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            "k = 3\n",
+            "k = 11\nsegment_size = 0\n",
+            [(6, "file.k"), (7, "file.segment_size")],
+        ),
+        (
+            "# of the file\n",
+            'offset = 1001\nsegment_size = "big"\n',
+            [(8, "file.offset"), (9, "file.segment_size")],
+        ),
+        (
+            'select = "all"\n',
+            'select = "10"\nshares = [10]\n',
+            [(16, "servers[0].select"), (17, "servers[0].shares")],
+        ),
+        (
+            "# of the entry\n",
+            'shares = [10]\nrtt_per = "run"\n',
+            [(17, "servers[0].shares"), (18, "servers[0].rtt_per")],
+        ),
+        (
+            "# of the entry\n",
+            'fault.kind = "slow"\nfault.start = 2\nfault.end = 1\nfault.factor = -1\n',
+            [(19, "servers[0].fault.end"), (20, "servers[0].fault.factor")],
+        ),
+        (
+            "# of the expectation\n",
+            'outcome = "ok"\nmessage = "x"\nrequests_max = -1\n',
+            [(21, "expect.first-k.message"), (22, "expect.first-k.requests_max")],
+        ),
+    ],
+    ids=["k and another", "offset and another", "two of an entry", "shares", "fault", "expect"],
+)
+def test_two_mistakes_in_a_table(
+    old: str, new: str, expected: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    """A mistake in one key hides none in another key of its table."""
+    assert expected == places(mistakes(write(tmp_path, GOOD.replace(old, new))))
+
+
+def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
+    """An unknown key does not keep its table, or another, from being looked at."""
+    one = mistakes(write(tmp_path, GOOD.replace("k = 3\n", "k = 11\nkk = 1\n")))
+    text = GOOD.replace("# of the file", "kk = 1").replace("# of the entry", "shares = [10]")
+    two = mistakes(write(tmp_path, text))
+
+    assert [(6, "file.k"), (7, "file.kk")] == places(one)
+    assert [(8, "file.kk"), (17, "servers[0].shares")] == places(two)
+
+
+def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
+    """Nor does it hide what is wrong with a fault or a law as a whole."""
+    mixture = 'rtt = { law = "mixture", weights = [1, 2], laws = [{ law = "constant", value = 1 }], a = 1 }'
+    text = GOOD.replace("# of the entry", 'fault = { kind = "slow", foo = 1 }').replace(
+        RTT, mixture
+    )
+    found = set(places(mistakes(write(tmp_path, text))))
+
+    assert {(17, "servers[0].fault.foo"), (17, "servers[0].fault.kind")} <= found
+    assert {(12, "grid.rtt.a"), (12, "grid.rtt.weights")} <= found
+
+
+@pytest.mark.parametrize(
+    "range_",
+    ["offset = 1000", "offset = 0\nlength = 1000", "offset = 600\nlength = 400", "length = 0"],
+)
+def test_ranges(range_: str, tmp_path: Path) -> None:
+    """A range may end where the file ends, begin there, and be empty."""
+    assert "t" == load(write(tmp_path, GOOD.replace("# of the file", range_))).name
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ('select = "all"', 'select = "10"', [(5, "file.size"), (16, "servers[0].select")]),
+        ("# of the entry", "shares = [10]", [(5, "file.size"), (17, "servers[0].shares")]),
+    ],
+)
+def test_mistakes_in_two_tables(
+    old: str, new: str, expected: list[tuple[int, str]], tmp_path: Path
+) -> None:
+    """A mistake in the file's table hides none in an entry's."""
+    text = GOOD.replace("size = 1000", "size = 0").replace(old, new)
+
+    assert expected == places(mistakes(write(tmp_path, text)))
+
+
+# What is no scenario file at all
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('name = "t\n', 1),
+        ('name = "t"\nfoo\n', 2),
+        ('name = "t"\nname = "u"\n', 2),
+        ("[file]\n[grid]\n\n[file]\n", 4),
+        ("[file]\nsize = 1\nfile.size = [\n", 3),
+        ('a = 1\nb = """\nc\n', 3),
+        ("a = 1\nb = nul\n", 2),
+    ],
+)
+def test_no_toml(text: str, line: int, tmp_path: Path) -> None:
+    """What is no TOML is told with the line at which it stops being any."""
+    found = mistakes(write(tmp_path, text))
+
+    assert [(line, "")] == places(found)
+    assert found[0].message.startswith("is no TOML: ")
+    assert "(at " not in found[0].message
+
+
+def test_empty(tmp_path: Path) -> None:
+    """An empty file lacks all that a scenario must have."""
+    found = mistakes(write(tmp_path, ""))
+
+    assert [(1, "name"), (1, "file"), (1, "grid")] == places(found)
+
+
+def test_not_there(tmp_path: Path) -> None:
+    """A file that is not there is told by its name; there is no line."""
+    path = tmp_path / "nope.toml"
+
+    assert (Mistake(str(path), None, "", "No such file or directory"),) == mistakes(path)
+    assert f"{path}: No such file or directory" == str(mistakes(path)[0])
+
+
+def test_folder(tmp_path: Path) -> None:
+    """A folder is no scenario file."""
+    assert (Mistake(str(tmp_path), None, "", "Is a directory"),) == mistakes(tmp_path)
+
+
+def test_no_utf8(tmp_path: Path) -> None:
+    """A file in another encoding is told to be no UTF-8."""
+    found = mistakes(write(tmp_path, GOOD.encode() + b"# \xe9\n"))
+
+    assert found[0].message.startswith("is no UTF-8 text")
+    assert str(tmp_path / "t.toml") == found[0].file
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"seed = {'9' * 5000}\n{GOOD}", f"x = {'[' * 3000}{']' * 3000}\n{GOOD}"],
+    ids=["digits", "nested"],
+)
+def test_toml_beyond_python(text: str, tmp_path: Path) -> None:
+    """What Python's parser cannot read is a mistake in the file, not a defect in firstk."""
+    assert [str(tmp_path / "t.toml")] == [m.file for m in mistakes(write(tmp_path, text))]
+
+
+def test_windows_line_ends(tmp_path: Path) -> None:
+    """Lines may end as Windows ends them."""
+    found = mistakes(write(tmp_path, GOOD.replace("k = 3", "k = 11").replace("\n", "\r\n")))
+
+    assert [(6, "file.k")] == places(found)
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u0085"], ids=["U+2028", "U+0085"])
+def test_lines_are_those_of_an_editor(separator: str, tmp_path: Path) -> None:
+    """Only what TOML calls a newline ends a line."""
+    text = GOOD.replace("# of the scenario", f"# a{separator}b").replace("k = 3", "k = 11")
+
+    assert [(6, "file.k")] == places(mistakes(write(tmp_path, text)))
+
+
+# Lines
+
+LAYOUT = '''\
+name = "t"  # [file] size = 1
+description = """
+seed = 1
+[grid]
+"""
+strategies = [
+    "first-k",  # ]
+    "wait-for-all",
+]
+
+file.size = 1000
+"file"."k" = 3
+'file'.n = 10
+
+["grid"] # the servers
+servers = 10
+rtt.law = "constant"
+rtt.value = 0.05
+
+[[servers]]
+select = \'\'\'
+[[servers]]
+\'\'\'
+
+# another entry
+[[servers]]
+select = "1"
+fault = [
+    { kind = "hung" },
+    { kind = "slow", factor = 2 },
+]
+
+[expect]
+first-k.outcome = "ok"
+"wait-for-all" = { outcome = "ok", ttfb = 1 }
+'''
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ((), 1),
+        (("name",), 1),
+        (("description",), 2),
+        (("strategies",), 6),
+        (("strategies", 1), 6),
+        (("file",), 11),
+        (("file", "size"), 11),
+        (("file", "k"), 12),
+        (("file", "n"), 13),
+        (("file", "offset"), 11),
+        (("grid",), 15),
+        (("grid", "servers"), 16),
+        (("grid", "rtt"), 17),
+        (("grid", "rtt", "law"), 17),
+        (("grid", "rtt", "value"), 18),
+        (("grid", "order"), 15),
+        (("seed",), 1),
+        (("servers",), 20),
+        (("servers", 0), 20),
+        (("servers", 0, "select"), 21),
+        (("servers", 0, "fault"), 20),
+        (("servers", 1), 26),
+        (("servers", 1, "select"), 27),
+        (("servers", 1, "fault"), 28),
+        (("servers", 1, "fault", 1, "factor"), 28),
+        (("servers", 2), 20),
+        (("expect",), 33),
+        (("expect", "first-k", "outcome"), 34),
+        (("expect", "wait-for-all", "ttfb"), 35),
+        (("expect", "wait-for-all", "error"), 35),
+    ],
+    ids=str,
+)
+def test_line_of(path: Location, line: int) -> None:
+    """A path's line is where its statement begins, or that of the table it lacks in."""
+    assert line == Lines(LAYOUT).find(path)
+
+
+#: A statement of TOML: how it is written, with its key's number in place of #, the path
+#: that it makes, and on which of its lines that begins.
+STATEMENTS: list[tuple[str, tuple[str, ...], int]] = [
+    ("k# = 1", ("k#",), 0),
+    ('"k#" = "# no comment"  # a comment', ("k#",), 0),
+    ("'a key #' = {k0 = 1, k1 = [2]}", ("a key #", "k1"), 0),
+    ("k#.a.'b c' = 1", ("k#", "a", "b c"), 0),
+    ("# k9 = 1\n\n  \t\nk# = 1", ("k#",), 3),
+    ('k# = """\nk0 = 1\n[k1]\n"""', ("k#",), 0),
+    ("k# = '''a\n[[k0]]\nk1 = [\n'''", ("k#",), 0),
+    ("k# = [\n  1,\n  2, # ]\n  # 3\n]", ("k#",), 0),
+    ('k# = [\n  [\n "]",\n ], {a = 1},\n]', ("k#",), 0),
+    ('k# = """\\\n  x \\\n  y"""', ("k#",), 0),
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.booleans()), min_size=1, max_size=12))
+@settings(deadline=None, max_examples=60)
+def test_line_of_any(chosen: list[tuple[tuple[str, tuple[str, ...], int], bool]]) -> None:
+    """Whatever stands around a statement, its line is found; also inside of tables."""
+    text = ""
+    table: tuple[str, ...] = ()
+    paths: dict[tuple[str, ...], int] = {}
+    for i, ((written, path, begins), opens) in enumerate(chosen):
+        if opens:
+            text += f"[t{i}]\n"
+            table = (f"t{i}",)
+        line = text.count("\n") + 1 + begins
+        paths[*table, *(key.replace("#", str(i + 10)) for key in path)] = line
+        text += written.replace("k#", f"k{i + 10}").replace("a key #", f"a key {i + 10}") + "\n"
+
+    assert paths == {path: Lines(text).find(path) for path in paths}
+
+
+@given(st.lists(st.sampled_from(["", "# [[e]]", "k = 1", "k = [\n]", "j = '''\n'''"]), max_size=8))
+@settings(deadline=None, max_examples=40)
+def test_line_of_entries(bodies: list[str]) -> None:
+    """Each table of a list is found where its header stands."""
+    text, lines = "", []
+    for body in bodies:
+        lines.append(text.count("\n") + 1)
+        text += f"[[e]]\n{body}\n\n"
+
+    assert lines == [Lines(text).find(("e", i)) for i in range(len(lines))]
+
+
+# Large files
+
+
+def entries(count: int, prefix: str = "") -> str:
+    """Return a scenario with so many entries about single servers."""
+    grid = GOOD[: GOOD.index("[[servers]]")].replace("servers = 10", f"servers = {count}")
+    return grid + "".join(
+        f'[[servers]]\nselect = "{prefix}{i}"\nfault = {{ kind = "hung" }}\n' for i in range(count)
+    )
+
+
+def test_large_file(tmp_path: Path) -> None:
+    """A mistake in the last of 3,000 entries is found within seconds."""
+    text = entries(3000).replace('"2999"', '"3000"')
+    began = time.process_time()
+    found = mistakes(write(tmp_path, text))
+    took = time.process_time() - began
+
+    assert [(15 + 3 * 2999 + 1, "servers[2999].select")] == places(found)
+    assert took < 10
+
+
+def test_many_mistakes(tmp_path: Path) -> None:
+    """That every entry has a mistake, as in files that programs write, does not take longer."""
+    text = entries(150, prefix="x")
+    began = time.process_time()
+    found = mistakes(write(tmp_path, text))
+    took = time.process_time() - began
+
+    assert [(15 + 3 * i + 1, f"servers[{i}].select") for i in range(150)] == places(found)
+    assert took < 1
+
+
+def test_long_list(tmp_path: Path) -> None:
+    """A list over many lines does not take long either."""
+    shares = "".join(f"    {i % 10},\n" for i in range(1000))
+    text = GOOD.replace("# of the entry\n", f"shares = [\n{shares}]\nfoo = 1\n")
+    began = time.process_time()
+    found = mistakes(write(tmp_path, text))
+    took = time.process_time() - began
+
+    assert [(1019, "servers[0].foo")] == places(found)
+    assert took < 1
+
+
+# Real shares
+
+REAL = next(file for file in CHK_FILES if file.name == "k3n10-1000")
+OTHER = next(file for file in CHK_FILES if file.name == "k3n10-56")
+
+
+def real(cap: str = REAL.uri, shares: str = "shares", more: str = "# more") -> str:
+    """Return a scenario whose file is real."""
+    return (
+        f'name = "t"\n[file]\nshares = "{shares}"\ncap = "{cap}"\n{more}\n'
+        f'[grid]\nservers = 10\n{RTT}\n[[servers]]\nselect = "0"\n'
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return a folder that has the real shares in its folder `shares`."""
+    shutil.copytree(FOLDER / REAL.name, tmp_path / "shares")
+    return tmp_path
+
+
+def test_real_shares(folder: Path) -> None:
+    """Real shares are read from beside the scenario file, without their containers."""
+    file = load(write(folder, real())).file
+
+    assert isinstance(file, RealFile)
+    assert (3, 10, list(range(10))) == (file.k, file.n, file.numbers)
+    assert REAL.shares == file.data
+    assert REAL.uri == str(file.parsed_cap)
+
+
+def test_shares_elsewhere(folder: Path) -> None:
+    """They may lie anywhere: the path may be absolute, or go up."""
+    (folder / "scenarios").mkdir()
+    up = load(write(folder / "scenarios", real(shares="../shares"))).file
+    absolute = load(write(folder / "scenarios", real(shares=str(folder / "shares")))).file
+
+    assert list(range(10)) == up.numbers == absolute.numbers
+
+
+def test_some_shares(folder: Path) -> None:
+    """K shares are enough, and what is not named by a number is none."""
+    for number in (0, 1, 3, 4, 5, 7, 8):
+        (folder / "shares" / str(number)).unlink()
+    (folder / "shares" / "README.txt").write_text("no share")
+
+    assert [2, 6, 9] == load(write(folder, real())).file.numbers
+
+
+def test_corrupt_shares(folder: Path) -> None:
+    """That some shares are corrupt is no mistake: it is what a scenario may be about."""
+    for number in range(9):
+        path = folder / "shares" / str(number)
+        path.write_bytes(path.read_bytes()[:12] + bytes(1040 - 12 - 72) + bytes(72))
+
+    assert list(range(10)) == load(write(folder, real())).file.numbers
+
+
+def cap(name: str, old: str, new: str) -> str:
+    """Return the cap of a file with one part changed."""
+    uri = next(file for file in CHK_FILES if file.name == name).uri
+    assert old in uri
+    return uri.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key", "words"),
+    [
+        (real(shares="nope"), 3, "file.shares", "nope: No such file or directory"),
+        (real(shares="shares/0"), 3, "file.shares", "shares/0: Not a directory"),
+        (real(shares="empty"), 3, "file.shares", "empty: has 0 share files (named 0 to 9); the"),
+        (real(OTHER.uri), 4, "file.cap", "does not match the shares in shares"),
+        (real(cap(REAL.name, ":bks6", ":bks5")), 4, "file.cap", "does not match the shares in"),
+        (real("URI:LIT:hu"), 4, "file.cap", "a literal cap holds the whole file"),
+        (real("URI:CHK:x:y:3:10:9"), 4, "file.cap", "it should look like URI:CHK:<key>:<hash>"),
+        (real(REAL.uri + "0:0"), 4, "file.cap", "not a read-cap"),
+        (real(""), 4, "file.cap", "not a read-cap"),
+        (real(cap(REAL.name, ":3:10:", ":11:10:")), 4, "file.cap", "11-of-10 is impossible"),
+        (real(cap(REAL.name, ":3:10:", ":3:300:")), 4, "file.cap", "3-of-300 is impossible"),
+        (real(more="offset = 1001"), 5, "file.offset", "1000 (the file's size) or less, not 1001"),
+        (real(more="length = 1001"), 5, "file.length", "1000 (what the file has left) or less"),
+        (real(more='sha256 = "0"'), 5, "file.sha256", "not '0'"),
+        (real(more="size = 1000"), 5, "file.size", "there are cap, length, offset, sha256, shares"),
+        (real() + "shares = [10]\n", 11, "servers[0].shares", "there is no share 10; the file has"),
+    ],
+)
+def test_bad_real_file(text: str, line: int, key: str, words: str, folder: Path) -> None:
+    """What is wrong with the shares or the cap is told like everything else."""
+    (folder / "empty").mkdir()
+    found = mistakes(write(folder, text))
+
+    assert [(line, key)] == places(found)
+    assert words in found[0].message
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(":1000", ":1001"), (":3:10:", ":2:10:"), (":3:10:", ":3:11:")]
+)
+def test_cap_of_another_shape(old: str, new: str, folder: Path) -> None:
+    """A cap whose numbers are not those of the shares does not match them."""
+    found = mistakes(write(folder, real(cap(REAL.name, old, new))))
+
+    assert [(4, "file.cap")] == places(found)
+    assert "does not match the shares" in found[0].message
+
+
+@pytest.mark.parametrize("key", ["shares", "cap"])
+def test_half_a_real_file(key: str, folder: Path) -> None:
+    """Shares without a cap, and a cap without shares, lack the other."""
+    found = mistakes(write(folder, re.sub(f"^{key} = .*$", "#", real(), flags=re.MULTILINE)))
+
+    assert [(2, f"file.{key}")] == places(found)
+    assert "is missing" == found[0].message
+
+
+def test_too_few_shares(folder: Path) -> None:
+    """Fewer than K share files make no file."""
+    for number in range(2, 10):
+        (folder / "shares" / str(number)).unlink()
+    found = mistakes(write(folder, real()))
+
+    assert [(3, "file.shares")] == places(found)
+    assert "has 2 share files (named 0 to 9); the file needs 3" in found[0].message
+
+
+def test_absent_share(folder: Path) -> None:
+    """A server cannot hold a share that is not there."""
+    (folder / "shares" / "9").unlink()
+    found = mistakes(write(folder, real() + "shares = [0, 9]\n"))
+
+    assert [(11, "servers[0].shares")] == places(found)
+    assert "there is no share 9; the file has 0, 1, 2, 3, 4, 5, 6, 7, 8" == found[0].message
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        (b"", "share 4: a share file of 0 bytes has no container"),
+        (b"x" * 1040, "share 4: the container's version is 2021161080"),
+        ((FOLDER / REAL.name / "4").read_bytes()[:-1], "share 4: the container says 956 bytes"),
+        ((FOLDER / REAL.name / "4").read_bytes() + b"x", "share 4: the container says 956 bytes"),
+    ],
+    ids=["empty", "nonsense", "short", "long"],
+)
+def test_bad_container(container: bytes, words: str, folder: Path) -> None:
+    """A share file that contradicts itself is told by its number."""
+    (folder / "shares" / "4").write_bytes(container)
+    found = mistakes(write(folder, real()))
+
+    assert [(3, "file.shares")] == places(found)
+    assert words in found[0].message
+
+
+def test_share_beyond_n(folder: Path) -> None:
+    """A share with a number that the cap does not know is not of this file."""
+    shutil.copy(folder / "shares" / "0", folder / "shares" / "10")
+    found = mistakes(write(folder, real()))
+
+    assert [(3, "file.shares")] == places(found)
+    assert "has a share 10, and the cap says 0 to 9" in found[0].message
+
+
+def test_share_and_range(folder: Path) -> None:
+    """What is wrong with the range is told beside what is wrong with the shares."""
+    found = mistakes(write(folder, real(shares="nope", more="offset = 1001")))
+
+    assert [(3, "file.shares"), (5, "file.offset")] == places(found)
