@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -256,10 +255,9 @@ def _run_all(scenario: Scenario, progress: bool = False) -> Compared:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Keep Control-C until the run that it falls into is done.
+    """Keep Control-C until the run that it falls into is done, which takes milliseconds.
 
-    Within a run a Deferred might catch it, and take it for a failure of a server. The
-    second time it does not wait.
+    Within a run a Deferred might catch it, and take it for a failure of a server.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -267,11 +265,7 @@ def _uninterrupted() -> Iterator[None]:
     caught: list[int] = []
     before = signal.getsignal(signal.SIGINT)
 
-    def catch(number: int, frame: FrameType | None) -> None:
-        caught.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, catch)
+    signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
     try:
         yield
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -51,9 +51,10 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
 
 def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
     """Set the time axis: from zero, or logarithmic where times differ by much."""
-    times = [t for one in compared for s in one.summaries for t in _times(s) if t > 0]
+    everything = [t for one in compared for s in one.summaries for t in _times(s)]
+    times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
-    if high / low > _LOG_RATIO:
+    if high / low > _LOG_RATIO and 0 not in everything:
         axes.set_xscale("log")
         axes.set_xlim(low / 2.5, high * 2.2)
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
@@ -86,7 +87,7 @@ def _heading(axes: Axes, one: Compared, y: float) -> None:
         weight="bold",
     )
     axes.annotate(
-        f"   {one.scenario.description}",
+        f"   {style.plain(one.scenario.description, 140 - len(one.scenario.name))}",
         (1, 0),
         xycoords=name,
         va="bottom",
@@ -108,20 +109,18 @@ def _line(axes: Axes, summary: Summary, y: float) -> None:
         va="center",
         color=colour,
     )
-    text, note = summary.verdict, {"va": "center", "size": 8.5, "color": style.INK}
+    failed = [r for r in summary.results if r.outcome == "failed"]
     if summary.times:
-        low, high = summary.times[0], summary.times[-1]
-        axes.plot([low, high], [y, y], color=colour, linewidth=1.5)
-        middle = summary.times[len(summary.times) // 2]
+        axes.plot([summary.times[0], summary.times[-1]], [y, y], color=colour, linewidth=1.5)
+        middle = median(summary.times)
         axes.plot([middle], [y], marker=marker, color=colour, markersize=6.5)
-        _note(axes, high, y, text, note)
-    elif any(r.outcome == "failed" for r in summary.results):
-        failed = next(r for r in summary.results if r.outcome == "failed")
-        when = failed.finished or 0.0
+        _note(axes, summary.times[0], middle, summary.times[-1], y, _said(summary))
+    elif failed:
+        when = failed[0].finished or 0.0
         axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
-        short = f"fails: {reason(failed)}" if summary.runs == 1 else text
-        _note(axes, when, y, short, note)
-    if any(r.outcome in ("stalled", "deadline") for r in summary.results):
+        many = "" if summary.runs == 1 else f" in {len(failed)} of {summary.runs} runs"
+        _note(axes, when, when, when, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}")
+    if never := _never(summary):
         start = summary.times[-1] if summary.times else axes.get_xlim()[0]
         axes.annotate(
             "",
@@ -137,9 +136,10 @@ def _line(axes: Axes, summary: Summary, y: float) -> None:
                 "shrinkA": 0,
                 "shrinkB": 0,
             },
+            zorder=1,
         )
         axes.annotate(
-            text if summary.never_started else "never ends",
+            never,
             (1.045, y),
             xycoords=("axes fraction", "data"),
             va="center",
@@ -149,8 +149,51 @@ def _line(axes: Axes, summary: Summary, y: float) -> None:
         )
 
 
-def _note(axes: Axes, time: float, y: float, text: str, look: dict[str, Any]) -> None:
-    axes.annotate(text, (time, y), xytext=(8, 0), textcoords="offset points", **look)
+def _said(summary: Summary) -> str:
+    """Return what stands beside the mark of a first block."""
+    if summary.runs == 1:
+        result = summary.results[0]
+        then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
+        return seconds(summary.times[0]) + then
+    low, high = seconds(summary.times[0]), seconds(summary.times[-1])
+    spread = "" if low == high else f" ({low} to {high})"
+    started = len(summary.times)
+    only = "" if started == summary.runs else f", only {started} of {summary.runs} runs"
+    return f"{seconds(median(summary.times))}{spread}{only}"
+
+
+def _never(summary: Summary) -> str:
+    """Return what stands in the column of what never comes; nothing if all ended."""
+    stalled = sum(r.outcome == "stalled" for r in summary.results)
+    busy = sum(r.outcome == "deadline" for r in summary.results)
+    if summary.runs == 1:
+        return "stalls for ever" if stalled else "busy at the deadline" if busy else ""
+    words = [f"{stalled} of {summary.runs} stall"] if stalled else []
+    words += [f"{busy} of {summary.runs} busy"] if busy else []
+    return ", ".join(words)
+
+
+def _note(axes: Axes, low: float, middle: float, high: float, y: float, text: str) -> None:
+    """Write beside a range, on the side with room; across it where neither side has any."""
+    to_fraction = axes.transData + axes.transAxes.inverted()
+    places = {t: to_fraction.transform((t, y))[0] for t in (low, middle, high)}
+    if places[high] < 0.6:
+        place, right = high, True
+    elif places[low] > 0.4:
+        place, right = low, False
+    else:
+        place, right = middle, places[middle] < 0.5
+    axes.annotate(
+        text,
+        (place, y),
+        xytext=(8 if right else -8, 0),
+        textcoords="offset points",
+        ha="left" if right else "right",
+        va="center",
+        size=8.5,
+        color=style.INK,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+    )
 
 
 def _frame(figure: Figure, axes: Axes, height: float) -> None:

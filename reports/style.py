@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import matplotlib as mpl
@@ -32,6 +33,7 @@ _STYLE: Mapping[Any, Any] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
+    "text.parse_math": False,  # a description may speak of dollars
     "svg.hashsalt": "firstk",  # without it no two files are equal
 }
 
@@ -39,6 +41,12 @@ _STYLE: Mapping[Any, Any] = {
 def look(strategy: str) -> tuple[str, str]:
     """Return a strategy's colour and marker."""
     return _LOOKS.get(strategy, _OTHER)
+
+
+def plain(text: str, width: int) -> str:
+    """Return a user's text on one line, cut to so many letters, and fit for an SVG."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return shorten(printable, width, placeholder=" ...")
 
 
 @contextmanager

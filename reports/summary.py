@@ -18,7 +18,11 @@ def seconds(time: float) -> str:
     """Return a time for reading: three significant digits, in seconds or milliseconds."""
     if 0 < time < 0.001:
         return f"{time * 1000:.3g} ms"
-    return f"{time:.0f} s" if time >= 1000 else f"{time:.3g} s"
+    return f"{_three_digits(time)} s"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
 
 
 @dataclass(frozen=True)
@@ -70,8 +74,11 @@ class Summary:
             for outcome, count in sorted(outcomes.items())
             if outcome != "ok"
         ]
-        return ", ".join(words)
+        return ", ".join(words) or _NOTHING
 
+
+#: What a download comes to that asks for no bytes.
+_NOTHING = "ok, nothing was asked for"
 
 _OUTCOMES = {
     "stalled": "stalls for ever",
@@ -90,7 +97,7 @@ def _single(result: Result) -> str:
             words.append(f"fails{when}: {reason(result)}")
         case "deadline":
             words.append(f"is still busy after {seconds(result.ended)}")
-    return ", then ".join(words) if words else "ok, nothing was asked for"
+    return ", then ".join(words) or _NOTHING
 
 
 def reason(result: Result) -> str:
@@ -109,7 +116,7 @@ def ratio(summary: Summary, baseline: Summary) -> str:
         return "∞"
     if baseline.typical is None or summary.typical is None:
         return "-"
-    return f"{baseline.typical / summary.typical:.3g} ×" if summary.typical else "-"
+    return f"{_three_digits(baseline.typical / summary.typical)} ×" if summary.typical else "-"
 
 
 def baseline_of(summaries: Sequence[Summary]) -> Summary:

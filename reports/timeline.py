@@ -25,11 +25,11 @@ _BAD = "#D55E00"
 
 #: What the colours mean: where it is said (as a part of the width), how, and by what text.
 _LEGEND = (
-    (0.42, _QUERY, "■ query (get_buckets)"),
-    (0.565, _READ, "■ read"),
-    (0.625, _BAD, "■ read, corrupt answer"),
-    (0.78, _BAD, "× failed"),
-    (0.85, style.GREY, "hatched: no answer"),
+    (0.02, _QUERY, "■ query (get_buckets)"),
+    (0.165, _READ, "■ read"),
+    (0.225, _BAD, "■ read, corrupt answer"),
+    (0.38, _BAD, "× failed"),
+    (0.45, style.GREY, "hatched: no answer"),
 )
 
 #: What the phases of a download are called in a picture.
@@ -47,10 +47,10 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
         lanes = [_lanes(run) for run in one.first_runs]
         heights = [len(shown) * _LANE for shown in lanes]
         gap = 0.95  # inches between two panels: a heading and the phases
-        total = sum(heights) + gap * len(heights) + 1.2
+        total = sum(heights) + gap * len(heights) + 1.4
         figure = Figure(figsize=(10, total))
         end = _end(one.first_runs)
-        top = total - 0.75
+        top = total - 0.95
         for run, shown, height in zip(one.first_runs, lanes, heights, strict=True):
             bottom = top - gap * 0.6 - height
             axes = figure.add_axes((0.09, bottom / total, 0.86, height / total))
@@ -104,7 +104,7 @@ def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
     hidden = len({e.server for e in run.trace.exchanges}) - len(lanes)
     more = f"   ({hidden} more servers are not shown)" if hidden > 0 else ""
     axes.set_title(
-        f"{run.result.strategy}: {Summary([run.result]).verdict}{more}",
+        f"{run.result.strategy}: {style.plain(Summary([run.result]).verdict, 90)}{more}",
         loc="left",
         pad=18,
         size=9.5,
@@ -164,6 +164,8 @@ def _lane(axes: Axes, lane: int, exchanges: Sequence[Exchange], end: float) -> N
 def _phases(axes: Axes, run: Run, end: float) -> None:
     """Mark the phases above the lanes, where the downloader tells them."""
     phases = run.status.phases if run.status else []
+    if not phases:
+        return
     ends = [begin for _, begin in phases[1:]] + [end]
     for (phase, begin), until in zip(phases, ends, strict=True):
         if phase not in _PHASES:
@@ -191,10 +193,15 @@ def _phases(axes: Axes, run: Run, end: float) -> None:
 def _title(figure: Figure, one: Compared, total: float, version: str) -> None:
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
-        0.02, 1 - 0.42 / total, one.scenario.description, size=9, color=style.GREY, va="top"
+        0.02,
+        1 - 0.42 / total,
+        style.plain(one.scenario.description, 130),
+        size=9,
+        color=style.GREY,
+        va="top",
     )
     for x, colour, text in _LEGEND:
-        figure.text(x, 1 - 0.18 / total, text, color=colour, size=8, va="top")
+        figure.text(x, 1 - 0.66 / total, text, color=colour, size=8, va="top")
     figure.text(
         0.02,
         0.1 / total,

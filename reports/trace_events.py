@@ -38,7 +38,7 @@ def _events(pid: int, run: Run) -> Iterator[dict[str, Any]]:
         label = f"read share {exchange.share}" if read else "get_buckets"
         common = {
             "cat": exchange.server,  # events of one category and id are one request
-            "id": exchange.number,
+            "id": f"{pid}.{exchange.number}",
             "name": f"{exchange.server} {label}",
             "pid": pid,
             "tid": tids[exchange.server],

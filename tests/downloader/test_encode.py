@@ -2,15 +2,16 @@
 
 import pytest
 
-from downloader.cap import BadCapError
 from downloader.encode import encode
+from downloader.errors import BadCapError
 from tests.tahoe import CHK_FILES, CONVERGENCE, RealFile
 
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_equals_tahoe(file: RealFile) -> None:
     """Cap and shares equal those that Tahoe-LAFS 1.20 made of the same plaintext."""
-    assert file.k and file.n
+    assert file.k
+    assert file.n
     maximum = 131072 if "seg128k" in file.name else 1024 * 1024
 
     encoded = encode(

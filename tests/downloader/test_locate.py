@@ -192,6 +192,20 @@ def test_all_empty(strategy: str) -> None:
 
 
 @strategies
+@pytest.mark.parametrize("fails", [0, 1, 3])
+def test_all_empty_or_failed(strategy: str, fails: int) -> None:
+    """The same where they take their time, or fail: the last one makes the error."""
+    servers = [ManualServer(f"s{i}", {}) for i in range(3)]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for i, server in enumerate(servers):
+        assert not run.fired
+        server.fail() if i < fails else server.answer()
+    said = ["failed: BoomError: query"] * fails + ["no shares"] * (3 - fails)
+
+    assert [f"s{i}: {words}" for i, words in enumerate(said)] == lines(run.error(NoSharesError))
+
+
+@strategies
 def test_one_server_has_all(strategy: str) -> None:
     """K shares on one server will do."""
     server = MemoryServer({number: SHARES[number] for number in (4, 5, 1)})

@@ -1,7 +1,5 @@
 """The simulated consumer times the first byte and checks every one."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from twisted.internet.interfaces import IConsumer, IPushProducer

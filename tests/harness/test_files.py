@@ -1,7 +1,5 @@
 """The file of a run is made up from the seed, or is a real one."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from hashlib import sha256

@@ -1,7 +1,5 @@
 """The grid of a run is what its scenario and its seed say, server by server."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from hashlib import sha1

@@ -1,7 +1,5 @@
 """No module of firstk installs Twisted's real reactor, and the small commands load little."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 import json

@@ -3,8 +3,6 @@
 `located` is the end of one stage: N servers are asked at once, and enough of them answer.
 """
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The fake reactor keeps virtual time as a real reactor keeps the wall's."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 import signal

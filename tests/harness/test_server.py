@@ -1,7 +1,5 @@
 """Simulated servers answer when, and as, the link to them and their faults say."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

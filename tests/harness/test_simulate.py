@@ -1,7 +1,5 @@
 """One run: a scenario, a strategy and a seed make a result, and nothing is lost."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 import gc

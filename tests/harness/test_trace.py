@@ -1,7 +1,5 @@
 """The trace of a run tells every event, and its digest tells two traces apart."""
 
-# ruff: noqa: SIM300 - the expected value stands first
-
 from __future__ import annotations
 
 from collections.abc import Callable

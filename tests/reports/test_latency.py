@@ -92,9 +92,16 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "results", [[STALLED], [DEADLINE], [STALLED] * 3, [STALLED, DEADLINE]], ids=len
+    ("results", "said"),
+    [
+        ([STALLED], "stalls for ever"),
+        ([DEADLINE], "busy at the deadline"),
+        ([STALLED] * 3, "3 of 3 stall"),
+        ([STALLED, DEADLINE], "1 of 2 stall, 1 of 2 busy"),
+    ],
+    ids=["stall", "deadline", "stalls", "some of each"],
 )
-def test_never(results: list[Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_never(results: list[Result], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What never came has no mark at any time: an arrow leads to where it says never."""
     one = waiting(*results)
     axes = drawn(monkeypatch, made([one, summary(OK)])).axes[0]
@@ -102,7 +109,7 @@ def test_never(results: list[Result], monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [] == times(axes, y)
     assert 1 == arrows(axes, y)
-    assert one.verdict in [text.get_text() for text in axes.texts]
+    assert said in [text.get_text() for text in axes.texts]
     assert 0 == arrows(axes, rows(axes, "first-k")[0])
 
 
@@ -123,7 +130,7 @@ def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [0.25] == times(axes, y)
     assert 1 == arrows(axes, y)
-    assert "never ends" in [text.get_text() for text in axes.texts]
+    assert "stalls for ever" in [text.get_text() for text in axes.texts]
 
 
 def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,10 +282,10 @@ def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where some runs stall, what is said of them does not stand across the rest."""
     one = made([waiting(took(0.3), took(0.5), *[STALLED] * 98)])
     where = spans(drawn(monkeypatch, one))
-    said = {text: where[text] for text in (one.summaries[0].verdict, "never ends")}
-    first, second = said.values()
 
-    assert not first.overlaps(second)
+    assert not where["0.4 s (0.3 s to 0.5 s), only 2 of 100 runs"].overlaps(
+        where["98 of 100 stall"]
+    )
 
 
 def test_files(tmp_path: Path) -> None:

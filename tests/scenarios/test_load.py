@@ -528,7 +528,8 @@ def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
 
 def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
     """Nor does it hide what is wrong with a fault or a law as a whole."""
-    mixture = 'rtt = { law = "mixture", weights = [1, 2], laws = [{ law = "constant", value = 1 }], a = 1 }'
+    laws = '[{ law = "constant", value = 1 }]'
+    mixture = f'rtt = {{ law = "mixture", weights = [1, 2], laws = {laws}, a = 1 }}'
     text = GOOD.replace("# of the entry", 'fault = { kind = "slow", foo = 1 }').replace(
         RTT, mixture
     )
