@@ -177,22 +177,28 @@ _VARIANTS = {
 }
 
 
+#: The keys whose tables are told apart by a key of theirs: pydantic names their variants.
+_DISCRIMINATORS = {"rtt": "law", "laws": "law", "fault": "kind"}
+
+
 def _path(data: Any, location: Location) -> Location:
     """Return `location` without the parts that pydantic adds: names of union variants."""
     path: list[int | str] = []
-    tag = None
+    key, tag = "", None
     for part in location:
         if part == tag:
             tag = None
             continue
-        if part == "[key]" or str(part).startswith("@"):
+        added = part == "[key]" or str(part).startswith("@")
+        if added and not (isinstance(data, dict) and part in data):
             continue
         path.append(part)
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError):
             data = None
-        tag = data.get("kind", data.get("law")) if isinstance(data, dict) else None
+        key = part if isinstance(part, str) else key
+        tag = data.get(_DISCRIMINATORS.get(key)) if isinstance(data, dict) else None
     return tuple(path)
 
 
@@ -203,7 +209,7 @@ def _spell(path: Location) -> str:
 
 
 #: How a line looks that a statement may begin with: a table's head, or a key.
-_STATEMENT = re.compile(r"""\s*(\[|[\w"'][^=#]*=)""")
+_STATEMENT = re.compile(r"""\s*(\[|("[^"]*"|'[^']*'|[\w-]+)[^=#]*=)""")
 
 _ENTRY = re.compile(r"\s*\[\[\s*servers\s*\]\]")
 

@@ -16,7 +16,7 @@ from downloader.layout import HEADER_SIZE, parse_header
 from downloader.status import DownloadStatus, Request
 from tests.doubles import MemoryBucket, MemoryConsumer, result_of
 
-E = TypeVar("E", bound=Exception)
+E = TypeVar("E", bound=BaseException)
 
 #: The strategies that go through four phases.
 FOUR_PHASES = ("wait-for-all", "first-k", "first-k-late")

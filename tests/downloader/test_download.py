@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
@@ -718,12 +719,16 @@ def test_cancel_inside_consumer(when: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
-def test_end_inside_read(how: str) -> None:
-    """Nothing is written after a stop that comes while a server is being asked for a read."""
+@pytest.mark.parametrize("answers", [True, False])
+def test_end_inside_read(answers: bool, how: str) -> None:
+    """Nothing is written after a stop that comes while a server is being asked for a read.
+
+    The download ends at once, whether the server answers that read or not.
+    """
 
     def read(offset: int, length: int) -> Any:
         end(run, how)
-        return MemoryBucket(FILE.shares[0]).read(offset, length)
+        return MemoryBucket(FILE.shares[0]).read(offset, length) if answers else Deferred()
 
     server = ManualServer("s", {})
     run = Download([server, *servers_of(FILE.shares, [1])], FILE.cap)
@@ -746,6 +751,50 @@ def test_stop_inside_get_buckets() -> None:
     run = Download([AnyServer(get_buckets), *servers_of(FILE.shares)], FILE.cap, consumer=consumer)
 
     stopped(run)
+
+
+@pytest.mark.parametrize("late", ["answer", "fail"])
+def test_nothing_is_asked_after_an_error(late: str) -> None:
+    """When the download has failed, reads that were on the way lead to no others."""
+    servers = manual_servers({0: FILE.shares[0], 1: FILE.shares[1]})
+    run = Download(servers, FILE.cap)
+    for server in servers:
+        server.answer_manual()
+    first, second = (bucket for server in servers for bucket in server.buckets.values())
+    while not run.fired:  # the other's header is still to come
+        if len(run.status.requests) < 8:
+            first.answer()
+        else:
+            first.fail()
+    requests = len(run.status.requests)
+
+    assert run.error(NotEnoughSharesError)
+    assert ["header"] == [r.what for r in run.status.requests if r.share == 1]
+    getattr(second, late)()
+
+    assert [] == second.waiting
+    assert requests == len(run.status.requests)
+
+
+@pytest.mark.parametrize("when", ["query", "read"])
+@pytest.mark.parametrize("later", [True, False])
+def test_control_c(when: str, later: bool) -> None:
+    """Control-C in a server's code is no fault of the server's: the download ends with it."""
+    answer: Deferred[Any] = Deferred()
+
+    def interrupt(*_: Any) -> Any:
+        if later:
+            return answer
+        raise KeyboardInterrupt
+
+    server = AnyServer(interrupt) if when == "query" else reading(interrupt)
+    run = Download([server, *servers_of(FILE.shares, [1, 2])], FILE.cap, strategy="wait-for-all")
+    if later:
+        answer.errback(KeyboardInterrupt())
+    run.error(KeyboardInterrupt)
+
+    assert [] == run.consumer.pieces
+    assert ("failed", 1) == (run.status.phase, run.consumer.unregistered)
 
 
 # A consumer that fails
@@ -908,6 +957,20 @@ def test_shares_used_of_several_segments() -> None:
 
     assert {0, 1, 3} == status.shares_used
     assert status.decode_needed
+
+
+def test_decode_was_needed() -> None:
+    """A secondary share that was replaced by a primary one was needed all the same."""
+    bad = {3: FILE.shares[3][:70] + b"?" + FILE.shares[3][71:]}  # in its second block
+    late = ManualServer("late", {1: FILE.shares[1]})
+    servers = [*servers_of({0: FILE.shares[0]} | bad), late]
+    run = Download(servers, FILE.cap, strategy="first-k-late")
+
+    assert PIECES[:1] == run.consumer.pieces
+    late.answer()
+
+    assert {0, 1, 3} == run.done().shares_used
+    assert run.done().decode_needed
 
 
 def test_nothing_used() -> None:

@@ -1,6 +1,6 @@
 """Phase 1: when locating ends, whatever servers answer, and what errors say of each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -367,14 +367,28 @@ class Unprintable:
         return str(boom())
 
 
-class Breaking(dict[int, Any]):
-    """Buckets that break when they are looked at."""
+class Odd(dict[int, Any]):
+    """Buckets that are listed as they like."""
+
+    def __init__(self, items: Callable[[], Any]) -> None:
+        super().__init__({0: None})
+        self._items = items
 
     def items(self) -> Any:
-        return boom()
+        return self._items()
 
 
-@pytest.mark.parametrize("answer", [{Unprintable(): None}, Breaking()])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {Unprintable(): None},
+        Odd(boom),
+        Odd(lambda: None),
+        Odd(lambda: [1, 2]),
+        Odd(lambda: [(1, 2, 3)]),
+    ],
+    ids=["unprintable", "raises", "None", "no pairs", "triples"],
+)
 def test_answer_that_breaks(answer: Any) -> None:
     """An answer that raises when it is looked at is that server's, and no end of the download."""
     run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)

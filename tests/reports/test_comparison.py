@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from reports.comparison import replay
 from reports.summary import Summary
+from scenarios.load import load
 from tests.reports.samples import FAILED, OK, STALLED, compared, made, scenario, summary
 
 
@@ -17,6 +19,17 @@ def unmet(*summaries: Summary, **expect: Any) -> list[str]:
 def test_replay() -> None:
     """A replay names the scenario as a command line does, the strategy and the seed."""
     assert "firstk run t --strategy first-k --seed 17" == replay(scenario(), "first-k", 17)
+
+
+def test_replay_of_a_file(tmp_path: Path) -> None:
+    """One that was read from a file is called by that."""
+    path = tmp_path / "elsewhere.toml"
+    path.write_text(
+        'name = "t"\nfile = {size = 1, k = 1, n = 1}\n'
+        'grid = {servers = 1, rtt = {law = "constant", value = 1}}\n'
+    )
+
+    assert f"firstk run {path} --strategy first-k --seed 0" == replay(load(path), "first-k", 0)
 
 
 def test_met() -> None:

@@ -101,6 +101,15 @@ def test_replay() -> None:
     assert not any("firstk run" in line for line in rendered(comparison_table(COMPARED, False)))
 
 
+def test_name_in_the_first_row() -> None:
+    """A scenario's name stands beside its first strategy."""
+    lines = rendered(comparison_table(COMPARED, False))
+    named = [line.split()[:2] for line in lines if line.split()[:1] and line.startswith(" ")]
+
+    assert ["one-slow", "wait-for-all"] in named
+    assert ["many", "wait-for-all"] in named
+
+
 @pytest.mark.parametrize("with_replay", [False, True])
 def test_aligned(with_replay: bool) -> None:
     """All lines have one width: no sign is counted wrong."""

@@ -101,6 +101,20 @@ def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         assert all(end < edge for _, end in answered)
 
 
+def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that were under way at one time lie one under the other, within their lane."""
+    _, axes = panels(monkeypatch, scenario(1, file={"segment_size": 300}))
+    boxes = [bar.get_bbox() for bar in axes[0].patches if isinstance(bar, Rectangle)]
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
+
+    assert any(min(a.x1, b.x1) - max(a.x0, b.x0) > 0.01 for a, b in pairs)
+    assert not any(
+        min(a.x1, b.x1) - max(a.x0, b.x0) > 1e-9 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1e-9
+        for a, b in pairs
+    )
+    assert all(-0.5 < box.y0 < box.y1 < 0.5 for box in boxes)
+
+
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stall has no first block: the line that marks one is not there."""
     one, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
