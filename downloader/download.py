@@ -97,13 +97,14 @@ class _Download:
             work.close()
             self._enter("failed")
             raise
-        # Not `finally`: a download that is thrown away while it waits is not over.
         try:
             self.waits.check()
             await work
         except DownloadStopped:
             self._end("stopped")
-        except Exception:
+        except GeneratorExit:  # thrown away while it waits: nobody is left to be told
+            raise
+        except BaseException:
             self._end("failed")
             raise
         else:
@@ -120,12 +121,11 @@ class _Download:
         self.status.phases.append((phase, self._reactor.seconds()))
 
     async def _write(self, data: bytes) -> None:
-        """Write `data` when the consumer wants it, and return when it wants more."""
+        """Write `data` when the consumer wants it."""
         await self._wanted()
         self.status.bytes_written += len(data)
         self._consumer.write(data)
         self.waits.check()
-        await self._wanted()
 
     async def _wanted(self) -> None:
         while self._paused:
@@ -149,7 +149,10 @@ class _Download:
         await fetcher.prepare()
         keystream = Keystream(session.cap.key, offset)
         size = fetcher.ueb.segment_size
-        for segment in range(offset // size, -(-end // size)):
+        first = offset // size
+        for segment in range(first, -(-end // size)):
+            if segment > first:
+                await self._wanted()  # one segment is fetched ahead, and no more
             start = segment * size
             crypttext = await fetcher.segment(segment)
             wanted = crypttext[max(0, offset - start) : end - start]

@@ -98,7 +98,7 @@ class Located:
         """Make shares of what a server answered, which may be anything."""
         answer.late = self.closed
         try:
-            items = list(buckets.items())
+            items = [(number, bucket) for number, bucket in buckets.items()]
         except Exception:  # it may be no mapping, or one of a hostile kind
             answer.said = f"answered {type(buckets).__name__}, not buckets"
             return

@@ -520,7 +520,7 @@ def test_slow_consumer() -> None:
     clock.pump([0.5] * 20)
 
     assert [0, 1, 2, 3] == times
-    assert ("done", 4.0) == run.done().phases[-1]
+    assert ("done", 3.0) == run.done().phases[-1]
 
 
 # Stopping

@@ -576,7 +576,11 @@ def test_process(tmp_path: Path) -> None:
     assert (2, "", 2) == (bad.returncode, bad.stdout, len(bad.stderr.splitlines()))
 
 
-@pytest.mark.parametrize("args", [["list"], ["run", "one-hung", "--format", "csv"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "args",
+    [["list"], ["run", "one-hung", "--format", "csv"], ["run", "one-hung"], ["--help"]],
+    ids=" ".join,
+)
 def test_nobody_reads(args: Sequence[str]) -> None:
     """That a reader has seen enough, as `head` has, is no expectation unmet."""
     reader, writer = os.pipe()
