@@ -1,0 +1,62 @@
+"""README tells the truth."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from harness.result import unmet
+from harness.simulate import simulate
+from scenarios.model import Scenario
+
+_ROOT = Path(__file__).parent.parent
+_README = (_ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_scenario() -> None:
+    """The scenario that it shows is one, and comes out as it says."""
+    block = re.search(r"```toml\n(.*?)```", _README, re.DOTALL)
+    assert block
+    scenario = Scenario.model_validate(tomllib.loads(block[1]))
+
+    assert {"wait-for-all", "first-k"} == scenario.expect.keys()
+    for strategy, expected in scenario.expect.items():
+        assert [] == list(unmet(expected, simulate(scenario, strategy).result))
+
+
+def test_ci() -> None:
+    """CI calls the command that README gives for the tests."""
+    command = re.search(r"^    (python3 .*nox)$", _README, re.MULTILINE)
+    assert command
+
+    assert command[1] in (_ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_links() -> None:
+    """What it links to and shows is there."""
+    links = re.findall(r"\]\(([^):]+)\)", _README)
+
+    assert "docs/latency.png" in links
+    assert [] == [link for link in links if not (_ROOT / link).exists()]
+
+
+def test_reference() -> None:
+    """The reference of scenario files names every key, law and fault of the schema."""
+    reference = (_ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    tables = [Scenario.model_json_schema(), *Scenario.model_json_schema()["$defs"].values()]
+    keys = {key for table in tables for key in table["properties"]}
+    kinds = {
+        table["properties"][key]["const"]
+        for table in tables
+        for key in ("law", "kind")
+        if "const" in table["properties"].get(key, {})
+    }
+    told_otherwise = {
+        "law",
+        "kind",
+        "count",
+        "probability",
+    }  # in the table of `select`, and in prose
+
+    assert set() == {
+        name for name in (keys | kinds) - told_otherwise if f"`{name}`" not in reference
+    } - {"file", "grid", "expect"}
