@@ -60,6 +60,8 @@ class CHKCap:
     size: int
 
     def __post_init__(self) -> None:
+        if (len(self.key), len(self.ueb_hash)) != (16, 32):
+            raise BadCapError("a key has 16 bytes, and a UEB hash 32")
         if not 1 <= self.k <= self.n <= MAX_SHARES:
             raise BadCapError(
                 f"{self.k}-of-{self.n} is impossible: it must be 1 <= k <= n <= {MAX_SHARES}"

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
-from downloader.session import Session, Signal
+from downloader.session import Session, Signal, one_line
 from downloader.share import Share
 from downloader.status import Request
 
@@ -47,13 +47,13 @@ class Located:
         self._session = session
         self._servers = servers
         self._answers = [
-            _Answer(str(getattr(server, "name", f"server {i}"))) for i, server in enumerate(servers)
+            _Answer(one_line(str(getattr(server, "name", f"server {i}"))))
+            for i, server in enumerate(servers)
         ]
         self._outstanding = len(servers)
         self._numbers: set[int] = set()
         self._ended = False
         self._end = Signal(session.waits)
-        self._crashed: Failure | None = None
 
     async def locate(self) -> None:
         """Ask every server at once; return when the strategy says that locating ends.
@@ -64,13 +64,9 @@ class Located:
         for server, answer in zip(self._servers, self._answers, strict=True):
             self._session.waits.check()
             self._query(server, answer)
-            if self._crashed is not None:
-                break
         self._check()
         if not self._ended:
             await self._end.wait()
-        if self._crashed is not None:
-            self._crashed.raiseException()
         if len(self._numbers) < self._session.cap.k:
             raise self.shortage(len(self._numbers))
         self._session.status.located = self._session.reactor.seconds()
@@ -114,9 +110,8 @@ class Located:
             self._numbers.update(share.number for share in answer.shares)
 
     def _crash(self, failure: Failure) -> None:
-        """End with what no server is to blame for: a defect, or Control-C."""
-        self._crashed, self._ended = failure, True
-        self._end.fire()
+        """End the download with what no server is to blame for: a defect, or Control-C."""
+        self._session.waits.stop(failure.value)
 
     def _check(self) -> None:
         """See whether locating is over: once for each answer, whatever is in it."""

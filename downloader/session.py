@@ -19,6 +19,10 @@ from downloader.strategy import Strategy
 
 T = TypeVar("T")
 
+#: What is raised in a server and is not its failure. Others that are no `Exception` are:
+#: asyncio's CancelledError is one.
+_NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
 #: How much of an error from a server is kept, in characters: it may be as long as it likes.
 _ERROR_LENGTH = 200
 
@@ -31,23 +35,23 @@ class Waits:
     """
 
     def __init__(self) -> None:
-        self.stopped = False
+        self._reason: BaseException | None = None
         self._waiting: dict[Deferred[Any], None] = {}
 
     def check(self) -> None:
-        """Raise `DownloadStopped` if all is stopped."""
-        if self.stopped:
-            raise DownloadStopped
+        """Raise the reason, `DownloadStopped` as a rule, if all is stopped."""
+        if self._reason is not None:
+            raise self._reason
 
     def wait(self) -> Deferred[Any]:
-        """Return a new Deferred, which fails with `DownloadStopped` when all is stopped.
+        """Return a new Deferred, which fails with the reason when all is stopped.
 
         It is to be awaited at once.
         """
         deferred: Deferred[Any] = Deferred()
         self._waiting[deferred] = None
-        if self.stopped:
-            self._fail(deferred)
+        if self._reason is not None:
+            self._fail(deferred, self._reason)
         return deferred
 
     def wait_for(self, other: Deferred[T]) -> Deferred[T]:
@@ -62,15 +66,15 @@ class Waits:
             del self._waiting[deferred]
             deferred.callback(result)
 
-    def _fail(self, deferred: Deferred[Any]) -> None:
+    def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
         del self._waiting[deferred]
-        deferred.errback(DownloadStopped())
+        deferred.errback(reason)
 
-    def stop(self) -> None:
+    def stop(self, reason: BaseException | None = None) -> None:
         """Fail whatever is waited for, now and from now on."""
-        self.stopped = True
+        reason = self._reason = self._reason or reason or DownloadStopped()
         while self._waiting:
-            self._fail(next(iter(self._waiting)))
+            self._fail(next(iter(self._waiting)), reason)
 
 
 class Signal:
@@ -128,8 +132,8 @@ class Session:
 
         def failed(failure: Failure) -> Failure:
             request.failed = self.reactor.seconds()
-            if not isinstance(failure.value, Exception):
-                return failure  # Control-C is no server's fault
+            if isinstance(failure.value, _NO_SERVERS_FAULT):
+                return failure
             request.error = one_line(f"{type(failure.value).__name__}: {safe_str(failure.value)}")
             return Failure(ServerFailedError(f"failed: {request.error}"))  # type: ignore[no-untyped-call]
 

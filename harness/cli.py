@@ -42,24 +42,25 @@ class _Group(click.Group):
         kwargs["standalone_mode"] = False
         try:
             status = super().main(*args, **kwargs)
+            if sys.stdout is not None:
+                sys.stdout.flush()
         except click.Abort:  # click's own name for Control-C
             _fail("interrupted", INTERRUPTED)
         except click.ClickException as e:
             e.show()
             sys.exit(USAGE)
+        except BrokenPipeError:  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(OK)
+        except SystemExit as e:
+            # Click's own answer to a broken pipe is 1, which means something else here.
+            sys.exit(OK if e.code == UNMET else e.code)
+        except OSError as e:
+            _fail(f"cannot read or write: {e}", USAGE)
         except Exception:
             traceback.print_exc()
             _fail("internal error: this is a defect in firstk", INTERNAL)
         sys.exit(status if isinstance(status, int) else OK)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            status = super().invoke(ctx)
-            sys.stdout.flush()
-        except BrokenPipeError:  # whoever read the output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return OK
-        return status
 
 
 def _fail(message: str, status: int) -> None:
@@ -141,9 +142,14 @@ def run(
     """
     from reports.results import as_csv, as_json
 
+    if Path(target).is_dir():
+        raise click.UsageError(f"{target} is a folder; `run` runs one scenario")
     scenarios = _load([target])
     if len(scenarios) != 1:
         raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `run` runs one")
+    if trace is not None:
+        with _writing(trace):  # before the work, not after it
+            trace.touch()
     options = {"strategies": _known(strategies), "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
@@ -177,14 +183,26 @@ def list_() -> None:
 
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-def validate(files: tuple[str, ...]) -> None:
+def validate(files: tuple[str, ...]) -> int:
     """Check scenario files: all mistakes are told, each with its line."""
-    for scenario in _load(files):
-        file, servers = scenario.file, scenario.grid.servers
-        click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
-        if len(file.numbers) < file.n:
-            there = ", ".join(map(str, file.numbers))
-            click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
+    from scenarios.library import load_all
+    from scenarios.load import ScenarioError
+
+    status = OK
+    for name in files:
+        try:
+            scenarios = load_all([name])
+        except ScenarioError as e:
+            click.echo(str(e), err=True)
+            status = USAGE
+            continue
+        for scenario in scenarios:
+            file, servers = scenario.file, scenario.grid.servers
+            click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
+            if len(file.numbers) < file.n:
+                there = ", ".join(map(str, file.numbers))
+                click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
+    return status
 
 
 @main.command()
@@ -226,7 +244,7 @@ def _refuse_equal_names(scenarios: list[Scenario]) -> None:
     """Refuse scenarios of equal names: their timelines would overwrite one another."""
     sources: dict[str, str] = {}
     for scenario in scenarios:
-        other = sources.setdefault(scenario.name, scenario.source)
+        other = sources.setdefault(scenario.name.casefold(), scenario.source)
         if other != scenario.source:
             raise click.UsageError(
                 f"{other} and {scenario.source} are both called {scenario.name!r}: rename one"
@@ -255,9 +273,10 @@ def _run_all(scenario: Scenario, progress: bool = False) -> Compared:
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Keep Control-C until the run that it falls into is done, which takes milliseconds.
+    """Keep Control-C until the run that it falls into is done.
 
-    Within a run a Deferred might catch it, and take it for a failure of a server.
+    Within a run a Deferred might catch it, and take it for a failure of a server. A run
+    takes milliseconds, but on the largest grids.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

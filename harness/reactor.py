@@ -18,13 +18,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from heapq import heapify, heappop
-from math import inf
+from heapq import heapify, heappop, heappush
+from math import inf, isnan
 from typing import Any, cast
 
 import simpy
-from simpy.events import Event
+from simpy.events import NORMAL, Event
 from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred
 from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import (
     IDelayedCall,
@@ -67,7 +68,7 @@ class SimTimer:
     def __init__(
         self,
         reactor: SimReactor,
-        delay: float,
+        time: float,
         function: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -77,13 +78,14 @@ class SimTimer:
         self._args = args
         self._kwargs = kwargs
         self.called = False
-        self._schedule(delay)
+        self._schedule(time)
 
-    def _schedule(self, delay: float) -> None:
+    def _schedule(self, time: float) -> None:
         env = self._reactor.env
-        self._time = env.now + delay
+        self._time = time
         self._entry: _Entry | None = _Entry(env, self._fire)
-        env.schedule(self._entry, delay=delay)
+        # At the very time: SimPy takes a delay only, and the sum might be rounded.
+        heappush(env._queue, (time, NORMAL, next(env._eid), self._entry))
 
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
@@ -114,15 +116,18 @@ class SimTimer:
 
     def reset(self, secondsFromNow: float) -> None:
         """Fire so many seconds from now instead; raises as `cancel` does."""
-        entry, delay = self._check(), _checked(secondsFromNow)
-        self._give_up(entry)
-        self._schedule(delay)
+        self._move(self._check(), self._reactor.env.now + _checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
         """Fire so many seconds later than it would; raises as `cancel` does."""
-        self._check()
-        later = self._time + secondsLater - self._reactor.env.now
-        self.reset(0.0 if later < 0 else later)
+        entry, time = self._check(), self._time + secondsLater
+        if isnan(secondsLater):
+            _checked(secondsLater)
+        self._move(entry, max(time, self._reactor.env.now))
+
+    def _move(self, entry: _Entry, time: float) -> None:
+        self._give_up(entry)
+        self._schedule(time)
 
     def active(self) -> bool:
         """Tell whether it is still to fire."""
@@ -205,7 +210,7 @@ class SimReactor(ReactorBase):
 
         Raises `ValueError` if `delay` is negative or not a number.
         """
-        timer = SimTimer(self, _checked(delay), callable, args, kwargs)
+        timer = SimTimer(self, self.env.now + _checked(delay), callable, args, kwargs)
         self._timers[timer] = None
         return timer
 
@@ -249,9 +254,19 @@ class SimReactor(ReactorBase):
     def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call something that nobody waits for, and keep what it raises."""
         try:
-            return callable(*args, **kwargs)
+            result = callable(*args, **kwargs)
         except Exception as e:
             self.errors.append(e)
+            return None
+        if isinstance(result, Deferred):
+            result.addErrback(self._collect_failure)
+        return result
+
+    def _collect_failure(self, failure: Failure) -> None:
+        if isinstance(failure.value, Exception):
+            self.errors.append(failure.value)
+        else:
+            failure.raiseException()
 
     def run(self, installSignalHandlers: bool = True, until: float = _FOREVER) -> None:
         """Let everything happen up to `until`, a virtual time in seconds.

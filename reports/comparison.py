@@ -34,4 +34,5 @@ class Compared:
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
-    return f"firstk run {quote(scenario.source)} --strategy {strategy} --seed {seed}"
+    one = " --runs 1" if scenario.runs > 1 else ""
+    return f"firstk run {quote(scenario.source)} --strategy {strategy} --seed {seed}{one}"

@@ -100,7 +100,6 @@ def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
             ha="left" if ttfb < end * 0.8 else "right",
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
         )
-    colour, _ = style.look(run.result.strategy)
     hidden = len({e.server for e in run.trace.exchanges}) - len(lanes)
     more = f"   ({hidden} more servers are not shown)" if hidden > 0 else ""
     axes.set_title(
@@ -109,7 +108,6 @@ def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
         pad=18,
         size=9.5,
         weight="bold",
-        color=colour,
     )
 
 
@@ -158,6 +156,7 @@ def _lane(axes: Axes, lane: int, exchanges: Sequence[Exchange], end: float) -> N
                 va="center",
                 size=7,
                 color=style.GREY,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
             )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 from bisect import bisect
 from itertools import accumulate
-from math import exp, log
+from math import exp, isinf, log
 from pathlib import Path
 from random import Random
 from statistics import NormalDist
@@ -194,6 +194,8 @@ class Mixture(Table):
             raise mistakes(
                 [("weights", f"there are {len(self.weights)} weights for {len(self.laws)} laws")]
             )
+        if isinf(sum(self.weights)):
+            raise mistakes([("weights", "are too large to be added up")])
         return self
 
     def sample(self, random: Random) -> float:

@@ -56,6 +56,9 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
         except ScenarioError as e:
             mistakes += e.mistakes
             continue
+        except OSError as e:  # a name too long, a folder that may not be read
+            mistakes.append(Mistake(target, None, "", str(e.strerror)))
+            continue
         for source, file in files:
             try:
                 scenarios.append(load(file, source))

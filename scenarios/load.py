@@ -52,7 +52,7 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
     """
     name = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         lines = Lines(text)
         data = tomllib.loads(text)
     except OSError as e:

@@ -438,8 +438,9 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
 class Scenario(Table):
     """A scenario: one download from one grid, by each of some strategies."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=80)
-    """What it is called: letters, digits, dots, dashes and underscores."""
+    name: str
+    """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
+    a digit first."""
     description: str = ""
     """What it shows, in a line."""
     strategies: list[StrategyName] = Field(default=["wait-for-all", "first-k"], min_length=1)
@@ -461,6 +462,17 @@ class Scenario(Table):
     expect: dict[StrategyName, Expectation] = Field(default={})
     """What is expected of each strategy."""
     _source: str | None = PrivateAttr(default=None)
+
+    @field_validator("name")
+    @classmethod
+    def _fit_for_a_file(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+            problem = (
+                "should be up to 80 letters, digits, dots, dashes and underscores,"
+                f" a letter or a digit first, not {name!r:.100}"
+            )
+            raise mistakes([("", problem)])
+        return name
 
     @field_validator("strategies")
     @classmethod

@@ -523,6 +523,16 @@ def test_slow_consumer() -> None:
     assert ("done", 3.0) == run.done().phases[-1]
 
 
+@pytest.mark.parametrize(("cap", "size"), [(FILE.cap, 60), (FILE.cap, 1), (LITERAL, None)])
+def test_pause_at_the_end(cap: Any, size: int | None) -> None:
+    """A consumer that pauses after the last byte need not resume: there is nothing more."""
+    consumer = Consumer(write=pause)
+    run = Download(servers_of(FILE.shares), cap, consumer=consumer, size=size)
+
+    assert "done" == run.done().phase
+    assert (1, 1) == (len(consumer.pieces), consumer.unregistered)
+
+
 # Stopping
 
 

@@ -340,7 +340,7 @@ def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
     fired: list[float] = []
     timer = reactor.callLater(5, lambda: fired.append(reactor.seconds()))
 
-    with pytest.raises(ValueError, match="is not zero or more"):
+    with pytest.raises(ValueError, match="nan"):
         timer.delay(nan)
 
     reactor.run()
@@ -552,6 +552,12 @@ def test_many_timers(reactor: SimReactor) -> None:
     """To set, cancel and fire 1,000 timers takes no look at 100,000 that are pending."""
     comparisons = 0
 
+    def count() -> None:
+        nonlocal comparisons
+        comparisons += 1
+        if comparisons > 4_000_000:
+            pytest.fail("each timer is compared with all the others")
+
     class Counted(float):
         """A time that counts how often it is compared with another."""
 
@@ -561,13 +567,11 @@ def test_many_timers(reactor: SimReactor) -> None:
         __radd__ = __add__
 
         def __lt__(self, other: float) -> bool:
-            nonlocal comparisons
-            comparisons += 1
+            count()
             return float(self) < float(other)
 
         def __eq__(self, other: object) -> bool:
-            nonlocal comparisons
-            comparisons += 1
+            count()
             return float.__eq__(self, other)
 
         __hash__ = float.__hash__

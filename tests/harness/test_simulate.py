@@ -400,6 +400,20 @@ def lose_a_ring(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
     return download(reactor, *rest)
 
 
+def lose_an_old_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but forget a coroutine that raises after it has outlived a collection."""
+    waiting: Deferred[None] = Deferred()
+
+    async def work() -> None:
+        await waiting
+        boom()
+
+    Deferred.fromCoroutine(work())
+    reactor.callLater(1, gc.collect)  # as happens by itself in a long run
+    reactor.callLater(2, waiting.callback, None)
+    return download(reactor, *rest)
+
+
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
     """Let the garbage collector run when these tests say so, and at no other time."""
@@ -424,6 +438,7 @@ def _no_collector() -> Iterator[None]:
         log_a_failure,
         lose_a_coroutine,
         lose_a_ring,
+        lose_an_old_coroutine,
     ],
 )
 def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
@@ -435,14 +450,15 @@ def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
 
 
 @pytest.mark.usefixtures("_no_collector")
-def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("downloader", [lose_a_coroutine, lose_an_old_coroutine])
+def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error is one of the run in which it happened, and never of a later one."""
 
     def collect(*args: Any) -> Deferred[DownloadStatus]:
         gc.collect()
         return download(*args)
 
-    monkeypatch.setattr("harness.simulate.download", lose_a_coroutine)
+    monkeypatch.setattr("harness.simulate.download", downloader)
     result(scenario())
     monkeypatch.setattr("harness.simulate.download", collect)
 

@@ -287,7 +287,7 @@ ONE_MISTAKE = [
     ('name = "t"', 'name = ""', 1, "name", "not ''"),
     ('name = "t"', 'name = "a b"', 1, "name", "not 'a b'"),
     ('name = "t"', 'name = "../t"', 1, "name", "not '../t'"),
-    ('name = "t"', f'name = "{"a" * 81}"', 1, "name", "at most 80 characters"),
+    ('name = "t"', f'name = "{"a" * 81}"', 1, "name", "up to 80 letters"),
 ]
 
 
