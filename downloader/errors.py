@@ -26,8 +26,12 @@ class NotEnoughSharesError(DownloadError):
         self.have = have
         self.need = need
         self.servers = tuple(servers)
-        headline = f"not enough shares: have {have}, need {need}"
-        super().__init__("\n  ".join([headline, *self.servers]))
+        # The arguments as they are: exceptions are copied and pickled by them.
+        super().__init__(have, need, self.servers)
+
+    def __str__(self) -> str:
+        headline = f"not enough shares: have {self.have}, need {self.need}"
+        return "\n  ".join([headline, *self.servers])
 
     @staticmethod
     def of(have: int, need: int, servers: Sequence[str]) -> NotEnoughSharesError:

@@ -168,8 +168,10 @@ class _ThreadPool:
         self._work.append(work)
         if len(self._work) == 1:
             while self._work:
-                self._reactor._collecting(self._work[0])
-                self._work.popleft()
+                try:
+                    self._reactor._collecting(self._work[0])
+                finally:
+                    self._work.popleft()
 
     def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
         """Do nothing: there are no threads."""
