@@ -29,7 +29,7 @@ OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 T = TypeVar("T")
 
 #: How wide a table may be that goes to a file, in columns: none of its rows is folded.
-_NO_FOLDING = 400
+_NO_FOLDING = 10_000
 
 #: More runs than this are summed up rather than told one by one.
 _MOST_RUNS = 20

@@ -300,7 +300,7 @@ class SimReactor(ReactorBase):
                 self._justStopped = False
                 self.fireSystemEvent("shutdown")
             elif self.peek() <= self._until:
-                self.step()
+                self._step()
             elif not self._stopped:
                 self.stop()
             else:
@@ -330,6 +330,10 @@ class SimReactor(ReactorBase):
     def step(self) -> None:
         """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
         self.peek()
+        self._step()
+
+    def _step(self) -> None:
+        """Let the event happen that `peek` has just seen to be the next."""
         queue = self.env._queue
         if queue and len(queue[0][3].callbacks) > 1:
             # SimPy would drop those that come after one that raises.
@@ -354,7 +358,7 @@ class SimReactor(ReactorBase):
         """Let everything happen that is due within `delay` seconds."""
         until = min(self.env.now + delay, _FOREVER)
         while self.peek() <= until:
-            self.step()
+            self._step()
 
     # What ReactorBase leaves to its heirs: there is nothing to poll and nothing to wake.
 
