@@ -16,6 +16,7 @@ from downloader.errors import DownloadStopped
 from downloader.fetch import Fetcher
 from downloader.interfaces import IStorageServer
 from downloader.locate import Located
+from downloader.one_round import OneRound
 from downloader.session import Session, Signal, Waits
 from downloader.status import DownloadStatus, Phase
 from downloader.strategy import Strategy, find_strategy
@@ -144,8 +145,12 @@ class _Download:
             return
         session.enter("locating")
         located = Located(session, servers)
-        await located.locate()
-        fetcher = Fetcher(session, located)
+        fetcher: Fetcher | OneRound
+        if session.strategy.locating_ends == "never":
+            fetcher = OneRound(session, located, offset)
+        else:
+            await located.locate()
+            fetcher = Fetcher(session, located)
         await fetcher.prepare()
         keystream = Keystream(session.cap.key, offset)
         size = fetcher.ueb.segment_size

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
 
 import zfec
 
 from downloader import hashes, layout, trees
 from downloader.aes import Keystream
 from downloader.cap import CHKCap
-from downloader.ueb import URIExtension
-
-#: The maximum segment size of Tahoe-LAFS, in bytes.
-DEFAULT_SEGMENT_SIZE = 1024 * 1024
+from downloader.ueb import DEFAULT_SEGMENT_SIZE, URIExtension, rounded_segment_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +47,7 @@ def encode(
     if segment_size < 1:
         raise ValueError(f"the segment size {segment_size} is less than 1 byte")
     CHKCap(key=bytes(16), ueb_hash=bytes(32), k=k, n=n, size=len(plaintext))  # checks k and n
-    segment_size = -(-min(segment_size, len(plaintext)) // k) * k
+    segment_size = rounded_segment_size(segment_size, len(plaintext), k)
     key = hashes.convergent_key(convergence, k, n, segment_size, plaintext)
     crypttext = Keystream(key).apply(plaintext)
 
@@ -118,9 +114,10 @@ def _share(
     share_hashes: bytes,
 ) -> Iterator[bytes]:
     """Yield one share's header and sections, in order."""
-    plaintext_tree = bytes(len(crypttext_tree))
-    sections = [b"".join(blocks), plaintext_tree, crypttext_tree, block_tree, share_hashes]
-    offsets = accumulate(map(len, sections), initial=layout.header_size(version))
-    yield layout.Header(version, ueb.block_size, ueb.data_size, *offsets).pack()
-    yield from sections
+    yield ueb.header(version).pack()
+    yield from blocks
+    yield bytes(len(crypttext_tree))  # the plaintext hash tree
+    yield crypttext_tree
+    yield block_tree
+    yield share_hashes
     yield layout.pack_uri_extension(version, packed_ueb)

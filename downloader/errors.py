@@ -19,25 +19,34 @@ class NotEnoughSharesError(DownloadError):
     It is raised wherever the shortage is found: while locating, or when a share that
     was located turns out bad and no other takes its place. `have` counts distinct good
     share numbers (not buckets), `need` is K, and `servers` holds one line for each
-    server: what it answered, and why its shares did not do.
+    server: what it answered, and why its shares did not do. `silence` is the time in
+    seconds in which nothing was heard from any server before the download gave up; None
+    where it did not have to.
     """
 
-    def __init__(self, have: int, need: int, servers: Sequence[str] = ()) -> None:
+    def __init__(
+        self, have: int, need: int, servers: Sequence[str] = (), silence: float | None = None
+    ) -> None:
         self.have = have
         self.need = need
         self.servers = tuple(servers)
+        self.silence = silence
         # The arguments as they are: exceptions are copied and pickled by them.
-        super().__init__(have, need, self.servers)
+        super().__init__(have, need, self.servers, silence)
 
     def __str__(self) -> str:
         headline = f"not enough shares: have {self.have}, need {self.need}"
+        if self.silence is not None:
+            headline += f"; gave up after {self.silence:g} s without an answer"
         return "\n  ".join([headline, *self.servers])
 
     @staticmethod
-    def of(have: int, need: int, servers: Sequence[str]) -> NotEnoughSharesError:
+    def of(
+        have: int, need: int, servers: Sequence[str], silence: float | None = None
+    ) -> NotEnoughSharesError:
         """Return the error for this shortage: `NoSharesError` where nothing is good."""
         kind = NotEnoughSharesError if have else NoSharesError
-        return kind(have, need, servers)
+        return kind(have, need, servers, silence)
 
 
 class NoSharesError(NotEnoughSharesError):

@@ -58,13 +58,8 @@ class Fetcher:
         `BadCiphertextHashError` if the file was made wrong.
         """
         blocks = await self._blocks(segment)
-        crypttext = decode(blocks, self.ueb.k, self.ueb.n)[: self.ueb.segment_length(segment)]
-        if crypttext_segment_hash(crypttext) != self._segment_hashes[segment]:
-            raise BadCiphertextHashError(f"segment {segment} is not the one that was encoded")
-        status = self._session.status
-        status.shares_used.update(blocks)
-        status.decode_needed |= max(blocks) >= self.ueb.k
-        return crypttext
+        expected = self._segment_hashes[segment]
+        return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
     async def _from_any(self, read: Callable[[Share], Awaitable[T]]) -> T:
         """Return what `read` gets from the first share that has it, one after another."""
@@ -83,7 +78,7 @@ class Fetcher:
                 continue  # more came while the last was asked
             if self._located.closed:
                 raise self._located.shortage(0)
-            await self._session.news.wait()
+            await self._located.more()
 
     async def _blocks(self, segment: int) -> dict[int, bytes]:
         """Return K blocks of the segment, by share number."""
@@ -116,9 +111,12 @@ class Fetcher:
                 Deferred.fromCoroutine(chosen.block(self.ueb, segment)).addBoth(settle, chosen)
             if settled:
                 continue
-            if len(blocks) + len(reading) < k and self._located.closed:
+            if len(blocks) + len(reading) == k:
+                await self._session.news.wait()
+            elif self._located.closed:
                 raise self._located.shortage(self._good_numbers())
-            await self._session.news.wait()
+            else:
+                await self._located.more()
 
     def _good_numbers(self) -> int:
         return len({share.number for share in self._located.shares if not share.lost})
@@ -145,6 +143,21 @@ class Fetcher:
         share = random.choice(holders[number])
         self._chosen.append(share)
         return share
+
+
+def crypttext_of(
+    session: Session, ueb: URIExtension, segment: int, blocks: dict[int, bytes], expected: bytes
+) -> bytes:
+    """Return the ciphertext of a segment that has the `expected` hash, from K of its blocks.
+
+    Raises `BadCiphertextHashError` if it has another: the file was made wrong.
+    """
+    crypttext = decode(blocks, ueb.k, ueb.n)[: ueb.segment_length(segment)]
+    if crypttext_segment_hash(crypttext) != expected:
+        raise BadCiphertextHashError(f"segment {segment} is not the one that was encoded")
+    session.status.shares_used.update(blocks)
+    session.status.decode_needed |= max(blocks) >= ueb.k
+    return crypttext
 
 
 def decode(blocks: dict[int, bytes], k: int, n: int) -> bytes:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from twisted.python.failure import Failure
 
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
-from downloader.session import Session, Signal, one_line
+from downloader.session import Session, one_line
 from downloader.share import Share
 from downloader.status import Request
 
@@ -23,14 +24,14 @@ class _Answer:
     """What one server has said so far."""
 
     server: str
-    said: str | None = "no answer"
+    said: str | None = "not asked"
     refused: list[str] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     late: bool = False
 
     def account(self) -> str:
         """Return one line: what the server answered, and why its shares did not do."""
-        shares = [f"share {share.number}: {share.problem or 'good'}" for share in self.shares]
+        shares = [f"share {share.number}: {share.state}" for share in self.shares]
         said = self.said or "; ".join(shares + self.refused) or "no shares"
         return f"{self.server}: {said}" + (" (too late, ignored)" if self.late else "")
 
@@ -50,31 +51,56 @@ class Located:
             _Answer(one_line(str(getattr(server, "name", f"server {i}"))))
             for i, server in enumerate(servers)
         ]
-        self._outstanding = len(servers)
+        self._asked = 0
+        self._settled = 0
+        self._waiting: dict[Request, None] = {}  # queries that are not overdue, oldest first
+        self._window = session.strategy.outstanding(session.cap.n)
         self._numbers: set[int] = set()
         self._ended = False
-        self._end = Signal(session.waits)
 
     async def locate(self) -> None:
-        """Ask every server at once; return when the strategy says that locating ends.
+        """Ask servers, and return when the strategy says that locating ends.
 
         Raises `NotEnoughSharesError` if fewer than K distinct share numbers are known
         by then.
         """
-        for server, answer in zip(self._servers, self._answers, strict=True):
-            self._session.waits.check()
-            self._query(server, answer)
         self._check()
-        if not self._ended:
-            await self._end.wait()
+        while not self._ended:
+            await self.more()
         if len(self._numbers) < self._session.cap.k:
             raise self.shortage(len(self._numbers))
-        self._session.status.located = self._session.reactor.seconds()
+
+    async def more(self) -> None:
+        """Ask more servers, if there are any, and wait for news."""
+        settled = self._settled
+        self.expire()
+        self.ask_more()
+        if self._settled == settled:  # none has answered at once
+            due = self.expire() if self._asked < len(self._servers) else inf
+            await self._session.news_until(due)
+
+    def ask_more(self) -> None:
+        """Ask the next servers for buckets, as many as the strategy's window has room for."""
+        while self._asked < len(self._servers) and len(self._waiting) < self._window:
+            self._session.waits.check()
+            self._asked += 1
+            self._query(self._servers[self._asked - 1], self._answers[self._asked - 1])
+
+    def expire(self) -> float:
+        """Find the queries that are overdue; return when the next will be."""
+        now, allowed = self._session.reactor.seconds(), self._session.patience.with_query()
+        for request in list(self._waiting):
+            due = request.sent + allowed
+            if now < due:
+                return due
+            request.overdue = now
+            del self._waiting[request]
+        return inf
 
     def _query(self, server: IStorageServer, answer: _Answer) -> None:
         def answered(buckets: Any) -> None:
             answer.said = None
-            self._take(buckets, answer)
+            self._take(buckets, answer, self._session.reactor.seconds() - request.sent)
 
         def failed(failure: Failure) -> None:
             if not isinstance(failure.value, ServerFailedError):
@@ -82,15 +108,18 @@ class Located:
             answer.said = str(failure.value)
 
         def settled(_: None) -> None:
-            self._outstanding -= 1
+            self._waiting.pop(request, None)
+            self._settled += 1
             self._check()
 
         request = Request(answer.server, "get_buckets")
+        answer.said = "no answer"
+        self._waiting[request] = None
         storage_index = self._session.cap.storage_index
         asked = self._session.ask(request, lambda: server.get_buckets(storage_index))
         asked.addCallbacks(answered, failed).addCallback(settled).addErrback(self._crash)
 
-    def _take(self, buckets: Any, answer: _Answer) -> None:
+    def _take(self, buckets: Any, answer: _Answer, rtt: float) -> None:
         """Make shares of what a server answered, which may be anything."""
         answer.late = self.closed
         try:
@@ -100,7 +129,7 @@ class Located:
             return
         for number, bucket in items:
             if type(number) is int and 0 <= number < self._session.cap.n:
-                answer.shares.append(Share(self._session, answer.server, number, bucket))
+                answer.shares.append(Share(self._session, answer.server, number, bucket, rtt))
             elif len(answer.refused) < _MOST_REFUSED:
                 plain = type(number) in (int, bool, float, str, bytes)
                 name = repr(number) if plain else type(number).__name__
@@ -115,19 +144,25 @@ class Located:
 
     def _check(self) -> None:
         """See whether locating is over: once for each answer, whatever is in it."""
-        strategy = self._session.strategy
-        all_answered = not self._outstanding
-        enough = strategy.locating_ends == "k-distinct" and (
-            len(self._numbers) >= self._session.cap.k
-        )
-        if all_answered or (enough and strategy.late_answers == "ignored"):
+        session = self._session
+        all_answered = self._settled == len(self._servers)
+        enough = len(self._numbers) >= session.cap.k
+        ends = all_answered or (enough and session.strategy.locating_ends == "k-distinct")
+        if all_answered or (ends and session.strategy.late_answers == "ignored"):
             self.closed = True
-        if (all_answered or enough) and not self._ended:
-            self._ended = True
-            self._end.fire()
-        self._session.news.fire()
+        self._ended = self._ended or ends
+        if (
+            enough
+            and session.status.located is None
+            and (ends or session.strategy.locating_ends == "never")
+        ):
+            session.status.located = session.reactor.seconds()
+        session.news.fire()
 
-    def shortage(self, have: int) -> NotEnoughSharesError:
-        """Return the error for `have` distinct good share numbers, with every server's line."""
+    def shortage(self, have: int, silence: float | None = None) -> NotEnoughSharesError:
+        """Return the error for `have` distinct good share numbers, with every server's line.
+
+        `silence` is how long nothing was heard, in seconds, where the download gave up.
+        """
         lines = [answer.account() for answer in self._answers]
-        return NotEnoughSharesError.of(have, self._session.cap.k, lines)
+        return NotEnoughSharesError.of(have, self._session.cap.k, lines, silence)

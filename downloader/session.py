@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ from twisted.python.reflect import safe_str
 
 from downloader.cap import CHKCap
 from downloader.errors import DownloadStopped, ServerFailedError
+from downloader.patience import Patience
 from downloader.status import DownloadStatus, Phase, Request
 from downloader.strategy import Strategy
 
@@ -100,7 +102,8 @@ class Signal:
 class Session:
     """One download: its clock, its file, its strategy and what it has done so far.
 
-    `news` fires whenever a server's answer has changed what is known.
+    `news` fires whenever a server's answer has changed what is known. `patience` knows
+    which requests are outstanding, and when they are overdue.
     """
 
     reactor: IReactorTime
@@ -110,13 +113,27 @@ class Session:
     status: DownloadStatus
     waits: Waits = field(default_factory=Waits)
     news: Signal = field(init=False)
+    patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "news", Signal(self.waits))
+        object.__setattr__(self, "patience", Patience(self.reactor, self.strategy))
 
     def enter(self, phase: Phase) -> None:
         """Note that a phase begins now."""
         self.status.phases.append((phase, self.reactor.seconds()))
+
+    async def news_until(self, due: float) -> None:
+        """Wait for news, but no longer than to `due`, a time of the reactor's clock."""
+        if due == inf:
+            await self.news.wait()
+            return
+        timer = self.reactor.callLater(max(0.0, due - self.reactor.seconds()), self.news.fire)
+        try:
+            await self.news.wait()
+        finally:
+            if timer.active():
+                timer.cancel()
 
     def ask(self, request: Request, call: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Send one request to a server by `call`, and keep its times in the status.
@@ -125,13 +142,16 @@ class Session:
         """
         request.sent = self.reactor.seconds()
         self.status.requests.append(request)
+        self.patience.sent(request)
 
         def answered(answer: T) -> T:
             request.answered = self.reactor.seconds()
+            self.patience.ended(request)
             return answer
 
         def failed(failure: Failure) -> Failure:
             request.failed = self.reactor.seconds()
+            self.patience.ended(request)
             if isinstance(failure.value, _NO_SERVERS_FAULT):
                 return failure
             request.error = one_line(f"{type(failure.value).__name__}: {safe_str(failure.value)}")

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
-from downloader import layout, trees, ueb
+from downloader import layout, parts
 from downloader.errors import CorruptShareError, DownloadStopped, ServerFailedError, ShareError
-from downloader.hashes import HASH_SIZE, block_hash
 from downloader.interfaces import IBucket
 from downloader.layout import Header
+from downloader.parts import Span
 from downloader.session import Session
 from downloader.status import Request
-from downloader.ueb import URIExtension
+from downloader.ueb import Segmentation, URIExtension, guess_segmentation
 
 T = TypeVar("T")
 U = TypeVar("U")
+
+#: Spans so near to one another are read as one: what lies between costs less than a request.
+_NEAR = 1024
+
+
+@dataclass(slots=True)
+class Known:
+    """What is known of a file beyond its cap: whichever share it came from, it is the same."""
+
+    uri_extension: URIExtension | None = None
+    segment_hashes: list[bytes] | None = None
 
 
 @dataclass(eq=False, slots=True)
@@ -28,29 +39,47 @@ class Share:
     What its methods return has passed its hash check. They raise `ShareError` where the
     share does not do: the server failed the read (and then the share is `lost`, as it is
     when its header is bad), or the bytes are not what an honest encoder made.
-    `problem` is the first thing that was wrong, in words.
+    `problem` is the first thing that was wrong, in words, and `rtt` the round trip of the
+    answer that named the share, or of a later one, in seconds.
+
+    It is read part by part (`uri_extension`, `crypttext_hashes`, `block`), each when it is
+    wanted; or in rounds: `missing` says what is, `read` asks for it all at once, and `teach`
+    and `take_block` make something of what came.
     """
 
     session: Session
     server: str
     number: int
     bucket: IBucket
+    rtt: float = 0.0
     problem: str | None = None
     lost: bool = False
+    reading: list[Request] = field(default_factory=list)
     _header: Header | None = None
     _opening: Deferred[None] | None = None
     _block_hashes: list[bytes] | None = field(default=None, repr=False)
+    _pieces: dict[Span, bytes] = field(default_factory=dict, repr=False)
+
+    @property
+    def state(self) -> str:
+        """What is to be told of it, in words."""
+        if self.problem is None and self.reading:
+            return "still being read"
+        return self.problem or "good"
 
     async def _read(self, what: str, offset: int, length: int) -> bytes:
         """Return up to `length` bytes of the share data at `offset`."""
         waits = self.session.waits
         waits.check()
         request = Request(self.server, what, self.number, offset, length)
+        self.reading.append(request)
         asked = self.session.ask(request, lambda: self.bucket.read(offset, length))
         try:
             data: Any = await waits.wait_for(asked)
         except ServerFailedError as e:
             raise self.drop(e) from e
+        finally:
+            self.reading.remove(request)
         if not isinstance(data, bytes):
             raise self.drop(CorruptShareError(f"{what}: got {type(data).__name__}, not bytes"))
         self.session.status.bytes_received += len(data)
@@ -67,6 +96,8 @@ class Share:
         self.lost = True
         self.blame(error)
         return error
+
+    # Part by part
 
     def open(self) -> Deferred[None]:
         """Read the header, unless that has begun; fires when it is there, or never will be."""
@@ -96,20 +127,15 @@ class Share:
         Raises `BadURIExtensionError` if it is the right one and makes no sense.
         """
         header = await self._opened()
-        section = await self._read("UEB", header.uri_extension, ueb.MAX_SECTION_SIZE)
-        packed = layout.unpack_uri_extension(header.version, section)
-        return ueb.parse(packed, self.session.cap)
+        section = await self._read("UEB", *parts.uri_extension_span(header))
+        return parts.check_uri_extension(section, header, self.session.cap)
 
     async def crypttext_hashes(self, extension: URIExtension) -> list[bytes]:
         """Return the hash of each segment's ciphertext."""
         header = await self._opened()
-        count = extension.num_segments
-        offset = header.crypttext_hashes + _leaves_offset(count)
-        section = await self._read("crypttext hashes", offset, count * HASH_SIZE)
-        leaves = layout.split_hashes(section, count)
-        if trees.build(leaves)[0] != extension.crypttext_root_hash:
-            raise CorruptShareError("the crypttext hash tree does not match the UEB")
-        return leaves
+        span = parts.crypttext_hashes_span(header, extension)
+        section = await self._read("crypttext hashes", *span)
+        return parts.check_crypttext_hashes(section, extension)
 
     async def block(self, extension: URIExtension, segment: int) -> bytes:
         """Return this share's block of the segment.
@@ -117,63 +143,140 @@ class Share:
         The first block brings its hashes with it, in the same round trip.
         """
         header = await self._opened()
-        offset = header.data + segment * extension.block_size
-        length = extension.block_length(segment)
-        reading = self._read(f"block {segment}", offset, length)
+        span = parts.block_span(header, extension, segment)
+        reading = self._read(f"block {segment}", *span)
         if self._block_hashes is None:
             block, hashes = await _together(reading, self._read_hashes(header, extension))
             self._block_hashes = hashes
         else:
             block, hashes = await reading, self._block_hashes
-        if len(block) != length or block_hash(block) != hashes[segment]:
-            raise CorruptShareError(f"block {segment} does not match its hash")
-        return block
+        return parts.check_block(block, hashes, extension, segment)
 
     async def _read_hashes(self, header: Header, extension: URIExtension) -> list[bytes]:
         """Return the hashes of this share's blocks, checked against the UEB."""
-        count = extension.num_segments
-        tree_size = trees.tree_size(count)
-        chain_size = header.uri_extension - header.share_hashes
-        if header.share_hashes - header.block_hashes != tree_size or chain_size > _max_chain(
-            extension.n
-        ):
-            raise CorruptShareError("the header does not leave room for the hashes")
-        # The block hash tree's leaves end where the share hash chain begins.
-        start = header.block_hashes + _leaves_offset(count)
-        section = await self._read("block hashes", start, header.uri_extension - start)
-        leaves = layout.split_hashes(section, count)
-        chain = layout.unpack_share_hashes(section[header.share_hashes - start :])
-        root = trees.build(leaves)[0]
-        index = trees.padded(extension.n) - 1 + self.number
-        try:
-            matches = (
-                chain[index] == root
-                and trees.climb(index, root, chain) == extension.share_root_hash
+        span = parts.block_hashes_span(header, extension)
+        section = await self._read("block hashes", *span)
+        return parts.check_block_hashes(section, header, extension, self.number)
+
+    # In rounds
+
+    def missing(self, known: Known, position: int) -> list[Span]:
+        """Return what must still be read of this share for the block at a file's byte.
+
+        What the header and the UEB say is guessed as long as they are not known. Raises
+        `CorruptShareError` if the header contradicts itself or the UEB.
+        """
+        cut = known.uri_extension or self._cut()
+        header = self._header or cut.header(1)
+        wanted = [parts.block_span(header, cut, position // cut.segment_size)]
+        if self._header is None:
+            wanted.append((0, layout.HEADER_SIZE))
+        if known.uri_extension is None:
+            wanted.append(parts.uri_extension_span(header))
+        if known.segment_hashes is None:
+            wanted.append(parts.crypttext_hashes_span(header, cut))
+        if self._block_hashes is None:
+            wanted.append(parts.block_hashes_span(header, cut))
+        return _merged([span for span in wanted if self._piece(span) is None])
+
+    def _cut(self) -> Segmentation:
+        """Return how the file is cut as far as this share's header says; else a guess."""
+        cap, header = self.session.cap, self._header
+        guess = guess_segmentation(cap)
+        if header is None or header.block_size == guess.block_size:
+            return guess
+        if not 1 <= header.block_size <= -(-cap.size // cap.k):
+            raise CorruptShareError(f"the header says blocks of {header.block_size} bytes")
+        return Segmentation(cap.k, cap.n, cap.size, header.block_size * cap.k)
+
+    def _piece(self, span: Span) -> bytes | None:
+        """Return what was read of a span; None if it was not asked for."""
+        offset, length = span
+        for (start, asked), data in self._pieces.items():
+            ended = len(data) < asked  # the share has no more
+            if start <= offset and (ended or offset + length <= start + asked):
+                return data[offset - start : offset - start + length]
+        return None
+
+    async def read(self, spans: Sequence[Span]) -> None:
+        """Ask for spans, all at once; what came is kept."""
+        running = [Deferred.fromCoroutine(self._read_piece(span)) for span in spans]
+        await _all(running)
+        if self._header is None:
+            try:
+                self._header = layout.parse_header(self._piece((0, layout.HEADER_SIZE)) or b"")
+            except CorruptShareError as e:
+                raise self.drop(e) from None
+
+    async def _read_piece(self, span: Span) -> None:
+        self._pieces[span] = await self._read("parts", *span)
+
+    def teach(self, known: Known) -> None:
+        """Add to what is known of the file from what has been read of this share.
+
+        Raises `BadURIExtensionError` if the UEB is the right one and makes no sense.
+        """
+        assert self._header is not None
+        if known.uri_extension is None:
+            section = self._piece(parts.uri_extension_span(self._header))
+            if section is None:
+                return
+            extension = parts.check_uri_extension(section, self._header, self.session.cap)
+            known.uri_extension = extension
+            if extension.num_segments == 1:  # a tree of one leaf is this leaf
+                known.segment_hashes = [extension.crypttext_root_hash]
+        if known.segment_hashes is None:
+            span = parts.crypttext_hashes_span(self._header, known.uri_extension)
+            section = self._piece(span)
+            if section is not None:
+                known.segment_hashes = parts.check_crypttext_hashes(section, known.uri_extension)
+
+    def take_block(self, extension: URIExtension, segment: int) -> bytes:
+        """Return this share's block of a segment, of which nothing may be missing any more.
+
+        What was read is then forgotten.
+        """
+        assert self._header is not None
+        if self._block_hashes is None:
+            section = self._piece(parts.block_hashes_span(self._header, extension))
+            assert section is not None
+            self._block_hashes = parts.check_block_hashes(
+                section, self._header, extension, self.number
             )
-        except KeyError as e:
-            raise CorruptShareError(f"the share hash chain has no node {e.args[0]}") from e
-        if not matches:
-            raise CorruptShareError("the block hashes do not match the UEB")
-        return leaves
+        block = self._piece(parts.block_span(self._header, extension, segment))
+        assert block is not None
+        self.forget()
+        return parts.check_block(block, self._block_hashes, extension, segment)
+
+    def forget(self) -> None:
+        """Forget what was read and not taken."""
+        self._pieces.clear()
 
 
 async def _together(
     first: Coroutine[Deferred[Any], Any, T], second: Coroutine[Deferred[Any], Any, U]
 ) -> tuple[T, U]:
     """Run two coroutines side by side; return their results, or raise the first error."""
-    running: list[Deferred[Any]] = [Deferred.fromCoroutine(first), Deferred.fromCoroutine(second)]
+    one, other = await _all([Deferred.fromCoroutine(first), Deferred.fromCoroutine(second)])
+    return one, other
+
+
+async def _all(running: list[Deferred[Any]]) -> list[Any]:
+    """Return the results of all that runs, or raise the first error."""
     try:
-        one, other = await gatherResults(running, consumeErrors=True)
-        return one, other
+        return await gatherResults(running, consumeErrors=True)
     except FirstError as e:
         e.subFailure.raiseException()
 
 
-def _leaves_offset(leaves: int) -> int:
-    """Return how far into a hash tree its leaves begin, in bytes."""
-    return (trees.padded(leaves) - 1) * HASH_SIZE
-
-
-def _max_chain(n: int) -> int:
-    """Return the size of the longest share hash chain: every node but the root, in bytes."""
-    return max(1, 2 * trees.padded(n) - 2) * layout.CHAIN_ENTRY_SIZE
+def _merged(spans: list[Span]) -> list[Span]:
+    """Return spans that cover these, with neighbours in one."""
+    merged: list[Span] = []
+    for offset, length in sorted(spans):
+        if merged:
+            start, size = merged[-1]
+            if offset <= start + size + _NEAR:
+                merged[-1] = start, max(size, offset + length - start)
+                continue
+        merged.append((offset, length))
+    return merged

@@ -18,11 +18,12 @@ Phase = Literal[
 ]
 
 
-@dataclass(slots=True)
+@dataclass(eq=False, slots=True)
 class Request:
     """One request to one server. Times are in seconds of the reactor's clock.
 
-    `answered` and `failed` stay None until they happen; `error` says how it failed.
+    `answered`, `failed` and `overdue` stay None until they happen; `error` says how it
+    failed. What is overdue may still be answered.
     """
 
     server: str
@@ -33,6 +34,7 @@ class Request:
     sent: float = 0.0
     answered: float | None = None
     failed: float | None = None
+    overdue: float | None = None
     error: str | None = None
 
     @property
@@ -46,9 +48,11 @@ class DownloadStatus:
     """The state of a download, true at every moment while it runs and after.
 
     `phases` lists each phase with the time at which it began; `located` is the time at
-    which locating ended with K distinct share numbers known, or None. `shares_used` are
-    the numbers of the shares whose blocks went into the file. `decode_needed` tells
-    whether a secondary share was among them, so that decoding took arithmetic.
+    which K distinct share numbers were known and locating ended, if it ever does, or None.
+    `shares_used` are the numbers of the shares whose blocks went into the file.
+    `decode_needed` tells whether a secondary share was among them, so that decoding took
+    arithmetic. `hedges` counts the shares that were read because a read was overdue, and
+    `blocks_unused` the good blocks that came when K others were there already.
     """
 
     phases: list[tuple[Phase, float]] = field(default_factory=list)
@@ -58,6 +62,8 @@ class DownloadStatus:
     bytes_written: int = 0
     shares_used: set[int] = field(default_factory=set)
     decode_needed: bool = False
+    hedges: int = 0
+    blocks_unused: int = 0
 
     @property
     def phase(self) -> Phase:

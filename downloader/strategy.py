@@ -1,15 +1,20 @@
 """Strategies: how a download finds its shares and reads them, as data.
 
-A strategy is a frozen record of choices; the code in `locate` and `fetch` reads them.
-To try one of your own, compose it from the same fields and pass it to `download`.
+A strategy is a frozen record of choices; the code in `locate`, `fetch` and `one_round`
+reads them. To try one of your own, compose it from the same fields and pass it to
+`download`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
+
+#: The most spares that a name may ask for: no file has more shares.
+_MOST_SPARES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,16 +22,48 @@ class Strategy:
     """How a download goes about it.
 
     `description` says so in half a sentence. `locating_ends` says when phase 1 is over:
-    when `all-answered`, that is, every server has answered or failed, or as soon as
-    `k-distinct` share numbers are known (or all have answered). `late_answers`, those that
-    come after that, are `ignored`, or `used`: their shares join the pool, and a shortage
-    waits for them.
+    when `all-answered`, that is, every server has answered or failed; as soon as
+    `k-distinct` share numbers are known (or all have answered); or `never`. Where it ends,
+    reading goes through phases: UEB, crypttext hash tree, blocks. Where it never does,
+    reading starts with the first shares, the fastest answer first, and all that is needed
+    of a share is asked for in one round.
+
+    `late_answers`, those that come after phase 1, are `ignored`, or `used`: their shares
+    join the pool, and a shortage waits for them. Where locating never ends, none is late.
+
+    `window` is how many queries may be outstanding: a number, `all`, or `2N` for twice the
+    number of shares made. A query that is overdue gives its place to another; its answer
+    still counts. `overdue` says when one is: after so many seconds, `never`, or `adaptive`,
+    from the round trips seen.
+
+    The rest is for strategies whose locating never ends. With `hedge`, a read can be
+    overdue too, and another share is then read beside it; the first K valid blocks win. So
+    many `spares`, shares beyond K, are read for the first segment. After `give_up` seconds
+    in which nothing happened, the download fails; None: it waits for ever. `salvage` says
+    whether a share may give blocks whose copy of the UEB or of the crypttext hash tree is
+    corrupt.
     """
 
     name: str
-    locating_ends: Literal["all-answered", "k-distinct"]
+    locating_ends: Literal["all-answered", "k-distinct", "never"]
     late_answers: Literal["ignored", "used"] = "ignored"
+    window: int | Literal["all", "2N"] = "all"
+    overdue: float | Literal["never", "adaptive"] = "never"
+    hedge: bool = False
+    spares: int = 0
+    give_up: float | None = None
+    salvage: bool = True
     description: str = ""
+
+    def outstanding(self, n: int) -> float:
+        """Return how many queries may be outstanding for a file of `n` shares."""
+        match self.window:
+            case "all":
+                return float("inf")
+            case "2N":
+                return 2 * n
+            case number:
+                return number
 
 
 _ALL = (
@@ -49,6 +86,26 @@ _ALL = (
         late_answers="used",
         description="starts as first-k does, and falls back on shares from later answers",
     ),
+    # Tahoe-LAFS 1.8 to 1.20.
+    Strategy(
+        "windowed",
+        locating_ends="never",
+        late_answers="used",
+        window=10,
+        overdue=10.0,
+        salvage=False,
+        description="asks ten servers at a time, and reads each share in one round",
+    ),
+    Strategy(
+        "hedged",
+        locating_ends="never",
+        late_answers="used",
+        window="2N",
+        overdue="adaptive",
+        hedge=True,
+        give_up=60.0,
+        description="as windowed, but reads another share beside one that takes too long",
+    ),
 )
 
 #: The strategies that have names, in the order in which they are compared.
@@ -58,13 +115,18 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType({s.name: s for s in _ALL})
 def find_strategy(strategy: Strategy | str) -> Strategy:
     """Return the strategy of this name; a `Strategy` is returned as it is.
 
-    Raises `ValueError` for a name that no strategy has.
+    `hedged+2` is `hedged` with two spares, and so on. Raises `ValueError` for a name that
+    no strategy has.
     """
     if isinstance(strategy, Strategy):
         return strategy
-    try:
+    if strategy in STRATEGIES:
         return STRATEGIES[strategy]
-    except KeyError:
-        raise ValueError(
-            f"no strategy is called {strategy!r}; there are {', '.join(STRATEGIES)}"
-        ) from None
+    spared = re.fullmatch(r"hedged\+([1-9]\d{0,2})", strategy, re.ASCII)
+    if spared and int(spared[1]) <= _MOST_SPARES:
+        return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
+    names = ", ".join(STRATEGIES)
+    raise ValueError(
+        f"no strategy is called {strategy!r}; there are {names}, and hedged+1, hedged+2, ..."
+        " with as many spares"
+    )

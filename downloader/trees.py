@@ -14,7 +14,12 @@ from downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
 def padded(leaves: int) -> int:
     """Return how many leaves a tree over so many hashes has: the next power of two."""
-    return 1 << (leaves - 1).bit_length()
+    return 1 << depth(leaves)
+
+
+def depth(leaves: int) -> int:
+    """Return how many siblings lead from a leaf of a tree over so many hashes to the root."""
+    return (leaves - 1).bit_length()
 
 
 def tree_size(leaves: int) -> int:

@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
+from downloader import trees
 from downloader.cap import CHKCap
 from downloader.errors import BadURIExtensionError, CorruptShareError
 from downloader.hashes import HASH_SIZE, netstring, uri_extension_hash
-from downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
+from downloader.layout import (
+    CHAIN_ENTRY_SIZE,
+    HEADER_SIZE,
+    Header,
+    header_size,
+    parse_header,
+    unpack_uri_extension,
+)
+
+#: The maximum segment size of Tahoe-LAFS, in bytes.
+DEFAULT_SEGMENT_SIZE = 1024 * 1024
 
 #: The most that is read for a UEB and its length prefix. A UEB has eleven entries,
 #: 430 bytes or so; numbers of any length that a share can hold add less than 200.
@@ -20,20 +32,17 @@ MAX_SECTION_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class URIExtension:
-    """A file's encoding: sizes in bytes, hashes of 32 bytes.
+class Segmentation:
+    """How a file is cut, in bytes: `size` of it into segments of `segment_size`.
 
-    A segment is `segment_size` bytes of ciphertext, the last one what is left; each
-    makes one block in each share.
+    A segment is so many bytes of ciphertext, the last one what is left; each makes one
+    block in each of `n` shares, and any `k` of these make it again.
     """
 
     k: int
     n: int
     size: int
     segment_size: int
-    crypttext_hash: bytes
-    crypttext_root_hash: bytes
-    share_root_hash: bytes
 
     @property
     def num_segments(self) -> int:
@@ -58,6 +67,35 @@ class URIExtension:
         """The size of all blocks of one share."""
         last = self.num_segments - 1
         return last * self.block_size + self.block_length(last)
+
+    def header(self, version: int) -> Header:
+        """Return the header that a share of such a file has, in the layout of a version."""
+        tree = trees.tree_size(self.num_segments)
+        chain = (trees.depth(self.n) + 1) * CHAIN_ENTRY_SIZE
+        sections = [self.data_size, tree, tree, tree, chain]
+        offsets = accumulate(sections, initial=header_size(version))
+        return Header(version, self.block_size, self.data_size, *offsets)
+
+
+def rounded_segment_size(maximum: int, size: int, k: int) -> int:
+    """Return the segment size of a file of `size` bytes: a multiple of `k`."""
+    return -(-min(maximum, size) // k) * k
+
+
+def guess_segmentation(cap: CHKCap) -> Segmentation:
+    """Return how the file of `cap` is cut if nobody asked for anything unusual."""
+    return Segmentation(
+        cap.k, cap.n, cap.size, rounded_segment_size(DEFAULT_SEGMENT_SIZE, cap.size, cap.k)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class URIExtension(Segmentation):
+    """A file's encoding: how it is cut, and its hashes of 32 bytes."""
+
+    crypttext_hash: bytes
+    crypttext_root_hash: bytes
+    share_root_hash: bytes
 
     def _entries(self) -> dict[str, bytes]:
         k, n = self.k, self.n

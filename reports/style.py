@@ -17,6 +17,8 @@ _LOOKS = {
     "wait-for-all": ("#D55E00", "s"),
     "first-k": ("#0072B2", "o"),
     "first-k-late": ("#009E73", "D"),
+    "windowed": ("#CC79A7", "v"),
+    "hedged": ("#E69F00", "P"),
 }
 _OTHER = ("#000000", "^")
 

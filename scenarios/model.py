@@ -22,11 +22,10 @@ from pydantic import (
 )
 
 from downloader.cap import CHKCap, parse_cap
-from downloader.encode import DEFAULT_SEGMENT_SIZE
 from downloader.errors import BadCapError, CorruptShareError, DownloadError
 from downloader.layout import share_data
-from downloader.strategy import STRATEGIES
-from downloader.ueb import read_uri_extension
+from downloader.strategy import find_strategy
+from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from scenarios.base import Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
 from scenarios.laws import Law, PositiveSeconds
@@ -45,9 +44,10 @@ def _found_out(info: ValidationInfo, **facts: Any) -> None:
 
 
 def _known_strategy(name: str) -> str:
-    if name not in STRATEGIES:
-        raise mistakes([("", f"no strategy is called {name!r}; there are {', '.join(STRATEGIES)}")])
-    return name
+    try:
+        return find_strategy(name).name
+    except ValueError as e:
+        raise mistakes([("", str(e))]) from e
 
 
 StrategyName = Annotated[str, AfterValidator(_known_strategy)]

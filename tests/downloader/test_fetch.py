@@ -1,6 +1,7 @@
 """Phases 2 to 4: which shares are asked for what, and how one that fails is replaced."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import combinations
 from random import Random
 from typing import Any
@@ -146,7 +147,7 @@ def test_repeatable(strategy: str) -> None:
     servers = servers_of(SHARES, [9, 8, 7, 6, 5])
     runs = [Download(servers, FILE.cap, strategy=strategy) for _ in range(5)]
 
-    assert [runs[0].done()] * 5 == [run.done() for run in runs]
+    assert [asdict(runs[0].done())] * 5 == [asdict(run.done()) for run in runs]
 
 
 @strategies

@@ -1,0 +1,277 @@
+"""Reading as shares are found: all that is needed of a share in one round, without phases.
+
+Reading begins with the first share that is located, the fastest answer first and one share
+a server as long as there is a choice. What is not known yet of the file is asked of each
+share beside its block, at the place where it lies if the file was made as usual; where it was
+not, the share's header says so and another round follows. With a strategy that hedges, a
+read that takes too long is no longer counted on, and another share is read beside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from math import ceil, inf
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from downloader.errors import NotEnoughSharesError, ShareError
+from downloader.fetch import crypttext_of
+from downloader.locate import Located
+from downloader.parts import Span
+from downloader.session import Session
+from downloader.share import Known, Share
+from downloader.ueb import URIExtension
+
+#: Patience doubles with each K hedges for one segment (RFC 6298, 5.5), so many times at most:
+#: on a slow link, hedges make all reads slower.
+_MOST_DOUBLINGS = 3
+
+
+@dataclass(eq=False, slots=True)
+class _Reading:
+    """A round of one share that is under way, for the block at `position`."""
+
+    share: Share
+    position: int
+    since: float
+    length: int
+    doublings: int
+    overdue: bool = False
+
+
+class OneRound:
+    """Reads a file's segments from the fastest of its shares.
+
+    Call `prepare` before anything else.
+    """
+
+    def __init__(self, session: Session, located: Located, offset: int) -> None:
+        self._session = session
+        self._located = located
+        self._known = Known()
+        self._first = True
+        self._reading: dict[Share, _Reading] = {}
+        self._settled: list[tuple[_Reading, Failure | None]] = []
+        self._begin(offset)
+
+    @property
+    def ueb(self) -> URIExtension:
+        """The file's UEB, once it is known."""
+        assert self._known.uri_extension is not None
+        return self._known.uri_extension
+
+    async def prepare(self) -> None:
+        """Read until the UEB is known; raises as `segment` does."""
+        await self._until(lambda: self._known.uri_extension is not None)
+
+    async def segment(self, segment: int) -> bytes:
+        """Return the ciphertext of a segment.
+
+        Raises `NotEnoughSharesError` if K good shares cannot be had any more, or if the
+        strategy gives up; `BadURIExtensionError` and `BadCiphertextHashError` if the file was
+        made wrong.
+        """
+        if segment != self._position // self.ueb.segment_size:
+            self._begin(segment * self.ueb.segment_size)
+        await self._until(self._complete)
+        self._first = False
+        self._session.status.blocks_unused += len(self._current())
+        assert self._known.segment_hashes is not None
+        expected = self._known.segment_hashes[segment]
+        return crypttext_of(self._session, self.ueb, segment, self._blocks, expected)
+
+    def _begin(self, position: int) -> None:
+        """Turn to the segment of a byte; what is still being read for another is not wanted."""
+        self._position = position
+        self._since = self._session.reactor.seconds()
+        self._blocks: dict[int, bytes] = {}
+        self._unjudged: list[Share] = []  # read, and the UEB to judge them by is not known
+
+    def _complete(self) -> bool:
+        k = self._session.cap.k
+        return len(self._blocks) == k and self._known.segment_hashes is not None
+
+    def _current(self) -> list[_Reading]:
+        return [r for r in self._reading.values() if r.position == self._position]
+
+    async def _until(self, done: Callable[[], bool]) -> None:
+        while True:
+            self._take_in()
+            if done():
+                return
+            self._located.expire()
+            self._expire()
+            lacking = self._read_more()
+            if self._settled:
+                continue  # a server has answered at once
+            if lacking:
+                before = len(self._located.shares)
+                self._located.ask_more()
+                if len(self._located.shares) > before:
+                    continue
+                self._check_for_hope()
+            due = min(self._located.expire(), self._expire(), self._give_up_at())
+            await self._session.news_until(due)
+            if self._session.reactor.seconds() >= self._give_up_at():
+                raise self._given_up()
+
+    # What comes in
+
+    def _take_in(self) -> None:
+        """Make what has been read into blocks."""
+        while self._settled:
+            settled, self._settled = self._settled, []
+            for reading, failure in settled:
+                if failure is not None:
+                    self._fail(reading.share, failure)
+                else:
+                    self._learn(reading.share)
+                if failure is None and reading.position == self._position:
+                    self._unjudged.append(reading.share)
+            shares, self._unjudged = self._unjudged, []
+            for share in shares:
+                self._judge(share)
+
+    def _fail(self, share: Share, failure: Failure) -> None:
+        if not isinstance(failure.value, ShareError):
+            failure.raiseException()
+        share.drop(failure.value)
+
+    def _learn(self, share: Share) -> None:
+        """Learn of the file from what was read of a share."""
+        try:
+            share.teach(self._known)
+        except ShareError as e:
+            if self._session.strategy.salvage:
+                share.blame(e)
+            else:
+                share.drop(e)
+
+    def _judge(self, share: Share) -> None:
+        """Take a block from a share that was read, or read more of it."""
+        if share.lost or share.number in self._blocks:
+            return
+        try:
+            if missing := share.missing(self._known, self._position):
+                self._read(share, missing)
+            elif self._known.uri_extension is None:
+                self._unjudged.append(share)
+            else:
+                segment = self._position // self.ueb.segment_size
+                self._blocks[share.number] = share.take_block(self.ueb, segment)
+        except ShareError as e:
+            share.drop(e)
+
+    # What goes out
+
+    def _read_more(self) -> bool:
+        """Read shares until enough are on the way; tell whether there are too few of them."""
+        target = self._session.cap.k
+        if self._first:
+            target += self._session.strategy.spares
+        while not self._settled:  # what a server has answered at once is to be looked at first
+            coming = {r.share.number for r in self._current() if not r.overdue}
+            enough = len(self._blocks.keys() | coming) >= target
+            # K blocks are of no use as long as no share has told the crypttext hashes.
+            if enough and (coming or self._known.segment_hashes is not None):
+                return False
+            choice = self._choose(self._blocks.keys() | coming)
+            if choice is None:
+                return True
+            if any(r.overdue for r in self._current()):
+                self._session.status.hedges += 1
+            try:
+                self._read(choice, choice.missing(self._known, self._position))
+            except ShareError as e:
+                choice.drop(e)
+        return False
+
+    def _choose(self, taken: Container[int]) -> Share | None:
+        """Return the share to read next, if there is one whose number is not `taken`.
+
+        One of a server that is not being read from before the others, and of these the one
+        that answered fastest. To take a second from one server is a reason to ask others.
+        """
+        busy = Counter(share.server for share in self._reading)
+        free = [
+            share
+            for share in self._located.shares
+            if not share.lost
+            and share.number not in taken
+            and share not in self._reading
+            and share not in self._unjudged
+        ]
+        if not free:
+            return None
+        choice = min(free, key=lambda share: (busy[share.server], share.rtt, share.number))
+        if busy[choice.server]:
+            self._located.ask_more()
+        return choice
+
+    def _read(self, share: Share, spans: Sequence[Span]) -> None:
+        """Ask a share for spans, in one round."""
+        if self._session.status.phase == "locating":
+            self._session.enter("blocks")
+        overdue = sum(r.overdue for r in self._current())
+        reading = _Reading(
+            share=share,
+            position=self._position,
+            since=self._session.reactor.seconds(),
+            length=sum(length for _, length in spans),
+            doublings=min(_MOST_DOUBLINGS, ceil(overdue / self._session.cap.k)),
+        )
+        self._reading[share] = reading
+
+        def settle(result: Failure | None) -> None:
+            del self._reading[share]
+            if self._session.strategy.hedge:
+                share.rtt = self._session.reactor.seconds() - reading.since
+            self._settled.append((reading, result))
+            self._session.news.fire()
+
+        Deferred.fromCoroutine(share.read(spans)).addBoth(settle)
+
+    # What does not come
+
+    def _expire(self) -> float:
+        """Find the reads that are overdue; return when the next will be."""
+        now, next_due = self._session.reactor.seconds(), inf
+        for reading in self._current():
+            if reading.overdue:
+                continue
+            allowed = self._session.patience.with_read(reading.length) * 2**reading.doublings
+            due = reading.since + allowed
+            if now < due:
+                next_due = min(next_due, due)
+                continue
+            reading.overdue = True
+            reading.share.rtt = inf  # until it answers after all
+            for request in reading.share.reading:
+                request.overdue = now
+        return next_due
+
+    def _give_up_at(self) -> float:
+        """Return when the strategy gives up if nothing happens any more."""
+        give_up = self._session.strategy.give_up
+        if give_up is None:
+            return inf
+        return max(self._since, self._session.patience.last_event) + give_up
+
+    def _given_up(self) -> NotEnoughSharesError:
+        silent = {share for share, reading in self._reading.items() if reading.overdue}
+        heard = (s.number for s in self._located.shares if not s.lost and s not in silent)
+        have = len(self._blocks.keys() | set(heard))
+        return self._located.shortage(have, self._session.strategy.give_up)
+
+    def _check_for_hope(self) -> None:
+        """Raise `NotEnoughSharesError` if what is still to come can never be enough."""
+        if not self._located.closed:
+            return
+        good = self._blocks.keys() | {s.number for s in self._located.shares if not s.lost}
+        if len(good) < self._session.cap.k:
+            raise self._located.shortage(len(good))
+        if not self._reading:  # every share was read, and none has the UEB or the hashes
+            raise self._located.shortage(0)

@@ -1,0 +1,115 @@
+"""Patience: how long a request may take before it is overdue, from the round trips seen.
+
+A request is overdue once it has taken longer than a high quantile of its kind (J. Dean and
+L. A. Barroso, "The Tail at Scale", 2013, hedge after the 95th percentile). The quantile is
+that of the product-limit estimate of E. L. Kaplan and P. Meier (1958): what is still
+outstanding, and older than all that was answered, counts as longer than these. Beyond the
+last answer the tail is taken to be exponential, as B. W. Brown, M. Hollander and R. M. Korwar
+(1974) complete it. Without that, the first answers of many, which are the fastest, would make
+all others look late.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from math import ceil, inf, log
+from statistics import median
+
+from twisted.internet.interfaces import IReactorTime
+
+from downloader.status import Request
+from downloader.strategy import Strategy
+
+#: How long a query may take while none has been answered, in seconds: RFC 6298, 2.1.
+FIRST_QUERY = 1.0
+
+#: The quantile of round trips after which a query is overdue, and a read without spares.
+QUANTILE = 0.95
+
+#: How much lower each spare makes that of a read: a spare says that time is worth bytes.
+PER_SPARE = 0.1
+LEAST_QUANTILE = 0.5
+
+#: While no read has been answered, one may take as many round trips of a query, and what its
+#: bytes take on a slow link of so many bytes a second: nothing is known of the links yet.
+FIRST_READ = 3.0
+SLOW_LINK = 125_000
+
+#: How many of the latest round trips are kept of each kind.
+_KEPT = 100
+
+# Times are sums, and sums are rounded: what is just as late as all others is not overdue.
+_MARGIN = 1.001
+
+
+class Patience:
+    """The requests of one download, and how long to wait for them.
+
+    `outstanding` holds those that have neither been answered nor failed, in the order of
+    their sending; `last_event` is when one was last sent, answered or failed.
+    """
+
+    def __init__(self, reactor: IReactorTime, strategy: Strategy) -> None:
+        self.outstanding: dict[Request, None] = {}
+        self.last_event = reactor.seconds()
+        self._reactor = reactor
+        self._strategy = strategy
+        self._queries: deque[float] = deque(maxlen=_KEPT)
+        self._reads: deque[float] = deque(maxlen=_KEPT)
+        self._read_quantile = max(LEAST_QUANTILE, QUANTILE - PER_SPARE * strategy.spares)
+
+    def sent(self, request: Request) -> None:
+        """Note that a request is sent."""
+        self.outstanding[request] = None
+        self.last_event = request.sent
+
+    def ended(self, request: Request) -> None:
+        """Note that a request has been answered or has failed, and learn from an answer."""
+        del self.outstanding[request]
+        self.last_event = self._reactor.seconds()
+        if request.answered is not None:
+            seen = self._queries if request.is_query else self._reads
+            seen.append(request.answered - request.sent)
+
+    def with_query(self) -> float:
+        """Return how long a query may take, in seconds."""
+        overdue = self._strategy.overdue
+        if overdue == "never":
+            return inf
+        if overdue != "adaptive":
+            return overdue
+        if not self._queries:
+            return FIRST_QUERY
+        return _MARGIN * self._quantile(QUANTILE, sorted(self._queries))
+
+    def with_read(self, length: int) -> float:
+        """Return how long it may take to read `length` bytes of a share, in seconds."""
+        if not self._strategy.hedge:
+            return inf
+        if not self._reads:
+            typical = self._quantile(0.5, sorted(self._queries))
+            return FIRST_READ * typical + length / SLOW_LINK
+        # A read takes the round trip of a query, and the time in which its bytes pass: that
+        # by which the fastest of the reads was slower than a query is.
+        transfer = max(0.0, min(self._reads) - median(self._queries))
+        seen = sorted([*(query + transfer for query in self._queries), *self._reads])
+        return _MARGIN * self._quantile(self._read_quantile, seen, transfer)
+
+    def _quantile(self, p: float, seen: Sequence[float], transfer: float | None = None) -> float:
+        """Return the `p`-quantile of the sorted round trips `seen`, and of those to come.
+
+        With a `transfer` time `seen` are those of reads, and queries that much longer.
+        """
+        now, longest = self._reactor.seconds(), seen[-1]
+        waiting = sum(
+            request.overdue is None
+            and (request.is_query or transfer is not None)
+            and now - request.sent + ((request.is_query and transfer) or 0.0) >= longest
+            for request in self.outstanding
+        )
+        everything = len(seen) + waiting
+        place = ceil(p * everything)
+        if place <= len(seen):
+            return seen[place - 1]
+        return longest * log(1 - p) / log(1 - len(seen) / everything)
