@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Literal
 
-import simpy
-
+from harness.course import Chances
 from harness.files import GridFile
+from harness.reactor import SimReactor
 from harness.server import Link, SimServer
 from harness.streams import stream
 from harness.trace import Trace
@@ -30,19 +30,20 @@ class _Plan:
 
 
 def make_servers(
-    scenario: Scenario, seed: int, file: GridFile, env: simpy.Environment, trace: Trace
+    scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor, trace: Trace
 ) -> list[SimServer]:
     """Return the servers of a run, in the order in which the downloader is given them."""
     grid = scenario.grid
     plans = _plans(scenario, seed, file.shares)
     servers = [
         SimServer(
-            env=env,
+            reactor=reactor,
             name=plan.name,
             storage_index=file.cap.storage_index,
             shares={number: file.shares[number] for number in plan.shares},
             link=Link(plan.rtt, plan.rtt_per, seed, plan.name),
             faults=plan.faults,
+            chances=Chances(plan.faults, seed, plan.name),
             trace=trace,
         )
         for plan in plans

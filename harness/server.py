@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from random import Random
 from typing import Any, Literal
 
-import simpy
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
 
 from downloader.interfaces import IBucket, IStorageServer
+from harness.course import Chances, foresee
+from harness.reactor import SimReactor, event_at
 from harness.streams import stream
 from harness.trace import Exchange, Trace
 from scenarios.faults import Fault, Operation
@@ -47,42 +50,55 @@ class Link:
         return self._drawn_once if self._per == "server" else self._law.sample(self._random)
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server answers: the result, and what the trace says of it."""
+
+    result: Any
+    detail: str
+    received: int = 0
+    spoiled: bool = False
+
+
 @implementer(IStorageServer)
 class SimServer:
     """A storage server in virtual time, with its shares of one file and its faults.
 
     A request reaches the server after half the round trip, and the answer takes the other
     half. Which faults a request meets is decided when the server takes it up: on arrival,
-    or when a hang is over; a slow server's round trip is settled when it begins.
+    or when a hang is over; a slow server's round trip is settled when it begins. A lost
+    connection fails a request wherever it is.
     """
 
     def __init__(
         self,
-        env: simpy.Environment,
+        reactor: SimReactor,
         name: str,
         storage_index: bytes,
         shares: Mapping[int, bytes],
         link: Link,
         faults: Sequence[Fault],
+        chances: Chances,
         trace: Trace,
     ) -> None:
         self.name = name
-        self._env = env
+        self._env = reactor.env
         self._storage_index = storage_index
         self._shares = shares
         self._link = link
         self._faults = faults
+        self._chances = chances
         self._trace = trace
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of this file; see `IStorageServer`."""
         numbers = list(self._shares) if storage_index == self._storage_index else []
 
-        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
+        def answer(faults: Sequence[Fault]) -> _Answer:
             shown: Sequence[int] = numbers
             for fault in faults:
                 shown = fault.buckets(shown)
-            return {n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown))
+            return _Answer({n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown)))
 
         return self._exchange(answer, "get_buckets")
 
@@ -95,18 +111,19 @@ class SimServer:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
         data = self._shares[share]
 
-        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
+        def answer(faults: Sequence[Fault]) -> _Answer:
             right = read = data[offset : offset + length]
             for fault in faults:
                 read = fault.spoil(data, offset, read)
-            exchange.received, exchange.spoiled = len(read), read != right
-            return read, f"{len(read)} bytes" + (", spoiled" if exchange.spoiled else "")
+            spoiled = read != right
+            detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
+            return _Answer(read, detail, len(read), spoiled)
 
         return self._exchange(answer, "read", share, offset, length)
 
     def _exchange(
         self,
-        answer: Callable[[Sequence[Fault], Exchange], tuple[Any, str]],
+        answer: Callable[[Sequence[Fault]], _Answer],
         operation: Operation,
         share: int | None = None,
         offset: int = 0,
@@ -118,40 +135,35 @@ class SimServer:
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
         self._trace.sent(exchange)
         deferred: Deferred[Any] = Deferred()
-        rtt = self._link.round_trip()
-        for fault in self._faults:
-            if fault.active(sent):
-                rtt = fault.round_trip(rtt)
-        arrives = sent + rtt / 2
-        taken_up = self._taken_up(operation, arrives)
-        if taken_up == inf:
-            return deferred  # held for ever
+        rtt, chances = self._link.round_trip(), self._chances.draw()
+        course = foresee(self._faults, operation, sent, rtt, chances)
+
+        def lose(_: object) -> None:
+            self._fail(exchange, deferred, "the connection was lost", ConnectionLost())
 
         def deliver(_: object) -> None:
-            faults = [fault for fault in self._faults if fault.active(taken_up)]
-            failures = [failure for fault in faults if (failure := fault.failure(operation))]
-            if failures:
-                self._trace.ended(exchange, self._env.now, False, failures[0])
-                deferred.errback(ServerError(failures[0]))
+            if course.failure:
+                self._fail(exchange, deferred, course.failure, ServerError(course.failure))
             else:
-                result, detail = answer(faults, exchange)
-                self._trace.ended(exchange, self._env.now, True, detail)
-                deferred.callback(result)
+                self._answer(exchange, deferred, answer(course.faults))
 
-        # In one step where nothing held it up: the halves may not add up to the last bit.
-        delay = rtt if taken_up == arrives else taken_up + rtt / 2 - sent
-        self._env.timeout(delay).callbacks.append(deliver)
+        ends = course.ends()
+        if course.lost <= ends and course.lost < inf:
+            event_at(self._env, course.lost, lose)
+        elif ends < inf:
+            event_at(self._env, ends, deliver)
         return deferred
 
-    def _taken_up(self, operation: Operation, time: float) -> float:
-        """Return when a request that arrives at `time` is taken up; infinity if never."""
-        while True:
-            holding = [f for f in self._faults if f.active(time) and f.holds(operation)]
-            if not holding:
-                return time
-            if holding[0].end is None:
-                return inf
-            time = holding[0].end
+    def _answer(self, exchange: Exchange, deferred: Deferred[Any], answer: _Answer) -> None:
+        exchange.received, exchange.spoiled = answer.received, answer.spoiled
+        self._trace.ended(exchange, self._env.now, True, answer.detail)
+        deferred.callback(answer.result)
+
+    def _fail(
+        self, exchange: Exchange, deferred: Deferred[Any], why: str, error: Exception
+    ) -> None:
+        self._trace.ended(exchange, self._env.now, False, why)
+        deferred.errback(error)
 
 
 @implementer(IBucket)

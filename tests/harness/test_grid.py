@@ -29,7 +29,7 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
     The servers are in the order in which the downloader is given them.
     """
     reactor, file = SimReactor(), file_of(of, seed)
-    servers = make_servers(of, seed, file, reactor.env, Trace())
+    servers = make_servers(of, seed, file, reactor, Trace())
     answers: Answers = {server.name: [] for server in servers}
 
     def keep(answer: Any, server: SimServer) -> None:
@@ -110,7 +110,7 @@ def test_names() -> None:
         ({"probability": 0.0}, set()),
         ({"probability": 1.0}, {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"}),
     ],
-    ids=str,
+    ids=lambda value: str(len(value) if isinstance(value, set) else value),
 )
 def test_select(select: Any, names: set[str]) -> None:
     """An entry is about the servers that it selects, by list, by name or drawn."""

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from downloader.encode import encode
 from downloader.interfaces import IBucket, IStorageServer
 from downloader.layout import HEADER_SIZE, header_size, parse_header
+from harness.course import Chances
 from harness.reactor import SimReactor
 from harness.server import Link, ServerError, SimServer
 from harness.trace import Trace
@@ -35,6 +37,9 @@ INDEX = bytes(range(16))
 #: The round trip to these servers, in seconds: a time that computers halve without loss.
 RTT = 0.5
 
+#: What stands in these tests for the failure of a lost connection.
+LOST = "connection lost"
+
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 LAW: TypeAdapter[Law] = TypeAdapter(Law)
 
@@ -48,17 +53,20 @@ class Bench:
         law: dict[str, Any] | None = None,
         per: Literal["request", "server"] = "request",
         version: int = 1,
+        seed: int = 0,
     ) -> None:
         self.reactor = SimReactor()
         self.trace = Trace()
         self.answers: list[tuple[float, Any]] = []
+        made = [FAULT.validate_python(fault) for fault in faults]
         self.server = SimServer(
-            env=self.reactor.env,
+            reactor=self.reactor,
             name="s0",
             storage_index=INDEX,
             shares={number: SHARES[version][number] for number in (4, 7)},
-            link=Link(LAW.validate_python(law or constant(RTT)), per, 0, "s0"),
-            faults=[FAULT.validate_python(fault) for fault in faults],
+            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0"),
+            faults=made,
+            chances=Chances(made, seed, "s0"),
             trace=self.trace,
         )
 
@@ -82,8 +90,8 @@ class Bench:
 
     def _keep(self, answer: Any) -> None:
         if isinstance(answer, Failure):
-            assert answer.type is ServerError
-            answer = str(answer.value)
+            assert answer.type in (ServerError, ConnectionLost)
+            answer = LOST if answer.type is ConnectionLost else str(answer.value)
         self.answers.append((self.reactor.seconds(), answer))
 
     def run(self) -> list[tuple[float, Any]]:
@@ -215,7 +223,10 @@ def test_every_kind_is_tested() -> None:
     """The faults below are all that there are."""
     kinds = {get_args(kind.model_fields["kind"].annotation)[0] for kind in fault_classes()}
 
-    assert {"hung", "slow", "broken", "empty", "read-error", "corrupt", "truncated"} == kinds
+    assert {"hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky"} | {
+        "corrupt",
+        "truncated",
+    } == kinds
 
 
 def fault_classes() -> Sequence[type[Any]]:
@@ -366,6 +377,132 @@ def test_read_error() -> None:
     assert [(0.5, [4, 7]), (1.5, "the share cannot be read")] == bench.run()
 
 
+def test_disconnect() -> None:
+    """When the connection is lost all that is outstanding fails, and what is sent later."""
+    bench = Bench({"kind": "disconnect", "start": 1}).query(0.25).query(0.75).read(0.875).query(2)
+
+    assert [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)] == bench.run()
+    assert "1 failed 2 s0 read 4 0 9999 the connection was lost" == bench.trace.lines[-3]
+    assert 0 == bench.trace.bytes_received
+
+
+@pytest.mark.parametrize(
+    ("at", "answer"),
+    [
+        (0.25, (0.75, [4, 7])),
+        (0.5, (1, LOST)),  # the answer would come as the connection is lost
+        (0.75, (1, LOST)),
+        (1, (1, LOST)),
+        (4.75, (4.75, LOST)),
+        (5, (5.5, [4, 7])),
+    ],
+)
+def test_disconnect_for_a_time(at: float, answer: tuple[float, Any]) -> None:
+    """A server that has its connection back answers what it is asked from then on."""
+    assert [answer] == Bench({"kind": "disconnect", "start": 1, "end": 5}).query(at).run()
+
+
+def test_disconnect_at_once_is_an_event_of_its_own() -> None:
+    """A request without a connection fails at the same time, but not while it is sent."""
+    bench = Bench({"kind": "disconnect"})
+    deferred = bench.server.get_buckets(INDEX)
+    fired = deferred.called
+    failure: list[Failure] = []
+    deferred.addErrback(failure.append)
+    bench.run()
+
+    assert (False, True) == (fired, deferred.called)
+    assert (ConnectionLost, 0) == (failure[0].type, bench.reactor.seconds())
+
+
+@pytest.mark.parametrize("end", [None, 2, 50])
+def test_disconnect_while_it_hangs(end: float | None) -> None:
+    """A request that a hung server holds fails as well, and the server says no more to it."""
+    bench = Bench({"kind": "hung", "end": end}, {"kind": "disconnect", "start": 1.5}).query()
+
+    assert [(1.5, LOST)] == bench.run()
+    assert 1.5 == bench.reactor.seconds()
+
+
+def test_disconnect_of_nothing() -> None:
+    """A connection that is lost when nothing is outstanding does not move the clock."""
+    bench = Bench({"kind": "disconnect", "start": 1000}).query()
+
+    assert [(0.5, [4, 7])] == bench.run()
+    assert 0.5 == bench.reactor.seconds()
+
+
+def test_disconnect_at_the_very_time() -> None:
+    """Requests fail at the start to the last bit, whenever they were sent."""
+    bench = Bench({"kind": "disconnect", "start": 0.7})
+    for at in (0.1, 0.2, 0.3, 0.6, 0.65):
+        bench.query(at)
+
+    assert {0.7} == {time for time, answer in bench.run() if answer == LOST}
+
+
+def test_disconnect_twice() -> None:
+    """Of two losses of the connection a request meets the first."""
+    faults = [{"kind": "disconnect", "start": start, "end": start + 1} for start in (3, 1)]
+    bench = Bench({"kind": "hung"}, *faults).query(0).query(1.5).query(2).query(4)
+
+    assert [(1, LOST), (1.5, LOST), (3, LOST)] == bench.run()
+
+
+def flaky(*probabilities: float, seed: int = 0, requests: int = 200, **keys: Any) -> list[bool]:
+    """Return which of some requests, one a second, a server fails with flaky faults."""
+    faults = [{"kind": "flaky", "probability": p, **keys} for p in probabilities]
+    bench = Bench(*faults, seed=seed)
+    for at in range(requests):
+        bench.query(at)
+    return [answer == "the server is flaky" for _, answer in bench.run()]
+
+
+def test_flaky() -> None:
+    """A flaky server fails requests as often as the probability says, and not in a pattern."""
+    failed = flaky(0.25)
+
+    assert 25 < sum(failed) < 75  # 50 expected, deviation 6
+    assert failed != flaky(0.25, seed=1)
+    assert failed == flaky(0.25)
+
+
+@pytest.mark.parametrize(("probability", "failed"), [(0, 0), (1, 200)])
+def test_flaky_never_and_always(probability: float, failed: int) -> None:
+    """Without a probability nothing fails, and with certainty everything."""
+    assert failed == sum(flaky(probability))
+
+
+def test_flaky_grows() -> None:
+    """With a greater probability the same requests fail, and more."""
+    few, many = flaky(0.2), flaky(0.6)
+
+    assert few != many
+    assert all(other for one, other in zip(few, many, strict=True) if one)
+
+
+def test_flaky_twice() -> None:
+    """Two flaky faults draw independently: what the second lets pass the first may fail."""
+    one, both = flaky(0.5), flaky(0.5, 0.5)
+
+    assert all(two for first, two in zip(one, both, strict=True) if first)
+    assert 125 < sum(both) < 175  # 150 expected, deviation 6
+
+
+def test_flaky_for_a_time() -> None:
+    """When a flaky server is flaky changes no draw: the same requests fail, fewer of them."""
+    always, sometimes = flaky(0.5), flaky(0.5, start=50, end=100)
+
+    assert [False] * 50 + always[50:100] + [False] * 100 == sometimes
+
+
+def test_flaky_fails_after_a_round_trip() -> None:
+    """A failure by chance takes the time of an answer."""
+    bench = Bench({"kind": "flaky", "probability": 1}).query().read(1)
+
+    assert [(0.5, "the server is flaky"), (1.5, "the server is flaky")] == bench.run()
+
+
 @pytest.mark.parametrize("length", [0, 1, 100, len(SHARE) - 1, len(SHARE), 99999])
 def test_truncated(length: int) -> None:
     """A truncated share ends after so many bytes, wherever one begins to read."""
@@ -510,6 +647,36 @@ def test_several_at_once() -> None:
     bench = Bench(*faults).query().read(0, 8, 10)
 
     assert [(2.0, bytes(byte ^ 1 for byte in SHARE[8:10])), (4.0, [4, 7])] == bench.run()
+
+
+def test_many_at_once() -> None:
+    """A server that is slow, then hangs on reads, loses its connection and comes back corrupt."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "slow", "factor": 2, "end": 1},
+        {"kind": "hung", "on": ["read"], "start": 1, "end": 6},
+        {"kind": "disconnect", "start": 3, "end": 4},
+        {"kind": "corrupt", "part": "header", "start": 5},
+        {"kind": "flaky", "probability": 1, "start": 7},
+    ]
+    bench = Bench(*faults)
+    for at in (0, 1, 3.5, 4, 6, 7):
+        bench.query(at).read(at, 0, 1)
+    wrong = b"\1"
+
+    assert [
+        (1.0, [4, 7]),
+        (1.0, SHARE[:1]),
+        (1.5, [4, 7]),
+        (3, LOST),
+        (3.5, LOST),
+        (3.5, LOST),
+        (4.5, [4, 7]),
+        (6.25, wrong),
+        (6.5, [4, 7]),
+        (6.5, wrong),
+        (7.5, "the server is flaky"),
+        (7.5, "the server is flaky"),
+    ] == bench.run()
 
 
 def test_first_failure_counts() -> None:
