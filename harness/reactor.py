@@ -220,7 +220,13 @@ class SimReactor(ReactorBase):
 
         Raises `ValueError` if `delay` is negative or not a number.
         """
-        timer = SimTimer(self, self.env.now + _checked(delay), callable, args, kwargs)
+        return self.callAt(self.env.now + _checked(delay), callable, *args, **kwargs)
+
+    def callAt(
+        self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` at that very virtual time, in seconds, which is not over yet."""
+        timer = SimTimer(self, time, callable, args, kwargs)
         self._timers[timer] = None
         return timer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -18,11 +19,13 @@ from downloader.encode import encode
 from downloader.interfaces import IBucket, IStorageServer
 from downloader.layout import HEADER_SIZE, header_size, parse_header
 from harness.course import Chances
+from harness.link import Line, Link
 from harness.reactor import SimReactor
-from harness.server import Link, ServerError, SimServer
+from harness.server import ServerError, Service, SimServer
+from harness.streams import stream
 from harness.trace import Trace
 from scenarios.faults import Corrupt, Fault
-from scenarios.laws import Constant, Law
+from scenarios.laws import Law
 from tests.harness.making import constant, exponential
 
 #: A file of three segments, in both layouts.
@@ -54,17 +57,24 @@ class Bench:
         per: Literal["request", "server"] = "request",
         version: int = 1,
         seed: int = 0,
+        service: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        bandwidth: float | None = None,
     ) -> None:
         self.reactor = SimReactor()
         self.trace = Trace()
         self.answers: list[tuple[float, Any]] = []
         made = [FAULT.validate_python(fault) for fault in faults]
+        env = self.reactor.env
+        works = None if service is None else LAW.validate_python(service)
+        lines = [] if bandwidth is None else [Line(env, bandwidth)]
         self.server = SimServer(
             reactor=self.reactor,
             name="s0",
             storage_index=INDEX,
             shares={number: SHARES[version][number] for number in (4, 7)},
-            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0"),
+            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
+            service=Service(env, works, concurrency, seed, "s0"),
             faults=made,
             chances=Chances(made, seed, "s0"),
             trace=self.trace,
@@ -180,36 +190,13 @@ def test_trace() -> None:
     assert 3 == bench.trace.bytes_received
 
 
-# Links
-
-
-def round_trips(per: Literal["request", "server"], seed: int = 0, name: str = "s0") -> list[float]:
-    """Return the first round-trip times of a link."""
-    link = Link(LAW.validate_python(exponential()), per, seed, name)
-    return [link.round_trip() for _ in range(5)]
-
-
-def test_per_request() -> None:
-    """Each request has a time of its own."""
-    assert 5 == len(set(round_trips("request")))
-
-
-def test_per_server() -> None:
-    """All requests have the same time: the first that the server would draw anyway."""
-    assert [round_trips("request")[0]] * 5 == round_trips("server")
-
-
-@pytest.mark.parametrize("per", ["request", "server"])
-def test_draws(per: Literal["request", "server"]) -> None:
-    """The times depend on the seed and the server's name, and on nothing else."""
-    assert round_trips(per) == round_trips(per)
-    assert not set(round_trips(per)) & set(round_trips(per, seed=1))
-    assert not set(round_trips(per)) & set(round_trips(per, name="s1"))
+# Times
 
 
 def test_answers_take_the_times_of_the_link() -> None:
     """A server answers after the times that its link draws, and so not always in order."""
-    times = round_trips("request")
+    link = Link(LAW.validate_python(exponential()), "request", 0, "s0")
+    times = [link.round_trip() for _ in range(5)]
     answers = Bench(law=exponential()).query().query().query().query().query().run()
 
     assert sorted(times) == [time for time, _ in answers]
@@ -382,7 +369,7 @@ def test_disconnect() -> None:
     bench = Bench({"kind": "disconnect", "start": 1}).query(0.25).query(0.75).read(0.875).query(2)
 
     assert [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)] == bench.run()
-    assert "1 failed 2 s0 read 4 0 9999 the connection was lost" == bench.trace.lines[-3]
+    assert f"1 failed 2 s0 read 4 0 9999 {ConnectionLost()}" == bench.trace.lines[-3]
     assert 0 == bench.trace.bytes_received
 
 
@@ -434,11 +421,11 @@ def test_disconnect_of_nothing() -> None:
 
 def test_disconnect_at_the_very_time() -> None:
     """Requests fail at the start to the last bit, whenever they were sent."""
-    bench = Bench({"kind": "disconnect", "start": 0.7})
-    for at in (0.1, 0.2, 0.3, 0.6, 0.65):
+    bench = Bench({"kind": "hung"}, {"kind": "disconnect", "start": 0.9})
+    for at in (0.06, 0.07, 0.18):  # the sum of this and what is left of 0.9 is not 0.9
         bench.query(at)
 
-    assert {0.7} == {time for time, answer in bench.run() if answer == LOST}
+    assert [0.9, 0.9, 0.9] == [time for time, _ in bench.run()]
 
 
 def test_disconnect_twice() -> None:
@@ -712,8 +699,168 @@ def test_faults_stay_with_their_server() -> None:
     assert before == SHARES[1]
 
 
-def test_constant_law_draws_nothing() -> None:
-    """The time of a constant law is its value, to the last bit."""
-    link = Link(Constant(law="constant", value=0.1), "server", 0, "s0")
+# Working on requests, and sending the bytes of answers
 
-    assert 0.1 == link.round_trip()
+#: To work on a request takes these servers a second.
+SECOND = constant(1.0)
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "times"),
+    [(1, [1.5, 2.5, 3.5]), (2, [1.5, 1.5, 2.5]), (3, [1.5, 1.5, 1.5]), (None, [1.5, 1.5, 1.5])],
+)
+def test_service(concurrency: int | None, times: list[float]) -> None:
+    """A server works on so many requests at once, and the others wait for their turn."""
+    bench = Bench(service=SECOND, concurrency=concurrency).query().read(0, 0, 1).query()
+
+    assert times == [time for time, _ in bench.run()]
+    assert [[4, 7], SHARE[:1], [4, 7]] == [answer for _, answer in bench.answers]
+
+
+def test_concurrency_without_service() -> None:
+    """Where a server takes no time nothing ever waits."""
+    assert [(0.5, [4, 7])] * 3 == Bench(concurrency=1).query().query().query().run()
+
+
+def test_service_of_failures() -> None:
+    """A request that fails takes the server its time too."""
+    bench = Bench({"kind": "read-error"}, service=SECOND, concurrency=1).read().query()
+
+    assert [(1.5, "the share cannot be read"), (2.5, [4, 7])] == bench.run()
+
+
+def test_service_is_drawn() -> None:
+    """Each request is worked on for a time of its own, from a stream of the server's own."""
+
+    def times(seed: int, law: dict[str, Any] | None) -> list[float]:
+        bench = Bench(service=exponential(), law=law, seed=seed)
+        for _ in range(5):
+            bench.query()
+        return sorted(time for time, _ in bench.run())
+
+    instant, slow = times(0, constant(0)), times(0, constant(4))
+
+    assert 5 == len(set(instant))
+    assert [time + 4 for time in instant] == pytest.approx(slow)
+    assert instant != times(1, constant(0))
+
+
+@pytest.mark.parametrize("draws", [constant(1.0), exponential()])
+def test_queue(draws: dict[str, Any]) -> None:
+    """The waiting times are those of Lindley's recursion, request after request."""
+    random, times = Random(928), LAW.validate_python(draws)
+    arrivals = list(accumulate(random.expovariate(0.6) for _ in range(300)))
+    works = [times.sample(draw) for draw in [stream(0, "s0", "service")] for _ in arrivals]
+    bench = Bench(law=constant(0), service=draws, concurrency=1)
+    expected, free = [], 0.0
+    for arrival, work in zip(arrivals, works, strict=True):
+        bench.query(arrival)
+        free = max(free, arrival) + work
+        expected.append(free)
+
+    assert expected == pytest.approx([time for time, _ in bench.run()])
+
+
+def test_mean_wait() -> None:
+    """Half busy with requests of a second, a server lets them wait half a second on average."""
+    random, bench = Random(928), Bench(law=constant(0), service=SECOND, concurrency=1)
+    arrivals = list(accumulate(random.expovariate(0.5) for _ in range(5000)))
+    for arrival in arrivals:
+        bench.query(arrival)
+    waits = [time - 1 - arrival for arrival, (time, _) in zip(arrivals, bench.run(), strict=True)]
+
+    assert 0.5 == pytest.approx(sum(waits) / len(waits), rel=0.1)  # Pollaczek and Khinchine
+
+
+def test_held_requests_are_served_as_they_arrived() -> None:
+    """When a hang is over the requests wait for their turn in the order of their arrival."""
+    hang = {"kind": "hung", "start": 1, "end": 5}
+    bench = Bench(hang, service=SECOND, concurrency=1).query(2).read(1.5, 0, 1).read(3, 1, 1)
+
+    assert [(6.25, SHARE[:1]), (7.25, [4, 7]), (8.25, SHARE[1:2])] == bench.run()
+
+
+def test_hang_while_requests_wait() -> None:
+    """A server that begins to hang goes on with what it has taken up, and holds the rest."""
+    hang = {"kind": "hung", "start": 0.5, "end": 9}
+    bench = Bench(hang, service=SECOND, concurrency=1).query().query().query(1)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (10.25, [4, 7])] == bench.run()
+
+
+def test_faults_of_the_time_of_taking_up() -> None:
+    """A fault that begins while a request waits or is worked on is not met by it."""
+    fault = {"kind": "broken", "start": 0.5}
+    bench = Bench(fault, service=SECOND, concurrency=1).query().query().query(0.25)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (3.5, "the server is broken")] == bench.run()
+
+
+def test_bandwidth() -> None:
+    """The bytes of an answer take their time, and an answer to a query has none."""
+    bench = Bench(bandwidth=64).read(0, 0, 32).query(0).read(10, 0, 128).read(20, 0, 0)
+
+    assert [
+        (0.5, [4, 7]),
+        (1.0, SHARE[:32]),
+        (12.5, SHARE[:128]),
+        (20.5, b""),
+    ] == bench.run()
+
+
+def test_bandwidth_is_shared() -> None:
+    """Answers wait for the uplink in the order in which the server is done with them."""
+    bench = Bench(bandwidth=64, service=constant(0.25)).read(0, 0, 64).read(0, 0, 128)
+
+    assert [(1.75, SHARE[:64]), (3.75, SHARE[:128])] == bench.run()
+
+
+def test_failures_have_no_bytes() -> None:
+    """The failure of a large read is not longer on its way than that of a small one."""
+    assert [(0.5, "the server is broken")] == Bench({"kind": "broken"}, bandwidth=1).read().run()
+
+
+def test_bytes_that_are_there() -> None:
+    """What counts is how much is sent: a truncated share takes less time."""
+    fault = {"kind": "truncated", "length": 32}
+
+    assert [(1.0, SHARE[:32])] == Bench(fault, bandwidth=64).read().run()
+
+
+@pytest.mark.parametrize(
+    ("start", "answers", "over"),
+    [
+        (0.125, [(0.125, LOST)] * 2, 0.125),  # on the way to the server
+        (0.25, [(0.25, LOST)] * 2, 0.25),
+        (0.75, [(0.75, LOST)] * 2, 1.25),  # while it works on one, and the other waits
+        (1.75, [(1.75, LOST)] * 2, 2.25),  # while the bytes are on their way
+        (2.25, [(2.25, LOST)] * 2, 2.25),  # on the way back
+        (2.75, [(2.5, SHARE[:64]), (2.75, LOST)], 3.25),
+        (99, [(2.5, SHARE[:64]), (3.5, SHARE[:64])], 3.5),
+    ],
+)
+def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> None:
+    """A request fails when the connection is lost, wherever it is by then."""
+    fault = {"kind": "disconnect", "start": start}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+
+    assert answers == bench.read(0, 0, 64).read(0, 0, 64).run()
+    assert over == bench.reactor.seconds()
+    assert 64 * sum(answer != LOST for _, answer in answers) == bench.trace.bytes_received
+
+
+def test_back_after_a_disconnect() -> None:
+    """What is not wanted any more is not worked on, and holds nothing up."""
+    fault = {"kind": "disconnect", "start": 0.5, "end": 1}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+    for _ in range(3):
+        bench.read(0, 0, 640)
+
+    assert [(0.5, LOST)] * 3 + [(2.75, [4, 7])] == bench.query(1.25).run()
+
+
+def test_slow_and_busy() -> None:
+    """A slow server's round trips are slow; it works as fast as before."""
+    bench = Bench({"kind": "slow", "factor": 4}, service=SECOND, bandwidth=64).read(0, 0, 64)
+
+    assert [(4.0, SHARE[:64])] == bench.run()
