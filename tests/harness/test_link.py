@@ -160,6 +160,13 @@ def test_not_wanted() -> None:
     assert {"a": 3, "b": 6} == wiring.run()
 
 
+def test_not_wanted_while_it_waits() -> None:
+    """What is not wanted any more when its turn comes lets the next pass at once."""
+    wiring = Wiring(1).send("a", 1).send("b", 1, until=0.5).send("c", 1)
+
+    assert {"a": 1, "b": 1, "c": 2} == wiring.run()
+
+
 @given(
     st.lists(st.integers(1, 5 * PIECE), min_size=1, max_size=5),
     st.sampled_from([0.5, 1, 2]),

@@ -774,10 +774,14 @@ def test_mean_wait() -> None:
 
 def test_held_requests_are_served_as_they_arrived() -> None:
     """When a hang is over the requests wait for their turn in the order of their arrival."""
-    hang = {"kind": "hung", "start": 1, "end": 5}
-    bench = Bench(hang, service=SECOND, concurrency=1).query(2).read(1.5, 0, 1).read(3, 1, 1)
+    faults: list[dict[str, Any]] = [
+        {"kind": "hung", "start": 1, "end": 5},
+        {"kind": "slow", "factor": 8, "end": 1},  # what is sent first arrives last
+    ]
+    bench = Bench(*faults, service=SECOND, concurrency=1)
+    bench.query(0.75).read(1.5, 0, 1).read(2, 1, 1)
 
-    assert [(6.25, SHARE[:1]), (7.25, [4, 7]), (8.25, SHARE[1:2])] == bench.run()
+    assert [(6.25, SHARE[:1]), (7.25, SHARE[1:2]), (10, [4, 7])] == bench.run()
 
 
 def test_hang_while_requests_wait() -> None:
