@@ -9,8 +9,11 @@ from typing import Literal
 
 import simpy
 
+from harness.course import Chances
 from harness.files import GridFile
-from harness.server import Link, SimServer
+from harness.link import Line, Link
+from harness.reactor import SimReactor
+from harness.server import Service, SimServer
 from harness.streams import stream
 from harness.trace import Trace
 from scenarios.faults import Fault
@@ -19,41 +22,61 @@ from scenarios.model import Count, Grid, Probability, Scenario, Select, selected
 
 
 @dataclass(slots=True)
-class _Plan:
-    """What one server is to be, before it is made."""
+class Plan:
+    """What one server is to be, before it is made; the keys of a scenario file say more."""
 
     name: str
     rtt: Law
     rtt_per: Literal["request", "server"]
-    shares: list[int]
-    faults: Sequence[Fault] = field(default_factory=tuple)
+    bandwidth: float | None
+    service: Law | None
+    concurrency: int | None
+    shares: list[int] = field(default_factory=list)
+    faults: Sequence[Fault] = ()
 
 
 def make_servers(
-    scenario: Scenario, seed: int, file: GridFile, env: simpy.Environment, trace: Trace
+    scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor, trace: Trace
 ) -> list[SimServer]:
     """Return the servers of a run, in the order in which the downloader is given them."""
     grid = scenario.grid
-    plans = _plans(scenario, seed, file.shares)
+    env = reactor.env
+    downlink = _lines(env, grid.client_bandwidth)
     servers = [
         SimServer(
-            env=env,
+            reactor=reactor,
             name=plan.name,
             storage_index=file.cap.storage_index,
             shares={number: file.shares[number] for number in plan.shares},
-            link=Link(plan.rtt, plan.rtt_per, seed, plan.name),
+            link=Link(
+                plan.rtt,
+                plan.rtt_per,
+                seed,
+                plan.name,
+                [*_lines(env, plan.bandwidth), *downlink],
+            ),
+            service=Service(env, plan.service, plan.concurrency, seed, plan.name),
             faults=plan.faults,
+            chances=Chances(plan.faults, seed, plan.name),
             trace=trace,
         )
-        for plan in plans
+        for plan in plan_servers(scenario, seed, file.shares)
     ]
     return _ordered(grid, seed, file.cap.storage_index, servers)
 
 
-def _plans(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[_Plan]:
+def _lines(env: simpy.Environment, bandwidth: float | None) -> list[Line]:
+    """Return the line of this bandwidth; none if it is unlimited."""
+    return [] if bandwidth is None else [Line(env, bandwidth)]
+
+
+def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[Plan]:
     """Return what each server is to be: the grid's settings, then entry after entry."""
     grid = scenario.grid
-    plans = [_Plan(f"s{i}", grid.rtt, grid.rtt_per, []) for i in range(grid.servers)]
+    plans = [
+        Plan(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
+        for i in range(grid.servers)
+    ]
     for number in shares:
         plans[number % grid.servers].shares.append(number)
     for i, entry in enumerate(scenario.servers):
@@ -64,10 +87,13 @@ def _plans(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[_
                 chosen.shares = sorted(set(entry.shares))
             chosen.rtt = entry.rtt or chosen.rtt
             chosen.rtt_per = entry.rtt_per or chosen.rtt_per
+            chosen.bandwidth = entry.bandwidth or chosen.bandwidth
+            chosen.service = entry.service or chosen.service
+            chosen.concurrency = entry.concurrency or chosen.concurrency
     return plans
 
 
-def _select(select: Select, purpose: str, seed: int, plans: Sequence[_Plan]) -> list[_Plan]:
+def _select(select: Select, purpose: str, seed: int, plans: Sequence[Plan]) -> list[Plan]:
     """Return the servers that an entry is about.
 
     Every server draws for itself, so that one more server changes nothing for the others

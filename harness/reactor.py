@@ -59,6 +59,16 @@ class _Entry(Event):
         self.callbacks = [callback]
 
 
+def event_at(env: simpy.Environment, time: float, callback: Callable[[Event], None]) -> Event:
+    """Return an event that happens at that very time, and then calls `callback`.
+
+    SimPy takes a delay only, and its sum with the time that it is might be rounded.
+    """
+    event = _Entry(env, callback)
+    heappush(env._queue, (time, NORMAL, next(env._eid), event))
+    return event
+
+
 @implementer(IDelayedCall)
 class SimTimer:
     """A call that `SimReactor.callLater` has scheduled."""
@@ -83,21 +93,19 @@ class SimTimer:
     def _schedule(self, time: float) -> None:
         env = self._reactor.env
         self._time = time
-        self._entry: _Entry | None = _Entry(env, self._fire)
-        # At the very time: SimPy takes a delay only, and the sum might be rounded.
-        heappush(env._queue, (time, NORMAL, next(env._eid), self._entry))
+        self._entry: Event | None = event_at(env, time, self._fire)
 
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
         self.called = True
         self._function(*self._args, **self._kwargs)
 
-    def _give_up(self, entry: _Entry) -> None:
+    def _give_up(self, entry: Event) -> None:
         entry.callbacks.clear()
         self._reactor._given_up += 1
         self._reactor._tidy()
 
-    def _check(self) -> _Entry:
+    def _check(self) -> Event:
         if self.called:
             raise AlreadyCalled
         if self._entry is None:
@@ -125,7 +133,7 @@ class SimTimer:
             _checked(secondsLater)
         self._move(entry, max(time, self._reactor.env.now))
 
-    def _move(self, entry: _Entry, time: float) -> None:
+    def _move(self, entry: Event, time: float) -> None:
         self._give_up(entry)
         self._schedule(time)
 
@@ -212,7 +220,13 @@ class SimReactor(ReactorBase):
 
         Raises `ValueError` if `delay` is negative or not a number.
         """
-        timer = SimTimer(self, self.env.now + _checked(delay), callable, args, kwargs)
+        return self.callAt(self.env.now + _checked(delay), callable, *args, **kwargs)
+
+    def callAt(
+        self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` at that very virtual time, in seconds, which is not over yet."""
+        timer = SimTimer(self, time, callable, args, kwargs)
         self._timers[timer] = None
         return timer
 

@@ -1,18 +1,22 @@
-"""A simulated storage server, and the link to it."""
+"""A simulated storage server."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
 from math import inf
-from random import Random
-from typing import Any, Literal
+from typing import Any
 
 import simpy
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
 
 from downloader.interfaces import IBucket, IStorageServer
+from harness.course import Chances, Course, foresee
+from harness.link import Link, Process
+from harness.reactor import SimReactor, event_at
 from harness.streams import stream
 from harness.trace import Exchange, Trace
 from scenarios.faults import Fault, Operation
@@ -23,28 +27,46 @@ class ServerError(Exception):
     """What the requests to a server fail with that has such a fault."""
 
 
-class Link:
-    """The way to one server and back: it says how long each round trip takes."""
+class Service:
+    """What a server does with a request when it has taken it up: it works on it for a time.
 
-    def __init__(self, law: Law, per: Literal["request", "server"], seed: int, server: str) -> None:
-        self._law = law
-        self._per = per
-        self._seed = seed
-        self._server = server
+    It works on `concurrency` requests at once (None: on all), and the others wait for
+    their turn, in the order in which they were taken up.
+    """
 
-    @cached_property
-    def _random(self) -> Random:
-        return stream(self._seed, self._server, "rtt")
+    def __init__(
+        self,
+        env: simpy.Environment,
+        law: Law | None,
+        concurrency: int | None,
+        seed: int,
+        server: str,
+    ) -> None:
+        self.law = law
+        self._env = env
+        self._places = simpy.Resource(env, concurrency or sys.maxsize)
+        self._random = stream(seed, server, "service") if law else None
 
-    @cached_property
-    def _drawn_once(self) -> float:
-        return self._law.sample(self._random)
+    def time(self) -> float:
+        """Return for how long the next request will be worked on, in seconds."""
+        return self.law.sample(self._random) if self.law and self._random else 0.0
 
-    def round_trip(self) -> float:
-        """Return the round-trip time of the next request, in seconds."""
-        if self._law.law == "constant":
-            return self._law.value
-        return self._drawn_once if self._per == "server" else self._law.sample(self._random)
+    def work(self, time: float, wanted: Callable[[], bool]) -> Process:
+        """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""
+        with self._places.request() as place:
+            yield place
+            if wanted():
+                yield self._env.timeout(time)
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a server answers: the result, and what the trace says of it."""
+
+    result: Any
+    detail: str
+    received: int = 0
+    spoiled: bool = False
 
 
 @implementer(IStorageServer)
@@ -53,36 +75,47 @@ class SimServer:
 
     A request reaches the server after half the round trip, and the answer takes the other
     half. Which faults a request meets is decided when the server takes it up: on arrival,
-    or when a hang is over; a slow server's round trip is settled when it begins.
+    or when a hang is over; a slow server's round trip is settled when it begins. A lost
+    connection fails a request wherever it is.
+
+    What is taken up waits for its turn to be worked on, and then the bytes of the answer
+    pass the link. A server that begins to hang does go on with what it has taken up; only
+    what arrives from then on is held. Where a connection is lost the work and the piece
+    that are under way are still finished, and nothing more is done for that request.
     """
 
     def __init__(
         self,
-        env: simpy.Environment,
+        reactor: SimReactor,
         name: str,
         storage_index: bytes,
         shares: Mapping[int, bytes],
         link: Link,
+        service: Service,
         faults: Sequence[Fault],
+        chances: Chances,
         trace: Trace,
     ) -> None:
         self.name = name
-        self._env = env
+        self._reactor = reactor
+        self._env = reactor.env
         self._storage_index = storage_index
         self._shares = shares
         self._link = link
+        self._service = service
         self._faults = faults
+        self._chances = chances
         self._trace = trace
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of this file; see `IStorageServer`."""
         numbers = list(self._shares) if storage_index == self._storage_index else []
 
-        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
+        def answer(faults: Sequence[Fault]) -> _Answer:
             shown: Sequence[int] = numbers
             for fault in faults:
                 shown = fault.buckets(shown)
-            return {n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown))
+            return _Answer({n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown)))
 
         return self._exchange(answer, "get_buckets")
 
@@ -95,18 +128,19 @@ class SimServer:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
         data = self._shares[share]
 
-        def answer(faults: Sequence[Fault], exchange: Exchange) -> tuple[Any, str]:
+        def answer(faults: Sequence[Fault]) -> _Answer:
             right = read = data[offset : offset + length]
             for fault in faults:
                 read = fault.spoil(data, offset, read)
-            exchange.received, exchange.spoiled = len(read), read != right
-            return read, f"{len(read)} bytes" + (", spoiled" if exchange.spoiled else "")
+            spoiled = read != right
+            detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
+            return _Answer(read, detail, len(read), spoiled)
 
         return self._exchange(answer, "read", share, offset, length)
 
     def _exchange(
         self,
-        answer: Callable[[Sequence[Fault], Exchange], tuple[Any, str]],
+        answer: Callable[[Sequence[Fault]], _Answer],
         operation: Operation,
         share: int | None = None,
         offset: int = 0,
@@ -118,40 +152,73 @@ class SimServer:
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
         self._trace.sent(exchange)
         deferred: Deferred[Any] = Deferred()
-        rtt = self._link.round_trip()
-        for fault in self._faults:
-            if fault.active(sent):
-                rtt = fault.round_trip(rtt)
-        arrives = sent + rtt / 2
-        taken_up = self._taken_up(operation, arrives)
-        if taken_up == inf:
-            return deferred  # held for ever
+        rtt, work, chances = self._link.round_trip(), self._service.time(), self._chances.draw()
+        course = foresee(self._faults, operation, sent, rtt, chances)
 
-        def deliver(_: object) -> None:
-            faults = [fault for fault in self._faults if fault.active(taken_up)]
-            failures = [failure for fault in faults if (failure := fault.failure(operation))]
-            if failures:
-                self._trace.ended(exchange, self._env.now, False, failures[0])
-                deferred.errback(ServerError(failures[0]))
-            else:
-                result, detail = answer(faults, exchange)
-                self._trace.ended(exchange, self._env.now, True, detail)
-                deferred.callback(result)
+        def outcome() -> _Answer | Exception:
+            return ServerError(course.failure) if course.failure else answer(course.faults)
 
-        # In one step where nothing held it up: the halves may not add up to the last bit.
-        delay = rtt if taken_up == arrives else taken_up + rtt / 2 - sent
-        self._env.timeout(delay).callbacks.append(deliver)
+        def end(outcome: _Answer | Exception) -> None:
+            self._end(exchange, deferred, outcome)
+
+        def take_up(_: object) -> None:
+            self._env.process(self._serve(course, work, outcome(), end))
+
+        def arrive(_: object) -> None:
+            event_at(self._env, course.taken_up, take_up)
+
+        known = course.taken_up if self._queues else course.ends()
+        if known == course.lost == inf:
+            pass  # held for ever
+        elif course.lost <= known:
+            event_at(self._env, course.lost, lambda _: end(ConnectionLost()))
+        elif self._queues:
+            event_at(self._env, course.arrives, arrive)
+        else:
+            event_at(self._env, known, lambda _: end(outcome()))
         return deferred
 
-    def _taken_up(self, operation: Operation, time: float) -> float:
-        """Return when a request that arrives at `time` is taken up; infinity if never."""
-        while True:
-            holding = [f for f in self._faults if f.active(time) and f.holds(operation)]
-            if not holding:
-                return time
-            if holding[0].end is None:
-                return inf
-            time = holding[0].end
+    @property
+    def _queues(self) -> bool:
+        """Whether a request may have to wait for others, so that its end is not known."""
+        return self._service.law is not None or bool(self._link.lines)
+
+    def _serve(
+        self,
+        course: Course,
+        work: float,
+        outcome: _Answer | Exception,
+        end: Callable[[_Answer | Exception], None],
+    ) -> Process:
+        """Work on a request and send the answer: a SimPy process from when it is taken up."""
+        losing = None
+        if course.lost < inf:
+            losing = self._reactor.callAt(course.lost, end, ConnectionLost())
+
+        def wanted() -> bool:
+            return self._env.now < course.lost
+
+        if self._service.law is not None:
+            yield from self._service.work(work, wanted)
+        if isinstance(outcome, _Answer):
+            yield from self._link.carry(outcome.received, wanted)
+        ends = self._env.now + course.rtt / 2
+        if ends < course.lost:
+            if losing is not None:
+                losing.cancel()
+            event_at(self._env, ends, lambda _: end(outcome))
+
+    def _end(
+        self, exchange: Exchange, deferred: Deferred[Any], outcome: _Answer | Exception
+    ) -> None:
+        """Let a request's answer, or its failure, reach the downloader."""
+        if isinstance(outcome, Exception):
+            self._trace.ended(exchange, self._env.now, False, str(outcome))
+            deferred.errback(outcome)
+        else:
+            exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
+            self._trace.ended(exchange, self._env.now, True, outcome.detail)
+            deferred.callback(outcome.result)
 
 
 @implementer(IBucket)

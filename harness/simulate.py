@@ -41,7 +41,7 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     reactor = SimReactor()
     trace = Trace()
     file = file_of(scenario, seed)
-    servers = make_servers(scenario, seed, file, reactor.env, trace)
+    servers = make_servers(scenario, seed, file, reactor, trace)
     consumer = SimConsumer(
         reactor, file, scenario.file.offset, scenario.stop == "first-block", trace
     )

@@ -9,7 +9,8 @@ is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, Self
+from math import inf
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -24,6 +25,8 @@ Operation = Literal["get_buckets", "read"]
 class _Fault(Table):
     """What all faults have in common."""
 
+    chancy: ClassVar[bool] = False
+    """Whether it takes a draw for each request."""
     start: Seconds = 0.0
     """When it begins, in virtual seconds."""
     end: Seconds | None = None
@@ -49,9 +52,19 @@ class _Fault(Table):
         """Tell whether such a request is kept without an answer while the fault lasts."""
         return False
 
-    def failure(self, operation: Operation) -> str | None:
-        """Return why such a request fails, if it does."""
+    def failure(self, operation: Operation, chance: float) -> str | None:
+        """Return why such a request fails, if it does.
+
+        `chance` was drawn for it, from 0 up to 1; it is 1 if the fault is not `chancy`.
+        """
         return None
+
+    def lost(self, sent: float) -> float:
+        """Return when the connection of a request is lost that is sent at `sent`.
+
+        It is infinity if it never is. A request that was answered before loses nothing.
+        """
+        return inf
 
     def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
         """Return which of the share numbers it has the server admits to."""
@@ -97,7 +110,7 @@ class Broken(_Fault):
 
     kind: Literal["broken"]
 
-    def failure(self, operation: Operation) -> str | None:
+    def failure(self, operation: Operation, chance: float) -> str | None:
         return "the server is broken"
 
 
@@ -115,8 +128,29 @@ class ReadError(_Fault):
 
     kind: Literal["read-error"]
 
-    def failure(self, operation: Operation) -> str | None:
+    def failure(self, operation: Operation, chance: float) -> str | None:
         return "the share cannot be read" if operation == "read" else None
+
+
+class Disconnect(_Fault):
+    """Loses its connections: what is outstanding at `start` fails, and what is sent later."""
+
+    kind: Literal["disconnect"]
+
+    def lost(self, sent: float) -> float:
+        return max(sent, self.start) if self.end is None or sent < self.end else inf
+
+
+class Flaky(_Fault):
+    """Fails some requests, each by chance."""
+
+    chancy = True
+    kind: Literal["flaky"]
+    probability: float = Field(ge=0, le=1)
+    """How likely each request is to fail."""
+
+    def failure(self, operation: Operation, chance: float) -> str | None:
+        return "the server is flaky" if chance < self.probability else None
 
 
 class Corrupt(_Fault):
@@ -163,7 +197,7 @@ class Truncated(_Fault):
 
 
 Fault = Annotated[
-    Hung | Slow | Broken | Empty | ReadError | Corrupt | Truncated,
+    Hung | Slow | Broken | Empty | ReadError | Disconnect | Flaky | Corrupt | Truncated,
     Field(discriminator="kind"),
 ]
 """Any fault: which one is told by its key `kind`."""

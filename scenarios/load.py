@@ -178,7 +178,7 @@ _VARIANTS = {
 
 
 #: The keys whose tables are told apart by a key of theirs: pydantic names their variants.
-_DISCRIMINATORS = {"rtt": "law", "laws": "law", "fault": "kind"}
+_DISCRIMINATORS = {"rtt": "law", "service": "law", "laws": "law", "fault": "kind"}
 
 
 def _path(data: Any, location: Location) -> Location:

@@ -233,18 +233,31 @@ FileTable = Annotated[
 ]
 
 
-class Link(Table):
-    """The way to a server; here for all servers, in `[[servers]]` for some."""
+#: How many bytes pass in a second.
+Bandwidth = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Limits(Table):
+    """What slows servers down; here for all of them, in `[[servers]]` for some."""
+
+    bandwidth: Bandwidth | None = None
+    """The bandwidth of a server's uplink in bytes/s; default unlimited."""
+    service: Law | None = None
+    """For how long a server works on each request; default no time."""
+    concurrency: int | None = Field(default=None, ge=1)
+    """How many requests a server works on at once; default all that there are."""
+
+
+class Grid(_Limits):
+    """The servers, named s0, s1 and so on."""
 
     rtt: Law
     """The round-trip time of one request."""
     rtt_per: Literal["request", "server"] = "request"
     """Draw it afresh for each request, or once for each server in a run."""
-
-
-class Grid(Link):
-    """The servers, named s0, s1 and so on."""
-
+    client_bandwidth: Bandwidth | None = None
+    """The bandwidth of the client's downlink in bytes/s, for all servers together; default
+    unlimited."""
     servers: int = Field(ge=1, le=MAX_SERVERS)
     """How many there are."""
     order: Literal["listed", "permuted", "shuffled"] = "listed"
@@ -341,7 +354,7 @@ Faults = Annotated[
 ]
 
 
-class Servers(Table):
+class Servers(_Limits):
     """What is different about some servers."""
 
     select: Select

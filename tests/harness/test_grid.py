@@ -29,7 +29,7 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
     The servers are in the order in which the downloader is given them.
     """
     reactor, file = SimReactor(), file_of(of, seed)
-    servers = make_servers(of, seed, file, reactor.env, Trace())
+    servers = make_servers(of, seed, file, reactor, Trace())
     answers: Answers = {server.name: [] for server in servers}
 
     def keep(answer: Any, server: SimServer) -> None:
@@ -110,7 +110,7 @@ def test_names() -> None:
         ({"probability": 0.0}, set()),
         ({"probability": 1.0}, {"s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9"}),
     ],
-    ids=str,
+    ids=lambda value: str(len(value) if isinstance(value, set) else value),
 )
 def test_select(select: Any, names: set[str]) -> None:
     """An entry is about the servers that it selects, by list, by name or drawn."""
@@ -197,6 +197,58 @@ def test_rtt_per() -> None:
     assert 1 == len(set(found["s1"]))
 
 
+def test_service() -> None:
+    """An entry says for how long its servers work, and on how many requests at once."""
+    made = scenario(
+        {"select": "1", "service": LATER},
+        {"select": "1-2", "concurrency": 2},
+        grid={"servers": 3, "service": constant(1.0), "concurrency": 1},
+    )
+
+    assert {
+        "s0": [1.5, 2.5, 3.5],
+        "s1": [2.5, 2.5, 4.5],
+        "s2": [1.5, 1.5, 2.5],
+    } == times(made, queries=3)
+
+
+def read_times(of: Scenario, length: int) -> dict[str, float]:
+    """Return when each server answers a read of so many bytes from a share that all hold."""
+    reactor, file = SimReactor(), file_of(of, 0)
+    found: dict[str, float] = {}
+
+    def keep(_: bytes, server: SimServer) -> None:
+        found[server.name] = reactor.seconds()
+
+    for server in make_servers(of, 0, file, reactor, Trace()):
+        server.read(0, 0, length).addCallback(keep, server)
+    reactor.run()
+    return found
+
+
+def test_bandwidth() -> None:
+    """An entry says how fast the uplinks of its servers are."""
+    entries: list[dict[str, Any]] = [
+        {"select": "all", "shares": [0]},
+        {"select": "1", "bandwidth": 64},
+    ]
+    grid: dict[str, Any] = {"servers": 3}
+
+    assert {"s0": 0.5, "s1": 1.5, "s2": 0.5} == read_times(scenario(*entries, grid=grid), 64)
+    assert {"s0": 2.5, "s1": 1.5, "s2": 2.5} == read_times(
+        scenario(*entries, grid=grid | {"bandwidth": 32}), 64
+    )
+
+
+def test_client_bandwidth() -> None:
+    """All servers share the client's downlink."""
+    grid = {"servers": 3, "client_bandwidth": 64}
+
+    assert {"s0": 1.5, "s1": 2.5, "s2": 3.5} == read_times(
+        scenario({"select": "all", "shares": [0]}, grid=grid), 64
+    )
+
+
 def test_hung_server() -> None:
     """A hung server is on the grid, and says nothing."""
     assert {"s0": [(0.5, [0, 2])], "s1": []} == survey(
@@ -230,11 +282,17 @@ def test_one_more_server(per: str, seed: int) -> None:
 
     def made(servers: int) -> Scenario:
         return scenario(
+            {"select": "all", "fault": {"kind": "flaky", "probability": 0.5}},
             broken({"probability": 0.5}),
             {"select": {"probability": 0.5}, "fault": {"kind": "empty"}, "shares": []},
             {"select": {"probability": 0.3}, "rtt": LATER},
             {"select": "all", "shares": [1]},
-            grid={"servers": servers, "rtt": exponential(), "rtt_per": per},
+            grid={
+                "servers": servers,
+                "rtt": exponential(),
+                "rtt_per": per,
+                "service": exponential(),
+            },
         )
 
     few, many = survey(made(10), seed, queries=3), survey(made(11), seed, queries=3)

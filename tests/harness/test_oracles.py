@@ -33,6 +33,9 @@ LAWS: list[dict[str, Any]] = [
 #: What in a law or a fault is a time.
 TIMES = {"value", "low", "high", "mean", "shift", "median", "scale", "start", "end", "extra"}
 
+#: What is bytes in a time.
+RATES = {"bandwidth", "client_bandwidth"}
+
 
 def stage(*servers: dict[str, Any], **changes: Any) -> Scenario:
     """Return a scenario of exponential replies with the mean of a second."""
@@ -111,15 +114,16 @@ def test_any_hung_server(number: int) -> None:
 
 
 def times_four(table: Any) -> Any:
-    """Return a law or an entry with every time multiplied by four."""
+    """Return a law, an entry or a grid with every time multiplied by four."""
     if isinstance(table, list):
         return [times_four(one) for one in table]
     if not isinstance(table, dict):
         return table
-    return {
-        key: 4 * value if key in TIMES and value is not None else times_four(value)
-        for key, value in table.items()
-    }
+
+    def scaled(key: str, value: Any) -> Any:
+        return 4 * value if key in TIMES else value / 4 if key in RATES else times_four(value)
+
+    return {key: scaled(key, value) for key, value in table.items()}
 
 
 def four_times(result: Result) -> Result:
@@ -138,24 +142,27 @@ def four_times(result: Result) -> Result:
     )
 
 
+#: What makes requests wait for one another.
+QUEUES = {"service": exponential(0.1), "concurrency": 1, "bandwidth": 999, "client_bandwidth": 7e3}
+
+
 @PER
 @pytest.mark.parametrize("strategy", BOTH)
 @pytest.mark.parametrize("law", LAWS, ids=lambda law: law["law"])
-def test_scale(law: dict[str, Any], strategy: str, per: str) -> None:
+@pytest.mark.parametrize("queues", [{}, QUEUES], ids=["", "queues"])
+def test_scale(law: dict[str, Any], queues: dict[str, Any], strategy: str, per: str) -> None:
     """Every time multiplied by four makes every result four times as late, exactly."""
     troubles = [
         {"select": "1", "fault": {"kind": "slow", "factor": 3, "extra": 0.1}},
         {"select": "2", "fault": {"kind": "broken", "start": 0.3, "end": 0.9}},
         hung("3", start=0.1, end=1.1),
+        {"select": "4", "fault": {"kind": "disconnect", "start": 0.2, "end": 1.3}},
+        {"select": "5", "fault": {"kind": "flaky", "probability": 0.2}},
     ]
+    grid = {"rtt": law, "rtt_per": per, **queues}
     file = {"size": 150, "segment_size": 30}
-    small = scenario(*troubles, file=file, grid={"rtt": law, "rtt_per": per}, deadline=64)
-    large = scenario(
-        *times_four(troubles),
-        file=file,
-        grid={"rtt": times_four(law), "rtt_per": per},
-        deadline=256,
-    )
+    small = scenario(*troubles, file=file, grid=grid, deadline=64)
+    large = scenario(*times_four(troubles), file=file, grid=times_four(grid), deadline=256)
     for run in range(5):
         expected = four_times(simulate(small, strategy, run).result)
 
@@ -219,6 +226,25 @@ def test_one_more_server_in_time(per: str) -> None:
     for run in range(20):
         assert located(many, "first-k", run) <= located(few, "first-k", run)
         assert located(many, "wait-for-all", run) >= located(few, "wait-for-all", run)
+
+
+@pytest.mark.parametrize("strategy", BOTH)
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        ({"bandwidth": 2**18}, 1),  # each block over its own uplink
+        ({"client_bandwidth": 2**18}, 3),  # three blocks over one downlink
+        ({"bandwidth": 2**18, "client_bandwidth": 2**19}, 1.5),
+        ({"bandwidth": 2**17, "client_bandwidth": 2**30}, 2),
+    ],
+)
+def test_large_blocks(lines: dict[str, Any], seconds: float, strategy: str) -> None:
+    """Blocks of 256 KiB take their size divided by the bandwidth, and the rest hardly more."""
+    made = scenario(file={"size": 3 * 2**18}, grid=lines)
+    time = simulate(made, strategy).result.ttfb
+    assert time is not None
+
+    assert 2.5 + seconds <= time < 2.5 + 1.1 * seconds
 
 
 # Within four standard errors

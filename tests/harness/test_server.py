@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from random import Random
 from typing import Any, Literal, get_args
 
@@ -10,17 +11,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
 from downloader.encode import encode
 from downloader.interfaces import IBucket, IStorageServer
 from downloader.layout import HEADER_SIZE, header_size, parse_header
+from harness.course import Chances
+from harness.link import Line, Link
 from harness.reactor import SimReactor
-from harness.server import Link, ServerError, SimServer
+from harness.server import ServerError, Service, SimServer
+from harness.streams import stream
 from harness.trace import Trace
 from scenarios.faults import Corrupt, Fault
-from scenarios.laws import Constant, Law
+from scenarios.laws import Law
 from tests.harness.making import constant, exponential
 
 #: A file of three segments, in both layouts.
@@ -35,6 +40,9 @@ INDEX = bytes(range(16))
 #: The round trip to these servers, in seconds: a time that computers halve without loss.
 RTT = 0.5
 
+#: What stands in these tests for the failure of a lost connection.
+LOST = "connection lost"
+
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
 LAW: TypeAdapter[Law] = TypeAdapter(Law)
 
@@ -48,17 +56,27 @@ class Bench:
         law: dict[str, Any] | None = None,
         per: Literal["request", "server"] = "request",
         version: int = 1,
+        seed: int = 0,
+        service: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        bandwidth: float | None = None,
     ) -> None:
         self.reactor = SimReactor()
         self.trace = Trace()
         self.answers: list[tuple[float, Any]] = []
+        made = [FAULT.validate_python(fault) for fault in faults]
+        env = self.reactor.env
+        works = None if service is None else LAW.validate_python(service)
+        lines = [] if bandwidth is None else [Line(env, bandwidth)]
         self.server = SimServer(
-            env=self.reactor.env,
+            reactor=self.reactor,
             name="s0",
             storage_index=INDEX,
             shares={number: SHARES[version][number] for number in (4, 7)},
-            link=Link(LAW.validate_python(law or constant(RTT)), per, 0, "s0"),
-            faults=[FAULT.validate_python(fault) for fault in faults],
+            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
+            service=Service(env, works, concurrency, seed, "s0"),
+            faults=made,
+            chances=Chances(made, seed, "s0"),
             trace=self.trace,
         )
 
@@ -82,8 +100,8 @@ class Bench:
 
     def _keep(self, answer: Any) -> None:
         if isinstance(answer, Failure):
-            assert answer.type is ServerError
-            answer = str(answer.value)
+            assert answer.type in (ServerError, ConnectionLost)
+            answer = LOST if answer.type is ConnectionLost else str(answer.value)
         self.answers.append((self.reactor.seconds(), answer))
 
     def run(self) -> list[tuple[float, Any]]:
@@ -172,36 +190,13 @@ def test_trace() -> None:
     assert 3 == bench.trace.bytes_received
 
 
-# Links
-
-
-def round_trips(per: Literal["request", "server"], seed: int = 0, name: str = "s0") -> list[float]:
-    """Return the first round-trip times of a link."""
-    link = Link(LAW.validate_python(exponential()), per, seed, name)
-    return [link.round_trip() for _ in range(5)]
-
-
-def test_per_request() -> None:
-    """Each request has a time of its own."""
-    assert 5 == len(set(round_trips("request")))
-
-
-def test_per_server() -> None:
-    """All requests have the same time: the first that the server would draw anyway."""
-    assert [round_trips("request")[0]] * 5 == round_trips("server")
-
-
-@pytest.mark.parametrize("per", ["request", "server"])
-def test_draws(per: Literal["request", "server"]) -> None:
-    """The times depend on the seed and the server's name, and on nothing else."""
-    assert round_trips(per) == round_trips(per)
-    assert not set(round_trips(per)) & set(round_trips(per, seed=1))
-    assert not set(round_trips(per)) & set(round_trips(per, name="s1"))
+# Times
 
 
 def test_answers_take_the_times_of_the_link() -> None:
     """A server answers after the times that its link draws, and so not always in order."""
-    times = round_trips("request")
+    link = Link(LAW.validate_python(exponential()), "request", 0, "s0")
+    times = [link.round_trip() for _ in range(5)]
     answers = Bench(law=exponential()).query().query().query().query().query().run()
 
     assert sorted(times) == [time for time, _ in answers]
@@ -215,7 +210,10 @@ def test_every_kind_is_tested() -> None:
     """The faults below are all that there are."""
     kinds = {get_args(kind.model_fields["kind"].annotation)[0] for kind in fault_classes()}
 
-    assert {"hung", "slow", "broken", "empty", "read-error", "corrupt", "truncated"} == kinds
+    assert {"hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky"} | {
+        "corrupt",
+        "truncated",
+    } == kinds
 
 
 def fault_classes() -> Sequence[type[Any]]:
@@ -366,6 +364,132 @@ def test_read_error() -> None:
     assert [(0.5, [4, 7]), (1.5, "the share cannot be read")] == bench.run()
 
 
+def test_disconnect() -> None:
+    """When the connection is lost all that is outstanding fails, and what is sent later."""
+    bench = Bench({"kind": "disconnect", "start": 1}).query(0.25).query(0.75).read(0.875).query(2)
+
+    assert [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)] == bench.run()
+    assert f"1 failed 2 s0 read 4 0 9999 {ConnectionLost()}" == bench.trace.lines[-3]
+    assert 0 == bench.trace.bytes_received
+
+
+@pytest.mark.parametrize(
+    ("at", "answer"),
+    [
+        (0.25, (0.75, [4, 7])),
+        (0.5, (1, LOST)),  # the answer would come as the connection is lost
+        (0.75, (1, LOST)),
+        (1, (1, LOST)),
+        (4.75, (4.75, LOST)),
+        (5, (5.5, [4, 7])),
+    ],
+)
+def test_disconnect_for_a_time(at: float, answer: tuple[float, Any]) -> None:
+    """A server that has its connection back answers what it is asked from then on."""
+    assert [answer] == Bench({"kind": "disconnect", "start": 1, "end": 5}).query(at).run()
+
+
+def test_disconnect_at_once_is_an_event_of_its_own() -> None:
+    """A request without a connection fails at the same time, but not while it is sent."""
+    bench = Bench({"kind": "disconnect"})
+    deferred = bench.server.get_buckets(INDEX)
+    fired = deferred.called
+    failure: list[Failure] = []
+    deferred.addErrback(failure.append)
+    bench.run()
+
+    assert (False, True) == (fired, deferred.called)
+    assert (ConnectionLost, 0) == (failure[0].type, bench.reactor.seconds())
+
+
+@pytest.mark.parametrize("end", [None, 2, 50])
+def test_disconnect_while_it_hangs(end: float | None) -> None:
+    """A request that a hung server holds fails as well, and the server says no more to it."""
+    bench = Bench({"kind": "hung", "end": end}, {"kind": "disconnect", "start": 1.5}).query()
+
+    assert [(1.5, LOST)] == bench.run()
+    assert 1.5 == bench.reactor.seconds()
+
+
+def test_disconnect_of_nothing() -> None:
+    """A connection that is lost when nothing is outstanding does not move the clock."""
+    bench = Bench({"kind": "disconnect", "start": 1000}).query()
+
+    assert [(0.5, [4, 7])] == bench.run()
+    assert 0.5 == bench.reactor.seconds()
+
+
+def test_disconnect_at_the_very_time() -> None:
+    """Requests fail at the start to the last bit, whenever they were sent."""
+    bench = Bench({"kind": "hung"}, {"kind": "disconnect", "start": 0.9})
+    for at in (0.06, 0.07, 0.18):  # the sum of this and what is left of 0.9 is not 0.9
+        bench.query(at)
+
+    assert [0.9, 0.9, 0.9] == [time for time, _ in bench.run()]
+
+
+def test_disconnect_twice() -> None:
+    """Of two losses of the connection a request meets the first."""
+    faults = [{"kind": "disconnect", "start": start, "end": start + 1} for start in (3, 1)]
+    bench = Bench({"kind": "hung"}, *faults).query(0).query(1.5).query(2).query(4)
+
+    assert [(1, LOST), (1.5, LOST), (3, LOST)] == bench.run()
+
+
+def flaky(*probabilities: float, seed: int = 0, requests: int = 200, **keys: Any) -> list[bool]:
+    """Return which of some requests, one a second, a server fails with flaky faults."""
+    faults = [{"kind": "flaky", "probability": p, **keys} for p in probabilities]
+    bench = Bench(*faults, seed=seed)
+    for at in range(requests):
+        bench.query(at)
+    return [answer == "the server is flaky" for _, answer in bench.run()]
+
+
+def test_flaky() -> None:
+    """A flaky server fails requests as often as the probability says, and not in a pattern."""
+    failed = flaky(0.25)
+
+    assert 25 < sum(failed) < 75  # 50 expected, deviation 6
+    assert failed != flaky(0.25, seed=1)
+    assert failed == flaky(0.25)
+
+
+@pytest.mark.parametrize(("probability", "failed"), [(0, 0), (1, 200)])
+def test_flaky_never_and_always(probability: float, failed: int) -> None:
+    """Without a probability nothing fails, and with certainty everything."""
+    assert failed == sum(flaky(probability))
+
+
+def test_flaky_grows() -> None:
+    """With a greater probability the same requests fail, and more."""
+    few, many = flaky(0.2), flaky(0.6)
+
+    assert few != many
+    assert all(other for one, other in zip(few, many, strict=True) if one)
+
+
+def test_flaky_twice() -> None:
+    """Two flaky faults draw independently: what the second lets pass the first may fail."""
+    one, both = flaky(0.5), flaky(0.5, 0.5)
+
+    assert all(two for first, two in zip(one, both, strict=True) if first)
+    assert 125 < sum(both) < 175  # 150 expected, deviation 6
+
+
+def test_flaky_for_a_time() -> None:
+    """When a flaky server is flaky changes no draw: the same requests fail, fewer of them."""
+    always, sometimes = flaky(0.5), flaky(0.5, start=50, end=100)
+
+    assert [False] * 50 + always[50:100] + [False] * 100 == sometimes
+
+
+def test_flaky_fails_after_a_round_trip() -> None:
+    """A failure by chance takes the time of an answer."""
+    bench = Bench({"kind": "flaky", "probability": 1}).query().read(1)
+
+    assert [(0.5, "the server is flaky"), (1.5, "the server is flaky")] == bench.run()
+
+
 @pytest.mark.parametrize("length", [0, 1, 100, len(SHARE) - 1, len(SHARE), 99999])
 def test_truncated(length: int) -> None:
     """A truncated share ends after so many bytes, wherever one begins to read."""
@@ -512,6 +636,36 @@ def test_several_at_once() -> None:
     assert [(2.0, bytes(byte ^ 1 for byte in SHARE[8:10])), (4.0, [4, 7])] == bench.run()
 
 
+def test_many_at_once() -> None:
+    """A server that is slow, then hangs on reads, loses its connection and comes back corrupt."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "slow", "factor": 2, "end": 1},
+        {"kind": "hung", "on": ["read"], "start": 1, "end": 6},
+        {"kind": "disconnect", "start": 3, "end": 4},
+        {"kind": "corrupt", "part": "header", "start": 5},
+        {"kind": "flaky", "probability": 1, "start": 7},
+    ]
+    bench = Bench(*faults)
+    for at in (0, 1, 3.5, 4, 6, 7):
+        bench.query(at).read(at, 0, 1)
+    wrong = b"\1"
+
+    assert [
+        (1.0, [4, 7]),
+        (1.0, SHARE[:1]),
+        (1.5, [4, 7]),
+        (3, LOST),
+        (3.5, LOST),
+        (3.5, LOST),
+        (4.5, [4, 7]),
+        (6.25, wrong),
+        (6.5, [4, 7]),
+        (6.5, wrong),
+        (7.5, "the server is flaky"),
+        (7.5, "the server is flaky"),
+    ] == bench.run()
+
+
 def test_first_failure_counts() -> None:
     """Of two reasons to fail the first is told, and a failure stands above all else."""
     faults = [{"kind": "empty"}, {"kind": "read-error"}, {"kind": "broken"}]
@@ -545,8 +699,172 @@ def test_faults_stay_with_their_server() -> None:
     assert before == SHARES[1]
 
 
-def test_constant_law_draws_nothing() -> None:
-    """The time of a constant law is its value, to the last bit."""
-    link = Link(Constant(law="constant", value=0.1), "server", 0, "s0")
+# Working on requests, and sending the bytes of answers
 
-    assert 0.1 == link.round_trip()
+#: To work on a request takes these servers a second.
+SECOND = constant(1.0)
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "times"),
+    [(1, [1.5, 2.5, 3.5]), (2, [1.5, 1.5, 2.5]), (3, [1.5, 1.5, 1.5]), (None, [1.5, 1.5, 1.5])],
+)
+def test_service(concurrency: int | None, times: list[float]) -> None:
+    """A server works on so many requests at once, and the others wait for their turn."""
+    bench = Bench(service=SECOND, concurrency=concurrency).query().read(0, 0, 1).query()
+
+    assert times == [time for time, _ in bench.run()]
+    assert [[4, 7], SHARE[:1], [4, 7]] == [answer for _, answer in bench.answers]
+
+
+def test_concurrency_without_service() -> None:
+    """Where a server takes no time nothing ever waits."""
+    assert [(0.5, [4, 7])] * 3 == Bench(concurrency=1).query().query().query().run()
+
+
+def test_service_of_failures() -> None:
+    """A request that fails takes the server its time too."""
+    bench = Bench({"kind": "read-error"}, service=SECOND, concurrency=1).read().query()
+
+    assert [(1.5, "the share cannot be read"), (2.5, [4, 7])] == bench.run()
+
+
+def test_service_is_drawn() -> None:
+    """Each request is worked on for a time of its own, from a stream of the server's own."""
+
+    def times(seed: int, law: dict[str, Any] | None) -> list[float]:
+        bench = Bench(service=exponential(), law=law, seed=seed)
+        for _ in range(5):
+            bench.query()
+        return sorted(time for time, _ in bench.run())
+
+    instant, slow = times(0, constant(0)), times(0, constant(4))
+
+    assert 5 == len(set(instant))
+    assert [time + 4 for time in instant] == pytest.approx(slow)
+    assert instant != times(1, constant(0))
+
+
+@pytest.mark.parametrize("draws", [constant(1.0), exponential()])
+def test_queue(draws: dict[str, Any]) -> None:
+    """The waiting times are those of Lindley's recursion, request after request."""
+    random, times = Random(928), LAW.validate_python(draws)
+    arrivals = list(accumulate(random.expovariate(0.6) for _ in range(300)))
+    works = [times.sample(draw) for draw in [stream(0, "s0", "service")] for _ in arrivals]
+    bench = Bench(law=constant(0), service=draws, concurrency=1)
+    expected, free = [], 0.0
+    for arrival, work in zip(arrivals, works, strict=True):
+        bench.query(arrival)
+        free = max(free, arrival) + work
+        expected.append(free)
+
+    assert expected == pytest.approx([time for time, _ in bench.run()])
+
+
+def test_mean_wait() -> None:
+    """Half busy with requests of a second, a server lets them wait half a second on average."""
+    random, bench = Random(928), Bench(law=constant(0), service=SECOND, concurrency=1)
+    arrivals = list(accumulate(random.expovariate(0.5) for _ in range(5000)))
+    for arrival in arrivals:
+        bench.query(arrival)
+    waits = [time - 1 - arrival for arrival, (time, _) in zip(arrivals, bench.run(), strict=True)]
+
+    assert 0.5 == pytest.approx(sum(waits) / len(waits), rel=0.1)  # Pollaczek and Khinchine
+
+
+def test_held_requests_are_served_as_they_arrived() -> None:
+    """When a hang is over the requests wait for their turn in the order of their arrival."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "hung", "start": 1, "end": 5},
+        {"kind": "slow", "factor": 8, "end": 1},  # what is sent first arrives last
+    ]
+    bench = Bench(*faults, service=SECOND, concurrency=1)
+    bench.query(0.75).read(1.5, 0, 1).read(2, 1, 1)
+
+    assert [(6.25, SHARE[:1]), (7.25, SHARE[1:2]), (10, [4, 7])] == bench.run()
+
+
+def test_hang_while_requests_wait() -> None:
+    """A server that begins to hang goes on with what it has taken up, and holds the rest."""
+    hang = {"kind": "hung", "start": 0.5, "end": 9}
+    bench = Bench(hang, service=SECOND, concurrency=1).query().query().query(1)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (10.25, [4, 7])] == bench.run()
+
+
+def test_faults_of_the_time_of_taking_up() -> None:
+    """A fault that begins while a request waits or is worked on is not met by it."""
+    fault = {"kind": "broken", "start": 0.5}
+    bench = Bench(fault, service=SECOND, concurrency=1).query().query().query(0.25)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (3.5, "the server is broken")] == bench.run()
+
+
+def test_bandwidth() -> None:
+    """The bytes of an answer take their time, and an answer to a query has none."""
+    bench = Bench(bandwidth=64).read(0, 0, 32).query(0).read(10, 0, 128).read(20, 0, 0)
+
+    assert [
+        (0.5, [4, 7]),
+        (1.0, SHARE[:32]),
+        (12.5, SHARE[:128]),
+        (20.5, b""),
+    ] == bench.run()
+
+
+def test_bandwidth_is_shared() -> None:
+    """Answers wait for the uplink in the order in which the server is done with them."""
+    bench = Bench(bandwidth=64, service=constant(0.25)).read(0, 0, 64).read(0, 0, 128)
+
+    assert [(1.75, SHARE[:64]), (3.75, SHARE[:128])] == bench.run()
+
+
+def test_failures_have_no_bytes() -> None:
+    """The failure of a large read is not longer on its way than that of a small one."""
+    assert [(0.5, "the server is broken")] == Bench({"kind": "broken"}, bandwidth=1).read().run()
+
+
+def test_bytes_that_are_there() -> None:
+    """What counts is how much is sent: a truncated share takes less time."""
+    fault = {"kind": "truncated", "length": 32}
+
+    assert [(1.0, SHARE[:32])] == Bench(fault, bandwidth=64).read().run()
+
+
+@pytest.mark.parametrize(
+    ("start", "answers", "over"),
+    [
+        (0.125, [(0.125, LOST)] * 2, 0.125),  # on the way to the server
+        (0.25, [(0.25, LOST)] * 2, 0.25),
+        (0.75, [(0.75, LOST)] * 2, 1.25),  # while it works on one, and the other waits
+        (1.75, [(1.75, LOST)] * 2, 2.25),  # while the bytes are on their way
+        (2.25, [(2.25, LOST)] * 2, 2.25),  # on the way back
+        (2.75, [(2.5, SHARE[:64]), (2.75, LOST)], 3.25),
+        (99, [(2.5, SHARE[:64]), (3.5, SHARE[:64])], 3.5),
+    ],
+)
+def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> None:
+    """A request fails when the connection is lost, wherever it is by then."""
+    fault = {"kind": "disconnect", "start": start}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+
+    assert answers == bench.read(0, 0, 64).read(0, 0, 64).run()
+    assert over == bench.reactor.seconds()
+    assert 64 * sum(answer != LOST for _, answer in answers) == bench.trace.bytes_received
+
+
+def test_back_after_a_disconnect() -> None:
+    """What is not wanted any more is not worked on, and holds nothing up."""
+    fault = {"kind": "disconnect", "start": 0.5, "end": 1}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+    for _ in range(3):
+        bench.read(0, 0, 640)
+
+    assert [(0.5, LOST)] * 3 + [(2.75, [4, 7])] == bench.query(1.25).run()
+
+
+def test_slow_and_busy() -> None:
+    """A slow server's round trips are slow; it works as fast as before."""
+    bench = Bench({"kind": "slow", "factor": 4}, service=SECOND, bandwidth=64).read(0, 0, 64)
+
+    assert [(4.0, SHARE[:64])] == bench.run()

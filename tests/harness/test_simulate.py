@@ -202,6 +202,56 @@ def test_range(stop: str) -> None:
     )
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_hangs_between_segments(strategy: str) -> None:
+    """A server that hangs in the middle holds up the blocks until it has recovered."""
+    found = result(scenario(hung("0", on=["read"], start=3, end=9), file=segments(4)), strategy)
+
+    assert ("ok", 2.5, 9.75) == (found.outcome, found.ttfb, found.finished)
+    assert found.content_ok
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_hangs_for_ever_between_segments(strategy: str) -> None:
+    """A server that hangs in the middle for ever stalls the download after the first block."""
+    found = result(scenario(hung("0", start=3), file=segments(4)), strategy)
+
+    assert ("stalled", 2.5, None, True) == (
+        found.outcome,
+        found.ttfb,
+        found.finished,
+        found.content_ok,
+    )
+
+
+@pytest.mark.parametrize("strategy", ["wait-for-all", "first-k-late"])
+def test_disconnect_between_segments(strategy: str) -> None:
+    """The share of a server that loses its connection is replaced by another, at once."""
+    lost = {"select": "0", "fault": {"kind": "disconnect", "start": 3.25}}
+    found = result(scenario(lost, file=segments(4)), strategy)
+
+    # The header of the other share takes a round trip more than the blocks.
+    assert ("ok", 2.5, 4.75) == (found.outcome, found.ttfb, found.finished)
+    assert found.content_ok
+
+
+def test_disconnect_is_told() -> None:
+    """The shortage says which servers lost their connections."""
+    lost = {"select": "1-9", "fault": {"kind": "disconnect"}}
+    found = result(scenario(lost))
+
+    assert ("failed", "NotEnoughSharesError", 0.5) == (found.outcome, found.error, found.ended)
+    assert found.message is not None
+    assert 9 == found.message.count("failed: ConnectionLost")
+
+
+def test_disconnect_later() -> None:
+    """A connection that is lost when all is over changes nothing, not even when it ended."""
+    lost = {"select": "all", "fault": {"kind": "disconnect", "start": 1000}}
+
+    assert result(scenario()) == result(scenario(lost))
+
+
 def test_nothing_asked_for() -> None:
     """Where no byte is asked for none comes, and no server is asked."""
     found = result(scenario(file={"length": 0}))

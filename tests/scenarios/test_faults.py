@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any, get_args
 
 import pytest
@@ -25,6 +26,7 @@ def fault(kind: str, **keys: Any) -> Fault:
         "slow": {"factor": 2.0},
         "corrupt": {"part": "block"},
         "truncated": {"length": 9},
+        "flaky": {"probability": 0.25},
     }
     return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
 
@@ -70,7 +72,8 @@ def test_changes_one_thing(kind: str) -> None:
     changed = {
         "round_trip": one.round_trip(0.5) != 0.5,
         "holds": one.holds("get_buckets"),
-        "failure": one.failure("read") is not None,
+        "failure": one.failure("read", 0.0) is not None,
+        "lost": one.lost(1.0) != inf,
         "buckets": list(one.buckets([1, 2])) != [1, 2],
         "spoil": one.spoil(SHARE, 0, SHARE) != SHARE,
     }
@@ -110,9 +113,40 @@ def test_slow_both() -> None:
 
 def test_failures() -> None:
     """A broken server fails everything, and one that cannot read answers a query."""
-    assert all(fault("broken").failure(operation) for operation in get_args(Operation))
-    assert fault("read-error").failure("read")
-    assert fault("read-error").failure("get_buckets") is None
+    assert all(fault("broken").failure(operation, 1.0) for operation in get_args(Operation))
+    assert fault("read-error").failure("read", 1.0)
+    assert fault("read-error").failure("get_buckets", 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("probability", "failed"),
+    [(0.0, []), (0.25, [0.0, 0.2]), (0.5, [0.0, 0.2, 0.25]), (1.0, [0.0, 0.2, 0.25, 0.999])],
+)
+@pytest.mark.parametrize("operation", get_args(Operation))
+def test_flaky(operation: Operation, probability: float, failed: list[float]) -> None:
+    """A flaky server fails where the draw is below the probability, whatever it is asked."""
+    one = fault("flaky", probability=probability)
+
+    assert failed == [c for c in (0.0, 0.2, 0.25, 0.999) if one.failure(operation, c)]
+
+
+def test_chancy() -> None:
+    """A flaky server takes draws, and no other does."""
+    assert ["flaky"] == [kind for kind in KINDS if fault(kind).chancy]
+
+
+@pytest.mark.parametrize(
+    ("end", "lost"),
+    [
+        (None, [2.0, 2.0, 3.0, 5.0, 9.0]),
+        (5.0, [2.0, 2.0, 3.0, inf, inf]),
+    ],
+)
+def test_disconnect(end: float | None, lost: list[float]) -> None:
+    """What is sent before the start is lost then, what is sent later at once, up to the end."""
+    one = fault("disconnect", start=2.0, end=end)
+
+    assert lost == [one.lost(sent) for sent in (0.0, 2.0, 3.0, 5.0, 9.0)]
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -175,6 +209,10 @@ def test_truncated(length: int) -> None:
         ({"kind": "truncated"}, "length"),
         ({"kind": "truncated", "length": -1}, "greater than or equal to 0"),
         ({"kind": "truncated", "length": 1.5}, "integer"),
+        ({"kind": "flaky"}, "probability"),
+        ({"kind": "flaky", "probability": 1.5}, "less than or equal to 1"),
+        ({"kind": "flaky", "probability": -0.5}, "greater than or equal to 0"),
+        ({"kind": "disconnect", "start": 2.0, "end": 1.0}, "later than start = 2.0, not 1.0"),
         ({"kind": "broken", "factor": 2.0}, "factor"),
         ({"kind": "asleep"}, "'hung', 'slow', 'broken'"),
         ({"start": 1.0}, "kind"),

@@ -31,6 +31,12 @@ def test_defaults() -> None:
     assert ["wait-for-all", "first-k"] == one.strategies
     assert (0, 1, 3600.0, "complete") == (one.seed, one.runs, one.deadline, one.stop)
     assert ("request", "listed") == (one.grid.rtt_per, one.grid.order)
+    assert (None, None, None, None) == (
+        one.grid.bandwidth,
+        one.grid.client_bandwidth,
+        one.grid.service,
+        one.grid.concurrency,
+    )
     assert isinstance(one.file, MadeUpFile)
     assert (0, None, 1024 * 1024) == (one.file.offset, one.file.length, one.file.segment_size)
     assert ([], {}) == (one.servers, one.expect)

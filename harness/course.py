@@ -1,0 +1,95 @@
+"""The course of a request: what becomes of it, as far as that is known when it is sent.
+
+This is the one rule for the times of requests. The simulated servers go by it, and so
+does the bound, which foresees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from random import Random
+
+from harness.streams import stream
+from scenarios.faults import Fault, Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What becomes of one request. Times are in virtual seconds, infinity is never.
+
+    It arrives after half its round trip (`rtt`, a slow server's included), and is taken up
+    then, or when a hang is over. `lost` is when the connection is lost, if the answer has
+    not come by then. `faults` are those that the answer meets, and `failure` is why it
+    fails, if it does.
+    """
+
+    sent: float
+    rtt: float
+    arrives: float
+    taken_up: float
+    lost: float
+    faults: Sequence[Fault]
+    failure: str | None
+
+    def ends(self, work: float = 0.0) -> float:
+        """Return when the answer comes, if it takes `work` seconds beyond the round trip."""
+        if self.taken_up == self.arrives and not work:
+            return self.sent + self.rtt  # in one step: the halves may not add up to the last bit
+        return self.taken_up + work + self.rtt / 2
+
+
+def foresee(
+    faults: Sequence[Fault],
+    operation: Operation,
+    sent: float,
+    rtt: float,
+    chances: Sequence[float],
+) -> Course:
+    """Return the course of a request that is sent at `sent` to a server with these faults.
+
+    `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
+    drawn for each fault.
+    """
+    lost = inf
+    for fault in faults:
+        if fault.active(sent):
+            rtt = fault.round_trip(rtt)
+        lost = min(lost, fault.lost(sent))
+    arrives = sent + rtt / 2
+    taken_up = _taken_up(faults, operation, arrives)
+    met = [(f, chance) for f, chance in zip(faults, chances, strict=True) if f.active(taken_up)]
+    failures = (fault.failure(operation, chance) for fault, chance in met)
+    failure = next((failure for failure in failures if failure), None)
+    return Course(sent, rtt, arrives, taken_up, lost, [fault for fault, _ in met], failure)
+
+
+def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> float:
+    """Return when a request that arrives at `time` is taken up; infinity if never."""
+    while True:
+        holding = [f for f in faults if f.active(time) and f.holds(operation)]
+        if not holding:
+            return time
+        if holding[0].end is None:
+            return inf
+        time = holding[0].end
+
+
+class Chances:
+    """What is drawn for the faults of one server, request after request.
+
+    Each fault that chance decides has a stream of its own, and takes one draw for each
+    request, whether it is active or not: when it begins and ends changes no draw.
+    """
+
+    def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
+        self._streams: list[Random | None] = []
+        for fault in faults:
+            before = sum(random is not None for random in self._streams)
+            drawn = stream(seed, server, f"fault {before}") if fault.chancy else None
+            self._streams.append(drawn)
+
+    def draw(self) -> list[float]:
+        """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
+        return [1.0 if random is None else random.random() for random in self._streams]
