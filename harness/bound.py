@@ -4,9 +4,9 @@ It is a lower bound, not a strategy. What it supposes, and what it leaves out:
 
 - Each server is asked for buckets once and takes its first draws for that; its first read
   takes the next ones. Where a server shows several shares, the first read of each may be
-  sent at once, and each counts as fast as the fastest of them. A strategy beats this only
-  if it asks a server twice, or uses a block before the first read from that server is
-  answered.
+  sent at once, and each counts as fast as the fastest of them. A strategy can beat this
+  only with other draws than these: if it asks a server twice, or sends more reads of a
+  share before the first of them is answered.
 - A request may be sent later than it could be, if that is better: when the server is not
   slow any more, or works again.
 - One read brings the block, and the time that the block's bytes need on the server's
