@@ -28,7 +28,7 @@ FIRST_QUERY = 1.0
 QUANTILE = 0.95
 
 #: How much lower each spare makes that of a read: a spare says that time is worth bytes.
-PER_SPARE = 0.1
+PER_SPARE = 0.15
 LEAST_QUANTILE = 0.5
 
 #: While no read has been answered, one may take as many round trips of a query, and what its
