@@ -53,6 +53,7 @@ class OneRound:
         self._located = located
         self._known = Known()
         self._first = True
+        self._tries = 0  # how often reads were overdue before any was answered
         self._reading: dict[Share, _Reading] = {}
         self._settled: list[tuple[_Reading, Failure | None]] = []
         self._begin(offset)
@@ -238,20 +239,27 @@ class OneRound:
 
     def _expire(self) -> float:
         """Find the reads that are overdue; return when the next will be."""
-        now, next_due = self._session.reactor.seconds(), inf
-        for reading in self._current():
-            if reading.overdue:
-                continue
-            allowed = self._session.patience.with_read(reading.length) * 2**reading.doublings
-            due = reading.since + allowed
-            if now < due:
-                next_due = min(next_due, due)
-                continue
+        now = self._session.reactor.seconds()
+        waiting = [(self._due(r), r) for r in self._current() if not r.overdue]
+        late = [reading for due, reading in waiting if due <= now]
+        if late and not self._session.patience.has_read:
+            # Either these servers hang, or all links are slow, and to read more makes them
+            # slower. Try a few others: one, then two, then four, each time for twice as long.
+            late = late[: 2**self._tries]
+            self._tries += 1
+            for _, reading in waiting:
+                reading.doublings += 1
+                reading.since = now
+        for reading in late:
             reading.overdue = True
             reading.share.rtt = inf  # until it answers after all
             for request in reading.share.reading:
                 request.overdue = now
-        return next_due
+        return min((self._due(r) for r in self._current() if not r.overdue), default=inf)
+
+    def _due(self, reading: _Reading) -> float:
+        allowed = self._session.patience.with_read(reading.length)
+        return reading.since + allowed * 2**reading.doublings
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
