@@ -259,7 +259,7 @@ class OneRound:
 
     def _due(self, reading: _Reading) -> float:
         allowed = self._session.patience.with_read(reading.length)
-        return reading.since + allowed * 2**reading.doublings
+        return reading.since + allowed * 2.0**reading.doublings
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
