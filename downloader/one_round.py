@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil, inf
 
 from twisted.internet.defer import Deferred
@@ -79,10 +80,12 @@ class OneRound:
             self._begin(segment * self.ueb.segment_size)
         await self._until(self._complete)
         self._first = False
-        self._session.status.blocks_unused += len(self._current())
+        # More than K are there if shares were read for the UEB or the crypttext hashes.
+        blocks = dict(islice(self._blocks.items(), self._session.cap.k))
+        self._session.status.blocks_unused += len(self._blocks) - len(blocks) + len(self._current())
         assert self._known.segment_hashes is not None
         expected = self._known.segment_hashes[segment]
-        return crypttext_of(self._session, self.ueb, segment, self._blocks, expected)
+        return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
     def _begin(self, position: int) -> None:
         """Turn to the segment of a byte; what is still being read for another is not wanted."""
@@ -93,7 +96,7 @@ class OneRound:
 
     def _complete(self) -> bool:
         k = self._session.cap.k
-        return len(self._blocks) == k and self._known.segment_hashes is not None
+        return len(self._blocks) >= k and self._known.segment_hashes is not None
 
     def _current(self) -> list[_Reading]:
         return [r for r in self._reading.values() if r.position == self._position]
