@@ -106,7 +106,7 @@ class OneRound:
             self._take_in()
             if done():
                 return
-            self._located.expire()
+            self._located.expire(self._give_up_at())
             self._expire()
             lacking = self._read_more()
             if self._settled:
@@ -117,10 +117,11 @@ class OneRound:
                 if len(self._located.shares) > before:
                     continue
                 self._check_for_hope()
-            due = min(self._located.expire(), self._expire(), self._give_up_at())
-            await self._session.news_until(due)
-            if self._session.reactor.seconds() >= self._give_up_at():
+            give_up_at = self._give_up_at()
+            if self._session.reactor.seconds() >= give_up_at:
                 raise self._given_up()
+            due = min(self._located.expire(give_up_at), self._expire(), give_up_at)
+            await self._session.news_until(due)
 
     # What comes in
 
@@ -241,7 +242,10 @@ class OneRound:
     # What does not come
 
     def _expire(self) -> float:
-        """Find the reads that are overdue; return when the next will be."""
+        """Find the reads that are overdue; return when the next will be.
+
+        Before the strategy gives up all of them are: there may be others to be tried.
+        """
         now = self._session.reactor.seconds()
         waiting = [(self._due(r), r) for r in self._current() if not r.overdue]
         late = [reading for due, reading in waiting if due <= now]
@@ -261,8 +265,8 @@ class OneRound:
         return min((self._due(r) for r in self._current() if not r.overdue), default=inf)
 
     def _due(self, reading: _Reading) -> float:
-        allowed = self._session.patience.with_read(reading.length)
-        return reading.since + allowed * 2.0**reading.doublings
+        allowed = self._session.patience.with_read(reading.length) * 2.0**reading.doublings
+        return min(reading.since + allowed, self._give_up_at())
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
@@ -272,9 +276,9 @@ class OneRound:
         return max(self._since, self._session.patience.last_event) + give_up
 
     def _given_up(self) -> NotEnoughSharesError:
-        silent = {share for share, reading in self._reading.items() if reading.overdue}
-        heard = (s.number for s in self._located.shares if not s.lost and s not in silent)
-        have = len(self._blocks.keys() | set(heard))
+        heard = {s.number for s in self._located.shares if not s.lost and s not in self._reading}
+        whole = self._known.segment_hashes is not None  # else not one block is of any use
+        have = len(self._blocks.keys() | heard) if whole else 0
         return self._located.shortage(have, self._session.strategy.give_up)
 
     def _check_for_hope(self) -> None:
