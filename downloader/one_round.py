@@ -247,14 +247,17 @@ class OneRound:
         Before the strategy gives up all of them are: there may be others to be tried.
         """
         now = self._session.reactor.seconds()
-        waiting = [(self._due(r), r) for r in self._current() if not r.overdue]
-        late = [reading for due, reading in waiting if due <= now]
-        if late and not self._session.patience.has_read:
+        waiting = [reading for reading in self._current() if not reading.overdue]
+        dues = self._dues(waiting)
+        late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
+        if not late:
+            return min(dues, default=inf)
+        if not self._session.patience.has_read:
             # Either these servers hang, or all links are slow, and to read more makes them
             # slower. Try a few others: one, then two, then four, each time for twice as long.
             late = late[: 2**self._tries]
             self._tries += 1
-            for _, reading in waiting:
+            for reading in waiting:
                 reading.doublings += 1
                 reading.since = now
         for reading in late:
@@ -262,11 +265,14 @@ class OneRound:
             reading.share.rtt = inf  # until it answers after all
             for request in reading.share.reading:
                 request.overdue = now
-        return min((self._due(r) for r in self._current() if not r.overdue), default=inf)
+        return min(self._dues([r for r in waiting if not r.overdue]), default=inf)
 
-    def _due(self, reading: _Reading) -> float:
-        allowed = self._session.patience.with_read(reading.length) * 2.0**reading.doublings
-        return min(reading.since + allowed, self._give_up_at())
+    def _dues(self, readings: Sequence[_Reading]) -> list[float]:
+        """Return when each of these is overdue."""
+        lengths = {reading.length for reading in readings}  # one, as a rule
+        allowed = {length: self._session.patience.with_read(length) for length in lengths}
+        latest = self._give_up_at()
+        return [min(r.since + allowed[r.length] * 2.0**r.doublings, latest) for r in readings]
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
