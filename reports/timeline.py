@@ -13,7 +13,7 @@ from harness.simulate import Run
 from harness.trace import Exchange
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary, seconds
+from reports.summary import seconds, verdict
 
 #: More lanes than this do not fit a page: the servers that were read from come first.
 MAX_LANES = 24
@@ -103,7 +103,7 @@ def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
     hidden = len({e.server for e in run.trace.exchanges}) - len(lanes)
     more = f"   ({hidden} more servers are not shown)" if hidden > 0 else ""
     axes.set_title(
-        f"{run.result.strategy}: {style.plain(Summary([run.result]).verdict, 90)}{more}",
+        f"{run.result.strategy}: {style.plain(verdict([run.result]), 90)}{more}",
         loc="left",
         pad=18,
         size=9.5,

@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from harness.bound import Bound
 from harness.result import Result
 from reports.summary import Summary, baseline_of, ratio, reason, seconds
-from tests.reports.samples import DEADLINE, FAILED, NOTHING, OK, STALLED, summary, took
+from tests.reports.samples import (
+    DEADLINE,
+    FAILED,
+    NO_BOUND,
+    NOTHING,
+    OK,
+    STALLED,
+    summary,
+    took,
+)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +66,7 @@ def test_seconds_below_a_thousand(time: float) -> None:
 )
 def test_single(result: Result, verdict: str) -> None:
     """One run is told with its time to first block, and how it ended if not well."""
-    assert verdict == Summary([result]).verdict
+    assert verdict == summary(result).verdict
 
 
 @pytest.mark.parametrize(
@@ -184,3 +194,54 @@ def test_baseline() -> None:
 
     assert baseline_of([first, waiting, late]) is waiting
     assert baseline_of([late, first]) is late
+
+
+def over(results: list[Result], ttfb: list[float | None]) -> Summary:
+    """Return a summary of runs in which no first block could come before these."""
+    bounds = [NO_BOUND if time is None else Bound(time, 6, 4000) for time in ttfb]
+    return summary(*results, bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    ("results", "ttfb", "text"),
+    [
+        ([took(0.25)], [0.1], "2.5 ×"),
+        ([took(0.1)], [0.1], "1 ×"),
+        ([STALLED], [0.1], "∞"),
+        ([FAILED], [None], "-"),
+        ([FAILED], [0.1], "∞"),
+        ([took(0.2), took(0.6)], [0.1, 0.2], "2.5 ×"),
+        ([took(0.2), took(0.6), STALLED], [0.1, 0.2, 0.1], "3 ×"),
+        ([took(0.1), STALLED, STALLED], [0.1, 0.1, 0.1], "∞"),
+        ([took(0.2), FAILED], [0.1, None], "2 ×, of 1 runs"),
+        ([took(0.0)], [0.0], "1 ×"),
+        ([took(0.1)], [0.0], "∞"),
+        ([NOTHING], [None], "-"),
+        ([took(0.1)] * 99, [0.1] * 99, "1 ×"),
+        ([took(0.1)] * 98 + [took(0.5), took(0.7)], [0.1] * 100, "1 ×, p99 5 ×"),
+        ([took(0.1)] * 98 + [STALLED] * 2, [0.1] * 100, "1 ×, p99 ∞"),
+        ([took(0.1)] * 99 + [STALLED], [0.1] * 100, "1 ×, p99 1 ×"),
+        ([took(0.1)] * 99 + [FAILED], [0.1] * 99 + [None], "1 ×, of 99 runs"),
+    ],
+)
+def test_over_bound(results: list[Result], ttfb: list[float | None], text: str) -> None:
+    """A run without a first block is infinitely late, but where none was possible."""
+    assert text == str(over(results, ttfb).over_bound)
+
+
+def test_over_the_least() -> None:
+    """Requests and bytes are held against the fewest; a download that fails had them in vain."""
+    one = summary(OK, bounds=[Bound(0.1, 7, 4117)])
+    failed = summary(OK, STALLED, replace(FAILED, ttfb=0.25), bounds=[Bound(0.1, 7, 4117)] * 3)
+
+    assert ("3 ×", "1 ×") == (str(one.over_requests), str(one.over_bytes))
+    assert ("∞", "∞") == (str(failed.over_requests), str(failed.over_bytes))
+
+
+def test_brief() -> None:
+    """In short, the percentile is left out, and how many runs count is not."""
+    runs = [took(0.1)] * 100
+    one = over([*runs, FAILED], [0.1] * 100 + [None]).over_bound
+
+    assert "1 ×, p99 1 ×, of 100 runs" == str(one)
+    assert "1 ×, of 100 runs" == one.brief
