@@ -100,11 +100,17 @@ def _block(summaries: Sequence[Summary]) -> list[_Line]:
     lines: dict[Hashable, list[Summary]] = {}
     for summary in summaries:
         outcomes = (
-            (r.outcome, r.ttfb, r.error and (r.finished, reason(r))) for r in summary.results
+            (r.outcome, _nearly(r.ttfb), r.error and (_nearly(r.finished), reason(r)))
+            for r in summary.results
         )
         lines.setdefault(tuple(outcomes), []).append(summary)
     everything = [summary.strategy for summary in summaries]
     return [_Line(line, _names([s.strategy for s in line], everything)) for line in lines.values()]
+
+
+def _nearly(time: float | None) -> str:
+    """Return a time without its last digits: sums of times may differ in them."""
+    return "" if time is None else f"{time:.9g}"
 
 
 def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:

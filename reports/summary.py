@@ -27,6 +27,7 @@ def seconds(time: float) -> str:
 
 
 def _three_digits(number: float) -> str:
+    number = float(f"{number:.9g}")  # sums of times may differ in the last bits
     return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
 
 

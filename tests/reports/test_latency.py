@@ -391,6 +391,13 @@ def test_same_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "all three" in words(drawn(monkeypatch, one).axes[0])
 
 
+def test_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times that differ in the last bits alone are the same."""
+    one = made([waiting(took(5.075)), summary(took(5.074999999999999))])
+
+    assert "wait-for-all, first-k" in words(drawn(monkeypatch, one).axes[0])
+
+
 def test_with_spares(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hedged with spares is drawn in outline, in the colour of hedged."""
     one = made([summary(took(0.1), strategy="hedged"), summary(took(0.2), strategy="hedged+2")])

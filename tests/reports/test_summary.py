@@ -44,6 +44,11 @@ def test_seconds(time: float, text: str) -> None:
     assert text == seconds(time)
 
 
+def test_seconds_of_sums() -> None:
+    """Times that differ in the last bits alone are told alike."""
+    assert seconds(5.075) == seconds(5.074999999999999)
+
+
 @pytest.mark.parametrize("time", [999.5, 999.6, 999.99])
 def test_seconds_below_a_thousand(time: float) -> None:
     """A time that is rounded up to a thousand is told as one."""
