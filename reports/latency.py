@@ -24,7 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary, reason, seconds
+from reports.summary import Summary, middle, middle_and_range, reason, seconds
 
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.
 _LOG_RATIO = 20
@@ -194,12 +194,12 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
     )
     failed = [r for r in summary.results if r.outcome == "failed"]
     if summary.times:
-        low, middle, high = summary.times[0], _median(summary), summary.times[-1]
-        if low < high or middle == inf:
+        low, half, high = summary.times[0], middle(summary.results), summary.times[-1]
+        if low < high or half == inf:
             axes.plot([low, high], [y, y], color=colour, linewidth=1.5, zorder=2)
-        if middle < inf:
-            _marks(axes, looks, middle, y)
-        _note(axes, low, high, y, _said(summary), len(looks) if low == middle == high else 1)
+        if half < inf:
+            _marks(axes, looks, half, y)
+        _note(axes, low, high, y, _said(summary), len(looks) if low == half == high else 1)
     elif failed:
         when = failed[0].finished or 0.0
         axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
@@ -223,7 +223,7 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
             },
             zorder=1,
         )
-        here = _median(summary) == inf
+        here = middle(summary.results) == inf
         if here:
             _never_marks(axes, looks, y)
         axes.annotate(
@@ -290,11 +290,7 @@ def _said(summary: Summary) -> str:
         result = summary.results[0]
         then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
         return seconds(summary.times[0]) + then
-    low, high, middle = seconds(summary.times[0]), seconds(summary.times[-1]), _median(summary)
-    spread = low if low == high else f"{low} to {high}"
-    if middle == inf:
-        return spread
-    return seconds(middle) if low == high else f"{seconds(middle)} ({spread})"
+    return middle_and_range(summary.results)
 
 
 def _never(summary: Summary) -> str:
@@ -313,11 +309,6 @@ def _never(summary: Summary) -> str:
     if len(words) == 1:
         return words[0].replace(" ", f" of {summary.runs} ", 1)
     return f"{', '.join(words)} of {summary.runs}" if words else ""
-
-
-def _median(summary: Summary) -> float:
-    """Return the median time to first block; a run that has none counts as infinite."""
-    return median(inf if r.ttfb is None else r.ttfb for r in summary.results)
 
 
 def _note(axes: Axes, low: float, high: float, y: float, text: str, marks: int) -> None:

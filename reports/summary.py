@@ -56,27 +56,23 @@ class Over:
 
     @property
     def p99(self) -> float | None:
-        """The 99th percentile, by nearest rank; None if there are fewer than 100 ratios."""
-        count = len(self.ratios)
-        return self.ratios[ceil(0.99 * count) - 1] if count >= _ENOUGH_FOR_P99 else None
+        """The 99th percentile, by nearest rank; None if there are fewer than 100 runs."""
+        if self.runs < _ENOUGH_FOR_P99 or not self.ratios:
+            return None
+        return self.ratios[ceil(0.99 * len(self.ratios)) - 1]
 
     def __str__(self) -> str:
-        return self._text(self.p99)
+        words = [self.brief]
+        if self.p99 is not None:
+            words.append(f"p99 {multiple(self.p99)}")
+        if 0 < len(self.ratios) < self.runs:
+            words.append(f"of {len(self.ratios)} runs")
+        return ", ".join(words)
 
     @property
     def brief(self) -> str:
         """The median for reading, and nothing beside it."""
-        return self._text(None)
-
-    def _text(self, p99: float | None) -> str:
-        if self.median is None:
-            return "-"
-        words = [multiple(self.median)]
-        if p99 is not None:
-            words.append(f"p99 {multiple(p99)}")
-        if len(self.ratios) < self.runs:
-            words.append(f"of {len(self.ratios)} runs")
-        return ", ".join(words)
+        return "-" if self.median is None else multiple(self.median)
 
 
 def _over(took: float, least: float) -> float:
@@ -166,9 +162,7 @@ def verdict(results: Sequence[Result]) -> str:
     words = []
     came = sorted(r.ttfb for r in results if r.ttfb is not None)
     if came:
-        low, high = seconds(came[0]), seconds(came[-1])
-        spread = "" if low == high else f" ({low} to {high})"
-        words.append(f"{seconds(median(came))}{spread}")
+        words.append(middle_and_range(results))
         if len(came) < len(results):
             words.append(f"but only in {len(came)} of {len(results)} runs")
     outcomes = Counter(r.outcome for r in results)
@@ -178,6 +172,23 @@ def verdict(results: Sequence[Result]) -> str:
         if outcome != "ok"
     ]
     return ", ".join(words) or _NOTHING
+
+
+def middle(results: Sequence[Result]) -> float:
+    """Return the median time to first block; a run that has none counts as infinite."""
+    return median(inf if r.ttfb is None else r.ttfb for r in results)
+
+
+def middle_and_range(results: Sequence[Result]) -> str:
+    """Return the median and the range of times to first block, of which there are some.
+
+    Where most runs have none, the median is none of these times, and is left out.
+    """
+    came = [r.ttfb for r in results if r.ttfb is not None]
+    low, high = seconds(min(came)), seconds(max(came))
+    spread = low if low == high else f"{low} to {high}"
+    half = middle(results)
+    return spread if half == inf or low == high else f"{seconds(half)} ({spread})"
 
 
 #: What a download comes to that asks for no bytes.
