@@ -42,7 +42,9 @@ _GAP = 0.25
 _MORE = 0.7  # for each further line of names
 
 _NAMES = 35  # letters in a line of names
-_LETTER = 0.07  # how wide one is, in inches
+_LETTER = 0.06  # how wide one is, in inches
+
+_ROOM = 1.9  # inches, beside the ranges of many runs for what is said of them
 
 _MARK = 10  # from a mark to the next, in points
 
@@ -129,14 +131,16 @@ def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
     times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
+    room = _ROOM / _AXIS if any(one.scenario.runs > 1 for one in compared) else 0.0
     if high / low > _LOG_RATIO and 0 not in everything:
         axes.set_xscale("log")
-        axes.set_xlim(low / 1.6, high * 2.2)
+        left = low / 1.6
+        axes.set_xlim(left, max(high * 2.2, left * (high / left) ** (1 / (1 - room))))
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("time to first block (logarithmic scale)")
     else:
-        axes.set_xlim(0, high * 1.35)
+        axes.set_xlim(0, max(high * 1.35, high / (1 - room)))
         axes.set_xlabel("time to first block")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)

@@ -473,9 +473,13 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     some = {"select": {"probability": 0.3}, **HUNG}
     one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
     figure = drawn(monkeypatch, compared(one))
+    texts = spans(figure).values()
+    marked = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    places = [line.get_transform().transform(points(line)[0]) for line in marked]
 
     assert [] == outside(figure)
     assert [] == overlaps(figure)
+    assert not any(box.contains(*place) for box in texts for place in places)
 
 
 def test_files(tmp_path: Path) -> None:
