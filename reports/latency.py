@@ -131,7 +131,7 @@ def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
     times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
-    room = _ROOM / _AXIS if any(one.scenario.runs > 1 for one in compared) else 0.0
+    room = _ROOM / _AXIS if any(len(one.bounds) > 1 for one in compared) else 0.0
     if high / low > _LOG_RATIO and 0 not in everything:
         axes.set_xscale("log")
         left = low / 1.6

@@ -468,6 +468,19 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [] == overlaps(figure)
 
 
+@pytest.mark.parametrize("latest", [0.3, 10.0], ids=["linear", "logarithmic"])
+def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a range that spans the whole picture stands beside it, off its mark."""
+    one = made([summary(took(0.1), took(0.2), took(latest))])
+    axes = drawn(monkeypatch, one).axes[0]
+    note = next(text for text in axes.texts if text.get_text().startswith("0.2 s ("))
+    end = axes.transData.transform((latest, 0))[0]
+
+    assert isinstance(note, Annotation)
+    assert note.get_window_extent().x0 > end
+    assert note.get_window_extent().x1 < axes.bbox.x1 + 1
+
+
 def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     """So it is with many runs through a grid that differs from run to run."""
     some = {"select": {"probability": 0.3}, **HUNG}
