@@ -105,7 +105,7 @@ class OneRound:
             self._take_in()
             if done():
                 return
-            self._located.expire()
+            self._located.expire(self._give_up_at())
             self._expire()
             lacking = self._read_more()
             if self._settled:
@@ -116,10 +116,11 @@ class OneRound:
                 if len(self._located.shares) > before:
                     continue
                 self._check_for_hope()
-            due = min(self._located.expire(), self._expire(), self._give_up_at())
-            await self._session.news_until(due)
-            if self._session.reactor.seconds() >= self._give_up_at():
+            give_up_at = self._give_up_at()
+            if self._session.reactor.seconds() >= give_up_at:
                 raise self._given_up()
+            due = min(self._located.expire(give_up_at), self._expire(), give_up_at)
+            await self._session.news_until(due)
 
     # What comes in
 
@@ -240,13 +241,17 @@ class OneRound:
     # What does not come
 
     def _expire(self) -> float:
-        """Find the reads that are overdue; return when the next will be."""
+        """Find the reads that are overdue; return when the next will be.
+
+        Before the strategy gives up all of them are: there may be others to be tried.
+        """
         now, next_due = self._session.reactor.seconds(), inf
+        latest = self._give_up_at()
         for reading in self._current():
             if reading.overdue:
                 continue
             allowed = self._session.patience.with_read(reading.length) * 2**reading.doublings
-            due = reading.since + allowed
+            due = min(reading.since + allowed, latest)
             if now < due:
                 next_due = min(next_due, due)
                 continue
