@@ -804,6 +804,11 @@ class Conduct:
             isinstance(self.read, float) or self.read in ("UEB", "crypttext hashes")
         )
 
+    def tells(self, part: str) -> bool:
+        """Whether that part of its shares can be had."""
+        read = isinstance(self.read, float) or self.read in PARTS
+        return isinstance(self.query, float) and read and self.read not in ("header", part)
+
     def server(self, clock: Clock, shares: Mapping[int, bytes], name: str) -> AnyServer:
         """Return a server that conducts itself so."""
 
@@ -838,7 +843,7 @@ conducts = st.builds(
     Conduct,
     st.lists(st.integers(0, 5), max_size=3, unique=True).map(tuple),
     times | st.sampled_from(["silent", "raises", "fails"]),
-    times | st.sampled_from(["silent", "raises", "fails", *PARTS]),
+    times | st.sampled_from(["silent", "raises", "fails", *PARTS[:-1]]),
 )
 
 
@@ -847,7 +852,7 @@ conducts = st.builds(
     strategy=st.sampled_from(["hedged", "hedged+1", "hedged+3"]),
     offset=st.sampled_from([0, 100]),
 )
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
     """Where K distinct good shares lie on servers that answer in time, hedged succeeds.
 
@@ -868,17 +873,11 @@ def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
     assert PLAINTEXT[offset:].startswith(run.consumer.data)
     within = {number for c in grid if c.answers for number in c.numbers}
     known = all(
-        any(c.answers and c.numbers and c.read != part for c in grid)
-        for part in ("UEB", "crypttext hashes")
+        any(c.numbers and c.tells(part) for c in grid) for part in ("UEB", "crypttext hashes")
     )
     if len(within) >= 3 and known:
         assert PLAINTEXT[offset:] == run.consumer.data
         assert run.done().shares_used <= within
-        return
-    if offset and run.status.phase == "done":
-        # Of a share with a corrupt block 0 other blocks are good.
-        assert any(c.read == "block" for c in grid)
-        assert PLAINTEXT[offset:] == run.consumer.data
         return
     error = run.results[0].value
     assert isinstance(error, NotEnoughSharesError)
