@@ -44,7 +44,7 @@ class Located:
 
     def __init__(self, session: Session, servers: Sequence[IStorageServer]) -> None:
         self.shares: list[Share] = []
-        self.closed = False
+        self.closed = not servers
         self._session = session
         self._servers = servers
         self._answers = [

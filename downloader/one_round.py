@@ -57,6 +57,7 @@ class OneRound:
         self._tries = 0  # how often reads were overdue before any was answered
         self._reading: dict[Share, _Reading] = {}
         self._settled: list[tuple[_Reading, Failure | None]] = []
+        self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
         self._begin(offset)
 
     @property
@@ -138,6 +139,8 @@ class OneRound:
                     self._unjudged.append(reading.share)
             shares, self._unjudged = self._unjudged, []
             for share in shares:
+                if self._known.uri_extension is not None and self._known.segment_hashes is None:
+                    self._learn(share)  # it may have been read before the UEB was known
                 self._judge(share)
 
     def _fail(self, share: Share, failure: Failure) -> None:
@@ -157,7 +160,7 @@ class OneRound:
 
     def _judge(self, share: Share) -> None:
         """Take a block from a share that was read, or read more of it."""
-        if share.lost or share.number in self._blocks:
+        if share.lost or (share.number in self._blocks and self._known.segment_hashes is not None):
             return
         try:
             if missing := share.missing(self._known, self._position):
@@ -166,7 +169,9 @@ class OneRound:
                 self._unjudged.append(share)
             else:
                 segment = self._position // self.ueb.segment_size
-                self._blocks[share.number] = share.take_block(self.ueb, segment)
+                self._blocks.setdefault(share.number, share.take_block(self.ueb, segment))
+                if self._known.segment_hashes is None:
+                    self._without_hashes.add(share)
         except ShareError as e:
             share.drop(e)
 
@@ -183,7 +188,8 @@ class OneRound:
             # K blocks are of no use as long as no share has told the crypttext hashes.
             if enough and (coming or self._known.segment_hashes is not None):
                 return False
-            choice = self._choose(self._blocks.keys() | coming)
+            blocks_lack = len(self._blocks) < self._session.cap.k
+            choice = self._choose(self._blocks.keys() | coming if blocks_lack else coming)
             if choice is None:
                 return True
             if any(r.overdue for r in self._current()):
@@ -208,6 +214,7 @@ class OneRound:
             and share.number not in taken
             and share not in self._reading
             and share not in self._unjudged
+            and (self._known.segment_hashes is not None or share not in self._without_hashes)
         ]
         if not free:
             return None
@@ -283,8 +290,9 @@ class OneRound:
 
     def _given_up(self) -> NotEnoughSharesError:
         heard = {s.number for s in self._located.shares if not s.lost and s not in self._reading}
-        whole = self._known.segment_hashes is not None  # else not one block is of any use
-        have = len(self._blocks.keys() | heard) if whole else 0
+        have = len(self._blocks.keys() | heard)
+        if have >= self._session.cap.k:  # none of them has the UEB or the hashes
+            have = 0
         return self._located.shortage(have, self._session.strategy.give_up)
 
     def _check_for_hope(self) -> None:

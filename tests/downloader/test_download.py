@@ -21,7 +21,6 @@ from downloader.encode import encode
 from downloader.strategy import STRATEGIES
 from tests.doubles import MemoryBucket, MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
-    FOUR_PHASES,
     AnyBucket,
     AnyServer,
     BoomError,
@@ -42,7 +41,7 @@ FILE = encode(PLAINTEXT, k=2, n=4, segment_size=60)  # four segments, the last o
 PIECES = [PLAINTEXT[:60], PLAINTEXT[60:120], PLAINTEXT[120:180], PLAINTEXT[180:]]
 LITERAL = LITCap(b"a small file")
 
-strategies = pytest.mark.parametrize("strategy", FOUR_PHASES)
+strategies = pytest.mark.parametrize("strategy", STRATEGIES)
 
 
 def fetched(shares: list[Any], cap: Any, **options: Any) -> bytes:
@@ -158,7 +157,7 @@ def test_many_segments() -> None:
     numbers=st.lists(st.integers(1, 12), min_size=2, max_size=2).map(sorted),
     segment_size=st.integers(1, 220),
     version=st.sampled_from([1, 2]),
-    strategy=st.sampled_from(FOUR_PHASES),
+    strategy=st.sampled_from(list(STRATEGIES)),
     random=st.randoms(use_true_random=False),
 )
 @settings(deadline=None, max_examples=50)
@@ -184,7 +183,7 @@ def test_any_file(
 @given(
     offset=st.integers(0, 220),
     size=st.none() | st.integers(0, 220),
-    strategy=st.sampled_from(FOUR_PHASES),
+    strategy=st.sampled_from(list(STRATEGIES)),
     some=st.permutations(range(4)),
 )
 @settings(deadline=None, max_examples=50)
@@ -707,7 +706,7 @@ def test_answer_inside_write(strategy: str, late: str) -> None:
         assert not run.fired
         server.answer()
 
-    if strategy == "first-k" or (strategy, late) == ("first-k-late", "fail"):
+    if strategy == "first-k" or (strategy != "wait-for-all" and late == "fail"):
         assert 1 == run.error(NotEnoughSharesError).have
         assert PIECES[:1] == consumer.pieces
     else:

@@ -53,7 +53,7 @@ def test_no_silence() -> None:
     assert "gave up" not in str(error)
 
 
-def test_enough_and_silent() -> None:
-    """Who gives up may have enough shares that all seemed good: it is no `NoSharesError`."""
-    assert NotEnoughSharesError is type(NotEnoughSharesError.of(3, 3, [], 60.0))
+def test_kinds_of_silence() -> None:
+    """Who gives up has the same kinds of shortage."""
+    assert NotEnoughSharesError is type(NotEnoughSharesError.of(2, 3, [], 60.0))
     assert NoSharesError is type(NotEnoughSharesError.of(0, 3, [], 60.0))

@@ -25,10 +25,10 @@ from downloader.errors import (
     NoSharesError,
     NotEnoughSharesError,
 )
+from downloader.strategy import STRATEGIES
 from downloader.ueb import URIExtension, read_uri_extension
 from tests.doubles import MemoryServer, servers_of
 from tests.downloader.scenery import (
-    FOUR_PHASES,
     AnyBucket,
     BoomError,
     Download,
@@ -108,13 +108,14 @@ def check_bad(case: Case, bad: bytes, *, must_fail: bool = False) -> None:
         assert PLAINTEXT.startswith(alone.consumer.data)
         assert alone.error(NoSharesError)
 
-    servers = [recorder.server(0, bad), recorder.server(1, case.file.shares[1])]
-    spare = Download(servers, case.file.cap, strategy="wait-for-all")
+    for strategy in "wait-for-all", "windowed", "hedged":
+        servers = [recorder.server(0, bad), recorder.server(1, case.file.shares[1])]
+        spare = Download(servers, case.file.cap, strategy=strategy)
 
-    assert "done" == spare.done().phase
-    assert PLAINTEXT == spare.consumer.data
-    assert recorder.longest <= 2048
-    assert recorder.reads <= 30
+        assert "done" == spare.done().phase
+        assert PLAINTEXT == spare.consumer.data
+    assert recorder.longest <= 4096
+    assert recorder.reads <= 60
 
 
 # Shares that are damaged
@@ -306,7 +307,7 @@ def test_blocks_of_another_file() -> None:
         check_bad(CASES[0], bad, must_fail=True)
 
 
-@pytest.mark.parametrize("strategy", FOUR_PHASES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_server_lies_about_numbers(strategy: str) -> None:
     """Shares that go by others' numbers are no good, however many there are."""
     file = encode(PLAINTEXT, k=3, n=10)
@@ -328,7 +329,7 @@ def test_copies_of_one_share() -> None:
     )
 
 
-@given(st.integers(0, 2**32), st.sampled_from(CASES), st.sampled_from(FOUR_PHASES))
+@given(st.integers(0, 2**32), st.sampled_from(CASES), st.sampled_from(list(STRATEGIES)))
 @settings(deadline=None, max_examples=100)
 def test_moody_server(seed: int, case: Case, strategy: str) -> None:
     """A server that answers each read as it likes makes no wrong byte and no other error."""
@@ -446,7 +447,7 @@ def test_made_right(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("strategy", FOUR_PHASES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("segment", [0, 1])
 def test_wrong_ciphertext(segment: int, strategy: str, version: int) -> None:
     """Valid blocks that do not decode to the segment that was hashed: nothing of it is written."""

@@ -1,13 +1,18 @@
 """Phase 1: when locating ends, whatever servers answer, and what errors say of each of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock
 
 from downloader.encode import encode
 from downloader.errors import NoSharesError, NotEnoughSharesError
+from downloader.strategy import STRATEGIES, Strategy
 from tests.doubles import MemoryBucket, MemoryServer, servers_of
 from tests.downloader.scenery import (
     FOUR_PHASES,
@@ -17,6 +22,7 @@ from tests.downloader.scenery import (
     ManualServer,
     answering,
     boom,
+    corrupt,
     delayed,
     manual_servers,
 )
@@ -25,7 +31,8 @@ PLAINTEXT = bytes(range(100))
 FILE = encode(PLAINTEXT, k=3, n=10)
 SHARES = FILE.shares
 
-strategies = pytest.mark.parametrize("strategy", FOUR_PHASES)
+strategies = pytest.mark.parametrize("strategy", STRATEGIES)
+four_phases = pytest.mark.parametrize("strategy", FOUR_PHASES)
 
 
 def lines(error: NotEnoughSharesError) -> list[str]:
@@ -37,7 +44,7 @@ def lines(error: NotEnoughSharesError) -> list[str]:
     return list(error.servers)
 
 
-@strategies
+@pytest.mark.parametrize("strategy", STRATEGIES)
 def test_asks_all_at_once(strategy: str) -> None:
     """Every server is asked, once, for the storage index of the cap, before any has answered."""
     servers = manual_servers(SHARES)
@@ -140,7 +147,7 @@ def test_last_answer_is_no_use(strategy: str, last: Any) -> None:
         servers[2].answer_with(last)
 
     assert (2, 3) == (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need)
-    assert 0 == run.status.reads
+    assert strategy not in FOUR_PHASES or 0 == run.status.reads
 
 
 @strategies
@@ -156,7 +163,8 @@ def test_only_share_0(strategy: str) -> None:
     assert 1 == len(run.results)
     assert (1, 3) == (error.have, error.need)
     assert [f"s{i}: share 0: good" for i in range(10)] == lines(error)
-    assert ["starting", "locating", "failed"] == [phase for phase, _ in run.status.phases]
+    reading = [] if strategy in FOUR_PHASES else ["blocks"]
+    assert ["starting", "locating", *reading, "failed"] == [phase for phase, _ in run.status.phases]
     assert [] == run.consumer.pieces
     assert 1 == run.consumer.unregistered
 
@@ -173,7 +181,7 @@ def test_only_share_0_at_once(strategy: str) -> None:
 
 @strategies
 def test_no_servers(strategy: str) -> None:
-    """Without servers there are no shares."""
+    """Without servers there are no shares, and that is told at once."""
     run = Download([], FILE.cap, strategy=strategy)
     error = run.error(NoSharesError)
 
@@ -467,3 +475,274 @@ def test_answers_after_the_end() -> None:
         run.status.queries_failed,
     )
     assert 1 == run.consumer.unregistered
+
+
+# Windows, and queries that are overdue
+
+
+def composed(**fields: Any) -> Strategy:
+    """Return a strategy of a user's own; unless it says otherwise it is first-k with a window."""
+    return Strategy("mine", **{"locating_ends": "k-distinct", "window": 3, **fields})
+
+
+def asked(servers: Iterable[ManualServer]) -> list[int]:
+    """Return which of the servers have been asked."""
+    return [i for i, server in enumerate(servers) if server.asked]
+
+
+@pytest.mark.parametrize(
+    ("strategy", "count"),
+    [("wait-for-all", 40), ("first-k", 40), ("first-k-late", 40), ("windowed", 10), ("hedged", 20)],
+)
+def test_window(strategy: str, count: int) -> None:
+    """So many servers are asked at first, in their order."""
+    servers = [ManualServer(f"s{i}", {}) for i in range(40)]
+    run = Download(servers, FILE.cap, strategy=strategy)
+
+    assert list(range(count)) == asked(servers)
+    run.deferred.cancel()
+
+
+@pytest.mark.parametrize("ends", ["k-distinct", "all-answered", "never"])
+@pytest.mark.parametrize("how", ["answer", "fail"])
+def test_window_moves(how: str, ends: Any) -> None:
+    """An answer and a failure each let one more server be asked."""
+    servers = [ManualServer(f"s{i}", {}) for i in range(6)]
+    run = Download(servers, FILE.cap, strategy=composed(locating_ends=ends))
+    for number in 1, 0, 2:
+        before = len(asked(servers))
+        getattr(servers[number], how)()
+
+        assert list(range(before + 1)) == asked(servers)
+    for server in servers[3:]:
+        server.answer()
+
+    assert 6 == len(lines(run.error(NoSharesError)))
+
+
+@pytest.mark.parametrize("strategy", ["windowed", "hedged", composed(), composed(window=1)])
+def test_window_of_answers_at_once(strategy: Any) -> None:
+    """Servers that answer while they are asked take no place."""
+    servers = [MemoryServer({}, f"s{i}") for i in range(50)]
+    run = Download([*servers, *servers_of(SHARES, [1, 2, 3])], FILE.cap, strategy=strategy)
+
+    assert {1, 2, 3} == run.done().shares_used
+    assert 53 == run.status.queries_sent
+
+
+def test_many_empty_servers() -> None:
+    """Thousands of servers that have nothing need no deep stack."""
+    servers = [MemoryServer({}, f"s{i}") for i in range(5000)]
+    for strategy in "windowed", "hedged", composed(window=1):
+        run = Download(servers, FILE.cap, strategy=strategy)
+
+        assert 5000 == len(run.error(NoSharesError).servers)
+
+
+def test_window_stops_with_enough() -> None:
+    """First-k with a window asks no more servers once K shares are located."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=composed())
+    for number in 0, 1, 2:
+        servers[number].answer()
+
+    assert {0, 1, 2} == run.done().shares_used
+    assert [0, 1, 2, 3, 4] == asked(servers)
+
+
+@pytest.mark.parametrize("ends", ["k-distinct", "never"])
+def test_overdue_gives_its_place(ends: Any) -> None:
+    """A query that is overdue gives its place to another, and not before."""
+    servers = manual_servers(SHARES)
+    strategy = composed(locating_ends=ends, late_answers="used", overdue=2.0)
+    run = Download(servers, FILE.cap, strategy=strategy)
+    run.clock.advance(1)
+    servers[1].answer_with({})
+    run.clock.advance(0.75)
+
+    assert [0, 1, 2, 3] == asked(servers)
+    run.clock.advance(0.25)
+
+    assert [0, 1, 2, 3, 4, 5] == asked(servers)
+    overdue = {r.server: r.overdue for r in run.status.requests if r.overdue is not None}
+    assert {"s0": 2.0, "s2": 2.0} == overdue
+    run.clock.advance(1)
+
+    assert [0, 1, 2, 3, 4, 5, 6] == asked(servers)
+    run.deferred.cancel()
+
+    assert [] == run.clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("strategy", ["windowed", composed(overdue=10.0), "hedged"])
+def test_late_answer_of_an_overdue_query(strategy: Any) -> None:
+    """Its answer still counts when it comes, and gives no second place."""
+    servers = manual_servers(encode(PLAINTEXT, k=3, n=40).shares)
+    file = encode(PLAINTEXT, k=3, n=40)
+    run = Download(servers, file.cap, strategy=strategy)
+    window = len(asked(servers))
+    run.clock.advance(10)
+
+    assert min(40, 2 * window) == len(asked(servers))
+    for number in 2, 0, 1:
+        assert not run.fired
+        servers[number].answer()
+
+    assert {0, 1, 2} == run.done().shares_used
+    assert min(40, 2 * window) == len(asked(servers))
+    assert 3 == sum(r.overdue is not None and r.answered is not None for r in run.status.requests)
+    assert [] == run.clock.getDelayedCalls()
+
+
+def test_failure_of_an_overdue_query() -> None:
+    """An overdue query that fails is one that failed, and gives no second place either."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
+    run.clock.advance(2)
+    servers[0].fail()
+
+    assert [0, 1, 2, 3, 4, 5] == asked(servers)
+    servers[3].fail()
+
+    assert [0, 1, 2, 3, 4, 5, 6] == asked(servers)
+    run.deferred.cancel()
+
+
+def test_last_server_is_waited_for() -> None:
+    """When all are asked an overdue query has nobody to give its place to: no timer runs."""
+    servers = manual_servers({i: SHARES[i] for i in range(3)})
+    run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
+
+    assert [] == run.clock.getDelayedCalls()
+    run.clock.advance(1e6)
+    for server in servers:
+        assert not run.fired
+        server.answer()
+
+    assert PLAINTEXT == run.consumer.data
+
+
+def test_not_asked() -> None:
+    """The error says of each server that was not asked that it was not."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=composed())
+    for number in 0, 1, 2:
+        servers[number].answer_manual()
+    for server in servers[:3]:
+        for bucket in server.buckets.values():
+            while bucket.waiting:
+                bucket.fail()
+    said = ["share 0: ", "share 1: ", "share 2: ", "no answer", "no answer", *["not asked"] * 5]
+    told = lines(run.error(NoSharesError))
+
+    assert [f"s{i}: {words}" for i, words in enumerate(said)] == [
+        line.removesuffix("failed: BoomError: read") for line in told
+    ]
+
+
+@pytest.mark.parametrize("part", ["block", "UEB", "header"])
+def test_spare_share_on_a_server_not_asked(part: str) -> None:
+    """First-k-late with a window asks further servers where it lacks a share."""
+    clock = Clock()
+    shares = {i: corrupt(share, part) if i < 3 else share for i, share in SHARES.items()}
+    servers = [delayed(clock, 1.0, {i: share}, f"s{i}") for i, share in shares.items()]
+    strategy = composed(late_answers="used", window=1)
+    run = Download(servers, FILE.cap, strategy=strategy, clock=clock)
+    clock.pump([1] * 40)
+
+    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == ({0, 1, 2} if part == "UEB" else {3, 4, 5})
+    assert run.status.queries_sent == (4 if part == "UEB" else 6)
+
+
+def test_spare_share_behind_a_hung_server() -> None:
+    """It finds one behind servers that hang as soon as their queries are overdue."""
+    strategy = composed(late_answers="used", window=3, overdue=2.0)
+    bad = {0: corrupt(SHARES[0], "block"), 1: SHARES[1], 2: SHARES[2]}
+    hung = [ManualServer(f"hung{i}", {}) for i in range(4)]
+    servers = [*manual_servers(bad), *hung, *servers_of(SHARES, [7])]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers[:3]:
+        server.answer()
+
+    assert not run.fired
+    run.clock.advance(2)
+    run.clock.advance(2)
+
+    assert {1, 2, 7} == run.done().shares_used
+    assert [] == run.clock.getDelayedCalls()
+
+
+def test_first_k_with_a_window_does_not_look_further() -> None:
+    """Where late answers are ignored nobody else is asked: the shortage is an error at once."""
+    clock = Clock()
+    shares = {i: corrupt(share, "block") if i < 3 else share for i, share in SHARES.items()}
+    servers = [delayed(clock, 1.0, {i: share}, f"s{i}") for i, share in shares.items()]
+    run = Download(servers, FILE.cap, strategy=composed(window=1), clock=clock)
+    clock.pump([1] * 40)
+
+    assert ["s8: not asked", "s9: not asked"] == lines(run.error(NotEnoughSharesError))[-2:]
+    assert 3 == run.status.queries_sent
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_while_a_query_may_become_overdue(how: str) -> None:
+    """A download that is stopped while it waits for that leaves no timer, and asks no more."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
+
+    assert 1 == len(run.clock.getDelayedCalls())
+    run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
+
+    assert [] == run.clock.getDelayedCalls()
+    servers[0].answer()
+
+    assert [0, 1, 2] == asked(servers)
+    assert "stopped" == run.done().phase
+
+
+@given(
+    conducts=st.lists(
+        st.tuples(st.integers(0, 9), st.sampled_from(["good", "empty", "fail", "hung"])),
+        max_size=25,
+    ),
+    window=st.integers(1, 12),
+    ends=st.sampled_from(["k-distinct", "all-answered", "never"]),
+    late=st.sampled_from(["ignored", "used"]),
+    random=st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=150)
+def test_any_window(
+    conducts: list[tuple[int, str]], window: int, ends: Any, late: Any, random: Random
+) -> None:
+    """However servers answer no more than the window are waited for, and all needed are found."""
+    strategy = composed(window=window, locating_ends=ends, late_answers=late, overdue=2.0)
+    servers = [
+        ManualServer(f"s{i}", {number: SHARES[number]} if how == "good" else {})
+        for i, (number, how) in enumerate(conducts)
+    ]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for _ in range(200):
+        queries = [r for r in run.status.requests if r.is_query]
+        waiting = [r for r in queries if (r.answered, r.failed, r.overdue) == (None,) * 3]
+        assert len(waiting) <= window
+        assert len(queries) == len(asked(servers))
+        ready = [i for i in asked(servers) if not servers[i].done and conducts[i][1] != "hung"]
+        if run.fired or (not ready and not run.clock.getDelayedCalls()):
+            break
+        if ready and random.random() < 0.8:
+            number = random.choice(ready)
+            servers[number].fail() if conducts[number][1] == "fail" else servers[number].answer()
+        else:
+            run.clock.advance(1)
+    found = {number for number, how in conducts if how == "good"}
+    hung = any(how == "hung" for _, how in conducts)
+    if len(found) >= 3 and (ends != "all-answered" or not hung):
+        assert PLAINTEXT == run.consumer.data
+    elif hung and conducts:
+        assert not run.fired
+        assert list(range(len(servers))) == asked(servers)
+        run.deferred.cancel()
+    else:
+        assert len(found) == run.error(NotEnoughSharesError if found else NoSharesError).have
+    assert [] == run.clock.getDelayedCalls()

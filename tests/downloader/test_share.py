@@ -804,3 +804,12 @@ def test_any_file_in_rounds(
     assert file.shares[number][span[0] : sum(span)] == share.take_block(
         known.uri_extension, segment
     )
+
+
+def test_end_of_a_share_is_remembered() -> None:
+    """Behind the place where an answer ended early nothing more is asked for."""
+    file = encode(bytes(40_000), k=2, n=5, segment_size=700)
+    share = in_rounds(file, MemoryBucket(file.shares[0][:500]))
+    now(share.read(share.missing(Known(), 0)))
+
+    assert [] == share.missing(Known(), 39_999)

@@ -1,0 +1,910 @@
+"""Reading as shares are found: hedges, spares, salvage, and that nothing ever stalls."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock, deferLater
+
+from downloader.encode import encode
+from downloader.errors import (
+    BadCiphertextHashError,
+    BadURIExtensionError,
+    NoSharesError,
+    NotEnoughSharesError,
+)
+from downloader.strategy import STRATEGIES
+from tests.doubles import MemoryConsumer, MemoryServer, servers_of
+from tests.downloader.scenery import (
+    PARTS,
+    AnyBucket,
+    AnyServer,
+    BoomError,
+    Download,
+    ManualServer,
+    boom,
+    corrupt,
+    delayed,
+    manual_servers,
+    reading,
+)
+from tests.downloader.test_hostile import BLOCKS, CRYPTTEXT, make
+
+PLAINTEXT = bytes(range(200))
+FILE = encode(PLAINTEXT, k=3, n=10, segment_size=60)  # four segments
+SHARES = FILE.shares
+WHOLE = encode(PLAINTEXT, k=3, n=10)  # one segment, as it is guessed
+LARGE = encode(PLAINTEXT * 200, k=3, n=10, segment_size=9000)  # five, and all is far from all
+
+HEDGED = STRATEGIES["hedged"]
+assert HEDGED.give_up is not None
+GIVE_UP: float = HEDGED.give_up
+
+both = pytest.mark.parametrize("strategy", ["windowed", "hedged"])
+files = pytest.mark.parametrize("file", [FILE, WHOLE], ids=["four segments", "one"])
+
+
+def never(*_: Any) -> Deferred[Any]:
+    """Never answer."""
+    return Deferred()
+
+
+def silent(name: str = "silent") -> AnyServer:
+    """Return a server that never answers a query."""
+    return AnyServer(never, name)
+
+
+def mute(clock: Clock, number: int, name: str = "mute") -> AnyServer:
+    """Return a server that answers after a second, and never answers a read."""
+    buckets = {number: AnyBucket(never)}
+    return AnyServer(lambda _: deferLater(clock, 1.0, lambda: buckets), name)
+
+
+def hanging_from(clock: Clock, delay: float, hang: float, data: bytes, number: int) -> AnyServer:
+    """Return a server that answers after `delay`, and never again from the time `hang` on."""
+
+    def read(offset: int, length: int) -> Deferred[bytes]:
+        if clock.seconds() >= hang:
+            return Deferred()
+        return deferLater(clock, delay, lambda: data[offset : offset + length])
+
+    buckets = {number: AnyBucket(read)}
+    return AnyServer(lambda _: deferLater(clock, delay, lambda: buckets), f"hanging{number}")
+
+
+def grid(
+    clock: Clock, shares: Mapping[int, bytes], delay: float | Callable[[int], float] = 1.0
+) -> list[AnyServer]:
+    """Return a server for each share that takes some time for each request, s0, s1, ..."""
+    return [
+        delayed(clock, delay(i) if callable(delay) else delay, {i: data}, f"s{i}")
+        for i, data in shares.items()
+    ]
+
+
+def some(*numbers: int, file: Any = FILE) -> dict[int, bytes]:
+    """Return some of the shares of a file."""
+    return {number: file.shares[number] for number in numbers}
+
+
+def let_pass(run: Download, seconds: float, step: float = 0.25) -> None:
+    """Let time pass until the download is over, or so many seconds are."""
+    end = run.clock.seconds() + seconds
+    while not run.fired and run.clock.seconds() < end:
+        run.clock.advance(step)
+
+
+def over(run: Download, *, cancelled: int = 0) -> None:
+    """Check that a download that is over has left nothing behind on the clock."""
+    assert 1 == len(run.results)
+    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert cancelled == len(run.clock.getDelayedCalls())
+
+
+def read_from(run: Download) -> list[str]:
+    """Return the servers that were read from, in order, each once."""
+    return list(dict.fromkeys(r.server for r in run.status.requests if not r.is_query))
+
+
+# Rounds
+
+
+@both
+def test_two_round_trips(strategy: str) -> None:
+    """The first block takes two round trips where the layout is guessed, and each further one."""
+    clock = Clock()
+    run = Download(grid(clock, WHOLE.shares), WHOLE.cap, strategy=strategy, clock=clock)
+    clock.advance(1)
+
+    assert 3 == len(read_from(run))
+    assert "blocks" == run.status.phase
+    clock.advance(1)
+
+    assert PLAINTEXT == run.consumer.data
+    assert [("starting", 0.0), ("locating", 0.0), ("blocks", 1.0), ("done", 2.0)] == (
+        run.done().phases
+    )
+    assert 1.0 == run.status.located
+    over(run)
+
+
+@both
+def test_three_round_trips(strategy: str) -> None:
+    """A layout that is guessed wrong costs one more, in the first segment alone."""
+    clock = Clock()
+    run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy=strategy, clock=clock)
+    pieces = []
+    for _ in range(7):
+        clock.advance(1)
+        pieces.append(len(run.consumer.pieces))
+
+    assert [0, 0, 1, 2, 3, 4, 5] == pieces
+    assert PLAINTEXT * 200 == run.consumer.data
+    assert {0, 1, 2} == run.done().shares_used
+
+
+@both
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("offset", [0, 1, 8999, 9000, 25_000, 39_999])
+def test_offset_and_a_wrong_guess(strategy: str, offset: int, version: int) -> None:
+    """So it does for a range that begins anywhere: three round trips for its first block."""
+    file = encode(PLAINTEXT * 200, k=3, n=10, segment_size=9000, version=version)
+    clock = Clock()
+    servers = grid(clock, file.shares)
+    run = Download(servers, file.cap, strategy=strategy, clock=clock, offset=offset, size=700)
+    clock.pump([1, 1])
+
+    assert [] == run.consumer.pieces
+    clock.pump([1, 1])
+
+    assert (PLAINTEXT * 200)[offset : offset + 700] == run.consumer.data
+    assert len(run.consumer.pieces) == (
+        1 if offset % 9000 + min(700, 40_000 - offset) <= 9000 else 2
+    )
+    assert run.done()
+
+
+def test_reading_starts_with_the_first_share() -> None:
+    """The first share is read while the others are still looked for."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy="hedged")
+    servers[7].answer_manual()
+
+    assert ["s7"] == read_from(run)
+    assert run.status.located is None
+    servers[3].answer_manual()
+    servers[9].answer_manual()
+
+    assert ["s7", "s3", "s9"] == read_from(run)
+    assert 0.0 == run.status.located
+    servers[0].answer_manual()
+
+    assert ["s7", "s3", "s9"] == read_from(run)
+
+
+def test_fastest_first() -> None:
+    """Of several shares those are read whose servers answered fastest, whatever the numbers."""
+    clock = Clock()
+    servers = [ManualServer(f"s{i}", {i: data}) for i, data in SHARES.items()]
+    run = Download(servers, FILE.cap, strategy="windowed", clock=clock)
+    for number in 5, 2:
+        clock.advance(1)
+        servers[number].answer_manual()
+    clock.advance(1)
+    servers[8].answer_manual()
+    clock.advance(1)
+    servers[1].answer_manual()
+    clock.advance(1)
+    servers[0].answer_manual()
+    servers[2].buckets[2].fail()
+
+    assert ["s5", "s2", "s8", "s1"] == read_from(run)
+
+
+@both
+def test_one_share_a_server(strategy: str) -> None:
+    """As long as there is a choice each server is read for one share."""
+    rich = MemoryServer(some(0, 1, 2), "rich")
+    servers = [ManualServer("rich", rich.shares), *manual_servers(some(3, 4, 5))]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers[1:3]:
+        server.answer_manual()
+    servers[0].answer_manual()
+
+    assert {"s3": 1, "s4": 1, "rich": 1} == {
+        name: len({r.share for r in run.status.requests if r.server == name and not r.is_query})
+        for name in read_from(run)
+    }
+
+
+@both
+@files
+def test_answers_at_once(strategy: str, file: Any) -> None:
+    """Servers that answer while they are asked are read no more than is needed."""
+    run = Download(servers_of(file.shares), file.cap, strategy=strategy)
+
+    assert {0, 1, 2} == run.done().shares_used
+    assert ["m0", "m1", "m2"] == read_from(run)
+    assert PLAINTEXT == run.consumer.data
+    assert (0, 0) == (run.status.hedges, run.status.blocks_unused)
+    over(run)
+
+
+def test_many_segments_at_once() -> None:
+    """Thousands of segments that come at once need no deep stack."""
+    plaintext = bytes(range(256)) * 12
+    file = encode(plaintext, k=1, n=2, segment_size=1)
+    run = Download(servers_of(file.shares), file.cap, strategy="hedged")
+
+    assert len(plaintext) == len(run.consumer.pieces)
+    assert plaintext == run.consumer.data
+
+
+# Hedges
+
+
+@files
+def test_hung_read(file: Any) -> None:
+    """A read that hangs is hedged: another share is read beside it, and the file comes."""
+    clock = Clock()
+    servers = [mute(clock, 0), *grid(clock, {n: d for n, d in file.shares.items() if n})]
+    run = Download(servers, file.cap, strategy="hedged", clock=clock)
+    let_pass(run, 30)
+
+    assert {1, 2, 3} == run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+    assert 1 == run.status.hedges
+    (hung,) = {r.overdue for r in run.status.requests if r.server == "mute" and not r.is_query}
+    assert hung is not None
+    over(run)
+
+
+def test_hung_read_stalls_windowed() -> None:
+    """Windowed waits for it for ever, as Tahoe-LAFS does."""
+    clock = Clock()
+    servers = [mute(clock, 0), *grid(clock, some(*range(1, 10)))]
+    run = Download(servers, FILE.cap, strategy="windowed", clock=clock)
+    let_pass(run, 1e6, 1e5)
+
+    assert not run.fired
+    assert [] == clock.getDelayedCalls()
+    run.deferred.cancel()
+
+    assert "stopped" == run.done().phase
+
+
+@pytest.mark.parametrize("hang", [1.5, 2.5, 3.5])
+def test_hung_between_segments(hang: float) -> None:
+    """A server that falls silent in the middle of a download is replaced by another."""
+    clock = Clock()
+    servers = [hanging_from(clock, 1.0, hang, SHARES[0], 0), *grid(clock, some(1, 2, 3))]
+    run = Download(servers, FILE.cap, strategy="hedged", clock=clock)
+    let_pass(run, 60)
+
+    assert {1, 2, 3} <= run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+    assert 1 == run.status.hedges
+    later = [r for r in run.status.requests if r.server == "hanging0" and r.sent > hang + 1]
+    assert [] == later  # once is enough
+    over(run)
+
+
+def test_all_fall_silent() -> None:
+    """If too many fall silent the error comes after a while, and says who they were."""
+    clock = Clock()
+    servers = [hanging_from(clock, 1.0, 3.5, SHARES[i], i) for i in range(8)]
+    run = Download([*servers, *grid(clock, some(8, 9))], FILE.cap, strategy="hedged", clock=clock)
+    let_pass(run, 1000)
+    error = run.error(NotEnoughSharesError)
+
+    assert PLAINTEXT.startswith(run.consumer.data)
+    assert run.consumer.pieces
+    assert 2 == error.have
+    assert GIVE_UP == error.silence
+    assert "hanging0: share 0: still being read" in error.servers
+    assert "s9: share 9: good" in error.servers
+    over(run)
+
+
+def test_slow_read_that_comes_after_all() -> None:
+    """The first K valid blocks win, the hedged one's too; one that comes too late is not used."""
+    servers = manual_servers(some(0, 1, 2, 3, file=WHOLE))
+    clock = Clock()
+    run = Download(servers, WHOLE.cap, strategy="hedged", clock=clock)
+    clock.advance(1)
+    for server in servers:
+        server.answer_manual()
+    buckets = [server.buckets[i] for i, server in enumerate(servers)]
+    clock.advance(1)
+    buckets[0].answer_all()
+    buckets[1].answer_all()
+    let_pass(run, 30)
+
+    assert [0, 0, 1, 1] == [len(bucket.waiting) for bucket in buckets]
+    assert 1 == run.status.hedges
+    buckets[2].answer_all()
+
+    assert {0, 1, 2} == run.done().shares_used
+    buckets[3].answer_all()
+
+    assert {0, 1, 2} == run.done().shares_used
+    over(run)
+
+
+def test_each_overdue_read_is_hedged() -> None:
+    """Where several reads hang each is hedged, as long as there are shares."""
+    clock = Clock()
+    mutes = [mute(clock, i, f"mute{i}") for i in range(3)]
+    servers = [*mutes, *grid(clock, some(*range(3, 10), file=WHOLE))]
+    run = Download(servers, WHOLE.cap, strategy="hedged", clock=clock)
+    let_pass(run, 60)
+
+    assert {3, 4, 5} == run.done().shares_used
+    assert 3 == run.status.hedges
+    over(run)
+
+
+@pytest.mark.parametrize("spares", [0, 1, 2, 5, 255])
+def test_spares(spares: int) -> None:
+    """So many shares beyond K are read for the first segment, as far as there are any."""
+    clock = Clock()
+    strategy = f"hedged+{spares}" if spares else "hedged"
+    run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy=strategy, clock=clock)
+    clock.advance(1)
+
+    assert min(10, 3 + spares) == len(read_from(run))
+    clock.pump([1] * 10)
+    last = run.status.phases[-1][1] - 1
+
+    assert "done" == run.done().phase
+    assert 3 == len({r.share for r in run.status.requests if r.sent == last})
+    assert 0 == run.status.hedges
+    over(run)
+
+
+def test_blocks_unused() -> None:
+    """Good blocks that come with K others, or later, are counted: nobody wanted them."""
+    clock = Clock()
+    run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy="hedged+2", clock=clock)
+    let_pass(run, 60, 1)
+
+    assert 2 == run.done().blocks_unused
+
+
+def test_no_spares_left() -> None:
+    """Spares are not waited for: K shares are enough."""
+    run = Download(servers_of(some(4, 5, 6)), FILE.cap, strategy="hedged+7")
+
+    assert {4, 5, 6} == run.done().shares_used
+
+
+def test_spare_wins() -> None:
+    """A spare steps in for a read that hangs, without a hedge and at no loss of time."""
+    clock = Clock()
+    servers = [mute(clock, 0), *grid(clock, some(*range(1, 10), file=WHOLE))]
+    run = Download(servers, WHOLE.cap, strategy="hedged+1", clock=clock)
+    clock.pump([1, 1])
+
+    assert ("done", 2.0) == run.done().phases[-1]
+    assert 0 == run.status.hedges
+
+
+def test_second_segment_prefers_the_fast() -> None:
+    """The next segment is read from the shares that were fastest for the last."""
+    clock = Clock()
+
+    def server(number: int) -> AnyServer:
+        delay = 3.0 if number == 0 else 1.0
+        data = SHARES[number]
+        bucket = AnyBucket(lambda o, n: deferLater(clock, delay, lambda: data[o : o + n]))
+        return AnyServer(lambda _: deferLater(clock, 1.0, lambda: {number: bucket}), f"s{number}")
+
+    run = Download([server(i) for i in range(4)], FILE.cap, strategy="hedged+1", clock=clock)
+    let_pass(run, 60)
+    later = {r.server for r in run.status.requests if r.what == "parts" and r.sent > 2.0}
+
+    assert PLAINTEXT == run.consumer.data
+    assert {"s1", "s2", "s3"} == later
+
+
+# Salvage
+
+
+@pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
+@files
+def test_salvage(part: str, file: Any) -> None:
+    """A share with a corrupt UEB has good blocks: nine of ten such shares do no harm to hedged."""
+    shares = {i: corrupt(d, part) if i < 9 else d for i, d in file.shares.items()}
+    run = Download(servers_of(shares), file.cap, strategy="hedged")
+
+    assert 3 == len(run.done().shares_used)
+    assert PLAINTEXT == run.consumer.data
+
+
+def test_salvage_from_a_copy() -> None:
+    """What judges the blocks may come from another copy of a share that has given its block."""
+    for part in "UEB", "crypttext hashes":
+        bad = {i: corrupt(SHARES[i], part) for i in range(3)}
+        for servers in (
+            [MemoryServer(bad, "bad"), MemoryServer(some(1), "good")],
+            [MemoryServer(bad, "bad"), MemoryServer({1: bad[1]}, "as bad"), *servers_of(some(0))],
+        ):
+            run = Download(servers, FILE.cap, strategy="hedged")
+
+            assert {0, 1, 2} == run.done().shares_used
+            assert PLAINTEXT == run.consumer.data
+
+
+def test_salvage_of_both() -> None:
+    """Shares that lack the UEB may have the crypttext hashes, and one that lacks these the UEB."""
+    bad = {i: corrupt(SHARES[i], "UEB") for i in range(3)}
+    other = MemoryServer({0: corrupt(SHARES[0], "crypttext hashes")}, "other")
+    run = Download([MemoryServer(bad, "bad"), other], FILE.cap, strategy="hedged")
+
+    assert {0, 1, 2} == run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+
+
+@pytest.mark.parametrize(("corrupted", "ok"), [(7, True), (8, False), (9, False)])
+def test_no_salvage(corrupted: int, ok: bool) -> None:
+    """Windowed drops them, as Tahoe-LAFS does."""
+    shares = {i: corrupt(d, "UEB") if i < corrupted else d for i, d in SHARES.items()}
+    run = Download(servers_of(shares), FILE.cap, strategy="windowed")
+    if ok:
+        assert {7, 8, 9} == run.done().shares_used
+    else:
+        error = run.error(NotEnoughSharesError)
+        assert (10 - corrupted, 3) == (error.have, error.need)
+        assert "m0: share 0: the UEB does not match the cap" == error.servers[0]
+
+
+@pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
+@both
+def test_no_ueb_at_all(part: str, strategy: str) -> None:
+    """Where no share has it not one is good, and the error says why, share by share."""
+    shares = {i: corrupt(d, part) for i, d in SHARES.items()}
+    run = Download(servers_of(shares), FILE.cap, strategy=strategy)
+    error = run.error(NoSharesError)
+
+    assert (0, 3) == (error.have, error.need)
+    assert 10 == len(error.servers)
+    assert all("does not match the" in line for line in error.servers)
+
+
+@pytest.mark.parametrize("part", PARTS)
+@both
+def test_replaced(part: str, strategy: str) -> None:
+    """Up to N-K shares that are corrupt, in whichever part, are made up for by the others."""
+    for victims in (0,), (0, 1, 2), range(7):
+        shares = {i: corrupt(d, part) if i in victims else d for i, d in SHARES.items()}
+        run = Download(servers_of(shares), FILE.cap, strategy=strategy)
+
+        assert run.done()
+        assert PLAINTEXT == run.consumer.data
+
+
+@both
+def test_copy_of_a_bad_share(strategy: str) -> None:
+    """A share that is bad on one server may be good on another."""
+    for part in PARTS:
+        servers = [MemoryServer({0: corrupt(SHARES[0], part)}, "bad"), *servers_of(some(0, 1, 2))]
+        run = Download(servers, FILE.cap, strategy=strategy)
+
+        assert {0, 1, 2} == run.done().shares_used
+        assert PLAINTEXT == run.consumer.data
+
+
+def test_bad_block_in_a_later_segment() -> None:
+    """A bad block is found when its segment is read; the share is not read again."""
+    bad = SHARES[1][:76] + b"?" + SHARES[1][77:]  # in its third block
+    for strategy in "windowed", "hedged":
+        run = Download(servers_of(SHARES | {1: bad}), FILE.cap, strategy=strategy)
+
+        assert {0, 1, 2, 3} == run.done().shares_used
+        assert PLAINTEXT == run.consumer.data
+
+
+# Giving up
+
+
+def test_gives_up() -> None:
+    """Hedged gives up after some time without an event: no sooner, no later, and with names."""
+    clock = Clock()
+    servers = [silent("quiet"), *grid(clock, some(0, 1))]
+    run = Download(servers, FILE.cap, strategy="hedged", clock=clock)
+    let_pass(run, GIVE_UP - 1, 0.5)
+
+    assert not run.fired
+    let_pass(run, 1000, 0.5)
+    error = run.error(NotEnoughSharesError)
+
+    assert (2, 3, GIVE_UP) == (error.have, error.need, error.silence)
+    last = max(t for r in run.status.requests for t in (r.sent, r.answered) if t is not None)
+    assert pytest.approx(last + GIVE_UP, abs=0.5) == run.status.phases[-1][1]
+    assert ["quiet: no answer", "s0: share 0: good", "s1: share 1: good"] == list(error.servers)
+    over(run)
+
+
+@pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
+def test_gives_up_without_a_ueb(part: str) -> None:
+    """Shares that all lack what is needed to judge them are none: the error never has enough."""
+    shares = {i: corrupt(SHARES[i], part) for i in range(4)}
+    run = Download([silent(), *servers_of(shares)], FILE.cap, strategy="hedged")
+    let_pass(run, 2 * GIVE_UP)
+    error = run.error(NoSharesError)
+
+    assert (0, 3, GIVE_UP) == (error.have, error.need, error.silence)
+    over(run)
+
+
+def test_late_answer_before_giving_up() -> None:
+    """A server that answers just in time is used, however late it is."""
+    clock = Clock()
+    late = delayed(clock, GIVE_UP - 1, some(5), "late")
+    run = Download([late, *grid(clock, some(0, 1))], FILE.cap, strategy="hedged", clock=clock)
+    let_pass(run, 1000, 0.5)
+
+    assert {0, 1, 5} == run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+    (query,) = [r for r in run.status.requests if r.is_query and r.server == "late"]
+    assert query.overdue is not None
+    assert query.answered == GIVE_UP - 1
+    over(run)
+
+
+def test_asks_all_before_giving_up() -> None:
+    """As long as a server has not been asked hedged does not give up, however patient it is.
+
+    One fast answer and many silent servers make it so: the rest might just be slower.
+    """
+    file = encode(PLAINTEXT, k=3, n=60)
+    clock = Clock()
+    servers = grid(clock, some(0, file=file), 0.75)
+    servers += [silent(f"silent{i}") for i in range(122)]
+    servers += [delayed(clock, 1.0, some(i, file=file), f"last{i}") for i in (5, 7)]
+    run = Download(servers, file.cap, strategy="hedged", clock=clock)
+    let_pass(run, 300)
+
+    assert {0, 5, 7} == run.done().shares_used
+    over(run)
+
+
+@pytest.mark.parametrize("delay", [1.0, 6.0, 15.0])
+@pytest.mark.parametrize("mutes", [1, 2, 3, 4, 6, 9])
+def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
+    """Nor does it as long as there is a share that has not been read."""
+    file = encode(bytes(400_000), k=1, n=10)
+    clock = Clock()
+
+    def slow_mute(number: int) -> AnyServer:
+        buckets = {number: AnyBucket(never)}
+        return AnyServer(lambda _: deferLater(clock, delay, lambda: buckets), f"mute{number}")
+
+    servers = [*(slow_mute(i) for i in range(mutes)), *grid(clock, some(9, file=file), delay + 1)]
+    run = Download(servers, file.cap, strategy="hedged", clock=clock)
+    let_pass(run, (mutes + 2) * (GIVE_UP + 1), 0.5)
+
+    assert {9} == run.done().shares_used
+    over(run)
+
+
+def test_windowed_never_gives_up() -> None:
+    """Windowed waits for the last silent server for ever, and has no timer."""
+    clock = Clock()
+    run = Download([silent(), *grid(clock, some(0, 1))], FILE.cap, strategy="windowed", clock=clock)
+    let_pass(run, 1e6, 1e4)
+
+    assert not run.fired
+    assert [] == clock.getDelayedCalls()
+    run.deferred.cancel()
+
+
+@pytest.mark.parametrize("give_up", [0.5, 5.0, 3600.0])
+def test_give_up_is_a_choice(give_up: float) -> None:
+    """How long that may be is the strategy's to say, and any strategy without an end may."""
+    for mine in (
+        replace(HEDGED, give_up=give_up),
+        replace(STRATEGIES["windowed"], give_up=give_up),
+    ):
+        run = Download([silent()], FILE.cap, strategy=mine)
+        let_pass(run, 2 * give_up, give_up / 10)
+
+        assert give_up == run.error(NoSharesError).silence
+        assert pytest.approx(give_up, rel=0.2) == run.status.phases[-1][1]
+        over(run)
+
+
+class Pausing(MemoryConsumer):
+    """A consumer that pauses for a long time after each piece."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seconds = seconds
+
+    def write(self, data: bytes) -> None:
+        super().write(data)
+        self.producer.pauseProducing()
+        self._clock.callLater(self._seconds, self.producer.resumeProducing)
+
+
+@pytest.mark.parametrize("pause", [1, GIVE_UP - 1, GIVE_UP + 1, 10 * GIVE_UP])
+def test_pause_is_no_silence(pause: float) -> None:
+    """A consumer that pauses for longer than that does not make the download give up."""
+    clock = Clock()
+    run = Download(
+        grid(clock, SHARES),
+        FILE.cap,
+        strategy="hedged",
+        clock=clock,
+        consumer=Pausing(clock, pause),
+    )
+    let_pass(run, 5 * pause + 10, 0.5)
+
+    assert PLAINTEXT == run.consumer.data
+    assert run.done()
+    assert 0 == run.status.hedges
+
+
+# Ends
+
+
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+@pytest.mark.parametrize("late", ["answer_all", "fail"])
+@pytest.mark.parametrize("strategy", ["windowed", "hedged", "hedged+2"])
+def test_stop_while_reading(strategy: str, late: str, how: str) -> None:
+    """A download that is stopped while reads are outstanding ends at once; no timer is left."""
+    servers = manual_servers(SHARES)
+    run = Download(servers, FILE.cap, strategy=strategy)
+    for server in servers[:6]:
+        run.clock.advance(0.1)
+        server.answer_manual()
+    run.clock.advance(0.2)
+    buckets = [bucket for server in servers for bucket in server.buckets.values()]
+
+    assert sum(len(bucket.waiting) for bucket in buckets) >= 3
+    run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
+
+    assert "stopped" == run.done().phase
+    over(run)
+    requests = len(run.status.requests)
+    for bucket in buckets:
+        while bucket.waiting:
+            getattr(bucket, late)()
+    servers[7].answer_manual()
+    servers[8].fail()
+
+    assert requests == len(run.status.requests)
+    assert [] == run.consumer.pieces
+
+
+@both
+@pytest.mark.parametrize("how", ["stop", "cancel"])
+def test_stop_while_locating(strategy: str, how: str) -> None:
+    """The same while no share is known."""
+    run = Download([silent()] * 5, FILE.cap, strategy=strategy)
+    run.clock.advance(0.5)
+    run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
+
+    assert "stopped" == run.done().phase
+    over(run)
+
+
+@both
+@pytest.mark.parametrize("when", ["query", "read"])
+def test_control_c(strategy: str, when: str) -> None:
+    """Control-C in a server's code ends the download with it, and leaves no timer."""
+
+    def interrupt(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    server = AnyServer(interrupt) if when == "query" else reading(interrupt)
+    run = Download([server, silent(), *servers_of(some(1, 2))], FILE.cap, strategy=strategy)
+
+    assert run.error(KeyboardInterrupt)
+    over(run)
+
+
+# Hostile servers
+
+HOSTILE: dict[str, Callable[[int, int], Any]] = {
+    "raises": boom,
+    "fails": lambda *_: fail(BoomError("no")),
+    "None": lambda *_: None,
+    "text": lambda _, n: succeed("x" * n),
+    "no bytes": lambda *_: succeed(b""),
+    "too many": lambda _, n: succeed(bytes(n + 1)),
+    "zeros": lambda _, n: succeed(bytes(n)),
+    "ones": lambda _, n: succeed(b"\xff" * n),
+    "another file's": lambda o, n: succeed(LARGE.shares[0][o : o + n]),
+    "another number's": lambda o, n: succeed(SHARES[7][o : o + n]),
+    "a wrong header": lambda o, n: succeed(
+        (bytes(3) + b"\1" + bytes(32) + SHARES[0][36:])[o : o + n]
+    ),
+    "never": never,
+}
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@files
+@both
+def test_hostile(hostile: str, file: Any, strategy: str) -> None:
+    """Servers that read out whatever they like cost some time, and nothing else."""
+    clock = Clock()
+    servers = [reading(HOSTILE[hostile], i, f"hostile{i}") for i in range(7)]
+    servers += grid(clock, some(7, 8, 9, file=file))
+    run = Download(servers, file.cap, strategy=strategy, clock=clock)
+    let_pass(run, 300)
+    if (strategy, hostile) == ("windowed", "never"):
+        assert not run.fired
+        run.deferred.cancel()
+        return
+
+    assert {7, 8, 9} == run.done().shares_used
+    assert PLAINTEXT == run.consumer.data
+    assert len(run.status.requests) < 60
+    over(run)
+
+
+@pytest.mark.parametrize("hostile", [name for name in HOSTILE if name != "another number's"])
+@both
+def test_only_hostile(hostile: str, strategy: str) -> None:
+    """Where there are no others there is an error, which quotes each."""
+    servers = [reading(HOSTILE[hostile], i, f"hostile{i}") for i in range(5)]
+    run = Download(servers, FILE.cap, strategy=strategy)
+    let_pass(run, 300)
+    if (strategy, hostile) == ("windowed", "never"):
+        assert not run.fired
+        run.deferred.cancel()
+        return
+    error = run.error(NoSharesError)
+
+    assert [f"hostile{i}: share {i}: " for i in range(5)] == [
+        line[: len("hostile0: share 0: ")] for line in error.servers
+    ]
+    assert "good" not in str(error)
+    over(run)
+
+
+def test_file_made_wrong() -> None:
+    """A UEB that makes no sense, and a segment that is another, end the download at once."""
+    wrong = make(BLOCKS, [bytes(20), CRYPTTEXT[1]], 2)
+    for strategy in "windowed", "hedged":
+        run = Download(servers_of(wrong.shares), wrong.cap, strategy=strategy)
+
+        assert run.error(BadCiphertextHashError)
+        over(run)
+    wrong = make(BLOCKS, CRYPTTEXT, 2, segment_size=21)
+    run = Download(servers_of(wrong.shares), wrong.cap, strategy="hedged")
+
+    assert run.error(BadURIExtensionError)
+    over(run)
+
+
+# Liveness
+
+
+@dataclass(frozen=True)
+class Conduct:
+    """What one server holds, and how it answers: after so many seconds, if at all."""
+
+    numbers: tuple[int, ...]
+    query: float | str
+    read: float | str
+
+    @property
+    def answers(self) -> bool:
+        """Whether its shares can be had."""
+        return isinstance(self.query, float) and (
+            isinstance(self.read, float) or self.read in ("UEB", "crypttext hashes")
+        )
+
+    def tells(self, part: str) -> bool:
+        """Whether that part of its shares can be had."""
+        read = isinstance(self.read, float) or self.read in PARTS
+        return isinstance(self.query, float) and read and self.read not in ("header", part)
+
+    def server(self, clock: Clock, shares: Mapping[int, bytes], name: str) -> AnyServer:
+        """Return a server that conducts itself so."""
+
+        def act(how: float | str, answer: Callable[[], Any]) -> Any:
+            match how:
+                case "silent":
+                    return Deferred()
+                case "raises":
+                    boom()
+                case "fails":
+                    return deferLater(clock, 0.3, boom)
+                case "at once":
+                    return succeed(answer())
+                case float() as delay:
+                    return deferLater(clock, delay, answer)
+            raise AssertionError(how)
+
+        def bucket(data: bytes) -> AnyBucket:
+            if self.read in PARTS:
+                data = corrupt(data, str(self.read))
+                return AnyBucket(lambda o, n: deferLater(clock, 0.2, lambda: data[o : o + n]))
+            return AnyBucket(lambda o, n: act(self.read, lambda: data[o : o + n]))
+
+        buckets = {number: bucket(shares[number]) for number in self.numbers}
+        return AnyServer(lambda _: act(self.query, lambda: buckets), name)
+
+
+LIVELY = encode(PLAINTEXT, k=3, n=6, segment_size=90)  # three segments, and a window of 12
+
+times = st.sampled_from([0.01, 0.05, 0.1, 1.0, 5.0, 20.0])
+conducts = st.builds(
+    Conduct,
+    st.lists(st.integers(0, 5), max_size=3, unique=True).map(tuple),
+    times | st.sampled_from(["silent", "raises", "fails"]),
+    times | st.sampled_from(["silent", "raises", "fails", *PARTS[:-1]]),
+)
+
+
+@given(
+    grid=st.lists(conducts, max_size=18),
+    strategy=st.sampled_from(["hedged", "hedged+1", "hedged+3"]),
+    offset=st.sampled_from([0, 100]),
+)
+@settings(deadline=None, max_examples=100)
+def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
+    """Where K distinct good shares lie on servers that answer in time, hedged succeeds.
+
+    Otherwise it fails in bounded time and names the silent servers. It never stalls, writes
+    nothing wrong, and leaves no timer of its own.
+    """
+    clock = Clock()
+    servers = [c.server(clock, LIVELY.shares, f"s{i}") for i, c in enumerate(grid)]
+    run = Download(servers, LIVELY.cap, strategy=strategy, clock=clock, offset=offset)
+    waits = 0
+    while not run.fired:
+        calls = clock.getDelayedCalls()
+        assert calls, "it stalls"
+        waits += 1
+        assert waits < 5000
+        clock.advance(max(0.0, min(call.getTime() for call in calls) - clock.seconds()))
+    assert [] == own_timers(clock)
+    assert PLAINTEXT[offset:].startswith(run.consumer.data)
+    within = {number for c in grid if c.answers for number in c.numbers}
+    known = all(
+        any(c.numbers and c.tells(part) for c in grid) for part in ("UEB", "crypttext hashes")
+    )
+    if len(within) >= 3 and known:
+        assert PLAINTEXT[offset:] == run.consumer.data
+        assert run.done().shares_used <= within
+        return
+    error = run.results[0].value
+    assert isinstance(error, NotEnoughSharesError)
+    assert error.have < 3
+    # Every query and every read of a share is one wait, at the most.
+    assert clock.seconds() <= (GIVE_UP + 20) * (1 + sum(1 + len(c.numbers) for c in grid))
+    for i, conduct in enumerate(grid):
+        if conduct.query == "silent":
+            assert f"s{i}: no answer" == error.servers[i]
+            assert GIVE_UP == error.silence
+
+
+def own_timers(clock: Clock) -> list[str]:
+    """Return the timers that are left and no server's: its answers are Deferreds."""
+    return [repr(call) for call in clock.getDelayedCalls() if "Deferred.callback" not in repr(call)]
+
+
+@given(st.lists(conducts, max_size=8), st.integers(0, 2**32))
+@settings(deadline=None, max_examples=50)
+def test_cancelled_at_any_time(grid: Sequence[Conduct], seed: int) -> None:
+    """Cancelled at any moment it ends at once, and no timer of its own is left."""
+    clock = Clock()
+    servers = [c.server(clock, LIVELY.shares, f"s{i}") for i, c in enumerate(grid)]
+    run = Download(servers, LIVELY.cap, strategy="hedged", clock=clock)
+    for _ in range(Random(seed).randrange(40)):
+        clock.advance(0.1)
+    run.deferred.cancel()
+
+    assert 1 == len(run.results)
+    assert [] == own_timers(clock)
