@@ -28,6 +28,9 @@ from scenarios.model import MadeUpFile, Scenario
 #: Sums of times may differ in the last bits.
 _NEARLY = 1 + 1e-9
 
+#: By then whoever gives up has done so, as often as it may be heartened, in virtual seconds.
+_GENEROUS = 1e6
+
 #: A share of no more bytes is read in one request, if it is read in one round.
 _ONE_READ = 1024
 
@@ -315,10 +318,11 @@ def _patient(trial: Trial) -> str | None:
     give_up = trial.strategy.give_up
     if give_up is None:
         return None
-    if trial.result.outcome == "stalled":
+    outcome, deadline = trial.result.outcome, trial.case.scenario.deadline
+    if outcome == "stalled" or (outcome == "deadline" and deadline >= _GENEROUS):
         return _told(trial.result)
     finished = trial.result.finished
-    end = trial.case.scenario.deadline if finished is None else finished
+    end = deadline if finished is None else finished
     times = [0.0, end]
     for exchange in trial.run.trace.exchanges:
         times += [t for t in (exchange.sent, exchange.ended) if t is not None and t < end]

@@ -498,6 +498,19 @@ def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
+def test_defect_of_ours(monkeypatch: Patch) -> None:
+    """What the simulation itself raises is told with the scenario; exit status 3."""
+
+    def boom(*args: Any) -> Bound:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("harness.invariants.bound", boom)
+    ran = firstk("fuzz", "--seconds", "30")
+
+    assert 3 == ran.exit_code
+    assert "RuntimeError: boom\nThe scenario was:\nname = " in ran.stderr
+
+
 def test_library() -> None:
     """The scenarios that come with firstk break no invariant."""
     ran = firstk("fuzz", "ticket-928")
