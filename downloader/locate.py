@@ -86,11 +86,11 @@ class Located:
             self._asked += 1
             self._query(self._servers[self._asked - 1], self._answers[self._asked - 1])
 
-    def expire(self) -> float:
-        """Find the queries that are overdue; return when the next will be."""
+    def expire(self, latest: float = inf) -> float:
+        """Find the queries that are overdue, all at the `latest`; return when the next will be."""
         now, allowed = self._session.reactor.seconds(), self._session.patience.with_query()
         for request in list(self._waiting):
-            due = request.sent + allowed
+            due = min(request.sent + allowed, latest)
             if now < due:
                 return due
             request.overdue = now

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil, inf
 
 from twisted.internet.defer import Deferred
@@ -53,6 +54,7 @@ class OneRound:
         self._located = located
         self._known = Known()
         self._first = True
+        self._tries = 0  # how often reads were overdue before any was answered
         self._reading: dict[Share, _Reading] = {}
         self._settled: list[tuple[_Reading, Failure | None]] = []
         self._begin(offset)
@@ -78,10 +80,12 @@ class OneRound:
             self._begin(segment * self.ueb.segment_size)
         await self._until(self._complete)
         self._first = False
-        self._session.status.blocks_unused += len(self._current())
+        # More than K are there if shares were read for the UEB or the crypttext hashes.
+        blocks = dict(islice(self._blocks.items(), self._session.cap.k))
+        self._session.status.blocks_unused += len(self._blocks) - len(blocks) + len(self._current())
         assert self._known.segment_hashes is not None
         expected = self._known.segment_hashes[segment]
-        return crypttext_of(self._session, self.ueb, segment, self._blocks, expected)
+        return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
     def _begin(self, position: int) -> None:
         """Turn to the segment of a byte; what is still being read for another is not wanted."""
@@ -92,7 +96,7 @@ class OneRound:
 
     def _complete(self) -> bool:
         k = self._session.cap.k
-        return len(self._blocks) == k and self._known.segment_hashes is not None
+        return len(self._blocks) >= k and self._known.segment_hashes is not None
 
     def _current(self) -> list[_Reading]:
         return [r for r in self._reading.values() if r.position == self._position]
@@ -102,7 +106,7 @@ class OneRound:
             self._take_in()
             if done():
                 return
-            self._located.expire()
+            self._located.expire(self._give_up_at())
             self._expire()
             lacking = self._read_more()
             if self._settled:
@@ -113,10 +117,11 @@ class OneRound:
                 if len(self._located.shares) > before:
                     continue
                 self._check_for_hope()
-            due = min(self._located.expire(), self._expire(), self._give_up_at())
-            await self._session.news_until(due)
-            if self._session.reactor.seconds() >= self._give_up_at():
+            give_up_at = self._give_up_at()
+            if self._session.reactor.seconds() >= give_up_at:
                 raise self._given_up()
+            due = min(self._located.expire(give_up_at), self._expire(), give_up_at)
+            await self._session.news_until(due)
 
     # What comes in
 
@@ -237,21 +242,37 @@ class OneRound:
     # What does not come
 
     def _expire(self) -> float:
-        """Find the reads that are overdue; return when the next will be."""
-        now, next_due = self._session.reactor.seconds(), inf
-        for reading in self._current():
-            if reading.overdue:
-                continue
-            allowed = self._session.patience.with_read(reading.length) * 2**reading.doublings
-            due = reading.since + allowed
-            if now < due:
-                next_due = min(next_due, due)
-                continue
+        """Find the reads that are overdue; return when the next will be.
+
+        Before the strategy gives up all of them are: there may be others to be tried.
+        """
+        now = self._session.reactor.seconds()
+        waiting = [reading for reading in self._current() if not reading.overdue]
+        dues = self._dues(waiting)
+        late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
+        if not late:
+            return min(dues, default=inf)
+        if not self._session.patience.has_read:
+            # Either these servers hang, or all links are slow, and to read more makes them
+            # slower. Try a few others: one, then two, then four, each time for twice as long.
+            late = late[: 2**self._tries]
+            self._tries += 1
+            for reading in waiting:
+                reading.doublings += 1
+                reading.since = now
+        for reading in late:
             reading.overdue = True
             reading.share.rtt = inf  # until it answers after all
             for request in reading.share.reading:
                 request.overdue = now
-        return next_due
+        return min(self._dues([r for r in waiting if not r.overdue]), default=inf)
+
+    def _dues(self, readings: Sequence[_Reading]) -> list[float]:
+        """Return when each of these is overdue."""
+        lengths = {reading.length for reading in readings}  # one, as a rule
+        allowed = {length: self._session.patience.with_read(length) for length in lengths}
+        latest = self._give_up_at()
+        return [min(r.since + allowed[r.length] * 2.0**r.doublings, latest) for r in readings]
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
@@ -261,9 +282,9 @@ class OneRound:
         return max(self._since, self._session.patience.last_event) + give_up
 
     def _given_up(self) -> NotEnoughSharesError:
-        silent = {share for share, reading in self._reading.items() if reading.overdue}
-        heard = (s.number for s in self._located.shares if not s.lost and s not in silent)
-        have = len(self._blocks.keys() | set(heard))
+        heard = {s.number for s in self._located.shares if not s.lost and s not in self._reading}
+        whole = self._known.segment_hashes is not None  # else not one block is of any use
+        have = len(self._blocks.keys() | heard) if whole else 0
         return self._located.shortage(have, self._session.strategy.give_up)
 
     def _check_for_hope(self) -> None:

@@ -1,8 +1,10 @@
 """Patience: how long a request may take before it is overdue, from the round trips seen.
 
-A request is overdue once it has taken longer than a high quantile of its kind (J. Dean and
-L. A. Barroso, "The Tail at Scale", 2013, hedge after the 95th percentile). The quantile is
-that of the product-limit estimate of E. L. Kaplan and P. Meier (1958): what is still
+A request is overdue once it has taken longer, by a quarter, than a high quantile of its kind
+(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, hedge after a quantile). A quarter,
+since what is late by less is likely to come before anything that is asked for now; that
+keeps narrow distributions from being hedged for nothing. The quantile is that of the
+product-limit estimate of E. L. Kaplan and P. Meier (1958): what is still
 outstanding, and older than all that was answered, counts as longer than these. Beyond the
 last answer the tail is taken to be exponential, as B. W. Brown, M. Hollander and R. M. Korwar
 (1974) complete it. Without that, the first answers of many, which are the fastest, would make
@@ -24,11 +26,14 @@ from downloader.strategy import Strategy
 #: How long a query may take while none has been answered, in seconds: RFC 6298, 2.1.
 FIRST_QUERY = 1.0
 
-#: The quantile of round trips after which a query is overdue, and a read without spares.
-QUANTILE = 0.95
+#: The quantile of round trips, and how many times as long a request may take. Measured: see
+#: the documentation of strategies.
+QUANTILE = 0.9
+LATE = 1.25
 
-#: How much lower each spare makes that of a read: a spare says that time is worth bytes.
-PER_SPARE = 0.1
+#: How much lower each spare makes the quantile for reads: a spare says that time is worth
+#: more than bytes.
+PER_SPARE = 0.2
 LEAST_QUANTILE = 0.5
 
 #: While no read has been answered, one may take as many round trips of a query, and what its
@@ -38,9 +43,6 @@ SLOW_LINK = 125_000
 
 #: How many of the latest round trips are kept of each kind.
 _KEPT = 100
-
-# Times are sums, and sums are rounded: what is just as late as all others is not overdue.
-_MARGIN = 1.001
 
 
 class Patience:
@@ -72,6 +74,11 @@ class Patience:
             seen = self._queries if request.is_query else self._reads
             seen.append(request.answered - request.sent)
 
+    @property
+    def has_read(self) -> bool:
+        """Whether any read has been answered: only then is it known how long one takes."""
+        return bool(self._reads)
+
     def with_query(self) -> float:
         """Return how long a query may take, in seconds."""
         overdue = self._strategy.overdue
@@ -81,7 +88,7 @@ class Patience:
             return overdue
         if not self._queries:
             return FIRST_QUERY
-        return _MARGIN * self._quantile(QUANTILE, sorted(self._queries))
+        return LATE * self._quantile(QUANTILE, sorted(self._queries))
 
     def with_read(self, length: int) -> float:
         """Return how long it may take to read `length` bytes of a share, in seconds."""
@@ -94,7 +101,7 @@ class Patience:
         # by which the fastest of the reads was slower than a query is.
         transfer = max(0.0, min(self._reads) - median(self._queries))
         seen = sorted([*(query + transfer for query in self._queries), *self._reads])
-        return _MARGIN * self._quantile(self._read_quantile, seen, transfer)
+        return LATE * self._quantile(self._read_quantile, seen, transfer)
 
     def _quantile(self, p: float, seen: Sequence[float], transfer: float | None = None) -> float:
         """Return the `p`-quantile of the sorted round trips `seen`, and of those to come.

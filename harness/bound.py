@@ -3,10 +3,9 @@
 It is a lower bound, not a strategy. What it supposes, and what it leaves out:
 
 - Each server is asked for buckets once and takes its first draws for that; its first read
-  takes the next ones. Where a server shows several shares, the first read of each may be
-  sent at once, and each counts as fast as the fastest of them. A strategy beats this only
-  if it asks a server twice, or uses a block before the first read from that server is
-  answered.
+  takes the next ones. Where a server shows several shares, all may be read at once, each
+  with a few requests, and each share counts as fast as the fastest of these. A strategy can
+  beat this only with other draws: if it asks a server twice.
 - A request may be sent later than it could be, if that is better: when the server is not
   slow any more, or works again.
 - One read brings the block, and the time that the block's bytes need on the server's
@@ -22,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from math import inf, nextafter
 
 import simpy
@@ -39,6 +38,9 @@ from harness.link import Link
 from harness.server import Service
 from scenarios.faults import Fault, Operation
 from scenarios.model import Scenario
+
+#: The most requests that any strategy sends for a share before the first is answered.
+_REQUESTS_PER_SHARE = 5
 
 #: Where a part of a share begins and ends, in bytes from its start.
 _Part = tuple[int, int]
@@ -151,9 +153,12 @@ def _first_reads(plan: Plan, seed: int) -> _Reads | None:
     )
     if query == inf:
         return None
+    # The first request of a share's first round is the least that must be answered.
+    several = len(plan.shares) > 1
+    reads = islice(requests, _REQUESTS_PER_SHARE * len(plan.shares) if several else 1)
     found = [
         (course.taken_up, course.taken_up + request.work, ends, course.rtt / 2)
-        for request, _ in zip(requests, plan.shares, strict=False)
+        for request in reads
         for course, ends in _answers(faults, request, query)
     ]
     return _Reads(*map(min, zip(*found, strict=True))) if found else None

@@ -7,16 +7,15 @@ does the bound, which foresees them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf
 from random import Random
+from typing import NamedTuple
 
 from harness.streams import stream
 from scenarios.faults import Fault, Operation
 
 
-@dataclass(frozen=True, slots=True)
-class Course:
+class Course(NamedTuple):
     """What becomes of one request. Times are in virtual seconds, infinity is never.
 
     It arrives after half its round trip (`rtt`, a slow server's included), and is taken up

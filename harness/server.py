@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
+from random import Random
 from typing import Any
 
 import simpy
@@ -44,12 +46,21 @@ class Service:
     ) -> None:
         self.law = law
         self._env = env
-        self._places = simpy.Resource(env, concurrency or sys.maxsize)
-        self._random = stream(seed, server, "service") if law else None
+        self._concurrency = concurrency or sys.maxsize
+        self._seed = seed
+        self._server = server
+
+    @cached_property
+    def _random(self) -> Random:
+        return stream(self._seed, self._server, "service")
+
+    @cached_property
+    def _places(self) -> simpy.Resource:
+        return simpy.Resource(self._env, self._concurrency)
 
     def time(self) -> float:
         """Return for how long the next request will be worked on, in seconds."""
-        return self.law.sample(self._random) if self.law and self._random else 0.0
+        return 0.0 if self.law is None else self.law.sample(self._random)
 
     def work(self, time: float, wanted: Callable[[], bool]) -> Process:
         """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""

@@ -24,3 +24,36 @@ def test_kinds() -> None:
     assert NoSharesError is type(NotEnoughSharesError.of(0, 3, []))
     assert NotEnoughSharesError is type(NotEnoughSharesError.of(1, 3, []))
     assert issubclass(NoSharesError, NotEnoughSharesError)
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301
+def test_silence(duplicate: object) -> None:
+    """An error of a download that gave up says after how long a silence, also as a copy."""
+    assert callable(duplicate)
+    error = NotEnoughSharesError.of(2, 3, ["s0: share 0: good", "s1: no answer"], 60.0)
+    for one in error, duplicate(error):
+        assert 60.0 == one.silence
+        assert (
+            "not enough shares: have 2, need 3; gave up after 60 s without an answer\n"
+            "  s0: share 0: good\n  s1: no answer"
+        ) == str(one)
+
+
+@pytest.mark.parametrize(("silence", "words"), [(0.25, "0.25 s"), (3600.0, "3600 s"), (60, "60 s")])
+def test_silence_in_words(silence: float, words: str) -> None:
+    """The time is written as short as it can be."""
+    assert f"gave up after {words} without" in str(NotEnoughSharesError.of(0, 3, [], silence))
+
+
+def test_no_silence() -> None:
+    """A download that did not have to give up does not speak of it."""
+    error = NotEnoughSharesError.of(2, 3, [])
+
+    assert error.silence is None
+    assert "gave up" not in str(error)
+
+
+def test_enough_and_silent() -> None:
+    """Who gives up may have enough shares that all seemed good: it is no `NoSharesError`."""
+    assert NotEnoughSharesError is type(NotEnoughSharesError.of(3, 3, [], 60.0))
+    assert NoSharesError is type(NotEnoughSharesError.of(0, 3, [], 60.0))

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from downloader import layout
-from downloader.encode import encode
+from downloader import layout, parts
+from downloader.encode import Encoded, encode
 from downloader.errors import (
     BadURIExtensionError,
     CorruptShareError,
@@ -19,8 +22,10 @@ from downloader.errors import (
     ShareError,
 )
 from downloader.hashes import block_hash, uri_extension_hash
+from downloader.layout import parse_header
+from downloader.parts import Span
 from downloader.session import Session
-from downloader.share import Share
+from downloader.share import Known, Share, _merged
 from downloader.status import DownloadStatus
 from downloader.strategy import find_strategy
 from downloader.ueb import URIExtension, read_uri_extension
@@ -433,3 +438,369 @@ def test_block_too_short() -> None:
 
     with pytest.raises(CorruptShareError, match="block 0 does not match"):
         now(share_of(AnyBucket(read)).block(extension, 0))
+
+
+# In rounds
+
+#: Files of one segment: their layout is guessed right where it is the old one.
+ONE = {v: encode(bytes(range(100)), k=2, n=5, version=v) for v in (1, 2)}
+
+
+def known_of(file: Encoded) -> Known:
+    """Return all that there is to know of a file."""
+    extension = read_uri_extension(file.shares[0], file.cap)
+    share = in_rounds(file)
+    return Known(extension, now(share.crypttext_hashes(extension)))
+
+
+def in_rounds(file: Encoded, bucket: Any = None, number: int = 0) -> Share:
+    """Return a share of a file, in a download of its own."""
+    session = Session(Clock(), file.cap, find_strategy("hedged"), Random(0), DownloadStatus())
+    return Share(session, "s", number, bucket or MemoryBucket(file.shares[number]))
+
+
+def round_of(share: Share, known: Known, position: int = 0) -> list[Span]:
+    """Read what is missing for a byte, and learn of it; return what was read."""
+    missing = share.missing(known, position)
+    now(share.read(missing))
+    share.teach(known)
+    return missing
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_one_round(number: int) -> None:
+    """Where the layout is guessed right one round brings it all: header, block, hashes, UEB."""
+    file, known = ONE[1], Known()
+    share = in_rounds(file, number=number)
+    missing = round_of(share, known)
+
+    assert known_of(file) == known
+    assert [] == share.missing(known, 0)
+    assert [(0, parse_header(file.shares[0]).uri_extension + 1024)] == missing
+    assert known.uri_extension is not None
+    assert file.shares[number][36:86] == share.take_block(known.uri_extension, 0)
+    assert (None, False) == (share.problem, share.lost)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("segment_size", [20, 40, 1000])
+@pytest.mark.parametrize("position", [0, 39, 40, 99])
+def test_two_rounds(version: int, segment_size: int, position: int) -> None:
+    """Where the guess is wrong the header says so, and a second round is enough, in any segment."""
+    file = encode(bytes(range(100)), k=2, n=5, segment_size=segment_size, version=version)
+    share, known = in_rounds(file, number=3), Known()
+    rounds = 0
+    while share.missing(known, position):
+        round_of(share, known, position)
+        rounds += 1
+
+    assert rounds <= 2
+    assert 1 == rounds or (version, segment_size) != (1, 1000)
+    assert known_of(file) == known
+    assert known.uri_extension is not None
+    segment = position // known.uri_extension.segment_size
+    expected = now(in_rounds(file, number=3).block(known.uri_extension, segment))
+    assert expected == share.take_block(known.uri_extension, segment)
+
+
+def test_what_is_known_is_not_read() -> None:
+    """The second share is read for its header, its block and its hashes alone."""
+    file = ONE[1]
+    share, known = in_rounds(file, number=1), known_of(file)
+    header = parse_header(file.shares[1])
+
+    assert [(0, header.uri_extension)] == round_of(share, known)
+    assert known.uri_extension is not None
+    assert share.take_block(known.uri_extension, 0)
+
+
+def test_second_segment() -> None:
+    """Of the second segment the block is read, and nothing else."""
+    known = known_of(FILE)
+    share = in_rounds(FILE, number=2)
+    while share.missing(known, 0):
+        round_of(share, known, 0)
+    share.take_block(EXTENSION, 0)
+
+    assert [(56, 20)] == share.missing(known, 40)
+    assert [(76, 10)] == round_of(share, known, 99)
+    assert FILE.shares[2][76:86] == share.take_block(EXTENSION, 2)
+
+
+def test_take_forgets() -> None:
+    """What was read is forgotten when a block is taken, or when it is not wanted any more."""
+    known = known_of(FILE)
+    share = in_rounds(FILE)
+    while share.missing(known, 0):
+        round_of(share, known, 0)
+    share.take_block(EXTENSION, 0)
+
+    assert [(36, 20)] == share.missing(known, 0)
+    round_of(share, known, 0)
+
+    assert [] == share.missing(known, 0)
+    share.forget()
+
+    assert [(36, 20)] == share.missing(known, 0)
+
+
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 3000)), max_size=8),
+)
+def test_merged(spans: list[Span]) -> None:
+    """Merged spans cover each of theirs, in order, far from one another, and no more than that."""
+    merged = _merged(spans)
+
+    for offset, length in spans:
+        assert any(o <= offset and offset + length <= o + n for o, n in merged)
+    for (one, size), (other, _) in pairwise(merged):
+        assert one + size + 1024 < other
+    gaps = sum(n for _, n in merged) - sum(n for _, n in spans)
+    assert gaps <= 1024 * max(0, len(spans) - len(merged))
+    assert {o for o, _ in merged} <= {o for o, _ in spans}
+    assert {o + n for o, n in merged} <= {o + n for o, n in spans}
+
+
+@pytest.mark.parametrize(
+    ("spans", "expected"),
+    [
+        ([], []),
+        ([(5, 5)], [(5, 5)]),
+        ([(0, 10), (1034, 5)], [(0, 1039)]),
+        ([(0, 10), (1035, 5)], [(0, 10), (1035, 5)]),
+        ([(50, 10), (0, 200)], [(0, 200)]),
+        ([(5000, 1), (0, 1)], [(0, 1), (5000, 1)]),
+    ],
+)
+def test_merged_examples(spans: list[Span], expected: list[Span]) -> None:
+    """Neighbours are read as one, as long as no more than a kilobyte lies between."""
+    assert expected == _merged(spans)
+
+
+def test_far_parts_are_read_side_by_side() -> None:
+    """Where parts lie far from one another there are several reads, all at once."""
+    file = encode(bytes(40_000), k=2, n=5)
+    bucket = ManualBucket(file.shares[0])
+    share, known = in_rounds(file, bucket), known_of(file)
+    reading = Deferred.fromCoroutine(share.read(share.missing(known, 0)))
+
+    assert 1 == len(bucket.waiting)  # the block reaches from the header to the hashes
+    bucket.answer_all()
+    result_of(reading)
+    extension = known.uri_extension
+    assert extension is not None
+    assert share.take_block(extension, 0)
+
+    file = encode(bytes(40_000), k=2, n=5, segment_size=8000)
+    bucket = ManualBucket(file.shares[0])
+    share = in_rounds(file, bucket)
+    reading = Deferred.fromCoroutine(share.read([(0, 68), (5000, 10), (15_000, 10)]))
+
+    assert 3 == len(bucket.waiting)
+    bucket.answer()
+    bucket.waiting.reverse()
+    bucket.answer()
+
+    assert not reading.called
+    assert "still being read" == share.state
+    bucket.answer()
+
+    assert result_of(reading) is None
+    assert "good" == share.state
+
+
+def block_in_rounds(share: Share, known: Known, extension: URIExtension) -> bytes:
+    """Return the first block of a share; a few rounds are enough, or it does not do."""
+    for _ in range(3):
+        if share.missing(known, 0):
+            round_of(share, known)
+    return share.take_block(extension, 0)
+
+
+def test_answer_that_ends_early() -> None:
+    """A short answer says that the share has no more; it is not asked for again."""
+    file = ONE[1]
+    extension = read_uri_extension(file.shares[0], file.cap)
+    for length in range(len(file.shares[0])):
+        share = in_rounds(file, MemoryBucket(file.shares[0][:length]))
+        with pytest.raises(CorruptShareError):
+            block_in_rounds(share, Known(), extension)
+
+        assert 1 == len(share.session.status.requests)
+
+
+@pytest.mark.parametrize("part", ["header", "UEB", "block hashes", "share hashes", "block"])
+@pytest.mark.parametrize("file", [ONE[1], ONE[2], FILE, FILES[2]], ids=["1", "2", "1s", "2s"])
+def test_corrupt_in_rounds(part: str, file: Encoded) -> None:
+    """What no hash matches is found out here as well."""
+    share = in_rounds(file, MemoryBucket(corrupt(file.shares[0], part)))
+    known = Known() if part == "UEB" else known_of(file)
+    extension = read_uri_extension(file.shares[0], file.cap)
+    with pytest.raises(CorruptShareError):
+        block_in_rounds(share, known, extension)
+
+    assert (part == "header") == share.lost
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_wrong_guess(version: int) -> None:
+    """A large share whose layout was not to be guessed takes two rounds, the header the first."""
+    file = encode(bytes(40_000), k=2, n=5, segment_size=700 * version, version=version)
+    share, known = in_rounds(file, number=1), Known()
+    first = round_of(share, known, 39_999)
+
+    assert Known() == known
+    assert 0 == first[0][0]
+    second = round_of(share, known, 39_999)
+
+    assert [] == share.missing(known, 39_999)
+    assert known_of(file) == known
+    assert 0 not in {offset for offset, _ in second}
+
+
+def test_corrupt_crypttext_hashes() -> None:
+    """A corrupt crypttext hash tree is told when it is learned of; the UEB is known by then."""
+    bad = corrupt(FILE.shares[0], "crypttext hashes")
+    share, known = in_rounds(FILE, MemoryBucket(bad)), Known()
+    now(share.read(share.missing(known, 0)))
+    with pytest.raises(CorruptShareError, match="crypttext hash tree does not match"):
+        share.teach(known)
+
+    assert Known(EXTENSION) == known
+    assert FILE.shares[0][36:56] == share.take_block(EXTENSION, 0)
+
+
+def test_one_segment_needs_no_crypttext_hashes() -> None:
+    """A tree of one leaf is this leaf: where the UEB is known it is not read."""
+    share, known = (
+        in_rounds(ONE[1], MemoryBucket(corrupt(ONE[1].shares[0], "crypttext hashes"))),
+        Known(),
+    )
+    round_of(share, known)
+
+    assert known_of(ONE[1]) == known
+    assert known.uri_extension is not None
+    assert share.take_block(known.uri_extension, 0)
+
+
+@pytest.mark.parametrize(
+    "size", [0, 51, 10**9, 2**32 - 1], ids=["zero", "one too many", "huge", "the most"]
+)
+def test_hostile_block_size(size: int) -> None:
+    """A header whose blocks cannot be of this file is refused before a number follows from it."""
+    header = replace(parse_header(FILE.shares[0]), block_size=size).pack()
+    share, known = in_rounds(FILE, MemoryBucket(header + FILE.shares[0][36:])), Known()
+    now(share.read(share.missing(known, 0)))
+    with pytest.raises(CorruptShareError, match=f"the header says blocks of {size} bytes"):
+        share.missing(known, 0)
+
+
+@given(
+    st.lists(st.integers(0, 2**64 - 1) | st.integers(0, 900), min_size=8, max_size=8).map(sorted)
+)
+@settings(deadline=None, max_examples=150)
+def test_hostile_header(numbers: list[int]) -> None:
+    """Whatever a header says, what is read because of it is small, and ends after two rounds."""
+    known = Known()
+    header = layout.Header(2, numbers[0], numbers[1], 68, *numbers[3:])
+    share = in_rounds(FILE, MemoryBucket(header.pack() + bytes(1000)))
+    try:
+        for _ in range(4):
+            if share.missing(known, 0):
+                round_of(share, known)
+    except CorruptShareError:
+        pass
+
+    requests = share.session.status.requests
+    assert len(requests) <= 8
+    for request in requests:
+        assert request.length is not None
+        # Blocks of one byte make fifty segments: 64 leaves, a chain of 14 nodes, a UEB.
+        assert request.length <= 50 * 32 + 64 * 32 + 14 * 34 + 100 + 1024 + 4 * 1024
+    assert known.uri_extension is None
+
+
+@pytest.mark.parametrize("answer", [None, "text", bytes(9000), bytearray(10), boom])
+def test_nonsense_in_rounds(answer: Any) -> None:
+    """A server that answers nonsense has lost its share, and the other reads are over with it."""
+    share = in_rounds(FILE, AnyBucket(boom if answer is boom else lambda *_: succeed(answer)))
+    with pytest.raises(ShareError):
+        now(share.read(share.missing(Known(), 0)))
+
+    assert share.lost
+    assert share.problem
+    assert [] == share.reading
+
+
+@pytest.mark.parametrize("first", ["fail", "answer"])
+def test_one_read_of_a_round_fails(first: str) -> None:
+    """A round fails with the first of its reads; what the others say later is no problem."""
+    bucket = ManualBucket(FILE.shares[0])
+    share = in_rounds(FILE, bucket)
+    reading = Deferred.fromCoroutine(share.read([(0, 68), (5000, 10)]))
+    if first == "answer":
+        bucket.answer()
+    bucket.fail()
+    with pytest.raises(ServerFailedError):
+        result_of(reading)
+    while bucket.waiting:
+        bucket.fail()
+
+    assert share.lost
+    assert "failed: BoomError: read" == share.problem
+
+
+def test_teach_what_was_not_read() -> None:
+    """A share teaches what it was read for: nothing where the guess missed, and no error."""
+    share, known = in_rounds(FILE), Known()
+    now(share.read([(0, 68)]))
+    share.teach(known)
+
+    assert Known() == known
+    now(share.read([parts.uri_extension_span(parse_header(FILE.shares[0]))]))
+    share.teach(known)
+
+    assert Known(EXTENSION) == known
+
+
+def test_teach_senseless() -> None:
+    """A UEB that the cap vouches for and that makes no sense ends it here too."""
+    share = in_rounds(ONE[1])
+    start = parse_header(ONE[1].shares[0]).uri_extension
+    share.bucket = MemoryBucket(ONE[1].shares[0][:start] + layout.pack_uri_extension(1, b"no"))
+    cap = replace(share.session.cap, ueb_hash=uri_extension_hash(b"no"))
+    share.session = replace(share.session, cap=cap)
+    with pytest.raises(BadURIExtensionError):
+        round_of(share, Known())
+
+
+@given(
+    k=st.integers(1, 4),
+    more=st.integers(0, 6),
+    size=st.integers(1, 3000),
+    segments=st.integers(1, 20),
+    version=st.sampled_from([1, 2]),
+    random=st.randoms(use_true_random=False),
+)
+@settings(deadline=None, max_examples=100)
+def test_any_file_in_rounds(
+    k: int, more: int, size: int, segments: int, version: int, random: Random
+) -> None:
+    """Any share of any honest file gives any block within two rounds, whatever is known of it."""
+    plaintext = random.randbytes(size)
+    file = encode(plaintext, k=k, n=k + more, segment_size=-(-size // segments), version=version)
+    number, position = random.randrange(k + more), random.randrange(size)
+    share = in_rounds(file, number=number)
+    known = known_of(file) if random.random() < 0.5 else Known()
+    for _ in range(2):
+        if share.missing(known, position):
+            round_of(share, known, position)
+
+    assert [] == share.missing(known, position)
+    assert known_of(file) == known
+    assert known.uri_extension is not None
+    segment = position // known.uri_extension.segment_size
+    span = parts.block_span(parse_header(file.shares[number]), known.uri_extension, segment)
+    assert file.shares[number][span[0] : sum(span)] == share.take_block(
+        known.uri_extension, segment
+    )

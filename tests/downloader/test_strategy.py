@@ -1,6 +1,7 @@
 """Strategies are data: named, frozen, and composed from the same fields by anybody."""
 
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, replace
+from math import inf
 from typing import Any
 
 import pytest
@@ -29,6 +30,26 @@ def test_fields() -> None:
     ] == fields
 
 
+def test_fields_without_an_end() -> None:
+    """The others never end locating; hedged alone hedges, and gives up, and salvages."""
+    fields = [
+        (s.locating_ends, s.late_answers, s.window, s.overdue, s.hedge, s.give_up, s.salvage)
+        for s in map(find_strategy, ["windowed", "hedged"])
+    ]
+
+    assert ["windowed", "hedged"] == list(STRATEGIES)[3:]
+    assert [
+        ("never", "used", 10, 10.0, False, None, False),
+        ("never", "used", "2N", "adaptive", True, 60.0, True),
+    ] == fields
+    assert [0] * 5 == [s.spares for s in STRATEGIES.values()]
+
+
+def test_described() -> None:
+    """Each strategy says what it does."""
+    assert all(s.description for s in STRATEGIES.values())
+
+
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_find(name: str) -> None:
     """A strategy is found by its name, and one that is passed itself is returned."""
@@ -36,11 +57,59 @@ def test_find(name: str) -> None:
     assert STRATEGIES[name] is find_strategy(STRATEGIES[name])
 
 
-@pytest.mark.parametrize("name", ["", "first_k", "FIRST-K", "first-k "])
+@pytest.mark.parametrize("name", ["", "first_k", "FIRST-K", "first-k ", "hedge", "windowed "])
 def test_unknown(name: str) -> None:
     """A name that no strategy has is refused; the error lists those that there are."""
     with pytest.raises(ValueError, match="there are wait-for-all, first-k, first-k-late"):
         find_strategy(name)
+
+
+@pytest.mark.parametrize("spares", [1, 2, 9, 10, 99, 100, 255])
+def test_spares(spares: int) -> None:
+    """`hedged+N` is hedged with N spares, under its own name, and nothing else differs."""
+    found = find_strategy(f"hedged+{spares}")
+
+    assert replace(STRATEGIES["hedged"], name=f"hedged+{spares}", spares=spares) == found
+    assert found == find_strategy(found.name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "hedged+0",
+        "hedged+256",
+        "hedged+999",
+        "hedged+1000",
+        "hedged+01",
+        "hedged+-1",
+        "hedged+1.5",
+        "hedged+",
+        "hedged+ 1",
+        "hedged+1 ",
+        "hedged+1\n",
+        "hedged+\u0661",
+        "hedged+\u00b2",
+        "hedged1",
+        "windowed+1",
+        "first-k+1",
+        "Hedged+1",
+        "hedged+1+1",
+    ],
+)
+def test_no_such_spares(name: str) -> None:
+    """What is no number of shares that there could be is refused; the error tells the pattern."""
+    with pytest.raises(ValueError, match=r"and hedged\+1, hedged\+2"):
+        find_strategy(name)
+
+
+@pytest.mark.parametrize(
+    ("window", "n", "outstanding"), [("all", 10, inf), ("2N", 10, 20), (7, 10, 7), ("2N", 1, 2)]
+)
+def test_window(window: Any, n: int, outstanding: float) -> None:
+    """The window is all, a number, or twice the number of shares."""
+    mine = Strategy("mine", locating_ends="never", window=window)
+
+    assert outstanding == mine.outstanding(n)
 
 
 def test_frozen() -> None:

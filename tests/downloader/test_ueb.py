@@ -9,10 +9,16 @@ from hypothesis import strategies as st
 from downloader import ueb
 from downloader.aes import Keystream
 from downloader.cap import CHKCap, parse_cap
+from downloader.encode import encode
 from downloader.errors import BadURIExtensionError, CorruptShareError
 from downloader.hashes import crypttext_hash, netstring, uri_extension_hash
 from downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
-from downloader.ueb import URIExtension
+from downloader.ueb import (
+    Segmentation,
+    URIExtension,
+    guess_segmentation,
+    rounded_segment_size,
+)
 from tests.tahoe import CHK_FILES, RealFile
 
 #: What a file of 100 bytes, 3-of-10, in segments of 42 bytes has in its UEB.
@@ -232,3 +238,71 @@ def test_anything(data: bytes, start: int, length: int) -> None:
     assert (3, 10, 100) == (extension.k, extension.n, extension.size)
     assert extension.segment_size > 0
     assert extension.segment_size % 3 == 0
+
+
+@given(
+    k=st.integers(1, 20),
+    more=st.integers(0, 40),
+    size=st.integers(1, 3000),
+    maximum=st.integers(1, 4000),
+    version=st.sampled_from([1, 2]),
+)
+@settings(deadline=None, max_examples=150)
+def test_header(k: int, more: int, size: int, maximum: int, version: int) -> None:
+    """The header that a segmentation gives is the one that the encoder writes, in every share."""
+    maximum = max(maximum, size // 50)  # not too many segments
+    file = encode(bytes(size), k=k, n=k + more, segment_size=maximum, version=version)
+    cut = Segmentation(k, k + more, size, rounded_segment_size(maximum, size, k))
+    written = {parse_header(share[:HEADER_SIZE]) for share in file.shares.values()}
+
+    assert {cut.header(version)} == written
+
+
+@given(
+    k=st.integers(1, 20),
+    size=st.integers(1, 10**12),
+    segments=st.integers(1, 10**6),
+)
+def test_segmentation(k: int, size: int, segments: int) -> None:
+    """The segments make the file, and their blocks the data of a share, whatever the sizes."""
+    cut = Segmentation(k, k, size, rounded_segment_size(-(-size // segments), size, k))
+    last = cut.num_segments - 1
+
+    assert size == last * cut.segment_size + cut.segment_length(last)
+    assert 0 < cut.segment_length(last) <= cut.segment_size
+    assert cut.data_size == last * cut.block_size + cut.block_length(last)
+    assert 0 < cut.block_length(last) <= cut.block_size
+    assert cut.segment_length(0) <= cut.block_length(0) * k < cut.segment_length(0) + k
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 1000, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 2, 10**7])
+@pytest.mark.parametrize("k", [1, 3, 255])
+def test_guess(k: int, size: int) -> None:
+    """The guess is how a file is cut that nobody asked anything unusual of."""
+    cap = CHKCap(bytes(16), bytes(32), k, 255, size)
+    guess = guess_segmentation(cap)
+
+    assert (k, 255, size) == (guess.k, guess.n, guess.size)
+    assert 0 == guess.segment_size % k
+    assert min(size, 2**20) <= guess.segment_size < min(size, 2**20) + k
+
+
+def test_guess_is_right() -> None:
+    """So it is, of a file with two segments."""
+    file = encode(bytes(2**20 + 3), k=3, n=4)
+    guess = guess_segmentation(file.cap)
+    extension = ueb.read_uri_extension(file.shares[0], file.cap)
+
+    assert (2, extension.segment_size) == (guess.num_segments, guess.segment_size)
+    assert guess.header(1) == parse_header(file.shares[0][:HEADER_SIZE])
+
+
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_header_of_real(file: RealFile) -> None:
+    """The header is that of a share which Tahoe-LAFS wrote."""
+    cap = parse_cap(file.uri)
+    assert isinstance(cap, CHKCap)
+    for share in file.shares.values():
+        extension = ueb.read_uri_extension(share, cap)
+
+        assert extension.header(1) == parse_header(share[:HEADER_SIZE])

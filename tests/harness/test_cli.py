@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from downloader.strategy import STRATEGIES
 from harness.cli import main
 from harness.server import SimServer
 from harness.simulate import Run, simulate
@@ -167,11 +168,13 @@ def test_compare_on_a_terminal(width: int, tmp_path: Path, monkeypatch: pytest.M
     result = firstk("compare", "hung-server", "--out", tmp_path)
     text = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
     table = text.partition("To replay")[0]
-    rows = re.findall(r"^ .*?(?:wait-for-all|first-k\S*) .*$", table, re.MULTILINE)
+    rows = re.findall(rf"^ .*?(?:{'|'.join(STRATEGIES)}) .*$", table, re.MULTILINE)
 
     assert 0 == result.exit_code
-    assert 19 == len(rows)
-    assert all(re.search(r"(wait-for-all|first-k\S*) +(\d+\.\d|stalls|fails)", r) for r in rows)
+    assert 9 * len(STRATEGIES) == len(rows)
+    assert all(
+        re.search(r"(wait-for-all|first-k\S*|windowed|hedged) +(\d+|stalls|fails)", r) for r in rows
+    )
     assert replays(text)
     assert "…" not in text
 
@@ -230,7 +233,7 @@ def test_seed_and_runs(tmp_path: Path) -> None:
         (["first-k"], ["first-k"]),
         (["first-k-late", "wait-for-all"], ["first-k-late", "wait-for-all"]),
         (["first-k", "first-k"], ["first-k"]),
-        ([], ["wait-for-all", "first-k"]),
+        ([], list(STRATEGIES)),
     ],
 )
 def test_strategies(named: list[str], ran: list[str]) -> None:
@@ -275,7 +278,7 @@ def test_usage_helps() -> None:
     """What would have been right is told."""
     assert "there are wait-for-all, first-k" in firstk("run", "ten-good", "-s", "x").stderr
     assert "13 scenarios; `run` runs one" in firstk("run", "ticket-928").stderr
-    assert "its sets are hung-server, ticket-928" in firstk("run", "nope").stderr
+    assert "its sets are hung-server, laws, robustness, ticket-928" in firstk("run", "nope").stderr
 
 
 def test_many_runs_are_summed_up(tmp_path: Path) -> None:
@@ -300,10 +303,10 @@ def test_trace(tmp_path: Path) -> None:
     events = json.loads(file.read_text())["traceEvents"]
 
     assert 0 == result.exit_code
-    assert ["ten-good, wait-for-all, seed 0", "ten-good, first-k, seed 0"] == [
+    assert [f"ten-good, {strategy}, seed 0" for strategy in STRATEGIES] == [
         event["args"]["name"] for event in events if event["name"] == "process_name"
     ]
-    assert 4 == len(json.loads(result.stdout))
+    assert 2 * len(STRATEGIES) == len(json.loads(result.stdout))
 
 
 def test_real_shares(tmp_path: Path) -> None:
@@ -409,7 +412,7 @@ def test_replay_library(tmp_path: Path) -> None:
     """So it is with the scenarios of the library."""
     commands = replays(firstk("compare", "late-answer", "--out", tmp_path).stdout)
 
-    assert [digest("late-answer", s) for s in ("wait-for-all", "first-k", "first-k-late")] == [
+    assert [digest("late-answer", s) for s in STRATEGIES] == [
         replayed(command)["digest"] for command in commands
     ]
 

@@ -1,0 +1,324 @@
+"""Patience: how long a request may take, from the round trips seen and from those to come."""
+
+from dataclasses import replace
+from math import ceil, inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.task import Clock
+
+from downloader import patience as module
+from downloader.patience import (
+    FIRST_QUERY,
+    FIRST_READ,
+    LATE,
+    LEAST_QUANTILE,
+    PER_SPARE,
+    QUANTILE,
+    SLOW_LINK,
+    Patience,
+)
+from downloader.status import Request
+from downloader.strategy import STRATEGIES, Strategy, find_strategy
+
+HEDGED = STRATEGIES["hedged"]
+
+times = st.floats(0.001, 100, allow_nan=False)
+
+
+class Seen:
+    """A patience that has seen some requests, and a clock."""
+
+    def __init__(self, strategy: Strategy | str = HEDGED) -> None:
+        self.clock = Clock()
+        self.patience = Patience(self.clock, find_strategy(strategy))
+
+    def send(self, *, read: bool = False) -> Request:
+        """Send a request now."""
+        request = Request("s", "x", share=0 if read else None, sent=self.clock.seconds())
+        self.patience.sent(request)
+        return request
+
+    def answer(self, request: Request) -> None:
+        """Answer it now."""
+        request.answered = self.clock.seconds()
+        self.patience.ended(request)
+
+    def fail(self, request: Request) -> None:
+        """Fail it now."""
+        request.failed = self.clock.seconds()
+        self.patience.ended(request)
+
+    def took(self, *seconds: float, read: bool = False) -> None:
+        """See requests that took so long, one after another."""
+        for time in seconds:
+            request = self.send(read=read)
+            self.clock.advance(time)
+            self.answer(request)
+
+
+# Which strategies are patient
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [("wait-for-all", inf), ("first-k", inf), ("first-k-late", inf), ("windowed", 10.0)],
+)
+def test_fixed(name: str, query: float) -> None:
+    """Whatever was seen, a query may take what the strategy says, and a read for ever."""
+    seen = Seen(name)
+    for _ in range(2):
+        assert query == seen.patience.with_query()
+        assert inf == seen.patience.with_read(1000)
+        seen.took(0.1, 0.1)
+        seen.took(0.1, read=True)
+
+
+def test_adaptive_queries_alone() -> None:
+    """A strategy may be adaptive without hedging reads."""
+    seen = Seen(replace(HEDGED, hedge=False))
+
+    assert FIRST_QUERY == seen.patience.with_query()
+    assert inf == seen.patience.with_read(1)
+
+
+# Nothing known
+
+
+def test_first_query() -> None:
+    """Before the first answer a query may take a second, as RFC 6298 has it."""
+    seen = Seen()
+    seen.send()
+    seen.clock.advance(0.9)
+
+    assert FIRST_QUERY == seen.patience.with_query()
+
+
+def test_failures_teach_nothing() -> None:
+    """A request that failed says nothing of how long an answer takes."""
+    seen = Seen()
+    seen.fail(seen.send())
+
+    assert FIRST_QUERY == seen.patience.with_query()
+
+
+@pytest.mark.parametrize("length", [1, 1000, 10**6])
+def test_first_read(length: int) -> None:
+    """The first read may take some round trips of a query, and the time of a slow link."""
+    seen = Seen()
+    seen.took(0.1, 0.2, 0.3)
+
+    assert pytest.approx(FIRST_READ * 0.2 + length / SLOW_LINK) == seen.patience.with_read(length)
+
+
+# Quantiles
+
+
+@given(st.lists(times, min_size=1, max_size=40))
+def test_query_quantile(seconds: list[float]) -> None:
+    """With nothing outstanding a query may take the quantile of those that were answered."""
+    seen = Seen()
+    seen.took(*seconds)
+    expected = sorted(seconds)[ceil(QUANTILE * len(seconds)) - 1]
+
+    assert pytest.approx(LATE * expected) == seen.patience.with_query()
+
+
+@given(st.lists(times, min_size=1, max_size=20), st.integers(0, 20), times)
+def test_outstanding_make_patient(seconds: list[float], outstanding: int, age: float) -> None:
+    """What is outstanding and older than all that was answered never makes less patient.
+
+    The first answers of many are the fastest: the others are not late for that.
+    """
+    seen = Seen()
+    seen.took(*seconds)
+    allowed = [seen.patience.with_query()]
+    for _ in range(outstanding):
+        seen.send()
+        seen.clock.advance(age)
+        allowed.append(seen.patience.with_query())
+
+    assert sorted(allowed) == allowed
+    if outstanding and age > max(seconds):
+        assert allowed[0] < allowed[-1] or len(seconds) >= QUANTILE * (len(seconds) + outstanding)
+
+
+def test_first_of_many() -> None:
+    """One answer of ten is no reason to think that the others are late."""
+    seen = Seen()
+    requests = [seen.send() for _ in range(10)]
+    seen.clock.advance(0.1)
+    seen.answer(requests[0])
+
+    assert seen.patience.with_query() > 10 * 0.1
+    for request in requests[1:]:
+        seen.answer(request)
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_query()
+
+
+def test_tail_is_exponential() -> None:
+    """Beyond the last answer the quantile is that of an exponential tail."""
+    seen = Seen()
+    requests = [seen.send() for _ in range(4)]
+    seen.clock.advance(1)
+    seen.answer(requests[0])
+    seen.answer(requests[1])
+    # Half are answered after a second: another second for half of the rest, and so on.
+    halvings = 1.0
+    while 1 - 0.5**halvings < QUANTILE:
+        halvings += 1e-4
+
+    assert pytest.approx(LATE * halvings, rel=0.01) == seen.patience.with_query()
+
+
+def test_overdue_are_given_up() -> None:
+    """What is overdue is not waited for: it makes nobody more patient."""
+    seen = Seen()
+    seen.took(0.1)
+    requests = [seen.send() for _ in range(5)]
+    seen.clock.advance(1)
+
+    assert seen.patience.with_query() > 0.2
+    for request in requests:
+        request.overdue = seen.clock.seconds()
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_query()
+
+
+def test_late_answers_teach() -> None:
+    """An answer that was overdue is a round trip seen."""
+    seen = Seen()
+    seen.took(0.1)
+    request = seen.send()
+    seen.clock.advance(5)
+    request.overdue = 1.0
+    seen.answer(request)
+
+    assert pytest.approx(LATE * 5.0) == seen.patience.with_query()
+
+
+def test_young_requests_count_for_nothing() -> None:
+    """A request that has not been out for as long as others took says nothing yet."""
+    seen = Seen()
+    seen.took(1.0)
+    for _ in range(5):
+        seen.send()
+    seen.clock.advance(0.5)
+
+    assert pytest.approx(LATE * 1.0) == seen.patience.with_query()
+
+
+@given(st.lists(times, min_size=1, max_size=20), st.floats(0.01, 100))
+def test_scale(seconds: list[float], factor: float) -> None:
+    """Patience has no scale of its own: where all takes longer it waits so much longer."""
+    slow, fast = Seen(), Seen()
+    fast.took(*seconds)
+    slow.took(*(factor * time for time in seconds))
+
+    assert pytest.approx(factor * fast.patience.with_query()) == slow.patience.with_query()
+
+
+def test_forgets() -> None:
+    """Only the latest round trips count."""
+    seen = Seen()
+    seen.took(*[50.0] * module._KEPT)
+    seen.took(*[0.5] * module._KEPT)
+
+    assert pytest.approx(LATE * 0.5) == seen.patience.with_query()
+
+
+# Reads
+
+
+def test_read_as_slow_as_others() -> None:
+    """Where all take the same time a read may take it, and a little more."""
+    seen = Seen()
+    seen.took(0.1, 0.1, 0.1)
+    seen.took(0.1, read=True)
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_read(1000)
+
+
+@given(st.lists(times, min_size=1, max_size=20), st.lists(times, min_size=1, max_size=20))
+def test_read_never_shorter_than_the_fastest(queries: list[float], reads: list[float]) -> None:
+    """A read may always take as long as the fastest one did."""
+    seen = Seen()
+    seen.took(*queries)
+    seen.took(*reads, read=True)
+
+    assert seen.patience.with_read(1) >= min(reads)
+
+
+def test_transfer() -> None:
+    """Bytes take time: the first read tells by how much a read is slower than a query."""
+    seen = Seen()
+    seen.took(*[0.1] * 10)
+    seen.took(2.0, read=True)
+
+    assert pytest.approx(LATE * 2.0) == seen.patience.with_read(10**6)
+
+
+def test_reads_teach_no_queries() -> None:
+    """How long a query may take does not depend on reads."""
+    seen = Seen()
+    seen.took(0.1)
+    seen.took(60.0, read=True)
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_query()
+
+
+def test_outstanding_reads() -> None:
+    """Reads that take long make more patient with reads, and not with queries."""
+    seen = Seen()
+    seen.took(0.1)
+    seen.took(0.1, read=True)
+    for _ in range(5):
+        seen.send(read=True)
+    seen.clock.advance(1)
+
+    assert seen.patience.with_read(1) > 0.2
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_query()
+
+
+@pytest.mark.parametrize("spares", [0, 1, 2, 3, 255])
+def test_spares_make_impatient(spares: int) -> None:
+    """Each spare lowers the quantile for reads, down to some least; never that for queries."""
+    seen = Seen(replace(HEDGED, spares=spares))
+    seconds = [float(i) for i in range(1, 51)]
+    seen.took(*seconds)
+    seen.took(*seconds, read=True)
+    quantile = max(LEAST_QUANTILE, QUANTILE - PER_SPARE * spares)
+    both = sorted(seconds * 2)
+
+    assert pytest.approx(
+        LATE * both[ceil(quantile * 100) - 1], abs=LATE
+    ) == seen.patience.with_read(1)
+    assert pytest.approx(LATE * seconds[ceil(QUANTILE * 50) - 1]) == seen.patience.with_query()
+
+
+# Progress
+
+
+def test_last_event() -> None:
+    """Progress is what was sent, answered, or failed last."""
+    seen = Seen()
+
+    assert 0.0 == seen.patience.last_event
+    seen.clock.advance(1)
+    one, other = seen.send(), seen.send(read=True)
+
+    assert 1.0 == seen.patience.last_event
+    assert [one, other] == list(seen.patience.outstanding)
+    seen.clock.advance(1)
+
+    assert 1.0 == seen.patience.last_event
+    seen.answer(one)
+
+    assert 2.0 == seen.patience.last_event
+    seen.clock.advance(1)
+    seen.fail(other)
+
+    assert 3.0 == seen.patience.last_event
+    assert [] == list(seen.patience.outstanding)
