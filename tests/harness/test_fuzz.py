@@ -7,8 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from random import Random
@@ -22,11 +22,10 @@ from twisted.python.failure import Failure
 
 from downloader.aes import Keystream
 from downloader.download import _Download
-from downloader.errors import NotEnoughSharesError, ShareError
+from downloader.errors import ShareError
 from downloader.fetch import Fetcher
 from downloader.locate import Located
 from downloader.one_round import OneRound
-from downloader.patience import Patience
 from downloader.session import Session, Waits
 from downloader.share import Share
 from downloader.status import DownloadStatus
@@ -35,7 +34,7 @@ from harness.cli import main
 from harness.fuzz import Find, Fuzzer
 from harness.generate import tables
 from harness.invariants import INVARIANTS, Case, Invariant, broken
-from harness.simulate import simulate
+from harness.simulate import Run, simulate
 from scenarios.load import load
 from scenarios.model import Scenario
 from tests.harness.making import ROOT, constant, scenario
@@ -46,37 +45,7 @@ Patch = pytest.MonkeyPatch
 Defect = Callable[[Patch], None]
 
 
-# What fuzzing has found, and is not mended yet
-
-
-def mend(patch: Patch) -> None:
-    """Mend what is known to be broken, so that it hides nothing else."""
-    with_read, with_query, given_up = Patience.with_read, Patience.with_query, OneRound._given_up
-
-    def complete(self: OneRound) -> bool:
-        enough = len(self._blocks) >= self._session.cap.k
-        return enough and self._known.segment_hashes is not None
-
-    def at_most(self: Patience, time: float) -> float:
-        return min(time, (self._strategy.give_up or inf) / 16)
-
-    def fewer(self: OneRound) -> NotEnoughSharesError:
-        error = given_up(self)
-        have = min(error.have, error.need - 1)
-        return NotEnoughSharesError.of(have, error.need, error.servers, error.silence)
-
-    patch.setattr(OneRound, "_complete", complete)
-    patch.setattr(OneRound, "_given_up", fewer)
-    patch.setattr(Patience, "with_read", lambda self, n: at_most(self, with_read(self, n)))
-    patch.setattr(Patience, "with_query", lambda self: at_most(self, with_query(self)))
-
-
-@pytest.fixture(scope="module")
-def _mended() -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        mend(patch)
-        yield
-
+# What fuzzing has found before
 
 KNOWN = {
     "blocks without hashes": scenario(
@@ -84,6 +53,10 @@ KNOWN = {
         file={"size": 2, "k": 1, "n": 2, "segment_size": 1},
         grid={"servers": 2},
         strategies=["hedged"],
+    ),
+    "bad UEBs": scenario(
+        {"select": "0-2", "fault": {"kind": "corrupt", "part": "ueb"}},
+        strategies=["hedged", "hedged+2"],
     ),
     "shares untried": scenario(
         file={"size": 1, "k": 2, "n": 5},
@@ -105,17 +78,15 @@ KNOWN = {
 }
 
 
-@pytest.mark.xfail(reason="found by fuzzing; `mend` is to go when it is mended")
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 def test_known(known: Scenario) -> None:
-    """What fuzzing has found before is mended."""
+    """It is mended."""
     assert [] == list(broken(Case(known)))
 
 
 # Nothing is found
 
 
-@pytest.mark.usefixtures("_mended")
 @settings(deadline=None, max_examples=150, derandomize=True)
 @given(st.randoms(use_true_random=False))
 def test_invariants(random: Random) -> None:
@@ -124,7 +95,6 @@ def test_invariants(random: Random) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("_mended")
 def test_many() -> None:
     """The same for 20,000 scenarios."""
     fuzzer = Fuzzer(928)
@@ -301,7 +271,6 @@ FOUND = pytest.mark.parametrize(
 def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
     """A defect that is put in on purpose is found within a few hundred scenarios."""
     monkeypatch.setattr("harness.fuzz.SHRINKING", 0.0)
-    mend(monkeypatch)
     defect(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -332,7 +301,6 @@ SLOW = pytest.mark.slow
 )
 def test_small(monkeypatch: Patch, defect: Defect) -> None:
     """What is found is made small: few servers, few faults, a file of some bytes."""
-    mend(monkeypatch)
     defect(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -351,6 +319,20 @@ def test_unequal_runs(monkeypatch: Patch) -> None:
     assert found is not None
 
     assert "repeatable" == found.broken.invariant.name
+
+
+def test_first_k_later(monkeypatch: Patch) -> None:
+    """If first-k told a later time than wait-for-all, that would be found."""
+
+    def later(of: Scenario, strategy: str, number: int) -> Run:
+        run = simulate(of, strategy, number)
+        late = 1.0 if strategy == "first-k" else 0.5
+        return replace(run, result=replace(run.result, located=late))
+
+    monkeypatch.setattr("harness.invariants.simulate", later)
+    found = broken(Case(scenario(strategies=["first-k"])))
+
+    assert "first-k-first" in {one.invariant.name for one in found}
 
 
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.name)
@@ -472,7 +454,6 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
 def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
     monkeypatch.setattr("harness.fuzz.SHRINKING", 0.0)
-    mend(monkeypatch)
     late_answers_ignored(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -484,7 +465,6 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     assert 0 == firstk("run", str(file)).exit_code
 
 
-@pytest.mark.usefixtures("_mended")
 def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
     """Without a find the exit status is 0, the counts are told, and nothing is left behind."""
     monkeypatch.chdir(tmp_path)
@@ -527,23 +507,32 @@ def test_usage(tmp_path: Path) -> None:
     assert 2 == firstk("fuzz", "--seconds", "-1").exit_code
 
 
+#: Runs firstk, and says so on standard error when a scenario has been tried.
+TELLING = """
+import sys
+from harness.cli import main
+from harness.fuzz import Counts
+add = Counts.add
+def adding(self, case):
+    add(self, case)
+    print("tried", file=sys.stderr, flush=True)
+Counts.add = adding
+main()
+"""
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends a signal")
 def test_interrupted(tmp_path: Path) -> None:
     """Control-C ends it with the counts so far, and exit status 130."""
-    code = (
-        "import pytest; from harness.cli import main; from tests.harness.test_fuzz import mend;"
-        " mend(pytest.MonkeyPatch()); print('ready', flush=True); main()"
-    )
     with subprocess.Popen(  # noqa: S603 - the code is the test's own
-        [sys.executable, "-c", code, "fuzz", "--seconds", "60", "--out", str(tmp_path)],
+        [sys.executable, "-c", TELLING, "fuzz", "--out", str(tmp_path)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     ) as running:
-        assert running.stdout is not None
-        assert "ready\n" == running.stdout.readline()
-        time.sleep(2)
+        assert running.stderr is not None
+        assert "tried\n" == running.stderr.readline()
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=30)
 
