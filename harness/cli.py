@@ -21,8 +21,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from harness.fuzz import Fuzzer
     from reports.comparison import Compared
+    from reports.table import Extra
     from scenarios.model import Scenario
 
 #: What the exit statuses mean.
@@ -155,12 +158,11 @@ def run(
     options = {"strategies": _known(strategies), "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
-    results = [result for summary in compared.summaries for result in summary.results]
     match form:
         case "json":
-            click.echo(as_json(results), nl=False)
+            click.echo(as_json(compared.summaries), nl=False)
         case "csv":
-            click.echo(as_csv(results), nl=False)
+            click.echo(as_csv(compared.summaries), nl=False)
         case _:
             _print_runs(compared)
     if trace is not None:
@@ -338,21 +340,23 @@ def _refuse_equal_names(scenarios: list[Scenario]) -> None:
 
 def _run_all(scenario: Scenario, progress: bool = False) -> Compared:
     """Run all strategies of a scenario through all its runs."""
+    from harness.bound import bound
     from harness.simulate import simulate
     from reports.comparison import Compared
     from reports.summary import Summary
 
     summaries, first_runs = [], []
+    numbers = range(scenario.runs)
+    bounds = [bound(scenario, n) for n in (_progress(numbers, "bound") if progress else numbers)]
     for strategy in scenario.strategies:
         results = []
-        numbers = range(scenario.runs)
         for number in _progress(numbers, strategy) if progress else numbers:
             with _uninterrupted():
                 run = simulate(scenario, strategy, number)
             results.append(run.result)
             if number == 0:
                 first_runs.append(run)
-        summaries.append(Summary(results))
+        summaries.append(Summary(results, bounds))
     return Compared(scenario, summaries, first_runs)
 
 
@@ -388,36 +392,49 @@ def _progress(items: Sequence[T], what: str) -> Iterable[T]:
 
 
 def _print_comparison(compared: Sequence[Compared]) -> None:
-    from rich.console import Console
-
     from reports.comparison import replay
+    from reports.table import LEGEND
+
+    if _print_widest(compared, ("replay", "seed", "nothing")) != "replay":
+        scenario = compared[0].scenario
+        click.echo(f"To replay a row: {replay(scenario, scenario.strategies[0], scenario.seed)}")
+    click.echo(LEGEND)
+
+
+def _print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra:
+    """Print the first of these tables that needs no folding, or else the last; return which."""
     from reports.table import comparison_table
+
+    console = _console()
+    unfolded = console.options.update(max_width=_NO_FOLDING)
+    for extra in extras:
+        table = comparison_table(compared, extra)
+        if console.measure(table, options=unfolded).maximum <= console.width:
+            break
+    console.print(table)
+    return extra
+
+
+def _console() -> Console:
+    """Return standard output for tables; where it is no terminal no row is folded."""
+    from rich.console import Console
 
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _NO_FOLDING
-    table = comparison_table(compared, with_replay=True)
-    unfolded = console.options.update(max_width=_NO_FOLDING)
-    if console.measure(table, options=unfolded).maximum <= console.width:
-        console.print(table)
-        return
-    console.print(comparison_table(compared, with_replay=False))
-    scenario = compared[0].scenario
-    click.echo(f"To replay a row: {replay(scenario, scenario.strategies[0], scenario.seed)}")
+    return console
 
 
 def _print_runs(compared: Compared) -> None:
-    from rich.console import Console
-
-    from reports.table import comparison_table, runs_table
+    from reports.table import LEGEND, runs_table
 
     results = [result for summary in compared.summaries for result in summary.results]
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _NO_FOLDING
-    single = len(results) <= _MOST_RUNS
-    console.print(runs_table(results) if single else comparison_table([compared], False))
-    for result in results if single else []:
+    if len(results) > _MOST_RUNS:
+        _print_widest([compared], ("seed", "nothing"))
+        click.echo(LEGEND)
+        return
+    _console().print(runs_table(compared.summaries))
+    for result in results:
         if result.message is not None:
             click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from shlex import quote
 
+from harness.bound import Bound
 from harness.result import unmet
 from harness.simulate import Run
 from reports.summary import Summary
@@ -19,6 +20,11 @@ class Compared:
     scenario: Scenario
     summaries: Sequence[Summary]
     first_runs: Sequence[Run]
+
+    @property
+    def bounds(self) -> Sequence[Bound]:
+        """What no strategy can undercut, run by run."""
+        return self.summaries[0].bounds
 
     @property
     def unmet(self) -> list[str]:

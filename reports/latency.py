@@ -1,67 +1,146 @@
-"""The main picture: time to first block, a block of lines a scenario, a line a strategy."""
+"""The main picture: time to first block, a block of lines a scenario.
+
+Strategies that come to the same in a scenario share a line, and their marks stand beside
+one another. A thin line through the block is the bound: what no strategy can undercut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 
-from downloader.strategy import STRATEGIES
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary, reason, seconds
+from reports.summary import Summary, middle, middle_and_range, reason, seconds
 
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.
 _LOG_RATIO = 20
 
-_LINE = 0.26  # inches
-_KEY_LINE = 0.2  # inches
-_HEADING = 1.0  # of a line
+_WIDTH = 11  # inches; so are the others
+_LEFT = 2.45
+_AXIS = 6.3
+_LINE = 0.215
+_KEY_LINE = 0.2
+
+# In lines.
+_HEADING = 1.2
+_FOOT = 0.75  # where it says what the bound is
+_GAP = 0.25
+_MORE = 0.7  # for each further line of names
+
+_NAMES = 35  # letters in a line of names
+_LETTER = 0.06  # how wide one is, in inches
+
+_ROOM = 1.9  # inches, beside the ranges of many runs for what is said of them
+
+_MARK = 10  # from a mark to the next, in points
+
+_NEVER = 1.035  # where the column of what never comes is, as a part of the axis
+
+_COUNTS = {3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line of a block: the strategies that share it, and what they are called."""
+
+    summaries: Sequence[Summary]
+    names: Sequence[str]
+
+    @property
+    def height(self) -> float:
+        """How high it is, in lines of one line."""
+        return 1 + _MORE * (len(self.names) - 1)
 
 
 def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
     """Write the picture to `path`.png and `path`.svg; return the files."""
     with style.style():
-        lines = sum(len(one.summaries) + 1 + _HEADING / 2 for one in compared)
+        blocks = [_block(one.summaries) for one in compared]
+        lines = sum(
+            _HEADING + sum(line.height for line in block) + _FOOT + _GAP for block in blocks
+        )
         strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.summaries))
-        height = lines * _LINE + 1.5 + len(strategies) * _KEY_LINE
-        figure = Figure(figsize=(10, height))
-        axes = figure.add_axes((0.13, 0.75 / height, 0.66, lines * _LINE / height))
+        height = lines * _LINE + 1.55 + (len(strategies) + 1) * _KEY_LINE
+        figure = Figure(figsize=(_WIDTH, height))
+        axes = figure.add_axes(
+            (_LEFT / _WIDTH, 0.75 / height, _AXIS / _WIDTH, lines * _LINE / height)
+        )
         _axis(axes, compared)
+        axes.set_ylim(lines + 0.2, 0)
         y = 0.0
-        for one in compared:
+        for one, block in zip(compared, blocks, strict=True):
             y += _HEADING
-            _heading(axes, one, y)
-            for summary in one.summaries:
-                y += 1
-                _line(axes, summary, y)
-            y += _HEADING / 2
-        axes.set_ylim(y + 0.2, 0)
+            _heading(axes, one, y - 0.35)
+            top = y
+            for line in block:
+                y += line.height
+                _line(axes, line, y - 0.3 - (line.height - 1) / 2)
+            _bound(axes, one, top, y)
+            y += _FOOT + _GAP
         _frame(figure, axes, height)
         _key(figure, strategies, height)
         _small_print(figure, compared, height, version)
         return style.save(figure, path)
 
 
+def _block(summaries: Sequence[Summary]) -> list[_Line]:
+    """Return the lines of a scenario: strategies that come to the same share one."""
+    lines: dict[Hashable, list[Summary]] = {}
+    for summary in summaries:
+        outcomes = (
+            (r.outcome, _nearly(r.ttfb), r.error and (_nearly(r.finished), reason(r)))
+            for r in summary.results
+        )
+        lines.setdefault(tuple(outcomes), []).append(summary)
+    everything = [summary.strategy for summary in summaries]
+    return [_Line(line, _names([s.strategy for s in line], everything)) for line in lines.values()]
+
+
+def _nearly(time: float | None) -> str:
+    """Return a time without its last digits: sums of times may differ in them."""
+    return "" if time is None else f"{time:.9g}"
+
+
+def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:
+    """Return what strategies are called that share a line, in one line or more."""
+    others = [name for name in everything if name not in strategies]
+    if len(strategies) > 2 and not others:
+        return [f"all {_COUNTS.get(len(everything), len(everything))}"]
+    if len(strategies) > 3 and len(others) == 1:
+        return [f"all but {others[0]}"]
+    return wrap(", ".join(strategies), _NAMES, break_on_hyphens=False)
+
+
 def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
     """Set the time axis: from zero, or logarithmic where times differ by much."""
     everything = [t for one in compared for s in one.summaries for t in _times(s)]
+    everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
     times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
+    room = _ROOM / _AXIS if any(len(one.bounds) > 1 for one in compared) else 0.0
     if high / low > _LOG_RATIO and 0 not in everything:
         axes.set_xscale("log")
-        axes.set_xlim(low / 2.5, high * 2.2)
+        left = low / 1.6
+        axes.set_xlim(left, max(high * 2.2, left * (high / left) ** (1 / (1 - room))))
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("time to first block (logarithmic scale)")
     else:
-        axes.set_xlim(0, high * 1.35)
+        axes.set_xlim(0, max(high * 1.35, high / (1 - room)))
         axes.set_xlabel("time to first block")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)
@@ -71,9 +150,15 @@ def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
 
 
 def _times(summary: Summary) -> list[float]:
-    """Return the times that a line shows: of first blocks, and of failures without one."""
-    failures = [r.finished for r in summary.results if r.ttfb is None and r.finished is not None]
-    return [*summary.times, *failures]
+    """Return the times that a line shows: of first blocks, or of failures if there are none."""
+    if summary.times:
+        return summary.times
+    return [r.finished for r in summary.results if r.outcome == "failed" and r.finished is not None]
+
+
+def _typical_bound(one: Compared) -> float:
+    """Return the median of the bounds; where nothing is possible, the bound is infinite."""
+    return median(inf if bound.ttfb is None else bound.ttfb for bound in one.bounds)
 
 
 def _heading(axes: Axes, one: Compared, y: float) -> None:
@@ -81,13 +166,13 @@ def _heading(axes: Axes, one: Compared, y: float) -> None:
         one.scenario.name,
         (0, y),
         xycoords=("axes fraction", "data"),
-        xytext=(-88, 0),
+        xytext=(-72 * (_LEFT - 0.22), 0),
         textcoords="offset points",
         va="center",
         weight="bold",
     )
     axes.annotate(
-        f"   {style.plain(one.scenario.description, 140 - len(one.scenario.name))}",
+        f"   {style.plain(one.scenario.description, 150 - len(one.scenario.name))}",
         (1, 0),
         xycoords=name,
         va="bottom",
@@ -96,35 +181,39 @@ def _heading(axes: Axes, one: Compared, y: float) -> None:
     )
 
 
-def _line(axes: Axes, summary: Summary, y: float) -> None:
-    """Draw one strategy: a mark at its time, or an arrow to where there is none."""
-    colour, marker = style.look(summary.strategy)
+def _line(axes: Axes, line: _Line, y: float) -> None:
+    """Draw strategies that come to the same: marks at their time, or an arrow to never."""
+    summary = line.summaries[0]
+    looks = [style.look(s.strategy) for s in line.summaries]
+    colour = looks[0].colour if len(looks) == 1 else style.INK
     axes.annotate(
-        summary.strategy,
+        "\n".join(line.names),
         (0, y),
         xycoords=("axes fraction", "data"),
         xytext=(-6, 0),
         textcoords="offset points",
         ha="right",
         va="center",
-        color=colour,
+        size=8,
     )
     failed = [r for r in summary.results if r.outcome == "failed"]
     if summary.times:
-        axes.plot([summary.times[0], summary.times[-1]], [y, y], color=colour, linewidth=1.5)
-        middle = median(summary.times)
-        axes.plot([middle], [y], marker=marker, color=colour, markersize=6.5)
-        _note(axes, summary.times[0], middle, summary.times[-1], y, _said(summary))
+        low, half, high = summary.times[0], middle(summary.results), summary.times[-1]
+        if low < high or half == inf:
+            axes.plot([low, high], [y, y], color=colour, linewidth=1.5, zorder=2)
+        if half < inf:
+            _marks(axes, looks, half, y)
+        _note(axes, low, high, y, _said(summary), len(looks) if low == half == high else 1)
     elif failed:
         when = failed[0].finished or 0.0
         axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
         many = "" if summary.runs == 1 else f" in {len(failed)} of {summary.runs} runs"
-        _note(axes, when, when, when, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}")
+        _note(axes, when, when, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}", 1)
     if never := _never(summary):
         start = summary.times[-1] if summary.times else axes.get_xlim()[0]
         axes.annotate(
             "",
-            xy=(1.035, y),
+            xy=(1.02, y),
             xycoords=("axes fraction", "data"),
             xytext=(start, y),
             textcoords="data",
@@ -138,14 +227,64 @@ def _line(axes: Axes, summary: Summary, y: float) -> None:
             },
             zorder=1,
         )
+        here = middle(summary.results) == inf
+        if here:
+            _never_marks(axes, looks, y)
         axes.annotate(
             never,
-            (1.045, y),
+            (_NEVER, y),
             xycoords=("axes fraction", "data"),
+            xytext=(len(looks) * _MARK + 2 if here else 0, 0),
+            textcoords="offset points",
             va="center",
-            color=colour,
             weight="bold",
             size=8.5,
+        )
+
+
+def _marks(axes: Axes, looks: Sequence[style.Look], time: float, y: float) -> None:
+    """Mark a time: the first of several marks is where it is, the others stand beside it."""
+    for i, look in enumerate(looks):
+        beside = ScaledTranslation(i * _MARK / 72, 0, axes.figure.dpi_scale_trans)
+        axes.plot(
+            [time], [y], **look.mark(6.5), linestyle="none", transform=axes.transData + beside,
+            clip_on=False, zorder=4,
+        )  # fmt: skip
+
+
+def _never_marks(axes: Axes, looks: Sequence[style.Look], y: float) -> None:
+    """Mark who never comes to a first block, in the column that says so."""
+    for i, look in enumerate(looks):
+        beside = ScaledTranslation((i + 0.4) * _MARK / 72, 0, axes.figure.dpi_scale_trans)
+        mark = Line2D([_NEVER], [y], **look.mark(6.5), linestyle="none")
+        mark.set_transform(axes.get_yaxis_transform() + beside)
+        mark.set_clip_on(False)
+        axes.add_artist(mark)
+
+
+def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
+    """Draw the bound through a block, and say under it what it is."""
+    time = _typical_bound(one)
+    what = "bound" if len(one.bounds) == 1 else "bound (median)"
+    small: dict[str, Any] = {"size": 7, "color": style.GREY, "va": "center"}
+    foot = bottom + 0.38
+    if time < inf:
+        axes.plot(
+            [time, time], [top + 0.15, foot + 0.25], color=style.INK, linewidth=0.8, zorder=1.5
+        )
+        place = axes.transAxes.inverted().transform(axes.transData.transform((time, 0)))[0]
+        right = place < 0.8
+        axes.annotate(
+            f"{what} {seconds(time)}",
+            (time, foot),
+            xytext=(4 if right else -4, 0),
+            textcoords="offset points",
+            ha="left" if right else "right",
+            **small,
+        )
+    elif any(bound.requests != 0 for bound in one.bounds):
+        axes.annotate(
+            f"{what}: never", (_NEVER, foot), xycoords=axes.get_yaxis_transform(), **small
         )
 
 
@@ -155,68 +294,76 @@ def _said(summary: Summary) -> str:
         result = summary.results[0]
         then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
         return seconds(summary.times[0]) + then
-    low, high = seconds(summary.times[0]), seconds(summary.times[-1])
-    spread = "" if low == high else f" ({low} to {high})"
-    started = len(summary.times)
-    only = "" if started == summary.runs else f", only {started} of {summary.runs} runs"
-    return f"{seconds(median(summary.times))}{spread}{only}"
+    return middle_and_range(summary.results)
 
 
 def _never(summary: Summary) -> str:
     """Return what stands in the column of what never comes; nothing if all ended."""
-    stalled = sum(r.outcome == "stalled" for r in summary.results)
-    busy = sum(r.outcome == "deadline" for r in summary.results)
+    counts = Counter(r.outcome for r in summary.results)
+    stalled, busy, failed = counts["stalled"], counts["deadline"], counts["failed"]
     if summary.runs == 1:
         return "stalls for ever" if stalled else "busy at the deadline" if busy else ""
-    words = [f"{stalled} of {summary.runs} stall"] if stalled else []
-    words += [f"{busy} of {summary.runs} busy"] if busy else []
-    return ", ".join(words)
+    if not summary.times and not stalled and not busy:
+        return ""  # they all fail, and that is told where they do
+    words = [
+        f"{count} {what}"
+        for count, what in ((stalled, "stall"), (busy, "busy"), (failed, "fail"))
+        if count
+    ]
+    if len(words) == 1:
+        return words[0].replace(" ", f" of {summary.runs} ", 1)
+    return f"{', '.join(words)} of {summary.runs}" if words else ""
 
 
-def _note(axes: Axes, low: float, middle: float, high: float, y: float, text: str) -> None:
+def _note(axes: Axes, low: float, high: float, y: float, text: str, marks: int) -> None:
     """Write beside a range, on the side with room; across it where neither side has any."""
     to_fraction = axes.transData + axes.transAxes.inverted()
-    places = {t: to_fraction.transform((t, y))[0] for t in (low, middle, high)}
-    if places[high] < 0.6:
-        place, right = high, True
-    elif places[low] > 0.4:
-        place, right = low, False
-    else:
-        place, right = middle, places[middle] < 0.5
+    begin, end = (to_fraction.transform((t, y))[0] for t in (low, high))
+    beside = 8 + (marks - 1) * _MARK
+    width = (len(text) * _LETTER + beside / 72) / _AXIS
+    right = end + width < 1 or begin < width
+    place = low if end + width > 1 and right else high if right else low
     axes.annotate(
         text,
         (place, y),
-        xytext=(8 if right else -8, 0),
+        xytext=(beside if right else -8, 0),
         textcoords="offset points",
         ha="left" if right else "right",
         va="center",
         size=8.5,
         color=style.INK,
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+        zorder=3,
     )
 
 
 def _frame(figure: Figure, axes: Axes, height: float) -> None:
     """Add the title, and the column for what never comes."""
-    never = Rectangle((1.03, 0), 0.28, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
+    wide = (_WIDTH - _LEFT - _AXIS) / _AXIS - 0.03
+    never = Rectangle((1.02, 0), wide, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
     never.set_clip_on(False)
     axes.add_patch(never)
-    axes.text(1.045, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
+    axes.text(_NEVER, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
     title = "When does the download start? Time to first block, by scenario and strategy"
     figure.text(0.02, 1 - 0.18 / height, title, size=12, weight="bold", va="top")
 
 
 def _key(figure: Figure, strategies: Sequence[str], height: float) -> None:
-    """Say what each strategy does."""
-    for i, name in enumerate(strategies):
-        colour, marker = style.look(name)
-        y = 1 - (0.55 + i * _KEY_LINE) / height
-        mark = Line2D([0.028], [y], color=colour, marker=marker, markersize=5, figure=figure)
+    """Say what each strategy does, and what the bound is."""
+    for i, name in enumerate([*strategies, None]):
+        y = 1 - (0.58 + i * _KEY_LINE) / height
+        if name is None:
+            mark = Line2D([0.03], [y], color=style.INK, marker="|", markersize=10)
+            text = (
+                "the earliest first block that any strategy could have, if it knew all beforehand"
+            )
+        else:
+            mark = Line2D([0.03], [y], **style.look(name).mark(5.5))
+            text = style.description(name)
         mark.set_transform(figure.transFigure)
         figure.add_artist(mark)
-        figure.text(0.04, y, name, color=colour, va="center", weight="bold", size=8.5)
-        text = STRATEGIES[name].description if name in STRATEGIES else ""
-        figure.text(0.135, y, text, va="center", size=8.5)
+        figure.text(0.045, y, name or "bound", va="center", weight="bold", size=8.5)
+        figure.text(0.145, y, text, va="center", size=8.5)
 
 
 def _small_print(figure: Figure, compared: Sequence[Compared], height: float, version: str) -> None:
@@ -226,7 +373,8 @@ def _small_print(figure: Figure, compared: Sequence[Compared], height: float, ve
         0.02,
         0.12 / height,
         f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}."
-        "  × marks a clean failure; a mark is the median of the runs, its line their range.",
+        "  Marks beside one another: the same time, that of the first."
+        "  × a clean failure.  Of many runs: the median, and a line over their range.",
         size=7,
         color=style.GREY,
     )

@@ -5,24 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from typing import Any
 
 from harness.result import Result
+from reports.summary import Summary
+
+#: What stands beside a result: what no strategy can undercut in that run.
+_BOUND = ("bound", "minimum_requests", "minimum_bytes")
 
 
-def as_json(results: Sequence[Result]) -> str:
+def as_json(summaries: Sequence[Summary]) -> str:
     """Return a JSON list, an object a run."""
-    return json.dumps([asdict(result) for result in results], indent=1) + "\n"
+    return json.dumps(list(_rows(summaries)), indent=1) + "\n"
 
 
-def as_csv(results: Sequence[Result]) -> str:
+def as_csv(summaries: Sequence[Summary]) -> str:
     """Return CSV with a header, a row a run; share numbers are separated by spaces."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(Result)]
-    writer.writerow(names)
-    for result in results:
-        cells = [getattr(result, name) for name in names]
+    writer.writerow([*(field.name for field in fields(Result)), *_BOUND])
+    for row in _rows(summaries):
+        cells = row.values()
         writer.writerow(" ".join(map(str, c)) if isinstance(c, list) else c for c in cells)
     return text.getvalue()
+
+
+def _rows(summaries: Sequence[Summary]) -> Iterator[dict[str, Any]]:
+    for summary in summaries:
+        for result, bound in zip(summary.results, summary.bounds, strict=True):
+            least = (bound.ttfb, bound.requests, bound.bytes)
+            yield asdict(result) | dict(zip(_BOUND, least, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -11,16 +12,41 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-#: A colour and a marker for each strategy: told apart by the colour-blind (Okabe and Ito,
-#: 2008), and by their shapes in grey. Strategies of one's own take the last.
+from downloader.strategy import STRATEGIES, find_strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The colour and the marker of a strategy; `hollow` markers are outlines."""
+
+    colour: str
+    marker: str
+    hollow: bool = False
+
+    def mark(self, size: float) -> dict[str, Any]:
+        """Return what matplotlib needs to draw the marker, so many points high."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "markersize": size,
+            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markeredgewidth": 1.3 if self.hollow else 0.8,
+        }
+
+
+#: How each strategy looks: told apart by the colour-blind (Okabe and Ito, 2008), and by
+#: their shapes in grey. Strategies of one's own take the last.
 _LOOKS = {
-    "wait-for-all": ("#D55E00", "s"),
-    "first-k": ("#0072B2", "o"),
-    "first-k-late": ("#009E73", "D"),
-    "windowed": ("#CC79A7", "v"),
-    "hedged": ("#E69F00", "P"),
+    "wait-for-all": Look("#D55E00", "s"),
+    "first-k": Look("#0072B2", "o"),
+    "first-k-late": Look("#009E73", "D"),
+    "windowed": Look("#CC79A7", "v"),
+    "hedged": Look("#E69F00", "P"),
 }
-_OTHER = ("#000000", "^")
+_OTHER = Look("#000000", "^")
+
+#: The outlines of hedged+1, hedged+2 and so on; then they begin anew.
+_SPARED = ("P", "X", "h", "p", "*")
 
 GREY = "#767676"
 INK = "#222222"
@@ -40,9 +66,26 @@ _STYLE: Mapping[Any, Any] = {
 }
 
 
-def look(strategy: str) -> tuple[str, str]:
-    """Return a strategy's colour and marker."""
+def look(strategy: str) -> Look:
+    """Return how a strategy looks."""
+    if spares := _known_spares(strategy):
+        return Look(_LOOKS["hedged"].colour, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
     return _LOOKS.get(strategy, _OTHER)
+
+
+def description(strategy: str) -> str:
+    """Return half a sentence about what a strategy does; nothing of one that has no name."""
+    if spares := _known_spares(strategy):
+        return f"as hedged, and reads {spares} more than the K shares that it needs"
+    return STRATEGIES[strategy].description if strategy in STRATEGIES else ""
+
+
+def _known_spares(strategy: str) -> int:
+    """Return with how many spares a named strategy reads."""
+    try:
+        return find_strategy(strategy).spares
+    except ValueError:
+        return 0
 
 
 def plain(text: str, width: int) -> str:

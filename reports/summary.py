@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import ceil, inf
 from statistics import median
 
+from harness.bound import Bound
 from harness.result import Result
 
 #: The strategy that the others are held against, where it is among them.
 BASELINE = "wait-for-all"
+
+#: Fewer runs than this have no 99th percentile worth the name.
+_ENOUGH_FOR_P99 = 100
 
 
 def seconds(time: float) -> str:
@@ -22,14 +27,74 @@ def seconds(time: float) -> str:
 
 
 def _three_digits(number: float) -> str:
+    number = float(f"{number:.9g}")  # sums of times may differ in the last bits
     return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How many times the least that is possible the runs of a strategy took, sorted.
+
+    A run that came to nothing took infinitely many times as much. Left out are only the
+    runs in which no strategy could come to anything; `runs` counts all.
+    """
+
+    ratios: Sequence[float]
+    runs: int
+
+    @classmethod
+    def of(cls, runs: Iterable[tuple[float, float | None]]) -> Over:
+        """Return the ratios of runs, each with what it took and the least that is possible."""
+        both = list(runs)
+        ratios = [_over(took, least) for took, least in both if least is not None]
+        return cls(sorted(ratios), len(both))
+
+    @property
+    def median(self) -> float | None:
+        """The median; None if nothing was possible."""
+        return median(self.ratios) if self.ratios else None
+
+    @property
+    def p99(self) -> float | None:
+        """The 99th percentile, by nearest rank; None if there are fewer than 100 runs."""
+        if self.runs < _ENOUGH_FOR_P99 or not self.ratios:
+            return None
+        return self.ratios[ceil(0.99 * len(self.ratios)) - 1]
+
+    def __str__(self) -> str:
+        words = [self.brief]
+        if self.p99 is not None:
+            words.append(f"p99 {multiple(self.p99)}")
+        if 0 < len(self.ratios) < self.runs:
+            words.append(f"of {len(self.ratios)} runs")
+        return ", ".join(words)
+
+    @property
+    def brief(self) -> str:
+        """The median for reading, and nothing beside it."""
+        return "-" if self.median is None else multiple(self.median)
+
+
+def _over(took: float, least: float) -> float:
+    if took == least:
+        return 1.0
+    return took / least if least else inf
+
+
+def multiple(ratio: float) -> str:
+    """Return a ratio for reading."""
+    return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The results of one strategy in one scenario, one or more, in the order of their runs."""
+    """The results of one strategy in one scenario, one or more, in the order of their runs.
+
+    `bounds` are what no strategy can undercut in these runs, one for each.
+    """
 
     results: Sequence[Result]
+    bounds: Sequence[Bound]
 
     @property
     def strategy(self) -> str:
@@ -52,6 +117,34 @@ class Summary:
         return median(self.times) if len(self.times) == self.runs else None
 
     @property
+    def over_bound(self) -> Over:
+        """The times to first block over the earliest that any strategy could reach."""
+        return Over.of(
+            (inf if result.ttfb is None else result.ttfb, bound.ttfb)
+            for result, bound in self._both
+        )
+
+    @property
+    def over_requests(self) -> Over:
+        """The requests of the downloads that came to a good end, over the fewest possible."""
+        return Over.of(
+            (result.requests if result.outcome == "ok" else inf, bound.requests)
+            for result, bound in self._both
+        )
+
+    @property
+    def over_bytes(self) -> Over:
+        """The bytes that they received, over the fewest possible."""
+        return Over.of(
+            (result.bytes_received if result.outcome == "ok" else inf, bound.bytes)
+            for result, bound in self._both
+        )
+
+    @property
+    def _both(self) -> Iterable[tuple[Result, Bound]]:
+        return zip(self.results, self.bounds, strict=True)
+
+    @property
     def never_started(self) -> bool:
         """Whether no run came to a first block."""
         return not self.times
@@ -59,22 +152,43 @@ class Summary:
     @property
     def verdict(self) -> str:
         """What came of it, in words, the time to first block before all."""
-        if self.runs == 1:
-            return _single(self.results[0])
-        words = []
-        if self.times:
-            low, high = seconds(self.times[0]), seconds(self.times[-1])
-            spread = "" if low == high else f" ({low} to {high})"
-            words.append(f"{seconds(median(self.times))}{spread}")
-            if len(self.times) < self.runs:
-                words.append(f"but only in {len(self.times)} of {self.runs} runs")
-        outcomes = Counter(r.outcome for r in self.results)
-        words += [
-            f"{_OUTCOMES[outcome]} in {count} of {self.runs} runs"
-            for outcome, count in sorted(outcomes.items())
-            if outcome != "ok"
-        ]
-        return ", ".join(words) or _NOTHING
+        return verdict(self.results)
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Return what the runs of one strategy came to, in words."""
+    if len(results) == 1:
+        return _single(results[0])
+    words = []
+    came = sorted(r.ttfb for r in results if r.ttfb is not None)
+    if came:
+        words.append(middle_and_range(results))
+        if len(came) < len(results):
+            words.append(f"but only in {len(came)} of {len(results)} runs")
+    outcomes = Counter(r.outcome for r in results)
+    words += [
+        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs"
+        for outcome, count in sorted(outcomes.items())
+        if outcome != "ok"
+    ]
+    return ", ".join(words) or _NOTHING
+
+
+def middle(results: Sequence[Result]) -> float:
+    """Return the median time to first block; a run that has none counts as infinite."""
+    return median(inf if r.ttfb is None else r.ttfb for r in results)
+
+
+def middle_and_range(results: Sequence[Result]) -> str:
+    """Return the median and the range of times to first block, of which there are some.
+
+    Where most runs have none, the median is none of these times, and is left out.
+    """
+    came = [r.ttfb for r in results if r.ttfb is not None]
+    low, high = seconds(min(came)), seconds(max(came))
+    spread = low if low == high else f"{low} to {high}"
+    half = middle(results)
+    return spread if half == inf or low == high else f"{seconds(half)} ({spread})"
 
 
 #: What a download comes to that asks for no bytes.
@@ -116,7 +230,7 @@ def ratio(summary: Summary, baseline: Summary) -> str:
         return "∞"
     if baseline.typical is None or summary.typical is None:
         return "-"
-    return f"{_three_digits(baseline.typical / summary.typical)} ×" if summary.typical else "-"
+    return multiple(baseline.typical / summary.typical) if summary.typical else "-"
 
 
 def baseline_of(summaries: Sequence[Summary]) -> Summary:

@@ -3,41 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from downloader.strategy import STRATEGIES
-from harness.result import Result
 from reports.comparison import Compared, replay
 from reports.summary import Summary, baseline_of, ratio
 
+#: What a table of comparisons says beside the results: all that each row needs to be run
+#: again, the seeds of its runs, or nothing.
+Extra = Literal["replay", "seed", "nothing"]
 
-def comparison_table(compared: Iterable[Compared], with_replay: bool) -> Table:
-    """Return the table of a comparison, a row a strategy; `with_replay`, a wide one."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+#: What the columns of a comparison mean.
+LEGEND = """\
+over bound: time to first block over the earliest that any strategy could reach in that run
+requests, bytes: what the whole download took over the least that it can take
+Of many runs these are medians, of 100 and more also the 99th percentile (p99). A run that
+never comes to it counts as ∞; runs in which no strategy could are left out, or told as -.
+"""
+
+
+def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
+    """Return the table of a comparison, a row a strategy."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("scenario", overflow="fold", min_width=10)
     table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
-    table.add_column("time to first block", min_width=20)
-    table.add_column("sooner by", justify="right", no_wrap=True)
-    table.add_column("seed", justify="right", no_wrap=True)
-    if with_replay:
+    table.add_column("time to first block", min_width=15)
+    gap = "\n" if extra == "nothing" else " "  # every column counts there
+    table.add_column(f"sooner{gap}by", justify="right", no_wrap=True)
+    table.add_column(f"over{gap}bound", justify="right", min_width=6)
+    table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    if extra != "nothing":
+        table.add_column("seed", justify="right", no_wrap=True)
+    if extra == "replay":
         table.add_column("replay", no_wrap=True)
     for one in compared:
         baseline = baseline_of(one.summaries)
         for i, summary in enumerate(one.summaries):
             seed = summary.results[0].seed
-            cells = [
-                Text(one.scenario.name if i == 0 else ""),
-                Text(summary.strategy),
+            seeds = str(seed) if summary.runs == 1 else f"{seed} to {seed + summary.runs - 1}"
+            cells: list[str | Text] = [
+                one.scenario.name if i == 0 else "",
+                summary.strategy,
                 _styled(summary),
-                Text(ratio(summary, baseline)),
-                Text(str(seed) if summary.runs == 1 else f"{seed} to {seed + summary.runs - 1}"),
+                ratio(summary, baseline),
+                str(summary.over_bound),
+                summary.over_requests.brief,
+                summary.over_bytes.brief,
             ]
-            if with_replay:
-                cells.append(Text(replay(one.scenario, summary.strategy, seed)))
-            table.add_row(*cells, end_section=i == len(one.summaries) - 1)
+            if extra != "nothing":
+                cells.append(seeds)
+            if extra == "replay":
+                cells.append(replay(one.scenario, summary.strategy, seed))
+            rich = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+            table.add_row(*rich, end_section=i == len(one.summaries) - 1)
     return table
 
 
@@ -47,18 +70,19 @@ def _styled(summary: Summary) -> Text:
 
 
 #: The columns of the table of runs, with what stands in them.
-_RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb", "finished")
+_RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb")
 
 
-def runs_table(results: Sequence[Result]) -> Table:
+def runs_table(summaries: Sequence[Summary]) -> Table:
     """Return a table of single runs, a row each."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in (*_RUN_COLUMNS, "requests", "bytes"):
+    for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):
         table.add_column(column, justify="left" if column in ("strategy", "outcome") else "right")
-    for result in results:
-        cells = [getattr(result, column) for column in _RUN_COLUMNS]
-        cells += [result.requests, result.bytes_received]
-        table.add_row(*(Text(_cell(cell)) for cell in cells))
+    for summary in summaries:
+        for result, bound in zip(summary.results, summary.bounds, strict=True):
+            cells = [getattr(result, column) for column in _RUN_COLUMNS]
+            cells += [bound.ttfb, result.finished, result.requests, result.bytes_received]
+            table.add_row(*(Text(_cell(cell)) for cell in cells))
     return table
 
 

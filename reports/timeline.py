@@ -1,8 +1,14 @@
-"""The timeline of a download: a lane a server, what was asked when and what came back."""
+"""The timeline of a download: a lane a server, what was asked when and what came back.
+
+Strategies that did just the same share a panel, and servers that did share a lane.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import inf, isclose
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,23 +19,36 @@ from harness.simulate import Run
 from harness.trace import Exchange
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary, seconds
+from reports.summary import seconds, verdict
 
 #: More lanes than this do not fit a page: the servers that were read from come first.
 MAX_LANES = 24
 
-_LANE = 0.24  # inches
+#: Panels whose times differ by more have scales of their own.
+_SPREAD = 5
+
+_WIDTH = 10  # inches; so are the others
+_AXIS = 8.5
+_LANE = 0.24
+_BOUND = 1.0  # the label of the bound
+_FIRST = 1.5  # that of the first block
+_HEAD = 0.55  # the heading of a panel, and its phases
+_FOOT = 0.45  # its times
+
 _QUERY = "#56B4E9"
 _READ = "#0072B2"
+_HEDGE = "#E69F00"
 _BAD = "#D55E00"
 
 #: What the colours mean: where it is said (as a part of the width), how, and by what text.
 _LEGEND = (
     (0.02, _QUERY, "■ query (get_buckets)"),
     (0.165, _READ, "■ read"),
-    (0.225, _BAD, "■ read, corrupt answer"),
-    (0.38, _BAD, "× failed"),
-    (0.45, style.GREY, "hatched: no answer"),
+    (0.225, _HEDGE, "■ hedge: read as another is overdue"),
+    (0.46, _BAD, "■ read, corrupt answer"),
+    (0.615, _BAD, "× failed"),
+    (0.68, style.INK, "▼ overdue"),
+    (0.755, style.GREY, "hatched: no answer"),
 )
 
 #: What the phases of a download are called in a picture.
@@ -41,69 +60,173 @@ _PHASES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Bar:
+    """An exchange as it is drawn: when it was overdue, and whether it is a hedge."""
+
+    exchange: Exchange
+    overdue: float | None
+    hedge: bool
+
+    @property
+    def course(self) -> Hashable:
+        """What makes two exchanges look alike, but for the numbers of shares."""
+        e = self.exchange
+        failure = None if e.ok else e.detail
+        return e.operation, e.sent, e.ended, failure, not e.detail, e.spoiled, self.overdue
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """The servers that share a lane, and what went on with the first of them."""
+
+    servers: Sequence[str]
+    bars: Sequence[_Bar]
+    details: Sequence[str]
+
+    @property
+    def name(self) -> str:
+        """What stands beside the lane."""
+        if len(self.servers) == 1:
+            return self.servers[0]
+        return f"{self.servers[0]} to {self.servers[-1]}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Panel:
+    """The runs of strategies that did the same, with what is shown of them."""
+
+    strategies: Sequence[str]
+    run: Run
+    lanes: Sequence[_Lane]
+    hidden: int
+    end: float
+
+    @property
+    def height(self) -> float:
+        """How high it is without its heading, in inches: the lanes, and the lines' labels."""
+        return (len(self.lanes) + 0.8) * _LANE
+
+
 def draw(one: Compared, path: Path, version: str) -> list[Path]:
     """Write the timelines of a scenario's strategies, one above the other; return the files."""
     with style.style():
-        lanes = [_lanes(run) for run in one.first_runs]
-        heights = [len(shown) * _LANE for shown in lanes]
-        gap = 0.95  # inches between two panels: a heading and the phases
-        total = sum(heights) + gap * len(heights) + 1.4
-        figure = Figure(figsize=(10, total))
-        end = _end(one.first_runs)
-        top = total - 0.95
-        for run, shown, height in zip(one.first_runs, lanes, heights, strict=True):
-            bottom = top - gap * 0.6 - height
-            axes = figure.add_axes((0.09, bottom / total, 0.86, height / total))
-            _panel(axes, run, shown, end)
-            top = bottom - gap * 0.4
-        axes.set_xlabel("virtual time")
+        panels = _panels(one.first_runs)
+        total = sum(panel.height + _HEAD + _FOOT for panel in panels) + 1.2
+        figure = Figure(figsize=(_WIDTH, total))
+        top = total - 0.9
+        before = panels[0].end
+        for panel in panels:
+            bottom = top - _HEAD - panel.height
+            axes = figure.add_axes((0.1, bottom / total, _AXIS / _WIDTH, panel.height / total))
+            _panel(axes, panel, one.bounds[0].ttfb)
+            if panel.end != before:
+                axes.set_xlabel("virtual time, on another scale than above")
+            top, before = bottom - _FOOT, panel.end
+        axes.set_xlabel(axes.get_xlabel() or "virtual time")
         _title(figure, one, total, version)
         return style.save(figure, path)
 
 
-def _lanes(run: Run) -> list[str]:
-    """Return the servers to show, by name: those that were read from before the others."""
-    names = list(dict.fromkeys(e.server for e in run.trace.exchanges))
-    read = {e.server for e in run.trace.exchanges if e.operation == "read"}
-    kept = sorted(names, key=lambda name: name not in read)[:MAX_LANES]
-    return [name for name in names if name in kept] or ["(no server was asked)"]
+def _panels(runs: Sequence[Run]) -> list[_Panel]:
+    """Return what is to be drawn: a panel for strategies that did just the same."""
+    alike: dict[Hashable, list[Run]] = {}
+    for run in runs:
+        phases = tuple(run.status.phases) if run.status else ()
+        bars = Counter((bar.exchange.server, bar.course, bar.hedge) for bar in _bars(run))
+        came_to = (verdict([run.result]), run.result.ttfb)
+        alike.setdefault((came_to, phases, frozenset(bars.items())), []).append(run)
+    ends = _scales([_end(same[0]) for same in alike.values()])
+    panels = []
+    for same, end in zip(alike.values(), ends, strict=True):
+        lanes = _lanes(same[0])
+        shown = _fitting(lanes)
+        hidden = sum(len(lane.servers) for lane in lanes if lane not in shown)
+        panels.append(_Panel([r.result.strategy for r in same], same[0], shown, hidden, end))
+    return panels
 
 
-def _end(runs: Sequence[Run]) -> float:
-    """Return the time at which the pictures end: a little after the last event."""
-    times = [e.ended for run in runs for e in run.trace.exchanges if e.ended is not None]
-    finished = [run.result.finished for run in runs if run.result.finished is not None]
-    return max([*times, *finished], default=1.0) * 1.12 or 1.0
+def _bars(run: Run) -> list[_Bar]:
+    """Return a run's exchanges, with what the downloader thought of them.
+
+    The n-th request of the downloader is the n-th exchange.
+    """
+    requests = run.status.requests if run.status else []
+    exchanges = run.trace.exchanges
+    overdue: list[float | None] = [request.overdue for request in requests]
+    overdue += [None] * (len(exchanges) - len(overdue))
+    reads = {
+        time
+        for exchange, time in zip(exchanges, overdue, strict=True)
+        if exchange.operation == "read" and time is not None
+    }
+    return [
+        _Bar(exchange, time, exchange.operation == "read" and exchange.sent in reads)
+        for exchange, time in zip(exchanges, overdue, strict=True)
+    ]
 
 
-def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
+def _lanes(run: Run) -> list[_Lane]:
+    """Return the lanes of a run: neighbours that were only asked, and alike, share one."""
+    servers: dict[str, list[_Bar]] = {}
+    for bar in _bars(run):
+        servers.setdefault(bar.exchange.server, []).append(bar)
+    lanes: list[_Lane] = []
+    for name, bars in servers.items():
+        last = lanes[-1].bars if lanes else []
+        detail = bars[0].exchange.detail
+        if len(last) == len(bars) == 1 and last[0].course == bars[0].course:
+            lane = lanes.pop()
+            lanes.append(_Lane([*lane.servers, name], last, [*lane.details, detail]))
+        else:
+            lanes.append(_Lane([name], bars, [detail]))
+    return lanes
+
+
+def _fitting(lanes: Sequence[_Lane]) -> list[_Lane]:
+    """Return the lanes to show: those with reads before the others."""
+    kept = sorted(lanes, key=lambda lane: len(lane.bars) == 1)[:MAX_LANES]
+    return [lane for lane in lanes if lane in kept] or [_Lane(["(no server was asked)"], [], [])]
+
+
+def _end(run: Run) -> float:
+    """Return the time at which the picture of a run ends: a little after the download.
+
+    What never ends is shown a little longer than anything happens.
+    """
+    end = run.result.finished
+    if end is None:
+        end = max((e.ended for e in run.trace.exchanges if e.ended is not None), default=1.0)
+    return end * 1.12 or 1.0
+
+
+def _scales(ends: Sequence[float]) -> list[float]:
+    """Return where each panel ends: all at one time, but those that are shorter by far."""
+    shared: dict[float, float] = {}
+    scale = last = 0.0
+    for end in sorted(ends, reverse=True):
+        if last > end * _SPREAD or not scale:
+            scale = end
+        last = end
+        shared[end] = scale
+    return [shared[end] for end in ends]
+
+
+def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
+    lanes, end, result = panel.lanes, panel.end, panel.run.result
     axes.set_xlim(0, end)
-    axes.set_ylim(len(lanes) - 0.5, -0.5)
-    axes.set_yticks(range(len(lanes)), lanes)
+    axes.set_ylim(len(lanes) + 0.3, -0.5)
+    axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes])
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.hlines(range(len(lanes)), 0, end, color="#E4E4E4", linewidth=0.8, zorder=0)
-    for lane, name in enumerate(lanes):
-        _lane(axes, lane, [e for e in run.trace.exchanges if e.server == name], end)
-    _phases(axes, run, end)
-    ttfb = run.result.ttfb
-    if ttfb is not None:
-        axes.axvline(ttfb, color=style.INK, linewidth=1.2)
-        axes.annotate(
-            f"first block, {seconds(ttfb)}",
-            (ttfb, 0),
-            xycoords=("data", "axes fraction"),
-            xytext=(4 if ttfb < end * 0.8 else -4, 3),
-            textcoords="offset points",
-            size=8,
-            weight="bold",
-            ha="left" if ttfb < end * 0.8 else "right",
-            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-        )
-    hidden = len({e.server for e in run.trace.exchanges}) - len(lanes)
-    more = f"   ({hidden} more servers are not shown)" if hidden > 0 else ""
+    for y, lane in enumerate(lanes):
+        _lane(axes, y, lane, end)
+    _phases(axes, panel.run, end)
+    _lines(axes, panel, bound)
+    more = f"   ({panel.hidden} more servers are not shown)" if panel.hidden else ""
     axes.set_title(
-        f"{run.result.strategy}: {style.plain(Summary([run.result]).verdict, 90)}{more}",
+        f"{', '.join(panel.strategies)}: {style.plain(verdict([result]), 90)}{more}",
         loc="left",
         pad=18,
         size=9.5,
@@ -111,53 +234,116 @@ def _panel(axes: Axes, run: Run, lanes: Sequence[str], end: float) -> None:
     )
 
 
-def _lane(axes: Axes, lane: int, exchanges: Sequence[Exchange], end: float) -> None:
-    """Draw a server's exchanges; those that overlap lie one under the other."""
+def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
+    """Draw the first block and the bound as lines, and write under the lanes what they are.
+
+    Where they are too near for two labels, that of the first block says both.
+    """
+    ttfb, end = panel.run.result.ttfb, panel.end
+    inch = end / _AXIS
+    right = ttfb is not None and ttfb < end * 0.6
+    beside = ""
+    if bound is not None and ttfb is not None and isclose(bound, ttfb):
+        beside = " (the bound)"
+    elif bound is not None and bound <= end:
+        axes.axvline(bound, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)))
+        said = f"bound, {seconds(bound)}"
+        begins = bound if bound < _BOUND * inch else bound - _BOUND * inch
+        other = inf if ttfb is None else ttfb if right else ttfb - _FIRST * inch
+        if begins + _BOUND * inch <= other or other + _FIRST * inch <= begins:
+            _label(axes, bound, said, begins == bound, "normal")
+        else:
+            beside = f" ({said})"
+    if ttfb is not None:
+        axes.axvline(ttfb, color=style.INK, linewidth=1.2)
+        _label(axes, ttfb, f"first block, {seconds(ttfb)}{beside}", right, "bold")
+
+
+def _label(axes: Axes, time: float, text: str, right: bool, weight: str) -> None:
+    axes.annotate(
+        text,
+        (time, 0),
+        xycoords=("data", "axes fraction"),
+        xytext=(4 if right else -4, 4),
+        textcoords="offset points",
+        size=8,
+        weight=weight,
+        ha="left" if right else "right",
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+    )
+
+
+def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
+    """Draw what went on with a server; what overlaps lies one under the other."""
     rows: list[float] = []  # when each row is free
     places = []
-    for exchange in exchanges:
-        row = next((i for i, free in enumerate(rows) if free <= exchange.sent), len(rows))
-        rows[row : row + 1] = [end if exchange.ended is None else exchange.ended]
+    for bar in shown.bars:
+        ended = bar.exchange.ended
+        row = next((i for i, free in enumerate(rows) if free <= bar.exchange.sent), len(rows))
+        rows[row : row + 1] = [end if ended is None else ended]
         places.append(row)
     thickness = 0.7 / max(1, len(rows))
-    for exchange, row in zip(exchanges, places, strict=True):
-        y = lane - 0.35 + (row + 0.5) * thickness
-        query = exchange.operation == "get_buckets"
-        colour = _QUERY if query else _BAD if exchange.spoiled else _READ
-        if exchange.ended is None:
-            axes.barh(
-                y, end - exchange.sent, thickness * 0.85, exchange.sent,
-                facecolor="none", edgecolor=colour, hatch="////", linewidth=0.6,
-            )  # fmt: skip
-            axes.annotate(
-                "no answer",
-                (end, y),
-                xytext=(-4, 0),
-                textcoords="offset points",
-                ha="right",
-                va="center",
-                size=7,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
-            )
-            continue
+    for bar, row in zip(shown.bars, places, strict=True):
+        _bar(axes, bar, lane - 0.35 + (row + 0.5) * thickness, thickness * 0.85, end)
+    for overdue in sorted({bar.overdue for bar in shown.bars if bar.overdue is not None}):
+        if overdue <= end:
+            axes.plot(overdue, lane - 0.34, marker="v", color=style.INK, markersize=4.5)
+    late = [bar.exchange.ended for bar in shown.bars if (bar.exchange.ended or 0.0) > end]
+    if any(bar.exchange.ended is None for bar in shown.bars):
+        _say(axes, "no answer", end, lane, style.INK, right=False)
+    elif late:
+        _say(axes, f"until {seconds(late[0] or 0.0)}", end, lane, style.INK, right=False)
+    elif len(shown.bars) == 1:  # there is room to say what came back
+        exchange = shown.bars[0].exchange
+        said = f"   {exchange.detail}" if not exchange.ok else _shares(shown.details)
+        _say(axes, said, exchange.ended or 0.0, lane, style.GREY, right=True)
+
+
+def _bar(axes: Axes, bar: _Bar, y: float, height: float, end: float) -> None:
+    exchange = bar.exchange
+    colour = _READ
+    if exchange.operation == "get_buckets":
+        colour = _QUERY
+    elif exchange.spoiled:
+        colour = _BAD
+    elif bar.hedge:
+        colour = _HEDGE
+    if exchange.ended is None:
         axes.barh(
-            y, exchange.ended - exchange.sent, thickness * 0.85, exchange.sent,
-            color=colour, edgecolor="white", linewidth=0.4,
+            y, end - exchange.sent, height, exchange.sent,
+            facecolor="none", edgecolor=colour, hatch="////", linewidth=0.6,
         )  # fmt: skip
-        if not exchange.ok:
-            axes.plot(exchange.ended, y, marker="x", color=_BAD, markeredgewidth=2)
-        if len(exchanges) == 1:  # there is room to say what came back
-            said = f"share {exchange.detail}" if exchange.detail else "no shares"
-            axes.annotate(
-                said if exchange.ok else f"   {exchange.detail}",
-                (exchange.ended, y),
-                xytext=(4, 0),
-                textcoords="offset points",
-                va="center",
-                size=7,
-                color=style.GREY,
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
-            )
+        return
+    axes.barh(
+        y, exchange.ended - exchange.sent, height, exchange.sent,
+        color=colour, edgecolor="white", linewidth=0.4,
+    )  # fmt: skip
+    if not exchange.ok:
+        axes.plot(exchange.ended, y, marker="x", color=_BAD, markeredgewidth=2)
+
+
+def _shares(details: Sequence[str]) -> str:
+    """Return what the servers of a lane answered to a query."""
+    numbers = list(dict.fromkeys(number for d in details for number in d.split(",") if number))
+    if not numbers:
+        return "no shares"
+    if len(numbers) > 8:
+        numbers[4:-1] = ["..."]
+    return f"share{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+
+
+def _say(axes: Axes, text: str, time: float, lane: int, colour: str, right: bool) -> None:
+    axes.annotate(
+        text,
+        (time, lane),
+        xytext=(4 if right else -4, 0),
+        textcoords="offset points",
+        ha="left" if right else "right",
+        va="center",
+        size=7,
+        color=colour,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+    )
 
 
 def _phases(axes: Axes, run: Run, end: float) -> None:

@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from downloader.strategy import STRATEGIES
+from harness.bound import bound
 from harness.cli import main
 from harness.server import SimServer
 from harness.simulate import Run, simulate
@@ -126,6 +127,8 @@ def test_compare_out(tmp_path: Path) -> None:
     )
     assert "∞" in result.stdout
     assert "stalls for ever" in result.stdout
+    assert "over bound: time to first block over the earliest" in result.stdout
+    assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.02 × +0 +firstk", result.stdout)
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -171,10 +174,10 @@ def test_compare_on_a_terminal(width: int, tmp_path: Path, monkeypatch: pytest.M
     rows = re.findall(rf"^ .*?(?:{'|'.join(STRATEGIES)}) .*$", table, re.MULTILINE)
 
     assert 0 == result.exit_code
+    told = r"(wait-for-all|first-k\S*|windowed|hedged) +(\d+|stalls|fails)"
     assert 9 * len(STRATEGIES) == len(rows)
-    assert all(
-        re.search(r"(wait-for-all|first-k\S*|windowed|hedged) +(\d+|stalls|fails)", r) for r in rows
-    )
+    assert all(re.search(told, row) for row in rows)
+    assert all(re.search(r"(×|∞|-) *(\d+ |$)", row) for row in rows)
     assert replays(text)
     assert "…" not in text
 
@@ -188,7 +191,7 @@ def test_run_table() -> None:
     rows = [line.split() for line in result.stdout.splitlines()]
 
     assert (0, "") == (result.exit_code, result.stderr)
-    assert ["first-k", "0", "0", "failed", "never", "never", "0.05", "10", "0"] in rows
+    assert ["first-k", "0", "0", "failed", "never", "never", "never", "0.05", "10", "0"] in rows
     assert "NotEnoughSharesError: not enough shares: have 1, need 3" in result.stdout
     assert "  s9: " in result.stdout
 
@@ -204,6 +207,19 @@ def test_run_json(tmp_path: Path) -> None:
     assert [run.digest for run in runs] == [one["digest"] for one in parsed]
     assert [7, 7] == [one["seed"] for one in parsed]
     assert all(one["content_ok"] for one in parsed)
+
+
+def test_run_bound(tmp_path: Path) -> None:
+    """Each result has the bound of its run, which is that of no other run."""
+    path = write(tmp_path)
+    scenario = load_all([str(path)])[0]
+    bounds = [bound(scenario, number) for number in range(3)]
+
+    assert 3 == len({one.ttfb for one in bounds})
+    assert [(one.ttfb, one.requests, one.bytes) for one in bounds] * 2 == [
+        (one["bound"], one["minimum_requests"], one["minimum_bytes"])
+        for one in results(path, "--runs", "3")
+    ]
 
 
 def test_run_csv(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
+from harness.bound import Bound, bound
 from harness.result import Result
 from harness.simulate import simulate
 from reports import style
@@ -77,10 +78,19 @@ def took(time: float, **changes: Any) -> Result:
     return replace(OK, ttfb=time, finished=time, ended=time, **changes)
 
 
-def summary(*results: Result, strategy: str = "first-k") -> Summary:
+#: What no strategy undercuts where OK is a result.
+BOUND = Bound(0.1, 6, 4000)
+
+#: Where no strategy comes to anything.
+NO_BOUND = Bound(None, None, None)
+
+
+def summary(
+    *results: Result, strategy: str = "first-k", bounds: Sequence[Bound] | None = None
+) -> Summary:
     """Return a summary of these results, as runs of one strategy."""
-    runs = enumerate(results)
-    return Summary([replace(r, strategy=strategy, run=i, seed=i) for i, r in runs])
+    runs = [replace(r, strategy=strategy, run=i, seed=i) for i, r in enumerate(results)]
+    return Summary(runs, bounds or [BOUND] * len(runs))
 
 
 def scenario(
@@ -98,7 +108,8 @@ def scenario(
 def compared(one: Scenario) -> Compared:
     """Return what the strategies of a scenario come to."""
     runs = [[simulate(one, s, i) for i in range(one.runs)] for s in one.strategies]
-    summaries = [Summary([run.result for run in of_strategy]) for of_strategy in runs]
+    bounds = [bound(one, i) for i in range(one.runs)]
+    summaries = [Summary([run.result for run in of_strategy], bounds) for of_strategy in runs]
     return Compared(one, summaries, [of_strategy[0] for of_strategy in runs])
 
 
@@ -134,6 +145,25 @@ def spans(figure: Figure) -> dict[str, Bbox]:
         for text in texts
         if text.get_text().strip() and text not in times
     }
+
+
+def overlaps(figure: Figure) -> list[tuple[str, str]]:
+    """Return the pairs of texts that lie across each other, the times on axes left out."""
+    canvas: Any = FigureCanvasAgg(figure)  # it has no types
+    canvas.draw()
+    times = [t for axes in figure.axes for t in axes.get_xticklabels(which="both")]
+    texts = [t for t in figure.findobj(Text) if isinstance(t, Text) and t not in times]
+    boxes = [
+        (text.get_text(), text.get_window_extent(canvas.get_renderer()))
+        for text in texts
+        if text.get_text().strip()
+    ]
+    return [
+        (one, other)
+        for i, (one, a) in enumerate(boxes)
+        for other, b in boxes[:i]
+        if min(a.x1, b.x1) - max(a.x0, b.x0) > 1 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1
+    ]
 
 
 def outside(figure: Figure) -> list[str]:

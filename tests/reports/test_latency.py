@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from math import isfinite
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -13,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
+from downloader.strategy import STRATEGIES
+from harness.bound import Bound
 from harness.result import Result
 from reports import latency
 from reports.comparison import Compared
@@ -24,6 +27,7 @@ from tests.reports.samples import (
     DEADLINE,
     FAILED,
     HUNG,
+    NO_BOUND,
     NOTHING,
     OK,
     STALLED,
@@ -32,6 +36,7 @@ from tests.reports.samples import (
     formulas,
     made,
     outside,
+    overlaps,
     points,
     scenario,
     spans,
@@ -53,12 +58,34 @@ def drawn(monkeypatch: pytest.MonkeyPatch, *compared: Compared) -> Figure:
 def rows(axes: Axes, strategy: str) -> list[float]:
     """Return where a strategy's lines are, from above."""
     texts = [text for text in axes.texts if isinstance(text, Annotation)]
-    return [text.xy[1] for text in texts if text.get_text() == strategy]
+    found = [text for text in texts if strategy in text.get_text().replace("\n", " ").split(", ")]
+    return [text.xy[1] for text in found]
 
 
-def lines_at(axes: Axes, y: float) -> list[Line2D]:
-    """Return what is drawn in a line."""
-    return [line for line in axes.lines if {y} == {height for _, height in points(line)}]
+def lines_at(axes: Axes, y: float, never: bool = False) -> list[Line2D]:
+    """Return what is drawn in a line: at its time, or in the column of what never comes."""
+    return [
+        line
+        for line in axes.lines
+        if {y} == {height for _, height in points(line)}
+        and (points(line)[0][0] == latency._NEVER) is never
+    ]
+
+
+def never_marks(axes: Axes, y: float) -> list[str]:
+    """Return the marks of a line in the column of what never comes."""
+    return [str(line.get_marker()) for line in lines_at(axes, y, never=True)]
+
+
+def bounds(axes: Axes) -> list[tuple[float, float, float]]:
+    """Return the lines of bounds: the time, and from where to where they reach."""
+    ends = [points(line) for line in axes.lines if 2 == len(points(line))]
+    return [(x, top, bottom) for (x, top), (same, bottom) in ends if x == same and top != bottom]
+
+
+def words(axes: Axes) -> list[str]:
+    """Return what stands in the picture."""
+    return [text.get_text() for text in axes.texts]
 
 
 def times(axes: Axes, y: float) -> list[float]:
@@ -97,7 +124,7 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
         ([STALLED], "stalls for ever"),
         ([DEADLINE], "busy at the deadline"),
         ([STALLED] * 3, "3 of 3 stall"),
-        ([STALLED, DEADLINE], "1 of 2 stall, 1 of 2 busy"),
+        ([STALLED, DEADLINE], "1 stall, 1 busy of 2"),
     ],
     ids=["stall", "deadline", "stalls", "some of each"],
 )
@@ -108,9 +135,20 @@ def test_never(results: list[Result], said: str, monkeypatch: pytest.MonkeyPatch
     y = rows(axes, "wait-for-all")[0]
 
     assert [] == times(axes, y)
+    assert ["s"] == never_marks(axes, y)
     assert 1 == arrows(axes, y)
     assert said in [text.get_text() for text in axes.texts]
     assert 0 == arrows(axes, rows(axes, "first-k")[0])
+
+
+def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where some runs fail and others stall, both are told."""
+    axes = drawn(monkeypatch, made([waiting(STALLED, FAILED, FAILED), summary(OK)])).axes[0]
+    y = rows(axes, "wait-for-all")[0]
+
+    assert [("x", 0.05)] == marks(axes, y)
+    assert "1 stall, 2 fail of 3" in words(axes)
+    assert "fails in 2 of 3 runs: have 2, need 3" in words(axes)
 
 
 def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,7 +206,9 @@ def test_median_of_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_scale(first: float, second: float, scale: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The axis is logarithmic where times differ by much, says so, and reaches them all."""
-    axes = drawn(monkeypatch, made([waiting(took(first)), summary(took(second))])).axes[0]
+    bound = [Bound(second, 6, 4000)]
+    one = made([summary(took(first), strategy="s", bounds=bound), summary(took(second))])
+    axes = drawn(monkeypatch, one).axes[0]
     low, high = axes.get_xlim()
 
     assert scale == axes.get_xscale()
@@ -212,7 +252,10 @@ def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each scenario has its heading, and under it a line for each of its strategies."""
     strategies = ["wait-for-all", "first-k", "first-k-late"]
     several = [
-        made([summary(took(0.1 * i), strategy=s) for s in strategies[:i]], name=f"scenario-{i}")
+        made(
+            [summary(took(0.1 * i + n), strategy=s) for n, s in enumerate(strategies[:i])],
+            name=f"scenario-{i}",
+        )
         for i in (3, 1, 2)
     ]
     axes = drawn(monkeypatch, *several).axes[0]
@@ -227,8 +270,8 @@ def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     ] == names
     assert [3, 2, 1] == [len(rows(axes, strategy)) for strategy in strategies]
     assert all(
-        [0.1 * i] == times(axes, y)
-        for strategy in strategies
+        [0.1 * i + n] == times(axes, y)
+        for n, strategy in enumerate(strategies)
         for y, i in zip(
             rows(axes, strategy), [i for i in (3, 1, 2) if strategy in strategies[:i]], strict=True
         )
@@ -281,11 +324,175 @@ def test_fits(one: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where some runs stall, what is said of them does not stand across the rest."""
     one = made([waiting(took(0.3), took(0.5), *[STALLED] * 98)])
-    where = spans(drawn(monkeypatch, one))
+    figure = drawn(monkeypatch, one)
 
-    assert not where["0.4 s (0.3 s to 0.5 s), only 2 of 100 runs"].overlaps(
-        where["98 of 100 stall"]
+    assert {"0.3 s to 0.5 s", "98 of 100 stall"} <= set(words(figure.axes[0]))
+    assert [] == overlaps(figure)
+
+
+def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run without a first block counts as infinite: where most have none, so is the median."""
+    one = made(
+        [
+            waiting(took(0.3), took(0.5), *[STALLED] * 3),
+            summary(took(0.1), took(0.2), STALLED),
+        ]
     )
+    axes = drawn(monkeypatch, one).axes[0]
+    most, few = rows(axes, "wait-for-all")[0], rows(axes, "first-k")[0]
+
+    assert ([], ["s"]) == (marks(axes, most), never_marks(axes, most))
+    assert ([("o", 0.2)], []) == (marks(axes, few), never_marks(axes, few))
+    assert "0.2 s (0.1 s to 0.2 s)" in words(axes)
+
+
+FIVE = [*STRATEGIES]
+
+
+def test_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies that come to the same share a line: their marks are at one time, side by side."""
+    one = made([summary(took(0.1 if "-" in s else 0.2), strategy=s) for s in FIVE])
+    figure = drawn(monkeypatch, one)
+    axes = figure.axes[0]
+    y = rows(axes, "first-k")[0]
+    spans(figure)
+    lines = lines_at(axes, y)
+    places = [line.get_transform().transform(points(line)[0])[0] for line in lines]
+
+    assert [("s", 0.1), ("o", 0.1), ("D", 0.1)] == marks(axes, y)
+    assert [("v", 0.2), ("P", 0.2)] == marks(axes, rows(axes, "windowed")[0])
+    assert y == rows(axes, "wait-for-all")[0] == rows(axes, "first-k-late")[0]
+    assert pytest.approx(axes.transData.transform((0.1, y))[0]) == places[0]
+    assert all(b - a > lines[0].get_markersize() for a, b in pairwise(places))
+    assert 1 == words(axes).count("0.1 s")
+
+
+@pytest.mark.parametrize(
+    ("different", "said"),
+    [
+        ([], ["all five"]),
+        (["hedged"], ["all but hedged", "hedged"]),
+        (["first-k", "hedged"], ["wait-for-all, first-k-late,\nwindowed", "first-k, hedged"]),
+    ],
+)
+def test_names(different: list[str], said: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many that share a line are named in a few words."""
+    one = made([summary(took(0.2 if s in different else 0.1), strategy=s) for s in FIVE])
+    axes = drawn(monkeypatch, one).axes[0]
+
+    assert said == [word for word in words(axes) if word in said]
+
+
+def test_same_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Failures of one time and reason share a line, whatever was learnt of the servers."""
+    other = replace(FAILED, message="not enough shares: have 2, need 3\n  s0: failed")
+    one = made([waiting(FAILED), summary(other), summary(other, strategy="first-k-late")])
+
+    assert "all three" in words(drawn(monkeypatch, one).axes[0])
+
+
+def test_nearly_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Times that differ in the last bits alone are the same."""
+    one = made([waiting(took(5.075)), summary(took(5.074999999999999))])
+
+    assert "wait-for-all, first-k" in words(drawn(monkeypatch, one).axes[0])
+
+
+def test_with_spares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hedged with spares is drawn in outline, in the colour of hedged."""
+    one = made([summary(took(0.1), strategy="hedged"), summary(took(0.2), strategy="hedged+2")])
+    axes = drawn(monkeypatch, one).axes[0]
+    full, hollow = (lines_at(axes, rows(axes, s)[0])[0] for s in ("hedged", "hedged+2"))
+
+    assert full.get_color() == full.get_markerfacecolor() == hollow.get_color()
+    assert "white" == hollow.get_markerfacecolor()
+    assert full.get_marker() != hollow.get_marker()
+
+
+def test_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is a line through its scenario's block, and no further; it says what it is."""
+    several = [
+        made([waiting(took(0.3)), summary(took(0.2), bounds=[Bound(time, 6, 4000)])], name=name)
+        for name, time in (("one", 0.1), ("two", 0.15))
+    ]
+    several = [replace(one, summaries=[*reversed(one.summaries)]) for one in several]
+    axes = drawn(monkeypatch, *several).axes[0]
+    blocks = list(zip(rows(axes, "first-k"), rows(axes, "wait-for-all"), strict=True))
+
+    assert [0.1, 0.15] == [time for time, _, _ in bounds(axes)]
+    assert all(
+        top < first < last < bottom
+        for (_, top, bottom), (first, last) in zip(bounds(axes), blocks, strict=True)
+    )
+    assert bounds(axes)[0][2] < rows(axes, "two")[0]
+    assert {"bound 0.1 s", "bound 0.15 s"} <= set(words(axes))
+
+
+@pytest.mark.parametrize(
+    ("ttfb", "said"),
+    [
+        ([0.1, 0.2, 0.4], "bound (median) 0.2 s"),
+        ([0.1, 0.2, None], "bound (median) 0.2 s"),
+        ([0.1, None, None], "bound (median): never"),
+        ([None, None, None], "bound (median): never"),
+    ],
+)
+def test_bound_of_many_runs(
+    ttfb: list[float | None], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many runs the median of the bounds is shown; it is infinite if most of them are."""
+    three = [Bound(time, 6, 4000) if time else NO_BOUND for time in ttfb]
+    axes = drawn(monkeypatch, made([summary(OK, OK, OK, bounds=three)])).axes[0]
+
+    assert said in words(axes)
+    assert ([] if "never" in said else [0.2]) == [time for time, _, _ in bounds(axes)]
+
+
+def test_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing is asked for there is nothing to be said of the bound."""
+    one = made([summary(NOTHING, bounds=[Bound(None, 0, 0)])])
+    axes = drawn(monkeypatch, one).axes[0]
+
+    assert [] == bounds(axes)
+    assert not any("bound" in word for word in words(axes))
+
+
+@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With seven strategies a picture of the library is whole, and no text is across another."""
+    seven = [*FIVE, "hedged+1", "hedged+2"]
+    scenarios = [one.model_copy(update={"strategies": seven}) for one in load_all([set_])]
+    figure = drawn(monkeypatch, *(compared(one) for one in scenarios))
+
+    assert [] == outside(figure)
+    assert [] == overlaps(figure)
+
+
+@pytest.mark.parametrize("latest", [0.3, 10.0], ids=["linear", "logarithmic"])
+def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is said of a range that spans the whole picture stands beside it, off its mark."""
+    one = made([summary(took(0.1), took(0.2), took(latest))])
+    axes = drawn(monkeypatch, one).axes[0]
+    note = next(text for text in axes.texts if text.get_text().startswith("0.2 s ("))
+    end = axes.transData.transform((latest, 0))[0]
+
+    assert isinstance(note, Annotation)
+    assert note.get_window_extent().x0 > end
+    assert note.get_window_extent().x1 < axes.bbox.x1 + 1
+
+
+def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is with many runs through a grid that differs from run to run."""
+    some = {"select": {"probability": 0.3}, **HUNG}
+    one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
+    figure = drawn(monkeypatch, compared(one))
+    texts = spans(figure).values()
+    marked = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
+    places = [line.get_transform().transform(points(line)[0]) for line in marked]
+
+    assert [] == outside(figure)
+    assert [] == overlaps(figure)
+    assert not any(box.contains(*place) for box in texts for place in places)
 
 
 def test_files(tmp_path: Path) -> None:
@@ -330,7 +537,8 @@ def test_control_characters(tmp_path: Path) -> None:
 
 def test_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """A picture of failures alone has their times, and nothing that never ends."""
-    axes = drawn(monkeypatch, compared(scenario(entries=[{"select": "2-9", **BROKEN}]))).axes[0]
+    one = compared(scenario(entries=[{"select": "2-9", **BROKEN}]))
+    axes = drawn(monkeypatch, one).axes[0]
 
     for strategy in ("wait-for-all", "first-k"):
         y = rows(axes, strategy)[0]

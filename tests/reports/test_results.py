@@ -9,9 +9,11 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from harness.bound import Bound
 from harness.result import Result
-from reports.results import as_csv, as_json
-from tests.reports.samples import DEADLINE, FAILED, NOTHING, OK, STALLED
+from reports import results
+from reports.summary import Summary
+from tests.reports.samples import BOUND, DEADLINE, FAILED, NO_BOUND, NOTHING, OK, STALLED
 
 #: The contract: DESIGN, section 6.
 KEYS = [
@@ -32,9 +34,22 @@ KEYS = [
     "shares_used",
     "content_ok",
     "digest",
+    "bound",
+    "minimum_requests",
+    "minimum_bytes",
 ]
 
 ALL = [OK, STALLED, FAILED, DEADLINE, NOTHING]
+
+
+def as_json(of: list[Result], bound: Bound = BOUND) -> str:
+    """Return the JSON of results that have this bound."""
+    return results.as_json([Summary([result], [bound]) for result in of])
+
+
+def as_csv(of: list[Result], bound: Bound = BOUND) -> str:
+    """Return the CSV of results that have this bound."""
+    return results.as_csv([Summary(of, [bound] * len(of))])
 
 
 def test_keys() -> None:
@@ -45,15 +60,27 @@ def test_keys() -> None:
 
 def test_json() -> None:
     """JSON keeps every value as it is."""
-    assert [asdict(result) for result in ALL] == json.loads(as_json(ALL))
+    bound = {"bound": 0.1, "minimum_requests": 6, "minimum_bytes": 4000}
+
+    assert [asdict(result) | bound for result in ALL] == json.loads(as_json(ALL))
 
 
-@pytest.mark.parametrize("results", [[], [OK], ALL], ids=len)
-def test_json_is_a_list(results: list[Result]) -> None:
+def test_no_bound() -> None:
+    """Where no strategy could come to anything, nothing is said of the least."""
+    row = next(csv.DictReader(io.StringIO(as_csv([FAILED], NO_BOUND))))
+    parsed = json.loads(as_json([FAILED], NO_BOUND))[0]
+
+    for key in ("bound", "minimum_requests", "minimum_bytes"):
+        assert parsed[key] is None
+        assert "" == row[key]
+
+
+@pytest.mark.parametrize("of", [[], [OK], ALL], ids=len)
+def test_json_is_a_list(of: list[Result]) -> None:
     """It is a list, also of one or of none, and ends its last line."""
-    text = as_json(results)
+    text = as_json(of)
 
-    assert len(results) == len(json.loads(text))
+    assert len(of) == len(json.loads(text))
     assert text.endswith("]\n")
 
 
@@ -95,10 +122,10 @@ def read_back(row: dict[str, str]) -> Result:
 
 def test_csv() -> None:
     """CSV is read back as what it was, messages of several lines and commas included."""
-    results = [*ALL, replace(FAILED, message='a, "b"\nc\n', content_ok=False)]
-    rows = csv.DictReader(io.StringIO(as_csv(results), newline=""), strict=True)
+    written = [*ALL, replace(FAILED, message='a, "b"\nc\n', content_ok=False)]
+    rows = csv.DictReader(io.StringIO(as_csv(written), newline=""), strict=True)
 
-    assert results == [read_back(row) for row in rows]
+    assert written == [read_back(row) for row in rows]
 
 
 def test_no_shares_known() -> None:

@@ -94,9 +94,26 @@ def test_looks() -> None:
     """Strategies are told apart by their colours, and by their markers alone."""
     looks = [style.look(name) for name in STRATEGIES]
 
-    assert len(STRATEGIES) == len({colour for colour, _ in looks})
-    assert len(STRATEGIES) == len({marker for _, marker in looks})
+    assert len(STRATEGIES) == len({look.colour for look in looks})
+    assert len(STRATEGIES) == len({look.marker for look in looks})
     assert style.look("one of my own") not in looks
+
+
+def test_looks_with_spares() -> None:
+    """Hedged with spares has the colour of hedged, and outlines that differ."""
+    looks = [style.look(f"hedged+{spares}") for spares in (1, 2, 3)]
+
+    assert {style.look("hedged").colour} == {look.colour for look in looks}
+    assert all(look.hollow for look in looks)
+    assert "white" == looks[0].mark(5)["markerfacecolor"]
+    assert 3 == len({look.marker for look in looks})
+
+
+def test_descriptions() -> None:
+    """Each strategy is described, those with spares by how many; others cannot be."""
+    assert STRATEGIES["first-k"].description == style.description("first-k")
+    assert "reads 2 more" in style.description("hedged+2")
+    assert "" == style.description("one of my own")
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "v1.2.svg", "a.png"])

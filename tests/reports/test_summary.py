@@ -6,9 +6,19 @@ from dataclasses import replace
 
 import pytest
 
+from harness.bound import Bound
 from harness.result import Result
 from reports.summary import Summary, baseline_of, ratio, reason, seconds
-from tests.reports.samples import DEADLINE, FAILED, NOTHING, OK, STALLED, summary, took
+from tests.reports.samples import (
+    DEADLINE,
+    FAILED,
+    NO_BOUND,
+    NOTHING,
+    OK,
+    STALLED,
+    summary,
+    took,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,6 +44,11 @@ def test_seconds(time: float, text: str) -> None:
     assert text == seconds(time)
 
 
+def test_seconds_of_sums() -> None:
+    """Times that differ in the last bits alone are told alike."""
+    assert seconds(5.075) == seconds(5.074999999999999)
+
+
 @pytest.mark.parametrize("time", [999.5, 999.6, 999.99])
 def test_seconds_below_a_thousand(time: float) -> None:
     """A time that is rounded up to a thousand is told as one."""
@@ -56,7 +71,7 @@ def test_seconds_below_a_thousand(time: float) -> None:
 )
 def test_single(result: Result, verdict: str) -> None:
     """One run is told with its time to first block, and how it ended if not well."""
-    assert verdict == Summary([result]).verdict
+    assert verdict == summary(result).verdict
 
 
 @pytest.mark.parametrize(
@@ -71,8 +86,12 @@ def test_single(result: Result, verdict: str) -> None:
         ),
         (
             [took(0.1), FAILED, took(0.2), DEADLINE],
-            "0.15 s (0.1 s to 0.2 s), but only in 2 of 4 runs,"
+            "0.1 s to 0.2 s, but only in 2 of 4 runs,"
             " is still busy at the deadline in 1 of 4 runs, fails in 1 of 4 runs",
+        ),
+        (
+            [took(0.1), took(0.3), took(0.2), STALLED],
+            "0.25 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
         ),
         ([replace(STALLED, ttfb=0.25), OK], "0.25 s, stalls for ever in 1 of 2 runs"),
         ([STALLED] * 2, "stalls for ever in 2 of 2 runs"),
@@ -82,7 +101,10 @@ def test_single(result: Result, verdict: str) -> None:
     ],
 )
 def test_many(results: list[Result], verdict: str) -> None:
-    """Many runs are told with their median, their range, and how many ended otherwise."""
+    """Many runs are told with their median, their range, and how many ended otherwise.
+
+    Those that never came to a first block are the latest.
+    """
     assert verdict == summary(*results).verdict
 
 
@@ -184,3 +206,54 @@ def test_baseline() -> None:
 
     assert baseline_of([first, waiting, late]) is waiting
     assert baseline_of([late, first]) is late
+
+
+def over(results: list[Result], ttfb: list[float | None]) -> Summary:
+    """Return a summary of runs in which no first block could come before these."""
+    bounds = [NO_BOUND if time is None else Bound(time, 6, 4000) for time in ttfb]
+    return summary(*results, bounds=bounds)
+
+
+@pytest.mark.parametrize(
+    ("results", "ttfb", "text"),
+    [
+        ([took(0.25)], [0.1], "2.5 ×"),
+        ([took(0.1)], [0.1], "1 ×"),
+        ([STALLED], [0.1], "∞"),
+        ([FAILED], [None], "-"),
+        ([FAILED], [0.1], "∞"),
+        ([took(0.2), took(0.6)], [0.1, 0.2], "2.5 ×"),
+        ([took(0.2), took(0.6), STALLED], [0.1, 0.2, 0.1], "3 ×"),
+        ([took(0.1), STALLED, STALLED], [0.1, 0.1, 0.1], "∞"),
+        ([took(0.2), FAILED], [0.1, None], "2 ×, of 1 runs"),
+        ([took(0.0)], [0.0], "1 ×"),
+        ([took(0.1)], [0.0], "∞"),
+        ([NOTHING], [None], "-"),
+        ([took(0.1)] * 99, [0.1] * 99, "1 ×"),
+        ([took(0.1)] * 98 + [took(0.5), took(0.7)], [0.1] * 100, "1 ×, p99 5 ×"),
+        ([took(0.1)] * 98 + [STALLED] * 2, [0.1] * 100, "1 ×, p99 ∞"),
+        ([took(0.1)] * 99 + [STALLED], [0.1] * 100, "1 ×, p99 1 ×"),
+        ([took(0.1)] * 99 + [FAILED], [0.1] * 99 + [None], "1 ×, p99 1 ×, of 99 runs"),
+    ],
+)
+def test_over_bound(results: list[Result], ttfb: list[float | None], text: str) -> None:
+    """A run without a first block is infinitely late, but where none was possible."""
+    assert text == str(over(results, ttfb).over_bound)
+
+
+def test_over_the_least() -> None:
+    """Requests and bytes are held against the fewest; a download that fails had them in vain."""
+    one = summary(OK, bounds=[Bound(0.1, 7, 4117)])
+    failed = summary(OK, STALLED, replace(FAILED, ttfb=0.25), bounds=[Bound(0.1, 7, 4117)] * 3)
+
+    assert ("3 ×", "1 ×") == (str(one.over_requests), str(one.over_bytes))
+    assert ("∞", "∞") == (str(failed.over_requests), str(failed.over_bytes))
+
+
+def test_brief() -> None:
+    """In short, there is the median alone."""
+    runs = [took(0.1)] * 100
+    one = over([*runs, FAILED], [0.1] * 100 + [None]).over_bound
+
+    assert "1 ×, p99 1 ×, of 100 runs" == str(one)
+    assert "1 ×" == one.brief

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from reports.comparison import Compared
-from reports.table import comparison_table, runs_table
+from reports.table import Extra, comparison_table, runs_table
 from scenarios.load import load
 from tests.reports.samples import (
+    BOUND,
     DEADLINE,
     FAILED,
+    NO_BOUND,
     OK,
     STALLED,
     made,
@@ -56,10 +57,10 @@ def column(lines: list[str], name: str, until: str | None) -> list[str]:
     return [cell for cell in cells if cell]
 
 
-@pytest.mark.parametrize("with_replay", [False, True])
-def test_complete(with_replay: bool) -> None:
+@pytest.mark.parametrize("extra", ["seed", "replay"])
+def test_complete(extra: Extra) -> None:
     """Every scenario and strategy has its row, with all that there is to say."""
-    lines = rendered(comparison_table(COMPARED, with_replay), width=400)
+    lines = rendered(comparison_table(COMPARED, extra), width=400)
 
     assert ["one-slow", LONG, "many"] == column(lines, "scenario", "strategy")
     assert [
@@ -80,14 +81,24 @@ def test_complete(with_replay: bool) -> None:
         "0.25 s",
         "is still busy at the deadline in 1 of 2 runs, fails in 1 of 2 runs",
     ] == column(lines, "time to first block", "sooner by")
-    assert ["20.8 ×", "∞", "-", "-"] == column(lines, "sooner by", "  seed")
-    assert ["0"] * 4 + ["0 to 1"] * 3 == column(lines, "  seed", "replay" if with_replay else None)
+    assert ["20.8 ×", "∞", "-", "-"] == column(lines, "sooner by", "over bound")
+    assert ["52 ×", "2.5 ×", "∞", "2.5 ×", "∞", "2.5 ×", "∞"] == (
+        column(lines, "over bound", "requests")
+    )
+    assert ["3.5 ×", "3.5 ×", "∞", "3.5 ×", "∞", "3.5 ×", "∞"] == (
+        column(lines, "requests", "  bytes")
+    )
+    assert ["1.03 ×", "1.03 ×", "∞", "1.03 ×", "∞", "1.03 ×", "∞"] == (
+        column(lines, "  bytes", "  seed")
+    )
+    seeds = column(lines, "  seed", "replay" if extra == "replay" else None)
+    assert ["0"] * 4 + ["0 to 1"] * 3 == seeds
     assert not any("…" in line for line in lines)
 
 
 def test_replay() -> None:
     """Each row says how it is run again, if there is room for it."""
-    lines = rendered(comparison_table(COMPARED, True), width=300)
+    lines = rendered(comparison_table(COMPARED, "replay"), width=400)
 
     assert [
         f"firstk run {name} --strategy {strategy} --seed 0"
@@ -98,22 +109,22 @@ def test_replay() -> None:
         ]
         for strategy in strategies
     ] == column(lines, "replay", None)
-    assert not any("firstk run" in line for line in rendered(comparison_table(COMPARED, False)))
+    assert not any("firstk run" in line for line in rendered(comparison_table(COMPARED, "seed")))
 
 
 def test_name_in_the_first_row() -> None:
     """A scenario's name stands beside its first strategy."""
-    lines = rendered(comparison_table(COMPARED, False))
+    lines = rendered(comparison_table(COMPARED, "seed"))
     named = [line.split()[:2] for line in lines if line.split()[:1] and line.startswith(" ")]
 
     assert ["one-slow", "wait-for-all"] in named
     assert ["many", "wait-for-all"] in named
 
 
-@pytest.mark.parametrize("with_replay", [False, True])
-def test_aligned(with_replay: bool) -> None:
+@pytest.mark.parametrize("extra", ["nothing", "seed", "replay"])
+def test_aligned(extra: Extra) -> None:
     """All lines have one width: no sign is counted wrong."""
-    lines = rendered(comparison_table(COMPARED, with_replay))
+    lines = rendered(comparison_table(COMPARED, extra))
 
     assert 1 == len({cell_len(line) for line in lines})
 
@@ -122,10 +133,16 @@ def test_aligned(with_replay: bool) -> None:
 def test_narrow(width: int) -> None:
     """On a narrow terminal the verdict is folded, and nothing is left out of it."""
     short = [one for one in COMPARED if one.scenario.name != LONG]
-    lines = rendered(comparison_table(short, False), width)
-    words = " ".join(" ".join(column(lines, "time to", "sooner by")).split())
+    lines = rendered(comparison_table(short, "nothing"), width)
+    verdicts = slice(
+        next(line.index("time to") for line in lines if "time to" in line),
+        next(line.index("sooner") for line in lines if "sooner" in line),
+    )
+    words = " ".join(" ".join(line[verdicts] for line in lines).split())
 
     assert all(cell_len(line) <= width for line in lines)
+    assert not any("…" in line for line in lines)
+    assert any(line.endswith("1.03 × ") for line in lines)
     assert "5.2 s" in words
     assert "1 s, but only in 1 of 2 runs, stalls for ever in 1 of 2 runs" in words
 
@@ -143,27 +160,26 @@ def read_from(folder: Path) -> Compared:
 @pytest.mark.parametrize("folder", ["a[old]b", "a[red]b", "a:smile:b", "a[1]"])
 def test_names_are_no_markup(folder: str, tmp_path: Path) -> None:
     """A path stands in the table as it is, whatever its letters mean elsewhere."""
-    lines = rendered(comparison_table([read_from(tmp_path / folder)], True), width=400)
+    lines = rendered(comparison_table([read_from(tmp_path / folder)], "replay"), width=400)
 
     assert any(f"{folder}/t.toml" in line for line in lines)
 
 
 def test_runs() -> None:
     """A table of runs has a row for each, and says of what never came that it never did."""
-    results = [OK, replace(STALLED, run=1, seed=1), replace(FAILED, run=2, seed=2)]
-    lines = rendered(runs_table(results))
+    lines = rendered(runs_table([summary(OK, STALLED, FAILED, bounds=[BOUND, BOUND, NO_BOUND])]))
 
     assert [
-        ["first-k", "0", "0", "ok", "0.05", "0.25", "0.25", "21", "4117"],
-        ["first-k", "1", "1", "stalled", "never", "never", "never", "10", "0"],
-        ["first-k", "2", "2", "failed", "never", "never", "0.05", "10", "0"],
+        ["first-k", "0", "0", "ok", "0.05", "0.25", "0.1", "0.25", "21", "4117"],
+        ["first-k", "1", "1", "stalled", "never", "never", "0.1", "never", "10", "0"],
+        ["first-k", "2", "2", "failed", "never", "never", "never", "0.05", "10", "0"],
     ] == [line.split() for line in lines if "first-k" in line]
     assert 1 == len({cell_len(line) for line in lines})
 
 
 def test_times_of_runs() -> None:
     """Times of single runs are told with six digits."""
-    lines = rendered(runs_table([took(1 / 3), took(1234.5678)]))
+    lines = rendered(runs_table([summary(took(1 / 3), took(1234.5678))]))
 
     assert "0.333333" in "".join(lines)
     assert "1234.57" in "".join(lines)
