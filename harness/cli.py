@@ -7,6 +7,7 @@ nor matplotlib.
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.fuzz import Fuzzer
     from reports.comparison import Compared
     from reports.table import Extra
     from scenarios.model import Scenario
@@ -205,6 +207,89 @@ def validate(files: tuple[str, ...]) -> int:
                 there = ", ".join(map(str, file.numbers))
                 click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
     return status
+
+
+@main.command()
+@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@click.option(
+    "--seconds",
+    default=60.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="For how long to try.",
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Makes the scenarios: equal seeds, equal scenarios, as many as there is time for.",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    default=".",
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the scenario that is found goes.",
+)
+def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
+    """Try random scenarios until one breaks what must always hold.
+
+    That one is made small and written to a file. With arguments these scenarios are tried
+    instead: this is how a find is replayed. Exit status 1 means that something was found.
+    """
+    from harness.fuzz import Counts, Fuzzer, check, no_traces
+
+    if targets:
+        counts, status = Counts(), OK
+        for scenario in _load(targets):
+            with _uninterrupted():
+                for one in check(scenario, counts):
+                    status = UNMET
+                    click.echo(f"{scenario.source}: {one.invariant.name}: {one}")
+        click.echo(f"{counts}. {_whether(bool(status))} was found.")
+        return status
+    with _writing(out):  # before the work, not after it
+        out.mkdir(parents=True, exist_ok=True)
+    fuzzer = Fuzzer(seed, _uninterrupted)
+    try:
+        with no_traces(), _counting(fuzzer):
+            fuzzer.search(seconds)
+    except KeyboardInterrupt:
+        _print_find(fuzzer, out)
+        raise
+    return _print_find(fuzzer, out)
+
+
+def _print_find(fuzzer: Fuzzer, out: Path) -> int:
+    """Write the scenario that was found, if one was, and tell of it; return the exit status."""
+    found = fuzzer.found
+    if found is not None:
+        with _writing(out):
+            file = found.write(out)
+        click.echo(f"{found.broken.invariant.name}: {found.broken}")
+        click.echo(f"The scenario is {file}; to replay it: firstk fuzz {shlex.quote(str(file))}")
+    click.echo(f"{fuzzer.counts}, seed {fuzzer.seed}. {_whether(found is not None)} was found.")
+    return OK if found is None else UNMET
+
+
+def _whether(something: bool) -> str:
+    return "Something" if something else "Nothing"
+
+
+@contextmanager
+def _counting(fuzzer: Fuzzer) -> Iterator[None]:
+    """Show how far fuzzing is, where standard error is a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status("fuzzing") as status:
+        fuzzer.tried = lambda: status.update(f"{fuzzer.doing}: {fuzzer.counts}")
+        yield
 
 
 @main.command()

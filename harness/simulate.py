@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from downloader import DownloadStatus, download
+from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
 from harness.files import file_of
 from harness.grid import make_servers
@@ -27,18 +28,25 @@ from scenarios.model import Scenario
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its result, and all that happened in it."""
+    """One run: its result, and all that happened in it.
+
+    `failure` is what the download failed with, if it did, and `timers_left` tells the timers
+    of its own that were still to fire when it was over.
+    """
 
     scenario: Scenario
     result: Result
     trace: Trace
     status: DownloadStatus | None
+    failure: Exception | None = None
+    timers_left: Sequence[str] = ()
 
 
 def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run."""
     seed = scenario.seed + run
     reactor = SimReactor()
+    clock = DownloadClock(reactor)
     trace = Trace()
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor, trace)
@@ -47,11 +55,12 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     )
     ending: list[Any] = []
     finished: list[float] = []
+    timers_left: list[str] = []
 
     def start() -> None:
         maybeDeferred(
             download,
-            reactor,
+            clock,
             servers,
             file.cap,
             consumer,
@@ -64,6 +73,7 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     def end(outcome: Any) -> None:
         finished.append(reactor.seconds())
         ending.append(outcome)
+        timers_left.extend(map(str, clock.getDelayedCalls()))
         failed = isinstance(outcome, Failure)
         trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
 
@@ -106,7 +116,7 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
         content_ok=consumer.content_ok,
         digest=trace.digest(),
     )
-    return Run(scenario, result, trace, status)
+    return Run(scenario, result, trace, status, failure, timers_left)
 
 
 def _one(failures: Sequence[BaseException]) -> Exception | None:
