@@ -14,7 +14,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from downloader import DownloadStatus, download
+from downloader import DownloadError, DownloadStatus, download
 from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
 from harness.files import file_of
@@ -42,19 +42,73 @@ class Run:
     timers_left: Sequence[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What is kept of a simulation when it is over. Times are in virtual seconds."""
+
+    failure: BaseException | None
+    finished: float | None
+    ended: float
+    dry: bool
+    first: float | None
+    content_ok: bool | None
+    status: DownloadStatus | None
+    timers_left: Sequence[str]
+
+
 def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run."""
     seed = scenario.seed + run
+    trace = Trace()
+    failures: list[BaseException] = []
+    with _logged_errors(failures):
+        ending = _play(scenario, strategy, seed, trace, failures)
+    if not failures and ending.failure is not None:
+        failures.append(ending.failure)
+    failure = _one(failures)
+    outcome: Outcome
+    if failure is not None:
+        outcome = "failed"
+    elif ending.finished is not None:
+        outcome = "ok"
+    else:
+        outcome = "stalled" if ending.dry else "deadline"
+    status = ending.status
+    result = Result(
+        scenario=scenario.name,
+        strategy=strategy,
+        run=run,
+        seed=seed,
+        outcome=outcome,
+        error=type(failure).__name__ if failure else None,
+        message=str(failure) if failure else None,
+        located=status.located if status else None,
+        ttfb=ending.first,
+        finished=ending.finished,
+        ended=ending.ended,
+        queries=trace.queries,
+        reads=trace.reads,
+        bytes_received=trace.bytes_received,
+        shares_used=sorted(status.shares_used) if status else None,
+        content_ok=ending.content_ok,
+        digest=trace.digest(),
+    )
+    return Run(scenario, result, trace, status, failure, ending.timers_left)
+
+
+def _play(
+    scenario: Scenario, strategy: str, seed: int, trace: Trace, failures: list[BaseException]
+) -> _Ending:
+    """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
     clock = DownloadClock(reactor)
-    trace = Trace()
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor, trace)
     consumer = SimConsumer(
         reactor, file, scenario.file.offset, scenario.stop == "first-block", trace
     )
-    ending: list[Any] = []
     finished: list[float] = []
+    failed: list[BaseException] = []
     timers_left: list[str] = []
 
     def start() -> None:
@@ -72,51 +126,30 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
 
     def end(outcome: Any) -> None:
         finished.append(reactor.seconds())
-        ending.append(outcome)
         timers_left.extend(map(str, clock.getDelayedCalls()))
-        failed = isinstance(outcome, Failure)
+        if isinstance(outcome, Failure):
+            failed.append(cast(BaseException, outcome.value))
         trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
 
     reactor.callWhenRunning(start)
-    failures: list[BaseException] = []
-    with _logged_errors(failures):
-        try:
-            reactor.run(installSignalHandlers=False, until=scenario.deadline)
-        except ExceptionGroup as e:
-            failures += e.exceptions
-        except Exception as e:
-            failures.append(e)
-    if not failures and ending and isinstance(ending[0], Failure):
-        failures.append(cast(BaseException, ending[0].value))
-    failure = _one(failures)
-    outcome: Outcome
-    if failure is not None:
-        outcome = "failed"
-    elif ending:
-        outcome = "ok"
-    else:
-        outcome = "stalled" if reactor.peek() == inf else "deadline"
-    status: DownloadStatus | None = getattr(consumer.producer, "status", None)
-    result = Result(
-        scenario=scenario.name,
-        strategy=strategy,
-        run=run,
-        seed=seed,
-        outcome=outcome,
-        error=type(failure).__name__ if failure else None,
-        message=str(failure) if failure else None,
-        located=status.located if status else None,
-        ttfb=consumer.first,
+    try:
+        reactor.run(installSignalHandlers=False, until=scenario.deadline)
+    except ExceptionGroup as e:
+        failures += e.exceptions
+    except Exception as e:
+        failures.append(e)
+    for failure in failed:
+        _forget_frames(failure)
+    return _Ending(
+        failure=failed[0] if failed else None,
         finished=finished[0] if finished else None,
         ended=float(reactor.env.now),
-        queries=trace.queries,
-        reads=trace.reads,
-        bytes_received=trace.bytes_received,
-        shares_used=sorted(status.shares_used) if status else None,
+        dry=reactor.peek() == inf,
+        first=consumer.first,
         content_ok=consumer.content_ok,
-        digest=trace.digest(),
+        status=getattr(consumer.producer, "status", None),
+        timers_left=timers_left,
     )
-    return Run(scenario, result, trace, status, failure, timers_left)
 
 
 def _one(failures: Sequence[BaseException]) -> Exception | None:
@@ -131,23 +164,41 @@ def _one(failures: Sequence[BaseException]) -> Exception | None:
     return errors[0] if errors else None
 
 
+def _forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error came through: they hold the whole simulation.
+
+    An error that the downloader reports on purpose says all in its message. Where any other
+    came from is kept, to be looked at.
+    """
+    if isinstance(error, DownloadError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+@implementer(ILogObserver)
+class _Failures:
+    """Keeps the errors that reach Twisted's log."""
+
+    def __init__(self, failures: list[BaseException]) -> None:
+        self._failures = failures
+
+    def __call__(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            self._failures.append(failure.value)
+
+
 @contextmanager
 def _logged_errors(failures: list[BaseException]) -> Iterator[None]:
     """Make errors that would only reach Twisted's log failures of the run."""
-
-    @implementer(ILogObserver)
-    def observe(event: LogEvent) -> None:
-        failure = event.get("log_failure")
-        if failure is not None:
-            failures.append(failure.value)
-
+    observer = _Failures(failures)
     # A Deferred logs its failure when it goes. What is there already is set aside, so that
-    # none of it goes now, and that to look through what this run leaves takes no time.
+    # none of it goes now, and that to look through what this run leaves takes no time. What
+    # it leaves is let go now: later it would count among what is there already.
     gc.freeze()
-    globalLogPublisher.addObserver(observe)
+    globalLogPublisher.addObserver(observer)
     try:
         yield
         gc.collect()
     finally:
-        globalLogPublisher.removeObserver(observe)
+        globalLogPublisher.removeObserver(observer)
         gc.unfreeze()

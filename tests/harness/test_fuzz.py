@@ -84,10 +84,7 @@ def test_known(known: Scenario) -> None:
     assert [] == list(broken(Case(known)))
 
 
-@pytest.mark.xfail(
-    reason="hedged reads no second copy of a share whose block it has for the hashes"
-)
-def test_known_and_not_mended() -> None:
+def test_copy_with_bad_hashes() -> None:
     """The good copies of a share are tried when one has a good block and corrupt hashes."""
     known = scenario(
         {"select": "all", "shares": [0]},

@@ -559,3 +559,20 @@ def test_entry_rtt() -> None:
     found = result(scenario(near))
 
     assert (0.25, 1.25, [0, 1, 2]) == (found.located, found.ttfb, found.shares_used)
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+def test_leaves_nothing(strategy: str) -> None:
+    """A run that nobody keeps leaves nothing behind, whether it comes to an end or fails."""
+    corrupt = {
+        "select": {"probability": 0.5},
+        "fault": [{"kind": "corrupt", "part": "block"}, {"kind": "flaky", "probability": 0.2}],
+    }
+    made = scenario(corrupt, strategies=[strategy])
+    outcomes = {result(made, strategy, run).outcome for run in range(20)}
+    gc.collect()
+    for run in range(20):
+        result(made, strategy, run)
+
+    assert {"ok", "failed"} == outcomes
+    assert gc.collect() < 20  # a simulation is hundreds of objects
