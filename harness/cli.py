@@ -79,8 +79,18 @@ def main() -> None:
     """Find out, in virtual time, what hung, slow and lying storage servers do to a download."""
 
 
+_DOWNLOADER = click.option(
+    "--downloader",
+    "downloaders",
+    metavar="MODULE:CALLABLE",
+    multiple=True,
+    help="Run this downloader, (reactor, servers, cap, consumer) -> Deferred; repeatable.",
+)
+
+
 @main.command()
 @click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@_DOWNLOADER
 @click.option(
     "--out",
     metavar="DIR",
@@ -89,17 +99,22 @@ def main() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     help="Where the pictures go.",
 )
-def compare(targets: tuple[str, ...], out: Path) -> int:
+def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
     """Run the strategies of scenarios against each other.
 
     Prints a table, and writes a picture of the times to first block and a timeline for
-    each scenario. Without arguments the scenarios are those of ticket #928.
+    each scenario. Without arguments the scenarios are those of ticket #928. Other
+    downloaders are put beside the strategies.
     """
     from reports import latency, timeline
     from scenarios.library import DEFAULT_SET
 
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
+    others = _others(downloaders)
+    scenarios = [
+        one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios
+    ]
     with _writing(out):  # before the work, not after it
         out.mkdir(parents=True, exist_ok=True)
     compared = [_run_all(scenario) for scenario in _progress(scenarios, "simulating")]
@@ -116,6 +131,7 @@ def compare(targets: tuple[str, ...], out: Path) -> int:
 @main.command()
 @click.argument("target", metavar="FILE|NAME")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@_DOWNLOADER
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
 @click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
 @click.option(
@@ -135,6 +151,7 @@ def compare(targets: tuple[str, ...], out: Path) -> int:
 def run(
     target: str,
     strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
     seed: int | None,
     runs: int | None,
     form: str,
@@ -155,7 +172,8 @@ def run(
     if trace is not None:
         with _writing(trace):  # before the work, not after it
             trace.touch()
-    options = {"strategies": _known(strategies), "seed": seed, "runs": runs}
+    named = [*_known(strategies), *_others(downloaders)]
+    options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
     match form:
@@ -317,14 +335,31 @@ def _load(targets: Iterable[str]) -> list[Scenario]:
         sys.exit(USAGE)
 
 
-def _known(strategies: tuple[str, ...]) -> list[str] | None:
-    """Return the strategies that an option names, once each; None if it names none."""
+def _known(strategies: tuple[str, ...]) -> list[str]:
+    """Return the strategies that an option names, once each."""
     from downloader.strategy import find_strategy
 
     try:
-        return list(dict.fromkeys(find_strategy(name).name for name in strategies)) or None
+        return list(dict.fromkeys(find_strategy(name).name for name in strategies))
     except ValueError as e:
         raise click.BadParameter(str(e), param_hint="--strategy") from e
+
+
+def _others(downloaders: tuple[str, ...]) -> list[str]:
+    """Return the other downloaders that an option names, once each; all can be put to the test."""
+    from harness.subject import SubjectError, find_subject, is_other
+
+    if downloaders and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # a script has its own folder only; ours go first
+    for name in downloaders:
+        if not is_other(name):
+            wrong = f"should be MODULE:CALLABLE, not {name!r}"
+            raise click.BadParameter(wrong, param_hint="--downloader")
+        try:
+            find_subject(name)
+        except SubjectError as e:
+            raise click.BadParameter(str(e), param_hint="--downloader") from e
+    return list(dict.fromkeys(downloaders))
 
 
 def _refuse_equal_names(scenarios: list[Scenario]) -> None:

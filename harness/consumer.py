@@ -21,6 +21,8 @@ class SimConsumer:
     ) -> None:
         self.first: float | None = None
         self.content_ok: bool | None = None
+        self.wrote = 0
+        self.stopped = False
         self.producer: Any = None
         self._reactor = reactor
         self._file = file
@@ -44,7 +46,9 @@ class SimConsumer:
         right = self._file.holds(self._offset, data)
         self.content_ok = right and self.content_ok is not False
         self._offset += len(data)
+        self.wrote += len(data)
         if self.first is None:
             self.first = now
-            if self._stop:
+            if self._stop and self.producer is not None:
+                self.stopped = True
                 self.producer.stopProducing()

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from math import inf
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from downloader import DownloadError, DownloadStatus, download
+from downloader import DownloadError, DownloadStatus
 from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
 from harness.files import file_of
@@ -22,6 +23,7 @@ from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
+from harness.subject import MisconductError, find_subject, is_other
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -52,12 +54,18 @@ class _Ending:
     dry: bool
     first: float | None
     content_ok: bool | None
+    asked: int
+    wrote: int
     status: DownloadStatus | None
     timers_left: Sequence[str]
 
 
 def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
-    """Run one download in virtual time, with the scenario's seed for this run."""
+    """Run one download in virtual time, with the scenario's seed for this run.
+
+    `strategy` is one of ours, or another downloader as `package.module:callable`. Raises
+    `SubjectError` if it is neither.
+    """
     seed = scenario.seed + run
     trace = Trace()
     failures: list[BaseException] = []
@@ -65,7 +73,7 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
         ending = _play(scenario, strategy, seed, trace, failures)
     if not failures and ending.failure is not None:
         failures.append(ending.failure)
-    failure = _one(failures)
+    failure = _one(failures) or _misconduct(scenario, ending)
     outcome: Outcome
     if failure is not None:
         outcome = "failed"
@@ -100,6 +108,7 @@ def _play(
     scenario: Scenario, strategy: str, seed: int, trace: Trace, failures: list[BaseException]
 ) -> _Ending:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
+    subject = find_subject(strategy)
     reactor = SimReactor()
     clock = DownloadClock(reactor)
     file = file_of(scenario, seed)
@@ -113,12 +122,11 @@ def _play(
 
     def start() -> None:
         maybeDeferred(
-            download,
+            subject,
             clock,
             servers,
             file.cap,
             consumer,
-            strategy,
             scenario.file.offset,
             scenario.file.length,
             stream(seed, "client", "choice"),
@@ -127,7 +135,8 @@ def _play(
     def end(outcome: Any) -> None:
         finished.append(reactor.seconds())
         timers_left.extend(map(str, clock.getDelayedCalls()))
-        if isinstance(outcome, Failure):
+        # What becomes of a download that was told to stop is its own affair, if it is not ours.
+        if isinstance(outcome, Failure) and not (consumer.stopped and is_other(strategy)):
             failed.append(cast(BaseException, outcome.value))
         trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
 
@@ -147,9 +156,31 @@ def _play(
         dry=reactor.peek() == inf,
         first=consumer.first,
         content_ok=consumer.content_ok,
+        asked=_asked(scenario, file.cap.size),
+        wrote=consumer.wrote,
         status=getattr(consumer.producer, "status", None),
         timers_left=timers_left,
     )
+
+
+def _asked(scenario: Scenario, size: int) -> int:
+    """Return how many bytes are asked for, of a file of `size` bytes."""
+    rest = size - scenario.file.offset
+    return rest if scenario.file.length is None else min(rest, scenario.file.length)
+
+
+def _misconduct(scenario: Scenario, ending: _Ending) -> MisconductError | None:
+    """Return what a download did wrong that said that all was well."""
+    if ending.finished is None:
+        return None
+    wrong = []
+    if ending.wrote > ending.asked:
+        wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
+    if ending.wrote < (min(1, ending.asked) if scenario.stop == "first-block" else ending.asked):
+        wrong.append(f"ended well after {ending.wrote} bytes of {ending.asked}")
+    if ending.timers_left:
+        wrong.append(f"left timers behind: {', '.join(ending.timers_left)}")
+    return MisconductError("; ".join(wrong)) if wrong else None
 
 
 def _one(failures: Sequence[BaseException]) -> Exception | None:
@@ -174,6 +205,12 @@ def _forget_frames(error: BaseException) -> None:
         error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
+#: Once in so many runs the garbage of the whole process is collected.
+_FULL_COLLECTION = 500
+
+_runs = count(1)
+
+
 @implementer(ILogObserver)
 class _Failures:
     """Keeps the errors that reach Twisted's log."""
@@ -191,6 +228,8 @@ class _Failures:
 def _logged_errors(failures: list[BaseException]) -> Iterator[None]:
     """Make errors that would only reach Twisted's log failures of the run."""
     observer = _Failures(failures)
+    if next(_runs) % _FULL_COLLECTION == 0:
+        gc.collect()  # what is set aside in every run is never looked through else
     # A Deferred logs its failure when it goes. What is there already is set aside, so that
     # none of it goes now, and that to look through what this run leaves takes no time. What
     # it leaves is let go now: later it would count among what is there already.

@@ -9,8 +9,9 @@ from shlex import quote
 from harness.bound import Bound
 from harness.result import unmet
 from harness.simulate import Run
+from harness.subject import is_other
 from reports.summary import Summary
-from scenarios.model import Scenario
+from scenarios.model import OTHER, Expectation, Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +34,16 @@ class Compared:
             f"{replay(self.scenario, r.strategy, r.seed)}: {problem}"
             for summary in self.summaries
             for r in summary.results
-            if r.strategy in self.scenario.expect
-            for problem in unmet(self.scenario.expect[r.strategy], r)
+            if (expected := self._expected(r.strategy)) is not None
+            for problem in unmet(expected, r)
         ]
+
+    def _expected(self, strategy: str) -> Expectation | None:
+        return self.scenario.expect.get(OTHER if is_other(strategy) else strategy)
 
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
     one = " --runs 1" if scenario.runs > 1 else ""
-    return f"firstk run {quote(scenario.source)} --strategy {strategy} --seed {seed}{one}"
+    what = "--downloader" if is_other(strategy) else "--strategy"
+    return f"firstk run {quote(scenario.source)} {what} {strategy} --seed {seed}{one}"

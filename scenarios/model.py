@@ -52,6 +52,13 @@ def _known_strategy(name: str) -> str:
 
 StrategyName = Annotated[str, AfterValidator(_known_strategy)]
 
+#: What is expected of another downloader, whichever is put to the test, has this name.
+OTHER = "downloader"
+
+
+def _expecting(name: str) -> str:
+    return name if name == OTHER else _known_strategy(name)
+
 
 class _Range(Table):
     """Which bytes of the file are asked for."""
@@ -472,8 +479,8 @@ class Scenario(Table):
     """The servers."""
     servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
-    expect: dict[StrategyName, Expectation] = Field(default={})
-    """What is expected of each strategy."""
+    expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(default={})
+    """What is expected of each strategy; `downloader` stands for one of your own."""
     _source: str | None = PrivateAttr(default=None)
 
     @field_validator("name")

@@ -282,11 +282,11 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(
         reactor: SimReactor, servers: object, cap: object, consumer: SimConsumer, *_: object
     ) -> Deferred[DownloadStatus]:
-        consumer.write(b"wrong")
+        consumer.write(b"wrong" * 20)
         return succeed(DownloadStatus())
 
-    monkeypatch.setattr("harness.simulate.download", wrong)
-    found = result(scenario())
+    monkeypatch.setattr("harness.subject.download", wrong)
+    found = result(scenario(file={"size": 100}))
 
     assert ("ok", False, 0.0) == (found.outcome, found.content_ok, found.ttfb)
     assert (None, None) == (found.located, found.shares_used)
@@ -493,7 +493,7 @@ def _no_collector() -> Iterator[None]:
 )
 def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error in the downloader makes the run fail, wherever it would have got lost."""
-    monkeypatch.setattr("harness.simulate.download", downloader)
+    monkeypatch.setattr("harness.subject.download", downloader)
     found = result(scenario())
 
     assert ("failed", "RuntimeError", "lost") == (found.outcome, found.error, found.message)
@@ -508,9 +508,9 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
         gc.collect()
         return download(*args)
 
-    monkeypatch.setattr("harness.simulate.download", downloader)
+    monkeypatch.setattr("harness.subject.download", downloader)
     result(scenario())
-    monkeypatch.setattr("harness.simulate.download", collect)
+    monkeypatch.setattr("harness.subject.download", collect)
 
     assert "ok" == result(scenario()).outcome
 
@@ -522,7 +522,7 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         reactor.callLater(1, boom)
         return raise_after_the_end(reactor, *rest)
 
-    monkeypatch.setattr("harness.simulate.download", downloader)
+    monkeypatch.setattr("harness.subject.download", downloader)
     found = result(scenario())
 
     assert ("failed", "ExceptionGroup", 2.5, True) == (
@@ -535,7 +535,7 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there was never a producer there is nothing to tell of its state."""
-    monkeypatch.setattr("harness.simulate.download", raise_at_once)
+    monkeypatch.setattr("harness.subject.download", raise_at_once)
     run = simulate(scenario(), "first-k")
 
     assert run.status is None
@@ -547,7 +547,7 @@ def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run leaves nothing behind that another one could meet."""
     before = result(scenario())
     with monkeypatch.context() as patch:
-        patch.setattr("harness.simulate.download", raise_in_a_timer)
+        patch.setattr("harness.subject.download", raise_in_a_timer)
         result(scenario())
 
     assert before == result(scenario())

@@ -1,0 +1,136 @@
+"""What is put to the test: our downloader with one of its strategies, or any other downloader.
+
+Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
+is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
+simulation, a list of `downloader.IStorageServer`, the read-cap as text and an `IConsumer`; if it
+takes the keyword arguments `offset` and `size` it may be asked for a part of a file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import attrgetter
+from random import Random
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IReactorTime
+
+from downloader import download
+from downloader.cap import CHKCap
+from downloader.interfaces import IStorageServer
+from downloader.strategy import find_strategy
+
+_REAL_REACTOR = "twisted.internet.reactor"
+
+
+class SubjectError(ValueError):
+    """There is no such downloader, or it cannot be put to the test."""
+
+
+class MisconductError(Exception):
+    """A download said that all was well, and it was not."""
+
+
+class Subject(Protocol):
+    """Starts a download of `length` bytes from `offset` on; None means all the rest."""
+
+    def __call__(
+        self,
+        reactor: IReactorTime,
+        servers: Sequence[IStorageServer],
+        cap: CHKCap,
+        consumer: IConsumer,
+        offset: int,
+        length: int | None,
+        random: Random,
+    ) -> Deferred[Any]:
+        """Return a Deferred that fires when the download is over."""
+
+
+def is_other(name: str) -> bool:
+    """Tell whether a name is that of another downloader, not of a strategy of ours."""
+    return ":" in name
+
+
+def find_subject(name: str) -> Subject:
+    """Return what a name means: a strategy of ours, or `package.module:callable`.
+
+    Raises `SubjectError` with what is wrong.
+    """
+    if is_other(name):
+        return partial(_other, name, _load(name))
+    try:
+        strategy = find_strategy(name)
+    except ValueError as e:
+        raise SubjectError(str(e)) from None
+
+    def ours(
+        reactor: IReactorTime,
+        servers: Sequence[IStorageServer],
+        cap: CHKCap,
+        consumer: IConsumer,
+        offset: int,
+        length: int | None,
+        random: Random,
+    ) -> Deferred[Any]:
+        return download(reactor, servers, cap, consumer, strategy, offset, length, random)
+
+    return ours
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module_name, _, path = name.partition(":")
+    real_before = _REAL_REACTOR in sys.modules
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as e:
+        # Whatever goes wrong in a user's module is told as it is.
+        raise SubjectError(f"{name}: cannot import {module_name}: {e}") from e
+    if not real_before and _REAL_REACTOR in sys.modules:
+        raise SubjectError(
+            f"{name}: to import {module_name} installs Twisted's real reactor, in which nothing"
+            " is simulated; a downloader takes the reactor that it is passed"
+        )
+    try:
+        found = attrgetter(path)(module)
+    except AttributeError:
+        raise SubjectError(f"{name}: {module_name} has no {path!r}") from None
+    if not callable(found):
+        raise SubjectError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
+    try:
+        inspect.signature(found).bind(None, None, None, None)
+    except TypeError as e:
+        raise SubjectError(
+            f"{name}: cannot be called with (reactor, servers, cap, consumer): {e}"
+        ) from None
+    except ValueError:  # it has no signature to look at
+        pass
+    loaded: Callable[..., Any] = found
+    return loaded
+
+
+def _other(
+    name: str,
+    start: Callable[..., Any],
+    reactor: IReactorTime,
+    servers: Sequence[IStorageServer],
+    cap: CHKCap,
+    consumer: IConsumer,
+    offset: int,
+    length: int | None,
+    random: Random,
+) -> Deferred[Any]:
+    wanted: dict[str, Any] = {}
+    if offset or length is not None:
+        wanted = {"offset": offset, "size": length}
+    started = start(reactor, list(servers), str(cap), consumer, **wanted)
+    if inspect.iscoroutine(started):
+        return Deferred.fromCoroutine(started)
+    if not isinstance(started, Deferred):
+        raise TypeError(f"{name} returned {started!r:.80}, and no Deferred")
+    return started
