@@ -111,6 +111,8 @@ def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -
 
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
+    for scenario in scenarios:
+        _tell_notes(scenario)
     others = _others(downloaders)
     scenarios = [
         one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios
@@ -173,6 +175,8 @@ def run(
         with _writing(trace):  # before the work, not after it
             trace.touch()
     named = [*_known(strategies), *_others(downloaders)]
+    if not named:
+        _tell_notes(scenarios[0])
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
@@ -221,9 +225,7 @@ def validate(files: tuple[str, ...]) -> int:
         for scenario in scenarios:
             file, servers = scenario.file, scenario.grid.servers
             click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
-            if len(file.numbers) < file.n:
-                there = ", ".join(map(str, file.numbers))
-                click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
+            _tell_notes(scenario)
     return status
 
 
@@ -333,6 +335,11 @@ def _load(targets: Iterable[str]) -> list[Scenario]:
     except ScenarioError as e:
         click.echo(str(e), err=True)
         sys.exit(USAGE)
+
+
+def _tell_notes(scenario: Scenario) -> None:
+    for note in scenario.notes:
+        click.echo(f"{scenario.source}: note: {note}", err=True)
 
 
 def _known(strategies: tuple[str, ...]) -> list[str]:
