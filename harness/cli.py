@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -261,6 +262,8 @@ def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
     """
     from harness.fuzz import Counts, Fuzzer, check, no_traces
 
+    if isnan(seconds):
+        raise click.BadParameter("is no number", param_hint="--seconds")
     if targets:
         counts, status = Counts(), OK
         for scenario in _load(targets):
