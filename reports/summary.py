@@ -166,12 +166,20 @@ def verdict(results: Sequence[Result]) -> str:
         if len(came) < len(results):
             words.append(f"but only in {len(came)} of {len(results)} runs")
     outcomes = Counter(r.outcome for r in results)
+    later = Counter(r.outcome for r in results if r.ttfb is not None)
     words += [
-        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs"
+        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs{_after(later[outcome], count)}"
         for outcome, count in sorted(outcomes.items())
         if outcome != "ok"
     ]
     return ", ".join(words) or _NOTHING
+
+
+def _after(later: int, count: int) -> str:
+    """Return how many of the runs that did not end well had their first block before."""
+    if not later:
+        return ""
+    return f" ({'' if later == count else f'{later} of them '}after the first block)"
 
 
 def middle(results: Sequence[Result]) -> float:

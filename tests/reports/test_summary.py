@@ -93,7 +93,21 @@ def test_single(result: Result, verdict: str) -> None:
             [took(0.1), took(0.3), took(0.2), STALLED],
             "0.25 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
         ),
-        ([replace(STALLED, ttfb=0.25), OK], "0.25 s, stalls for ever in 1 of 2 runs"),
+        (
+            [replace(STALLED, ttfb=0.25), OK],
+            "0.25 s, stalls for ever in 1 of 2 runs (after the first block)",
+        ),
+        (
+            [*[took(0.1)] * 22, *[replace(FAILED, ttfb=0.1)] * 65, *[FAILED] * 13],
+            "0.1 s, but only in 87 of 100 runs,"
+            " fails in 78 of 100 runs (65 of them after the first block)",
+        ),
+        (
+            [OK, replace(STALLED, ttfb=0.25), replace(DEADLINE, ttfb=0.25), DEADLINE],
+            "0.25 s, but only in 3 of 4 runs,"
+            " is still busy at the deadline in 2 of 4 runs (1 of them after the first block),"
+            " stalls for ever in 1 of 4 runs (after the first block)",
+        ),
         ([STALLED] * 2, "stalls for ever in 2 of 2 runs"),
         ([FAILED] * 2, "fails in 2 of 2 runs"),
         ([DEADLINE] * 2, "is still busy at the deadline in 2 of 2 runs"),
