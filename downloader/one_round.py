@@ -30,8 +30,9 @@ from downloader.ueb import URIExtension
 #: on a slow link, hedges make all reads slower.
 _MOST_DOUBLINGS = 3
 
-#: While no good share has been read, so many times K reads may be under way.
-_MOST_TRIED = 2
+#: While no good share has been read, a read is given more time for those that are under way
+#: beside it, as if they shared one link: up to so many times K of them.
+_MOST_SHARING = 3
 
 
 @dataclass(eq=False, slots=True)
@@ -272,9 +273,9 @@ class OneRound:
             # slower. Try a few others: one, then two, then four, each time for twice as long.
             late = late[: 2 ** min(self._tries, _MOST_DOUBLINGS)]
             self._tries += 1
-            doublings = min(self._tries, _MOST_DOUBLINGS)
-            allowed = self._session.patience.with_read(late[0].length)
-            self._next_try = now + allowed * 2**doublings
+            sharing = min(_MOST_SHARING, len(self._current()) / self._session.cap.k)
+            allowed = self._session.patience.with_read(round(late[0].length * sharing))
+            self._next_try = now + allowed * 2 ** min(self._tries, _MOST_DOUBLINGS)
         for reading in late:
             reading.overdue = True
             reading.share.rtt = inf  # until it answers after all
@@ -295,8 +296,6 @@ class OneRound:
         allowed = {length: patience.with_read(length) for length in lengths}
         if patience.has_read:
             return [min(r.since + allowed[r.length] * 2**r.doublings, latest) for r in readings]
-        if len(self._current()) >= _MOST_TRIED * self._session.cap.k:
-            return [latest] * len(readings)
         return [min(max(r.since + allowed[r.length], self._next_try), latest) for r in readings]
 
     def _give_up_at(self) -> float:
