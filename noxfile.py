@@ -59,6 +59,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def tahoe(session: nox.Session) -> None:
+    """Run the tests that put the downloader of Tahoe-LAFS to the test."""
+    session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("pytest", "tests/harness/test_tahoe.py", *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Make the pictures of README anew."""
     _install(session)

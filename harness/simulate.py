@@ -63,8 +63,8 @@ class _Ending:
 def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
-    `strategy` is one of ours, or another downloader as `package.module:callable`. Raises
-    `SubjectError` if it is neither.
+    `strategy` is one of ours, or another downloader: `package.module:callable`, or `tahoe`.
+    Raises `SubjectError` if it is neither.
     """
     seed = scenario.seed + run
     trace = Trace()
@@ -219,8 +219,9 @@ class _Failures:
         self._failures = failures
 
     def __call__(self, event: LogEvent) -> None:
-        failure = event.get("log_failure")
-        if failure is not None:
+        # What is logged in the old way, `twisted.python.log.err`, keeps its own key.
+        failure = event.get("log_failure") or (event.get("isError") and event.get("failure"))
+        if failure:
             self._failures.append(failure.value)
 
 

@@ -4,6 +4,8 @@ Another downloader is a callable `(reactor, servers, cap, consumer)` that return
 is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
 simulation, a list of `downloader.IStorageServer`, the read-cap as text and an `IConsumer`; if it
 takes the keyword arguments `offset` and `size` it may be asked for a part of a file.
+
+`tahoe` is short for `harness.tahoe:download`, the downloader of Tahoe-LAFS.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from downloader import download
 from downloader.cap import CHKCap
 from downloader.interfaces import IStorageServer
 from downloader.strategy import find_strategy
+from scenarios.model import TAHOE
+
+_TAHOE_MODULE = "harness.tahoe"
 
 _REAL_REACTOR = "twisted.internet.reactor"
 
@@ -54,11 +59,11 @@ class Subject(Protocol):
 
 def is_other(name: str) -> bool:
     """Tell whether a name is that of another downloader, not of a strategy of ours."""
-    return ":" in name
+    return ":" in name or name == TAHOE
 
 
 def find_subject(name: str) -> Subject:
-    """Return what a name means: a strategy of ours, or `package.module:callable`.
+    """Return what a name means: a strategy of ours, `package.module:callable`, or `tahoe`.
 
     Raises `SubjectError` with what is wrong.
     """
@@ -84,14 +89,20 @@ def find_subject(name: str) -> Subject:
 
 
 def _load(name: str) -> Callable[..., Any]:
-    module_name, _, path = name.partition(":")
+    module_name, _, path = name.partition(":") if ":" in name else (_TAHOE_MODULE, ":", "download")
     real_before = _REAL_REACTOR in sys.modules
     try:
         module = importlib.import_module(module_name)
     except Exception as e:
+        if module_name == _TAHOE_MODULE and isinstance(e, ModuleNotFoundError):
+            raise SubjectError(
+                f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
+            ) from e
         # Whatever goes wrong in a user's module is told as it is.
         raise SubjectError(f"{name}: cannot import {module_name}: {e}") from e
-    if not real_before and _REAL_REACTOR in sys.modules:
+    # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
+    real_since = not real_before and _REAL_REACTOR in sys.modules
+    if real_since and module_name != _TAHOE_MODULE:
         raise SubjectError(
             f"{name}: to import {module_name} installs Twisted's real reactor, in which nothing"
             " is simulated; a downloader takes the reactor that it is passed"

@@ -39,7 +39,8 @@ class Compared:
         ]
 
     def _expected(self, strategy: str) -> Expectation | None:
-        return self.scenario.expect.get(OTHER if is_other(strategy) else strategy)
+        expect = self.scenario.expect
+        return expect.get(strategy, expect.get(OTHER) if is_other(strategy) else None)
 
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:

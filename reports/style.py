@@ -13,6 +13,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from downloader.strategy import STRATEGIES, find_strategy
+from scenarios.model import TAHOE
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +29,21 @@ class Look:
         return {
             "color": self.colour,
             "marker": self.marker,
-            "markersize": size,
+            "markersize": 1.3 * size if self.marker == "*" else size,  # a star is mostly gaps
             "markerfacecolor": "white" if self.hollow else self.colour,
             "markeredgewidth": 1.3 if self.hollow else 0.8,
         }
 
 
-#: How each strategy looks: told apart by the colour-blind (Okabe and Ito, 2008), and by
-#: their shapes in grey. Strategies of one's own take the last.
+#: How each strategy looks: told apart by the colour-blind (Okabe and Ito, 2008; the
+#: last of Tol, 2021), and by their shapes in grey. Downloaders of one's own take the other.
 _LOOKS = {
     "wait-for-all": Look("#D55E00", "s"),
     "first-k": Look("#0072B2", "o"),
     "first-k-late": Look("#009E73", "D"),
     "windowed": Look("#CC79A7", "v"),
     "hedged": Look("#E69F00", "P"),
+    TAHOE: Look("#882255", "*"),
 }
 _OTHER = Look("#000000", "^")
 
@@ -74,7 +76,9 @@ def look(strategy: str) -> Look:
 
 
 def description(strategy: str) -> str:
-    """Return half a sentence about what a strategy does; nothing of one that has no name."""
+    """Return half a sentence about what a strategy does; nothing of one that is not known."""
+    if strategy == TAHOE:
+        return "the downloader of Tahoe-LAFS 1.20, unmodified"
     if spares := _known_spares(strategy):
         return f"as hedged, and reads {spares} more than the K shares that it needs"
     return STRATEGIES[strategy].description if strategy in STRATEGIES else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -226,7 +227,9 @@ def reason(result: Result) -> str:
     """Return why a download failed, in a few words."""
     first = (result.message or "").partition("\n")[0]
     if result.error in ("NotEnoughSharesError", "NoSharesError"):
-        return first.removeprefix("not enough shares: ")
+        ours = first.removeprefix("not enough shares: ")
+        # Where it is not ours, all that it knows may follow, on the same line.
+        return ours if ours != first else re.split("[:.] ", first)[0][:80]
     return f"{result.error}: {first}"[:80]
 
 

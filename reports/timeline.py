@@ -25,6 +25,9 @@ from reports.summary import seconds, verdict
 #: More lanes than this do not fit a page: the servers that were read from come first.
 MAX_LANES = 24
 
+#: Of a run that was busy at the deadline so many requests to one server are shown.
+_ENOUGH = 100
+
 #: Panels whose times differ by more have scales of their own.
 _SPREAD = 5
 
@@ -205,11 +208,17 @@ def _fitting(lanes: Sequence[_Lane]) -> list[_Lane]:
 def _end(run: Run) -> float:
     """Return the time at which the picture of a run ends: a little after the download.
 
-    What never ends is shown a little longer than anything happens.
+    What never ends is shown a little longer than anything happens; but of what goes on and on
+    the beginning is enough.
     """
     end = run.result.finished
     if end is None:
         end = max((e.ended for e in run.trace.exchanges if e.ended is not None), default=1.0)
+    if run.result.outcome == "deadline":
+        sent: dict[str, list[float]] = {}
+        for exchange in run.trace.exchanges:
+            sent.setdefault(exchange.server, []).append(exchange.sent)
+        end = min([end, *(times[_ENOUGH] for times in sent.values() if len(times) > _ENOUGH)])
     return end * 1.12 or 1.0
 
 
@@ -290,19 +299,22 @@ def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
     """Draw what went on with a server; what overlaps lies one under the other."""
     rows: list[float] = []  # when each row is free
     places = []
-    for bar in shown.bars:
+    bars = [bar for bar in shown.bars if bar.exchange.sent < end]
+    for bar in bars:
         ended = bar.exchange.ended
         row = next((i for i, free in enumerate(rows) if free <= bar.exchange.sent), len(rows))
         rows[row : row + 1] = [end if ended is None else ended]
         places.append(row)
     thickness = 0.7 / max(1, len(rows))
-    for bar, row in zip(shown.bars, places, strict=True):
+    for bar, row in zip(bars, places, strict=True):
         _bar(axes, bar, lane - 0.35 + (row + 0.5) * thickness, thickness * 0.85, end)
     for overdue in sorted({bar.overdue for bar in shown.bars if bar.overdue is not None}):
         if overdue <= end:
             axes.plot(overdue, lane - 0.34, marker="v", color=style.INK, markersize=4.5)
     late = [bar.exchange.ended for bar in shown.bars if (bar.exchange.ended or 0.0) > end]
-    if any(bar.exchange.ended is None for bar in shown.bars):
+    if len(bars) < len(shown.bars):
+        _say(axes, "goes on and on", end, lane, style.INK, right=False)
+    elif any(bar.exchange.ended is None for bar in shown.bars):
         _say(axes, "no answer", end, lane, style.INK, right=False)
     elif late:
         _say(axes, f"until {seconds(late[0] or 0.0)}", end, lane, style.INK, right=False)

@@ -55,9 +55,12 @@ StrategyName = Annotated[str, AfterValidator(_known_strategy)]
 #: What is expected of another downloader, whichever is put to the test, has this name.
 OTHER = "downloader"
 
+#: The downloader of Tahoe-LAFS. What is expected of it goes before what is of any other.
+TAHOE = "tahoe"
+
 
 def _expecting(name: str) -> str:
-    return name if name == OTHER else _known_strategy(name)
+    return name if name in (OTHER, TAHOE) else _known_strategy(name)
 
 
 class _Range(Table):
@@ -480,7 +483,8 @@ class Scenario(Table):
     servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
     expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(default={})
-    """What is expected of each strategy; `downloader` stands for one of your own."""
+    """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
+    for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
 
     @field_validator("name")

@@ -17,6 +17,8 @@ for name in ("downloader", "harness", "scenarios", "reports"):
     package = import_module(name)
     imported.append(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
+        if module.name == "harness.tahoe":
+            continue  # for those who want Tahoe-LAFS, which brings the real one along
         import_module(module.name)
         imported.append(module.name)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
+from twisted.python import log
 
 from downloader import DownloadStatus, download
 from harness.consumer import SimConsumer
@@ -430,6 +431,15 @@ def log_a_failure(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
     return download(reactor, *rest)
 
 
+def log_in_the_old_way(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but write an exception to Twisted's log as one did before 2014."""
+    try:
+        boom()
+    except RuntimeError:
+        log.err()  # type: ignore[no-untyped-call]
+    return download(reactor, *rest)
+
+
 def lose_a_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
     """Download, but forget a coroutine that raises."""
 
@@ -486,6 +496,7 @@ def _no_collector() -> Iterator[None]:
         lose_a_failure,
         lose_a_callback,
         log_a_failure,
+        log_in_the_old_way,
         lose_a_coroutine,
         lose_a_ring,
         lose_an_old_coroutine,

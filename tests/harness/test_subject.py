@@ -162,8 +162,9 @@ def test_not_found(name: str, message: str) -> None:
 
 
 def test_is_other() -> None:
-    """A colon tells other downloaders from strategies."""
+    """A colon tells other downloaders from strategies; one has a short name."""
     assert is_other("a.b:c")
+    assert is_other("tahoe")
     assert not is_other("hedged+2")
 
 
@@ -186,6 +187,16 @@ def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(SubjectError, match="cannot import wrong_module: division by zero"):
         find_subject("wrong_module:get")
+
+
+@pytest.mark.parametrize("name", ["tahoe", "harness.tahoe:download"])
+def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Tahoe-LAFS is not installed it is told how to install it."""
+    monkeypatch.delitem(sys.modules, "harness.tahoe", raising=False)
+    monkeypatch.setitem(sys.modules, "foolscap", None)
+    monkeypatch.setitem(sys.modules, "foolscap.eventual", None)
+    with pytest.raises(SubjectError, match=r"to install it: pip install 'firstk\[tahoe\]'"):
+        find_subject(name)
 
 
 # The command line

@@ -91,11 +91,11 @@ def test_left_as_they_were() -> None:
 
 
 def test_looks() -> None:
-    """Strategies are told apart by their colours, and by their markers alone."""
-    looks = [style.look(name) for name in STRATEGIES]
+    """Strategies, and Tahoe-LAFS, are told apart by their colours, and by their markers alone."""
+    looks = [style.look(name) for name in (*STRATEGIES, "tahoe")]
 
-    assert len(STRATEGIES) == len({look.colour for look in looks})
-    assert len(STRATEGIES) == len({look.marker for look in looks})
+    assert len(looks) == len({look.colour for look in looks})
+    assert len(looks) == len({look.marker for look in looks})
     assert style.look("one of my own") not in looks
 
 
@@ -113,6 +113,7 @@ def test_descriptions() -> None:
     """Each strategy is described, those with spares by how many; others cannot be."""
     assert STRATEGIES["first-k"].description == style.description("first-k")
     assert "reads 2 more" in style.description("hedged+2")
+    assert "Tahoe-LAFS 1.20" in style.description("tahoe")
     assert "" == style.description("one of my own")
 
 

@@ -197,6 +197,8 @@ def test_large_ratio(time: float, text: str) -> None:
     [
         ("NotEnoughSharesError", "not enough shares: have 2, need 3\n  s0: x", "have 2, need 3"),
         ("NoSharesError", "not enough shares: have 0, need 3", "have 0, need 3"),
+        ("NotEnoughSharesError", "ran out of shares: complete=sh0 need 3", "ran out of shares"),
+        ("NoSharesError", "no shares (need 3). Last failure: None", "no shares (need 3)"),
         ("BadURIExtensionError", "the UEB is malformed", "BadURIExtensionError: the UEB is malf"),
         ("ValueError", "first\nsecond", "ValueError: first"),
         ("ValueError", "", "ValueError: "),

@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from downloader.strategy import STRATEGIES
+from harness.trace import Exchange, Trace
 from reports import timeline
 from reports.comparison import Compared
 from scenarios.library import load_all
@@ -374,6 +375,23 @@ def test_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
     bare = replace(one, first_runs=[replace(run, status=None) for run in one.first_runs])
 
     assert 1 == len(drawn(monkeypatch, bare).axes)
+
+
+def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that asks one server on and on, to the deadline, the beginning is shown."""
+    one = compared(scenario())
+    run = one.first_runs[0]
+    reads = [
+        Exchange(n, "s0", "read", 0, 0, 36, 0.5 * n, ended=0.5 * (n + 1), ok=True)
+        for n in range(5000)
+    ]
+    busy = replace(run.result, outcome="deadline", ttfb=None, finished=None)
+    endless = replace(run, result=busy, trace=Trace(reads), status=None)
+    panel = drawn(monkeypatch, replace(one, first_runs=[endless])).axes[0]
+
+    assert 100 < len(bars(panel, hatched=False)) < 200
+    assert 50 < panel.get_xlim()[1] < 100
+    assert ["goes on and on"] == [text for text in words(panel) if "goes" in text]
 
 
 @pytest.mark.parametrize(
