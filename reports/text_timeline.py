@@ -45,18 +45,14 @@ def text_timeline(run: Run) -> str:
 def _left_out(run: Run, asked: int, shown: int) -> Iterator[str]:
     """Yield what there is no line for."""
     if asked > shown:
-        yield f"  {_servers(asked - shown)} more {_were(asked - shown)} asked, and not shown"
+        yield f"  {_servers(asked - shown, 'more ')} asked, and not shown"
     rest = run.scenario.grid.servers - asked
     if rest:
-        yield f"  {_servers(rest)} {_were(rest)} not asked"
+        yield f"  {_servers(rest)} not asked"
 
 
-def _servers(count: int) -> str:
-    return f"{count} server{'s' if count > 1 else ''}"
-
-
-def _were(count: int) -> str:
-    return "were" if count > 1 else "was"
+def _servers(count: int, more: str = "") -> str:
+    return f"{count} {more}server{'s were' if count > 1 else ' was'}"
 
 
 def _silent(exchanges: Sequence[Exchange]) -> bool:
