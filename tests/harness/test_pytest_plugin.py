@@ -249,6 +249,16 @@ def test_no_downloader(name: str, project: pytest.Pytester) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
+def test_defect_of_firstk(project: pytest.Pytester) -> None:
+    """What is no failure of the downloader is shown with all that there is to see."""
+    code = "import harness.testing\nbefore = harness.testing.simulate\n"
+    code += "def pytest_configure(): harness.testing.simulate = lambda *_: 1 / 0\n"
+    code += "def pytest_unconfigure(): harness.testing.simulate = before\n"
+    project.makeconftest(code)
+
+    ran(project, failed=1).stdout.fnmatch_lines(["*in run_all*", "E *ZeroDivisionError: *"])
+
+
 # Options
 
 
