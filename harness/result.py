@@ -53,7 +53,10 @@ class Result:
 
 
 def unmet(expected: Expectation, result: Result) -> Iterator[str]:
-    """Yield, in words, each expectation that the result does not meet."""
+    """Yield, in words, each expectation that the result does not meet.
+
+    That no wrong byte is written is expected always.
+    """
     if expected.outcome is not None and result.outcome != expected.outcome:
         yield f"expected outcome {expected.outcome!r}, got {result.outcome!r}" + (
             f" ({result.error}: {result.message})" if result.error else ""
@@ -76,6 +79,8 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
             yield f"expected {expected.ttfb_min} s or more: {got}"
         if expected.ttfb_max is not None and result.ttfb > expected.ttfb_max and not near[2]:
             yield f"expected {expected.ttfb_max} s or less: {got}"
+    if result.content_ok is False:  # whatever else is expected
+        yield "expected the file's bytes, and wrong ones were written"
     if expected.requests_max is not None and result.requests > expected.requests_max:
         yield f"expected {expected.requests_max} requests or fewer, and {result.requests} were sent"
 

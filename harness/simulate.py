@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
@@ -23,7 +23,7 @@ from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
-from harness.subject import MisconductError, find_subject, is_other
+from harness.subject import MisconductError, find_subject, is_other, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -60,11 +60,11 @@ class _Ending:
     timers_left: Sequence[str]
 
 
-def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
+def simulate(scenario: Scenario, strategy: str | Callable[..., Any], run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
-    `strategy` is one of ours, or another downloader: `package.module:callable`, or `tahoe`.
-    Raises `SubjectError` if it is neither.
+    `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
+    callable itself. Raises `SubjectError` if it is neither.
     """
     seed = scenario.seed + run
     trace = Trace()
@@ -84,7 +84,7 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
     status = ending.status
     result = Result(
         scenario=scenario.name,
-        strategy=strategy,
+        strategy=name_of(strategy),
         run=run,
         seed=seed,
         outcome=outcome,
@@ -105,7 +105,11 @@ def simulate(scenario: Scenario, strategy: str, run: int = 0) -> Run:
 
 
 def _play(
-    scenario: Scenario, strategy: str, seed: int, trace: Trace, failures: list[BaseException]
+    scenario: Scenario,
+    strategy: str | Callable[..., Any],
+    seed: int,
+    trace: Trace,
+    failures: list[BaseException],
 ) -> _Ending:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     subject = find_subject(strategy)
@@ -136,7 +140,7 @@ def _play(
         finished.append(reactor.seconds())
         timers_left.extend(map(str, clock.getDelayedCalls()))
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
-        if isinstance(outcome, Failure) and not (consumer.stopped and is_other(strategy)):
+        if isinstance(outcome, Failure) and not (consumer.stopped and is_other(name_of(strategy))):
             failed.append(cast(BaseException, outcome.value))
         trace.note(reactor.seconds(), "raised" if failed else "fired", "the download")
 

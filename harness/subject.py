@@ -62,11 +62,23 @@ def is_other(name: str) -> bool:
     return ":" in name or name == TAHOE
 
 
-def find_subject(name: str) -> Subject:
-    """Return what a name means: a strategy of ours, `package.module:callable`, or `tahoe`.
+def name_of(given: str | Callable[..., Any]) -> str:
+    """Return the name of what is put to the test; a callable's says where it was written."""
+    if isinstance(given, str):
+        return given
+    named = given if hasattr(given, "__qualname__") else type(given)
+    return f"{named.__module__}:{named.__qualname__}"
 
-    Raises `SubjectError` with what is wrong.
+
+def find_subject(given: str | Callable[..., Any]) -> Subject:
+    """Return what is put to the test: a strategy of ours, or another downloader.
+
+    That is named as `package.module:callable` or `tahoe`, or is given itself. Raises `SubjectError`
+    with what is wrong.
     """
+    name = name_of(given)
+    if not isinstance(given, str):
+        return partial(_other, name, _checked(name, given))
     if is_other(name):
         return partial(_other, name, _load(name))
     try:
@@ -111,7 +123,13 @@ def _load(name: str) -> Callable[..., Any]:
         found = attrgetter(path)(module)
     except AttributeError:
         raise SubjectError(f"{name}: {module_name} has no {path!r}") from None
+    return _checked(name, found)
+
+
+def _checked(name: str, found: Any) -> Callable[..., Any]:
+    """Return what was found under a name, if it can be called as a downloader."""
     if not callable(found):
+        path = name.partition(":")[2]
         raise SubjectError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
     try:
         inspect.signature(found).bind(None, None, None, None)

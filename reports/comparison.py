@@ -34,13 +34,15 @@ class Compared:
             f"{replay(self.scenario, r.strategy, r.seed)}: {problem}"
             for summary in self.summaries
             for r in summary.results
-            if (expected := self._expected(r.strategy)) is not None
+            if (expected := expectation(self.scenario, r.strategy)) is not None
             for problem in unmet(expected, r)
         ]
 
-    def _expected(self, strategy: str) -> Expectation | None:
-        expect = self.scenario.expect
-        return expect.get(strategy, expect.get(OTHER) if is_other(strategy) else None)
+
+def expectation(scenario: Scenario, strategy: str) -> Expectation | None:
+    """Return what a scenario expects of a strategy, or of another downloader."""
+    expect = scenario.expect
+    return expect.get(strategy, expect.get(OTHER) if is_other(strategy) else None)
 
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:

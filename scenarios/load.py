@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.model import Scenario
+from scenarios.model import OTHER, Expectation, Scenario
 
 Location = tuple[int | str, ...]
 
@@ -63,10 +64,38 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
         raise ScenarioError([_not_toml(name, text, e)]) from e
     except (ValueError, RecursionError) as e:  # a number too long, brackets too deep
         raise ScenarioError([Mistake(name, None, "", f"cannot be read: {e}")]) from e
+    scenario = _validated(name, data, lines, Path(path).parent)
+    scenario._source = source or name
+    return scenario
+
+
+def from_tables(tables: Mapping[str, Any]) -> Scenario:
+    """Return the scenario that tables make, as they would stand in a file.
+
+    Paths in it are relative to the current folder. Raises `ScenarioError` as `load` does.
+    """
+    data = deepcopy(dict(tables))
+    return _validated("scenario", data, _NoLines(data), Path())
+
+
+def expectation_from(table: Mapping[str, Any]) -> Expectation:
+    """Return what a table like `[expect.downloader]` expects; raises `ScenarioError`."""
+    try:
+        return Expectation.model_validate(dict(table))
+    except ValidationError as e:
+        lines = _NoLines({"expect": {OTHER: table}})
+        errors = [
+            ErrorDetails(**{**one, "loc": ("expect", OTHER, *one["loc"])}) for one in e.errors()
+        ]
+        found = [m for error in errors for m in _mistakes("expectation", lines, error)]
+        raise ScenarioError(found) from None
+
+
+def _validated(name: str, data: dict[str, Any], lines: Lines | _NoLines, folder: Path) -> Scenario:
     found: dict[Mistake, None] = {}
     while True:
         try:
-            scenario = Scenario.model_validate(data, context={"folder": Path(path).parent})
+            scenario = Scenario.model_validate(data, context={"folder": folder})
         except ValidationError as e:
             errors = e.errors()
         else:
@@ -77,7 +106,6 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
             break
     if found:
         raise ScenarioError(sorted(found, key=lambda mistake: mistake.line or 0))
-    scenario._source = source or name
     return scenario
 
 
@@ -99,7 +127,7 @@ def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     return Mistake(name, line, "", f"is no TOML: {message}")
 
 
-def _mistakes(name: str, lines: Lines, error: ErrorDetails) -> Iterator[Mistake]:
+def _mistakes(name: str, lines: Lines | _NoLines, error: ErrorDetails) -> Iterator[Mistake]:
     """Yield what one of pydantic's errors says, in the words of a scenario file."""
     location = error["loc"]
     if error["type"] == "mistakes":
@@ -241,6 +269,16 @@ class Lines:
             if _has(_parse(alone), ("servers", 0, *path[2:])):
                 begin, end, path = self._entries[index], ends[index], ("servers", 0, *path[2:])
         return begin + _line(self._lines[begin:end], path)
+
+
+@dataclass(frozen=True)
+class _NoLines:
+    """Takes the place of `Lines` where tables stand in no text."""
+
+    data: Mapping[str, Any]
+
+    def find(self, path: Location) -> None:
+        """Return no line."""
 
 
 def _line(lines: list[str], path: Location) -> int:

@@ -200,6 +200,14 @@ def test_requests_unmet() -> None:
     assert ["expected 20 requests or fewer, and 21 were sent"] == problems(OK, requests_max=20)
 
 
+@pytest.mark.parametrize("result", [OK, FAILED, STALLED])
+def test_wrong_bytes(result: Result) -> None:
+    """That no wrong byte is written is expected always."""
+    assert ["expected the file's bytes, and wrong ones were written"] == problems(
+        replace(result, content_ok=False)
+    )
+
+
 def test_all_at_once() -> None:
     """Everything that is not as expected is told."""
     assert [

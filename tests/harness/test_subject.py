@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from downloader.interfaces import IStorageServer
 from harness.cli import main
 from harness.result import Result
 from harness.simulate import simulate
-from harness.subject import SubjectError, find_subject, is_other
+from harness.subject import SubjectError, find_subject, is_other, name_of
 from tests.harness.making import hung, run_python, scenario
 
 HERE = __name__
@@ -159,6 +160,25 @@ def test_not_found(name: str, message: str) -> None:
         find_subject(name)
 
     assert message in str(caught.value)
+
+
+def test_callable() -> None:
+    """A downloader may be given as it is; it comes to the same as by its name."""
+    given = simulate(scenario(hung("7")), waits_for_all).result
+    inner = simulate(scenario(), lambda *them: first_k(*them)).result
+
+    assert result("waits_for_all", hung("7")) == given
+    assert ("ok", f"{HERE}:test_callable.<locals>.<lambda>") == (inner.outcome, inner.strategy)
+    assert "functools:partial" == name_of(partial(first_k))
+
+
+@pytest.mark.parametrize("given", [three, 5])
+def test_no_downloader(given: Any) -> None:
+    """What cannot be called as a downloader is refused with its name."""
+    with pytest.raises(SubjectError, match="called") as caught:
+        find_subject(given)
+
+    assert name_of(given) in str(caught.value)
 
 
 def test_is_other() -> None:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import re
 import shutil
+import tomllib
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios.load import Lines, Location, Mistake, ScenarioError, load
+from scenarios.load import (
+    Lines,
+    Location,
+    Mistake,
+    ScenarioError,
+    expectation_from,
+    from_tables,
+    load,
+)
 from scenarios.model import RealFile
 from tests.tahoe import CHK_FILES, FOLDER
 
@@ -1004,3 +1014,37 @@ def test_share_and_range(folder: Path) -> None:
     found = mistakes(write(folder, real(shares="nope", more="offset = 1001")))
 
     assert [(3, "file.shares"), (5, "file.offset")] == places(found)
+
+
+def test_from_tables(tmp_path: Path) -> None:
+    """Tables make the scenario that a file of them makes."""
+    loaded, made = load(write(tmp_path, GOOD)), from_tables(tomllib.loads(GOOD))
+
+    assert loaded.model_dump() == made.model_dump()
+
+
+def test_mistakes_in_tables() -> None:
+    """All that is wrong with tables is told, without lines, and they stay as they are."""
+    tables = tomllib.loads(GOOD.replace("k = 3", "k = 11").replace("select", "selct"))
+    before = deepcopy(tables)
+    with pytest.raises(ScenarioError) as caught:
+        from_tables(tables)
+
+    assert before == tables
+    told = {str(mistake).partition(";")[0] for mistake in caught.value.mistakes}
+    assert {
+        "scenario: file.k: should be 10 (n) or less, not 11",
+        "scenario: servers[0].select: is missing",
+        "scenario: servers[0].selct: unknown key",
+    } == told
+
+
+def test_expectation() -> None:
+    """An expectation may stand alone; what is wrong with it is told as in a file."""
+    assert 0.3 == expectation_from({"ttfb_max": 0.3}).ttfb_max
+    with pytest.raises(ScenarioError) as caught:
+        expectation_from({"ttfb_mx": 0.3, "outcome": "fine"})
+
+    told = [(mistake.key, mistake.message.partition("?")[0]) for mistake in caught.value.mistakes]
+    assert ("expect.downloader.ttfb_mx", "unknown key; did you mean 'ttfb_max'") in told
+    assert "expect.downloader.outcome" in [key for key, _ in told]

@@ -1,0 +1,207 @@
+"""The pytest plugin: scenario files are tests, and the fixture `firstk` runs them in others.
+
+Every test suite of an environment with firstk loads this module, so it imports nothing that
+takes time; what runs scenarios is imported where there are some.
+"""
+
+from __future__ import annotations
+
+import argparse
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from harness.testing import Firstk, Settings
+    from scenarios.model import Scenario
+
+_SCENARIOS = pytest.StashKey[set[Path]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options and the ini keys."""
+    group = parser.getgroup("firstk", "storage servers that hang (firstk)")
+    group.addoption(
+        "--firstk-downloader",
+        metavar="MODULE:CALLABLE",
+        help="Put this downloader to the test, (reactor, servers, cap, consumer) -> Deferred.",
+    )
+    group.addoption(
+        "--firstk-seed",
+        metavar="N",
+        type=_whole(0),
+        help="The seed of the first run, in place of the scenario's.",
+    )
+    group.addoption(
+        "--firstk-runs",
+        metavar="N",
+        type=_whole(1),
+        help="How many runs of each scenario file, in place of the file's.",
+    )
+    parser.addini(
+        "firstk_scenarios",
+        "Which files are scenarios: globs, relative to the root folder.",
+        type="args",
+        default=[],
+    )
+    parser.addini("firstk_downloader", "What --firstk-downloader is where it is not given.")
+
+
+def _whole(least: int) -> Callable[[str], int]:
+    """Return what reads a whole number, `least` or more."""
+
+    def read(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(
+                f"should be a whole number, {least} or more, not {text!r}"
+            )
+        return int(text)
+
+    return read
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the scenario files, if there are to be any; else files are not even looked at."""
+    if globs := config.getini("firstk_scenarios"):
+        config.stash[_SCENARIOS] = _find(config.rootpath, globs)
+        config.pluginmanager.register(_Collecting(), "firstk-scenarios")
+
+
+def _find(root: Path, globs: Sequence[str]) -> set[Path]:
+    found: set[Path] = set()
+    for one in globs:
+        names = glob.glob(one, root_dir=root, recursive=True)
+        if not names:
+            raise pytest.UsageError(f"firstk_scenarios: no file matches {one!r} in {root}")
+        found.update(Path(os.path.normpath(root / name)) for name in names)
+    return found
+
+
+def _settings(config: pytest.Config) -> Settings:
+    from harness.testing import Settings
+
+    downloader = config.getoption("firstk_downloader") or config.getini("firstk_downloader")
+    return Settings(
+        root=config.rootpath,
+        here=config.invocation_params.dir,
+        downloader=downloader or None,
+        seed=config.getoption("firstk_seed"),
+        runs=config.getoption("firstk_runs"),
+    )
+
+
+class _Collecting:
+    """The hooks of a test suite that has scenario files."""
+
+    def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
+        """Collect a scenario file."""
+        if file_path in parent.config.stash[_SCENARIOS]:
+            return ScenarioFile.from_parent(parent, path=file_path)
+        return None
+
+    def pytest_terminal_summary(
+        self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
+    ) -> None:
+        """Tell of scenarios that would never run since `testpaths` leaves them out."""
+        if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+            return
+        folders = [config.invocation_params.dir / arg for arg in config.args]
+        scenarios = config.stash[_SCENARIOS]
+        for path in sorted(scenarios):
+            if not any(path.is_relative_to(folder) for folder in folders):
+                name = os.path.relpath(path, config.rootpath)
+                terminalreporter.write_line(
+                    f"firstk: {name} did not run: it is in no folder of `testpaths`", yellow=True
+                )
+
+
+class ScenarioFile(pytest.File):
+    """A scenario file: a test for each strategy of which it expects something.
+
+    Where a downloader is put to the test, it is the only one.
+    """
+
+    def collect(self) -> Iterator[ScenarioItem]:
+        """Yield the tests; what is wrong with the file is told with its lines."""
+        from harness.testing import ScenarioError, SubjectError, expected_of
+
+        settings = _settings(self.config)
+        name = settings.named(self.path)
+        try:
+            scenario = settings.load(self.path)
+            settings.find_downloader()
+        except ScenarioError as e:
+            told = (str(replace(mistake, file=name)) for mistake in e.mistakes)
+            raise self.CollectError("\n".join(told)) from None
+        except SubjectError as e:
+            raise self.CollectError(f"firstk_downloader: {e}") from None
+        subjects = expected_of(scenario, settings)
+        if not subjects:
+            raise self.CollectError(f"{name}: no test could fail here: {_lacks(settings)}")
+        for subject in subjects:
+            yield ScenarioItem.from_parent(self, name=subject, scenario=scenario)
+
+
+def _lacks(settings: Settings) -> str:
+    """Return what a scenario lacks of which nothing is tested."""
+    if settings.downloader is None:
+        return "it has no [expect.STRATEGY], and there is no firstk_downloader"
+    return f"it has no [expect.downloader], which is for {settings.downloader}"
+
+
+class ScenarioItem(pytest.Item):
+    """One strategy, or the downloader under test, in one scenario."""
+
+    def __init__(self, *, scenario: Scenario, **others: object) -> None:
+        super().__init__(**others)  # type: ignore[arg-type]  # pytest's own arguments
+        self.scenario = scenario
+
+    def runtest(self) -> None:
+        """Run it as often as is asked for, and hold each run to what is expected."""
+        from harness.result import unmet
+        from harness.testing import UnmetError, failure, run_all
+        from reports.comparison import expectation, replay
+
+        scenario = _settings(self.config).changed(self.scenario)
+        run, failed = run_all(scenario, self.name)
+        result = run.result
+        command = replay(self.scenario, self.name, result.seed)
+        self.user_properties += [
+            ("seed", result.seed),
+            ("runs", scenario.runs),
+            ("outcome", result.outcome),
+            ("ttfb", "never" if result.ttfb is None else result.ttfb),
+            ("requests", result.requests),
+            ("digest", result.digest),
+            ("replay", command),
+        ]
+        if failed:
+            expected = expectation(scenario, self.name)
+            assert expected is not None
+            problems = list(unmet(expected, result))
+            raise UnmetError(failure(run, problems, command, failed, scenario.runs))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
+        """Return what was not as expected, and no traceback."""
+        from harness.testing import UnmetError
+
+        if isinstance(excinfo.value, UnmetError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Return where the test is, and its heading."""
+        return self.path, None, f"{self.scenario.name}: {self.name}"
+
+
+@pytest.fixture
+def firstk(pytestconfig: pytest.Config) -> Firstk:
+    """Run storage scenarios in virtual time: `firstk.run(...)`, `firstk.check(result, ...)`."""
+    from harness.testing import Firstk
+
+    return Firstk(_settings(pytestconfig))

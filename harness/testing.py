@@ -1,0 +1,219 @@
+"""Scenarios as tests: running them, holding them to what is expected, telling why they fail.
+
+The pytest plugin imports this when there is something to run, and not before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import downloader as ours
+from harness.result import Result, unmet
+from harness.simulate import Run, simulate
+from harness.subject import SubjectError, find_subject, is_other, name_of
+from reports.comparison import expectation, replay
+from reports.text_timeline import text_timeline
+from scenarios.library import load_all
+from scenarios.load import ScenarioError, expectation_from, from_tables, load
+from scenarios.model import OTHER, Expectation, Scenario
+
+#: A downloader: a callable, or `package.module:callable`.
+Downloader = Callable[..., Any] | str
+
+#: The frames of these are not what a user looks for in a traceback.
+_NOT_YOURS = ("downloader.", "harness.", "twisted.", "simpy.")
+
+
+class UnmetError(AssertionError):
+    """A result is not what was expected; the message says all that there is to say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line and the ini file say, for all tests.
+
+    Files are looked for in `root`, and named as seen from `here`, where pytest was started.
+    """
+
+    root: Path
+    here: Path
+    downloader: str | None = None
+    seed: int | None = None
+    runs: int | None = None
+
+    def load(self, path: Path) -> Scenario:
+        """Return the scenario in a file."""
+        path = self.root / path
+        return load(path, self.named(path))
+
+    def named(self, path: Path) -> str:
+        """Return what a command line calls a file."""
+        try:
+            return os.path.relpath(path, self.here)
+        except ValueError:  # on another drive
+            return str(path)
+
+    def changed(self, scenario: Scenario, seed: int | None = None) -> Scenario:
+        """Return a scenario with the seed and the runs that are asked for."""
+        asked = {"seed": self.seed if seed is None else seed, "runs": self.runs}
+        return scenario.model_copy(update={k: v for k, v in asked.items() if v is not None})
+
+    def find_downloader(self) -> None:
+        """Import the downloader under test; raises `SubjectError` if there is no such thing."""
+        if self.downloader is None:
+            return
+        if not is_other(self.downloader):
+            raise SubjectError(f"should be MODULE:CALLABLE, not {self.downloader!r}")
+        if str(self.root) not in sys.path:
+            sys.path.append(str(self.root))  # as `firstk run` does with the current folder
+        find_subject(self.downloader)
+
+
+def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation]:
+    """Return what is to be tested in a scenario, each with what is expected of it.
+
+    That is the downloader under test, if there is one; else every strategy of which
+    something is expected, also if it is not among those that the scenario compares. What
+    nothing is expected of cannot fail, and is no test.
+    """
+    names = [*scenario.strategies, *(n for n in scenario.expect if n not in scenario.strategies)]
+    if settings.downloader is not None:
+        names = [settings.downloader]
+    found = {name: expectation(scenario, name) for name in names if name != OTHER}
+    return {name: one for name, one in found.items() if one and one.model_fields_set}
+
+
+def run_all(scenario: Scenario, name: str) -> tuple[Run, int]:
+    """Return the run to tell of, and how many were not as expected: the first of those."""
+    expected = expectation(scenario, name)
+    assert expected is not None
+    told, failed = simulate(scenario, name), 0
+    for number in range(scenario.runs):
+        run = simulate(scenario, name, number) if number else told
+        if any(unmet(expected, run.result)):
+            told = run if failed == 0 else told
+            failed += 1
+    return told, failed
+
+
+def failure(
+    run: Run, problems: Sequence[str], command: str | None, failed: int = 1, runs: int = 1
+) -> str:
+    """Return all that there is to say of a run that is not as expected.
+
+    `command` replays it, if a command line can; `failed` of `runs` are not as expected.
+    """
+    result = run.result
+    several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
+    lines = [f"{result.scenario}, {result.strategy}: not as expected"]
+    lines += [f"  {problem}" for problem in problems]
+    lines += [f"  raised at {place}" for place in _places(run)[-1:]]
+    lines.append(f"seed: {result.seed}{several}")
+    if command is not None:
+        lines.append(f"replay: {command}")
+    return "\n".join(lines) + "\n\n" + text_timeline(run)
+
+
+def _places(run: Run) -> list[str]:
+    """Return where the error came through that ended a download, in code that is not ours."""
+    if run.failure is None or isinstance(run.failure, ours.DownloadError):
+        return []
+    return [
+        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
+        for frame, line in traceback.walk_tb(run.failure.__traceback__)
+        if not str(frame.f_globals.get("__name__")).startswith(_NOT_YOURS)
+    ]
+
+
+class Firstk:
+    """Runs scenarios in a test of your own, and holds results to what is expected of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._runs: list[tuple[Run, str | None]] = []
+
+    def run(
+        self,
+        scenario: str | Path | None = None,
+        *,
+        downloader: Downloader | None = None,
+        strategy: str | None = None,
+        seed: int | None = None,
+        **tables: Any,
+    ) -> Result:
+        """Return what one download comes to.
+
+        `scenario` is a file (relative to pytest's root folder) or a name in the library;
+        or else `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
+        on. `downloader` is a callable, or `package.module:callable`; default the one that
+        pytest was told to test. `strategy` runs one of firstk's own.
+        """
+        __tracebackhide__ = True
+        if (scenario is None) == (not tables):
+            raise TypeError("run() takes a scenario, or the tables of one, and not both")
+        if downloader is not None and strategy is not None:
+            raise TypeError("run() takes a downloader or a strategy, not both")
+        subject = downloader or strategy or self._settings.downloader
+        if subject is None:
+            raise TypeError("run() needs a downloader, or a strategy")
+        try:
+            if subject is self._settings.downloader:
+                self._settings.find_downloader()
+            if scenario is None:
+                original = from_tables({"name": "scenario", **tables})
+            else:
+                original = self._load(scenario)
+            run = simulate(self._settings.changed(original, seed), subject)
+        except (ScenarioError, SubjectError) as e:
+            raise e.with_traceback(None) from None  # the user's test is what there is to see
+        command = None
+        if scenario is not None and _importable(subject):
+            command = replay(original, name_of(subject), run.result.seed)
+        self._runs.append((run, command))
+        return run.result
+
+    def check(self, result: Result, **expected: Any) -> None:
+        """Fail, and show what happened, if a result of `run` is not as expected.
+
+        `expected` are keys of `[expect.downloader]`; without any it is what the scenario
+        expects.
+        """
+        __tracebackhide__ = True
+        found = [one for one in self._runs if one[0].result is result]
+        if not found:
+            raise TypeError("check() takes a result that run() returned in this test")
+        run, command = found[0]
+        try:
+            wanted = expectation_from(expected) if expected else None
+        except ScenarioError as e:
+            raise e.with_traceback(None) from None
+        wanted = wanted or expectation(run.scenario, result.strategy)
+        if wanted is None or not wanted.model_fields_set:
+            raise TypeError(f"nothing is expected of {result.strategy}: check() could not fail")
+        if problems := list(unmet(wanted, result)):
+            raise UnmetError(failure(run, problems, command))
+
+    def _load(self, scenario: str | Path) -> Scenario:
+        if Path(scenario).suffix == ".toml":
+            return self._settings.load(Path(scenario))
+        found = load_all([str(scenario)])
+        if len(found) != 1:
+            raise TypeError(f"{scenario} has {len(found)} scenarios; run() runs one")
+        return found[0]
+
+
+def _importable(subject: Downloader) -> bool:
+    """Tell whether a command line can name a downloader too."""
+    if isinstance(subject, str):
+        return True
+    module, _, path = name_of(subject).partition(":")
+    return getattr(sys.modules.get(module), path, None) is subject
+
+
+__all__ = ["Firstk", "ScenarioError", "Settings", "SubjectError", "UnmetError"]

@@ -1,0 +1,464 @@
+"""The pytest plugin, in projects of their own: scenario files, options, the fixture."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import xml.etree.ElementTree as ET
+from collections.abc import Sequence
+from pathlib import Path
+
+import hypothesis  # noqa: F401
+import pytest
+from click.testing import CliRunner
+
+# What is loaded now is not loaded again in each of the small projects, nor forgotten after it.
+from harness.cli import main
+from harness.simulate import simulate
+from scenarios.load import load
+from tests.harness.making import run_python
+
+pytest_plugins = ["pytester"]
+
+#: A project's downloader, with the defect of ticket #928.
+WAITS = """\
+from twisted.internet.defer import DeferredList
+
+import downloader
+
+
+async def download(reactor, servers, cap, consumer):
+    index = downloader.parse_cap(cap).storage_index
+    await DeferredList([server.get_buckets(index) for server in servers])
+    await downloader.download(reactor, servers, cap, consumer, "first-k")
+"""
+
+MENDED = re.sub(r"    (index|await Def).*\n", "", WAITS)
+
+BREAKS = WAITS.replace("index)", "index)[0]")
+
+INI = "[pytest]\nfirstk_scenarios = checks/*.toml\n"
+
+OURS = INI + "firstk_downloader = fetch:download\n"
+
+#: The server that hangs is s7.
+HUNG = """\
+name = "one-hung"
+seed = 5
+[file]
+size = 40000
+k = 3
+n = 10
+[grid]
+servers = 10
+rtt = { law = "constant", value = 0.05 }
+[[servers]]
+select = "7"
+fault = { kind = "hung" }
+[expect.downloader]
+outcome = "ok"
+ttfb_max = 0.5
+[expect.wait-for-all]
+outcome = "stalled"
+[expect.hedged]
+outcome = "ok"
+"""
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
+    """Be a project with the defect, a scenario that shows it, and a test of its own."""
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    checks = pytester.mkdir("checks")
+    (checks / "one-hung.toml").write_text(HUNG)
+    pytester.makepyfile(fetch=WAITS)
+    pytester.syspathinsert()
+    return pytester
+
+
+def ran(project: pytest.Pytester, *args: str, ini: str = OURS, **outcomes: int) -> pytest.RunResult:
+    """Run pytest in a project, see that it comes to these outcomes, and return what it says."""
+    project.makeini(ini)
+    result = project.runpytest("-p", "no:cacheprovider", *args)
+
+    if outcomes:
+        result.assert_outcomes(**outcomes)
+    assert "INTERNALERROR" not in result.stdout.str() + result.stderr.str()
+    return result
+
+
+def names(project: pytest.Pytester, *args: str, ini: str = INI) -> Sequence[str]:
+    """Return the tests that are collected, in their order."""
+    lines = ran(project, "--collect-only", "-q", *args, ini=ini).outlines
+    return [line for line in lines if "::" in line]
+
+
+# The story
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["plain", "xdist"])
+def test_story(workers: list[str], project: pytest.Pytester) -> None:
+    """A downloader that waits for all servers fails, the hung one is named; mended it passes."""
+    (project.path / "checks" / "good.toml").write_text(
+        HUNG.replace('"one-hung"', '"good"')
+        .replace("hung", "slow")
+        .replace('"slow" }', '"empty" }')
+    )
+    bad = ran(project, "--junitxml=j.xml", *workers, failed=1, passed=1)
+
+    bad.stdout.fnmatch_lines(
+        [
+            "*_ one-hung: fetch:download _*",
+            "one-hung, fetch:download: not as expected",
+            "  expected outcome 'ok', got 'stalled'",
+            "  expected a first block, and it never came",
+            "seed: 5",
+            "replay: firstk run checks/one-hung.toml --downloader fetch:download --seed 5",
+            "never answered: s7",
+            "  s6  ====* answered at 0.05: share 6",
+            "  s7  =...* never answered",
+        ]
+    )
+    assert "Traceback" not in bad.stdout.str()
+    assert "testing.py" not in bad.stdout.str()
+    assert 'name="outcome" value="stalled"' in (project.path / "j.xml").read_text()
+    project.makepyfile(fetch=MENDED)
+    ran(project, *workers, passed=2)
+
+
+def test_replay(project: pytest.Pytester) -> None:
+    """The command in a failure does the same again, in the folder where pytest ran."""
+    said = ran(project, "--firstk-seed=40", "--junitxml=j.xml", failed=1).stdout.str()
+    command = re.search(r"^replay: firstk (.*)$", said, re.MULTILINE)
+    assert command
+    again = CliRunner().invoke(main, [*shlex.split(command[1]), "--format", "json"])
+
+    assert 1 == again.exit_code
+    assert f'"digest": "{properties(project.path / "j.xml")["digest"]}"' in again.stdout
+
+
+def test_error_of_the_downloader(project: pytest.Pytester) -> None:
+    """Where a downloader breaks, its own line is told, and none of firstk's."""
+    project.makepyfile(fetch=BREAKS)
+    result = ran(project, failed=1)
+
+    result.stdout.fnmatch_lines(
+        ["  expected outcome 'ok', got 'failed' (TypeError:*", "  raised at *fetch.py:8 in *"]
+    )
+    assert "harness" not in result.stdout.str().partition("FAILURES")[2]
+
+
+# What is collected
+
+
+def test_strategies(project: pytest.Pytester) -> None:
+    """There is a test for each strategy of which something is expected, and no other."""
+    assert [
+        "checks/one-hung.toml::wait-for-all",
+        "checks/one-hung.toml::hedged",
+    ] == names(project)
+    assert ["checks/one-hung.toml::fetch:download"] == names(project, ini=OURS)
+    ran(project, ini=INI, passed=2)
+
+
+def test_order(project: pytest.Pytester) -> None:
+    """The tests come in the order of the files' names, and one can be chosen."""
+    for name in "cab":
+        (project.path / "checks" / f"{name}.toml").write_text(HUNG)
+    found = names(project)
+
+    assert sorted(found, key=lambda name: name.partition("::")[0]) == found
+    assert 8 == len(found)
+    assert [found[2]] == names(project, found[2])
+
+
+@pytest.mark.parametrize("glob", ["checks/*.toml", "**/*hung.toml", "checks"])
+def test_other_files(glob: str, project: pytest.Pytester) -> None:
+    """What no glob matches is left alone, also in the same folder."""
+    (project.path / "foreign.toml").write_text("no = scenario")
+    (project.path / "checks" / "other.txt").write_text("no scenario")
+    expected = 0 if glob == "checks" else 2
+
+    assert expected == len(names(project, ini=f"[pytest]\nfirstk_scenarios = {glob}\n"))
+
+
+def test_none_by_default(project: pytest.Pytester) -> None:
+    """Without the ini key no file is collected."""
+    assert [] == names(project, ini="[pytest]\n")
+
+
+def test_no_match(project: pytest.Pytester) -> None:
+    """A glob that matches nothing is an error: its tests would never run."""
+    result = ran(project, ini="[pytest]\nfirstk_scenarios = check/*.toml\n")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert "firstk_scenarios: no file matches 'check/*.toml'" in result.stderr.str()
+
+
+def test_outside_of_testpaths(project: pytest.Pytester) -> None:
+    """Scenarios that `testpaths` leaves out are told, since nobody would miss them."""
+    project.mkdir("tests").joinpath("test_a.py").write_text("def test_a(): pass")
+    said = "firstk: checks/one-hung.toml did not run: it is in no folder of `testpaths`"
+
+    assert said in ran(project, ini=INI + "testpaths = tests\n", passed=1).outlines
+    assert said not in ran(project, "tests", ini=INI + "testpaths = tests\n", passed=1).outlines
+    both = ran(project, ini=INI + "testpaths = tests checks\n", passed=3)
+    assert "testpaths" not in both.outlines[-1]
+
+
+# What is wrong with a file
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("k = 3", "k = 11", "checks/one-hung.toml:5: file.k: should be 10 (n) or less, not 11"),
+        ("seed = 5", "sed = 5", "checks/one-hung.toml:2: sed: unknown key; did you mean 'seed'?*"),
+        ("name = ", "name ", "checks/one-hung.toml:1: is no TOML: *"),
+        (
+            HUNG[HUNG.index("[expect") :],
+            "[expect.downloader]",
+            "checks/one-hung.toml: no test could fail here: it has no [[]expect.downloader], *",
+        ),
+    ],
+)
+def test_bad_file(old: str, new: str, said: str, project: pytest.Pytester) -> None:
+    """A bad scenario file is an error of collection that tells file, line and mistake."""
+    (project.path / "checks" / "one-hung.toml").write_text(HUNG.replace(old, new))
+    result = ran(project, errors=1)
+
+    result.stdout.fnmatch_lines(["*_ ERROR collecting checks/one-hung.toml _*", said])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_nothing_expected(project: pytest.Pytester) -> None:
+    """Where only a downloader could be tested, and none is named, this is told."""
+    text = HUNG.partition("[expect.wait")[0]
+    (project.path / "checks" / "one-hung.toml").write_text(text)
+
+    said = "*it has no [[]expect.STRATEGY], and there is no firstk_downloader"
+    ran(project, ini=INI, errors=1).stdout.fnmatch_lines([said])
+
+
+@pytest.mark.parametrize("name", ["fetch:nothing", "nothing:x", "hedged"])
+def test_no_downloader(name: str, project: pytest.Pytester) -> None:
+    """A downloader that is none is an error of collection."""
+    result = ran(project, "--firstk-downloader", name, errors=1)
+
+    result.stdout.fnmatch_lines([f"firstk_downloader: *{name}*"])
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_defect_of_firstk(project: pytest.Pytester) -> None:
+    """What is no failure of the downloader is shown with all that there is to see."""
+    code = "import harness.testing\nbefore = harness.testing.simulate\n"
+    code += "def pytest_configure(): harness.testing.simulate = lambda *_: 1 / 0\n"
+    code += "def pytest_unconfigure(): harness.testing.simulate = before\n"
+    project.makeconftest(code)
+
+    ran(project, failed=1).stdout.fnmatch_lines(["*def run_all*", "E *ZeroDivisionError: *"])
+
+
+# Options
+
+
+def properties(file: Path) -> dict[str, str]:
+    """Return the properties of the only test in a JUnit file."""
+    found = ET.parse(file).iter("property")  # noqa: S314 - it is our own
+    return {one.attrib["name"]: one.attrib["value"] for one in found}
+
+
+def test_properties(project: pytest.Pytester) -> None:
+    """JUnit files say what it came to, as `firstk run` says it."""
+    ran(project, "--junitxml=j.xml", failed=1)
+    scenario = load(project.path / "checks" / "one-hung.toml")
+
+    assert {
+        "seed": "5",
+        "runs": "1",
+        "outcome": "stalled",
+        "ttfb": "never",
+        "requests": "10",
+        "digest": simulate(scenario, "fetch:download").result.digest,
+        "replay": "firstk run checks/one-hung.toml --downloader fetch:download --seed 5",
+    } == properties(project.path / "j.xml")
+
+
+def test_seed_and_runs(project: pytest.Pytester) -> None:
+    """The options take the place of what the file says; the first run that fails is told."""
+    text = HUNG.replace('"7"', "{ probability = 0.05 }") + "\n"
+    (project.path / "checks" / "one-hung.toml").write_text(text)
+    scenario = load(project.path / "checks" / "one-hung.toml").model_copy(update={"seed": 100})
+    bad = [
+        100 + run
+        for run in range(12)
+        if simulate(scenario, "wait-for-all", run).result.outcome != "ok"
+    ]
+    result = ran(project, "--firstk-seed=100", "--firstk-runs=12", "--junitxml=j.xml", failed=1)
+
+    assert 0 < len(bad) < 12
+    assert f"seed: {bad[0]} (the first of {len(bad)} in 12 runs that fail)" in result.outlines
+    assert (str(bad[0]), "12") == (
+        properties(project.path / "j.xml")["seed"],
+        properties(project.path / "j.xml")["runs"],
+    )
+
+
+def test_replay_of_many_runs(project: pytest.Pytester) -> None:
+    """Where the file asks for many runs the command replays one."""
+    (project.path / "checks" / "one-hung.toml").write_text("runs = 3\n" + HUNG)
+    result = ran(project, "--firstk-runs=1", failed=1)
+
+    result.stdout.fnmatch_lines(["replay: firstk run * --seed 5 --runs 1"])
+
+
+@pytest.mark.parametrize("option", ["--firstk-seed=-1", "--firstk-runs=0", "--firstk-seed=x"])
+def test_bad_option(option: str, project: pytest.Pytester) -> None:
+    """A number that makes no sense is a usage error."""
+    assert pytest.ExitCode.USAGE_ERROR == ran(project, option).ret
+
+
+# The fixture
+
+TESTS = """\
+import pytest
+from fetch import download
+
+TABLES = {
+    "file": {"size": 40000, "k": 3, "n": 10},
+    "grid": {"servers": 10, "rtt": {"law": "constant", "value": 0.05}},
+    "servers": [{"select": "7", "fault": {"kind": "hung"}}],
+}
+"""
+
+
+def own(
+    project: pytest.Pytester, body: str, *args: str, passed: int = 0, failed: int = 0
+) -> pytest.RunResult:
+    """Run a test of a project's own."""
+    lines = "".join(f"    {line}\n" for line in body.splitlines())
+    project.makepyfile(test_mine=f"{TESTS}\n\ndef test_mine(firstk):\n{lines}")
+    return ran(project, "test_mine.py", *args, passed=passed, failed=failed)
+
+
+@pytest.mark.parametrize(
+    ("what", "hung"),
+    [('"one-hung"', "s9"), ('"checks/one-hung.toml"', "s7"), ("**TABLES", "s7")],
+    ids=["name", "file", "tables"],
+)
+@pytest.mark.parametrize("who", ["download", '"fetch:download"', "None"])
+def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None:
+    """A result that is not as expected fails with the same text, below the test's own line."""
+    body = (
+        f"result = firstk.run({what}, downloader={who})\n"
+        "assert result.strategy == 'fetch:download'\n"
+        "firstk.check(result, outcome='ok', ttfb_max=0.3)"
+    )
+    result = own(project, body, failed=1)
+
+    result.stdout.fnmatch_lines(
+        [
+            ">       firstk.check(result, outcome='ok', ttfb_max=0.3)",
+            "E*UnmetError: *, fetch:download: not as expected",
+            "E * expected outcome 'ok', got 'stalled'",
+            f"E *never answered: {hung}",
+            f"E * {hung}  =...* never answered",
+        ]
+    )
+    assert ("**TABLES" != what) == ("replay: firstk run" in result.stdout.str())
+    assert "testing.py" not in result.stdout.str()
+    project.makepyfile(fetch=MENDED)
+    own(project, body, passed=1)
+
+
+def test_results(project: pytest.Pytester) -> None:
+    """A result can be looked at, and held to what the scenario expects."""
+    body = """\
+hung = firstk.run("checks/one-hung.toml", strategy="wait-for-all")
+assert (hung.outcome, hung.ttfb, hung.seed) == ("stalled", None, 5)
+firstk.check(hung)
+firstk.check(firstk.run(**TABLES, strategy="first-k"), outcome="ok", ttfb=0.25)
+assert firstk.run("one-hung", downloader=lambda *them: download(*them)).outcome == "stalled"
+assert firstk.run(**TABLES, strategy="first-k", seed=3).seed == 3
+"""
+    own(project, body, passed=1)
+
+
+def test_seed_of_the_command_line(project: pytest.Pytester) -> None:
+    """The seed of the command line goes before the file's, and not before the test's."""
+    body = """\
+assert firstk.run("checks/one-hung.toml").seed == 9
+assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
+"""
+    own(project, body, "--firstk-seed=9", passed=1)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("firstk.run()", "TypeError: run() takes a scenario, or the tables of one"),
+        ("firstk.run('one-hung', **TABLES)", "TypeError: run() takes a scenario, or the tables"),
+        (
+            "firstk.run('one-hung', strategy='hedged', downloader=download)",
+            "TypeError: run() takes a downloader or a strategy, not both",
+        ),
+        ("firstk.run('laws')", "TypeError: laws has 8 scenarios"),
+        ("firstk.run('nothing')", "ScenarioError: nothing: is no file"),
+        ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
+        ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
+        ("firstk.run('one-hung', downloader='fetch:x')", "SubjectError: fetch:x: fetch has no"),
+        ("firstk.run('one-hung', downloader=TABLES.get)", "cannot be called with (reactor,"),
+        ("firstk.check(None)", "TypeError: check() takes a result that run() returned"),
+        ("firstk.check(firstk.run('one-hung'))", "TypeError: nothing is expected of fetch:"),
+        (
+            "firstk.check(firstk.run('one-hung'), ttfb_mx=1)",
+            "ttfb_mx: unknown key; did you mean 'ttfb_max'?",
+        ),
+        (
+            "firstk.check(firstk.run('one-hung'), ttfb_min=2, ttfb_max=1)",
+            "ttfb_max: should be 2* (ttfb_min) or more, not 1",
+        ),
+    ],
+)
+def test_misuse(call: str, said: str, project: pytest.Pytester) -> None:
+    """What makes no sense is told at the test's own line, and could not pass for a failure."""
+    result = own(project, call, failed=1)
+
+    result.stdout.fnmatch_lines([">*firstk.*", f"E *{said.replace('[', '[[]')}*"])
+    assert "load.py" not in result.stdout.str()
+    assert "UnmetError" not in result.stdout.str()
+
+
+def test_needs_a_downloader(project: pytest.Pytester) -> None:
+    """Where none is named anywhere, `run` must be told what to run."""
+    project.makepyfile(test_mine="def test_mine(firstk):\n    firstk.run('one-hung')\n")
+
+    said = "E *TypeError: run() needs a downloader, or a strategy"
+    ran(project, "test_mine.py", ini="[pytest]\n", failed=1).stdout.fnmatch_lines([said])
+
+
+# Suites that do not use it
+
+UNRELATED = """
+import sys
+import pytest
+
+class Look:
+    def pytest_sessionfinish(self, session):
+        print("plugin", session.config.pluginmanager.has_plugin("firstk"))
+        print("collecting", session.config.pluginmanager.has_plugin("firstk-scenarios"))
+        print("loaded", *{name.partition(".")[0] for name in sys.modules})
+
+pytest.main(["-q", "-s", "-c", "/dev/null", "--rootdir", ".", "-p", "no:cacheprovider", "LICENSE"],
+            [Look()])
+"""
+
+
+def test_unrelated_suite() -> None:
+    """Where no scenario is asked for, nothing that takes time is imported, no file looked at."""
+    said = dict((line.split(" ", 1)) for line in run_python(UNRELATED).splitlines() if " " in line)
+
+    assert ("True", "False") == (said["plugin"], said["collecting"])
+    heavy = {"twisted", "simpy", "pydantic", "matplotlib", "zfec", "click", "rich", "downloader"}
+    assert set() == heavy & set(said["loaded"].split())
+    assert "harness" in said["loaded"].split()
