@@ -23,6 +23,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.events import Events
     from harness.fuzz import Fuzzer
     from reports.comparison import Compared
     from reports.table import Extra
@@ -148,6 +149,12 @@ def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the first run of each strategy as Chrome trace events, for Perfetto.",
 )
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the first run's events as text, one a line, for `firstk diff`.",
+)
 def run(
     target: str,
     strategies: tuple[str, ...],
@@ -156,6 +163,7 @@ def run(
     runs: int | None,
     form: str,
     trace: Path | None,
+    events: Path | None,
 ) -> int:
     """Run one scenario and print its results.
 
@@ -164,18 +172,17 @@ def run(
     """
     from reports.results import as_csv, as_json
 
-    if Path(target).is_dir():
-        raise click.UsageError(f"{target} is a folder; `run` runs one scenario")
-    scenarios = _load([target])
-    if len(scenarios) != 1:
-        raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `run` runs one")
-    if trace is not None:
-        with _writing(trace):  # before the work, not after it
-            trace.touch()
+    scenario = _load_one(target, "run")
     named = [*_known(strategies), *_others(downloaders)]
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
-    compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
+    scenario = scenario.model_copy(update=changed)
+    if events is not None and len(scenario.strategies) != 1:
+        raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
+    for file in filter(None, (trace, events)):
+        with _writing(file):  # before the work, not after it
+            file.touch()
+    compared = _run_all(scenario, progress=True)
     match form:
         case "json":
             click.echo(as_json(compared.summaries), nl=False)
@@ -188,7 +195,72 @@ def run(
 
         with _writing(trace):
             trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
+    if events is not None:
+        from harness.events import as_text
+
+        with _writing(events):
+            events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
     return _report_unmet([compared])
+
+
+@main.command()
+@click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Of one strategy, or of two.")
+@_DOWNLOADER
+@click.option(
+    "--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Of one seed, or of two."
+)
+def diff(
+    targets: tuple[str, ...],
+    strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    seeds: tuple[int, ...],
+) -> int:
+    """Show where two runs part, with a few events around it.
+
+    Name two of one thing: two seeds, two strategies, two scenarios, or two files that
+    `firstk run --events` has written; one such file can also be held against a scenario.
+    Exit status 1 means that the runs differ.
+    """
+    from reports.diff import diff_text, parting
+
+    one, other = _two_runs(targets, [*_known(strategies), *_others(downloaders)], seeds)
+    click.echo(diff_text(one, other), nl=False)
+    return OK if parting(one, other) is None else UNMET
+
+
+def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) -> list[Events]:
+    """Return the events of the two runs that a command line means."""
+    from harness.events import Events, EventsError, is_events
+    from harness.simulate import simulate
+
+    saved = {target for target in targets if is_events(Path(target))}
+    scenarios = {target: _load_one(target, "diff") for target in targets if target not in saved}
+    strategies = named or list(
+        dict.fromkeys(name for scenario in scenarios.values() for name in scenario.strategies)
+    )
+    if not scenarios and (named or seeds):
+        raise click.UsageError("a file of events has its strategy and its seed already")
+    if sorted(len(of) or 1 for of in (targets, strategies, seeds)) != [1, 1, 2]:
+        raise click.UsageError(
+            "name two of one thing and one of the others: two --seed, two --strategy, or two"
+            f" scenarios or files of events; the strategies here are {', '.join(strategies)}"
+        )
+    runs = []
+    for target in targets:
+        if target in saved:
+            try:
+                runs.append(Events.read(Path(target)))
+            except EventsError as e:
+                raise click.UsageError(str(e)) from e
+            continue
+        scenario = scenarios[target]
+        for seed in seeds or [scenario.seed]:
+            for strategy in strategies:
+                with _uninterrupted():
+                    seeded = scenario.model_copy(update={"seed": seed})
+                    runs.append(Events.of(simulate(seeded, strategy)))
+    return runs
 
 
 @main.command("list")
@@ -333,6 +405,16 @@ def _load(targets: Iterable[str]) -> list[Scenario]:
     except ScenarioError as e:
         click.echo(str(e), err=True)
         sys.exit(USAGE)
+
+
+def _load_one(target: str, command: str) -> Scenario:
+    """Return the one scenario that is asked for."""
+    if Path(target).is_dir():
+        raise click.UsageError(f"{target} is a folder; `{command}` runs one scenario")
+    scenarios = _load([target])
+    if len(scenarios) != 1:
+        raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `{command}` runs one")
+    return scenarios[0]
 
 
 def _known(strategies: tuple[str, ...]) -> list[str]:
