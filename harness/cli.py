@@ -383,6 +383,22 @@ def _counting(fuzzer: Fuzzer) -> Iterator[None]:
 
 
 @main.command()
+def doctor() -> int:
+    """Tell whether firstk is well here: what it stands on, and a test of itself.
+
+    Exit status 1 means that something is wrong; what would be right is told.
+    """
+    from harness.doctor import examine
+
+    wrong = 0
+    for finding in examine():
+        click.echo(str(finding))
+        wrong += not finding.good
+    click.echo(f"{wrong} of this is wrong." if wrong else "All is well.")
+    return UNMET if wrong else OK
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON schema of scenario files, for editors."""
     import json
