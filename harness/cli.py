@@ -25,12 +25,16 @@ if TYPE_CHECKING:
 
     from harness.events import Events
     from harness.fuzz import Fuzzer
+    from reports.baseline import Baseline
     from reports.comparison import Compared
     from reports.table import Extra
     from scenarios.model import Scenario
 
 #: What the exit statuses mean.
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Where pictures go.
+_DEFAULT_OUT = "firstk-report"
 
 T = TypeVar("T")
 
@@ -95,38 +99,141 @@ _DOWNLOADER = click.option(
 @click.option(
     "--out",
     metavar="DIR",
-    default="firstk-report",
-    show_default=True,
+    show_default=_DEFAULT_OUT,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the pictures go.",
+    help="Where the pictures go; with --save and --check there are none but for this option.",
 )
-def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what each run came to, for a later --check.",
+)
+@click.option(
+    "--check",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Tell, instead of the table, what is worse and better than in this file.",
+)
+@click.option(
+    "--tolerance",
+    metavar="PERCENT",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="By how much times, requests and bytes may differ from those in the file.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown"]),
+    default="table",
+    show_default=True,
+    help="How --check tells it.",
+)
+def compare(
+    targets: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    out: Path | None,
+    save: Path | None,
+    check: Path | None,
+    tolerance: float,
+    form: str,
+) -> int:
     """Run the strategies of scenarios against each other.
 
     Prints a table, and writes a picture of the times to first block and a timeline for
     each scenario. Without arguments the scenarios are those of ticket #928. Other
-    downloaders are put beside the strategies.
+    downloaders are put beside the strategies. Exit status 1 means that an expectation
+    was not met, or that --check found something worse.
     """
-    from reports import latency, timeline
     from scenarios.library import DEFAULT_SET
 
+    before = _read_baseline(check)
+    if before is None and (tolerance or form != "table"):
+        raise click.UsageError("--tolerance and --format go with --check")
+    if out is None and save is None and check is None:
+        out = Path(_DEFAULT_OUT)
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
     others = _others(downloaders)
     scenarios = [
         one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios
     ]
-    with _writing(out):  # before the work, not after it
-        out.mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        with _writing(out):  # before the work, not after it
+            out.mkdir(parents=True, exist_ok=True)
+    if save is not None:
+        with _writing(save):
+            save.touch()
     compared = [_run_all(scenario) for scenario in _progress(scenarios, "simulating")]
-    _print_comparison(compared)
+    status = OK
+    if before is None:
+        _print_comparison(compared)
+    else:
+        status = _print_check(before, compared, str(check), tolerance / 100, form)
+    if out is not None:
+        _draw(compared, out)
+    if save is not None:
+        _save(compared, save)
+    return max(status, _report_unmet(compared))
+
+
+def _draw(compared: Sequence[Compared], out: Path) -> None:
+    """Write the pictures of a comparison."""
+    from reports import latency, timeline
+
     release = version("firstk")
     with _writing(out):
         written = latency.draw(compared, out / "latency", release)
         for one in _progress(compared, "drawing timelines"):
             written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
     click.echo(f"The picture is {written[0]}; {len(written) - 1} more files are beside it.")
-    return _report_unmet(compared)
+
+
+def _read_baseline(path: Path | None) -> Baseline | None:
+    """Return the baseline in a file; exit with what is wrong with it."""
+    from reports.baseline import Baseline, BaselineError
+
+    if path is None:
+        return None
+    try:
+        return Baseline.read(path)
+    except BaselineError as e:
+        click.echo(str(e), err=True)
+        sys.exit(USAGE)
+
+
+def _save(compared: Sequence[Compared], path: Path) -> None:
+    """Write a baseline."""
+    from reports.baseline import Baseline
+
+    baseline = Baseline.of(compared)
+    with _writing(path):
+        path.write_text(baseline.as_text(), encoding="utf-8")
+    click.echo(f"The baseline of {len(baseline.rows)} runs is {path}.", err=True)
+
+
+def _print_check(
+    before: Baseline, compared: Sequence[Compared], name: str, tolerance: float, form: str
+) -> int:
+    """Print what has changed since a baseline; return the exit status."""
+    from reports.baseline import Baseline
+    from reports.check import as_markdown, changes_table, check, headline, notes
+    from reports.comparison import replay
+
+    checked = check(before, Baseline.of(compared), tolerance)
+    if form == "markdown":
+        click.echo(as_markdown(checked, name), nl=False)
+    else:
+        if checked.changes:
+            _console().print(changes_table(checked))
+        for line in (*notes(checked), headline(checked, name)):
+            click.echo(line)
+    for row in checked.worse[:1]:
+        scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
+        click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)
+    return UNMET if checked.worse else OK
 
 
 @main.command()
