@@ -501,7 +501,8 @@ def doctor() -> int:
     for finding in examine():
         click.echo(str(finding))
         wrong += not finding.good
-    click.echo(f"{wrong} of this is wrong." if wrong else "All is well.")
+    things = "1 thing is" if wrong == 1 else f"{wrong} things are"
+    click.echo(f"{things} wrong." if wrong else "All is well.")
     return UNMET if wrong else OK
 
 

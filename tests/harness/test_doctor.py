@@ -61,7 +61,7 @@ def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     result = firstk("doctor")
 
     assert (1, "") == (result.exit_code, result.stderr)
-    assert "ok     this\nWRONG  that: should be so\n1 of this is wrong.\n" == result.stdout
+    assert "ok     this\nWRONG  that: should be so\n1 thing is wrong.\n" == result.stdout
 
 
 def test_versions(monkeypatch: pytest.MonkeyPatch) -> None:
