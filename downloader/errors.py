@@ -20,8 +20,8 @@ class NotEnoughSharesError(DownloadError):
     was located turns out bad and no other takes its place. `have` counts distinct good
     share numbers (not buckets), `need` is K, and `servers` holds one line for each
     server: what it answered, and why its shares did not do. `silence` is the time in
-    seconds in which nothing was heard from any server before the download gave up; None
-    where it did not have to.
+    seconds in which nothing was sent or heard before the download gave up; None where it
+    did not have to.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class NotEnoughSharesError(DownloadError):
     def __str__(self) -> str:
         headline = f"not enough shares: have {self.have}, need {self.need}"
         if self.silence is not None:
-            headline += f"; gave up after {self.silence:g} s without an answer"
+            headline += f"; gave up after {self.silence:g} s without progress"
         return "\n  ".join([headline, *self.servers])
 
     @staticmethod

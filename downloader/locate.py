@@ -76,26 +76,36 @@ class Located:
         self.expire()
         self.ask_more()
         if self._settled == settled:  # none has answered at once
-            due = self.expire() if self._asked < len(self._servers) else inf
-            await self._session.news_until(due)
+            await self._session.news_until(self.due() if self._asked < len(self._servers) else inf)
 
     def ask_more(self) -> None:
-        """Ask the next servers for buckets, as many as the strategy's window has room for."""
+        """Ask the next servers for buckets, as many as the strategy's window has room for.
+
+        Where servers answer at once, no more than it takes to hear of another share.
+        """
+        known = len(self.shares)
         while self._asked < len(self._servers) and len(self._waiting) < self._window:
             self._session.waits.check()
             self._asked += 1
             self._query(self._servers[self._asked - 1], self._answers[self._asked - 1])
+            if self._window < inf and len(self.shares) > known:
+                return
 
-    def expire(self, latest: float = inf) -> float:
-        """Find the queries that are overdue, all at the `latest`; return when the next will be."""
-        now, allowed = self._session.reactor.seconds(), self._session.patience.with_query()
-        for request in list(self._waiting):
-            due = min(request.sent + allowed, latest)
-            if now < due:
-                return due
+    def due(self, latest: float = inf) -> float:
+        """Return when the next query is overdue; at the `latest` all are."""
+        for request in self._waiting:  # the oldest
+            return min(request.sent + self._session.patience.with_query(), latest)
+        return inf
+
+    def expire(self, latest: float = inf) -> bool:
+        """Find the queries that are overdue, all at the `latest`; tell whether there are any."""
+        now, found = self._session.reactor.seconds(), False
+        while self.due(latest) <= now:
+            request = next(iter(self._waiting))
             request.overdue = now
             del self._waiting[request]
-        return inf
+            found = True
+        return found
 
     def _query(self, server: IStorageServer, answer: _Answer) -> None:
         def answered(buckets: Any) -> None:

@@ -30,6 +30,9 @@ from downloader.ueb import URIExtension
 #: on a slow link, hedges make all reads slower.
 _MOST_DOUBLINGS = 3
 
+#: While no good share has been read, so many times K reads may be under way.
+_MOST_TRIED = 2
+
 
 @dataclass(eq=False, slots=True)
 class _Reading:
@@ -54,7 +57,8 @@ class OneRound:
         self._located = located
         self._known = Known()
         self._first = True
-        self._tries = 0  # how often reads were overdue before any was answered
+        self._tries = 0  # how often reads were overdue before any good share was read
+        self._next_try = 0.0
         self._reading: dict[Share, _Reading] = {}
         self._settled: list[tuple[_Reading, Failure | None]] = []
         self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
@@ -121,7 +125,9 @@ class OneRound:
             give_up_at = self._give_up_at()
             if self._session.reactor.seconds() >= give_up_at:
                 raise self._given_up()
-            due = min(self._located.expire(give_up_at), self._expire(), give_up_at)
+            if self._located.expire(give_up_at) or self._expire():
+                continue  # what is overdue makes patience with the others shorter
+            due = min(self._located.due(give_up_at), self._next_due(), give_up_at)
             await self._session.news_until(due)
 
     # What comes in
@@ -170,6 +176,7 @@ class OneRound:
             else:
                 segment = self._position // self.ueb.segment_size
                 self._blocks.setdefault(share.number, share.take_block(self.ueb, segment))
+                self._session.patience.has_taken(*share.round)
                 if self._known.segment_hashes is None:
                     self._without_hashes.add(share)
         except ShareError as e:
@@ -239,8 +246,9 @@ class OneRound:
 
         def settle(result: Failure | None) -> None:
             del self._reading[share]
+            share.round = self._session.reactor.seconds() - reading.since, reading.length
             if self._session.strategy.hedge:
-                share.rtt = self._session.reactor.seconds() - reading.since
+                share.rtt = share.round[0]
             self._settled.append((reading, result))
             self._session.news.fire()
 
@@ -248,38 +256,48 @@ class OneRound:
 
     # What does not come
 
-    def _expire(self) -> float:
-        """Find the reads that are overdue; return when the next will be.
+    def _expire(self) -> bool:
+        """Find the reads that are overdue; tell whether there are any.
 
-        Before the strategy gives up all of them are: there may be others to be tried.
+        Before a strategy that hedges gives up all are: there may be others to be tried.
         """
         now = self._session.reactor.seconds()
         waiting = [reading for reading in self._current() if not reading.overdue]
         dues = self._dues(waiting)
         late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
         if not late:
-            return min(dues, default=inf)
+            return False
         if not self._session.patience.has_read:
             # Either these servers hang, or all links are slow, and to read more makes them
             # slower. Try a few others: one, then two, then four, each time for twice as long.
-            late = late[: 2**self._tries]
+            late = late[: 2 ** min(self._tries, _MOST_DOUBLINGS)]
             self._tries += 1
-            for reading in waiting:
-                reading.doublings += 1
-                reading.since = now
+            doublings = min(self._tries, _MOST_DOUBLINGS)
+            allowed = self._session.patience.with_read(late[0].length)
+            self._next_try = now + allowed * 2**doublings
         for reading in late:
             reading.overdue = True
             reading.share.rtt = inf  # until it answers after all
             for request in reading.share.reading:
                 request.overdue = now
-        return min(self._dues([r for r in waiting if not r.overdue]), default=inf)
+        return True
+
+    def _next_due(self) -> float:
+        """Return when the next read is overdue."""
+        return min(self._dues([r for r in self._current() if not r.overdue]), default=inf)
 
     def _dues(self, readings: Sequence[_Reading]) -> list[float]:
         """Return when each of these is overdue."""
+        if not self._session.strategy.hedge:
+            return [inf] * len(readings)
+        patience, latest = self._session.patience, self._give_up_at()
         lengths = {reading.length for reading in readings}  # one, as a rule
-        allowed = {length: self._session.patience.with_read(length) for length in lengths}
-        latest = self._give_up_at()
-        return [min(r.since + allowed[r.length] * 2.0**r.doublings, latest) for r in readings]
+        allowed = {length: patience.with_read(length) for length in lengths}
+        if patience.has_read:
+            return [min(r.since + allowed[r.length] * 2**r.doublings, latest) for r in readings]
+        if len(self._current()) >= _MOST_TRIED * self._session.cap.k:
+            return [latest] * len(readings)
+        return [min(max(r.since + allowed[r.length], self._next_try), latest) for r in readings]
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""

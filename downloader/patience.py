@@ -14,7 +14,7 @@ all others look late.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, inf, log
 from statistics import median
 
@@ -36,7 +36,7 @@ LATE = 1.25
 PER_SPARE = 0.2
 LEAST_QUANTILE = 0.5
 
-#: While no read has been answered, one may take as many round trips of a query, and what its
+#: While no good share has been read, a read may take as many round trips of a query, and what its
 #: bytes take on a slow link of so many bytes a second: nothing is known of the links yet.
 FIRST_READ = 3.0
 SLOW_LINK = 125_000
@@ -58,7 +58,7 @@ class Patience:
         self._reactor = reactor
         self._strategy = strategy
         self._queries: deque[float] = deque(maxlen=_KEPT)
-        self._reads: deque[float] = deque(maxlen=_KEPT)
+        self._reads: deque[tuple[float, int]] = deque(maxlen=_KEPT)  # with the bytes asked for
         self._read_quantile = max(LEAST_QUANTILE, QUANTILE - PER_SPARE * strategy.spares)
 
     def sent(self, request: Request) -> None:
@@ -67,16 +67,23 @@ class Patience:
         self.last_event = request.sent
 
     def ended(self, request: Request) -> None:
-        """Note that a request has been answered or has failed, and learn from an answer."""
+        """Note that a request has been answered or has failed; learn from a query's answer."""
         del self.outstanding[request]
         self.last_event = self._reactor.seconds()
-        if request.answered is not None:
-            seen = self._queries if request.is_query else self._reads
-            seen.append(request.answered - request.sent)
+        if request.is_query and request.answered is not None:
+            self._queries.append(request.answered - request.sent)
+
+    def has_taken(self, seconds: float, length: int) -> None:
+        """Learn how long it took to read so many bytes: of a share that was good.
+
+        Of others nothing is to be learnt: who sends nonsense sends it at once.
+        """
+        if length:
+            self._reads.append((seconds, length))
 
     @property
     def has_read(self) -> bool:
-        """Whether any read has been answered: only then is it known how long one takes."""
+        """Whether any good share has been read: only then is it known how long that takes."""
         return bool(self._reads)
 
     def with_query(self) -> float:
@@ -98,23 +105,34 @@ class Patience:
             typical = self._quantile(0.5, sorted(self._queries))
             return FIRST_READ * typical + length / SLOW_LINK
         # A read takes the round trip of a query, and the time in which its bytes pass: that
-        # by which the fastest of the reads was slower than a query is.
-        transfer = max(0.0, min(self._reads) - median(self._queries))
-        seen = sorted([*(query + transfer for query in self._queries), *self._reads])
-        return LATE * self._quantile(self._read_quantile, seen, transfer)
+        # by which the fastest of the reads was slower than a query is, and more for more bytes.
+        typical = median(self._queries)
+        least, size = min((max(0.0, time - typical), size) for time, size in self._reads)
 
-    def _quantile(self, p: float, seen: Sequence[float], transfer: float | None = None) -> float:
+        def passing(length: int) -> float:
+            return least * max(1.0, length / size)
+
+        seen = sorted([*self._queries, *(time - passing(size) for time, size in self._reads)])
+        return LATE * (self._quantile(self._read_quantile, seen, passing) + passing(length))
+
+    def _quantile(
+        self, p: float, seen: Sequence[float], passing: Callable[[int], float] | None = None
+    ) -> float:
         """Return the `p`-quantile of the sorted round trips `seen`, and of those to come.
 
-        With a `transfer` time `seen` are those of reads, and queries that much longer.
+        With the time that so many bytes take in `passing`, reads are among them, without it.
         """
         now, longest = self._reactor.seconds(), seen[-1]
-        waiting = sum(
-            request.overdue is None
-            and (request.is_query or transfer is not None)
-            and now - request.sent + ((request.is_query and transfer) or 0.0) >= longest
-            for request in self.outstanding
-        )
+        waiting = 0
+        for request in self.outstanding:
+            if request.overdue is not None:
+                continue
+            age = now - request.sent
+            if request.length is not None:
+                if passing is None:
+                    continue
+                age -= passing(request.length)
+            waiting += age >= longest
         everything = len(seen) + waiting
         place = ceil(p * everything)
         if place <= len(seen):

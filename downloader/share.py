@@ -20,6 +20,10 @@ from downloader.ueb import Segmentation, URIExtension, guess_segmentation
 T = TypeVar("T")
 U = TypeVar("U")
 
+#: What a header says is believed before the UEB is known, up to so many segments: more
+#: hashes than belong to these are not asked for on the word of a share alone.
+_MOST_SEGMENTS = 2048
+
 #: Spans so near to one another are read as one: what lies between costs less than a request.
 _NEAR = 1024
 
@@ -40,7 +44,8 @@ class Share:
     share does not do: the server failed the read (and then the share is `lost`, as it is
     when its header is bad), or the bytes are not what an honest encoder made.
     `problem` is the first thing that was wrong, in words, and `rtt` the round trip of the
-    answer that named the share, or of a later one, in seconds.
+    answer that named the share, or of a later one, in seconds. `round` is how long the last
+    round of reads took, in seconds, and how many bytes were asked for in it.
 
     It is read part by part (`uri_extension`, `crypttext_hashes`, `block`), each when it is
     wanted; or in rounds: `missing` says what is, `read` asks for it all at once, and `teach`
@@ -55,6 +60,7 @@ class Share:
     problem: str | None = None
     lost: bool = False
     reading: list[Request] = field(default_factory=list)
+    round: tuple[float, int] = 0.0, 1
     _header: Header | None = None
     _opening: Deferred[None] | None = None
     _block_hashes: list[bytes] | None = field(default=None, repr=False)
@@ -168,11 +174,12 @@ class Share:
         """
         cut = known.uri_extension or self._cut()
         header = self._header or cut.header(1)
-        wanted = [parts.block_span(header, cut, position // cut.segment_size)]
-        if self._header is None:
-            wanted.append((0, layout.HEADER_SIZE))
+        wanted = [] if self._header else [(0, layout.HEADER_SIZE)]
         if known.uri_extension is None:
             wanted.append(parts.uri_extension_span(header))
+            if self._header and cut.num_segments > _MOST_SEGMENTS:
+                return _merged([span for span in wanted if self._piece(span) is None])
+        wanted.append(parts.block_span(header, cut, position // cut.segment_size))
         if known.segment_hashes is None:
             wanted.append(parts.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:

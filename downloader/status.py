@@ -52,7 +52,7 @@ class DownloadStatus:
     `shares_used` are the numbers of the shares whose blocks went into the file.
     `decode_needed` tells whether a secondary share was among them, so that decoding took
     arithmetic. `hedges` counts the shares that were read because a read was overdue, and
-    `blocks_unused` the good blocks that came when K others were there already.
+    `blocks_unused` the blocks that were there, or still being read, when K others were.
     """
 
     phases: list[tuple[Phase, float]] = field(default_factory=list)

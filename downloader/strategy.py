@@ -42,6 +42,9 @@ class Strategy:
     in which nothing happened, the download fails; None: it waits for ever. `salvage` says
     whether a share may give blocks whose copy of the UEB or of the crypttext hash tree is
     corrupt.
+
+    Raises `ValueError` for numbers that are out of range, and for choices that contradict one
+    another.
     """
 
     name: str
@@ -54,6 +57,19 @@ class Strategy:
     give_up: float | None = None
     salvage: bool = True
     description: str = ""
+
+    def __post_init__(self) -> None:
+        if isinstance(self.window, int) and self.window < 1:
+            raise ValueError(f"a window of {self.window} has no room for a query")
+        if isinstance(self.overdue, int | float) and not self.overdue > 0:
+            raise ValueError(f"nothing can be overdue after {self.overdue} seconds")
+        if self.give_up is not None and not self.give_up > 0:
+            raise ValueError(f"to give up after {self.give_up} seconds is not to begin")
+        if self.spares < 0:
+            raise ValueError(f"{self.spares} spares are impossible")
+        of_rounds = self.hedge or self.spares or self.give_up is not None or not self.salvage
+        if of_rounds and self.locating_ends != "never":
+            raise ValueError("hedge, spares, give_up and salvage need locating_ends='never'")
 
     def outstanding(self, n: int) -> float:
         """Return how many queries may be outstanding for a file of `n` shares."""

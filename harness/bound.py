@@ -8,9 +8,10 @@ It is a lower bound, not a strategy. What it supposes, and what it leaves out:
   beat this only with other draws: if it asks a server twice.
 - A request may be sent later than it could be, if that is better: when the server is not
   slow any more, or works again.
-- One read brings the block, and the time that the block's bytes need on the server's
-  uplink. Requests do not wait for one another; but the client's downlink carries K blocks.
-  A connection that is lost while these bytes pass counts as if they had come through.
+- Of a share's first requests, the first must come back, and any of them may bring the
+  block, with the time that the block's bytes need on the server's uplink. Requests do not
+  wait for one another; but the client's downlink carries K blocks. A connection that is lost
+  while these bytes pass counts as if they had come through.
 - A share is good from when its header, its block, its block hashes and its share hash
   chain can be read as they are in the file, each for itself. The UEB may come from another
   share. The crypttext hashes are not waited for. Real shares count as undamaged.
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice, pairwise
+from itertools import accumulate, chain, islice, pairwise
 from math import inf, nextafter
 
 import simpy
@@ -79,13 +80,15 @@ class _Reads:
     """What the first reads from one server can come to, each the least of any, in seconds.
 
     When one is taken up, when the server has worked on it, when it ends, and how long its
-    way back is.
+    way back is; and when the very first of them ends, where it must come back before a block
+    can be used.
     """
 
     taken_up: float
     worked: float
     ends: float
     back: float
+    first_ends: float
 
 
 def bound(scenario: Scenario, run: int = 0) -> Bound:
@@ -117,7 +120,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
             ueb_ends = min(ueb_ends, max(reads.ends, in_ueb))
             if in_block < inf:
                 good[-1] += 1
-                ends = max(reads.ends, in_block) + transfer
+                ends = max(max(reads.ends, in_block) + transfer, reads.first_ends)
                 times[number] = min(ends, times.get(number, inf))
                 downlink_begins = min(downlink_begins, reads.worked)
                 back = min(back, reads.back)
@@ -153,15 +156,20 @@ def _first_reads(plan: Plan, seed: int) -> _Reads | None:
     )
     if query == inf:
         return None
-    # The first request of a share's first round is the least that must be answered.
-    several = len(plan.shares) > 1
-    reads = islice(requests, _REQUESTS_PER_SHARE * len(plan.shares) if several else 1)
     found = [
-        (course.taken_up, course.taken_up + request.work, ends, course.rtt / 2)
-        for request in reads
-        for course, ends in _answers(faults, request, query)
+        [
+            (course.taken_up, course.taken_up + request.work, ends, course.rtt / 2)
+            for course, ends in _answers(faults, request, query)
+        ]
+        for request in islice(requests, _REQUESTS_PER_SHARE * len(plan.shares))
     ]
-    return _Reads(*map(min, zip(*found, strict=True))) if found else None
+    several = len(plan.shares) > 1
+    # A share of which a request fails is given up, and it is used when all are answered.
+    if not (any(found) if several else found[0]):
+        return None
+    taken_up, worked, ends, back = map(min, zip(*chain(*found), strict=True))
+    first_ends = 0.0 if several else min(ends for _, _, ends, _ in found[0])
+    return _Reads(taken_up, worked, ends, back, first_ends)
 
 
 def _requests(plan: Plan, seed: int) -> Iterator[_Request]:

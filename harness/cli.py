@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -156,6 +157,8 @@ def compare(
         out = Path(_DEFAULT_OUT)
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
+    for scenario in scenarios:
+        _tell_notes(scenario)
     others = _others(downloaders)
     scenarios = [
         one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios
@@ -281,6 +284,8 @@ def run(
 
     scenario = _load_one(target, "run")
     named = [*_known(strategies), *_others(downloaders)]
+    if not named:
+        _tell_notes(scenario)
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     scenario = scenario.model_copy(update=changed)
@@ -400,9 +405,7 @@ def validate(files: tuple[str, ...]) -> int:
         for scenario in scenarios:
             file, servers = scenario.file, scenario.grid.servers
             click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
-            if len(file.numbers) < file.n:
-                there = ", ".join(map(str, file.numbers))
-                click.echo(f"{scenario.source}: note: only the shares {there} are there", err=True)
+            _tell_notes(scenario)
     return status
 
 
@@ -438,6 +441,8 @@ def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
     """
     from harness.fuzz import Counts, Fuzzer, check, no_traces
 
+    if isnan(seconds):
+        raise click.BadParameter("is no number", param_hint="--seconds")
     if targets:
         counts, status = Counts(), OK
         for scenario in _load(targets):
@@ -539,6 +544,11 @@ def _load_one(target: str, command: str) -> Scenario:
     if len(scenarios) != 1:
         raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `{command}` runs one")
     return scenarios[0]
+
+
+def _tell_notes(scenario: Scenario) -> None:
+    for note in scenario.notes:
+        click.echo(f"{scenario.source}: note: {note}", err=True)
 
 
 def _known(strategies: tuple[str, ...]) -> list[str]:

@@ -47,7 +47,8 @@ class Counts:
 
     def __str__(self) -> str:
         outcomes = [f"{count} {outcome}" for outcome, count in sorted(self.outcomes.items())]
-        return f"{self.scenarios} scenarios, {self.outcomes.total()} runs" + (
+        plural = "" if self.scenarios == 1 else "s"
+        return f"{self.scenarios} scenario{plural}, {self.outcomes.total()} runs" + (
             f": {', '.join(outcomes)}" if outcomes else ""
         )
 

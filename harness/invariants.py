@@ -21,6 +21,7 @@ from harness.files import file_of
 from harness.grid import Plan, plan_servers
 from harness.result import Result
 from harness.simulate import Run, simulate
+from harness.subject import MisconductError
 from harness.trace import Exchange
 from scenarios.faults import Operation
 from scenarios.model import MadeUpFile, Scenario
@@ -76,13 +77,6 @@ class Case:
         return bool(
             self.scenario.grid.client_bandwidth or any(p.bandwidth or p.service for p in plans)
         )
-
-    @cached_property
-    def asked(self) -> int:
-        """How many bytes are asked for."""
-        file = self.scenario.file
-        rest = self.file.cap.size - file.offset
-        return rest if file.length is None else min(rest, file.length)
 
     def numbers(self, servers: set[str]) -> set[int]:
         """Return the distinct numbers of the shares on some servers."""
@@ -216,16 +210,10 @@ def _right_bytes(trial: Trial) -> str | None:
 
 
 def _all_bytes(trial: Trial) -> str | None:
-    if trial.result.outcome != "ok":
-        return None
-    asked, wrote = trial.case.asked, trial.wrote
-    enough = wrote == asked
-    if trial.case.scenario.stop == "first-block":
-        enough = min(1, asked) <= wrote <= asked
-    if not enough:
-        return f"it wrote {wrote} bytes of {asked}"
+    if isinstance(trial.run.failure, MisconductError) and not trial.run.timers_left:
+        return str(trial.run.failure)
     used, k = len(trial.result.shares_used or []), trial.case.file.cap.k
-    if wrote and used < k:
+    if trial.result.outcome == "ok" and trial.wrote and used < k:
         return f"it used {used} shares of a file that needs {k}"
     return None
 
@@ -233,7 +221,9 @@ def _all_bytes(trial: Trial) -> str | None:
 def _documented(trial: Trial) -> str | None:
     failure = trial.run.failure
     allowed = NotEnoughSharesError if trial.case.honest else errors.DownloadError
-    return None if failure is None or isinstance(failure, allowed) else _told(trial.result)
+    if failure is None or isinstance(failure, (allowed, MisconductError)):
+        return None  # what is misconduct breaks another invariant
+    return _told(trial.result)
 
 
 def _over(trial: Trial) -> str | None:

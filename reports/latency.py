@@ -31,7 +31,8 @@ _LOG_RATIO = 20
 
 _WIDTH = 11  # inches; so are the others
 _LEFT = 2.45
-_AXIS = 6.3
+_AXIS = 6.3  # beside the column of what never comes
+_WIDE_AXIS = 8.25  # where there is no such column
 _LINE = 0.215
 _KEY_LINE = 0.2
 
@@ -47,6 +48,7 @@ _LETTER = 0.06  # how wide one is, in inches
 _ROOM = 1.9  # inches, beside the ranges of many runs for what is said of them
 
 _MARK = 10  # from a mark to the next, in points
+_BESIDE = 8  # from a mark to what is said of it
 
 _NEVER = 1.035  # where the column of what never comes is, as a part of the axis
 
@@ -76,10 +78,13 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.summaries))
         height = lines * _LINE + 1.55 + (len(strategies) + 1) * _KEY_LINE
         figure = Figure(figsize=(_WIDTH, height))
+        some_never = any(map(_some_never, compared))
+        width = _AXIS if some_never else _WIDE_AXIS
         axes = figure.add_axes(
-            (_LEFT / _WIDTH, 0.75 / height, _AXIS / _WIDTH, lines * _LINE / height)
+            (_LEFT / _WIDTH, 0.75 / height, width / _WIDTH, lines * _LINE / height)
         )
-        _axis(axes, compared)
+        most = max(len(line.summaries) for block in blocks for line in block)
+        _axis(axes, compared, width, _ROOM + (most - 1) * _MARK / 72)
         axes.set_ylim(lines + 0.2, 0)
         y = 0.0
         for one, block in zip(compared, blocks, strict=True):
@@ -91,7 +96,9 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
                 _line(axes, line, y - 0.3 - (line.height - 1) / 2)
             _bound(axes, one, top, y)
             y += _FOOT + _GAP
-        _frame(figure, axes, height)
+        _title(figure, height)
+        if some_never:
+            _never_column(axes)
         _key(figure, strategies, height)
         _small_print(figure, compared, height, version)
         return style.save(figure, path)
@@ -125,13 +132,16 @@ def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:
     return wrap(", ".join(strategies), _NAMES, break_on_hyphens=False)
 
 
-def _axis(axes: Axes, compared: Sequence[Compared]) -> None:
-    """Set the time axis: from zero, or logarithmic where times differ by much."""
+def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: float) -> None:
+    """Set the time axis: from zero, or logarithmic where times differ by much.
+
+    It is so many inches wide, with room beside the ranges of many runs.
+    """
     everything = [t for one in compared for s in one.summaries for t in _times(s)]
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
     times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
-    room = _ROOM / _AXIS if any(len(one.bounds) > 1 for one in compared) else 0.0
+    room = room_beside / width if any(len(one.bounds) > 1 for one in compared) else 0.0
     if high / low > _LOG_RATIO and 0 not in everything:
         axes.set_xscale("log")
         left = low / 1.6
@@ -201,14 +211,17 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
         low, half, high = summary.times[0], middle(summary.results), summary.times[-1]
         if low < high or half == inf:
             axes.plot([low, high], [y, y], color=colour, linewidth=1.5, zorder=2)
+        begin, end = _points(axes, low), _points(axes, high)
         if half < inf:
             _marks(axes, looks, half, y)
-        _note(axes, low, high, y, _said(summary), len(looks) if low == half == high else 1)
+            end = max(end, _points(axes, half) + (len(looks) - 1) * _MARK)
+        _note(axes, begin, end, y, _said(summary))
     elif failed:
         when = failed[0].finished or 0.0
         axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
         many = "" if summary.runs == 1 else f" in {len(failed)} of {summary.runs} runs"
-        _note(axes, when, when, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}", 1)
+        place = _points(axes, when)
+        _note(axes, place, place, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}")
     if never := _never(summary):
         start = summary.times[-1] if summary.times else axes.get_xlim()[0]
         axes.annotate(
@@ -227,14 +240,12 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
             },
             zorder=1,
         )
-        here = middle(summary.results) == inf
-        if here:
-            _never_marks(axes, looks, y)
+        _never_marks(axes, looks, y)
         axes.annotate(
             never,
             (_NEVER, y),
             xycoords=("axes fraction", "data"),
-            xytext=(len(looks) * _MARK + 2 if here else 0, 0),
+            xytext=(len(looks) * _MARK + 2, 0),
             textcoords="offset points",
             va="center",
             weight="bold",
@@ -253,7 +264,7 @@ def _marks(axes: Axes, looks: Sequence[style.Look], time: float, y: float) -> No
 
 
 def _never_marks(axes: Axes, looks: Sequence[style.Look], y: float) -> None:
-    """Mark who never comes to a first block, in the column that says so."""
+    """Mark in the column of what never comes whose line it is."""
     for i, look in enumerate(looks):
         beside = ScaledTranslation((i + 0.4) * _MARK / 72, 0, axes.figure.dpi_scale_trans)
         mark = Line2D([_NEVER], [y], **look.mark(6.5), linestyle="none")
@@ -282,7 +293,7 @@ def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
             ha="left" if right else "right",
             **small,
         )
-    elif any(bound.requests != 0 for bound in one.bounds):
+    elif _never_bound(one):
         axes.annotate(
             f"{what}: never", (_NEVER, foot), xycoords=axes.get_yaxis_transform(), **small
         )
@@ -315,18 +326,36 @@ def _never(summary: Summary) -> str:
     return f"{', '.join(words)} of {summary.runs}" if words else ""
 
 
-def _note(axes: Axes, low: float, high: float, y: float, text: str, marks: int) -> None:
-    """Write beside a range, on the side with room; across it where neither side has any."""
-    to_fraction = axes.transData + axes.transAxes.inverted()
-    begin, end = (to_fraction.transform((t, y))[0] for t in (low, high))
-    beside = 8 + (marks - 1) * _MARK
-    width = (len(text) * _LETTER + beside / 72) / _AXIS
-    right = end + width < 1 or begin < width
-    place = low if end + width > 1 and right else high if right else low
+def _some_never(one: Compared) -> bool:
+    """Tell whether anything of a scenario belongs into the column of what never comes."""
+    return _never_bound(one) or any(map(_never, one.summaries))
+
+
+def _never_bound(one: Compared) -> bool:
+    """Tell whether no strategy could come to a first block, though one is asked for."""
+    return _typical_bound(one) == inf and any(bound.requests != 0 for bound in one.bounds)
+
+
+def _points(axes: Axes, time: float) -> float:
+    """Return where a time is on the axis, in points from its left end."""
+    pixels: float = axes.transData.transform((time, 0))[0] - axes.bbox.x0
+    return pixels * 72 / axes.figure.dpi
+
+
+def _note(axes: Axes, begin: float, end: float, y: float, text: str) -> None:
+    """Write beside marks and their range, from and to so many points along the axis.
+
+    It is on the side with room; across them where neither side has any.
+    """
+    whole = axes.bbox.width * 72 / axes.figure.dpi
+    width = len(text) * _LETTER * 72 + _BESIDE
+    right = end + width < whole or begin < width
+    place = begin if end + width > whole and right else end
     axes.annotate(
         text,
-        (place, y),
-        xytext=(beside if right else -8, 0),
+        (0, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(place + _BESIDE if right else begin - _BESIDE, 0),
         textcoords="offset points",
         ha="left" if right else "right",
         va="center",
@@ -337,15 +366,18 @@ def _note(axes: Axes, low: float, high: float, y: float, text: str, marks: int) 
     )
 
 
-def _frame(figure: Figure, axes: Axes, height: float) -> None:
-    """Add the title, and the column for what never comes."""
+def _title(figure: Figure, height: float) -> None:
+    title = "When does the download start? Time to first block, by scenario and strategy"
+    figure.text(0.02, 1 - 0.18 / height, title, size=12, weight="bold", va="top")
+
+
+def _never_column(axes: Axes) -> None:
+    """Add the column for what never comes."""
     wide = (_WIDTH - _LEFT - _AXIS) / _AXIS - 0.03
     never = Rectangle((1.02, 0), wide, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
     never.set_clip_on(False)
     axes.add_patch(never)
     axes.text(_NEVER, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
-    title = "When does the download start? Time to first block, by scenario and strategy"
-    figure.text(0.02, 1 - 0.18 / height, title, size=12, weight="bold", va="top")
 
 
 def _key(figure: Figure, strategies: Sequence[str], height: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, inf
-from statistics import median
+from statistics import fmean, median
 
 from harness.bound import Bound
 from harness.result import Result
@@ -62,7 +62,7 @@ class Over:
         return self.ratios[ceil(0.99 * len(self.ratios)) - 1]
 
     def __str__(self) -> str:
-        words = [self.brief]
+        words = ["-" if self.median is None else multiple(self.median)]
         if self.p99 is not None:
             words.append(f"p99 {multiple(self.p99)}")
         if 0 < len(self.ratios) < self.runs:
@@ -70,9 +70,9 @@ class Over:
         return ", ".join(words)
 
     @property
-    def brief(self) -> str:
-        """The median for reading, and nothing beside it."""
-        return "-" if self.median is None else multiple(self.median)
+    def mean(self) -> str:
+        """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
+        return multiple(fmean(self.ratios)) if self.ratios else "-"
 
 
 def _over(took: float, least: float) -> float:
@@ -166,12 +166,20 @@ def verdict(results: Sequence[Result]) -> str:
         if len(came) < len(results):
             words.append(f"but only in {len(came)} of {len(results)} runs")
     outcomes = Counter(r.outcome for r in results)
+    later = Counter(r.outcome for r in results if r.ttfb is not None)
     words += [
-        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs"
+        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs{_after(later[outcome], count)}"
         for outcome, count in sorted(outcomes.items())
         if outcome != "ok"
     ]
     return ", ".join(words) or _NOTHING
+
+
+def _after(later: int, count: int) -> str:
+    """Return how many of the runs that did not end well had their first block before."""
+    if not later:
+        return ""
+    return f" ({'' if later == count else f'{later} of them '}after the first block)"
 
 
 def middle(results: Sequence[Result]) -> float:

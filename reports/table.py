@@ -19,10 +19,13 @@ Extra = Literal["replay", "seed", "nothing"]
 
 #: What the columns of a comparison mean.
 LEGEND = """\
+sooner by: time to first block of wait-for-all over that of this strategy; where there is no
+wait-for-all, of the first strategy; of many runs, of the medians, or - if not all came to one
 over bound: time to first block over the earliest that any strategy could reach in that run
 requests, bytes: what the whole download took over the least that it can take
-Of many runs these are medians, of 100 and more also the 99th percentile (p99). A run that
-never comes to it counts as ∞; runs in which no strategy could are left out, or told as -.
+Of many runs, over bound is the median, of 100 and more also the 99th percentile (p99); requests
+and bytes are the mean. In these three, a run that never comes to it counts as ∞; runs in which
+no strategy could are left out, or told as -.
 """
 
 
@@ -52,8 +55,8 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
                 _styled(summary),
                 ratio(summary, baseline),
                 str(summary.over_bound),
-                summary.over_requests.brief,
-                summary.over_bytes.brief,
+                summary.over_requests.mean,
+                summary.over_bytes.mean,
             ]
             if extra != "nothing":
                 cells.append(seeds)

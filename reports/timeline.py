@@ -14,6 +14,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
+from matplotlib.transforms import ScaledTranslation
 
 from harness.simulate import Run
 from harness.trace import Exchange
@@ -27,8 +28,12 @@ MAX_LANES = 24
 #: Panels whose times differ by more have scales of their own.
 _SPREAD = 5
 
+#: How many servers of a lane are named: of more the last are counted.
+_NAMED = 3
+
 _WIDTH = 10  # inches; so are the others
-_AXIS = 8.5
+_LEFT = 1.3
+_AXIS = 8.2
 _LANE = 0.24
 _BOUND = 1.0  # the label of the bound
 _FIRST = 1.5  # that of the first block
@@ -87,9 +92,15 @@ class _Lane:
     @property
     def name(self) -> str:
         """What stands beside the lane."""
-        if len(self.servers) == 1:
-            return self.servers[0]
-        return f"{self.servers[0]} to {self.servers[-1]}"
+        first, count = self.servers[0], len(self.servers)
+        digits = first.removeprefix("s")
+        begin = int(digits) if digits.isdecimal() else 0
+        if count > 1 and list(self.servers) == [f"s{begin + i}" for i in range(count)]:
+            return f"{first} to {self.servers[-1]}"
+        if count <= _NAMED:
+            return ", ".join(self.servers)
+        named = _NAMED - 1
+        return f"{', '.join(self.servers[:named])} and {count - named} more"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +129,9 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
         before = panels[0].end
         for panel in panels:
             bottom = top - _HEAD - panel.height
-            axes = figure.add_axes((0.1, bottom / total, _AXIS / _WIDTH, panel.height / total))
+            axes = figure.add_axes(
+                (_LEFT / _WIDTH, bottom / total, _AXIS / _WIDTH, panel.height / total)
+            )
             _panel(axes, panel, one.bounds[0].ttfb)
             if panel.end != before:
                 axes.set_xlabel("virtual time, on another scale than above")
@@ -217,7 +230,7 @@ def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
     axes.set_xlim(0, end)
     axes.set_ylim(len(lanes) + 0.3, -0.5)
     axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes])
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelsize=8)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.hlines(range(len(lanes)), 0, end, color="#E4E4E4", linewidth=0.8, zorder=0)
     for y, lane in enumerate(lanes):
@@ -352,21 +365,24 @@ def _phases(axes: Axes, run: Run, end: float) -> None:
     if not phases:
         return
     ends = [begin for _, begin in phases[1:]] + [end]
+    above = ScaledTranslation(0, 6 / 72, axes.figure.dpi_scale_trans)
+    where = axes.get_xaxis_transform() + above
     for (phase, begin), until in zip(phases, ends, strict=True):
         if phase not in _PHASES:
             continue
         axes.annotate(
             "",
-            (begin, 1.03),
-            (until, 1.03),
-            xycoords=("data", "axes fraction"),
+            (begin, 1),
+            (until, 1),
+            xycoords=where,
+            textcoords=where,
             arrowprops={"arrowstyle": "|-|", "mutation_scale": 2.5, "color": style.GREY},
         )
         if until - begin > end * 0.04:
             axes.annotate(
                 _PHASES[phase],
-                ((begin + until) / 2, 1.03),
-                xycoords=("data", "axes fraction"),
+                ((begin + until) / 2, 1),
+                xycoords=where,
                 xytext=(0, 3),
                 textcoords="offset points",
                 ha="center",
@@ -387,10 +403,12 @@ def _title(figure: Figure, one: Compared, total: float, version: str) -> None:
     )
     for x, colour, text in _LEGEND:
         figure.text(x, 1 - 0.66 / total, text, color=colour, size=8, va="top")
+    runs = len(one.bounds)
+    first = f", the first of {runs} runs" if runs > 1 else ""
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}; virtual time; firstk {version}",
+        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}",
         size=7,
         color=style.GREY,
     )

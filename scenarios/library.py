@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,20 +75,23 @@ def _find(target: str) -> list[tuple[str, Path]]:
     from scenarios.load import Mistake, ScenarioError
 
     path = Path(target)
-    if path.is_dir():
-        found = sorted(path.glob("**/*.toml"))
-        if not found:
-            raise ScenarioError([Mistake(target, None, "", "no *.toml file is in this folder")])
+    found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
+    if found:
         return [(str(file), file) for file in found]
-    if path.exists() or path.suffix == ".toml":
+    if (path.exists() and not path.is_dir()) or path.suffix == ".toml":
         return [(target, path)]
     library = sets()
     files = [file for name, files in library.items() for file in files if name == target]
     files = files or [f for files in library.values() for f in files if scenario_name(f) == target]
-    if not files:
-        message = (
-            "is no file, no folder, and no scenario or set of the library; its sets are"
-            f" {', '.join(library)}, and `firstk list` shows their scenarios"
-        )
-        raise ScenarioError([Mistake(target, None, "", message)])
-    return [(scenario_name(file), file) for file in files]
+    if files:
+        return [(scenario_name(file), file) for file in files]
+    if path.is_dir():
+        raise ScenarioError([Mistake(target, None, "", "no *.toml file is in this folder")])
+    known = [*library, *(scenario_name(file) for files in library.values() for file in files)]
+    close = get_close_matches(target, known, n=1)
+    message = (
+        "is no file, no folder, and no scenario or set of the library; "
+        + (f"did you mean {close[0]!r}? " if close else "")
+        + f"Its sets are {', '.join(library)}, and `firstk list` shows their scenarios"
+    )
+    raise ScenarioError([Mistake(target, None, "", message)])

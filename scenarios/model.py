@@ -503,6 +503,17 @@ class Scenario(Table):
         return names
 
     @property
+    def notes(self) -> list[str]:
+        """What may not be meant, though it is no mistake."""
+        idle = [name for name in self.expect if name not in (OTHER, *self.strategies)]
+        found = [
+            f"[expect.{name}] is not looked at: `strategies` does not have {name}" for name in idle
+        ]
+        if len(self.file.numbers) < self.file.n:
+            found.append(f"only the shares {', '.join(map(str, self.file.numbers))} are there")
+        return found
+
+    @property
     def source(self) -> str:
         """Where it was read from, as a command line names it; else its name."""
         return self._source or self.name

@@ -34,7 +34,7 @@ def test_silence(duplicate: object) -> None:
     for one in error, duplicate(error):
         assert 60.0 == one.silence
         assert (
-            "not enough shares: have 2, need 3; gave up after 60 s without an answer\n"
+            "not enough shares: have 2, need 3; gave up after 60 s without progress\n"
             "  s0: share 0: good\n  s1: no answer"
         ) == str(one)
 

@@ -34,9 +34,11 @@ class Seen:
         self.clock = Clock()
         self.patience = Patience(self.clock, find_strategy(strategy))
 
-    def send(self, *, read: bool = False) -> Request:
+    def send(self, *, read: bool = False, length: int = 1) -> Request:
         """Send a request now."""
-        request = Request("s", "x", share=0 if read else None, sent=self.clock.seconds())
+        request = Request("s", "x", sent=self.clock.seconds())
+        if read:
+            request.share, request.length = 0, length
         self.patience.sent(request)
         return request
 
@@ -44,16 +46,18 @@ class Seen:
         """Answer it now."""
         request.answered = self.clock.seconds()
         self.patience.ended(request)
+        if request.length is not None:
+            self.patience.has_taken(request.answered - request.sent, request.length)
 
     def fail(self, request: Request) -> None:
         """Fail it now."""
         request.failed = self.clock.seconds()
         self.patience.ended(request)
 
-    def took(self, *seconds: float, read: bool = False) -> None:
+    def took(self, *seconds: float, read: bool = False, length: int = 1) -> None:
         """See requests that took so long, one after another."""
         for time in seconds:
-            request = self.send(read=read)
+            request = self.send(read=read, length=length)
             self.clock.advance(time)
             self.answer(request)
 
@@ -238,7 +242,7 @@ def test_read_as_slow_as_others() -> None:
     seen.took(0.1, 0.1, 0.1)
     seen.took(0.1, read=True)
 
-    assert pytest.approx(LATE * 0.1) == seen.patience.with_read(1000)
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_read(1)
 
 
 @given(st.lists(times, min_size=1, max_size=20), st.lists(times, min_size=1, max_size=20))
@@ -255,9 +259,22 @@ def test_transfer() -> None:
     """Bytes take time: the first read tells by how much a read is slower than a query."""
     seen = Seen()
     seen.took(*[0.1] * 10)
-    seen.took(2.0, read=True)
+    seen.took(2.0, read=True, length=10**6)
 
     assert pytest.approx(LATE * 2.0) == seen.patience.with_read(10**6)
+    assert pytest.approx(LATE * (0.1 + 2 * 1.9)) == seen.patience.with_read(2 * 10**6)
+
+
+def test_nonsense_teaches_nothing() -> None:
+    """Until a good share was read, an answer to a read says nothing: nonsense comes at once."""
+    seen = Seen()
+    seen.took(0.1)
+    request = seen.send(read=True)
+    request.answered = seen.clock.seconds()
+    seen.patience.ended(request)
+
+    assert not seen.patience.has_read
+    assert pytest.approx(FIRST_READ * 0.1 + 1000 / SLOW_LINK) == seen.patience.with_read(1000)
 
 
 def test_reads_teach_no_queries() -> None:

@@ -144,3 +144,22 @@ def test_composed_to_wait() -> None:
         server.answer()
 
     assert {0, 1} == run.done().shares_used
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("windowed", {"window": 0}, "has no room"),
+        ("windowed", {"overdue": 0.0}, "overdue after 0.0 seconds"),
+        ("windowed", {"overdue": float("nan")}, "overdue after nan seconds"),
+        ("hedged", {"give_up": -1.0}, "give up after -1.0 seconds"),
+        ("hedged", {"spares": -1}, "-1 spares"),
+        ("hedged", {"locating_ends": "k-distinct"}, "need locating_ends='never'"),
+        ("first-k", {"spares": 1}, "need locating_ends='never'"),
+        ("first-k", {"hedge": True}, "need locating_ends='never'"),
+    ],
+)
+def test_impossible(name: str, changes: dict[str, Any], message: str) -> None:
+    """Choices that contradict one another, and impossible numbers, are refused."""
+    with pytest.raises(ValueError, match=message):
+        replace(STRATEGIES[name], **changes)

@@ -171,7 +171,13 @@ def test_attained(grid: dict[str, Any], per: str, seed: int) -> None:
         seed=seed,
     )
 
-    assert bound(made).ttfb == pytest.approx(first_reads(made)[2])
+    least, attained = bound(made).ttfb, first_reads(made)[2]
+    assert least is not None
+    if "bandwidth" in grid and per == "request":
+        # The block might come with a later and luckier request of the same round.
+        assert least <= attained * (1 + 1e-9)
+        return
+    assert least == pytest.approx(attained)
 
 
 @pytest.mark.parametrize("rtt", [0.0625, 0.1, 1 / 3, 1e-9, 12345.678])
@@ -390,3 +396,21 @@ def test_hung_servers() -> None:
     """Hung servers do not matter as long as enough others are there."""
     assert TWO_ROUND_TRIPS == ttfb(hung("0-6"))
     assert NONE == bound(scenario(hung("0-7")))
+
+
+def test_block_with_a_later_request() -> None:
+    """A block may come with the second request of a round, if that is luckier than the first."""
+    uniform = {"law": "uniform", "low": 0.05, "high": 2.0}
+    made = scenario(
+        {"select": {"count": 6}, "rtt": constant(2.0), "bandwidth": 1000.0},
+        {"select": "0", "rtt": uniform},
+        file={"size": 10620, "k": 2, "n": 7, "segment_size": 2124, "offset": 2124, "length": 849},
+        grid={"servers": 7, "rtt": constant(0.25)},
+        seed=297,
+        strategies=["windowed"],
+    )
+    least, came = bound(made).ttfb, simulate(made, "windowed").result.ttfb
+
+    assert least is not None
+    assert came is not None
+    assert least <= came

@@ -294,7 +294,7 @@ def test_usage_helps() -> None:
     """What would have been right is told."""
     assert "there are wait-for-all, first-k" in firstk("run", "ten-good", "-s", "x").stderr
     assert "13 scenarios; `run` runs one" in firstk("run", "ticket-928").stderr
-    assert "its sets are hung-server, laws, robustness, ticket-928" in firstk("run", "nope").stderr
+    assert "Its sets are hung-server, laws, robustness, ticket-928" in firstk("run", "nope").stderr
 
 
 def test_many_runs_are_summed_up(tmp_path: Path) -> None:
@@ -639,3 +639,19 @@ def test_imports(args: list[str], unwanted: list[str]) -> None:
     )
 
     assert not set(unwanted) & set(done.stderr.split())
+
+
+def test_idle_expectations(tmp_path: Path) -> None:
+    """An expectation that nothing is held to is told, unless strategies are named."""
+    file = write(tmp_path, text=GOOD + '[expect.hedged]\noutcome = "failed"\n')
+    note = f"{file}: note: [expect.hedged] is not looked at: `strategies` does not have hedged\n"
+
+    assert (0, note) == told(firstk("validate", file))
+    assert (0, note) == told(firstk("run", file))
+    assert (0, "") == told(firstk("run", file, "--strategy", "first-k"))
+    assert 1 == firstk("run", file, "--strategy", "hedged").exit_code
+
+
+def told(result: Result) -> tuple[int, str]:
+    """Return the exit status, and what was said on standard error."""
+    return result.exit_code, result.stderr

@@ -156,7 +156,7 @@ def test_all_hung(strategy: str) -> None:
     else:
         assert ("failed", NONE) == (found.outcome, found.error)
         assert STRATEGIES["hedged"].give_up == found.finished
-        assert "gave up after 60 s without an answer" in str(found.message)
+        assert "gave up after 60 s without progress" in str(found.message)
         assert 10 == str(found.message).count(": no answer")
 
 

@@ -166,6 +166,22 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
     ]
 
 
+def covered(figure: Figure) -> list[str]:
+    """Return the texts on which a mark lies, as wide and high as it is drawn.
+
+    The marker of a tick is a number: it is no mark.
+    """
+    texts = spans(figure)
+    marked = [line for line in figure.findobj(Line2D) if isinstance(line, Line2D)]
+    marked = [line for line in marked if str(line.get_marker()) in set("soDvPXhp*^x")]
+    boxes = []
+    for line in marked:
+        half = line.get_markersize() / 2 / 72 * figure.dpi
+        for x, y in line.get_transform().transform(points(line)):
+            boxes.append(Bbox([(x - half, y - half), (x + half, y + half)]))
+    return [text for text, span in texts.items() if any(map(span.overlaps, boxes))]
+
+
 def outside(figure: Figure) -> list[str]:
     """Return the texts that the figure's edge cuts off."""
     box = figure.bbox.padded(1)

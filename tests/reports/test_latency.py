@@ -33,6 +33,7 @@ from tests.reports.samples import (
     STALLED,
     catch_figures,
     compared,
+    covered,
     formulas,
     made,
     outside,
@@ -342,7 +343,7 @@ def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
     most, few = rows(axes, "wait-for-all")[0], rows(axes, "first-k")[0]
 
     assert ([], ["s"]) == (marks(axes, most), never_marks(axes, most))
-    assert ([("o", 0.2)], []) == (marks(axes, few), never_marks(axes, few))
+    assert [("o", 0.2)] == marks(axes, few)
     assert "0.2 s (0.1 s to 0.2 s)" in words(axes)
 
 
@@ -486,13 +487,74 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     some = {"select": {"probability": 0.3}, **HUNG}
     one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
     figure = drawn(monkeypatch, compared(one))
-    texts = spans(figure).values()
-    marked = [line for line in figure.axes[0].lines if line.get_marker() != "None"]
-    places = [line.get_transform().transform(points(line)[0]) for line in marked]
 
     assert [] == outside(figure)
     assert [] == overlaps(figure)
-    assert not any(box.contains(*place) for box in texts for place in places)
+    assert [] == covered(figure)
+
+
+@pytest.mark.parametrize("times", [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)])
+@pytest.mark.parametrize("sharing", [1, 2, 7])
+@pytest.mark.parametrize("latest", [0.5, 20.0], ids=["linear", "logarithmic"])
+def test_marks_beside_a_text(
+    times: tuple[float, ...], sharing: int, latest: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many share a line of many runs, none of their marks covers a letter."""
+    several = [*FIVE, "hedged+1", "hedged+2"][:sharing]
+    results = [took(time) for time in times]
+    one = made([summary(*results, strategy=strategy) for strategy in several])
+    late = made([summary(took(latest)), *([waiting(STALLED)] if sharing % 2 else [])])
+    figure = drawn(monkeypatch, one, late)
+
+    assert [] == covered(figure)
+    assert [] == overlaps(figure)
+    assert [] == outside(figure)
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [STALLED],
+        [replace(STALLED, ttfb=0.25)],
+        [took(0.1), took(0.2), STALLED],
+        [took(0.1), STALLED, DEADLINE],
+        [took(0.1), took(0.2), FAILED],
+        [took(0.1), FAILED, FAILED],
+        [replace(FAILED, ttfb=0.2)] * 2,
+    ],
+)
+def test_marks_in_the_never_column(results: list[Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every line that says something in that column has the marks of its strategies there."""
+    one = made([waiting(*results), summary(*results), summary(*[OK] * len(results), strategy="s")])
+    figure = drawn(monkeypatch, one)
+    axes = figure.axes[0]
+
+    assert ["s", "o"] == never_marks(axes, rows(axes, "first-k")[0])
+    assert [] == never_marks(axes, rows(axes, "s")[0])
+    assert [] == covered(figure)
+
+
+@pytest.mark.parametrize(
+    ("one", "column"),
+    [
+        (made([waiting(OK), summary(OK)]), False),
+        (made([waiting(FAILED), summary(OK)]), False),
+        (made([waiting(FAILED, FAILED), summary(OK, OK)]), False),
+        (made([waiting(STALLED), summary(OK)]), True),
+        (made([waiting(OK, FAILED), summary(OK, OK)]), True),
+        (made([summary(FAILED, bounds=[NO_BOUND])]), True),
+        (made([summary(NOTHING, bounds=[Bound(None, 0, 0)])]), False),
+    ],
+)
+def test_never_column(one: Compared, column: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The column is there if anything belongs into it, and else the axis has its room."""
+    figure = drawn(monkeypatch, made([summary(took(0.3))]), one)
+    axes = figure.axes[0]
+    width = axes.bbox.width / figure.dpi
+
+    assert column is ("never" in words(axes))
+    assert pytest.approx(latency._AXIS if column else latency._WIDE_AXIS) == width
+    assert [] == outside(figure)
 
 
 def test_files(tmp_path: Path) -> None:

@@ -93,7 +93,21 @@ def test_single(result: Result, verdict: str) -> None:
             [took(0.1), took(0.3), took(0.2), STALLED],
             "0.25 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
         ),
-        ([replace(STALLED, ttfb=0.25), OK], "0.25 s, stalls for ever in 1 of 2 runs"),
+        (
+            [replace(STALLED, ttfb=0.25), OK],
+            "0.25 s, stalls for ever in 1 of 2 runs (after the first block)",
+        ),
+        (
+            [*[took(0.1)] * 22, *[replace(FAILED, ttfb=0.1)] * 65, *[FAILED] * 13],
+            "0.1 s, but only in 87 of 100 runs,"
+            " fails in 78 of 100 runs (65 of them after the first block)",
+        ),
+        (
+            [OK, replace(STALLED, ttfb=0.25), replace(DEADLINE, ttfb=0.25), DEADLINE],
+            "0.25 s, but only in 3 of 4 runs,"
+            " is still busy at the deadline in 2 of 4 runs (1 of them after the first block),"
+            " stalls for ever in 1 of 4 runs (after the first block)",
+        ),
         ([STALLED] * 2, "stalls for ever in 2 of 2 runs"),
         ([FAILED] * 2, "fails in 2 of 2 runs"),
         ([DEADLINE] * 2, "is still busy at the deadline in 2 of 2 runs"),
@@ -250,10 +264,27 @@ def test_over_the_least() -> None:
     assert ("∞", "∞") == (str(failed.over_requests), str(failed.over_bytes))
 
 
-def test_brief() -> None:
-    """In short, there is the median alone."""
-    runs = [took(0.1)] * 100
-    one = over([*runs, FAILED], [0.1] * 100 + [None]).over_bound
+@pytest.mark.parametrize(
+    ("results", "text"),
+    [
+        ([replace(OK, reads=0)], "2.5 ×"),
+        ([replace(OK, reads=0)] * 99 + [replace(OK, reads=400)], "3.5 ×"),
+        ([replace(OK, reads=0)] * 99 + [FAILED], "∞"),
+        ([OK] * 400, "5.25 ×"),
+    ],
+    ids=["one", "one of many costs more", "one of many fails", "all alike"],
+)
+def test_mean_over_the_least(results: list[Result], text: str) -> None:
+    """Of many runs it is the mean: what a few cost is seen, and one that fails is infinite."""
+    bounds = [Bound(0.1, 4, 4117)] * len(results)
 
-    assert "1 ×, p99 1 ×, of 100 runs" == str(one)
-    assert "1 ×" == one.brief
+    assert text == summary(*results, bounds=bounds).over_requests.mean
+
+
+def test_mean_of_bytes() -> None:
+    """So it is with bytes, but for runs in which nothing was possible."""
+    bounds = [*[Bound(0.1, 4, 1000)] * 2, NO_BOUND]
+    one = summary(took(1, bytes_received=1000), took(1, bytes_received=4000), FAILED, bounds=bounds)
+
+    assert "2.5 ×" == one.over_bytes.mean
+    assert "-" == summary(FAILED, FAILED, bounds=[NO_BOUND] * 2).over_bytes.mean

@@ -10,8 +10,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
+from harness.bound import Bound
 from reports.comparison import Compared
-from reports.table import Extra, comparison_table, runs_table
+from reports.table import LEGEND, Extra, comparison_table, runs_table
 from scenarios.load import load
 from tests.reports.samples import (
     BOUND,
@@ -183,3 +184,23 @@ def test_times_of_runs() -> None:
 
     assert "0.333333" in "".join(lines)
     assert "1234.57" in "".join(lines)
+
+
+def test_legend() -> None:
+    """Each column of numbers has its line in the legend, and no line is long."""
+    lines = LEGEND.splitlines()
+
+    assert ["sooner by", "over bound", "requests, bytes"] == [
+        line.partition(":")[0] for line in lines if ":" in line
+    ]
+    assert 100 >= max(map(len, lines))
+
+
+def test_what_a_few_runs_cost() -> None:
+    """The table has the mean of requests and bytes, not the median."""
+    dear = took(0.25, queries=69, bytes_received=8000)
+    one = made([summary(OK, OK, OK, dear, bounds=[Bound(0.1, 10, 4117)] * 4)])
+    lines = rendered(comparison_table([one], "seed"))
+
+    assert ["3.58 ×"] == column(lines, "requests", "  bytes")
+    assert ["1.24 ×"] == column(lines, "  bytes", "  seed")

@@ -399,6 +399,58 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [] == overlaps(figure)
 
 
+@pytest.mark.parametrize("name", ["duplicate-heavy", "everything-at-once"])
+def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However high a panel is, its phases are named between it and its heading."""
+    one = load_all([name])[0].model_copy(update={"runs": 1, "strategies": FIVE})
+    figure = drawn(monkeypatch, compared(one))
+
+    assert 20 == one.grid.servers
+    assert [] == outside(figure)
+    assert [] == overlaps(figure)
+
+
+@pytest.mark.parametrize(
+    ("servers", "name"),
+    [
+        (["s7"], "s7"),
+        (["s8", "s9"], "s8 to s9"),
+        (["s9", "s10", "s11", "s12"], "s9 to s12"),
+        (["s7", "s2"], "s7, s2"),
+        (["s2", "s4"], "s2, s4"),
+        (["s3", "s2", "s1"], "s3, s2, s1"),
+        (["s3", "s5", "s4", "s6"], "s3, s5 and 2 more"),
+        ([f"s{i}" for i in range(120, 0, -1)], "s120, s119 and 118 more"),
+        (["mine"], "mine"),
+        (["mine", "s0"], "mine, s0"),
+    ],
+)
+def test_lane_name(servers: list[str], name: str) -> None:
+    """A lane is named by the servers in it, from one to another only if all between are too."""
+    assert name == timeline._Lane(servers, [], []).name
+
+
+def test_long_lane_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for the name of a lane of many servers."""
+    grid = {"servers": 130, "rtt": {"law": "constant", "value": 0.05}, "order": "shuffled"}
+    hung = [{"select": "20-129", **HUNG}]
+    one = scenario(grid=grid, entries=hung, strategies=["wait-for-all"])
+    figure = drawn(monkeypatch, compared(one))
+
+    assert any("more" in name for panel in figure.axes for name in lanes(panel))
+    assert [] == outside(figure)
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"), [(1, "seed 5; virtual"), (3, "seed 5, the first of 3 runs; virtual")]
+)
+def test_small_print(runs: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many runs the picture shows the first, and says so."""
+    figure = drawn(monkeypatch, compared(scenario(seed=5, runs=runs)))
+
+    assert said in " ".join(spans(figure))
+
+
 @pytest.mark.parametrize(
     ("name", "description"), [(LONG, "short"), ("short", "what it shows, at some length, " * 7)]
 )
