@@ -24,13 +24,18 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from harness.events import Events
     from harness.fuzz import Fuzzer
+    from reports.baseline import Baseline
     from reports.comparison import Compared
     from reports.table import Extra
     from scenarios.model import Scenario
 
 #: What the exit statuses mean.
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+#: Where pictures go.
+_DEFAULT_OUT = "firstk-report"
 
 T = TypeVar("T")
 
@@ -96,21 +101,61 @@ _DOWNLOADER = click.option(
 @click.option(
     "--out",
     metavar="DIR",
-    default="firstk-report",
-    show_default=True,
+    show_default=_DEFAULT_OUT,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where the pictures go.",
+    help="Where the pictures go; with --save and --check there are none but for this option.",
 )
-def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what each run came to, for a later --check.",
+)
+@click.option(
+    "--check",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Tell, instead of the table, what is worse and better than in this file.",
+)
+@click.option(
+    "--tolerance",
+    metavar="PERCENT",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="By how much times, requests and bytes may differ from those in the file.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "markdown"]),
+    default="table",
+    show_default=True,
+    help="How --check tells it.",
+)
+def compare(
+    targets: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    out: Path | None,
+    save: Path | None,
+    check: Path | None,
+    tolerance: float,
+    form: str,
+) -> int:
     """Run the strategies of scenarios against each other.
 
     Prints a table, and writes a picture of the times to first block and a timeline for
     each scenario. Without arguments the scenarios are those of ticket #928. Other
-    downloaders are put beside the strategies.
+    downloaders are put beside the strategies. Exit status 1 means that an expectation
+    was not met, or that --check found something worse.
     """
-    from reports import latency, timeline
     from scenarios.library import DEFAULT_SET
 
+    before = _read_baseline(check)
+    if before is None and (tolerance or form != "table"):
+        raise click.UsageError("--tolerance and --format go with --check")
+    if out is None and save is None and check is None:
+        out = Path(_DEFAULT_OUT)
     scenarios = _load(targets or [DEFAULT_SET])
     _refuse_equal_names(scenarios)
     for scenario in scenarios:
@@ -119,17 +164,80 @@ def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -
     scenarios = [
         one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios
     ]
-    with _writing(out):  # before the work, not after it
-        out.mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        with _writing(out):  # before the work, not after it
+            out.mkdir(parents=True, exist_ok=True)
+    if save is not None:
+        with _writing(save):
+            save.touch()
     compared = [_run_all(scenario) for scenario in _progress(scenarios, "simulating")]
-    _print_comparison(compared)
+    status = OK
+    if before is None:
+        _print_comparison(compared)
+    else:
+        status = _print_check(before, compared, str(check), tolerance / 100, form)
+    if out is not None:
+        _draw(compared, out)
+    if save is not None:
+        _save(compared, save)
+    return max(status, _report_unmet(compared))
+
+
+def _draw(compared: Sequence[Compared], out: Path) -> None:
+    """Write the pictures of a comparison."""
+    from reports import latency, timeline
+
     release = version("firstk")
     with _writing(out):
         written = latency.draw(compared, out / "latency", release)
         for one in _progress(compared, "drawing timelines"):
             written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
     click.echo(f"The picture is {written[0]}; {len(written) - 1} more files are beside it.")
-    return _report_unmet(compared)
+
+
+def _read_baseline(path: Path | None) -> Baseline | None:
+    """Return the baseline in a file; exit with what is wrong with it."""
+    from reports.baseline import Baseline, BaselineError
+
+    if path is None:
+        return None
+    try:
+        return Baseline.read(path)
+    except BaselineError as e:
+        click.echo(str(e), err=True)
+        sys.exit(USAGE)
+
+
+def _save(compared: Sequence[Compared], path: Path) -> None:
+    """Write a baseline."""
+    from reports.baseline import Baseline
+
+    baseline = Baseline.of(compared)
+    with _writing(path):
+        path.write_text(baseline.as_text(), encoding="utf-8")
+    click.echo(f"The baseline of {len(baseline.rows)} runs is {path}.", err=True)
+
+
+def _print_check(
+    before: Baseline, compared: Sequence[Compared], name: str, tolerance: float, form: str
+) -> int:
+    """Print what has changed since a baseline; return the exit status."""
+    from reports.baseline import Baseline
+    from reports.check import as_markdown, changes_table, check, headline, notes
+    from reports.comparison import replay
+
+    checked = check(before, Baseline.of(compared), tolerance)
+    if form == "markdown":
+        click.echo(as_markdown(checked, name), nl=False)
+    else:
+        if checked.changes:
+            _console().print(changes_table(checked))
+        for line in (*notes(checked), headline(checked, name)):
+            click.echo(line)
+    for row in checked.worse[:1]:
+        scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
+        click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)
+    return UNMET if checked.worse else OK
 
 
 @main.command()
@@ -152,6 +260,12 @@ def compare(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write the first run of each strategy as Chrome trace events, for Perfetto.",
 )
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the first run's events as text, one a line, for `firstk diff`.",
+)
 def run(
     target: str,
     strategies: tuple[str, ...],
@@ -160,6 +274,7 @@ def run(
     runs: int | None,
     form: str,
     trace: Path | None,
+    events: Path | None,
 ) -> int:
     """Run one scenario and print its results.
 
@@ -168,20 +283,19 @@ def run(
     """
     from reports.results import as_csv, as_json
 
-    if Path(target).is_dir():
-        raise click.UsageError(f"{target} is a folder; `run` runs one scenario")
-    scenarios = _load([target])
-    if len(scenarios) != 1:
-        raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `run` runs one")
-    if trace is not None:
-        with _writing(trace):  # before the work, not after it
-            trace.touch()
+    scenario = _load_one(target, "run")
     named = [*_known(strategies), *_others(downloaders)]
     if not named:
-        _tell_notes(scenarios[0])
+        _tell_notes(scenario)
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
-    compared = _run_all(scenarios[0].model_copy(update=changed), progress=True)
+    scenario = scenario.model_copy(update=changed)
+    if events is not None and len(scenario.strategies) != 1:
+        raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
+    for file in filter(None, (trace, events)):
+        with _writing(file):  # before the work, not after it
+            file.touch()
+    compared = _run_all(scenario, progress=True)
     match form:
         case "json":
             click.echo(as_json(compared.summaries), nl=False)
@@ -194,7 +308,72 @@ def run(
 
         with _writing(trace):
             trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
+    if events is not None:
+        from harness.events import as_text
+
+        with _writing(events):
+            events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
     return _report_unmet([compared])
+
+
+@main.command()
+@click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Of one strategy, or of two.")
+@_DOWNLOADER
+@click.option(
+    "--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Of one seed, or of two."
+)
+def diff(
+    targets: tuple[str, ...],
+    strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    seeds: tuple[int, ...],
+) -> int:
+    """Show where two runs part, with a few events around it.
+
+    Name two of one thing: two seeds, two strategies, two scenarios, or two files that
+    `firstk run --events` has written; one such file can also be held against a scenario.
+    Exit status 1 means that the runs differ.
+    """
+    from reports.diff import diff_text, parting
+
+    one, other = _two_runs(targets, [*_known(strategies), *_others(downloaders)], seeds)
+    click.echo(diff_text(one, other), nl=False)
+    return OK if parting(one, other) is None else UNMET
+
+
+def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) -> list[Events]:
+    """Return the events of the two runs that a command line means."""
+    from harness.events import Events, EventsError, is_events
+    from harness.simulate import simulate
+
+    saved = {target for target in targets if is_events(Path(target))}
+    scenarios = {target: _load_one(target, "diff") for target in targets if target not in saved}
+    strategies = named or list(
+        dict.fromkeys(name for scenario in scenarios.values() for name in scenario.strategies)
+    )
+    if not scenarios and (named or seeds):
+        raise click.UsageError("a file of events has its strategy and its seed already")
+    if sorted(len(of) or 1 for of in (targets, strategies, seeds)) != [1, 1, 2]:
+        raise click.UsageError(
+            "name two of one thing and one of the others: two --seed, two --strategy, or two"
+            f" scenarios or files of events; the strategies here are {', '.join(strategies)}"
+        )
+    runs = []
+    for target in targets:
+        if target in saved:
+            try:
+                runs.append(Events.read(Path(target)))
+            except EventsError as e:
+                raise click.UsageError(str(e)) from e
+            continue
+        scenario = scenarios[target]
+        for seed in seeds or [scenario.seed]:
+            for strategy in strategies:
+                with _uninterrupted():
+                    seeded = scenario.model_copy(update={"seed": seed})
+                    runs.append(Events.of(simulate(seeded, strategy)))
+    return runs
 
 
 @main.command("list")
@@ -317,6 +496,23 @@ def _counting(fuzzer: Fuzzer) -> Iterator[None]:
 
 
 @main.command()
+def doctor() -> int:
+    """Tell whether firstk is well here: what it stands on, and a test of itself.
+
+    Exit status 1 means that something is wrong; what would be right is told.
+    """
+    from harness.doctor import examine
+
+    wrong = 0
+    for finding in examine():
+        click.echo(str(finding))
+        wrong += not finding.good
+    things = "1 thing is" if wrong == 1 else f"{wrong} things are"
+    click.echo(f"{things} wrong." if wrong else "All is well.")
+    return UNMET if wrong else OK
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON schema of scenario files, for editors."""
     import json
@@ -339,6 +535,16 @@ def _load(targets: Iterable[str]) -> list[Scenario]:
     except ScenarioError as e:
         click.echo(str(e), err=True)
         sys.exit(USAGE)
+
+
+def _load_one(target: str, command: str) -> Scenario:
+    """Return the one scenario that is asked for."""
+    if Path(target).is_dir():
+        raise click.UsageError(f"{target} is a folder; `{command}` runs one scenario")
+    scenarios = _load([target])
+    if len(scenarios) != 1:
+        raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `{command}` runs one")
+    return scenarios[0]
 
 
 def _tell_notes(scenario: Scenario) -> None:

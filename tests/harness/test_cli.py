@@ -506,7 +506,16 @@ def test_schema() -> None:
 def test_version_and_help() -> None:
     """They are printed, and all is well; each command has its help."""
     assert re.fullmatch(r"\S+ \d+\.\d+\S*\n", firstk("--version").stdout)
-    for command in ([], ["compare"], ["run"], ["list"], ["validate"], ["schema"]):
+    for command in (
+        [],
+        ["compare"],
+        ["run"],
+        ["list"],
+        ["validate"],
+        ["schema"],
+        ["diff"],
+        ["doctor"],
+    ):
         result = firstk(*command, "-h")
 
         assert (0, "") == (result.exit_code, result.stderr)

@@ -188,7 +188,7 @@ def no_other_share(patch: Patch) -> None:
 
 def no_hedge(patch: Patch) -> None:
     """Wait for a read that hangs."""
-    patch.setattr(OneRound, "_expire", lambda self: inf)
+    patch.setattr(OneRound, "_dues", lambda self, readings: [inf] * len(readings))
 
 
 def k_shares_asked(patch: Patch) -> None:

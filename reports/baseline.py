@@ -1,0 +1,114 @@
+"""A baseline: what runs came to, kept in a file for later runs to be held against.
+
+The file is JSON with a row a line, sorted, so that a change of it reads well in a diff.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.result import Outcome, Result
+from reports.comparison import Compared
+
+_Time = Annotated[float, Field(ge=0)] | None
+_Count = Annotated[int, Field(ge=0)]
+
+
+class BaselineError(ValueError):
+    """A file is no baseline; the message says which file, where, and what is wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Row(_Strict):
+    """What one run came to; the times are those of a `Result`."""
+
+    scenario: str
+    strategy: str
+    seed: _Count
+    outcome: Outcome
+    error: str | None
+    content_ok: bool | None
+    ttfb: _Time
+    finished: _Time
+    requests: _Count
+    bytes: _Count
+
+    @classmethod
+    def of(cls, result: Result) -> Row:
+        """Return the row of a result."""
+        return cls(
+            scenario=result.scenario,
+            strategy=result.strategy,
+            seed=result.seed,
+            outcome=result.outcome,
+            error=result.error,
+            content_ok=result.content_ok,
+            ttfb=_rounded(result.ttfb),
+            finished=_rounded(result.finished),
+            requests=result.requests,
+            bytes=result.bytes_received,
+        )
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """Which run it is."""
+        return self.scenario, self.strategy, self.seed
+
+
+def _rounded(time: float | None) -> float | None:
+    """Return a time as all machines have it: they may differ in its last bits."""
+    return None if time is None else float(f"{time:.9g}")
+
+
+class Baseline(_Strict):
+    """The rows of many runs, in no order that matters."""
+
+    baseline_version: Literal[1] = 1
+    rows: list[Row]
+
+    @classmethod
+    def of(cls, compared: Iterable[Compared]) -> Baseline:
+        """Return the baseline that comparisons make; what was run twice is in it once."""
+        rows = [Row.of(r) for one in compared for s in one.summaries for r in s.results]
+        return cls(rows=list({row.key: row for row in rows}.values()))
+
+    @classmethod
+    def read(cls, path: Path) -> Baseline:
+        """Return the baseline in a file; raises `BaselineError` or `OSError`."""
+        try:
+            baseline = cls.model_validate_json(path.read_bytes())
+        except ValidationError as e:
+            raise BaselineError(f"{path}: {_first_mistake(e)}; `--save` writes it anew") from e
+        seen = set()
+        for row in baseline.rows:
+            if row.key in seen:
+                raise BaselineError(f"{path}: two rows are {_named(row)}; `--save` writes it anew")
+            seen.add(row.key)
+        return baseline
+
+    def as_text(self) -> str:
+        """Return it as it stands in a file."""
+        rows = sorted(self.rows, key=lambda row: row.key)
+        lines = ",\n".join(f"  {json.dumps(row.model_dump())}" for row in rows)
+        return f'{{\n "baseline_version": {self.baseline_version},\n "rows": [\n{lines}\n ]\n}}\n'
+
+
+def _first_mistake(error: ValidationError) -> str:
+    mistake = error.errors(include_url=False)[0]
+    where = ".".join(map(str, mistake["loc"]))
+    words = f"{where}: {mistake['msg']}" if where else mistake["msg"]
+    if mistake["type"] in ("json_invalid", "missing", "model_type"):
+        return words
+    return f"{words}, not {mistake['input']!r:.60}"
+
+
+def _named(row: Row) -> str:
+    return f"{row.scenario}, {row.strategy}, seed {row.seed}"

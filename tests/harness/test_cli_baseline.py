@@ -1,0 +1,137 @@
+"""`firstk compare --save` and `--check`: a later run is held against an earlier one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.test_cli import firstk, write
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with a scenario in it."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path)
+    return tmp_path
+
+
+def save(change: Callable[[dict[str, Any]], object] = lambda row: None) -> None:
+    """Save a baseline, and change its first row, which is one of first-k."""
+    assert 0 == firstk("compare", "t.toml", "--save", "b.json").exit_code
+    baseline = json.loads(Path("b.json").read_text())
+    change(baseline["rows"][0])
+    Path("b.json").write_text(json.dumps(baseline))
+
+
+def test_save() -> None:
+    """What the runs came to is saved, beside the table; no picture is drawn."""
+    result = firstk("compare", "t.toml", "--save", "b.json")
+    rows = json.loads(Path("b.json").read_text())["rows"]
+
+    assert (0, "The baseline of 2 runs is b.json.\n") == (result.exit_code, result.stderr)
+    assert "time to first block" in result.stdout
+    assert [("first-k", 7, "ok"), ("wait-for-all", 7, "ok")] == [
+        (row["strategy"], row["seed"], row["outcome"]) for row in rows
+    ]
+    assert {"t.toml", "b.json"} == {path.name for path in Path().iterdir()}
+
+
+def test_equal() -> None:
+    """The same again is equal: that is all that is told."""
+    save()
+    result = firstk("compare", "t.toml", "--check", "b.json")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "Against b.json: 0 worse, 0 better, 2 equal, 0 new, 0 gone.\n" == result.stdout
+
+
+def test_worse() -> None:
+    """A regression makes exit status 1, is told with by how much, and how to see it again."""
+    save(lambda row: row.update(requests=row["requests"] - 1))
+    result = firstk("compare", "t.toml", "--check", "b.json")
+
+    assert 1 == result.exit_code
+    assert "To replay the first: firstk run t.toml --strategy first-k --seed 7\n" == result.stderr
+    assert "worse t first-k 7 requests 20 21 +1 (+5%)" in " ".join(result.stdout.split())
+    assert "Against b.json: 1 worse, 0 better, 1 equal" in result.stdout
+
+
+def test_better() -> None:
+    """What is better is told, and is no regression."""
+    save(lambda row: row.update(outcome="stalled", ttfb=None, finished=None))
+    result = firstk("compare", "t.toml", "--check", "b.json")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "better t first-k 7 outcome stalled ok" in " ".join(result.stdout.split())
+
+
+def test_tolerance() -> None:
+    """The tolerance is in per cent."""
+    save(lambda row: row.update(requests=20))
+
+    assert [1, 0] == [
+        firstk("compare", "t.toml", "--check", "b.json", "--tolerance", per_cent).exit_code
+        for per_cent in ("4.9", "5")
+    ]
+
+
+def test_markdown() -> None:
+    """Markdown is all that standard output has."""
+    save(lambda row: row.update(requests=20))
+    result = firstk("compare", "t.toml", "--check", "b.json", "--format", "markdown")
+
+    assert 1 == result.exit_code
+    assert result.stdout.startswith("**Against `b.json`: 1 worse, ")
+    assert (
+        "| **worse** | t | `first-k` | 7 | requests | 20 | 21 | +1 (+5%) |\n"
+        == (result.stdout.splitlines(keepends=True)[-1])
+    )
+
+
+def test_update() -> None:
+    """A file can be held against and written anew at once; then all is equal."""
+    save(lambda row: row.update(requests=20))
+
+    assert [1, 0] == [
+        firstk("compare", "t.toml", "--check", "b.json", "--save", "b.json").exit_code
+        for _ in range(2)
+    ]
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_pictures() -> None:
+    """Pictures are drawn all the same where it is said where they go."""
+    result = firstk("compare", "t.toml", "--save", "b.json", "--out", "pictures")
+
+    assert 0 == result.exit_code
+    assert "The picture is pictures/latency; " in result.stdout
+
+
+@pytest.fixture
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draw nothing, but say so."""
+    monkeypatch.setattr("reports.latency.draw", lambda compared, path, version: [path])
+    monkeypatch.setattr("reports.timeline.draw", lambda one, path, version: [path])
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--check", "nope.json"], "'nope.json' does not exist"),
+        (["--check", "t.toml"], "t.toml: Invalid JSON"),
+        (["--save", "t.toml/b"], "cannot write t.toml/b: Not a directory"),
+        (["--tolerance", "5"], "go with --check"),
+        (["--format", "markdown"], "go with --check"),
+    ],
+)
+def test_usage(args: list[str], message: str) -> None:
+    """What cannot be read or written, or makes no sense, is told before any work is done."""
+    result = firstk("compare", "t.toml", *args)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert message in result.stderr

@@ -1,0 +1,125 @@
+"""`firstk diff` takes two runs in many ways, and tells by its status whether they differ."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.test_cli import firstk, write
+
+
+def saved(folder: Path, *args: str) -> Path:
+    """Return a file with the events of a run."""
+    path = folder / f"{'-'.join(args)}.events"
+    assert 0 == firstk("run", *args, "--events", path).exit_code
+    return path
+
+
+def heads(*args: str | Path) -> list[str]:
+    """Return which runs are told to differ."""
+    result = firstk("diff", *args)
+    assert (1, "") == (result.exit_code, result.stderr)
+    return [line[4:].split(": ")[0] for line in result.stdout.splitlines()[:2]]
+
+
+def test_seeds(tmp_path: Path) -> None:
+    """Two seeds of a scenario."""
+    args = (write(tmp_path), "--strategy", "first-k", "--seed", "16", "--seed", "17")
+
+    assert ["t, first-k, seed 16", "t, first-k, seed 17"] == heads(*args)
+
+
+def test_strategies() -> None:
+    """Two strategies; the scenario's own, if it has two."""
+    named = heads("late-answer", "-s", "first-k-late", "-s", "first-k")
+
+    assert ["late-answer, first-k-late, seed 0", "late-answer, first-k, seed 0"] == named
+
+
+def test_own_strategies(tmp_path: Path) -> None:
+    """The strategies need no name where the scenario has just two; the seed is the one given."""
+    path = write(tmp_path)
+
+    assert ["t, wait-for-all, seed 7", "t, first-k, seed 7"] == heads(path)
+    assert ["t, wait-for-all, seed 9", "t, first-k, seed 9"] == heads(path, "--seed", "9")
+
+
+def test_scenarios() -> None:
+    """Two scenarios, with one strategy."""
+    assert ["one-slow, hedged, seed 0", "one-hung, hedged, seed 0"] == heads(
+        "one-slow", "one-hung", "-s", "hedged"
+    )
+
+
+def test_files(tmp_path: Path) -> None:
+    """Two files that were saved; and one against a scenario, in the order of the words."""
+    one = saved(tmp_path, "one-slow", "-s", "first-k")
+    other = saved(tmp_path, "one-hung", "-s", "first-k", "--runs", "2")
+
+    assert [f"{one}, one-slow, first-k, seed 0", f"{other}, one-hung, first-k, seed 0"] == (
+        heads(one, other)
+    )
+    assert ["ten-good, first-k, seed 0", f"{other}, one-hung, first-k, seed 0"] == (
+        heads("ten-good", other, "-s", "first-k")
+    )
+
+
+def test_equal(tmp_path: Path) -> None:
+    """Equal runs are told to be equal: a saved one and the same anew, a seed and itself."""
+    again = firstk("diff", saved(tmp_path, "one-hung", "-s", "hedged"), "one-hung", "-s", "hedged")
+    itself = firstk("diff", "one-hung", "-s", "hedged", "--seed", "3", "--seed", "3")
+
+    for result in (again, itself):
+        assert (0, "") == (result.exit_code, result.stderr)
+        assert result.stdout.startswith("The runs are equal in all ")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        [],
+        ["one-hung"],  # it has five strategies
+        ["one-hung", "-s", "first-k"],
+        ["one-hung", "-s", "first-k", "-s", "hedged", "--seed", "1", "--seed", "2"],
+        ["one-hung", "-s", "first-k", "--seed", "1", "--seed", "2", "--seed", "3"],
+        ["one-hung", "one-slow", "-s", "first-k", "-s", "hedged"],
+        ["one-hung", "one-slow", "ten-good", "-s", "first-k"],
+        ["ticket-928", "-s", "first-k", "-s", "hedged"],
+        ["nope", "-s", "first-k", "-s", "hedged"],
+        ["one-hung", "-s", "first-k", "-s", "nope"],
+    ],
+    ids=" ".join,
+)
+def test_usage(args: list[str]) -> None:
+    """What does not mean two runs is told, and what would."""
+    result = firstk("diff", *args)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert result.stderr
+
+
+def test_usage_of_files(tmp_path: Path) -> None:
+    """A file of events must be one, and has its strategy and seed already."""
+    good = saved(tmp_path, "one-slow", "-s", "first-k")
+    bad = tmp_path / "bad"
+    bad.write_text("# firstk events 1\nwhat?\n")
+    wrong = {
+        (good, bad): f"{bad}:2: is no event: 'what?'",
+        (good, good, "-s", "first-k"): "has its strategy and its seed already",
+        (good,): "name two of one thing",
+    }
+    for args, message in wrong.items():
+        result = firstk("diff", *args)
+
+        assert (2, "") == (result.exit_code, result.stdout)
+        assert message in result.stderr
+
+
+def test_events_of_one_strategy(tmp_path: Path) -> None:
+    """`firstk run --events` keeps one run, so it wants one strategy."""
+    result = firstk("run", "one-hung", "--events", tmp_path / "e")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "name it by --strategy" in result.stderr
+    assert not (tmp_path / "e").exists()
