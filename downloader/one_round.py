@@ -268,7 +268,7 @@ class OneRound:
         late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
         if not late:
             return False
-        if not self._session.patience.has_read:
+        if not self._session.patience.has_read and now < self._give_up_at():
             # Either these servers hang, or all links are slow, and to read more makes them
             # slower. Try a few others: one, then two, then four, each time for twice as long.
             late = late[: 2 ** min(self._tries, _MOST_DOUBLINGS)]

@@ -97,6 +97,20 @@ def test_copy_with_bad_hashes() -> None:
     assert [] == list(broken(Case(known)))
 
 
+def test_copy_on_another_server() -> None:
+    """A second copy of a share is tried before giving up, however many reads are silent."""
+    known = scenario(
+        {"select": "0", "shares": [0, 1]},
+        file={"size": 1, "k": 1, "n": 2},
+        grid={"servers": 2, "rtt": {"law": "pareto", "alpha": 0.5, "scale": 30.0}},
+        seed=1,
+        deadline=1e6,
+        strategies=["hedged+2"],
+    )
+
+    assert [] == list(broken(Case(known)))
+
+
 # Nothing is found
 
 
