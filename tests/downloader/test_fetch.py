@@ -579,7 +579,8 @@ def test_any_grid(grid: list[tuple[int, str]], strategy: str, random: Random) ->
     if may_fail and run.status.phase == "failed":
         assert isinstance(run.results[0].value, NotEnoughSharesError)
     elif len(good) >= 3 and known:
-        assert run.done().shares_used <= good
+        # Only the first block of such a share is corrupt: for a later segment it will do.
+        assert run.done().shares_used <= good | {n for n, fault in grid if fault == "block"}
         assert PLAINTEXT == run.consumer.data
     else:
         assert isinstance(run.results[0].value, NotEnoughSharesError)
