@@ -18,6 +18,7 @@ from zope.interface import implementer
 from downloader import DownloadError, DownloadStatus
 from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
+from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor
@@ -146,7 +147,8 @@ def _play(
 
     reactor.callWhenRunning(start)
     try:
-        reactor.run(installSignalHandlers=False, until=scenario.deadline)
+        with no_escapes(name_of(strategy), seed, failures):
+            reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
         failures += e.exceptions
     except Exception as e:
@@ -194,6 +196,9 @@ def _one(failures: Sequence[BaseException]) -> Exception | None:
         if not isinstance(failure, Exception):
             raise failure
         errors.append(failure)
+    escapes = [error for error in errors if isinstance(error, EscapeError)]
+    if escapes:  # whatever else went wrong may have come of it
+        return escapes[0]
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None
