@@ -262,6 +262,14 @@ def test_the_first_is_told() -> None:
     assert "time.monotonic at" in told(run(several))
 
 
+def test_lets_go_of_the_simulation() -> None:
+    """An escape says all in its message, and keeps no frame, in which the whole run would be."""
+    failure = simulate(scenario(), swallowing(Ways.sleep)).failure
+
+    assert isinstance(failure, EscapeError)
+    assert (None, None) == (failure.__traceback__, failure.__context__)
+
+
 def test_straight_from_a_timer() -> None:
     """What a timer calls without any code of the downloader between is told as that."""
 
