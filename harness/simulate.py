@@ -72,7 +72,7 @@ def _play(
     except Exception as e:
         failures.append(e)
     if download.failure is not None:
-        _forget_frames(download.failure)
+        forget_frames(download.failure)
     return download.trace, download.ending(dry=reactor.peek() == inf)
 
 
@@ -147,7 +147,7 @@ def _one(failures: Sequence[BaseException]) -> Exception | None:
     return errors[0] if errors else None
 
 
-def _forget_frames(error: BaseException) -> None:
+def forget_frames(error: BaseException) -> None:
     """Let go of the frames that an error came through: they hold the whole simulation.
 
     An error that the downloader reports on purpose says all in its message. Where any other
@@ -180,17 +180,26 @@ class _Failures:
 @contextmanager
 def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     """Make errors that would only reach Twisted's log failures of the run."""
-    observer = _Failures(failures)
     if next(_runs) % _FULL_COLLECTION == 0:
         gc.collect()  # what is set aside in every run is never looked through else
     # A Deferred logs its failure when it goes. What is there already is set aside, so that
     # none of it goes now, and that to look through what this run leaves takes no time. What
     # it leaves is let go now: later it would count among what is there already.
     gc.freeze()
+    try:
+        with observed(failures):
+            yield
+            gc.collect()
+    finally:
+        gc.unfreeze()
+
+
+@contextmanager
+def observed(failures: list[BaseException]) -> Iterator[None]:
+    """Keep the errors that reach Twisted's log meanwhile."""
+    observer = _Failures(failures)
     globalLogPublisher.addObserver(observer)
     try:
         yield
-        gc.collect()
     finally:
         globalLogPublisher.removeObserver(observer)
-        gc.unfreeze()
