@@ -31,6 +31,9 @@ from scenarios.model import Scenario, selected
 #: A downloader: a callable, `package.module:callable`, or a strategy of ours.
 Downloader = Callable[..., Any] | str
 
+#: So many requests are told of in a message, and no more.
+_MOST_TOLD = 12
+
 
 class NeverError(AssertionError):
     """What a test waits for never happens; the message says what is outstanding."""
@@ -225,6 +228,7 @@ class SimGrid:
         self.runs: list[Run] = []
         self._downloader = downloader
         self._failures: list[BaseException] = []
+        self._running: list[RunningDownload] = []
         self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
         by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
         self.servers = Servers(self, by_number)
@@ -272,11 +276,17 @@ class SimGrid:
         gc.freeze()  # what the download leaves is looked through at its end, and no more
         with observed(self._failures):
             download.start()
-        return RunningDownload(self, download)
+        running = RunningDownload(self, download)
+        self._running.append(running)
+        return running
 
     def download(self, downloader: Downloader | None = None, **asked: Any) -> Result:
         """Return what a download comes to: `start` it and `finish` it."""
         return self.start(downloader, **asked).finish()
+
+    def finish(self) -> list[Result]:
+        """Bring all downloads to their end; return what they came to, in their order."""
+        return [running.finish() for running in self._running]
 
     def advance(self, seconds: float) -> None:
         """Let happen all that is due within so many seconds, and be at that time then."""
@@ -290,6 +300,7 @@ class SimGrid:
         Raises `NeverError` if it is not by the time at which nothing is left to happen, or at
         the grid's `deadline`, counted from now.
         """
+        __tracebackhide__ = True  # pytest shows the test's own line
         latest = self.now + self.scenario.deadline
         self._step_while(lambda: not condition() and self.reactor.peek() <= latest)
         if not condition():
@@ -297,7 +308,10 @@ class SimGrid:
 
     def _never(self, dry: bool) -> str:
         why = "nothing is left to happen" if dry else "the deadline is over"
-        waiting = ", ".join(map(_words, self.outstanding)) or "none"
+        outstanding = self.outstanding
+        waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
+        if len(outstanding) > _MOST_TOLD:
+            waiting += f" and {len(outstanding) - _MOST_TOLD} more"
         return f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}"
 
     def _step_while(self, condition: Callable[[], bool]) -> None:
