@@ -20,7 +20,8 @@ class LoadResult:
     """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
 
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
-    failed with which error. The times are from each download's own start: to K distinct
+    failed with which error; `message` is that of the first. `strays` counts the errors among them
+    that no download told of: they came up in callbacks. The times are from each download's own start: to K distinct
     shares, to the first byte, to the end. `requests` and `bytes_received` are means of all.
     `span` is the time from the first start to the last end, and `in_system` how many downloads
     were under way in it, in the mean. `utilisation` tells how much was in use, in the mean, of
@@ -36,6 +37,7 @@ class LoadResult:
     outcomes: Mapping[Outcome, int]
     errors: Mapping[str, int]
     message: str | None
+    strays: int
     located: Histogram
     ttfb: Histogram
     finished: Histogram
@@ -57,6 +59,7 @@ class Tally:
         self._outcomes: Counter[Outcome] = Counter()
         self._errors: Counter[str] = Counter()
         self._message: str | None = None
+        self._strays = 0
         self._content_ok: bool | None = None
         self._times = {name: Histogram() for name in ("located", "ttfb", "finished")}
         self._requests = 0
@@ -94,6 +97,15 @@ class Tally:
         if result.content_ok is not None:
             self._content_ok = result.content_ok and self._content_ok is not False
 
+    def add_strays(self, failures: Sequence[BaseException]) -> None:
+        """Add errors that no download told of; raises what is no error, like Control-C."""
+        for failure in failures:
+            if not isinstance(failure, Exception):
+                raise failure
+            self._strays += 1
+            self._errors[type(failure).__name__] += 1
+            self._message = self._message or str(failure)
+
     def result(
         self,
         scenario: Scenario,
@@ -112,6 +124,7 @@ class Tally:
             outcomes=dict(sorted(self._outcomes.items())),
             errors=dict(sorted(self._errors.items())),
             message=self._message,
+            strays=self._strays,
             requests=self._requests / downloads,
             bytes_received=self._bytes / downloads,
             content_ok=self._content_ok,
