@@ -20,13 +20,14 @@ class LoadResult:
     """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
 
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
-    failed with which error; `message` is that of the first. `strays` counts the errors among them
-    that no download told of: they came up in callbacks. The times are from each download's own start: to K distinct
-    shares, to the first byte, to the end. `requests` and `bytes_received` are means of all.
-    `span` is the time from the first start to the last end, and `in_system` how many downloads
-    were under way in it, in the mean. `utilisation` tells how much was in use, in the mean, of
-    what was busiest: a server's `concurrency`, its uplink or the client's downlink; it is None
-    where nothing has a limit. `digest` is the SHA-256 of all that happened.
+    failed with which error; `message` is that of the first. `strays` counts the errors among
+    them that no download told of: they came up in callbacks. The times are from each download's
+    own start: to K distinct shares, to the first byte, to the end. `requests` and
+    `bytes_received` are means of all. `span` is the time from the first start to the last end,
+    and `in_system` how many downloads were under way in it, in the mean. `utilisation` tells
+    how much was in use, in the mean, of what was busiest: a server's `concurrency`, its uplink
+    or the client's downlink; it is None where nothing has a limit. `digest` is the SHA-256 of
+    all that happened.
     """
 
     scenario: str
