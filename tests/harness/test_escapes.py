@@ -35,6 +35,7 @@ from harness.cli import main
 from harness.escapes import EscapeError
 from harness.result import Result
 from harness.simulate import simulate
+from harness.workload import simulate_load
 from tests.harness.making import ROOT, exponential, hung, run_python, scenario
 
 #: Made before any run, as a test suite's own may be.
@@ -673,6 +674,14 @@ def test_what_is_kept_for_later() -> None:
     assert "ok" == run(keeps).outcome
     assert kept[0]() > 1
     assert kept[0] is not time.time
+
+
+def test_many_downloads() -> None:
+    """In a simulation of many downloads a way out that one of them hides is told too."""
+    workload = {"downloads": 3, "arrivals": {"kind": "closed", "clients": 1}}
+    loaded = simulate_load(scenario(workload=workload), swallowing(Ways.sleep))
+
+    assert "time.sleep at" in (loaded.message or "")
 
 
 # What a user sees
