@@ -34,8 +34,6 @@ from typing import Any
 
 from twisted.internet.base import ReactorBase
 
-from harness.streams import stream
-
 _REACTOR = "twisted.internet.reactor"
 
 #: What is wrong with each way out, and what to do instead.
@@ -114,16 +112,16 @@ class EscapeError(Exception):
 class _Guard:
     """Watches one run, on one thread."""
 
-    def __init__(self, own: str, seed: int, entered: FrameType) -> None:
+    def __init__(self, own: str, draws: Callable[[], random.Random], entered: FrameType) -> None:
         self.own = own
         self.first: EscapeError | None = None
-        self._seed = seed
+        self._draws = draws
         self._entered: FrameType | None = entered
 
     @cached_property
     def random(self) -> random.Random:
         """What the module `random` draws from in this run."""
-        return stream(self._seed, "client", "random")
+        return self._draws()
 
     def escape(self, what: str, why: str) -> EscapeError:
         """Return what to raise, and keep the first: whoever catches it may not pass it on."""
@@ -187,14 +185,17 @@ _here = _Here()
 
 
 @contextmanager
-def no_escapes(name: str, seed: int, failures: list[BaseException]) -> Iterator[None]:
+def no_escapes(
+    name: str, draws: Callable[[], random.Random], failures: list[BaseException]
+) -> Iterator[None]:
     """Watch one run of what is called `name`, on this thread.
 
+    `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
     Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
     at the end, so that code which catches it and goes on does not hide it.
     """
     own = name.partition(":")[0].partition(".")[0]
-    guard = _Guard(own, seed, sys._getframe(2))  # the frame with the `with`
+    guard = _Guard(own, draws, sys._getframe(2))  # the frame with the `with`
     outer, loop = _here.guard, asyncio._get_running_loop()
     _watch.begin(own)
     try:

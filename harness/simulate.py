@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from math import inf
 from typing import Any
@@ -20,6 +21,7 @@ from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
+from harness.streams import stream
 from harness.subject import MisconductError, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
@@ -67,7 +69,7 @@ def _play(
     download = Download(scenario, seed, strategy, reactor, file, servers)
     reactor.callWhenRunning(download.start)
     try:
-        with no_escapes(name_of(strategy), seed, failures):
+        with no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures):
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
         failures += e.exceptions

@@ -85,7 +85,8 @@ class _Load:
                 self._think(partial(_thinking, arrivals.think, draws))
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
-        with no_escapes(name_of(self._strategy), self._seed, failures):
+        chance = partial(stream, self._seed, "client", "random")
+        with no_escapes(name_of(self._strategy), chance, failures):
             while self._left:
                 reactor.step()
         self._tally.close(reactor.seconds(), self._under_way.area)
