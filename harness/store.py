@@ -103,6 +103,8 @@ class Row(NamedTuple):
     result: str = "{}"
 
 
+_COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
+
 #: What stands in `Row.result`, as JSON.
 _REST = tuple(
     field.name for field in fields(Result) if field.name not in {*Row._fields, "scenario"}
@@ -154,11 +156,12 @@ class Store:
 
     def __init__(self, path: Path, write: bool = False) -> None:
         self.path = path
-        self._lock = _lock(path) if write else None
+        self._lock = _Lock(path) if write else None
         try:
             if not write and not path.is_file():
                 raise StoreError(f"{path}: there is no such file")
-            mode = "rwc" if write else "ro"
+            # Who may write tidies up what SQLite keeps beside the file, also after reading.
+            mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
             try:
                 self._look(write)
@@ -207,8 +210,7 @@ class Store:
 
     def _unlock(self) -> None:
         if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+            self._lock.release()
 
     def __enter__(self) -> Self:
         return self
@@ -271,9 +273,9 @@ class Store:
     def add(self, rows: Iterable[Row]) -> None:
         """Commit rows, all or none; those that are there already stay as they are."""
         marks = ", ".join("?" * len(Row._fields))
-        names = ", ".join(f'"{name}"' for name in Row._fields)
+        insert = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - the same
         with self._db:
-            self._db.executemany(f"INSERT OR IGNORE INTO runs ({names}) VALUES ({marks})", rows)  # noqa: S608 - our own names
+            self._db.executemany(insert, rows)
 
     def present(self, point: int) -> set[int]:
         """Return the numbers of the rows that a point has."""
@@ -289,19 +291,27 @@ class Store:
         )
         return [Sample._make((*most, _as_bool(right))) for *most, right in found]
 
-    def rows(self, outcome: str | None = None) -> Iterator[Row]:
-        """Yield all rows, or those of an outcome, in the order of their numbers."""
-        names = ", ".join(f'"{name}"' for name in Row._fields)
-        where = "" if outcome is None else "WHERE outcome = ?"
-        query = f'SELECT {names} FROM runs {where} ORDER BY "row"'  # noqa: S608 - our own names
-        for row in self._db.execute(query, () if outcome is None else (outcome,)):
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, in the order of their numbers."""
+        for row in self._db.execute(f'SELECT {_COLUMNS} FROM runs ORDER BY "row"'):  # noqa: S608 - the same
             found = Row(*row)
             yield found._replace(content_ok=_as_bool(found.content_ok))
 
+    def bad(self) -> Iterator[tuple[int, str]]:
+        """Yield the rows that should not be, each with what is wrong, in words."""
+        query = (
+            'SELECT "row", strategy, seed, outcome, error FROM runs'
+            ' WHERE outcome = ? OR content_ok = 0 ORDER BY "row"'
+        )
+        for row, strategy, seed, outcome, error in self._db.execute(query, (CRASHED,)):
+            what = "wrote wrong bytes"
+            if outcome == CRASHED:
+                what = f"crashed ({error})" if error else "crashed: it ended its process"
+            yield row, f"{strategy} with seed {seed} {what}"
+
     def row(self, number: int) -> Row:
         """Return one row; raises `StoreError` if there is none."""
-        names = ", ".join(f'"{name}"' for name in Row._fields)
-        query = f'SELECT {names} FROM runs WHERE "row" = ?'  # noqa: S608 - our own names
+        query = f'SELECT {_COLUMNS} FROM runs WHERE "row" = ?'  # noqa: S608 - the same
         found = self._db.execute(query, (number,)).fetchone()
         if found is None:
             there = self._db.execute('SELECT min("row"), max("row") FROM runs').fetchone()
@@ -370,20 +380,28 @@ def places(experiment: Experiment, hashes: Sequence[str], point: int, run: int) 
         yield Place(first + i, point, strategy, run, experiment.seed + run, hashes[point])
 
 
-def _lock(path: Path) -> int | None:
-    """Take the lock of the one who writes; the system takes it back when the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # two writers are told apart by SQLite alone: they do the work twice
-        return None
-    beside = path.with_name(f"{path.name}-lock")
-    lock = os.open(beside, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        raise StoreError(f"{path}: another process is writing to it") from None
-    except OSError:  # a file system without locks
-        os.close(lock)
-        return None
-    return lock
+class _Lock:
+    """The lock of the one who writes; the system takes it back when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: int | None = None
+        self._path = path.with_name(f"{path.name}-lock")
+        try:
+            import fcntl
+        except ImportError:  # then two would do the same work, and one of them in vain
+            return
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise StoreError(f"{path}: another process is writing to it") from None
+        except OSError:  # a file system without locks: the same
+            pass
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None

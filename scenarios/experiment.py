@@ -463,6 +463,10 @@ def _place(at: Any, part: str, way: str) -> Any:
     return int(part)
 
 
-def is_experiment(tables: Mapping[str, Any]) -> bool:
-    """Tell whether the tables of a file are meant as an experiment, not as a scenario."""
+def is_experiment(path: Path) -> bool:
+    """Tell whether a file is meant as an experiment, not as a scenario."""
+    try:
+        tables = read(path).data
+    except ScenarioError:
+        return False
     return not tables.keys().isdisjoint({"scenario", "axes", "precision"})

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _FOLDER = Path(__file__).parent
 
 #: Where the experiments are: they are no scenarios.
-_EXPERIMENTS = "experiments"
+EXPERIMENTS = "experiments"
 
 #: The set that is compared where nothing else is asked for.
 DEFAULT_SET = "ticket-928"
@@ -28,14 +28,14 @@ def sets() -> dict[str, list[Path]]:
     """Return the scenario files of each set, in the order in which they are told."""
     files: dict[str, list[Path]] = {}
     for path in sorted(_FOLDER.glob("*/*.toml")):
-        if path.parent.name != _EXPERIMENTS:
+        if path.parent.name != EXPERIMENTS:
             files.setdefault(path.parent.name, []).append(path)
     return files
 
 
 def experiments() -> list[Path]:
     """Return the experiment files of the library."""
-    return sorted((_FOLDER / _EXPERIMENTS).glob("*.toml"))
+    return sorted((_FOLDER / EXPERIMENTS).glob("*.toml"))
 
 
 def described(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
