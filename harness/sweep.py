@@ -13,7 +13,7 @@ from importlib.metadata import version
 from itertools import islice
 from math import ceil, inf
 
-from harness.batch import Batch, Done, Part, crashed
+from harness.batch import Batch, Done, OtherVersionError, Part, crashed
 from harness.store import CRASHED, Place, Row, Store, StoreError, places
 from harness.workers import Workers, WorkersError
 from scenarios.experiment import Experiment
@@ -143,6 +143,10 @@ class Sweep:
             except workers.lost:
                 lost.append(batch)
                 continue
+            except OtherVersionError:
+                raise
+            except workers.unfit as e:
+                raise WorkersError(f"the workers cannot run this: {e}") from e
             except CancelledError as e:
                 raise WorkersError("the workers are gone; what was told as done is kept") from e
             for part, result in zip(batch.parts, results, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -28,6 +29,10 @@ class Workers(Protocol):
         """The exception of a future whose worker has died."""
 
     @property
+    def unfit(self) -> tuple[type[Exception], ...]:
+        """What a future raises whose worker has not what it takes to run a batch."""
+
+    @property
     def count(self) -> int:
         """How many batches are run at a time."""
 
@@ -45,6 +50,7 @@ class Pool:
     """So many processes of this machine. They end when this process does, however it ends."""
 
     lost: type[Exception] = BrokenProcessPool
+    unfit: tuple[type[Exception], ...] = ()
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -114,7 +120,9 @@ _PATIENCE = 30
 
 
 class Cluster:
-    """The workers of a Dask scheduler. They need firstk, and the downloaders, installed there."""
+    """The workers of a Dask scheduler. All of them need firstk, and the downloaders, installed."""
+
+    unfit: tuple[type[Exception], ...] = (ImportError, RuntimeError)
 
     def __init__(self, address: str) -> None:
         try:
@@ -124,6 +132,8 @@ class Cluster:
                 f"a cluster needs Dask, which is not there ({e}); to install it:"
                 " pip install 'firstk[dask]'"
             ) from e
+        # What goes wrong is raised here, and told once.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self.lost: type[Exception] = distributed.KilledWorker
         try:
             self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
@@ -154,5 +164,5 @@ class Cluster:
 
     def close(self) -> None:
         """Take back what is still to be run, and leave the cluster as it is."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False)
         self._client.close()
