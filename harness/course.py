@@ -83,11 +83,22 @@ class Chances:
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
+        self._seed = seed
+        self._server = server
         self._streams: list[Random | None] = []
         for fault in faults:
-            before = sum(random is not None for random in self._streams)
-            drawn = stream(seed, server, f"fault {before}") if fault.chancy else None
-            self._streams.append(drawn)
+            self.add(fault)
+
+    def add(self, fault: Fault) -> None:
+        """Draw for one more fault from now on."""
+        before = sum(random is not None for random in self._streams)
+        drawn = stream(self._seed, self._server, f"fault {before}") if fault.chancy else None
+        self._streams.append(drawn)
+
+    def draw_last(self) -> float:
+        """Return what is drawn for the last fault alone: for a request that came before it."""
+        random = self._streams[-1]
+        return 1.0 if random is None else random.random()
 
     def draw(self) -> list[float]:
         """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""

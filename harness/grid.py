@@ -15,7 +15,6 @@ from harness.link import Line, Link
 from harness.reactor import SimReactor
 from harness.server import Service, SimServer
 from harness.streams import stream
-from harness.trace import Trace
 from scenarios.faults import Fault
 from scenarios.laws import Law
 from scenarios.model import Count, Grid, Probability, Scenario, Select, selected
@@ -36,7 +35,7 @@ class Plan:
 
 
 def make_servers(
-    scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor, trace: Trace
+    scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor
 ) -> list[SimServer]:
     """Return the servers of a run, in the order in which the downloader is given them."""
     grid = scenario.grid
@@ -46,8 +45,9 @@ def make_servers(
         SimServer(
             reactor=reactor,
             name=plan.name,
-            storage_index=file.cap.storage_index,
-            shares={number: file.shares[number] for number in plan.shares},
+            shares={
+                file.cap.storage_index: {number: file.shares[number] for number in plan.shares}
+            },
             link=Link(
                 plan.rtt,
                 plan.rtt_per,
@@ -58,7 +58,6 @@ def make_servers(
             service=Service(env, plan.service, plan.concurrency, seed, plan.name),
             faults=plan.faults,
             chances=Chances(plan.faults, seed, plan.name),
-            trace=trace,
         )
         for plan in plan_servers(scenario, seed, file.shares)
     ]

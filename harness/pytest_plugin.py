@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import glob
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -199,9 +199,31 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self.scenario.name}: {self.name}"
 
 
+class _Telling:
+    """The hook of a test suite that uses the fixture `firstk`."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Show what happened in the grids of a test that failed, if that is not shown already."""
+        report = yield
+        firstk = getattr(item, "funcargs", {}).get("firstk")
+        if report.when == "call" and report.failed and firstk is not None:
+            from harness.testing import UnmetError
+
+            if call.excinfo is not None and not call.excinfo.errisinstance(UnmetError):
+                report.sections.append(("firstk: what happened", firstk.told()))
+        return report
+
+
 @pytest.fixture
-def firstk(pytestconfig: pytest.Config) -> Firstk:
-    """Run storage scenarios in virtual time: `firstk.run(...)`, `firstk.check(result, ...)`."""
+def firstk(pytestconfig: pytest.Config) -> Iterator[Firstk]:
+    """Test downloads in virtual time: `firstk.run(...)`, `.grid(...)`, `.check(result, ...)`."""
     from harness.testing import Firstk
 
-    return Firstk(_settings(pytestconfig))
+    if not pytestconfig.pluginmanager.has_plugin("firstk-telling"):
+        pytestconfig.pluginmanager.register(_Telling(), "firstk-telling")
+    found = Firstk(_settings(pytestconfig))
+    yield found
+    found.close()

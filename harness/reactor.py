@@ -100,11 +100,6 @@ class SimTimer:
         self.called = True
         self._function(*self._args, **self._kwargs)
 
-    def _give_up(self, entry: Event) -> None:
-        entry.callbacks.clear()
-        self._reactor._given_up += 1
-        self._reactor._tidy()
-
     def _check(self) -> Event:
         if self.called:
             raise AlreadyCalled
@@ -118,7 +113,7 @@ class SimTimer:
 
     def cancel(self) -> None:
         """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
-        self._give_up(self._check())
+        self._reactor.give_up(self._check())
         self._entry = None
         del self._reactor._timers[self]
 
@@ -134,7 +129,7 @@ class SimTimer:
         self._move(entry, max(time, self._reactor.env.now))
 
     def _move(self, entry: Event, time: float) -> None:
-        self._give_up(entry)
+        self._reactor.give_up(entry)
         self._schedule(time)
 
     def active(self) -> bool:
@@ -328,6 +323,12 @@ class SimReactor(ReactorBase):
             heappop(queue)
             self._given_up -= 1
         return queue[0][0] if queue else inf
+
+    def give_up(self, event: Event) -> None:
+        """Let an event of `event_at` never happen."""
+        event.callbacks.clear()
+        self._given_up += 1
+        self._tidy()
 
     def _tidy(self) -> None:
         """Drop the entries that are given up once they are most of the queue.

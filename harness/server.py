@@ -1,4 +1,4 @@
-"""A simulated storage server."""
+"""Simulated storage servers, and a client's connections to them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 import simpy
+from simpy.events import Event
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
@@ -80,9 +81,29 @@ class _Answer:
     spoiled: bool = False
 
 
-@implementer(IStorageServer)
+@dataclass(eq=False, slots=True)
+class _Request:
+    """A request that a server was sent and has not answered yet, and what is to come of it.
+
+    `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
+    where that may come while the server works on it. `taken_up` tells whether it works on it.
+    """
+
+    exchange: Exchange
+    trace: Trace
+    deferred: Deferred[Any]
+    answer: Callable[[Sequence[Fault]], _Answer]
+    rtt: float
+    work: float
+    chances: list[float]
+    course: Course
+    event: Event | None = None
+    losing: Event | None = None
+    taken_up: bool = False
+
+
 class SimServer:
-    """A storage server in virtual time, with its shares of one file and its faults.
+    """A storage server in virtual time, with its shares of some files and its faults.
 
     A request reaches the server after half the round trip, and the answer takes the other
     half. Which faults a request meets is decided when the server takes it up: on arrival,
@@ -99,45 +120,197 @@ class SimServer:
         self,
         reactor: SimReactor,
         name: str,
-        storage_index: bytes,
-        shares: Mapping[int, bytes],
+        shares: Mapping[bytes, Mapping[int, bytes]],
         link: Link,
         service: Service,
         faults: Sequence[Fault],
         chances: Chances,
-        trace: Trace,
     ) -> None:
         self.name = name
+        self.shares = shares  # by storage index and share number
+        self.faults = faults
         self._reactor = reactor
         self._env = reactor.env
-        self._storage_index = storage_index
-        self._shares = shares
         self._link = link
         self._service = service
-        self._faults = faults
         self._chances = chances
+        self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
+
+    def connect(self, trace: Trace) -> Connection:
+        """Return the server as one client sees it, who keeps a trace."""
+        return Connection(self, trace)
+
+    @property
+    def outstanding(self) -> list[Exchange]:
+        """The requests that are not answered yet, in the order in which they were sent."""
+        return [request.exchange for request in self._outstanding]
+
+    def add_fault(self, fault: Fault) -> None:
+        """Have one more fault from now on."""
+        self.faults = [*self.faults, fault]
+        self._chances.add(fault)
+        for request in self._outstanding:
+            request.chances.append(self._chances.draw_last())
+        self._settle_again()
+
+    def heal(self) -> None:
+        """Have no fault from now on; what was held is taken up now."""
+        now = self._env.now
+        self.faults = [_over(fault, now) for fault in self.faults]
+        self._settle_again()
+
+    def send(
+        self,
+        trace: Trace,
+        answer: Callable[[Sequence[Fault]], _Answer],
+        operation: Operation,
+        share: int | None = None,
+        offset: int = 0,
+        length: int = 0,
+    ) -> Deferred[Any]:
+        """Send the server a request; when its time has come, it is answered or fails."""
+        sent = self._env.now
+        number = len(trace.exchanges)
+        exchange = Exchange(number, self.name, operation, share, offset, length, sent)
+        trace.sent(exchange)
+        rtt, work, chances = self._link.round_trip(), self._service.time(), self._chances.draw()
+        course = foresee(self.faults, operation, sent, rtt, chances)
+        request = _Request(exchange, trace, Deferred(), answer, rtt, work, chances, course)
+        self._outstanding[request] = None
+        self._settle(request)
+        return request.deferred
+
+    def _settle(self, request: _Request) -> None:
+        """Let come what is to come of a request, as its course says."""
+        env, course = self._env, request.course
+        known = course.taken_up if self._queues else course.ends()
+        if known == course.lost == inf:
+            request.event = None  # held for ever
+        elif course.lost <= known:
+            request.event = event_at(env, course.lost, lambda _: self._lose(request))
+        elif not self._queues:
+            request.event = event_at(
+                env, known, lambda _: self._end(request, self._outcome(request))
+            )
+        elif course.arrives >= env.now:
+            request.event = event_at(env, course.arrives, lambda _: self._arrive(request))
+        else:
+            self._arrive(request)
+
+    def _settle_again(self) -> None:
+        """Foresee anew what is to come of the requests, since the faults are not what they were.
+
+        What the server took up before goes on, if its connection is not lost.
+        """
+        now = self._env.now
+        for request in list(self._outstanding):
+            exchange = request.exchange
+            course = foresee(
+                self.faults, exchange.operation, exchange.sent, request.rtt, request.chances
+            )
+            if request.taken_up or request.course.taken_up < now:
+                course = request.course._replace(lost=course.lost)
+            request.course = course
+            if request.taken_up:
+                self._settle_loss(request)
+                continue
+            if request.event is not None:
+                self._reactor.give_up(request.event)
+            self._settle(request)
+
+    @property
+    def _queues(self) -> bool:
+        """Whether a request may have to wait for others, so that its end is not known."""
+        return self._service.law is not None or bool(self._link.lines)
+
+    def _outcome(self, request: _Request) -> _Answer | Exception:
+        course = request.course
+        return ServerError(course.failure) if course.failure else request.answer(course.faults)
+
+    def _arrive(self, request: _Request) -> None:
+        request.event = event_at(
+            self._env, request.course.taken_up, lambda _: self._take_up(request)
+        )
+
+    def _take_up(self, request: _Request) -> None:
+        request.taken_up, request.event = True, None
+        self._env.process(self._serve(request, self._outcome(request)))
+
+    def _settle_loss(self, request: _Request) -> None:
+        """Let the connection be lost when it is to be, while the server works on a request."""
+        if request.losing is not None:
+            self._reactor.give_up(request.losing)
+        lost = request.course.lost
+        request.losing = (
+            event_at(self._env, lost, lambda _: self._lose(request)) if lost < inf else None
+        )
+
+    def _serve(self, request: _Request, outcome: _Answer | Exception) -> Process:
+        """Work on a request and send the answer: a SimPy process from when it is taken up."""
+        self._settle_loss(request)
+
+        def wanted() -> bool:
+            return request in self._outstanding
+
+        if self._service.law is not None:
+            yield from self._service.work(request.work, wanted)
+        if isinstance(outcome, _Answer):
+            yield from self._link.carry(outcome.received, wanted)
+        if wanted():
+            ends = self._env.now + request.course.rtt / 2
+            request.event = event_at(self._env, ends, lambda _: self._end(request, outcome))
+
+    def _lose(self, request: _Request) -> None:
+        """Fail a request whose connection is lost, whatever was still to come of it."""
+        if request.taken_up and request.event is not None:
+            self._reactor.give_up(request.event)
+        request.losing = None
+        self._end(request, ConnectionLost())
+
+    def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
+        """Let a request's answer, or its failure, reach the downloader."""
+        del self._outstanding[request]
+        if request.losing is not None:
+            self._reactor.give_up(request.losing)
+        exchange = request.exchange
+        if isinstance(outcome, Exception):
+            request.trace.ended(exchange, self._env.now, False, str(outcome))
+            request.deferred.errback(outcome)
+        else:
+            exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
+            request.trace.ended(exchange, self._env.now, True, outcome.detail)
+            request.deferred.callback(outcome.result)
+
+
+@implementer(IStorageServer)
+class Connection:
+    """A server as one client sees it: what is asked and answered goes into the client's trace."""
+
+    def __init__(self, server: SimServer, trace: Trace) -> None:
+        self.name = server.name
+        self._server = server
         self._trace = trace
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Answer with the buckets of this file; see `IStorageServer`."""
-        numbers = list(self._shares) if storage_index == self._storage_index else []
+        """Answer with the buckets of a file; see `IStorageServer`."""
+        shares = self._server.shares.get(storage_index, {})
 
         def answer(faults: Sequence[Fault]) -> _Answer:
-            shown: Sequence[int] = numbers
+            shown: Sequence[int] = list(shares)
             for fault in faults:
                 shown = fault.buckets(shown)
-            return _Answer({n: SimBucket(self, n) for n in shown}, ",".join(map(str, shown)))
+            buckets = {number: SimBucket(self, number, shares[number]) for number in shown}
+            return _Answer(buckets, ",".join(map(str, shown)))
 
-        return self._exchange(answer, "get_buckets")
+        return self._server.send(self._trace, answer, "get_buckets")
 
-    def read(self, share: int, offset: int, length: int) -> Deferred[bytes]:
-        """Answer with bytes of a share; see `IBucket.read`.
+    def read(self, number: int, data: bytes, offset: int, length: int) -> Deferred[bytes]:
+        """Answer with bytes of the share with this number, which is `data`; see `IBucket.read`.
 
         Raises `ValueError` for a negative offset or length, as a real server's protocol does.
         """
         if offset < 0 or length < 0:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
-        data = self._shares[share]
 
         def answer(faults: Sequence[Fault]) -> _Answer:
             right = read = data[offset : offset + length]
@@ -147,99 +320,26 @@ class SimServer:
             detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
             return _Answer(read, detail, len(read), spoiled)
 
-        return self._exchange(answer, "read", share, offset, length)
-
-    def _exchange(
-        self,
-        answer: Callable[[Sequence[Fault]], _Answer],
-        operation: Operation,
-        share: int | None = None,
-        offset: int = 0,
-        length: int = 0,
-    ) -> Deferred[Any]:
-        """Send a request; when its time has come, answer it or fail."""
-        sent = self._env.now
-        number = len(self._trace.exchanges)
-        exchange = Exchange(number, self.name, operation, share, offset, length, sent)
-        self._trace.sent(exchange)
-        deferred: Deferred[Any] = Deferred()
-        rtt, work, chances = self._link.round_trip(), self._service.time(), self._chances.draw()
-        course = foresee(self._faults, operation, sent, rtt, chances)
-
-        def outcome() -> _Answer | Exception:
-            return ServerError(course.failure) if course.failure else answer(course.faults)
-
-        def end(outcome: _Answer | Exception) -> None:
-            self._end(exchange, deferred, outcome)
-
-        def take_up(_: object) -> None:
-            self._env.process(self._serve(course, work, outcome(), end))
-
-        def arrive(_: object) -> None:
-            event_at(self._env, course.taken_up, take_up)
-
-        known = course.taken_up if self._queues else course.ends()
-        if known == course.lost == inf:
-            pass  # held for ever
-        elif course.lost <= known:
-            event_at(self._env, course.lost, lambda _: end(ConnectionLost()))
-        elif self._queues:
-            event_at(self._env, course.arrives, arrive)
-        else:
-            event_at(self._env, known, lambda _: end(outcome()))
-        return deferred
-
-    @property
-    def _queues(self) -> bool:
-        """Whether a request may have to wait for others, so that its end is not known."""
-        return self._service.law is not None or bool(self._link.lines)
-
-    def _serve(
-        self,
-        course: Course,
-        work: float,
-        outcome: _Answer | Exception,
-        end: Callable[[_Answer | Exception], None],
-    ) -> Process:
-        """Work on a request and send the answer: a SimPy process from when it is taken up."""
-        losing = None
-        if course.lost < inf:
-            losing = self._reactor.callAt(course.lost, end, ConnectionLost())
-
-        def wanted() -> bool:
-            return self._env.now < course.lost
-
-        if self._service.law is not None:
-            yield from self._service.work(work, wanted)
-        if isinstance(outcome, _Answer):
-            yield from self._link.carry(outcome.received, wanted)
-        ends = self._env.now + course.rtt / 2
-        if ends < course.lost:
-            if losing is not None:
-                losing.cancel()
-            event_at(self._env, ends, lambda _: end(outcome))
-
-    def _end(
-        self, exchange: Exchange, deferred: Deferred[Any], outcome: _Answer | Exception
-    ) -> None:
-        """Let a request's answer, or its failure, reach the downloader."""
-        if isinstance(outcome, Exception):
-            self._trace.ended(exchange, self._env.now, False, str(outcome))
-            deferred.errback(outcome)
-        else:
-            exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
-            self._trace.ended(exchange, self._env.now, True, outcome.detail)
-            deferred.callback(outcome.result)
+        return self._server.send(self._trace, answer, "read", number, offset, length)
 
 
 @implementer(IBucket)
 class SimBucket:
     """One share on a simulated server."""
 
-    def __init__(self, server: SimServer, number: int) -> None:
-        self._server = server
+    def __init__(self, connection: Connection, number: int, data: bytes) -> None:
+        self._connection = connection
         self._number = number
+        self._data = data
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """Read from the share; see `IBucket`."""
-        return self._server.read(self._number, offset, length)
+        return self._connection.read(self._number, self._data, offset, length)
+
+
+def _over(fault: Fault, now: float) -> Fault:
+    """Return a fault that is over now, and never begins if it has not yet."""
+    if fault.end is not None and fault.end <= now:
+        return fault
+    ending = {"start": inf} if fault.start > now else {"end": now}
+    return fault.model_copy(update=ending)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import downloader as ours
 from harness.result import Result, unmet
+from harness.simgrid import Downloader, SimGrid
 from harness.simulate import Run, simulate
 from harness.subject import SubjectError, find_subject, is_other, name_of
 from reports.comparison import expectation, replay
@@ -22,9 +23,6 @@ from reports.text_timeline import text_timeline
 from scenarios.library import load_all
 from scenarios.load import ScenarioError, expectation_from, from_tables, load
 from scenarios.model import OTHER, Expectation, Scenario
-
-#: A downloader: a callable, or `package.module:callable`.
-Downloader = Callable[..., Any] | str
 
 #: The frames of these are not what a user looks for in a traceback.
 _NOT_YOURS = ("downloader.", "harness.", "twisted.", "simpy.")
@@ -137,6 +135,7 @@ class Firstk:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._runs: list[tuple[Run, str | None]] = []
+        self._grids: list[SimGrid] = []
 
     def run(
         self,
@@ -178,16 +177,53 @@ class Firstk:
         self._runs.append((run, command))
         return run.result
 
+    def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
+        """Return a grid to hang and heal the servers of, step by step; see `SimGrid`.
+
+        It is that of a scenario, as `run` takes it, or of keys that `SimGrid` takes. Its
+        downloader is the one that pytest was told to test, if it is given no other.
+        """
+        __tracebackhide__ = True
+        if scenario is not None and keys.keys() - {"downloader"}:
+            raise TypeError("grid() takes a scenario, or the keys of a grid, and not both")
+        try:
+            if "downloader" not in keys:
+                self._settings.find_downloader()
+                keys["downloader"] = self._settings.downloader
+            if scenario is not None:
+                grid = SimGrid.of(self._settings.changed(self._load(scenario)), **keys)
+            else:
+                seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
+                grid = SimGrid(**seed | keys)
+        except (ScenarioError, SubjectError) as e:
+            raise e.with_traceback(None) from None
+        self._grids.append(grid)
+        return grid
+
+    def told(self) -> str:
+        """Return timelines of what was run; a download that is going on is brought to its end."""
+        for grid in self._grids:
+            grid.finish()
+        return "\n".join(text_timeline(run) for run, _ in self._all_runs())
+
+    def close(self) -> None:
+        """End the grids."""
+        for grid in self._grids:
+            grid.close()
+
+    def _all_runs(self) -> list[tuple[Run, str | None]]:
+        return [*self._runs, *((run, None) for grid in self._grids for run in grid.runs)]
+
     def check(self, result: Result, **expected: Any) -> None:
-        """Fail, and show what happened, if a result of `run` is not as expected.
+        """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
 
         `expected` are keys of `[expect.downloader]`; without any it is what the scenario
         expects.
         """
         __tracebackhide__ = True
-        found = [one for one in self._runs if one[0].result is result]
+        found = [one for one in self._all_runs() if one[0].result is result]
         if not found:
-            raise TypeError("check() takes a result that run() returned in this test")
+            raise TypeError("check() takes a result that run(), or a grid of grid(), returned here")
         run, command = found[0]
         try:
             wanted = expectation_from(expected) if expected else None

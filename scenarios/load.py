@@ -14,11 +14,11 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from scenarios.model import OTHER, Expectation, Scenario
+from scenarios.model import OTHER, Expectation, Scenario, Servers
 
 Location = tuple[int | str, ...]
 
-M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,35 @@ def from_tables(tables: Mapping[str, Any]) -> Scenario:
 
 def expectation_from(table: Mapping[str, Any]) -> Expectation:
     """Return what a table like `[expect.downloader]` expects; raises `ScenarioError`."""
+    return _table_from("expectation", Expectation, table, ("expect", OTHER), {})
+
+
+def entry_from(table: Mapping[str, Any], scenario: Scenario) -> Servers:
+    """Return what a table like `[[servers]]` says of this grid; raises `ScenarioError`."""
+    facts = {"servers": scenario.grid.servers, "numbers": scenario.file.numbers}
+    return _table_from("servers", Servers, table, ("servers", 0), facts)
+
+
+def _table_from(
+    name: str,
+    model: type[T],
+    table: Mapping[str, Any],
+    location: Location,
+    context: Mapping[str, Any],
+) -> T:
+    """Return the one table that would stand at `location` in a file."""
     try:
-        return Expectation.model_validate(dict(table))
+        return model.model_validate(dict(table), context=dict(context))
     except ValidationError as e:
-        lines = NoLines({"expect": {OTHER: table}})
-        errors = [
-            ErrorDetails(**{**one, "loc": ("expect", OTHER, *one["loc"])}) for one in e.errors()
-        ]
-        found = [m for error in errors for m in _mistakes(Scenario, "expectation", lines, error)]
+        data: Any = table
+        for part in reversed(location):
+            data = [data] if isinstance(part, int) else {part: data}
+        errors = [ErrorDetails(**{**one, "loc": (*location, *one["loc"])}) for one in e.errors()]
+        found = [m for error in errors for m in _mistakes(Scenario, name, NoLines(data), error)]
         raise ScenarioError(found) from None
 
 
-def validated(model: type[M], name: str, lines: Lines | NoLines, folder: Path) -> M:
+def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -> T:
     """Return what tables make that stand in the file `name`; paths are relative to `folder`.
 
     Raises `ScenarioError` with all that is wrong.

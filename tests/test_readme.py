@@ -4,9 +4,13 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from harness.result import unmet
 from harness.simulate import simulate
 from scenarios.model import Scenario
+
+pytest_plugins = ["pytester"]
 
 _ROOT = Path(__file__).parent.parent
 _README = (_ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,6 +25,17 @@ def test_scenario() -> None:
     assert {"wait-for-all", "first-k"} == scenario.expect.keys()
     for strategy, expected in scenario.expect.items():
         assert [] == list(unmet(expected, simulate(scenario, strategy).result))
+
+
+def test_python(pytester: pytest.Pytester) -> None:
+    """The test that it shows passes."""
+    block = re.search(r"```python\n(def test_.*?)```", _README, re.DOTALL)
+    assert block
+    pytester.makepyfile(block[1])
+
+    outcomes = pytester.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes()
+
+    assert {"passed": 1} == outcomes
 
 
 def test_ci() -> None:

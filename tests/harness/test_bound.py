@@ -15,7 +15,6 @@ from harness.files import file_of
 from harness.grid import make_servers
 from harness.link import Link
 from harness.reactor import SimReactor
-from harness.server import SimServer
 from harness.simulate import simulate
 from harness.trace import Trace
 from scenarios.model import Scenario
@@ -146,9 +145,9 @@ def first_reads(of: Scenario) -> list[float]:
         reading: Deferred[bytes] = buckets[next(iter(buckets))].read(36, block)
         reading.addCallbacks(lambda _: found.append(reactor.seconds()), lambda _: None)
 
-    for server in make_servers(of, of.seed, file, reactor, Trace()):
-        assert isinstance(server, SimServer)
-        server.get_buckets(file.cap.storage_index).addCallbacks(read, lambda _: None)
+    for server in make_servers(of, of.seed, file, reactor):
+        asked = server.connect(Trace()).get_buckets(file.cap.storage_index)
+        asked.addCallbacks(read, lambda _: None)
     reactor.run()
     return sorted(found)
 

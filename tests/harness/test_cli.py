@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from downloader.strategy import STRATEGIES
 from harness.bound import bound
 from harness.cli import main
-from harness.server import SimServer
+from harness.server import Connection
 from harness.simulate import Run, simulate
 from scenarios.library import load_all, sets
 from tests.tahoe import FOLDER
@@ -577,13 +577,13 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("method", ["get_buckets", "read"])
 def test_interrupted_in_a_download(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Control-C ends it as well where a Deferred would catch it: it fails no server."""
-    original = getattr(SimServer, method)
+    original = getattr(Connection, method)
 
     def interrupted(*args: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return original(*args)
 
-    monkeypatch.setattr(SimServer, method, interrupted)
+    monkeypatch.setattr(Connection, method, interrupted)
     result = firstk("run", "one-hung", "--strategy", "first-k")
 
     assert (130, "") == (result.exit_code, result.stdout)

@@ -244,7 +244,7 @@ def byte_too_few(patch: Patch) -> None:
 
 def choice_by_chance(patch: Patch) -> None:
     """Choose shares by a chance that no seed decides."""
-    patch.setattr("harness.simulate.stream", lambda seed, *purpose: Random())
+    patch.setattr("harness.download.stream", lambda seed, *purpose: Random())
 
 
 def never_given_up(patch: Patch) -> None:

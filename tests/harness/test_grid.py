@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor
-from harness.server import SimServer
+from harness.server import Connection
 from harness.trace import Trace
 from scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
@@ -29,10 +29,10 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
     The servers are in the order in which the downloader is given them.
     """
     reactor, file = SimReactor(), file_of(of, seed)
-    servers = make_servers(of, seed, file, reactor, Trace())
+    servers = [s.connect(Trace()) for s in make_servers(of, seed, file, reactor)]
     answers: Answers = {server.name: [] for server in servers}
 
-    def keep(answer: Any, server: SimServer) -> None:
+    def keep(answer: Any, server: Connection) -> None:
         said = "failed" if isinstance(answer, Failure) else list(answer)
         answers[server.name].append((reactor.seconds(), said))
 
@@ -217,11 +217,12 @@ def read_times(of: Scenario, length: int) -> dict[str, float]:
     reactor, file = SimReactor(), file_of(of, 0)
     found: dict[str, float] = {}
 
-    def keep(_: bytes, server: SimServer) -> None:
+    def keep(_: bytes, server: Connection) -> None:
         found[server.name] = reactor.seconds()
 
-    for server in make_servers(of, 0, file, reactor, Trace()):
-        server.read(0, 0, length).addCallback(keep, server)
+    for made in make_servers(of, 0, file, reactor):
+        server = made.connect(Trace())
+        server.read(0, file.shares[0], 0, length).addCallback(keep, server)
     reactor.run()
     return found
 

@@ -408,7 +408,9 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
         ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
         ("firstk.run('one-hung', downloader='fetch:x')", "SubjectError: fetch:x: fetch has no"),
         ("firstk.run('one-hung', downloader=TABLES.get)", "cannot be called with (reactor,"),
-        ("firstk.check(None)", "TypeError: check() takes a result that run() returned"),
+        ("firstk.check(None)", "TypeError: check() takes a result that run(), or"),
+        ("firstk.grid('one-hung', k=3)", "TypeError: grid() takes a scenario, or the keys"),
+        ("firstk.grid(k=11)", "ScenarioError: scenario: file.k: should be 10 (n) or less"),
         ("firstk.check(firstk.run('one-hung'))", "TypeError: nothing is expected of fetch:"),
         (
             "firstk.check(firstk.run('one-hung'), ttfb_mx=1)",
@@ -427,6 +429,54 @@ def test_misuse(call: str, said: str, project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines([">*firstk.*", f"E *{said.replace('[', '[[]')}*"])
     assert "load.py" not in result.stdout.str()
     assert "UnmetError" not in result.stdout.str()
+
+
+GRID = """\
+grid = firstk.grid(rtt=0.05)
+grid.servers["s7"].hang()
+download = grid.start()
+grid.advance(5)
+"""
+
+
+def test_grid(project: pytest.Pytester) -> None:
+    """A grid knows the downloader under test; where a test fails it is shown what happened."""
+    result = own(project, GRID + "assert download.done", failed=1)
+
+    result.stdout.fnmatch_lines(
+        [
+            ">       assert download.done",
+            "*- firstk: what happened -*",
+            "fetch:download: stalls for ever",
+            "never answered: s7",
+        ]
+    )
+    own(project, GRID + "grid.servers.heal()\nassert download.finish().ttfb > 5", passed=1)
+    own(project, GRID + "firstk.grid().until(lambda: False)", failed=1).stdout.fnmatch_lines(
+        [">       firstk.grid().until(lambda: False)", "E *NeverError: it never is: nothing*"]
+    )
+
+
+def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
+    """A grid may be that of a scenario, and its results are held to what that expects."""
+    body = 'firstk.check(firstk.grid("checks/one-hung.toml").download())'
+    result = own(project, body, failed=1)
+
+    result.stdout.fnmatch_lines([">*firstk.check*", "E*UnmetError: one-hung, fetch:download*"])
+    assert "what happened" not in result.stdout.str()  # it stands there already
+    own(project, body.replace("load()", 'load("first-k")'), failed=1).stdout.fnmatch_lines(
+        ["E *TypeError: nothing is expected of first-k*"]
+    )
+
+
+def test_seed_of_a_grid(project: pytest.Pytester) -> None:
+    """The seed of the command line is that of a grid that names none."""
+    body = """\
+assert firstk.grid().scenario.seed == 9
+assert firstk.grid(seed=3).scenario.seed == 3
+assert firstk.grid("one-hung").scenario.seed == 9
+"""
+    own(project, body, "--firstk-seed=9", passed=1)
 
 
 def test_needs_a_downloader(project: pytest.Pytester) -> None:

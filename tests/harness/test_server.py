@@ -68,23 +68,23 @@ class Bench:
         env = self.reactor.env
         works = None if service is None else LAW.validate_python(service)
         lines = [] if bandwidth is None else [Line(env, bandwidth)]
+        self.shares = {number: SHARES[version][number] for number in (4, 7)}
         self.server = SimServer(
             reactor=self.reactor,
             name="s0",
-            storage_index=INDEX,
-            shares={number: SHARES[version][number] for number in (4, 7)},
+            shares={INDEX: self.shares},
             link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
             service=Service(env, works, concurrency, seed, "s0"),
             faults=made,
             chances=Chances(made, seed, "s0"),
-            trace=self.trace,
         )
+        self.connection = self.server.connect(self.trace)
 
     def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
         """Ask for buckets at that time; the answer counts as the share numbers."""
 
         def ask() -> None:
-            self.server.get_buckets(index).addCallback(list).addBoth(self._keep)
+            self.connection.get_buckets(index).addCallback(list).addBoth(self._keep)
 
         self.reactor.callLater(at, ask)
         return self
@@ -93,7 +93,7 @@ class Bench:
         """Read from a share at that time."""
 
         def ask() -> None:
-            self.server.read(share, offset, length).addBoth(self._keep)
+            self.connection.read(share, self.shares[share], offset, length).addBoth(self._keep)
 
         self.reactor.callLater(at, ask)
         return self
@@ -128,7 +128,7 @@ def test_bucket() -> None:
             assert verifyObject(IBucket, bucket)
             bucket.read(10, 20).addCallback(read.append)
 
-    bench.server.get_buckets(INDEX).addCallback(ask)
+    bench.connection.get_buckets(INDEX).addCallback(ask)
     bench.run()
 
     assert [SHARES[1][4][10:30], SHARES[1][7][10:30]] == read
@@ -137,7 +137,7 @@ def test_bucket() -> None:
 
 def test_interface() -> None:
     """A simulated server is a storage server, with a name."""
-    server = Bench().server
+    server = Bench().connection
 
     assert verifyObject(IStorageServer, server)
     assert "s0" == server.name
@@ -163,7 +163,7 @@ def test_read(offset: int, length: int) -> None:
 def test_impossible_read(offset: int, length: int) -> None:
     """A negative offset or length is refused at once."""
     with pytest.raises(ValueError, match="is impossible"):
-        Bench().server.read(4, offset, length)
+        Bench().connection.read(4, SHARE, offset, length)
 
 
 def test_overlapping_requests() -> None:
@@ -392,7 +392,7 @@ def test_disconnect_for_a_time(at: float, answer: tuple[float, Any]) -> None:
 def test_disconnect_at_once_is_an_event_of_its_own() -> None:
     """A request without a connection fails at the same time, but not while it is sent."""
     bench = Bench({"kind": "disconnect"})
-    deferred = bench.server.get_buckets(INDEX)
+    deferred = bench.connection.get_buckets(INDEX)
     fired = deferred.called
     failure: list[Failure] = []
     deferred.addErrback(failure.append)

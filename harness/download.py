@@ -1,0 +1,135 @@
+"""One download in a simulated grid, from its start to what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from twisted.internet.defer import maybeDeferred
+from twisted.python.failure import Failure
+
+from downloader import DownloadStatus
+from harness.clock import DownloadClock
+from harness.consumer import SimConsumer
+from harness.files import GridFile
+from harness.reactor import SimReactor
+from harness.server import SimServer
+from harness.streams import stream
+from harness.subject import find_subject, is_other, name_of
+from harness.trace import Trace
+from scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is kept of a download when it is over, or nothing more is to happen.
+
+    Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
+    and `wrote` are numbers of bytes.
+    """
+
+    failure: BaseException | None
+    finished: float | None
+    ended: float
+    dry: bool
+    located: float | None
+    first: float | None
+    content_ok: bool | None
+    asked: int
+    wrote: int
+    status: DownloadStatus | None
+    timers_left: Sequence[str]
+
+
+class Download:
+    """A download of what a scenario asks for, from servers that are there.
+
+    Raises `SubjectError` if `strategy` is neither one of ours nor another downloader.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        strategy: str | Callable[..., Any],
+        reactor: SimReactor,
+        file: GridFile,
+        servers: Sequence[SimServer],
+    ) -> None:
+        self.scenario = scenario
+        self.strategy = strategy
+        self.trace = Trace()
+        self.started = 0.0
+        self.finished: float | None = None
+        self.failure: BaseException | None = None
+        self._subject = find_subject(strategy)
+        self._seed = seed
+        self._reactor = reactor
+        self._clock = DownloadClock(reactor)
+        self._file = file
+        self._connections = [server.connect(self.trace) for server in servers]
+        self._consumer = SimConsumer(
+            reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
+        )
+        self._timers_left: Sequence[str] = ()
+
+    @property
+    def status(self) -> DownloadStatus | None:
+        """What the downloader tells of itself, if it is ours."""
+        return getattr(self._consumer.producer, "status", None)
+
+    @property
+    def first(self) -> float | None:
+        """When the first byte came, in virtual seconds; None if none has yet."""
+        return self._consumer.first
+
+    def start(self) -> None:
+        """Begin now."""
+        self.started = self._reactor.seconds()
+        maybeDeferred(
+            self._subject,
+            self._clock,
+            self._connections,
+            self._file.cap,
+            self._consumer,
+            self.scenario.file.offset,
+            self.scenario.file.length,
+            stream(self._seed, "client", "choice"),
+        ).addBoth(self._end)
+
+    def _end(self, outcome: Any) -> None:
+        self.finished = self._reactor.seconds()
+        self._timers_left = list(map(str, self._clock.getDelayedCalls()))
+        # What becomes of a download that was told to stop is its own affair, if it is not ours.
+        stopped = self._consumer.stopped and is_other(name_of(self.strategy))
+        if isinstance(outcome, Failure) and not stopped:
+            self.failure = cast(BaseException, outcome.value)
+        self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
+
+    def ending(self, dry: bool) -> Ending:
+        """Return what it has come to by now; `dry` tells that nothing is left to happen."""
+
+        def since(time: float | None) -> float | None:
+            return None if time is None else float(time - self.started)
+
+        status, consumer = self.status, self._consumer
+        return Ending(
+            failure=self.failure,
+            finished=since(self.finished),
+            ended=float(self._reactor.seconds() - self.started),
+            dry=dry,
+            located=since(status.located) if status else None,
+            first=since(consumer.first),
+            content_ok=consumer.content_ok,
+            asked=_asked(self.scenario, self._file.cap.size),
+            wrote=consumer.wrote,
+            status=status,
+            timers_left=self._timers_left,
+        )
+
+
+def _asked(scenario: Scenario, size: int) -> int:
+    """Return how many bytes are asked for, of a file of `size` bytes."""
+    rest = size - scenario.file.offset
+    return rest if scenario.file.length is None else min(rest, scenario.file.length)

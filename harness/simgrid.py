@@ -1,0 +1,369 @@
+"""A grid in virtual time that is set up and driven step by step: the Python way to a scenario.
+
+    grid = SimGrid(servers=10, k=3, n=10, rtt=0.05)
+    grid.servers[3:].hang()
+    assert grid.download("first-k").ttfb < 0.3
+
+It has the servers, faults and results of scenario files; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import inf
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from downloader import DownloadStatus
+from harness.download import Download
+from harness.files import file_of
+from harness.grid import make_servers
+from harness.reactor import SimReactor, event_at
+from harness.result import Result
+from harness.server import SimServer
+from harness.simulate import Run, forget_frames, observed, run_of
+from harness.trace import Exchange
+from scenarios.faults import Operation
+from scenarios.load import entry_from, from_tables
+from scenarios.model import Scenario, selected
+
+#: A downloader: a callable, `package.module:callable`, or a strategy of ours.
+Downloader = Callable[..., Any] | str
+
+#: So many requests are told of in a message, and no more.
+_MOST_TOLD = 12
+
+
+class NeverError(AssertionError):
+    """What a test waits for never happens; the message says what is outstanding."""
+
+
+class Servers:
+    """Some servers of a grid. What is done to them is done to each, from now on.
+
+    A part of them is taken with a number or a slice, as of a list, or by name: `["s3"]`,
+    `["0,3-5"]`. Times are in virtual seconds; `start` is when a fault begins (default now) and
+    `end` when it is over (default never).
+    """
+
+    def __init__(self, grid: SimGrid, servers: Sequence[SimServer]) -> None:
+        self._grid = grid
+        self._servers = servers
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called: s0, s1 and so on."""
+        return [server.name for server in self._servers]
+
+    @property
+    def outstanding(self) -> list[Exchange]:
+        """The requests that they have not answered, in the order in which they were sent."""
+        return [e for e in self._grid.outstanding if e.server in self.names]
+
+    def hang(
+        self,
+        on: Operation | Sequence[Operation] = ("get_buckets", "read"),
+        *,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Self:
+        """Hold the connection and answer nothing; what is held is answered when it is over."""
+        operations = [on] if isinstance(on, str) else list(on)
+        return self.fault("hung", on=operations, start=start, end=end)
+
+    def slow(
+        self,
+        factor: float | None = None,
+        *,
+        extra: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Self:
+        """Multiply the round-trip times with `factor`, and add `extra` seconds."""
+        return self.fault("slow", factor=factor, extra=extra, start=start, end=end)
+
+    def corrupt(
+        self, part: str = "block", *, start: float | None = None, end: float | None = None
+    ) -> Self:
+        """Answer with wrong bytes in a part of each share."""
+        return self.fault("corrupt", part=part, start=start, end=end)
+
+    def disconnect(self, *, start: float | None = None, end: float | None = None) -> Self:
+        """Lose the connections: what is outstanding then fails, and what is sent later."""
+        return self.fault("disconnect", start=start, end=end)
+
+    def fault(self, kind: str, **keys: Any) -> Self:
+        """Have a fault of any kind, with the keys that it has in a scenario file.
+
+        A key that is None is left out. Raises `ScenarioError` if there is no such fault.
+        """
+        given = {key: value for key, value in keys.items() if value is not None}
+        table = {"kind": kind, "start": self._grid.now, **given}
+        entry = entry_from({"select": "all", "fault": table}, self._grid.scenario)
+        for fault in entry.faults or ():
+            for server in self._servers:
+                server.add_fault(fault)
+        return self
+
+    def heal(self, *, at: float | None = None) -> Self:
+        """Have no fault any more, from now on or from a time on; answer what was held."""
+        for server in self._servers:
+            if at is None:
+                server.heal()
+            else:
+                self._grid.reactor.callAt(max(at, self._grid.now), server.heal)
+        return self
+
+    def hold(self, *shares: int) -> Self:
+        """Hold copies of the shares with these numbers, and no others.
+
+        Raises `ScenarioError` if the file has no such share.
+        """
+        entry_from({"select": "all", "shares": list(shares)}, self._grid.scenario)
+        file = self._grid.file
+        held = {number: file.shares[number] for number in sorted(set(shares))}
+        for server in self._servers:
+            server.shares = {file.cap.storage_index: held}
+        return self
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def __iter__(self) -> Iterator[Servers]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, which: int | slice | str) -> Servers:
+        if isinstance(which, str):
+            numbers = selected(which, self._grid.scenario.grid.servers)
+            chosen = {f"s{number}" for number in numbers}
+            return Servers(self._grid, [s for s in self._servers if s.name in chosen])
+        if isinstance(which, slice):
+            return Servers(self._grid, self._servers[which])
+        return Servers(self._grid, [self._servers[which]])
+
+    def __repr__(self) -> str:
+        return f"<Servers {', '.join(self.names)}>"
+
+
+class RunningDownload:
+    """A download that has begun in a grid. Times are in virtual seconds from its start."""
+
+    def __init__(self, grid: SimGrid, download: Download) -> None:
+        self._grid = grid
+        self._download = download
+        self._run: Run | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over, well or not."""
+        return self._download.finished is not None
+
+    @property
+    def ttfb(self) -> float | None:
+        """The time to the first byte, if it has come."""
+        return self._download.ending(dry=False).first
+
+    @property
+    def status(self) -> DownloadStatus | None:
+        """What the downloader tells of itself; None if it is not ours, or has not begun."""
+        return self._download.status
+
+    def finish(self) -> Result:
+        """Let happen all that is left to happen, late answers too; return what it came to.
+
+        If nothing is left and it is not over it has `stalled`; at the grid's `deadline`,
+        counted from its start, it is cut off.
+        """
+        if self._run is None:
+            self._run = self._grid._finish(self._download)
+        return self._run.result
+
+
+class SimGrid:
+    """A storage grid in virtual time with one file on it.
+
+    Server `i` holds share `i`, modulo their number. `size` is that of the file in bytes, `k`
+    and `n` how many of its shares are needed and made; `rtt` is the time of a round trip in
+    seconds, or the table of a latency law. `more` are other keys of `[grid]` and `[file]` in a
+    scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
+    by `seed`; `deadline` is when a download is cut off, in virtual seconds.
+
+    `downloader` is what is put to the test where `start` and `download` do not say.
+    Raises `ScenarioError` if there cannot be such a grid.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: int = 10,
+        k: int = 3,
+        n: int = 10,
+        size: int = 40_000,
+        rtt: float | Mapping[str, Any] = 0.05,
+        seed: int = 0,
+        deadline: float = 3600.0,
+        downloader: Downloader | None = None,
+        **more: Any,
+    ) -> None:
+        law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
+        file = {"size": size, "k": k, "n": n}
+        if "segment_size" in more:
+            file["segment_size"] = more.pop("segment_size")
+        grid = {"servers": servers, "rtt": law, **more}
+        tables = {"name": "grid", "seed": seed, "deadline": deadline, "file": file, "grid": grid}
+        self._set_up(from_tables(tables), downloader)
+
+    @classmethod
+    def of(cls, scenario: Scenario, downloader: Downloader | None = None) -> Self:
+        """Return the grid of a scenario, with what is wrong with its servers."""
+        grid = cls.__new__(cls)
+        grid._set_up(scenario, downloader)
+        return grid
+
+    def _set_up(self, scenario: Scenario, downloader: Downloader | None) -> None:
+        self.scenario = scenario
+        self.file = file_of(scenario, scenario.seed)
+        self.reactor = SimReactor()
+        self.runs: list[Run] = []
+        self._downloader = downloader
+        self._failures: list[BaseException] = []
+        self._running: list[RunningDownload] = []
+        self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
+        by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
+        self.servers = Servers(self, by_number)
+        self.reactor.startRunning(installSignalHandlers=False)
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return self.reactor.seconds()
+
+    @property
+    def outstanding(self) -> list[Exchange]:
+        """The requests that are not answered yet, in the order in which they were sent."""
+        found = [e for server in self._in_order for e in server.outstanding]
+        return sorted(found, key=lambda e: (e.sent, e.number))
+
+    def start(
+        self,
+        downloader: Downloader | None = None,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        stop: Literal["first-block", "complete"] | None = None,
+    ) -> RunningDownload:
+        """Begin a download now, of `length` bytes from `offset` on: default the whole file.
+
+        Raises `SubjectError` if there is no such downloader, and `ValueError` if the file has
+        no such bytes.
+        """
+        subject = downloader or self._downloader
+        if subject is None:
+            raise TypeError("start() needs a downloader, or a strategy")
+        rest = self.file.cap.size - offset
+        if offset < 0 or not 0 <= (rest if length is None else length) <= rest:
+            what = f"{'all' if length is None else length} bytes from {offset} on"
+            raise ValueError(f"{what}: the file has {self.file.cap.size}")
+        file = self.scenario.file
+        if offset or length is not None:
+            file = file.model_copy(update={"offset": offset, "length": length})
+        asked = {"file": file, "stop": stop or self.scenario.stop}
+        scenario = self.scenario.model_copy(update=asked)
+        download = Download(
+            scenario, scenario.seed, subject, self.reactor, self.file, self._in_order
+        )
+        gc.freeze()  # what the download leaves is looked through at its end, and no more
+        with observed(self._failures):
+            download.start()
+        running = RunningDownload(self, download)
+        self._running.append(running)
+        return running
+
+    def download(self, downloader: Downloader | None = None, **asked: Any) -> Result:
+        """Return what a download comes to: `start` it and `finish` it."""
+        return self.start(downloader, **asked).finish()
+
+    def finish(self) -> list[Result]:
+        """Bring all downloads to their end; return what they came to, in their order."""
+        return [running.finish() for running in self._running]
+
+    def advance(self, seconds: float) -> None:
+        """Let happen all that is due within so many seconds, and be at that time then."""
+        until = self.now + seconds
+        event_at(self.reactor.env, until, lambda _: None)
+        self._step_while(lambda: self.reactor.peek() <= until)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Let one thing happen after another until `condition()` is true.
+
+        Raises `NeverError` if it is not by the time at which nothing is left to happen, or at
+        the grid's `deadline`, counted from now.
+        """
+        __tracebackhide__ = True  # pytest shows the test's own line
+        latest = self.now + self.scenario.deadline
+        self._step_while(lambda: not condition() and self.reactor.peek() <= latest)
+        if not condition():
+            raise NeverError(self._never(self.reactor.peek() == inf))
+
+    def _never(self, dry: bool) -> str:
+        why = "nothing is left to happen" if dry else "the deadline is over"
+        outstanding = self.outstanding
+        waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
+        if len(outstanding) > _MOST_TOLD:
+            waiting += f" and {len(outstanding) - _MOST_TOLD} more"
+        return f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}"
+
+    def _step_while(self, condition: Callable[[], bool]) -> None:
+        with observed(self._failures):
+            while condition():
+                self.reactor.step()
+
+    def _finish(self, download: Download) -> Run:
+        latest = download.started + self.scenario.deadline
+        try:
+            with observed(self._failures):
+                while self.reactor.peek() <= latest:
+                    self.reactor.step()
+                gc.collect()  # a Deferred tells of its failure when it goes
+        finally:
+            gc.unfreeze()
+        failures = [*self._failures, *self.reactor.errors]
+        self._failures.clear()
+        self.reactor.errors.clear()
+        if download.failure is not None:
+            forget_frames(download.failure)
+        run = run_of(
+            download.scenario,
+            download.strategy,
+            0,
+            download.scenario.seed,
+            download.trace,
+            download.ending(dry=self.reactor.peek() == inf),
+            failures,
+        )
+        self.runs.append(run)
+        return run
+
+    def close(self) -> None:
+        """Shut the reactor down: what a downloader has set up for the time of the grid ends."""
+        gc.unfreeze()
+        if self.reactor.running:
+            self.reactor.stop()
+            self.reactor.mainLoop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _words(exchange: Exchange) -> str:
+    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"

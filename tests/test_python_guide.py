@@ -1,0 +1,44 @@
+"""docs/python.md tells the truth: its tests pass, and it names all that there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from harness.simgrid import RunningDownload, Servers, SimGrid
+
+_ROOT = Path(__file__).parent.parent
+_GUIDE = (_ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+
+pytest_plugins = ["pytester"]
+
+
+def test_guide(pytester: pytest.Pytester) -> None:
+    """Each of its examples is a test that passes."""
+    blocks = re.findall(r"```python\n(.*?)```", _GUIDE, re.DOTALL)
+    pytester.makepyfile("\n\n".join(blocks))
+
+    outcomes = pytester.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes()
+
+    assert {"passed": len(re.findall(r"^def test_", _GUIDE, re.MULTILINE))} == outcomes
+    assert outcomes["passed"] >= 4
+
+
+@pytest.mark.parametrize("kind", [SimGrid, Servers, RunningDownload])
+def test_names(kind: type) -> None:
+    """It names every method and attribute that is there for users."""
+    names = [name for name in vars(kind) if not name.startswith("_")]
+    rest = {"names", "runs", "reactor", "scenario", "file", "close"}  # for what is rare
+
+    assert names
+    assert [] == [n for n in names if n not in rest and not re.search(rf"\.{n}\b", _GUIDE)]
+
+
+def test_links() -> None:
+    """What it links to is there."""
+    links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
+
+    assert links
+    assert [] == [link for link in links if not (_ROOT / "docs" / link).exists()]
