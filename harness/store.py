@@ -282,6 +282,11 @@ class Store:
         rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
         return {number for (number,) in rows}
 
+    def count(self, end: int) -> int:
+        """Return how many rows there are before the one of this number."""
+        (rows,) = self._db.execute('SELECT count(*) FROM runs WHERE "row" < ?', (end,)).fetchone()
+        return int(rows)
+
     def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
         """Return what the first `runs` runs of a point and strategy came to, in their order."""
         found = self._db.execute(

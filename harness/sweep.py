@@ -88,6 +88,8 @@ class Sweep:
         what a batch raised. What was told as done is in the store whatever is raised.
         """
         self._store.begin(self.experiment)
+        _, end = _bounds(self.experiment, 0, self._course.first)
+        self._keep(self._store.count(end))
         first = self._next(1)
         if first is not None:
             others = [v for v in self._store.versions() if v != self._version]
@@ -200,12 +202,13 @@ class Sweep:
             seconds = min(seconds, left * self._mean / (_BATCHES * workers))
         parts: list[Part] = []
         for point in self._points():
-            number = self._strategies
+            runs = 1
             if point.each is not None:
-                number = max(number, ceil(seconds / max(point.each, 1e-6)))
+                runs = max(1, ceil(seconds / max(point.each * self._strategies, 1e-6)))
             elif point.out:  # the first run of a point tells how long the others take
                 continue
-            taken = point.take(number)
+            # All strategies of a run go together: they have the same file, which takes its time.
+            taken = point.take(runs * self._strategies)
             if taken:
                 parts.append(Part(self.experiment.points[point.index].scenario, taken))
                 each = point.each if point.each is not None else self._mean
@@ -238,8 +241,12 @@ class Sweep:
         kept = sum(row in here for row in present)
         point.left, point.runs = new - kept, runs
         point.places = (place for place in wanted if place.row not in present)
-        self.progress.done += kept
-        self.progress.kept += kept
+        if runs > self._course.first:
+            self._keep(kept)
+
+    def _keep(self, rows: int) -> None:
+        self.progress.done += rows
+        self.progress.kept += rows
 
     def _goes_on(self, point: _Point) -> bool:
         """Tell whether a point has something to run, now; begin its next round if it may."""

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.store import CRASHED, Sample, Store
-from reports.statistics import Interval, NotEnough, paired, probability, quantile
+from reports.statistics import Interval, NotEnough, paired, percent, probability, quantile
 from reports.summary import seconds
 from scenarios.experiment import Experiment, Precision, label
 
@@ -37,7 +37,7 @@ run that never has it is later than all others
 against {first}: the median, over pairs of runs with one seed, of how much later the first block
 comes than with {first}; less than 0 is sooner
 requests, bytes: of the whole download, means over all runs
-In parentheses: where the true value lies, with 95 % confidence.
+In parentheses: where the true value lies, with 95 % confidence; after ~ are too few runs to tell.
 """
 
 
@@ -153,15 +153,24 @@ def _heading(found: Sequence[Cell]) -> list[str]:
 
 def _words(cell: Cell, found: Sequence[Cell]) -> list[str]:
     """Return what stands in a row for reading, behind the axes' values."""
-    words = [cell.strategy, str(cell.runs), cell.ok.words("{:.3g}".format)]
-    words += [estimate.words(seconds) for estimate in cell.quantiles.values()]
+    words = [cell.strategy, str(cell.runs), cell.ok.words(percent)]
+    words += [_said(estimate) for estimate in cell.quantiles.values()]
     if any(one.against for one in found):
-        words.append("" if cell.against is None else cell.against.words(seconds))
+        words.append("" if cell.against is None else _said(cell.against))
     words.append("-" if cell.requests is None else f"{cell.requests:.1f}")
     words.append("-" if cell.bytes is None else f"{cell.bytes:.0f}")
     if any(one.crashed for one in found):
         words.append(str(cell.crashed))
     return words
+
+
+def _said(estimate: Estimate) -> str:
+    if isinstance(estimate, Interval):
+        return estimate.words(seconds)
+    if estimate.estimate is None:
+        return "-"
+    # An interval of no width is told without its ends.
+    return f"~ {Interval(*[estimate.estimate] * 3).words(seconds)}"
 
 
 def as_csv(found: Sequence[Cell], axes: Sequence[str]) -> str:
