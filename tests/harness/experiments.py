@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred
-
-from downloader import download
 from harness.batch import Batch, Done, run_batch
 from harness.store import Store
 from harness.sweep import Sweep
@@ -102,31 +96,3 @@ def swept(experiment: Experiment, path: Path, workers: Here | None = None) -> st
         rule = enough(experiment.precision) if experiment.precision else None
         runs = Sweep(experiment, store, rule).run(lambda: workers or Here())
         return as_csv(list(cells(experiment, store, runs)), experiment.axes)
-
-
-def _unlucky(cap: str) -> bool:
-    """Tell it of one file in eight."""
-    return sha256(cap.encode()).digest()[0] < 32
-
-
-def crashing(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but end the process for one file in eight."""
-    if _unlucky(cap):
-        os._exit(9)
-    return download(reactor, servers, cap, consumer)
-
-
-def exiting(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but call for the end of the process for one file in eight."""
-    if _unlucky(cap):
-        raise SystemExit(3)
-    return download(reactor, servers, cap, consumer)
-
-
-def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but be killed the first time that it comes to one file in eight."""
-    marker = Path(os.environ["FIRSTK_TEST_MARKER"])
-    if _unlucky(cap) and not marker.exists():
-        marker.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return download(reactor, servers, cap, consumer)

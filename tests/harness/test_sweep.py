@@ -17,7 +17,7 @@ from harness.workers import WorkersError
 from scenarios.experiment import Experiment, Precision
 from tests.harness.experiments import Here, LostError, experiment, swept
 
-EXITING = "tests.harness.experiments:exiting"
+EXITING = "tests.harness.downloaders:exiting"
 
 
 def rows(path: Path) -> list[object]:
