@@ -78,7 +78,13 @@ def sweep(
     try:
         with Store(path, write=True) as store:
             with _telling() as tell:
-                runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
+                at_work = Sweep(experiment, store, rule, tell)
+                try:
+                    runs = at_work.run(_workers(workers, scheduler))
+                except KeyboardInterrupt:
+                    kept = f"{at_work.progress.done} runs are kept in {path}"
+                    click.echo(f"{kept}; the same command goes on from there", err=True)
+                    raise
             found = list(cells(experiment, store, runs))
             _print(experiment, found, form)
             return _report_crashes(store, found)

@@ -151,7 +151,10 @@ class Cluster:
     @property
     def count(self) -> int:
         """How many batches are run at a time; workers may come and go."""
-        threads: dict[str, int] = self._client.nthreads()
+        try:
+            threads: dict[str, int] = self._client.nthreads()
+        except OSError as e:
+            raise WorkersError(f"the scheduler is gone: {e}; what was told as done is kept") from e
         return max(1, sum(threads.values()))
 
     def submit(self, batch: Batch) -> Future[list[Done]]:

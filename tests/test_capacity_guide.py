@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import shlex
 import sqlite3
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from scenarios.experiment import ExperimentTable, Precision, Span
 from tests.harness.making import ROOT
-from tests.harness.test_cli import FIRSTK
+from tests.harness.test_cli import firstk
 
 _GUIDE = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
 
@@ -32,7 +31,7 @@ _OWN = "from downloader import download\n"
 def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it shows is what it says."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.syspath_prepend(tmp_path)
     for name, text in _FILES:
         Path(name).write_text(text)
     Path("mypackage").mkdir()
@@ -41,10 +40,8 @@ def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for command in _COMMANDS:
         if ".parquet" in command:
             pytest.importorskip("pyarrow")
-        ran = subprocess.run(  # noqa: S603 - our own
-            [*FIRSTK, *shlex.split(command)], capture_output=True, text=True, check=False
-        )
-        assert (0, "") == (ran.returncode, ran.stderr), command
+        ran = firstk(*shlex.split(command))
+        assert (0, "") == (ran.exit_code, ran.stderr), command
         printed[command] = ran.stdout
 
     assert 8 <= len(printed)

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from harness.cli import main
+from harness.cli_sweep import _telling
 from harness.store import CRASHED, Store, StoreError
+from harness.sweep import Progress
 from reports.sweep_table import LEGEND
 from tests.harness.experiments import experiment, swept, write
 from tests.harness.making import ROOT
@@ -156,8 +158,10 @@ def test_interrupted(folder: Path) -> None:
     os.killpg(running.pid, signal.SIGINT)  # a terminal tells it to all of them
     out, err = running.communicate()
 
-    assert (130, "", "\nfirstk: interrupted\n") == (running.returncode, out, err)
-    assert 20 <= rows("e.sqlite") < 30_000
+    kept = rows("e.sqlite")
+    assert 20 <= kept < 30_000
+    told = f"{kept} runs are kept in e.sqlite; the same command goes on from there\n"
+    assert (130, "", f"{told}\nfirstk: interrupted\n") == (running.returncode, out, err)
     assert not list(folder.glob("*-lock"))
 
 
@@ -288,6 +292,28 @@ def test_no_pyarrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 2 == result.exit_code
     assert "pip install 'firstk[parquet]'" in result.stderr
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal it is told how far it is, how long it will take, and what has gone wrong."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("harness.cli_sweep.monotonic", lambda: next(clock))
+    with _telling() as tell:
+        tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
+    shown = capsys.readouterr().err
+
+    assert "60/3660" in shown
+    assert "about 1:00:00 left, 3 workers replaced, 2 runs crashed" in shown
+
+
+def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal nothing is shown."""
+    with _telling() as tell:
+        tell(Progress(done=1, total=2))
+
+    assert ("", "") == capsys.readouterr()
 
 
 def test_light() -> None:
