@@ -125,7 +125,6 @@ class Sweep:
             if lost:
                 # With one worker of a pool all are gone, and none of these was to blame
                 # alone. What is out comes back, one way or the other, before they are tried.
-                wait(out)
                 lost += self._collect(workers, out)
                 out.clear()
                 self.progress.replaced += 1
@@ -141,16 +140,10 @@ class Sweep:
         rows: list[Row] = []
         for future, batch in done.items():
             try:
-                results = future.result()
+                results = _result(workers, future)
             except workers.lost:
                 lost.append(batch)
                 continue
-            except OtherVersionError:
-                raise
-            except workers.unfit as e:
-                raise WorkersError(f"the workers cannot run this: {e}") from e
-            except CancelledError as e:
-                raise WorkersError("the workers are gone; what was told as done is kept") from e
             for part, result in zip(batch.parts, results, strict=True):
                 self._time(part, result)
                 rows += result.rows
@@ -169,7 +162,7 @@ class Sweep:
     def _run_alone(self, workers: Workers, batch: Batch, place: Place) -> Row:
         for _ in range(_ATTEMPTS):
             try:
-                (done,) = workers.submit(batch).result()
+                (done,) = _result(workers, workers.submit(batch))
             except workers.lost:
                 self.progress.replaced += 1
                 workers.renew()
@@ -270,6 +263,18 @@ class Sweep:
             for strategy in self.experiment.strategies
         }
         return self._enough(times)
+
+
+def _result(workers: Workers, future: Future[list[Done]]) -> list[Done]:
+    """Return what a batch came to; raises `workers.lost`, and `WorkersError` if it is no use."""
+    try:
+        return future.result()
+    except (workers.lost, OtherVersionError):
+        raise
+    except workers.unfit as e:
+        raise WorkersError(f"the workers cannot run this: {e}") from e
+    except CancelledError as e:
+        raise WorkersError("the workers are gone; what was told as done is kept") from e
 
 
 class _Point:
