@@ -1,8 +1,8 @@
 """What Tahoe-LAFS's `test_hung_server.py` tests, for every strategy and for Tahoe-LAFS itself.
 
-Its grid: ten servers with one share each of a file of 40,000 bytes, of which any three will do. What
-it waits for with real timers, or pokes into a downloader's insides for, comes in virtual time
-here, to the second at which it is due. The numbers in the names are those of the originals.
+Its grid: ten servers with one share each of a file of 40,000 bytes, any three of which will do. The
+tests have the names of the originals, those of 2010 and of today. Where those reach into the
+downloader to make a timer fire, time passes here, and things come when they are due.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from downloader import STRATEGIES, download
+from downloader import STRATEGIES
+from downloader import download as download_with
 from harness.result import Result
 from harness.simgrid import NeverError, Servers, SimGrid
 from tests.harness.making import needs_tahoe
@@ -175,13 +176,13 @@ def test_2_good_8_hung_then_1_recovers(
     """A server that hung answers what it was asked, and counts, overdue (after 10 s) or not."""
     grid.servers[2].hold(*shares)
     grid.servers[2:].hang()
-    running = grid.start()
+    download = grid.start()
     grid.advance(recovers)
-    assert not running.done
+    assert not download.done
     assert grid.servers[2:].names == waiting(grid)
 
     grid.servers[2].heal()
-    result = running.finish()
+    result = download.finish()
 
     if downloader == "wait-for-all":
         assert "stalled" == result.outcome  # on the seven others
@@ -195,14 +196,14 @@ def test_2_good_8_hung_then_1_recovers(
 
 def window(name: str, queries: int) -> Callable[..., Any]:
     """Return a downloader that is a strategy of ours, with so many queries outstanding."""
-    return partial(download, strategy=replace(STRATEGIES[name], window=queries))
+    return partial(download_with, strategy=replace(STRATEGIES[name], window=queries))
 
 
 def test_5_overdue() -> None:
     """Five hung servers fill a window of five, until they are overdue and make room for others."""
     grid = SimGrid(rtt=RTT)
     grid.servers[:5].hang()
-    running = grid.start(window("windowed", 5))
+    download = grid.start(window("windowed", 5))
     grid.advance(9.99)
     assert grid.servers[:5].names == waiting(grid)
     assert 5 == len(grid.outstanding)
@@ -210,7 +211,7 @@ def test_5_overdue() -> None:
     grid.advance(0.02)
     assert 10 == len(grid.outstanding)
 
-    assert_ok(running.finish(), 10 + 2 * RTT)
+    assert_ok(download.finish(), 10 + 2 * RTT)
     assert grid.servers[:5].names == waiting(grid)
 
 
@@ -241,11 +242,11 @@ def test_10_overdue(downloader: str) -> None:
 @pytest.mark.parametrize("kind", ["broken", "disconnect", "corrupt", "read-error"])
 def test_failover(segmented: SimGrid, downloader: str, kind: str) -> None:
     """A share that goes bad between two segments is replaced, if one more is known of."""
-    running = segmented.start()
-    segmented.until(lambda: running.ttfb is not None)
+    download = segmented.start()
+    segmented.until(lambda: download.ttfb is not None)
     keys = {"part": "block"} if kind == "corrupt" else {}
     segmented.servers[0].fault(kind, **keys)
-    result = running.finish()
+    result = download.finish()
 
     if downloader == "first-k":  # it has ignored all answers but the first three
         assert_too_few(result, have=2)
@@ -257,7 +258,7 @@ def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
     """A share is corrupt, and the spare one is in an answer that comes late: ticket #287."""
     grid.servers[2].corrupt("block")
     grid.servers[3:].hang()
-    running = grid.start()
+    download = grid.start()
     if downloader == "wait-for-all":
         with pytest.raises(NeverError, match=r"s3 \(get_buckets at 0 s\), .* s9"):
             grid.until(lambda: is_read(grid.servers[2]))
@@ -265,7 +266,7 @@ def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
 
     grid.until(lambda: is_read(grid.servers[2]))
     grid.servers[3].heal()
-    result = running.finish()
+    result = download.finish()
 
     if downloader == "first-k":
         assert_too_few(result, have=2)
@@ -278,14 +279,14 @@ def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
 def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> None:
     """A connection is lost between two segments, and the spare share's server hangs meanwhile."""
     segmented.servers[3:].hang()
-    running = segmented.start()
+    download = segmented.start()
     segmented.advance(RTT * (rounds(downloader) + 1.5))
     segmented.servers[0].disconnect()
     segmented.advance(5)
-    assert ("first-k" == downloader) is running.done  # it knows of no other, and waits for none
+    assert ("first-k" == downloader) is download.done  # it knows of no other, and waits for none
 
     segmented.servers[9].heal()
-    result = running.finish()
+    result = download.finish()
 
     if downloader == "wait-for-all":
         assert ("stalled", None) == (result.outcome, result.ttfb)  # it has not begun to read
