@@ -14,10 +14,14 @@ from harness.reactor import SimReactor, SimTimer
 
 @implementer(IReactorTime)
 class DownloadClock:
-    """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others."""
+    """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
 
-    def __init__(self, reactor: SimReactor) -> None:
+    `fired` is called after each of these timers.
+    """
+
+    def __init__(self, reactor: SimReactor, fired: Callable[[], None] | None = None) -> None:
         self._reactor = reactor
+        self._fired = fired
         self._timers: list[SimTimer] = []
 
     def seconds(self) -> float:
@@ -33,10 +37,16 @@ class DownloadClock:
         def fire() -> None:
             self._timers.remove(timer)
             callable(*args, **kwargs)
+            if self._fired is not None:
+                self._fired()
 
         timer = self._reactor.callLater(delay, fire)
         self._timers = [*self.getDelayedCalls(), timer]
         return timer
+
+    def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call `callable` at this very time, after what is due before it."""
+        self.callLater(0, callable, *args, **kwargs)
 
     def getDelayedCalls(self) -> list[SimTimer]:
         """Return the download's timers that are still to fire."""

@@ -91,7 +91,7 @@ class Chances:
         self._seed = seed
         self._server = server
         self._streams: list[Random | None] = []
-        self.drawn = 0  # for so many requests
+        self.requests = 0  # so many have drawn
         for fault in faults:
             self.add(fault)
 
@@ -100,11 +100,11 @@ class Chances:
         before = sum(random is not None for random in self._streams)
         drawn = stream(self._seed, self._server, f"fault {before}") if fault.chancy else None
         self._streams.append(drawn)
-        return [_next(drawn) for _ in range(self.drawn)]
+        return [_next(drawn) for _ in range(self.requests)]
 
     def draw(self) -> list[float]:
         """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
-        self.drawn += 1
+        self.requests += 1
         return [_next(random) for random in self._streams]
 
 

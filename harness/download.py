@@ -14,7 +14,7 @@ from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
 from harness.files import GridFile
 from harness.reactor import SimReactor
-from harness.server import SimServer
+from harness.server import Client, Connection, SimServer
 from harness.streams import stream
 from harness.subject import find_subject, is_other, name_of
 from harness.trace import Trace
@@ -45,6 +45,8 @@ class Ending:
 class Download:
     """A download of what a scenario asks for, from servers that are there.
 
+    `number` tells it from others in the same grid. `over` is called when it has finished, or
+    can never finish any more: it waits for nothing that will come.
     Raises `SubjectError` if `strategy` is neither one of ours nor another downloader.
     """
 
@@ -56,6 +58,8 @@ class Download:
         reactor: SimReactor,
         file: GridFile,
         servers: Sequence[SimServer],
+        number: int = 0,
+        over: Callable[[Download], None] | None = None,
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -64,11 +68,14 @@ class Download:
         self.finished: float | None = None
         self.failure: BaseException | None = None
         self._subject = find_subject(strategy)
-        self._seed = seed
+        self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
-        self._clock = DownloadClock(reactor)
+        self._over = over
+        heard = self._heard if over is not None or scenario.stop == "located" else None
+        self._clock = DownloadClock(reactor, heard)
         self._file = file
-        self._connections = [server.connect(self.trace) for server in servers]
+        self.client = Client(self.trace, heard)
+        self._connections = [Connection(server, self.client) for server in servers]
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
         )
@@ -95,8 +102,29 @@ class Download:
             self._consumer,
             self.scenario.file.offset,
             self.scenario.file.length,
-            stream(self._seed, "client", "choice"),
+            self._random,
         ).addBoth(self._end)
+        if self._over is not None:
+            self._heard()
+
+    def _heard(self) -> None:
+        """See what to do after something has happened to the download."""
+        if self.finished is None and self.scenario.stop == "located":
+            status, producer = self.status, self._consumer.producer
+            if status is not None and status.located is not None:
+                self._consumer.stopped = True
+                producer.stopProducing()
+        waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
+        if self._over is not None and not waits:
+            over, self._over = self._over, None
+            over(self)
+
+    def stop(self) -> None:
+        """End it, if that can be done, and tell nobody."""
+        self._over = None
+        if self._consumer.producer is not None and self.finished is None:
+            self._consumer.stopped = True
+            self._consumer.producer.stopProducing()
 
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()

@@ -49,7 +49,13 @@ def file_of(scenario: Scenario, seed: int) -> GridFile:
 
 @lru_cache(maxsize=2)  # each strategy of a run meets the same file
 def _made_up(file: MadeUpFile, seed: int) -> GridFile:
-    plaintext = stream(seed, "file").randbytes(file.size)
+    return make_up(file, seed)
+
+
+def make_up(file: MadeUpFile, seed: int, number: int = 0) -> GridFile:
+    """Return a file that is made up from a seed; `number` tells it from others."""
+    name = ["file", str(number)] if number else ["file"]
+    plaintext = stream(seed, *name).randbytes(file.size)
     encoded = encode(plaintext, k=file.k, n=file.n, segment_size=file.segment_size)
     return GridFile(encoded.cap, encoded.shares, plaintext)
 

@@ -31,6 +31,7 @@ class Plan:
     service: Law | None
     concurrency: int | None
     shares: list[int] = field(default_factory=list)
+    shares_named: bool = False
     faults: Sequence[Fault] = ()
 
 
@@ -61,7 +62,7 @@ def make_servers(
         )
         for plan in plan_servers(scenario, seed, file.shares)
     ]
-    return _ordered(grid, seed, file.cap.storage_index, servers)
+    return ordered(grid, seed, file.cap.storage_index, servers)
 
 
 def _lines(env: simpy.Environment, bandwidth: float | None) -> list[Line]:
@@ -83,7 +84,7 @@ def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
             if entry.faults is not None:
                 chosen.faults = entry.faults
             if entry.shares is not None:
-                chosen.shares = sorted(set(entry.shares))
+                chosen.shares, chosen.shares_named = sorted(set(entry.shares)), True
             chosen.rtt = entry.rtt or chosen.rtt
             chosen.rtt_per = entry.rtt_per or chosen.rtt_per
             chosen.bandwidth = entry.bandwidth or chosen.bandwidth
@@ -107,14 +108,22 @@ def _select(select: Select, purpose: str, seed: int, plans: Sequence[Plan]) -> l
     return [plans[i] for _, i in sorted(draws)[: select.count]]
 
 
-def _ordered(
+def permuted(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:
+    """Return servers in the order of a file, as Tahoe-LAFS does; names are permutation seeds."""
+
+    def key(server: SimServer) -> bytes:
+        return sha1(storage_index + server.name.encode()).digest()  # noqa: S324
+
+    return sorted(servers, key=key)
+
+
+def ordered(
     grid: Grid, seed: int, storage_index: bytes, servers: list[SimServer]
 ) -> list[SimServer]:
+    """Return servers in the order in which a downloader of this file is given them."""
     match grid.order:
         case "permuted":
-            # As Tahoe-LAFS does; a server's name is its permutation seed.
-            def key(server: SimServer) -> bytes:
-                return sha1(storage_index + server.name.encode()).digest()  # noqa: S324
+            return permuted(storage_index, servers)
         case "shuffled":
 
             def key(server: SimServer) -> bytes:

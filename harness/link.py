@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import simpy
 
+from harness.level import Level
 from harness.streams import stream
 from scenarios.laws import Law
 
@@ -27,6 +28,7 @@ class Line:
 
     def __init__(self, env: simpy.Environment, bandwidth: float) -> None:
         self.env = env
+        self.busy = Level(env)
         self._bandwidth = bandwidth
         self._turn = simpy.Resource(env)
 
@@ -35,7 +37,11 @@ class Line:
         with self._turn.request() as turn:
             yield turn
             if wanted():
-                yield self.env.timeout(piece / self._bandwidth)
+                self.busy.change(+1)
+                try:
+                    yield self.env.timeout(piece / self._bandwidth)
+                finally:
+                    self.busy.change(-1)
 
 
 class Link:

@@ -18,6 +18,7 @@ from zope.interface import implementer
 
 from downloader.interfaces import IBucket, IStorageServer
 from harness.course import Chances, Course, foresee
+from harness.level import Level
 from harness.link import Link, Process
 from harness.reactor import SimReactor, event_at, take_place
 from harness.streams import stream
@@ -46,8 +47,9 @@ class Service:
         server: str,
     ) -> None:
         self.law = law
+        self.concurrency = concurrency
+        self.busy = Level(env)
         self._env = env
-        self._concurrency = concurrency or sys.maxsize
         self._seed = seed
         self._server = server
 
@@ -57,7 +59,7 @@ class Service:
 
     @cached_property
     def _places(self) -> simpy.Resource:
-        return simpy.Resource(self._env, self._concurrency)
+        return simpy.Resource(self._env, self.concurrency or sys.maxsize)
 
     def time(self) -> float:
         """Return for how long the next request will be worked on, in seconds."""
@@ -68,7 +70,11 @@ class Service:
         with self._places.request() as place:
             yield place
             if wanted():
-                yield self._env.timeout(time)
+                self.busy.change(+1)
+                try:
+                    yield self._env.timeout(time)
+                finally:
+                    self.busy.change(-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +92,17 @@ class _Request:
     """A request that a server was sent and has not answered yet, and what is to come of it.
 
     `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
-    where that may come while the server works on it. `taken_up` tells whether it works on it.
-    `number` counts the requests that the server was sent, from 0. Of what is to happen at the
-    same time that goes first whose request was sent first: `place` says which was.
+    where that may come while the server works on it. `taken_up` tells whether it does, or waits
+    for its turn to, and `working` is the process that does. `number` counts the requests that
+    the server was sent, from 0. Of what is to happen at the same time that goes first whose
+    request was sent first: `place` says which was.
     """
 
+    server: SimServer
+    client: Client
     exchange: Exchange
     number: int
     place: int
-    trace: Trace
     deferred: Deferred[Any]
     answer: Callable[[Sequence[Fault]], _Answer]
     rtt: float
@@ -103,6 +111,7 @@ class _Request:
     course: Course
     event: Event | None = None
     losing: Event | None = None
+    working: simpy.Process | None = None
     taken_up: bool = False
 
 
@@ -140,9 +149,13 @@ class SimServer:
         self._chances = chances
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
-    def connect(self, trace: Trace) -> Connection:
-        """Return the server as one client sees it, who keeps a trace."""
-        return Connection(self, trace)
+    @property
+    def limits(self) -> dict[Level, int]:
+        """What there is only so much of, places to work and lines: its use, and how much."""
+        limits = {line.busy: 1 for line in self._link.lines}
+        if self._service.law is not None and self._service.concurrency is not None:
+            limits[self._service.busy] = self._service.concurrency
+        return limits
 
     @property
     def outstanding(self) -> list[Exchange]:
@@ -165,7 +178,7 @@ class SimServer:
 
     def send(
         self,
-        trace: Trace,
+        client: Client,
         answer: Callable[[Sequence[Fault]], _Answer],
         operation: Operation,
         share: int | None = None,
@@ -174,18 +187,27 @@ class SimServer:
     ) -> Deferred[Any]:
         """Send the server a request; when its time has come, it is answered or fails."""
         sent = self._env.now
-        number = len(trace.exchanges)
+        number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
-        trace.sent(exchange)
-        rtt, work, turn = self._link.round_trip(), self._service.time(), self._chances.drawn
+        client.trace.sent(exchange)
+        rtt, work, turn = self._link.round_trip(), self._service.time(), self._chances.requests
         chances, place = self._chances.draw(), take_place(self._env)
         course = foresee(self.faults, operation, sent, rtt, chances)
         request = _Request(
-            exchange, turn, place, trace, Deferred(), answer, rtt, work, chances, course
+            self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
         )
-        self._outstanding[request] = None
+        self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
         return request.deferred
+
+    def withdraw(self, request: _Request) -> None:
+        """Forget a request: it is not answered, and takes no more of the server's time."""
+        del self._outstanding[request], request.client.outstanding[request]
+        if request.working is not None and request.working.is_alive:
+            request.working.interrupt()
+        for event in request.event, request.losing:
+            if event is not None:
+                self._reactor.give_up(event)
 
     def _settle(self, request: _Request) -> None:
         """Let come what is to come of a request, as its course says."""
@@ -244,7 +266,7 @@ class SimServer:
 
     def _take_up(self, request: _Request) -> None:
         request.taken_up, request.event = True, None
-        self._env.process(self._serve(request, self._outcome(request)))
+        request.working = self._env.process(self._serve(request, self._outcome(request)))
 
     def _settle_loss(self, request: _Request) -> None:
         """Let the connection be lost when it is to be, while the server works on a request."""
@@ -263,10 +285,13 @@ class SimServer:
         def wanted() -> bool:
             return request in self._outstanding
 
-        if self._service.law is not None:
-            yield from self._service.work(request.work, wanted)
-        if isinstance(outcome, _Answer):
-            yield from self._link.carry(outcome.received, wanted)
+        try:
+            if self._service.law is not None:
+                yield from self._service.work(request.work, wanted)
+            if isinstance(outcome, _Answer):
+                yield from self._link.carry(outcome.received, wanted)
+        except simpy.Interrupt:  # it is withdrawn
+            return
         if wanted():
             ends = self._env.now + request.course.rtt / 2
             request.event = event_at(self._env, ends, lambda _: self._end(request, outcome))
@@ -280,27 +305,52 @@ class SimServer:
 
     def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
         """Let a request's answer, or its failure, reach the downloader."""
-        del self._outstanding[request]
+        exchange, client = request.exchange, request.client
+        del self._outstanding[request], client.outstanding[request]
         if request.losing is not None:
             self._reactor.give_up(request.losing)
-        exchange = request.exchange
         if isinstance(outcome, Exception):
-            request.trace.ended(exchange, self._env.now, False, str(outcome))
+            client.trace.ended(exchange, self._env.now, False, str(outcome))
             request.deferred.errback(outcome)
         else:
             exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
-            request.trace.ended(exchange, self._env.now, True, outcome.detail)
+            client.trace.ended(exchange, self._env.now, True, outcome.detail)
             request.deferred.callback(outcome.result)
+        if client.heard is not None:
+            client.heard()
+
+
+class Client:
+    """Who sends requests: it keeps a trace of what is asked and answered.
+
+    `heard` is called after each answer, and each failure, when the client has dealt with it.
+    """
+
+    def __init__(self, trace: Trace, heard: Callable[[], None] | None = None) -> None:
+        self.trace = trace
+        self.heard = heard
+        self.outstanding: dict[_Request, None] = {}  # in the order in which they were sent
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer, or a failure, is to come: not all that is outstanding is held."""
+        return any(request.event or request.taken_up for request in self.outstanding)
+
+    def withdraw(self, *, held: bool = False) -> None:
+        """Withdraw all that is outstanding; only what is `held` for ever if that is true."""
+        for request in list(self.outstanding):
+            if not held or not (request.event or request.taken_up):
+                request.server.withdraw(request)
 
 
 @implementer(IStorageServer)
 class Connection:
-    """A server as one client sees it: what is asked and answered goes into the client's trace."""
+    """A server as a client sees it."""
 
-    def __init__(self, server: SimServer, trace: Trace) -> None:
+    def __init__(self, server: SimServer, client: Client) -> None:
         self.name = server.name
         self._server = server
-        self._trace = trace
+        self._client = client
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
@@ -313,7 +363,7 @@ class Connection:
             buckets = {number: SimBucket(self, number, shares[number]) for number in shown}
             return _Answer(buckets, ",".join(map(str, shown)))
 
-        return self._server.send(self._trace, answer, "get_buckets")
+        return self._server.send(self._client, answer, "get_buckets")
 
     def read(self, number: int, data: bytes, offset: int, length: int) -> Deferred[bytes]:
         """Answer with bytes of the share with this number, which is `data`; see `IBucket.read`.
@@ -331,7 +381,7 @@ class Connection:
             detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
             return _Answer(read, detail, len(read), spoiled)
 
-        return self._server.send(self._trace, answer, "read", number, offset, length)
+        return self._server.send(self._client, answer, "read", number, offset, length)
 
 
 @implementer(IBucket)

@@ -87,7 +87,7 @@ def run_of(
 ) -> Run:
     """Return what one run came to; `failures` are those that no Deferred told of."""
     own = [] if failures or ending.failure is None else [ending.failure]
-    failure = _one([*failures, *own]) or _misconduct(ending, scenario.stop == "first-block")
+    failure = one_failure([*failures, *own]) or _misconduct(ending, scenario.stop)
     outcome: Outcome
     if failure is not None:
         outcome = "failed"
@@ -118,24 +118,25 @@ def run_of(
     return Run(scenario, result, trace, status, failure, ending.timers_left)
 
 
-def _misconduct(ending: Ending, stopped: bool) -> MisconductError | None:
+def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
     """Return what a download did wrong that said that all was well.
 
-    `stopped` tells that it was to stop after its first block.
+    `stop` says how much of what was asked for it was to write.
     """
     if ending.finished is None:
         return None
+    least = {"located": 0, "first-block": min(1, ending.asked)}.get(stop, ending.asked)
     wrong = []
     if ending.wrote > ending.asked:
         wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
-    if ending.wrote < (min(1, ending.asked) if stopped else ending.asked):
+    if ending.wrote < least:
         wrong.append(f"ended well after {ending.wrote} bytes of {ending.asked}")
     if ending.timers_left:
         wrong.append(f"left timers behind: {', '.join(ending.timers_left)}")
     return MisconductError("; ".join(wrong)) if wrong else None
 
 
-def _one(failures: Sequence[BaseException]) -> Exception | None:
+def one_failure(failures: Sequence[BaseException]) -> Exception | None:
     """Return the failures as one; raise what is none of the download's, like Control-C."""
     errors = []
     for failure in failures:

@@ -225,7 +225,10 @@ _VARIANTS = {
 
 
 #: The keys whose tables are told apart by a key of theirs: pydantic names their variants.
-_DISCRIMINATORS = {"rtt": "law", "service": "law", "laws": "law", "fault": "kind"}
+_DISCRIMINATORS = {
+    **dict.fromkeys(("rtt", "service", "laws", "think", "sizes"), "law"),
+    **dict.fromkeys(("fault", "arrivals"), "kind"),
+}
 
 
 def _path(data: Any, location: Location) -> Location:

@@ -29,6 +29,7 @@ from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from scenarios.base import Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
 from scenarios.laws import Law, PositiveSeconds
+from scenarios.workload import Workload
 
 #: The largest file that is made up, in bytes: its shares are kept in memory.
 MAX_MADE_UP_SIZE = 2**30
@@ -458,8 +459,18 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
     return entry
 
 
+def _loads(workload: Workload, info: ValidationInfo) -> Workload:
+    """Check a workload against the file."""
+    file = info.data.get("file")
+    if workload.sizes_differ and file is not None and (file.offset or file.length is not None):
+        raise mistakes([("", "files of several sizes have no common `offset` and `length`")])
+    if isinstance(file, RealFile) and (workload.files or workload.sizes_differ):
+        raise mistakes([("", "other files cannot be made from real shares")])
+    return workload
+
+
 class Scenario(Table):
-    """A scenario: one download from one grid, by each of some strategies."""
+    """A scenario: one download from one grid, or a load of them, by each of some strategies."""
 
     name: str
     """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
@@ -474,14 +485,16 @@ class Scenario(Table):
     """How many independent runs; their seeds are seed, seed + 1 and so on."""
     deadline: PositiveSeconds = 3600.0
     """When a run that is still busy is cut off, in virtual seconds."""
-    stop: Literal["first-block", "complete"] = "complete"
-    """How much is downloaded."""
+    stop: Literal["located", "first-block", "complete"] = "complete"
+    """How much is downloaded; with `located` nothing is, once K distinct shares are known."""
     file: FileTable
     """The file, and what is asked of it."""
     grid: Grid
     """The servers."""
     servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    workload: Annotated[Workload, AfterValidator(_loads)] | None = None
+    """Many downloads in place of one."""
     expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(default={})
     """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
     for that of Tahoe-LAFS."""

@@ -15,6 +15,7 @@ from harness.files import file_of
 from harness.grid import make_servers
 from harness.link import Link
 from harness.reactor import SimReactor
+from harness.server import Client, Connection
 from harness.simulate import simulate
 from harness.trace import Trace
 from scenarios.model import Scenario
@@ -146,7 +147,7 @@ def first_reads(of: Scenario) -> list[float]:
         reading.addCallbacks(lambda _: found.append(reactor.seconds()), lambda _: None)
 
     for server in make_servers(of, of.seed, file, reactor):
-        asked = server.connect(Trace()).get_buckets(file.cap.storage_index)
+        asked = Connection(server, Client(Trace())).get_buckets(file.cap.storage_index)
         asked.addCallbacks(read, lambda _: None)
     reactor.run()
     return sorted(found)

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor
-from harness.server import Connection
+from harness.server import Client, Connection
 from harness.trace import Trace
 from scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
@@ -29,7 +29,7 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
     The servers are in the order in which the downloader is given them.
     """
     reactor, file = SimReactor(), file_of(of, seed)
-    servers = [s.connect(Trace()) for s in make_servers(of, seed, file, reactor)]
+    servers = [Connection(s, Client(Trace())) for s in make_servers(of, seed, file, reactor)]
     answers: Answers = {server.name: [] for server in servers}
 
     def keep(answer: Any, server: Connection) -> None:
@@ -221,7 +221,7 @@ def read_times(of: Scenario, length: int) -> dict[str, float]:
         found[server.name] = reactor.seconds()
 
     for made in make_servers(of, 0, file, reactor):
-        server = made.connect(Trace())
+        server = Connection(made, Client(Trace()))
         server.read(0, file.shares[0], 0, length).addCallback(keep, server)
     reactor.run()
     return found

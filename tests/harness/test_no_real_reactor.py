@@ -71,9 +71,18 @@ def test_the_real_one_would_be_seen() -> None:
     ids=" ".join,
 )
 def test_small_commands(arguments: list[str], said: str) -> None:
-    """What needs no simulation loads neither Twisted nor SimPy nor matplotlib."""
+    """What needs no simulation loads neither Twisted nor SimPy nor matplotlib nor SciPy."""
     *output, modules = run_python(COMMAND.format(arguments=arguments)).splitlines()
 
     assert any(said in line for line in output)
-    assert not {"twisted", "simpy", "matplotlib", "zfec"} & set(modules.split())
+    assert not {"twisted", "simpy", "matplotlib", "scipy", "zfec"} & set(modules.split())
     assert "click" in modules.split()
+
+
+def test_runs_without_statistics() -> None:
+    """A run loads no SciPy, which takes as long as many runs do."""
+    arguments = ["run", "three-good-seven-hung"]
+    *_, modules = run_python(COMMAND.format(arguments=arguments)).splitlines()
+
+    assert "scipy" not in modules.split()
+    assert "simpy" in modules.split()

@@ -5,15 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from math import comb, inf, sqrt
+from math import comb, erf, inf, sqrt
 from typing import Any
 
 import pytest
 
 from harness.result import Result
 from harness.simulate import simulate
+from reports.statistics import Interval, mean, probability
 from scenarios.model import Scenario
+from tests import reference
 from tests.harness.making import constant, exponential, hung, scenario
 
 BOTH = ["wait-for-all", "first-k"]
@@ -323,3 +326,91 @@ def test_servers_hang_at_random(strategy: str) -> None:
     ended = sum(located(made, strategy, run) < inf for run in range(runs))
 
     assert abs(ended - runs * expected) < 4 * sqrt(runs * expected * (1 - expected))
+
+
+# Against the tables of the reference, which was computed without firstk
+
+#: How probable it is to be no more than four standard errors off.
+FOUR = erf(4 / sqrt(2))
+
+#: Fewer times than this have no mean that is nearly normal.
+_ENOUGH_FOR_A_MEAN = 30
+
+RUNS = pytest.mark.parametrize("runs", [40, pytest.param(3000, marks=pytest.mark.slow)])
+
+
+def check(
+    of: Scenario, strategy: str, runs: int, expected: Mapping[str, Any], check_mean: bool = True
+) -> None:
+    """Compare `located` with a table: how often it comes, its quantiles, and its mean.
+
+    How many runs come by a quantile is binomial, however heavy a tail is.
+    """
+    times = [located(of, strategy, run) for run in range(runs)]
+    came = [time for time in times if time < inf]
+    success = expected.get("p_success", 1.0)
+    for part, until in [
+        (1.0, inf),
+        *((p / 100, expected[f"p{p}"]) for p in (50, 90, 99) if f"p{p}" in expected),
+    ]:
+        count = sum(time <= until for time in came)
+        found = probability(count, runs, FOUR)
+
+        assert found.low <= part * success <= found.high, f"{count} of {runs} until {until}"
+    if check_mean and len(came) >= _ENOUGH_FOR_A_MEAN:
+        middle = mean(came, FOUR)
+
+        assert isinstance(middle, Interval)
+        assert middle.low <= expected["mean"] <= middle.high, middle
+
+
+@RUNS
+@pytest.mark.parametrize("table", reference.STAGES, ids=reference.name_of_stage)
+def test_stages(table: dict[str, Any], runs: int) -> None:
+    """The K-th and the last answer, where each server may be hung.
+
+    Of Pareto times with an alpha of 2 the last has no variance, and where servers hang the
+    third may be the last: no mean is looked at there.
+    """
+    hangs = {"select": {"probability": table["p_hung"]}, "fault": {"kind": "hung"}}
+    made = stage(
+        *([hangs] if table["p_hung"] else []),
+        file={"k": table["K"], "n": table["N"]},
+        grid={"servers": table["N"], "rtt": reference.LAWS[table["law"]]},
+        seed=928,
+    )
+    first = table["strategy"] == "first_k"
+    has_variance = table["law"] != "pareto2" or (first and not table["p_hung"])
+    check(made, "first-k" if first else "wait-for-all", runs, table, has_variance)
+
+
+@RUNS
+@pytest.mark.parametrize("number", range(9))
+def test_so_many_hung_servers(number: int, runs: int) -> None:
+    """Exactly so many servers are hung, whichever they are."""
+    hangs = {"select": {"count": number}, "fault": {"kind": "hung"}}
+    made = stage(*([hangs] if number else []), seed=928)
+    expected = reference.HUNG[number]
+    check(made, "first-k", runs, {"mean": expected, "p_success": float(expected is not None)})
+
+
+@RUNS
+@pytest.mark.parametrize("kind", ["plain", "hung01"])
+@pytest.mark.parametrize(
+    "table", reference.DUPLICATES, ids=lambda table: f"{len(table['copies'])}-shares"
+)
+def test_duplicates(table: dict[str, Any], kind: str, runs: int) -> None:
+    """Shares that lie on several servers count once."""
+    copies = table["copies"]
+    holders = [share for share, count in enumerate(copies) for _ in range(count)]
+    entries: list[dict[str, Any]]
+    entries = [{"select": str(i), "shares": [share]} for i, share in enumerate(holders)]
+    if kind == "hung01":
+        entries.append({"select": {"probability": 0.1}, "fault": {"kind": "hung"}})
+    made = stage(
+        *entries,
+        file={"k": table["K"], "n": len(copies)},
+        grid={"servers": len(holders)},
+        seed=928,
+    )
+    check(made, "first-k", runs, table[kind])

@@ -21,7 +21,7 @@ from downloader.layout import HEADER_SIZE, header_size, parse_header
 from harness.course import Chances
 from harness.link import Line, Link
 from harness.reactor import SimReactor
-from harness.server import ServerError, Service, SimServer
+from harness.server import Client, Connection, ServerError, Service, SimServer
 from harness.streams import stream
 from harness.trace import Trace
 from scenarios.faults import Corrupt, Fault
@@ -78,7 +78,7 @@ class Bench:
             faults=made,
             chances=Chances(made, seed, "s0"),
         )
-        self.connection = self.server.connect(self.trace)
+        self.connection = Connection(self.server, Client(self.trace))
 
     def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
         """Ask for buckets at that time; the answer counts as the share numbers."""

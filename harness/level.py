@@ -1,0 +1,25 @@
+"""How many of something there are in virtual time, and how many in the mean."""
+
+from __future__ import annotations
+
+import simpy
+
+
+class Level:
+    """A number that changes as time goes on: transfers on a line, downloads under way."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.now = 0
+        self._env = env
+        self._changed: float = env.now
+        self._area = 0.0
+
+    def change(self, by: int) -> None:
+        """Let the number be more, or less, from now on."""
+        self._area, self._changed = self.area, self._env.now
+        self.now += by
+
+    @property
+    def area(self) -> float:
+        """The integral of the number over time, so far: a difference by a time is a mean."""
+        return self._area + self.now * (self._env.now - self._changed)

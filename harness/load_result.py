@@ -1,0 +1,137 @@
+"""What a load on a grid comes to: how many downloads ended how, their times, what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from harness.histogram import Histogram
+from harness.result import Outcome, Result
+from harness.server import SimServer
+from harness.subject import name_of
+from scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
+
+    `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
+    failed with which error; `message` is that of the first. `strays` counts the errors among
+    them that no download told of: they came up in callbacks. The times are from each download's
+    own start: to K distinct shares, to the first byte, to the end. `requests` and
+    `bytes_received` are means of all. `span` is the time from the first start to the last end,
+    and `in_system` how many downloads were under way in it, in the mean. `utilisation` tells
+    how much was in use, in the mean, of what was busiest: a server's `concurrency`, its uplink
+    or the client's downlink; it is None where nothing has a limit. `digest` is the SHA-256 of
+    all that happened.
+    """
+
+    scenario: str
+    strategy: str
+    run: int
+    seed: int
+    downloads: int
+    outcomes: Mapping[Outcome, int]
+    errors: Mapping[str, int]
+    message: str | None
+    strays: int
+    located: Histogram
+    ttfb: Histogram
+    finished: Histogram
+    requests: float
+    bytes_received: float
+    content_ok: bool | None
+    span: float
+    in_system: float
+    utilisation: float | None
+    digest: str
+
+
+class Tally:
+    """Counts the downloads of one simulation."""
+
+    def __init__(self, servers: Sequence[SimServer]) -> None:
+        self._limits = {level: of for server in servers for level, of in server.limits.items()}
+        self._digest = sha256()
+        self._outcomes: Counter[Outcome] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._message: str | None = None
+        self._strays = 0
+        self._content_ok: bool | None = None
+        self._times = {name: Histogram() for name in ("located", "ttfb", "finished")}
+        self._requests = 0
+        self._bytes = 0
+        self._opened = self._closed = 0.0
+        self._under_way = 0.0
+        self._busy: list[float] = []
+
+    def open(self, now: float, under_way: float) -> None:
+        """Begin to look at servers and at how many are under way (its area; see `Level`)."""
+        self._opened, self._under_way = now, under_way
+        self._busy = [level.area for level in self._limits]
+
+    def close(self, now: float, under_way: float) -> None:
+        """End what `open` began."""
+        self._closed, self._under_way = now, under_way - self._under_way
+        self._busy = [
+            (level.area - before) / of
+            for (level, of), before in zip(self._limits.items(), self._busy, strict=True)
+        ]
+
+    def add(self, number: int, result: Result, *, counts: bool) -> None:
+        """Add what the download with this number came to."""
+        self._digest.update(f"{number} {result.outcome} {result.digest}\n".encode())
+        if not counts:
+            return
+        self._outcomes[result.outcome] += 1
+        if result.error is not None:
+            self._errors[result.error] += 1
+            self._message = self._message or result.message
+        for name, times in self._times.items():
+            times.add(getattr(result, name) if result.outcome == "ok" else None)
+        self._requests += result.requests
+        self._bytes += result.bytes_received
+        if result.content_ok is not None:
+            self._content_ok = result.content_ok and self._content_ok is not False
+
+    def add_strays(self, failures: Sequence[BaseException]) -> None:
+        """Add errors that no download told of; raises what is no error, like Control-C."""
+        for failure in failures:
+            if not isinstance(failure, Exception):
+                raise failure
+            self._strays += 1
+            self._errors[type(failure).__name__] += 1
+            self._message = self._message or str(failure)
+
+    def result(
+        self,
+        scenario: Scenario,
+        strategy: str | Callable[..., Any],
+        run: int,
+    ) -> LoadResult:
+        """Return what all came to."""
+        downloads = sum(self._outcomes.values())
+        span = self._closed - self._opened
+        return LoadResult(
+            scenario=scenario.name,
+            strategy=name_of(strategy),
+            run=run,
+            seed=scenario.seed + run,
+            downloads=downloads,
+            outcomes=dict(sorted(self._outcomes.items())),
+            errors=dict(sorted(self._errors.items())),
+            message=self._message,
+            strays=self._strays,
+            requests=self._requests / downloads,
+            bytes_received=self._bytes / downloads,
+            content_ok=self._content_ok,
+            span=span,
+            in_system=self._under_way / span if span else float(downloads),
+            utilisation=max(self._busy) / span if span and self._busy else None,
+            digest=self._digest.hexdigest(),
+            **self._times,
+        )

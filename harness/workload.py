@@ -1,0 +1,232 @@
+"""Many downloads in one simulation: a load on a grid, and what it comes to."""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import accumulate
+from random import Random
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+
+from harness.download import Download
+from harness.files import GridFile, file_of, make_up
+from harness.grid import make_servers, ordered, permuted, plan_servers
+from harness.level import Level
+from harness.load_result import LoadResult, Tally
+from harness.reactor import SimReactor
+from harness.result import Result
+from harness.server import SimServer
+from harness.simulate import logged_errors, run_of
+from harness.streams import stream
+from scenarios.laws import Law
+from scenarios.model import MAX_MADE_UP_SIZE, MadeUpFile, Scenario
+from scenarios.workload import Closed, TraceFile
+
+
+def simulate_load(
+    scenario: Scenario,
+    strategy: str | Callable[..., Any],
+    run: int = 0,
+    each: Callable[[Result], None] | None = None,
+) -> LoadResult:
+    """Run the downloads of a scenario's workload in virtual time, with the seed for this run.
+
+    The first ones to begin are left out of the result, as many as the workload's `warmup` says.
+    Further ones go on to begin until all that count are over, so that these never have the grid
+    for themselves. `each` is called with the result of each that counts, in the order in which
+    they end; its times are from its own start. Raises `SubjectError` as `simulate` does.
+    """
+    seed = scenario.seed + run
+    failures: list[BaseException] = []
+    with logged_errors(failures):
+        tally = _Load(scenario, strategy, seed, run, each).play(failures)
+    tally.add_strays(failures)
+    return tally.result(scenario, strategy, run)
+
+
+class _Load:
+    """One simulation of a workload."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        strategy: str | Callable[..., Any],
+        seed: int,
+        run: int,
+        each: Callable[[Result], None] | None,
+    ) -> None:
+        assert scenario.workload is not None
+        self._scenario = scenario
+        self._strategy = strategy
+        self._seed = seed
+        self._run = run
+        self._each = each
+        self._workload = scenario.workload
+        self._reactor = SimReactor()
+        self._files = _Files(scenario, seed, self._reactor)
+        self._tally = Tally(self._files.servers)
+        self._under_way = Level(self._reactor.env)
+        self._begun = 0
+        self._left = self._workload.last - self._workload.warmed_up  # that count and are not over
+
+    def play(self, failures: list[BaseException]) -> Tally:
+        """Let downloads begin until all that count are over."""
+        reactor = self._reactor
+        reactor.startRunning(installSignalHandlers=False)
+        arrivals = self._workload.arrivals
+        if isinstance(arrivals, Closed):
+            for client in range(arrivals.clients):
+                draws = stream(self._seed, "workload", "think", str(client))
+                self._think(partial(_thinking, arrivals.think, draws))
+        else:
+            self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
+        while self._left:
+            reactor.step()
+        self._tally.close(reactor.seconds(), self._under_way.area)
+        reactor.stop()
+        reactor.mainLoop()
+        failures += reactor.errors
+        return self._tally
+
+    def _arrive(self, times: Iterator[float]) -> None:
+        """Begin the next download when its time has come, if there is one."""
+
+        def begin() -> None:
+            self._begin(None)
+            self._arrive(times)
+
+        if (time := next(times, None)) is not None:
+            self._reactor.callAt(time, begin)
+
+    def _think(self, draw: Callable[[], float]) -> None:
+        """Let a client begin its next download when it has thought."""
+        self._reactor.callLater(draw(), self._begin, lambda: self._think(draw))
+
+    def _begin(self, then: Callable[[], None] | None) -> None:
+        number, self._begun = self._begun, self._begun + 1
+        if number == self._workload.warmed_up:
+            self._tally.open(self._reactor.seconds(), self._under_way.area)
+        file, servers = self._files.draw(number)
+        timer: IDelayedCall | None = None
+
+        def over(download: Download) -> None:
+            if timer is not None:
+                timer.cancel()
+            end(download)
+
+        def end(download: Download, *, cut: bool = False) -> None:
+            self._under_way.change(-1)
+            self._end(number, download, cut=cut)
+            if then is not None:
+                then()
+
+        download = Download(
+            self._scenario, self._seed, self._strategy, self._reactor, file, servers, number, over
+        )
+        self._under_way.change(1)
+        timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
+        download.start()
+
+    def _cut(self, download: Download, end: Callable[..., None]) -> None:
+        """Count a download as it stands at its deadline, and stop it."""
+        end(download, cut=True)
+        download.stop()
+
+    def _end(self, number: int, download: Download, *, cut: bool) -> None:
+        """Take down what a download has come to, and let go of it."""
+        ending = download.ending(dry=not cut)
+        result = run_of(
+            download.scenario,
+            self._strategy,
+            self._run,
+            self._seed,
+            download.trace,
+            ending,
+            [],
+        ).result
+        counts = self._workload.warmed_up <= number < self._workload.last
+        self._tally.add(number, result, counts=counts)
+        if counts:
+            self._left -= 1
+            if self._each is not None:
+                self._each(result)
+        # What is held for ever would be kept for ever.
+        download.client.withdraw(held=not self._workload.cancel)
+
+
+def _thinking(law: Law | None, draws: Random) -> float:
+    """Return how long a client thinks, in seconds."""
+    return 0.0 if law is None else law.sample(draws)
+
+
+class _Files:
+    """The files that are downloaded, each made when it is first asked for, and their servers."""
+
+    def __init__(self, scenario: Scenario, seed: int, reactor: SimReactor) -> None:
+        assert scenario.workload is not None
+        self._scenario = scenario
+        self._seed = seed
+        self._arrivals = scenario.workload.arrivals
+        self._files = scenario.workload.files
+        first = file_of(scenario, seed)
+        in_order = make_servers(scenario, seed, first, reactor)
+        self.servers = sorted(in_order, key=lambda server: int(server.name[1:]))
+        self._made: dict[int, tuple[GridFile, Sequence[SimServer]]] = {}
+        if self._files is None:
+            self._made[first.cap.size] = first, in_order
+        else:
+            weights = [(i + 1) ** -self._files.zipf for i in range(self._files.count)]
+            self._shares = list(accumulate(weights))
+            self._draws = stream(seed, "workload", "file")
+        self._named = {
+            plan.name: plan.shares
+            for plan in plan_servers(scenario, seed, first.shares)
+            if plan.shares_named
+        }
+
+    def draw(self, number: int) -> tuple[GridFile, Sequence[SimServer]]:
+        """Return the file of the download with this number, and its servers in their order."""
+        if self._files is not None:
+            point = self._draws.random() * self._shares[-1]
+            return self._numbered(min(bisect(self._shares, point), self._files.count - 1))
+        size = None
+        if isinstance(self._arrivals, TraceFile) and number < len(self._arrivals.rows):
+            size = self._arrivals.rows[number][1]
+        if size is None or size in self._made:
+            return self._made[size or next(iter(self._made))]
+        return self._make(size, size, len(self._made))
+
+    def _numbered(self, number: int) -> tuple[GridFile, Sequence[SimServer]]:
+        if number in self._made:
+            return self._made[number]
+        assert self._files is not None
+        assert isinstance(self._scenario.file, MadeUpFile)
+        size = self._scenario.file.size
+        if self._files.sizes is not None:
+            drawn = self._files.sizes.sample(stream(self._seed, "workload", "size", str(number)))
+            size = round(min(max(drawn, 1), MAX_MADE_UP_SIZE))
+        return self._make(number, size, number)
+
+    def _make(self, key: int, size: int, number: int) -> tuple[GridFile, Sequence[SimServer]]:
+        """Make a file, and put its shares on the servers as Tahoe-LAFS does."""
+        assert isinstance(self._scenario.file, MadeUpFile)
+        table = self._scenario.file.model_copy(update={"size": size})
+        file = make_up(table, self._seed, number)
+        index = file.cap.storage_index
+        held: dict[str, dict[int, bytes]] = {
+            name: {n: file.shares[n] for n in numbers} for name, numbers in self._named.items()
+        }
+        places = permuted(index, self.servers)
+        for n, share in file.shares.items():
+            name = places[n % len(places)].name
+            if name not in self._named:
+                held.setdefault(name, {})[n] = share
+        for server in self.servers:
+            if server.name in held:
+                server.shares = {**server.shares, index: held[server.name]}
+        in_order = ordered(self._scenario.grid, self._seed, index, self.servers)
+        self._made[key] = file, in_order
+        return self._made[key]

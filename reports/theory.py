@@ -1,0 +1,238 @@
+"""What mathematics says: the numbers that a simulation must come to.
+
+Two models have closed forms. A `Stage` is phase 1 of a download: all servers are asked at
+once, and enough of them answer. A `ForkJoin` is a whole grid under load: each download asks
+all servers, which work on one request after the other, and takes the first answers.
+Times are in seconds, rates a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from math import comb, inf
+from typing import Any
+
+from scipy import stats
+from scipy.optimize import brentq
+from scipy.special import bdtrc
+
+from scenarios.laws import (
+    Exponential,
+    Law,
+    Lognormal,
+    Pareto,
+    ShiftedExponential,
+    Uniform,
+)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Servers are asked at once, each answers after a time of its own or is hung.
+
+    `enough[m]` is the probability that the first m answers are enough, for m from 0 to the
+    number of servers: `distinct` gives it. The times are draws of `law`, independent of one
+    another. Exactly `hung` servers never answer, and each of the others does not either with
+    `probability`, whichever they are.
+
+    T is when enough have answered. It is the m-th answer with the probability
+    `enough[m] - enough[m - 1]`, and the k-th of n answers has the distribution of an order
+    statistic (David and Nagaraja, Order Statistics, 3rd edition, 2.1).
+    """
+
+    law: Law
+    enough: Sequence[float]
+    hung: int = 0
+    probability: float = 0.0
+
+    @property
+    def success(self) -> float:
+        """The probability that enough answer at all."""
+        return self._by_now(1.0)
+
+    def cdf(self, time: float) -> float:
+        """Return the probability that T is `time` or less; it never exceeds `success`."""
+        return self._by_now(float(_distribution(self.law).cdf(time)))
+
+    def quantile(self, q: float) -> float:
+        """Return by when a part `q` of the successes has come; infinity if there are none."""
+        if self.success == 0:
+            return inf
+        wanted = q * self.success
+        answered = brentq(
+            lambda part: self._by_now(part) - wanted, 0.0, 1.0, xtol=1e-15, rtol=1e-14
+        )
+        return float(_distribution(self.law).ppf(answered))
+
+    @property
+    def mean(self) -> float:
+        """The mean of T where enough answer; infinity if they never do."""
+        if self.success == 0:
+            return inf
+        answering = stats.binom.pmf(range(self._asked + 1), self._asked, 1 - self.probability)
+        whole = sum(
+            float(probability) * step * mean_of_kth(self.law, k, n)
+            for n, probability in enumerate(answering)
+            for k, step in enumerate(self._steps[1 : n + 1], 1)
+            if step and probability
+        )
+        return whole / self.success
+
+    @property
+    def _asked(self) -> int:
+        """How many servers may answer."""
+        return len(self.enough) - 1 - self.hung
+
+    @cached_property
+    def _steps(self) -> list[float]:
+        """How probable it is that it takes exactly so many answers, up to as many as may come."""
+        enough = self.enough[: self._asked + 1]
+        return [enough[0], *(after - before for before, after in pairwise(enough))]
+
+    def _by_now(self, part: float) -> float:
+        """Return the probability that enough have answered when a part of the law is over."""
+        fewer = range(-1, self._asked)
+        so_many = bdtrc(fewer, self._asked, (1 - self.probability) * part)
+        return float(so_many @ self._steps)
+
+
+def distinct(copies: Sequence[int], k: int) -> list[float]:
+    """Return how probable it is that the first m answers hold k (1 or more) distinct shares.
+
+    It is a list, by m.
+
+    `copies` has a number for each share: on how many servers it lies, each of which holds
+    no other share.
+    Every set of m servers is as likely as any other to be the first: those sets are counted.
+    """
+    servers = sum(copies)
+    # How many sets of so many servers hold so many distinct shares: the keys.
+    sets = {(0, 0): 1}
+    for of_share in copies:
+        more: dict[tuple[int, int], int] = {}
+        for (size, shares), count in sets.items():
+            for chosen in range(of_share + 1):
+                key = size + chosen, shares + (chosen > 0)
+                more[key] = more.get(key, 0) + count * comb(of_share, chosen)
+        sets = more
+    return [
+        sum(count for (size, shares), count in sets.items() if size == m and shares >= k)
+        / comb(servers, m)
+        for m in range(servers + 1)
+    ]
+
+
+def first_of(needed: int, servers: int) -> list[float]:
+    """Return the same where every server holds a share of its own: so many answers are needed.
+
+    First-K needs K of them, wait-for-all as many as there are servers.
+    """
+    return distinct([1] * servers, needed)
+
+
+def mean_of_kth(law: Law, k: int, n: int) -> float:
+    """Return the mean of the k-th smallest of n times.
+
+    Closed forms: David and Nagaraja, Order Statistics, 3rd edition, 3.1, and for the Pareto
+    law Arnold, Pareto Distributions, 2nd edition, 3.4; infinity where there is no mean.
+    Raises `ValueError` for a law that has none here.
+    """
+    match law:
+        case Exponential():
+            return law.mean * _harmonic(n, k)
+        case ShiftedExponential():
+            return law.shift + law.mean * _harmonic(n, k)
+        case Uniform():
+            return law.low + (law.high - law.low) * k / (n + 1)
+        case Pareto():
+            less = 1 / law.alpha
+            if n - k + 1 <= less:
+                return inf
+            # Rising factorials in place of gamma functions, which overflow for large n.
+            product = law.scale
+            for i in range(n - k + 1, n + 1):
+                product *= i / (i - less)
+            return product
+        case _:
+            # The k-th smallest of n uniform times is beta distributed.
+            quantiles = _distribution(law).ppf
+            return float(stats.beta(k, n - k + 1).expect(quantiles))
+
+
+def _harmonic(n: int, k: int) -> float:
+    """Return the sum of 1/i for the k largest i up to n."""
+    return sum(1 / i for i in range(n - k + 1, n + 1))
+
+
+def _distribution(law: Law) -> Any:
+    """Return SciPy's distribution of a law; raises `ValueError` if it is none of SciPy's."""
+    match law:
+        case Uniform():
+            return stats.uniform(law.low, law.high - law.low)
+        case Exponential():
+            return stats.expon(scale=law.mean)
+        case ShiftedExponential():
+            return stats.expon(law.shift, law.mean)
+        case Lognormal():
+            return stats.lognorm(law.sigma, scale=law.median)
+        case Pareto():
+            return stats.pareto(law.alpha, scale=law.scale)
+        case _:
+            raise ValueError(f"the law {law.law!r} has no closed form")
+
+
+@dataclass(frozen=True, slots=True)
+class ForkJoin:
+    """Downloads come at random and ask n servers each; the first k answers end them.
+
+    They come as a Poisson process of the rate `arrivals`. A server works on one request at
+    a time, in their order, with exponential times of the rate `service`. What a download has
+    asked for and needs no more is dropped at once, at no cost ("purging").
+    All figures are mean times from a download's arrival to its k-th answer; infinity stands
+    for a grid that is given more work than it can do.
+    """
+
+    n: int
+    k: int
+    arrivals: float
+    service: float
+
+    @property
+    def load(self) -> float:
+        """How much of what the servers can do is asked of them; 1 and more is too much."""
+        return self.arrivals * self.k / (self.n * self.service)
+
+    @property
+    def lower(self) -> float:
+        """A lower bound, exact for k = 1.
+
+        Joshi, Liu and Soljanin, On the Delay-Storage Trade-off in Content Download from
+        Coded Distributed Storage Systems, IEEE JSAC 32, 2014, 989-997: k stages, in each of
+        which one more answer is waited for, all by the servers that are left.
+        """
+        if self.load >= 1:
+            return inf
+        return sum(1 / ((self.n - j) * self.service - self.arrivals) for j in range(self.k))
+
+    @property
+    def upper(self) -> float:
+        """An upper bound, from the same: no server starts before all can start together.
+
+        This split-merge queue is M/G/1, whose service time is the k-th smallest of n
+        (Pollaczek and Khinchine). It can do less, and be overloaded where fork-join is not.
+        """
+        last = range(self.n - self.k + 1, self.n + 1)
+        mean = sum(1 / i for i in last) / self.service
+        variance = sum(1 / i**2 for i in last) / self.service**2
+        busy = self.arrivals * mean
+        if busy >= 1:
+            return inf
+        return mean + self.arrivals * (variance + mean**2) / (2 * (1 - busy))
+
+    @property
+    def exact(self) -> float | None:
+        """The mean where it is known: for k = 1 the n servers are one that is n times as fast."""
+        return self.lower if self.k == 1 else None

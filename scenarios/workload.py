@@ -1,0 +1,193 @@
+"""Workloads: many downloads from one grid, when each begins, and of which file.
+
+Arrivals are a table with the key `kind`: when downloads begin is a rule of each kind.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from itertools import count
+from math import inf, log
+from random import Random
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from scenarios.base import Table, mistakes, relative_path
+from scenarios.laws import Law
+
+#: How many downloads begin in a second.
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+#: The most files that are made up for a workload: their shares are kept in memory.
+MAX_FILES = 10_000
+
+
+class Poisson(Table):
+    """Downloads begin independently of one another: exponential times lie between them."""
+
+    kind: Literal["poisson"]
+    rate: Rate
+    """How many begin in a second, in the mean."""
+
+    def times(self, random: Random) -> Iterator[float]:
+        """Yield when one download after another begins, in seconds."""
+        time = 0.0
+        while True:
+            time -= log(1.0 - random.random()) / self.rate
+            yield time
+
+
+class FixedRate(Table):
+    """Downloads begin at equal intervals."""
+
+    kind: Literal["fixed"]
+    rate: Rate
+    """How many begin in a second."""
+
+    def times(self, random: Random) -> Iterator[float]:
+        """Yield when one download after another begins, in seconds."""
+        return (number / self.rate for number in count())
+
+
+class Closed(Table):
+    """Each of some clients begins its next download when it has thought over its last one."""
+
+    kind: Literal["closed"]
+    clients: int = Field(ge=1)
+    """How many clients there are."""
+    think: Law | None = None
+    """How long a client waits after a download; default not at all."""
+
+
+class TraceFile(Table):
+    """Downloads begin as a file says: a CSV file with a column `time`, and maybe `size`."""
+
+    kind: Literal["trace"]
+    path: str
+    """The file: `time` in seconds, in order; `size` of the file that is downloaded, in bytes."""
+    _rows: list[tuple[float, int | None]] = PrivateAttr(default_factory=list)
+
+    @model_validator(mode="after")
+    def _load(self, info: ValidationInfo) -> Self:
+        try:
+            with relative_path(self.path, info).open(encoding="utf-8-sig", newline="") as file:
+                self._rows.extend(_rows(csv.DictReader(file)))
+        except OSError as e:
+            raise mistakes([("path", f"{self.path}: {e.strerror}")]) from e
+        except (ValueError, csv.Error) as e:  # no UTF-8 text is a ValueError too
+            raise mistakes([("path", f"{self.path}: {e}")]) from e
+        return self
+
+    @property
+    def rows(self) -> list[tuple[float, int | None]]:
+        """When each download begins, in seconds, and the size of its file in bytes."""
+        return self._rows
+
+    def times(self, random: Random) -> Iterator[float]:
+        """Yield when one download after another begins, in seconds."""
+        return (time for time, _ in self._rows)
+
+
+def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
+    """Yield what the lines say; raises `ValueError` with the line that is wrong."""
+    columns = reader.fieldnames or []
+    if "time" not in columns:
+        raise ValueError(f"line 1: needs a column `time`, and has {', '.join(columns) or 'none'}")
+    before = 0.0
+    for row in reader:
+        try:
+            time = float(row["time"])
+        except (TypeError, ValueError):
+            raise ValueError(f"line {reader.line_num}: {row['time']!r} is no time") from None
+        if not before <= time < inf:
+            raise ValueError(
+                f"line {reader.line_num}: should be {before:.9g} or later, not {row['time']}"
+            )
+        before = time
+        size = row.get("size") or None
+        if size is not None and not (size.strip().isdecimal() and int(size) > 0):
+            raise ValueError(f"line {reader.line_num}: {size!r} is no size: a number of bytes")
+        yield time, None if size is None else int(size)
+    if not before and reader.line_num < 2:
+        raise ValueError("has no line below its head")
+
+
+Arrivals = Annotated[Poisson | FixedRate | Closed | TraceFile, Field(discriminator="kind")]
+"""When downloads begin: which rule is told by the key `kind`."""
+
+
+class Files(Table):
+    """Several files in place of one, like it but for their sizes."""
+
+    count: int = Field(ge=1, le=MAX_FILES)
+    """How many there are; share i of each lies on the i-th server of its permuted order."""
+    sizes: Law | None = None
+    """Their sizes in bytes, drawn once for each file; default that of `[file]`."""
+    zipf: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """How unequally they are asked for: the i-th in proportion to 1 / i ** zipf; default all
+    alike."""
+
+
+class Workload(Table):
+    """Many downloads from one grid, of which those that begin first are not counted."""
+
+    arrivals: Arrivals
+    """When downloads begin: `{ kind = "poisson", rate = 20 }` and so on."""
+    downloads: int | None = Field(default=None, ge=1)
+    """How many are counted; default, with a trace, all that are left."""
+    warmup: int | None = Field(default=None, ge=0)
+    """How many of those that begin first are left out; default a tenth of `downloads`, and none
+    of a trace."""
+    cancel: bool = False
+    """Whether what a download has outstanding when it is over is withdrawn: servers drop it, and
+    stop working on it."""
+    files: Files | None = None
+    """Several files; default the one of `[file]`."""
+
+    @field_validator("downloads")
+    @classmethod
+    def _no_more_than_there_are(cls, downloads: int | None, info: ValidationInfo) -> int | None:
+        arrivals = info.data.get("arrivals")
+        if isinstance(arrivals, TraceFile) and (downloads or 0) > len(arrivals.rows):
+            problem = f"should be {len(arrivals.rows)} (what the trace has) or less"
+            raise mistakes([("", f"{problem}, not {downloads}")])
+        return downloads
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        found = []
+        if isinstance(self.arrivals, TraceFile):
+            if self.warmed_up >= len(self.arrivals.rows):
+                problem = f"should be less than {len(self.arrivals.rows)} (what the trace has)"
+                found.append(("warmup", f"{problem}, not {self.warmup}"))
+            if self.files is not None and any(size for _, size in self.arrivals.rows):
+                found.append(("files", "contradicts the sizes in the trace"))
+        elif self.downloads is None:
+            found.append(("downloads", "is missing: how many are counted"))
+        if found:
+            raise mistakes(found)
+        return self
+
+    @property
+    def sizes_differ(self) -> bool:
+        """Whether there are files of several sizes."""
+        if isinstance(self.arrivals, TraceFile) and any(size for _, size in self.arrivals.rows):
+            return True
+        return self.files is not None and self.files.sizes is not None
+
+    @property
+    def warmed_up(self) -> int:
+        """How many downloads begin before those that are counted."""
+        if self.warmup is not None:
+            return self.warmup
+        return 0 if isinstance(self.arrivals, TraceFile) else (self.downloads or 0) // 10
+
+    @property
+    def last(self) -> int:
+        """How many downloads begin, up to the last one that is counted."""
+        if isinstance(self.arrivals, TraceFile):
+            rows = len(self.arrivals.rows)
+            return rows if self.downloads is None else min(rows, self.warmed_up + self.downloads)
+        return self.warmed_up + (self.downloads or 0)

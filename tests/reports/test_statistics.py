@@ -1,0 +1,632 @@
+"""Intervals hold the truth as often as they say, and runs that never came are not left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import inf, log, nextafter
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from reports.statistics import (
+    GivenSuccess,
+    Interval,
+    NotEnough,
+    Paired,
+    difference_of_success,
+    least_runs,
+    mean,
+    mean_given_success,
+    paired,
+    percent,
+    probability,
+    quantile,
+    ranks,
+    runs_needed,
+    success,
+)
+from reports.summary import seconds
+
+#: Times of runs: some never came to it. They are far enough from the ends of what floats
+#: can be that four times and a quarter of them are exact.
+TIME = st.none() | st.floats(0, 1e9).map(lambda t: round(t, 6))
+TIMES = st.lists(TIME, max_size=80)
+FINITE = st.lists(st.floats(0, 1e9).map(lambda t: round(t, 6)), min_size=2, max_size=40)
+PART = st.floats(0.01, 0.99)
+CONFIDENCE = st.floats(0.5, 0.999)
+
+
+def holds(interval: Interval | NotEnough, truth: float) -> bool:
+    """Tell whether the truth lies in an interval."""
+    assert isinstance(interval, Interval)
+    return interval.low <= truth <= interval.high
+
+
+def least_often(repetitions: int, confidence: float = 0.95) -> float:
+    """Return how often at least an interval holds the truth, but once in ten thousand times."""
+    return float(stats.binom.ppf(1e-4, repetitions, confidence))
+
+
+# Intervals
+
+
+def test_words() -> None:
+    """An interval is told with its ends; one that is a single point is told as that."""
+    assert "0.25 s (0.2 s to 0.3 s)" == Interval(0.25, 0.2, 0.3).words(seconds)
+    assert "99.8% (99.1% to over 99.9%)" == Interval(0.998, 0.991, 0.9999).words(percent)
+    assert "0.25 s" == Interval(0.25, 0.25, 0.25).words(seconds)
+
+
+def test_never_in_words() -> None:
+    """Never is no number."""
+    assert "5.2 s (0.25 s to never)" == Interval(5.2, 0.25, inf).words(seconds)
+    assert "never" == Interval(inf, inf, inf).words(seconds)
+    assert "-1 s (instead of never to 0 s)" == Interval(-1, -inf, 0).words("{:.0f} s".format)
+
+
+def test_not_enough_in_words() -> None:
+    """That there are not enough runs is said, with how many are needed."""
+    assert "0.25 s (not enough runs: 35 of 36)" == NotEnough(0.25, 35, 36).words(seconds)
+    assert "never (not enough runs: 35 of 36)" == NotEnough(inf, 35, 36).words(seconds)
+    assert "not enough runs: 0 of 2" == NotEnough(None, 0, 2).words(seconds)
+
+
+@pytest.mark.parametrize(
+    ("interval", "half", "relative"),
+    [
+        (Interval(2, 1, 4), 1.5, 0.75),
+        (Interval(-2, -4, -1), 1.5, 0.75),
+        (Interval(2, 2, 2), 0, 0),
+        (Interval(0, 0, 0), 0, 0),
+        (Interval(0, 0, 1), 0.5, inf),
+        (Interval(2, 1, inf), inf, inf),
+        (Interval(inf, 1, inf), inf, inf),
+        (Interval(1, -inf, 2), inf, inf),
+        (Interval(inf, inf, inf), 0, 0),
+    ],
+)
+def test_half_width(interval: Interval, half: float, relative: float) -> None:
+    """It is infinite while one end is never, and 0 once both are: that is known well."""
+    assert (half, relative) == (interval.half_width, interval.relative_half_width)
+
+
+def test_half_width_of_not_enough() -> None:
+    """Without an interval nothing is known, so that no sweep stops there."""
+    assert inf == NotEnough(0.25, 35, 36).relative_half_width
+
+
+# Probabilities
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
+@pytest.mark.parametrize(("count", "runs"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 50), (49, 50)])
+def test_probability(count: int, runs: int, confidence: float) -> None:
+    """It is the exact interval, as SciPy has it too."""
+    expected = stats.binomtest(count, runs).proportion_ci(confidence, "exact")
+    got = probability(count, runs, confidence)
+
+    assert count / runs == got.estimate
+    assert pytest.approx((expected.low, expected.high), abs=1e-10) == (got.low, got.high)
+
+
+@pytest.mark.parametrize("runs", [1, 10, 100])
+def test_probability_covers(runs: int) -> None:
+    """It never covers less than it says, whatever the true probability is."""
+    intervals = [probability(count, runs) for count in range(runs + 1)]
+    for truth in np.linspace(0, 1, 501):
+        chances = stats.binom.pmf(range(runs + 1), runs, truth)
+        held = sum(p for p, i in zip(chances, intervals, strict=True) if holds(i, float(truth)))
+
+        assert 0.95 - 1e-9 <= held, truth
+
+
+def test_success() -> None:
+    """A run that never came is no success, told by None or by infinity."""
+    assert probability(2, 5) == success([0.1, None, 0.3, inf, None])
+
+
+@pytest.mark.parametrize(("count", "runs"), [(0, 0), (-1, 5), (6, 5)])
+def test_impossible_counts(count: int, runs: int) -> None:
+    """Without runs there is no probability, and no more come than there are."""
+    with pytest.raises(ValueError, match=f"not {count} of {runs}"):
+        probability(count, runs)
+
+
+# Quantiles
+
+
+@pytest.mark.parametrize(
+    ("q", "runs"), [(0.5, 6), (0.9, 36), (0.99, 368), (0.999, 3688), (0.1, 36), (0.01, 368)]
+)
+def test_least_runs(q: float, runs: int) -> None:
+    """A tail needs many runs; with one fewer it is said that there are not enough."""
+    times = [i / 8 for i in range(runs)]
+
+    assert runs == least_runs(q)
+    assert isinstance(quantile(times, q), Interval)
+    assert NotEnough(times[int((runs - 1) * q)], runs - 1, runs) == quantile(times[:-1], q)
+
+
+@given(PART, CONFIDENCE)
+def test_least_runs_are_least(q: float, confidence: float) -> None:
+    """There are ranks from so many runs on, and for none fewer."""
+    runs = least_runs(q, confidence)
+
+    assert ranks(runs, q, confidence) is not None
+    assert ranks(runs - 1, q, confidence) is None
+
+
+@given(st.integers(1, 2000), PART, CONFIDENCE)
+def test_ranks(runs: int, q: float, confidence: float) -> None:
+    """On each side the quantile lies outside as rarely as is asked, and no closer rank is so."""
+    tail = (1 - confidence) / 2
+    found = ranks(runs, q, confidence)
+    if found is None:
+        assert runs < least_runs(q, confidence)
+        return
+    low, high = found
+    below = stats.binom(runs, q)
+
+    assert below.cdf(low - 1) <= tail * (1 + 1e-9)
+    assert below.sf(high - 1) <= tail * (1 + 1e-9)
+    assert below.cdf(low) > tail * (1 - 1e-9)
+    assert below.sf(high - 2) > tail * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("q", [0.1, 0.5, 0.9, 0.95])
+@pytest.mark.parametrize("runs", [100, 101, 1000])
+def test_as_scipy_has_it(runs: int, q: float) -> None:
+    """The interval is that of SciPy's test of a quantile."""
+    random = Random(runs)
+    times = [random.expovariate(1.0) for _ in range(runs)]
+    expected = stats.quantile_test(times, p=q).confidence_interval(0.95)
+    got = quantile(times, q)
+
+    assert isinstance(got, Interval)
+    assert (expected.low, expected.high) == (got.low, got.high)
+
+
+def test_runs_that_never_came() -> None:
+    """They are the last: the quantile, or one end of its interval, may be never."""
+    times = [*[None] * 38, *(float(i) for i in range(1, 63))]
+
+    found = [ranks(100, q) for q in (0.5, 0.6, 0.7, 0.9)]
+
+    assert [(40, 61), (50, 70), (61, 80), (84, 96)] == found
+    assert Interval(50, 40, 61) == quantile(times, 0.5)
+    assert Interval(60, 50, inf) == quantile(times, 0.6)
+    assert Interval(inf, 61, inf) == quantile(times, 0.7)
+    assert Interval(inf, inf, inf) == quantile(times, 0.9)
+    assert Interval(inf, inf, inf) == quantile([None] * 40, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("q", "rank"), [(0.07, 7), (0.07000001, 8), (0.29, 29), (0.5, 50), (0.9, 90), (0.99, 99)]
+)
+def test_estimate(q: float, rank: int) -> None:
+    """The estimate is the first time by which so many came, for any fraction of floats."""
+    estimate = quantile(range(1, 101), q).estimate
+
+    assert rank == estimate
+
+
+def test_no_runs() -> None:
+    """Of no runs there is no quantile."""
+    assert NotEnough(None, 0, 36) == quantile([], 0.9)
+
+
+@pytest.mark.parametrize("q", [0, 1, 50, -0.5])
+def test_impossible_quantile(q: float) -> None:
+    """A quantile is a part, not a percentage."""
+    refused: list[Callable[[], object]] = [
+        lambda: quantile([1.0], q),
+        lambda: ranks(9, q),
+        lambda: least_runs(q),
+    ]
+    for refuse in refused:
+        with pytest.raises(ValueError, match=f"quantile should be between 0 and 1, not {q}"):
+            refuse()
+
+
+@pytest.mark.parametrize("confidence", [0, 1, 95])
+def test_impossible_confidence(confidence: float) -> None:
+    """So is a confidence."""
+    refused: list[Callable[[], object]] = [
+        lambda: quantile([1.0], 0.5, confidence),
+        lambda: probability(1, 2, confidence),
+        lambda: mean([1.0, 2.0], confidence),
+        lambda: difference_of_success(1, 1, 2, confidence),
+    ]
+    for refuse in refused:
+        with pytest.raises(ValueError, match=f"confidence should be .* not {confidence}"):
+            refuse()
+
+
+def exponential(random: Random) -> float:
+    """Return an exponential time."""
+    return random.expovariate(1.0)
+
+
+def hang_sometimes(random: Random) -> float | None:
+    """Return an exponential time, or never, once in five times."""
+    return None if random.random() < 0.2 else random.expovariate(1.0)
+
+
+def few_values(random: Random) -> float:
+    """Return one of four times: 0 (40%), 1 (30%), 2 (20%), 3 (10%)."""
+    return (0, 0, 0, 0, 1, 1, 1, 2, 2, 3)[int(random.random() * 10)]
+
+
+@pytest.mark.parametrize(
+    ("draw", "q", "truth"),
+    [
+        (exponential, 0.5, log(2)),
+        (exponential, 0.9, log(10)),
+        (hang_sometimes, 0.5, -log(1 - 0.5 / 0.8)),
+        (hang_sometimes, 0.75, -log(1 - 0.75 / 0.8)),
+        (hang_sometimes, 0.85, inf),
+        (few_values, 0.6, 1),
+        (few_values, 0.85, 2),
+    ],
+)
+def test_quantile_covers(draw: Callable[[Random], float | None], q: float, truth: float) -> None:
+    """It holds the true quantile as often as it says, with hung runs and with ties."""
+    random = Random(928)
+    repetitions = 1500
+    held = sum(
+        holds(quantile([draw(random) for _ in range(50)], q), truth) for _ in range(repetitions)
+    )
+
+    assert least_often(repetitions) <= held
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("q", "runs"), [(0.99, 500), (0.999, 4000)])
+def test_tails_are_covered(q: float, runs: int) -> None:
+    """In the tails too, where a bootstrap does not."""
+    random = np.random.default_rng(928)
+    repetitions = 3000
+    times = random.exponential(size=(repetitions, runs))
+    held = sum(holds(quantile(some, q), -log(1 - q)) for some in times)
+
+    assert least_often(repetitions) <= held
+
+
+@given(TIMES, PART, PART)
+def test_quantiles_rise(times: list[float | None], one: float, other: float) -> None:
+    """A higher quantile is nowhere lower; an estimate lies in its interval."""
+    lower, higher = (quantile(times, q) for q in sorted((one, other)))
+    for found in (lower, higher):
+        if isinstance(found, Interval):
+            assert found.low <= found.estimate <= found.high
+    if lower.estimate is not None and higher.estimate is not None:
+        assert lower.estimate <= higher.estimate
+    if isinstance(lower, Interval) and isinstance(higher, Interval):
+        assert lower.low <= higher.low
+        assert lower.high <= higher.high
+
+
+@given(TIMES.filter(bool), CONFIDENCE, CONFIDENCE, PART)
+def test_more_confidence(times: list[float | None], one: float, other: float, q: float) -> None:
+    """More confidence makes no interval narrower, and may need more runs."""
+    less, more = sorted((one, other))
+    for narrow, wide in (
+        (quantile(times, q, less), quantile(times, q, more)),
+        (success(times, less), success(times, more)),
+        (mean_given_success(times, less).mean, mean_given_success(times, more).mean),
+    ):
+        if isinstance(wide, Interval):
+            assert isinstance(narrow, Interval)
+            assert wide.low <= narrow.low
+            assert narrow.high <= wide.high
+
+
+@given(TIMES.filter(bool), PART, st.randoms())
+def test_in_any_order(times: list[float | None], q: float, random: Random) -> None:
+    """The order of the runs changes nothing, not even the last bit."""
+    shuffled = random.sample(times, len(times))
+
+    assert quantile(times, q) == quantile(shuffled, q)
+    assert mean_given_success(times) == mean_given_success(shuffled)
+
+
+def four_times(found: Interval | NotEnough) -> Interval | NotEnough:
+    """Return what four times the times would give."""
+    if isinstance(found, Interval):
+        return Interval(4 * found.estimate, 4 * found.low, 4 * found.high)
+    return NotEnough(
+        None if found.estimate is None else 4 * found.estimate, found.runs, found.needed
+    )
+
+
+@given(TIMES.filter(bool), PART)
+def test_scale(times: list[float | None], q: float) -> None:
+    """Four times the times make four times the estimates and the ends, exactly."""
+    scaled = [None if time is None else 4 * time for time in times]
+
+    assert four_times(quantile(times, q)) == quantile(scaled, q)
+    assert four_times(mean_given_success(times).mean) == mean_given_success(scaled).mean
+    assert success(times) == success(scaled)
+
+
+@given(TIMES.filter(bool), PART)
+def test_one_more_that_never_comes(times: list[float | None], q: float) -> None:
+    """One more run that never comes makes no quantile earlier, and success no likelier."""
+    before, after = quantile(times, q), quantile([*times, None], q)
+
+    assert before.estimate is not None
+    assert after.estimate is not None
+    assert before.estimate <= after.estimate
+    assert success(times).estimate >= success([*times, None]).estimate
+
+
+# Means
+
+
+@given(FINITE, CONFIDENCE)
+def test_mean(times: list[float], confidence: float) -> None:
+    """It is Student's interval, as SciPy has it too."""
+    got = mean(times, confidence)
+    assert isinstance(got, Interval)
+
+    assert got.low <= got.estimate <= got.high
+    assert np.mean(times) == pytest.approx(got.estimate)
+    if len(set(times)) == 1:
+        assert got.low == got.high == got.estimate
+    else:
+        expected = stats.t.interval(confidence, len(times) - 1, np.mean(times), stats.sem(times))
+        assert expected == pytest.approx((got.low, got.high), rel=1e-6, abs=1e-6 * max(times))
+
+
+def test_mean_covers() -> None:
+    """It holds the true mean as often as it says."""
+    random = Random(928)
+    repetitions = 1500
+    held = sum(holds(mean([random.random() for _ in range(20)]), 0.5) for _ in range(repetitions))
+
+    assert least_often(repetitions) <= held
+
+
+def test_mean_of_few() -> None:
+    """A mean of fewer than two times has no interval."""
+    assert NotEnough(None, 0, 2) == mean([])
+    assert NotEnough(0.25, 1, 2) == mean([0.25])
+
+
+def test_mean_given_success() -> None:
+    """The mean is that of the runs that came, and says how many did."""
+    times = [0.25, None, 0.75, inf, 0.5]
+
+    assert GivenSuccess(probability(3, 5), mean([0.25, 0.75, 0.5])) == mean_given_success(times)
+    assert GivenSuccess(probability(0, 2), NotEnough(None, 0, 2)) == mean_given_success(
+        [None, None]
+    )
+    with pytest.raises(ValueError, match="1 run or more"):
+        mean_given_success([])
+
+
+def test_mean_given_success_in_words() -> None:
+    """It is never told without its part of the runs."""
+    found = mean_given_success([0.25, None, 0.25])
+
+    assert "0.25 s in 66.7% (9.43% to 99.2%) of the runs" == found.words(seconds)
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (0, "0%"),
+        (1e-9, "under 0.1%"),
+        (0.001, "0.1%"),
+        (0.012345, "1.23%"),
+        (0.5, "50%"),
+        (0.9984, "99.8%"),
+        (0.999, "99.9%"),
+        (0.9996, "over 99.9%"),
+        (1, "100%"),
+    ],
+)
+def test_percent(part: float, text: str) -> None:
+    """What is nearly certain is not told as certain."""
+    assert text == percent(part)
+
+
+# Pairs
+
+
+def test_paired() -> None:
+    """Pairs are counted by who came; the differences are those of the runs of one number."""
+    baseline = [5.0, 4.0, 3.0, None, None, 1.0, 2.0, inf, 6.0]
+    other = [1.0, 1.0, 1.0, 1.0, None, None, 2.5, 9.0, 1.0]
+
+    assert Paired(
+        both=5,
+        only_baseline=1,
+        only_other=2,
+        neither=1,
+        median=Interval(-4.0, -inf, inf),
+        mean=mean([-4, -3, -2, 0.5, -5]),
+        success=difference_of_success(1, 2, 9),
+    ) == paired(baseline, other)
+
+
+def test_nothing_to_compare() -> None:
+    """Where neither came to anything there is no difference, and it is said."""
+    found = paired([None, inf], [None, None])
+
+    assert (NotEnough(None, 0, 6), NotEnough(None, 0, 2)) == (found.median, found.mean)
+    assert (0, 0, 0, 2) == (found.both, found.only_baseline, found.only_other, found.neither)
+    assert 0 == found.success.estimate
+
+
+def test_hang_against_none() -> None:
+    """Where the other alone comes, always, the difference is "instead of never"."""
+    found = paired([None] * 50, [0.25] * 50)
+
+    assert "instead of never" == found.median.words(seconds)
+    assert 1 == found.success.estimate == found.success.high
+    assert found.success.low > 0.85
+
+
+@pytest.mark.parametrize(("first", "second"), [([1.0], []), ([], [None])])
+def test_not_as_many(first: list[float | None], second: list[float | None]) -> None:
+    """Runs that have no counterpart cannot be paired."""
+    with pytest.raises(ValueError, match="argument 2 is"):
+        paired(first, second)
+
+
+@given(st.lists(st.tuples(TIME, TIME), min_size=1, max_size=40))
+def test_turned_round(pairs: list[tuple[float | None, float | None]]) -> None:
+    """Held the other way round, every difference is its opposite."""
+    one, other = [first for first, _ in pairs], [second for _, second in pairs]
+    there, back = paired(one, other), paired(other, one)
+
+    assert (there.both, there.neither) == (back.both, back.neither)
+    assert (there.only_baseline, there.only_other) == (back.only_other, back.only_baseline)
+    assert opposite(there.success) == pytest.approx(ends(back.success))
+    for found, turned in ((there.median, back.median), (there.mean, back.mean)):
+        assert isinstance(found, Interval) == isinstance(turned, Interval)
+        if isinstance(found, Interval) and isinstance(turned, Interval):
+            assert opposite(found)[1:] == ends(turned)[1:]  # of two in the middle it is the lower
+    assert there.both + there.only_baseline + there.only_other + there.neither == len(pairs)
+
+
+def ends(found: Interval) -> Sequence[float]:
+    """Return the numbers of an interval."""
+    return found.estimate, found.low, found.high
+
+
+def opposite(found: Interval) -> Sequence[float]:
+    """Return the numbers of an interval of the opposites."""
+    return -found.estimate, -found.high, -found.low
+
+
+def test_median_of_differences_covers() -> None:
+    """The median of differences holds the truth as often as it says, one way or the other.
+
+    The other is sooner by an exponential time, and each may hang.
+    """
+    random = Random(928)
+    repetitions = 1500
+    held = 0
+    for _ in range(repetitions):
+        baseline, other = [], []
+        for _ in range(30):
+            grid = random.random()
+            baseline.append(None if random.random() < 0.2 else grid + random.expovariate(1.0))
+            other.append(None if random.random() < 0.2 else grid)
+        # Of 24 pairs in 25 that differ, 4 are infinite each way, and 16 are exponential.
+        held += holds(paired(baseline, other).median, -log(2))
+
+    assert least_often(repetitions) <= held
+
+
+def coverage_of_difference(runs: int, lost: float, gained: float) -> float:
+    """Return how probable it is that the interval holds the true difference."""
+    held = 0.0
+    for only_baseline in range(runs + 1):
+        chance = stats.binom.pmf(only_baseline, runs, lost)
+        if chance < 1e-9:
+            continue
+        left = runs - only_baseline
+        chances = stats.binom.pmf(range(left + 1), left, gained / (1 - lost))
+        held += chance * sum(
+            probability
+            for only_other, probability in enumerate(chances)
+            if probability > 1e-9
+            and holds(difference_of_success(only_baseline, only_other, runs), gained - lost)
+        )
+    return float(held)
+
+
+@pytest.mark.parametrize("runs", [10, 30, 100])
+def test_difference_covers(runs: int) -> None:
+    """It covers hardly less than it says at the worst, and more on average."""
+    parts = (0.0, 0.01, 0.1, 0.3, 0.6)
+    covered = [
+        coverage_of_difference(runs, lost, gained)
+        for lost in parts
+        for gained in parts
+        if lost + gained < 1
+    ]
+
+    assert 0.935 <= min(covered)
+    assert 0.95 <= sum(covered) / len(covered)
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 60), CONFIDENCE)
+def test_difference(only_baseline: int, only_other: int, others: int, confidence: float) -> None:
+    """It lies between -1 and 1, with the estimate in the interval."""
+    runs = max(1, only_baseline + only_other + others)
+    found = difference_of_success(only_baseline, only_other, runs, confidence)
+
+    assert (only_other - only_baseline) / runs == found.estimate
+    assert -1 <= found.low <= found.estimate <= found.high <= 1
+    assert found.low < found.high
+
+
+def test_difference_by_hand() -> None:
+    """An example of the formula: 4 and 14 of 28, with one more of each of 30."""
+    found = difference_of_success(4, 14, 28)
+    half = 1.959964 * ((15 + 5) / 30 - (10 / 30) ** 2) ** 0.5 / 30**0.5
+
+    assert (10 / 28, 1 / 3 - half, 1 / 3 + half) == pytest.approx(ends(found))
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0), (-1, 0, 5), (0, -1, 5), (3, 3, 5)])
+def test_impossible_pairs(counts: tuple[int, int, int]) -> None:
+    """There are no more pairs of a kind than there are pairs."""
+    first, second, runs = counts
+    with pytest.raises(ValueError, match=rf"not {first} \+ {second} of {runs}"):
+        difference_of_success(*counts)
+
+
+# How many runs
+
+
+def test_runs_needed() -> None:
+    """Half the width takes four times as many runs; what is reached takes no more."""
+    now = Interval(1.0, 0.8, 1.2)
+
+    assert 400 == runs_needed(now, 100, 0.1)
+    assert 100 == runs_needed(now, 100, 0.2) == runs_needed(now, 100, 0.9)
+    assert 200 == runs_needed(Interval(1.0, 0.8, inf), 100, 0.1)
+    assert 100 == runs_needed(Interval(inf, inf, inf), 100, 0.1)
+
+
+def test_runs_needed_where_there_are_too_few() -> None:
+    """As many as the interval needs, or more where only some of the runs can tell something."""
+    assert 368 == runs_needed(NotEnough(1.0, 10, 368), 10, 0.1)
+    assert 200 == runs_needed(NotEnough(1.0, 1, 2), 100, 0.1)
+    assert 36 == runs_needed(NotEnough(None, 0, 36), 0, 0.1)
+    assert 200 == runs_needed(NotEnough(None, 0, 2), 100, 0.1)
+
+
+@pytest.mark.parametrize("within", [0, -1, float("nan")])
+def test_impossible_width(within: float) -> None:
+    """No number of runs makes an interval a point."""
+    with pytest.raises(ValueError, match="should be more than 0"):
+        runs_needed(Interval(1, 0, 2), 10, within)
+
+
+@pytest.mark.parametrize("q", [0.5, 0.9])
+def test_so_many_are_about_right(q: float) -> None:
+    """With as many runs as are said to be needed, the width is about what was asked for."""
+    random = Random(928)
+    times = [random.expovariate(1.0) for _ in range(40_000)]
+    needed = runs_needed(quantile(times[:1000], q), 1000, 0.03)
+
+    assert 1000 < needed <= len(times)
+    assert 0.03 == pytest.approx(quantile(times[:needed], q).relative_half_width, rel=0.25)
+
+
+def test_least_of_floats() -> None:
+    """The smallest differences of times survive: an interval is not rounded."""
+    times = [1.0, nextafter(1.0, 2.0)] * 50
+    found = quantile(times, 0.5)
+
+    assert Interval(1.0, 1.0, nextafter(1.0, 2.0)) == found

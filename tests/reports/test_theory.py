@@ -1,0 +1,236 @@
+"""The mathematics agrees with numbers that were computed without it, and with itself."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from math import comb, exp, inf
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from reports.theory import ForkJoin, Stage, distinct, first_of, mean_of_kth
+from scenarios.laws import Law
+from tests.reference import (
+    DUPLICATES,
+    FORK_JOINS,
+    HUNG,
+    STAGES,
+    law,
+    name_of_stage,
+    stage,
+    stage_of_duplicates,
+)
+
+_LAWS: TypeAdapter[Law] = TypeAdapter(Law)
+
+#: Every law that has closed forms, and its mean.
+KNOWN: list[tuple[dict[str, Any], float]] = [
+    ({"law": "exponential", "mean": 0.2}, 0.2),
+    ({"law": "shifted-exponential", "shift": 1.0, "mean": 0.5}, 1.5),
+    ({"law": "uniform", "low": 0.5, "high": 2.5}, 1.5),
+    ({"law": "lognormal", "median": 0.1, "sigma": 0.5}, 0.1 * exp(0.125)),
+    ({"law": "pareto", "alpha": 3.0, "scale": 0.4}, 0.6),
+]
+
+PERCENT = (50, 90, 99)
+
+
+def known(keys: dict[str, Any]) -> Law:
+    """Return the law with these keys."""
+    return _LAWS.validate_python(keys)
+
+
+def name_of_law(value: object) -> str | None:
+    """Name a case by its law."""
+    return str(value["law"]) if isinstance(value, dict) else None
+
+
+def nine_digits(number: float) -> Any:
+    """Return what is equal to a number that was printed with nine digits."""
+    return pytest.approx(number, rel=5.1e-9, abs=0)
+
+
+def six_places(number: float | None) -> Any:
+    """Return what is equal to a number that was printed with six places; none is infinity."""
+    return inf if number is None else pytest.approx(number, rel=0, abs=5.1e-7)
+
+
+# Against the reference
+
+
+@pytest.mark.parametrize("table", STAGES, ids=name_of_stage)
+def test_stages(table: dict[str, Any]) -> None:
+    """One stage: the K-th or the last of N answers, where each server may be hung."""
+    made = stage(table)
+    quantiles = [made.quantile(p / 100) for p in PERCENT]
+
+    assert table["p_success"] == pytest.approx(made.success, rel=1e-12)
+    assert table["mean"] == pytest.approx(made.mean, rel=1e-11)
+    assert [table[f"p{p}"] for p in PERCENT] == pytest.approx(quantiles, rel=1e-11)
+
+
+def test_hung_servers() -> None:
+    """Exactly h of ten servers hang: three answers come up to seven of them, then never."""
+    means = [Stage(law("exp1"), first_of(3, 10), hung=h).mean for h in range(len(HUNG))]
+
+    assert [inf if mean is None else nine_digits(mean) for mean in HUNG] == means
+
+
+@pytest.mark.parametrize("table", DUPLICATES, ids=lambda table: f"{len(table['copies'])} shares")
+def test_duplicates(table: dict[str, Any]) -> None:
+    """Shares that lie on several servers: so many answers hold K distinct ones."""
+    enough = distinct(table["copies"], table["K"])
+
+    assert [nine_digits(probability) for probability in table["enough"]] == enough
+    assert nine_digits(table["mean_answers"]) == sum(1 - probability for probability in enough)
+    for expected, probability in ((table["plain"], 0.0), (table["hung01"], 0.1)):
+        made = stage_of_duplicates(table, probability)
+
+        assert nine_digits(expected.get("p_success", 1.0)) == made.success
+        assert nine_digits(expected["mean"]) == made.mean
+        for p in PERCENT:
+            assert nine_digits(expected[f"p{p}"]) == made.quantile(p / 100)
+
+
+@pytest.mark.parametrize("table", FORK_JOINS, ids=lambda table: f"{table['k']}-{table['load']}")
+def test_fork_join(table: dict[str, Any]) -> None:
+    """Bounds and exact values are those of the reference, its simulations between them."""
+    made = ForkJoin(table["n"], table["k"], table["lam"], table["mu"])
+    error = 2 * table["ci95"]  # four standard errors
+
+    assert table["load"] == pytest.approx(made.load)
+    assert six_places(table["lower"]) == made.lower
+    assert six_places(table["splitmerge_upper"]) == made.upper
+    assert made.lower - error <= table["sim"] <= made.upper + error
+    if "exact" in table:
+        assert six_places(table["exact"]) == made.exact
+    else:
+        assert made.exact is None
+
+
+# With itself
+
+
+@pytest.mark.parametrize(("keys", "mean"), KNOWN, ids=name_of_law)
+@pytest.mark.parametrize("servers", [1, 2, 20])
+def test_means_add_up(keys: dict[str, Any], mean: float, servers: int) -> None:
+    """The means of the first to the last of N times are together N times the mean."""
+    means = [mean_of_kth(known(keys), k, servers) for k in range(1, servers + 1)]
+
+    assert means == sorted(means)
+    assert servers * mean == pytest.approx(sum(means))
+
+
+@pytest.mark.parametrize("keys", [keys for keys, _ in KNOWN], ids=name_of_law)
+@pytest.mark.parametrize("probability", [0.0, 0.3])
+def test_mean_is_that_of_the_quantiles(keys: dict[str, Any], probability: float) -> None:
+    """The mean is that of the quantiles, which holds the closed forms against the cdf."""
+    made = Stage(known(keys), first_of(3, 10), hung=1, probability=probability)
+    parts = 100
+    quantiles = [made.quantile((i + 0.5) / parts) for i in range(parts)]
+
+    assert made.mean == pytest.approx(sum(quantiles) / parts, rel=1e-2)
+
+
+@given(
+    st.sampled_from([keys for keys, _ in KNOWN]),
+    st.lists(st.integers(1, 4), min_size=1, max_size=6),
+    st.integers(1, 6),
+    st.integers(0, 3),
+    st.floats(0, 0.9),
+    st.floats(0.001, 0.999),
+)
+def test_quantile_and_cdf(
+    keys: dict[str, Any],
+    copies: list[int],
+    k: int,
+    hung: int,
+    probability: float,
+    q: float,
+) -> None:
+    """The cdf at a quantile is so much of the success, or there is no success."""
+    made = Stage(known(keys), distinct(copies, k), min(hung, sum(copies)), probability)
+    time = made.quantile(q)
+
+    if made.success > 0:
+        assert q * made.success == pytest.approx(made.cdf(time), rel=1e-6)
+    else:
+        assert (inf, inf, 0) == (time, made.mean, made.cdf(1e9))
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.integers(1, 4))
+def test_distinct_by_trying_all(copies: list[int], k: int) -> None:
+    """The sets of servers are counted right: all of them are looked at."""
+    servers = [share for share, count in enumerate(copies) for _ in range(count)]
+    tried = [
+        sum(len(set(answers)) >= k for answers in combinations(servers, m)) / comb(len(servers), m)
+        for m in range(len(servers) + 1)
+    ]
+
+    assert tried == distinct(copies, k)
+
+
+def test_wait_for_all_with_hung_servers() -> None:
+    """Where all must answer, one hung server is one too many, and each must be good."""
+    everything = first_of(10, 10)
+
+    assert 0 == Stage(law("exp1"), everything, hung=1).success
+    assert 0.9**10 == pytest.approx(Stage(law("exp1"), everything, probability=0.1).success)
+
+
+def test_pareto_without_a_mean() -> None:
+    """The last of many heavy times has no mean, and the first of them has one."""
+    heavy = known({"law": "pareto", "alpha": 0.5, "scale": 1.0})
+
+    assert [inf, inf] == [mean_of_kth(heavy, k, 10) for k in (9, 10)]
+    assert 1.25 == pytest.approx(mean_of_kth(heavy, 1, 10))
+    assert inf == Stage(heavy, first_of(10, 10)).mean
+
+
+def test_many_servers() -> None:
+    """A thousand servers are not too many."""
+    made = Stage(known(KNOWN[-1][0]), first_of(300, 1000))
+
+    assert made.quantile(0.5) == pytest.approx(made.mean, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"law": "constant", "value": 1.0},
+        {"law": "mixture", "weights": [1], "laws": [{"law": "constant", "value": 1.0}]},
+    ],
+    ids=name_of_law,
+)
+def test_other_laws(keys: dict[str, Any]) -> None:
+    """A law that mathematics says nothing about here is named."""
+    with pytest.raises(ValueError, match=f"{keys['law']}' has no closed form"):
+        mean_of_kth(known(keys), 1, 2)
+    with pytest.raises(ValueError, match=f"{keys['law']}' has no closed form"):
+        Stage(known(keys), first_of(1, 2)).quantile(0.5)
+
+
+@given(
+    st.integers(1, 20).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n))),
+    st.floats(0.01, 0.99),
+    st.floats(0.1, 10),
+)
+def test_bounds(sizes: tuple[int, int], load: float, service: float) -> None:
+    """The lower bound lies below the upper one, and both above the time without a queue."""
+    n, k = sizes
+    made = ForkJoin(n, k, load * n * service / k, service)
+    alone = sum(1 / i for i in range(n - k + 1, n + 1)) / service
+
+    assert load == pytest.approx(made.load)
+    assert alone <= made.lower <= made.upper * (1 + 1e-9)
+
+
+def test_too_much_load() -> None:
+    """A grid that is given more work than it can do never comes to its end."""
+    made = ForkJoin(10, 5, arrivals=2.0, service=1.0)
+
+    assert (1, inf, inf) == (made.load, made.lower, made.upper)
+    assert inf == ForkJoin(10, 1, arrivals=11.0, service=1.0).exact
