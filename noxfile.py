@@ -67,6 +67,14 @@ def tahoe(session: nox.Session) -> None:
 
 
 @nox.session
+def dask(session: nox.Session) -> None:
+    """Run the tests that let Dask clusters run sweeps, and those that write Parquet."""
+    session.install("-e", ".[dask,parquet]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    paths = ("tests/harness/test_workers.py", "tests/harness/test_cli_sweep.py", "tests/reports")
+    session.run("pytest", "-k", "cluster or scheduler or parquet", *paths, *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Make the pictures of README anew."""
     _install(session)

@@ -14,6 +14,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from math import isnan
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from harness.events import Events
     from harness.fuzz import Fuzzer
+    from harness.store import Row
     from reports.baseline import Baseline
     from reports.comparison import Compared
     from reports.table import Extra
@@ -46,8 +48,21 @@ _NO_FOLDING = 10_000
 _MOST_RUNS = 20
 
 
+#: The commands of other modules, which are imported when one of them is asked for.
+_ELSEWHERE = {"export": "harness.cli_sweep", "sweep": "harness.cli_sweep"}
+
+
 class _Group(click.Group):
     """Turns what goes wrong into the exit statuses and messages of firstk."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            command: click.Command = getattr(import_module(_ELSEWHERE[cmd_name]), cmd_name)
+            return command
+        return super().get_command(ctx, cmd_name)
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
@@ -241,7 +256,14 @@ def _print_check(
 
 
 @main.command()
-@click.argument("target", metavar="FILE|NAME")
+@click.argument("target", metavar="FILE|NAME|ROW")
+@click.option(
+    "--from",
+    "store",
+    metavar="STORE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Run again what the row of this number in a store of `firstk sweep` tells of.",
+)
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @_DOWNLOADER
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
@@ -268,6 +290,7 @@ def _print_check(
 )
 def run(
     target: str,
+    store: Path | None,
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
     seed: int | None,
@@ -279,11 +302,17 @@ def run(
     """Run one scenario and print its results.
 
     What the options say takes the place of what the file says. Exit status 1 means that
-    an expectation of the scenario was not met.
+    an expectation of the scenario was not met, or that a row of a store came out otherwise.
     """
     from reports.results import as_csv, as_json
 
-    scenario = _load_one(target, "run")
+    row: Row | None = None
+    if store is not None:
+        if strategies or downloaders or seed is not None or runs is not None:
+            raise click.UsageError("--from: the row has its strategy and its seed already")
+        scenario, row = _stored(store, target)
+    else:
+        scenario = _load_one(target, "run")
     named = [*_known(strategies), *_others(downloaders)]
     if not named:
         _tell_notes(scenario)
@@ -313,7 +342,32 @@ def run(
 
         with _writing(events):
             events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
+    if row is not None and row.digest not in (None, digest := compared.first_runs[0].result.digest):
+        click.echo(
+            f"row {row.row} had the digest {row.digest} with firstk {row.version}, and has {digest}"
+            f" with firstk {version('firstk')}",
+            err=True,
+        )
+        return UNMET
     return _report_unmet([compared])
+
+
+def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
+    """Return a row of a store, and the scenario that makes it again."""
+    from harness.store import Store, StoreError
+    from harness.subject import is_other
+
+    if not number.isdecimal():
+        raise click.UsageError(f"--from takes the number of a row, not {number!r}")
+    try:
+        with Store(store) as opened:
+            row = opened.row(int(number))
+            scenario = opened.scenario(row)
+    except StoreError as e:
+        click.echo(str(e), err=True)
+        sys.exit(USAGE)
+    _others((row.strategy,) if is_other(row.strategy) else ())
+    return scenario, row
 
 
 @main.command()
@@ -378,11 +432,12 @@ def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) ->
 
 @main.command("list")
 def list_() -> None:
-    """Show the scenarios that come with firstk."""
-    from scenarios.library import described, sets
+    """Show the scenarios and the experiments that come with firstk."""
+    from scenarios.library import EXPERIMENTS, described, experiments, sets
 
-    width = max(len(name) for files in sets().values() for name, _ in described(files))
-    for set_, files in sets().items():
+    shown = {**sets(), EXPERIMENTS: experiments()}
+    width = max(len(name) for files in shown.values() for name, _ in described(files))
+    for set_, files in shown.items():
         click.echo(set_)
         for name, description in described(files):
             click.echo(f"  {name:{width}}  {description}")
@@ -391,13 +446,18 @@ def list_() -> None:
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
-    """Check scenario files: all mistakes are told, each with its line."""
+    """Check files of scenarios and experiments: all mistakes are told, each with its line."""
+    from scenarios.experiment import is_experiment, load_experiment
     from scenarios.library import load_all
     from scenarios.load import ScenarioError
 
     status = OK
     for name in files:
         try:
+            if is_experiment(Path(name)):
+                points = len(load_experiment(Path(name)).points)
+                click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
+                continue
             scenarios = load_all([name])
         except ScenarioError as e:
             click.echo(str(e), err=True)
@@ -513,16 +573,19 @@ def doctor() -> int:
 
 
 @main.command()
-def schema() -> None:
-    """Print the JSON schema of scenario files, for editors."""
+@click.argument("of", type=click.Choice(["scenario", "experiment"]), default="scenario")
+def schema(of: str) -> None:
+    """Print the JSON schema of scenario files, or of experiment files, for editors."""
     import json
 
     from pydantic.json_schema import GenerateJsonSchema
 
+    from scenarios.experiment import ExperimentTable
     from scenarios.model import Scenario
 
+    model = ExperimentTable if of == "experiment" else Scenario
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
-    click.echo(json.dumps(dialect | Scenario.model_json_schema(), indent=2))
+    click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))
 
 
 def _load(targets: Iterable[str]) -> list[Scenario]:

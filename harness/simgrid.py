@@ -11,18 +11,22 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from math import inf
 from types import TracebackType
 from typing import Any, Literal, Self
 
 from downloader import DownloadStatus
 from harness.download import Download
+from harness.escapes import no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor, event_at
 from harness.result import Result
 from harness.server import SimServer
 from harness.simulate import Run, forget_frames, observed, run_of
+from harness.streams import stream
+from harness.subject import name_of
 from harness.trace import Exchange
 from scenarios.faults import Operation
 from scenarios.load import entry_from, from_tables
@@ -227,6 +231,8 @@ class SimGrid:
         self.reactor = SimReactor()
         self.runs: list[Run] = []
         self._downloader = downloader
+        self._subject = ""
+        self._random = stream(scenario.seed, "client", "random")
         self._failures: list[BaseException] = []
         self._running: list[RunningDownload] = []
         self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
@@ -274,10 +280,11 @@ class SimGrid:
             scenario, scenario.seed, subject, self.reactor, self.file, self._in_order
         )
         gc.freeze()  # what the download leaves is looked through at its end, and no more
-        with observed(self._failures):
-            download.start()
+        self._subject = name_of(subject)
         running = RunningDownload(self, download)
         self._running.append(running)
+        with self._watched():
+            download.start()
         return running
 
     def download(self, downloader: Downloader | None = None, **asked: Any) -> Result:
@@ -315,14 +322,23 @@ class SimGrid:
         return f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}"
 
     def _step_while(self, condition: Callable[[], bool]) -> None:
-        with observed(self._failures):
+        with self._watched():
             while condition():
                 self.reactor.step()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Keep errors that no Deferred tells of, and ways out of the simulation that are taken."""
+        with (
+            observed(self._failures),
+            no_escapes(self._subject, lambda: self._random, self._failures),
+        ):
+            yield
 
     def _finish(self, download: Download) -> Run:
         latest = download.started + self.scenario.deadline
         try:
-            with observed(self._failures):
+            with self._watched():
                 while self.reactor.peek() <= latest:
                     self.reactor.step()
                 gc.collect()  # a Deferred tells of its failure when it goes

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from math import inf
 from typing import Any
@@ -15,10 +16,12 @@ from zope.interface import implementer
 
 from downloader import DownloadError, DownloadStatus
 from harness.download import Download, Ending
+from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
+from harness.streams import stream
 from harness.subject import MisconductError, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
@@ -66,7 +69,8 @@ def _play(
     download = Download(scenario, seed, strategy, reactor, file, servers)
     reactor.callWhenRunning(download.start)
     try:
-        reactor.run(installSignalHandlers=False, until=scenario.deadline)
+        with no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures):
+            reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
         failures += e.exceptions
     except Exception as e:
@@ -143,6 +147,9 @@ def one_failure(failures: Sequence[BaseException]) -> Exception | None:
         if not isinstance(failure, Exception):
             raise failure
         errors.append(failure)
+    escapes = [error for error in errors if isinstance(error, EscapeError)]
+    if escapes:  # whatever else went wrong may have come of it
+        return escapes[0]
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall
 
 from harness.download import Download
+from harness.escapes import no_escapes
 from harness.files import GridFile, file_of, make_up
 from harness.grid import make_servers, ordered, permuted, plan_servers
 from harness.level import Level
@@ -21,6 +22,7 @@ from harness.result import Result
 from harness.server import SimServer
 from harness.simulate import logged_errors, run_of
 from harness.streams import stream
+from harness.subject import name_of
 from scenarios.laws import Law
 from scenarios.model import MAX_MADE_UP_SIZE, MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
@@ -83,8 +85,10 @@ class _Load:
                 self._think(partial(_thinking, arrivals.think, draws))
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
-        while self._left:
-            reactor.step()
+        chance = partial(stream, self._seed, "client", "random")
+        with no_escapes(name_of(self._strategy), chance, failures):
+            while self._left:
+                reactor.step()
         self._tally.close(reactor.seconds(), self._under_way.area)
         reactor.stop()
         reactor.mainLoop()

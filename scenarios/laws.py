@@ -135,6 +135,11 @@ class Empirical(Table):
             raise mistakes([("path", f"{self.path}: {reason}")]) from e
         return self
 
+    @property
+    def times(self) -> tuple[float, ...]:
+        """The times in the file, in seconds."""
+        return self._times
+
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
         return self._times[int(random.random() * len(self._times))]

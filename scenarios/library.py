@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent
 
+#: Where the experiments are: they are no scenarios.
+EXPERIMENTS = "experiments"
+
 #: The set that is compared where nothing else is asked for.
 DEFAULT_SET = "ticket-928"
 
@@ -25,12 +28,18 @@ def sets() -> dict[str, list[Path]]:
     """Return the scenario files of each set, in the order in which they are told."""
     files: dict[str, list[Path]] = {}
     for path in sorted(_FOLDER.glob("*/*.toml")):
-        files.setdefault(path.parent.name, []).append(path)
+        if path.parent.name != EXPERIMENTS:
+            files.setdefault(path.parent.name, []).append(path)
     return files
 
 
+def experiments() -> list[Path]:
+    """Return the experiment files of the library."""
+    return sorted((_FOLDER / EXPERIMENTS).glob("*.toml"))
+
+
 def described(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
-    """Yield the name and the description of each scenario file of the library."""
+    """Yield the name and the description of each file of the library."""
     for file in files:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
         yield table["name"], table["description"]
@@ -39,6 +48,47 @@ def described(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
 def scenario_name(file: Path) -> str:
     """Return the name of the scenario in a file of the library: without its place's number."""
     return re.sub(r"^\d+-", "", file.stem)
+
+
+def find_scenario(name: str) -> Path:
+    """Return the file of the one scenario of the library that is called so.
+
+    Raises `ScenarioError` if there is none, or if it is the name of a set.
+    """
+    from scenarios.load import Mistake, ScenarioError
+
+    files = {scenario_name(file): file for of_set in sets().values() for file in of_set}
+    if name in files:
+        return files[name]
+    close = get_close_matches(name, files, n=1)
+    message = (
+        f"{name!r} is no scenario of the library; "
+        + (f"did you mean {close[0]!r}? " if close else "")
+        + "`firstk list` shows them, and the path of a file ends in .toml"
+    )
+    raise ScenarioError([Mistake(name, None, "", message)])
+
+
+def find_experiment(target: str) -> Path:
+    """Return the experiment file that `target` means: a file, or a name in the library.
+
+    Raises `ScenarioError` if there is none.
+    """
+    from scenarios.load import Mistake, ScenarioError
+
+    files = {scenario_name(file): file for file in experiments()}
+    path = Path(target)
+    if path.suffix == ".toml" or path.is_file():
+        return path
+    if target in files:
+        return files[target]
+    close = get_close_matches(target, files, n=1)
+    message = (
+        "is no file, and no experiment of the library; "
+        + (f"did you mean {close[0]!r}? " if close else "")
+        + f"there are {', '.join(files)}"
+    )
+    raise ScenarioError([Mistake(target, None, "", message)])
 
 
 def load_all(targets: Iterable[str]) -> list[Scenario]:

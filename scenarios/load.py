@@ -54,10 +54,17 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
     TOML, or is not a scenario.
     """
     name = str(path)
+    scenario = validated(Scenario, name, read(path), Path(path).parent)
+    scenario._source = source or name
+    return scenario
+
+
+def read(path: str | Path, kind: type[Lines] | None = None) -> Lines:
+    """Return what stands in a TOML file, and where, as `kind` finds it; raises `ScenarioError`."""
+    name = str(path)
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-        lines = Lines(text)
-        data = tomllib.loads(text)
+        return (kind or Lines)(text)
     except OSError as e:
         raise ScenarioError([Mistake(name, None, "", str(e.strerror or e))]) from e
     except UnicodeDecodeError as e:
@@ -66,9 +73,6 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
         raise ScenarioError([_not_toml(name, text, e)]) from e
     except (ValueError, RecursionError) as e:  # a number too long, brackets too deep
         raise ScenarioError([Mistake(name, None, "", f"cannot be read: {e}")]) from e
-    scenario = _validated(name, data, lines, Path(path).parent)
-    scenario._source = source or name
-    return scenario
 
 
 def from_tables(tables: Mapping[str, Any]) -> Scenario:
@@ -76,8 +80,7 @@ def from_tables(tables: Mapping[str, Any]) -> Scenario:
 
     Paths in it are relative to the current folder. Raises `ScenarioError` as `load` does.
     """
-    data = deepcopy(dict(tables))
-    return _validated("scenario", data, _NoLines(data), Path())
+    return validated(Scenario, "scenario", NoLines(tables), Path())
 
 
 def expectation_from(table: Mapping[str, Any]) -> Expectation:
@@ -106,26 +109,31 @@ def _table_from(
         for part in reversed(location):
             data = [data] if isinstance(part, int) else {part: data}
         errors = [ErrorDetails(**{**one, "loc": (*location, *one["loc"])}) for one in e.errors()]
-        found = [m for error in errors for m in _mistakes(name, _NoLines(data), error)]
+        found = [m for error in errors for m in _mistakes(Scenario, name, NoLines(data), error)]
         raise ScenarioError(found) from None
 
 
-def _validated(name: str, data: dict[str, Any], lines: Lines | _NoLines, folder: Path) -> Scenario:
+def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -> T:
+    """Return what tables make that stand in the file `name`; paths are relative to `folder`.
+
+    Raises `ScenarioError` with all that is wrong.
+    """
+    data = deepcopy(dict(lines.data))
     found: dict[Mistake, None] = {}
     while True:
         try:
-            scenario = Scenario.model_validate(data, context={"folder": folder})
+            made = model.model_validate(data, context={"folder": folder})
         except ValidationError as e:
             errors = e.errors()
         else:
             break
-        found.update({m: None for error in errors for m in _mistakes(name, lines, error)})
+        found.update({m: None for error in errors for m in _mistakes(model, name, lines, error)})
         # A table with an unknown key is not looked at as a whole: look again without it.
         if not _drop_unknown(data, errors):
             break
     if found:
         raise ScenarioError(sorted(found, key=lambda mistake: mistake.line or 0))
-    return scenario
+    return made
 
 
 def _drop_unknown(data: dict[str, Any], errors: list[ErrorDetails]) -> bool:
@@ -146,7 +154,9 @@ def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     return Mistake(name, line, "", f"is no TOML: {message}")
 
 
-def _mistakes(name: str, lines: Lines | _NoLines, error: ErrorDetails) -> Iterator[Mistake]:
+def _mistakes(
+    model: type[BaseModel], name: str, lines: Lines | NoLines, error: ErrorDetails
+) -> Iterator[Mistake]:
     """Yield what one of pydantic's errors says, in the words of a scenario file."""
     location = error["loc"]
     if error["type"] == "mistakes":
@@ -154,7 +164,7 @@ def _mistakes(name: str, lines: Lines | _NoLines, error: ErrorDetails) -> Iterat
     elif error["type"] == "missing":
         location, told = location[:-1], [(location[-1], "is missing")]
     else:
-        told = [("", _message(error))]
+        told = [("", _message(model, error))]
     for key, message in told:
         path = _path(lines.data, location)
         if key.startswith("../"):
@@ -163,11 +173,11 @@ def _mistakes(name: str, lines: Lines | _NoLines, error: ErrorDetails) -> Iterat
         yield Mistake(name, lines.find(path), _spell(path), message)
 
 
-def _message(error: ErrorDetails) -> str:
+def _message(model: type[BaseModel], error: ErrorDetails) -> str:
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
-            known = sorted(_known_keys(error["loc"][:-1]))
+            known = sorted(_known_keys(model, error["loc"][:-1]))
             close = get_close_matches(str(error["loc"][-1]), known, n=1)
             meant = f"did you mean {close[0]!r}? " if close else ""
             return f"unknown key; {meant}there are {', '.join(known)}"
@@ -184,9 +194,9 @@ def _message(error: ErrorDetails) -> str:
     return f"{said}, not {given!r:.80}" if not isinstance(given, dict | list) else said
 
 
-def _known_keys(location: Location) -> set[str]:
-    """Return the keys that the table at `location` may have."""
-    tables: list[Any] = [Scenario]
+def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
+    """Return the keys that the table at `location` of a file may have."""
+    tables: list[Any] = [model]
     for part in location:
         if isinstance(part, int):
             continue
@@ -196,7 +206,7 @@ def _known_keys(location: Location) -> set[str]:
         else:  # pydantic names the variant it took: by its tag
             tagged = [table for table in tables if _is_variant(table, part)]
             tables = tagged or tables
-    return {key for table in tables for key in table.model_fields}
+    return {of.alias or key for table in tables for key, of in table.model_fields.items()}
 
 
 def _tables(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -215,8 +225,10 @@ def _is_variant(table: type[BaseModel], tag: str) -> bool:
     return (tag,) in kinds or table.__name__ == _VARIANTS.get(tag)
 
 
-#: The tables that the tags of `scenarios.model` stand for.
+#: The tables that the tags of `scenarios.model` and `scenarios.experiment` stand for.
 _VARIANTS = {
+    "@inline": "Scenario",
+    "@span": "Span",
     "@real": "RealFile",
     "@made-up": "MadeUpFile",
     "@count": "Count",
@@ -294,7 +306,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class _NoLines:
+class NoLines:
     """Takes the place of `Lines` where tables stand in no text."""
 
     data: Mapping[str, Any]

@@ -53,6 +53,31 @@ def _known_strategy(name: str) -> str:
 
 StrategyName = Annotated[str, AfterValidator(_known_strategy)]
 
+
+def _distinct(names: list[str]) -> list[str]:
+    """Refuse names of which one is there twice."""
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise mistakes([("", f"{repeated[0]!r} is there twice")])
+    return names
+
+
+def _fit_for_a_file(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+        problem = (
+            "should be up to 80 letters, digits, dots, dashes and underscores,"
+            f" a letter or a digit first, not {name!r:.100}"
+        )
+        raise mistakes([("", problem)])
+    return name
+
+
+#: What a scenario may be called.
+Name = Annotated[str, AfterValidator(_fit_for_a_file)]
+
+#: Some strategies, none of them twice.
+Strategies = Annotated[list[StrategyName], Field(min_length=1), AfterValidator(_distinct)]
+
 #: What is expected of another downloader, whichever is put to the test, has this name.
 OTHER = "downloader"
 
@@ -472,12 +497,12 @@ def _loads(workload: Workload, info: ValidationInfo) -> Workload:
 class Scenario(Table):
     """A scenario: one download from one grid, or a load of them, by each of some strategies."""
 
-    name: str
+    name: Name
     """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
     a digit first."""
     description: str = ""
     """What it shows, in a line."""
-    strategies: list[StrategyName] = Field(default=["wait-for-all", "first-k"], min_length=1)
+    strategies: Strategies = Field(default=["wait-for-all", "first-k"])
     """The strategies to run."""
     seed: int = Field(default=0, ge=0)
     """The seed of the first run."""
@@ -499,25 +524,6 @@ class Scenario(Table):
     """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
     for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
-
-    @field_validator("name")
-    @classmethod
-    def _fit_for_a_file(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
-            problem = (
-                "should be up to 80 letters, digits, dots, dashes and underscores,"
-                f" a letter or a digit first, not {name!r:.100}"
-            )
-            raise mistakes([("", problem)])
-        return name
-
-    @field_validator("strategies")
-    @classmethod
-    def _distinct(cls, names: list[str]) -> list[str]:
-        repeated = [name for i, name in enumerate(names) if name in names[:i]]
-        if repeated:
-            raise mistakes([("", f"{repeated[0]!r} is there twice")])
-        return names
 
     @property
     def notes(self) -> list[str]:

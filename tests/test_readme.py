@@ -8,6 +8,7 @@ import pytest
 
 from harness.result import unmet
 from harness.simulate import simulate
+from scenarios.experiment import load_experiment
 from scenarios.model import Scenario
 
 pytest_plugins = ["pytester"]
@@ -36,6 +37,15 @@ def test_python(pytester: pytest.Pytester) -> None:
     outcomes = pytester.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes()
 
     assert {"passed": 1} == outcomes
+
+
+def test_experiment(tmp_path: Path) -> None:
+    """The experiment that it shows varies the scenario that it shows."""
+    scenario, experiment = re.findall(r"```toml\n(.*?)```", _README, re.DOTALL)
+    (tmp_path / "my-scenario.toml").write_text(scenario)
+    (tmp_path / "experiment.toml").write_text(experiment)
+
+    assert 2 == len(load_experiment(tmp_path / "experiment.toml").points)
 
 
 def test_ci() -> None:

@@ -24,7 +24,8 @@ from harness.bound import bound
 from harness.cli import main
 from harness.server import Connection
 from harness.simulate import Run, simulate
-from scenarios.library import load_all, sets
+from scenarios.experiment import load_experiment
+from scenarios.library import experiments, load_all, sets
 from tests.tahoe import FOLDER
 
 GOOD = """\
@@ -482,13 +483,16 @@ def test_validate_several(tmp_path: Path) -> None:
 
 
 def test_list() -> None:
-    """All scenarios are shown, under their sets, with what they show."""
+    """All scenarios and experiments are shown, under their sets, with what they show."""
     result = firstk("list")
     lines = result.stdout.splitlines()
 
     assert (0, "") == (result.exit_code, result.stderr)
-    assert list(sets()) == [line for line in lines if not line.startswith(" ")]
-    assert [(s.name, s.description) for s in load_all(sets())] == [
+    own = [load_experiment(file) for file in experiments()]
+
+    assert [*sets(), "experiments"] == [line for line in lines if not line.startswith(" ")]
+    shown = [(one.name, one.description) for one in load_all(sets())]
+    assert [*shown, *((one.name, one.description) for one in own)] == [
         tuple(line.split(maxsplit=1)) for line in lines if line.startswith(" ")
     ]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -437,6 +439,44 @@ def test_errors_are_not_lost(grid: SimGrid) -> None:
         result = grid.download(downloader)
         assert ("failed", "ZeroDivisionError") == (result.outcome, result.error)
     assert "ok" == grid.download("first-k").outcome
+
+
+def test_escapes(grid: SimGrid) -> None:
+    """A downloader that leaves the simulation fails; a test may wait and look at the clock."""
+
+    def sleepy(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, time.sleep, 0)
+        return Deferred()
+
+    download = grid.start(sleepy)
+    grid.advance(0.5)
+    time.sleep(0)
+    grid.advance(1)
+    time.sleep(0)
+
+    result = download.finish()
+    assert ("failed", "EscapeError") == (result.outcome, result.error)
+    assert result.message is not None
+    assert "time.sleep" in result.message
+
+
+def test_chance_goes_on(grid: SimGrid) -> None:
+    """What the module `random` draws goes on from step to step, and follows from the seed."""
+    drawn: list[float] = []
+
+    def drawing(reactor: Any, *_: Any) -> Deferred[None]:
+        for i in range(3):
+            reactor.callLater(i, lambda: drawn.append(random.random()))
+        return Deferred()
+
+    for _ in range(2):
+        grid = SimGrid(seed=3)
+        grid.start(drawing)
+        for _ in range(3):
+            grid.advance(1)
+
+    assert drawn[:3] == drawn[3:]
+    assert 3 == len(set(drawn))
 
 
 def test_shut_down() -> None:

@@ -1,0 +1,412 @@
+"""Where a sweep keeps what its runs came to: one SQLite file, with all that is needed to go on.
+
+The file has the experiment, its points as scenarios, and a row for each run. One process writes
+it, a transaction for each group of rows, in WAL mode: what was committed is there after a
+`kill -9` of the writer at any moment, and others may read meanwhile.
+
+The number of a row follows from its run, point and strategy alone, so that equal experiments
+make equal rows, whoever ran what first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from harness.result import Result
+from scenarios.experiment import Experiment, Point
+from scenarios.identity import scenario_hash
+from scenarios.load import NoLines, ScenarioError, validated
+from scenarios.model import Scenario
+
+#: The version of the tables below. It changes with them.
+SCHEMA_VERSION = 1
+
+#: What tells a store from any other SQLite file: "fstk".
+_APPLICATION = 0x6673746B
+
+#: The outcome of a run that killed the process it ran in, twice.
+CRASHED = "crashed"
+
+_TABLES = """
+CREATE TABLE experiment (
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    strategies TEXT NOT NULL, -- JSON, in order
+    axes TEXT NOT NULL,       -- JSON, in order
+    seed INTEGER NOT NULL     -- of the first run
+);
+CREATE TABLE points (
+    point INTEGER PRIMARY KEY,
+    label TEXT NOT NULL,
+    axis_values TEXT NOT NULL,   -- JSON, in the order of the axes
+    scenario_hash TEXT NOT NULL,
+    scenario TEXT NOT NULL       -- JSON, with absolute paths
+);
+CREATE TABLE runs (
+    "row" INTEGER PRIMARY KEY,
+    point INTEGER NOT NULL REFERENCES points,
+    strategy TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    scenario_hash TEXT NOT NULL,
+    version TEXT NOT NULL,  -- of firstk
+    digest TEXT,
+    outcome TEXT NOT NULL,
+    error TEXT,
+    located REAL,
+    ttfb REAL,
+    finished REAL,
+    ended REAL,
+    queries INTEGER,
+    reads INTEGER,
+    bytes_received INTEGER,
+    content_ok INTEGER,
+    result TEXT NOT NULL    -- JSON: what has no column
+);
+CREATE INDEX cells ON runs
+    (point, strategy, run, outcome, ttfb, queries, reads, bytes_received, content_ok);
+"""
+
+
+class StoreError(ValueError):
+    """A file is no store, or not that of this experiment; the message says which and why."""
+
+
+class Row(NamedTuple):
+    """A run as the store has it. All but the first eight are None for a run that crashed."""
+
+    row: int
+    point: int
+    strategy: str
+    run: int
+    seed: int
+    scenario_hash: str
+    version: str
+    outcome: str
+    digest: str | None = None
+    error: str | None = None
+    located: float | None = None
+    ttfb: float | None = None
+    finished: float | None = None
+    ended: float | None = None
+    queries: int | None = None
+    reads: int | None = None
+    bytes_received: int | None = None
+    content_ok: bool | None = None
+    result: str = "{}"
+
+
+_COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
+
+#: What stands in `Row.result`, as JSON.
+_REST = tuple(
+    field.name for field in fields(Result) if field.name not in {*Row._fields, "scenario"}
+)
+
+
+class Place(NamedTuple):
+    """Which run a row is of: its first columns."""
+
+    row: int
+    point: int
+    strategy: str
+    run: int
+    seed: int
+    scenario_hash: str
+
+
+def row_of(place: Place, result: Result, version: str) -> Row:
+    """Return the row of a result, made by a version of firstk."""
+    all_of_it = asdict(result)
+    rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
+    columns = {key: all_of_it[key] for key in Row._fields[7:-1]}
+    return Row(
+        *place,
+        version=version,
+        **columns,
+        result=json.dumps(rest, separators=(",", ":")),
+    )
+
+
+class Sample(NamedTuple):
+    """What a run of a point and strategy came to, as far as the statistics look at it."""
+
+    run: int
+    outcome: str
+    ttfb: float | None
+    queries: int | None
+    reads: int | None
+    bytes_received: int | None
+    content_ok: bool | None
+
+
+class Store:
+    """A store that is open. Use it as a context: it is closed then.
+
+    Raises `StoreError` where the file is no store or has another schema, and `sqlite3.Error`
+    or `OSError` where it cannot be read or written.
+    """
+
+    def __init__(self, path: Path, write: bool = False) -> None:
+        self.path = path
+        self._lock = _Lock(path) if write else None
+        try:
+            if not write and not path.is_file():
+                raise StoreError(f"{path}: there is no such file")
+            # Who may write tidies up what SQLite keeps beside the file, also after reading.
+            mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+            try:
+                self._look(write)
+            except BaseException:
+                self._db.close()
+                raise
+        except sqlite3.DatabaseError as e:
+            self._unlock()
+            raise StoreError(f"{path}: cannot be used as a store: {e}") from e
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _look(self, write: bool) -> None:
+        """Make the tables of a new file, and refuse what is none of ours."""
+        db = self._db
+        application, schema, tables = (
+            db.execute(question).fetchone()[0]
+            for question in (
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+            )
+        )
+        if write and not tables:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(
+                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION};"
+                f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif application != _APPLICATION:
+            raise StoreError(f"{self.path}: is no store of firstk, but another SQLite file")
+        elif schema != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path}: has schema version {schema}, and this firstk has {SCHEMA_VERSION}:"
+                " use the firstk that wrote it, or another file"
+            )
+        if write:
+            # A commit is on the disk when it is reported, should the power fail too.
+            db.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close it; what was not committed is gone."""
+        self._db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def begin(self, experiment: Experiment) -> None:
+        """Write down the experiment; raises `StoreError` if another one is there.
+
+        How many runs there are to be is no part of it: one may go on for more of them.
+        """
+        about = (
+            experiment.name,
+            experiment.description,
+            json.dumps(experiment.strategies),
+            json.dumps(experiment.axes),
+            experiment.seed,
+        )
+        points = [(i, *_point_row(point)) for i, point in enumerate(experiment.points)]
+        before = self._db.execute("SELECT * FROM experiment").fetchone()
+        if before is None:
+            with self._db:
+                self._db.execute("INSERT INTO experiment VALUES (?, ?, ?, ?, ?)", about)
+                self._db.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
+            return
+        differing = [
+            f"its {what} {'are' if what.endswith('s') else 'is'} {then}, and not {now}"
+            for what, then, now in zip(
+                ("name", "", "strategies", "axes", "seed"), before, about, strict=True
+            )
+            if what and then != now
+        ]
+        if not differing:
+            known = self._db.execute("SELECT scenario_hash, label FROM points ORDER BY point")
+            then_points, now_points = known.fetchall(), [(point[3], point[1]) for point in points]
+            if len(then_points) != len(now_points):
+                differing = [f"it has {len(then_points)} points, and not {len(now_points)}"]
+            else:
+                differing = [
+                    f"the scenario at {now[1] or 'its one point'} is another"
+                    for then, now in zip(then_points, now_points, strict=True)
+                    if then != now
+                ][:1]
+        if differing:
+            raise StoreError(
+                f"{self.path}: holds another experiment: {'; '.join(differing)}."
+                " Take another file for the new one"
+            )
+
+    def versions(self) -> list[str]:
+        """Return the versions of firstk that rows were made by."""
+        return [v for (v,) in self._db.execute("SELECT DISTINCT version FROM runs ORDER BY 1")]
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Commit rows, all or none; those that are there already stay as they are."""
+        marks = ", ".join("?" * len(Row._fields))
+        insert = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - the same
+        with self._db:
+            self._db.executemany(insert, rows)
+
+    def present(self, point: int) -> set[int]:
+        """Return the numbers of the rows that a point has."""
+        rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
+        return {number for (number,) in rows}
+
+    def count(self, end: int) -> int:
+        """Return how many rows there are before the one of this number."""
+        (rows,) = self._db.execute('SELECT count(*) FROM runs WHERE "row" < ?', (end,)).fetchone()
+        return int(rows)
+
+    def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
+        """Return what the first `runs` runs of a point and strategy came to, in their order."""
+        found = self._db.execute(
+            "SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok FROM runs"
+            " WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            (point, strategy, runs),
+        )
+        return [Sample._make((*most, _as_bool(right))) for *most, right in found]
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, in the order of their numbers."""
+        for row in self._db.execute(f'SELECT {_COLUMNS} FROM runs ORDER BY "row"'):  # noqa: S608 - the same
+            found = Row(*row)
+            yield found._replace(content_ok=_as_bool(found.content_ok))
+
+    def bad(self) -> Iterator[tuple[int, str]]:
+        """Yield the rows that should not be, each with what is wrong, in words."""
+        query = (
+            'SELECT "row", strategy, seed, outcome, error FROM runs'
+            ' WHERE outcome = ? OR content_ok = 0 ORDER BY "row"'
+        )
+        for row, strategy, seed, outcome, error in self._db.execute(query, (CRASHED,)):
+            what = "wrote wrong bytes"
+            if outcome == CRASHED:
+                what = f"crashed ({error})" if error else "crashed: it ended its process"
+            yield row, f"{strategy} with seed {seed} {what}"
+
+    def row(self, number: int) -> Row:
+        """Return one row; raises `StoreError` if there is none."""
+        query = f'SELECT {_COLUMNS} FROM runs WHERE "row" = ?'  # noqa: S608 - the same
+        found = self._db.execute(query, (number,)).fetchone()
+        if found is None:
+            there = self._db.execute('SELECT min("row"), max("row") FROM runs').fetchone()
+            known = "it has none" if there[0] is None else "they are {} to {}".format(*there)
+            raise StoreError(f"{self.path}: there is no row {number}; {known}")
+        return Row(*found)
+
+    def scenario(self, row: Row) -> Scenario:
+        """Return the scenario of a row, to be run again: with its strategy and seed, one run.
+
+        Raises `StoreError` if files that it needs are gone or are no longer what they were.
+        """
+        (text,) = self._db.execute(
+            "SELECT scenario FROM points WHERE point = ?", (row.point,)
+        ).fetchone()
+        tables = json.loads(text) | {"seed": row.seed, "runs": 1}
+        try:
+            scenario = validated(Scenario, str(self.path), NoLines(tables), Path())
+        except ScenarioError as e:
+            raise StoreError(f"row {row.row} cannot be run again: {e}") from e
+        if scenario_hash(scenario) != row.scenario_hash:
+            raise StoreError(
+                f"{self.path}: row {row.row} cannot be run again: its files of shares or times"
+                " are no longer what they were, or this firstk reads its scenario otherwise"
+            )
+        # A strategy that is another downloader is no name that a file may have.
+        return scenario.model_copy(update={"strategies": [row.strategy]})
+
+    @property
+    def axes(self) -> list[str]:
+        """The keys that are varied."""
+        (text,) = self._db.execute("SELECT axes FROM experiment").fetchone() or ("[]",)
+        axes: list[str] = json.loads(text)
+        return axes
+
+    def points(self) -> list[list[Any]]:
+        """Return the axes' values of each point, in the order of the axes."""
+        query = "SELECT axis_values FROM points ORDER BY point"
+        return [json.loads(text) for (text,) in self._db.execute(query)]
+
+
+def _as_bool(number: int | None) -> bool | None:
+    return None if number is None else bool(number)
+
+
+def _point_row(point: Point) -> tuple[str, str, str, str]:
+    tables = point.scenario.model_dump(
+        mode="json", exclude_none=True, exclude={"strategies", "seed", "runs", "expect"}
+    )
+    return (
+        str(point),
+        json.dumps(list(point.values.values())),
+        scenario_hash(point.scenario),
+        json.dumps(tables),
+    )
+
+
+def places(experiment: Experiment, hashes: Sequence[str], point: int, run: int) -> Iterator[Place]:
+    """Yield the places of a run of a point, one for each strategy.
+
+    `hashes` are those of the points. More runs do not change the numbers of rows.
+    """
+    cells = len(experiment.strategies)
+    first = (run * len(experiment.points) + point) * cells + 1
+    for i, strategy in enumerate(experiment.strategies):
+        yield Place(first + i, point, strategy, run, experiment.seed + run, hashes[point])
+
+
+class _Lock:
+    """The lock of the one who writes; the system takes it back when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: int | None = None
+        self._path = path.with_name(f"{path.name}-lock")
+        try:
+            import fcntl
+        except ImportError:  # then two would do the same work, and one of them in vain
+            return
+        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._file)
+            raise StoreError(f"{path}: another process is writing to it") from None
+        except OSError:  # a file system without locks: the same
+            pass
+
+    def release(self) -> None:
+        """Give it back."""
+        if self._file is not None:
+            self._path.unlink(missing_ok=True)
+            os.close(self._file)
+            self._file = None

@@ -1,0 +1,39 @@
+"""Which scenario it is: equal hashes, equal runs, wherever its files lie and whatever it is called.
+
+The hash is taken of all that the runs of a scenario depend on, but for their seeds and the
+strategy. Of files beside it, shares and measured times, the contents count and not the paths.
+"""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from pydantic import BaseModel
+
+from scenarios.laws import Empirical
+from scenarios.model import RealFile, Scenario
+
+#: What no run depends on, and what is told beside the hash.
+_ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Return the SHA-256, in hexadecimal, of what the runs of a scenario depend on."""
+    tables = {key: _content(value) for key, value in scenario if key not in _ASIDE}
+    return sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
+
+
+def _content(value: Any) -> Any:
+    """Return a part of a scenario as JSON has it, with digests in place of paths."""
+    if isinstance(value, BaseModel):
+        content = {key: _content(of) for key, of in value if of is not None}
+        if isinstance(value, Empirical):
+            content["path"] = sha256(repr(value.times).encode()).hexdigest()
+        elif isinstance(value, RealFile):
+            content["shares"] = {n: sha256(data).hexdigest() for n, data in value.data.items()}
+        return content
+    if isinstance(value, list):
+        return [_content(of) for of in value]
+    return value

@@ -1,0 +1,367 @@
+"""`firstk sweep`, `firstk export` and `firstk run --from`, in processes where it matters."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import random
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cli import main
+from harness.cli_sweep import _telling
+from harness.store import CRASHED, Store, StoreError
+from harness.sweep import Progress
+from reports.sweep_table import LEGEND
+from tests.harness.experiments import experiment, swept, write
+from tests.harness.making import ROOT
+from tests.harness.test_cli import FIRSTK, firstk, process
+
+CRASHING = "tests.harness.downloaders:crashing"
+KILLED = "tests.harness.downloaders:killed_once"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, from which tests can be imported."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def started(*args: str) -> subprocess.Popen[str]:
+    """Return a process of its own, in a group of its own, that has just begun."""
+    return subprocess.Popen(  # noqa: S603 - our own
+        [*FIRSTK, *args],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def rows(store: str) -> int:
+    """Return how many rows a store has; none if there is no store yet."""
+    try:
+        with Store(Path(store)) as opened:
+            return opened.count(10**9)
+    except StoreError:
+        return 0
+
+
+def until(store: str, number: int, running: subprocess.Popen[str]) -> bool:
+    """Wait until a store has so many rows; tell whether the process was there until then."""
+    while running.poll() is None:
+        if rows(store) >= number:
+            return True
+    return False
+
+
+def test_sweep(folder: Path) -> None:
+    """A sweep prints its table and keeps its runs beside, and again without running."""
+    write(folder, runs=3)
+    first, again = (firstk("sweep", "e.toml", "--workers", "1") for _ in range(2))
+
+    assert (0, "") == (first.exit_code, first.stderr)
+    assert first.stdout == again.stdout
+    assert LEGEND.format(first="first-k") in first.stdout
+    assert ["e.sqlite", "e.toml"] == sorted(path.name for path in folder.iterdir())
+
+
+def test_formats(folder: Path) -> None:
+    """The table is there as CSV, JSON and Markdown too."""
+    one = experiment(folder, runs=3)
+    table = swept(one, folder / "e.sqlite")
+    formats = {
+        form: firstk("sweep", "e.toml", "--format", form).stdout
+        for form in ("csv", "json", "markdown")
+    }
+
+    assert table == formats["csv"]
+    assert 6 == len(json.loads(formats["json"]))
+    assert 8 == len(formats["markdown"].splitlines())
+
+
+def test_number_of_workers(folder: Path) -> None:
+    """One, two and three processes print the same, byte for byte."""
+    undisturbed = swept(experiment(folder, runs=30), folder / "whole.sqlite")
+
+    for workers in "123":
+        args = ("--workers", workers, "--store", f"{workers}.sqlite", "--format", "csv")
+        assert undisturbed == firstk("sweep", "e.toml", *args).stdout
+    exports = {firstk("export", f"{name}.sqlite").stdout for name in ("whole", "1", "2", "3")}
+    assert 1 == len(exports)
+
+
+def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
+    """Kill sweeps at random moments and resume them; return how many were killed in truth.
+
+    The table in the end, and all rows, are those of an undisturbed one.
+    """
+    undisturbed = swept(experiment(folder, runs=runs), folder / "whole.sqlite")
+    every = firstk("export", "whole.sqlite").stdout
+    random_ = random.Random(seed)
+    truly = sweeps = 0
+    while truly < kills:
+        sweeps += 1
+        store = f"{sweeps}.sqlite"
+        before = 0
+        while True:
+            workers = str(random_.choice([1, 2, 3]))
+            args = ("--store", store, "--workers", workers, "--format", "csv")
+            running = started("sweep", "e.toml", *args)
+            more = before + random_.randint(1, 6 * runs // 4)
+            if truly < kills and until(store, more, running):
+                running.kill()  # kill -9
+                running.communicate()
+                truly += running.returncode == -signal.SIGKILL
+                reported, before = before, rows(store)
+                assert reported <= before
+            else:
+                out, err = running.communicate()
+                assert (0, "") == (running.returncode, err)
+                assert undisturbed == out
+                break
+        assert every == firstk("export", store).stdout
+    return truly
+
+
+def test_killed(folder: Path) -> None:
+    """A sweep that is killed goes on where it stopped, to the same table."""
+    assert 2 == killed(folder, 2, runs=100, seed=1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_often(folder: Path) -> None:
+    """Fifty random kills change nothing."""
+    assert 50 == killed(folder, 50, runs=400, seed=2)
+
+
+def test_interrupted(folder: Path) -> None:
+    """Control-C ends a sweep at once, with its own exit status; nothing is lost."""
+    write(folder, runs=5000)
+    running = started("sweep", "e.toml", "--workers", "2")
+    assert until("e.sqlite", 20, running)
+    os.killpg(running.pid, signal.SIGINT)  # a terminal tells it to all of them
+    out, err = running.communicate()
+
+    kept = rows("e.sqlite")
+    assert 20 <= kept < 30_000
+    told = f"{kept} runs are kept in e.sqlite; the same command goes on from there\n"
+    assert (130, "", f"{told}\nfirstk: interrupted\n") == (running.returncode, out, err)
+    assert not list(folder.glob("*-lock"))
+
+
+def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is killed is replaced, and the table is that of an undisturbed sweep."""
+    monkeypatch.setenv("FIRSTK_TEST_MARKER", str(folder / "marker"))
+    (folder / "marker").touch()
+    one = experiment(folder, strategies=("first-k", "hedged", KILLED))
+    undisturbed = swept(one, folder / "whole.sqlite")
+    (folder / "marker").unlink()
+    args = ("--downloader", KILLED, "--workers", "2", "--format", "csv")
+    ran = process("sweep", "e.toml", *args, capture_output=True)
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (folder / "marker").exists()
+    assert undisturbed == ran.stdout
+
+
+def test_crash(folder: Path) -> None:
+    """Runs that crash twice are told with how to replay them, and make exit status 1."""
+    write(folder, runs=3)
+    args = ("--downloader", CRASHING, "--workers", "2")
+    ran = process("sweep", "e.toml", *args, capture_output=True)
+    with Store(folder / "e.sqlite") as store:
+        crashes = [row.row for row in store.rows() if row.outcome == CRASHED]
+
+    assert 1 == ran.returncode
+    assert crashes
+    assert "crashed" in ran.stdout.splitlines()[1]
+    assert [f"firstk run --from e.sqlite {row}" for row in crashes] == [
+        line.partition(":")[0] for line in ran.stderr.splitlines()
+    ]
+    assert 27 == rows("e.sqlite")
+
+
+def test_replay(folder: Path) -> None:
+    """A row of a store is run again from it alone, and comes to the same."""
+    swept(experiment(folder, runs=3), folder / "s")
+    (folder / "e.toml").unlink()
+    with Store(folder / "s") as store:
+        row = store.row(10)
+    result = firstk("run", "--from", "s", "10", "--format", "json")
+    (again,) = json.loads(result.stdout)
+
+    assert 0 == result.exit_code
+    assert (row.digest, row.seed, row.strategy) == (
+        again["digest"],
+        again["seed"],
+        again["strategy"],
+    )
+
+
+def test_replay_otherwise(folder: Path) -> None:
+    """That a row comes out otherwise than it did is told, and makes exit status 1."""
+    swept(experiment(folder, runs=1), folder / "s")
+    with sqlite3.connect(folder / "s") as db:
+        db.execute("UPDATE runs SET digest = 'x', version = '0.0.9' WHERE \"row\" = 1")
+    db.close()
+    result = firstk("run", "--from", "s", "1")
+
+    assert 1 == result.exit_code
+    assert result.stderr.startswith("row 1 had the digest x with firstk 0.0.9, and has ")
+
+
+def test_export(folder: Path) -> None:
+    """All runs leave as CSV, with the values of the axes."""
+    swept(experiment(folder, runs=2), folder / "s")
+    result = firstk("export", "s")
+    found = list(csv.DictReader(io.StringIO(result.stdout)))
+
+    assert 12 == len(found)
+    assert ["0", "0", "7", "7", "9", "9"] == [r["servers.0.select.count"] for r in found[:6]]
+    assert 0 == firstk("export", "s", "out.csv").exit_code
+    assert result.stdout == (folder / "out.csv").read_text()
+
+
+def test_validate(folder: Path) -> None:
+    """`validate` knows experiments from scenarios, and `schema` has that of both."""
+    write(folder)
+    (folder / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
+    result = firstk("validate", "e.toml", "bad.toml")
+
+    assert (2, "e.toml: ok: 3 points\n") == (result.exit_code, result.stdout)
+    assert "bad.toml:3: axes: should be a table, not 3\n" == result.stderr
+    assert "axes" in json.loads(firstk("schema", "experiment").stdout)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["sweep", "gone.toml"], "gone.toml: No such file or directory"),
+        (["sweep", "hung-fracton"], "did you mean 'hung-fraction'?"),
+        (["sweep", "bad.toml"], "bad.toml:2: scenario: 'x' is no scenario of the library"),
+        (["sweep", "e.toml", "--store", "e.toml"], "e.toml: cannot be used as a store"),
+        (["sweep", "e.toml", "--store", "no/s"], "cannot read or write"),
+        (["sweep", "e.toml", "--store", "other"], "other: holds another experiment: its name"),
+        (["sweep", "e.toml", "--workers", "1", "--scheduler", "x"], "exclude one another"),
+        (["sweep", "e.toml", "--workers", "0"], "0 is not in the range"),
+        (["sweep", "e.toml", "--downloader", "no.such:thing"], "cannot import no.such"),
+        (["export", "gone"], "gone: there is no such file"),
+        (["export", "other", "no/x.csv"], "cannot write no/x.csv"),
+        (["export", "other", "no/x.parquet"], "cannot write no/x.parquet"),
+        (["run", "--from", "other", "x"], "takes the number of a row, not 'x'"),
+        (["run", "--from", "other", "77"], "there is no row 77; they are 1 to 6"),
+        (["run", "--from", "gone", "1"], "gone: there is no such file"),
+        (["run", "--from", "other", "1", "--seed", "1"], "has its strategy and its seed"),
+    ],
+)
+def test_usage(args: list[str], message: str, folder: Path) -> None:
+    """What cannot be done is told in a line, with exit status 2."""
+    if "x.parquet" in args[-1]:
+        pytest.importorskip("pyarrow")
+    one = experiment(folder, runs=1, name="other")
+    swept(one, folder / "other")
+    (folder / "bad.toml").write_text('name = "b"\nscenario = "x"\n')
+    result = firstk(*args)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_no_pyarrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Parquet cannot be written it is told how to have it."""
+    swept(experiment(folder, runs=1), folder / "s")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = firstk("export", "s", "x.parquet")
+
+    assert 2 == result.exit_code
+    assert "pip install 'firstk[parquet]'" in result.stderr
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal it is told how far it is, how long it will take, and what has gone wrong."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("harness.cli_sweep.monotonic", lambda: next(clock))
+    with _telling() as tell:
+        tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
+    shown = capsys.readouterr().err
+
+    assert "60/3660" in shown
+    assert "about 1:00:00 left, 3 workers replaced, 2 runs crashed" in shown
+
+
+def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal nothing is shown."""
+    with _telling() as tell:
+        tell(Progress(done=1, total=2))
+
+    assert ("", "") == capsys.readouterr()
+
+
+def test_light() -> None:
+    """What `--help` shows has all commands, and to show it loads no simulator."""
+    assert {"sweep", "export"} < set(main.list_commands(None))  # type: ignore[arg-type]
+    code = (
+        "import sys; from harness.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "print([m for m in ('twisted', 'simpy', 'scipy', 'rich') if m in sys.modules])"
+    )
+    ran = subprocess.run(  # noqa: S603 - our own
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+
+    assert "[]" == ran.stdout.splitlines()[-1]
+
+
+@pytest.fixture
+def scheduler(folder: Path) -> Iterator[str]:
+    """Return the address of a Dask scheduler with a worker of two threads, both processes."""
+    pytest.importorskip("distributed", reason="a Dask cluster needs pip install 'firstk[dask]'")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    dask = [sys.executable, "-m", "dask"]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [
+        subprocess.Popen([*dask, *args.split()], **quiet)  # noqa: S603 - our own
+        for args in (
+            f"scheduler --host 127.0.0.1 --port {port} --no-dashboard",
+            f"worker {address} --nworkers 1 --nthreads 2 --no-dashboard",
+        )
+    ]
+    yield address
+    for one in reversed(processes):
+        one.terminate()
+        one.wait()
+
+
+@pytest.mark.slow
+def test_scheduler(folder: Path, scheduler: str) -> None:
+    """A real scheduler and worker come to the table of this process, byte for byte."""
+    undisturbed = swept(experiment(folder, runs=100), folder / "whole")
+    args = ("--scheduler", scheduler, "--format", "csv")
+    ran = process("sweep", "e.toml", *args, capture_output=True)
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    assert undisturbed == ran.stdout
+    assert firstk("export", "whole").stdout == firstk("export", "e.sqlite").stdout

@@ -1,0 +1,190 @@
+"""The table of a sweep: what each point and strategy came to, in four forms."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from harness.batch import crashed
+from harness.store import Place, Row, Store, places
+from reports.statistics import paired, probability, quantile
+from reports.sweep_table import (
+    LEGEND,
+    QUANTILES,
+    Cell,
+    as_csv,
+    as_json,
+    as_markdown,
+    cells,
+    enough,
+    table,
+)
+from scenarios.experiment import Experiment, Precision
+from scenarios.identity import scenario_hash
+from tests.harness.experiments import experiment, swept
+
+
+def found(folder: Path, runs: int = 8) -> tuple[Experiment, list[Cell]]:
+    """Return an experiment, and the cells of its sweep."""
+    one = experiment(folder, runs)
+    swept(one, folder / "s")
+    with Store(folder / "s") as store:
+        return one, list(cells(one, store, [runs] * 3))
+
+
+def text(of: Sequence[Cell], axes: Sequence[str]) -> str:
+    """Return the table as it is printed."""
+    console = Console(file=io.StringIO(), width=250)
+    console.print(table(of, axes))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def made(folder: Path, rows: Sequence[tuple[float | None, dict[str, Any]]]) -> list[Cell]:
+    """Return the cells of a store of one point whose strategies all come to such rows."""
+    one = experiment(folder, len(rows))
+    one = replace(one, points=one.points[:1])
+    hashes = [scenario_hash(point.scenario) for point in one.points]
+    with Store(folder / "s", write=True) as store:
+        store.begin(one)
+        for run, (ttfb, changes) in enumerate(rows):
+            for place in places(one, hashes, 0, run):
+                store.add([_row(place, ttfb)._replace(**changes)])
+        return list(cells(one, store, [len(rows)]))
+
+
+def _row(place: Place, ttfb: float | None) -> Row:
+    return Row(
+        *place,
+        version="1",
+        outcome="ok" if ttfb else "stalled",
+        ttfb=ttfb,
+        queries=10,
+        reads=4,
+        bytes_received=1000,
+        content_ok=True if ttfb else None,
+    )
+
+
+def test_cells(tmp_path: Path) -> None:
+    """A cell has what the statistics say of the runs of its point and strategy."""
+    one, of = found(tmp_path)
+    with Store(tmp_path / "s") as store:
+        first, other = (store.samples(1, strategy, 8) for strategy in one.strategies)
+
+    assert [(p, s) for p in range(3) for s in one.strategies] == [(c.point, c.strategy) for c in of]
+    times = [sample.ttfb for sample in other]
+    cell = of[3]
+    assert {name: quantile(times, q) for name, q in QUANTILES.items()} == cell.quantiles
+    assert paired([sample.ttfb for sample in first], times).median == cell.against
+    assert None is of[2].against
+    assert probability(8, 8) == cell.ok
+    assert sum((s.queries or 0) + (s.reads or 0) for s in other) / 8 == cell.requests
+    assert sum(s.bytes_received or 0 for s in other) / 8 == cell.bytes
+
+
+def test_never(tmp_path: Path) -> None:
+    """A run that never came counts, and is later than all that did."""
+    cell = made(tmp_path, [(1.0, {}), (2.0, {}), (None, {}), (None, {})])[0]
+
+    assert (0.5, 4) == (cell.ok.estimate, cell.runs)
+    assert (2.0, inf) == (cell.quantiles["p50"].estimate, cell.quantiles["p90"].estimate)
+
+
+def test_crashed_and_wrong(tmp_path: Path) -> None:
+    """A run that crashed never came, and has no requests; wrong bytes are counted."""
+    gone = dict.fromkeys(("ttfb", "queries", "reads", "bytes_received", "content_ok"))
+    cell = made(
+        tmp_path, [(1.0, {}), (1.0, {"content_ok": False}), (1.0, {**gone, "outcome": "crashed"})]
+    )[0]
+
+    assert (3, 1, 1) == (cell.runs, cell.crashed, cell.wrong)
+    assert (14, 1000) == (cell.requests, cell.bytes)
+    assert inf == cell.quantiles["p99"].estimate
+
+
+def test_all_crashed(tmp_path: Path) -> None:
+    """Where all runs crashed there are no requests to tell of."""
+    one = experiment(tmp_path, runs=1)
+    hashes = [scenario_hash(point.scenario) for point in one.points]
+    with Store(tmp_path / "s", write=True) as store:
+        store.begin(one)
+        store.add([crashed(p, "1") for i in range(3) for p in places(one, hashes, i, 0)])
+        of = list(cells(one, store, [1, 1, 1]))
+
+    assert None is of[0].requests
+    printed = text(of, one.axes)
+    assert "crashed" in printed.splitlines()[1]
+    assert "~ never" in printed
+
+
+def test_table(tmp_path: Path) -> None:
+    """The table has a row for each cell, and the point's values once."""
+    one, of = found(tmp_path)
+    lines = [line for line in text(of, one.axes).splitlines() if line.strip()]
+
+    heading = lines[0].split()
+    assert ["servers.0.select.count", "strategy", "runs", "ok", "p50", "p90", "p99"] == heading[:7]
+    assert "against first-k" in lines[0]
+    assert "crashed" not in lines[0]
+    assert ["0", "first-k", "8", "100%"] == lines[2].split()[:4]
+    assert ["hedged", "8", "100%"] == lines[3].split()[:3]
+    assert "~ never" in lines[6]
+    assert "{first}" in LEGEND
+
+
+def test_one_strategy(tmp_path: Path) -> None:
+    """One strategy is held against nothing."""
+    one = experiment(tmp_path, 2, strategies=("hedged",))
+    swept(one, tmp_path / "s")
+    with Store(tmp_path / "s") as store:
+        assert "against" not in text(list(cells(one, store, [2] * 3)), one.axes)
+
+
+def test_markdown(tmp_path: Path) -> None:
+    """As Markdown every row has all its values."""
+    one, of = found(tmp_path)
+    heading, rule, *rows = as_markdown(of, one.axes).splitlines()
+
+    assert heading.startswith("| servers.0.select.count | strategy | runs | ok | p50 |")
+    assert heading.count("|") == rule.count("|") == rows[0].count("|")
+    assert rows[1].startswith("| 0 | hedged | 8 | 100% (")
+    assert 6 == len(rows)
+
+
+def test_csv_and_json(tmp_path: Path) -> None:
+    """CSV and JSON have the same numbers; never is `inf`, what is not known is empty."""
+    one, of = found(tmp_path)
+    rows = list(csv.DictReader(io.StringIO(as_csv(of, one.axes))))
+    objects = json.loads(as_json(of))
+
+    for row, object_, cell in zip(rows, objects, of, strict=True):
+        assert cell.values == object_["values"]
+        assert {"servers.0.select.count": str(cell.values["servers.0.select.count"])}.items() <= (
+            row.items()
+        )
+        for key in object_.keys() - {"values"}:
+            assert ("" if object_[key] is None else str(object_[key])) == row[key]
+    assert "inf" == rows[-1]["p50"] == objects[-1]["p50"]
+    assert "" == rows[0]["p99_low"]
+    assert pytest.approx(of[0].quantiles["p50"].estimate) == float(rows[0]["p50"])
+
+
+def test_enough() -> None:
+    """Runs are enough when the quantile of every strategy is known well enough."""
+    is_enough = enough(Precision(quantile=0.5, relative=0.1))
+    sure, unsure = [1.0 + i / 10_000 for i in range(100)], [float(i) for i in range(100)]
+
+    assert is_enough({"a": sure, "b": sure})
+    assert not is_enough({"a": sure, "b": unsure})
+    assert not is_enough({"a": sure[:3]})
+    assert is_enough({"a": [inf] * 100})

@@ -1,0 +1,339 @@
+"""Experiment files: what they mean, and that all that is wrong with one is told with its line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.experiment import (
+    ExperimentTable,
+    Precision,
+    Span,
+    is_experiment,
+    label,
+    load_experiment,
+)
+from scenarios.library import experiments, find_experiment, scenario_name
+from scenarios.load import Mistake, ScenarioError
+
+GOOD = """\
+name = "e"
+strategies = ["first-k", "hedged"]
+runs = 20
+
+[scenario]
+deadline = 100
+[scenario.file]
+size = 1000
+k = 3
+n = 10
+[scenario.grid]
+servers = 10
+rtt = { law = "constant", value = 0.05 }
+[[scenario.servers]]
+select = { count = 3 }
+fault = { kind = "hung" }
+
+[axes]
+"servers.0.select.count" = [0, 7]
+"grid.rtt.value" = { from = 0.05, to = 0.15, step = 0.05 }
+"""
+
+
+def write(folder: Path, text: str = GOOD, name: str = "e.toml") -> Path:
+    """Write an experiment file."""
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def mistakes(path: Path) -> list[Mistake]:
+    """Return what is wrong with a file that is no experiment."""
+    with pytest.raises(ScenarioError) as e:
+        load_experiment(path)
+    return list(e.value.mistakes)
+
+
+def places(path: Path) -> list[tuple[int | None, str]]:
+    """Return the lines and keys of what is wrong with a file."""
+    return [(mistake.line, mistake.key) for mistake in mistakes(path)]
+
+
+def test_points(tmp_path: Path) -> None:
+    """Each combination of the axes' values is a scenario, the last axis varies first."""
+    experiment = load_experiment(write(tmp_path))
+
+    assert ("first-k", "hedged") == experiment.strategies
+    assert (20, None, 0) == (experiment.runs, experiment.precision, experiment.seed)
+    assert [(c, v) for c in (0, 7) for v in (0.05, 0.1, 0.15)] == [
+        tuple(point.values.values()) for point in experiment.points
+    ]
+    last = experiment.points[-1]
+    assert "servers.0.select.count = 7, grid.rtt.value = 0.15" == str(last)
+    assert {"count": 7} == last.scenario.servers[0].select.model_dump()  # type: ignore[union-attr]
+    assert 0.15 == last.scenario.grid.rtt.value  # type: ignore[union-attr]
+    assert "e" == last.scenario.name
+
+
+def test_keys_without_quotes(tmp_path: Path) -> None:
+    """Axes mean the same where TOML takes their keys for tables within tables."""
+    plain = GOOD.replace('"servers.0.select.count"', "servers.0.select.count")
+
+    assert load_experiment(write(tmp_path)) == load_experiment(write(tmp_path, plain))
+
+
+@pytest.mark.parametrize("name", ["one-hung", "my.toml"])
+def test_named_scenario(name: str, tmp_path: Path) -> None:
+    """The scenario may be one of the library, or a file beside; its keys are the defaults."""
+    text = GOOD.partition("[axes]")[0].replace("[scenario]\n", "").replace("scenario.", "")
+    write(tmp_path, text.replace("runs = 20", "runs = 30\nseed = 5"), "my.toml")
+    path = write(tmp_path, f'name = "e"\nscenario = "{name}"\n[axes]\n"grid.servers" = [12, 20]\n')
+    experiment = load_experiment(path)
+
+    assert [12, 20] == [point.scenario.grid.servers for point in experiment.points]
+    if name == "my.toml":
+        assert (30, 5) == (experiment.runs, experiment.seed)
+        assert ("first-k", "hedged") == experiment.strategies
+
+
+def test_paths(tmp_path: Path) -> None:
+    """Paths in a scenario are relative to it, and paths in an axis to the experiment."""
+    scenarios = tmp_path / "scenarios"
+    scenarios.mkdir()
+    (scenarios / "base.txt").write_text("1\n")
+    (tmp_path / "axis.txt").write_text("2\n")
+    text = GOOD.partition("[axes]")[0].replace("[scenario]\n", "").replace("scenario.", "")
+    base = 'law = "empirical", path = "base.txt"'
+    write(scenarios, text.replace('law = "constant", value = 0.05', base), "s.toml")
+    axes = '[axes]\n"grid.service" = [{ law = "empirical", path = "axis.txt" }]\n'
+    path = write(tmp_path, f'name = "e"\nscenario = "scenarios/s.toml"\n{axes}')
+    (point,) = load_experiment(path).points
+
+    assert (1.0,) == point.scenario.grid.rtt.times  # type: ignore[union-attr]
+    assert (2.0,) == point.scenario.grid.service.times  # type: ignore[union-attr]
+
+
+def test_no_axes(tmp_path: Path) -> None:
+    """Without axes there is one point."""
+    (point,) = load_experiment(write(tmp_path, GOOD.partition("[axes]")[0])).points
+
+    assert "" == str(point)
+
+
+def test_precision(tmp_path: Path) -> None:
+    """A precision takes the place of the number of runs."""
+    precision = "[precision]\nrelative = 0.1"
+    experiment = load_experiment(write(tmp_path, GOOD.replace("runs = 20", "") + precision))
+
+    assert None is experiment.runs
+    assert Precision(relative=0.1) == experiment.precision
+
+
+def test_all_mistakes(tmp_path: Path) -> None:
+    """All mistakes of a file are told at once, those in the scenario too."""
+    text = GOOD.replace('"hedged"]', '"hedge"]').replace("runs = 20", "rums = 20")
+    text = text.replace("value = 0.05 }", "valu = 0.05 }").replace("[0, 7]", "[]")
+    text = text.replace("from = 0.05, to = 0.15", "from = 2, to = 1")
+
+    assert [
+        (2, "strategies[1]"),
+        (3, "rums"),
+        (13, "scenario.grid.rtt.value"),
+        (13, "scenario.grid.rtt.valu"),
+        (19, "axes.servers.0.select.count"),
+        (20, "axes.grid.rtt.value.to"),
+    ] == places(write(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "message"),
+    [
+        ("[0, 7]", "[0, 11]", 19, "axes.servers.0.select.count", "at 11: servers[0].select: sel"),
+        ("[0, 7]", '["x"]', 19, "axes.servers.0.select.count", "at x: should be a valid integer"),
+        ("[0, 7]", "[7, 7]", 19, "axes.servers.0.select.count", "has 7 twice"),
+        ("[0, 7]", "3", 19, "axes.servers.0.select.count", "should be a list, not 3"),
+        ("servers.0.select.count", "servers.1.x", 19, "axes.servers.1.x", "there are 0 to 0"),
+        ("servers.0.select.count", "servers.x", 19, "axes.servers.x", "a number from 0 should"),
+        ("servers.0.select.count", "deadline.x", 19, "axes.deadline.x", "deadline is 100 in the"),
+        ("servers.0.select.count", "runs", 19, "axes.runs", "has a key `runs`"),
+        ("servers.0.select.count", "grid..x", 19, "axes.grid..x", "should be the keys of a"),
+        ("servers.0.select.count", "grid.rt", 19, "axes.grid.rt", "at 0: unknown key; did you me"),
+        (
+            "servers.0.select.count",
+            "grid.rtt",
+            20,
+            "axes.grid.rtt.value",
+            "is a part of 'grid.rtt'",
+        ),
+        ("step = 0.05", "stop = 1", 20, "axes.grid.rtt.value.stop", "there are from, points, sp"),
+        ("step = 0.05", "points = 2, step = 1", 20, "axes.grid.rtt.value", "one of the keys step"),
+        (", step = 0.05", "", 20, "axes.grid.rtt.value", "needs one of the keys step and points"),
+        ("step = 0.05", "step = 0.000001", 20, "axes.grid.rtt.value.step", "more than 10000 val"),
+        ("[0, 7]", "{ from = 0, to = 2000, step = 1 }\nx = [1, 2, 3, 4]", 18, "axes", "24012 poi"),
+        ("step = 0.05", 'spacing = "log", step = 1', 20, "axes.grid.rtt.value.spacing", "no step"),
+        ("runs = 20", "runs = 2\nprecision = { relative = 0.1 }", 3, "runs", "take one away"),
+        ("runs = 20", "precision = { relative = 1 }", 3, "precision.relative", "less than 1"),
+        (
+            "runs = 20",
+            "precision = { relative = 0.1, max_runs = 3 }",
+            3,
+            "precision.max_runs",
+            "250 (min_runs) or more",
+        ),
+        ("[scenario]", "scenario = 3\n[x]", 5, "scenario", "should be a valid string"),
+        ('"e"', '"e f"', 1, "name", "letters, digits"),
+    ],
+)
+def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path: Path) -> None:
+    """Each mistake is told with its line, its key and what would be right."""
+    text = GOOD.replace(old, new, 1)
+    if "scenario = 3" in new:
+        text = text.partition("[x]")[0] + "[axes]\n"
+    found = {(m.line, m.key): m.message for m in mistakes(write(tmp_path, text))}
+
+    assert message in found[line, key]
+
+
+def test_points_at_fault(tmp_path: Path) -> None:
+    """What is wrong with a value is told once, however many points have it."""
+    assert [(19, "axes.servers.0.select.count")] == places(
+        write(tmp_path, GOOD.replace("[0, 7]", "[0, 11]"))
+    )
+
+
+def test_another_key_at_fault(tmp_path: Path) -> None:
+    """A value may be wrong for a key that is no axis: the first point of it is named."""
+    text = GOOD.replace('"grid.rtt.value" = { from = 0.05, to = 0.15, step = 0.05 }', "")
+    text = text.replace("servers.0.select.count", "file.n").replace("[0, 7]", "[2, 9]")
+    (found,) = mistakes(write(tmp_path, text))
+
+    assert (18, "axes", "at file.n = 2: file.k: should be 2 (n) or less, not 3") == (
+        found.line,
+        found.key,
+        found.message,
+    )
+
+
+def test_many_points_at_fault(tmp_path: Path) -> None:
+    """Not more than twenty mistakes of points are told, and how many more there are."""
+    found = mistakes(write(tmp_path, GOOD.replace("[0, 7]", "{ from = 11, to = 50, step = 1 }")))
+
+    assert 21 == len(found)
+    assert "and 20 more mistakes of points" == found[-1].message
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("one-hun", "did you mean 'one-hung'?"),
+        ("gone.toml", "there is no file"),
+        ("ticket-928", "is no scenario of the library"),
+    ],
+)
+def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
+    """A scenario that is not there is told beside what else is wrong."""
+    found = mistakes(write(tmp_path, f'name = "e"\nscenario = "{name}"\nx = 1\n'))
+
+    assert [(3, "x"), (2, "scenario")] == [(m.line, m.key) for m in found]
+    assert message in found[1].message
+
+
+def test_bad_scenario_file(tmp_path: Path) -> None:
+    """What is wrong with the scenario's own file is told with its own lines."""
+    bad = write(tmp_path, 'name = "s"\n[file]\nsize = 0\nk = 3\nn = 10\n', "s.toml")
+    path = write(tmp_path, 'name = "e"\nscenario = "s.toml"\n')
+
+    assert [(str(bad), 1, "grid"), (str(bad), 3, "file.size")] == [
+        (m.file, m.line, m.key) for m in mistakes(path)
+    ]
+
+
+@pytest.mark.parametrize("text", ["name = ", b"\xff", None])
+def test_no_toml(text: Any, tmp_path: Path) -> None:
+    """A file that is no TOML, no text or not there is told as such."""
+    path = tmp_path / "e.toml"
+    if text is not None:
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    assert [""] == [mistake.key for mistake in mistakes(path)]
+
+
+@pytest.mark.parametrize(
+    ("table", "values"),
+    [
+        ({"from": 0, "to": 8, "step": 4}, [0, 4, 8]),
+        ({"from": 0, "to": 9, "step": 4}, [0, 4, 8]),
+        ({"from": 0.1, "to": 0.7, "step": 0.1}, [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]),
+        ({"from": 0, "to": 1, "points": 3}, [0, 0.5, 1]),
+        ({"from": 1, "to": 1000, "points": 4, "spacing": "log"}, [1, 10, 100, 1000]),
+        ({"from": 0.01, "to": 1, "points": 3, "spacing": "log"}, [0.01, 0.1, 1.0]),
+    ],
+)
+def test_span(table: dict[str, Any], values: list[float]) -> None:
+    """A range has both ends where the steps meet them, and whole numbers between whole ones."""
+    found = Span.model_validate(table).values
+
+    assert values == found
+    assert list(map(type, values)) == list(map(type, found))
+
+
+@given(
+    st.integers(-1000, 1000), st.integers(1, 1000), st.integers(2, 50), st.sampled_from([1, 1e-3])
+)
+def test_any_span(first: int, width: int, points: int, unit: float) -> None:
+    """A range begins and ends where it says, ascends, and has as many values as it says."""
+    table = {"from": first * unit, "to": (first + width) * unit, "points": points}
+    values = Span.model_validate(table).values
+
+    assert points == len(values) == len(set(values))
+    assert sorted(values) == values
+    assert pytest.approx([first * unit, (first + width) * unit]) == [values[0], values[-1]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1, "1"),
+        (0.05, "0.05"),
+        (True, "true"),
+        ("a b", "a b"),
+        ({"law": "constant", "value": 1}, "{law = constant, value = 1}"),
+        ([1, {"a": "b"}], "[1, {a = b}]"),
+    ],
+)
+def test_label(value: Any, text: str) -> None:
+    """Values are told as one would write them."""
+    assert text == label(value)
+
+
+@pytest.mark.parametrize("file", experiments(), ids=lambda file: file.stem)
+def test_library(file: Path) -> None:
+    """The experiments of the library are in order, described, and found by their names."""
+    experiment = load_experiment(file)
+
+    assert scenario_name(file) == experiment.name
+    assert experiment.description.isprintable()
+    assert experiment.description
+    assert file == find_experiment(experiment.name)
+    assert is_experiment(file)
+
+
+def test_is_experiment(tmp_path: Path) -> None:
+    """A scenario, and what is no TOML, is no experiment."""
+    assert not is_experiment(write(tmp_path, "[file]\n"))
+    assert not is_experiment(write(tmp_path, "["))
+    assert not is_experiment(tmp_path / "gone.toml")
+
+
+def test_schema() -> None:
+    """The schema says what each key of an experiment is."""
+    schema = ExperimentTable.model_json_schema()
+
+    assert json.dumps(schema)
+    assert {"name", "scenario", "axes", "precision"} < schema["properties"].keys()
+    assert all("description" in key for key in schema["properties"].values())

@@ -1,0 +1,63 @@
+"""docs/capacity.md tells the truth: its files are written, and its commands run in their order."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from scenarios.experiment import ExperimentTable, Precision, Span
+from tests.harness.making import ROOT
+from tests.harness.test_cli import firstk
+
+_GUIDE = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+
+_FILES = re.findall(r"```toml\n# ([\w.]+)\n(.*?)```", _GUIDE, re.DOTALL)
+
+#: The commands, but for those of a cluster, which tests of their own run.
+_COMMANDS = [
+    command
+    for command in re.findall(r"^    firstk (.*)$", _GUIDE, re.MULTILINE)
+    if "tcp://" not in command
+]
+
+#: The downloader that it takes as one's own.
+_OWN = "from downloader import download\n"
+
+
+def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it shows is what it says."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, text in _FILES:
+        Path(name).write_text(text)
+    Path("mypackage").mkdir()
+    Path("mypackage/fetch.py").write_text(_OWN)
+    printed = {}
+    for command in _COMMANDS:
+        if ".parquet" in command:
+            pytest.importorskip("pyarrow")
+        ran = firstk(*shlex.split(command))
+        assert (0, "") == (ran.exit_code, ran.stderr), command
+        printed[command] = ran.stdout
+
+    assert 8 <= len(printed)
+    shown = "".join(line for line in _GUIDE.splitlines(keepends=True) if line.startswith("| "))
+    assert printed["sweep hung.toml --format markdown"] == shown
+    code = re.search(r"```python\n(.*?)```", _GUIDE, re.DOTALL)
+    assert code
+    exec(code[1], {"sqlite3": sqlite3})  # noqa: S102 - it is what is to be tried
+
+
+def test_keys() -> None:
+    """It names every key of an experiment."""
+    keys = {
+        field.alias or key
+        for table in (ExperimentTable, Precision, Span)
+        for key, field in table.model_fields.items()
+    }
+
+    assert set() == {key for key in keys if not re.search(rf"\b{key}\b", _GUIDE)}
