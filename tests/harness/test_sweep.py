@@ -12,7 +12,7 @@ import pytest
 
 from harness.batch import Batch, Done, OtherVersionError, Part, run_batch
 from harness.simulate import simulate
-from harness.store import CRASHED, Store, StoreError
+from harness.store import CRASHED, Sample, Store, StoreError
 from harness.subject import SubjectError
 from harness.sweep import Progress, Sweep
 from harness.workers import WorkersError
@@ -236,8 +236,8 @@ def test_precision(tmp_path: Path) -> None:
     """Runs are taken in rounds of twice as many, until it is enough or the most is reached."""
     asked: list[list[int]] = []
 
-    def enough(times: Mapping[str, Sequence[float]]) -> bool:
-        asked.append([len(of) for of in times.values()])
+    def enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
+        asked.append([len(of) for of in samples.values()])
         return len(asked) == 2
 
     precision = Precision(relative=0.1, min_runs=10, max_runs=35)
