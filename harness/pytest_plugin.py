@@ -141,8 +141,9 @@ class ScenarioFile(pytest.File):
         except SubjectError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
         if scenario.workload is not None:
-            told = "has a [workload]; a test is of one download, and `firstk run` runs this"
-            raise self.CollectError(f"{name}: {told}")
+            raise self.CollectError(
+                f"{name}: has a [workload]; a test is of one download, and `firstk run` runs this"
+            )
         subjects = expected_of(scenario, settings)
         if not subjects:
             raise self.CollectError(f"{name}: no test could fail here: {_lacks(settings)}")

@@ -410,7 +410,7 @@ def test_strategy_of_ones_own(grid: SimGrid) -> None:
 
     assert 2 == len(grid.outstanding)
     result = download.finish()
-    assert ("narrow", "ok", 11.0) == (result.strategy, result.outcome, result.ttfb)
+    assert ("narrow", "ok", 11.5) == (result.strategy, result.outcome, result.ttfb)
 
 
 def test_no_downloader(grid: SimGrid) -> None:
