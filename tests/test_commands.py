@@ -1,0 +1,105 @@
+"""The commands that README and the guides show run, one after the other, as they stand there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.harness.making import ROOT
+from tests.harness.test_cli import firstk
+
+#: The guides whose commands no other test runs, with the fewest commands that each has.
+GUIDES = {
+    "README.md": 12,
+    "docs/boundary.md": 3,
+    "docs/fuzzing.md": 2,
+    "docs/regressions.md": 9,
+    "docs/review.md": 4,
+}
+
+#: What commands of a guide need and do not make.
+_SCENARIO = re.search(
+    r"```toml\n(name = .three-good.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+)
+_EXPERIMENT = re.search(
+    r"```toml\n(name = .experiment.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
+)
+
+#: What stands for something in a guide, or takes long, and what it is here.
+_HERE = {
+    "FILE": "my-scenario.toml",
+    "MODULE:CALLABLE": "mypackage.fetch:download",
+    "--seconds 10": "--seconds 1",
+    "--seconds 60": "--seconds 1",
+    "compare ticket-928 robustness": "compare one-hung late-answer",
+    "compare laws": "compare one-hung",
+    "compare --": "compare one-hung --",
+    "sweep hung-fraction": "sweep experiment.toml",
+    "hung-fraction.sqlite": "experiment.sqlite",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a folder that has what the guides take for granted."""
+    # What pictures come to is tested where they are drawn: they take their time.
+    monkeypatch.setattr("reports.latency.draw", lambda compared, path, version: [path])
+    monkeypatch.setattr("reports.timeline.draw", lambda one, path, version: [path])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert _SCENARIO
+    assert _EXPERIMENT
+    Path("my-scenario.toml").write_text(_SCENARIO[1])
+    Path("fuzz-succeeds-1a2b3c4d.toml").write_text(_SCENARIO[1])
+    Path("experiment.toml").write_text(_EXPERIMENT[1].replace("runs = 1000", "runs = 20"))
+    Path("mypackage").mkdir()
+    Path("mypackage/fetch.py").write_text("from downloader import download\n")
+    return tmp_path
+
+
+def commands(guide: str) -> list[str]:
+    """Return the commands that a guide shows, each as one would type it."""
+    text = (ROOT / guide).read_text("utf-8")
+    lines = re.findall(r"^    (firstk .*)$", text, re.MULTILINE)
+    found = [command for line in lines for command in line.partition("  #")[0].split(" && ")]
+    for there, here in _HERE.items():
+        found = [re.sub(rf"(?<!\w){re.escape(there)}", here, one) for one in found]
+    return found
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_commands(guide: str, folder: Path) -> None:
+    """Each does what it is for: nothing is wrong with it, and it has something to say."""
+    shown = commands(guide)
+
+    assert GUIDES[guide] <= len(shown)
+    for command in shown:
+        if not Path("after.events").exists() and Path("before.events").exists():
+            shutil.copy("before.events", "after.events")
+        ran = firstk(*shlex.split(command)[1:])
+        assert ran.exit_code in (0, 1), (command, ran.stderr)
+        assert ran.stdout or "equal" in ran.stderr, command
+        if not command.startswith("firstk diff"):
+            assert 0 == ran.exit_code, (command, ran.stdout, ran.stderr)
+
+
+def test_every_guide() -> None:
+    """No guide shows a command that no test runs."""
+    elsewhere = {"docs/capacity.md", "docs/pytest.md"}
+    guides = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+
+    assert [] == [g for g in guides if commands(g) and g not in GUIDES.keys() | elsewhere]
+
+
+def test_linked() -> None:
+    """README leads to every guide, by one step or two."""
+    readme = (ROOT / "README.md").read_text("utf-8")
+    seen = set(re.findall(r"docs/(\w+\.md)", readme))
+    for name in list(seen):
+        seen |= set(re.findall(r"\]\((\w+\.md)", (ROOT / "docs" / name).read_text("utf-8")))
+
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} == seen
