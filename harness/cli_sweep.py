@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import _DOWNLOADER, _MOST_RUNS, OK, UNMET, USAGE, _console, _others, _writing
+from harness.cli import (
+    _DOWNLOADER,
+    _MOST_RUNS,
+    OK,
+    UNMET,
+    USAGE,
+    _console,
+    _others,
+    _widest,
+    _writing,
+)
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -171,8 +181,15 @@ def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> None:
         case "markdown":
             click.echo(sweep_table.as_markdown(found, experiment.axes), nl=False)
         case _:
-            _console().print(sweep_table.table(found, experiment.axes))
+            console = _console()
+            made, intervals = sweep_table.fitting(
+                found, experiment.axes, lambda table: _widest(console, table) <= console.width
+            )
+            console.print(made)
             click.echo(sweep_table.LEGEND.format(first=experiment.strategies[0]))
+            if intervals == "nowhere":
+                more = f"intervals and {sweep_table.LEFT_OUT}"
+                click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
 
 def _report_crashes(store: Store, found: Sequence[Cell]) -> int:

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
@@ -78,6 +79,26 @@ def test_sweep(folder: Path) -> None:
     assert first.stdout == again.stdout
     assert LEGEND.format(first="first-k") in first.stdout
     assert ["e.sqlite", "e.toml"] == sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("columns", "below", "nowhere"),
+    [(250, False, False), (160, True, False), (80, False, True)],
+)
+def test_terminal(
+    columns: int, below: bool, nowhere: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal the intervals go below the estimates, or away; no cell is cut off."""
+    swept(experiment(folder, runs=12), folder / "e.sqlite")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = firstk("sweep", "e.toml")
+    lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", result.stdout).splitlines()
+
+    assert "…" not in result.stdout
+    assert max(map(len, lines)) <= max(columns, 100)
+    assert below == any(line.strip().startswith("(") for line in lines)
+    assert nowhere == ("For intervals and p90 widen the terminal" in result.stdout)
 
 
 def test_formats(folder: Path) -> None:
