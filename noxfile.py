@@ -62,7 +62,8 @@ def slow(session: nox.Session) -> None:
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
     session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
-    session.run("pytest", "tests/harness/test_tahoe.py", *session.posargs)
+    files = ("tests/harness/test_tahoe.py", "tests/harness/test_hung_server.py")
+    session.run("pytest", *files, *session.posargs)
 
 
 @nox.session

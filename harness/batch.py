@@ -12,7 +12,8 @@ from threading import Lock
 from time import perf_counter
 
 from harness.simulate import simulate
-from harness.store import CRASHED, Place, Row, row_of
+from harness.store import CRASHED, Place, Row, row_of, row_of_load
+from harness.workload import simulate_load
 from scenarios.model import Scenario
 
 
@@ -65,6 +66,8 @@ def run_batch(batch: Batch) -> list[Done]:
 
 def _run(scenario: Scenario, place: Place, here: str) -> Row:
     try:
+        if scenario.workload is not None:
+            return row_of_load(place, simulate_load(scenario, place.strategy, place.run), here)
         return row_of(place, simulate(scenario, place.strategy, place.run).result, here)
     except Exception:
         raise

@@ -32,6 +32,11 @@ class Course(NamedTuple):
     faults: Sequence[Fault]
     failure: str | None
 
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """All that says when something happens to it."""
+        return self.rtt, self.taken_up, self.lost
+
     def ends(self, work: float = 0.0) -> float:
         """Return when the answer comes, if it takes `work` seconds beyond the round trip."""
         if self.taken_up == self.arrives and not work:
@@ -86,20 +91,22 @@ class Chances:
         self._seed = seed
         self._server = server
         self._streams: list[Random | None] = []
+        self.requests = 0  # so many have drawn
         for fault in faults:
             self.add(fault)
 
-    def add(self, fault: Fault) -> None:
-        """Draw for one more fault from now on."""
+    def add(self, fault: Fault) -> list[float]:
+        """Draw for one more fault from now on; return what it draws for the requests so far."""
         before = sum(random is not None for random in self._streams)
         drawn = stream(self._seed, self._server, f"fault {before}") if fault.chancy else None
         self._streams.append(drawn)
-
-    def draw_last(self) -> float:
-        """Return what is drawn for the last fault alone: for a request that came before it."""
-        random = self._streams[-1]
-        return 1.0 if random is None else random.random()
+        return [_next(drawn) for _ in range(self.requests)]
 
     def draw(self) -> list[float]:
         """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
-        return [1.0 if random is None else random.random() for random in self._streams]
+        self.requests += 1
+        return [_next(random) for random in self._streams]
+
+
+def _next(random: Random | None) -> float:
+    return 1.0 if random is None else random.random()

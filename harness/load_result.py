@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 from harness.histogram import Histogram
 from harness.result import Outcome, Result
 from harness.server import SimServer
 from harness.subject import name_of
 from scenarios.model import Scenario
+
+#: What is timed in each download.
+TIMES = ("located", "ttfb", "finished")
+
+_WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,27 @@ class LoadResult:
     utilisation: float | None
     digest: str
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it in a form that JSON has."""
+        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        return told | {name: told[name].to_json() for name in TIMES}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was made from."""
+        times = {name: Histogram.from_json(data[name]) for name in TIMES}
+        return cls(**{**data, **times})
+
+    @property
+    def part_ok(self) -> float:
+        """Which part of the downloads ended well."""
+        return self.outcomes.get("ok", 0) / self.downloads
+
+    @property
+    def outcome(self) -> Outcome:
+        """How all of it ended: well if every download did, or as the worst of them."""
+        return next((o for o in _WORST_FIRST if self.outcomes.get(o)), "ok")
+
 
 class Tally:
     """Counts the downloads of one simulation."""
@@ -62,7 +88,7 @@ class Tally:
         self._message: str | None = None
         self._strays = 0
         self._content_ok: bool | None = None
-        self._times = {name: Histogram() for name in ("located", "ttfb", "finished")}
+        self._times = {name: Histogram() for name in TIMES}
         self._requests = 0
         self._bytes = 0
         self._opened = self._closed = 0.0

@@ -58,15 +58,29 @@ class _Entry(Event):
         self.env = env
         self.callbacks = [callback]
 
+    def __lt__(self, other: object) -> bool:
+        return False  # of two with the same time and place one is given up
 
-def event_at(env: simpy.Environment, time: float, callback: Callable[[Event], None]) -> Event:
+
+def event_at(
+    env: simpy.Environment,
+    time: float,
+    callback: Callable[[Event], None],
+    place: int | None = None,
+) -> Event:
     """Return an event that happens at that very time, and then calls `callback`.
 
-    SimPy takes a delay only, and its sum with the time that it is might be rounded.
+    SimPy takes a delay only, and its sum with the time that it is might be rounded. `place` is
+    one that `take_place` gave; else the event comes after all that are there for that time.
     """
     event = _Entry(env, callback)
-    heappush(env._queue, (time, NORMAL, next(env._eid), event))
+    heappush(env._queue, (time, NORMAL, take_place(env) if place is None else place, event))
     return event
+
+
+def take_place(env: simpy.Environment) -> int:
+    """Return a place for an event: before all that are made later for the same time."""
+    return next(env._eid)
 
 
 @implementer(IDelayedCall)

@@ -20,7 +20,7 @@ from downloader.interfaces import IBucket, IStorageServer
 from harness.course import Chances, Course, foresee
 from harness.level import Level
 from harness.link import Link, Process
-from harness.reactor import SimReactor, event_at
+from harness.reactor import SimReactor, event_at, take_place
 from harness.streams import stream
 from harness.trace import Exchange, Trace
 from scenarios.faults import Fault, Operation
@@ -93,12 +93,16 @@ class _Request:
 
     `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
     where that may come while the server works on it. `taken_up` tells whether it does, or waits
-    for its turn to, and `working` is the process that does.
+    for its turn to, and `working` is the process that does. `number` counts the requests that
+    the server was sent, from 0. Of what is to happen at the same time that goes first whose
+    request was sent first: `place` says which was.
     """
 
     server: SimServer
     client: Client
     exchange: Exchange
+    number: int
+    place: int
     deferred: Deferred[Any]
     answer: Callable[[Sequence[Fault]], _Answer]
     rtt: float
@@ -161,9 +165,9 @@ class SimServer:
     def add_fault(self, fault: Fault) -> None:
         """Have one more fault from now on."""
         self.faults = [*self.faults, fault]
-        self._chances.add(fault)
+        drawn = self._chances.add(fault)
         for request in self._outstanding:
-            request.chances.append(self._chances.draw_last())
+            request.chances.append(drawn[request.number])
         self._settle_again()
 
     def heal(self) -> None:
@@ -186,9 +190,12 @@ class SimServer:
         number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
         client.trace.sent(exchange)
-        rtt, work, chances = self._link.round_trip(), self._service.time(), self._chances.draw()
+        rtt, work, turn = self._link.round_trip(), self._service.time(), self._chances.requests
+        chances, place = self._chances.draw(), take_place(self._env)
         course = foresee(self.faults, operation, sent, rtt, chances)
-        request = _Request(self, client, exchange, Deferred(), answer, rtt, work, chances, course)
+        request = _Request(
+            self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
+        )
         self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
         return request.deferred
@@ -204,18 +211,18 @@ class SimServer:
 
     def _settle(self, request: _Request) -> None:
         """Let come what is to come of a request, as its course says."""
-        env, course = self._env, request.course
+        env, course, place = self._env, request.course, request.place
         known = course.taken_up if self._queues else course.ends()
         if known == course.lost == inf:
             request.event = None  # held for ever
         elif course.lost <= known:
-            request.event = event_at(env, course.lost, lambda _: self._lose(request))
+            request.event = event_at(env, course.lost, lambda _: self._lose(request), place)
         elif not self._queues:
             request.event = event_at(
-                env, known, lambda _: self._end(request, self._outcome(request))
+                env, known, lambda _: self._end(request, self._outcome(request)), place
             )
         elif course.arrives >= env.now:
-            request.event = event_at(env, course.arrives, lambda _: self._arrive(request))
+            request.event = event_at(env, course.arrives, lambda _: self._arrive(request), place)
         else:
             self._arrive(request)
 
@@ -225,14 +232,17 @@ class SimServer:
         What the server took up before goes on, if its connection is not lost.
         """
         now = self._env.now
-        for request in list(self._outstanding):
+        # What was held is taken up in the order in which it arrived.
+        for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             exchange = request.exchange
             course = foresee(
                 self.faults, exchange.operation, exchange.sent, request.rtt, request.chances
             )
             if request.taken_up or request.course.taken_up < now:
                 course = request.course._replace(lost=course.lost)
-            request.course = course
+            before, request.course = request.course, course
+            if course.times == before.times:
+                continue  # what is to come of it keeps its place
             if request.taken_up:
                 self._settle_loss(request)
                 continue
@@ -263,9 +273,10 @@ class SimServer:
         if request.losing is not None:
             self._reactor.give_up(request.losing)
         lost = request.course.lost
-        request.losing = (
-            event_at(self._env, lost, lambda _: self._lose(request)) if lost < inf else None
-        )
+        request.losing = None
+        if lost < inf:
+            lose = event_at(self._env, lost, lambda _: self._lose(request), request.place)
+            request.losing = lose
 
     def _serve(self, request: _Request, outcome: _Answer | Exception) -> Process:
         """Work on a request and send the answer: a SimPy process from when it is taken up."""

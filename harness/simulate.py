@@ -47,8 +47,11 @@ def simulate(scenario: Scenario, strategy: str | Callable[..., Any], run: int = 
     """Run one download in virtual time, with the scenario's seed for this run.
 
     `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
-    callable itself. Raises `SubjectError` if it is neither.
+    callable itself. Raises `SubjectError` if it is neither, and `ValueError` if the scenario has
+    a workload: that is for `harness.workload.simulate_load`.
     """
+    if scenario.workload is not None:
+        raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
     seed = scenario.seed + run
     failures: list[BaseException] = []
     with logged_errors(failures):

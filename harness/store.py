@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from harness.load_result import LoadResult
 from harness.result import Result
 from scenarios.experiment import Experiment, Point
 from scenarios.identity import scenario_hash
@@ -68,7 +69,8 @@ CREATE TABLE runs (
     reads INTEGER,
     bytes_received INTEGER,
     content_ok INTEGER,
-    result TEXT NOT NULL    -- JSON: what has no column
+    result TEXT NOT NULL,   -- JSON: what has no column
+    load TEXT               -- JSON: what many downloads came to, where there is a workload
 );
 CREATE INDEX cells ON runs
     (point, strategy, run, outcome, ttfb, queries, reads, bytes_received, content_ok);
@@ -101,6 +103,7 @@ class Row(NamedTuple):
     bytes_received: int | None = None
     content_ok: bool | None = None
     result: str = "{}"
+    load: str | None = None
 
 
 _COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
@@ -126,12 +129,24 @@ def row_of(place: Place, result: Result, version: str) -> Row:
     """Return the row of a result, made by a version of firstk."""
     all_of_it = asdict(result)
     rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
-    columns = {key: all_of_it[key] for key in Row._fields[7:-1]}
+    columns = {key: all_of_it[key] for key in Row._fields[7:-2]}
     return Row(
         *place,
         version=version,
         **columns,
         result=json.dumps(rest, separators=(",", ":")),
+    )
+
+
+def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
+    """Return the row of what many downloads came to, made by a version of firstk."""
+    return Row(
+        *place,
+        version=version,
+        outcome=load.outcome,
+        digest=load.digest,
+        content_ok=load.content_ok,
+        load=json.dumps(load.to_json(), separators=(",", ":")),
     )
 
 
@@ -145,6 +160,7 @@ class Sample(NamedTuple):
     reads: int | None
     bytes_received: int | None
     content_ok: bool | None
+    load: LoadResult | None
 
 
 class Store:
@@ -290,11 +306,11 @@ class Store:
     def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
         """Return what the first `runs` runs of a point and strategy came to, in their order."""
         found = self._db.execute(
-            "SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok FROM runs"
+            "SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, load FROM runs"
             " WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, runs),
         )
-        return [Sample._make((*most, _as_bool(right))) for *most, right in found]
+        return [Sample._make((*most, _as_bool(right), _load(load))) for *most, right, load in found]
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, in the order of their numbers."""
@@ -356,6 +372,10 @@ class Store:
         """Return the axes' values of each point, in the order of the axes."""
         query = "SELECT axis_values FROM points ORDER BY point"
         return [json.loads(text) for (text,) in self._db.execute(query)]
+
+
+def _load(text: str | None) -> LoadResult | None:
+    return None if text is None else LoadResult.from_json(json.loads(text))
 
 
 def _as_bool(number: int | None) -> bool | None:

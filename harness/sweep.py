@@ -14,7 +14,7 @@ from itertools import islice
 from math import ceil, inf
 
 from harness.batch import Batch, Done, OtherVersionError, Part, crashed
-from harness.store import CRASHED, Place, Row, Store, StoreError, places
+from harness.store import CRASHED, Place, Row, Sample, Store, StoreError, places
 from harness.workers import Workers, WorkersError
 from scenarios.experiment import Experiment
 from scenarios.identity import scenario_hash
@@ -29,9 +29,8 @@ _BATCHES = 2
 #: How often a run may end the process that it runs in, alone, until it is given up.
 _ATTEMPTS = 2
 
-#: Tells, of the times to first block of each strategy of a point, whether there are enough.
-#: They are in the order of the runs, and infinite where there was none.
-Enough = Callable[[Mapping[str, Sequence[float]]], bool]
+#: Tells, of the runs of each strategy of a point, in their order, whether there are enough.
+Enough = Callable[[Mapping[str, Sequence[Sample]]], bool]
 
 
 @dataclass
@@ -255,14 +254,11 @@ class Sweep:
 
     def _is_enough(self, point: _Point) -> bool:
         assert self._enough is not None
-        times = {
-            strategy: [
-                inf if sample.ttfb is None else sample.ttfb
-                for sample in self._store.samples(point.index, strategy, point.runs)
-            ]
+        samples = {
+            strategy: self._store.samples(point.index, strategy, point.runs)
             for strategy in self.experiment.strategies
         }
-        return self._enough(times)
+        return self._enough(samples)
 
 
 def _result(workers: Workers, future: Future[list[Done]]) -> list[Done]:

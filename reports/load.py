@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.histogram import Histogram
-from harness.load_result import LoadResult
+from harness.load_result import TIMES, LoadResult
 from harness.result import Outcome
-from reports.statistics import Interval, NotEnough, mean, percent
+from reports.statistics import Interval, NotEnough, mean_or_never, percent
 from reports.summary import seconds
 
 #: The quantiles that are told.
@@ -25,8 +25,6 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 #: A quantile is told where so many downloads are expected to lie beyond it.
 _BEYOND = 10
-
-_TIMES = ("located", "ttfb", "finished")
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
@@ -61,16 +59,7 @@ class LoadSummary:
         """
         values = [measure(result) for result in self.results]
         found = [value for value in values if value is not None]
-        if len(found) < len(values):
-            return None
-        if inf in found:
-            return Interval(inf, inf, inf)
-        return mean(found)
-
-
-def success(result: LoadResult) -> float:
-    """Return which part of the downloads ended well."""
-    return result.outcomes.get("ok", 0) / result.downloads
+        return mean_or_never(found) if len(found) == len(values) else None
 
 
 def quantile(q: float, times: str = "ttfb") -> Measure:
@@ -102,7 +91,7 @@ def load_table(summaries: Sequence[LoadSummary]) -> Table:
         cells = [
             summary.strategy,
             str(sum(result.downloads for result in summary.results)),
-            _told(summary.estimate(success), percent),
+            _told(summary.estimate(lambda result: result.part_ok), percent),
             *(_told(summary.estimate(quantile(q)), seconds) for q in QUANTILES),
             _told(summary.estimate(lambda result: result.requests), _number),
             _told(summary.estimate(lambda result: result.bytes_received), _number),
@@ -160,7 +149,7 @@ def row(result: LoadResult) -> dict[str, Any]:
         name: getattr(result, name) for name in ("scenario", "strategy", "run", "seed", "downloads")
     }
     found |= {"outcomes": {outcome: result.outcomes.get(outcome, 0) for outcome in OUTCOMES}}
-    found |= {name: _numbers(getattr(result, name)) for name in _TIMES}
+    found |= {name: _numbers(getattr(result, name)) for name in TIMES}
     rest = (
         *("requests", "bytes_received", "span", "in_system", "utilisation"),
         *("content_ok", "errors", "message", "strays", "digest"),

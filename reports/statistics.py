@@ -186,6 +186,12 @@ def mean(times: Iterable[float], confidence: float = CONFIDENCE) -> Interval | N
     return Interval(middle, middle - half, middle + half)
 
 
+def mean_or_never(times: Iterable[float], confidence: float = CONFIDENCE) -> Interval | NotEnough:
+    """Return the mean of times as `mean` does; it is never if one of them is."""
+    found = list(times)
+    return Interval(inf, inf, inf) if inf in found else mean(found, confidence)
+
+
 @dataclass(frozen=True, slots=True)
 class GivenSuccess:
     """The mean of the times of the runs that came to it, and how probable it is to be one."""

@@ -11,7 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import isinf
+from math import inf, isinf
 from statistics import fmean
 from typing import Any, Literal, get_args
 
@@ -20,7 +20,16 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.store import CRASHED, Sample, Store
-from reports.statistics import Interval, NotEnough, paired, percent, probability, quantile
+from reports.statistics import (
+    Interval,
+    NotEnough,
+    mean,
+    mean_or_never,
+    paired,
+    percent,
+    probability,
+    quantile,
+)
 from reports.summary import seconds
 from scenarios.experiment import Experiment, Precision, label
 
@@ -37,6 +46,8 @@ run that never has it is later than all others
 against {first}: the median, over pairs of runs with one seed, of how much later the first block
 comes than with {first}; less than 0 is sooner
 requests, bytes: of the whole download, means over all runs
+under way, busy: with a workload, how many downloads there are at a time, and how much is in use
+of what is busiest. There each number is the mean over the runs, and so is its interval
 In parentheses: where the true value lies, with 95 % confidence; after ~ are too few runs to tell.
 """
 
@@ -46,32 +57,35 @@ class Cell:
     """What one strategy came to at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
-    `requests` and `bytes` are None where all runs crashed.
+    `requests` and `bytes` are None where all runs crashed. Where a run has many downloads,
+    `under_way` is how many there are at a time, and `busy` how much is in use of what is
+    busiest.
     """
 
     point: int
     values: Mapping[str, Any]
     strategy: str
     runs: int
-    ok: Interval
+    ok: Estimate
     quantiles: Mapping[str, Estimate]
     against: Estimate | None
     requests: float | None
     bytes: float | None
     wrong: int
     crashed: int
+    under_way: float | None = None
+    busy: float | None = None
 
 
 def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Cell]:
     """Yield what came of each point, which has so many runs, and each strategy."""
     for number, point in enumerate(experiment.points):
-        first: list[float | None] | None = None
+        first: Sequence[Sample] | None = None
         for strategy in experiment.strategies:
             samples = store.samples(number, strategy, runs[number])
-            times = [sample.ttfb for sample in samples]
-            against = None if first is None else paired(first, times).median
-            first = times if first is None else first
-            yield _cell(number, point.values, strategy, samples, against)
+            make = _load_cell if point.scenario.workload else _cell
+            yield make(number, point.values, strategy, samples, first)
+            first = first or samples
 
 
 def _cell(
@@ -79,7 +93,7 @@ def _cell(
     values: Mapping[str, Any],
     strategy: str,
     samples: Sequence[Sample],
-    against: Estimate | None,
+    first: Sequence[Sample] | None,
 ) -> Cell:
     there = [sample for sample in samples if sample.outcome != CRASHED]
     times = [sample.ttfb for sample in samples]
@@ -90,7 +104,7 @@ def _cell(
         runs=len(samples),
         ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
         quantiles={name: quantile(times, q) for name, q in QUANTILES.items()},
-        against=against,
+        against=paired([sample.ttfb for sample in first], times).median if first else None,
         requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
         bytes=_mean([s.bytes_received or 0 for s in there]),
         wrong=sum(sample.content_ok is False for sample in samples),
@@ -98,23 +112,71 @@ def _cell(
     )
 
 
-def _mean(numbers: Sequence[int]) -> float | None:
+def _load_cell(
+    point: int,
+    values: Mapping[str, Any],
+    strategy: str,
+    samples: Sequence[Sample],
+    first: Sequence[Sample] | None,
+) -> Cell:
+    """Return what many downloads came to, run by run.
+
+    Downloads of one run are not independent of one another, and runs are: each number is the
+    mean over the runs, with the interval of that.
+    """
+    loads = [sample.load for sample in samples if sample.load is not None]
+    medians = [_time(sample, 0.5) for sample in samples]
+    pairs = zip([_time(sample, 0.5) for sample in first or ()], medians, strict=False)
+    differences = [other - one for one, other in pairs if one < inf and other < inf]
+    return Cell(
+        point=point,
+        values=values,
+        strategy=strategy,
+        runs=len(samples),
+        ok=mean([load.part_ok for load in loads]),
+        quantiles={
+            name: mean_or_never([_time(sample, q) for sample in samples])
+            for name, q in QUANTILES.items()
+        },
+        against=mean(differences) if first else None,
+        requests=_mean([load.requests for load in loads]),
+        bytes=_mean([load.bytes_received for load in loads]),
+        wrong=sum(sample.content_ok is False for sample in samples),
+        crashed=len(samples) - len(loads),
+        under_way=_mean([load.in_system for load in loads]),
+        busy=_mean([load.utilisation for load in loads if load.utilisation is not None]),
+    )
+
+
+def _time(sample: Sample, q: float) -> float:
+    """Return a quantile of the times to first block in a run; infinity is never."""
+    found = None if sample.load is None else sample.load.ttfb.quantile(q)
+    return inf if found is None else found
+
+
+def _mean(numbers: Sequence[float]) -> float | None:
     return fmean(numbers) if numbers else None
 
 
-def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[float]]], bool]:
-    """Return what tells whether the times of each strategy of a point are enough.
+def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], bool]:
+    """Return what tells whether the runs of each strategy of a point are enough.
 
     They are if the interval of the quantile is narrow enough for all of them.
     """
 
-    def is_enough(times: Mapping[str, Sequence[float]]) -> bool:
+    def is_enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
         return all(
-            quantile(of_one, precision.quantile).relative_half_width <= precision.relative
-            for of_one in times.values()
+            _estimate(of_one, precision.quantile).relative_half_width <= precision.relative
+            for of_one in samples.values()
         )
 
     return is_enough
+
+
+def _estimate(samples: Sequence[Sample], q: float) -> Estimate:
+    if any(sample.load for sample in samples):
+        return mean_or_never([_time(sample, q) for sample in samples])
+    return quantile([sample.ttfb for sample in samples], q)
 
 
 #: Where a table has the intervals, from the widest table to the narrowest.
@@ -176,31 +238,38 @@ def as_markdown(found: Sequence[Cell], axes: Sequence[str]) -> str:
 def _heading(found: Sequence[Cell]) -> list[str]:
     first = found[0].strategy
     others = [f"against {first}"] if any(cell.against for cell in found) else []
-    return ["strategy", "runs", "ok", *QUANTILES, *others, "requests", "bytes"] + (
-        ["crashed"] if any(cell.crashed for cell in found) else []
-    )
+    loads = ["under way", "busy"] if _are_loads(found) else []
+    crashes = ["crashed"] if any(cell.crashed for cell in found) else []
+    return ["strategy", "runs", "ok", *QUANTILES, *others, "requests", "bytes", *loads, *crashes]
+
+
+def _are_loads(found: Sequence[Cell]) -> bool:
+    return any(cell.under_way is not None for cell in found)
 
 
 def _words(cell: Cell, found: Sequence[Cell]) -> list[str]:
     """Return what stands in a row for reading, behind the axes' values."""
-    words = [cell.strategy, str(cell.runs), cell.ok.words(percent)]
+    words = [cell.strategy, str(cell.runs), _said(cell.ok, percent)]
     words += [_said(estimate) for estimate in cell.quantiles.values()]
     if any(one.against for one in found):
         words.append("" if cell.against is None else _said(cell.against))
     words.append("-" if cell.requests is None else f"{cell.requests:.1f}")
     words.append("-" if cell.bytes is None else f"{cell.bytes:.0f}")
+    if _are_loads(found):
+        words.append("-" if cell.under_way is None else f"{cell.under_way:.3g}")
+        words.append("-" if cell.busy is None else percent(cell.busy))
     if any(one.crashed for one in found):
         words.append(str(cell.crashed))
     return words
 
 
-def _said(estimate: Estimate) -> str:
+def _said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
     if isinstance(estimate, Interval):
-        return estimate.words(seconds)
+        return estimate.words(say)
     if estimate.estimate is None:
         return "-"
     # An interval of no width is told without its ends.
-    return f"~ {Interval(*[estimate.estimate] * 3).words(seconds)}"
+    return f"~ {Interval(*[estimate.estimate] * 3).words(say)}"
 
 
 def as_csv(found: Sequence[Cell], axes: Sequence[str]) -> str:
@@ -246,6 +315,8 @@ def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
         "bytes": _rounded(cell.bytes),
         "wrong_bytes": cell.wrong,
         "crashed": cell.crashed,
+        "under_way": _rounded(cell.under_way),
+        "busy": _rounded(cell.busy),
     }
 
 

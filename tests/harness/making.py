@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from scenarios.model import Scenario
 
 ROOT = Path(__file__).parents[2]
+
+#: Marks the tests that put Tahoe-LAFS to the test.
+needs_tahoe = pytest.mark.skipif(
+    find_spec("allmydata") is None,
+    reason="Tahoe-LAFS is not installed: pip install 'firstk[tahoe]', or nox -s tahoe",
+)
 
 
 def scenario(*servers: dict[str, Any], **changes: Any) -> Scenario:

@@ -6,7 +6,6 @@ import json
 import re
 import sys
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +24,11 @@ from harness.subject import find_subject
 from harness.trace import Trace
 from scenarios.library import load_all
 from scenarios.model import Scenario
-from tests.harness.making import constant, hung, run_python, scenario
+from tests.harness.making import constant, hung, needs_tahoe, run_python, scenario
 from tests.harness.test_windowed import ROWS, RTT, Row, check, fault
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
-pytestmark = pytest.mark.skipif(
-    find_spec("allmydata") is None,
-    reason="Tahoe-LAFS is not installed: pip install 'firstk[tahoe]', or nox -s tahoe",
-)
+pytestmark = needs_tahoe
 
 #: Where Tahoe-LAFS reads a share again each round trip, for ever, and `windowed` does not.
 ENDLESS = ("1 share cut below 36 bytes", "1 share cut to nothing")

@@ -15,7 +15,7 @@ import pytest
 from rich.console import Console
 
 from harness.batch import crashed
-from harness.store import Place, Row, Store, places
+from harness.store import Place, Row, Sample, Store, places
 from reports.statistics import paired, probability, quantile
 from reports.sweep_table import (
     LEGEND,
@@ -182,9 +182,12 @@ def test_csv_and_json(tmp_path: Path) -> None:
 def test_enough() -> None:
     """Runs are enough when the quantile of every strategy is known well enough."""
     is_enough = enough(Precision(quantile=0.5, relative=0.1))
-    sure, unsure = [1.0 + i / 10_000 for i in range(100)], [float(i) for i in range(100)]
 
+    def came(times: Sequence[float | None]) -> list[Sample]:
+        return [Sample(i, "ok", t, 1, 1, 1, True, None) for i, t in enumerate(times)]
+
+    sure, unsure = came([1 + i / 10_000 for i in range(100)]), came([float(i) for i in range(100)])
     assert is_enough({"a": sure, "b": sure})
     assert not is_enough({"a": sure, "b": unsure})
     assert not is_enough({"a": sure[:3]})
-    assert is_enough({"a": [inf] * 100})
+    assert is_enough({"a": came([None] * 100)})
