@@ -173,6 +173,8 @@ def compare(
     if out is None and save is None and check is None:
         out = Path(_DEFAULT_OUT)
     scenarios = _load(targets or [DEFAULT_SET])
+    for scenario in scenarios:
+        _refuse_load(scenario, "compare")
     _refuse_equal_names(scenarios)
     for scenario in scenarios:
         _tell_notes(scenario)
@@ -320,6 +322,8 @@ def run(
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     scenario = scenario.model_copy(update=changed)
+    if scenario.workload is not None:
+        return _run_load(scenario, form, row, trace or events)
     if events is not None and len(scenario.strategies) != 1:
         raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
     for file in filter(None, (trace, events)):
@@ -343,14 +347,33 @@ def run(
 
         with _writing(events):
             events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
-    if row is not None and row.digest not in (None, digest := compared.first_runs[0].result.digest):
-        click.echo(
-            f"row {row.row} had the digest {row.digest} with firstk {row.version}, and has {digest}"
-            f" with firstk {version('firstk')}",
-            err=True,
-        )
+    if row is not None and not _is_same(row, compared.first_runs[0].result.digest):
         return UNMET
     return _report_unmet([compared])
+
+
+def _run_load(scenario: Scenario, form: str, row: Row | None, file: Path | None) -> int:
+    """Run a scenario with a workload."""
+    from harness.cli_load import run_load
+
+    if file is not None:
+        raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
+    status, summaries = run_load(scenario, form)
+    if row is not None and not _is_same(row, summaries[0].results[0].digest):
+        return UNMET
+    return status
+
+
+def _is_same(row: Row, digest: str) -> bool:
+    """Tell whether a row of a store came out as it did before, and say so if it did not."""
+    if row.digest in (None, digest):
+        return True
+    click.echo(
+        f"row {row.row} had the digest {row.digest} with firstk {row.version}, and has {digest}"
+        f" with firstk {version('firstk')}",
+        err=True,
+    )
+    return False
 
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
@@ -404,6 +427,8 @@ def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) ->
 
     saved = {target for target in targets if is_events(Path(target))}
     scenarios = {target: _load_one(target, "diff") for target in targets if target not in saved}
+    for scenario in scenarios.values():
+        _refuse_load(scenario, "diff")
     strategies = named or list(
         dict.fromkeys(name for scenario in scenarios.values() for name in scenario.strategies)
     )
@@ -609,6 +634,15 @@ def _load_one(target: str, command: str) -> Scenario:
     if len(scenarios) != 1:
         raise click.UsageError(f"{target} has {len(scenarios)} scenarios; `{command}` runs one")
     return scenarios[0]
+
+
+def _refuse_load(scenario: Scenario, command: str) -> None:
+    """Refuse a scenario of many downloads where one is asked for."""
+    if scenario.workload is not None:
+        raise click.UsageError(
+            f"{scenario.source} has a [workload], and `{command}` looks at single downloads:"
+            " `firstk run` and `firstk sweep` run it"
+        )
 
 
 def _tell_notes(scenario: Scenario) -> None:

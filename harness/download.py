@@ -16,7 +16,7 @@ from harness.files import GridFile
 from harness.reactor import SimReactor
 from harness.server import Client, Connection, SimServer
 from harness.streams import stream
-from harness.subject import find_subject, is_other, name_of
+from harness.subject import Given, find_subject, is_other, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -54,7 +54,7 @@ class Download:
         self,
         scenario: Scenario,
         seed: int,
-        strategy: str | Callable[..., Any],
+        strategy: Given,
         reactor: SimReactor,
         file: GridFile,
         servers: Sequence[SimServer],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Self
@@ -11,7 +11,7 @@ from typing import Any, Self
 from harness.histogram import Histogram
 from harness.result import Outcome, Result
 from harness.server import SimServer
-from harness.subject import name_of
+from harness.subject import Given, name_of
 from scenarios.model import Scenario
 
 #: What is timed in each download.
@@ -136,7 +136,7 @@ class Tally:
     def result(
         self,
         scenario: Scenario,
-        strategy: str | Callable[..., Any],
+        strategy: Given,
         run: int,
     ) -> LoadResult:
         """Return what all came to."""

@@ -140,6 +140,10 @@ class ScenarioFile(pytest.File):
             raise self.CollectError("\n".join(told)) from None
         except SubjectError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
+        if scenario.workload is not None:
+            raise self.CollectError(
+                f"{name}: has a [workload]; a test is of one download, and `firstk run` runs this"
+            )
         subjects = expected_of(scenario, settings)
         if not subjects:
             raise self.CollectError(f"{name}: no test could fail here: {_lacks(settings)}")

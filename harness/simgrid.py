@@ -26,14 +26,11 @@ from harness.result import Result
 from harness.server import SimServer
 from harness.simulate import Run, forget_frames, observed, run_of
 from harness.streams import stream
-from harness.subject import name_of
+from harness.subject import Given, name_of
 from harness.trace import Exchange
 from scenarios.faults import Operation
 from scenarios.load import entry_from, from_tables
 from scenarios.model import Scenario, selected
-
-#: A downloader: a callable, `package.module:callable`, or a strategy of ours.
-Downloader = Callable[..., Any] | str
 
 #: So many requests are told of in a message, and no more.
 _MOST_TOLD = 12
@@ -207,7 +204,7 @@ class SimGrid:
         rtt: float | Mapping[str, Any] = 0.05,
         seed: int = 0,
         deadline: float = 3600.0,
-        downloader: Downloader | None = None,
+        downloader: Given | None = None,
         **more: Any,
     ) -> None:
         law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
@@ -219,13 +216,13 @@ class SimGrid:
         self._set_up(from_tables(tables), downloader)
 
     @classmethod
-    def of(cls, scenario: Scenario, downloader: Downloader | None = None) -> Self:
+    def of(cls, scenario: Scenario, downloader: Given | None = None) -> Self:
         """Return the grid of a scenario, with what is wrong with its servers."""
         grid = cls.__new__(cls)
         grid._set_up(scenario, downloader)
         return grid
 
-    def _set_up(self, scenario: Scenario, downloader: Downloader | None) -> None:
+    def _set_up(self, scenario: Scenario, downloader: Given | None) -> None:
         self.scenario = scenario
         self.file = file_of(scenario, scenario.seed)
         self.reactor = SimReactor()
@@ -253,7 +250,7 @@ class SimGrid:
 
     def start(
         self,
-        downloader: Downloader | None = None,
+        downloader: Given | None = None,
         *,
         offset: int = 0,
         length: int | None = None,
@@ -287,7 +284,7 @@ class SimGrid:
             download.start()
         return running
 
-    def download(self, downloader: Downloader | None = None, **asked: Any) -> Result:
+    def download(self, downloader: Given | None = None, **asked: Any) -> Result:
         """Return what a download comes to: `start` it and `finish` it."""
         return self.start(downloader, **asked).finish()
 
@@ -297,9 +294,12 @@ class SimGrid:
 
     def advance(self, seconds: float) -> None:
         """Let happen all that is due within so many seconds, and be at that time then."""
-        until = self.now + seconds
-        event_at(self.reactor.env, until, lambda _: None)
-        self._step_while(lambda: self.reactor.peek() <= until)
+        self.advance_to(self.now + seconds)
+
+    def advance_to(self, time: float) -> None:
+        """Let happen all that is due by a time, in virtual seconds, and be there then."""
+        event_at(self.reactor.env, max(time, self.now), lambda _: None)
+        self._step_while(lambda: self.reactor.peek() <= time)
 
     def until(self, condition: Callable[[], object]) -> None:
         """Let one thing happen after another until `condition()` is true.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from math import inf
-from typing import Any
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
@@ -22,7 +21,7 @@ from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
-from harness.subject import MisconductError, name_of
+from harness.subject import Given, MisconductError, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -43,7 +42,7 @@ class Run:
     timers_left: Sequence[str] = ()
 
 
-def simulate(scenario: Scenario, strategy: str | Callable[..., Any], run: int = 0) -> Run:
+def simulate(scenario: Scenario, strategy: Given, run: int = 0) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
     `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
@@ -61,7 +60,7 @@ def simulate(scenario: Scenario, strategy: str | Callable[..., Any], run: int = 
 
 def _play(
     scenario: Scenario,
-    strategy: str | Callable[..., Any],
+    strategy: Given,
     seed: int,
     failures: list[BaseException],
 ) -> tuple[Trace, Ending]:
@@ -85,7 +84,7 @@ def _play(
 
 def run_of(
     scenario: Scenario,
-    strategy: str | Callable[..., Any],
+    strategy: Given,
     run: int,
     seed: int,
     trace: Trace,

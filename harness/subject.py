@@ -25,12 +25,16 @@ from twisted.internet.interfaces import IConsumer, IReactorTime
 from downloader import download
 from downloader.cap import CHKCap
 from downloader.interfaces import IStorageServer
-from downloader.strategy import find_strategy
+from downloader.strategy import Strategy, find_strategy
 from scenarios.model import TAHOE
 
 _TAHOE_MODULE = "harness.tahoe"
 
 _REAL_REACTOR = "twisted.internet.reactor"
+
+
+#: What is put to the test: the name of a strategy or a downloader, or one of them itself.
+Given = str | Strategy | Callable[..., Any]
 
 
 class SubjectError(ValueError):
@@ -62,27 +66,30 @@ def is_other(name: str) -> bool:
     return ":" in name or name == TAHOE
 
 
-def name_of(given: str | Callable[..., Any]) -> str:
+def name_of(given: Given) -> str:
     """Return the name of what is put to the test; a callable's says where it was written."""
     if isinstance(given, str):
         return given
+    if isinstance(given, Strategy):
+        return given.name
     named = given if hasattr(given, "__qualname__") else type(given)
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def find_subject(given: str | Callable[..., Any]) -> Subject:
+def find_subject(given: Given) -> Subject:
     """Return what is put to the test: a strategy of ours, or another downloader.
 
-    That is named as `package.module:callable` or `tahoe`, or is given itself. Raises `SubjectError`
-    with what is wrong.
+    A strategy is named, or given itself; another downloader is named as
+    `package.module:callable` or `tahoe`, or is the callable. Raises `SubjectError` with what is
+    wrong.
     """
     name = name_of(given)
-    if not isinstance(given, str):
+    if callable(given):
         return partial(_other, name, _checked(name, given))
-    if is_other(name):
+    if isinstance(given, str) and is_other(given):
         return partial(_other, name, _load(name))
     try:
-        strategy = find_strategy(name)
+        strategy = find_strategy(given)
     except ValueError as e:
         raise SubjectError(str(e)) from None
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import downloader as ours
 from harness.result import Result, unmet
-from harness.simgrid import Downloader, SimGrid
+from harness.simgrid import SimGrid
 from harness.simulate import Run, simulate
-from harness.subject import SubjectError, find_subject, is_other, name_of
+from harness.subject import Given, SubjectError, find_subject, is_other, name_of
 from reports.comparison import expectation, replay
 from reports.text_timeline import text_timeline
 from scenarios.library import load_all
@@ -141,7 +141,7 @@ class Firstk:
         self,
         scenario: str | Path | None = None,
         *,
-        downloader: Downloader | None = None,
+        downloader: Given | None = None,
         strategy: str | None = None,
         seed: int | None = None,
         **tables: Any,
@@ -244,7 +244,7 @@ class Firstk:
         return found[0]
 
 
-def _importable(subject: Downloader) -> bool:
+def _importable(subject: Given) -> bool:
     """Tell whether a command line can name a downloader too."""
     if isinstance(subject, str):
         return True

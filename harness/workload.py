@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
 from random import Random
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall
 
@@ -22,7 +21,7 @@ from harness.result import Result
 from harness.server import SimServer
 from harness.simulate import logged_errors, run_of
 from harness.streams import stream
-from harness.subject import name_of
+from harness.subject import Given, name_of
 from scenarios.laws import Law
 from scenarios.model import MAX_MADE_UP_SIZE, MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
@@ -30,7 +29,7 @@ from scenarios.workload import Closed, TraceFile
 
 def simulate_load(
     scenario: Scenario,
-    strategy: str | Callable[..., Any],
+    strategy: Given,
     run: int = 0,
     each: Callable[[Result], None] | None = None,
 ) -> LoadResult:
@@ -55,7 +54,7 @@ class _Load:
     def __init__(
         self,
         scenario: Scenario,
-        strategy: str | Callable[..., Any],
+        strategy: Given,
         seed: int,
         run: int,
         each: Callable[[Result], None] | None,

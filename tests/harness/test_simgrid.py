@@ -6,11 +6,13 @@ import gc
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail
 
+from downloader.strategy import find_strategy
 from harness.simgrid import NeverError, Servers, SimGrid
 from harness.simulate import simulate
 from harness.subject import SubjectError
@@ -209,6 +211,16 @@ def test_advance(grid: SimGrid) -> None:
     assert download.done
 
 
+def test_advance_to(grid: SimGrid) -> None:
+    """One may go to a time, to the last bit, and not back."""
+    grid.advance(0.1)
+    grid.advance_to(2.6510933567)
+    assert 2.6510933567 == grid.now
+    grid.advance_to(1)
+
+    assert 2.6510933567 == grid.now
+
+
 def test_until(grid: SimGrid) -> None:
     """It stops where the condition is true for the first time."""
     download = grid.start("first-k")
@@ -388,6 +400,17 @@ def test_downloader_of_the_grid() -> None:
 
     assert "wait-for-all" == grid.download().strategy
     assert "hedged" == grid.download("hedged").strategy
+
+
+def test_strategy_of_ones_own(grid: SimGrid) -> None:
+    """A strategy may be composed, and is put to the test as those with a name are."""
+    narrow = replace(find_strategy("windowed"), name="narrow", window=2)
+    grid.servers[:2].hang()
+    download = grid.start(narrow)
+
+    assert 2 == len(grid.outstanding)
+    result = download.finish()
+    assert ("narrow", "ok", 11.5) == (result.strategy, result.outcome, result.ttfb)
 
 
 def test_no_downloader(grid: SimGrid) -> None:

@@ -182,12 +182,15 @@ def test_csv_and_json(tmp_path: Path) -> None:
 def test_enough() -> None:
     """Runs are enough when the quantile of every strategy is known well enough."""
     is_enough = enough(Precision(quantile=0.5, relative=0.1))
+    sure = samples(*(1.0 + i / 10_000 for i in range(100)))
+    unsure = samples(*map(float, range(100)))
 
-    def came(times: Sequence[float | None]) -> list[Sample]:
-        return [Sample(i, "ok", t, 1, 1, 1, True, None) for i, t in enumerate(times)]
-
-    sure, unsure = came([1 + i / 10_000 for i in range(100)]), came([float(i) for i in range(100)])
     assert is_enough({"a": sure, "b": sure})
     assert not is_enough({"a": sure, "b": unsure})
     assert not is_enough({"a": sure[:3]})
-    assert is_enough({"a": came([None] * 100)})
+    assert is_enough({"a": samples(*[None] * 100)})
+
+
+def samples(*times: float | None) -> list[Sample]:
+    """Return runs with these times to first block."""
+    return [Sample(i, "ok", time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
