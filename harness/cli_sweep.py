@@ -88,11 +88,10 @@ def sweep(
     try:
         with Store(path, write=True) as store:
             with _telling() as tell:
-                at_work = Sweep(experiment, store, rule, tell)
                 try:
-                    runs = at_work.run(_workers(workers, scheduler))
+                    runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
                 except KeyboardInterrupt:
-                    kept = f"{at_work.progress.done} runs are kept in {path}"
+                    kept = f"{store.count()} runs are kept in {path}"
                     click.echo(f"{kept}; the same command goes on from there", err=True)
                     raise
             found = list(cells(experiment, store, runs))
