@@ -24,6 +24,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from harness.events import Events
     from harness.fuzz import Fuzzer
@@ -757,13 +758,17 @@ def _print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extr
     from reports.table import comparison_table
 
     console = _console()
-    unfolded = console.options.update(max_width=_NO_FOLDING)
     for extra in extras:
         table = comparison_table(compared, extra)
-        if console.measure(table, options=unfolded).maximum <= console.width:
+        if _widest(console, table) <= console.width:
             break
     console.print(table)
     return extra
+
+
+def _widest(console: Console, table: Table) -> int:
+    """Return how wide a table is of which nothing is folded, in columns."""
+    return console.measure(table, options=console.options.update(max_width=_NO_FOLDING)).maximum
 
 
 def _console() -> Console:

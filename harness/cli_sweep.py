@@ -12,7 +12,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import _DOWNLOADER, _MOST_RUNS, OK, UNMET, USAGE, _console, _others, _writing
+from harness.cli import (
+    _DOWNLOADER,
+    _MOST_RUNS,
+    OK,
+    UNMET,
+    USAGE,
+    _console,
+    _others,
+    _widest,
+    _writing,
+)
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -78,11 +88,10 @@ def sweep(
     try:
         with Store(path, write=True) as store:
             with _telling() as tell:
-                at_work = Sweep(experiment, store, rule, tell)
                 try:
-                    runs = at_work.run(_workers(workers, scheduler))
+                    runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
                 except KeyboardInterrupt:
-                    kept = f"{at_work.progress.done} runs are kept in {path}"
+                    kept = f"{store.count()} runs are kept in {path}"
                     click.echo(f"{kept}; the same command goes on from there", err=True)
                     raise
             found = list(cells(experiment, store, runs))
@@ -171,8 +180,15 @@ def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> None:
         case "markdown":
             click.echo(sweep_table.as_markdown(found, experiment.axes), nl=False)
         case _:
-            _console().print(sweep_table.table(found, experiment.axes))
+            console = _console()
+            made, intervals = sweep_table.fitting(
+                found, experiment.axes, lambda table: _widest(console, table) <= console.width
+            )
+            console.print(made)
             click.echo(sweep_table.LEGEND.format(first=experiment.strategies[0]))
+            if intervals == "nowhere":
+                more = f"intervals and {sweep_table.LEFT_OUT}"
+                click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
 
 def _report_crashes(store: Store, found: Sequence[Cell]) -> int:

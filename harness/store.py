@@ -298,9 +298,11 @@ class Store:
         rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
         return {number for (number,) in rows}
 
-    def count(self, end: int) -> int:
-        """Return how many rows there are before the one of this number."""
-        (rows,) = self._db.execute('SELECT count(*) FROM runs WHERE "row" < ?', (end,)).fetchone()
+    def count(self, end: int | None = None) -> int:
+        """Return how many rows there are, or how many before the one of this number."""
+        where = "" if end is None else 'WHERE "row" < :end'
+        query = f"SELECT count(*) FROM runs {where}"  # noqa: S608 - the same
+        (rows,) = self._db.execute(query, {"end": end}).fetchone()
         return int(rows)
 
     def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:

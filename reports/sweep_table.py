@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isinf
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal, get_args
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -179,21 +179,51 @@ def _estimate(samples: Sequence[Sample], q: float) -> Estimate:
     return quantile([sample.ttfb for sample in samples], q)
 
 
-def table(found: Sequence[Cell], axes: Sequence[str]) -> Table:
-    """Return the table for reading."""
-    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+#: Where a table has the intervals, from the widest table to the narrowest.
+Intervals = Literal["beside", "below", "nowhere"]
+
+#: What the narrowest table leaves out beside the intervals.
+LEFT_OUT = "p90"
+
+
+def table(found: Sequence[Cell], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
+    """Return the table for reading, its intervals beside or below the estimates, or without."""
+    heading = _heading(found)
+    shown = [i for i, name in enumerate(heading) if (name, intervals) != (LEFT_OUT, "nowhere")]
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
-        made.add_column(name, overflow="fold")
-    for name in _heading(found):
-        made.add_column(name)
+        made.add_column(name, overflow="fold", min_width=6)
+    for i in shown:
+        name = heading[i] if intervals == "beside" else heading[i].replace(" ", "\n")
+        made.add_column(name, no_wrap=True)
     cells_before = None
     for cell in found:
         new = cell.point != cells_before
         cells_before = cell.point
         values = [label(value) if new else "" for value in cell.values.values()]
         last = cell.strategy == found[-1].strategy
-        made.add_row(*map(Text, (*values, *_words(cell, found))), end_section=last)
+        told = _words(cell, found)
+        words = (_placed(told[i], intervals) for i in shown)
+        made.add_row(*map(Text, (*values, *words)), end_section=last)
     return made
+
+
+def _placed(words: str, intervals: Intervals) -> str:
+    """Return an estimate with its interval, in parentheses, where it should be."""
+    if intervals == "beside":
+        return words
+    return words.replace(" (", "\n(") if intervals == "below" else words.partition(" (")[0]
+
+
+def fitting(
+    found: Sequence[Cell], axes: Sequence[str], fits: Callable[[Table], bool]
+) -> tuple[Table, Intervals]:
+    """Return the first table that fits, or the narrowest, and where it has the intervals."""
+    for intervals in get_args(Intervals):
+        made = table(found, axes, intervals)
+        if fits(made):
+            break
+    return made, intervals
 
 
 def as_markdown(found: Sequence[Cell], axes: Sequence[str]) -> str:

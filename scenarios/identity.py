@@ -1,7 +1,7 @@
 """Which scenario it is: equal hashes, equal runs, wherever its files lie and whatever it is called.
 
 The hash is taken of all that the runs of a scenario depend on, but for their seeds and the
-strategy. Of files beside it, shares and measured times, the contents count and not the paths.
+strategy. Of files beside it, shares, times and traces, the contents count and not the paths.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from scenarios.laws import Empirical
 from scenarios.model import RealFile, Scenario
+from scenarios.workload import TraceFile
 
 #: What no run depends on, and what is told beside the hash.
 _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
@@ -31,6 +32,8 @@ def _content(value: Any) -> Any:
         content = {key: _content(of) for key, of in value if of is not None}
         if isinstance(value, Empirical):
             content["path"] = sha256(repr(value.times).encode()).hexdigest()
+        elif isinstance(value, TraceFile):
+            content["path"] = sha256(repr(value.rows).encode()).hexdigest()
         elif isinstance(value, RealFile):
             content["shares"] = {n: sha256(data).hexdigest() for n, data in value.data.items()}
         return content

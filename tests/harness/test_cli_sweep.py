@@ -7,12 +7,14 @@ import io
 import json
 import os
 import random
+import re
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,17 +58,18 @@ def rows(store: str) -> int:
     """Return how many rows a store has; none if there is no store yet."""
     try:
         with Store(Path(store)) as opened:
-            return opened.count(10**9)
+            return opened.count()
     except StoreError:
         return 0
 
 
 def until(store: str, number: int, running: subprocess.Popen[str]) -> bool:
     """Wait until a store has so many rows; tell whether the process was there until then."""
-    while running.poll() is None:
-        if rows(store) >= number:
-            return True
-    return False
+    while rows(store) < number:
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(0.02)
+            return False
+    return running.poll() is None
 
 
 def test_sweep(folder: Path) -> None:
@@ -78,6 +81,26 @@ def test_sweep(folder: Path) -> None:
     assert first.stdout == again.stdout
     assert LEGEND.format(first="first-k") in first.stdout
     assert ["e.sqlite", "e.toml"] == sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("columns", "below", "nowhere"),
+    [(250, False, False), (160, True, False), (80, False, True)],
+)
+def test_terminal(
+    columns: int, below: bool, nowhere: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a narrow terminal the intervals go below the estimates, or away; no cell is cut off."""
+    swept(experiment(folder, runs=12), folder / "e.sqlite")
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = firstk("sweep", "e.toml")
+    lines = re.sub("\x1b\\[[0-9;?]*[a-zA-Z]", "", result.stdout).splitlines()
+
+    assert "…" not in result.stdout
+    assert max(map(len, lines)) <= max(columns, 100)
+    assert below == any(line.strip().startswith("(") for line in lines)
+    assert nowhere == ("For intervals and p90 widen the terminal" in result.stdout)
 
 
 def test_formats(folder: Path) -> None:

@@ -51,6 +51,21 @@ def test_times(tmp_path: Path) -> None:
     assert a != c
 
 
+def test_trace(tmp_path: Path) -> None:
+    """Of a trace of downloads the contents count, and not where it is."""
+    for name, text in ("a", "time\n1\n2\n"), ("b", "time\n1.0\n2\n"), ("c", "time\n1\n3\n"):
+        (tmp_path / name).write_text(text)
+    a, b, c = (
+        scenario_hash(
+            scenario(workload={"arrivals": {"kind": "trace", "path": str(tmp_path / name)}})
+        )
+        for name in "abc"
+    )
+
+    assert a == b
+    assert a != c
+
+
 def test_shares(tmp_path: Path) -> None:
     """Of real shares the contents count, and not where they are."""
     real = CHK_FILES[0]
