@@ -94,7 +94,7 @@ def _telling(scenario: Scenario) -> Iterator[Callable[[], None]]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
     assert scenario.workload is not None
-    counted = scenario.workload.last - scenario.workload.warmed_up
+    counted = scenario.workload.counted
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     caught: list[int] = []

@@ -305,11 +305,15 @@ class Store:
         (rows,) = self._db.execute(query, {"end": end}).fetchone()
         return int(rows)
 
-    def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
-        """Return what the first `runs` runs of a point and strategy came to, in their order."""
+    def samples(self, point: int, strategy: str, runs: int, *, loads: bool = False) -> list[Sample]:
+        """Return what the first `runs` runs of a point and strategy came to, in their order.
+
+        What many downloads came to is there if `loads` asks for it: it lies farther away.
+        """
+        load = "load" if loads else "NULL"
         found = self._db.execute(
-            "SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, load FROM runs"
-            " WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            f"SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, {load}"  # noqa: S608 - one of two
+            " FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, runs),
         )
         return [Sample._make((*most, _as_bool(right), _load(load))) for *most, right, load in found]

@@ -254,8 +254,9 @@ class Sweep:
 
     def _is_enough(self, point: _Point) -> bool:
         assert self._enough is not None
+        loads = self.experiment.points[point.index].scenario.workload is not None
         samples = {
-            strategy: self._store.samples(point.index, strategy, point.runs)
+            strategy: self._store.samples(point.index, strategy, point.runs, loads=loads)
             for strategy in self.experiment.strategies
         }
         return self._enough(samples)

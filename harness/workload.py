@@ -71,7 +71,7 @@ class _Load:
         self._tally = Tally(self._files.servers)
         self._under_way = Level(self._reactor.env)
         self._begun = 0
-        self._left = self._workload.last - self._workload.warmed_up  # that count and are not over
+        self._left = self._workload.counted  # that count and are not over
 
     def play(self, failures: list[BaseException]) -> Tally:
         """Let downloads begin until all that count are over."""

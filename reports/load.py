@@ -19,12 +19,10 @@ from harness.load_result import TIMES, LoadResult
 from harness.result import Outcome
 from reports.statistics import Interval, NotEnough, mean_or_never, percent
 from reports.summary import seconds
+from scenarios.workload import tells
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
-
-#: A quantile is told where so many downloads are expected to lie beyond it.
-_BEYOND = 10
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
@@ -73,8 +71,7 @@ def quantile(q: float, times: str = "ttfb") -> Measure:
 
 def told_quantile(times: Histogram, q: float) -> float | None:
     """Return a quantile, if there are enough downloads to tell of it."""
-    enough = times.count * (1 - q) >= _BEYOND - 1e-9 or q <= 0.5
-    return times.quantile(q) if enough else None
+    return times.quantile(q) if tells(times.count, q) else None
 
 
 def load_table(summaries: Sequence[LoadSummary]) -> Table:

@@ -32,6 +32,7 @@ from reports.statistics import (
 )
 from reports.summary import seconds
 from scenarios.experiment import Experiment, Precision, label
+from scenarios.workload import tells
 
 Estimate = Interval | NotEnough
 
@@ -82,8 +83,9 @@ def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator
     for number, point in enumerate(experiment.points):
         first: Sequence[Sample] | None = None
         for strategy in experiment.strategies:
-            samples = store.samples(number, strategy, runs[number])
-            make = _load_cell if point.scenario.workload else _cell
+            loads = point.scenario.workload is not None
+            samples = store.samples(number, strategy, runs[number], loads=loads)
+            make = _load_cell if loads else _cell
             yield make(number, point.values, strategy, samples, first)
             first = first or samples
 
@@ -134,10 +136,7 @@ def _load_cell(
         strategy=strategy,
         runs=len(samples),
         ok=mean([load.part_ok for load in loads]),
-        quantiles={
-            name: mean_or_never([_time(sample, q) for sample in samples])
-            for name, q in QUANTILES.items()
-        },
+        quantiles={name: _estimate(samples, q) for name, q in QUANTILES.items()},
         against=mean(differences) if first else None,
         requests=_mean([load.requests for load in loads]),
         bytes=_mean([load.bytes_received for load in loads]),
@@ -174,7 +173,9 @@ def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], b
 
 
 def _estimate(samples: Sequence[Sample], q: float) -> Estimate:
-    if any(sample.load for sample in samples):
+    if loads := [sample.load for sample in samples if sample.load]:
+        if not all(tells(load.downloads, q) for load in loads):
+            return NotEnough(None, len(samples), 0)  # no run tells of it, however many there are
         return mean_or_never([_time(sample, q) for sample in samples])
     return quantile([sample.ttfb for sample in samples], q)
 

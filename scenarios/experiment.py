@@ -31,6 +31,7 @@ from scenarios.base import Table, mistakes
 from scenarios.library import find_scenario
 from scenarios.load import Lines, Location, Mistake, NoLines, ScenarioError, read, validated
 from scenarios.model import Name, Scenario, Strategies
+from scenarios.workload import tells
 
 #: The most points of an experiment, and the most values of an axis.
 MAX_POINTS = 10_000
@@ -384,6 +385,9 @@ def _expanded(
                 found.setdefault((told.key, told.message.partition(_AFTER_POINT)[2]), told)
         else:
             points.append(Point(point, scenario))
+            if untold := _untold(table.precision, scenario):
+                where = ("precision", "quantile")
+                found.setdefault(where, Mistake(name, lines.find(where), ".".join(where), untold))
     if found:
         every = sorted(found.values(), key=lambda mistake: mistake.line or 0)
         if len(every) > _MOST_TOLD:
@@ -400,6 +404,16 @@ def _expanded(
         axes=tuple(table.axes),
         points=tuple(points),
     )
+
+
+def _untold(precision: Precision | None, scenario: Scenario) -> str | None:
+    """Return why a quantile can never be known well enough, if it is so: a run has too little."""
+    if precision is None or scenario.workload is None:
+        return None
+    counted = scenario.workload.counted
+    if tells(counted, precision.quantile):
+        return None
+    return f"{counted} downloads in a run are too few to tell of {precision.quantile}: take more"
 
 
 #: What stands between a point and what is wrong with it.

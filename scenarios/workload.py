@@ -24,6 +24,15 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MAX_FILES = 10_000
 
 
+#: A quantile of downloads is told where so many of them are expected to lie beyond it.
+_BEYOND = 10
+
+
+def tells(downloads: int, q: float) -> bool:
+    """Tell whether so many downloads are enough to speak of a quantile of their times."""
+    return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
+
+
 class Poisson(Table):
     """Downloads begin independently of one another: exponential times lie between them."""
 
@@ -191,3 +200,8 @@ class Workload(Table):
             rows = len(self.arrivals.rows)
             return rows if self.downloads is None else min(rows, self.warmed_up + self.downloads)
         return self.warmed_up + (self.downloads or 0)
+
+    @property
+    def counted(self) -> int:
+        """How many downloads are counted."""
+        return self.last - self.warmed_up

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import pytest
@@ -16,7 +17,8 @@ from rich.console import Console
 
 from harness.batch import crashed
 from harness.store import Place, Row, Sample, Store, places
-from reports.statistics import paired, probability, quantile
+from harness.workload import simulate_load
+from reports.statistics import Interval, paired, probability, quantile
 from reports.sweep_table import (
     LEGEND,
     QUANTILES,
@@ -28,8 +30,9 @@ from reports.sweep_table import (
     enough,
     table,
 )
-from scenarios.experiment import Experiment, Precision
+from scenarios.experiment import Experiment, Precision, load_experiment
 from scenarios.identity import scenario_hash
+from scenarios.model import Scenario
 from tests.harness.experiments import experiment, swept
 
 
@@ -194,3 +197,82 @@ def test_enough() -> None:
 def samples(*times: float | None) -> list[Sample]:
     """Return runs with these times to first block."""
     return [Sample(i, "ok", time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
+
+
+# Workloads
+
+LOAD = """
+[scenario.workload]
+arrivals = {{ kind = "poisson", rate = 2.0 }}
+downloads = {}
+"""
+
+
+def loads(folder: Path, downloads: int = 100, runs: int = 3) -> list[Cell]:
+    """Return what comes of an experiment with a workload, in which some servers hang."""
+    (folder / "load.toml").write_text(
+        'name = "load"\nstrategies = ["first-k", "hedged"]\n'
+        f"runs = {runs}\n[scenario]\n"
+        "[scenario.file]\nsize = 100\nk = 3\nn = 10\n"
+        '[scenario.grid]\nservers = 10\nrtt = { law = "exponential", mean = 0.1 }\n'
+        'service = { law = "constant", value = 0.001 }\nconcurrency = 1\n'
+        '[[scenario.servers]]\nselect = "0-7"\nfault = { kind = "hung", start = 1000.0 }\n'
+        + LOAD.format(downloads)
+        + '[axes]\n"servers.0.fault.start" = [1e6, 0.0]\n'
+    )
+    one = load_experiment(folder / "load.toml")
+    swept(one, folder / "s")
+    with Store(folder / "s") as store:
+        return list(cells(one, store, [runs] * len(one.points)))
+
+
+def test_loads(tmp_path: Path) -> None:
+    """Of workloads each number is the mean over the runs, with its interval."""
+    good, hedged, stalled, failed = loads(tmp_path)
+    of = scenario_of(tmp_path)
+    single = [simulate_load(of, "first-k", run) for run in range(3)]
+
+    assert pytest.approx(fmean(load.ttfb.quantile(0.5) or 0 for load in single)) == (
+        good.quantiles["p50"].estimate
+    )
+    assert isinstance(good.quantiles["p90"], Interval)
+    assert None is good.quantiles["p99"].estimate  # one of a hundred is beyond it
+    assert pytest.approx(fmean(load.requests for load in single)) == good.requests
+    assert pytest.approx(fmean(load.in_system for load in single)) == good.under_way
+    assert good.busy is not None
+    assert isinstance(good.ok, Interval)
+    assert (1.0, 0.0) == (good.ok.estimate, stalled.ok.estimate)
+    assert hedged.against is not None
+    assert (hedged.against.estimate or 0) < 0
+    assert inf == stalled.quantiles["p50"].estimate
+    assert inf == failed.quantiles["p90"].estimate
+
+
+def scenario_of(folder: Path) -> Scenario:
+    """Return the first scenario of the experiment of `loads`."""
+    return load_experiment(folder / "load.toml").points[0].scenario
+
+
+def test_table_of_loads(tmp_path: Path) -> None:
+    """The table has what only workloads have, and says where too few downloads tell."""
+    found = loads(tmp_path)
+    heading, _, *rows = as_markdown(found, ["start"]).splitlines()
+
+    assert heading.endswith("| requests | bytes | under way | busy |")
+    assert 4 == len(rows)
+    assert " - " in rows[0]
+    assert "never" in rows[2]
+    (first, *_) = csv.DictReader(io.StringIO(as_csv(found, ["start"])))
+    assert float(first["under_way"]) > 0
+    assert "" == first["p99"]
+
+
+def test_enough_of_loads(tmp_path: Path) -> None:
+    """Loads are enough when the mean of their quantiles is known well enough."""
+    loads(tmp_path)
+    with Store(tmp_path / "s") as store:
+        one = {"first-k": store.samples(0, "first-k", 3, loads=True)}
+
+    assert enough(Precision(quantile=0.5, relative=0.9))(one)
+    assert not enough(Precision(quantile=0.5, relative=0.0001))(one)
+    assert not enough(Precision(quantile=0.99, relative=0.9))(one)

@@ -337,3 +337,33 @@ def test_schema() -> None:
     assert json.dumps(schema)
     assert {"name", "scenario", "axes", "precision"} < schema["properties"].keys()
     assert all("description" in key for key in schema["properties"].values())
+
+
+LOAD = """
+[scenario.workload]
+arrivals = { kind = "poisson", rate = 2.0 }
+downloads = 200
+"""
+
+
+def test_workload(tmp_path: Path) -> None:
+    """A workload may be varied as all else."""
+    text = GOOD.replace("[axes]\n", f'{LOAD}\n[axes]\n"workload.arrivals.rate" = [1.0, 3.0]\n')
+    points = load_experiment(write(tmp_path, text)).points
+
+    rates = {p.scenario.workload.arrivals.rate for p in points if p.scenario.workload}  # type: ignore[union-attr]
+    assert {1.0, 3.0} == rates
+    assert 12 == len(points)
+
+
+def test_too_few_downloads(tmp_path: Path) -> None:
+    """A quantile of which no run tells is no target: however many runs there are, it is not met."""
+    text = GOOD.replace("runs = 20\n", "") + LOAD
+    precise = "[precision]\nrelative = 0.1\nquantile = {}\n"
+    good = load_experiment(write(tmp_path, text + precise.format(0.95)))
+    (bad,) = mistakes(write(tmp_path, text + precise.format(0.99)))
+
+    assert good.precision is not None
+    assert "precision.quantile" == bad.key
+    assert "200 downloads in a run are too few to tell of 0.99: take more" == bad.message
+    assert (text + precise).splitlines().index("quantile = {}") + 1 == bad.line
