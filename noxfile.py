@@ -75,6 +75,13 @@ def dask(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the speed as ratios against peers; what comes behind `--` goes to the benchmarks."""
+    session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Make the pictures of README anew."""
     _install(session)
