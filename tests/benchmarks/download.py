@@ -87,7 +87,7 @@ def _messages(exchanges: list[tuple[float, float | None]]) -> Callable[[], None]
         pass
 
     def send(env: simpy.Environment, event: simpy.Event) -> None:
-        for half in event.value:
+        for half in event.value or ():
             _call(env.timeout(half), partial(arrive, env, half))
 
     def work() -> None:
