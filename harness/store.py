@@ -293,14 +293,23 @@ class Store:
         with self._db:
             self._db.executemany(insert, rows)
 
-    def present(self, point: int) -> set[int]:
-        """Return the numbers of the rows that a point has."""
-        rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
+    def present(self, point: int, strategies: Sequence[str]) -> set[int]:
+        """Return the numbers of the rows that a point and some strategies have."""
+        rows = self._db.execute(
+            'SELECT "row" FROM runs WHERE point = ?'
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (point, json.dumps(strategies)),
+        )
         return {number for (number,) in rows}
 
-    def count(self, end: int) -> int:
-        """Return how many rows there are before the one of this number."""
-        (rows,) = self._db.execute('SELECT count(*) FROM runs WHERE "row" < ?', (end,)).fetchone()
+    def count(self, end: int, points: Sequence[int], strategies: Sequence[str]) -> int:
+        """Return how many rows some points and strategies have before the one of this number."""
+        (rows,) = self._db.execute(
+            'SELECT count(*) FROM runs WHERE "row" < ?'
+            " AND point IN (SELECT value FROM json_each(?))"
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (end, json.dumps(list(points)), json.dumps(strategies)),
+        ).fetchone()
         return int(rows)
 
     def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
