@@ -134,9 +134,7 @@ def is_over(count: int, runs: int, limit: float, confidence: float = CONFIDENCE)
     return False if _at_most(count, runs, limit) <= tail else None
 
 
-def runs_to_tell(
-    count: int, runs: int, limit: float, confidence: float = CONFIDENCE
-) -> int | None:
+def runs_to_tell(count: int, runs: int, limit: float, confidence: float = CONFIDENCE) -> int | None:
     """Return how many runs it takes in all until `is_over` tells, if they go on like these.
 
     To show that success is over 99.99 % at 95 % takes 36,887 runs of which none fails.

@@ -336,9 +336,7 @@ def load_experiment(path: Path) -> Experiment:
 T = TypeVar("T", bound=VariedScenario)
 
 
-def read_varied(
-    path: Path, lines: Lines, model: type[T]
-) -> tuple[T, Scenario, Mapping[str, Any]]:
+def read_varied(path: Path, lines: Lines, model: type[T]) -> tuple[T, Scenario, Mapping[str, Any]]:
     """Return what stands in a file, the scenario that it varies, and the tables of that.
 
     Raises `ScenarioError` with all that is wrong with either.

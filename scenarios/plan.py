@@ -30,7 +30,7 @@ from scenarios.experiment import (
 )
 from scenarios.laws import PositiveSeconds
 from scenarios.load import Mistake, ScenarioError, read
-from scenarios.model import RealFile, Strategies
+from scenarios.model import RealFile, Scenario, Strategies
 
 #: The most shares that a file has.
 MAX_SHARES = 256
@@ -265,10 +265,10 @@ def load_plan(path: Path) -> Plan:
     """
     lines = read(path)
     table, base, tables = read_varied(path, lines, PlanTable)
-    if isinstance(base.file, RealFile):
-        problem = "has real shares, whose k and n are given: a plan needs a file that is made up"
-        place = lines.find(("scenario", "file"))
-        raise ScenarioError([Mistake(str(path), place, "scenario", problem)])
+    found = list(_unfit(base, table.target))
+    if found:
+        place = lines.find(("scenario",))
+        raise ScenarioError([Mistake(str(path), place, "scenario", problem) for problem in found])
     strategies = table.search.strategies or base.strategies
     seed = base.seed if table.seed is None else table.seed
     points = make_points(
@@ -289,6 +289,14 @@ def load_plan(path: Path) -> Plan:
         points=tuple(points),
     )
     return Plan(table.target, experiment, table.search.max_runs)
+
+
+def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
+    """Yield what keeps a scenario from being planned for a target."""
+    if isinstance(scenario.file, RealFile):
+        yield "has real shares, whose k and n are given: a plan needs a file that is made up"
+    if scenario.stop == "located" and any(c.quantile for c in target.conditions):
+        yield 'has stop = "located": there is no first block, and the target has a time for it'
 
 
 def is_plan(path: Path) -> bool:
