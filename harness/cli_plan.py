@@ -88,7 +88,7 @@ def _plan(file: Path) -> Plan:
     except ScenarioError as e:
         click.echo(str(e), err=True)
         sys.exit(USAGE)
-    needed = least_runs(found.target)
+    needed = least_runs(found)
     if needed > found.max_runs and not found.has_loads:
         click.echo(
             f"{file}: note: to tell that {found.target} is met takes {needed:,} runs, however good"

@@ -10,7 +10,7 @@ themselves: of many, some verdicts may be wrong.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from statistics import fmean
 
@@ -27,7 +27,7 @@ from reports.statistics import (
     quantile,
     runs_to_tell,
 )
-from scenarios.plan import Condition, Look, Target
+from scenarios.plan import Condition, Look, Plan, Target
 
 Estimate = Interval | NotEnough
 
@@ -129,13 +129,18 @@ def judge(target: Target, samples: Sequence[Sample], look: Look) -> Judged:
 _AT_LAST = 1 - (1 - CONFIDENCE) / 2
 
 
-def least_runs(target: Target) -> int:
+def least_runs(plan: Plan) -> int:
     """Return how many runs it takes to tell that a target is met if all of them are good."""
-    needed = (
-        runs_to_tell(1, 1, condition.quantile or condition.limit, _AT_LAST)
-        for condition in target.conditions
-    )
-    return max(n for n in needed if n is not None)
+    alone = _least_runs(plan.target, CONFIDENCE)
+    if len(replace(plan, max_runs=alone).looks) == 1:
+        return alone
+    return _least_runs(plan.target, _AT_LAST)
+
+
+def _least_runs(target: Target, confidence: float) -> int:
+    limits = (condition.quantile or condition.limit for condition in target.conditions)
+    needed = (runs_to_tell(1, 1, limit, confidence) for limit in limits)
+    return max(runs for runs in needed if runs is not None)
 
 
 def _of_downloads(condition: Condition, samples: Sequence[Sample], confidence: float) -> Finding:

@@ -58,7 +58,7 @@ def test_undecided(folder: Path) -> None:
 
     assert 1 == ran.exit_code
     assert ran.stderr == (
-        "p.toml: note: to tell that p90 < 0.5 s and success > 99 % is met takes 437 runs,"
+        "p.toml: note: to tell that p90 < 0.5 s and success > 99 % is met takes 368 runs,"
         " however good they are, and search.max_runs is 40\n"
     )
     assert "more runs are needed to tell: of 9 candidates 2-of-4 with hedged" in ran.stdout

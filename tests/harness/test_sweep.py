@@ -350,6 +350,7 @@ def test_part(tmp_path: Path) -> None:
             told.append((part.progress.done, part.progress.kept, part.progress.total))
 
     assert [(40, 0, 40), (40, 40, 40)] == told
-    assert {(0, "hedged"), (2, "hedged")} == {(r.point, r.strategy) for r in rows(tmp_path / "s")}
+    with Store(tmp_path / "s") as store:
+        assert {(0, "hedged"), (2, "hedged")} == {(r.point, r.strategy) for r in store.rows()}
     assert swept(one, tmp_path / "whole") == swept(one, tmp_path / "s")
     assert rows(tmp_path / "whole") == rows(tmp_path / "s")
