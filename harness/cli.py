@@ -50,7 +50,11 @@ _MOST_RUNS = 20
 
 
 #: The commands of other modules, which are imported when one of them is asked for.
-_ELSEWHERE = {"export": "harness.cli_sweep", "sweep": "harness.cli_sweep"}
+_ELSEWHERE = {
+    "export": "harness.cli_sweep",
+    "plan": "harness.cli_plan",
+    "sweep": "harness.cli_sweep",
+}
 
 
 class _Group(click.Group):
@@ -472,14 +476,19 @@ def list_() -> None:
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
-    """Check files of scenarios and experiments: all mistakes are told, each with its line."""
+    """Check files of scenarios, experiments and plans: all mistakes are told, with their lines."""
     from scenarios.experiment import is_experiment, load_experiment
     from scenarios.library import load_all
     from scenarios.load import ScenarioError
+    from scenarios.plan import is_plan, load_plan
 
     status = OK
     for name in files:
         try:
+            if is_plan(Path(name)):
+                count = sum(map(len, load_plan(Path(name)).levels))
+                click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
+                continue
             if is_experiment(Path(name)):
                 points = len(load_experiment(Path(name)).points)
                 click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
@@ -599,17 +608,23 @@ def doctor() -> int:
 
 
 @main.command()
-@click.argument("of", type=click.Choice(["scenario", "experiment"]), default="scenario")
+@click.argument("of", type=click.Choice(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
-    """Print the JSON schema of scenario files, or of experiment files, for editors."""
+    """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
     import json
 
     from pydantic.json_schema import GenerateJsonSchema
 
     from scenarios.experiment import ExperimentTable
     from scenarios.model import Scenario
+    from scenarios.plan import PlanTable
 
-    model = ExperimentTable if of == "experiment" else Scenario
+    models: dict[str, type[Table]] = {
+        "scenario": Scenario,
+        "experiment": ExperimentTable,
+        "plan": PlanTable,
+    }
+    model = models[of]
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))
 

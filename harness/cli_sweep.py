@@ -91,12 +91,13 @@ def sweep(
                 try:
                     runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
                 except KeyboardInterrupt:
-                    kept = f"{store.count()} runs are kept in {path}"
+                    kept = f"{len(store)} runs are kept in {path}"
                     click.echo(f"{kept}; the same command goes on from there", err=True)
                     raise
             found = list(cells(experiment, store, runs))
             _print(experiment, found, form)
-            return _report_crashes(store, found)
+            bad = any(cell.crashed or cell.wrong for cell in found)
+            return _report_crashes(store) if bad else OK
     except (StoreError, SubjectError, WorkersError, OtherVersionError) as e:
         click.echo(f"firstk: {e}", err=True)
         sys.exit(USAGE)
@@ -135,16 +136,21 @@ def _cpus() -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[Progress], None]]:
-    """Show how far a sweep is, where standard error is a terminal."""
+def _telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
+    """Show how far a sweep is, and of what, where standard error is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
+    columns = (
+        *([TextColumn("{task.description}")] if what else []),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sweep", total=None, more="")
+        task = bar.add_task(what, total=None, more="")
         begun = monotonic()
 
         def tell(progress: Progress) -> None:
@@ -191,10 +197,8 @@ def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> None:
                 click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
 
-def _report_crashes(store: Store, found: Sequence[Cell]) -> int:
+def _report_crashes(store: Store) -> int:
     """Print which runs crashed or wrote wrong bytes; return the exit status."""
-    if not any(cell.crashed or cell.wrong for cell in found):
-        return OK
     bad = list(store.bad())
     for row, problem in bad[:_MOST_RUNS]:
         click.echo(f"firstk run --from {store.path} {row}: {problem}", err=True)

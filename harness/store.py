@@ -293,16 +293,28 @@ class Store:
         with self._db:
             self._db.executemany(insert, rows)
 
-    def present(self, point: int) -> set[int]:
-        """Return the numbers of the rows that a point has."""
-        rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
+    def present(self, point: int, strategies: Sequence[str]) -> set[int]:
+        """Return the numbers of the rows that a point and some strategies have."""
+        rows = self._db.execute(
+            'SELECT "row" FROM runs WHERE point = ?'
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (point, json.dumps(strategies)),
+        )
         return {number for (number,) in rows}
 
-    def count(self, end: int | None = None) -> int:
-        """Return how many rows there are, or how many before the one of this number."""
-        where = "" if end is None else 'WHERE "row" < :end'
-        query = f"SELECT count(*) FROM runs {where}"  # noqa: S608 - the same
-        (rows,) = self._db.execute(query, {"end": end}).fetchone()
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        (rows,) = self._db.execute("SELECT count(*) FROM runs").fetchone()
+        return int(rows)
+
+    def count(self, end: int, points: Sequence[int], strategies: Sequence[str]) -> int:
+        """Return how many rows some points and strategies have before the one of this number."""
+        (rows,) = self._db.execute(
+            'SELECT count(*) FROM runs WHERE "row" < ?'
+            " AND point IN (SELECT value FROM json_each(?))"
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (end, json.dumps(list(points)), json.dumps(strategies)),
+        ).fetchone()
         return int(rows)
 
     def samples(self, point: int, strategy: str, runs: int, *, loads: bool = False) -> list[Sample]:

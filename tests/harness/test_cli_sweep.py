@@ -58,7 +58,7 @@ def rows(store: str) -> int:
     """Return how many rows a store has; none if there is no store yet."""
     try:
         with Store(Path(store)) as opened:
-            return opened.count()
+            return len(opened)
     except StoreError:
         return 0
 
