@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
     from rich.table import Table
 
@@ -619,7 +620,7 @@ def schema(of: str) -> None:
     from scenarios.model import Scenario
     from scenarios.plan import PlanTable
 
-    models: dict[str, type[Table]] = {
+    models: dict[str, type[BaseModel]] = {
         "scenario": Scenario,
         "experiment": ExperimentTable,
         "plan": PlanTable,

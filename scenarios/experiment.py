@@ -322,6 +322,9 @@ def load_experiment(path: Path) -> Experiment:
         [dict(zip(table.axes, of, strict=True)) for of in values],
         {key: ("axes", key) for key in table.axes},
     )
+    for untold in filter(None, (_untold(table.precision, point.scenario) for point in points)):
+        where = ("precision", "quantile")
+        raise ScenarioError([Mistake(str(path), lines.find(where), ".".join(where), untold)])
     return Experiment(
         name=table.name,
         description=table.description,
@@ -422,9 +425,6 @@ def make_points(
                 found.setdefault((told.key, told.message.partition(_AFTER_POINT)[2]), told)
         else:
             points.append(Point(point, scenario))
-            if untold := _untold(table.precision, scenario):
-                where = ("precision", "quantile")
-                found.setdefault(where, Mistake(name, lines.find(where), ".".join(where), untold))
     if found:
         every = sorted(found.values(), key=lambda mistake: mistake.line or 0)
         if len(every) > _MOST_TOLD:
