@@ -155,6 +155,7 @@ class Sample(NamedTuple):
 
     run: int
     outcome: str
+    located: float | None
     ttfb: float | None
     queries: int | None
     reads: int | None
@@ -306,8 +307,8 @@ class Store:
     def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
         """Return what the first `runs` runs of a point and strategy came to, in their order."""
         found = self._db.execute(
-            "SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, load FROM runs"
-            " WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            "SELECT run, outcome, located, ttfb, queries, reads, bytes_received, content_ok, load"
+            " FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, runs),
         )
         return [Sample._make((*most, _as_bool(right), _load(load))) for *most, right, load in found]

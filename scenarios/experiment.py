@@ -217,6 +217,8 @@ class ExperimentTable(Table):
     """How many runs of each point and strategy; default the scenario's."""
     precision: Precision | None = None
     """In place of `runs`: as many as it takes."""
+    oracle: bool = False
+    """Whether the times to K distinct shares are held against what mathematics says of them."""
     axes: Annotated[
         dict[Annotated[str, AfterValidator(_axis_key)], Axis], BeforeValidator(_dotted)
     ] = Field(default={})
@@ -252,6 +254,8 @@ class ExperimentTable(Table):
         if self.runs is not None and self.precision is not None:
             problem = "says how many runs there are, and so does [precision]: take one away"
             raise mistakes([("runs", problem)])
+        if self.oracle and self.precision is not None:
+            raise mistakes([("oracle", "needs `runs`: [precision] is that of another time")])
         return self
 
 
@@ -275,7 +279,8 @@ class Experiment:
     """An experiment that can be run: all its points are scenarios.
 
     `precision` is None where `runs` says how many runs each point and strategy has, and `runs`
-    is None where it does not. `axes` are the keys that are varied.
+    is None where it does not. `axes` are the keys that are varied. With `oracle` it is held against
+    mathematics.
     """
 
     name: str
@@ -286,6 +291,7 @@ class Experiment:
     precision: Precision | None
     axes: Sequence[str]
     points: Sequence[Point]
+    oracle: bool = False
 
 
 def label(value: Any) -> str:
@@ -399,6 +405,7 @@ def _expanded(
         precision=table.precision,
         axes=tuple(table.axes),
         points=tuple(points),
+        oracle=table.oracle,
     )
 
 

@@ -193,4 +193,4 @@ def test_enough() -> None:
 
 def samples(*times: float | None) -> list[Sample]:
     """Return runs with these times to first block."""
-    return [Sample(i, "ok", time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
+    return [Sample(i, "ok", time, time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
