@@ -112,7 +112,7 @@ def _of_stage(stage: Stage, times: Sequence[float | None], deadline: float) -> I
         exact = stage.quantile(q * min(1.0, success / stage.success))
         before = sum(time <= exact for time in came)
         # More runs before it make the simulated quantile the earlier one.
-        z = -z_of_count(before, len(came), q) if came else None
+        z = 0.0 - z_of_count(before, len(came), q) if came else None
         yield name, quantile(came, q).estimate, (exact,), z
 
 

@@ -305,8 +305,8 @@ def z_of_count(count: int, runs: int, part: float) -> float:
     what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
     """
     fewer, more = float(bdtr(count, runs, part)), float(bdtrc(count - 1, runs, part))
-    tail = min(fewer, more, 0.5)
-    return float(ndtri(tail)) if fewer < more else -float(ndtri(tail))
+    off = abs(float(ndtri(min(fewer, more, 0.5))))
+    return -off if fewer < more and off else off
 
 
 def z_of_mean(times: Sequence[float], expected: float) -> float | None:
