@@ -74,9 +74,7 @@ def _stage(scenario: Scenario, waits: bool) -> Stage:
     enough = _enough(scenario, answering, waits=waits, never=waits and silent > 0)
     stage = Stage(law, enough, chosen, probability)
     try:
-        stage.quantile(0.5)
-        if stage.success:
-            assert stage.mean
+        stage.cdf(0.0)
     except ValueError as e:
         raise NoOracleError(str(e)) from e
     return stage

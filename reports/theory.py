@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from math import comb, inf
 from typing import Any
@@ -68,7 +68,7 @@ class Stage:
         )
         return float(_distribution(self.law).ppf(answered))
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """The mean of T where enough answer; infinity if they never do."""
         if self.success == 0:
@@ -76,12 +76,12 @@ class Stage:
         whole = sum(part * mean_of_kth(self.law, k, n) for part, k, n in self._ways)
         return whole / self.success
 
-    @property
+    @cached_property
     def variance(self) -> float:
         """The variance of T where enough answer; infinity if it has none."""
         return self._spread(2)
 
-    @property
+    @cached_property
     def skewness(self) -> float:
         """The third central moment over that of the standard deviation; infinity if none."""
         third = self._spread(3)
@@ -187,12 +187,8 @@ def mean_of_kth(law: Law, k: int, n: int) -> float:
                 product *= i / (i - less)
             return product
         case _:
+            _distribution(law)  # has one, or raises
             return about(law, k, n, 0.0, 1)
-
-
-#: Where `about` looks at times: at these quantiles of a normal distribution.
-_STEP = 0.005
-_NORMAL = np.arange(-37.5, 37.5, _STEP)
 
 
 def about(law: Law, k: int, n: int, centre: float, power: int) -> float:
@@ -200,20 +196,37 @@ def about(law: Law, k: int, n: int, centre: float, power: int) -> float:
 
     The k-th of n uniform numbers is beta distributed; it is integrated over the normal
     quantiles of these numbers, in which tails are short. Infinity where there is no such mean.
-    Raises `ValueError` as `mean_of_kth` does.
+    `law` is one that `mean_of_kth` knows.
     """
     if isinstance(law, Pareto) and n - k + 1 <= power / law.alpha:
         return inf
-    times, normal = _distribution(law), stats.norm
+    density, below, above = _normal()
+    logarithms = density + (k - 1) * below + (n - k) * above - betaln(k, n - k + 1)
+    there = logarithms > -700
+    with np.errstate(over="ignore"):
+        offs = (_times(law)[there] - centre) ** power
+        return float(offs @ np.exp(logarithms[there])) * _STEP
+
+
+#: Where `about` looks at times: at these quantiles of a normal distribution.
+_STEP = 0.01
+_PLACES = np.arange(-37.5, 37.5, _STEP)
+
+
+@cache
+def _normal() -> tuple[Any, Any, Any]:
+    """Return the logarithms of a normal density, of what is below a place, and above it."""
+    normal = stats.norm
+    return normal.logpdf(_PLACES), normal.logcdf(_PLACES), normal.logsf(_PLACES)
+
+
+@lru_cache(maxsize=8)
+def _times(law: Law) -> Any:
+    """Return the times of a law at those places."""
+    below, above = (_PLACES[side] for side in (_PLACES < 0, _PLACES >= 0))
     # From the middle on, what is left above is known more exactly than what is below.
-    below, above = (_NORMAL[side] for side in (_NORMAL < 0, _NORMAL >= 0))
-    offs = np.concatenate([times.ppf(normal.cdf(below)), times.isf(normal.sf(above))]) - centre
-    logarithms = normal.logpdf(_NORMAL) + (k - 1) * normal.logcdf(_NORMAL)
-    logarithms += (n - k) * normal.logsf(_NORMAL) - betaln(k, n - k + 1)
-    with np.errstate(over="ignore", under="ignore"):
-        densities = np.exp(logarithms)
-        there = densities > 0
-        return float(np.sum(offs[there] ** power * densities[there]) * _STEP)
+    times = _distribution(law)
+    return np.concatenate([times.ppf(stats.norm.cdf(below)), times.isf(stats.norm.sf(above))])
 
 
 def _harmonic(n: int, k: int) -> float:
