@@ -34,9 +34,9 @@ def of_library(name: str) -> Experiment:
 
 
 def shorter(experiment: Experiment) -> Experiment:
-    """Return the same with a few runs, and with short loads."""
+    """Return the same with a few runs, with some of many points, and with short loads."""
     points = []
-    for point in experiment.points:
+    for point in experiment.points[:: 5 if len(experiment.points) > 9 else 1]:
         scenario = point.scenario
         if (workload := scenario.workload) is not None:
             workload = workload.model_copy(update={"downloads": 60, "warmup": 60})
@@ -107,7 +107,7 @@ def test_library_has_the_reference() -> None:
 STAGES = """\
 name = "others"
 oracle = true
-strategies = ["first-k", "first-k-late", "wait-for-all"]
+strategies = ["first-k-late", "wait-for-all"]
 seed = 17
 runs = 1000
 [scenario]
