@@ -39,11 +39,11 @@ def shorter(experiment: Experiment) -> Experiment:
     for point in experiment.points[:: 5 if len(experiment.points) > 9 else 1]:
         scenario = point.scenario
         if (workload := scenario.workload) is not None:
-            workload = workload.model_copy(update={"downloads": 60, "warmup": 60})
+            workload = workload.model_copy(update={"downloads": 40, "warmup": 40})
             scenario = scenario.model_copy(update={"workload": workload})
         points.append(replace(point, scenario=scenario))
     loads = any(point.scenario.workload for point in points)
-    return replace(experiment, points=points, runs=3 if loads else 20)
+    return replace(experiment, points=points, runs=3 if loads else 12)
 
 
 def far(found: list[Verdict]) -> list[Verdict]:
