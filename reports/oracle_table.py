@@ -29,7 +29,7 @@ TOO_FAR = 4.0
 _LEAST = 30
 
 #: Nor have times whose mean is still so skewed.
-_SKEWED = 0.5
+_SKEWED = 0.25
 
 #: The part of the times that may come after the deadline without their mean telling of it.
 _LATE = 1e-9
