@@ -466,11 +466,14 @@ def list_() -> None:
     """Show the scenarios and the experiments that come with firstk."""
     from scenarios.library import EXPERIMENTS, described, experiments, sets
 
-    shown = {**sets(), EXPERIMENTS: experiments()}
-    width = max(len(name) for files in shown.values() for name, _ in described(files))
+    shown = {set_: list(described(files)) for set_, files in sets().items()}
+    named = experiments()
+    texts = (description for _, description in described(named.values()))
+    shown[EXPERIMENTS] = list(zip(named, texts, strict=True))
+    width = max(len(name) for files in shown.values() for name, _ in files)
     for set_, files in shown.items():
         click.echo(set_)
-        for name, description in described(files):
+        for name, description in files:
             click.echo(f"  {name:{width}}  {description}")
 
 
@@ -491,7 +494,12 @@ def validate(files: tuple[str, ...]) -> int:
                 click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
                 continue
             if is_experiment(Path(name)):
-                points = len(load_experiment(Path(name)).points)
+                experiment = load_experiment(Path(name))
+                if experiment.oracle:
+                    from reports.oracle import refuse
+
+                    refuse(experiment, name)
+                points = len(experiment.points)
                 click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
                 continue
             scenarios = load_all([name])

@@ -155,6 +155,7 @@ class Sample(NamedTuple):
 
     run: int
     outcome: str
+    located: float | None
     ttfb: float | None
     queries: int | None
     reads: int | None
@@ -317,18 +318,22 @@ class Store:
         ).fetchone()
         return int(rows)
 
-    def samples(self, point: int, strategy: str, runs: int, *, loads: bool = False) -> list[Sample]:
-        """Return what the first `runs` runs of a point and strategy came to, in their order.
-
-        What many downloads came to is there if `loads` asks for it: it lies farther away.
-        """
-        load = "load" if loads else "NULL"
+    def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
+        """Return what the first `runs` runs of a point and strategy came to, in their order."""
+        # What many downloads came to lies farther away than the rest: no index has it.
+        load = "load" if self._is_load(point) else "NULL"
         found = self._db.execute(
-            f"SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, {load}"  # noqa: S608 - one of two
-            " FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            "SELECT run, outcome, located, ttfb, queries, reads, bytes_received, content_ok,"  # noqa: S608 - one of two
+            f" {load} FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, runs),
         )
         return [Sample._make((*most, _as_bool(right), _load(load))) for *most, right, load in found]
+
+    def _is_load(self, point: int) -> bool:
+        """Tell whether each run of a point is many downloads."""
+        query = "SELECT json_extract(scenario, '$.workload') FROM points WHERE point = ?"
+        found = self._db.execute(query, (point,)).fetchone()
+        return found is not None and found[0] is not None
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, in the order of their numbers."""

@@ -256,9 +256,8 @@ class Sweep:
 
     def _is_enough(self, point: _Point) -> bool:
         assert self._enough is not None
-        loads = self.experiment.points[point.index].scenario.workload is not None
         samples = {
-            strategy: self._store.samples(point.index, strategy, point.runs, loads=loads)
+            strategy: self._store.samples(point.index, strategy, point.runs)
             for strategy in self._strategies
         }
         return self._enough(samples)

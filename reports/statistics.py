@@ -18,10 +18,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log, sqrt
+from math import ceil, copysign, inf, log, sqrt
 from statistics import fmean, stdev
 
-from scipy.special import bdtr, bdtrc, betainc, betaincinv, ndtri, stdtrit
+from scipy.special import bdtr, bdtrc, betainc, betaincinv, ndtri, stdtr, stdtrit
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
@@ -346,6 +346,33 @@ def difference_of_success(
         max(-1.0, min(centre - half, estimate)),
         min(1.0, max(centre + half, estimate)),
     )
+
+
+def z_of_count(count: int, runs: int, part: float) -> float:
+    """Return by how many standard errors `count` of so many runs is off, if a `part` should be.
+
+    It is the exact tail of the binomial distribution, said as that of a normal one: 4 means
+    what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
+    """
+    fewer, more = float(bdtr(count, runs, part)), float(bdtrc(count - 1, runs, part))
+    off = abs(float(ndtri(min(fewer, more, 0.5))))
+    return -off if fewer < more and off else off
+
+
+def z_of_mean(times: Sequence[float], expected: float) -> float | None:
+    """Return by how many standard errors the mean of times is off what it should be.
+
+    It is the tail of Student's t distribution, said as that of a normal one; see `mean`. None
+    if there are fewer than two times.
+    """
+    if len(times) < 2:
+        return None
+    error = stdev(times) / sqrt(len(times))
+    off = fmean(times) - expected
+    if not error:
+        return copysign(inf, off) if off else 0.0
+    tail = float(stdtr(len(times) - 1, -abs(off) / error))
+    return copysign(float(ndtri(tail)), off)
 
 
 def runs_needed(now: Interval | NotEnough, runs: int, within: float) -> int:

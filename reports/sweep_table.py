@@ -84,7 +84,7 @@ def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator
         first: Sequence[Sample] | None = None
         for strategy in experiment.strategies:
             loads = point.scenario.workload is not None
-            samples = store.samples(number, strategy, runs[number], loads=loads)
+            samples = store.samples(number, strategy, runs[number])
             make = _load_cell if loads else _cell
             yield make(number, point.values, strategy, samples, first)
             first = first or samples

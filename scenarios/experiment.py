@@ -231,6 +231,8 @@ class ExperimentTable(VariedScenario):
     """How many runs of each point and strategy; default the scenario's."""
     precision: Precision | None = None
     """In place of `runs`: as many as it takes."""
+    oracle: bool = False
+    """Whether the times to K distinct shares are held against what mathematics says of them."""
     axes: Annotated[
         dict[Annotated[str, AfterValidator(_axis_key)], Axis], BeforeValidator(_dotted)
     ] = Field(default={})
@@ -258,6 +260,8 @@ class ExperimentTable(VariedScenario):
         if self.runs is not None and self.precision is not None:
             problem = "says how many runs there are, and so does [precision]: take one away"
             raise mistakes([("runs", problem)])
+        if self.oracle and self.precision is not None:
+            raise mistakes([("oracle", "needs `runs`: [precision] is that of another time")])
         return self
 
 
@@ -282,7 +286,8 @@ class Experiment:
     """An experiment that can be run: all its points are scenarios.
 
     `precision` is None where `runs` says how many runs each point and strategy has, and `runs`
-    is None where it does not. `axes` are the keys that are varied.
+    is None where it does not. `axes` are the keys that are varied. With `oracle` it is held against
+    mathematics.
     """
 
     name: str
@@ -293,6 +298,7 @@ class Experiment:
     precision: Precision | None
     axes: Sequence[str]
     points: Sequence[Point]
+    oracle: bool = False
 
 
 def label(value: Any) -> str:
@@ -322,9 +328,11 @@ def load_experiment(path: Path) -> Experiment:
         [dict(zip(table.axes, of, strict=True)) for of in values],
         {key: ("axes", key) for key in table.axes},
     )
-    for untold in filter(None, (_untold(table.precision, point.scenario) for point in points)):
-        where = ("precision", "quantile")
-        raise ScenarioError([Mistake(str(path), lines.find(where), ".".join(where), untold)])
+    for point in points if table.precision else ():
+        assert table.precision is not None
+        if told := untold(table.precision.quantile, point.scenario):
+            where = ("precision", "quantile")
+            raise ScenarioError([Mistake(str(path), lines.find(where), ".".join(where), told)])
     return Experiment(
         name=table.name,
         description=table.description,
@@ -334,6 +342,7 @@ def load_experiment(path: Path) -> Experiment:
         precision=table.precision,
         axes=tuple(table.axes),
         points=tuple(points),
+        oracle=table.oracle,
     )
 
 
@@ -434,14 +443,12 @@ def make_points(
     return points
 
 
-def _untold(precision: Precision | None, scenario: Scenario) -> str | None:
-    """Return why a quantile can never be known well enough, if it is so: a run has too little."""
-    if precision is None or scenario.workload is None:
+def untold(quantile: float, scenario: Scenario) -> str | None:
+    """Return why a quantile is never known, if it is so: a run has too few downloads."""
+    if scenario.workload is None or tells(scenario.workload.counted, quantile):
         return None
     counted = scenario.workload.counted
-    if tells(counted, precision.quantile):
-        return None
-    return f"{counted} downloads in a run are too few to tell of {precision.quantile}: take more"
+    return f"{counted} downloads in a run are too few to tell of the quantile {quantile:g}"
 
 
 #: What stands between a point and what is wrong with it.

@@ -27,6 +27,7 @@ from scenarios.experiment import (
     axis_values,
     make_points,
     read_varied,
+    untold,
 )
 from scenarios.laws import PositiveSeconds
 from scenarios.load import Mistake, ScenarioError, read
@@ -297,6 +298,9 @@ def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):
         yield 'has stop = "located": there is no first block, and the target has a time for it'
+    for condition in target.conditions:
+        if condition.quantile and (told := untold(condition.quantile, scenario)):
+            yield f"has too short a [workload]: {told}"
 
 
 def is_plan(path: Path) -> bool:

@@ -208,9 +208,7 @@ def test_crashes(tmp_path: Path) -> None:
 
 def test_workload(tmp_path: Path) -> None:
     """With a workload a run is many downloads, and the parts of them that end well count."""
-    load = (
-        '[scenario.workload]\narrivals = { kind = "poisson", rate = 2 }\ndownloads = 9\n\n[target]'
-    )
+    load = '[scenario.workload]\narrivals = { kind = "poisson", rate = 2 }\ndownloads = 100\n\n[target]'
     one = plan(
         tmp_path, ("[target]", load), ("max_runs = 40", "max_runs = 5"), ("[2, 4, 5]", "[2, 4]")
     )

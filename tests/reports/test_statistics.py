@@ -30,6 +30,8 @@ from reports.statistics import (
     runs_needed,
     runs_to_tell,
     success,
+    z_of_count,
+    z_of_mean,
 )
 from reports.summary import seconds
 
@@ -669,3 +671,42 @@ def test_runs_to_tell_of_nines() -> None:
             call(3, 2, 0.5)
         with pytest.raises(ValueError, match="a limit should be between 0 and 1, not 1"):
             call(1, 2, 1)
+
+
+# How far off
+
+
+@pytest.mark.parametrize(("runs", "part"), [(10, 0.3), (1000, 0.99), (50, 0.001)])
+def test_z_of_count_is_the_binomial_tail(runs: int, part: float) -> None:
+    """A count is off as much as a normal number with the same tail, on its side."""
+    for count in range(runs + 1):
+        z = z_of_count(count, runs, part)
+        fewer, more = stats.binom.cdf(count, runs, part), stats.binom.sf(count - 1, runs, part)
+
+        assert pytest.approx(min(fewer, more, 0.5), rel=1e-6, abs=1e-300) == stats.norm.sf(abs(z))
+        assert z == 0 or (z < 0) == (fewer < more)
+
+
+def test_z_of_impossible_counts() -> None:
+    """What is certain is so without exception, and zero has one sign."""
+    assert ["0.0", "-inf", "0.0", "inf"] == [
+        str(z_of_count(count, 10, part))
+        for count, part in ((10, 1.0), (9, 1.0), (0, 0.0), (1, 0.0))
+    ]
+
+
+def test_z_of_mean() -> None:
+    """A mean is off as much as a normal number with the tail of Student's t."""
+    times = [1.0, 2.0, 4.0, 5.0]
+    t = stats.ttest_1samp(times, 1.0)
+    z = z_of_mean(times, 1.0)
+
+    assert z is not None
+    assert pytest.approx(t.pvalue) == 2 * stats.norm.sf(z)
+    assert pytest.approx(-z) == z_of_mean([-time for time in times], -1.0)
+
+
+def test_z_of_few_means() -> None:
+    """One time tells nothing of how far it is off; equal ones are off altogether, or not."""
+    assert None is z_of_mean([1.0], 2.0)
+    assert [0.0, -inf, inf] == [z_of_mean([1.0, 1.0], expected) for expected in (1.0, 2.0, 0.5)]

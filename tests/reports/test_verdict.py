@@ -29,7 +29,15 @@ def samples(times: Sequence[float | None], ok: int | None = None) -> list[Sample
     count = len(times) if ok is None else ok
     return [
         Sample(
-            i, "ok" if i < count and time is not None else "stalled", time, 10, 4, 99, None, None
+            i,
+            "ok" if i < count and time is not None else "stalled",
+            None,
+            time,
+            10,
+            4,
+            99,
+            None,
+            None,
         )
         for i, time in enumerate(times)
     ]
@@ -66,7 +74,7 @@ def _load(part: float, downloads: int, time: float) -> Sample:
         utilisation=None,
         digest="",
     )
-    return Sample(0, load.outcome, None, None, None, None, True, load)
+    return Sample(0, load.outcome, None, None, None, None, None, True, load)
 
 
 def one(judged: Judged) -> Finding:
@@ -137,8 +145,8 @@ def test_clear_failure_with_few_runs() -> None:
 
 def test_crashed_and_wrong() -> None:
     """A run that crashed, or wrote wrong bytes, has not ended well; it has no requests."""
-    crashed = Sample(0, CRASHED, None, None, None, None, None, None)
-    wrong = Sample(0, "ok", 0.1, 10, 4, 99, False, None)
+    crashed = Sample(0, CRASHED, None, None, None, None, None, None, None)
+    wrong = Sample(0, "ok", None, 0.1, 10, 4, 99, False, None)
     judged = judge(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong], ALL_RISK)
 
     assert (0.8, 1, 1, 14.0) == (
@@ -252,7 +260,7 @@ def test_quantile_of_loads() -> None:
 
 def test_crashed_loads() -> None:
     """A run that crashed has no download that ended well, and none that came in time."""
-    crashed = Sample(0, CRASHED, None, None, None, None, None, None)
+    crashed = Sample(0, CRASHED, None, None, None, None, None, None, None)
     judged = judge(Target(p90=0.5, success=0.9), [*loads(*[1.0] * 9), crashed], ALL_RISK)
 
     assert [inf, 0.9] == [finding.estimate.estimate for finding in judged.findings]
