@@ -33,6 +33,13 @@ max_runs = 40
 """
 
 
+def load(downloads: int) -> tuple[str, str]:
+    """Return the change that gives that plan a workload."""
+    arrivals = '{ kind = "poisson", rate = 2 }'
+    table = f"[scenario.workload]\narrivals = {arrivals}\ndownloads = {downloads}\n"
+    return "[target]", f"{table}\n[target]"
+
+
 def write(folder: Path, *changes: tuple[str, str]) -> Path:
     """Write that plan with some of its text replaced."""
     text = TEXT

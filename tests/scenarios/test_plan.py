@@ -161,8 +161,10 @@ def test_looks(tmp_path: Path) -> None:
     assert [313, 625, 1250, 2500, 5000, 10000, 20000] == [one.runs for one in looks(20_000, 250)]
     assert [0.25, 0.25, 0.5] == [one.risk for one in looks(1000, 250)]
     assert [40] == [look.runs for look in plan(tmp_path).looks]
-    load = "[scenario.workload]\narrivals = { kind = 'fixed', rate = 9 }\ndownloads = 5\n\n[target]"
-    assert [10, 20, 40] == [look.runs for look in plan(tmp_path, ("[target]", load)).looks]
+    load = (
+        "[scenario.workload]\narrivals = { kind = 'fixed', rate = 9 }\ndownloads = 100\n\n[target]"
+    )
+    assert [10, 20, 40] == [look.runs for look in plan(tmp_path, load(100)).looks]
 
 
 @given(st.integers(1, 10**7), st.integers(1, 1000))
@@ -195,3 +197,14 @@ def test_schema() -> None:
     tables = [schema, schema["$defs"]["Target"], schema["$defs"]["Search"]]
     assert all("description" in key for table in tables for key in table["properties"].values())
     assert "p99.9" in schema["$defs"]["Target"]["properties"]
+
+
+def test_too_few_downloads(tmp_path: Path) -> None:
+    """A quantile of which no run tells is no target."""
+    load = (
+        '[scenario.workload]\narrivals = { kind = "poisson", rate = 2 }\ndownloads = 9\n\n[target]'
+    )
+    (found,) = mistakes(write(tmp_path, load(9)))
+
+    assert "scenario" == found.key
+    assert found.message.startswith("has too short a [workload]: 9 downloads in a run are too few")
