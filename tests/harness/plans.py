@@ -33,7 +33,7 @@ max_runs = 40
 """
 
 
-def load(downloads: int) -> tuple[str, str]:
+def loaded(downloads: int) -> tuple[str, str]:
     """Return the change that gives that plan a workload."""
     arrivals = '{ kind = "poisson", rate = 2 }'
     table = f"[scenario.workload]\narrivals = {arrivals}\ndownloads = {downloads}\n"

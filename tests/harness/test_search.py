@@ -19,7 +19,7 @@ from reports.plan_table import as_json, cheapest
 from reports.verdict import Judged, judge
 from scenarios.plan import Look, Plan
 from tests.harness.experiments import Here
-from tests.harness.plans import load, plan
+from tests.harness.plans import loaded, plan
 
 #: So many runs the first look takes here, if there are twice as many.
 FEW = 10
@@ -208,7 +208,7 @@ def test_crashes(tmp_path: Path) -> None:
 
 def test_workload(tmp_path: Path) -> None:
     """With a workload a run is many downloads, and the parts of them that end well count."""
-    one = plan(tmp_path, load(100), ("max_runs = 40", "max_runs = 5"), ("[2, 4, 5]", "[2, 4]"))
+    one = plan(tmp_path, loaded(100), ("max_runs = 40", "max_runs = 5"), ("[2, 4, 5]", "[2, 4]"))
     looked = found(one, tmp_path / "s")
     best = cheapest(looked)
 

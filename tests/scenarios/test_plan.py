@@ -164,7 +164,7 @@ def test_looks(tmp_path: Path) -> None:
     load = (
         "[scenario.workload]\narrivals = { kind = 'fixed', rate = 9 }\ndownloads = 100\n\n[target]"
     )
-    assert [10, 20, 40] == [look.runs for look in plan(tmp_path, load(100)).looks]
+    assert [10, 20, 40] == [look.runs for look in plan(tmp_path, loaded(100)).looks]
 
 
 @given(st.integers(1, 10**7), st.integers(1, 1000))
@@ -204,7 +204,7 @@ def test_too_few_downloads(tmp_path: Path) -> None:
     load = (
         '[scenario.workload]\narrivals = { kind = "poisson", rate = 2 }\ndownloads = 9\n\n[target]'
     )
-    (found,) = mistakes(write(tmp_path, load(9)))
+    (found,) = mistakes(write(tmp_path, loaded(9)))
 
     assert "scenario" == found.key
     assert found.message.startswith("has too short a [workload]: 9 downloads in a run are too few")
