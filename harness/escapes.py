@@ -212,6 +212,16 @@ def no_escapes(
             failures.append(guard.first)
 
 
+@contextmanager
+def not_watched() -> Iterator[None]:
+    """Let this thread do what it likes meanwhile, in the middle of a run."""
+    guard, _here.guard = _here.guard, None
+    try:
+        yield
+    finally:
+        _here.guard = guard
+
+
 # The functions that stand for others while a run is watched. On any other thread, and for
 # whoever keeps one of them for later, they are what they stand for.
 
