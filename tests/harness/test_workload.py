@@ -399,6 +399,14 @@ def test_stalled_by_an_error() -> None:
     assert 10 == load.strays
 
 
+def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps a download from beginning is told as it is."""
+    monkeypatch.setattr("harness.workload.make_up", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        simulate_load(loaded(files={"count": 2}), "first-k")
+
+
 def test_control_c() -> None:
     """Control-C ends it."""
 
