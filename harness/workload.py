@@ -23,8 +23,9 @@ from harness.server import SimServer
 from harness.simulate import logged_errors, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
+from scenarios.base import MAX_MADE_UP_SIZE
 from scenarios.laws import Law
-from scenarios.model import MAX_MADE_UP_SIZE, MadeUpFile, Scenario
+from scenarios.model import MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
 
 
