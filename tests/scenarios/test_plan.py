@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from scenarios.load import Mistake, ScenarioError
 from scenarios.plan import Condition, PlanTable, Target, is_plan, load_plan, looks
-from tests.harness.plans import TEXT, plan, write
+from tests.harness.plans import TEXT, loaded, plan, write
 from tests.tahoe import CHK_FILES, FOLDER
 
 
@@ -161,9 +161,6 @@ def test_looks(tmp_path: Path) -> None:
     assert [313, 625, 1250, 2500, 5000, 10000, 20000] == [one.runs for one in looks(20_000, 250)]
     assert [0.25, 0.25, 0.5] == [one.risk for one in looks(1000, 250)]
     assert [40] == [look.runs for look in plan(tmp_path).looks]
-    load = (
-        "[scenario.workload]\narrivals = { kind = 'fixed', rate = 9 }\ndownloads = 100\n\n[target]"
-    )
     assert [10, 20, 40] == [look.runs for look in plan(tmp_path, loaded(100)).looks]
 
 
@@ -201,9 +198,6 @@ def test_schema() -> None:
 
 def test_too_few_downloads(tmp_path: Path) -> None:
     """A quantile of which no run tells is no target."""
-    load = (
-        '[scenario.workload]\narrivals = { kind = "poisson", rate = 2 }\ndownloads = 9\n\n[target]'
-    )
     (found,) = mistakes(write(tmp_path, loaded(9)))
 
     assert "scenario" == found.key
