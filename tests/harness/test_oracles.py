@@ -43,7 +43,7 @@ RATES = {"bandwidth", "client_bandwidth"}
 def stage(*servers: dict[str, Any], **changes: Any) -> Scenario:
     """Return a scenario of exponential replies with the mean of a second."""
     grid = {"rtt": exponential(), **changes.pop("grid", {})}
-    return scenario(*servers, grid=grid, stop="first-block", **changes)
+    return scenario(*servers, grid=grid, stop="located", **changes)
 
 
 def located(of: Scenario, strategy: str, run: int = 0) -> float:
@@ -64,10 +64,10 @@ def harmonic(n: int) -> float:
 def test_first_k_is_never_later(per: str) -> None:
     """First-K has located its shares no later than wait-for-all, and mostly sooner."""
     made = stage(grid={"rtt_per": per})
-    times = [[located(made, strategy, run) for strategy in BOTH] for run in range(200)]
+    times = [[located(made, strategy, run) for strategy in BOTH] for run in range(80)]
 
     assert all(first <= last for last, first in times)
-    assert 190 < sum(first < last for last, first in times)
+    assert 75 < sum(first < last for last, first in times)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -277,7 +277,7 @@ def check_exponential(strategy: str, per: str, runs: int) -> None:
 @pytest.mark.parametrize("strategy", BOTH)
 def test_exponential(strategy: str, per: str) -> None:
     """Of N exponential replies the K-th comes after H_N - H_(N-K) on average."""
-    check_exponential(strategy, per, runs=1500)
+    check_exponential(strategy, per, runs=500)
 
 
 @pytest.mark.slow
@@ -296,7 +296,7 @@ def test_uniform(strategy: str) -> None:
     check_mean(
         stage(grid={"rtt": law}),
         strategy,
-        runs=600,
+        runs=300,
         mean=1 + needed / 11,
         variance=needed * (11 - needed) / (11**2 * 12),
     )
@@ -307,7 +307,7 @@ def test_hung_servers() -> None:
     check_mean(
         stage(hung("0-4")),
         "first-k",
-        runs=600,
+        runs=300,
         mean=harmonic(5) - harmonic(2),
         variance=sum(1 / i**2 for i in (3, 4, 5)),
     )
@@ -322,7 +322,7 @@ def test_servers_hang_at_random(strategy: str) -> None:
         expected = 0.9**10
     else:
         expected = sum(comb(10, good) * 0.4**good * 0.6 ** (10 - good) for good in range(3, 11))
-    runs = 600
+    runs = 300
     ended = sum(located(made, strategy, run) < inf for run in range(runs))
 
     assert abs(ended - runs * expected) < 4 * sqrt(runs * expected * (1 - expected))
