@@ -50,7 +50,11 @@ _MOST_RUNS = 20
 
 
 #: The commands of other modules, which are imported when one of them is asked for.
-_ELSEWHERE = {"export": "harness.cli_sweep", "sweep": "harness.cli_sweep"}
+_ELSEWHERE = {
+    "export": "harness.cli_sweep",
+    "report": "harness.cli_report",
+    "sweep": "harness.cli_sweep",
+}
 
 
 class _Group(click.Group):
