@@ -27,7 +27,7 @@ _FAULTY = {
     "read-error": "failing every read",
     "disconnect": "disconnecting",
     "flaky": "flaky",
-    "corrupt": "corrupt",
+    "corrupt": "sending corrupt bytes",
     "truncated": "holding truncated shares",
 }
 
@@ -64,7 +64,7 @@ def _trouble(scenario: Scenario) -> str | None:
     if len(found) > 2 or (len(found) > 1 and len(seen) == 0):
         return None
     if not found:
-        return f"With all of {servers} servers good"
+        return f"With all {servers} servers good"
     return f"With {' and '.join(found)}"
 
 
@@ -80,7 +80,7 @@ def _words(fault: Fault) -> str:
 
 def headline(case: Case) -> str:
     """Return the finding of a case in one sentence."""
-    where = circumstances(case)
+    where = f"{circumstances(case)},"
     if not case.strategies:
         return f"{where} nothing has been run yet."
     if not case.asks:
@@ -186,11 +186,11 @@ def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
             continue
         first, last = starting[0], starting[-1]
         begins, ends = medians[first], medians[last]
-        told_at = f"{told(begins)} at {values[first]}"
-        words = f"{name} starts after {told_at} in the median"
+        words = f"At {axis} = {values[first]}, {name} starts after {told(begins)} in the median"
         if first != last:
             words = (
-                f"{name}: the median goes from {told_at} to {told(ends)} at {values[last]} ({axis})"
+                f"As {axis} goes from {values[first]} to {values[last]}, the median of {name} goes"
+                f" from {told(begins)} to {told(ends)}"
             )
         silent = [values[i] for i in range(len(values)) if i not in starting]
         if silent and len(silent) == len(values) - last - 1:
@@ -287,7 +287,7 @@ def price(cases: Sequence[Case]) -> str:
         f" for a first block after {told(one.quantile(0.5))}"
         for one in case.strategies
     ]
-    return f"{circumstances(case)} a download takes, in the mean: {'; '.join(parts)}."
+    return f"{circumstances(case)}, a download takes, in the mean: {'; '.join(parts)}."
 
 
 def count(number: float) -> str:

@@ -102,8 +102,10 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
 
 
 def _under(cases: Sequence[Case], some: Sequence[Case]) -> str:
-    left = len(cases) - len(some)
-    more = f"; {left} of {len(cases)} are not shown" if left else ""
+    possible = [case for case in cases if any(one.ratios for one in case.strategies)]
+    more = "; where none could, there is no line" if len(possible) < len(cases) else ""
+    if left := len(possible) - len(some):
+        more += f"; {left} more are not shown"
     return f"1 × is the earliest that any strategy could start, if it knew all beforehand{more}"
 
 

@@ -36,7 +36,7 @@ class Scale:
 
     @classmethod
     def of(cls, numbers: Iterable[float], least: float | None = None) -> Scale:
-        """Return a scale on which all the numbers have room; those that are not finite do not count.
+        """Return a scale on which all the finite ones of the numbers have room.
 
         It begins at 0 or, where the ends are far apart, is logarithmic. `least` is where it
         begins at the latest, where nothing can be less.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, log10
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def _panel(
         there = [(x, e) for x, e in points if e is not None and e.estimate is not None]
         if there:
             _line(axes, name, there, scale, dodge)
-            x, last = there[-1]
+            _, last = there[-1]
             assert last.estimate is not None
             labels.append((name, scale.place(last.estimate)))
     _label_ends(axes, labels, dodge=(len(names) - 1) / 2 * _APART)
@@ -162,7 +163,7 @@ def _line(
     shift = ScaledTranslation(dodge, 0, axes.figure.dpi_scale_trans)
     where = axes.transData + shift
     places = [(x, scale.place(e.estimate), e) for x, e in points if e.estimate is not None]
-    for (x0, y0, one), (x1, y1, other) in zip(places, places[1:], strict=False):
+    for (x0, y0, one), (x1, y1, other) in pairwise(places):
         dotted = inf in (one.estimate, other.estimate)
         axes.plot(
             [x0, x1], [y0, y1], color=look.colour, transform=where, zorder=3,
@@ -226,9 +227,10 @@ def _apart(at: Sequence[float], log: bool, labels: Mapping[float, str]) -> list[
     room = 0.075 * widest + 0.12
     first, last = (log10(at[0]), log10(at[-1])) if log else (at[0], at[-1])
     kept: list[float] = []
+    before = -inf
     for x in at:
         place = ((log10(x) if log else x) - first) / (last - first or 1) * _AXIS
-        if not kept or place - before >= room:
+        if place - before >= room:
             kept.append(x)
             before = place
     return kept
@@ -344,7 +346,7 @@ def _map(
             continue
         median = one.quantile(0.5).estimate
         never = median is None or median == inf
-        colour = "white" if never else colours(norm(median))
+        colour = "white" if never else colours(norm(median or 0.0))
         axes.add_patch(
             Rectangle(
                 (x - 0.5, y - 0.5),
@@ -354,7 +356,7 @@ def _map(
                 edgecolor=style.GREY if never else "white",
                 hatch="///" if never else None,
                 linewidth=0.6,
-            )  # fmt: skip
+            )
         )
         if wide < _ROOM:
             continue

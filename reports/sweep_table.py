@@ -189,7 +189,7 @@ def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], b
 
 
 def quantile_of(samples: Sequence[Sample], q: float) -> Estimate:
-    """Return a quantile of the times to first block; of many downloads a run, the mean over runs."""
+    """Return a quantile of the times to first block; of runs of many downloads, the mean."""
     if loads := [sample.load for sample in samples if sample.load]:
         if not all(tells(load.downloads, q) for load in loads):
             return NotEnough(None, len(samples), 0)  # no run tells of it, however many there are
