@@ -23,7 +23,7 @@ MOST = 4
 
 _WIDTH = 8.6  # inches; so are the others
 _PANEL = 1.9
-_LEFT = 0.95
+_LEFT = 1.1
 
 _COSTS: tuple[tuple[str, Callable[[Measured], Estimate | None]], ...] = (
     ("requests a download", lambda one: one.requests),

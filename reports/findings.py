@@ -172,7 +172,8 @@ def told(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> st
         return "-"
     if isinstance(estimate, Interval):
         return estimate.words(say)
-    return f"~ {'never' if estimate.estimate == inf else say(estimate.estimate)}"
+    # An interval of no width is told without its ends.
+    return f"~ {Interval(*[estimate.estimate] * 3).words(say)}"
 
 
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:

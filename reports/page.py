@@ -191,7 +191,8 @@ class _Pictures:
             found.append(self._add(files, _COST, findings.price(some)))
         if report.closely is not None:
             files = timeline.draw(report.closely, self._folder / "timeline", version)
-            caption = f"One run closely, at {report.closely.scenario.description}: a lane a server."
+            at = report.closely.scenario.description
+            caption = f"The first run closely, at {at}: a lane a server."
             found.append(self._add(files, caption, _timeline_alt(report.closely)))
         return found
 
@@ -310,12 +311,13 @@ def _single(case: Case, one: Measured) -> dict[str, Value]:
 def _estimates(case: Case, one: Measured) -> dict[str, Value]:
     """Return what a table tells of many runs: estimates, with their intervals."""
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
+    sure = one.runs > 1 or bool(one.loads)  # one run alone is an example, and no estimate
     row = {
         "strategy": Value(one.strategy),
         "runs": Value(str(one.runs), key=str(one.runs)),
         "outcomes": Value(outcomes),
-        "start": _estimate(one.started, percent),
-        "end well": _estimate(one.cell.ok, percent),
+        "start": _estimate(one.started if sure else None, percent),
+        "end well": _estimate(one.cell.ok if sure else None, percent),
     }
     for q in QUANTILES:
         enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9

@@ -88,7 +88,7 @@ def set_scale(
         axis.set_minor_formatter(NullFormatter())
 
     def told(number: float, _: object = None) -> str:
-        if never and number > scale.high * (1 + 1e-9):
+        if not scale.low <= number <= scale.high * (1 + 1e-9):
             return ""
         return "0" if number == 0 else say(number)
 

@@ -30,8 +30,8 @@ from reports.summary import seconds
 from reports.sweep_table import Estimate
 from scenarios.experiment import label
 
-_WIDTH = 8.6  # inches; so are the others
-_LEFT = 0.95
+_WIDTH = 8.8  # inches; so are the others
+_LEFT = 1.15
 _AXIS = 6.0
 _PANEL = 1.75
 _GAP = 0.3
@@ -47,6 +47,8 @@ _TAILS = (0.99, 0.9)
 
 #: How wide a cell of a map is in which there is room for numbers, in inches.
 _ROOM = 0.45
+
+_UNDER = "the median, the tail, and below them how many downloads start at all"
 
 Of = Callable[[Measured], Estimate | None]
 
@@ -89,12 +91,10 @@ def tail(cases: Sequence[Case]) -> float:
     return _TAILS[-1]
 
 
-def draw_along(
-    cases: Sequence[Case], axis: str, path: Path, version: str, under: str = ""
-) -> list[Path]:
+def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> list[Path]:
     """Write the picture of one axis to `path`.png and `path`.svg; return the files.
 
-    `cases` are those along the axis, with runs. `under` says what else is fixed.
+    `cases` are those along the axis, with runs.
     """
     q = tail(cases)
     with style.style():
@@ -114,7 +114,7 @@ def draw_along(
             if i < 2:
                 axes.tick_params(axis="x", labelbottom=False)
         axes.set_xlabel(axis + (" (logarithmic scale)" if places.log else ""))
-        title(figure, f"What {axis} does to the time to first block", style.plain(under, 110))
+        title(figure, f"What {axis} does to the time to first block", _UNDER)
         small_print(figure, f"{_made_of(cases)}; firstk {version}")
         return style.save(figure, path)
 

@@ -48,7 +48,7 @@ _READ = "#0072B2"
 _HEDGE = "#E69F00"
 _BAD = "#D55E00"
 
-#: What the colours mean: where it is said (as a part of the width), by which sign, and by what text.
+#: What the colours mean: where it is said (a part of the width), by which sign and text.
 _LEGEND = (
     (0.02, _QUERY, "■", "query (get_buckets)"),
     (0.165, _READ, "■", "read"),

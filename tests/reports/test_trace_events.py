@@ -123,7 +123,7 @@ def test_phases() -> None:
 
 
 def test_hedges() -> None:
-    """What is overdue, and the hedge for it, are told; the hedge begins when the other is overdue."""
+    """An overdue request is told, and the hedge that begins then."""
     reads_hang = {"kind": "hung", "on": ["read"]}
     run = simulate(scenario(entries=[{"select": "0", "fault": reads_hang}]), "hedged")
     events = events_of([run])
