@@ -83,12 +83,16 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Make the pictures of README anew."""
+    """Make the pictures of README and of the guide to pictures anew."""
     _install(session)
     out = session.create_tmp()
     session.run("firstk", "report", "ticket-928", "--out", out)
     for name in ("latency.png", "timeline-three-good-seven-hung.png"):
         session.run("cp", f"{out}/{name}", "docs/", external=True)
+    store = f"{out}/hung-fraction.sqlite"
+    session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
+    session.run("firstk", "report", store, "--out", out)
+    session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
 
 
 @nox.session

@@ -8,10 +8,10 @@ import pytest
 
 from harness.batch import crashed
 from harness.store import Store, places
-from reports import style
 from scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, swept
 from tests.harness.test_cli import firstk
+from tests.reports.samples import write_empty_pictures
 from tests.reports.test_measured import add
 
 LOAD = """\
@@ -33,13 +33,7 @@ downloads = 20
 
 @pytest.fixture(autouse=True)
 def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def save(figure: object, path: Path) -> list[Path]:
-        files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
-        for file in files:
-            file.write_text("<svg/>")
-        return files
-
-    monkeypatch.setattr(style, "save", save)
+    write_empty_pictures(monkeypatch)
 
 
 def page(folder: Path) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 
 import pytest
 
-from reports import style
 from reports.measured import Case, case_of
 from reports.page import Report, headlines, write
 from tests.reports.cases import case, results, spread
-from tests.reports.samples import HUNG, compared, scenario
+from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
 
 SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
 
@@ -60,15 +59,8 @@ def page(folder: Path, *cases: Case, **about: Any) -> str:
 
 @pytest.fixture
 def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write empty pictures: what they show is tested where they are drawn."""
-
-    def save(figure: object, path: Path) -> list[Path]:
-        files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
-        for file in files:
-            file.write_text("<svg/>")
-        return files
-
-    monkeypatch.setattr(style, "save", save)
+    """Write empty pictures."""
+    write_empty_pictures(monkeypatch)
 
 
 def test_equal_bytes(tmp_path: Path) -> None:
