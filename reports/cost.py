@@ -6,6 +6,7 @@ Down and to the left is better. All axes begin at 0 or say that they are logarit
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 
@@ -87,8 +88,8 @@ def _panel(axes: Axes, case: Case, what: str, cost: Callable[[Measured], Estimat
     y = Scale.of([end for _, _, half in points for end in _ends(half)])
     never = any(end == inf for _, _, half in points for end in _ends(half))
     set_scale(axes.yaxis, y, "median time\nto first block", never=never)
+    x = replace(x, high=x.at(1.12))
     set_scale(axes.xaxis, x, what, lambda number: f"{number:,.0f}")
-    axes.set_xlim(x.low, x.at(1.12))
     spots = []
     for name, paid, half in points:
         look = style.look(name)

@@ -54,18 +54,23 @@ def _trouble(scenario: Scenario) -> str | None:
             part = percent(entry.select.probability)
             found.append(f"each of {servers} servers {what} with probability {part}")
         elif isinstance(entry.select, Count):
-            found.append(f"{entry.select.count} of {servers} servers {what}")
+            found.append(_so_many(entry.select.count, servers, what))
         else:
             chosen = set(selected(entry.select, servers))
             if chosen & seen:
                 return None
             seen |= chosen
-            found.append(f"{len(chosen)} of {servers} servers {what}")
+            found.append(_so_many(len(chosen), servers, what))
     if len(found) > 2 or (len(found) > 1 and len(seen) == 0):
         return None
     if not found:
         return f"With all {servers} servers good"
     return f"With {' and '.join(found)}"
+
+
+def _so_many(count: int, servers: int, what: str) -> str:
+    who = f"all {servers}" if count == servers else f"{count} of {servers}"
+    return f"{who} servers {what}"
 
 
 def _words(fault: Fault) -> str:

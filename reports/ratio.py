@@ -111,6 +111,6 @@ def _under(cases: Sequence[Case], some: Sequence[Case]) -> str:
 
 def _small(some: Sequence[Case], version: str) -> str:
     runs = max((len(one.bounds) for case in some for one in case.strategies), default=0)
-    what = "1 run" if runs == 1 else f"the first {runs} runs"
+    what = "1 run" if runs == 1 else f"the first {runs} runs at most"
     said = "mark: the median; bar: its 95 % interval; line: to p90; " if runs > 1 else ""
     return f"{said}{what} of each from seed {some[0].seed}; virtual time; firstk {version}"
