@@ -126,6 +126,17 @@ def test_sort(browser: Any, pages: dict[str, Path]) -> None:
     assert up[::-1] == column(browser, "p50")
 
 
+def test_sort_by_size(browser: Any, pages: dict[str, Path]) -> None:
+    """Numbers are sorted by their size, not by their letters: the most negative one comes first."""
+    show(browser, pages["store"], WIDTHS[0])
+    browser.find_element("xpath", "//th/button[text()='against first-k']").click()
+    numbers = [words for words in column(browser, "against first-k") if words != "-"]
+    finite = [float(words.removesuffix(" s")) for words in numbers]
+
+    assert 1 < len(finite)
+    assert finite == sorted(finite) != sorted(finite, key=str)
+
+
 def test_choose(browser: Any, pages: dict[str, Path]) -> None:
     """Choosing a scenario hides the others."""
     show(browser, pages["scenarios"], WIDTHS[0])
