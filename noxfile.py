@@ -82,6 +82,13 @@ def browser(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the speed as ratios against peers; what comes behind `--` goes to the benchmarks."""
+    session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
 def picture(session: nox.Session) -> None:
     """Make the pictures of README and of the guide to pictures anew."""
     _install(session)

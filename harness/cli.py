@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from rich.console import Console
     from rich.table import Table
 
@@ -52,6 +53,7 @@ _MOST_RUNS = 20
 #: The commands of other modules, which are imported when one of them is asked for.
 _ELSEWHERE = {
     "export": "harness.cli_sweep",
+    "plan": "harness.cli_plan",
     "report": "harness.cli_report",
     "sweep": "harness.cli_sweep",
 }
@@ -465,27 +467,40 @@ def list_() -> None:
     """Show the scenarios and the experiments that come with firstk."""
     from scenarios.library import EXPERIMENTS, described, experiments, sets
 
-    shown = {**sets(), EXPERIMENTS: experiments()}
-    width = max(len(name) for files in shown.values() for name, _ in described(files))
+    shown = {set_: list(described(files)) for set_, files in sets().items()}
+    named = experiments()
+    texts = (description for _, description in described(named.values()))
+    shown[EXPERIMENTS] = list(zip(named, texts, strict=True))
+    width = max(len(name) for files in shown.values() for name, _ in files)
     for set_, files in shown.items():
         click.echo(set_)
-        for name, description in described(files):
+        for name, description in files:
             click.echo(f"  {name:{width}}  {description}")
 
 
 @main.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
-    """Check files of scenarios and experiments: all mistakes are told, each with its line."""
+    """Check files of scenarios, experiments and plans: all mistakes are told, with their lines."""
     from scenarios.experiment import is_experiment, load_experiment
     from scenarios.library import load_all
     from scenarios.load import ScenarioError
+    from scenarios.plan import is_plan, load_plan
 
     status = OK
     for name in files:
         try:
+            if is_plan(Path(name)):
+                count = sum(map(len, load_plan(Path(name)).levels))
+                click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
+                continue
             if is_experiment(Path(name)):
-                points = len(load_experiment(Path(name)).points)
+                experiment = load_experiment(Path(name))
+                if experiment.oracle:
+                    from reports.oracle import refuse
+
+                    refuse(experiment, name)
+                points = len(experiment.points)
                 click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
                 continue
             scenarios = load_all([name])
@@ -603,17 +618,23 @@ def doctor() -> int:
 
 
 @main.command()
-@click.argument("of", type=click.Choice(["scenario", "experiment"]), default="scenario")
+@click.argument("of", type=click.Choice(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
-    """Print the JSON schema of scenario files, or of experiment files, for editors."""
+    """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
     import json
 
     from pydantic.json_schema import GenerateJsonSchema
 
     from scenarios.experiment import ExperimentTable
     from scenarios.model import Scenario
+    from scenarios.plan import PlanTable
 
-    model = ExperimentTable if of == "experiment" else Scenario
+    models: dict[str, type[BaseModel]] = {
+        "scenario": Scenario,
+        "experiment": ExperimentTable,
+        "plan": PlanTable,
+    }
+    model = models[of]
     dialect = {"$schema": GenerateJsonSchema.schema_dialect}
     click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))
 

@@ -179,8 +179,8 @@ def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
         return
     if empty := counts.count(0):
         yield (
-            f"The sweep is not done: {empty} of {len(counts)} points have no runs yet. They are in"
-            " no table and no picture."
+            f"{empty} of {len(counts)} points have no runs: the sweep is not done, or a plan did"
+            " not need them. They are in no table and no picture."
         )
     some = [count for count in counts if count]
     if min(some) < max(some):
@@ -189,7 +189,7 @@ def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
             " precision took, or the sweep is not done."
         )
     counted = sum(one.runs for case in cases for one in case.strategies)
-    if left := store.count() - counted:
+    if left := len(store) - counted:
         yield f"{left} runs are left out, of which not all strategies are done yet."
 
 

@@ -71,7 +71,8 @@ def sweep(
 
     Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
     stopped, and prints the table that it would have printed. Exit status 1 means that wrong
-    bytes were written, or that a run ended the process that it ran in.
+    bytes were written, that a run ended the process that it ran in, or that a number is not
+    what mathematics says, where the experiment asks for that.
     """
     from harness.batch import OtherVersionError
     from harness.store import Store, StoreError
@@ -91,12 +92,16 @@ def sweep(
                 try:
                     runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
                 except KeyboardInterrupt:
-                    kept = f"{store.count()} runs are kept in {path}"
+                    kept = f"{len(store)} runs are kept in {path}"
                     click.echo(f"{kept}; the same command goes on from there", err=True)
                     raise
             found = list(cells(experiment, store, runs))
-            _print(experiment, found, form)
-            return _report_crashes(store, found)
+            if experiment.oracle:
+                status = _print_verdicts(experiment, store, runs, form)
+            else:
+                status = _print(experiment, found, form)
+            bad = any(cell.crashed or cell.wrong for cell in found)
+            return (_report_crashes(store) if bad else OK) or status
     except (StoreError, SubjectError, WorkersError, OtherVersionError) as e:
         click.echo(f"firstk: {e}", err=True)
         sys.exit(USAGE)
@@ -111,11 +116,18 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
     from scenarios.load import ScenarioError
 
     try:
-        experiment = load_experiment(find_experiment(target))
+        file = find_experiment(target)
+        loaded = load_experiment(file)
+        others = _others(downloaders)
+        experiment = replace(loaded, strategies=(*loaded.strategies, *others))
+        if experiment.oracle:
+            from reports.oracle import refuse
+
+            refuse(experiment, str(file))
     except ScenarioError as e:
         click.echo(str(e), err=True)
         sys.exit(USAGE)
-    return replace(experiment, strategies=(*experiment.strategies, *_others(downloaders)))
+    return experiment
 
 
 def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
@@ -135,16 +147,21 @@ def _cpus() -> int:
 
 
 @contextmanager
-def _telling() -> Iterator[Callable[[Progress], None]]:
-    """Show how far a sweep is, where standard error is a terminal."""
+def _telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
+    """Show how far a sweep is, and of what, where standard error is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[more]}"))
+    columns = (
+        *([TextColumn("{task.description}")] if what else []),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("sweep", total=None, more="")
+        task = bar.add_task(what, total=None, more="")
         begun = monotonic()
 
         def tell(progress: Progress) -> None:
@@ -168,8 +185,8 @@ def _more(progress: Progress, elapsed: float) -> str:
     return ", ".join(words)
 
 
-def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> None:
-    """Print what the sweep came to."""
+def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> int:
+    """Print what the sweep came to; return the exit status."""
     from reports import sweep_table
 
     match form:
@@ -189,12 +206,33 @@ def _print(experiment: Experiment, found: Sequence[Cell], form: str) -> None:
             if intervals == "nowhere":
                 more = f"intervals and {sweep_table.LEFT_OUT}"
                 click.echo(f"For {more} widen the terminal, or ask for another --format.")
+    return OK
 
 
-def _report_crashes(store: Store, found: Sequence[Cell]) -> int:
+def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:
+    """Print what mathematics says of what the sweep came to; return the exit status."""
+    from reports import oracle_table
+
+    found = list(oracle_table.verdicts(experiment, store, runs))
+    match form:
+        case "csv":
+            click.echo(oracle_table.as_csv(found, experiment.axes), nl=False)
+        case "json":
+            click.echo(oracle_table.as_json(found), nl=False)
+        case "markdown":
+            click.echo(oracle_table.as_markdown(found, experiment.axes), nl=False)
+        case _:
+            _console().print(oracle_table.table(found, experiment.axes))
+            click.echo(oracle_table.LEGEND)
+    far = sum(verdict.is_far for verdict in found)
+    if far:
+        off = f"{oracle_table.TOO_FAR:g} standard errors or more off what mathematics says"
+        click.echo(f"{far} of {len(found)} numbers are {off}", err=True)
+    return UNMET if far else OK
+
+
+def _report_crashes(store: Store) -> int:
     """Print which runs crashed or wrote wrong bytes; return the exit status."""
-    if not any(cell.crashed or cell.wrong for cell in found):
-        return OK
     bad = list(store.bad())
     for row, problem in bad[:_MOST_RUNS]:
         click.echo(f"firstk run --from {store.path} {row}: {problem}", err=True)

@@ -16,12 +16,19 @@ from harness.reactor import SimReactor, SimTimer
 class DownloadClock:
     """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
 
-    `fired` is called after each of these timers.
+    `fired` is called after each of these timers, and `failed` with what one raises; without it
+    that goes to the reactor.
     """
 
-    def __init__(self, reactor: SimReactor, fired: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        reactor: SimReactor,
+        fired: Callable[[], None] | None = None,
+        failed: Callable[[Exception], None] | None = None,
+    ) -> None:
         self._reactor = reactor
         self._fired = fired
+        self._failed = failed
         self._timers: list[SimTimer] = []
 
     def seconds(self) -> float:
@@ -36,9 +43,15 @@ class DownloadClock:
         @wraps(callable)
         def fire() -> None:
             self._timers.remove(timer)
-            callable(*args, **kwargs)
-            if self._fired is not None:
-                self._fired()
+            try:
+                callable(*args, **kwargs)
+            except Exception as e:
+                if self._failed is None:
+                    raise
+                self._failed(e)
+            finally:
+                if self._fired is not None:
+                    self._fired()
 
         timer = self._reactor.callLater(delay, fire)
         self._timers = [*self.getDelayedCalls(), timer]

@@ -46,7 +46,8 @@ class Download:
     """A download of what a scenario asks for, from servers that are there.
 
     `number` tells it from others in the same grid. `over` is called when it has finished, or
-    can never finish any more: it waits for nothing that will come.
+    can never finish any more: it waits for nothing that will come. `failed` is called with what
+    its timers raise; without it that goes to the reactor.
     Raises `SubjectError` if `strategy` is neither one of ours nor another downloader.
     """
 
@@ -60,6 +61,7 @@ class Download:
         servers: Sequence[SimServer],
         number: int = 0,
         over: Callable[[Download], None] | None = None,
+        failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -72,7 +74,7 @@ class Download:
         self._reactor = reactor
         self._over = over
         heard = self._heard if over is not None or scenario.stop == "located" else None
-        self._clock = DownloadClock(reactor, heard)
+        self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
         self.client = Client(self.trace, heard)
         self._connections = [Connection(server, self.client) for server in servers]

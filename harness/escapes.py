@@ -148,6 +148,10 @@ class _Guard:
                 yield frame
             frame = frame.f_back
 
+    def makes_loop(self) -> bool:
+        """Tell whether asyncio is making a loop, for which it needs sockets."""
+        return any(frame.f_code.co_name == "_make_self_pipe" for frame in self.frames())
+
     def _site(self) -> str:
         frames = list(self.frames())
         known = [frame for frame in frames if self.tests(frame)]
@@ -210,6 +214,16 @@ def no_escapes(
         guard.over()
         if guard.first is not None:
             failures.append(guard.first)
+
+
+@contextmanager
+def not_watched() -> Iterator[None]:
+    """Let this thread do what it likes meanwhile, in the middle of a run."""
+    guard, _here.guard = _here.guard, None
+    try:
+        yield
+    finally:
+        _here.guard = guard
 
 
 # The functions that stand for others while a run is watched. On any other thread, and for
@@ -299,7 +313,8 @@ class _Watch:
         self._lock = threading.Lock()
         self._runs = 0
         self._hooked = False
-        self._stand_ins = {id(real): (real, stand_in) for real, stand_in in _stand_ins()}
+        pairs = list(_stand_ins())
+        self._stand_ins = {id(one): pair for pair in pairs for one in pair}
         self._originals = [self._names_in(module) for module in _modules()]
         self._bound: tuple[object, list[_Names]] = None, []
         self._changed: list[_Names] = []
@@ -347,18 +362,21 @@ class _Watch:
     def _bound_names(self, own: str) -> list[_Names]:
         """Return the names that modules under test have for what is watched.
 
-        They are looked for anew when modules have been imported.
+        They are looked for anew when modules have been imported, when a session has bound names
+        of its own, and while other things stand for clocks, as freezegun's do: in all modules.
         """
         last = next(reversed(sys.modules))
-        key = own, len(sys.modules), last, id(sys.modules[last])
-        if self._bound[0] != key:
+        own_names = len(vars(sys.modules["__main__"]))
+        key = own, len(sys.modules), last, id(sys.modules[last]), own_names
+        as_ever = all(stand_ins.items() <= names.items() for names, _, stand_ins in self._originals)
+        if self._bound[0] != key or not as_ever:
             found = [
                 self._names_in(module)
                 for name, module in list(sys.modules.items())
                 if isinstance(module, ModuleType)
                 and _is_under_test(own, name, vars(module).get("__file__"))
             ]
-            self._bound = key, [names for names in found if names[1]]
+            self._bound = key if as_ever else None, [names for names in found if names[1]]
         return self._bound[1]
 
     def _names_in(self, module: ModuleType) -> _Names:
@@ -406,6 +424,8 @@ def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any =
         if args[0] == _REACTOR:
             _import_reactor(guard)
         return
+    if event == "socket.__new__" and guard.makes_loop():
+        event = "sys.set_asyncgen_hook_firstiter"
     raise guard.escape(*events[event])
 
 

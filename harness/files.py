@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
+from random import Random
 
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IProducer
@@ -55,9 +56,19 @@ def _made_up(file: MadeUpFile, seed: int) -> GridFile:
 def make_up(file: MadeUpFile, seed: int, number: int = 0) -> GridFile:
     """Return a file that is made up from a seed; `number` tells it from others."""
     name = ["file", str(number)] if number else ["file"]
-    plaintext = stream(seed, *name).randbytes(file.size)
+    plaintext = _random_bytes(stream(seed, *name), file.size)
     encoded = encode(plaintext, k=file.k, n=file.n, segment_size=file.segment_size)
     return GridFile(encoded.cap, encoded.shares, plaintext)
+
+
+#: The most bytes that are drawn at once, a multiple of 4: Python cannot draw 2**31 bits.
+_PIECE = 2**26
+
+
+def _random_bytes(random: Random, size: int) -> bytes:
+    """Return what `random.randbytes` does, of any size."""
+    pieces = [random.randbytes(min(_PIECE, size - at)) for at in range(0, size, _PIECE)]
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 @lru_cache(maxsize=2)

@@ -170,10 +170,10 @@ class SimServer:
             request.chances.append(drawn[request.number])
         self._settle_again()
 
-    def heal(self) -> None:
-        """Have no fault from now on; what was held is taken up now."""
-        now = self._env.now
-        self.faults = [_over(fault, now) for fault in self.faults]
+    def heal(self, at: float | None = None) -> None:
+        """Have none of its faults from then on, default now; what was held is taken up then."""
+        time = self._env.now if at is None else max(at, self._env.now)
+        self.faults = [_over(fault, time) for fault in self.faults]
         self._settle_again()
 
     def send(
@@ -398,9 +398,9 @@ class SimBucket:
         return self._connection.read(self._number, self._data, offset, length)
 
 
-def _over(fault: Fault, now: float) -> Fault:
-    """Return a fault that is over now, and never begins if it has not yet."""
-    if fault.end is not None and fault.end <= now:
+def _over(fault: Fault, time: float) -> Fault:
+    """Return a fault that is over at a time, and never begins if it has not by then."""
+    if fault.end is not None and fault.end <= time:
         return fault
-    ending = {"start": inf} if fault.start > now else {"end": now}
+    ending = {"start": inf} if fault.start > time else {"end": time}
     return fault.model_copy(update=ending)

@@ -18,7 +18,7 @@ from typing import Any, Literal, Self
 
 from downloader import DownloadStatus
 from harness.download import Download
-from harness.escapes import no_escapes
+from harness.escapes import no_escapes, not_watched
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.reactor import SimReactor, event_at
@@ -108,12 +108,12 @@ class Servers:
         return self
 
     def heal(self, *, at: float | None = None) -> Self:
-        """Have no fault any more, from now on or from a time on; answer what was held."""
+        """Have no fault any more, from now on or from a time on; answer what was held.
+
+        It is of the faults that there are, and not of those that are added later.
+        """
         for server in self._servers:
-            if at is None:
-                server.heal()
-            else:
-                self._grid.reactor.callAt(max(at, self._grid.now), server.heal)
+            server.heal(None if at is None else _finite(at))
         return self
 
     def hold(self, *shares: int) -> Self:
@@ -150,10 +150,17 @@ class Servers:
 class RunningDownload:
     """A download that has begun in a grid. Times are in virtual seconds from its start."""
 
-    def __init__(self, grid: SimGrid, download: Download) -> None:
+    def __init__(self, grid: SimGrid, download: Download, errors: Sequence[Exception]) -> None:
         self._grid = grid
         self._download = download
+        self._errors = errors
         self._run: Run | None = None
+
+    @property
+    def _wrong(self) -> list[BaseException]:
+        """What its timers have raised so far, and what it has failed with."""
+        failure = self._download.failure
+        return [*self._errors, *([] if failure is None else [failure])]
 
     @property
     def done(self) -> bool:
@@ -177,7 +184,7 @@ class RunningDownload:
         counted from its start, it is cut off.
         """
         if self._run is None:
-            self._run = self._grid._finish(self._download)
+            self._run = self._grid._finish(self._download, self._errors)
         return self._run.result
 
 
@@ -273,12 +280,19 @@ class SimGrid:
             file = file.model_copy(update={"offset": offset, "length": length})
         asked = {"file": file, "stop": stop or self.scenario.stop}
         scenario = self.scenario.model_copy(update=asked)
+        errors: list[Exception] = []
         download = Download(
-            scenario, scenario.seed, subject, self.reactor, self.file, self._in_order
+            scenario,
+            scenario.seed,
+            subject,
+            self.reactor,
+            self.file,
+            self._in_order,
+            failed=errors.append,
         )
         gc.freeze()  # what the download leaves is looked through at its end, and no more
         self._subject = name_of(subject)
-        running = RunningDownload(self, download)
+        running = RunningDownload(self, download, errors)
         self._running.append(running)
         with self._watched():
             download.start()
@@ -294,11 +308,11 @@ class SimGrid:
 
     def advance(self, seconds: float) -> None:
         """Let happen all that is due within so many seconds, and be at that time then."""
-        self.advance_to(self.now + seconds)
+        self.advance_to(self.now + _finite(seconds))
 
     def advance_to(self, time: float) -> None:
         """Let happen all that is due by a time, in virtual seconds, and be there then."""
-        event_at(self.reactor.env, max(time, self.now), lambda _: None)
+        event_at(self.reactor.env, max(_finite(time), self.now), lambda _: None)
         self._step_while(lambda: self.reactor.peek() <= time)
 
     def until(self, condition: Callable[[], object]) -> None:
@@ -309,17 +323,34 @@ class SimGrid:
         """
         __tracebackhide__ = True  # pytest shows the test's own line
         latest = self.now + self.scenario.deadline
-        self._step_while(lambda: not condition() and self.reactor.peek() <= latest)
-        if not condition():
-            raise NeverError(self._never(self.reactor.peek() == inf))
 
-    def _never(self, dry: bool) -> str:
+        def goes_on() -> bool:
+            with not_watched():  # it is the test's own
+                met = condition()
+            return not met and self.reactor.peek() <= latest
+
+        self._step_while(goes_on)
+        if not condition():
+            errors = self._errors()
+            message = self._never(self.reactor.peek() == inf, errors)
+            raise NeverError(message) from (errors[0] if errors else None)
+
+    def _errors(self) -> list[BaseException]:
+        """Return what went wrong in the downloads that no result tells of yet."""
+        going = [running for running in self._running if running._run is None]
+        own = [error for running in going for error in running._wrong]
+        return _without([*self._failures, *self.reactor.errors], own) + own
+
+    def _never(self, dry: bool, errors: Sequence[BaseException]) -> str:
         why = "nothing is left to happen" if dry else "the deadline is over"
         outstanding = self.outstanding
         waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
         if len(outstanding) > _MOST_TOLD:
             waiting += f" and {len(outstanding) - _MOST_TOLD} more"
-        return f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}"
+        told = "".join(f"; {type(error).__name__}: {error}" for error in errors)
+        return (
+            f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}{told}"
+        )
 
     def _step_while(self, condition: Callable[[], bool]) -> None:
         with self._watched():
@@ -335,7 +366,7 @@ class SimGrid:
         ):
             yield
 
-    def _finish(self, download: Download) -> Run:
+    def _finish(self, download: Download, errors: Sequence[Exception]) -> Run:
         latest = download.started + self.scenario.deadline
         try:
             with self._watched():
@@ -344,7 +375,9 @@ class SimGrid:
                 gc.collect()  # a Deferred tells of its failure when it goes
         finally:
             gc.unfreeze()
-        failures = [*self._failures, *self.reactor.errors]
+        # What is known to be another download's is not told of this one.
+        known = [error for running in self._running for error in running._wrong]
+        failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
         self._failures.clear()
         self.reactor.errors.clear()
         if download.failure is not None:
@@ -378,6 +411,18 @@ class SimGrid:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _without(
+    errors: Sequence[BaseException], known: Sequence[BaseException]
+) -> list[BaseException]:
+    return [error for error in errors if not any(error is other for other in known)]
+
+
+def _finite(time: float) -> float:
+    if not -inf < time < inf:
+        raise ValueError(f"{time} is no time in seconds")
+    return time
 
 
 def _words(exchange: Exchange) -> str:

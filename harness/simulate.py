@@ -92,7 +92,9 @@ def run_of(
     failures: Sequence[BaseException],
 ) -> Run:
     """Return what one run came to; `failures` are those that no Deferred told of."""
-    own = [] if failures or ending.failure is None else [ending.failure]
+    own = [] if ending.failure is None else [ending.failure]
+    if failures and isinstance(ending.failure, Exception):
+        own = []  # it may have come of them; Control-C has not
     failure = one_failure([*failures, *own]) or _misconduct(ending, scenario.stop)
     outcome: Outcome
     if failure is not None:

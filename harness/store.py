@@ -165,6 +165,7 @@ class Sample(NamedTuple):
 
     run: int
     outcome: str
+    located: float | None
     ttfb: float | None
     queries: int | None
     reads: int | None
@@ -303,30 +304,46 @@ class Store:
         with self._db:
             self._db.executemany(insert, rows)
 
-    def present(self, point: int) -> set[int]:
-        """Return the numbers of the rows that a point has."""
-        rows = self._db.execute('SELECT "row" FROM runs WHERE point = ?', (point,))
+    def present(self, point: int, strategies: Sequence[str]) -> set[int]:
+        """Return the numbers of the rows that a point and some strategies have."""
+        rows = self._db.execute(
+            'SELECT "row" FROM runs WHERE point = ?'
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (point, json.dumps(strategies)),
+        )
         return {number for (number,) in rows}
 
-    def count(self, end: int | None = None) -> int:
-        """Return how many rows there are, or how many before the one of this number."""
-        where = "" if end is None else 'WHERE "row" < :end'
-        query = f"SELECT count(*) FROM runs {where}"  # noqa: S608 - the same
-        (rows,) = self._db.execute(query, {"end": end}).fetchone()
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        (rows,) = self._db.execute("SELECT count(*) FROM runs").fetchone()
         return int(rows)
 
-    def samples(self, point: int, strategy: str, runs: int, *, loads: bool = False) -> list[Sample]:
-        """Return what the first `runs` runs of a point and strategy came to, in their order.
+    def count(self, end: int, points: Sequence[int], strategies: Sequence[str]) -> int:
+        """Return how many rows some points and strategies have before the one of this number."""
+        (rows,) = self._db.execute(
+            'SELECT count(*) FROM runs WHERE "row" < ?'
+            " AND point IN (SELECT value FROM json_each(?))"
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (end, json.dumps(list(points)), json.dumps(strategies)),
+        ).fetchone()
+        return int(rows)
 
-        What many downloads came to is there if `loads` asks for it: it lies farther away.
-        """
-        load = "load" if loads else "NULL"
+    def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
+        """Return what the first `runs` runs of a point and strategy came to, in their order."""
+        # What many downloads came to lies farther away than the rest: no index has it.
+        load = "load" if self._is_load(point) else "NULL"
         found = self._db.execute(
-            f"SELECT run, outcome, ttfb, queries, reads, bytes_received, content_ok, {load}"  # noqa: S608 - one of two
-            " FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            "SELECT run, outcome, located, ttfb, queries, reads, bytes_received, content_ok,"  # noqa: S608 - one of two
+            f" {load} FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, runs),
         )
         return [Sample._make((*most, _as_bool(right), _load(load))) for *most, right, load in found]
+
+    def _is_load(self, point: int) -> bool:
+        """Tell whether each run of a point is many downloads."""
+        query = "SELECT json_extract(scenario, '$.workload') FROM points WHERE point = ?"
+        found = self._db.execute(query, (point,)).fetchone()
+        return found is not None and found[0] is not None
 
     def rows(self) -> Iterator[Row]:
         """Yield all rows, in the order of their numbers."""

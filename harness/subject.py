@@ -84,7 +84,7 @@ def find_subject(given: Given) -> Subject:
     wrong.
     """
     name = name_of(given)
-    if callable(given):
+    if not isinstance(given, str | Strategy):
         return partial(_other, name, _checked(name, given))
     if isinstance(given, str) and is_other(given):
         return partial(_other, name, _load(name))

@@ -51,7 +51,8 @@ class Progress:
 class Sweep:
     """One sweep of an experiment into a store; `enough` is asked where it has a `precision`.
 
-    `tell` is called with the progress whenever something was committed.
+    `tell` is called with the progress whenever something was committed. With `points` (their
+    numbers) and `strategies` only a part of the experiment is run.
     """
 
     def __init__(
@@ -60,8 +61,12 @@ class Sweep:
         store: Store,
         enough: Enough | None = None,
         tell: Callable[[Progress], None] = lambda progress: None,
+        points: Sequence[int] | None = None,
+        strategies: Sequence[str] | None = None,
     ) -> None:
         self.experiment = experiment
+        self._chosen = range(len(experiment.points)) if points is None else points
+        self._strategies = experiment.strategies if strategies is None else strategies
         self.progress = Progress()
         self._store = store
         self._enough = enough
@@ -71,13 +76,9 @@ class Sweep:
         self._course = _Rounds(experiment)
         self._closed: dict[int, int] = {}
         self._open: dict[int, _Point] = {}
-        self._unopened = iter(range(len(experiment.points)))
+        self._unopened = iter(self._chosen)
         self._mean: float | None = None
-        self.progress.total = len(experiment.points) * self._course.first * self._strategies
-
-    @property
-    def _strategies(self) -> int:
-        return len(self.experiment.strategies)
+        self.progress.total = len(self._chosen) * self._course.first * len(self._strategies)
 
     def run(self, workers: Callable[[], Workers]) -> list[int]:
         """Run what is left; return how many runs each point has.
@@ -88,7 +89,7 @@ class Sweep:
         """
         self._store.begin(self.experiment)
         _, end = _bounds(self.experiment, 0, self._course.first)
-        self._keep(self._store.count(end))
+        self._keep(self._store.count(end, self._chosen, self._strategies))
         first = self._next(1)
         if first is not None:
             others = [v for v in self._store.versions() if v != self._version]
@@ -102,7 +103,7 @@ class Sweep:
                 self._work(at_work, first)
             finally:
                 at_work.close()
-        return [self._closed[point] for point in range(len(self.experiment.points))]
+        return [self._closed[point] for point in self._chosen]
 
     def _work(self, workers: Workers, batch: Batch | None) -> None:
         out: dict[Future[list[Done]], Batch] = {}
@@ -196,11 +197,11 @@ class Sweep:
         for point in self._points():
             runs = 1
             if point.each is not None:
-                runs = max(1, ceil(seconds / max(point.each * self._strategies, 1e-6)))
+                runs = max(1, ceil(seconds / max(point.each * len(self._strategies), 1e-6)))
             elif point.out:  # the first run of a point tells how long the others take
                 continue
             # All strategies of a run go together: they have the same file, which takes its time.
-            taken = point.take(runs * self._strategies)
+            taken = point.take(runs * len(self._strategies))
             if taken:
                 parts.append(Part(self.experiment.points[point.index].scenario, taken))
                 each = point.each if point.each is not None else self._mean
@@ -222,13 +223,14 @@ class Sweep:
 
     def _begin_round(self, point: _Point, runs: int) -> None:
         """Let a point have runs up to a number, and find those that it has not yet."""
-        present = self._store.present(point.index)
+        present = self._store.present(point.index, self._strategies)
         wanted = (
             place
             for run in range(point.runs, runs)
             for place in places(self.experiment, self._hashes, point.index, run)
+            if place.strategy in self._strategies
         )
-        new = (runs - point.runs) * self._strategies
+        new = (runs - point.runs) * len(self._strategies)
         here = range(*_bounds(self.experiment, point.runs, runs))
         kept = sum(row in here for row in present)
         point.left, point.runs = new - kept, runs
@@ -248,16 +250,15 @@ class Sweep:
                 del self._open[point.index]
                 self._closed[point.index] = point.runs
                 return False
-            self.progress.total += (runs - point.runs) * self._strategies
+            self.progress.total += (runs - point.runs) * len(self._strategies)
             self._begin_round(point, runs)
         return bool(point.left)
 
     def _is_enough(self, point: _Point) -> bool:
         assert self._enough is not None
-        loads = self.experiment.points[point.index].scenario.workload is not None
         samples = {
-            strategy: self._store.samples(point.index, strategy, point.runs, loads=loads)
-            for strategy in self.experiment.strategies
+            strategy: self._store.samples(point.index, strategy, point.runs)
+            for strategy in self._strategies
         }
         return self._enough(samples)
 

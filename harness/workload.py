@@ -6,6 +6,7 @@ from bisect import bisect
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import accumulate
+from math import inf
 from random import Random
 
 from twisted.internet.interfaces import IDelayedCall
@@ -22,8 +23,9 @@ from harness.server import SimServer
 from harness.simulate import logged_errors, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
+from scenarios.base import MAX_MADE_UP_SIZE
 from scenarios.laws import Law
-from scenarios.model import MAX_MADE_UP_SIZE, MadeUpFile, Scenario
+from scenarios.model import MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
 
 
@@ -86,8 +88,10 @@ class _Load:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
         chance = partial(stream, self._seed, "client", "random")
         with no_escapes(name_of(self._strategy), chance, failures):
-            while self._left:
+            while self._left and reactor.peek() < inf:
                 reactor.step()
+        if self._left:  # no further one begins: it could not
+            raise reactor.errors[0]
         self._tally.close(reactor.seconds(), self._under_way.area)
         reactor.stop()
         reactor.mainLoop()

@@ -280,20 +280,22 @@ def _scenario_case(
 
 
 def _sample(result: Result) -> Sample:
-    return Sample(
-        result.run,
-        result.outcome,
-        result.ttfb,
-        result.queries,
-        result.reads,
-        result.bytes_received,
-        result.content_ok,
-        None,
-    )
+    known: list[Any] = [getattr(result, name, None) for name in Sample._fields]
+    return Sample(*known)
 
 
 def _load_sample(load: LoadResult) -> Sample:
-    return Sample(load.run, load.outcome, None, None, None, None, load.content_ok, load)
+    return Sample(
+        run=load.run,
+        outcome=load.outcome,
+        located=None,
+        ttfb=None,
+        queries=None,
+        reads=None,
+        bytes_received=None,
+        content_ok=load.content_ok,
+        load=load,
+    )
 
 
 #: Works out the bounds of the first runs of a scenario, so many or fewer.
@@ -303,22 +305,24 @@ Bounds = Callable[[Scenario, int], Sequence[Bound]]
 def cases_of(store: Store, bounds: Bounds) -> list[Case]:
     """Return a case for each point of a store; one that has no runs yet has no strategies.
 
-    Counted are the runs that all strategies of a point have: the others are not done.
+    Counted are the runs that all strategies of a point have that have any: the others are not done.
     """
     about = store.about
     found = []
     for point, (values, tables) in enumerate(zip(store.points(), store.tables(), strict=True)):
         scenario = _scenario(store, tables | {"seed": about.seed})
         loads = "workload" in tables
-        samples = {s: store.samples(point, s, MAX_RUNS, loads=loads) for s in about.strategies}
-        common = set.intersection(*({s.run for s in of} for of in samples.values()))
+        every = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
+        samples = {strategy: of for strategy, of in every.items() if of}
+        runs = [{sample.run for sample in of} for of in samples.values()]
+        common = set.intersection(*runs) if runs else set()
         of_strategy = []
         first: list[Sample] | None = None
         limits: Sequence[Bound] = ()
         if scenario is not None and not loads and common == set(range(len(common))):
             limits = bounds(scenario, len(common))
-        for strategy, every in samples.items():
-            kept = [sample for sample in every if sample.run in common]
+        for strategy, of in samples.items():
+            kept = [sample for sample in of if sample.run in common]
             if kept:
                 of_strategy.append(Measured(strategy, kept, first, limits))
                 first = first or kept

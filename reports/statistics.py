@@ -18,10 +18,10 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, log, sqrt
+from math import ceil, copysign, inf, log, sqrt
 from statistics import fmean, stdev
 
-from scipy.special import bdtr, bdtrc, betaincinv, ndtri, stdtrit
+from scipy.special import bdtr, bdtrc, betainc, betaincinv, ndtri, stdtr, stdtrit
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
@@ -115,6 +115,56 @@ def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interv
     low = betaincinv(count, runs - count + 1, tail) if count > 0 else 0.0
     high = betaincinv(count + 1, runs - count, 1 - tail) if count < runs else 1.0
     return Interval(count / runs, float(low), float(high))
+
+
+def is_over(count: int, runs: int, limit: float, confidence: float = CONFIDENCE) -> bool | None:
+    """Tell whether it is more probable than `limit` that a run comes to what `count` came to.
+
+    None if so many runs do not tell. This is the interval of `probability` held against the
+    limit: at each side the risk to be wrong is half of `1 - confidence` at most.
+    Raises `ValueError` if there are no runs, or fewer than `count`, or if `limit` is not between
+    0 and 1.
+    """
+    if not 0 <= count <= runs or runs == 0:
+        raise ValueError(f"should be some of 1 run or more, not {count} of {runs}")
+    _check_part("a limit", limit)
+    tail = _tail(confidence)
+    if _at_least(count, runs, limit) <= tail:
+        return True
+    return False if _at_most(count, runs, limit) <= tail else None
+
+
+def runs_to_tell(count: int, runs: int, limit: float, confidence: float = CONFIDENCE) -> int | None:
+    """Return how many runs it takes in all until `is_over` tells, if they go on like these.
+
+    To show that success is over 99.99 % at 95 % takes 36,887 runs of which none fails.
+    None if a thousand million would not do: the limit is where the estimate is.
+    Raises `ValueError` as `is_over` does.
+    """
+    _check_part("a limit", limit)
+    part = probability(count, runs).estimate
+    tail_of = _at_least if part > limit else _at_most
+    tail = _tail(confidence)
+
+    def told(total: int) -> bool:
+        return tail_of(part * total, total, limit) <= tail
+
+    if part == limit or not told(_MOST_RUNS):
+        return None
+    return bisect_left(range(_MOST_RUNS), True, key=told, lo=1)
+
+
+#: More runs than this nobody takes.
+_MOST_RUNS = 10**9
+
+
+def _at_least(count: float, runs: int, p: float) -> float:
+    """Return how probable `count` or more of so many runs are; `count` need not be whole."""
+    return float(betainc(count, runs - count + 1, p)) if count > 0 else 1.0
+
+
+def _at_most(count: float, runs: int, p: float) -> float:
+    return float(betainc(runs - count, count + 1, 1 - p)) if count < runs else 1.0
 
 
 def success(times: Iterable[float | None], confidence: float = CONFIDENCE) -> Interval:
@@ -296,6 +346,33 @@ def difference_of_success(
         max(-1.0, min(centre - half, estimate)),
         min(1.0, max(centre + half, estimate)),
     )
+
+
+def z_of_count(count: int, runs: int, part: float) -> float:
+    """Return by how many standard errors `count` of so many runs is off, if a `part` should be.
+
+    It is the exact tail of the binomial distribution, said as that of a normal one: 4 means
+    what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
+    """
+    fewer, more = float(bdtr(count, runs, part)), float(bdtrc(count - 1, runs, part))
+    off = abs(float(ndtri(min(fewer, more, 0.5))))
+    return -off if fewer < more and off else off
+
+
+def z_of_mean(times: Sequence[float], expected: float) -> float | None:
+    """Return by how many standard errors the mean of times is off what it should be.
+
+    It is the tail of Student's t distribution, said as that of a normal one; see `mean`. None
+    if there are fewer than two times.
+    """
+    if len(times) < 2:
+        return None
+    error = stdev(times) / sqrt(len(times))
+    off = fmean(times) - expected
+    if not error:
+        return copysign(inf, off) if off else 0.0
+    tail = float(stdtr(len(times) - 1, -abs(off) / error))
+    return copysign(float(ndtri(tail)), off)
 
 
 def runs_needed(now: Interval | NotEnough, runs: int, within: float) -> int:

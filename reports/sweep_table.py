@@ -84,7 +84,7 @@ def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator
         first: Sequence[Sample] | None = None
         for strategy in experiment.strategies:
             loads = point.scenario.workload is not None
-            samples = store.samples(number, strategy, runs[number], loads=loads)
+            samples = store.samples(number, strategy, runs[number])
             yield cell(number, point.values, strategy, samples, first, loads=loads)
             first = first or samples
 
@@ -248,7 +248,12 @@ def as_markdown(found: Sequence[Cell], axes: Sequence[str]) -> str:
     """Return the table as Markdown has it."""
     heading = [*axes, *_heading(found)]
     rows = [[*map(label, cell.values.values()), *_words(cell, found)] for cell in found]
-    lines = [heading, ["---"] * len(heading), *rows]
+    return markdown([heading, *rows])
+
+
+def markdown(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as Markdown has them, the first as the heading."""
+    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
     return "".join(f"| {line} |\n" for line in escaped)
 
@@ -267,10 +272,10 @@ def _are_loads(found: Sequence[Cell]) -> bool:
 
 def _words(cell: Cell, found: Sequence[Cell]) -> list[str]:
     """Return what stands in a row for reading, behind the axes' values."""
-    words = [cell.strategy, str(cell.runs), _said(cell.ok, percent)]
-    words += [_said(estimate) for estimate in cell.quantiles.values()]
+    words = [cell.strategy, str(cell.runs), said(cell.ok, percent)]
+    words += [said(estimate) for estimate in cell.quantiles.values()]
     if any(one.against for one in found):
-        words.append("" if cell.against is None else _said(cell.against))
+        words.append("" if cell.against is None else said(cell.against))
     words.append("-" if cell.requests is None else f"{cell.requests:.1f}")
     words.append("-" if cell.bytes is None else f"{cell.bytes:.0f}")
     if _are_loads(found):
@@ -281,7 +286,8 @@ def _words(cell: Cell, found: Sequence[Cell]) -> list[str]:
     return words
 
 
-def _said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
+def said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
+    """Return an estimate for reading, behind ~ where there are too few runs for its interval."""
     if isinstance(estimate, Interval):
         return estimate.words(say)
     if estimate.estimate is None:
@@ -324,20 +330,20 @@ def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
             (estimate.low, estimate.high) if isinstance(estimate, Interval) else (None, None)
         )
         row |= {
-            name: None if estimate is None else _rounded(estimate.estimate),
-            f"{name}_low": _rounded(low),
-            f"{name}_high": _rounded(high),
+            name: None if estimate is None else rounded(estimate.estimate),
+            f"{name}_low": rounded(low),
+            f"{name}_high": rounded(high),
         }
     return row | {
-        "requests": _rounded(cell.requests),
-        "bytes": _rounded(cell.bytes),
+        "requests": rounded(cell.requests),
+        "bytes": rounded(cell.bytes),
         "wrong_bytes": cell.wrong,
         "crashed": cell.crashed,
-        "under_way": _rounded(cell.under_way),
-        "busy": _rounded(cell.busy),
+        "under_way": rounded(cell.under_way),
+        "busy": rounded(cell.busy),
     }
 
 
-def _rounded(number: float | None) -> float | None:
+def rounded(number: float | None) -> float | None:
     """Return a number as all machines have it: they may differ in its last bits."""
     return None if number is None else float(f"{number:.9g}")

@@ -8,16 +8,17 @@ Times are in seconds, rates a second.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import pairwise
 from math import comb, inf
 from typing import Any
 
+import numpy as np
 from scipy import stats
 from scipy.optimize import brentq
-from scipy.special import bdtrc
+from scipy.special import bdtrc, betaln
 
 from scenarios.laws import (
     Exponential,
@@ -67,19 +68,42 @@ class Stage:
         )
         return float(_distribution(self.law).ppf(answered))
 
-    @property
+    @cached_property
     def mean(self) -> float:
         """The mean of T where enough answer; infinity if they never do."""
         if self.success == 0:
             return inf
+        whole = sum(part * mean_of_kth(self.law, k, n) for part, k, n in self._ways)
+        return whole / self.success
+
+    @cached_property
+    def variance(self) -> float:
+        """The variance of T where enough answer; infinity if it has none."""
+        return self._spread(2)
+
+    @cached_property
+    def skewness(self) -> float:
+        """The third central moment over that of the standard deviation; infinity if none."""
+        third = self._spread(3)
+        return third / self.variance**1.5 if third < inf else inf
+
+    def _spread(self, power: int) -> float:
+        """Return a central moment of T where enough answer."""
+        if (centre := self.mean) == inf:
+            return inf
+        whole = sum(part * about(self.law, k, n, centre, power) for part, k, n in self._ways)
+        return whole / self.success
+
+    @cached_property
+    def _ways(self) -> list[tuple[float, int, int]]:
+        """In which ways T may come: how probable it is to be the k-th of n answers."""
         answering = stats.binom.pmf(range(self._asked + 1), self._asked, 1 - self.probability)
-        whole = sum(
-            float(probability) * step * mean_of_kth(self.law, k, n)
+        return [
+            (float(probability) * step, k, n)
             for n, probability in enumerate(answering)
             for k, step in enumerate(self._steps[1 : n + 1], 1)
             if step and probability
-        )
-        return whole / self.success
+        ]
 
     @property
     def _asked(self) -> int:
@@ -106,23 +130,29 @@ def distinct(copies: Sequence[int], k: int) -> list[float]:
 
     `copies` has a number for each share: on how many servers it lies, each of which holds
     no other share.
-    Every set of m servers is as likely as any other to be the first: those sets are counted.
     """
-    servers = sum(copies)
-    # How many sets of so many servers hold so many distinct shares: the keys.
+    return covering([(count, 1) for count in copies], k)
+
+
+def covering(groups: Iterable[tuple[int, int]], k: int) -> list[float]:
+    """Return the same for groups of servers: how many these are, and how many shares each holds.
+
+    The servers of a group hold the same shares, maybe none, and no other group holds any of
+    them. Every set of m servers is as likely as any other to be the first: those sets are
+    counted.
+    """
+    # How many sets of so many servers hold so many distinct shares (k stands for more): the keys.
     sets = {(0, 0): 1}
-    for of_share in copies:
+    servers = 0
+    for count, held in groups:
+        servers += count
         more: dict[tuple[int, int], int] = {}
-        for (size, shares), count in sets.items():
-            for chosen in range(of_share + 1):
-                key = size + chosen, shares + (chosen > 0)
-                more[key] = more.get(key, 0) + count * comb(of_share, chosen)
+        for (size, shares), ways in sets.items():
+            for chosen in range(count + 1):
+                key = size + chosen, min(k, shares + (held if chosen else 0))
+                more[key] = more.get(key, 0) + ways * comb(count, chosen)
         sets = more
-    return [
-        sum(count for (size, shares), count in sets.items() if size == m and shares >= k)
-        / comb(servers, m)
-        for m in range(servers + 1)
-    ]
+    return [sets.get((m, k), 0) / comb(servers, m) for m in range(servers + 1)]
 
 
 def first_of(needed: int, servers: int) -> list[float]:
@@ -157,9 +187,46 @@ def mean_of_kth(law: Law, k: int, n: int) -> float:
                 product *= i / (i - less)
             return product
         case _:
-            # The k-th smallest of n uniform times is beta distributed.
-            quantiles = _distribution(law).ppf
-            return float(stats.beta(k, n - k + 1).expect(quantiles))
+            _distribution(law)  # has one, or raises
+            return about(law, k, n, 0.0, 1)
+
+
+def about(law: Law, k: int, n: int, centre: float, power: int) -> float:
+    """Return the mean of what the k-th smallest of n times is off a time, to a power.
+
+    The k-th of n uniform numbers is beta distributed; it is integrated over the normal
+    quantiles of these numbers, in which tails are short. Infinity where there is no such mean.
+    `law` is one that `mean_of_kth` knows.
+    """
+    if isinstance(law, Pareto) and n - k + 1 <= power / law.alpha:
+        return inf
+    density, below, above = _normal()
+    logarithms = density + (k - 1) * below + (n - k) * above - betaln(k, n - k + 1)
+    there = logarithms > -700
+    with np.errstate(over="ignore"):
+        offs = (_times(law)[there] - centre) ** power
+        return float(offs @ np.exp(logarithms[there])) * _STEP
+
+
+#: Where `about` looks at times: at these quantiles of a normal distribution.
+_STEP = 0.01
+_PLACES = np.arange(-37.5, 37.5, _STEP)
+
+
+@cache
+def _normal() -> tuple[Any, Any, Any]:
+    """Return the logarithms of a normal density, of what is below a place, and above it."""
+    normal = stats.norm
+    return normal.logpdf(_PLACES), normal.logcdf(_PLACES), normal.logsf(_PLACES)
+
+
+@lru_cache(maxsize=8)
+def _times(law: Law) -> Any:
+    """Return the times of a law at those places."""
+    below, above = (_PLACES[side] for side in (_PLACES < 0, _PLACES >= 0))
+    # From the middle on, what is left above is known more exactly than what is below.
+    times = _distribution(law)
+    return np.concatenate([times.ppf(stats.norm.cdf(below)), times.isf(stats.norm.sf(above))])
 
 
 def _harmonic(n: int, k: int) -> float:
@@ -168,15 +235,18 @@ def _harmonic(n: int, k: int) -> float:
 
 
 def _distribution(law: Law) -> Any:
-    """Return SciPy's distribution of a law; raises `ValueError` if it is none of SciPy's."""
+    """Return SciPy's distribution of a law.
+
+    Raises `ValueError` if it is none of SciPy's, or always the same time.
+    """
     match law:
-        case Uniform():
+        case Uniform() if law.low < law.high:
             return stats.uniform(law.low, law.high - law.low)
         case Exponential():
             return stats.expon(scale=law.mean)
         case ShiftedExponential():
             return stats.expon(law.shift, law.mean)
-        case Lognormal():
+        case Lognormal() if law.sigma > 0:
             return stats.lognorm(law.sigma, scale=law.median)
         case Pareto():
             return stats.pareto(law.alpha, scale=law.scale)
@@ -234,5 +304,13 @@ class ForkJoin:
 
     @property
     def exact(self) -> float | None:
-        """The mean where it is known: for k = 1 the n servers are one that is n times as fast."""
-        return self.lower if self.k == 1 else None
+        """The mean where it is known: for k = 1 the n servers are one that is n times as fast.
+
+        For both of two servers: Nelson and Tantawi, Approximate Analysis of Fork/Join
+        Synchronization in Parallel Queues, IEEE Transactions on Computers 37, 1988, 739-743.
+        """
+        if self.k == 1:
+            return self.lower
+        if self.n == self.k == 2:
+            return inf if self.load >= 1 else (1.5 - self.load / 8) / (self.service - self.arrivals)
+        return None

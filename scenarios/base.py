@@ -9,6 +9,9 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
+#: The largest file that is made up, in bytes: its shares are kept in memory.
+MAX_MADE_UP_SIZE = 2**30
+
 #: A time or a duration in seconds.
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -196,8 +196,8 @@ def _which_scenario(value: Any) -> str:
     return "@inline" if isinstance(value, Mapping | Scenario) else "@named"
 
 
-class ExperimentTable(Table):
-    """An experiment file."""
+class VariedScenario(Table):
+    """What files that vary a scenario have in common."""
 
     name: Name
     """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
@@ -210,27 +210,34 @@ class ExperimentTable(Table):
     ]
     """The scenario that is varied: a file beside this one (.toml), a name in the library, or a
     table with the keys of a scenario."""
-    strategies: Strategies | None = None
-    """The strategies to run; default the scenario's. The others are held against the first."""
     seed: int | None = Field(default=None, ge=0)
     """The seed of the first run of each point and strategy; default the scenario's."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_scenario(cls, data: Any) -> Any:
+        """Let a scenario in the file be called as the file is."""
+        if isinstance(data, Mapping) and isinstance(data.get("scenario"), Mapping):
+            return {**data, "scenario": {"name": "inline", **data["scenario"]}}
+        return data
+
+
+class ExperimentTable(VariedScenario):
+    """An experiment file."""
+
+    strategies: Strategies | None = None
+    """The strategies to run; default the scenario's. The others are held against the first."""
     runs: int | None = Field(default=None, ge=1, le=MAX_RUNS)
     """How many runs of each point and strategy; default the scenario's."""
     precision: Precision | None = None
     """In place of `runs`: as many as it takes."""
+    oracle: bool = False
+    """Whether the times to K distinct shares are held against what mathematics says of them."""
     axes: Annotated[
         dict[Annotated[str, AfterValidator(_axis_key)], Axis], BeforeValidator(_dotted)
     ] = Field(default={})
     """What to vary: a key of the scenario, as "servers.0.select.count", and a list of its values
     or a table { from, to, step } or { from, to, points, spacing }."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_the_scenario(cls, data: Any) -> Any:
-        """Let a scenario in the file be called as the experiment is."""
-        if isinstance(data, Mapping) and isinstance(data.get("scenario"), Mapping):
-            return {**data, "scenario": {"name": "inline", **data["scenario"]}}
-        return data
 
     @field_validator("axes")
     @classmethod
@@ -242,7 +249,7 @@ class ExperimentTable(Table):
             for other in axes
             if key.startswith(f"{other}.")
         ]
-        if (points := prod(len(_values(axis)) for axis in axes.values())) > MAX_POINTS:
+        if (points := prod(len(axis_values(axis)) for axis in axes.values())) > MAX_POINTS:
             found.append(("", f"make {points} points; the most are {MAX_POINTS}"))
         if found:
             raise mistakes(found)
@@ -253,10 +260,13 @@ class ExperimentTable(Table):
         if self.runs is not None and self.precision is not None:
             problem = "says how many runs there are, and so does [precision]: take one away"
             raise mistakes([("runs", problem)])
+        if self.oracle and self.precision is not None:
+            raise mistakes([("oracle", "needs `runs`: [precision] is that of another time")])
         return self
 
 
-def _values(axis: Any) -> list[Any]:
+def axis_values(axis: Any) -> list[Any]:
+    """Return the values of an axis, whichever way it is written."""
     return axis.values if isinstance(axis, Span) else list(axis)
 
 
@@ -276,7 +286,8 @@ class Experiment:
     """An experiment that can be run: all its points are scenarios.
 
     `precision` is None where `runs` says how many runs each point and strategy has, and `runs`
-    is None where it does not. `axes` are the keys that are varied.
+    is None where it does not. `axes` are the keys that are varied. With `oracle` it is held against
+    mathematics.
     """
 
     name: str
@@ -287,6 +298,7 @@ class Experiment:
     precision: Precision | None
     axes: Sequence[str]
     points: Sequence[Point]
+    oracle: bool = False
 
 
 def label(value: Any) -> str:
@@ -305,6 +317,43 @@ def load_experiment(path: Path) -> Experiment:
     the scenario that it names.
     """
     lines = read(path, _AxisLines)
+    table, base, tables = read_varied(path, lines, ExperimentTable)
+    strategies = table.strategies or base.strategies
+    seed = base.seed if table.seed is None else table.seed
+    values = product(*map(axis_values, table.axes.values()))
+    points = make_points(
+        path,
+        lines,
+        {**tables, "strategies": strategies, "seed": seed},
+        [dict(zip(table.axes, of, strict=True)) for of in values],
+        {key: ("axes", key) for key in table.axes},
+    )
+    for point in points if table.precision else ():
+        assert table.precision is not None
+        if told := untold(table.precision.quantile, point.scenario):
+            where = ("precision", "quantile")
+            raise ScenarioError([Mistake(str(path), lines.find(where), ".".join(where), told)])
+    return Experiment(
+        name=table.name,
+        description=table.description,
+        strategies=tuple(strategies),
+        seed=seed,
+        runs=None if table.precision else table.runs or base.runs,
+        precision=table.precision,
+        axes=tuple(table.axes),
+        points=tuple(points),
+        oracle=table.oracle,
+    )
+
+
+T = TypeVar("T", bound=VariedScenario)
+
+
+def read_varied(path: Path, lines: Lines, model: type[T]) -> tuple[T, Scenario, Mapping[str, Any]]:
+    """Return what stands in a file, the scenario that it varies, and the tables of that.
+
+    Raises `ScenarioError` with all that is wrong with either.
+    """
     found: list[Mistake] = []
     base: tuple[Scenario, Mapping[str, Any]] | None = None
     try:
@@ -312,7 +361,7 @@ def load_experiment(path: Path) -> Experiment:
     except ScenarioError as e:
         found += e.mistakes
     try:
-        table = validated(ExperimentTable, str(path), lines, path.parent)
+        table = validated(model, str(path), lines, path.parent)
     except ScenarioError as e:
         raise ScenarioError([*e.mistakes, *found]) from None
     if found:
@@ -320,7 +369,7 @@ def load_experiment(path: Path) -> Experiment:
     if base is None:
         assert isinstance(table.scenario, Scenario)
         base = table.scenario, _rooted({"name": table.name, **lines.data["scenario"]}, path.parent)
-    return _expanded(str(path), lines, table, *base)
+    return table, *base
 
 
 def _named_base(path: Path, lines: Lines) -> tuple[Scenario, Mapping[str, Any]] | None:
@@ -356,71 +405,63 @@ def _rooted(value: Any, folder: Path) -> Any:
     return value
 
 
-def _expanded(
-    name: str,
+def make_points(
+    path: Path,
     lines: Lines,
-    table: ExperimentTable,
-    base: Scenario,
     tables: Mapping[str, Any],
-) -> Experiment:
-    """Return the experiment with its points; raises `ScenarioError` if one is no scenario."""
-    strategies = table.strategies or base.strategies
-    seed = base.seed if table.seed is None else table.seed
+    combinations: Sequence[Mapping[str, Any]],
+    places: Mapping[str, Location],
+) -> list[Point]:
+    """Return the points that combinations of the axes' values make of a scenario's tables.
+
+    `places` says for each axis where its values stand in the file.
+    Raises `ScenarioError` if an axis has no place in the scenario, or a point is no scenario.
+    """
+    name = str(path)
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
-    common |= {"strategies": strategies, "seed": seed}
-    _refuse_misplaced(name, lines, table.axes, common)
+    _refuse_misplaced(name, lines, places, common)
     points: list[Point] = []
     found: dict[tuple[str, str], Mistake] = {}
-    folder = Path(name).parent
-    for values in product(*map(_values, table.axes.values())):
-        point = dict(zip(table.axes, values, strict=True))
+    for point in combinations:
         changed = deepcopy(common)
         for key, value in point.items():
-            _put(changed, key, value, folder)
+            _put(changed, key, value, path.parent)
         try:
             scenario = validated(Scenario, name, NoLines(changed), Path())
         except ScenarioError as e:
             for one in e.mistakes:
-                told = _told(name, lines, point, one)
+                told = _told(name, lines, point, places, one)
                 found.setdefault((told.key, told.message.partition(_AFTER_POINT)[2]), told)
         else:
             points.append(Point(point, scenario))
-            if untold := _untold(table.precision, scenario):
-                where = ("precision", "quantile")
-                found.setdefault(where, Mistake(name, lines.find(where), ".".join(where), untold))
     if found:
         every = sorted(found.values(), key=lambda mistake: mistake.line or 0)
         if len(every) > _MOST_TOLD:
             more = f"and {len(every) - _MOST_TOLD} more mistakes of points"
-            every = [*every[:_MOST_TOLD], Mistake(name, None, "axes", more)]
+            every = [*every[:_MOST_TOLD], Mistake(name, None, every[0].key.split(".")[0], more)]
         raise ScenarioError(every)
-    return Experiment(
-        name=table.name,
-        description=table.description,
-        strategies=tuple(strategies),
-        seed=seed,
-        runs=None if table.precision else table.runs or base.runs,
-        precision=table.precision,
-        axes=tuple(table.axes),
-        points=tuple(points),
-    )
+    return points
 
 
-def _untold(precision: Precision | None, scenario: Scenario) -> str | None:
-    """Return why a quantile can never be known well enough, if it is so: a run has too little."""
-    if precision is None or scenario.workload is None:
+def untold(quantile: float, scenario: Scenario) -> str | None:
+    """Return why a quantile is never known, if it is so: a run has too few downloads."""
+    if scenario.workload is None or tells(scenario.workload.counted, quantile):
         return None
     counted = scenario.workload.counted
-    if tells(counted, precision.quantile):
-        return None
-    return f"{counted} downloads in a run are too few to tell of {precision.quantile}: take more"
+    return f"{counted} downloads in a run are too few to tell of the quantile {quantile:g}"
 
 
 #: What stands between a point and what is wrong with it.
 _AFTER_POINT = ": "
 
 
-def _told(name: str, lines: Lines, point: Mapping[str, Any], mistake: Mistake) -> Mistake:
+def _told(
+    name: str,
+    lines: Lines,
+    point: Mapping[str, Any],
+    places: Mapping[str, Location],
+    mistake: Mistake,
+) -> Mistake:
     """Return a mistake of a point's scenario as one of the axis that brought it about."""
     path = mistake.key.replace("[", ".").replace("]", "").split(".")
     for key, value in point.items():
@@ -429,22 +470,27 @@ def _told(name: str, lines: Lines, point: Mapping[str, Any], mistake: Mistake) -
             # The axis, what it is in, or a part of what it sets.
             where = "" if parts == path else f"{mistake.key}: "
             told = f"at {label(value)}{_AFTER_POINT}{where}{mistake.message}"
-            return Mistake(name, lines.find(("axes", key)), f"axes.{key}", told)
+            return Mistake(name, lines.find(places[key]), _dots(places[key]), told)
     at = ", ".join(f"{key} = {label(value)}" for key, value in point.items())
     told = f"at {at}{_AFTER_POINT}{mistake.key}: {mistake.message}"
-    return Mistake(name, lines.find(("axes",)), "axes", told)
+    all_of_them = next(iter(places.values()))[:1]
+    return Mistake(name, lines.find(all_of_them), _dots(all_of_them), told)
+
+
+def _dots(place: Location) -> str:
+    return ".".join(map(str, place))
 
 
 def _refuse_misplaced(
-    name: str, lines: Lines, axes: Mapping[str, Any], tables: Mapping[str, Any]
+    name: str, lines: Lines, places: Mapping[str, Location], tables: Mapping[str, Any]
 ) -> None:
     """Raise `ScenarioError` for axes that have no place in the scenario."""
     found = []
-    for key in axes:
+    for key, place in places.items():
         try:
             _put(deepcopy(dict(tables)), key, None, Path())
         except LookupError as e:
-            found.append(Mistake(name, lines.find(("axes", key)), f"axes.{key}", str(e.args[0])))
+            found.append(Mistake(name, lines.find(place), _dots(place), str(e.args[0])))
     if found:
         raise ScenarioError(found)
 

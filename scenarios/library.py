@@ -33,9 +33,17 @@ def sets() -> dict[str, list[Path]]:
     return files
 
 
-def experiments() -> list[Path]:
-    """Return the experiment files of the library."""
-    return sorted((_FOLDER / EXPERIMENTS).glob("*.toml"))
+def experiments() -> dict[str, Path]:
+    """Return the experiment files of the library by their names.
+
+    The name of one in a folder of its own begins with that folder, as `oracles/one-stage`.
+    """
+    folder = _FOLDER / EXPERIMENTS
+    files = [*sorted(folder.glob("*.toml")), *sorted(folder.glob("*/*.toml"))]
+    return {
+        "/".join([*file.relative_to(folder).parts[:-1], scenario_name(file)]): file
+        for file in files
+    }
 
 
 def described(files: Iterable[Path]) -> Iterator[tuple[str, str]]:
@@ -76,7 +84,7 @@ def find_experiment(target: str) -> Path:
     """
     from scenarios.load import Mistake, ScenarioError
 
-    files = {scenario_name(file): file for file in experiments()}
+    files = experiments()
     path = Path(target)
     if path.suffix == ".toml" or path.is_file():
         return path

@@ -26,13 +26,10 @@ from downloader.errors import BadCapError, CorruptShareError, DownloadError
 from downloader.layout import share_data
 from downloader.strategy import find_strategy
 from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
-from scenarios.base import Seconds, Table, mistakes, relative_path
+from scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
 from scenarios.laws import Law, PositiveSeconds
 from scenarios.workload import Workload
-
-#: The largest file that is made up, in bytes: its shares are kept in memory.
-MAX_MADE_UP_SIZE = 2**30
 
 #: The most servers that a grid has.
 MAX_SERVERS = 1_000_000

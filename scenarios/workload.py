@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from scenarios.base import Table, mistakes, relative_path
+from scenarios.base import MAX_MADE_UP_SIZE, Table, mistakes, relative_path
 from scenarios.laws import Law
 
 #: How many downloads begin in a second.
@@ -118,6 +118,10 @@ def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
         size = row.get("size") or None
         if size is not None and not (size.strip().isdecimal() and int(size) > 0):
             raise ValueError(f"line {reader.line_num}: {size!r} is no size: a number of bytes")
+        if size is not None and int(size) > MAX_MADE_UP_SIZE:
+            raise ValueError(
+                f"line {reader.line_num}: a size should be {MAX_MADE_UP_SIZE} or less, not {size}"
+            )
         yield time, None if size is None else int(size)
     if not before and reader.line_num < 2:
         raise ValueError("has no line below its head")

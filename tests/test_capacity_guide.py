@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from scenarios.experiment import ExperimentTable, Precision, Span
+from scenarios.plan import PlanTable, Search, Target
 from tests.harness.making import ROOT
 from tests.harness.test_cli import firstk
 
 _GUIDE = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
 
-_FILES = re.findall(r"```toml\n# ([\w.]+)\n(.*?)```", _GUIDE, re.DOTALL)
+_FILES = re.findall(r"```toml\n# ([\w.-]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
 #: The commands, but for those of a cluster, which tests of their own run.
 _COMMANDS = [
@@ -45,18 +46,22 @@ def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         printed[command] = ran.stdout
 
     assert 8 <= len(printed)
-    shown = "".join(line for line in _GUIDE.splitlines(keepends=True) if line.startswith("| "))
-    assert printed["sweep hung.toml --format markdown"] == shown
+    tables = [text for command, text in printed.items() if "markdown" in command]
+    lines = [line for text in tables for line in text.splitlines() if line]
+    shown = [line for line in _GUIDE.splitlines() if line.startswith("| ")]
+    assert shown == [line for line in lines if line.startswith("| ")]
+    prose = " ".join(_GUIDE.replace("\n> ", " ").split())
+    assert [] == [line for line in lines if not line.startswith("| ") and line not in prose]
     code = re.search(r"```python\n(.*?)```", _GUIDE, re.DOTALL)
     assert code
     exec(code[1], {"sqlite3": sqlite3})  # noqa: S102 - it is what is to be tried
 
 
 def test_keys() -> None:
-    """It names every key of an experiment."""
+    """It names every key of experiments and of plans."""
     keys = {
         field.alias or key
-        for table in (ExperimentTable, Precision, Span)
+        for table in (ExperimentTable, Precision, Span, PlanTable, Search, Target)
         for key, field in table.model_fields.items()
     }
 

@@ -11,6 +11,7 @@ from typing import Any
 from harness.batch import Batch, Done, run_batch
 from harness.store import Store
 from harness.sweep import Sweep
+from reports.oracle_table import Verdict, verdicts
 from reports.sweep_table import as_csv, cells, enough
 from scenarios.experiment import Experiment, load_experiment
 
@@ -96,3 +97,10 @@ def swept(experiment: Experiment, path: Path, workers: Here | None = None) -> st
         rule = enough(experiment.precision) if experiment.precision else None
         runs = Sweep(experiment, store, rule).run(lambda: workers or Here())
         return as_csv(list(cells(experiment, store, runs)), experiment.axes)
+
+
+def judged(experiment: Experiment, path: Path) -> list[Verdict]:
+    """Return what mathematics says of a sweep."""
+    with Store(path, write=True) as store:
+        runs = Sweep(experiment, store).run(Here)
+        return list(verdicts(experiment, store, runs))

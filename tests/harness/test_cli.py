@@ -488,11 +488,11 @@ def test_list() -> None:
     lines = result.stdout.splitlines()
 
     assert (0, "") == (result.exit_code, result.stderr)
-    own = [load_experiment(file) for file in experiments()]
+    own = [(name, load_experiment(file).description) for name, file in experiments().items()]
 
     assert [*sets(), "experiments"] == [line for line in lines if not line.startswith(" ")]
     shown = [(one.name, one.description) for one in load_all(sets())]
-    assert [*shown, *((one.name, one.description) for one in own)] == [
+    assert [*shown, *own] == [
         tuple(line.split(maxsplit=1)) for line in lines if line.startswith(" ")
     ]
 

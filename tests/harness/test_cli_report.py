@@ -89,7 +89,7 @@ def test_half_finished(tmp_path: Path) -> None:
 
     assert 0 == ran.exit_code, ran.stderr
     for words in (
-        "1 of 3 points have no runs yet",
+        "1 of 3 points have no runs",
         "Points have 1 to 2 runs each",
         "1 runs are left out",
     ):

@@ -23,9 +23,11 @@ import pytest
 from harness.cli import main
 from harness.cli_sweep import _telling
 from harness.store import CRASHED, Store, StoreError
-from harness.sweep import Progress
+from harness.sweep import Progress, Sweep
+from reports import oracle_table
 from reports.sweep_table import LEGEND
-from tests.harness.experiments import experiment, swept, write
+from scenarios.experiment import load_experiment
+from tests.harness.experiments import Here, experiment, swept, write
 from tests.harness.making import ROOT
 from tests.harness.test_cli import FIRSTK, firstk, process
 
@@ -58,7 +60,7 @@ def rows(store: str) -> int:
     """Return how many rows a store has; none if there is no store yet."""
     try:
         with Store(Path(store)) as opened:
-            return opened.count()
+            return len(opened)
     except StoreError:
         return 0
 
@@ -115,6 +117,67 @@ def test_formats(folder: Path) -> None:
     assert table == formats["csv"]
     assert 6 == len(json.loads(formats["json"]))
     assert 8 == len(formats["markdown"].splitlines())
+
+
+def oracle(folder: Path, **changes: str) -> str:
+    """Write an experiment that is held against mathematics; `changes` are in its text."""
+    text = write(folder, runs=30).read_text()
+    changes = {'["first-k", "hedged"]': '["first-k"]\noracle = true', **changes}
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    Path("o.toml").write_text(text)
+    return "o.toml"
+
+
+def test_oracle(folder: Path) -> None:
+    """An experiment that asks for it is held against mathematics, in four forms."""
+    file = oracle(folder)
+    printed = firstk("sweep", file, "--workers", "1")
+    forms = {
+        form: firstk("sweep", file, "--format", form).stdout for form in ("csv", "json", "markdown")
+    }
+
+    assert (0, "") == (printed.exit_code, printed.stderr)
+    assert oracle_table.LEGEND in printed.stdout
+    assert 1 + 5 + 5 + 1 == len(forms["csv"].splitlines())
+    assert 5 + 5 + 1 == len(json.loads(forms["json"]))
+    assert 2 + 5 + 5 + 1 == len(forms["markdown"].splitlines())
+
+
+@pytest.mark.parametrize("form", ["table", "csv"])
+def test_oracle_is_off(folder: Path, form: str) -> None:
+    """What is not what mathematics says is told, with exit status 1."""
+    file = oracle(folder)
+    with Store(Path("e.sqlite"), write=True) as store:
+        swept_ = Sweep(load_experiment(Path(file)), store)
+        swept_.run(Here)
+        store._db.execute("UPDATE runs SET located = 3 * located WHERE point = 0")
+        store._db.commit()
+    printed = firstk("sweep", file, "--format", form)
+
+    assert 1 == printed.exit_code
+    assert "of 11 numbers are 4 standard errors or more off" in printed.stderr
+
+
+def test_no_oracle(folder: Path) -> None:
+    """Where mathematics says nothing, nothing is run, and why is told; `validate` tells it too."""
+    file = oracle(folder, exponential="constant", mean="value")
+    sweep, validate = firstk("sweep", file), firstk("validate", file)
+
+    assert (2, "", 2, "") == (sweep.exit_code, sweep.stdout, validate.exit_code, validate.stdout)
+    assert sweep.stderr == validate.stderr
+    assert sweep.stderr.startswith("o.toml: oracle: mathematics has no number for servers.0")
+    assert "'constant' has no closed form" in sweep.stderr
+    assert not Path("e.sqlite").exists()
+    assert 0 == firstk("validate", oracle(folder)).exit_code
+
+
+def test_no_oracle_of_ones_own(folder: Path) -> None:
+    """A downloader of one's own has none."""
+    ran = firstk("sweep", oracle(folder), "--downloader", CRASHING)
+
+    assert 2 == ran.exit_code
+    assert f"of {CRASHING} it is not known" in ran.stderr
 
 
 def test_number_of_workers(folder: Path) -> None:

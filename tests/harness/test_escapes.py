@@ -21,6 +21,7 @@ from pathlib import Path
 from random import shuffle
 from time import perf_counter_ns
 from time import time as now
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -597,6 +598,55 @@ def test_run_within_a_run() -> None:
     assert ["EscapeError", "EscapeError"] == [result.error for result in inner]
     assert "time.time at" in told(run(nests_and_leaves))
     assert ("ok", None) == (inner[-1].outcome, inner[-1].error)
+
+
+def test_names_behind_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names for which something stood in an earlier run, as freezegun's clocks do, are watched."""
+    with monkeypatch.context() as frozen:
+        frozen.setattr(time, "time", lambda: 1.5)
+        frozen.setattr(sys.modules[__name__], "now", lambda: 1.5)
+        assert "ok" == run(Ways.bound_clock).outcome
+
+    assert "time.time at" in told(run(Ways.bound_clock))
+
+
+def test_names_found_by_an_inner_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that were looked for while an outer run was watched are watched later too."""
+    elsewhere = ModuleType("elsewhere")
+    vars(elsewhere)["download"] = Ways.bound_clock
+    monkeypatch.setitem(sys.modules, "elsewhere", elsewhere)
+
+    def nests(*them: Any) -> Any:
+        assert "time.time at" in told(run("elsewhere:download"))
+        return download(*them)
+
+    assert "ok" == run(nests).outcome
+    assert "time.time at" in told(run("elsewhere:download"))
+
+
+SESSION = """
+import asyncio
+from harness.simulate import simulate
+from tests.harness.making import scenario
+
+simulate(scenario(), lambda *them: asyncio.get_event_loop())
+print(simulate(scenario(), lambda *them: asyncio.get_event_loop()).result.message)
+
+from time import monotonic
+
+print(simulate(scenario(), lambda *them: monotonic()).result.message)
+"""
+
+
+def test_names_of_a_session() -> None:
+    """A name that is bound after a run where programs are typed in is watched in the next.
+
+    A loop that asyncio makes for whoever asks for one is told as a loop, not as its sockets.
+    """
+    loop, clock = run_python(SESSION).splitlines()
+
+    assert loop.startswith("an asyncio loop at <string>:7 in <lambda>: ")
+    assert clock.startswith("time.monotonic at <string>:11 in <lambda>: ")
 
 
 def test_within_asyncio() -> None:

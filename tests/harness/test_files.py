@@ -11,9 +11,9 @@ import pytest
 
 from downloader.cap import parse_cap
 from downloader.layout import HEADER_SIZE, parse_header
-from harness.files import GridFile, file_of
+from harness.files import GridFile, file_of, make_up
 from harness.simulate import simulate
-from scenarios.model import Scenario
+from scenarios.model import MadeUpFile, Scenario
 from tests.harness.making import run_python, scenario
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
@@ -44,6 +44,16 @@ def test_made_up() -> None:
     assert [0, 1, 2, 3, 4] == list(file.shares)
     assert (2, 5, 1000) == (file.cap.k, file.cap.n, file.cap.size)
     assert (50, 10 * 50) == (header.block_size, header.data_size)
+
+
+def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is too large to be drawn at once is what it would be if it could."""
+    made = scenario(file={"size": 1001}).file
+    assert isinstance(made, MadeUpFile)
+    whole = make_up(made, 3).plaintext
+    monkeypatch.setattr("harness.files._PIECE", 100)
+
+    assert whole == make_up(made, 3).plaintext
 
 
 def test_made_up_by_seed() -> None:

@@ -221,6 +221,41 @@ def test_advance_to(grid: SimGrid) -> None:
     assert 2.6510933567 == grid.now
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
+def test_no_time(seconds: float, grid: SimGrid) -> None:
+    """What is no time is refused, and changes nothing."""
+    for do in grid.advance, grid.advance_to, lambda at: grid.servers.heal(at=at):
+        with pytest.raises(ValueError, match="is no time in seconds"):
+            do(seconds)
+
+    assert 2.5 == grid.download("first-k").ttfb
+
+
+def test_condition_is_the_tests(grid: SimGrid) -> None:
+    """The condition that is waited for may do what a test may: it is no part of a download."""
+    download = grid.start("first-k")
+    latest = time.monotonic() + 60
+
+    grid.until(lambda: download.done or time.monotonic() > latest)
+
+    assert "ok" == download.finish().outcome
+
+
+def test_never_tells_of_errors(grid: SimGrid) -> None:
+    """Where what is waited for never is since something went wrong, that is told."""
+
+    def raising(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        return Deferred()
+
+    download = grid.start(raising)
+    with pytest.raises(NeverError, match="none; ZeroDivisionError: division by zero") as caught:
+        grid.until(lambda: download.done)
+
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
+    assert "ZeroDivisionError" == download.finish().error
+
+
 def test_until(grid: SimGrid) -> None:
     """It stops where the condition is true for the first time."""
     download = grid.start("first-k")
@@ -326,6 +361,18 @@ def test_disconnect_fails_what_is_outstanding(limits: dict[str, Any]) -> None:
     result = download.finish()
     assert ("failed", "NoSharesError", 0.3) == (result.outcome, result.error, result.finished)
     assert [] == grid.outstanding
+
+
+def test_hang_again() -> None:
+    """Healing at a time to come does not undo what is to go wrong after it."""
+    grid = SimGrid(rtt=0.1)
+    grid.servers.hang().heal(at=1).hang(start=2)
+
+    result = grid.download("first-k")
+    assert "ok" == result.outcome
+    assert pytest.approx(1.45) == result.ttfb
+    grid.advance_to(2)
+    assert "stalled" == grid.download("first-k").outcome
 
 
 def test_heal_before_it_begins(grid: SimGrid) -> None:
@@ -462,6 +509,24 @@ def test_errors_are_not_lost(grid: SimGrid) -> None:
         result = grid.download(downloader)
         assert ("failed", "ZeroDivisionError") == (result.outcome, result.error)
     assert "ok" == grid.download("first-k").outcome
+
+
+def test_whose_error_it_is(grid: SimGrid) -> None:
+    """What goes wrong in one download is not told of another that is under way."""
+
+    def raising(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        return Deferred()
+
+    def sleepy(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, time.sleep, 0)
+        return Deferred()
+
+    for downloader in "first-k", raising, sleepy:
+        grid.start(downloader)
+
+    errors = [result.error for result in grid.finish()]
+    assert [None, "ZeroDivisionError", "EscapeError"] == errors
 
 
 def test_escapes(grid: SimGrid) -> None:

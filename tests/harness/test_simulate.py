@@ -526,6 +526,19 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
     assert "ok" == result(scenario()).outcome
 
 
+def test_control_c_among_errors() -> None:
+    """Control-C is passed on though other things went wrong before it."""
+
+    def interrupted(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        done: Deferred[None] = Deferred()
+        reactor.callLater(2, done.errback, KeyboardInterrupt())
+        return done
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(scenario(), interrupted)
+
+
 def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several errors make the run fail as a group, even if the download is done."""
 

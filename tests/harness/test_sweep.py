@@ -337,3 +337,20 @@ def test_unfit_workers(tmp_path: Path) -> None:
         swept(experiment(tmp_path), tmp_path / "s", workers)
 
     assert workers.closed
+
+
+def test_part(tmp_path: Path) -> None:
+    """A part of an experiment can be run, and the rest goes on from it to the same rows."""
+    one = experiment(tmp_path)
+    told: list[tuple[int, int, int]] = []
+    for _ in range(2):
+        with Store(tmp_path / "s", write=True) as store:
+            part = Sweep(one, store, points=[2, 0], strategies=["hedged"])
+            assert [20, 20] == part.run(Here)
+            told.append((part.progress.done, part.progress.kept, part.progress.total))
+
+    assert [(40, 0, 40), (40, 40, 40)] == told
+    with Store(tmp_path / "s") as store:
+        assert {(0, "hedged"), (2, "hedged")} == {(r.point, r.strategy) for r in store.rows()}
+    assert swept(one, tmp_path / "whole") == swept(one, tmp_path / "s")
+    assert rows(tmp_path / "whole") == rows(tmp_path / "s")

@@ -385,6 +385,28 @@ def test_strays() -> None:
     assert 10 == load.strays == load.errors["ZeroDivisionError"]
 
 
+def test_stalled_by_an_error() -> None:
+    """A download that waits for nothing more since its timer raised is over then."""
+
+    def raising(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        return Deferred()
+
+    load = simulate_load(loaded(), raising)
+
+    assert {"stalled": 10} == load.outcomes
+    assert 37 == load.span
+    assert 10 == load.strays
+
+
+def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps a download from beginning is told as it is."""
+    monkeypatch.setattr("harness.workload.make_up", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        simulate_load(loaded(files={"count": 2}), "first-k")
+
+
 def test_control_c() -> None:
     """Control-C ends it."""
 

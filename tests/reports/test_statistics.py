@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -18,6 +18,7 @@ from reports.statistics import (
     NotEnough,
     Paired,
     difference_of_success,
+    is_over,
     least_runs,
     mean,
     mean_given_success,
@@ -27,7 +28,10 @@ from reports.statistics import (
     quantile,
     ranks,
     runs_needed,
+    runs_to_tell,
     success,
+    z_of_count,
+    z_of_mean,
 )
 from reports.summary import seconds
 
@@ -630,3 +634,79 @@ def test_least_of_floats() -> None:
     found = quantile(times, 0.5)
 
     assert Interval(1.0, 1.0, nextafter(1.0, 2.0)) == found
+
+
+@given(st.integers(0, 300), st.integers(1, 300), st.floats(0.01, 0.99), st.floats(0.5, 0.999))
+def test_is_over(count: int, runs: int, limit: float, confidence: float) -> None:
+    """A probability is told from a limit where its interval has the limit outside."""
+    count = min(count, runs)
+    interval = probability(count, runs, confidence)
+    assume(min(abs(interval.low - limit), abs(interval.high - limit)) > 1e-9)
+    expected = True if limit < interval.low else False if interval.high < limit else None
+
+    assert expected is is_over(count, runs, limit, confidence)
+
+
+@given(st.integers(0, 50), st.integers(1, 50), st.floats(0.01, 0.99), st.floats(0.5, 0.999))
+def test_runs_to_tell(count: int, runs: int, limit: float, confidence: float) -> None:
+    """So many runs that go on as they did do tell, and nearly as many do not."""
+    count = min(count, runs)
+    needed = runs_to_tell(count, runs, limit, confidence)
+    if needed is None:
+        assert abs(count / runs - limit) < 1e-4
+        return
+    times = -(-needed // runs)
+    assert (limit < count / runs) is is_over(count * times, runs * times, limit, confidence)
+    if (before := (needed - 1) // runs) > 0:
+        assert None is is_over(count * before, runs * before, limit, confidence)
+
+
+def test_runs_to_tell_of_nines() -> None:
+    """It takes 36,887 runs without a failure to tell, at 95 %, that success is over 99.99 %."""
+    assert 36_887 == runs_to_tell(1, 1, 0.9999)
+    assert (True, None) == (is_over(36_887, 36_887, 0.9999), is_over(36_886, 36_886, 0.9999))
+    assert None is runs_to_tell(99, 100, 0.99)
+    for call in (is_over, runs_to_tell):
+        with pytest.raises(ValueError, match="1 run or more, not 3 of 2"):
+            call(3, 2, 0.5)
+        with pytest.raises(ValueError, match="a limit should be between 0 and 1, not 1"):
+            call(1, 2, 1)
+
+
+# How far off
+
+
+@pytest.mark.parametrize(("runs", "part"), [(10, 0.3), (1000, 0.99), (50, 0.001)])
+def test_z_of_count_is_the_binomial_tail(runs: int, part: float) -> None:
+    """A count is off as much as a normal number with the same tail, on its side."""
+    for count in range(runs + 1):
+        z = z_of_count(count, runs, part)
+        fewer, more = stats.binom.cdf(count, runs, part), stats.binom.sf(count - 1, runs, part)
+
+        assert pytest.approx(min(fewer, more, 0.5), rel=1e-6, abs=1e-300) == stats.norm.sf(abs(z))
+        assert z == 0 or (z < 0) == (fewer < more)
+
+
+def test_z_of_impossible_counts() -> None:
+    """What is certain is so without exception, and zero has one sign."""
+    assert ["0.0", "-inf", "0.0", "inf"] == [
+        str(z_of_count(count, 10, part))
+        for count, part in ((10, 1.0), (9, 1.0), (0, 0.0), (1, 0.0))
+    ]
+
+
+def test_z_of_mean() -> None:
+    """A mean is off as much as a normal number with the tail of Student's t."""
+    times = [1.0, 2.0, 4.0, 5.0]
+    t = stats.ttest_1samp(times, 1.0)
+    z = z_of_mean(times, 1.0)
+
+    assert z is not None
+    assert pytest.approx(t.pvalue) == 2 * stats.norm.sf(z)
+    assert pytest.approx(-z) == z_of_mean([-time for time in times], -1.0)
+
+
+def test_z_of_few_means() -> None:
+    """One time tells nothing of how far it is off; equal ones are off altogether, or not."""
+    assert None is z_of_mean([1.0], 2.0)
+    assert [0.0, -inf, inf] == [z_of_mean([1.0, 1.0], expected) for expected in (1.0, 2.0, 0.5)]

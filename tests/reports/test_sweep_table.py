@@ -196,7 +196,7 @@ def test_enough() -> None:
 
 def samples(*times: float | None) -> list[Sample]:
     """Return runs with these times to first block."""
-    return [Sample(i, "ok", time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
+    return [Sample(i, "ok", None, time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
 
 
 # Workloads
@@ -271,7 +271,7 @@ def test_enough_of_loads(tmp_path: Path) -> None:
     """Loads are enough when the mean of their quantiles is known well enough."""
     loads(tmp_path)
     with Store(tmp_path / "s") as store:
-        one = {"first-k": store.samples(0, "first-k", 3, loads=True)}
+        one = {"first-k": store.samples(0, "first-k", 3)}
 
     assert enough(Precision(quantile=0.5, relative=0.9))(one)
     assert not enough(Precision(quantile=0.5, relative=0.0001))(one)

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from scipy.stats import hypergeom, lognorm
 
-from reports.theory import ForkJoin, Stage, distinct, first_of, mean_of_kth
+from reports.theory import ForkJoin, Stage, covering, distinct, first_of, mean_of_kth
 from scenarios.laws import Law
 from tests.reference import (
     DUPLICATES,
@@ -234,3 +235,86 @@ def test_too_much_load() -> None:
 
     assert (1, inf, inf) == (made.load, made.lower, made.upper)
     assert inf == ForkJoin(10, 1, arrivals=11.0, service=1.0).exact
+
+
+def test_both_of_two() -> None:
+    """Both of two servers, as Nelson and Tantawi say: without a load it is the last of two."""
+    alone = ForkJoin(2, 2, arrivals=1e-12, service=2.0)
+    made = ForkJoin(2, 2, arrivals=1.0, service=2.0)
+
+    assert 0.75 == pytest.approx(alone.exact)
+    assert made.lower < (made.exact or 0) < made.upper
+    assert 1.5 - 1 / 16 == made.exact
+    assert inf == ForkJoin(2, 2, arrivals=2.0, service=2.0).exact
+    assert None is ForkJoin(3, 2, arrivals=1.0, service=2.0).exact
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 3)), min_size=1, max_size=4),
+    st.integers(1, 5),
+)
+def test_covering_by_trying_all(groups: list[tuple[int, int]], k: int) -> None:
+    """Groups of servers with some shares each, or none: all sets of servers are looked at."""
+    servers = [(group, held) for group, (count, held) in enumerate(groups) for _ in range(count)]
+    tried = [
+        sum(sum(held for _, held in set(answers)) >= k for answers in combinations(servers, m))
+        / comb(len(servers), m)
+        for m in range(len(servers) + 1)
+    ]
+
+    assert tried == covering(groups, k)
+
+
+def test_covering_a_large_grid() -> None:
+    """Ten servers of a thousand hold a share each."""
+    enough = covering([(1, 1)] * 10 + [(990, 0)], 3)
+
+    assert (0, 1) == (enough[2], enough[993])
+    assert hypergeom(1000, 10, 300).sf(2) == pytest.approx(enough[300])
+
+
+MOMENTS = [
+    ({"law": "exponential", "mean": 2.0}, 4 * (1 / 64 + 1 / 81 + 1 / 100)),
+    ({"law": "shifted-exponential", "shift": 1e3, "mean": 2.0}, 4 * (1 / 64 + 1 / 81 + 1 / 100)),
+    ({"law": "uniform", "low": 1.0, "high": 3.0}, 4 * 3 * 8 / (11**2 * 12)),
+    ({"law": "pareto", "alpha": 2.0, "scale": 1.0}, 10 / 7 - (10 * 9 * 8 / (9.5 * 8.5 * 7.5)) ** 2),
+]
+
+
+@pytest.mark.parametrize(("keys", "variance"), MOMENTS, ids=name_of_law)
+def test_variance(keys: dict[str, Any], variance: float) -> None:
+    """The variance of the third of ten is what its closed form says."""
+    assert variance == pytest.approx(Stage(known(keys), first_of(3, 10)).variance)
+
+
+def test_variance_of_a_lognormal_law() -> None:
+    """One lognormal time has the variance and the skewness of the textbook, far out too."""
+    for sigma in (0.5, 1.0, 2.0):
+        made = Stage(known({"law": "lognormal", "median": 1.0, "sigma": sigma}), first_of(1, 1))
+        _, variance, skewness = lognorm(sigma).stats(moments="mvs")
+
+        assert variance == pytest.approx(made.variance)
+        assert skewness == pytest.approx(made.skewness)
+
+
+def test_moments_where_servers_are_hung() -> None:
+    """The moments of a mixture: either of two is the first, or the one that answers is."""
+    made = Stage(law("exp1"), first_of(1, 2), probability=0.5)
+    mean = (0.25 * 0.5 + 0.5 * 1) / 0.75
+    second, third = (0.25 * 0.5 + 0.5 * 2) / 0.75, (0.25 * 0.75 + 0.5 * 6) / 0.75
+    central = third - 3 * mean * second + 2 * mean**3
+
+    assert second - mean**2 == pytest.approx(made.variance)
+    assert central / made.variance**1.5 == pytest.approx(made.skewness)
+
+
+def test_moments_that_there_are_not() -> None:
+    """The last of Pareto times has the moments below alpha, and the first of ten more."""
+    heavy = known({"law": "pareto", "alpha": 2.5, "scale": 1.0})
+    last, first = Stage(heavy, first_of(10, 10)), Stage(heavy, first_of(1, 10))
+
+    assert last.variance < inf
+    assert inf == last.skewness
+    assert first.skewness < inf
+    assert inf == Stage(heavy, first_of(3, 10), hung=8).variance
+    assert inf == Stage(known({"law": "pareto", "alpha": 2.0, "scale": 1.0}), [0.0, 1.0]).variance

@@ -100,6 +100,7 @@ def test_trace(text: str, rows: list[tuple[float, int | None]], tmp_path: Path) 
         ("time\nnan\n", "line 2: should be 0 or later, not nan"),
         ("time,size\n0,0\n", "line 2: '0' is no size: a number of bytes"),
         ("time,size\n0,1.5\n", "line 2: '1.5' is no size"),
+        ("time,size\n0,1073741825\n", "line 2: a size should be 1073741824 or less"),
     ],
 )
 def test_bad_trace(text: str, said: str, tmp_path: Path) -> None:

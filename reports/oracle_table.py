@@ -1,0 +1,218 @@
+"""An experiment held against mathematics: simulated, exact, and how far apart they are."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isinf, sqrt
+from statistics import fmean
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from harness.store import Sample, Store
+from reports.oracle import theory_of
+from reports.statistics import percent, quantile, z_of_count, z_of_mean
+from reports.summary import seconds
+from reports.theory import ForkJoin, Stage
+from scenarios.experiment import Experiment, Point, label
+
+#: From so many standard errors on a number is not what it should be.
+TOO_FAR = 4.0
+
+#: Fewer times have no mean that is nearly normal.
+_LEAST = 30
+
+#: Nor have times whose mean is still so skewed.
+_SKEWED = 0.25
+
+#: The part of the times that may come after the deadline without their mean telling of it.
+_LATE = 1e-9
+
+#: The quantiles, by their names.
+_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+
+#: What the columns of the table mean.
+LEGEND = """\
+located: how probable it is that K distinct shares are known before the deadline
+mean, p50, p90, p99: when they are, in those runs in which they are
+exact: what mathematics says, of some workloads only between which bounds the mean lies
+z: by how many standard errors the simulated number is off (that of a quantile: how many runs come
+before the exact one; that of bounds: off the nearer one, 0 between them); - where nothing can be
+said: no time came, under 30, or times so heavy-tailed that their mean is not normal
+A right simulator has 4 or more in one of 16,000 numbers; that is exit status 1.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One number that is held against mathematics; a part of the runs, or a time in seconds.
+
+    `exact` has two values where only bounds are known. `simulated` is None if there is none,
+    and `z` if it tells nothing.
+    """
+
+    point: int
+    values: Mapping[str, Any]
+    strategy: str
+    runs: int
+    measure: str
+    simulated: float | None
+    exact: tuple[float] | tuple[float, float]
+    z: float | None
+
+    @property
+    def is_far(self) -> bool:
+        """Whether the simulated number is not what it should be."""
+        return self.z is not None and abs(self.z) >= TOO_FAR
+
+
+#: A measure: its name, what was simulated, what is exact, and z.
+_Measure = tuple[str, float | None, tuple[float] | tuple[float, float], float | None]
+
+
+def verdicts(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Verdict]:
+    """Yield what is known of each point, which has so many runs, and each strategy.
+
+    Raises `NoOracleError` where mathematics says nothing of one.
+    """
+    for number, point in enumerate(experiment.points):
+        for strategy in experiment.strategies:
+            samples = store.samples(number, strategy, runs[number])
+            for measure in _measures(point, strategy, samples):
+                yield Verdict(number, point.values, strategy, len(samples), *measure)
+
+
+def _measures(point: Point, strategy: str, samples: Sequence[Sample]) -> Iterator[_Measure]:
+    theory = theory_of(point.scenario, strategy)
+    if isinstance(theory, Stage):
+        times = [sample.located for sample in samples]
+        return _of_stage(theory, times, point.scenario.deadline)
+    assert point.scenario.workload is not None
+    return _of_fork_join(theory, samples, point.scenario.workload.downloads or 0)
+
+
+def _of_stage(stage: Stage, times: Sequence[float | None], deadline: float) -> Iterator[_Measure]:
+    came = [time for time in times if time is not None]
+    success = min(1.0, stage.cdf(deadline))
+    part = len(came) / len(times)
+    yield "located", part, (success,), z_of_count(len(came), len(times), success)
+    if not success:
+        return
+    if success > (1 - _LATE) * stage.success:
+        mean = stage.mean
+        found = fmean(came) if came else None
+        yield "mean", found, (mean,), _z_of_mean(stage, mean, came)
+    for name, q in _QUANTILES.items():
+        exact = stage.quantile(q * min(1.0, success / stage.success))
+        before = sum(time <= exact for time in came)
+        # More runs before it make the simulated quantile the earlier one.
+        z = 0.0 - z_of_count(before, len(came), q) if came else None
+        yield name, quantile(came, q).estimate, (exact,), z
+
+
+def _z_of_mean(stage: Stage, mean: float, came: Sequence[float]) -> float | None:
+    if len(came) < _LEAST or stage.skewness / sqrt(len(came)) > _SKEWED:
+        return None
+    return (fmean(came) - mean) / sqrt(stage.variance / len(came))
+
+
+def _of_fork_join(model: ForkJoin, samples: Sequence[Sample], downloads: int) -> Iterator[_Measure]:
+    located = [sample.load.located for sample in samples if sample.load is not None]
+    all_of_them = downloads * len(samples)
+    came = sum(times.count - times.never for times in located)
+    yield "located", came / all_of_them, (1.0,), z_of_count(came, all_of_them, 1.0)
+    # Downloads of one run are not independent of one another, and runs are.
+    means = [times.mean for times in located if times.mean is not None]
+    mean = fmean(means) if means else None
+    if model.exact is not None:
+        yield "mean", mean, (model.exact,), z_of_mean(means, model.exact)
+    elif mean is not None:
+        nearest = min(max(mean, model.lower), model.upper)
+        yield "mean", mean, (model.lower, model.upper), z_of_mean(means, nearest)
+    else:
+        yield "mean", mean, (model.lower, model.upper), None
+
+
+def table(found: Sequence[Verdict], axes: Sequence[str]) -> Table:
+    """Return the table for reading."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name in axes:
+        made.add_column(name, overflow="fold")
+    for name in _HEADING:
+        made.add_column(name)
+    before: Verdict | None = None
+    for verdict in found:
+        new = before is None or before.point != verdict.point
+        values = [label(value) if new else "" for value in verdict.values.values()]
+        words = _words(verdict)
+        if not new and before is not None and before.strategy == verdict.strategy:
+            words[:2] = "", ""
+        made.add_row(*map(Text, (*values, *words)))
+        before = verdict
+    return made
+
+
+def as_markdown(found: Sequence[Verdict], axes: Sequence[str]) -> str:
+    """Return the table as Markdown has it."""
+    heading = [*axes, *_HEADING]
+    rows = [[*map(label, verdict.values.values()), *_words(verdict)] for verdict in found]
+    lines = [heading, ["---"] * len(heading), *rows]
+    escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
+    return "".join(f"| {line} |\n" for line in escaped)
+
+
+_HEADING = ["strategy", "runs", "measure", "simulated", "exact", "z"]
+
+
+def _words(verdict: Verdict) -> list[str]:
+    say = percent if verdict.measure == "located" else seconds
+    simulated = "-" if verdict.simulated is None else _said(verdict.simulated, say)
+    exact = " to ".join(_said(number, say) for number in verdict.exact)
+    z = "-" if verdict.z is None else f"{verdict.z:+.2f}" + (" !" if verdict.is_far else "")
+    return [verdict.strategy, str(verdict.runs), verdict.measure, simulated, exact, z]
+
+
+def _said(number: float, say: Any) -> str:
+    return "infinite" if isinf(number) else str(say(number))
+
+
+def as_csv(found: Sequence[Verdict], axes: Sequence[str]) -> str:
+    """Return CSV with a header: `inf` is infinite, and an empty cell is not known."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["point", *axes, *_COLUMNS])
+    for verdict in found:
+        values = (v if isinstance(v, int | float) else label(v) for v in verdict.values.values())
+        writer.writerow([verdict.point, *values, *_numbers(verdict)])
+    return text.getvalue()
+
+
+def as_json(found: Sequence[Verdict]) -> str:
+    """Return a JSON list, an object a row: "inf" is infinite, and null is not known."""
+    rows = [
+        {"point": verdict.point, "values": verdict.values}
+        | {
+            name: str(number) if isinstance(number, float) and isinf(number) else number
+            for name, number in zip(_COLUMNS, _numbers(verdict), strict=True)
+        }
+        for verdict in found
+    ]
+    return json.dumps(rows, indent=1) + "\n"
+
+
+_COLUMNS = ["strategy", "runs", "measure", "simulated", "exact", "lower", "upper", "z"]
+
+
+def _numbers(verdict: Verdict) -> list[str | int | float | None]:
+    """Return what stands in a row: an exact number is also its own bounds."""
+    exact = verdict.exact[0] if len(verdict.exact) == 1 else None
+    numbers = (verdict.simulated, exact, verdict.exact[0], verdict.exact[-1], verdict.z)
+    # All machines have them alike: they may differ in their last bits.
+    rounded = [None if number is None else float(f"{number:.6g}") for number in numbers]
+    return [verdict.strategy, verdict.runs, verdict.measure, *rounded]

@@ -1,0 +1,238 @@
+"""What a search came to: the cheapest candidate that meets the target, and all that were looked at.
+
+The headline says whether there is one, whether there is none, or that more runs are needed to
+tell.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from math import floor, inf, isinf, log10
+from typing import Any, Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from harness.search import Looked
+from reports.statistics import CONFIDENCE, Interval
+from reports.summary import seconds
+from reports.sweep_table import Estimate, markdown, rounded, said
+from reports.verdict import Finding, Judged
+from scenarios.plan import Condition, Plan
+
+Verdict = Literal["found", "none", "undecided"]
+
+Found = Sequence[Looked[Judged]]
+
+#: What the columns of the table mean.
+LEGEND = """\
+expansion: how much disk space the shares take, in times the file (n / k)
+p50, p90, p99: quantiles of the time to first block; a run that never has it is later than all
+success: how probable it is that the download ends well
+requests: of the whole download, the mean over all runs: of equal expansion fewer are cheaper
+In parentheses: where the true value lies, with 95 % confidence over all the looks at a candidate
+together; each condition and each candidate for itself. After ~ are too few runs to tell.
+"""
+
+
+def verdict(found: Found) -> Verdict:
+    """Tell whether one meets the target, none does, or more runs are needed to tell."""
+    if cheapest(found) is not None:
+        return "found"
+    return "undecided" if any(_is_open(one) for one in found) else "none"
+
+
+def cheapest(found: Found) -> Looked[Judged] | None:
+    """Return the cheapest candidate that is told to meet the target."""
+    return next((one for one in found if one.judged is not None and one.judged.met), None)
+
+
+def _is_open(one: Looked[Judged]) -> bool:
+    """Tell whether all its runs do not tell of a candidate."""
+    return one.pursued and one.judged is not None and one.judged.met is None
+
+
+def headline(plan: Plan, found: Found) -> str:
+    """Return what came of it, in a sentence."""
+    target, best = plan.target, cheapest(found)
+    if best is not None:
+        assert best.judged is not None
+        known = "that is known to meet" if _open(found, best) else "that meets"
+        return (
+            f"{best.candidate} is the cheapest {known} {target}:"
+            f" expansion {best.candidate.expansion:.2f},"
+            f" {best.judged.cost:.1f} requests a download"
+        )
+    open_ = _open(found)
+    if open_:
+        more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
+        return (
+            f"more runs are needed to tell: of {_count(found)} {open_[0].candidate}{more} may meet"
+            f" {target}"
+        )
+    nearest = min((one for one in found if one.judged), key=lambda one: _excess(one.judged))
+    assert nearest.judged is not None
+    missed = [finding for finding in nearest.judged.findings if finding.met is False]
+    what = " and ".join(f"{f.condition.name} {_value(f)}" for f in missed)
+    return (
+        f"none of {_count(found)} meets {target}: the nearest is {nearest.candidate}, with {what}"
+    )
+
+
+def _count(found: Found) -> str:
+    return f"{len(found)} candidate{'s' if len(found) > 1 else ''}"
+
+
+def _excess(judged: Judged | None) -> float:
+    return inf if judged is None else judged.excess
+
+
+def _open(found: Found, before: Looked[Judged] | None = None) -> list[Looked[Judged]]:
+    """Return the candidates of which more runs are needed to tell, that are cheaper than one."""
+    end = len(found) if before is None else list(found).index(before)
+    return [one for one in found[:end] if _is_open(one)]
+
+
+def notes(plan: Plan, found: Found) -> list[str]:
+    """Return what is to be said of candidates that were not told, or not looked at."""
+    lines = []
+    for one in _open(found, cheapest(found)):
+        assert one.judged is not None
+        if one.judged.needed is None:
+            told = "is so near the target that more runs are not likely to tell"
+        else:
+            told = f"takes about {one.judged.needed:,} runs to tell"
+        lines.append(f"{one.candidate} {told}; max_runs is {plan.max_runs:,}")
+    dearer = [one for one in found if one.judged is None]
+    if dearer:
+        lines.append(f"{_count(dearer)} with more expansion were not looked at")
+    return lines
+
+
+def table(plan: Plan, found: Found) -> Table:
+    """Return the table for reading."""
+    made = Table(box=SIMPLE_HEAD, pad_edge=False)
+    heading, *rows = _rows(plan, found)
+    for name in heading:
+        made.add_column(name)
+    for row in rows:
+        made.add_row(*map(Text, row))
+    return made
+
+
+def as_markdown(plan: Plan, found: Found) -> str:
+    """Return the table as Markdown has it."""
+    return markdown(_rows(plan, found))
+
+
+def _rows(plan: Plan, found: Found) -> list[list[str]]:
+    """Return the cells of the table, row by row, its heading first."""
+    crashes = any(one.judged.crashed for one in found if one.judged)
+    names = [condition.name for condition in plan.target.conditions]
+    crashed = ["crashed"] if crashes else []
+    rows = [["k-of-n", "strategy", "expansion", "runs", *names, "requests", *crashed, "verdict"]]
+    best = cheapest(found)
+    for one in found:
+        candidate, judged = one.candidate, one.judged
+        if judged is None:
+            continue
+        row = [candidate.shares, candidate.strategy, f"{candidate.expansion:.2f}"]
+        row += [str(judged.runs), *(_value(finding) for finding in judged.findings)]
+        row.append(said(judged.requests, _one_digit))
+        row += [str(judged.crashed)] if crashes else []
+        rows.append([*row, _words(one, judged, best)])
+    return rows
+
+
+def _words(one: Looked[Judged], judged: Judged, best: Looked[Judged] | None) -> str:
+    """Return the verdict on a candidate."""
+    if judged.met:
+        return "meets: the cheapest" if one is best else "meets, dearer"
+    if judged.met is False:
+        return "misses " + ", ".join(_missed(f) for f in judged.findings if f.met is False)
+    if not one.pursued:
+        return "not looked at further: dearer"
+    if judged.needed is None:
+        return "too near to tell"
+    return f"more runs are needed to tell: about {judged.needed:,}"
+
+
+def _missed(finding: Finding) -> str:
+    """Return by how much a condition is missed."""
+    condition, estimate = finding.condition, finding.estimate.estimate
+    if estimate is None:
+        return condition.name
+    if condition.quantile is None:
+        return f"{condition.name} by {100 * (condition.limit - estimate):.3g} points"
+    if estimate == inf:
+        return f"{condition.name}: never"
+    return f"{condition.name} by {seconds(estimate - condition.limit)}"
+
+
+def _value(finding: Finding) -> str:
+    return said(finding.estimate, seconds if finding.condition.quantile else nines)
+
+
+def nines(part: float) -> str:
+    """Return a probability for reading, with two digits of what it lacks to 1."""
+    rest = 100 * (1 - part)
+    digits = 0 if not 0 < rest < 100 else max(0, 1 - floor(log10(rest)))
+    text = f"{100 * part:.{digits}f}"
+    return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
+
+
+def _one_digit(number: float) -> str:
+    return f"{number:.1f}"
+
+
+def as_json(plan: Plan, found: Found) -> str:
+    """Return a JSON object: "inf" is never, and null is not known."""
+    best = cheapest(found)
+    told = {
+        "plan": plan.experiment.name,
+        "target": {one.name: one.limit for one in plan.target.conditions},
+        "confidence": CONFIDENCE,
+        "max_runs": plan.max_runs,
+        "verdict": verdict(found),
+        "headline": headline(plan, found),
+        "cheapest": None if best is None else _name(best),
+        "candidates": [_object(one, plan.target.conditions) for one in found],
+    }
+    return json.dumps(told, indent=1) + "\n"
+
+
+def _name(one: Looked[Judged]) -> dict[str, Any]:
+    candidate = one.candidate
+    return {"k": candidate.k, "n": candidate.n, "strategy": candidate.strategy}
+
+
+def _object(one: Looked[Judged], conditions: Sequence[Condition]) -> dict[str, Any]:
+    judged = one.judged
+    row = _name(one) | {"expansion": rounded(one.candidate.expansion)}
+    if judged is None:
+        empty: dict[str, Any] = {"verdict": "dearer", "runs": 0, "runs_needed": None}
+        for name in (*(condition.name for condition in conditions), "requests"):
+            empty |= _ends(name, None)
+        return row | empty | {"crashed": 0, "wrong_bytes": 0}
+    words = {True: "meets", False: "misses", None: "undecided" if one.pursued else "dearer"}
+    row |= {
+        "verdict": words[judged.met],
+        "runs": judged.runs,
+        "runs_needed": judged.needed if one.pursued else None,
+    }
+    for finding in judged.findings:
+        row |= _ends(finding.condition.name, finding.estimate)
+    row |= _ends("requests", judged.requests)
+    return row | {"crashed": judged.crashed, "wrong_bytes": judged.wrong}
+
+
+def _ends(name: str, estimate: Estimate | None) -> dict[str, float | str | None]:
+    low, high = (estimate.low, estimate.high) if isinstance(estimate, Interval) else (None, None)
+    middle = None if estimate is None else estimate.estimate
+    return {name: _number(middle), f"{name}_low": _number(low), f"{name}_high": _number(high)}
+
+
+def _number(number: float | None) -> float | str | None:
+    return str(number) if number is not None and isinf(number) else rounded(number)

@@ -1,0 +1,312 @@
+"""What a plan is: a scenario, a target, and which k, n and strategies are searched for it.
+
+A plan file is read at one door, `load_plan`. Each k and n that is searched is a point of an
+experiment, as if `file.k` and `file.n` were its axes, and all of them are checked before
+anything runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import groupby
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from scenarios.base import Table, mistakes
+from scenarios.experiment import (
+    MAX_POINTS,
+    MAX_RUNS,
+    Axis,
+    Experiment,
+    VariedScenario,
+    axis_values,
+    make_points,
+    read_varied,
+    untold,
+)
+from scenarios.laws import PositiveSeconds
+from scenarios.load import Mistake, ScenarioError, read
+from scenarios.model import RealFile, Scenario, Strategies
+
+#: The most shares that a file has.
+MAX_SHARES = 256
+
+#: How many runs the first look at a candidate takes at least; with a workload, where each is
+#: many downloads, fewer will do.
+_FIRST_LOOK, _FIRST_LOOK_AT_LOADS = 250, 10
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that a target asks for.
+
+    Either a quantile of the time to first block, that it is less than `limit` seconds, or,
+    where `quantile` is None, the probability that a download ends well, that it is over `limit`.
+    """
+
+    name: str
+    quantile: float | None
+    limit: float
+
+    def __str__(self) -> str:
+        if self.quantile is None:
+            return f"{self.name} > {100 * self.limit:.10g} %"
+        return f"{self.name} < {self.limit:.10g} s"
+
+
+class Target(Table):
+    """What is asked for: quantiles of the time to first block, and how many downloads end well."""
+
+    p50: PositiveSeconds | None = None
+    """The median of the time to first block is to be less than this, in seconds."""
+    p90: PositiveSeconds | None = None
+    """The same of the 90th percentile."""
+    p99: PositiveSeconds | None = None
+    """The same of the 99th percentile."""
+    p999: PositiveSeconds | None = Field(default=None, alias="p99.9")
+    """The same of the 99.9th percentile."""
+    success: float | None = Field(default=None, gt=0, lt=1)
+    """The probability that a download ends well is to be more than this."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quoted(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and isinstance(data.get("p99"), Mapping):
+            raise mistakes([("p99", 'the key p99.9 needs quotes: "p99.9" = 1.0')])
+        return data
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.conditions:
+            raise mistakes([("", "asks for nothing; there are p50, p90, p99, p99.9, success")])
+        return self
+
+    @property
+    def conditions(self) -> list[Condition]:
+        """All that is asked for."""
+        every = (
+            Condition("p50", 0.5, self.p50 or 0),
+            Condition("p90", 0.9, self.p90 or 0),
+            Condition("p99", 0.99, self.p99 or 0),
+            Condition("p99.9", 0.999, self.p999 or 0),
+            Condition("success", None, self.success or 0),
+        )
+        return [condition for condition in every if condition.limit]
+
+    def __str__(self) -> str:
+        *others, last = map(str, self.conditions)
+        return f"{', '.join(others)} and {last}" if others else last
+
+
+def _numbers_of_shares(axis: Any) -> Any:
+    for value in axis_values(axis):
+        if type(value) is not int or not 1 <= value <= MAX_SHARES:
+            problem = f"should be whole numbers from 1 to {MAX_SHARES}, and has {value!r:.80}"
+            raise mistakes([("", problem)])
+    return axis
+
+
+SharesAxis = Annotated[Axis, AfterValidator(_numbers_of_shares)]
+
+
+class Search(Table):
+    """Among which candidates the cheapest is sought."""
+
+    k: SharesAxis
+    """How many shares make the file: a list of numbers, or { from, to, step }."""
+    n: SharesAxis
+    """How many shares are made, the same way; those that are less than k are left out."""
+    strategies: Strategies | None = None
+    """With which strategies; default the scenario's."""
+    max_expansion: float | None = Field(default=None, ge=1)
+    """The most disk space that the shares may take, in times the file: n / k."""
+    max_runs: int = Field(default=100_000, ge=1, le=MAX_RUNS)
+    """How many runs are taken at most of each candidate."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not self.shares:
+            most = "" if self.max_expansion is None else f" and n / k <= {self.max_expansion:g}"
+            raise mistakes([("", f"no k and n have n >= k{most}")])
+        if len(self.shares) > MAX_POINTS:
+            problem = f"k and n make {len(self.shares)} pairs; the most are {MAX_POINTS}"
+            raise mistakes([("", problem)])
+        return self
+
+    @property
+    def shares(self) -> list[tuple[int, int]]:
+        """All k and n, those that take the least disk space first."""
+        most = None if self.max_expansion is None else Fraction(str(self.max_expansion))
+        return sorted(
+            (
+                (k, n)
+                for k in axis_values(self.k)
+                for n in axis_values(self.n)
+                if k <= n and (most is None or Fraction(n, k) <= most)
+            ),
+            key=lambda pair: (Fraction(pair[1], pair[0]), pair),
+        )
+
+
+class PlanTable(VariedScenario):
+    """A plan file."""
+
+    target: Target
+    """What is asked for."""
+    search: Search
+    """Among what the cheapest that meets it is sought."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_shares(cls, data: Any) -> Any:
+        """Let a scenario in the file say nothing of k and n: they are what is sought."""
+        match data:
+            case {"scenario": {"file": dict(file)}}:
+                data = deepcopy(dict(data))
+                data["scenario"]["file"] = {**_any_shares(file), **file}
+        return data
+
+
+def _any_shares(file: Mapping[str, Any]) -> dict[str, int]:
+    return {} if {"shares", "cap"} & file.keys() else {"k": 1, "n": MAX_SHARES}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One way to store and to fetch files; `point` is the number of its point."""
+
+    k: int
+    n: int
+    strategy: str
+    point: int
+
+    @property
+    def expansion(self) -> float:
+        """How much disk space the shares take, in times the file."""
+        return self.n / self.k
+
+    @property
+    def shares(self) -> str:
+        """Its k and n for reading."""
+        return f"{self.k}-of-{self.n}"
+
+    def __str__(self) -> str:
+        return f"{self.shares} with {self.strategy}"
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A look at a candidate after so many runs.
+
+    All looks at it together may be wrong with a certain probability; `risk` is which part of
+    that this one may take.
+    """
+
+    runs: int
+    risk: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A plan that can be searched; the points of its experiment are in the order of expansion."""
+
+    target: Target
+    experiment: Experiment
+    max_runs: int
+
+    @property
+    def has_loads(self) -> bool:
+        """Whether each run is many downloads."""
+        return any(point.scenario.workload for point in self.experiment.points)
+
+    @property
+    def levels(self) -> list[list[Candidate]]:
+        """All candidates, those that take equally much disk space together, the least first."""
+
+        def candidates() -> Iterator[Candidate]:
+            for number, point in enumerate(self.experiment.points):
+                for strategy in self.experiment.strategies:
+                    file = point.scenario.file
+                    yield Candidate(file.k, file.n, strategy, number)
+
+        grouped = groupby(candidates(), key=lambda one: Fraction(one.n, one.k))
+        return [list(level) for _, level in grouped]
+
+    @property
+    def looks(self) -> Sequence[Look]:
+        """After how many runs a candidate is looked at: twice as many each time."""
+        return looks(self.max_runs, _FIRST_LOOK_AT_LOADS if self.has_loads else _FIRST_LOOK)
+
+
+def looks(max_runs: int, least: int) -> Sequence[Look]:
+    """Return looks that end with `max_runs` and of which each takes half as many as the next.
+
+    The first has `least` runs or more, if there are so many. The last look takes half of the
+    risk and so does of the rest each before it: the risk is spent as the runs are (Lan and
+    DeMets, Biometrika 70, 1983, 659-663).
+    """
+    times = 0
+    while max_runs >> (times + 1) >= least:
+        times += 1
+    runs = [-(-max_runs // 2**i) for i in range(times, -1, -1)]
+    risks = [2.0**-times, *(2.0 ** -(times + 1 - i) for i in range(1, times + 1))]
+    return [Look(*look) for look in zip(runs, risks, strict=True)]
+
+
+def load_plan(path: Path) -> Plan:
+    """Return the plan in a TOML file, with all its candidates.
+
+    Paths in it are relative to it. Raises `ScenarioError` with all that is wrong with it, or with
+    the scenario that it names.
+    """
+    lines = read(path)
+    table, base, tables = read_varied(path, lines, PlanTable)
+    found = list(_unfit(base, table.target))
+    if found:
+        place = lines.find(("scenario",))
+        raise ScenarioError([Mistake(str(path), place, "scenario", problem) for problem in found])
+    strategies = table.search.strategies or base.strategies
+    seed = base.seed if table.seed is None else table.seed
+    points = make_points(
+        path,
+        lines,
+        {**tables, "strategies": strategies, "seed": seed},
+        [{"file.k": k, "file.n": n} for k, n in table.search.shares],
+        {"file.k": ("search", "k"), "file.n": ("search", "n")},
+    )
+    experiment = Experiment(
+        name=table.name,
+        description=table.description,
+        strategies=tuple(strategies),
+        seed=seed,
+        runs=table.search.max_runs,
+        precision=None,
+        axes=("file.k", "file.n"),
+        points=tuple(points),
+    )
+    return Plan(table.target, experiment, table.search.max_runs)
+
+
+def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
+    """Yield what keeps a scenario from being planned for a target."""
+    if isinstance(scenario.file, RealFile):
+        yield "has real shares, whose k and n are given: a plan needs a file that is made up"
+    if scenario.stop == "located" and any(c.quantile for c in target.conditions):
+        yield 'has stop = "located": there is no first block, and the target has a time for it'
+    for condition in target.conditions:
+        if condition.quantile and (told := untold(condition.quantile, scenario)):
+            yield f"has too short a [workload]: {told}"
+
+
+def is_plan(path: Path) -> bool:
+    """Tell whether a file is meant as a plan, not as an experiment or a scenario."""
+    try:
+        tables = read(path).data
+    except ScenarioError:
+        return False
+    return not tables.keys().isdisjoint({"target", "search"})

@@ -1,0 +1,85 @@
+"""Sweeps: two workers against one, and what the store and the bookkeeping take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+from harness.batch import Batch
+from harness.store import Store
+from harness.sweep import Sweep
+from harness.workers import Pool
+from scenarios.experiment import Experiment, load_experiment
+from scenarios.library import find_experiment
+from tests.benchmarks.measure import Figure
+
+_RUNS = 400
+
+
+def figures(rounds: int) -> Iterator[Figure]:
+    """Yield how many times as fast two workers are, and how much is not simulation."""
+    experiment = replace(load_experiment(find_experiment("hung-fraction")), runs=_RUNS)
+    if len(os.sched_getaffinity(0)) > 1:
+        found = []
+        for _ in range(rounds):
+            one, two = _with(experiment, 1), _with(experiment, 2)
+            found.append(one / two)
+        yield Figure("two workers", found, 1.85, at_least=True, note="speed over that of one")
+    yield Figure(
+        "store and bookkeeping",
+        [_bookkeeping(experiment) for _ in range(rounds)],
+        0.03,
+        at_least=False,
+        note="processor time, as a part of that of the runs",
+    )
+
+
+def _with(experiment: Experiment, workers: int) -> float:
+    """Return how long a sweep takes with so many workers, in seconds; not what starts them."""
+    with TemporaryDirectory() as folder, Store(Path(folder) / "s", write=True) as store:
+        pool = Pool(workers)
+        for future in [pool.submit(Batch([], _version())) for _ in range(2 * workers)]:
+            future.result()
+        begun = perf_counter()
+        Sweep(experiment, store).run(lambda: pool)
+        return perf_counter() - begun
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("firstk")
+
+
+class _Here(Pool):
+    """Runs batches in this process, and counts what they take of the processor."""
+
+    def __init__(self) -> None:
+        self.count = 1
+        self.taken = 0.0
+
+    def submit(self, batch: Batch):  # type: ignore[no-untyped-def]
+        from concurrent.futures import Future
+
+        from harness.batch import run_batch
+
+        begun = process_time()
+        future: Future = Future()  # type: ignore[type-arg]
+        future.set_result(run_batch(batch))
+        self.taken += process_time() - begun
+        return future
+
+    def close(self) -> None:
+        """There is nothing to end."""
+
+
+def _bookkeeping(experiment: Experiment) -> float:
+    with TemporaryDirectory() as folder, Store(Path(folder) / "s", write=True) as store:
+        here = _Here()
+        begun = process_time()
+        Sweep(experiment, store).run(lambda: here)
+        return (process_time() - begun - here.taken) / here.taken

@@ -1,0 +1,204 @@
+"""Plan files: what they mean, and that all that is wrong with one is told with its line."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scenarios.load import Mistake, ScenarioError
+from scenarios.plan import Condition, PlanTable, Target, is_plan, load_plan, looks
+from tests.harness.plans import TEXT, loaded, plan, write
+from tests.tahoe import CHK_FILES, FOLDER
+
+
+def mistakes(path: Path) -> list[Mistake]:
+    """Return what is wrong with a file that is no plan."""
+    with pytest.raises(ScenarioError) as e:
+        load_plan(path)
+    return list(e.value.mistakes)
+
+
+def test_candidates(tmp_path: Path) -> None:
+    """Candidates are told by their disk space, the least first; n less than k is left out."""
+    found = plan(tmp_path, ("k = [2]", "k = [3, 2]"), ("hedged+1", "first-k"))
+
+    levels = [[str(candidate) for candidate in level[::3]] for level in found.levels]
+    assert levels == [
+        ["2-of-2 with windowed"],
+        ["3-of-4 with windowed"],
+        ["3-of-5 with windowed"],
+        ["2-of-4 with windowed"],
+        ["2-of-5 with windowed"],
+    ]
+    assert [1.0, 4 / 3, 5 / 3, 2.0, 2.5] == [of[0].expansion for of in found.levels]
+    assert ["windowed", "hedged", "first-k"] == [one.strategy for one in found.levels[1]]
+
+
+def test_points(tmp_path: Path) -> None:
+    """Each k and n is a point whose scenario has them, and that a store can tell."""
+    found = plan(tmp_path)
+    for candidate in (one for level in found.levels for one in level):
+        file = found.experiment.points[candidate.point].scenario.file
+        assert (candidate.k, candidate.n) == (file.k, file.n)
+
+    assert ("file.k", "file.n") == found.experiment.axes
+    assert "file.k = 2, file.n = 4" == str(found.experiment.points[1])
+    assert ("windowed", "hedged", "hedged+1") == found.experiment.strategies
+
+
+def test_ranges_and_expansion(tmp_path: Path) -> None:
+    """Numbers of shares may be ranges, and the expansion is limited exactly."""
+    wide = ("n = [2, 4, 5]", "n = { from = 9, to = 12, step = 1 }\nmax_expansion = 3.3")
+    found = plan(tmp_path, wide, ("k = [2]", "k = { from = 3, to = 4, step = 1 }"))
+
+    assert [(4, 9), (4, 10), (4, 11), (3, 9), (4, 12)] == [
+        (point.values["file.k"], point.values["file.n"]) for point in found.experiment.points
+    ]
+    tenth = plan(tmp_path, ("k = [2]", "k = [10]"), ("[2, 4, 5]", "[11]\nmax_expansion = 1.1"))
+    assert 1 == len(tenth.experiment.points)
+
+
+def test_named_scenario(tmp_path: Path) -> None:
+    """A scenario of the library gives strategies and a seed, and its k and n are replaced."""
+    begin, end = TEXT.index("[scenario]"), TEXT.index("[target]")
+    named = f'scenario = "one-hung"\nseed = 5\n{TEXT[:begin]}{TEXT[end:]}'
+    path = tmp_path / "q.toml"
+    path.write_text(named.replace('strategies = ["windowed", "hedged", "hedged+1"]', ""))
+    found = load_plan(path)
+
+    assert "wait-for-all" in found.experiment.strategies
+    assert 5 == found.experiment.seed
+    assert [2, 4, 5] == [point.scenario.file.n for point in found.experiment.points]
+
+
+def test_target() -> None:
+    """A target is told as one would write it."""
+    target = Target.model_validate({"p50": 0.1, "p99.9": 2, "success": 0.9999})
+
+    assert "p50 < 0.1 s, p99.9 < 2 s and success > 99.99 %" == str(target)
+    assert "p90 < 0.5 s" == str(Target(p90=0.5))
+    assert Condition("p99.9", 0.999, 2) == target.conditions[1]
+
+
+def test_all_mistakes(tmp_path: Path) -> None:
+    """All mistakes of a file are told at once, those in the scenario too."""
+    bad = write(
+        tmp_path,
+        ("p90 = 0.5", "p95 = 0.5"),
+        ("success = 0.9", "success = 1.0"),
+        ("k = [2]", "k = [2.5]"),
+        ("n = [2, 4, 5]", "n = 7"),
+        ('"hedged+1"', '"hedge"'),
+        ("size = 100", "sice = 100"),
+        ("max_runs = 40", "max_runs = 0"),
+    )
+
+    assert [
+        (5, "scenario.file.size"),
+        (6, "scenario.file.sice"),
+        (15, "target.p95"),
+        (16, "target.success"),
+        (19, "search.k"),
+        (20, "search.n"),
+        (21, "search.strategies[2]"),
+        (22, "search.max_runs"),
+    ] == [(m.line, m.key) for m in mistakes(bad)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "message"),
+    [
+        ("p90 = 0.5\nsuccess = 0.9", "", 14, "target", "asks for nothing"),
+        ("p90 = 0.5", "p99.9 = 0.5", 15, "target.p99", 'the key p99.9 needs quotes: "p99.9"'),
+        ("p90 = 0.5", "p90 = 0", 15, "target.p90", "should be greater than 0, not 0"),
+        ("success = 0.9", "succes = 0.9", 16, "target.succes", "did you mean 'success'?"),
+        ("k = [2]", "k = [6]", 18, "search", "no k and n have n >= k"),
+        ("k = [2]", "k = [2]\nmax_expansion = 0.5", 20, "search.max_expansion", "or equal to 1"),
+        ("n = [2, 4, 5]", "n = [257]", 20, "search.n", "from 1 to 256, and has 257"),
+        ("n = [2, 4, 5]", "n = [true]", 20, "search.n", "from 1 to 256, and has True"),
+        (
+            "n = [2, 4, 5]",
+            "n = { from = 3, to = 2, step = 1 }",
+            20,
+            "search.n.to",
+            "more than 3",
+        ),
+        ("k = [2]", "", 18, "search.k", "is missing"),
+        ("[target]\np90 = 0.5\nsuccess = 0.9", "", 1, "target", "is missing"),
+        ('"first-block"', '"located"', 3, "scenario", "there is no first block"),
+        (
+            'select = "0-1"',
+            'select = "0-1"\nshares = [4]',
+            19,
+            "search",
+            "at file.k = 2, file.n = 2: servers[0].shares: there is no share 4; the file has 0, 1",
+        ),
+    ],
+)
+def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path: Path) -> None:
+    """Each mistake is told with its line, its key and what would be right."""
+    found = mistakes(write(tmp_path, (old, new)))
+
+    assert [m for m in found if (m.line, m.key) == (line, key) and message in m.message]
+
+
+def test_real_shares(tmp_path: Path) -> None:
+    """Real shares have their k and n: no plan can vary them."""
+    file = CHK_FILES[0]
+    text = TEXT.replace("size = 100", f'shares = "{FOLDER / file.name}"\ncap = "{file.uri}"')
+    path = tmp_path / "p.toml"
+    path.write_text(text)
+
+    assert ["has real shares"] == [m.message[:15] for m in mistakes(path)]
+
+
+def test_looks(tmp_path: Path) -> None:
+    """Looks double up to all runs; where a run is many downloads the first is early."""
+    assert [313, 625, 1250, 2500, 5000, 10000, 20000] == [one.runs for one in looks(20_000, 250)]
+    assert [0.25, 0.25, 0.5] == [one.risk for one in looks(1000, 250)]
+    assert [40] == [look.runs for look in plan(tmp_path).looks]
+    assert [10, 20, 40] == [look.runs for look in plan(tmp_path, loaded(100)).looks]
+
+
+@given(st.integers(1, 10**7), st.integers(1, 1000))
+def test_any_looks(most: int, least: int) -> None:
+    """All looks together take all the risk, the last half of it, and no run is taken in vain."""
+    found = looks(most, least)
+
+    assert 1 == sum(look.risk for look in found)
+    assert most == found[-1].runs
+    assert len(found) == 1 or 0.5 == found[-1].risk
+    assert min(least, most) <= found[0].runs <= 2 * least
+    assert all(one.runs < other.runs <= 2 * one.runs for one, other in pairwise(found))
+
+
+def test_is_plan(tmp_path: Path) -> None:
+    """Experiments, scenarios and what is no TOML are no plans."""
+    path = write(tmp_path)
+    other = tmp_path / "o.toml"
+    other.write_text('scenario = "one-hung"\n')
+    broken = tmp_path / "b.toml"
+    broken.write_text("[")
+
+    assert [True, False, False] == [is_plan(one) for one in (path, other, broken)]
+
+
+def test_schema() -> None:
+    """The schema says what each key of a plan is."""
+    schema = PlanTable.model_json_schema()
+
+    tables = [schema, schema["$defs"]["Target"], schema["$defs"]["Search"]]
+    assert all("description" in key for table in tables for key in table["properties"].values())
+    assert "p99.9" in schema["$defs"]["Target"]["properties"]
+
+
+def test_too_few_downloads(tmp_path: Path) -> None:
+    """A quantile of which no run tells is no target."""
+    (found,) = mistakes(write(tmp_path, loaded(9)))
+
+    assert "scenario" == found.key
+    assert found.message.startswith("has too short a [workload]: 9 downloads in a run are too few")
