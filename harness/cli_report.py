@@ -182,15 +182,12 @@ def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
             f"{empty} of {len(counts)} points have no runs: the sweep is not done, or a plan did"
             " not need them. They are in no table and no picture."
         )
-    some = [count for count in counts if count]
+    some = [one.runs for case in cases for one in case.strategies]
     if min(some) < max(some):
         yield (
-            f"Points have {min(some)} to {max(some)} runs each: as many as the experiment's"
-            " precision took, or the sweep is not done."
+            f"Strategies and points have {min(some)} to {max(some)} runs each: as many as a"
+            " precision or a plan took, or the sweep is not done."
         )
-    counted = sum(one.runs for case in cases for one in case.strategies)
-    if left := len(store) - counted:
-        yield f"{left} runs are left out, of which not all strategies are done yet."
 
 
 def _crashes(store: Store) -> Iterator[str]:

@@ -242,9 +242,9 @@ def _value(case: Case, axis: str) -> str:
 def gain(case: Case) -> str | None:
     """Return which strategy gains most over the first one, run by run, if it is certain."""
     sure = [
-        (one.cell.against, one.strategy)
+        (one.against, one.strategy)
         for one in case.strategies
-        if isinstance(one.cell.against, Interval) and one.cell.against.high < 0
+        if isinstance(one.against, Interval) and one.against.high < 0
     ]
     if not sure:
         return None

@@ -73,8 +73,8 @@ class Distribution:
 class Measured:
     """The runs of one strategy in one case, in their order.
 
-    `first` are the same runs of the first strategy, None for that one itself. `bounds` are what
-    no strategy can undercut in the first of the runs, as many as were worked out. `single` is
+    `first` are the runs of the first strategy, None for that one itself. `bounds` are what no
+    strategy can undercut in runs 0, 1 and so on, as many as were worked out. `single` is
     the result where there is but one run and it is known whole.
     """
 
@@ -97,8 +97,17 @@ class Measured:
     @cached_property
     def cell(self) -> Cell:
         """The estimates that the table of a sweep has too."""
-        loads = bool(self.loads)
-        return cell(0, {}, self.strategy, self.samples, self.first, loads=loads)
+        return self._cell(self.samples, None)
+
+    @cached_property
+    def against(self) -> Estimate | None:
+        """How much later it starts than the first strategy, in the runs that both have."""
+        first = {sample.run: sample for sample in self.first or ()}
+        both = [sample for sample in self.samples if sample.run in first]
+        return self._cell(both, [first[s.run] for s in both]).against if both else None
+
+    def _cell(self, samples: Sequence[Sample], first: Sequence[Sample] | None) -> Cell:
+        return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
 
     def quantile(self, q: float) -> Estimate:
         """Return a quantile of the time to first block, with its interval."""
@@ -145,7 +154,8 @@ class Measured:
 
         Infinity is never. Left out are only the runs in which no strategy could have any.
         """
-        both = zip(self.samples, self.bounds, strict=False)
+        known = [sample for sample in self.samples if sample.run < len(self.bounds)]
+        both = ((sample, self.bounds[sample.run]) for sample in known)
         return [
             inf if sample.ttfb is None else sample.ttfb / bound.ttfb if bound.ttfb else 1.0
             for sample, bound in both
@@ -303,29 +313,21 @@ Bounds = Callable[[Scenario, int], Sequence[Bound]]
 
 
 def cases_of(store: Store, bounds: Bounds) -> list[Case]:
-    """Return a case for each point of a store; one that has no runs yet has no strategies.
-
-    Counted are the runs that all strategies of a point have that have any: the others are not done.
-    """
+    """Return a case for each point of a store; strategies that have no runs yet are not in it."""
     about = store.about
     found = []
     for point, (values, tables) in enumerate(zip(store.points(), store.tables(), strict=True)):
         scenario = _scenario(store, tables | {"seed": about.seed})
-        loads = "workload" in tables
-        every = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
-        samples = {strategy: of for strategy, of in every.items() if of}
-        runs = [{sample.run for sample in of} for of in samples.values()]
-        common = set.intersection(*runs) if runs else set()
-        of_strategy = []
-        first: list[Sample] | None = None
+        samples = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
         limits: Sequence[Bound] = ()
-        if scenario is not None and not loads and common == set(range(len(common))):
-            limits = bounds(scenario, len(common))
-        for strategy, of in samples.items():
-            kept = [sample for sample in of if sample.run in common]
-            if kept:
-                of_strategy.append(Measured(strategy, kept, first, limits))
-                first = first or kept
+        if scenario is not None and "workload" not in tables:
+            limits = bounds(scenario, max(map(len, samples.values())))
+        first = samples[about.strategies[0]]
+        of_strategy = [
+            Measured(strategy, of, first if of is not first else None, limits)
+            for strategy, of in samples.items()
+            if of
+        ]
         at = dict(zip(about.axes, values, strict=True))
         words = ", ".join(f"{key} = {label(value)}" for key, value in at.items())
         found.append(

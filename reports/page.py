@@ -323,7 +323,7 @@ def _estimates(case: Case, one: Measured) -> dict[str, Value]:
         enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9
         row[f"p{100 * q:g}"] = _estimate(one.quantile(q)) if enough else Value("-")
     against = case.strategies[0].strategy
-    row[f"against {against}"] = _estimate(one.cell.against)
+    row[f"against {against}"] = _estimate(one.against)
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
     row["requests"] = _estimate(one.requests, findings.count)
     row["bytes"] = _estimate(one.bytes, findings.count)

@@ -101,7 +101,7 @@ def test_store_as_scenario(tmp_path: Path) -> None:
     assert ["first-k", "hedged"] == [one.strategy for one in case.strategies]
     for one, other in zip(case.strategies, same.strategies, strict=True):
         assert other.distribution == one.distribution
-        assert (other.cell, other.requests, other.bytes) == (one.cell, one.requests, one.bytes)
+        assert (other.cell, other.against, other.requests) == (one.cell, one.against, one.requests)
         assert other.ratios == one.ratios
     assert {"servers.0.select.count": 7} == case.values
 
@@ -126,7 +126,7 @@ def add(store: Store, wanted: Experiment, point: int, run: int, strategies: int)
 
 
 def test_half_finished(tmp_path: Path) -> None:
-    """Points without runs have no strategies, and a run that one strategy lacks does not count."""
+    """Points without runs have no strategies; strategies are compared in runs that both have."""
     wanted = experiment(tmp_path, runs=5)
     with Store(tmp_path / "e.sqlite", write=True) as store:
         store.begin(wanted)
@@ -135,7 +135,9 @@ def test_half_finished(tmp_path: Path) -> None:
     found = stored(tmp_path / "e.sqlite")
 
     assert [2, 0, 0] == [len(case.strategies) for case in found]
-    assert [1, 1] == [one.runs for one in found[0].strategies]
+    one, other = found[0].strategies
+    assert (2, 1) == (one.runs, other.runs)
+    assert (None, 1) == (one.against, getattr(other.against, "runs", None))
 
 
 def test_empty_store(tmp_path: Path) -> None:
