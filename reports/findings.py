@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
 from reports.load import QUANTILES
-from reports.measured import Case, Measured
+from reports.measured import Case, Measured, in_order
 from reports.statistics import Interval, NotEnough, percent
 from reports.summary import multiple, reason, seconds
 from reports.sweep_table import Estimate
@@ -183,7 +183,7 @@ def told(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> st
 
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
     """Yield, for each strategy, what becomes of the median along an axis."""
-    for name, points in _by_strategy(cases):
+    for name, points in _by_strategy(in_order(cases, axis)):
         values = [_value(case, axis) for case, _ in points]
         medians = [one.quantile(0.5) for _, one in points]
         starting = [i for i, m in enumerate(medians) if m.estimate is not None and m.estimate < inf]
@@ -205,7 +205,7 @@ def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
             words += f"{' on' if len(silent) > 1 else ''} most downloads never start"
         elif silent:
             words += f"; at {', '.join(silent)} most downloads never start"
-        yield f"{words}."
+        yield f"{words}{_fewest([points[i] for i in starting])}."
 
 
 def over(cases: Sequence[Case]) -> Iterator[str]:
@@ -223,7 +223,15 @@ def over(cases: Sequence[Case]) -> Iterator[str]:
             words += f" and {told(worst[1])} at worst ({worst[2]})"
         if lost:
             words += f"; at {lost} of {len(found)} points most downloads never start"
-        yield f"{words}."
+        times = [at for _, _, at in finite]
+        yield f"{words}{_fewest([point for point in points if point[0].name in times])}."
+
+
+def _fewest(points: Sequence[tuple[Case, Measured]]) -> str:
+    """Return at which of some points the fewest downloads start, where not all do everywhere."""
+    known = [(p, case.name, one.started) for case, one in points if (p := one.started.estimate)]
+    part, at, started = min(known, key=lambda found: found[0], default=(1.0, "", None))
+    return "" if part >= 1 else f"; at {at} only {told(started, percent)} of the downloads start"
 
 
 def _by_strategy(cases: Sequence[Case]) -> Iterator[tuple[str, list[tuple[Case, Measured]]]]:

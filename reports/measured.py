@@ -345,6 +345,14 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
     return found
 
 
+def in_order(cases: Sequence[Case], axis: str) -> list[Case]:
+    """Return cases in the order of the values of an axis, if those are numbers."""
+    values = [case.values[axis] for case in cases]
+    if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        return list(cases)
+    return sorted(cases, key=lambda case: float(case.values[axis]))
+
+
 def _scenario(store: Store, tables: Mapping[str, Any]) -> Scenario | None:
     """Return the scenario of a point; None if files that it needs are gone."""
     try:

@@ -23,7 +23,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from matplotlib.transforms import ScaledTranslation
 
 from reports import style
-from reports.measured import Case, Measured
+from reports.measured import Case, Measured, in_order
 from reports.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
 from reports.statistics import Interval, NotEnough
 from reports.summary import seconds
@@ -96,6 +96,7 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
 
     `cases` are those along the axis, with runs.
     """
+    cases = in_order(cases, axis)
     q = tail(cases)
     with style.style():
         places = Places.of([case.values[axis] for case in cases])
@@ -245,10 +246,13 @@ def _percent(axes: Axes, scale: Scale, what: str) -> None:
 
 
 def _made_of(cases: Sequence[Case]) -> str:
-    counts = sorted({case.runs for case in cases})
+    return f"{_runs(cases)}; bars: 95 % intervals; hollow: too few runs for one; marks side by side"
+
+
+def _runs(cases: Sequence[Case]) -> str:
+    counts = sorted({one.runs for case in cases for one in case.strategies})
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    said = f"{runs} runs a point and strategy from seed {cases[0].seed}; virtual time"
-    return f"{said}; bars: 95 % intervals; hollow: too few runs for one; marks side by side"
+    return f"{runs} runs a point and strategy from seed {cases[0].seed}; virtual time"
 
 
 def draw_map(
@@ -260,8 +264,8 @@ def draw_map(
     hatched. In each cell stands the median, and below it how many start if not all do.
     """
     first, second = axes_of
-    columns = _distinct(case.values[first] for case in cases)
-    rows = _distinct(case.values[second] for case in cases)
+    columns = _distinct(case.values[first] for case in in_order(cases, first))
+    rows = _distinct(case.values[second] for case in in_order(cases, second))
     names = list(dict.fromkeys(one.strategy for case in cases for one in case.strategies))
     with style.style():
         cell = (min(0.85, 7.5 / len(columns)), 0.42)
@@ -286,8 +290,7 @@ def draw_map(
         title(figure, "Median time to first block", f"over {first} and {second} {under}".strip())
         small_print(
             figure,
-            f"{cases[0].runs} runs a point from seed {cases[0].seed}; virtual time;"
-            f" lighter is later; hatched: most never start; firstk {version}",
+            f"{_runs(cases)}; lighter is later; hatched: most never start; firstk {version}",
         )
         return style.save(figure, path)
 

@@ -136,6 +136,25 @@ def test_over() -> None:
     assert "at 1 of 3 points most downloads never start" in said
 
 
+def test_fewest() -> None:
+    """A median does not hide that some downloads never start: the fewest that do are told."""
+    some = [took(0.1)] * 9 + [STALLED]
+    points = [at({"x": i, "y": 0}, of) for i, of in enumerate([[took(0.1)] * 10, some])]
+    words = "; at x = 1, y = 0 only 90% (55.5% to 99.7%) of the downloads start."
+
+    assert next(findings.along(points, "x")).endswith(words)
+    assert next(findings.over(points)).endswith(words)
+
+
+def test_order() -> None:
+    """An axis is told from its least value to its greatest, in whatever order it was given."""
+    points = [at({"x": i}, [took(i)] * 10) for i in (3, 1, 2)]
+
+    assert "As x goes from 1 to 3, the median of wait-for-all goes from 1 s to 3 s." == next(
+        findings.along(points, "x")
+    )
+
+
 def test_gain() -> None:
     """A gain is told only if its interval leaves no doubt."""
     slow, fast = [took(0.2 + i / 100) for i in range(10)], [took(0.1)] * 10
