@@ -11,6 +11,14 @@ from zope.interface import implementer
 
 from harness.reactor import SimReactor, SimTimer
 
+#: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
+#: a tenth of it.
+MOST_AT_ONCE = 1_000_000
+
+
+class EndlessError(Exception):
+    """A download sets timers for now again and again, and so time never passes."""
+
 
 @implementer(IReactorTime)
 class DownloadClock:
@@ -30,6 +38,8 @@ class DownloadClock:
         self._fired = fired
         self._failed = failed
         self._timers: list[SimTimer] = []
+        self._time = 0.0
+        self._at_once = 0  # how many timers have fired at that time
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
@@ -44,6 +54,7 @@ class DownloadClock:
         def fire() -> None:
             self._timers.remove(timer)
             try:
+                self._count()
                 callable(*args, **kwargs)
             except Exception as e:
                 if self._failed is None:
@@ -56,6 +67,18 @@ class DownloadClock:
         timer = self._reactor.callLater(delay, fire)
         self._timers = [*self.getDelayedCalls(), timer]
         return timer
+
+    def _count(self) -> None:
+        """Count a timer that fires; raises `EndlessError` if it is one too many for this time."""
+        now = self._reactor.seconds()
+        if now != self._time:
+            self._time, self._at_once = now, 0
+        self._at_once += 1
+        if self._at_once > MOST_AT_ONCE:
+            raise EndlessError(
+                f"{MOST_AT_ONCE:,} timers fired at {now:.6g} s: time never passes where each sets"
+                " another for now"
+            )
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call `callable` at this very time, after what is due before it."""

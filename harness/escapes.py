@@ -316,7 +316,8 @@ class _Watch:
         pairs = list(_stand_ins())
         self._stand_ins = {id(one): pair for pair in pairs for one in pair}
         self._originals = [self._names_in(module) for module in _modules()]
-        self._bound: tuple[object, list[_Names]] = None, []
+        self._bound: dict[str, list[_Names]] = {}  # by the package under test
+        self._known: object = None  # what they were found among
         self._changed: list[_Names] = []
         self._reactor: ReactorBase | None = None
         self._reactor_class: type[ReactorBase] = ReactorBase
@@ -367,17 +368,20 @@ class _Watch:
         """
         last = next(reversed(sys.modules))
         own_names = len(vars(sys.modules["__main__"]))
-        key = own, len(sys.modules), last, id(sys.modules[last]), own_names
+        known = len(sys.modules), last, id(sys.modules[last]), own_names
         as_ever = all(stand_ins.items() <= names.items() for names, _, stand_ins in self._originals)
-        if self._bound[0] != key or not as_ever:
+        if self._known != known or not as_ever:
+            self._bound.clear()
+            self._known = known if as_ever else None
+        if own not in self._bound:
             found = [
                 self._names_in(module)
                 for name, module in list(sys.modules.items())
                 if isinstance(module, ModuleType)
                 and _is_under_test(own, name, vars(module).get("__file__"))
             ]
-            self._bound = key if as_ever else None, [names for names in found if names[1]]
-        return self._bound[1]
+            self._bound[own] = [names for names in found if names[1]]
+        return self._bound[own]
 
     def _names_in(self, module: ModuleType) -> _Names:
         watched = [

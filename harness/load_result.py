@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Self
 
+from harness.escapes import EscapeError
 from harness.histogram import Histogram
 from harness.result import Outcome, Result
 from harness.server import SimServer
@@ -129,6 +130,8 @@ class Tally:
         for failure in failures:
             if not isinstance(failure, Exception):
                 raise failure
+            if isinstance(failure, EscapeError) and self._errors[EscapeError.__name__]:
+                continue  # it is told once for the run, and here a download has told of it
             self._strays += 1
             self._errors[type(failure).__name__] += 1
             self._message = self._message or str(failure)

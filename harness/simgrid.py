@@ -24,7 +24,7 @@ from harness.grid import make_servers
 from harness.reactor import SimReactor, event_at
 from harness.result import Result
 from harness.server import SimServer
-from harness.simulate import Run, forget_frames, observed, run_of
+from harness.simulate import Run, forget_frames, observed, one_failure, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
 from harness.trace import Exchange
@@ -395,11 +395,20 @@ class SimGrid:
         return run
 
     def close(self) -> None:
-        """Shut the reactor down: what a downloader has set up for the time of the grid ends."""
+        """Shut the reactor down: what a downloader has set up for the time of the grid ends.
+
+        Raises what went wrong in a download whose result nobody asked for.
+        """
         gc.unfreeze()
         if self.reactor.running:
             self.reactor.stop()
             self.reactor.mainLoop()
+        untold = one_failure(self._errors())
+        self._failures.clear()
+        self.reactor.errors.clear()
+        self._running.clear()
+        if untold is not None:
+            raise untold
 
     def __enter__(self) -> Self:
         return self
@@ -410,7 +419,11 @@ class SimGrid:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        try:
+            self.close()
+        except Exception:
+            if error is None:  # else there is that to tell of
+                raise
 
 
 def _without(

@@ -17,8 +17,12 @@ from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_
 from scenarios.base import MAX_MADE_UP_SIZE, Table, mistakes, relative_path
 from scenarios.laws import Law
 
+#: The most downloads that begin in a second, and the most clients.
+MAX_RATE = 100_000
+MAX_CLIENTS = 100_000
+
 #: How many downloads begin in a second.
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 
 #: The most files that are made up for a workload: their shares are kept in memory.
 MAX_FILES = 10_000
@@ -64,7 +68,7 @@ class Closed(Table):
     """Each of some clients begins its next download when it has thought over its last one."""
 
     kind: Literal["closed"]
-    clients: int = Field(ge=1)
+    clients: int = Field(ge=1, le=MAX_CLIENTS)
     """How many clients there are."""
     think: Law | None = None
     """How long a client waits after a download; default not at all."""

@@ -584,6 +584,33 @@ def test_shut_down() -> None:
     assert 0 == gc.get_freeze_count()
 
 
+def test_untold_errors() -> None:
+    """What went wrong in a download whose result nobody asks for is told at the end, once."""
+
+    def raising(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        return Deferred()
+
+    grid = SimGrid()
+    grid.start(raising)
+    grid.advance(2)
+    with pytest.raises(ZeroDivisionError):
+        grid.close()
+    grid.close()
+
+    def look(error: type[Exception] | None) -> None:
+        with SimGrid() as grid:
+            grid.start(raising)
+            grid.advance(2)
+            if error is not None:
+                raise error
+
+    with pytest.raises(ZeroDivisionError):
+        look(None)
+    with pytest.raises(AssertionError):  # the test's own goes first
+        look(AssertionError)
+
+
 def test_faults_of_a_scenario() -> None:
     """A server of a scenario's grid is healed of what the scenario says of it."""
     grid = SimGrid.of(scenario(hung("all")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -502,3 +503,15 @@ arrivals = { kind = "trace", path = "times.csv" }
     load_result: LoadResult = simulate_load(load(tmp_path / "load.toml"), "first-k")
 
     assert (2, 1 + ALONE) == (load_result.downloads, load_result.span)
+
+
+def test_escapes_are_counted_once() -> None:
+    """A way out of the simulation that downloads tell of is no error beside theirs."""
+
+    def sleepy(*_: Any) -> Deferred[None]:
+        time.sleep(0)
+        return Deferred()
+
+    load = simulate_load(loaded(), sleepy)
+
+    assert ({"EscapeError": 10}, 0) == (load.errors, load.strays)

@@ -128,6 +128,8 @@ def test_no_trace(tmp_path: Path) -> None:
         ('arrivals = { kind = "bursts" }', 1, "'bursts' is unknown; there are 'poisson', 'fixed'"),
         ('arrivals = { kind = "poisson" }', 1, "workload.arrivals.rate: is missing"),
         ('arrivals = { kind = "poisson", rate = 0 }', 1, "rate: should be greater than 0, not 0"),
+        ('arrivals = { kind = "fixed", rate = 1e300 }', 1, "less than or equal to 100000"),
+        ('arrivals = { kind = "closed", clients = 100001 }', 1, "less than or equal to 100000"),
         ('arrivals = { kind = "fixed", rat = 1.0 }', 1, "unknown key; did you mean 'rate'?"),
         ('arrivals = { kind = "closed", clients = 0 }', 1, "clients: should be greater than or"),
         (
