@@ -50,7 +50,6 @@ _HERE = {
     "report laws": "report one-hung",
     "compare --": "compare one-hung --",
     "sweep hung-fraction": "sweep experiment.toml",
-    "plan half-second.toml --workers 2": "plan --help",  # the test of its guide runs it
     "hung-fraction.sqlite": "experiment.sqlite",
     "plan half-second.toml": "plan short.toml",
 }
