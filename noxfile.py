@@ -55,7 +55,7 @@ def pythons(session: nox.Session) -> None:
 def slow(session: nox.Session) -> None:
     """Run the tests that take longer than a few seconds."""
     _install(session, "test")
-    session.run("pytest", "-m", "slow", *session.posargs)
+    session.run("pytest", "-m", "slow and not browser", *session.posargs)
 
 
 @nox.session
@@ -75,6 +75,13 @@ def dask(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Look at pages of reports in a real browser: it takes Chromium and chromedriver."""
+    _install(session, "test", "browser")
+    session.run("pytest", "-m", "browser", "-rs", "tests/test_browser.py", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the speed as ratios against peers; what comes behind `--` goes to the benchmarks."""
     session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
@@ -83,12 +90,16 @@ def bench(session: nox.Session) -> None:
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Make the pictures of README anew."""
+    """Make the pictures of README and of the guide to pictures anew."""
     _install(session)
     out = session.create_tmp()
-    session.run("firstk", "compare", "ticket-928", "--out", out)
+    session.run("firstk", "report", "ticket-928", "--out", out)
     for name in ("latency.png", "timeline-three-good-seven-hung.png"):
         session.run("cp", f"{out}/{name}", "docs/", external=True)
+    store = f"{out}/hung-fraction.sqlite"
+    session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
+    session.run("firstk", "report", store, "--out", out)
+    session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
 
 
 @nox.session

@@ -54,6 +54,7 @@ _MOST_RUNS = 20
 _ELSEWHERE = {
     "export": "harness.cli_sweep",
     "plan": "harness.cli_plan",
+    "report": "harness.cli_report",
     "sweep": "harness.cli_sweep",
 }
 

@@ -23,16 +23,7 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
     """Run a workload with each strategy and print what it came to; return the exit status too."""
     from reports import load as reports
 
-    summaries: list[LoadSummary] = []
-    unmet: list[str] = []
-    with _telling(scenario) as each:
-        for strategy in scenario.strategies:
-            results = []
-            for number in range(scenario.runs):
-                result, problem = _run(scenario, strategy, number, each)
-                results.append(result)
-                unmet += problem
-            summaries.append(reports.LoadSummary(results))
+    summaries, unmet = simulate_loads(scenario)
     match form:
         case "json":
             click.echo(reports.as_json(summaries), nl=False)
@@ -46,6 +37,23 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
     for line in unmet:
         click.echo(line, err=True)
     return (UNMET if unmet else OK), summaries
+
+
+def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str]]:
+    """Run a workload with each strategy; return what it came to, and what was not as expected."""
+    from reports.load import LoadSummary
+
+    summaries: list[LoadSummary] = []
+    unmet: list[str] = []
+    with _telling(scenario) as each:
+        for strategy in scenario.strategies:
+            results = []
+            for number in range(scenario.runs):
+                result, problem = _run(scenario, strategy, number, each)
+                results.append(result)
+                unmet += problem
+            summaries.append(LoadSummary(results))
+    return summaries, unmet
 
 
 def _run(

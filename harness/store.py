@@ -150,6 +150,16 @@ def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
     )
 
 
+class About(NamedTuple):
+    """What a store says of its experiment: the strategies and axes in order, the first seed."""
+
+    name: str
+    description: str
+    strategies: list[str]
+    axes: list[str]
+    seed: int
+
+
 class Sample(NamedTuple):
     """What a run of a point and strategy came to, as far as the statistics look at it."""
 
@@ -363,6 +373,11 @@ class Store:
             raise StoreError(f"{self.path}: there is no row {number}; {known}")
         return Row(*found)
 
+    def number(self, point: int, strategy: str, run: int) -> int:
+        """Return the number of the row of a run, whether it is there or not."""
+        points, strategies = len(self.points()), self.about.strategies
+        return _first_row(points, len(strategies), point, run) + strategies.index(strategy)
+
     def scenario(self, row: Row) -> Scenario:
         """Return the scenario of a row, to be run again: with its strategy and seed, one run.
 
@@ -385,11 +400,21 @@ class Store:
         return scenario.model_copy(update={"strategies": [row.strategy]})
 
     @property
+    def about(self) -> About:
+        """What the experiment is; a store that nothing was written to yet has none of it."""
+        found = self._db.execute("SELECT name, description, strategies, axes, seed FROM experiment")
+        name, description, strategies, axes, seed = found.fetchone() or ("", "", "[]", "[]", 0)
+        return About(name, description, json.loads(strategies), json.loads(axes), seed)
+
+    @property
     def axes(self) -> list[str]:
         """The keys that are varied."""
-        (text,) = self._db.execute("SELECT axes FROM experiment").fetchone() or ("[]",)
-        axes: list[str] = json.loads(text)
-        return axes
+        return self.about.axes
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Return the scenario of each point, as the tables of its file."""
+        query = "SELECT scenario FROM points ORDER BY point"
+        return [json.loads(text) for (text,) in self._db.execute(query)]
 
     def points(self) -> list[list[Any]]:
         """Return the axes' values of each point, in the order of the axes."""
@@ -422,10 +447,14 @@ def places(experiment: Experiment, hashes: Sequence[str], point: int, run: int) 
 
     `hashes` are those of the points. More runs do not change the numbers of rows.
     """
-    cells = len(experiment.strategies)
-    first = (run * len(experiment.points) + point) * cells + 1
+    first = _first_row(len(experiment.points), len(experiment.strategies), point, run)
     for i, strategy in enumerate(experiment.strategies):
         yield Place(first + i, point, strategy, run, experiment.seed + run, hashes[point])
+
+
+def _first_row(points: int, strategies: int, point: int, run: int) -> int:
+    """Return the number of the row of the first strategy; the others follow."""
+    return (run * points + point) * strategies + 1
 
 
 class _Lock:

@@ -99,7 +99,7 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         _title(figure, height)
         if some_never:
             _never_column(axes)
-        _key(figure, strategies, height)
+        _key(figure, strategies, height, any(len(one.bounds) > 1 for one in compared))
         _small_print(figure, compared, height, version)
         return style.save(figure, path)
 
@@ -380,7 +380,7 @@ def _never_column(axes: Axes) -> None:
     axes.text(_NEVER, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
 
 
-def _key(figure: Figure, strategies: Sequence[str], height: float) -> None:
+def _key(figure: Figure, strategies: Sequence[str], height: float, many: bool) -> None:
     """Say what each strategy does, and what the bound is."""
     for i, name in enumerate([*strategies, None]):
         y = 1 - (0.58 + i * _KEY_LINE) / height
@@ -388,7 +388,7 @@ def _key(figure: Figure, strategies: Sequence[str], height: float) -> None:
             mark = Line2D([0.03], [y], color=style.INK, marker="|", markersize=10)
             text = (
                 "the earliest first block that any strategy could have, if it knew all beforehand"
-            )
+            ) + "; of many runs the median of theirs" * many
         else:
             mark = Line2D([0.03], [y], **style.look(name).mark(5.5))
             text = style.description(name)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, inf
-from statistics import fmean, median
+from statistics import fmean, median, median_low
 
 from harness.bound import Bound
 from harness.result import Result
@@ -184,8 +184,11 @@ def _after(later: int, count: int) -> str:
 
 
 def middle(results: Sequence[Result]) -> float:
-    """Return the median time to first block; a run that has none counts as infinite."""
-    return median(inf if r.ttfb is None else r.ttfb for r in results)
+    """Return the median time to first block; a run that has none counts as infinite.
+
+    It is the time of one run, as `statistics.quantile` has it.
+    """
+    return median_low(inf if r.ttfb is None else r.ttfb for r in results)
 
 
 def middle_and_range(results: Sequence[Result]) -> str:

@@ -85,9 +85,25 @@ def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator
         for strategy in experiment.strategies:
             loads = point.scenario.workload is not None
             samples = store.samples(number, strategy, runs[number])
-            make = _load_cell if loads else _cell
-            yield make(number, point.values, strategy, samples, first)
+            yield cell(number, point.values, strategy, samples, first, loads=loads)
             first = first or samples
+
+
+def cell(
+    point: int,
+    values: Mapping[str, Any],
+    strategy: str,
+    samples: Sequence[Sample],
+    first: Sequence[Sample] | None,
+    *,
+    loads: bool,
+) -> Cell:
+    """Return what came of runs, of many downloads each if `loads` says so; there is one at least.
+
+    `first` are the same runs of the first strategy, None for that one itself.
+    """
+    make = _load_cell if loads else _cell
+    return make(point, values, strategy, samples, first)
 
 
 def _cell(
@@ -136,7 +152,7 @@ def _load_cell(
         strategy=strategy,
         runs=len(samples),
         ok=mean([load.part_ok for load in loads]),
-        quantiles={name: _estimate(samples, q) for name, q in QUANTILES.items()},
+        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
         against=mean(differences) if first else None,
         requests=_mean([load.requests for load in loads]),
         bytes=_mean([load.bytes_received for load in loads]),
@@ -165,14 +181,15 @@ def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], b
 
     def is_enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
         return all(
-            _estimate(of_one, precision.quantile).relative_half_width <= precision.relative
+            quantile_of(of_one, precision.quantile).relative_half_width <= precision.relative
             for of_one in samples.values()
         )
 
     return is_enough
 
 
-def _estimate(samples: Sequence[Sample], q: float) -> Estimate:
+def quantile_of(samples: Sequence[Sample], q: float) -> Estimate:
+    """Return a quantile of the times to first block; of runs of many downloads, the mean."""
     if loads := [sample.load for sample in samples if sample.load]:
         if not all(tells(load.downloads, q) for load in loads):
             return NotEnough(None, len(samples), 0)  # no run tells of it, however many there are

@@ -17,12 +17,12 @@ from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
 from harness.simulate import Run
-from harness.trace import Exchange
 from reports import style
+from reports.bars import Bar, bars_of
 from reports.comparison import Compared
 from reports.summary import seconds, verdict
 
-#: More lanes than this do not fit a page: the servers that were read from come first.
+#: More lanes than this do not fit a page: what is wrong with servers comes first, then reads.
 MAX_LANES = 24
 
 #: Of a run that was busy at the deadline so many requests to one server are shown.
@@ -48,15 +48,15 @@ _READ = "#0072B2"
 _HEDGE = "#E69F00"
 _BAD = "#D55E00"
 
-#: What the colours mean: where it is said (as a part of the width), how, and by what text.
+#: What the colours mean: where it is said (a part of the width), by which sign and text.
 _LEGEND = (
-    (0.02, _QUERY, "■ query (get_buckets)"),
-    (0.165, _READ, "■ read"),
-    (0.225, _HEDGE, "■ hedge: read as another is overdue"),
-    (0.46, _BAD, "■ read, corrupt answer"),
-    (0.615, _BAD, "× failed"),
-    (0.68, style.INK, "▼ overdue"),
-    (0.755, style.GREY, "hatched: no answer"),
+    (0.02, _QUERY, "■", "query (get_buckets)"),
+    (0.165, _READ, "■", "read"),
+    (0.225, _HEDGE, "■", "hedge: read as another is overdue"),
+    (0.46, _BAD, "■", "read, corrupt answer"),
+    (0.615, _BAD, "×", "failed"),
+    (0.68, style.INK, "▼", "overdue"),
+    (0.755, style.GREY, "", "hatched: no answer"),
 )
 
 #: What the phases of a download are called in a picture.
@@ -69,27 +69,11 @@ _PHASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Bar:
-    """An exchange as it is drawn: when it was overdue, and whether it is a hedge."""
-
-    exchange: Exchange
-    overdue: float | None
-    hedge: bool
-
-    @property
-    def course(self) -> Hashable:
-        """What makes two exchanges look alike, but for the numbers of shares."""
-        e = self.exchange
-        failure = None if e.ok else e.detail
-        return e.operation, e.sent, e.ended, failure, not e.detail, e.spoiled, self.overdue
-
-
-@dataclass(frozen=True, slots=True)
 class _Lane:
     """The servers that share a lane, and what went on with the first of them."""
 
     servers: Sequence[str]
-    bars: Sequence[_Bar]
+    bars: Sequence[Bar]
     details: Sequence[str]
 
     @property
@@ -140,7 +124,7 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
                 axes.set_xlabel("virtual time, on another scale than above")
             top, before = bottom - _FOOT, panel.end
         axes.set_xlabel(axes.get_xlabel() or "virtual time")
-        _title(figure, one, total, version)
+        _title(figure, one, total, version, any(panel.hidden for panel in panels))
         return style.save(figure, path)
 
 
@@ -149,43 +133,25 @@ def _panels(runs: Sequence[Run]) -> list[_Panel]:
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
         phases = tuple(run.status.phases) if run.status else ()
-        bars = Counter((bar.exchange.server, bar.course, bar.hedge) for bar in _bars(run))
+        bars = Counter((bar.exchange.server, bar.course, bar.hedge) for bar in bars_of(run))
         came_to = (verdict([run.result]), run.result.ttfb)
         alike.setdefault((came_to, phases, frozenset(bars.items())), []).append(run)
     ends = _scales([_end(same[0]) for same in alike.values()])
     panels = []
     for same, end in zip(alike.values(), ends, strict=True):
         lanes = _lanes(same[0])
+        if len(lanes) > MAX_LANES:
+            lanes = _merged(lanes)
         shown = _fitting(lanes)
         hidden = sum(len(lane.servers) for lane in lanes if lane not in shown)
         panels.append(_Panel([r.result.strategy for r in same], same[0], shown, hidden, end))
     return panels
 
 
-def _bars(run: Run) -> list[_Bar]:
-    """Return a run's exchanges, with what the downloader thought of them.
-
-    The n-th request of the downloader is the n-th exchange.
-    """
-    requests = run.status.requests if run.status else []
-    exchanges = run.trace.exchanges
-    overdue: list[float | None] = [request.overdue for request in requests]
-    overdue += [None] * (len(exchanges) - len(overdue))
-    reads = {
-        time
-        for exchange, time in zip(exchanges, overdue, strict=True)
-        if exchange.operation == "read" and time is not None
-    }
-    return [
-        _Bar(exchange, time, exchange.operation == "read" and exchange.sent in reads)
-        for exchange, time in zip(exchanges, overdue, strict=True)
-    ]
-
-
 def _lanes(run: Run) -> list[_Lane]:
     """Return the lanes of a run: neighbours that were only asked, and alike, share one."""
-    servers: dict[str, list[_Bar]] = {}
-    for bar in _bars(run):
+    servers: dict[str, list[Bar]] = {}
+    for bar in bars_of(run):
         servers.setdefault(bar.exchange.server, []).append(bar)
     lanes: list[_Lane] = []
     for name, bars in servers.items():
@@ -199,10 +165,34 @@ def _lanes(run: Run) -> list[_Lane]:
     return lanes
 
 
+def _merged(lanes: Sequence[_Lane]) -> list[_Lane]:
+    """Return lanes of which those that were only asked, and alike, share one wherever they are."""
+    found: list[_Lane] = []
+    alike: dict[Hashable, int] = {}
+    for lane in lanes:
+        place = alike.setdefault(lane.bars[0].course, len(found)) if len(lane.bars) == 1 else None
+        if place is None or place == len(found):
+            found.append(lane)
+            continue
+        first = found[place]
+        servers = [*first.servers, *lane.servers]
+        found[place] = _Lane(servers, first.bars, [*first.details, *lane.details])
+    return found
+
+
 def _fitting(lanes: Sequence[_Lane]) -> list[_Lane]:
-    """Return the lanes to show: those with reads before the others."""
-    kept = sorted(lanes, key=lambda lane: len(lane.bars) == 1)[:MAX_LANES]
+    """Return the lanes to show, in their order: those with the most to see before the others."""
+    kept = sorted(lanes, key=_rank)[:MAX_LANES]
     return [lane for lane in lanes if lane in kept] or [_Lane(["(no server was asked)"], [], [])]
+
+
+def _rank(lane: _Lane) -> int:
+    """Return how little there is to see in a lane: silence and trouble come first, then reads."""
+    if any(bar.exchange.ended is None for bar in lane.bars):
+        return 0
+    if any(not e.ok or e.spoiled or bar.overdue for bar in lane.bars if (e := bar.exchange)):
+        return 1
+    return 2 if len(lane.bars) > 1 else 3
 
 
 def _end(run: Run) -> float:
@@ -324,7 +314,7 @@ def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
         _say(axes, said, exchange.ended or 0.0, lane, style.GREY, right=True)
 
 
-def _bar(axes: Axes, bar: _Bar, y: float, height: float, end: float) -> None:
+def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
     exchange = bar.exchange
     colour = _READ
     if exchange.operation == "get_buckets":
@@ -403,7 +393,7 @@ def _phases(axes: Axes, run: Run, end: float) -> None:
             )
 
 
-def _title(figure: Figure, one: Compared, total: float, version: str) -> None:
+def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bool) -> None:
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
         0.02,
@@ -413,14 +403,18 @@ def _title(figure: Figure, one: Compared, total: float, version: str) -> None:
         color=style.GREY,
         va="top",
     )
-    for x, colour, text in _LEGEND:
-        figure.text(x, 1 - 0.66 / total, text, color=colour, size=8, va="top")
+    for x, colour, sign, words in _LEGEND:
+        figure.text(x, 1 - 0.66 / total, sign, color=colour, size=8, va="top")
+        beside = x + 0.014 * bool(sign)
+        figure.text(beside, 1 - 0.66 / total, words, color=style.INK, size=8, va="top")
     runs = len(one.bounds)
     first = f", the first of {runs} runs" if runs > 1 else ""
+    chosen = ".  Shown first: who never answered, failed, was overdue or corrupt; then who was read"
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}",
+        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}"
+        + chosen * hidden,
         size=7,
         color=style.GREY,
     )

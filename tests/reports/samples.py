@@ -134,6 +134,18 @@ def catch_figures(monkeypatch: pytest.MonkeyPatch) -> Caught:
     return caught
 
 
+def write_empty_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write pictures of nothing from now on: what they show is tested where they are drawn."""
+
+    def save(figure: Figure, path: Path) -> list[Path]:
+        files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
+        for file in files:
+            file.write_text("<svg/>", encoding="utf-8")
+        return files
+
+    monkeypatch.setattr(style, "save", save)
+
+
 def spans(figure: Figure) -> dict[str, Bbox]:
     """Return where the texts of a figure are, in pixels, but for the times on its axes."""
     canvas: Any = FigureCanvasAgg(figure)  # it has no types

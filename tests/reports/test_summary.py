@@ -79,19 +79,19 @@ def test_single(result: Result, verdict: str) -> None:
     [
         ([OK] * 3, "0.25 s"),
         ([took(0.1), took(0.3), took(0.2)], "0.2 s (0.1 s to 0.3 s)"),
-        ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.25 s (0.1 s to 0.4 s)"),
+        ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.2 s (0.1 s to 0.4 s)"),
         (
             [*[OK] * 98, STALLED, STALLED],
             "0.25 s, but only in 98 of 100 runs, stalls for ever in 2 of 100 runs",
         ),
         (
             [took(0.1), FAILED, took(0.2), DEADLINE],
-            "0.1 s to 0.2 s, but only in 2 of 4 runs,"
+            "0.2 s (0.1 s to 0.2 s), but only in 2 of 4 runs,"
             " is still busy at the deadline in 1 of 4 runs, fails in 1 of 4 runs",
         ),
         (
             [took(0.1), took(0.3), took(0.2), STALLED],
-            "0.25 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
+            "0.2 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
         ),
         (
             [replace(STALLED, ttfb=0.25), OK],

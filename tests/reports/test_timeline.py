@@ -403,7 +403,7 @@ def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     where = spans(figure)
 
     assert [] == outside(figure)
-    assert not any(where[name].overlaps(where[text]) for _, _, text in timeline._LEGEND)
+    assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
 
 
 @pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
@@ -478,7 +478,7 @@ def test_long_texts(name: str, description: str, monkeypatch: pytest.MonkeyPatch
     where = spans(figure)
 
     assert [] == outside(figure)
-    assert not any(where[name].overlaps(where[text]) for _, _, text in timeline._LEGEND)
+    assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
 
 
 def test_files(tmp_path: Path) -> None:

@@ -75,6 +75,7 @@ def test_tracks() -> None:
     tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
 
     assert ["t, first-k, seed 0", "t, wait-for-all, seed 0"] == list(processes.values())
+    assert ["download", "download"] == [tracks.pop((pid, 0)) for pid in (1, 2)]
     assert 20 == len(tracks)
     assert all(e["cat"] == tracks[e["pid"], e["tid"]] for e in events if e["ph"] in "be")
 
@@ -108,3 +109,36 @@ def test_first_block() -> None:
 def test_no_runs() -> None:
     """The trace of no runs is a trace."""
     assert [] == events_of([])
+
+
+def test_phases() -> None:
+    """The phases follow one another without a gap, and one that never ends says so."""
+    good, hangs = ([e for e in events_of([run]) if e["ph"] == "X"] for run in (GOOD, HANGS))
+
+    assert ["locating", "uri-extension", "crypttext-hashes", "blocks"] == [e["name"] for e in good]
+    assert [0.0, 50000.0, 150000.0, 200000.0, 250000.0] == pytest.approx(
+        [e["ts"] for e in good] + [good[-1]["ts"] + good[-1]["dur"]]
+    )
+    assert ["locating (never ends)"] == [e["name"] for e in hangs]
+
+
+def test_hedges() -> None:
+    """An overdue request is told, and the hedge that begins then."""
+    reads_hang = {"kind": "hung", "on": ["read"]}
+    run = simulate(scenario(entries=[{"select": "0", "fault": reads_hang}]), "hedged")
+    events = events_of([run])
+    overdue = [e for e in events if e["ph"] == "n"]
+    hedges = [e for e in events if e["ph"] == "b" and e["args"].get("hedge")]
+
+    assert ["s0"] == [e["cat"] for e in overdue]
+    assert [e["ts"] for e in overdue] == [e["ts"] for e in hedges]
+    assert request(overdue[0]) in [request(e) for e in events if e["ph"] == "b"]
+
+
+def test_corrupt() -> None:
+    """A corrupt answer is told from a good one."""
+    spoils = {"kind": "corrupt", "part": "block"}
+    run = simulate(scenario(entries=[{"select": "0", "fault": spoils}]), "hedged")
+    corrupt = [e for e in events_of([run]) if e["ph"] == "e" and e["args"].get("corrupt")]
+
+    assert {"s0"} == {e["cat"] for e in corrupt}

@@ -1,0 +1,241 @@
+"""`firstk report`: a page with pictures, of a sweep's store or of scenarios that are run for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import (
+    _DEFAULT_OUT,
+    _DOWNLOADER,
+    OK,
+    USAGE,
+    _load,
+    _others,
+    _refuse_equal_names,
+    _run_all,
+    _tell_notes,
+    _writing,
+)
+
+if TYPE_CHECKING:
+    from harness.bound import Bound
+    from harness.store import Store
+    from reports.comparison import Compared
+    from reports.measured import Case
+    from reports.page import Report
+    from scenarios.model import Scenario
+
+#: For so many runs of a store the bound is worked out: of each point, and of all together.
+_BOUNDS_EACH, _BOUNDS = 200, 4000
+
+#: How every SQLite file begins.
+_SQLITE = b"SQLite format 3\0"
+
+#: So many seeds of runs that went wrong are told.
+_TOLD = 5
+
+
+@click.command()
+@click.argument("targets", metavar="STORE|[FILE|DIR|NAME]...", nargs=-1, required=True)
+@_DOWNLOADER
+@click.option(
+    "--out",
+    metavar="DIR",
+    default=_DEFAULT_OUT,
+    show_default=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the page and its pictures go.",
+)
+def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
+    """Make a page with pictures: of a sweep's store, or of scenarios, which are run for it.
+
+    The page needs no network and no other file: it has its pictures in it, which lie beside it
+    as SVG and PNG too. Equal results make equal bytes.
+    """
+    from reports.page import write
+
+    stores = [target for target in targets if _is_store(target)]
+    if stores and (len(targets) > 1 or downloaders):
+        raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
+    scenarios = [] if stores else _scenarios(targets, downloaders)
+    with _writing(out):  # before the work, not after it
+        out.mkdir(parents=True, exist_ok=True)
+    with _telling() as tell:
+        found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
+        with _writing(out):
+            files = write(found, out)
+    click.echo(f"The page is {files[0]}; {len(files) - 1} pictures are beside it.")
+    for warning in found.warnings:
+        click.echo(f"note: {warning}", err=True)
+    return OK
+
+
+def _is_store(target: str) -> bool:
+    """Tell whether a target is meant as a store: a file that is none is told of as one then."""
+    path = Path(target)
+    if path.suffix in (".sqlite", ".sqlite3", ".db"):
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SQLITE)) == _SQLITE
+    except OSError:
+        return False
+
+
+@contextmanager
+def _telling() -> Iterator[Callable[[str], None]]:
+    """Show what is being done, where standard error is a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda what: None
+        return
+    with console.status("reading") as status:
+        yield status.update
+
+
+def _scenarios(targets: Sequence[str], downloaders: Sequence[str]) -> list[Scenario]:
+    scenarios = _load(targets)
+    _refuse_equal_names(scenarios)
+    for scenario in scenarios:
+        _tell_notes(scenario)
+    others = _others(tuple(downloaders))
+    return [s.model_copy(update={"strategies": [*s.strategies, *others]}) for s in scenarios]
+
+
+def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
+    """Run scenarios, and return the report of what they come to."""
+    from harness.cli_load import simulate_loads
+    from reports.measured import case_of, case_of_load
+    from reports.page import Report
+
+    cases: list[Case] = []
+    for scenario in scenarios:
+        tell(f"simulating {scenario.name}")
+        if scenario.workload is None:
+            cases.append(case_of(_run_all(scenario)))
+        else:
+            cases.append(case_of_load(scenario, simulate_loads(scenario)[0]))
+    names = [case.name for case in cases]
+    return Report(
+        title=" and ".join(names) if len(names) < 3 else f"{len(names)} scenarios",
+        description=cases[0].description if len(cases) == 1 else "",
+        cases=cases,
+        version=version("firstk"),
+        warnings=list(_bad(cases)),
+        tell=lambda name: tell(f"drew {name}"),
+    )
+
+
+def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
+    """Return the report of a store; exit if it is none."""
+    from harness.store import Store, StoreError
+    from reports.measured import cases_of
+    from reports.page import Report
+
+    try:
+        with Store(path) as store:
+            about = store.about
+            each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.points()))))
+            cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
+            made_by = store.versions()
+            warnings = [*_unfinished(store, cases), *_crashes(store), *_bad(cases)]
+    except StoreError as e:
+        click.echo(f"firstk: {e}", err=True)
+        sys.exit(USAGE)
+    return Report(
+        title=about.name or "An empty store",
+        description=about.description,
+        cases=cases,
+        version=", ".join(made_by) or version("firstk"),
+        axes=about.axes,
+        warnings=warnings,
+        of_store=True,
+        closely=_closely(cases),
+        tell=lambda name: tell(f"drew {name}"),
+    )
+
+
+def _bounds(scenario: Scenario, runs: int, tell: Callable[[str], None]) -> list[Bound]:
+    from harness.bound import bound
+
+    tell("working out what is possible")
+    return [bound(scenario, run) for run in range(runs)]
+
+
+def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
+    """Yield what a store does not have that it may yet get."""
+    counts = [case.runs for case in cases]
+    if not any(counts):
+        yield f"{store.path.name} has no runs yet: nothing of the sweep is done."
+        return
+    if empty := counts.count(0):
+        yield (
+            f"{empty} of {len(counts)} points have no runs: the sweep is not done, or a plan did"
+            " not need them. They are in no table and no picture."
+        )
+    some = [one.runs for case in cases for one in case.strategies]
+    if min(some) < max(some):
+        yield (
+            f"Strategies and points have {min(some)} to {max(some)} runs each: as many as a"
+            " precision or a plan took, or the sweep is not done."
+        )
+
+
+def _crashes(store: Store) -> Iterator[str]:
+    """Yield which rows should not be as they are."""
+    bad = list(store.bad())
+    if not bad:
+        return
+    more = f"; and {len(bad) - _TOLD} more" if len(bad) > _TOLD else ""
+    told = "; ".join(f"{what} (row {row})" for row, what in bad[:_TOLD])
+    yield f"{len(bad)} {'run is' if len(bad) == 1 else 'runs are'} not sound: {told}{more}."
+
+
+def _bad(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield which scenarios wrote wrong bytes, or were not as expected."""
+    for case in cases:
+        if case.compared is None:
+            continue
+        if problems := case.compared.unmet:
+            yield f"{case.name} is not as expected, {len(problems)} times; the first: {problems[0]}"
+        for one in case.strategies:
+            wrong = [s.run for s in one.samples if s.content_ok is False]
+            if wrong:
+                again = case.replay(one.strategy, wrong[0])
+                yield f"{case.name}: {one.strategy} wrote wrong bytes in {len(wrong)} runs: {again}"
+
+
+def _closely(cases: Sequence[Case]) -> Compared | None:
+    """Run the first run again of the point at which the strategies differ most."""
+    from harness.subject import is_other
+
+    known = [
+        case
+        for case in cases
+        if case.strategies and case.asks and case.scenario is not None and not case.has_workload
+    ]
+    if not known:
+        return None
+    case = max(known, key=_difference)
+    assert case.scenario is not None
+    names = [one.strategy for one in case.strategies if not is_other(one.strategy)]
+    if not names:
+        return None
+    changes = {"strategies": names, "runs": 1, "description": case.name}
+    return _run_all(case.scenario.model_copy(update=changes))
+
+
+def _difference(case: Case) -> float:
+    """Return how far apart the medians of a point are: never counts as very late."""
+    halves = [one.quantile(0.5).estimate for one in case.strategies]
+    times = [min(time, 1e9) for time in halves if time is not None]
+    return max(times) / max(min(times), 1e-9)

@@ -1,0 +1,30 @@
+"""Cases to draw and to tell of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.result import Result
+from reports.measured import Case, case_of
+from tests.reports.samples import STALLED, made, summary, took
+
+
+def results(*times: float | None) -> list[Result]:
+    """Return results with these times to first block; None is a stall."""
+    return [STALLED if time is None else took(time) for time in times]
+
+
+def spread(first: float, count: int, never: int = 0) -> list[Result]:
+    """Return so many results, each a little later than the one before, and so many stalls."""
+    return results(*(first * (1 + i / count) for i in range(count)), *[None] * never)
+
+
+def case(strategies: Mapping[str, Sequence[Result]], **values: Any) -> Case:
+    """Return a case: a point of an experiment, where it has values of axes."""
+    summaries = [summary(*of, strategy=name) for name, of in strategies.items()]
+    runs = max(map(len, strategies.values()))
+    found = case_of(made(summaries, runs=runs))
+    words = ", ".join(f"{axis} = {value}" for axis, value in values.items())
+    return replace(found, values=values, name=words or found.name, compared=None)

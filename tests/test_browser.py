@@ -1,0 +1,176 @@
+"""The page in a real browser: nothing is wrong with it, and nothing is fetched.
+
+It takes Chromium and its driver; where they are missing these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.experiments import experiment, swept
+from tests.harness.test_cli import firstk
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+#: Widths of a desktop and of a phone, in CSS pixels.
+WIDTHS = (1280, 390)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make two pages: of scenarios, and of a store."""
+    folder = tmp_path_factory.mktemp("pages")
+    swept(experiment(folder, runs=30), folder / "e.sqlite")
+    made = {}
+    for name, targets in {
+        "scenarios": ["one-hung", "yes-then-hang", "too-few-shares"],
+        "store": [str(folder / "e.sqlite")],
+    }.items():
+        ran = firstk("report", *targets, "--out", str(folder / name))
+        assert 0 == ran.exit_code, ran.stderr
+        made[name] = folder / name / "report.html"
+    return made
+
+
+def started(*, javascript: bool = True) -> Any:
+    """Return a browser; skip the test if there is none."""
+    selenium = pytest.importorskip(
+        "selenium.webdriver", reason="selenium is not installed: nox -s browser installs it"
+    )
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("chromium or chromedriver is missing: apt-get install chromium chromium-driver")
+    options = selenium.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    if not javascript:
+        options.add_experimental_option(
+            "prefs", {"profile.managed_default_content_settings.javascript": 2}
+        )
+    return selenium.Chrome(options, selenium.ChromeService(DRIVER))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Return a browser for the tests of this module."""
+    chrome = started()
+    yield chrome
+    chrome.quit()
+
+
+def show(browser: Any, page: Path, width: int) -> None:
+    """Open a page at a width."""
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    browser.get(page.as_uri())
+
+
+@pytest.mark.parametrize("name", ["scenarios", "store"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_page(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
+    """No console message, no request but for the page, all pictures there, no sideways scroll."""
+    show(browser, pages[name], width)
+    images = browser.execute_script(
+        "return [...document.images].map(i => [i.complete, i.naturalWidth, i.alt])"
+    )
+    over = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    messages = [json.loads(one["message"])["message"] for one in browser.get_log("performance")]
+    asked = {
+        one["params"]["request"]["url"]
+        for one in messages
+        if one["method"] == "Network.requestWillBeSent"
+    }
+
+    assert [] == browser.get_log("browser")
+    assert [] == [url for url in asked if not url.startswith(("data:", pages[name].as_uri()))]
+    assert 5 <= len(images)
+    assert all(complete and wide > 100 and alt for complete, wide, alt in images)
+    assert over <= 0
+    assert len(browser.get_screenshot_as_png()) > 10_000
+
+
+def column(browser: Any, name: str) -> list[str]:
+    """Return what stands in a column of the table, from above."""
+    found: list[str] = browser.execute_script(
+        "const t = document.querySelector('table.sortable');"
+        "const i = [...t.tHead.rows[0].cells].findIndex(c => c.textContent === arguments[0]);"
+        "return [...t.tBodies[0].rows].map(r => r.cells[i].firstChild.textContent)",
+        name,
+    )
+    return found
+
+
+def test_sort(browser: Any, pages: dict[str, Path]) -> None:
+    """A click on a heading sorts by numbers, never last, and a second one turns it round."""
+    show(browser, pages["store"], WIDTHS[0])
+    button = browser.find_element("xpath", "//th/button[text()='p50']")
+    button.click()
+    up = column(browser, "p50")
+    button.click()
+
+    finite = [float(words.removesuffix(" s")) for words in up if words != "never"]
+    assert finite == sorted(finite)
+    assert ["never"] * (len(up) - len(finite)) == up[len(finite) :] != []
+    assert up[::-1] == column(browser, "p50")
+
+
+def test_sort_by_size(browser: Any, pages: dict[str, Path]) -> None:
+    """Numbers are sorted by their size, not by their letters: the most negative one comes first."""
+    show(browser, pages["store"], WIDTHS[0])
+    browser.find_element("xpath", "//th/button[text()='against first-k']").click()
+    numbers = [words for words in column(browser, "against first-k") if words != "-"]
+    finite = [float(words.removesuffix(" s")) for words in numbers]
+
+    assert 1 < len(finite)
+    assert finite == sorted(finite) != sorted(finite, key=str)
+
+
+def test_choose(browser: Any, pages: dict[str, Path]) -> None:
+    """Choosing a scenario hides the others."""
+    show(browser, pages["scenarios"], WIDTHS[0])
+    browser.execute_script(
+        "const s = document.querySelector('select'); s.selectedIndex = 2;"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    shown = browser.execute_script(
+        "return [...document.querySelectorAll('section.case')].filter(s => s.offsetHeight)"
+        ".map(s => s.dataset.name)"
+    )
+
+    assert ["yes-then-hang"] == shown
+
+
+def test_without_javascript(pages: dict[str, Path]) -> None:
+    """Without JavaScript all sections are there, and no control that does nothing."""
+    chrome = started(javascript=False)
+    try:
+        chrome.get(pages["scenarios"].as_uri())
+        sections = chrome.find_elements("css selector", "section.case")
+        controls = chrome.find_elements("css selector", "select, button")
+        heights = [section.size["height"] for section in sections]
+    finally:
+        chrome.quit()
+
+    assert 3 == len(heights)
+    assert all(height > 300 for height in heights)
+    assert [] == controls
+
+
+def test_print(browser: Any, pages: dict[str, Path]) -> None:
+    """It prints to some pages of paper."""
+    show(browser, pages["scenarios"], WIDTHS[0])
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
+
+    assert printed["data"].startswith("JVBERi0")  # %PDF-
