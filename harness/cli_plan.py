@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import OK, UNMET, USAGE, _console
-from harness.cli_sweep import _report_crashes, _telling, _workers
+from harness.cli_sweep import _STORE, _WORKERS, _report_crashes, _telling, _workers
 
 if TYPE_CHECKING:
     from reports.plan_table import Found
@@ -19,21 +19,8 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
-@click.option(
-    "--store",
-    "path",
-    metavar="FILE",
-    show_default="NAME.sqlite",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Where the runs are kept; what is there already is not run again.",
-)
-@click.option(
-    "--workers",
-    metavar="N",
-    type=click.IntRange(min=1, max=1000),
-    show_default="the CPUs",
-    help="How many processes run it.",
-)
+@_STORE
+@_WORKERS
 @click.option(
     "--format",
     "form",

@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from scenarios.experiment import Experiment
 
 
-@click.command()
-@click.argument("target", metavar="EXPERIMENT")
-@click.option(
+_STORE = click.option(
     "--store",
     "path",
     metavar="FILE",
@@ -42,13 +40,20 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the runs are kept; what is there already is not run again.",
 )
-@click.option(
+
+_WORKERS = click.option(
     "--workers",
     metavar="N",
     type=click.IntRange(min=1, max=1000),
     show_default="the CPUs",
     help="How many processes run it.",
 )
+
+
+@click.command()
+@click.argument("target", metavar="EXPERIMENT")
+@_STORE
+@_WORKERS
 @click.option("--scheduler", metavar="ADDRESS", help="Let a Dask cluster run it: tcp://HOST:PORT.")
 @_DOWNLOADER
 @click.option(
