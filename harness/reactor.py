@@ -102,12 +102,15 @@ class SimTimer:
         self._args = args
         self._kwargs = kwargs
         self.called = False
-        self._schedule(time)
+        self._time = time
+        # As `_schedule` does: most timers are scheduled once, and are many.
+        env = reactor.env
+        self._entry: Event | None = _Entry(env, self._fire)
+        heappush(env._queue, (time, NORMAL, next(env._eid), self._entry))
 
     def _schedule(self, time: float) -> None:
-        env = self._reactor.env
         self._time = time
-        self._entry: Event | None = event_at(env, time, self._fire)
+        self._entry = event_at(self._reactor.env, time, self._fire)
 
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
@@ -229,7 +232,11 @@ class SimReactor(ReactorBase):
 
         Raises `ValueError` if `delay` is negative or not a number.
         """
-        return self.callAt(self.env.now + _checked(delay), callable, *args, **kwargs)
+        if not delay >= 0:
+            _checked(delay)
+        timer = SimTimer(self, self.env._now + delay, callable, args, kwargs)
+        self._timers[timer] = None
+        return timer
 
     def callAt(
         self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
@@ -322,8 +329,9 @@ class SimReactor(ReactorBase):
             if self._justStopped:
                 self._justStopped = False
                 self.fireSystemEvent("shutdown")
-            elif self.peek() <= self._until:
-                self._step()
+            elif self._next(self._until):
+                while self._started and not self._justStopped and self._next(self._until):
+                    pass
             elif not self._stopped:
                 self.stop()
             else:
@@ -358,20 +366,53 @@ class SimReactor(ReactorBase):
 
     def step(self) -> None:
         """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
-        self.peek()
-        self._step()
+        if not self._next(inf):
+            raise simpy.core.EmptySchedule
+
+    def _next(self, until: float) -> bool:
+        """Let the next event happen, if it is due by a time in seconds; tell whether it was.
+
+        Most events are entries: what SimPy does with any event is done here for them, without
+        what they have no need of.
+        """
+        env = self.env
+        queue = env._queue
+        while queue:
+            time, _, _, event = queue[0]
+            if event.__class__ is not _Entry:
+                if time > until:
+                    return False
+                self._step()
+                return True
+            callbacks = event.callbacks
+            if not callbacks:  # it is given up
+                heappop(queue)
+                self._given_up -= 1
+                continue
+            if time > until:
+                return False
+            heappop(queue)
+            env._now = time
+            event.callbacks = None  # type: ignore[assignment]  # as SimPy does
+            for callback in callbacks:
+                try:
+                    callback(event)
+                except simpy.core.StopSimulation:
+                    raise
+                except Exception as e:
+                    self.errors.append(e)
+            return True
+        return False
 
     def _step(self) -> None:
-        """Let the event happen that `peek` has just seen to be the next."""
+        """Let the first event in the queue happen, which is not given up."""
         queue = self.env._queue
-        if queue and len(queue[0][3].callbacks) > 1:
+        if len(queue[0][3].callbacks) > 1:
             # SimPy would drop those that come after one that raises.
             event = queue[0][3]
             event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
         try:
             self.env.step()
-        except simpy.core.EmptySchedule:
-            raise
         except Exception as e:
             self.errors.append(e)
 
@@ -386,8 +427,8 @@ class SimReactor(ReactorBase):
     def iterate(self, delay: float = 0.0) -> None:
         """Let everything happen that is due within `delay` seconds."""
         until = min(self.env.now + delay, _FOREVER)
-        while self.peek() <= until:
-            self._step()
+        while self._next(until):
+            pass
 
     # What ReactorBase leaves to its heirs: there is nothing to poll and nothing to wake.
 
