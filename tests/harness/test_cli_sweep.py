@@ -230,7 +230,6 @@ def test_killed(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_killed_often(folder: Path) -> None:
     """Fifty random kills change nothing."""
     assert 50 == killed(folder, 50, runs=400, seed=2)
