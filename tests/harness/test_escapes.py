@@ -629,8 +629,8 @@ import asyncio
 from harness.simulate import simulate
 from tests.harness.making import scenario
 
-simulate(scenario(), lambda *them: asyncio.get_event_loop())
-print(simulate(scenario(), lambda *them: asyncio.get_event_loop()).result.message)
+simulate(scenario(), lambda *them: asyncio.SelectorEventLoop())
+print(simulate(scenario(), lambda *them: asyncio.SelectorEventLoop()).result.message)
 
 from time import monotonic
 
@@ -641,7 +641,7 @@ print(simulate(scenario(), lambda *them: monotonic()).result.message)
 def test_names_of_a_session() -> None:
     """A name that is bound after a run where programs are typed in is watched in the next.
 
-    A loop that asyncio makes for whoever asks for one is told as a loop, not as its sockets.
+    A loop that somebody makes is told as a loop, not as its sockets.
     """
     loop, clock = run_python(SESSION).splitlines()
 
