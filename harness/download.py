@@ -88,11 +88,6 @@ class Download:
         """What the downloader tells of itself, if it is ours."""
         return getattr(self._consumer.producer, "status", None)
 
-    @property
-    def first(self) -> float | None:
-        """When the first byte came, in virtual seconds; None if none has yet."""
-        return self._consumer.first
-
     def start(self) -> None:
         """Begin now."""
         self.started = self._reactor.seconds()

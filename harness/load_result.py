@@ -28,7 +28,7 @@ class LoadResult:
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
     failed with which error; `message` is that of the first. `strays` counts the errors among
     them that no download told of: they came up in callbacks. The times are from each download's
-    own start: to K distinct shares, to the first byte, to the end. `requests` and
+    own start: to K distinct shares, to the first byte, to a good end. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
     and `in_system` how many downloads were under way in it, in the mean. `utilisation` tells
     how much was in use, in the mean, of what was busiest: a server's `concurrency`, its uplink
@@ -118,8 +118,9 @@ class Tally:
         if result.error is not None:
             self._errors[result.error] += 1
             self._message = self._message or result.message
-        for name, times in self._times.items():
-            times.add(getattr(result, name) if result.outcome == "ok" else None)
+        self._times["located"].add(result.located)
+        self._times["ttfb"].add(result.ttfb)
+        self._times["finished"].add(result.finished if result.outcome == "ok" else None)
         self._requests += result.requests
         self._bytes += result.bytes_received
         if result.content_ok is not None:

@@ -28,9 +28,9 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
 #: What the columns of the table mean.
 LEGEND = """\
-Times to first block are quantiles of all downloads that count, from the start of each; those that
-failed or stalled never had one. A quantile is told where ten downloads lie beyond it. Of several
-runs each number is the mean, and in brackets its 95 % interval, from run to run.
+Times to first block are quantiles of all downloads that count, from the start of each; one that
+never has it is later than all others. A quantile is told where ten downloads lie beyond it. Of
+several runs each number is the mean, and in brackets its 95 % interval, from run to run.
 busy: how much of what is busiest is in use - places to work, an uplink, the client's downlink
 """
 

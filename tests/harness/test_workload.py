@@ -331,6 +331,17 @@ def test_stalled() -> None:
     assert ALONE == load.ttfb.mean
 
 
+def test_stalled_after_the_first_block() -> None:
+    """A first block that was there counts, though the download never ends; so alone, too."""
+    of = loaded(hung("all", start=ALONE), file={"size": 560, "segment_size": 56}, downloads=1)
+    load = simulate_load(of, "first-k")
+    alone = simulate(of.model_copy(update={"workload": None}), "first-k").result
+
+    assert {"stalled": 1} == load.outcomes
+    assert (ALONE, ALONE) == (load.ttfb.mean, alone.ttfb)
+    assert (0, 0, 1) == (load.located.never, load.ttfb.never, load.finished.never)
+
+
 def test_stalled_at_once() -> None:
     """A download that never asks for anything has stalled too."""
     load = simulate_load(loaded(), lambda *_: Deferred())
