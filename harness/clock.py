@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any
 
+from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from harness.reactor import SimReactor, SimTimer
+from harness.reactor import SimReactor, SimTimer, checked
 
 #: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
 #: a tenth of it.
@@ -18,6 +18,44 @@ MOST_AT_ONCE = 1_000_000
 
 class EndlessError(Exception):
     """A download sets timers for now again and again, and so time never passes."""
+
+
+class _OwnTimer(SimTimer):
+    """A timer that a download has set."""
+
+    __slots__ = ("_clock",)
+
+    def __init__(
+        self,
+        clock: DownloadClock,
+        time: float,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__(clock._reactor, time, function, args, kwargs)
+        self._clock = clock
+        clock._timers[self] = None
+
+    def _fire(self, _: Event) -> None:
+        clock = self._clock
+        del clock._reactor._timers[self], clock._timers[self]
+        self.called = True
+        try:
+            clock._count()
+            self._function(*self._args, **self._kwargs)
+        except Exception as e:
+            if clock._failed is None:
+                raise
+            clock._failed(e)
+        finally:
+            if clock._fired is not None:
+                clock._fired()
+
+    def cancel(self) -> None:
+        """Never fire; see `SimTimer.cancel`."""
+        super().cancel()
+        del self._clock._timers[self]
 
 
 @implementer(IReactorTime)
@@ -35,42 +73,26 @@ class DownloadClock:
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self._reactor = reactor
+        self._env = reactor.env
         self._fired = fired
         self._failed = failed
-        self._timers: list[SimTimer] = []
+        self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
         self._time = 0.0
         self._at_once = 0  # how many timers have fired at that time
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
-        return self._reactor.seconds()
+        return self._env._now
 
     def callLater(
         self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> SimTimer:
         """Call `callable` after `delay` seconds; see `SimReactor.callLater`."""
-
-        @wraps(callable)
-        def fire() -> None:
-            self._timers.remove(timer)
-            try:
-                self._count()
-                callable(*args, **kwargs)
-            except Exception as e:
-                if self._failed is None:
-                    raise
-                self._failed(e)
-            finally:
-                if self._fired is not None:
-                    self._fired()
-
-        timer = self._reactor.callLater(delay, fire)
-        self._timers = [*self.getDelayedCalls(), timer]
-        return timer
+        return _OwnTimer(self, self._env._now + checked(delay), callable, args, kwargs)
 
     def _count(self) -> None:
         """Count a timer that fires; raises `EndlessError` if it is one too many for this time."""
-        now = self._reactor.seconds()
+        now = self._env._now
         if now != self._time:
             self._time, self._at_once = now, 0
         self._at_once += 1
@@ -86,9 +108,7 @@ class DownloadClock:
 
     def getDelayedCalls(self) -> list[SimTimer]:
         """Return the download's timers that are still to fire."""
-        # None is kept beyond that: it would keep what it refers to.
-        self._timers = [timer for timer in self._timers if timer.active()]
-        return self._timers
+        return list(self._timers)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

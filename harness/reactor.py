@@ -107,6 +107,7 @@ class SimTimer:
         env = reactor.env
         self._entry: Event | None = _Entry(env, self._fire)
         heappush(env._queue, (time, NORMAL, next(env._eid), self._entry))
+        reactor._timers[self] = None
 
     def _schedule(self, time: float) -> None:
         self._time = time
@@ -136,13 +137,13 @@ class SimTimer:
 
     def reset(self, secondsFromNow: float) -> None:
         """Fire so many seconds from now instead; raises as `cancel` does."""
-        self._move(self._check(), self._reactor.env.now + _checked(secondsFromNow))
+        self._move(self._check(), self._reactor.env.now + checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
         """Fire so many seconds later than it would; raises as `cancel` does."""
         entry, time = self._check(), self._time + secondsLater
         if isnan(secondsLater):
-            _checked(secondsLater)
+            checked(secondsLater)
         self._move(entry, max(time, self._reactor.env.now))
 
     def _move(self, entry: Event, time: float) -> None:
@@ -223,7 +224,7 @@ class SimReactor(ReactorBase):
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
-        return self.env.now
+        return self.env._now
 
     def callLater(  # type: ignore[override]  # the base promises Twisted's own DelayedCall
         self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
@@ -233,18 +234,14 @@ class SimReactor(ReactorBase):
         Raises `ValueError` if `delay` is negative or not a number.
         """
         if not delay >= 0:
-            _checked(delay)
-        timer = SimTimer(self, self.env._now + delay, callable, args, kwargs)
-        self._timers[timer] = None
-        return timer
+            checked(delay)
+        return SimTimer(self, self.env._now + delay, callable, args, kwargs)
 
     def callAt(
         self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> SimTimer:
         """Call `callable` at that very virtual time, in seconds, which is not over yet."""
-        timer = SimTimer(self, time, callable, args, kwargs)
-        self._timers[timer] = None
-        return timer
+        return SimTimer(self, time, callable, args, kwargs)
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
         """Return the timers that are still to fire, in the order of their making."""
@@ -444,7 +441,8 @@ def _is_given_up(event: Event) -> bool:
     return event.__class__ is _Entry and not event.callbacks
 
 
-def _checked(delay: float) -> float:
+def checked(delay: float) -> float:
+    """Return a delay in seconds; raises `ValueError` if it is negative or not a number."""
     if not delay >= 0:
         raise ValueError(f"a delay of {delay} seconds is not zero or more")
     return delay

@@ -279,7 +279,7 @@ def test_straight_from_a_timer() -> None:
         reactor.callLater(0, time.sleep, 0)
         return download(reactor, *them)
 
-    assert " in fire, straight from a timer or a Deferred: " in told(run(sets_a_timer))
+    assert " in _fire, straight from a timer or a Deferred: " in told(run(sets_a_timer))
 
 
 # A downloader that is no file here, but one in a folder, with modules of its own
