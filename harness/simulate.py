@@ -172,6 +172,10 @@ def forget_frames(error: BaseException) -> None:
 #: Once in so many runs the garbage of the whole process is collected.
 _FULL_COLLECTION = 500
 
+#: So many objects may be made in a run before garbage is looked for in its midst: most of a
+#: run's objects live until its end.
+_YOUNG = 50_000
+
 _runs = count(1)
 
 
@@ -198,11 +202,14 @@ def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     # none of it goes now, and that to look through what this run leaves takes no time. What
     # it leaves is let go now: later it would count among what is there already.
     gc.freeze()
+    young, *older = gc.get_threshold()
+    gc.set_threshold(young and max(young, _YOUNG), *older)
     try:
         with observed(failures):
             yield
             gc.collect()
     finally:
+        gc.set_threshold(young, *older)
         gc.unfreeze()
 
 
