@@ -56,6 +56,9 @@ def foresee(
     `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
     drawn for each fault.
     """
+    if not faults:  # most servers are well
+        arrives = sent + rtt / 2
+        return Course(sent, rtt, arrives, arrives, inf, (), None)
     lost = inf
     for fault in faults:
         if fault.active(sent):

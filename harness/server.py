@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import simpy
 from simpy.events import Event
@@ -77,8 +77,7 @@ class Service:
                     self.busy.change(-1)
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """What a server answers: the result, and what the trace says of it."""
 
     result: Any
@@ -147,6 +146,8 @@ class SimServer:
         self._link = link
         self._service = service
         self._chances = chances
+        # Whether a request may have to wait for others, so that its end is not known.
+        self._queues = service.law is not None or bool(link.lines)
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
     @property
@@ -249,11 +250,6 @@ class SimServer:
             if request.event is not None:
                 self._reactor.give_up(request.event)
             self._settle(request)
-
-    @property
-    def _queues(self) -> bool:
-        """Whether a request may have to wait for others, so that its end is not known."""
-        return self._service.law is not None or bool(self._link.lines)
 
     def _outcome(self, request: _Request) -> _Answer | Exception:
         course = request.course
