@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Sequence
+from math import inf
 from random import Random
 from typing import Any
 
@@ -17,7 +18,7 @@ from downloader.fetch import Fetcher
 from downloader.interfaces import IStorageServer
 from downloader.locate import Located
 from downloader.one_round import OneRound
-from downloader.session import Session, Signal, Waits
+from downloader.session import News, Session, Waits
 from downloader.status import DownloadStatus, Phase
 from downloader.strategy import Strategy, find_strategy
 
@@ -77,7 +78,7 @@ class _Download:
         self._reactor = reactor
         self._consumer = consumer
         self._paused = False
-        self._resumption = Signal(self.waits)
+        self._resumption = News(reactor, self.waits)
         self._enter("starting")
 
     def start(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[DownloadStatus]:
@@ -129,8 +130,7 @@ class _Download:
         self.waits.check()
 
     async def _wanted(self) -> None:
-        while self._paused:
-            await self._resumption.wait()
+        await self._resumption.until(lambda: inf if self._paused else None)
 
     async def literal(self, data: bytes) -> None:
         """Write what the cap itself holds."""

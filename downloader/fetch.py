@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Container
+from functools import partial
+from math import inf
 from typing import Any, TypeVar
 
 import zfec
@@ -74,11 +76,20 @@ class Fetcher:
                     return await read(share)
                 except ShareError as e:
                     share.blame(e)
-            if len(self._located.shares) > len(shares) - len(self._chosen):
+            known = len(shares) - len(self._chosen)
+            if len(self._located.shares) > known:
                 continue  # more came while the last was asked
             if self._located.closed:
                 raise self._located.shortage(0)
-            await self._located.more()
+            await self._session.news.until(partial(self._look_for_more, known))
+
+    def _look_for_more(self, known: int) -> float | None:
+        """Ask more servers until more shares than are `known` are located, or none will be."""
+        while len(self._located.shares) <= known and not self._located.closed:
+            due = self._located.more()
+            if due is not None:
+                return due
+        return None
 
     async def _blocks(self, segment: int) -> dict[int, bytes]:
         """Return K blocks of the segment, by share number."""
@@ -92,31 +103,36 @@ class Fetcher:
             settled.append((share, result))
             self._session.news.fire()
 
-        while True:
-            for share, result in settled:
-                if isinstance(result, bytes):
-                    blocks[share.number] = result
-                elif isinstance(result.value, ShareError):
-                    share.drop(result.value)
-                else:
-                    result.raiseException()
-            settled.clear()
-            if len(blocks) == k:
-                return blocks
-            while not settled and len(blocks) + len(reading) < k:
-                chosen = self._choose(blocks.keys() | reading)
-                if chosen is None:
-                    break
-                reading.add(chosen.number)
-                Deferred.fromCoroutine(chosen.block(self.ueb, segment)).addBoth(settle, chosen)
-            if settled:
-                continue
-            if len(blocks) + len(reading) == k:
-                await self._session.news.wait()
-            elif self._located.closed:
-                raise self._located.shortage(self._good_numbers())
-            else:
-                await self._located.more()
+        def look() -> float | None:
+            while True:
+                for share, result in settled:
+                    if isinstance(result, bytes):
+                        blocks[share.number] = result
+                    elif isinstance(result.value, ShareError):
+                        share.drop(result.value)
+                    else:
+                        result.raiseException()
+                settled.clear()
+                if len(blocks) == k:
+                    return None
+                while not settled and len(blocks) + len(reading) < k:
+                    chosen = self._choose(blocks.keys() | reading)
+                    if chosen is None:
+                        break
+                    reading.add(chosen.number)
+                    Deferred.fromCoroutine(chosen.block(self.ueb, segment)).addBoth(settle, chosen)
+                if settled:
+                    continue
+                if len(blocks) + len(reading) == k:
+                    return inf
+                if self._located.closed:
+                    raise self._located.shortage(self._good_numbers())
+                due = self._located.more()
+                if due is not None:
+                    return due
+
+        await self._session.news.until(look)
+        return blocks
 
     def _good_numbers(self) -> int:
         return len({share.number for share in self._located.shares if not share.lost})

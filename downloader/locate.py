@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from twisted.python.failure import Failure
-
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
 from downloader.session import Session, one_line
@@ -21,10 +19,10 @@ _MOST_REFUSED = 3
 
 @dataclass(slots=True)
 class _Answer:
-    """What one server has said so far."""
+    """What one server that was asked has said so far."""
 
     server: str
-    said: str | None = "not asked"
+    said: str | None = "no answer"
     refused: list[str] = field(default_factory=list)
     shares: list[Share] = field(default_factory=list)
     late: bool = False
@@ -47,11 +45,7 @@ class Located:
         self.closed = not servers
         self._session = session
         self._servers = servers
-        self._answers = [
-            _Answer(one_line(str(getattr(server, "name", f"server {i}"))))
-            for i, server in enumerate(servers)
-        ]
-        self._asked = 0
+        self._answers: list[_Answer] = []  # of the servers that were asked
         self._settled = 0
         self._waiting: dict[Request, None] = {}  # queries that are not overdue, oldest first
         self._window = session.strategy.outstanding(session.cap.n)
@@ -64,19 +58,30 @@ class Located:
         Raises `NotEnoughSharesError` if fewer than K distinct share numbers are known
         by then.
         """
+
+        def look() -> float | None:
+            while not self._ended:
+                due = self.more()
+                if due is not None:
+                    return due
+            return None
+
         self._check()
-        while not self._ended:
-            await self.more()
+        await self._session.news.until(look)
         if len(self._numbers) < self._session.cap.k:
             raise self.shortage(len(self._numbers))
 
-    async def more(self) -> None:
-        """Ask more servers, if there are any, and wait for news."""
-        settled = self._settled
-        self.expire()
+    def more(self) -> float | None:
+        """Ask more servers, if there are any, and return when to do so again.
+
+        It is None if something has happened meanwhile: then there may be more to be done now.
+        """
+        before = self._settled, len(self._answers)
+        due = self.expire()
         self.ask_more()
-        if self._settled == settled:  # none has answered at once
-            await self._session.news_until(self.due() if self._asked < len(self._servers) else inf)
+        if (self._settled, len(self._answers)) != before:
+            return None
+        return due if len(self._answers) < len(self._servers) else inf
 
     def ask_more(self) -> None:
         """Ask the next servers for buckets, as many as the strategy's window has room for.
@@ -84,50 +89,49 @@ class Located:
         Where servers answer at once, no more than it takes to hear of another share.
         """
         known = len(self.shares)
-        while self._asked < len(self._servers) and len(self._waiting) < self._window:
+        while len(self._answers) < len(self._servers) and len(self._waiting) < self._window:
             self._session.waits.check()
-            self._asked += 1
-            self._query(self._servers[self._asked - 1], self._answers[self._asked - 1])
+            self._query(len(self._answers))
             if self._window < inf and len(self.shares) > known:
                 return
 
-    def due(self, latest: float = inf) -> float:
-        """Return when the next query is overdue; at the `latest` all are."""
-        for request in self._waiting:  # the oldest
-            return min(request.sent + self._session.patience.with_query(), latest)
-        return inf
+    def expire(self, latest: float = inf) -> float | None:
+        """Find the queries that are overdue by now, all at the `latest`.
 
-    def expire(self, latest: float = inf) -> bool:
-        """Find the queries that are overdue, all at the `latest`; tell whether there are any."""
-        now, found = self._session.reactor.seconds(), False
-        while self.due(latest) <= now:
-            request = next(iter(self._waiting))
+        Return when the next one will be; None if any has been found.
+        """
+        found = False
+        while self._waiting:
+            request = next(iter(self._waiting))  # the oldest
+            due = min(request.sent + self._session.patience.with_query(), latest)
+            now = self._session.reactor.seconds()
+            if due > now:
+                return None if found else due
             request.overdue = now
             del self._waiting[request]
             found = True
-        return found
+        return None if found else inf
 
-    def _query(self, server: IStorageServer, answer: _Answer) -> None:
-        def answered(buckets: Any) -> None:
-            answer.said = None
-            self._take(buckets, answer, self._session.reactor.seconds() - request.sent)
+    def _query(self, place: int) -> None:
+        """Ask the server at a place in the list."""
+        server = self._servers[place]
+        answer = _Answer(_name(server, place))
+        request = Request(answer.server, "get_buckets")
 
-        def failed(failure: Failure) -> None:
-            if not isinstance(failure.value, ServerFailedError):
-                failure.raiseException()
-            answer.said = str(failure.value)
-
-        def settled(_: None) -> None:
+        def told(buckets: Any) -> None:
+            if isinstance(buckets, ServerFailedError):
+                answer.said = str(buckets)
+            else:
+                answer.said = None
+                self._take(buckets, answer, self._session.reactor.seconds() - request.sent)
             self._waiting.pop(request, None)
             self._settled += 1
             self._check()
 
-        request = Request(answer.server, "get_buckets")
-        answer.said = "no answer"
+        self._answers.append(answer)
         self._waiting[request] = None
         storage_index = self._session.cap.storage_index
-        asked = self._session.ask(request, lambda: server.get_buckets(storage_index))
-        asked.addCallbacks(answered, failed).addCallback(settled).addErrback(self._crash)
+        self._session.ask(request, lambda: server.get_buckets(storage_index), told)
 
     def _take(self, buckets: Any, answer: _Answer, rtt: float) -> None:
         """Make shares of what a server answered, which may be anything."""
@@ -147,10 +151,6 @@ class Located:
         if not self.closed:
             self.shares += answer.shares
             self._numbers.update(share.number for share in answer.shares)
-
-    def _crash(self, failure: Failure) -> None:
-        """End the download with what no server is to blame for: a defect, or Control-C."""
-        self._session.waits.stop(failure.value)
 
     def _check(self) -> None:
         """See whether locating is over: once for each answer, whatever is in it."""
@@ -175,4 +175,10 @@ class Located:
         `silence` is how long nothing was heard, in seconds, where the download gave up.
         """
         lines = [answer.account() for answer in self._answers]
+        rest = range(len(lines), len(self._servers))
+        lines += [f"{_name(self._servers[place], place)}: not asked" for place in rest]
         return NotEnoughSharesError.of(have, self._session.cap.k, lines, silence)
+
+
+def _name(server: IStorageServer, place: int) -> str:
+    return one_line(str(getattr(server, "name", f"server {place}")))

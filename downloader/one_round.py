@@ -9,14 +9,11 @@ read that takes too long is no longer counted on, and another share is read besi
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import ceil, inf
-
-from twisted.internet.defer import Deferred
-from twisted.python.failure import Failure
 
 from downloader.errors import NotEnoughSharesError, ShareError
 from downloader.fetch import crypttext_of
@@ -45,6 +42,7 @@ class _Reading:
     length: int
     doublings: int
     overdue: bool = False
+    failed: bool = False
 
 
 class OneRound:
@@ -61,7 +59,7 @@ class OneRound:
         self._tries = 0  # how often reads were overdue before any good share was read
         self._next_try = 0.0
         self._reading: dict[Share, _Reading] = {}
-        self._settled: list[tuple[_Reading, Failure | None]] = []
+        self._settled: list[_Reading] = []
         self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
         self._begin(offset)
 
@@ -108,12 +106,18 @@ class OneRound:
         return [r for r in self._reading.values() if r.position == self._position]
 
     async def _until(self, done: Callable[[], bool]) -> None:
+        await self._session.news.until(partial(self._look, done))
+
+    def _look(self, done: Callable[[], bool]) -> float | None:
+        """Do what is to be done now, unless all is `done`; return when to look again."""
+        requests = self._session.status.requests
         while True:
             self._take_in()
             if done():
-                return
-            self._located.expire(self._give_up_at())
-            self._expire()
+                return None
+            sent = len(requests)
+            give_up_at = self._give_up_at()
+            query_due, read_due = self._located.expire(give_up_at), self._expire()
             lacking = self._read_more()
             if self._settled:
                 continue  # a server has answered at once
@@ -123,13 +127,11 @@ class OneRound:
                 if len(self._located.shares) > before:
                     continue
                 self._check_for_hope()
-            give_up_at = self._give_up_at()
-            if self._session.reactor.seconds() >= give_up_at:
+            if self._session.reactor.seconds() >= self._give_up_at():
                 raise self._given_up()
-            if self._located.expire(give_up_at) or self._expire():
-                continue  # what is overdue makes patience with the others shorter
-            due = min(self._located.due(give_up_at), self._next_due(), give_up_at)
-            await self._session.news_until(due)
+            # What is overdue makes patience with the others shorter.
+            if query_due is not None and read_due is not None and len(requests) == sent:
+                return min(query_due, read_due, give_up_at)
 
     # What comes in
 
@@ -137,23 +139,17 @@ class OneRound:
         """Make what has been read into blocks."""
         while self._settled:
             settled, self._settled = self._settled, []
-            for reading, failure in settled:
-                if failure is not None:
-                    self._fail(reading.share, failure)
-                else:
-                    self._learn(reading.share)
-                if failure is None and reading.position == self._position:
+            for reading in settled:
+                if reading.failed:
+                    continue
+                self._learn(reading.share)
+                if reading.position == self._position:
                     self._unjudged.append(reading.share)
             shares, self._unjudged = self._unjudged, []
             for share in shares:
                 if self._known.uri_extension is not None and self._known.segment_hashes is None:
                     self._learn(share)  # it may have been read before the UEB was known
                 self._judge(share)
-
-    def _fail(self, share: Share, failure: Failure) -> None:
-        if not isinstance(failure.value, ShareError):
-            failure.raiseException()
-        share.drop(failure.value)
 
     def _learn(self, share: Share) -> None:
         """Learn of the file from what was read of a share."""
@@ -214,7 +210,7 @@ class OneRound:
         One of a server that is not being read from before the others, and of these the one
         that answered fastest. To take a second from one server is a reason to ask others.
         """
-        busy = Counter(share.server for share in self._reading)
+        busy = [share.server for share in self._reading]
         free = [
             share
             for share in self._located.shares
@@ -226,8 +222,8 @@ class OneRound:
         ]
         if not free:
             return None
-        choice = min(free, key=lambda share: (busy[share.server], share.rtt, share.number))
-        if busy[choice.server]:
+        choice = min(free, key=lambda share: (busy.count(share.server), share.rtt, share.number))
+        if choice.server in busy:
             self._located.ask_more()
         return choice
 
@@ -245,29 +241,33 @@ class OneRound:
         )
         self._reading[share] = reading
 
-        def settle(result: Failure | None) -> None:
+        def settle(error: ShareError | None) -> None:
             del self._reading[share]
             share.round = self._session.reactor.seconds() - reading.since, reading.length
             if self._session.strategy.hedge:
                 share.rtt = share.round[0]
-            self._settled.append((reading, result))
+            reading.failed = error is not None
+            self._settled.append(reading)
             self._session.news.fire()
 
-        Deferred.fromCoroutine(share.read(spans)).addBoth(settle)
+        share.read(spans, settle)
 
     # What does not come
 
-    def _expire(self) -> bool:
-        """Find the reads that are overdue; tell whether there are any.
+    def _expire(self) -> float | None:
+        """Find the reads that are overdue by now.
 
-        Before a strategy that hedges gives up all are: there may be others to be tried.
+        Return when the next one will be; None if any has been found. Before a strategy that
+        hedges gives up all are: there may be others to be tried.
         """
+        if not self._session.strategy.hedge:
+            return inf
         now = self._session.reactor.seconds()
         waiting = [reading for reading in self._current() if not reading.overdue]
         dues = self._dues(waiting)
         late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
         if not late:
-            return False
+            return min(dues, default=inf)
         if not self._session.patience.has_read and now < self._give_up_at():
             # Either these servers hang, or all links are slow, and to read more makes them
             # slower. Try a few others: one, then two, then four, each time for twice as long.
@@ -281,16 +281,10 @@ class OneRound:
             reading.share.rtt = inf  # until it answers after all
             for request in reading.share.reading:
                 request.overdue = now
-        return True
-
-    def _next_due(self) -> float:
-        """Return when the next read is overdue."""
-        return min(self._dues([r for r in self._current() if not r.overdue]), default=inf)
+        return None
 
     def _dues(self, readings: Sequence[_Reading]) -> list[float]:
-        """Return when each of these is overdue."""
-        if not self._session.strategy.hedge:
-            return [inf] * len(readings)
+        """Return when each of these is overdue, with a strategy that hedges."""
         patience, latest = self._session.patience, self._give_up_at()
         lengths = {reading.length for reading in readings}  # one, as a rule
         allowed = {length: patience.with_read(length) for length in lengths}

@@ -66,10 +66,10 @@ class Patience:
         self.outstanding[request] = None
         self.last_event = request.sent
 
-    def ended(self, request: Request) -> None:
+    def ended(self, request: Request, now: float) -> None:
         """Note that a request has been answered or has failed; learn from a query's answer."""
         del self.outstanding[request]
-        self.last_event = self._reactor.seconds()
+        self.last_event = now
         if request.is_query and request.answered is not None:
             self._queries.append(request.answered - request.sent)
 

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 from twisted.python.reflect import safe_str
 
@@ -40,6 +40,11 @@ class Waits:
         self._reason: BaseException | None = None
         self._waiting: dict[Deferred[Any], None] = {}
 
+    @property
+    def stopped(self) -> bool:
+        """Whether all is stopped."""
+        return self._reason is not None
+
     def check(self) -> None:
         """Raise the reason, `DownloadStopped` as a rule, if all is stopped."""
         if self._reason is not None:
@@ -51,21 +56,25 @@ class Waits:
         It is to be awaited at once.
         """
         deferred: Deferred[Any] = Deferred()
+        self.wait_on(deferred)
+        return deferred
+
+    def wait_on(self, deferred: Deferred[Any]) -> None:
+        """Wait for a Deferred that has not fired, as for one of `wait`."""
         self._waiting[deferred] = None
         if self._reason is not None:
             self._fail(deferred, self._reason)
-        return deferred
 
-    def wait_for(self, other: Deferred[T]) -> Deferred[T]:
-        """Return a Deferred that fires as `other` does, or fails when all is stopped."""
-        deferred = self.wait()
-        other.addBoth(lambda result: self.fire(deferred, result))
-        return deferred
+    def leave(self, deferred: Deferred[Any]) -> bool:
+        """Wait no more for a Deferred; tell whether it was waited for, and has not failed."""
+        waited_for = deferred in self._waiting
+        if waited_for:
+            del self._waiting[deferred]
+        return waited_for
 
     def fire(self, deferred: Deferred[Any], result: object) -> None:
-        """Fire a Deferred that `wait` returned, unless it has failed by now."""
-        if deferred in self._waiting:
-            del self._waiting[deferred]
+        """Fire a Deferred that is waited for, unless it has failed by now."""
+        if self.leave(deferred):
             deferred.callback(result)
 
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
@@ -79,23 +88,65 @@ class Waits:
             self._fail(next(iter(self._waiting)), reason)
 
 
-class Signal:
-    """Wakes the one coroutine that waits for something to happen."""
+class News:
+    """Lets the one who waits for something look again whenever something has happened."""
 
-    def __init__(self, waits: Waits) -> None:
+    def __init__(self, reactor: IReactorTime, waits: Waits) -> None:
+        self._reactor = reactor
         self._waits = waits
+        self._look: Callable[[], float | None] = lambda: None
         self._waiter: Deferred[None] | None = None
+        self._timer: IDelayedCall | None = None
 
-    def wait(self) -> Deferred[None]:
-        """Return a Deferred that fires when `fire` is called next."""
-        self._waiter = self._waits.wait()
-        return self._waiter
+    async def until(self, look: Callable[[], float | None]) -> None:
+        """Wait until `look` returns None; raises what it raises.
+
+        It is called now, and again whenever `fire` is, but not while it runs: then it is to
+        see for itself. It returns when it is to be called at the latest, a time of the
+        reactor's clock, infinity if it is not.
+        """
+        due = look()
+        if due is None:
+            return
+        self._look = look
+        waiter = self._waiter = self._waits.wait()
+        self._set_timer(due)
+        try:
+            await waiter
+        finally:
+            self._set_timer(inf)
 
     def fire(self) -> None:
-        """Wake the waiter, if there is one."""
+        """Let the one who waits look again, if there is one."""
         waiter, self._waiter = self._waiter, None
-        if waiter is not None:
-            self._waits.fire(waiter, None)
+        if waiter is None or not self._waits.leave(waiter):
+            return
+        try:
+            due = self._look()
+        except BaseException:
+            waiter.errback()
+            return
+        if due is None:
+            waiter.callback(None)
+            return
+        self._waiter = waiter
+        self._set_timer(due)
+        self._waits.wait_on(waiter)
+
+    def _set_timer(self, due: float) -> None:
+        timer = self._timer
+        if timer is not None and not timer.active():
+            timer = None
+        if due == inf:
+            if timer is not None:
+                timer.cancel()
+            self._timer = None
+            return
+        delay = max(0.0, due - self._reactor.seconds())
+        if timer is not None:
+            timer.reset(delay)
+        else:
+            self._timer = self._reactor.callLater(delay, self.fire)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,52 +163,51 @@ class Session:
     random: Random
     status: DownloadStatus
     waits: Waits = field(default_factory=Waits)
-    news: Signal = field(init=False)
+    news: News = field(init=False)
     patience: Patience = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "news", Signal(self.waits))
+        object.__setattr__(self, "news", News(self.reactor, self.waits))
         object.__setattr__(self, "patience", Patience(self.reactor, self.strategy))
 
     def enter(self, phase: Phase) -> None:
         """Note that a phase begins now."""
         self.status.phases.append((phase, self.reactor.seconds()))
 
-    async def news_until(self, due: float) -> None:
-        """Wait for news, but no longer than to `due`, a time of the reactor's clock."""
-        if due == inf:
-            await self.news.wait()
-            return
-        timer = self.reactor.callLater(max(0.0, due - self.reactor.seconds()), self.news.fire)
-        try:
-            await self.news.wait()
-        finally:
-            if timer.active():
-                timer.cancel()
-
-    def ask(self, request: Request, call: Callable[[], Deferred[T]]) -> Deferred[T]:
+    def ask(
+        self,
+        request: Request,
+        call: Callable[[], Deferred[T]],
+        told: Callable[[T | ServerFailedError], None],
+    ) -> None:
         """Send one request to a server by `call`, and keep its times in the status.
 
-        The Deferred fails with `ServerFailedError`, whatever exception the server raised.
+        `told` is called with the answer, or with the error into which whatever the server
+        raised is made. What no server is to blame for, Control-C or a defect of ours, stops
+        the download.
         """
         request.sent = self.reactor.seconds()
         self.status.requests.append(request)
         self.patience.sent(request)
 
-        def answered(answer: T) -> T:
-            request.answered = self.reactor.seconds()
-            self.patience.ended(request)
-            return answer
+        def settle(result: T | Failure) -> None:
+            now = self.reactor.seconds()
+            if not isinstance(result, Failure):
+                request.answered = now
+                self.patience.ended(request, now)
+                told(result)
+                return
+            request.failed = now
+            self.patience.ended(request, now)
+            if isinstance(result.value, _NO_SERVERS_FAULT):
+                result.raiseException()
+            request.error = one_line(f"{type(result.value).__name__}: {safe_str(result.value)}")
+            told(ServerFailedError(f"failed: {request.error}"))
 
-        def failed(failure: Failure) -> Failure:
-            request.failed = self.reactor.seconds()
-            self.patience.ended(request)
-            if isinstance(failure.value, _NO_SERVERS_FAULT):
-                return failure
-            request.error = one_line(f"{type(failure.value).__name__}: {safe_str(failure.value)}")
-            return Failure(ServerFailedError(f"failed: {request.error}"))  # type: ignore[no-untyped-call]
+        def crash(failure: Failure) -> None:
+            self.waits.stop(failure.value)
 
-        return maybeDeferred(call).addCallbacks(answered, failed)
+        maybeDeferred(call).addBoth(settle).addErrback(crash)
 
 
 def one_line(text: str) -> str:

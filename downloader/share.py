@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 
 from downloader import layout, parts
-from downloader.errors import CorruptShareError, DownloadStopped, ServerFailedError, ShareError
+from downloader.errors import CorruptShareError, ServerFailedError, ShareError
 from downloader.interfaces import IBucket
 from downloader.layout import Header
 from downloader.parts import Span
@@ -73,25 +74,47 @@ class Share:
             return "still being read"
         return self.problem or "good"
 
+    def _ask(
+        self, what: str, offset: int, length: int, told: Callable[[bytes | ShareError], None]
+    ) -> None:
+        """Ask for up to `length` bytes of the share data at `offset`.
+
+        `told` is called with them, or with what is wrong; not at all once all is stopped.
+        """
+        session = self.session
+        session.waits.check()
+        request = Request(self.server, what, self.number, offset, length)
+        self.reading.append(request)
+
+        def answered(data: Any) -> None:
+            self.reading.remove(request)
+            if session.waits.stopped:
+                return
+            if isinstance(data, ServerFailedError):
+                told(self.drop(data))
+                return
+            if not isinstance(data, bytes):
+                told(self.drop(CorruptShareError(f"{what}: got {type(data).__name__}, not bytes")))
+                return
+            size = len(data)
+            session.status.bytes_received += size
+            if size > length:
+                told(self.drop(CorruptShareError(f"{what}: asked for {length} bytes, got {size}")))
+                return
+            told(data)
+
+        session.ask(request, lambda: self.bucket.read(offset, length), answered)
+
     async def _read(self, what: str, offset: int, length: int) -> bytes:
         """Return up to `length` bytes of the share data at `offset`."""
         waits = self.session.waits
         waits.check()
-        request = Request(self.server, what, self.number, offset, length)
-        self.reading.append(request)
-        asked = self.session.ask(request, lambda: self.bucket.read(offset, length))
-        try:
-            data: Any = await waits.wait_for(asked)
-        except ServerFailedError as e:
-            raise self.drop(e) from e
-        finally:
-            self.reading.remove(request)
-        if not isinstance(data, bytes):
-            raise self.drop(CorruptShareError(f"{what}: got {type(data).__name__}, not bytes"))
-        self.session.status.bytes_received += len(data)
-        if len(data) > length:
-            raise self.drop(CorruptShareError(f"{what}: asked for {length} bytes, got {len(data)}"))
-        return data
+        answer: Deferred[bytes | ShareError] = waits.wait()
+        self._ask(what, offset, length, lambda result: waits.fire(answer, result))
+        result = await answer
+        if isinstance(result, ShareError):
+            raise result
+        return result
 
     def blame(self, error: ShareError) -> None:
         """Note what is wrong with this share."""
@@ -116,8 +139,9 @@ class Share:
             self._header = layout.parse_header(await self._read("header", 0, layout.HEADER_SIZE))
         except ShareError as e:
             self.drop(e)
-        except DownloadStopped:
-            pass  # whoever wants the header will find out
+        except BaseException:
+            if not self.session.waits.stopped:  # else whoever wants the header will find out
+                raise
 
     async def _opened(self) -> Header:
         if self._header is None:
@@ -205,18 +229,44 @@ class Share:
                 return data[offset - start : offset - start + length]
         return None
 
-    async def read(self, spans: Sequence[Span]) -> None:
-        """Ask for spans, all at once; what came is kept."""
-        running = [Deferred.fromCoroutine(self._read_piece(span)) for span in spans]
-        await _all(running)
+    def read(self, spans: Sequence[Span], done: Callable[[ShareError | None], None]) -> None:
+        """Ask for spans, all at once; what came is kept.
+
+        `done` is called when all have come, or with the first error; not at all once all is
+        stopped.
+        """
+        lacking = dict.fromkeys(spans)
+        over = False
+
+        def told(span: Span, answer: bytes | ShareError) -> None:
+            nonlocal over
+            error: ShareError | None
+            if isinstance(answer, ShareError):
+                error = answer
+            else:
+                self._pieces[span] = answer
+                del lacking[span]
+                if lacking:
+                    return
+                error = self._take_header()
+            if not over:
+                over = True
+                done(error)
+
+        for span in spans:
+            self._ask("parts", *span, partial(told, span))
+        if not spans:  # all was read before, for a block that is not wanted any more
+            done(self._take_header())
+
+    def _take_header(self) -> CorruptShareError | None:
+        """Parse the header of a share that has been read; return what is wrong with it."""
         if self._header is None:
             try:
                 self._header = layout.parse_header(self._piece((0, layout.HEADER_SIZE)) or b"")
             except CorruptShareError as e:
-                raise self.drop(e) from None
-
-    async def _read_piece(self, span: Span) -> None:
-        self._pieces[span] = await self._read("parts", *span)
+                self.drop(e)
+                return e
+        return None
 
     def teach(self, known: Known) -> None:
         """Add to what is known of the file from what has been read of this share.

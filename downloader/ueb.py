@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 from downloader import trees
@@ -68,6 +69,7 @@ class Segmentation:
         last = self.num_segments - 1
         return last * self.block_size + self.block_length(last)
 
+    @lru_cache(maxsize=16)  # noqa: B019 - of guesses, of which each file has one
     def header(self, version: int) -> Header:
         """Return the header that a share of such a file has, in the layout of a version."""
         tree = trees.tree_size(self.num_segments)
@@ -82,6 +84,7 @@ def rounded_segment_size(maximum: int, size: int, k: int) -> int:
     return -(-min(maximum, size) // k) * k
 
 
+@lru_cache(maxsize=16)
 def guess_segmentation(cap: CHKCap) -> Segmentation:
     """Return how the file of `cap` is cut if nobody asked for anything unusual."""
     return Segmentation(

@@ -45,14 +45,14 @@ class Seen:
     def answer(self, request: Request) -> None:
         """Answer it now."""
         request.answered = self.clock.seconds()
-        self.patience.ended(request)
+        self.patience.ended(request, self.clock.seconds())
         if request.length is not None:
             self.patience.has_taken(request.answered - request.sent, request.length)
 
     def fail(self, request: Request) -> None:
         """Fail it now."""
         request.failed = self.clock.seconds()
-        self.patience.ended(request)
+        self.patience.ended(request, self.clock.seconds())
 
     def took(self, *seconds: float, read: bool = False, length: int = 1) -> None:
         """See requests that took so long, one after another."""
@@ -271,7 +271,7 @@ def test_nonsense_teaches_nothing() -> None:
     seen.took(0.1)
     request = seen.send(read=True)
     request.answered = seen.clock.seconds()
-    seen.patience.ended(request)
+    seen.patience.ended(request, seen.clock.seconds())
 
     assert not seen.patience.has_read
     assert pytest.approx(FIRST_READ * 0.1 + 1000 / SLOW_LINK) == seen.patience.with_read(1000)

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from downloader.cap import CHKCap
-from downloader.errors import DownloadStopped, ServerFailedError
+from downloader.errors import DownloadStopped
 from downloader.session import Session, Waits, one_line
 from downloader.status import DownloadStatus, Request
 from downloader.strategy import find_strategy
@@ -33,9 +33,10 @@ def session(clock: Clock) -> Session:
     return Session(clock, cap, find_strategy("hedged"), Random(0), DownloadStatus())
 
 
-def waiting(session: Session, due: float) -> Deferred[None]:
-    """Return a Deferred that fires when `news_until` returns."""
-    return Deferred.fromCoroutine(session.news_until(due))
+def waiting(session: Session, *dues: float | None) -> Deferred[None]:
+    """Return a Deferred that fires when the wait is over: a look says in turn when it is due."""
+    said = iter(dues)
+    return Deferred.fromCoroutine(session.news.until(lambda: next(said)))
 
 
 # News
@@ -43,27 +44,40 @@ def waiting(session: Session, due: float) -> Deferred[None]:
 
 @pytest.mark.parametrize("due", [INF, 105.0])
 def test_news(session: Session, clock: Clock, due: float) -> None:
-    """News end the wait at once, and the timer is gone."""
-    wait = waiting(session, due)
-
-    assert not wait.called
-    assert (due != INF) == len(clock.getDelayedCalls())
-    session.news.fire()
+    """News are looked at at once, and when there is no more to wait for the timer is gone."""
+    wait = waiting(session, due, due, None)
+    for _ in range(2):
+        assert not wait.called
+        assert (due != INF) == len(clock.getDelayedCalls())
+        session.news.fire()
 
     assert result_of(wait) is None
     assert [] == clock.getDelayedCalls()
 
 
 def test_no_news(session: Session, clock: Clock) -> None:
-    """Without news the wait ends when it is due, and no sooner."""
-    wait = waiting(session, 105.0)
-    clock.advance(4.999)
+    """Without news it is looked again when it is due, and no sooner."""
+    wait = waiting(session, 105.0, 107.0, None)
+    for seconds in 5, 2:
+        clock.advance(seconds - 0.001)
 
-    assert not wait.called
-    clock.advance(0.001)
+        assert not wait.called
+        clock.advance(0.001)
 
     assert result_of(wait) is None
     assert [] == clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("later", [103.0, 109.0, INF])
+def test_due_at_another_time(session: Session, clock: Clock, later: float) -> None:
+    """Each look says anew when the next is due."""
+    wait = waiting(session, 105.0, later, None)
+    session.news.fire()
+
+    assert [later] * (later < INF) == [call.getTime() for call in clock.getDelayedCalls()]
+    session.news.fire()
+
+    assert result_of(wait) is None
 
 
 def test_no_news_for_ever(session: Session, clock: Clock) -> None:
@@ -79,13 +93,19 @@ def test_no_news_for_ever(session: Session, clock: Clock) -> None:
 
 @pytest.mark.parametrize("due", [100.0, 50.0, -1.0])
 def test_due_already(session: Session, clock: Clock, due: float) -> None:
-    """What is due already ends the wait at this time, but not before the reactor's next turn."""
-    wait = waiting(session, due)
+    """What is due already is looked at at this time, but not before the reactor's next turn."""
+    wait = waiting(session, due, None)
 
     assert not wait.called
     clock.advance(0)
 
     assert result_of(wait) is None
+
+
+def test_nothing_to_wait_for(session: Session, clock: Clock) -> None:
+    """Where the first look says that there is nothing to wait for it is over."""
+    assert result_of(waiting(session, None)) is None
+    assert [] == clock.getDelayedCalls()
 
 
 @pytest.mark.parametrize("due", [INF, 105.0])
@@ -97,6 +117,7 @@ def test_stopped_while_waiting(session: Session, clock: Clock, due: float) -> No
     with pytest.raises(DownloadStopped):
         result_of(wait)
     assert [] == clock.getDelayedCalls()
+    session.news.fire()
 
 
 def test_stopped_before(session: Session, clock: Clock) -> None:
@@ -109,10 +130,59 @@ def test_stopped_before(session: Session, clock: Clock) -> None:
     assert [] == clock.getDelayedCalls()
 
 
+def test_stopped_while_looking(session: Session, clock: Clock) -> None:
+    """A stop in the midst of a look lets it come to its end, and then ends the wait."""
+    seen: list[str] = []
+
+    def look() -> float:
+        if seen:
+            session.waits.stop()
+            seen.append("stopped")
+        seen.append("looked")
+        return 105.0
+
+    wait = Deferred.fromCoroutine(session.news.until(look))
+    wait.addBoth(lambda _: seen.append("over"))
+    session.news.fire()
+
+    assert ["looked", "stopped", "looked", "over"] == seen
+    assert [] == clock.getDelayedCalls()
+
+
+def test_news_while_looking(session: Session) -> None:
+    """News that come while somebody looks are not heard: who looks sees for himself."""
+    looks: list[float | None] = []
+
+    def look() -> float | None:
+        looks.append(INF if len(looks) < 2 else None)
+        session.news.fire()
+        return looks[-1]
+
+    wait = Deferred.fromCoroutine(session.news.until(look))
+    session.news.fire()
+
+    assert (2, False) == (len(looks), wait.called)
+    session.news.fire()
+
+    assert result_of(wait) is None
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
+    """What a look raises ends the wait."""
+    dues = iter([105.0] * (looks - 1))
+    wait = Deferred.fromCoroutine(session.news.until(lambda: next(dues, None) or boom()))
+    session.news.fire()
+
+    with pytest.raises(BoomError):
+        result_of(wait)
+    assert [] == clock.getDelayedCalls()
+
+
 def test_old_news(session: Session) -> None:
     """News that came before are not waited for: who waits has looked already."""
     session.news.fire()
-    wait = waiting(session, INF)
+    wait = waiting(session, INF, None)
 
     assert not wait.called
     session.news.fire()
@@ -141,10 +211,10 @@ def test_first_reason_counts() -> None:
 @pytest.mark.parametrize("late", [1, None])
 def test_late_result(late: object) -> None:
     """A result that comes after the stop is not wanted, and no error."""
-    waits, other = Waits(), Deferred[Any]()
-    wait = waits.wait_for(other)
+    waits = Waits()
+    wait = waits.wait()
     waits.stop()
-    other.callback(late)
+    waits.fire(wait, late)
 
     with pytest.raises(DownloadStopped):
         result_of(wait)
@@ -156,14 +226,14 @@ def test_late_result(late: object) -> None:
 def test_answered(session: Session, clock: Clock) -> None:
     """A request has its times, and is outstanding in between."""
     answer: Deferred[int] = Deferred()
-    request = Request("s", "get_buckets")
-    asked = session.ask(request, lambda: answer)
+    request, told = Request("s", "get_buckets"), list[object]()
+    session.ask(request, lambda: answer, told.append)
 
     assert [request] == list(session.patience.outstanding)
     clock.advance(2)
     answer.callback(7)
 
-    assert 7 == result_of(asked)
+    assert [7] == told
     assert (100.0, 102.0, None) == (request.sent, request.answered, request.failed)
     assert [] == list(session.patience.outstanding)
     assert 102.0 == session.patience.last_event
@@ -173,27 +243,42 @@ def test_answered(session: Session, clock: Clock) -> None:
 @pytest.mark.parametrize("call", [boom, lambda: fail(BoomError("boom"))])
 def test_failed(session: Session, call: Any) -> None:
     """Whatever a server raises, at once or later, is the server's failure."""
-    request = Request("s", "get_buckets")
-    with pytest.raises(ServerFailedError, match="failed: BoomError: boom"):
-        result_of(session.ask(request, call))
+    request, told = Request("s", "get_buckets"), list[object]()
+    session.ask(request, call, told.append)
 
+    assert ["ServerFailedError('failed: BoomError: boom')"] == list(map(repr, told))
     assert (None, 100.0, "BoomError: boom") == (request.answered, request.failed, request.error)
     assert [] == list(session.patience.outstanding)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_no_servers_fault(session: Session, error: type[BaseException]) -> None:
-    """But Control-C is not, and the request is outstanding no more."""
-    with pytest.raises(error):
-        result_of(session.ask(Request("s", "x"), lambda: fail(error())))
+    """But Control-C is not: it ends the download, and the request is outstanding no more."""
+    told = list[object]()
+    session.ask(Request("s", "x"), lambda: fail(error()), told.append)
 
-    assert [] == list(session.patience.outstanding)
+    assert [] == told == list(session.patience.outstanding)
+    with pytest.raises(error):
+        session.waits.check()
+
+
+def test_defect(session: Session) -> None:
+    """What goes wrong with an answer on our side is no failure of the server's, and ends it."""
+    request = Request("s", "x")
+    session.ask(request, lambda: succeed(1), boom)
+
+    assert (100.0, None) == (request.answered, request.failed)
+    with pytest.raises(BoomError):
+        session.waits.check()
 
 
 def test_no_deferred(session: Session) -> None:
     """A server may answer without a Deferred."""
-    assert 3 == result_of(session.ask(Request("s", "x"), lambda: 3))  # type: ignore[arg-type, return-value]
-    assert 3 == result_of(session.ask(Request("s", "x"), lambda: succeed(3)))
+    told = list[object]()
+    session.ask(Request("s", "x"), lambda: 3, told.append)  # type: ignore[arg-type, return-value]
+    session.ask(Request("s", "x"), lambda: succeed(3), told.append)
+
+    assert [3, 3] == told
 
 
 def test_one_line() -> None:

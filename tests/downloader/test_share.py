@@ -1,6 +1,6 @@
 """One share: what is read of it, in how many round trips, and that nothing unchecked gets out."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from random import Random
@@ -77,6 +77,13 @@ def good(number: int = 0, version: int = 1) -> Share:
 def now(read: Coroutine[Deferred[Any], Any, Any]) -> Any:
     """Return what is read at once."""
     return result_of(Deferred.fromCoroutine(read))
+
+
+def spans_of(share: Share, spans: Sequence[Span]) -> Deferred[None]:
+    """Read spans of a share in one round; the Deferred fires when they are there."""
+    done: Deferred[Any] = Deferred()
+    share.read(spans, lambda error: done.errback(error) if error else done.callback(None))
+    return done
 
 
 def whats(share: Share) -> list[str]:
@@ -462,7 +469,7 @@ def in_rounds(file: Encoded, bucket: Any = None, number: int = 0) -> Share:
 def round_of(share: Share, known: Known, position: int = 0) -> list[Span]:
     """Read what is missing for a byte, and learn of it; return what was read."""
     missing = share.missing(known, position)
-    now(share.read(missing))
+    result_of(spans_of(share, missing))
     share.teach(known)
     return missing
 
@@ -582,7 +589,7 @@ def test_far_parts_are_read_side_by_side() -> None:
     file = encode(bytes(40_000), k=2, n=5)
     bucket = ManualBucket(file.shares[0])
     share, known = in_rounds(file, bucket), known_of(file)
-    reading = Deferred.fromCoroutine(share.read(share.missing(known, 0)))
+    reading = spans_of(share, share.missing(known, 0))
 
     assert 1 == len(bucket.waiting)  # the block reaches from the header to the hashes
     bucket.answer_all()
@@ -594,7 +601,7 @@ def test_far_parts_are_read_side_by_side() -> None:
     file = encode(bytes(40_000), k=2, n=5, segment_size=8000)
     bucket = ManualBucket(file.shares[0])
     share = in_rounds(file, bucket)
-    reading = Deferred.fromCoroutine(share.read([(0, 68), (5000, 10), (15_000, 10)]))
+    reading = spans_of(share, [(0, 68), (5000, 10), (15_000, 10)])
 
     assert 3 == len(bucket.waiting)
     bucket.answer()
@@ -662,7 +669,7 @@ def test_corrupt_crypttext_hashes() -> None:
     """A corrupt crypttext hash tree is told when it is learned of; the UEB is known by then."""
     bad = corrupt(FILE.shares[0], "crypttext hashes")
     share, known = in_rounds(FILE, MemoryBucket(bad)), Known()
-    now(share.read(share.missing(known, 0)))
+    result_of(spans_of(share, share.missing(known, 0)))
     with pytest.raises(CorruptShareError, match="crypttext hash tree does not match"):
         share.teach(known)
 
@@ -690,7 +697,7 @@ def test_hostile_block_size(size: int) -> None:
     """A header whose blocks cannot be of this file is refused before a number follows from it."""
     header = replace(parse_header(FILE.shares[0]), block_size=size).pack()
     share, known = in_rounds(FILE, MemoryBucket(header + FILE.shares[0][36:])), Known()
-    now(share.read(share.missing(known, 0)))
+    result_of(spans_of(share, share.missing(known, 0)))
     with pytest.raises(CorruptShareError, match=f"the header says blocks of {size} bytes"):
         share.missing(known, 0)
 
@@ -725,7 +732,7 @@ def test_nonsense_in_rounds(answer: Any) -> None:
     """A server that answers nonsense has lost its share, and the other reads are over with it."""
     share = in_rounds(FILE, AnyBucket(boom if answer is boom else lambda *_: succeed(answer)))
     with pytest.raises(ShareError):
-        now(share.read(share.missing(Known(), 0)))
+        result_of(spans_of(share, share.missing(Known(), 0)))
 
     assert share.lost
     assert share.problem
@@ -737,7 +744,7 @@ def test_one_read_of_a_round_fails(first: str) -> None:
     """A round fails with the first of its reads; what the others say later is no problem."""
     bucket = ManualBucket(FILE.shares[0])
     share = in_rounds(FILE, bucket)
-    reading = Deferred.fromCoroutine(share.read([(0, 68), (5000, 10)]))
+    reading = spans_of(share, [(0, 68), (5000, 10)])
     if first == "answer":
         bucket.answer()
     bucket.fail()
@@ -750,14 +757,37 @@ def test_one_read_of_a_round_fails(first: str) -> None:
     assert "failed: BoomError: read" == share.problem
 
 
+def test_nothing_to_read() -> None:
+    """A round in which nothing is missing any more is over at once."""
+    share = in_rounds(FILE)
+    result_of(spans_of(share, [(0, 600)]))
+
+    assert result_of(spans_of(share, [])) is None
+
+
+def test_round_after_the_end() -> None:
+    """Once all is stopped a round is never over, and what it brings does not count."""
+    bucket = ManualBucket(FILE.shares[0])
+    share = in_rounds(FILE, bucket)
+    reading = spans_of(share, [(0, 68)])
+    share.session.waits.stop()
+    bucket.answer()
+
+    assert not reading.called
+    assert 0 == share.session.status.bytes_received
+    assert [] == share.reading
+    with pytest.raises(DownloadStopped):
+        share.read([(0, 68)], lambda _: None)
+
+
 def test_teach_what_was_not_read() -> None:
     """A share teaches what it was read for: nothing where the guess missed, and no error."""
     share, known = in_rounds(FILE), Known()
-    now(share.read([(0, 68)]))
+    result_of(spans_of(share, [(0, 68)]))
     share.teach(known)
 
     assert Known() == known
-    now(share.read([parts.uri_extension_span(parse_header(FILE.shares[0]))]))
+    result_of(spans_of(share, [parts.uri_extension_span(parse_header(FILE.shares[0]))]))
     share.teach(known)
 
     assert Known(EXTENSION) == known
@@ -810,6 +840,6 @@ def test_end_of_a_share_is_remembered() -> None:
     """Behind the place where an answer ended early nothing more is asked for."""
     file = encode(bytes(40_000), k=2, n=5, segment_size=700)
     share = in_rounds(file, MemoryBucket(file.shares[0][:500]))
-    now(share.read(share.missing(Known(), 0)))
+    result_of(spans_of(share, share.missing(Known(), 0)))
 
     assert [] == share.missing(Known(), 39_999)

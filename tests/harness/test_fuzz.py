@@ -18,7 +18,6 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.python.failure import Failure
 
 from downloader.aes import Keystream
 from downloader.download import _Download
@@ -26,7 +25,7 @@ from downloader.errors import ShareError
 from downloader.fetch import Fetcher
 from downloader.locate import Located
 from downloader.one_round import OneRound
-from downloader.session import Session, Waits
+from downloader.session import News, Waits
 from downloader.share import Share
 from downloader.status import DownloadStatus
 from harness.bound import Bound
@@ -167,7 +166,7 @@ def fired_twice(patch: Patch) -> None:
 
     def twice(self: Waits, deferred: Any, result: Any) -> None:
         fire(self, deferred, result)
-        if isinstance(result, Failure):
+        if isinstance(result, ShareError):
             deferred.callback(None)
 
     patch.setattr(Waits, "fire", twice)
@@ -221,13 +220,13 @@ def k_shares_asked(patch: Patch) -> None:
 
 def timer_left(patch: Patch) -> None:
     """Leave the timer that wakes a download for what is overdue."""
+    set_timer = News._set_timer
 
-    async def news_until(self: Session, due: float) -> None:
+    def leaving(self: News, due: float) -> None:
         if due < inf:
-            self.reactor.callLater(max(0, due - self.reactor.seconds()), self.news.fire)
-        await self.news.wait()
+            set_timer(self, due)
 
-    patch.setattr(Session, "news_until", news_until)
+    patch.setattr(News, "_set_timer", leaving)
 
 
 def offset_ignored(patch: Patch) -> None:
