@@ -34,9 +34,8 @@ from downloader.trees import padded
 from downloader.ueb import URIExtension, read_uri_extension
 from harness.course import Chances, Course, foresee
 from harness.files import GridFile, file_of
-from harness.grid import Plan, plan_servers
+from harness.grid import Plan, plan_servers, service_of
 from harness.link import Link
-from harness.server import Service
 from scenarios.faults import Fault, Operation
 from scenarios.model import Scenario
 
@@ -175,11 +174,12 @@ def _first_reads(plan: Plan, seed: int) -> _Reads | None:
 def _requests(plan: Plan, seed: int) -> Iterator[_Request]:
     """Yield a server's requests with the draws that they take: a query, and then reads."""
     link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
-    service = Service(simpy.Environment(), plan.service, plan.concurrency, seed, plan.name)
+    service = service_of(simpy.Environment(), plan, seed)
     chances = Chances(plan.faults, seed, plan.name)
     operation: Operation = "get_buckets"
     while True:
-        yield _Request(operation, link.round_trip(), service.time(), chances.draw())
+        work = 0.0 if service is None else service.time()
+        yield _Request(operation, link.round_trip(), work, chances.draw())
         operation = "read"
 
 

@@ -108,6 +108,8 @@ class Chances:
     def draw(self) -> list[float]:
         """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
         self.requests += 1
+        if not self._streams:
+            return []
         return [_next(random) for random in self._streams]
 
 

@@ -56,13 +56,20 @@ def make_servers(
                 plan.name,
                 [*_lines(env, plan.bandwidth), *downlink],
             ),
-            service=Service(env, plan.service, plan.concurrency, seed, plan.name),
+            service=service_of(env, plan, seed),
             faults=plan.faults,
             chances=Chances(plan.faults, seed, plan.name),
         )
         for plan in plan_servers(scenario, seed, file.shares)
     ]
     return ordered(grid, seed, file.cap.storage_index, servers)
+
+
+def service_of(env: simpy.Environment, plan: Plan, seed: int) -> Service | None:
+    """Return what a server does with requests; nothing if that takes no time."""
+    if plan.service is None:
+        return None
+    return Service(env, plan.service, plan.concurrency, seed, plan.name)
 
 
 def _lines(env: simpy.Environment, bandwidth: float | None) -> list[Line]:

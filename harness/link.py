@@ -61,6 +61,7 @@ class Link:
     ) -> None:
         self.lines = lines
         self._law = law
+        self._constant = law.value if law.law == "constant" else None
         self._per = per
         self._seed = seed
         self._server = server
@@ -75,8 +76,8 @@ class Link:
 
     def round_trip(self) -> float:
         """Return the round-trip time of the next request, in seconds."""
-        if self._law.law == "constant":
-            return self._law.value
+        if self._constant is not None:
+            return self._constant
         return self._drawn_once if self._per == "server" else self._law.sample(self._random)
 
     def carry(self, size: int, wanted: Callable[[], bool]) -> Process:

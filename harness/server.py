@@ -41,7 +41,7 @@ class Service:
     def __init__(
         self,
         env: simpy.Environment,
-        law: Law | None,
+        law: Law,
         concurrency: int | None,
         seed: int,
         server: str,
@@ -63,7 +63,7 @@ class Service:
 
     def time(self) -> float:
         """Return for how long the next request will be worked on, in seconds."""
-        return 0.0 if self.law is None else self.law.sample(self._random)
+        return self.law.sample(self._random)
 
     def work(self, time: float, wanted: Callable[[], bool]) -> Process:
         """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""
@@ -122,10 +122,11 @@ class SimServer:
     or when a hang is over; a slow server's round trip is settled when it begins. A lost
     connection fails a request wherever it is.
 
-    What is taken up waits for its turn to be worked on, and then the bytes of the answer
-    pass the link. A server that begins to hang does go on with what it has taken up; only
-    what arrives from then on is held. Where a connection is lost the work and the piece
-    that are under way are still finished, and nothing more is done for that request.
+    What is taken up waits for its turn to be worked on, where that takes a `service`, and then
+    the bytes of the answer pass the link. A server that begins to hang does go on with what it
+    has taken up; only what arrives from then on is held. Where a connection is lost the work
+    and the piece that are under way are still finished, and nothing more is done for that
+    request.
     """
 
     def __init__(
@@ -134,7 +135,7 @@ class SimServer:
         name: str,
         shares: Mapping[bytes, Mapping[int, bytes]],
         link: Link,
-        service: Service,
+        service: Service | None,
         faults: Sequence[Fault],
         chances: Chances,
     ) -> None:
@@ -147,14 +148,14 @@ class SimServer:
         self._service = service
         self._chances = chances
         # Whether a request may have to wait for others, so that its end is not known.
-        self._queues = service.law is not None or bool(link.lines)
+        self._queues = service is not None or bool(link.lines)
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
     @property
     def limits(self) -> dict[Level, int]:
         """What there is only so much of, places to work and lines: its use, and how much."""
         limits = {line.busy: 1 for line in self._link.lines}
-        if self._service.law is not None and self._service.concurrency is not None:
+        if self._service is not None and self._service.concurrency is not None:
             limits[self._service.busy] = self._service.concurrency
         return limits
 
@@ -187,11 +188,12 @@ class SimServer:
         length: int = 0,
     ) -> Deferred[Any]:
         """Send the server a request; when its time has come, it is answered or fails."""
-        sent = self._env.now
+        sent = self._env._now
         number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
         client.trace.sent(exchange)
-        rtt, work, turn = self._link.round_trip(), self._service.time(), self._chances.requests
+        work = 0.0 if self._service is None else self._service.time()
+        rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), take_place(self._env)
         course = foresee(self.faults, operation, sent, rtt, chances)
         request = _Request(
@@ -282,7 +284,7 @@ class SimServer:
             return request in self._outstanding
 
         try:
-            if self._service.law is not None:
+            if self._service is not None:
                 yield from self._service.work(request.work, wanted)
             if isinstance(outcome, _Answer):
                 yield from self._link.carry(outcome.received, wanted)
@@ -301,16 +303,16 @@ class SimServer:
 
     def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
         """Let a request's answer, or its failure, reach the downloader."""
-        exchange, client = request.exchange, request.client
+        exchange, client, now = request.exchange, request.client, self._env._now
         del self._outstanding[request], client.outstanding[request]
         if request.losing is not None:
             self._reactor.give_up(request.losing)
         if isinstance(outcome, Exception):
-            client.trace.ended(exchange, self._env.now, False, str(outcome))
+            client.trace.ended(exchange, now, False, str(outcome))
             request.deferred.errback(outcome)
         else:
             exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
-            client.trace.ended(exchange, self._env.now, True, outcome.detail)
+            client.trace.ended(exchange, now, True, outcome.detail)
             request.deferred.callback(outcome.result)
         if client.heard is not None:
             client.heard()

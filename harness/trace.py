@@ -21,7 +21,8 @@ class Exchange:
     """One request to a server and what came of it. Times are in virtual seconds.
 
     `received` counts the bytes of share data in the answer, and `spoiled` tells whether a
-    fault changed them; `detail` says what was answered, or why it failed.
+    fault changed them; `detail` says what was answered, or why it failed. `text` is the
+    request as the trace has it.
     """
 
     number: int
@@ -36,11 +37,15 @@ class Exchange:
     received: int = 0
     spoiled: bool = False
     detail: str = ""
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.text = f"{self.number} {self.server} {self.operation}"
+        if self.operation == "read":
+            self.text += f" {self.share} {self.offset} {self.length}"
 
     def __str__(self) -> str:
-        if self.operation == "get_buckets":
-            return f"{self.number} {self.server} get_buckets"
-        return f"{self.number} {self.server} read {self.share} {self.offset} {self.length}"
+        return self.text
 
 
 @dataclass(slots=True)
@@ -50,7 +55,7 @@ class Trace:
     exchanges: list[Exchange] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
 
-    def note(self, time: float, kind: Kind, what: object, detail: str = "") -> None:
+    def note(self, time: float, kind: Kind, what: str, detail: str = "") -> None:
         """Write down that something happens now."""
         # Nine digits: the mathematical functions of two machines may differ in the last.
         self.lines.append(f"{time:.9g} {kind} {what} {detail}")
@@ -58,12 +63,12 @@ class Trace:
     def sent(self, exchange: Exchange) -> None:
         """Write down that a request is sent."""
         self.exchanges.append(exchange)
-        self.note(exchange.sent, "sent", exchange)
+        self.note(exchange.sent, "sent", exchange.text)
 
     def ended(self, exchange: Exchange, time: float, ok: bool, detail: str) -> None:
         """Write down that its answer, or its failure, reaches the downloader."""
         exchange.ended, exchange.ok, exchange.detail = time, ok, detail
-        self.note(time, "answered" if ok else "failed", exchange, detail)
+        self.note(time, "answered" if ok else "failed", exchange.text, detail)
 
     @property
     def queries(self) -> int:

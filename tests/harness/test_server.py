@@ -66,7 +66,9 @@ class Bench:
         self.answers: list[tuple[float, Any]] = []
         made = [FAULT.validate_python(fault) for fault in faults]
         env = self.reactor.env
-        works = None if service is None else LAW.validate_python(service)
+        works = None
+        if service is not None:
+            works = Service(env, LAW.validate_python(service), concurrency, seed, "s0")
         lines = [] if bandwidth is None else [Line(env, bandwidth)]
         self.shares = {number: SHARES[version][number] for number in (4, 7)}
         self.server = SimServer(
@@ -74,7 +76,7 @@ class Bench:
             name="s0",
             shares={INDEX: self.shares},
             link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
-            service=Service(env, works, concurrency, seed, "s0"),
+            service=works,
             faults=made,
             chances=Chances(made, seed, "s0"),
         )
