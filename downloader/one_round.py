@@ -112,12 +112,12 @@ class OneRound:
         """Do what is to be done now, unless all is `done`; return when to look again."""
         requests = self._session.status.requests
         while True:
-            self._take_in()
+            if self._settled:
+                self._take_in()
             if done():
                 return None
             sent = len(requests)
-            give_up_at = self._give_up_at()
-            query_due, read_due = self._located.expire(give_up_at), self._expire()
+            due = self._expire()
             lacking = self._read_more()
             if self._settled:
                 continue  # a server has answered at once
@@ -127,11 +127,12 @@ class OneRound:
                 if len(self._located.shares) > before:
                     continue
                 self._check_for_hope()
-            if self._session.reactor.seconds() >= self._give_up_at():
+            if self._give_up_at() <= self._session.reactor.seconds():
                 raise self._given_up()
-            # What is overdue makes patience with the others shorter.
-            if query_due is not None and read_due is not None and len(requests) == sent:
-                return min(query_due, read_due, give_up_at)
+            if due is None or len(requests) > sent:
+                due = self._expire()
+            if due is not None:
+                return due
 
     # What comes in
 
@@ -165,19 +166,24 @@ class OneRound:
         """Take a block from a share that was read, or read more of it."""
         if share.lost or (share.number in self._blocks and self._known.segment_hashes is not None):
             return
+        known, block = self._known, None
         try:
-            if missing := share.missing(self._known, self._position):
-                self._read(share, missing)
-            elif self._known.uri_extension is None:
-                self._unjudged.append(share)
-            else:
+            if known.segment_hashes is not None or not share.missing(known, self._position):
+                if known.uri_extension is None:
+                    self._unjudged.append(share)
+                    return
                 segment = self._position // self.ueb.segment_size
-                self._blocks.setdefault(share.number, share.take_block(self.ueb, segment))
-                self._session.patience.has_taken(*share.round)
-                if self._known.segment_hashes is None:
-                    self._without_hashes.add(share)
+                block = share.take_block(known.uri_extension, segment)
+            if block is None:
+                self._read(share, share.missing(known, self._position))
+                return
         except ShareError as e:
             share.drop(e)
+            return
+        self._blocks.setdefault(share.number, block)
+        self._session.patience.has_taken(*share.round)
+        if known.segment_hashes is None:
+            self._without_hashes.add(share)
 
     # What goes out
 
@@ -255,13 +261,23 @@ class OneRound:
     # What does not come
 
     def _expire(self) -> float | None:
-        """Find the reads that are overdue by now.
+        """Find the queries and the reads that are overdue by now.
 
-        Return when the next one will be; None if any has been found. Before a strategy that
-        hedges gives up all are: there may be others to be tried.
+        Return when the next one will be, or the strategy gives up; None if any has been found:
+        that makes patience with the others shorter.
         """
-        if not self._session.strategy.hedge:
-            return inf
+        give_up_at = self._give_up_at()
+        query_due = self._located.expire(give_up_at)
+        read_due = self._expire_reads() if self._session.strategy.hedge else inf
+        if query_due is None or read_due is None:
+            return None
+        return min(query_due, read_due, give_up_at)
+
+    def _expire_reads(self) -> float | None:
+        """Find the reads that are overdue, with a strategy that hedges; return as `_expire` does.
+
+        Before it gives up all are: there may be others to be tried.
+        """
         now = self._session.reactor.seconds()
         waiting = [reading for reading in self._current() if not reading.overdue]
         dues = self._dues(waiting)

@@ -192,22 +192,23 @@ class Session:
 
         def settle(result: T | Failure) -> None:
             now = self.reactor.seconds()
-            if not isinstance(result, Failure):
-                request.answered = now
+            try:
+                if not isinstance(result, Failure):
+                    request.answered = now
+                    self.patience.ended(request, now)
+                    told(result)
+                    return
+                request.failed = now
                 self.patience.ended(request, now)
-                told(result)
-                return
-            request.failed = now
-            self.patience.ended(request, now)
-            if isinstance(result.value, _NO_SERVERS_FAULT):
-                result.raiseException()
-            request.error = one_line(f"{type(result.value).__name__}: {safe_str(result.value)}")
-            told(ServerFailedError(f"failed: {request.error}"))
+                if isinstance(result.value, _NO_SERVERS_FAULT):
+                    raise result.value
+                error = f"{type(result.value).__name__}: {safe_str(result.value)}"
+                request.error = one_line(error)
+                told(ServerFailedError(f"failed: {request.error}"))
+            except BaseException as e:
+                self.waits.stop(e)
 
-        def crash(failure: Failure) -> None:
-            self.waits.stop(failure.value)
-
-        maybeDeferred(call).addBoth(settle).addErrback(crash)
+        maybeDeferred(call).addBoth(settle)
 
 
 def one_line(text: str) -> str:

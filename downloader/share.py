@@ -208,7 +208,9 @@ class Share:
             wanted.append(parts.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:
             wanted.append(parts.block_hashes_span(header, cut))
-        return _merged([span for span in wanted if self._piece(span) is None])
+        if self._pieces:
+            wanted = [span for span in wanted if self._piece(span) is None]
+        return _merged(wanted)
 
     def _cut(self) -> Segmentation:
         """Return how the file is cut as far as this share's header says; else a guess."""
@@ -288,20 +290,25 @@ class Share:
             if section is not None:
                 known.segment_hashes = parts.check_crypttext_hashes(section, known.uri_extension)
 
-    def take_block(self, extension: URIExtension, segment: int) -> bytes:
-        """Return this share's block of a segment, of which nothing may be missing any more.
+    def take_block(self, extension: URIExtension, segment: int) -> bytes | None:
+        """Return this share's block of a segment; None if it, or its hashes, was not all read.
 
         What was read is then forgotten.
         """
         assert self._header is not None
+        section = None
         if self._block_hashes is None:
             section = self._piece(parts.block_hashes_span(self._header, extension))
-            assert section is not None
+            if section is None:
+                return None
+        block = self._piece(parts.block_span(self._header, extension, segment))
+        if block is None:
+            return None
+        if section is not None:
             self._block_hashes = parts.check_block_hashes(
                 section, self._header, extension, self.number
             )
-        block = self._piece(parts.block_span(self._header, extension, segment))
-        assert block is not None
+        assert self._block_hashes is not None
         self.forget()
         return parts.check_block(block, self._block_hashes, extension, segment)
 

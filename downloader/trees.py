@@ -8,10 +8,12 @@ Source: Tahoe-LAFS, file-encoding specification.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 from downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
 
+@lru_cache(maxsize=64)
 def padded(leaves: int) -> int:
     """Return how many leaves a tree over so many hashes has: the next power of two."""
     return 1 << depth(leaves)

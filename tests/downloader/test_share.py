@@ -534,6 +534,21 @@ def test_second_segment() -> None:
     assert FILE.shares[2][76:86] == share.take_block(EXTENSION, 2)
 
 
+@pytest.mark.parametrize("read", [(0, 68), (36, 200), (300, 2000)], ids=["header", "block", "hashes"])
+def test_take_too_early(read: Span) -> None:
+    """Of a share of which the block or its hashes are missing no block is taken, and none lost."""
+    share, known = in_rounds(FILE), known_of(FILE)
+    result_of(spans_of(share, [(0, 68)]))
+    if read != (0, 68):
+        result_of(spans_of(share, [read]))
+
+    assert share.take_block(EXTENSION, 1) is None
+    while share.missing(known, 40):
+        round_of(share, known, 40)
+
+    assert FILE.shares[0][56:76] == share.take_block(EXTENSION, 1)
+
+
 def test_take_forgets() -> None:
     """What was read is forgotten when a block is taken, or when it is not wanted any more."""
     known = known_of(FILE)
@@ -621,7 +636,9 @@ def block_in_rounds(share: Share, known: Known, extension: URIExtension) -> byte
     for _ in range(3):
         if share.missing(known, 0):
             round_of(share, known)
-    return share.take_block(extension, 0)
+    block = share.take_block(extension, 0)
+    assert block is not None
+    return block
 
 
 def test_answer_that_ends_early() -> None:
