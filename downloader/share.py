@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from twisted.internet.defer import Deferred, FirstError, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
+from twisted.python.failure import Failure
 
 from downloader import layout, parts
 from downloader.errors import CorruptShareError, ServerFailedError, ShareError
@@ -105,16 +106,18 @@ class Share:
 
         session.ask(request, lambda: self.bucket.read(offset, length), answered)
 
-    async def _read(self, what: str, offset: int, length: int) -> bytes:
-        """Return up to `length` bytes of the share data at `offset`."""
+    def _read(self, what: str, offset: int, length: int) -> Deferred[bytes]:
+        """Return a Deferred of up to `length` bytes of the share data at `offset`."""
         waits = self.session.waits
         waits.check()
-        answer: Deferred[bytes | ShareError] = waits.wait()
-        self._ask(what, offset, length, lambda result: waits.fire(answer, result))
-        result = await answer
-        if isinstance(result, ShareError):
-            raise result
-        return result
+        answer: Deferred[bytes] = waits.wait()
+
+        def told(result: bytes | ShareError) -> None:
+            failed = isinstance(result, ShareError)
+            waits.fire(answer, Failure(result) if failed else result)  # type: ignore[no-untyped-call]
+
+        self._ask(what, offset, length, told)
+        return answer
 
     def blame(self, error: ShareError) -> None:
         """Note what is wrong with this share."""
@@ -176,17 +179,21 @@ class Share:
         span = parts.block_span(header, extension, segment)
         reading = self._read(f"block {segment}", *span)
         if self._block_hashes is None:
-            block, hashes = await _together(reading, self._read_hashes(header, extension))
+            checking = maybeDeferred(self._read_hashes, header, extension)
+            block, hashes = await _both(reading, checking)
             self._block_hashes = hashes
         else:
             block, hashes = await reading, self._block_hashes
         return parts.check_block(block, hashes, extension, segment)
 
-    async def _read_hashes(self, header: Header, extension: URIExtension) -> list[bytes]:
-        """Return the hashes of this share's blocks, checked against the UEB."""
+    def _read_hashes(self, header: Header, extension: URIExtension) -> Deferred[list[bytes]]:
+        """Return a Deferred of the hashes of this share's blocks, checked against the UEB."""
+
+        def check(section: bytes) -> list[bytes]:
+            return parts.check_block_hashes(section, header, extension, self.number)
+
         span = parts.block_hashes_span(header, extension)
-        section = await self._read("block hashes", *span)
-        return parts.check_block_hashes(section, header, extension, self.number)
+        return self._read("block hashes", *span).addCallback(check)
 
     # In rounds
 
@@ -317,20 +324,14 @@ class Share:
         self._pieces.clear()
 
 
-async def _together(
-    first: Coroutine[Deferred[Any], Any, T], second: Coroutine[Deferred[Any], Any, U]
-) -> tuple[T, U]:
-    """Run two coroutines side by side; return their results, or raise the first error."""
-    one, other = await _all([Deferred.fromCoroutine(first), Deferred.fromCoroutine(second)])
-    return one, other
-
-
-async def _all(running: list[Deferred[Any]]) -> list[Any]:
-    """Return the results of all that runs, or raise the first error."""
+async def _both(one: Deferred[T], other: Deferred[U]) -> tuple[T, U]:
+    """Return the results of two Deferreds, or raise the first error."""
+    running: list[Deferred[Any]] = [one, other]
     try:
-        return await gatherResults(running, consumeErrors=True)
+        first, second = await gatherResults(running, consumeErrors=True)
     except FirstError as e:
         e.subFailure.raiseException()
+    return first, second
 
 
 def _merged(spans: list[Span]) -> list[Span]:

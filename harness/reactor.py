@@ -306,10 +306,10 @@ class SimReactor(ReactorBase):
         if not self._started:
             self._until = min(until, _FOREVER)
         handlers = {}
-        if threading.current_thread() is threading.main_thread():
+        if installSignalHandlers and threading.current_thread() is threading.main_thread():
             handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         try:
-            super().run(installSignalHandlers=installSignalHandlers and bool(handlers))
+            super().run(installSignalHandlers=bool(handlers))
         finally:
             # The base leaves its handlers behind, and Control-C would do nothing any more.
             for number, handler in handlers.items():

@@ -387,6 +387,21 @@ def test_no_room_for_hashes(name: str, by: int) -> None:
     assert ["header", "block 0"] == whats(share)
 
 
+def test_no_room_for_hashes_and_no_block() -> None:
+    """That the block fails then, too, changes nothing, and is no error that nobody hears of."""
+    data = FILE.shares[0]
+    header = layout.parse_header(data[: layout.HEADER_SIZE])
+    bucket = ManualBucket(replace(header, block_hashes=header.block_hashes + 1).pack() + data[36:])
+    share = share_of(bucket)
+    reading = Deferred.fromCoroutine(share.block(EXTENSION, 0))
+    bucket.answer()
+    with pytest.raises(CorruptShareError, match="does not leave room for the hashes"):
+        result_of(reading)
+    bucket.fail()
+
+    assert "failed: BoomError: read" == share.problem
+
+
 @pytest.mark.parametrize("length", [0, 10, 68, 100, 300, 500])
 @pytest.mark.parametrize("read", READS)
 def test_truncated(length: int, read: str) -> None:
@@ -534,7 +549,9 @@ def test_second_segment() -> None:
     assert FILE.shares[2][76:86] == share.take_block(EXTENSION, 2)
 
 
-@pytest.mark.parametrize("read", [(0, 68), (36, 200), (300, 2000)], ids=["header", "block", "hashes"])
+@pytest.mark.parametrize(
+    "read", [(0, 68), (36, 200), (300, 2000)], ids=["header", "block", "hashes"]
+)
 def test_take_too_early(read: Span) -> None:
     """Of a share of which the block or its hashes are missing no block is taken, and none lost."""
     share, known = in_rounds(FILE), known_of(FILE)

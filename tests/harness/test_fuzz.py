@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.python.failure import Failure
 
 from downloader.aes import Keystream
 from downloader.download import _Download
@@ -166,7 +167,7 @@ def fired_twice(patch: Patch) -> None:
 
     def twice(self: Waits, deferred: Any, result: Any) -> None:
         fire(self, deferred, result)
-        if isinstance(result, ShareError):
+        if isinstance(result, Failure):
             deferred.callback(None)
 
     patch.setattr(Waits, "fire", twice)
