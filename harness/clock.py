@@ -23,8 +23,6 @@ class EndlessError(Exception):
 class _OwnTimer(SimTimer):
     """A timer that a download has set."""
 
-    __slots__ = ("_clock",)
-
     def __init__(
         self,
         clock: DownloadClock,

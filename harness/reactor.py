@@ -84,10 +84,13 @@ def take_place(env: simpy.Environment) -> int:
 
 
 @implementer(IDelayedCall)
-class SimTimer:
-    """A call that `SimReactor.callLater` has scheduled."""
+class SimTimer(_Entry):
+    """A call that `SimReactor.callLater` has scheduled: its own place in the queue, at first."""
 
-    __slots__ = ("_args", "_entry", "_function", "_kwargs", "_reactor", "_time", "called")
+    called = False
+    _cancelled = False
+    _moved: Event | None = None
+    """The place that it holds instead, since it was moved."""
 
     def __init__(
         self,
@@ -101,29 +104,22 @@ class SimTimer:
         self._function = function
         self._args = args
         self._kwargs = kwargs
-        self.called = False
         self._time = time
-        # As `_schedule` does: most timers are scheduled once, and are many.
-        env = reactor.env
-        self._entry: Event | None = _Entry(env, self._fire)
-        heappush(env._queue, (time, NORMAL, next(env._eid), self._entry))
+        env = self.env = reactor.env
+        self.callbacks = [self._fire]
+        heappush(env._queue, (time, NORMAL, next(env._eid), self))
         reactor._timers[self] = None
-
-    def _schedule(self, time: float) -> None:
-        self._time = time
-        self._entry = event_at(self._reactor.env, time, self._fire)
 
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
         self.called = True
         self._function(*self._args, **self._kwargs)
 
-    def _check(self) -> Event:
+    def _check(self) -> None:
         if self.called:
             raise AlreadyCalled
-        if self._entry is None:
+        if self._cancelled:
             raise AlreadyCancelled
-        return self._entry
 
     def getTime(self) -> float:
         """Return the virtual time at which it fires, in seconds."""
@@ -131,28 +127,31 @@ class SimTimer:
 
     def cancel(self) -> None:
         """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
-        self._reactor.give_up(self._check())
-        self._entry = None
+        self._check()
+        self._reactor.give_up(self._moved or self)
+        self._cancelled = True
         del self._reactor._timers[self]
 
     def reset(self, secondsFromNow: float) -> None:
         """Fire so many seconds from now instead; raises as `cancel` does."""
-        self._move(self._check(), self._reactor.env.now + checked(secondsFromNow))
+        self._check()
+        self._move(self.env.now + checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
         """Fire so many seconds later than it would; raises as `cancel` does."""
-        entry, time = self._check(), self._time + secondsLater
+        self._check()
         if isnan(secondsLater):
             checked(secondsLater)
-        self._move(entry, max(time, self._reactor.env.now))
+        self._move(max(self._time + secondsLater, self.env.now))
 
-    def _move(self, entry: Event, time: float) -> None:
-        self._reactor.give_up(entry)
-        self._schedule(time)
+    def _move(self, time: float) -> None:
+        self._reactor.give_up(self._moved or self)
+        self._time = time
+        self._moved = event_at(self.env, time, self._fire)
 
     def active(self) -> bool:
         """Tell whether it is still to fire."""
-        return not self.called and self._entry is not None
+        return not self.called and not self._cancelled
 
     def __repr__(self) -> str:
         name = getattr(self._function, "__qualname__", repr(self._function))
@@ -376,7 +375,7 @@ class SimReactor(ReactorBase):
         queue = env._queue
         while queue:
             time, _, _, event = queue[0]
-            if event.__class__ is not _Entry:
+            if not isinstance(event, _Entry):
                 if time > until:
                     return False
                 self._step()
@@ -438,7 +437,7 @@ class SimReactor(ReactorBase):
 
 
 def _is_given_up(event: Event) -> bool:
-    return event.__class__ is _Entry and not event.callbacks
+    return isinstance(event, _Entry) and not event.callbacks
 
 
 def checked(delay: float) -> float:
