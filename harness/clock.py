@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
 
 from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
@@ -35,13 +35,13 @@ class _OwnTimer(SimTimer):
         self._clock = clock
         clock._timers[self] = None
 
-    def _fire(self, _: Event) -> None:
+    def _fire(self, event: Event) -> None:
         clock = self._clock
-        del clock._reactor._timers[self], clock._timers[self]
-        self.called = True
+        del clock._timers[self]
+        if clock._is_endless():
+            self._function, self._args, self._kwargs = clock._end, (), {}
         try:
-            clock._count()
-            self._function(*self._args, **self._kwargs)
+            super()._fire(event)
         except Exception as e:
             if clock._failed is None:
                 raise
@@ -88,17 +88,19 @@ class DownloadClock:
         """Call `callable` after `delay` seconds; see `SimReactor.callLater`."""
         return _OwnTimer(self, self._env._now + checked(delay), callable, args, kwargs)
 
-    def _count(self) -> None:
-        """Count a timer that fires; raises `EndlessError` if it is one too many for this time."""
+    def _is_endless(self) -> bool:
+        """Count a timer that fires; tell whether it is one too many for this time."""
         now = self._env._now
         if now != self._time:
             self._time, self._at_once = now, 0
         self._at_once += 1
-        if self._at_once > MOST_AT_ONCE:
-            raise EndlessError(
-                f"{MOST_AT_ONCE:,} timers fired at {now:.6g} s: time never passes where each sets"
-                " another for now"
-            )
+        return self._at_once > MOST_AT_ONCE
+
+    def _end(self) -> NoReturn:
+        raise EndlessError(
+            f"{MOST_AT_ONCE:,} timers fired at {self._time:.6g} s: time never passes where each"
+            " sets another for now"
+        )
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call `callable` at this very time, after what is due before it."""

@@ -83,6 +83,10 @@ def take_place(env: simpy.Environment) -> int:
     return next(env._eid)
 
 
+def _nothing() -> None:
+    """Be what a timer calls that is over."""
+
+
 @implementer(IDelayedCall)
 class SimTimer(_Entry):
     """A call that `SimReactor.callLater` has scheduled: its own place in the queue, at first."""
@@ -113,7 +117,16 @@ class SimTimer(_Entry):
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
         self.called = True
-        self._function(*self._args, **self._kwargs)
+        function, args, kwargs = self._function, self._args, self._kwargs
+        if self._moved is not None:
+            self._let_go()
+        function(*args, **kwargs)
+
+    def _let_go(self) -> None:
+        """Refer to nothing any more: the place that it held first may be in the queue for long."""
+        self._function = _nothing
+        self._args = ()
+        self._kwargs = {}
 
     def _check(self) -> None:
         if self.called:
@@ -131,6 +144,7 @@ class SimTimer(_Entry):
         self._reactor.give_up(self._moved or self)
         self._cancelled = True
         del self._reactor._timers[self]
+        self._let_go()
 
     def reset(self, secondsFromNow: float) -> None:
         """Fire so many seconds from now instead; raises as `cancel` does."""
@@ -321,12 +335,13 @@ class SimReactor(ReactorBase):
 
     def mainLoop(self) -> None:
         """Step from event to event until there are no more."""
+        step, until = self._next, self._until
         while self._started:
             if self._justStopped:
                 self._justStopped = False
                 self.fireSystemEvent("shutdown")
-            elif self._next(self._until):
-                while self._started and not self._justStopped and self._next(self._until):
+            elif step(until):
+                while self._started and not self._justStopped and step(until):
                     pass
             elif not self._stopped:
                 self.stop()
