@@ -14,7 +14,7 @@ from harness.clock import DownloadClock
 from harness.consumer import SimConsumer
 from harness.files import GridFile
 from harness.reactor import SimReactor
-from harness.server import Client, Connection, SimServer
+from harness.server import Client, Connections, SimServer
 from harness.streams import stream
 from harness.subject import Given, find_subject, is_other, name_of
 from harness.trace import Trace
@@ -77,7 +77,7 @@ class Download:
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
         self.client = Client(self.trace, heard)
-        self._connections = [Connection(server, self.client) for server in servers]
+        self._connections = Connections(servers, self.client)
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
         )

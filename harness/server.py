@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 import simpy
 from simpy.events import Event
@@ -380,6 +380,31 @@ class Connection:
             return _Answer(read, detail, len(read), spoiled)
 
         return self._server.send(self._client, answer, "read", number, offset, length)
+
+
+class Connections(Sequence[Connection]):
+    """A client's connections to servers, in their order, each made when it is looked at.
+
+    A download asks a few servers of a large grid.
+    """
+
+    def __init__(self, servers: Sequence[SimServer], client: Client) -> None:
+        self._servers = servers
+        self._client = client
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    @overload
+    def __getitem__(self, place: int) -> Connection: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Connection]: ...
+
+    def __getitem__(self, place: int | slice) -> Connection | Sequence[Connection]:
+        if isinstance(place, slice):
+            return Connections(self._servers[place], self._client)
+        return Connection(self._servers[place], self._client)
 
 
 @implementer(IBucket)

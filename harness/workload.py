@@ -234,6 +234,9 @@ class _Files:
         for server in self.servers:
             if server.name in held:
                 server.shares = {**server.shares, index: held[server.name]}
-        in_order = ordered(self._scenario.grid, self._seed, index, self.servers)
+        grid = self._scenario.grid
+        in_order = places
+        if grid.order != "permuted":
+            in_order = ordered(grid, self._seed, index, self.servers)
         self._made[key] = file, in_order
         return self._made[key]
