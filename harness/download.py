@@ -16,7 +16,7 @@ from harness.files import GridFile
 from harness.reactor import SimReactor
 from harness.server import Client, Connections, SimServer
 from harness.streams import stream
-from harness.subject import Given, find_subject, is_other, name_of
+from harness.subject import Given, Order, find_subject, is_other, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -91,8 +91,7 @@ class Download:
     def start(self) -> None:
         """Begin now."""
         self.started = self._reactor.seconds()
-        maybeDeferred(
-            self._subject,
+        order = Order(
             self._clock,
             self._connections,
             self._file.cap,
@@ -100,7 +99,8 @@ class Download:
             self.scenario.file.offset,
             self.scenario.file.length,
             self._random,
-        ).addBoth(self._end)
+        )
+        maybeDeferred(self._subject, order).addBoth(self._end)
         if self._over is not None:
             self._heard()
 

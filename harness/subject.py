@@ -14,10 +14,11 @@ import importlib
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
 from random import Random
-from typing import Any, Protocol
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IReactorTime
@@ -45,20 +46,24 @@ class MisconductError(Exception):
     """A download said that all was well, and it was not."""
 
 
-class Subject(Protocol):
-    """Starts a download of `length` bytes from `offset` on; None means all the rest."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a download is to do: write `length` bytes of a file from `offset` on to a consumer.
 
-    def __call__(
-        self,
-        reactor: IReactorTime,
-        servers: Sequence[IStorageServer],
-        cap: CHKCap,
-        consumer: IConsumer,
-        offset: int,
-        length: int | None,
-        random: Random,
-    ) -> Deferred[Any]:
-        """Return a Deferred that fires when the download is over."""
+    None for `length` means all the rest. `random` makes its random choices, if it is ours.
+    """
+
+    reactor: IReactorTime
+    servers: Sequence[IStorageServer]
+    cap: CHKCap
+    consumer: IConsumer
+    offset: int
+    length: int | None
+    random: Random
+
+
+#: Starts a download; the Deferred fires when it is over.
+Subject = Callable[[Order], Deferred[Any]]
 
 
 def is_other(name: str) -> bool:
@@ -93,18 +98,20 @@ def find_subject(given: Given) -> Subject:
     except ValueError as e:
         raise SubjectError(str(e)) from None
 
-    def ours(
-        reactor: IReactorTime,
-        servers: Sequence[IStorageServer],
-        cap: CHKCap,
-        consumer: IConsumer,
-        offset: int,
-        length: int | None,
-        random: Random,
-    ) -> Deferred[Any]:
-        return download(reactor, servers, cap, consumer, strategy, offset, length, random)
+    return partial(_ours, strategy)
 
-    return ours
+
+def _ours(strategy: Strategy, order: Order) -> Deferred[Any]:
+    return download(
+        order.reactor,
+        order.servers,
+        order.cap,
+        order.consumer,
+        strategy,
+        order.offset,
+        order.length,
+        order.random,
+    )
 
 
 def _load(name: str) -> Callable[..., Any]:
@@ -150,21 +157,12 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
     return loaded
 
 
-def _other(
-    name: str,
-    start: Callable[..., Any],
-    reactor: IReactorTime,
-    servers: Sequence[IStorageServer],
-    cap: CHKCap,
-    consumer: IConsumer,
-    offset: int,
-    length: int | None,
-    random: Random,
-) -> Deferred[Any]:
+def _other(name: str, start: Callable[..., Any], order: Order) -> Deferred[Any]:
     wanted: dict[str, Any] = {}
-    if offset or length is not None:
-        wanted = {"offset": offset, "size": length}
-    started = start(reactor, list(servers), str(cap), consumer, **wanted)
+    if order.offset or order.length is not None:
+        wanted = {"offset": order.offset, "size": order.length}
+    servers = list(order.servers)
+    started = start(order.reactor, servers, str(order.cap), order.consumer, **wanted)
     if inspect.iscoroutine(started):
         return Deferred.fromCoroutine(started)
     if not isinstance(started, Deferred):
