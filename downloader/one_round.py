@@ -268,23 +268,24 @@ class OneRound:
         """
         give_up_at = self._give_up_at()
         query_due = self._located.expire(give_up_at)
-        read_due = self._expire_reads() if self._session.strategy.hedge else inf
+        read_due = self._expire_reads(give_up_at) if self._session.strategy.hedge else inf
         if query_due is None or read_due is None:
             return None
         return min(query_due, read_due, give_up_at)
 
-    def _expire_reads(self) -> float | None:
-        """Find the reads that are overdue, with a strategy that hedges; return as `_expire` does.
+    def _expire_reads(self, latest: float) -> float | None:
+        """Find the reads that are overdue, all at the `latest`; return as `_expire` does.
 
-        Before it gives up all are: there may be others to be tried.
+        Before a strategy that hedges gives up all are: there may be others to be tried.
         """
         now = self._session.reactor.seconds()
         waiting = [reading for reading in self._current() if not reading.overdue]
-        dues = self._dues(waiting)
+        dues = self._dues(waiting, latest)
+        first = min(dues, default=inf)
+        if first > now:
+            return first
         late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
-        if not late:
-            return min(dues, default=inf)
-        if not self._session.patience.has_read and now < self._give_up_at():
+        if not self._session.patience.has_read and now < latest:
             # Either these servers hang, or all links are slow, and to read more makes them
             # slower. Try a few others: one, then two, then four, each time for twice as long.
             late = late[: 2 ** min(self._tries, _MOST_DOUBLINGS)]
@@ -299,9 +300,9 @@ class OneRound:
                 request.overdue = now
         return None
 
-    def _dues(self, readings: Sequence[_Reading]) -> list[float]:
-        """Return when each of these is overdue, with a strategy that hedges."""
-        patience, latest = self._session.patience, self._give_up_at()
+    def _dues(self, readings: Sequence[_Reading], latest: float) -> list[float]:
+        """Return when each of these is overdue, at the `latest` all are."""
+        patience = self._session.patience
         lengths = {reading.length for reading in readings}  # one, as a rule
         allowed = {length: patience.with_read(length) for length in lengths}
         if patience.has_read:

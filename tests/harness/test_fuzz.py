@@ -202,7 +202,7 @@ def no_other_share(patch: Patch) -> None:
 
 def no_hedge(patch: Patch) -> None:
     """Wait for a read that hangs."""
-    patch.setattr(OneRound, "_dues", lambda self, readings: [inf] * len(readings))
+    patch.setattr(OneRound, "_dues", lambda self, readings, latest: [inf] * len(readings))
 
 
 def k_shares_asked(patch: Patch) -> None:
