@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import threading
+import weakref
 from bisect import insort
 from collections.abc import Callable, Generator, Iterator
 from math import inf, nan
@@ -546,6 +548,30 @@ def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
 
     assert sorted(range(100), key=lambda i: i % 7) == fired
     assert 1006 == reactor.env.now
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("fires", [True, False])
+def test_what_is_over_is_let_go(reactor: SimReactor, moves: int, fires: bool) -> None:
+    """A timer that is over refers to nothing, though its first place is in the queue for long."""
+
+    class Thing:
+        def use(self) -> None:
+            pass
+
+    thing = Thing()
+    gone = weakref.ref(thing)
+    timer = reactor.callLater(0.5 if fires and not moves else 1000, thing.use)
+    for _ in range(moves):
+        timer.reset(0.5)
+    if not fires:
+        timer.cancel()
+    reactor.callLater(1, reactor.stop)
+    reactor.run()
+    del thing, timer
+    gc.collect()
+
+    assert gone() is None
 
 
 def test_many_timers(reactor: SimReactor) -> None:

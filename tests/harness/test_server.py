@@ -21,7 +21,14 @@ from downloader.layout import HEADER_SIZE, header_size, parse_header
 from harness.course import Chances
 from harness.link import Line, Link
 from harness.reactor import SimReactor
-from harness.server import Client, Connection, ServerError, Service, SimServer
+from harness.server import (
+    Client,
+    Connection,
+    Connections,
+    ServerError,
+    Service,
+    SimServer,
+)
 from harness.streams import stream
 from harness.trace import Trace
 from scenarios.faults import Corrupt, Fault
@@ -60,6 +67,7 @@ class Bench:
         service: dict[str, Any] | None = None,
         concurrency: int | None = None,
         bandwidth: float | None = None,
+        name: str = "s0",
     ) -> None:
         self.reactor = SimReactor()
         self.trace = Trace()
@@ -73,7 +81,7 @@ class Bench:
         self.shares = {number: SHARES[version][number] for number in (4, 7)}
         self.server = SimServer(
             reactor=self.reactor,
-            name="s0",
+            name=name,
             shares={INDEX: self.shares},
             link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
             service=works,
@@ -870,3 +878,20 @@ def test_slow_and_busy() -> None:
     bench = Bench({"kind": "slow", "factor": 4}, service=SECOND, bandwidth=64).read(0, 0, 64)
 
     assert [(4.0, SHARE[:64])] == bench.run()
+
+
+def test_connections() -> None:
+    """The connections to servers are a sequence in the servers' order, however it is looked at."""
+    servers = [Bench(name=f"s{i}").server for i in range(4)]
+    trace = Trace()
+    connections = Connections(servers, Client(trace))
+
+    assert 4 == len(connections)
+    assert ["s0", "s1", "s2", "s3"] == [connection.name for connection in connections]
+    assert ("s1", "s3") == (connections[1].name, connections[-1].name)
+    assert ["s3", "s1"] == [connection.name for connection in connections[::-2]]
+    with pytest.raises(IndexError):
+        connections[4]
+    connections[2].get_buckets(INDEX)
+
+    assert ["0 s2 get_buckets"] == [exchange.text for exchange in trace.exchanges]

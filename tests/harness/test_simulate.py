@@ -539,6 +539,28 @@ def test_control_c_among_errors() -> None:
         simulate(scenario(), interrupted)
 
 
+@pytest.mark.parametrize("threshold", [700, 0, 1_000_000])
+def test_garbage_collector(threshold: int) -> None:
+    """In a run garbage is looked for more rarely; afterwards as before, also after Control-C."""
+    seen: list[int] = []
+
+    def interrupted(*_: Any) -> Deferred[None]:
+        seen.append(gc.get_threshold()[0])
+        return fail(KeyboardInterrupt())
+
+    before = gc.get_threshold()
+    gc.set_threshold(threshold, 11, 12)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulate(scenario(), interrupted)
+
+        assert (threshold, 11, 12) == gc.get_threshold()
+        assert [max(threshold, 50_000) if threshold else 0] == seen
+        assert 0 == gc.get_freeze_count()
+    finally:
+        gc.set_threshold(*before)
+
+
 def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several errors make the run fail as a group, even if the download is done."""
 
