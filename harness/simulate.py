@@ -174,7 +174,7 @@ _FULL_COLLECTION = 500
 
 #: So many objects may be made in a run before garbage is looked for in its midst: most of a
 #: run's objects live until its end.
-_YOUNG = 50_000
+_YOUNG = 20_000
 
 _runs = count(1)
 

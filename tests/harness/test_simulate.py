@@ -555,7 +555,7 @@ def test_garbage_collector(threshold: int) -> None:
             simulate(scenario(), interrupted)
 
         assert (threshold, 11, 12) == gc.get_threshold()
-        assert [max(threshold, 50_000) if threshold else 0] == seen
+        assert [max(threshold, 20_000) if threshold else 0] == seen
         assert 0 == gc.get_freeze_count()
     finally:
         gc.set_threshold(*before)
