@@ -35,7 +35,7 @@ def download(
 ) -> Deferred[DownloadStatus]:
     """Write the file of `cap`, from `offset` on, to `consumer`.
 
-    The servers are asked in their order; a sequence of them is not to change meanwhile.
+    The servers are asked in their order.
     At most `size` bytes are written, in order, none before its hash is checked; a range
     that reaches past the end of the file is cut there. The consumer gets a push producer
     for the time being: it may pause it, and may stop it, which ends the download cleanly,
@@ -66,8 +66,10 @@ def download(
         status=running.status,
         waits=running.waits,
     )
-    asked = servers if isinstance(servers, Sequence) else list(servers)
-    return running.start(running.shares(session, asked, offset, end))
+    # A list may change meanwhile; what makes its items when they are looked at stays as it is.
+    if isinstance(servers, list) or not isinstance(servers, Sequence):
+        servers = list(servers)
+    return running.start(running.shares(session, servers, offset, end))
 
 
 @implementer(IPushProducer)

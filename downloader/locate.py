@@ -74,14 +74,14 @@ class Located:
     def more(self) -> float | None:
         """Ask more servers, if there are any, and return when to do so again.
 
-        It is None if something has happened meanwhile: then there may be more to be done now.
+        It is None if one has answered at once: then there are news.
         """
-        before = self._settled, len(self._answers)
-        due = self.expire()
+        settled = self._settled
+        self.expire()
         self.ask_more()
-        if (self._settled, len(self._answers)) != before:
+        if self._settled != settled:
             return None
-        return due if len(self._answers) < len(self._servers) else inf
+        return self._due() if len(self._answers) < len(self._servers) else inf
 
     def ask_more(self) -> None:
         """Ask the next servers for buckets, as many as the strategy's window has room for.
@@ -95,22 +95,24 @@ class Located:
             if self._window < inf and len(self.shares) > known:
                 return
 
+    def _due(self, latest: float = inf) -> float:
+        """Return when the next query is overdue; at the `latest` all are."""
+        for request in self._waiting:  # the oldest
+            return min(request.sent + self._session.patience.with_query(), latest)
+        return inf
+
     def expire(self, latest: float = inf) -> float | None:
         """Find the queries that are overdue by now, all at the `latest`.
 
         Return when the next one will be; None if any has been found.
         """
-        found = False
-        while self._waiting:
-            request = next(iter(self._waiting))  # the oldest
-            due = min(request.sent + self._session.patience.with_query(), latest)
-            now = self._session.reactor.seconds()
-            if due > now:
-                return None if found else due
+        now, found = self._session.reactor.seconds(), False
+        while (due := self._due(latest)) <= now:
+            request = next(iter(self._waiting))
             request.overdue = now
             del self._waiting[request]
             found = True
-        return None if found else inf
+        return None if found else due
 
     def _query(self, place: int) -> None:
         """Ask the server at a place in the list."""
@@ -118,9 +120,9 @@ class Located:
         answer = _Answer(_name(server, place))
         request = Request(answer.server, "get_buckets")
 
-        def told(buckets: Any) -> None:
-            if isinstance(buckets, ServerFailedError):
-                answer.said = str(buckets)
+        def told(buckets: Any, error: ServerFailedError | None) -> None:
+            if error is not None:
+                answer.said = str(error)
             else:
                 answer.said = None
                 self._take(buckets, answer, self._session.reactor.seconds() - request.sent)

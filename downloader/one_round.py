@@ -112,6 +112,7 @@ class OneRound:
         """Do what is to be done now, unless all is `done`; return when to look again."""
         requests = self._session.status.requests
         while True:
+            self._session.waits.check()
             if self._settled:
                 self._take_in()
             if done():
@@ -130,6 +131,7 @@ class OneRound:
             if self._give_up_at() <= self._session.reactor.seconds():
                 raise self._given_up()
             if due is None or len(requests) > sent:
+                self._session.waits.check()
                 due = self._expire()
             if due is not None:
                 return due
@@ -193,6 +195,7 @@ class OneRound:
         if self._first:
             target += self._session.strategy.spares
         while not self._settled:  # what a server has answered at once is to be looked at first
+            self._session.waits.check()
             coming = {r.share.number for r in self._current() if not r.overdue}
             enough = len(self._blocks.keys() | coming) >= target
             # K blocks are of no use as long as no share has told the crypttext hashes.

@@ -30,7 +30,7 @@ _ERROR_LENGTH = 200
 
 
 class Waits:
-    """The Deferreds that a download waits for: to stop it is to fail them all.
+    """What a download waits for: to stop it is to fail its Deferreds and to forget the rest.
 
     It may be stopped at any moment, also by a server or a consumer that it is just
     calling: what runs then goes on to its next wait, and ends there.
@@ -39,6 +39,7 @@ class Waits:
     def __init__(self) -> None:
         self._reason: BaseException | None = None
         self._waiting: dict[Deferred[Any], None] = {}
+        self._told: dict[object, Callable[[Any, Any], None]] = {}
 
     @property
     def stopped(self) -> bool:
@@ -77,6 +78,17 @@ class Waits:
         if self.leave(deferred):
             deferred.callback(result)
 
+    def expect(self, what: object, told: Callable[[Any, Any], None]) -> None:
+        """Have `told` called by `tell`, unless all is stopped before."""
+        if self._reason is None:
+            self._told[what] = told
+
+    def tell(self, what: object, answer: object, error: object) -> None:
+        """Tell the answer, or the error, that was expected: once."""
+        told = self._told.pop(what, None)
+        if told is not None:
+            told(answer, error)
+
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
         del self._waiting[deferred]
         deferred.errback(reason)
@@ -84,6 +96,7 @@ class Waits:
     def stop(self, reason: BaseException | None = None) -> None:
         """Fail whatever is waited for, now and from now on."""
         reason = self._reason = self._reason or reason or DownloadStopped()
+        self._told.clear()  # they hold what has been read, and an answer may never come
         while self._waiting:
             self._fail(next(iter(self._waiting)), reason)
 
@@ -94,26 +107,24 @@ class News:
     def __init__(self, reactor: IReactorTime, waits: Waits) -> None:
         self._reactor = reactor
         self._waits = waits
-        self._look: Callable[[], float | None] = lambda: None
+        self._look: Callable[[], float | None] = _see_nothing
         self._waiter: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
 
     async def until(self, look: Callable[[], float | None]) -> None:
-        """Wait until `look` returns None; raises what it raises.
+        """Wait until `look` returns None; raises what it raises, or why all is stopped.
 
         It is called now, and again whenever `fire` is, but not while it runs: then it is to
         see for itself. It returns when it is to be called at the latest, a time of the
         reactor's clock, infinity if it is not.
         """
-        due = look()
-        if due is None:
-            return
         self._look = look
-        waiter = self._waiter = self._waits.wait()
-        self._set_timer(due)
         try:
-            await waiter
+            if self._see():
+                waiter = self._waiter = self._waits.wait()
+                await waiter
         finally:
+            self._waiter, self._look = None, _see_nothing
             self._set_timer(inf)
 
     def fire(self) -> None:
@@ -122,31 +133,37 @@ class News:
         if waiter is None or not self._waits.leave(waiter):
             return
         try:
-            due = self._look()
+            waits_on = self._see()
         except BaseException:
             waiter.errback()
             return
-        if due is None:
+        if waits_on:
+            self._waiter = waiter
+            self._waits.wait_on(waiter)
+        else:
             waiter.callback(None)
-            return
-        self._waiter = waiter
-        self._set_timer(due)
-        self._waits.wait_on(waiter)
+
+    def _see(self) -> bool:
+        """Look, and set the timer; tell whether there is more to wait for."""
+        try:
+            due = self._look()
+        finally:
+            self._waits.check()  # it may be stopped in the midst of a look
+        if due is not None:
+            self._set_timer(due)
+        return due is not None
 
     def _set_timer(self, due: float) -> None:
-        timer = self._timer
-        if timer is not None and not timer.active():
-            timer = None
-        if due == inf:
-            if timer is not None:
-                timer.cancel()
-            self._timer = None
-            return
-        delay = max(0.0, due - self._reactor.seconds())
-        if timer is not None:
-            timer.reset(delay)
-        else:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = None
+        if due < inf:
+            delay = max(0.0, due - self._reactor.seconds())
             self._timer = self._reactor.callLater(delay, self.fire)
+
+
+def _see_nothing() -> None:
+    """Look at nothing: nobody waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +195,7 @@ class Session:
         self,
         request: Request,
         call: Callable[[], Deferred[T]],
-        told: Callable[[T | ServerFailedError], None],
+        told: Callable[[T | None, ServerFailedError | None], None],
     ) -> None:
         """Send one request to a server by `call`, and keep its times in the status.
 
@@ -196,7 +213,7 @@ class Session:
                 if not isinstance(result, Failure):
                     request.answered = now
                     self.patience.ended(request, now)
-                    told(result)
+                    told(result, None)
                     return
                 request.failed = now
                 self.patience.ended(request, now)
@@ -204,7 +221,7 @@ class Session:
                     raise result.value
                 error = f"{type(result.value).__name__}: {safe_str(result.value)}"
                 request.error = one_line(error)
-                told(ServerFailedError(f"failed: {request.error}"))
+                told(None, ServerFailedError(f"failed: {request.error}"))
             except BaseException as e:
                 self.waits.stop(e)
 

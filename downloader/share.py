@@ -87,12 +87,10 @@ class Share:
         request = Request(self.server, what, self.number, offset, length)
         self.reading.append(request)
 
-        def answered(data: Any) -> None:
+        def answered(data: Any, error: ServerFailedError | None) -> None:
             self.reading.remove(request)
-            if session.waits.stopped:
-                return
-            if isinstance(data, ServerFailedError):
-                told(self.drop(data))
+            if error is not None:
+                told(self.drop(error))
                 return
             if not isinstance(data, bytes):
                 told(self.drop(CorruptShareError(f"{what}: got {type(data).__name__}, not bytes")))
@@ -104,7 +102,9 @@ class Share:
                 return
             told(data)
 
-        session.ask(request, lambda: self.bucket.read(offset, length), answered)
+        session.waits.expect(request, answered)
+        tell = partial(session.waits.tell, request)
+        session.ask(request, lambda: self.bucket.read(offset, length), tell)
 
     def _read(self, what: str, offset: int, length: int) -> Deferred[bytes]:
         """Return a Deferred of up to `length` bytes of the share data at `offset`."""

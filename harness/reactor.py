@@ -117,10 +117,13 @@ class SimTimer(_Entry):
     def _fire(self, _: Event) -> None:
         del self._reactor._timers[self]
         self.called = True
-        function, args, kwargs = self._function, self._args, self._kwargs
-        if self._moved is not None:
+        if self._moved is None:
+            self._function(*self._args, **self._kwargs)
+            return
+        try:
+            self._function(*self._args, **self._kwargs)
+        finally:
             self._let_go()
-        function(*args, **kwargs)
 
     def _let_go(self) -> None:
         """Refer to nothing any more: the place that it held first may be in the queue for long."""
@@ -168,7 +171,11 @@ class SimTimer(_Entry):
         return not self.called and not self._cancelled
 
     def __repr__(self) -> str:
-        name = getattr(self._function, "__qualname__", repr(self._function))
+        function = self._function
+        if function is _nothing:
+            return "<SimTimer that is over>"
+        # No address: the same on every machine.
+        name = getattr(function, "__qualname__", None) or type(function).__qualname__
         return f"<SimTimer {name} at {self._time:.9g} s>"
 
 

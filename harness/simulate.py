@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from math import inf
+from threading import Lock
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
@@ -202,15 +203,38 @@ def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     # none of it goes now, and that to look through what this run leaves takes no time. What
     # it leaves is let go now: later it would count among what is there already.
     gc.freeze()
-    young, *older = gc.get_threshold()
-    gc.set_threshold(young and max(young, _YOUNG), *older)
     try:
-        with observed(failures):
+        with _seldom, observed(failures):
             yield
             gc.collect()
     finally:
-        gc.set_threshold(young, *older)
         gc.unfreeze()
+
+
+class _Seldom:
+    """Lets garbage be looked for more seldom while any run is under way, in whatever thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._runs = 0
+        self._before = self._during = gc.get_threshold()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._runs == 0:
+                young, *older = self._before = gc.get_threshold()
+                gc.set_threshold(young and max(young, _YOUNG), *older)
+                self._during = gc.get_threshold()
+            self._runs += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0 and gc.get_threshold() == self._during:
+                gc.set_threshold(*self._before)
+
+
+_seldom = _Seldom()
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
 from downloader.encode import encode
-from downloader.errors import NoSharesError, NotEnoughSharesError
+from downloader.errors import NoSharesError, NotEnoughSharesError, ServerFailedError
 from downloader.strategy import STRATEGIES, Strategy
 from tests.doubles import MemoryBucket, MemoryServer, servers_of
 from tests.downloader.scenery import (
@@ -275,6 +275,13 @@ def chatty(_: bytes) -> Deferred[Any]:
     raise BoomError("blah " * 1000)
 
 
+class EvilError(ServerFailedError):
+    """An error that cannot be told."""
+
+    def __str__(self) -> str:
+        raise BoomError("told")
+
+
 ANSWERS: dict[str, tuple[AnyServer, str]] = {
     "nothing": (answering({}), "no shares"),
     "None": (answering(None), "answered NoneType, not buckets"),
@@ -283,6 +290,11 @@ ANSWERS: dict[str, tuple[AnyServer, str]] = {
     "a number": (answering(3), "answered int, not buckets"),
     "bytes": (answering(b"0123"), "answered bytes, not buckets"),
     "an error as an answer": (answering(BoomError()), "answered BoomError, not buckets"),
+    "an error of ours as an answer": (
+        answering(ServerFailedError("x\n  s9: share 4: good")),
+        "answered ServerFailedError, not buckets",
+    ),
+    "one that cannot be told": (answering(EvilError()), "answered EvilError, not buckets"),
     "no Deferred": (AnyServer(lambda _: {}), "no shares"),
     "None without a Deferred": (AnyServer(lambda _: None), "answered NoneType, not buckets"),
     "a number too large": (answering({10: None}), "no share can have the number 10"),

@@ -1,5 +1,6 @@
 """Reading as shares are found: hedges, spares, salvage, and that nothing ever stalls."""
 
+import gc
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -18,6 +19,8 @@ from downloader.errors import (
     NoSharesError,
     NotEnoughSharesError,
 )
+from downloader.fetch import Fetcher
+from downloader.one_round import OneRound
 from downloader.strategy import STRATEGIES
 from tests.doubles import MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
@@ -695,6 +698,56 @@ def test_stop_while_locating(strategy: str, how: str) -> None:
     over(run)
 
 
+SINGLE = encode(PLAINTEXT, k=1, n=2)
+
+
+@pytest.mark.parametrize("how", ["stop", "Control-C"])
+def test_stop_in_the_midst_of_a_look(how: str) -> None:
+    """What a server answers and then stops from within the same call is not written any more."""
+    first: Deferred[bytes] = Deferred()
+    asked: list[tuple[int, int]] = []
+
+    def wait(offset: int, length: int) -> Deferred[bytes]:
+        asked.append((offset, length))
+        return first
+
+    def answer_other_and_stop(*_: int) -> Deferred[bytes]:
+        offset, length = asked[0]
+        first.callback(SINGLE.shares[0][offset : offset + length])
+        if how == "Control-C":
+            raise KeyboardInterrupt
+        consumer.producer.stopProducing()
+        return Deferred()
+
+    consumer = MemoryConsumer()
+    servers = [reading(wait, 0, "first"), reading(answer_other_and_stop, 1, "other")]
+    run = Download(servers, SINGLE.cap, consumer=consumer, strategy="hedged+1")
+
+    if how == "stop":
+        assert "stopped" == run.done().phase
+    else:
+        assert run.error(KeyboardInterrupt)
+    over(run)
+    assert [] == consumer.pieces
+
+
+@both
+def test_stop_by_the_last_hope(strategy: str) -> None:
+    """A stop by the only server that is left is a stop, and no shortage."""
+    consumer = MemoryConsumer()
+
+    def stop(*_: int) -> Deferred[bytes]:
+        consumer.producer.stopProducing()
+        return Deferred()
+
+    run = Download([reading(stop)], FILE.cap, consumer=consumer, strategy=strategy)
+
+    assert "stopped" == run.done().phase
+    assert 0 == run.status.hedges
+    assert all(request.overdue is None for request in run.status.requests)
+    over(run)
+
+
 @both
 @pytest.mark.parametrize("when", ["query", "read"])
 def test_control_c(strategy: str, when: str) -> None:
@@ -708,6 +761,30 @@ def test_control_c(strategy: str, when: str) -> None:
 
     assert run.error(KeyboardInterrupt)
     over(run)
+
+
+@pytest.mark.parametrize("strategy", ["hedged", "hedged+2", "first-k"])
+def test_what_was_read_is_let_go(strategy: str) -> None:
+    """A request that is never answered keeps nothing of a download that is over."""
+    clock = Clock()
+    hung: list[Deferred[Any]] = []
+
+    def hang(*_: Any) -> Deferred[Any]:
+        hung.append(Deferred())
+        return hung[-1]
+
+    servers = [AnyServer(hang), *grid(clock, some(0, 1, 2, 3, file=LARGE))]
+    if strategy != "first-k":
+        servers.insert(0, reading(hang, 4, "hangs"))
+    run = Download(servers, LARGE.cap, clock=clock, strategy=strategy)
+    let_pass(run, 60)
+
+    assert run.done()
+    assert hung
+    del run, servers
+    gc.collect()
+
+    assert [] == [o for o in gc.get_objects() if isinstance(o, OneRound | Fetcher)]
 
 
 # Hostile servers

@@ -1,7 +1,10 @@
 """What the parts of a download share: waits that can be stopped, news, and timers that go."""
 
+import gc
+import weakref
+from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
@@ -167,6 +170,70 @@ def test_news_while_looking(session: Session) -> None:
     assert result_of(wait) is None
 
 
+@pytest.mark.parametrize("found", [None, INF, BoomError("boom")], ids=["done", "due", "raised"])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> None:
+    """Whatever a look comes to in whose midst all is stopped, the wait ends with the reason."""
+    left = [105.0] * (looks - 1)
+
+    def look() -> float | None:
+        if left:
+            return left.pop()
+        session.waits.stop(KeyboardInterrupt())
+        if isinstance(found, BoomError):
+            raise found
+        return cast(float | None, found)
+
+    wait = Deferred.fromCoroutine(session.news.until(look))
+    session.news.fire()
+
+    with pytest.raises(KeyboardInterrupt):
+        result_of(wait)
+    assert [] == clock.getDelayedCalls()
+
+
+@pytest.mark.parametrize("sets", [0, 1])
+def test_no_timer_to_be_had(
+    monkeypatch: pytest.MonkeyPatch, session: Session, clock: Clock, sets: int
+) -> None:
+    """A reactor that sets no timer ends the wait, and does not leave it for ever."""
+    call_later = clock.callLater
+    calls = [call_later] * sets
+
+    def failing(*args: Any) -> Any:
+        return calls.pop()(*args) if calls else boom()
+
+    monkeypatch.setattr(clock, "callLater", failing)
+    wait = waiting(session, 105.0, 106.0, None)
+    session.news.fire()
+
+    with pytest.raises(BoomError):
+        result_of(wait)
+    assert [] == clock.getDelayedCalls()
+
+
+def test_nothing_is_kept(session: Session) -> None:
+    """When the wait is over what looked is let go: it holds what has been read."""
+
+    class Looker:
+        looks = 0
+
+        def look(self) -> float | None:
+            self.looks += 1
+            return INF if self.looks == 1 else None
+
+    looker = Looker()
+    gone = weakref.ref(looker)
+    wait = Deferred.fromCoroutine(session.news.until(looker.look))
+    session.news.fire()
+
+    assert result_of(wait) is None
+    del looker, wait
+    gc.collect()
+
+    assert gone() is None
+
+
 @pytest.mark.parametrize("looks", [1, 2])
 def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
     """What a look raises ends the wait."""
@@ -192,6 +259,23 @@ def test_old_news(session: Session) -> None:
 
 
 # Waits
+
+
+def test_expected() -> None:
+    """What is expected is told once, and not at all once all is stopped."""
+    waits, told = Waits(), list[object]()
+    for what in "a", "b", "c":
+        waits.expect(what, note(told))
+    waits.tell("a", 1, None)
+    waits.tell("a", 2, None)
+    waits.tell("b", None, 3)
+    waits.tell("d", 4, None)
+    waits.stop()
+    waits.expect("e", note(told))
+    for what in "c", "e":
+        waits.tell(what, 5, None)
+
+    assert [(1, None), (None, 3)] == told
 
 
 def test_first_reason_counts() -> None:
@@ -223,17 +307,22 @@ def test_late_result(late: object) -> None:
 # Requests
 
 
+def note(told: list[object]) -> Callable[[object, object], None]:
+    """Return what notes down all that it is told."""
+    return lambda answer, error: told.append((answer, error))
+
+
 def test_answered(session: Session, clock: Clock) -> None:
     """A request has its times, and is outstanding in between."""
     answer: Deferred[int] = Deferred()
     request, told = Request("s", "get_buckets"), list[object]()
-    session.ask(request, lambda: answer, told.append)
+    session.ask(request, lambda: answer, note(told))
 
     assert [request] == list(session.patience.outstanding)
     clock.advance(2)
     answer.callback(7)
 
-    assert [7] == told
+    assert [(7, None)] == told
     assert (100.0, 102.0, None) == (request.sent, request.answered, request.failed)
     assert [] == list(session.patience.outstanding)
     assert 102.0 == session.patience.last_event
@@ -244,9 +333,9 @@ def test_answered(session: Session, clock: Clock) -> None:
 def test_failed(session: Session, call: Any) -> None:
     """Whatever a server raises, at once or later, is the server's failure."""
     request, told = Request("s", "get_buckets"), list[object]()
-    session.ask(request, call, told.append)
+    session.ask(request, call, note(told))
 
-    assert ["ServerFailedError('failed: BoomError: boom')"] == list(map(repr, told))
+    assert "[(None, ServerFailedError('failed: BoomError: boom'))]" == repr(told)
     assert (None, 100.0, "BoomError: boom") == (request.answered, request.failed, request.error)
     assert [] == list(session.patience.outstanding)
 
@@ -255,7 +344,7 @@ def test_failed(session: Session, call: Any) -> None:
 def test_no_servers_fault(session: Session, error: type[BaseException]) -> None:
     """But Control-C is not: it ends the download, and the request is outstanding no more."""
     told = list[object]()
-    session.ask(Request("s", "x"), lambda: fail(error()), told.append)
+    session.ask(Request("s", "x"), lambda: fail(error()), note(told))
 
     assert [] == told == list(session.patience.outstanding)
     with pytest.raises(error):
@@ -275,10 +364,10 @@ def test_defect(session: Session) -> None:
 def test_no_deferred(session: Session) -> None:
     """A server may answer without a Deferred."""
     told = list[object]()
-    session.ask(Request("s", "x"), lambda: 3, told.append)  # type: ignore[arg-type, return-value]
-    session.ask(Request("s", "x"), lambda: succeed(3), told.append)
+    session.ask(Request("s", "x"), lambda: 3, note(told))  # type: ignore[arg-type, return-value]
+    session.ask(Request("s", "x"), lambda: succeed(3), note(told))
 
-    assert [3, 3] == told
+    assert [(3, None), (3, None)] == told
 
 
 def test_one_line() -> None:

@@ -8,6 +8,7 @@ import threading
 import weakref
 from bisect import insort
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from math import inf, nan
 from typing import Any, Protocol
 
@@ -364,6 +365,28 @@ def test_infinite_delay(reactor: SimReactor) -> None:
 def test_repr_of_a_timer(reactor: SimReactor) -> None:
     """A timer tells what it calls, and when."""
     assert "<SimTimer boom at 0.25 s>" == repr(reactor.callLater(0.25, boom))
+    # Nothing in it that differs from one process to another.
+    assert "<SimTimer partial at 0.5 s>" == repr(reactor.callLater(0.5, partial(print, 1)))
+    timer = reactor.callLater(1, boom)
+    timer.cancel()
+
+    assert "<SimTimer that is over>" == repr(timer)
+
+
+@pytest.mark.parametrize("moves", [0, 1])
+def test_repr_of_a_timer_that_fires(reactor: SimReactor, moves: int) -> None:
+    """Also while it fires."""
+    told: list[str] = []
+
+    def tell() -> None:
+        told.append(repr(timer))
+
+    timer = reactor.callLater(0.5, tell)
+    for _ in range(moves):
+        timer.reset(0.5)
+    reactor.run()
+
+    assert ["<SimTimer test_repr_of_a_timer_that_fires.<locals>.tell at 0.5 s>"] == told
 
 
 def test_interfaces(reactor: SimReactor) -> None:

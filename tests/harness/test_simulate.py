@@ -15,7 +15,7 @@ from downloader import DownloadStatus, download
 from harness.consumer import SimConsumer
 from harness.reactor import SimReactor
 from harness.result import Result
-from harness.simulate import simulate
+from harness.simulate import logged_errors, simulate
 from scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
 
@@ -557,6 +557,27 @@ def test_garbage_collector(threshold: int) -> None:
         assert (threshold, 11, 12) == gc.get_threshold()
         assert [max(threshold, 20_000) if threshold else 0] == seen
         assert 0 == gc.get_freeze_count()
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_garbage_collector_of_several_runs() -> None:
+    """Runs that overlap leave it as it was; what somebody sets in a run stays."""
+    before = gc.get_threshold()
+    first, second = logged_errors([]), logged_errors([])
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+
+        assert 20_000 == gc.get_threshold()[0]
+        second.__exit__(None, None, None)
+
+        assert before == gc.get_threshold()
+        with logged_errors([]):
+            gc.set_threshold(321, 4, 5)
+
+        assert (321, 4, 5) == gc.get_threshold()
     finally:
         gc.set_threshold(*before)
 
