@@ -11,6 +11,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import inf, isinf
 from statistics import fmean
 from typing import Any, Literal, get_args
@@ -102,64 +103,38 @@ def cell(
 
     `first` are the same runs of the first strategy, None for that one itself.
     """
-    make = _load_cell if loads else _cell
-    return make(point, values, strategy, samples, first)
-
-
-def _cell(
-    point: int,
-    values: Mapping[str, Any],
-    strategy: str,
-    samples: Sequence[Sample],
-    first: Sequence[Sample] | None,
-) -> Cell:
-    there = [sample for sample in samples if sample.outcome != CRASHED]
-    times = [sample.ttfb for sample in samples]
-    return Cell(
+    make = partial(
+        Cell,
         point=point,
         values=values,
         strategy=strategy,
         runs=len(samples),
-        ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
-        quantiles={name: quantile(times, q) for name, q in QUANTILES.items()},
-        against=paired([sample.ttfb for sample in first], times).median if first else None,
-        requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
-        bytes=_mean([s.bytes_received or 0 for s in there]),
+        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
         wrong=sum(sample.content_ok is False for sample in samples),
-        crashed=len(samples) - len(there),
+        crashed=sum(sample.outcome == CRASHED for sample in samples),
     )
-
-
-def _load_cell(
-    point: int,
-    values: Mapping[str, Any],
-    strategy: str,
-    samples: Sequence[Sample],
-    first: Sequence[Sample] | None,
-) -> Cell:
-    """Return what many downloads came to, run by run.
-
-    Downloads of one run are not independent of one another, and runs are: each number is the
-    mean over the runs, with the interval of that.
-    """
-    loads = [sample.load for sample in samples if sample.load is not None]
+    if not loads:
+        there = [sample for sample in samples if sample.outcome != CRASHED]
+        times = [sample.ttfb for sample in samples]
+        return make(
+            ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
+            against=paired([sample.ttfb for sample in first], times).median if first else None,
+            requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
+            bytes=_mean([s.bytes_received or 0 for s in there]),
+        )
+    # Downloads of one run are not independent of one another, and runs are: each number is the
+    # mean over the runs, with the interval of that.
+    of_loads = [sample.load for sample in samples if sample.load is not None]
     medians = [_time(sample, 0.5) for sample in samples]
     pairs = zip([_time(sample, 0.5) for sample in first or ()], medians, strict=False)
     differences = [other - one for one, other in pairs if one < inf and other < inf]
-    return Cell(
-        point=point,
-        values=values,
-        strategy=strategy,
-        runs=len(samples),
-        ok=mean([load.part_ok for load in loads]),
-        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
+    return make(
+        ok=mean([load.part_ok for load in of_loads]),
         against=mean(differences) if first else None,
-        requests=_mean([load.requests for load in loads]),
-        bytes=_mean([load.bytes_received for load in loads]),
-        wrong=sum(sample.content_ok is False for sample in samples),
-        crashed=len(samples) - len(loads),
-        under_way=_mean([load.in_system for load in loads]),
-        busy=_mean([load.utilisation for load in loads if load.utilisation is not None]),
+        requests=_mean([load.requests for load in of_loads]),
+        bytes=_mean([load.bytes_received for load in of_loads]),
+        under_way=_mean([load.in_system for load in of_loads]),
+        busy=_mean([load.utilisation for load in of_loads if load.utilisation is not None]),
     )
 
 
