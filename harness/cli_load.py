@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import OK, UNMET, _console
+from harness.cli_exit import OK, UNMET
+from harness.cli_output import console
+from harness.cli_progress import bar
+from harness.cli_simulate import uninterrupted
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -30,7 +31,7 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
         case "csv":
             click.echo(reports.as_csv(summaries), nl=False)
         case _:
-            _console().print(reports.load_table(summaries))
+            console().print(reports.load_table(summaries))
             for line in reports.problems(summaries):
                 click.echo(line)
             click.echo(reports.LEGEND)
@@ -95,33 +96,18 @@ def _run(
 def _telling(scenario: Scenario) -> Iterator[Callable[[], None]]:
     """Show how many downloads are over, where standard error is a terminal.
 
-    What is yielded is called after each. It raises what Control-C asked for: within a download
-    a Deferred might catch it, and take it for a failure of a server.
+    What is yielded is called after each; it raises what Control-C asked for in the meantime.
     """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     assert scenario.workload is not None
-    counted = scenario.workload.counted
-    console = Console(stderr=True)
+    total = len(scenario.strategies) * scenario.runs * scenario.workload.counted
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    caught: list[int] = []
-    in_main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGINT)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
-        task = bar.add_task("load", total=len(scenario.strategies) * scenario.runs * counted)
+    with bar(*columns) as shown, uninterrupted() as interrupt:
+        task = shown.add_task("load", total=total)
 
         def tell() -> None:
-            bar.advance(task)
-            if caught:
-                raise KeyboardInterrupt
+            shown.advance(task)
+            interrupt()
 
-        if in_main:
-            signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
-        try:
-            yield tell
-        finally:
-            if in_main:
-                signal.signal(signal.SIGINT, before)
+        yield tell

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import OK, UNMET, USAGE, _console
-from harness.cli_sweep import _STORE, _WORKERS, _report_crashes, _telling, _workers
+from harness.cli_exit import OK, UNMET, refusing
+from harness.cli_options import format_option
+from harness.cli_output import console
+from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
 
 if TYPE_CHECKING:
     from reports.plan_table import Found
@@ -19,16 +20,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
-@_STORE
-@_WORKERS
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "markdown", "json"]),
-    default="table",
-    show_default=True,
-    help="How what it came to is printed.",
-)
+@STORE
+@WORKERS
+@format_option("markdown", "json", help="How what it came to is printed.")
 def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     """Find the cheapest k, n and strategy that meet a target.
 
@@ -46,22 +40,20 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
 
     asked = _plan(file)
     path = path or Path(f"{asked.experiment.name}.sqlite")
-    at_work = _workers(workers, None)
-    try:
-        with Store(path, write=True) as store:
-            try:
-                found = Search(asked, store, partial(judge, asked.target), at_work, _telling).run()
-            except KeyboardInterrupt:
-                kept = f"what was run is kept in {path}; the same command goes on from there"
-                click.echo(kept, err=True)
-                raise
-            _print(asked, found, form)
-            bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
-            status = _report_crashes(store) if bad else OK
-            return status if verdict(found) == "found" else UNMET
-    except (StoreError, WorkersError, OtherVersionError) as e:
-        click.echo(f"firstk: {e}", err=True)
-        sys.exit(USAGE)
+    unusable = (StoreError, WorkersError, OtherVersionError)
+    with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
+        judged = partial(judge, asked.target)
+        try:
+            found = Search(asked, store, judged, processes(workers), telling).run()
+        except KeyboardInterrupt:
+            kept = f"what was run is kept in {path}; the same command goes on from there"
+            click.echo(kept, err=True)
+            raise
+        _print(asked, found, form)
+        bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
+        if bad:
+            tell_crashes(store)
+        return OK if verdict(found) == "found" and not bad else UNMET
 
 
 def _plan(file: Path) -> Plan:
@@ -70,11 +62,8 @@ def _plan(file: Path) -> Plan:
     from scenarios.load import ScenarioError
     from scenarios.plan import load_plan
 
-    try:
+    with refusing(ScenarioError):
         found = load_plan(file)
-    except ScenarioError as e:
-        click.echo(str(e), err=True)
-        sys.exit(USAGE)
     needed = least_runs(found)
     if needed > found.max_runs and not found.has_loads:
         click.echo(
@@ -95,7 +84,7 @@ def _print(asked: Plan, found: Found, form: str) -> None:
     if form == "markdown":
         click.echo(plan_table.as_markdown(asked, found))
     else:
-        _console().print(plan_table.table(asked, found))
+        console().print(plan_table.table(asked, found))
     click.echo(plan_table.headline(asked, found))
     for line in plan_table.notes(asked, found):
         click.echo(line)

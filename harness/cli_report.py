@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli import (
-    _DEFAULT_OUT,
-    _DOWNLOADER,
-    OK,
-    USAGE,
-    _load,
-    _others,
-    _refuse_equal_names,
-    _run_all,
-    _tell_notes,
-    _writing,
-)
+from harness.cli_exit import OK, refusing
+from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FOLDER
+from harness.cli_output import make_folder, writing
+from harness.cli_progress import doing
+from harness.cli_simulate import simulate_all
+from harness.cli_targets import load, side_by_side
 
 if TYPE_CHECKING:
     from harness.bound import Bound
@@ -44,13 +36,13 @@ _TOLD = 5
 
 @click.command()
 @click.argument("targets", metavar="STORE|[FILE|DIR|NAME]...", nargs=-1, required=True)
-@_DOWNLOADER
+@DOWNLOADER
 @click.option(
     "--out",
     metavar="DIR",
-    default=_DEFAULT_OUT,
+    default=DEFAULT_OUT,
     show_default=True,
-    type=click.Path(path_type=Path, file_okay=False),
+    type=FOLDER,
     help="Where the page and its pictures go.",
 )
 def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
@@ -64,12 +56,11 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
     stores = [target for target in targets if _is_store(target)]
     if stores and (len(targets) > 1 or downloaders):
         raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
-    scenarios = [] if stores else _scenarios(targets, downloaders)
-    with _writing(out):  # before the work, not after it
-        out.mkdir(parents=True, exist_ok=True)
-    with _telling() as tell:
+    scenarios = [] if stores else side_by_side(load(targets), downloaders)
+    make_folder(out)
+    with doing("reading") as tell:
         found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
-        with _writing(out):
+        with writing(out):
             files = write(found, out)
     click.echo(f"The page is {files[0]}; {len(files) - 1} pictures are beside it.")
     for warning in found.warnings:
@@ -89,28 +80,6 @@ def _is_store(target: str) -> bool:
         return False
 
 
-@contextmanager
-def _telling() -> Iterator[Callable[[str], None]]:
-    """Show what is being done, where standard error is a terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda what: None
-        return
-    with console.status("reading") as status:
-        yield status.update
-
-
-def _scenarios(targets: Sequence[str], downloaders: Sequence[str]) -> list[Scenario]:
-    scenarios = _load(targets)
-    _refuse_equal_names(scenarios)
-    for scenario in scenarios:
-        _tell_notes(scenario)
-    others = _others(tuple(downloaders))
-    return [s.model_copy(update={"strategies": [*s.strategies, *others]}) for s in scenarios]
-
-
 def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
     """Run scenarios, and return the report of what they come to."""
     from harness.cli_load import simulate_loads
@@ -121,7 +90,7 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
     for scenario in scenarios:
         tell(f"simulating {scenario.name}")
         if scenario.workload is None:
-            cases.append(case_of(_run_all(scenario)))
+            cases.append(case_of(simulate_all(scenario)))
         else:
             cases.append(case_of_load(scenario, simulate_loads(scenario)[0]))
     names = [case.name for case in cases]
@@ -141,16 +110,12 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
     from reports.measured import cases_of
     from reports.page import Report
 
-    try:
-        with Store(path) as store:
-            about = store.about
-            each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.points()))))
-            cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
-            made_by = store.versions()
-            warnings = [*_unfinished(store, cases), *_crashes(store), *_bad(cases)]
-    except StoreError as e:
-        click.echo(f"firstk: {e}", err=True)
-        sys.exit(USAGE)
+    with refusing(StoreError, prefix="firstk: "), Store(path) as store:
+        about = store.about
+        each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.points()))))
+        cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
+        made_by = store.versions()
+        warnings = [*_unfinished(store, cases), *_crashes(store), *_bad(cases)]
     return Report(
         title=about.name or "An empty store",
         description=about.description,
@@ -231,7 +196,7 @@ def _closely(cases: Sequence[Case]) -> Compared | None:
     if not names:
         return None
     changes = {"strategies": names, "runs": 1, "description": case.name}
-    return _run_all(case.scenario.model_copy(update=changes))
+    return simulate_all(case.scenario.model_copy(update=changes))
 
 
 def _difference(case: Case) -> float:

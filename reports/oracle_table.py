@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isinf, sqrt
@@ -17,6 +14,7 @@ from rich.text import Text
 
 from harness.store import Sample, Store
 from reports.oracle import theory_of
+from reports.rows import TableRow
 from reports.statistics import percent, quantile, z_of_count, z_of_mean
 from reports.summary import seconds
 from reports.theory import ForkJoin, Stage
@@ -139,80 +137,63 @@ def _of_fork_join(model: ForkJoin, samples: Sequence[Sample], downloads: int) ->
         yield "mean", mean, (model.lower, model.upper), None
 
 
-def table(found: Sequence[Verdict], axes: Sequence[str]) -> Table:
+def rows(found: Sequence[Verdict]) -> list[TableRow]:
+    """Return a row for each number."""
+    return [TableRow(one.point, one.values, _words(one), _numbers(one)) for one in found]
+
+
+def table(of: Sequence[TableRow], axes: Sequence[str]) -> Table:
     """Return the table for reading."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in axes:
         made.add_column(name, overflow="fold")
-    for name in _HEADING:
+    for name in of[0].words:
         made.add_column(name)
-    before: Verdict | None = None
-    for verdict in found:
-        new = before is None or before.point != verdict.point
-        values = [label(value) if new else "" for value in verdict.values.values()]
-        words = _words(verdict)
-        if not new and before is not None and before.strategy == verdict.strategy:
-            words[:2] = "", ""
-        made.add_row(*map(Text, (*values, *words)))
-        before = verdict
+    before: TableRow | None = None
+    for row in of:
+        new = before is None or before.point != row.point
+        values = [label(value) if new else "" for value in row.values.values()]
+        words = dict(row.words)
+        if not new and before is not None and before.words["strategy"] == words["strategy"]:
+            words |= {"strategy": "", "runs": ""}
+        made.add_row(*map(Text, (*values, *words.values())))
+        before = row
     return made
 
 
-def as_markdown(found: Sequence[Verdict], axes: Sequence[str]) -> str:
-    """Return the table as Markdown has it."""
-    heading = [*axes, *_HEADING]
-    rows = [[*map(label, verdict.values.values()), *_words(verdict)] for verdict in found]
-    lines = [heading, ["---"] * len(heading), *rows]
-    escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
-    return "".join(f"| {line} |\n" for line in escaped)
-
-
-_HEADING = ["strategy", "runs", "measure", "simulated", "exact", "z"]
-
-
-def _words(verdict: Verdict) -> list[str]:
+def _words(verdict: Verdict) -> dict[str, str]:
+    """Return what stands in a row for reading."""
     say = percent if verdict.measure == "located" else seconds
-    simulated = "-" if verdict.simulated is None else _said(verdict.simulated, say)
-    exact = " to ".join(_said(number, say) for number in verdict.exact)
     z = "-" if verdict.z is None else f"{verdict.z:+.2f}" + (" !" if verdict.is_far else "")
-    return [verdict.strategy, str(verdict.runs), verdict.measure, simulated, exact, z]
+    return {
+        "strategy": verdict.strategy,
+        "runs": str(verdict.runs),
+        "measure": verdict.measure,
+        "simulated": "-" if verdict.simulated is None else _said(verdict.simulated, say),
+        "exact": " to ".join(_said(number, say) for number in verdict.exact),
+        "z": z,
+    }
 
 
 def _said(number: float, say: Any) -> str:
     return "infinite" if isinf(number) else str(say(number))
 
 
-def as_csv(found: Sequence[Verdict], axes: Sequence[str]) -> str:
-    """Return CSV with a header: `inf` is infinite, and an empty cell is not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["point", *axes, *_COLUMNS])
-    for verdict in found:
-        values = (v if isinstance(v, int | float) else label(v) for v in verdict.values.values())
-        writer.writerow([verdict.point, *values, *_numbers(verdict)])
-    return text.getvalue()
-
-
-def as_json(found: Sequence[Verdict]) -> str:
-    """Return a JSON list, an object a row: "inf" is infinite, and null is not known."""
-    rows = [
-        {"point": verdict.point, "values": verdict.values}
-        | {
-            name: str(number) if isinstance(number, float) and isinf(number) else number
-            for name, number in zip(_COLUMNS, _numbers(verdict), strict=True)
-        }
-        for verdict in found
-    ]
-    return json.dumps(rows, indent=1) + "\n"
-
-
-_COLUMNS = ["strategy", "runs", "measure", "simulated", "exact", "lower", "upper", "z"]
-
-
-def _numbers(verdict: Verdict) -> list[str | int | float | None]:
-    """Return what stands in a row: an exact number is also its own bounds."""
+def _numbers(verdict: Verdict) -> dict[str, str | int | float | None]:
+    """Return what stands in a row for programs: an exact number is also its own bounds."""
     exact = verdict.exact[0] if len(verdict.exact) == 1 else None
-    numbers = (verdict.simulated, exact, verdict.exact[0], verdict.exact[-1], verdict.z)
-    # All machines have them alike: they may differ in their last bits.
-    rounded = [None if number is None else float(f"{number:.6g}") for number in numbers]
-    return [verdict.strategy, verdict.runs, verdict.measure, *rounded]
+    return {
+        "strategy": verdict.strategy,
+        "runs": verdict.runs,
+        "measure": verdict.measure,
+        "simulated": _rounded(verdict.simulated),
+        "exact": _rounded(exact),
+        "lower": _rounded(verdict.exact[0]),
+        "upper": _rounded(verdict.exact[-1]),
+        "z": _rounded(verdict.z),
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    """Return a number as all machines have it: they may differ in its last bits."""
+    return None if number is None else float(f"{number:.6g}")

@@ -6,12 +6,10 @@ later than any that did. No quantile leaves it out.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from math import inf, isinf
+from functools import partial
+from math import inf
 from statistics import fmean
 from typing import Any, Literal, get_args
 
@@ -20,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.store import CRASHED, Sample, Store
+from reports.rows import TableRow
 from reports.statistics import (
     Interval,
     NotEnough,
@@ -102,64 +101,38 @@ def cell(
 
     `first` are the same runs of the first strategy, None for that one itself.
     """
-    make = _load_cell if loads else _cell
-    return make(point, values, strategy, samples, first)
-
-
-def _cell(
-    point: int,
-    values: Mapping[str, Any],
-    strategy: str,
-    samples: Sequence[Sample],
-    first: Sequence[Sample] | None,
-) -> Cell:
-    there = [sample for sample in samples if sample.outcome != CRASHED]
-    times = [sample.ttfb for sample in samples]
-    return Cell(
+    make = partial(
+        Cell,
         point=point,
         values=values,
         strategy=strategy,
         runs=len(samples),
-        ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
-        quantiles={name: quantile(times, q) for name, q in QUANTILES.items()},
-        against=paired([sample.ttfb for sample in first], times).median if first else None,
-        requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
-        bytes=_mean([s.bytes_received or 0 for s in there]),
+        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
         wrong=sum(sample.content_ok is False for sample in samples),
-        crashed=len(samples) - len(there),
+        crashed=sum(sample.outcome == CRASHED for sample in samples),
     )
-
-
-def _load_cell(
-    point: int,
-    values: Mapping[str, Any],
-    strategy: str,
-    samples: Sequence[Sample],
-    first: Sequence[Sample] | None,
-) -> Cell:
-    """Return what many downloads came to, run by run.
-
-    Downloads of one run are not independent of one another, and runs are: each number is the
-    mean over the runs, with the interval of that.
-    """
-    loads = [sample.load for sample in samples if sample.load is not None]
+    if not loads:
+        there = [sample for sample in samples if sample.outcome != CRASHED]
+        times = [sample.ttfb for sample in samples]
+        return make(
+            ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
+            against=paired([sample.ttfb for sample in first], times).median if first else None,
+            requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
+            bytes=_mean([s.bytes_received or 0 for s in there]),
+        )
+    # Downloads of one run are not independent of one another, and runs are: each number is the
+    # mean over the runs, with the interval of that.
+    of_loads = [sample.load for sample in samples if sample.load is not None]
     medians = [_time(sample, 0.5) for sample in samples]
     pairs = zip([_time(sample, 0.5) for sample in first or ()], medians, strict=False)
     differences = [other - one for one, other in pairs if one < inf and other < inf]
-    return Cell(
-        point=point,
-        values=values,
-        strategy=strategy,
-        runs=len(samples),
-        ok=mean([load.part_ok for load in loads]),
-        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
+    return make(
+        ok=mean([load.part_ok for load in of_loads]),
         against=mean(differences) if first else None,
-        requests=_mean([load.requests for load in loads]),
-        bytes=_mean([load.bytes_received for load in loads]),
-        wrong=sum(sample.content_ok is False for sample in samples),
-        crashed=len(samples) - len(loads),
-        under_way=_mean([load.in_system for load in loads]),
-        busy=_mean([load.utilisation for load in loads if load.utilisation is not None]),
+        requests=_mean([load.requests for load in of_loads]),
+        bytes=_mean([load.bytes_received for load in of_loads]),
+        under_way=_mean([load.in_system for load in of_loads]),
+        busy=_mean([load.utilisation for load in of_loads if load.utilisation is not None]),
     )
 
 
@@ -197,6 +170,24 @@ def quantile_of(samples: Sequence[Sample], q: float) -> Estimate:
     return quantile([sample.ttfb for sample in samples], q)
 
 
+def rows(found: Sequence[Cell]) -> list[TableRow]:
+    """Return a row for each cell; what is for reading has no column that says nothing."""
+    against = f"against {found[0].strategy}"
+    loads = any(cell.under_way is not None for cell in found)
+    says = {
+        against: any(cell.against for cell in found),
+        "under way": loads,
+        "busy": loads,
+        "crashed": any(cell.crashed for cell in found),
+    }
+    made = []
+    for cell in found:
+        words = _words(cell, against)
+        shown = {name: word for name, word in words.items() if says.get(name, True)}
+        made.append(TableRow(cell.point, cell.values, shown, _numbers(cell)))
+    return made
+
+
 #: Where a table has the intervals, from the widest table to the narrowest.
 Intervals = Literal["beside", "below", "nowhere"]
 
@@ -204,24 +195,20 @@ Intervals = Literal["beside", "below", "nowhere"]
 LEFT_OUT = "p90"
 
 
-def table(found: Sequence[Cell], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
+def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
     """Return the table for reading, its intervals beside or below the estimates, or without."""
-    heading = _heading(found)
-    shown = [i for i, name in enumerate(heading) if (name, intervals) != (LEFT_OUT, "nowhere")]
+    shown = [name for name in of[0].words if (name, intervals) != (LEFT_OUT, "nowhere")]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
         made.add_column(name, overflow="fold", min_width=6)
-    for i in shown:
-        name = heading[i] if intervals == "beside" else heading[i].replace(" ", "\n")
-        made.add_column(name, no_wrap=True)
-    cells_before = None
-    for cell in found:
-        new = cell.point != cells_before
-        cells_before = cell.point
-        values = [label(value) if new else "" for value in cell.values.values()]
-        last = cell.strategy == found[-1].strategy
-        told = _words(cell, found)
-        words = (_placed(told[i], intervals) for i in shown)
+    for name in shown:
+        made.add_column(name if intervals == "beside" else name.replace(" ", "\n"), no_wrap=True)
+    before = None
+    for row in of:
+        values = [label(value) if row.point != before else "" for value in row.values.values()]
+        before = row.point
+        last = row.words["strategy"] == of[-1].words["strategy"]
+        words = (_placed(row.words[name], intervals) for name in shown)
         made.add_row(*map(Text, (*values, *words)), end_section=last)
     return made
 
@@ -234,56 +221,30 @@ def _placed(words: str, intervals: Intervals) -> str:
 
 
 def fitting(
-    found: Sequence[Cell], axes: Sequence[str], fits: Callable[[Table], bool]
+    of: Sequence[TableRow], axes: Sequence[str], fits: Callable[[Table], bool]
 ) -> tuple[Table, Intervals]:
     """Return the first table that fits, or the narrowest, and where it has the intervals."""
     for intervals in get_args(Intervals):
-        made = table(found, axes, intervals)
+        made = table(of, axes, intervals)
         if fits(made):
             break
     return made, intervals
 
 
-def as_markdown(found: Sequence[Cell], axes: Sequence[str]) -> str:
-    """Return the table as Markdown has it."""
-    heading = [*axes, *_heading(found)]
-    rows = [[*map(label, cell.values.values()), *_words(cell, found)] for cell in found]
-    return markdown([heading, *rows])
-
-
-def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as Markdown has them, the first as the heading."""
-    lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
-    escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
-    return "".join(f"| {line} |\n" for line in escaped)
-
-
-def _heading(found: Sequence[Cell]) -> list[str]:
-    first = found[0].strategy
-    others = [f"against {first}"] if any(cell.against for cell in found) else []
-    loads = ["under way", "busy"] if _are_loads(found) else []
-    crashes = ["crashed"] if any(cell.crashed for cell in found) else []
-    return ["strategy", "runs", "ok", *QUANTILES, *others, "requests", "bytes", *loads, *crashes]
-
-
-def _are_loads(found: Sequence[Cell]) -> bool:
-    return any(cell.under_way is not None for cell in found)
-
-
-def _words(cell: Cell, found: Sequence[Cell]) -> list[str]:
-    """Return what stands in a row for reading, behind the axes' values."""
-    words = [cell.strategy, str(cell.runs), said(cell.ok, percent)]
-    words += [said(estimate) for estimate in cell.quantiles.values()]
-    if any(one.against for one in found):
-        words.append("" if cell.against is None else said(cell.against))
-    words.append("-" if cell.requests is None else f"{cell.requests:.1f}")
-    words.append("-" if cell.bytes is None else f"{cell.bytes:.0f}")
-    if _are_loads(found):
-        words.append("-" if cell.under_way is None else f"{cell.under_way:.3g}")
-        words.append("-" if cell.busy is None else percent(cell.busy))
-    if any(one.crashed for one in found):
-        words.append(str(cell.crashed))
-    return words
+def _words(cell: Cell, against: str) -> dict[str, str]:
+    """Return what stands in a row for reading; `against` is the name of one of its columns."""
+    return {
+        "strategy": cell.strategy,
+        "runs": str(cell.runs),
+        "ok": said(cell.ok, percent),
+        **{name: said(estimate) for name, estimate in cell.quantiles.items()},
+        against: "" if cell.against is None else said(cell.against),
+        "requests": "-" if cell.requests is None else f"{cell.requests:.1f}",
+        "bytes": "-" if cell.bytes is None else f"{cell.bytes:.0f}",
+        "under way": "-" if cell.under_way is None else f"{cell.under_way:.3g}",
+        "busy": "-" if cell.busy is None else percent(cell.busy),
+        "crashed": str(cell.crashed),
+    }
 
 
 def said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
@@ -296,33 +257,8 @@ def said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
     return f"~ {Interval(*[estimate.estimate] * 3).words(say)}"
 
 
-def as_csv(found: Sequence[Cell], axes: Sequence[str]) -> str:
-    """Return CSV with a header: `inf` is never, and an empty cell is not known."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = list(_numbers(found[0]))
-    writer.writerow(["point", *axes, *names])
-    for cell in found:
-        values = (v if isinstance(v, int | float) else label(v) for v in cell.values.values())
-        writer.writerow([cell.point, *values, *_numbers(cell).values()])
-    return text.getvalue()
-
-
-def as_json(found: Sequence[Cell]) -> str:
-    """Return a JSON list, an object a row: "inf" is never, and null is not known."""
-    rows = [
-        {"point": cell.point, "values": cell.values}
-        | {
-            name: str(number) if isinstance(number, float) and isinf(number) else number
-            for name, number in _numbers(cell).items()
-        }
-        for cell in found
-    ]
-    return json.dumps(rows, indent=1) + "\n"
-
-
 def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
-    """Return what stands in a row, by column: of an estimate three, its value and its ends."""
+    """Return what stands in a row for programs: of an estimate three, its value and its ends."""
     row: dict[str, str | int | float | None] = {"strategy": cell.strategy, "runs": cell.runs}
     estimates = {"ok": cell.ok, **cell.quantiles, "against_first": cell.against}
     for name, estimate in estimates.items():

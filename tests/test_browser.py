@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.command_line import firstk
 from tests.harness.experiments import experiment, swept
-from tests.harness.test_cli import firstk
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 

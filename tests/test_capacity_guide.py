@@ -11,8 +11,8 @@ import pytest
 
 from scenarios.experiment import ExperimentTable, Precision, Span
 from scenarios.plan import PlanTable, Search, Target
+from tests.harness.command_line import firstk
 from tests.harness.making import ROOT
-from tests.harness.test_cli import firstk
 
 _GUIDE = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
 

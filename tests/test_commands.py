@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.command_line import firstk
 from tests.harness.making import ROOT
-from tests.harness.test_cli import firstk
 from tests.reports.samples import write_empty_pictures
 
 #: The guides whose commands no other test runs, with the fewest commands that each has.

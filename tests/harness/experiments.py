@@ -12,7 +12,8 @@ from harness.batch import Batch, Done, run_batch
 from harness.store import Store
 from harness.sweep import Sweep
 from reports.oracle_table import Verdict, verdicts
-from reports.sweep_table import as_csv, cells, enough
+from reports.rows import as_csv
+from reports.sweep_table import cells, enough, rows
 from scenarios.experiment import Experiment, load_experiment
 
 TEXT = """\
@@ -96,7 +97,7 @@ def swept(experiment: Experiment, path: Path, workers: Here | None = None) -> st
     with Store(path, write=True) as store:
         rule = enough(experiment.precision) if experiment.precision else None
         runs = Sweep(experiment, store, rule).run(lambda: workers or Here())
-        return as_csv(list(cells(experiment, store, runs)), experiment.axes)
+        return as_csv(rows(list(cells(experiment, store, runs))), experiment.axes)
 
 
 def judged(experiment: Experiment, path: Path) -> list[Verdict]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.harness.test_cli import firstk, write
+from tests.harness.command_line import firstk, write
 
 
 @pytest.fixture(autouse=True)
@@ -103,20 +103,13 @@ def test_update() -> None:
     ]
 
 
-@pytest.mark.usefixtures("no_drawing")
+@pytest.mark.usefixtures("no_pictures")
 def test_pictures() -> None:
     """Pictures are drawn all the same where it is said where they go."""
     result = firstk("compare", "t.toml", "--save", "b.json", "--out", "pictures")
 
     assert 0 == result.exit_code
     assert "The picture is pictures/latency; " in result.stdout
-
-
-@pytest.fixture
-def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw nothing, but say so."""
-    monkeypatch.setattr("reports.latency.draw", lambda compared, path, version: [path])
-    monkeypatch.setattr("reports.timeline.draw", lambda one, path, version: [path])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.test_cli import firstk, write
+from tests.harness.command_line import firstk, write
 
 
 def saved(folder: Path, *args: str) -> Path:

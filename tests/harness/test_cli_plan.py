@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
 from reports.plan_table import LEGEND
+from tests.harness.command_line import firstk
 from tests.harness.plans import write
-from tests.harness.test_cli import firstk
 
 
 @pytest.fixture(autouse=True)
@@ -111,12 +110,3 @@ def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 130 == ran.exit_code
     assert "what was run is kept in p.sqlite; the same command goes on from there" in ran.stderr
-
-
-def test_validate_and_schema(folder: Path) -> None:
-    """`validate` knows plans from experiments, and `schema` has theirs."""
-    write(folder)
-
-    assert "p.toml: ok: 9 candidates\n" == firstk("validate", "p.toml").stdout
-    assert "search" in json.loads(firstk("schema", "plan").stdout)["properties"]
-    assert "plan" in main.list_commands(None)  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ import pytest
 from harness.batch import crashed
 from harness.store import Store, places
 from scenarios.identity import scenario_hash
+from tests.harness.command_line import firstk
 from tests.harness.experiments import experiment, swept
-from tests.harness.test_cli import firstk
 from tests.reports.samples import write_empty_pictures
 from tests.reports.test_measured import add
 

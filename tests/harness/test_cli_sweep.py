@@ -1,4 +1,4 @@
-"""`firstk sweep`, `firstk export` and `firstk run --from`, in processes where it matters."""
+"""`firstk sweep` and `firstk export`, in processes where it matters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import random
 import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,16 +19,14 @@ from typing import Any
 
 import pytest
 
-from harness.cli import main
-from harness.cli_sweep import _telling
 from harness.store import CRASHED, Store, StoreError
-from harness.sweep import Progress, Sweep
+from harness.sweep import Sweep
 from reports import oracle_table
 from reports.sweep_table import LEGEND
 from scenarios.experiment import load_experiment
+from tests.harness.command_line import FIRSTK, firstk, process
 from tests.harness.experiments import Here, experiment, swept, write
 from tests.harness.making import ROOT
-from tests.harness.test_cli import FIRSTK, firstk, process
 
 CRASHING = "tests.harness.downloaders:crashing"
 KILLED = "tests.harness.downloaders:killed_once"
@@ -40,8 +37,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder, from which tests can be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
     return tmp_path
 
 
@@ -282,35 +277,6 @@ def test_crash(folder: Path) -> None:
     assert 27 == rows("e.sqlite")
 
 
-def test_replay(folder: Path) -> None:
-    """A row of a store is run again from it alone, and comes to the same."""
-    swept(experiment(folder, runs=3), folder / "s")
-    (folder / "e.toml").unlink()
-    with Store(folder / "s") as store:
-        row = store.row(10)
-    result = firstk("run", "--from", "s", "10", "--format", "json")
-    (again,) = json.loads(result.stdout)
-
-    assert 0 == result.exit_code
-    assert (row.digest, row.seed, row.strategy) == (
-        again["digest"],
-        again["seed"],
-        again["strategy"],
-    )
-
-
-def test_replay_otherwise(folder: Path) -> None:
-    """That a row comes out otherwise than it did is told, and makes exit status 1."""
-    swept(experiment(folder, runs=1), folder / "s")
-    with sqlite3.connect(folder / "s") as db:
-        db.execute("UPDATE runs SET digest = 'x', version = '0.0.9' WHERE \"row\" = 1")
-    db.close()
-    result = firstk("run", "--from", "s", "1")
-
-    assert 1 == result.exit_code
-    assert result.stderr.startswith("row 1 had the digest x with firstk 0.0.9, and has ")
-
-
 def test_export(folder: Path) -> None:
     """All runs leave as CSV, with the values of the axes."""
     swept(experiment(folder, runs=2), folder / "s")
@@ -321,17 +287,6 @@ def test_export(folder: Path) -> None:
     assert ["0", "0", "7", "7", "9", "9"] == [r["servers.0.select.count"] for r in found[:6]]
     assert 0 == firstk("export", "s", "out.csv").exit_code
     assert result.stdout == (folder / "out.csv").read_text()
-
-
-def test_validate(folder: Path) -> None:
-    """`validate` knows experiments from scenarios, and `schema` has that of both."""
-    write(folder)
-    (folder / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
-    result = firstk("validate", "e.toml", "bad.toml")
-
-    assert (2, "e.toml: ok: 3 points\n") == (result.exit_code, result.stdout)
-    assert "bad.toml:3: axes: should be a table, not 3\n" == result.stderr
-    assert "axes" in json.loads(firstk("schema", "experiment").stdout)["properties"]
 
 
 @pytest.mark.parametrize(
@@ -349,10 +304,6 @@ def test_validate(folder: Path) -> None:
         (["export", "gone"], "gone: there is no such file"),
         (["export", "other", "no/x.csv"], "cannot write no/x.csv"),
         (["export", "other", "no/x.parquet"], "cannot write no/x.parquet"),
-        (["run", "--from", "other", "x"], "takes the number of a row, not 'x'"),
-        (["run", "--from", "other", "77"], "there is no row 77; they are 1 to 6"),
-        (["run", "--from", "gone", "1"], "gone: there is no such file"),
-        (["run", "--from", "other", "1", "--seed", "1"], "has its strategy and its seed"),
     ],
 )
 def test_usage(args: list[str], message: str, folder: Path) -> None:
@@ -377,44 +328,6 @@ def test_no_pyarrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 2 == result.exit_code
     assert "pip install 'firstk[parquet]'" in result.stderr
-
-
-def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal it is told how far it is, how long it will take, and what has gone wrong."""
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    monkeypatch.setenv("COLUMNS", "120")
-    clock = iter([100.0, 110.0])
-    monkeypatch.setattr("harness.cli_sweep.monotonic", lambda: next(clock))
-    with _telling() as tell:
-        tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
-    shown = capsys.readouterr().err
-
-    assert "60/3660" in shown
-    assert "about 1:00:00 left, 3 workers replaced, 2 runs crashed" in shown
-
-
-def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where there is no terminal nothing is shown."""
-    with _telling() as tell:
-        tell(Progress(done=1, total=2))
-
-    assert ("", "") == capsys.readouterr()
-
-
-def test_light() -> None:
-    """What `--help` shows has all commands, and to show it loads no simulator."""
-    assert {"sweep", "export"} < set(main.list_commands(None))  # type: ignore[arg-type]
-    code = (
-        "import sys; from harness.cli import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: pass\n"
-        "print([m for m in ('twisted', 'simpy', 'scipy', 'rich') if m in sys.modules])"
-    )
-    ran = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-
-    assert "[]" == ran.stdout.splitlines()[-1]
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ import zfec
 from downloader.aes import Keystream
 from harness import doctor
 from harness.doctor import Finding
-from tests.harness.making import ROOT
-from tests.harness.test_cli import firstk, process
 
 
 def wrong(found: Iterator[Finding]) -> list[str]:
@@ -41,29 +39,6 @@ def distribution(folder: Path, name: str, package: str) -> None:
     (info / "RECORD").write_text(f"{package}/__init__.py,,\n{name}-1.0.dist-info/METADATA,,\n")
     (folder / package).mkdir()  # since Python 3.12 what is not there does not count
     (folder / package / "__init__.py").touch()
-
-
-def test_all_is_well() -> None:
-    """A sound installation is told to be one, in a process that has nothing else loaded."""
-    done = process("doctor", capture_output=True, cwd=ROOT)
-    lines = done.stdout.splitlines()
-
-    assert (0, "", "All is well.") == (done.returncode, done.stderr, lines[-1])
-    assert all(line.startswith("ok ") for line in lines[:-1])
-    for name in ("firstk", "twisted", "simpy", "zfec", "cryptography"):
-        assert any(f" {name} {version(name)}" in line for line in lines)
-    assert "ok     the package 'reports' is ours alone" in lines
-    assert "ok     Twisted's real reactor is not loaded" in lines
-
-
-def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong is marked, counted, and told by the exit status."""
-    findings = [Finding(True, "this"), Finding(False, "that: should be so")]
-    monkeypatch.setattr(doctor, "CHECKS", [lambda: iter(findings)])
-    result = firstk("doctor")
-
-    assert (1, "") == (result.exit_code, result.stderr)
-    assert "ok     this\nWRONG  that: should be so\n1 thing is wrong.\n" == result.stdout
 
 
 def test_versions(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,8 @@ from harness.histogram import Histogram
 from harness.simulate import simulate
 from harness.store import Place, Row, Store, places, row_of_load
 from harness.workload import simulate_load
-from reports.oracle_table import Verdict, as_csv, as_json, as_markdown, table, verdicts
+from reports.oracle_table import Verdict, rows, table, verdicts
+from reports.rows import as_csv, as_json, as_markdown
 from reports.theory import ForkJoin, Stage, first_of
 from scenarios.experiment import Experiment, load_experiment
 from scenarios.identity import scenario_hash
@@ -232,7 +233,7 @@ FOUND = [
 def test_table() -> None:
     """The table says each point and strategy once, and marks what is off."""
     console = Console(file=io.StringIO(), width=120)
-    console.print(table(FOUND, ["a"]))
+    console.print(table(rows(FOUND), ["a"]))
     assert isinstance(console.file, io.StringIO)
     lines = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
 
@@ -247,7 +248,7 @@ def test_table() -> None:
 
 def test_markdown() -> None:
     """As Markdown every row has all its values."""
-    lines = as_markdown(FOUND, ["a"]).splitlines()
+    lines = as_markdown(rows(FOUND), ["a"]).splitlines()
 
     assert "| 1 | first-k | 9 | mean | 0.05 s | infinite | - |" == lines[3]
     assert "| 2 | first-k | 9 | mean | 0.15 s | 0.1 s to 0.2 s | -inf ! |" == lines[5]
@@ -255,12 +256,12 @@ def test_markdown() -> None:
 
 def test_csv_and_json() -> None:
     """CSV and JSON have the same numbers; bounds have columns of their own."""
-    rows = list(csv.DictReader(io.StringIO(as_csv(FOUND, ["a"]))))
-    objects = json.loads(as_json(FOUND))
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows(FOUND), ["a"]))))
+    objects = json.loads(as_json(rows(FOUND)))
 
-    assert ["1", "1", "1", "2"] == [row["a"] for row in rows]
+    assert ["1", "1", "1", "2"] == [row["a"] for row in lines]
     assert [{"a": 1}] * 3 + [{"a": 2}] == [object_["values"] for object_ in objects]
-    for row, object_ in zip(rows, objects, strict=True):
+    for row, object_ in zip(lines, objects, strict=True):
         for key in object_.keys() - {"values"}:
             assert ("" if object_[key] is None else str(object_[key])) == row[key]
     assert (0.25, 0.25, 0.25) == tuple(objects[0][key] for key in ("exact", "lower", "upper"))

@@ -18,16 +18,15 @@ from rich.console import Console
 from harness.batch import crashed
 from harness.store import Place, Row, Sample, Store, places
 from harness.workload import simulate_load
+from reports.rows import as_csv, as_json, as_markdown
 from reports.statistics import Interval, paired, probability, quantile
 from reports.sweep_table import (
     LEGEND,
     QUANTILES,
     Cell,
-    as_csv,
-    as_json,
-    as_markdown,
     cells,
     enough,
+    rows,
     table,
 )
 from scenarios.experiment import Experiment, Precision, load_experiment
@@ -47,7 +46,7 @@ def found(folder: Path, runs: int = 8) -> tuple[Experiment, list[Cell]]:
 def text(of: Sequence[Cell], axes: Sequence[str]) -> str:
     """Return the table as it is printed."""
     console = Console(file=io.StringIO(), width=250)
-    console.print(table(of, axes))
+    console.print(table(rows(of), axes))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -156,30 +155,30 @@ def test_one_strategy(tmp_path: Path) -> None:
 def test_markdown(tmp_path: Path) -> None:
     """As Markdown every row has all its values."""
     one, of = found(tmp_path)
-    heading, rule, *rows = as_markdown(of, one.axes).splitlines()
+    heading, rule, *lines = as_markdown(rows(of), one.axes).splitlines()
 
     assert heading.startswith("| servers.0.select.count | strategy | runs | ok | p50 |")
-    assert heading.count("|") == rule.count("|") == rows[0].count("|")
-    assert rows[1].startswith("| 0 | hedged | 8 | 100% (")
-    assert 6 == len(rows)
+    assert heading.count("|") == rule.count("|") == lines[0].count("|")
+    assert lines[1].startswith("| 0 | hedged | 8 | 100% (")
+    assert 6 == len(lines)
 
 
 def test_csv_and_json(tmp_path: Path) -> None:
     """CSV and JSON have the same numbers; never is `inf`, what is not known is empty."""
     one, of = found(tmp_path)
-    rows = list(csv.DictReader(io.StringIO(as_csv(of, one.axes))))
-    objects = json.loads(as_json(of))
+    lines = list(csv.DictReader(io.StringIO(as_csv(rows(of), one.axes))))
+    objects = json.loads(as_json(rows(of)))
 
-    for row, object_, cell in zip(rows, objects, of, strict=True):
+    for row, object_, cell in zip(lines, objects, of, strict=True):
         assert cell.values == object_["values"]
         assert {"servers.0.select.count": str(cell.values["servers.0.select.count"])}.items() <= (
             row.items()
         )
         for key in object_.keys() - {"values"}:
             assert ("" if object_[key] is None else str(object_[key])) == row[key]
-    assert "inf" == rows[-1]["p50"] == objects[-1]["p50"]
-    assert "" == rows[0]["p99_low"]
-    assert pytest.approx(of[0].quantiles["p50"].estimate) == float(rows[0]["p50"])
+    assert "inf" == lines[-1]["p50"] == objects[-1]["p50"]
+    assert "" == lines[0]["p99_low"]
+    assert pytest.approx(of[0].quantiles["p50"].estimate) == float(lines[0]["p50"])
 
 
 def test_enough() -> None:
@@ -256,13 +255,13 @@ def scenario_of(folder: Path) -> Scenario:
 def test_table_of_loads(tmp_path: Path) -> None:
     """The table has what only workloads have, and says where too few downloads tell."""
     found = loads(tmp_path)
-    heading, _, *rows = as_markdown(found, ["start"]).splitlines()
+    heading, _, *lines = as_markdown(rows(found), ["start"]).splitlines()
 
     assert heading.endswith("| requests | bytes | under way | busy |")
-    assert 4 == len(rows)
-    assert " - " in rows[0]
-    assert "never" in rows[2]
-    (first, *_) = csv.DictReader(io.StringIO(as_csv(found, ["start"])))
+    assert 4 == len(lines)
+    assert " - " in lines[0]
+    assert "never" in lines[2]
+    (first, *_) = csv.DictReader(io.StringIO(as_csv(rows(found), ["start"])))
     assert float(first["under_way"]) > 0
     assert "" == first["p99"]
 

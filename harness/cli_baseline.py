@@ -1,0 +1,56 @@
+"""`firstk compare --save` and `--check`: what runs came to is kept, and held against later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli_exit import OK, UNMET, refusing
+from harness.cli_output import console, writing
+
+if TYPE_CHECKING:
+    from reports.baseline import Baseline
+    from reports.comparison import Compared
+
+
+def read_baseline(path: Path) -> Baseline:
+    """Return the baseline in a file; exit with what is wrong with it."""
+    from reports.baseline import Baseline, BaselineError
+
+    with refusing(BaselineError):
+        return Baseline.read(path)
+
+
+def save_baseline(compared: Sequence[Compared], path: Path) -> None:
+    """Write a baseline."""
+    from reports.baseline import Baseline
+
+    baseline = Baseline.of(compared)
+    with writing(path):
+        path.write_text(baseline.as_text(), encoding="utf-8")
+    click.echo(f"The baseline of {len(baseline.rows)} runs is {path}.", err=True)
+
+
+def print_check(
+    before: Baseline, compared: Sequence[Compared], name: str, tolerance: float, form: str
+) -> int:
+    """Print what has changed since a baseline; return the exit status."""
+    from reports.baseline import Baseline
+    from reports.check import as_markdown, changes_table, check, headline, notes
+    from reports.comparison import replay
+
+    checked = check(before, Baseline.of(compared), tolerance)
+    if form == "markdown":
+        click.echo(as_markdown(checked, name), nl=False)
+    else:
+        if checked.changes:
+            console().print(changes_table(checked))
+        for line in (*notes(checked), headline(checked, name)):
+            click.echo(line)
+    for row in checked.worse[:1]:
+        scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
+        click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)
+    return UNMET if checked.worse else OK

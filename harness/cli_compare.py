@@ -1,0 +1,119 @@
+"""`firstk compare`: strategies against each other, in a table and in pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli_baseline import print_check, read_baseline, save_baseline
+from harness.cli_exit import OK
+from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, format_option
+from harness.cli_output import make_file, make_folder, print_widest, tell_unmet, writing
+from harness.cli_progress import each
+from harness.cli_simulate import simulate_all
+from harness.cli_targets import load, refuse_load, side_by_side
+
+if TYPE_CHECKING:
+    from reports.comparison import Compared
+
+
+@click.command()
+@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@DOWNLOADER
+@click.option(
+    "--out",
+    metavar="DIR",
+    show_default=DEFAULT_OUT,
+    type=FOLDER,
+    help="Where the pictures go; with --save and --check there are none but for this option.",
+)
+@click.option(
+    "--save",
+    metavar="FILE",
+    type=FILE,
+    help="Write what each run came to, for a later --check.",
+)
+@click.option(
+    "--check",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Tell, instead of the table, what is worse and better than in this file.",
+)
+@click.option(
+    "--tolerance",
+    metavar="PERCENT",
+    default=0.0,
+    show_default=True,
+    type=click.FloatRange(min=0),
+    help="By how much times, requests and bytes may differ from those in the file.",
+)
+@format_option("markdown", help="How --check tells it.")
+def compare(
+    targets: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    out: Path | None,
+    save: Path | None,
+    check: Path | None,
+    tolerance: float,
+    form: str,
+) -> int:
+    """Run the strategies of scenarios against each other.
+
+    Prints a table, and writes a picture of the times to first block and a timeline for
+    each scenario. Without arguments the scenarios are those of ticket #928. Other
+    downloaders are put beside the strategies. Exit status 1 means that an expectation
+    was not met, or that --check found something worse.
+    """
+    from scenarios.library import DEFAULT_SET
+
+    before = None if check is None else read_baseline(check)
+    if before is None and (tolerance or form != "table"):
+        raise click.UsageError("--tolerance and --format go with --check")
+    if out is None and save is None and check is None:
+        out = Path(DEFAULT_OUT)
+    scenarios = load(targets or [DEFAULT_SET])
+    for scenario in scenarios:
+        refuse_load(scenario, "compare")
+    scenarios = side_by_side(scenarios, downloaders)
+    if out is not None:
+        make_folder(out)
+    if save is not None:
+        make_file(save)
+    compared = [simulate_all(scenario) for scenario in each(scenarios, "simulating")]
+    status = OK
+    if before is None:
+        _print(compared)
+    else:
+        status = print_check(before, compared, str(check), tolerance / 100, form)
+    if out is not None:
+        _draw(compared, out)
+    if save is not None:
+        save_baseline(compared, save)
+    return max(status, tell_unmet(compared))
+
+
+def _print(compared: Sequence[Compared]) -> None:
+    """Print the table."""
+    from reports.comparison import replay
+    from reports.table import LEGEND
+
+    if print_widest(compared, ("replay", "seed", "nothing")) != "replay":
+        scenario = compared[0].scenario
+        click.echo(f"To replay a row: {replay(scenario, scenario.strategies[0], scenario.seed)}")
+    click.echo(LEGEND)
+
+
+def _draw(compared: Sequence[Compared], out: Path) -> None:
+    """Write the pictures."""
+    from reports import latency, timeline
+
+    release = version("firstk")
+    with writing(out):
+        written = latency.draw(compared, out / "latency", release)
+        for one in each(compared, "drawing timelines"):
+            written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
+    click.echo(f"The picture is {written[0]}; {len(written) - 1} more files are beside it.")

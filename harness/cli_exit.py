@@ -1,0 +1,28 @@
+"""The exit statuses, and how a command ends that cannot do what it is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import click
+
+#: What the exit statuses mean.
+OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Say why on standard error, and end."""
+    click.echo(message, err=True)
+    sys.exit(status)
+
+
+@contextmanager
+def refusing(*errors: type[Exception], prefix: str = "") -> Iterator[None]:
+    """End with what such an error says: it is the user's own, and names the file or the option."""
+    try:
+        yield
+    except errors as e:
+        fail(f"{prefix}{e}", USAGE)

@@ -1,0 +1,171 @@
+"""`firstk run`: one scenario, from a file or as a row of a store tells of it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli_exit import UNMET, refusing
+from harness.cli_options import DOWNLOADER, FILE, format_option
+from harness.cli_output import (
+    MOST_RUNS,
+    console,
+    make_file,
+    print_widest,
+    tell_unmet,
+    writing,
+)
+from harness.cli_simulate import simulate_all
+from harness.cli_targets import known_strategies, load_one, other_downloaders, tell_notes
+
+if TYPE_CHECKING:
+    from harness.store import Row
+    from reports.comparison import Compared
+    from scenarios.model import Scenario
+
+
+@click.command()
+@click.argument("target", metavar="FILE|NAME|ROW")
+@click.option(
+    "--from",
+    "store",
+    metavar="STORE",
+    type=FILE,
+    help="Run again what the row of this number in a store of `firstk sweep` tells of.",
+)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@DOWNLOADER
+@click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
+@click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
+@format_option("json", "csv", help="How the results are printed.")
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=FILE,
+    help="Write the first run of each strategy as Chrome trace events, for Perfetto.",
+)
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=FILE,
+    help="Write the first run's events as text, one a line, for `firstk diff`.",
+)
+def run(
+    target: str,
+    store: Path | None,
+    strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    seed: int | None,
+    runs: int | None,
+    form: str,
+    trace: Path | None,
+    events: Path | None,
+) -> int:
+    """Run one scenario and print its results.
+
+    What the options say takes the place of what the file says. Exit status 1 means that
+    an expectation of the scenario was not met, or that a row of a store came out otherwise.
+    """
+    row: Row | None = None
+    if store is not None:
+        if strategies or downloaders or seed is not None or runs is not None:
+            raise click.UsageError("--from: the row has its strategy and its seed already")
+        scenario, row = _stored(store, target)
+    else:
+        scenario = load_one(target, "run")
+    named = [*known_strategies(strategies), *other_downloaders(downloaders)]
+    if not named:
+        tell_notes(scenario)
+    options = {"strategies": named or None, "seed": seed, "runs": runs}
+    changed = {key: value for key, value in options.items() if value is not None}
+    scenario = scenario.model_copy(update=changed)
+    if scenario.workload is not None:
+        return _run_load(scenario, form, row, trace or events)
+    if events is not None and len(scenario.strategies) != 1:
+        raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
+    for file in filter(None, (trace, events)):
+        make_file(file)
+    compared = simulate_all(scenario, progress=True)
+    _print(compared, form)
+    if trace is not None:
+        from reports.trace_events import trace_events
+
+        with writing(trace):
+            trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
+    if events is not None:
+        from harness.events import as_text
+
+        with writing(events):
+            events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
+    if row is not None and not _is_same(row, compared.first_runs[0].result.digest):
+        return UNMET
+    return tell_unmet([compared])
+
+
+def _run_load(scenario: Scenario, form: str, row: Row | None, file: Path | None) -> int:
+    """Run a scenario with a workload."""
+    from harness.cli_load import run_load
+
+    if file is not None:
+        raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
+    status, summaries = run_load(scenario, form)
+    if row is not None and not _is_same(row, summaries[0].results[0].digest):
+        return UNMET
+    return status
+
+
+def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
+    """Return a row of a store, and the scenario that makes it again."""
+    from harness.store import Store, StoreError
+    from harness.subject import is_other
+
+    if not number.isdecimal():
+        raise click.UsageError(f"--from takes the number of a row, not {number!r}")
+    with refusing(StoreError), Store(store) as opened:
+        row = opened.row(int(number))
+        scenario = opened.scenario(row)
+    other_downloaders([row.strategy] if is_other(row.strategy) else [])
+    return scenario, row
+
+
+def _is_same(row: Row, digest: str) -> bool:
+    """Tell whether a row of a store came out as it did before, and say so if it did not."""
+    if row.digest in (None, digest):
+        return True
+    click.echo(
+        f"row {row.row} had the digest {row.digest} with firstk {row.version}, and has {digest}"
+        f" with firstk {version('firstk')}",
+        err=True,
+    )
+    return False
+
+
+def _print(compared: Compared, form: str) -> None:
+    """Print the results."""
+    from reports.results import as_csv, as_json
+
+    match form:
+        case "json":
+            click.echo(as_json(compared.summaries), nl=False)
+        case "csv":
+            click.echo(as_csv(compared.summaries), nl=False)
+        case _:
+            _print_table(compared)
+
+
+def _print_table(compared: Compared) -> None:
+    """Print a row a run, with what went wrong; of many runs, a row a strategy."""
+    from reports.table import LEGEND, runs_table
+
+    results = [result for summary in compared.summaries for result in summary.results]
+    if len(results) > MOST_RUNS:
+        print_widest([compared], ("seed", "nothing"))
+        click.echo(LEGEND)
+        return
+    console().print(runs_table(compared.summaries))
+    for result in results:
+        if result.message is not None:
+            click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")

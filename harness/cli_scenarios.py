@@ -1,0 +1,93 @@
+"""`firstk list`, `validate` and `schema`: which scenarios there are, and how to write more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli_exit import OK, USAGE
+from harness.cli_targets import tell_notes
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+@click.command("list")
+def list_() -> None:
+    """Show the scenarios and the experiments that come with firstk."""
+    from scenarios.library import EXPERIMENTS, described, experiments, sets
+
+    shown = {set_: list(described(files)) for set_, files in sets().items()}
+    named = experiments()
+    texts = (description for _, description in described(named.values()))
+    shown[EXPERIMENTS] = list(zip(named, texts, strict=True))
+    width = max(len(name) for files in shown.values() for name, _ in files)
+    for set_, files in shown.items():
+        click.echo(set_)
+        for name, description in files:
+            click.echo(f"  {name:{width}}  {description}")
+
+
+@click.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def validate(files: tuple[str, ...]) -> int:
+    """Check files of scenarios, experiments and plans: all mistakes are told, with their lines."""
+    from scenarios.load import ScenarioError
+
+    status = OK
+    for name in files:
+        try:
+            _validate(name)
+        except ScenarioError as e:
+            click.echo(str(e), err=True)
+            status = USAGE
+    return status
+
+
+def _validate(name: str) -> None:
+    """Say what a file has; raise `ScenarioError` if something is wrong with it."""
+    from scenarios.experiment import is_experiment, load_experiment
+    from scenarios.library import load_all
+    from scenarios.plan import is_plan, load_plan
+
+    path = Path(name)
+    if is_plan(path):
+        count = sum(map(len, load_plan(path).levels))
+        click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
+        return
+    if is_experiment(path):
+        experiment = load_experiment(path)
+        if experiment.oracle:
+            from reports.oracle import refuse
+
+            refuse(experiment, name)
+        points = len(experiment.points)
+        click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
+        return
+    for scenario in load_all([name]):
+        file, servers = scenario.file, scenario.grid.servers
+        click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
+        tell_notes(scenario)
+
+
+@click.command()
+@click.argument("of", type=click.Choice(["scenario", "experiment", "plan"]), default="scenario")
+def schema(of: str) -> None:
+    """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    from scenarios.experiment import ExperimentTable
+    from scenarios.model import Scenario
+    from scenarios.plan import PlanTable
+
+    models: dict[str, type[BaseModel]] = {
+        "scenario": Scenario,
+        "experiment": ExperimentTable,
+        "plan": PlanTable,
+    }
+    model = models[of]
+    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
+    click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))

@@ -1,0 +1,92 @@
+"""What `firstk sweep` and `firstk plan` have in common: a store, workers, and how far they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli_options import FILE
+from harness.cli_output import tell_first
+from harness.cli_progress import bar
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.sweep import Progress
+    from harness.workers import Workers
+
+STORE = click.option(
+    "--store",
+    "path",
+    metavar="FILE",
+    show_default="NAME.sqlite",
+    type=FILE,
+    help="Where the runs are kept; what is there already is not run again.",
+)
+
+WORKERS = click.option(
+    "--workers",
+    metavar="N",
+    type=click.IntRange(min=1, max=1000),
+    show_default="the CPUs",
+    help="How many processes run it.",
+)
+
+
+def processes(count: int | None) -> Callable[[], Workers]:
+    """Return what makes so many processes, or as many as there are CPUs."""
+    from harness.workers import Pool
+
+    return lambda: Pool(count or _cpus())
+
+
+def _cpus() -> int:
+    """Return how many CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
+    """Show how far a sweep is, and of what, where standard error is a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+
+    columns = (
+        *([TextColumn("{task.description}")] if what else []),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[more]}"),
+    )
+    with bar(*columns) as shown:
+        task = shown.add_task(what, total=None, more="")
+        begun = monotonic()
+
+        def tell(progress: Progress) -> None:
+            more = _more(progress, monotonic() - begun)
+            shown.update(task, completed=progress.done, total=progress.total, more=more)
+
+        yield tell
+
+
+def _more(progress: Progress, elapsed: float) -> str:
+    """Return what stands behind the bar: the time left, and what has gone wrong."""
+    new = progress.done - progress.kept
+    words = []
+    if new and progress.done < progress.total:
+        left = round(elapsed / new * (progress.total - progress.done))
+        words.append(f"about {left // 3600}:{left // 60 % 60:02}:{left % 60:02} left")
+    if progress.replaced:
+        words.append(f"{progress.replaced} workers replaced")
+    if progress.crashed:
+        words.append(f"{progress.crashed} runs crashed")
+    return ", ".join(words)
+
+
+def tell_crashes(store: Store) -> None:
+    """Print which runs crashed or wrote wrong bytes."""
+    tell_first([f"firstk run --from {store.path} {row}: {what}" for row, what in store.bad()])

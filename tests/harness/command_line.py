@@ -1,0 +1,71 @@
+"""What the tests of the command line have in common: running it, and small scenarios for it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from harness.cli import main
+
+#: A scenario; `write` fills in its name.
+GOOD = """\
+name = "{name}"
+description = "what it shows"
+seed = 7
+
+[file]
+size = 1000
+k = 3
+n = 10
+
+[grid]
+servers = 10
+rtt = {{ law = "exponential", mean = 0.05 }}
+"""
+
+#: The same with two mistakes.
+BAD = GOOD.replace("k = 3", "k = 11").replace("seed = 7", "sed = 7")
+
+#: What a program of its own runs as `firstk`.
+FIRSTK = [sys.executable, "-c", "from harness.cli import main; main()"]
+
+
+def firstk(*args: str | Path) -> Result:
+    """Return what the command line comes to."""
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def process(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Return what it comes to in a process of its own."""
+    command = [*FIRSTK, *map(str, args)]
+    return subprocess.run(command, text=True, check=False, **options)  # noqa: S603 - our own
+
+
+def write(folder: Path, name: str = "t", text: str = GOOD) -> Path:
+    """Write a scenario file."""
+    path = folder / f"{name}.toml"
+    path.write_text(text.format(name=name))
+    return path
+
+
+def unmet(folder: Path) -> Path:
+    """Write a scenario that expects what does not come true."""
+    text = GOOD + '[expect.first-k]\noutcome = "stalled"\n[expect.wait-for-all]\nttfb_max = 9\n'
+    return write(folder, text=text)
+
+
+def results(*args: str | Path) -> list[dict[str, Any]]:
+    """Return the results that `firstk run` prints as JSON."""
+    found: list[dict[str, Any]] = json.loads(firstk("run", *args, "--format", "json").stdout)
+    return found
+
+
+def replays(text: str) -> list[str]:
+    """Return the commands in a text that run something again."""
+    return re.findall(r"firstk run .*? --seed \d+", text)

@@ -1,0 +1,89 @@
+"""`firstk compare` prints a table and draws pictures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from downloader.strategy import STRATEGIES
+from scenarios.library import load_all
+from tests.harness.command_line import firstk, replays, write
+
+
+def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without arguments the default set is compared: a table, and all its pictures."""
+    monkeypatch.chdir(tmp_path)
+    result = firstk("compare")
+    scenarios = load_all(["ticket-928"])
+    names = ["latency", *(f"timeline-{scenario.name}" for scenario in scenarios)]
+    files = sorted((tmp_path / "firstk-report").iterdir())
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg")) == [
+        file.name for file in files
+    ]
+    assert all(file.stat().st_size > 10_000 for file in files)
+    assert all(scenario.name in result.stdout for scenario in scenarios)
+    assert [
+        f"firstk run {scenario.name} --strategy {strategy} --seed 0"
+        for scenario in scenarios
+        for strategy in scenario.strategies
+    ] == replays(result.stdout)
+    assert "The picture is firstk-report/latency.png; 27 more files" in result.stdout
+
+
+def test_compare_out(tmp_path: Path) -> None:
+    """Pictures go where they are told to; the folders are made."""
+    out = tmp_path / "a" / "b"
+    result = firstk("compare", "one-hung", "--out", out)
+
+    assert 0 == result.exit_code
+    assert ["latency.png", "latency.svg", "timeline-one-hung.png", "timeline-one-hung.svg"] == (
+        sorted(file.name for file in out.iterdir())
+    )
+    assert "∞" in result.stdout
+    assert "stalls for ever" in result.stdout
+    assert "over bound: time to first block over the earliest" in result.stdout
+    assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.02 × +0 +firstk", result.stdout)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_compare_targets(tmp_path: Path) -> None:
+    """Files, folders and names are compared in the order in which they are named."""
+    folder = tmp_path / "some"
+    folder.mkdir()
+    write(folder, "second")
+    write(folder, "first")
+    file = write(tmp_path, "third")
+    result = firstk("compare", folder, "one-slow", file, "--out", tmp_path)
+
+    assert 0 == result.exit_code
+    assert [
+        str(folder / "first.toml"),
+        str(folder / "second.toml"),
+        "one-slow",
+        str(file),
+    ] == list(dict.fromkeys(shlex.split(r)[2] for r in replays(result.stdout)))
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 170, 200])
+def test_compare_on_a_terminal(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a terminal's width, every row tells its time, and some row how to replay it."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    result = firstk("compare", "hung-server", "--out", tmp_path)
+    text = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
+    table = text.partition("To replay")[0]
+    rows = re.findall(rf"^ .*?(?:{'|'.join(STRATEGIES)}) .*$", table, re.MULTILINE)
+
+    assert 0 == result.exit_code
+    told = r"(wait-for-all|first-k\S*|windowed|hedged) +(\d+|stalls|fails)"
+    assert 9 * len(STRATEGIES) == len(rows)
+    assert all(re.search(told, row) for row in rows)
+    assert all(re.search(r"(×|∞|-) *(\d+ |$)", row) for row in rows)
+    assert replays(text)
+    assert "…" not in text

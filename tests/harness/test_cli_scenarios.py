@@ -1,0 +1,82 @@
+"""`firstk list`, `validate` and `schema` tell which scenarios there are, and how to write more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from scenarios.experiment import load_experiment
+from scenarios.library import experiments, load_all, sets
+from tests.harness.command_line import BAD, firstk, write
+from tests.harness.experiments import write as write_experiment
+from tests.harness.plans import write as write_plan
+
+
+def test_validate(tmp_path: Path) -> None:
+    """Each good file is told to be good, by the name it was given."""
+    path = write(tmp_path)
+    result = firstk("validate", path, "one-hung")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [f"{path}: ok: 3-of-10, 10 servers", "one-hung: ok: 3-of-10, 10 servers"] == (
+        result.stdout.splitlines()
+    )
+
+
+def test_validate_several(tmp_path: Path) -> None:
+    """What is wrong with several files is told at once."""
+    bad, worse = write(tmp_path, "bad", BAD), write(tmp_path, "worse", "x")
+    result = firstk("validate", bad, "one-hung", worse, "nope")
+
+    assert (2, "one-hung: ok: 3-of-10, 10 servers\n") == (result.exit_code, result.stdout)
+    assert [str(bad), str(bad), str(worse), "nope"] == [
+        line.split(":")[0] for line in result.stderr.splitlines()
+    ]
+
+
+def test_list() -> None:
+    """All scenarios and experiments are shown, under their sets, with what they show."""
+    result = firstk("list")
+    lines = result.stdout.splitlines()
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    own = [(name, load_experiment(file).description) for name, file in experiments().items()]
+
+    assert [*sets(), "experiments"] == [line for line in lines if not line.startswith(" ")]
+    shown = [(one.name, one.description) for one in load_all(sets())]
+    assert [*shown, *own] == [
+        tuple(line.split(maxsplit=1)) for line in lines if line.startswith(" ")
+    ]
+
+
+def test_schema() -> None:
+    """The schema is JSON, and says which schema it is."""
+    result = firstk("schema")
+    schema = json.loads(result.stdout)
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert schema["$schema"].startswith("https://json-schema.org/")
+    assert {"name", "file", "grid", "servers", "expect"} <= set(schema["properties"])
+
+
+def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`validate` knows experiments from scenarios, and `schema` has that of both."""
+    monkeypatch.chdir(tmp_path)
+    write_experiment(tmp_path)
+    (tmp_path / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
+    result = firstk("validate", "e.toml", "bad.toml")
+
+    assert (2, "e.toml: ok: 3 points\n") == (result.exit_code, result.stdout)
+    assert "bad.toml:3: axes: should be a table, not 3\n" == result.stderr
+    assert "axes" in json.loads(firstk("schema", "experiment").stdout)["properties"]
+
+
+def test_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`validate` knows plans from experiments, and `schema` has theirs."""
+    monkeypatch.chdir(tmp_path)
+    write_plan(tmp_path)
+
+    assert "p.toml: ok: 9 candidates\n" == firstk("validate", "p.toml").stdout
+    assert "search" in json.loads(firstk("schema", "plan").stdout)["properties"]
