@@ -14,7 +14,7 @@ from harness.cli_options import FOLDER
 from harness.cli_output import make_folder, writing
 from harness.cli_progress import doing
 from harness.cli_simulate import uninterrupted
-from harness.cli_targets import load
+from harness.cli_targets import load, refuse_load
 
 if TYPE_CHECKING:
     from harness.fuzz import Fuzzer
@@ -73,7 +73,10 @@ def _replay(targets: tuple[str, ...]) -> int:
     from harness.fuzz import Counts, check
 
     counts, status = Counts(), OK
-    for scenario in load(targets):
+    scenarios = load(targets)
+    for scenario in scenarios:
+        refuse_load(scenario, "fuzz")
+    for scenario in scenarios:
         with uninterrupted():
             for one in check(scenario, counts):
                 status = UNMET

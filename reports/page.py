@@ -282,8 +282,14 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
             rows.append((first, make(case, one)))
     heading = list(report.axes) if report.of_store else ["scenario"]
     names = list(dict.fromkeys(name for _, row in rows for name in row))
-    said = [name for name in names if any(row[name].words not in ("-", "") for _, row in rows)]
-    return [*heading, *said], [[*first, *(row[name] for name in said)] for first, row in rows]
+    none = Value("-")  # what only the rows of other scenarios have
+
+    def says(name: str) -> bool:
+        return any(row.get(name, none).words not in ("-", "") for _, row in rows)
+
+    said = [name for name in names if says(name)]
+    cells = [[*first, *(row.get(name, none) for name in said)] for first, row in rows]
+    return [*heading, *said], cells
 
 
 def _key(value: object) -> str:

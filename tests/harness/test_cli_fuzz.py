@@ -93,6 +93,21 @@ def test_usage(tmp_path: Path) -> None:
     assert 2 == firstk("fuzz", "--seconds", "-1").exit_code
 
 
+def test_workload(tmp_path: Path) -> None:
+    """A scenario of many downloads is refused, before any other is tried."""
+    file = tmp_path / "load.toml"
+    file.write_text(
+        'name = "load"\n[file]\nsize = 100\nk = 3\nn = 10\n'
+        '[grid]\nservers = 10\nrtt = { law = "constant", value = 0.05 }\n'
+        '[workload]\ndownloads = 5\narrivals = { kind = "poisson", rate = 1.0 }\n'
+    )
+    ran = firstk("fuzz", "three-good-seven-hung", str(file))
+
+    assert 2 == ran.exit_code
+    assert f"{file} has a [workload], and `fuzz` looks at single downloads" in ran.stderr
+    assert "" == ran.stdout
+
+
 #: Runs firstk, and says so on standard error when a scenario has been tried.
 TELLING = """
 import sys

@@ -136,6 +136,18 @@ def test_many(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("no_drawing")
+def test_other_strategies(tmp_path: Path) -> None:
+    """Cases that begin with other strategies have columns of their own, empty for the rest."""
+    other = {"first-k": spread(0.2, 30), "hedged": spread(0.1, 30)}
+    text = page(tmp_path, case(SOME), replace(case(other), name="other"))
+    rows = text.split("<tr")[1:]
+
+    assert "against wait-for-all" in rows[0]
+    assert "against first-k" in rows[0]
+    assert len({row.count("<td") + row.count("<th") for row in rows[:5]}) == 1
+
+
+@pytest.mark.usefixtures("no_drawing")
 def test_store(tmp_path: Path) -> None:
     """A page about axes tells what they do, and draws one picture of it."""
     cases = [case(SOME, x=x) for x in (0, 1)]
