@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +108,8 @@ def _print(compared: Sequence[Compared]) -> None:
 
 def _draw(compared: Sequence[Compared], out: Path) -> None:
     """Write the pictures."""
+    from importlib.metadata import version
+
     from reports import latency, timeline
 
     release = version("firstk")

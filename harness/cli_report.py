@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,6 +81,8 @@ def _is_store(target: str) -> bool:
 
 def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
     """Run scenarios, and return the report of what they come to."""
+    from importlib.metadata import version
+
     from harness.cli_load import simulate_loads
     from reports.measured import case_of, case_of_load
     from reports.page import Report
@@ -106,6 +107,8 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
 
 def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
     """Return the report of a store; exit if it is none."""
+    from importlib.metadata import version
+
     from harness.store import Store, StoreError
     from reports.measured import cases_of
     from reports.page import Report

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,6 +132,8 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
 
 def _is_same(row: Row, digest: str) -> bool:
     """Tell whether a row of a store came out as it did before, and say so if it did not."""
+    from importlib.metadata import version
+
     if row.digest in (None, digest):
         return True
     click.echo(
