@@ -170,6 +170,7 @@ class OneRound:
             return
         known, block = self._known, None
         try:
+            # Once all is known of the file, to take the block is to see whether it is there.
             if known.segment_hashes is not None or not share.missing(known, self._position):
                 if known.uri_extension is None:
                     self._unjudged.append(share)
