@@ -171,14 +171,16 @@ class OneRound:
         known, block = self._known, None
         try:
             # Once all is known of the file, to take the block is to see whether it is there.
-            if known.segment_hashes is not None or not share.missing(known, self._position):
+            known_all = known.segment_hashes is not None
+            missing = [] if known_all else share.missing(known, self._position)
+            if not missing:
                 if known.uri_extension is None:
                     self._unjudged.append(share)
                     return
                 segment = self._position // self.ueb.segment_size
                 block = share.take_block(known.uri_extension, segment)
             if block is None:
-                self._read(share, share.missing(known, self._position))
+                self._read(share, missing or share.missing(known, self._position))
                 return
         except ShareError as e:
             share.drop(e)

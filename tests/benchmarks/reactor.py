@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import simpy
+from twisted.internet.base import DelayedCall
 from twisted.internet.task import Clock
 
 from harness.reactor import SimReactor
@@ -105,8 +106,6 @@ def _clock(pending: int, fired: int) -> Callable[[], None]:
 
 def _add(clock: Clock, delay: float, function: Callable[[], None]) -> None:
     """Set a timer without sorting all of them, as `callLater` does each time."""
-    from twisted.internet.base import DelayedCall
-
     clock.calls.append(
         DelayedCall(
             clock.seconds() + delay,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
-from harness.batch import Batch
+from harness.batch import Batch, run_batch
 from harness.store import Store
 from harness.sweep import Sweep
 from harness.workers import Pool
@@ -42,17 +44,11 @@ def _with(experiment: Experiment, workers: int) -> float:
     """Return how long a sweep takes with so many workers, in seconds; not what starts them."""
     with TemporaryDirectory() as folder, Store(Path(folder) / "s", write=True) as store:
         pool = Pool(workers)
-        for future in [pool.submit(Batch([], _version())) for _ in range(2 * workers)]:
+        for future in [pool.submit(Batch([], version("firstk"))) for _ in range(2 * workers)]:
             future.result()
         begun = perf_counter()
         Sweep(experiment, store).run(lambda: pool)
         return perf_counter() - begun
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return version("firstk")
 
 
 class _Here(Pool):
@@ -63,10 +59,6 @@ class _Here(Pool):
         self.taken = 0.0
 
     def submit(self, batch: Batch):  # type: ignore[no-untyped-def]
-        from concurrent.futures import Future
-
-        from harness.batch import run_batch
-
         begun = process_time()
         future: Future = Future()  # type: ignore[type-arg]
         future.set_result(run_batch(batch))
