@@ -92,7 +92,7 @@ class _Reads:
 
 def bound(scenario: Scenario, run: int = 0) -> Bound:
     """Return the bound for the run of this number, with its draws."""
-    seed = scenario.seed + run
+    seed = scenario.seed_of(run)
     file = file_of(scenario, seed)
     ueb = _ueb(file)
     offset, length = scenario.file.offset, scenario.file.length

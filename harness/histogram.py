@@ -8,8 +8,10 @@ value that fell into them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import ceil, frexp, inf
+from math import frexp, inf
 from typing import Any, Self
+
+from harness.figures import rank
 
 #: So many bins are there for each power of two.
 _BINS = 512
@@ -82,11 +84,11 @@ class Histogram:
         """
         if not self.count:
             return None
-        rank = max(1, ceil(q * self.count - 1e-9))
+        needed = rank(q, self.count)
         below = 0
         for place in sorted(self.bins):
             count, greatest = self.bins[place]
             below += count
-            if below >= rank:
+            if below >= needed:
                 return greatest
         return inf

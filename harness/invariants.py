@@ -39,7 +39,7 @@ class Case:
     def __init__(self, scenario: Scenario, number: int = 0) -> None:
         self.scenario = scenario
         self.number = number
-        self.seed = scenario.seed + number
+        self.seed = scenario.seed_of(number)
         self.file = file_of(scenario, self.seed)
         self.plans = {p.name: p for p in plan_servers(scenario, self.seed, self.file.shares)}
         self._runs: dict[str, Run] = {}

@@ -150,7 +150,7 @@ class Tally:
             scenario=scenario.name,
             strategy=name_of(strategy),
             run=run,
-            seed=scenario.seed + run,
+            seed=scenario.seed_of(run),
             downloads=downloads,
             outcomes=dict(sorted(self._outcomes.items())),
             errors=dict(sorted(self._errors.items())),

@@ -52,7 +52,7 @@ def simulate(scenario: Scenario, strategy: Given, run: int = 0) -> Run:
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
-    seed = scenario.seed + run
+    seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
         trace, ending = _play(scenario, strategy, seed, failures)

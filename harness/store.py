@@ -25,6 +25,7 @@ from scenarios.experiment import Experiment, Point
 from scenarios.identity import scenario_hash
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
+from scenarios.seeds import seed_of
 
 #: The version of the tables below. It changes with them.
 SCHEMA_VERSION = 1
@@ -449,7 +450,7 @@ def places(experiment: Experiment, hashes: Sequence[str], point: int, run: int) 
     """
     first = _first_row(len(experiment.points), len(experiment.strategies), point, run)
     for i, strategy in enumerate(experiment.strategies):
-        yield Place(first + i, point, strategy, run, experiment.seed + run, hashes[point])
+        yield Place(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
 
 
 def _first_row(points: int, strategies: int, point: int, run: int) -> int:

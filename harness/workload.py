@@ -42,7 +42,7 @@ def simulate_load(
     for themselves. `each` is called with the result of each that counts, in the order in which
     they end; its times are from its own start. Raises `SubjectError` as `simulate` does.
     """
-    seed = scenario.seed + run
+    seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
         tally = _Load(scenario, strategy, seed, run, each).play(failures)

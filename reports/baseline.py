@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from harness.figures import rounded
 from harness.result import Outcome, Result
 from reports.comparison import Compared
 
@@ -51,8 +52,8 @@ class Row(_Strict):
             outcome=result.outcome,
             error=result.error,
             content_ok=result.content_ok,
-            ttfb=_rounded(result.ttfb),
-            finished=_rounded(result.finished),
+            ttfb=rounded(result.ttfb),
+            finished=rounded(result.finished),
             requests=result.requests,
             bytes=result.bytes_received,
         )
@@ -61,11 +62,6 @@ class Row(_Strict):
     def key(self) -> tuple[str, str, int]:
         """Which run it is."""
         return self.scenario, self.strategy, self.seed
-
-
-def _rounded(time: float | None) -> float | None:
-    """Return a time as all machines have it: they may differ in its last bits."""
-    return None if time is None else float(f"{time:.9g}")
 
 
 class Baseline(_Strict):

@@ -11,7 +11,6 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from statistics import median
 from textwrap import wrap
 from typing import Any
 
@@ -22,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from harness.figures import median_time
 from reports import style
 from reports.comparison import Compared
 from reports.summary import Summary, middle, middle_and_range, reason, seconds
@@ -168,7 +168,7 @@ def _times(summary: Summary) -> list[float]:
 
 def _typical_bound(one: Compared) -> float:
     """Return the median of the bounds; where nothing is possible, the bound is infinite."""
-    return median(inf if bound.ttfb is None else bound.ttfb for bound in one.bounds)
+    return median_time(bound.ttfb for bound in one.bounds)
 
 
 def _heading(axes: Axes, one: Compared, y: float) -> None:

@@ -6,16 +6,18 @@ sentence of a report is made in one way.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
-from math import ceil, inf
+from math import inf
 from shlex import quote
 from typing import Any
 
 from harness.bound import Bound
+from harness.figures import rank, ratio_to_bound
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
@@ -27,6 +29,7 @@ from reports.sweep_table import Cell, Estimate, cell, quantile_of
 from scenarios.experiment import MAX_RUNS, label
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
+from scenarios.seeds import seed_range
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +68,8 @@ class Distribution:
 
     def quantile(self, q: float) -> float:
         """Return the time by which a part `q` of all came to it; infinity is never."""
-        rank = max(1, ceil(q * self.count - 1e-9))
-        return next((t for t, c in zip(self.times, self.counts, strict=True) if c >= rank), inf)
+        place = bisect_left(self.counts, rank(q, self.count))
+        return self.times[place] if place < len(self.times) else inf
 
 
 @dataclass(frozen=True)
@@ -154,13 +157,9 @@ class Measured:
 
         Infinity is never. Left out are only the runs in which no strategy could have any.
         """
-        known = [sample for sample in self.samples if sample.run < len(self.bounds)]
-        both = ((sample, self.bounds[sample.run]) for sample in known)
-        return [
-            inf if sample.ttfb is None else sample.ttfb / bound.ttfb if bound.ttfb else 1.0
-            for sample, bound in both
-            if bound.ttfb is not None and (bound.ttfb or not sample.ttfb)
-        ]
+        known = (sample for sample in self.samples if sample.run < len(self.bounds))
+        ratios = (ratio_to_bound(s.ttfb, self.bounds[s.run].ttfb) for s in known)
+        return [ratio for ratio in ratios if ratio is not None]
 
     def over_bound(self, q: float) -> Estimate | None:
         """Return a quantile of the ratio to the bound; None where no run has one."""
@@ -229,8 +228,7 @@ class Case:
     @property
     def made_of(self) -> str:
         """What stands in small print below its pictures."""
-        last = self.seed + self.runs - 1
-        seeds = f"seed {self.seed}" if self.runs == 1 else f"seeds {self.seed} to {last}"
+        seeds = f"seed{'s' * (self.runs != 1)} {seed_range(self.seed, self.runs)}"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         downloads = ""
         if self.has_workload and self.strategies:
@@ -283,7 +281,7 @@ def _scenario_case(
         scenario.model_dump(mode="json", exclude_unset=True),
         scenario.seed,
         of_strategy,
-        lambda strategy, run: replay(scenario, strategy, scenario.seed + run),
+        lambda strategy, run: replay(scenario, strategy, scenario.seed_of(run)),
         scenario,
         compared,
     )

@@ -12,6 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.figures import rounded
 from harness.store import Sample, Store
 from reports.oracle import theory_of
 from reports.rows import TableRow
@@ -186,14 +187,9 @@ def _numbers(verdict: Verdict) -> dict[str, str | int | float | None]:
         "strategy": verdict.strategy,
         "runs": verdict.runs,
         "measure": verdict.measure,
-        "simulated": _rounded(verdict.simulated),
-        "exact": _rounded(exact),
-        "lower": _rounded(verdict.exact[0]),
-        "upper": _rounded(verdict.exact[-1]),
-        "z": _rounded(verdict.z),
+        "simulated": rounded(verdict.simulated),
+        "exact": rounded(exact),
+        "lower": rounded(verdict.exact[0]),
+        "upper": rounded(verdict.exact[-1]),
+        "z": rounded(verdict.z),
     }
-
-
-def _rounded(number: float | None) -> float | None:
-    """Return a number as all machines have it: they may differ in its last bits."""
-    return None if number is None else float(f"{number:.6g}")

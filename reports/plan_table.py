@@ -15,11 +15,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.figures import rounded
 from harness.search import Looked
 from reports.rows import markdown
 from reports.statistics import CONFIDENCE, Interval
 from reports.summary import seconds
-from reports.sweep_table import Estimate, rounded, said
+from reports.sweep_table import Estimate, said
 from reports.verdict import Finding, Judged
 from scenarios.plan import Condition, Plan
 

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import ceil, inf
-from statistics import fmean, median, median_low
+from math import inf
+from statistics import fmean
 
 from harness.bound import Bound
+from harness.figures import median_time, quantile, ratio_to_bound, rounded
 from harness.result import Result
 
 #: The strategy that the others are held against, where it is among them.
@@ -28,7 +29,7 @@ def seconds(time: float) -> str:
 
 
 def _three_digits(number: float) -> str:
-    number = float(f"{number:.9g}")  # sums of times may differ in the last bits
+    number = rounded(number)
     return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
 
 
@@ -44,23 +45,20 @@ class Over:
     runs: int
 
     @classmethod
-    def of(cls, runs: Iterable[tuple[float, float | None]]) -> Over:
+    def of(cls, runs: Iterable[tuple[float | None, float | None]]) -> Over:
         """Return the ratios of runs, each with what it took and the least that is possible."""
-        both = list(runs)
-        ratios = [_over(took, least) for took, least in both if least is not None]
-        return cls(sorted(ratios), len(both))
+        ratios = [ratio_to_bound(took, least) for took, least in runs]
+        return cls(sorted(ratio for ratio in ratios if ratio is not None), len(ratios))
 
     @property
     def median(self) -> float | None:
         """The median; None if nothing was possible."""
-        return median(self.ratios) if self.ratios else None
+        return quantile(self.ratios, 0.5)
 
     @property
     def p99(self) -> float | None:
         """The 99th percentile, by nearest rank; None if there are fewer than 100 runs."""
-        if self.runs < _ENOUGH_FOR_P99 or not self.ratios:
-            return None
-        return self.ratios[ceil(0.99 * len(self.ratios)) - 1]
+        return None if self.runs < _ENOUGH_FOR_P99 else quantile(self.ratios, 0.99)
 
     def __str__(self) -> str:
         words = ["-" if self.median is None else multiple(self.median)]
@@ -74,12 +72,6 @@ class Over:
     def mean(self) -> str:
         """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
         return multiple(fmean(self.ratios)) if self.ratios else "-"
-
-
-def _over(took: float, least: float) -> float:
-    if took == least:
-        return 1.0
-    return took / least if least else inf
 
 
 def multiple(ratio: float) -> str:
@@ -115,21 +107,18 @@ class Summary:
     @property
     def typical(self) -> float | None:
         """The median time to first block; None unless every run came to one."""
-        return median(self.times) if len(self.times) == self.runs else None
+        return quantile(self.times, 0.5) if len(self.times) == self.runs else None
 
     @property
     def over_bound(self) -> Over:
         """The times to first block over the earliest that any strategy could reach."""
-        return Over.of(
-            (inf if result.ttfb is None else result.ttfb, bound.ttfb)
-            for result, bound in self._both
-        )
+        return Over.of((result.ttfb, bound.ttfb) for result, bound in self._both)
 
     @property
     def over_requests(self) -> Over:
         """The requests of the downloads that came to a good end, over the fewest possible."""
         return Over.of(
-            (result.requests if result.outcome == "ok" else inf, bound.requests)
+            (result.requests if result.outcome == "ok" else None, bound.requests)
             for result, bound in self._both
         )
 
@@ -137,7 +126,7 @@ class Summary:
     def over_bytes(self) -> Over:
         """The bytes that they received, over the fewest possible."""
         return Over.of(
-            (result.bytes_received if result.outcome == "ok" else inf, bound.bytes)
+            (result.bytes_received if result.outcome == "ok" else None, bound.bytes)
             for result, bound in self._both
         )
 
@@ -184,11 +173,8 @@ def _after(later: int, count: int) -> str:
 
 
 def middle(results: Sequence[Result]) -> float:
-    """Return the median time to first block; a run that has none counts as infinite.
-
-    It is the time of one run, as `statistics.quantile` has it.
-    """
-    return median_low(inf if r.ttfb is None else r.ttfb for r in results)
+    """Return the median time to first block; a run that has none counts as infinite."""
+    return median_time(r.ttfb for r in results)
 
 
 def middle_and_range(results: Sequence[Result]) -> str:

@@ -17,6 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from harness.figures import rounded
 from harness.store import CRASHED, Sample, Store
 from reports.rows import TableRow
 from reports.statistics import (
@@ -278,8 +279,3 @@ def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
         "under_way": rounded(cell.under_way),
         "busy": rounded(cell.busy),
     }
-
-
-def rounded(number: float | None) -> float | None:
-    """Return a number as all machines have it: they may differ in its last bits."""
-    return None if number is None else float(f"{number:.9g}")

@@ -12,6 +12,7 @@ from rich.text import Text
 from downloader.strategy import STRATEGIES
 from reports.comparison import Compared, replay
 from reports.summary import Summary, baseline_of, ratio
+from scenarios.seeds import seed_range
 
 #: What a table of comparisons says beside the results: all that each row needs to be run
 #: again, the seeds of its runs, or nothing.
@@ -48,7 +49,6 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
         baseline = baseline_of(one.summaries)
         for i, summary in enumerate(one.summaries):
             seed = summary.results[0].seed
-            seeds = str(seed) if summary.runs == 1 else f"{seed} to {seed + summary.runs - 1}"
             cells: list[str | Text] = [
                 one.scenario.name if i == 0 else "",
                 summary.strategy,
@@ -59,7 +59,7 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
                 summary.over_bytes.mean,
             ]
             if extra != "nothing":
-                cells.append(seeds)
+                cells.append(seed_range(seed, summary.runs))
             if extra == "replay":
                 cells.append(replay(one.scenario, summary.strategy, seed))
             rich = (Text(cell) if isinstance(cell, str) else cell for cell in cells)

@@ -29,6 +29,7 @@ from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
 from scenarios.laws import Law, PositiveSeconds
+from scenarios.seeds import seed_of
 from scenarios.workload import Workload
 
 #: The most servers that a grid has.
@@ -532,6 +533,10 @@ class Scenario(Table):
         if len(self.file.numbers) < self.file.n:
             found.append(f"only the shares {', '.join(map(str, self.file.numbers))} are there")
         return found
+
+    def seed_of(self, run: int) -> int:
+        """Return the seed of a run; the first run is 0."""
+        return seed_of(self.seed, run)
 
     @property
     def source(self) -> str:

@@ -238,7 +238,7 @@ def over(results: list[Result], ttfb: list[float | None]) -> Summary:
         ([STALLED], [0.1], "∞"),
         ([FAILED], [None], "-"),
         ([FAILED], [0.1], "∞"),
-        ([took(0.2), took(0.6)], [0.1, 0.2], "2.5 ×"),
+        ([took(0.2), took(0.6)], [0.1, 0.2], "2 ×"),
         ([took(0.2), took(0.6), STALLED], [0.1, 0.2, 0.1], "3 ×"),
         ([took(0.1), STALLED, STALLED], [0.1, 0.1, 0.1], "∞"),
         ([took(0.2), FAILED], [0.1, None], "2 ×, of 1 runs"),

@@ -83,7 +83,7 @@ def test_complete(extra: Extra) -> None:
         "is still busy at the deadline in 1 of 2 runs, fails in 1 of 2 runs",
     ] == column(lines, "time to first block", "sooner by")
     assert ["20.8 ×", "∞", "-", "-"] == column(lines, "sooner by", "over bound")
-    assert ["52 ×", "2.5 ×", "∞", "2.5 ×", "∞", "2.5 ×", "∞"] == (
+    assert ["52 ×", "2.5 ×", "∞", "2.5 ×", "10 ×", "2.5 ×", "∞"] == (
         column(lines, "over bound", "requests")
     )
     assert ["3.5 ×", "3.5 ×", "∞", "3.5 ×", "∞", "3.5 ×", "∞"] == (
