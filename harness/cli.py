@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from harness.cli_encoding import write_in_any_encoding
 from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, fail
 
 
@@ -30,6 +31,7 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        write_in_any_encoding()
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:

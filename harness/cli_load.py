@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET
-from harness.cli_output import console
 from harness.cli_progress import bar
 from harness.cli_simulate import uninterrupted
+from harness.cli_tables import print_legend, print_table
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -31,10 +31,10 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
         case "csv":
             click.echo(reports.as_csv(summaries), nl=False)
         case _:
-            console().print(reports.load_table(summaries))
+            print_table([reports.load_table(summaries)])
             for line in reports.problems(summaries):
                 click.echo(line)
-            click.echo(reports.LEGEND)
+            print_legend(reports.LEGEND)
     for line in unmet:
         click.echo(line, err=True)
     return (UNMET if unmet else OK), summaries

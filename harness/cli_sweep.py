@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import DOWNLOADER, FILE, format_option
-from harness.cli_output import console, fits, writing
+from harness.cli_output import writing
 from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
+from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import other_downloaders
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
     return processes(count) if scheduler is None else lambda: Cluster(scheduler)
 
 
-def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, print_table: Printer) -> None:
+def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Printer) -> None:
     """Print what the sweep came to."""
     from reports.rows import as_csv, as_json, as_markdown
 
@@ -119,18 +120,17 @@ def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, print_table
         case "markdown":
             click.echo(as_markdown(rows, axes), nl=False)
         case _:
-            print_table(rows, axes)
+            printer(rows, axes)
 
 
 def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading, with as much as there is room for."""
-    from reports.sweep_table import LEFT_OUT, LEGEND, fitting
+    from reports.sweep_table import LEFT_OUT, LEGEND, Intervals, table
 
-    output = console()
-    table, intervals = fitting(rows, axes, lambda table: fits(output, table))
-    output.print(table)
-    click.echo(LEGEND.format(first=rows[0].words["strategy"]))
-    if intervals == "nowhere":
+    tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
+    place = print_table(tables, keys=len(axes) + 1)
+    print_legend(LEGEND.format(first=rows[0].words["strategy"]))
+    if get_args(Intervals)[place] == "nowhere":
         more = f"intervals and {LEFT_OUT}"
         click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
@@ -152,8 +152,8 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading of what is held against mathematics."""
     from reports.oracle_table import LEGEND, table
 
-    console().print(table(rows, axes))
-    click.echo(LEGEND)
+    print_table([table(rows, axes)], keys=len(axes) + 1)
+    print_legend(LEGEND)
 
 
 @click.command()

@@ -270,7 +270,7 @@ def spread(case: Case) -> str:
     for one in case.strategies:
         found = one.distribution
         quantiles = [
-            f"p{100 * q:g} {'never' if time == inf else seconds(time)}"
+            f"p{100 * q:g} {seconds(time)}"
             for q in QUANTILES
             if (time := found.quantile(q)) is not None and (1 - q) * found.count >= 1 - 1e-9
         ]
@@ -286,9 +286,7 @@ def nearness(cases: Sequence[Case]) -> str:
         numbers = [half.estimate for half in halves if half.estimate is not None]
         if not numbers:
             continue
-        low, high = (
-            "never" if end == inf else multiple(end) for end in (min(numbers), max(numbers))
-        )
+        low, high = multiple(min(numbers)), multiple(max(numbers))
         parts.append(f"{name} {low if low == high else f'{low} to {high}'}")
     return f"Median time to first block over the earliest possible: {'; '.join(parts)}."
 

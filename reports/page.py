@@ -305,9 +305,7 @@ def _single(case: Case, one: Measured) -> dict[str, Value]:
     return {
         "strategy": Value(one.strategy),
         "time to first block": Value(came, key=repr(time)),
-        "over the bound": Value(
-            "-" if over is None else "never" if over == inf else multiple(over), key=repr(over)
-        ),
+        "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _estimate(one.requests, findings.count),
         "bytes": _estimate(one.bytes, findings.count),
         "to replay it": Value(case.replay(one.strategy, sample.run), code=True),
@@ -342,7 +340,7 @@ def _estimates(case: Case, one: Measured) -> dict[str, Value]:
 
 
 def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
-    words = findings.told(estimate, say).replace("∞", "never")
+    words = findings.told(estimate, say)
     number, _, interval = words.partition(" (")
     key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
     return Value(number, interval.removesuffix(")"), key)

@@ -22,7 +22,12 @@ _ENOUGH_FOR_P99 = 100
 
 
 def seconds(time: float) -> str:
-    """Return a time for reading: three significant digits, in seconds or milliseconds."""
+    """Return a time as text: three significant digits, in seconds or milliseconds.
+
+    Infinity is "never", and a difference of minus infinity "instead of never".
+    """
+    if abs(time) == inf:
+        return "never" if time > 0 else "instead of never"
     if 0 < time < 0.001:
         return f"{time * 1000:.3g} ms"
     return f"{_three_digits(time)} s"

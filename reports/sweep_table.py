@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -201,7 +201,9 @@ def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "b
     shown = [name for name in of[0].words if (name, intervals) != (LEFT_OUT, "nowhere")]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
-        made.add_column(name, overflow="fold", min_width=6)
+        # A key folds at its dots where room is short.
+        head = name if intervals == "beside" else name.replace(".", ".\n")
+        made.add_column(head, overflow="fold", min_width=9)
     for name in shown:
         made.add_column(name if intervals == "beside" else name.replace(" ", "\n"), no_wrap=True)
     before = None
@@ -219,17 +221,6 @@ def _placed(words: str, intervals: Intervals) -> str:
     if intervals == "beside":
         return words
     return words.replace(" (", "\n(") if intervals == "below" else words.partition(" (")[0]
-
-
-def fitting(
-    of: Sequence[TableRow], axes: Sequence[str], fits: Callable[[Table], bool]
-) -> tuple[Table, Intervals]:
-    """Return the first table that fits, or the narrowest, and where it has the intervals."""
-    for intervals in get_args(Intervals):
-        made = table(of, axes, intervals)
-        if fits(made):
-            break
-    return made, intervals
 
 
 def _words(cell: Cell, against: str) -> dict[str, str]:
