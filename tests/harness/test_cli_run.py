@@ -107,7 +107,7 @@ def test_many_runs_are_summed_up(tmp_path: Path) -> None:
     )
 
     assert 0 < stalled < 30
-    assert f"but only in {30 - stalled} of 30 runs" in result.stdout
+    assert f"starts in {30 - stalled} of 30 runs" in result.stdout
     assert f"stalls for ever in {stalled} of 30 runs" in result.stdout
     assert "7 to 36" in result.stdout
 
