@@ -76,7 +76,7 @@ class Download:
         heard = self._heard if over is not None or scenario.stop == "located" else None
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
-        self.client = Client(self.trace, heard)
+        self.client = Client(self.trace, heard, self._clock.run)
         self._connections = Connections(servers, self.client)
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
@@ -100,9 +100,12 @@ class Download:
             self.scenario.file.length,
             self._random,
         )
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        self._clock.run(self._begin, order)
         if self._over is not None:
             self._heard()
+
+    def _begin(self, order: Order) -> None:
+        maybeDeferred(self._subject, order).addBoth(self._end)
 
     def _heard(self) -> None:
         """See what to do after something has happened to the download."""
@@ -110,7 +113,7 @@ class Download:
             status, producer = self.status, self._consumer.producer
             if status is not None and status.located is not None:
                 self._consumer.stopped = True
-                producer.stopProducing()
+                self._clock.run(producer.stopProducing)
         waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
         if self._over is not None and not waits:
             over, self._over = self._over, None
@@ -121,7 +124,7 @@ class Download:
         self._over = None
         if self._consumer.producer is not None and self.finished is None:
             self._consumer.stopped = True
-            self._consumer.producer.stopProducing()
+            self._clock.run(self._consumer.producer.stopProducing)
 
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()
