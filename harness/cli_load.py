@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
+from harness.cli_exit import OK, UNMET, USAGE
 from harness.cli_output import console
 from harness.cli_progress import bar
 from harness.cli_simulate import uninterrupted
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]:
-    """Run a workload with each strategy and print what it came to; return the exit status too."""
+    """Run a workload with each strategy and print the results; return the exit status too."""
     from reports import load as reports
 
-    summaries, unmet = simulate_loads(scenario)
+    summaries, unmet, overloads = simulate_loads(scenario)
+    for line in overloads:
+        click.echo(line, err=True)
+    if not summaries:
+        return USAGE, summaries
     match form:
         case "json":
             click.echo(reports.as_json(summaries), nl=False)
@@ -37,24 +41,31 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
             click.echo(reports.LEGEND)
     for line in unmet:
         click.echo(line, err=True)
-    return (UNMET if unmet else OK), summaries
+    return (USAGE if overloads else UNMET if unmet else OK), summaries
 
 
-def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str]]:
-    """Run a workload with each strategy; return what it came to, and what was not as expected."""
+def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], list[str]]:
+    """Run a workload with each strategy.
+
+    Return the results, what was not as expected, and with which strategies the grid could not
+    carry the load: those have no results.
+    """
+    from harness.workload import OverloadError
     from reports.load import LoadSummary
 
     summaries: list[LoadSummary] = []
     unmet: list[str] = []
+    overloads: list[str] = []
     with _telling(scenario) as each:
         for strategy in scenario.strategies:
-            results = []
-            for number in range(scenario.runs):
-                result, problem = _run(scenario, strategy, number, each)
-                results.append(result)
-                unmet += problem
-            summaries.append(LoadSummary(results))
-    return summaries, unmet
+            try:
+                ran = [_run(scenario, strategy, n, each) for n in range(scenario.runs)]
+            except OverloadError as e:
+                overloads.append(str(e))
+                continue
+            summaries.append(LoadSummary([result for result, _ in ran]))
+            unmet += [problem for _, problems in ran for problem in problems]
+    return summaries, unmet, overloads
 
 
 def _run(

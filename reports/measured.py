@@ -233,9 +233,9 @@ class Case:
         seeds = f"seed {self.seed}" if self.runs == 1 else f"seeds {self.seed} to {last}"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         downloads = ""
-        if self.has_workload and self.strategies:
-            each = self.strategies[0].loads[0].downloads
-            downloads = f" with {each} downloads in each"
+        loads = (load for one in self.strategies for load in one.loads)
+        if self.has_workload and (load := next(loads, None)) is not None:
+            downloads = f" with {load.downloads} downloads in each"
         return f"{self.name}; {seeds}; {runs} of each strategy{downloads}; virtual time"
 
     @property
