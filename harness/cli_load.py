@@ -11,7 +11,6 @@ import click
 from harness.cli_exit import OK, UNMET, USAGE
 from harness.cli_output import console
 from harness.cli_progress import bar
-from harness.cli_simulate import uninterrupted
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -107,18 +106,13 @@ def _run(
 def _telling(scenario: Scenario) -> Iterator[Callable[[], None]]:
     """Show how many downloads are over, where standard error is a terminal.
 
-    What is yielded is called after each; it raises what Control-C asked for in the meantime.
+    What is yielded is called after each.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     assert scenario.workload is not None
     total = len(scenario.strategies) * scenario.runs * scenario.workload.counted
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with bar(*columns) as shown, uninterrupted() as interrupt:
+    with bar(*columns) as shown:
         task = shown.add_task("load", total=total)
-
-        def tell() -> None:
-            shown.advance(task)
-            interrupt()
-
-        yield tell
+        yield lambda: shown.advance(task)

@@ -15,6 +15,7 @@ from harness.download import Download
 from harness.escapes import no_escapes
 from harness.files import GridFile, file_of, make_up
 from harness.grid import make_servers, ordered, permuted, plan_servers
+from harness.interrupt import interruptible
 from harness.level import Level
 from harness.load_result import LoadResult, Tally
 from harness.reactor import SimReactor
@@ -27,7 +28,6 @@ from scenarios.base import MAX_MADE_UP_SIZE
 from scenarios.laws import Law
 from scenarios.model import MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
-
 
 #: How many downloads of closed clients may begin at one time, beyond the first of each client.
 _MOST_AT_ONCE = 100_000
@@ -104,7 +104,7 @@ class _Load:
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
         chance = partial(stream, self._seed, "client", "random")
-        with no_escapes(name_of(self._strategy), chance, failures):
+        with interruptible(reactor), no_escapes(name_of(self._strategy), chance, failures):
             while self._left and self._overload is None and reactor.peek() < inf:
                 reactor.step()
         if self._left and self._overload is None:  # no further one begins: it could not

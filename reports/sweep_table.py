@@ -57,9 +57,9 @@ class Cell:
     """What one strategy came to at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
-    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a run has many downloads,
-    `under_way` is how many there are at a time, and `busy` how much is in use of what is
-    busiest.
+    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
+    run has many downloads, `under_way` is how many there are at a time, and `busy` how much is in
+    use of what is busiest.
     """
 
     point: int
