@@ -16,7 +16,7 @@ from harness.files import GridFile
 from harness.reactor import SimReactor
 from harness.server import Client, Connections, SimServer
 from harness.streams import stream
-from harness.subject import Given, Order, find_subject, is_other, name_of
+from harness.subject import Given, MisconductError, Order, find_subject, is_other, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -82,6 +82,7 @@ class Download:
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
         )
         self._timers_left: Sequence[str] = ()
+        self._stalled = False
 
     @property
     def status(self) -> DownloadStatus | None:
@@ -117,6 +118,7 @@ class Download:
         waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
         if self._over is not None and not waits:
             over, self._over = self._over, None
+            self._stalled = self.finished is None
             over(self)
 
     def stop(self) -> None:
@@ -128,6 +130,10 @@ class Download:
 
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()
+        if self._stalled:  # the result was returned long ago, and was wrong
+            why = "it waited for no answer and no timer of its own, and another download woke it"
+            message = f"a download ended at {self.finished:.6g} s that had counted as stalled: {why}"
+            self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
