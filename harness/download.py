@@ -131,8 +131,10 @@ class Download:
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()
         if self._stalled:  # the result was returned long ago, and was wrong
-            why = "it waited for no answer and no timer of its own, and another download woke it"
-            message = f"a download ended at {self.finished:.6g} s that had counted as stalled: {why}"
+            message = (
+                f"a download ended at {self.finished:.6g} s that had counted as stalled: it waited"
+                " for no answer and no timer of its own, and another download woke it"
+            )
             self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         # What becomes of a download that was told to stop is its own affair, if it is not ours.

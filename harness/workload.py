@@ -134,8 +134,8 @@ class _Load:
             "the grid cannot carry this load",
             f"{self._under_way.now:,} downloads are under way",
             "Lower the rate or relieve the servers. If so many are to be expected, set"
-            f" workload.max_under_way to more than {self._workload.most_under_way:,}: each takes"
-            " about 4 KB of memory for every request that it has outstanding",
+            f" workload.max_under_way to more than {self._workload.most_under_way:,}: each takes 30"
+            " to 100 KB of memory where it waits for ten servers, and more where for more",
         )
 
     def _cannot(self, what: str, why: str, remedy: str) -> OverloadError:

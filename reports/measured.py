@@ -19,7 +19,7 @@ from harness.bound import Bound
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
-from harness.store import CRASHED, Sample, Store
+from harness.store import NO_NUMBERS, Sample, Store
 from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.statistics import mean, probability, quantile
@@ -146,7 +146,7 @@ class Measured:
 
     @property
     def _there(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.outcome != CRASHED]
+        return [sample for sample in self.samples if sample.outcome not in NO_NUMBERS]
 
     @cached_property
     def ratios(self) -> list[float]:

@@ -17,7 +17,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.store import CRASHED, OVERLOADED, Sample, Store
+from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, Sample, Store
 from reports.rows import TableRow
 from reports.statistics import (
     Interval,
@@ -114,7 +114,7 @@ def cell(
         overloaded=sum(sample.outcome == OVERLOADED for sample in samples),
     )
     if not loads:
-        there = [sample for sample in samples if sample.outcome != CRASHED]
+        there = [sample for sample in samples if sample.outcome not in NO_NUMBERS]
         times = [sample.ttfb for sample in samples]
         return make(
             ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
