@@ -6,6 +6,7 @@ A command is imported when it is asked for, and imports what it needs when it ru
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -37,6 +38,7 @@ class _Group(click.Group):
             if sys.stdout is not None:
                 sys.stdout.flush()
         except click.Abort:  # click's own name for Control-C
+            gc.freeze()  # to look through a large simulation for garbage would take its time
             fail("firstk: interrupted", INTERRUPTED)
         except click.ClickException as e:
             e.show()

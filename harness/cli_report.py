@@ -88,19 +88,22 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
     from reports.page import Report
 
     cases: list[Case] = []
+    overloads: list[str] = []
     for scenario in scenarios:
         tell(f"simulating {scenario.name}")
         if scenario.workload is None:
             cases.append(case_of(simulate_all(scenario)))
         else:
-            cases.append(case_of_load(scenario, simulate_loads(scenario)[0]))
+            summaries, _, too_much = simulate_loads(scenario)
+            cases.append(case_of_load(scenario, summaries))
+            overloads += too_much
     names = [case.name for case in cases]
     return Report(
         title=" and ".join(names) if len(names) < 3 else f"{len(names)} scenarios",
         description=cases[0].description if len(cases) == 1 else "",
         cases=cases,
         version=version("firstk"),
-        warnings=list(_bad(cases)),
+        warnings=[*_bad(cases), *overloads],
         tell=lambda name: tell(f"drew {name}"),
     )
 

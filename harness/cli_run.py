@@ -111,7 +111,7 @@ def _run_load(scenario: Scenario, form: str, row: Row | None, file: Path | None)
     if file is not None:
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
     status, summaries = run_load(scenario, form)
-    if row is not None and not _is_same(row, summaries[0].results[0].digest):
+    if row is not None and summaries and not _is_same(row, summaries[0].results[0].digest):
         return UNMET
     return status
 

@@ -45,8 +45,9 @@ def sweep(
 
     Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
     stopped, and prints the table that it would have printed. Exit status 1 means that wrong
-    bytes were written, that a run ended the process that it ran in, or that a number is not
-    what mathematics says, where the experiment asks for that.
+    bytes were written, that a run ended the process that it ran in, that the grid could not carry
+    the load of a run, or that a number is not what mathematics says, where the experiment asks
+    for that.
     """
     from harness.batch import OtherVersionError
     from harness.store import Store, StoreError
@@ -75,7 +76,7 @@ def sweep(
         else:
             status = OK
             _print(sweep_table.rows(found), experiment.axes, form, _print_table)
-        if any(cell.crashed or cell.wrong for cell in found):
+        if any(cell.crashed or cell.overloaded or cell.wrong for cell in found):
             tell_crashes(store)
             status = UNMET
         return status

@@ -1,15 +1,23 @@
-"""The reactor as a download is given it: the download's own timers are told from all others."""
+"""The reactor that one download gets: it tells the download's own timers from all others.
+
+All code of a download, from its first call to the last answer it hears, runs in a context of its
+own (`contextvars`), so that a library with module-level state can tell downloads apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextvars import copy_context
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from harness.reactor import SimReactor, SimTimer, checked
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
 #: a tenth of it.
@@ -41,7 +49,7 @@ class _OwnTimer(SimTimer):
         if clock._is_endless():
             self._function, self._args, self._kwargs = clock._end, (), {}
         try:
-            super()._fire(event)
+            clock.run(super()._fire, event)
         except Exception as e:
             if clock._failed is None:
                 raise
@@ -74,9 +82,21 @@ class DownloadClock:
         self._env = reactor.env
         self._fired = fired
         self._failed = failed
+        self._context = copy_context()
+        self._entered = False
         self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
         self._time = 0.0
         self._at_once = 0  # how many timers have fired at that time
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` in the download's context, and return what it returns."""
+        # A context cannot be entered twice: code that steps the reactor itself gets a copy.
+        entered, self._entered = self._entered, True
+        context = self._context.copy() if entered else self._context
+        try:
+            return context.run(function, *args, **kwargs)
+        finally:
+            self._entered = entered
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""

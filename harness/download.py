@@ -16,7 +16,7 @@ from harness.files import GridFile
 from harness.reactor import SimReactor
 from harness.server import Client, Connections, SimServer
 from harness.streams import stream
-from harness.subject import Given, Order, find_subject, is_other, name_of
+from harness.subject import Given, MisconductError, Order, find_subject, is_other, name_of
 from harness.trace import Trace
 from scenarios.model import Scenario
 
@@ -76,12 +76,13 @@ class Download:
         heard = self._heard if over is not None or scenario.stop == "located" else None
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
-        self.client = Client(self.trace, heard)
+        self.client = Client(self.trace, heard, self._clock.run)
         self._connections = Connections(servers, self.client)
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
         )
         self._timers_left: Sequence[str] = ()
+        self._stalled = False
 
     @property
     def status(self) -> DownloadStatus | None:
@@ -100,9 +101,12 @@ class Download:
             self.scenario.file.length,
             self._random,
         )
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        self._clock.run(self._begin, order)
         if self._over is not None:
             self._heard()
+
+    def _begin(self, order: Order) -> None:
+        maybeDeferred(self._subject, order).addBoth(self._end)
 
     def _heard(self) -> None:
         """See what to do after something has happened to the download."""
@@ -110,10 +114,11 @@ class Download:
             status, producer = self.status, self._consumer.producer
             if status is not None and status.located is not None:
                 self._consumer.stopped = True
-                producer.stopProducing()
+                self._clock.run(producer.stopProducing)
         waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
         if self._over is not None and not waits:
             over, self._over = self._over, None
+            self._stalled = self.finished is None
             over(self)
 
     def stop(self) -> None:
@@ -121,10 +126,16 @@ class Download:
         self._over = None
         if self._consumer.producer is not None and self.finished is None:
             self._consumer.stopped = True
-            self._consumer.producer.stopProducing()
+            self._clock.run(self._consumer.producer.stopProducing)
 
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()
+        if self._stalled:  # the result was returned long ago, and was wrong
+            message = (
+                f"a download ended at {self.finished:.6g} s that had counted as stalled: it waited"
+                " for no answer and no timer of its own, and another download woke it"
+            )
+            self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))

@@ -309,11 +309,11 @@ class SimServer:
             self._reactor.give_up(request.losing)
         if isinstance(outcome, Exception):
             client.trace.ended(exchange, now, False, str(outcome))
-            request.deferred.errback(outcome)
+            client.run(request.deferred.errback, outcome)
         else:
             exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
             client.trace.ended(exchange, now, True, outcome.detail)
-            request.deferred.callback(outcome.result)
+            client.run(request.deferred.callback, outcome.result)
         if client.heard is not None:
             client.heard()
 
@@ -322,11 +322,18 @@ class Client:
     """Who sends requests: it keeps a trace of what is asked and answered.
 
     `heard` is called after each answer, and each failure, when the client has dealt with it.
+    `run` calls what deals with them: a function, with its arguments.
     """
 
-    def __init__(self, trace: Trace, heard: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        heard: Callable[[], None] | None = None,
+        run: Callable[..., None] = lambda function, *args: function(*args),
+    ) -> None:
         self.trace = trace
         self.heard = heard
+        self.run = run
         self.outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
     @property

@@ -19,6 +19,7 @@ from harness.download import Download, Ending
 from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
+from harness.interrupt import interruptible
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
@@ -72,7 +73,10 @@ def _play(
     download = Download(scenario, seed, strategy, reactor, file, servers)
     reactor.callWhenRunning(download.start)
     try:
-        with no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures):
+        with (
+            interruptible(reactor),
+            no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures),
+        ):
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
         failures += e.exceptions

@@ -36,6 +36,12 @@ _APPLICATION = 0x6673746B
 #: The outcome of a run that killed the process it ran in, twice.
 CRASHED = "crashed"
 
+#: The outcome of a run in which the grid could not carry the load of a workload.
+OVERLOADED = "overloaded"
+
+#: The outcomes of runs that have no numbers.
+NO_NUMBERS = (CRASHED, OVERLOADED)
+
 _TABLES = """
 CREATE TABLE experiment (
     name TEXT NOT NULL,
@@ -83,7 +89,7 @@ class StoreError(ValueError):
 
 
 class Row(NamedTuple):
-    """A run as the store has it. All but the first eight are None for a run that crashed."""
+    """A run as the store has it. A run that crashed, or was overloaded, has no numbers."""
 
     row: int
     point: int
@@ -148,6 +154,16 @@ def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
         digest=load.digest,
         content_ok=load.content_ok,
         load=json.dumps(load.to_json(), separators=(",", ":")),
+    )
+
+
+def overloaded(place: Place, message: str, version: str) -> Row:
+    """Return the row of a run in which the grid could not carry the load; `message` says how."""
+    return Row(
+        *place,
+        version=version,
+        outcome=OVERLOADED,
+        result=json.dumps({"message": message}, separators=(",", ":")),
     )
 
 
@@ -356,10 +372,12 @@ class Store:
         """Yield the rows that should not be, each with what is wrong, in words."""
         query = (
             'SELECT "row", strategy, seed, outcome, error FROM runs'
-            ' WHERE outcome = ? OR content_ok = 0 ORDER BY "row"'
+            ' WHERE outcome IN (?, ?) OR content_ok = 0 ORDER BY "row"'
         )
-        for row, strategy, seed, outcome, error in self._db.execute(query, (CRASHED,)):
+        for row, strategy, seed, outcome, error in self._db.execute(query, NO_NUMBERS):
             what = "wrote wrong bytes"
+            if outcome == OVERLOADED:
+                what = "had too many downloads under way: the grid cannot carry this load"
             if outcome == CRASHED:
                 what = f"crashed ({error})" if error else "crashed: it ended its process"
             yield row, f"{strategy} with seed {seed} {what}"

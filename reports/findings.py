@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
+from harness.store import OVERLOADED
 from reports.load import QUANTILES
 from reports.measured import Case, Measured, in_order
 from reports.statistics import Interval, NotEnough, percent
@@ -117,6 +118,9 @@ def one_came_to(one: Measured) -> str:
 
 def _came_to(one: Measured) -> str:
     """Return what a strategy came to: a sentence but for its subject, with marks at its verbs."""
+    if overloaded := one.outcomes[OVERLOADED]:
+        runs = "the run" if one.runs == 1 else f"{overloaded} of {one.runs} runs"
+        return f"let{_S} downloads pile up faster than the grid can carry them, in {runs}"
     if one.runs == 1 and not one.loads:
         return _single(one)
     spread = one.distribution

@@ -21,7 +21,7 @@ from harness.figures import rank, ratio_to_bound
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
-from harness.store import CRASHED, Sample, Store
+from harness.store import NO_NUMBERS, Sample, Store
 from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.statistics import mean, probability, quantile
@@ -149,7 +149,7 @@ class Measured:
 
     @property
     def _there(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.outcome != CRASHED]
+        return [sample for sample in self.samples if sample.outcome not in NO_NUMBERS]
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -231,9 +231,9 @@ class Case:
         seeds = f"seed{'s' * (self.runs != 1)} {seed_range(self.seed, self.runs)}"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         downloads = ""
-        if self.has_workload and self.strategies:
-            each = self.strategies[0].loads[0].downloads
-            downloads = f" with {each} downloads in each"
+        loads = (load for one in self.strategies for load in one.loads)
+        if self.has_workload and (load := next(loads, None)) is not None:
+            downloads = f" with {load.downloads} downloads in each"
         return f"{self.name}; {seeds}; {runs} of each strategy{downloads}; virtual time"
 
     @property

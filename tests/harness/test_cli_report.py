@@ -63,6 +63,18 @@ def test_workload(tmp_path: Path) -> None:
     assert "under way" in page(tmp_path)
 
 
+def test_overload(tmp_path: Path) -> None:
+    """A load that the grid cannot carry is noted."""
+    file = tmp_path / "busy.toml"
+    held = '[[servers]]\nselect = "all"\nfault = { kind = "hung", end = 99.0 }\n'
+    file.write_text(LOAD + "max_under_way = 50\n" + held)
+    ran = firstk("report", str(file), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "note: busy, first-k, seed 0: the grid cannot carry this load" in ran.stderr
+    assert "the grid cannot carry this load" in page(tmp_path)
+
+
 def test_store(tmp_path: Path) -> None:
     """A store's page says what its axis does, and shows one run closely."""
     swept(experiment(tmp_path, runs=20), tmp_path / "e.sqlite")
