@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from downloader import DownloadStatus
@@ -26,7 +26,7 @@ class Ending:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes.
+    and `wrote` are numbers of bytes. `stopped` tells whether it was told to stop before its end.
     """
 
     failure: BaseException | None
@@ -38,12 +38,16 @@ class Ending:
     content_ok: bool | None
     asked: int
     wrote: int
+    stopped: bool
     status: DownloadStatus | None
     timers_left: Sequence[str]
 
 
 class Download:
     """A download of what a scenario asks for, from servers that are there.
+
+    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
+    when K distinct share numbers are known: at once if it does not obey.
 
     `number` tells it from others in the same grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
@@ -73,10 +77,13 @@ class Download:
         self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
         self._over = over
-        heard = self._heard if over is not None or scenario.stop == "located" else None
+        self._locates = scenario.stop == "located"
+        self._known: float | None = None
+        self._done: Deferred[Any] | None = None
+        heard = self._heard if over is not None or self._locates else None
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
-        self.client = Client(self.trace, heard)
+        self.client = Client(self.trace, heard, ["read"] if self._locates else [])
         self._connections = Connections(servers, self.client)
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
@@ -85,8 +92,19 @@ class Download:
 
     @property
     def status(self) -> DownloadStatus | None:
-        """What the downloader tells of itself, if it is ours."""
-        return getattr(self._consumer.producer, "status", None)
+        """What the downloader reports about itself; None if it is not ours."""
+        status = getattr(self._consumer.producer, "status", None)
+        return status if isinstance(status, DownloadStatus) else None
+
+    @property
+    def _located(self) -> float | None:
+        """When the download located its shares, in virtual seconds; None if it has not.
+
+        Ours says when. For another downloader it is when K distinct share numbers were known, and
+        it is only looked for with `stop = "located"`.
+        """
+        status = self.status
+        return self._known if status is None else status.located
 
     def start(self) -> None:
         """Begin now."""
@@ -100,21 +118,36 @@ class Download:
             self.scenario.file.length,
             self._random,
         )
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        self._done = maybeDeferred(self._subject, order).addBoth(self._end)
         if self._over is not None:
             self._heard()
 
     def _heard(self) -> None:
         """See what to do after something has happened to the download."""
-        if self.finished is None and self.scenario.stop == "located":
-            status, producer = self.status, self._consumer.producer
-            if status is not None and status.located is not None:
-                self._consumer.stopped = True
-                producer.stopProducing()
+        if self._locates and self.finished is None:
+            if self._known is None and len(self.client.known) >= self._file.cap.k:
+                self._known = self._reactor.seconds()
+            if self._located is not None:
+                self._end_located()
         waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
         if self._over is not None and not waits:
             over, self._over = self._over, None
             over(self)
+
+    def _end_located(self) -> None:
+        """Stop the download, which has located its shares; it is over now, whatever it does."""
+        self.client.holds = ["get_buckets", "read"]
+        self._consumer.stopped = True
+        try:
+            if self._consumer.producer is not None:
+                self._consumer.producer.stopProducing()
+            elif self._done is not None:
+                self._done.cancel()
+        except Exception as e:
+            self.failure = e
+        if self.finished is None:
+            # Its Deferred may fire later, or never: a downloader need not know how to stop.
+            self._finish()
 
     def stop(self) -> None:
         """End it, if that can be done, and tell nobody."""
@@ -124,12 +157,17 @@ class Download:
             self._consumer.producer.stopProducing()
 
     def _end(self, outcome: Any) -> None:
-        self.finished = self._reactor.seconds()
+        if self.finished is not None:
+            return
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
             self.failure = cast(BaseException, outcome.value)
+        self._finish()
+
+    def _finish(self) -> None:
+        self.finished = self._reactor.seconds()
         self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
 
     def ending(self, dry: bool) -> Ending:
@@ -138,18 +176,19 @@ class Download:
         def since(time: float | None) -> float | None:
             return None if time is None else float(time - self.started)
 
-        status, consumer = self.status, self._consumer
+        consumer = self._consumer
         return Ending(
             failure=self.failure,
             finished=since(self.finished),
             ended=float(self._reactor.seconds() - self.started),
             dry=dry,
-            located=since(status.located) if status else None,
+            located=since(self._located),
             first=since(consumer.first),
             content_ok=consumer.content_ok,
             asked=_asked(self.scenario, self._file.cap.size),
             wrote=consumer.wrote,
-            status=status,
+            stopped=consumer.stopped,
+            status=self.status,
             timers_left=self._timers_left,
         )
 
