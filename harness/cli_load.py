@@ -12,6 +12,7 @@ from harness.cli_exit import OK, UNMET
 from harness.cli_output import console
 from harness.cli_progress import bar
 from harness.cli_simulate import uninterrupted
+from harness.cli_targets import tell_unchecked
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -46,6 +47,7 @@ def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str]]:
 
     summaries: list[LoadSummary] = []
     unmet: list[str] = []
+    tell_unchecked([scenario])
     with _telling(scenario) as each:
         for strategy in scenario.strategies:
             results = []

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
 from downloader import DownloadStatus
@@ -79,11 +79,10 @@ class Download:
         self._over = over
         self._locates = scenario.stop == "located"
         self._known: float | None = None
-        self._done: Deferred[Any] | None = None
         heard = self._heard if over is not None or self._locates else None
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
-        self.client = Client(self.trace, heard, ["read"] if self._locates else [])
+        self.client = Client(self.trace, heard, holds=["read"] if self._locates else [])
         self._connections = Connections(servers, self.client)
         self._consumer = SimConsumer(
             reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
@@ -118,7 +117,7 @@ class Download:
             self.scenario.file.length,
             self._random,
         )
-        self._done = maybeDeferred(self._subject, order).addBoth(self._end)
+        maybeDeferred(self._subject, order).addBoth(self._end)
         if self._over is not None:
             self._heard()
 
@@ -141,12 +140,10 @@ class Download:
         try:
             if self._consumer.producer is not None:
                 self._consumer.producer.stopProducing()
-            elif self._done is not None:
-                self._done.cancel()
         except Exception as e:
             self.failure = e
         if self.finished is None:
-            # Its Deferred may fire later, or never: a downloader need not know how to stop.
+            # Its Deferred may fire later, or never: not every downloader can be stopped.
             self._finish()
 
     def stop(self) -> None:
