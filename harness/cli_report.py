@@ -170,10 +170,15 @@ def _crashes(store: Store) -> Iterator[str]:
 
 def _bad(cases: Sequence[Case]) -> Iterator[str]:
     """Yield which scenarios wrote wrong bytes or unchecked ones, or were not as expected."""
+    of_all = [(case, one) for case in cases for one in case.strategies]
+    if unchecked := [(c, one) for c, one in of_all if any(map(_unchecked, one.samples))]:
+        case, one = unchecked[0]
+        yield (
+            f"content not checked: what {one.strategy} wrote in {case.name}"
+            + (f", and {len(unchecked) - 1} more of the kind" if len(unchecked) > 1 else "")
+            + "."
+        )
     for case in cases:
-        unchecked = [one.strategy for one in case.strategies if any(map(_unchecked, one.samples))]
-        if unchecked:
-            yield f"{case.name}: content not checked: what {', '.join(unchecked)} wrote."
         if case.compared is None:
             continue
         if problems := case.compared.unmet:
