@@ -11,6 +11,7 @@ import click
 from harness.cli_exit import OK, UNMET, USAGE
 from harness.cli_progress import bar
 from harness.cli_tables import print_legend, print_table
+from harness.cli_targets import tell_unchecked
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -55,6 +56,7 @@ def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], li
     summaries: list[LoadSummary] = []
     unmet: list[str] = []
     overloads: list[str] = []
+    tell_unchecked([scenario])
     with _telling(scenario) as each:
         for strategy in scenario.strategies:
             try:

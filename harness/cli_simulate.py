@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from harness.cli_progress import each
+from harness.cli_targets import tell_unchecked
 
 if TYPE_CHECKING:
     from reports.comparison import Compared
@@ -23,6 +24,7 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
         runs = range(scenario.runs)
         return each(runs, what) if progress else runs
 
+    tell_unchecked([scenario])
     summaries, first_runs = [], []
     bounds = [bound(scenario, number) for number in numbers("bound")]
     for strategy in scenario.strategies:

@@ -14,7 +14,7 @@ from harness.cli_options import DOWNLOADER, FILE, format_option
 from harness.cli_output import writing
 from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
 from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import other_downloaders
+from harness.cli_targets import other_downloaders, tell_unchecked
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -59,6 +59,7 @@ def sweep(
     if workers is not None and scheduler is not None:
         raise click.UsageError("--workers and --scheduler exclude one another")
     experiment = _experiment(target, downloaders)
+    tell_unchecked(point.scenario for point in experiment.points)
     path = path or Path(f"{experiment.name}.sqlite")
     rule = sweep_table.enough(experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)

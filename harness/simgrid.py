@@ -262,7 +262,7 @@ class SimGrid:
         *,
         offset: int = 0,
         length: int | None = None,
-        stop: Literal["first-block", "complete"] | None = None,
+        stop: Literal["located", "first-block", "complete"] | None = None,
     ) -> RunningDownload:
         """Begin a download now, of `length` bytes from `offset` on: default the whole file.
 

@@ -138,7 +138,11 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
     """
     if ending.finished is None:
         return None
-    least = {"located": 0, "first-block": min(1, ending.asked)}.get(stop, ending.asked)
+    least = ending.asked
+    if stop == "first-block":
+        least = min(1, least)
+    elif stop == "located" and ending.stopped:
+        least = 0
     wrong = []
     if ending.wrote > ending.asked:
         wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")

@@ -156,6 +156,7 @@ class _Pictures:
         self._report = report
         self._folder = folder
         self.files: list[Path] = []
+        self._numbers = {case.name: number for number, case in enumerate(report.cases)}
         spread = [case for case in report.there if distribution.is_worth_drawing(case)]
         most = _DISTRIBUTIONS if report.of_store else len(spread)
         self._spread = [case.name for case in evenly(spread, max(2, most))]
@@ -236,7 +237,7 @@ class _Pictures:
         """Return the pictures of one case."""
         found = []
         version = self._report.version
-        number = self._report.cases.index(case)
+        number = self._numbers[case.name]
         name = f"point-{number}" if self._report.of_store else case.name
         if case.compared is not None:
             files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
