@@ -26,7 +26,8 @@ class Ending:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes.
+    and `wrote` are numbers of bytes. `misconduct` lists what it did to the
+    consumer that no consumer allows.
     """
 
     failure: BaseException | None
@@ -40,6 +41,7 @@ class Ending:
     wrote: int
     status: DownloadStatus | None
     timers_left: Sequence[str]
+    misconduct: Sequence[str] = ()
 
 
 class Download:
@@ -78,8 +80,15 @@ class Download:
         self._file = file
         self.client = Client(self.trace, heard)
         self._connections = Connections(servers, self.client)
+        # A clock of its own: the consumer's timers are not left behind by the download.
+        self._drain = DownloadClock(reactor, heard, failed)
         self._consumer = SimConsumer(
-            reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
+            self._drain,
+            file,
+            scenario.file.offset,
+            scenario.stop == "first-block",
+            self.trace,
+            scenario.consumer.bandwidth if scenario.consumer else None,
         )
         self._timers_left: Sequence[str] = ()
 
@@ -87,6 +96,11 @@ class Download:
     def status(self) -> DownloadStatus | None:
         """What the downloader tells of itself, if it is ours."""
         return getattr(self._consumer.producer, "status", None)
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are in the consumer's buffer."""
+        return self._consumer.buffered
 
     def start(self) -> None:
         """Begin now."""
@@ -107,11 +121,12 @@ class Download:
     def _heard(self) -> None:
         """See what to do after something has happened to the download."""
         if self.finished is None and self.scenario.stop == "located":
-            status, producer = self.status, self._consumer.producer
+            status = self.status
             if status is not None and status.located is not None:
-                self._consumer.stopped = True
-                producer.stopProducing()
-        waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
+                self._consumer.stop()
+        waits = self.finished is None and (
+            self.client.waits or self._clock.getDelayedCalls() or self._drain.getDelayedCalls()
+        )
         if self._over is not None and not waits:
             over, self._over = self._over, None
             over(self)
@@ -119,13 +134,13 @@ class Download:
     def stop(self) -> None:
         """End it, if that can be done, and tell nobody."""
         self._over = None
-        if self._consumer.producer is not None and self.finished is None:
-            self._consumer.stopped = True
-            self._consumer.producer.stopProducing()
+        if self.finished is None:
+            self._consumer.stop()
 
     def _end(self, outcome: Any) -> None:
         self.finished = self._reactor.seconds()
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
+        self._consumer.end()
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
@@ -151,6 +166,7 @@ class Download:
             wrote=consumer.wrote,
             status=status,
             timers_left=self._timers_left,
+            misconduct=consumer.misconduct,
         )
 
 

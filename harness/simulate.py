@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from downloader import DownloadError, DownloadStatus
+from downloader.text import message_of
 from harness.download import Download, Ending
 from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
@@ -112,7 +113,7 @@ def run_of(
         seed=seed,
         outcome=outcome,
         error=type(failure).__name__ if failure else None,
-        message=str(failure) if failure else None,
+        message=message_of(failure) if failure else None,
         located=ending.located,
         ttfb=ending.first,
         finished=ending.finished,
@@ -135,7 +136,7 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
     if ending.finished is None:
         return None
     least = {"located": 0, "first-block": min(1, ending.asked)}.get(stop, ending.asked)
-    wrong = []
+    wrong = list(ending.misconduct)
     if ending.wrote > ending.asked:
         wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
     if ending.wrote < least:
