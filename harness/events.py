@@ -77,7 +77,7 @@ class Event:
             case "wrote":
                 return f"{self.detail} of the file are written"
             case "paused" | "resumed":
-                return f"the consumer has its producer {self.kind}: {self.detail}"
+                return f"the consumer {self.kind} its producer: {self.detail}"
             case "fired":
                 return "the download ends well"
             case "raised":
