@@ -12,6 +12,7 @@ from functools import cached_property
 
 from downloader import hashes
 from downloader.errors import BadCapError
+from downloader.text import shown
 
 #: The most shares that zfec makes: it works in a field of 256 elements.
 MAX_SHARES = 256
@@ -39,9 +40,9 @@ def from_base32(text: str) -> bytes:
     try:
         data = b32decode(text.upper() + "=" * (-len(text) % 8))
     except ValueError as e:
-        raise BadCapError(f"not base32: {text!r}") from e
+        raise BadCapError(f"not base32: {shown(text)}") from e
     if to_base32(data) != text:
-        raise BadCapError(f"not base32: {text!r} has bits left over")
+        raise BadCapError(f"not base32: {shown(text)} has bits left over")
     return data
 
 
@@ -113,6 +114,7 @@ def parse_cap(text: str) -> Cap:
             size=int(match["size"]),
         )
     raise BadCapError(
-        f"not a read-cap: {text!r}; it should look like URI:CHK:<key>:<hash>:<k>:<n>:<size>"
+        f"not a read-cap: {shown(text, 200)};"
+        " it should look like URI:CHK:<key>:<hash>:<k>:<n>:<size>"
         " or URI:LIT:<data>"
     )

@@ -9,9 +9,10 @@ from typing import Any
 
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
-from downloader.session import Session, one_line
+from downloader.session import Session
 from downloader.share import Share
 from downloader.status import Request
+from downloader.text import one_line, shown
 
 #: So many impossible share numbers in one answer are told; a server may send thousands.
 _MOST_REFUSED = 3
@@ -148,7 +149,7 @@ class Located:
                 answer.shares.append(Share(self._session, answer.server, number, bucket, rtt))
             elif len(answer.refused) < _MOST_REFUSED:
                 plain = type(number) in (int, bool, float, str, bytes)
-                name = repr(number) if plain else type(number).__name__
+                name = shown(number, 40) if plain else type(number).__name__
                 answer.refused.append(f"no share can have the number {name:.40}")
         if not self.closed:
             self.shares += answer.shares

@@ -11,22 +11,19 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
-from twisted.python.reflect import safe_str
 
 from downloader.cap import CHKCap
 from downloader.errors import DownloadStopped, ServerFailedError
 from downloader.patience import Patience
 from downloader.status import DownloadStatus, Phase, Request
 from downloader.strategy import Strategy
+from downloader.text import message_of, one_line
 
 T = TypeVar("T")
 
 #: What is raised in a server and is not its failure. Others that are no `Exception` are:
 #: asyncio's CancelledError is one.
 _NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
-
-#: How much of an error from a server is kept, in characters: it may be as long as it likes.
-_ERROR_LENGTH = 200
 
 
 class Waits:
@@ -217,18 +214,13 @@ class Session:
                     return
                 request.failed = now
                 self.patience.ended(request, now)
-                if isinstance(result.value, _NO_SERVERS_FAULT):
-                    raise result.value
-                error = f"{type(result.value).__name__}: {safe_str(result.value)}"
-                request.error = one_line(error)
+                error = result.value
+                assert error is not None
+                if isinstance(error, _NO_SERVERS_FAULT):
+                    raise error
+                request.error = one_line(f"{type(error).__name__}: {message_of(error)}")
                 told(None, ServerFailedError(f"failed: {request.error}"))
             except BaseException as e:
                 self.waits.stop(e)
 
         maybeDeferred(call).addBoth(settle)
-
-
-def one_line(text: str) -> str:
-    """Return `text` on one line, cut where it goes on for too long."""
-    text = " ".join(text.split())
-    return text if len(text) <= _ERROR_LENGTH else text[: _ERROR_LENGTH - 3] + "..."

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from downloader.text import shown
+
 #: The most spares that a name may ask for: no file has more shares.
 _MOST_SPARES = 255
 
@@ -143,6 +145,6 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
         return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
     names = ", ".join(STRATEGIES)
     raise ValueError(
-        f"no strategy is called {strategy!r}; there are {names}, and hedged+1, hedged+2, ..."
+        f"no strategy is called {shown(strategy)}; there are {names}, and hedged+1, hedged+2, ..."
         " with as many spares"
     )

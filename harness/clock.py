@@ -28,6 +28,24 @@ class EndlessError(Exception):
     """A download sets timers for now again and again, and so time never passes."""
 
 
+class Context:
+    """The context in which all code of one download runs."""
+
+    def __init__(self) -> None:
+        self._context = copy_context()
+        self._entered = False
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` in the download's context, and return what it returns."""
+        # A context cannot be entered twice: code that steps the reactor itself gets a copy.
+        entered, self._entered = self._entered, True
+        context = self._context.copy() if entered else self._context
+        try:
+            return context.run(function, *args, **kwargs)
+        finally:
+            self._entered = entered
+
+
 class _OwnTimer(SimTimer):
     """A timer that a download has set."""
 
@@ -69,7 +87,8 @@ class DownloadClock:
     """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
 
     `fired` is called after each of these timers, and `failed` with what one raises; without it
-    that goes to the reactor.
+    that goes to the reactor. The timers fire in `context`, by default one of the clock's own;
+    `run` calls a function in it.
     """
 
     def __init__(
@@ -77,26 +96,17 @@ class DownloadClock:
         reactor: SimReactor,
         fired: Callable[[], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
+        context: Context | None = None,
     ) -> None:
+        self.context = context or Context()
+        self.run = self.context.run
         self._reactor = reactor
         self._env = reactor.env
         self._fired = fired
         self._failed = failed
-        self._context = copy_context()
-        self._entered = False
         self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
         self._time = 0.0
         self._at_once = 0  # how many timers have fired at that time
-
-    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function` in the download's context, and return what it returns."""
-        # A context cannot be entered twice: code that steps the reactor itself gets a copy.
-        entered, self._entered = self._entered, True
-        context = self._context.copy() if entered else self._context
-        try:
-            return context.run(function, *args, **kwargs)
-        finally:
-            self._entered = entered
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""

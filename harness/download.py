@@ -27,7 +27,8 @@ class Ending:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes. `stopped` tells whether it was told to stop before its end.
+    and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end.
+    `misconduct` lists what it did to the consumer that no consumer allows.
     """
 
     failure: BaseException | None
@@ -42,6 +43,7 @@ class Ending:
     stopped: bool
     status: DownloadStatus | None
     timers_left: Sequence[str]
+    misconduct: Sequence[str] = ()
 
 
 class Download:
@@ -86,8 +88,15 @@ class Download:
         held: Sequence[Operation] = ["read"] if self._locates else []
         self.client = Client(self.trace, heard, self._clock.run, held)
         self._connections = Connections(servers, self.client)
+        # A clock of its own: the consumer's timers are not left behind by the download.
+        self._drain = DownloadClock(reactor, heard, failed, self._clock.context)
         self._consumer = SimConsumer(
-            reactor, file, scenario.file.offset, scenario.stop == "first-block", self.trace
+            self._drain,
+            file,
+            scenario.file.offset,
+            scenario.stop == "first-block",
+            self.trace,
+            scenario.consumer.bandwidth if scenario.consumer else None,
         )
         self._timers_left: Sequence[str] = ()
         self._stalled = False
@@ -107,6 +116,11 @@ class Download:
         """
         status = self.status
         return self._known if status is None else status.located
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes are in the consumer's buffer."""
+        return self._consumer.buffered
 
     def start(self) -> None:
         """Begin now."""
@@ -134,7 +148,9 @@ class Download:
                 self._known = self._reactor.seconds()
             if self._located is not None:
                 self._end_located()
-        waits = self.finished is None and (self.client.waits or self._clock.getDelayedCalls())
+        waits = self.finished is None and (
+            self.client.waits or self._clock.getDelayedCalls() or self._drain.getDelayedCalls()
+        )
         if self._over is not None and not waits:
             over, self._over = self._over, None
             self._stalled = self.finished is None
@@ -143,10 +159,8 @@ class Download:
     def _end_located(self) -> None:
         """Stop the download, which has located its shares; it is over now, whatever it does."""
         self.client.holds = ["get_buckets", "read"]
-        self._consumer.stopped = True
         try:
-            if self._consumer.producer is not None:
-                self._clock.run(self._consumer.producer.stopProducing)
+            self._clock.run(self._consumer.stop)
         except Exception as e:
             self.failure = e
         if self.finished is None:
@@ -156,9 +170,8 @@ class Download:
     def stop(self) -> None:
         """End it, if that can be done, and tell nobody."""
         self._over = None
-        if self._consumer.producer is not None and self.finished is None:
-            self._consumer.stopped = True
-            self._clock.run(self._consumer.producer.stopProducing)
+        if self.finished is None:
+            self._clock.run(self._consumer.stop)
 
     def _end(self, outcome: Any) -> None:
         if self.finished is not None:
@@ -170,6 +183,7 @@ class Download:
             )
             self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
+        self._consumer.end()
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
@@ -200,6 +214,7 @@ class Download:
             stopped=consumer.stopped,
             status=self.status,
             timers_left=self._timers_left,
+            misconduct=consumer.misconduct,
         )
 
 

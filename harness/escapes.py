@@ -7,7 +7,8 @@ What the module `random` draws meanwhile is drawn from the run's seed.
 
 Three means, each where the one before does not reach. Audit events of CPython (PEP 578), which
 nothing that raises them gets around. Functions without such an event mean something else for the
-time of a run: in their own modules, and by whatever names modules under test have bound to them.
+time of a run: in their own modules, and by whatever names modules under test, their classes and the
+defaults of their functions have bound to them.
 Twisted's real reactor, where there is one, has a class for that time that looks who asks.
 
 All of it goes for the thread that simulates, and for no other. `docs/boundary.md` says where the
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import asyncio.mixins
 import os
 import random
 import site
@@ -25,12 +27,12 @@ import sys
 import sysconfig
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, ItemsView, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property, wraps
 from importlib import import_module
-from types import FrameType, ModuleType
-from typing import Any
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Protocol
 
 from twisted.internet.base import ReactorBase
 
@@ -46,6 +48,7 @@ _THREAD = (
 )
 _PROCESS = "a process runs in real time, and there is none in a simulation"
 _REAL = "it is Twisted's real reactor; use the reactor that the downloader is passed"
+_SEED = "without a seed it takes one from the system; in a run `random` follows from the run's seed"
 _LOOP = "asyncio's loop runs in real time; use the reactor that the downloader is passed"
 
 #: The audit events that are ways out: what each is called, and what is wrong with it. Python 3.11
@@ -76,7 +79,14 @@ _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
     (time, ["sleep"], _WAITS),
     (threading, ["_start_new_thread", "_start_joinable_thread"], _THREAD),
     (_thread, ["start_new_thread", "start_joinable_thread"], _THREAD),
-    (asyncio, ["create_task", "gather", "new_event_loop", "run", "to_thread", "wait_for"], _LOOP),
+    (
+        asyncio,
+        [
+            *("create_task", "gather", "new_event_loop", "run", "timeout", "timeout_at"),
+            *("to_thread", "wait_for"),
+        ],
+        _LOOP,
+    ),
     (asyncio, ["sleep"], _WAITS),
     (sys.modules.get("_posixsubprocess"), ["fork_exec"], _PROCESS),
 ]
@@ -253,6 +263,29 @@ def _watched_wait(self: threading.Condition, timeout: float | None = None) -> bo
     return _wait(self, timeout)
 
 
+def _of_asyncio(owner: Any, name: str) -> tuple[Any, str, Any, Any]:
+    """Return a method by which a part of asyncio reaches for its loop, and what stands for it."""
+    real = vars(owner)[name]
+
+    @wraps(real)
+    def watched(self: object) -> Any:
+        guard = _here.guard
+        if guard is not None:
+            raise guard.escape(f"asyncio.{type(self).__name__}", _LOOP)
+        return real(self)
+
+    return owner, name, real, watched
+
+
+#: The methods that are ways out: of which class, their names, and what stands for them. An event,
+#: a lock or a queue of asyncio asks for the loop when somebody has to wait.
+_METHODS = [
+    (threading.Condition, "wait", _wait, _watched_wait),
+    _of_asyncio(asyncio.mixins._LoopBoundMixin, "_get_loop"),
+    _of_asyncio(asyncio.TaskGroup, "__aenter__"),
+]
+
+
 def _clock(real: Callable[..., Any], what: str) -> Callable[..., Any]:
     @wraps(real)
     def watched(*args: Any) -> Any:
@@ -268,7 +301,11 @@ def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     @wraps(real)
     def seeded(*args: Any, **kwargs: Any) -> Any:
         guard = _here.guard
-        return (real if guard is None else getattr(guard.random, name))(*args, **kwargs)
+        if guard is None:
+            return real(*args, **kwargs)
+        if name == "seed" and (args[0] if args else kwargs.get("a")) is None:
+            raise guard.escape("random.seed", _SEED)
+        return getattr(guard.random, name)(*args, **kwargs)
 
     return seeded
 
@@ -295,11 +332,81 @@ def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
             yield real, _draw(real, name)
 
 
-#: The names of a module, and what those among them that are watched mean, outside and in a run.
-_Names = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
+class _Names(Protocol):
+    """Names that may be bound to what is watched: those of a module, a class or a function."""
+
+    def items(self) -> ItemsView[Any, Any]: ...
+
+    def get(self, name: Any, /) -> Any: ...
+
+    def update(self, values: dict[Any, Any], /) -> None: ...
 
 
-def _change(names: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> None:
+class _Attributes:
+    """The attributes of a class, by name."""
+
+    def __init__(self, owner: type) -> None:
+        self._owner = owner
+
+    def items(self) -> ItemsView[Any, Any]:
+        return dict(vars(self._owner)).items()
+
+    def get(self, name: Any) -> Any:
+        return vars(self._owner).get(name)
+
+    def update(self, values: dict[Any, Any]) -> None:
+        for name, value in values.items():
+            type.__setattr__(self._owner, name, value)
+
+
+class _Defaults:
+    """The defaults of a function's positional parameters, by place."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._function = function
+
+    def _all(self) -> dict[int, Any]:
+        return dict(enumerate(self._function.__defaults__ or ()))
+
+    def items(self) -> ItemsView[Any, Any]:
+        return self._all().items()
+
+    def get(self, name: Any) -> Any:
+        return self._all().get(name)
+
+    def update(self, values: dict[Any, Any]) -> None:
+        self._function.__defaults__ = tuple((self._all() | values).values())
+
+
+def _holders(module: ModuleType) -> Iterator[_Names]:
+    """Yield a module, its classes, and its functions and theirs: whatever holds names in it."""
+    yield vars(module)
+    seen: set[int] = set()
+    found = list(vars(module).values())
+    for thing in found:  # and what is found in it
+        while isinstance(thing, staticmethod | classmethod | property):
+            thing = thing.fget if isinstance(thing, property) else thing.__func__
+        if not isinstance(thing, type | FunctionType) or id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if thing.__module__ != module.__name__:
+            continue
+        if isinstance(thing, type):
+            yield _Attributes(thing)
+            found += vars(thing).values()
+            continue
+        if thing.__defaults__:
+            yield _Defaults(thing)
+        if thing.__kwdefaults__:
+            yield thing.__kwdefaults__
+        found += vars(thing).values()  # what it wraps is one of them
+
+
+#: Such names, and what those among them that are watched mean, outside and in a run.
+_Bound = tuple[_Names, dict[Any, Any], dict[Any, Any]]
+
+
+def _change(names: _Names, before: dict[Any, Any], after: dict[Any, Any]) -> None:
     """Make names mean something else; where someone has put a thing of their own it is left."""
     if not before.items() <= names.items():
         after = {name: after[name] for name in before if names.get(name) is before[name]}
@@ -315,10 +422,10 @@ class _Watch:
         self._hooked = False
         pairs = list(_stand_ins())
         self._stand_ins = {id(one): pair for pair in pairs for one in pair}
-        self._originals = [self._names_in(module) for module in _modules()]
-        self._bound: dict[str, list[_Names]] = {}  # by the package under test
+        self._originals = [self._watched(vars(module)) for module in _modules()]
+        self._bound: dict[str, list[_Bound]] = {}  # by the package under test
         self._known: object = None  # what they were found among
-        self._changed: list[_Names] = []
+        self._changed: list[_Bound] = []
         self._reactor: ReactorBase | None = None
         self._reactor_class: type[ReactorBase] = ReactorBase
 
@@ -330,7 +437,7 @@ class _Watch:
                 self._hooked = True
             if self._runs == 0:
                 self._take(self._originals)
-                self._watch_waits()
+                self._watch_methods()
                 self._watch_reactor()
             self._runs += 1
             self._take(self._bound_names(own))
@@ -344,8 +451,9 @@ class _Watch:
             for names, reals, stand_ins in self._changed:
                 _change(names, stand_ins, reals)
             self._changed.clear()
-            if threading.Condition.wait is _watched_wait:
-                threading.Condition.wait = _wait  # type: ignore[method-assign]
+            for owner, name, real, watched in _METHODS:
+                if vars(owner)[name] is watched:
+                    setattr(owner, name, real)
             if self._reactor is not None:
                 self._reactor.__class__ = self._reactor_class
                 self._reactor = None
@@ -355,13 +463,13 @@ class _Watch:
         with self._lock:
             self._watch_reactor()
 
-    def _take(self, found: list[_Names]) -> None:
+    def _take(self, found: list[_Bound]) -> None:
         for names, reals, stand_ins in found:
             _change(names, reals, stand_ins)
         self._changed += found
 
-    def _bound_names(self, own: str) -> list[_Names]:
-        """Return the names that modules under test have for what is watched.
+    def _bound_names(self, own: str) -> list[_Bound]:
+        """Return the names that modules under test, and what they hold, have for what is watched.
 
         They are looked for anew when modules have been imported, when a session has bound names
         of its own, and while other things stand for clocks, as freezegun's do: in all modules.
@@ -375,26 +483,32 @@ class _Watch:
             self._known = known if as_ever else None
         if own not in self._bound:
             found = [
-                self._names_in(module)
+                self._watched(names)
                 for name, module in list(sys.modules.items())
                 if isinstance(module, ModuleType)
                 and _is_under_test(own, name, vars(module).get("__file__"))
+                for names in _holders(module)
             ]
             self._bound[own] = [names for names in found if names[1]]
         return self._bound[own]
 
-    def _names_in(self, module: ModuleType) -> _Names:
-        watched = [
-            (name, *self._stand_ins[id(value)])
-            for name, value in list(vars(module).items())
-            if id(value) in self._stand_ins
-        ]
-        reals = {name: real for name, real, _ in watched}
-        return vars(module), reals, {name: stand_in for name, _, stand_in in watched}
+    def _watched(self, names: _Names) -> _Bound:
+        """Return some names, and what those among them that are watched mean."""
+        reals, stand_ins = {}, {}
+        for name, value in list(names.items()):
+            inner = value.__func__ if isinstance(value, staticmethod) else value
+            if pair := self._stand_ins.get(id(inner)):
+                real, stand_in = pair
+                reals[name] = value if inner is real else real
+                # What is written in Python would be a method where it is held by a class.
+                own = isinstance(names, _Attributes)
+                stand_ins[name] = staticmethod(stand_in) if own else stand_in
+        return names, reals, stand_ins
 
-    def _watch_waits(self) -> None:
-        if threading.Condition.wait is _wait:
-            threading.Condition.wait = _watched_wait  # type: ignore[method-assign]
+    def _watch_methods(self) -> None:
+        for owner, name, real, watched in _METHODS:
+            if vars(owner)[name] is real:
+                setattr(owner, name, watched)
 
     def _watch_reactor(self) -> None:
         reactor = sys.modules.get(_REACTOR)

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from downloader.text import shown
 from harness.simulate import Run
 
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"
 
-_LINE = re.compile(r"(\d\S*) (sent|answered|failed|wrote|fired|raised) (.*)")
+_LINE = re.compile(r"(\d\S*) (sent|answered|failed|wrote|paused|resumed|fired|raised) (.*)")
 _REQUEST = re.compile(
     r"\d+ (?P<server>\S+) (?:get_buckets|read (?P<share>\d+) (?P<offset>\d+) (?P<length>\d+))"
     r"(?: (?P<detail>.*))?"
@@ -75,6 +76,8 @@ class Event:
         match self.kind:
             case "wrote":
                 return f"{self.detail} of the file are written"
+            case "paused" | "resumed":
+                return f"the consumer {self.kind} its producer: {self.detail}"
             case "fired":
                 return "the download ends well"
             case "raised":
@@ -111,7 +114,7 @@ class Events:
                 try:
                     events.append(_event(line))
                 except ValueError:
-                    raise EventsError(f"{path}:{number}: is no event: {line!r:.100}") from None
+                    raise EventsError(f"{path}:{number}: is no event: {shown(line, 100)}") from None
         return cls(", ".join([str(path), *comments[1:]]), events)
 
 

@@ -32,6 +32,7 @@ _LASTING = (None, None, None, 0.05, 0.2, 0.5, 1.0, 5.0, 20.0, 100.0)
 _RATES = (1000.0, 100.0, 10_000.0, 100_000.0, 1e6)
 _PARTS = ("block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header")
 _OPERATIONS = (["get_buckets", "read"], ["read"], ["get_buckets"])
+_LARGE = 200_000  # a few times what a consumer's buffer holds
 _ENTRIES = 5
 _FAULTS = 3
 
@@ -51,7 +52,8 @@ def tables(draw: Draw) -> dict[str, Any]:
     }
     entries = [_entry(draw, grid["servers"], file["n"]) for _ in range(_ENTRIES)]
     different = [entry for entry in entries if len(entry) > 1]
-    return made | ({"servers": different} if different else {})
+    made |= {"servers": different} if different else {}
+    return made | _consumer(draw, file)
 
 
 def _of(values: Sequence[T], draw: Draw) -> T:
@@ -86,6 +88,17 @@ def _grid(draw: Draw, n: int) -> dict[str, Any]:
         **_limits(draw, 8),
         **_sometimes(draw, 10, "client_bandwidth", _of(_RATES, draw)),
     }
+
+
+def _consumer(draw: Draw, file: dict[str, Any]) -> dict[str, Any]:
+    """Return now and then a slow consumer, and a file that is larger than its buffer."""
+    consumer = _sometimes(draw, 10, "consumer", {"bandwidth": _of(_RATES, draw)})
+    if not consumer:
+        return {}
+    times = 1 + _LARGE // file["size"]
+    sizes = ("size", "segment_size", "offset", "length")
+    larger = {key: value * times for key, value in file.items() if key in sizes}
+    return {**consumer, "file": file | larger}
 
 
 def _limits(draw: Draw, rarely: int) -> dict[str, Any]:

@@ -8,10 +8,11 @@ for a time: it answers everything in the end, and rightly.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from math import inf
 
 from downloader import errors
 from downloader.errors import NoSharesError, NotEnoughSharesError
@@ -151,6 +152,23 @@ class Trial:
         lines = (line.split(" ", 3) for line in self.run.trace.lines)
         return sum(int(line[2]) for line in lines if line[1] == "wrote")
 
+    @cached_property
+    def pauses(self) -> list[tuple[float, float]]:
+        """From when to when the consumer had the download paused; infinity if it still has."""
+        pauses: list[tuple[float, float]] = []
+        for line in self.run.trace.lines:
+            time, kind, _ = line.split(" ", 2)
+            if kind == "paused":
+                pauses.append((float(time), inf))
+            elif kind == "resumed":
+                pauses[-1] = pauses[-1][0], float(time)
+        return pauses
+
+    @property
+    def paused(self) -> bool:
+        """Whether the consumer had the download paused when the run ended."""
+        return bool(self.pauses) and self.pauses[-1][1] == inf
+
     def distinct(self, servers: set[str] | None = None) -> set[int]:
         """Return the distinct share numbers that were shown, by some servers or by any."""
         return {n for _, name, ns in self.shown if servers is None or name in servers for n in ns}
@@ -237,6 +255,17 @@ def _over(trial: Trial) -> str | None:
     return f"it {after[0]} something afterwards" if after else None
 
 
+def _heeds_pauses(trial: Trial) -> str | None:
+    paused = False
+    for line in trial.run.trace.lines:
+        match line.split(" ", 2)[1]:
+            case "paused" | "resumed" as kind:
+                paused = kind == "paused"
+            case "wrote" if paused:
+                return f"it wrote while it was paused: {line}"
+    return None
+
+
 def _honest_shortage(trial: Trial) -> str | None:
     error = trial.run.failure
     if not isinstance(error, NotEnoughSharesError):
@@ -268,6 +297,8 @@ def _honest_silence(trial: Trial) -> str | None:
     if trial.result.outcome not in ("stalled", "deadline"):
         return None
     silent = trial.silent
+    if trial.result.outcome == "deadline" and trial.paused:
+        return None
     if trial.result.outcome == "stalled":
         plans = trial.case.plans
         silent = [e for e in silent if _hangs(plans[e.server], e.operation)]
@@ -314,16 +345,21 @@ def _patient(trial: Trial) -> str | None:
     for exchange in trial.run.trace.exchanges:
         times += [t for t in (exchange.sent, exchange.ended) if t is not None and t < end]
     times.sort()
-    longest = max(b - a for a, b in pairwise(times))
+    longest = max(b - a - _within(trial.pauses, a, b) for a, b in pairwise(times))
     if longest > give_up * _NEARLY:
         return f"for {longest:.9g} s nothing happened"
     return None
 
 
+def _within(pauses: Sequence[tuple[float, float]], begin: float, end: float) -> float:
+    """Return how long there were pauses between two times, in seconds."""
+    return sum(max(0.0, min(b, end) - max(a, begin)) for a, b in pauses)
+
+
 def _succeeds(trial: Trial) -> str | None:
     if trial.result.outcome == "ok" or not _must_succeed(trial):
         return None
-    if trial.result.outcome == "deadline" and trial.silent:
+    if trial.result.outcome == "deadline" and (trial.silent or trial.paused):
         return None  # it may be that all is slow
     return _told(trial.result)
 
@@ -395,6 +431,7 @@ INVARIANTS = (
     Invariant("all-bytes", "what ends well has written all that was asked for", _all_bytes),
     Invariant("documented-errors", "only documented errors are raised or logged", _documented),
     Invariant("over", "a download ends once, and then nothing of it is left", _over),
+    Invariant("heeds-pauses", "nothing is written while the consumer pauses", _heeds_pauses),
     Invariant("honest-shortage", "a shortage tells the truth", _honest_shortage),
     Invariant(
         "late-shortage", "a shortage is told when nothing more can come, not before", _late_shortage

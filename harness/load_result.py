@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from hashlib import sha256
 from typing import Any, Self
 
+from downloader.text import message_of
 from harness.escapes import EscapeError
 from harness.histogram import Histogram
 from harness.result import Outcome, Result
@@ -135,7 +136,7 @@ class Tally:
                 continue  # it is told once for the run, and here a download has told of it
             self._strays += 1
             self._errors[type(failure).__name__] += 1
-            self._message = self._message or str(failure)
+            self._message = self._message or message_of(failure)
 
     def result(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from random import Random
 from typing import Any, NamedTuple, overload
@@ -103,7 +103,7 @@ class _Request:
     number: int
     place: int
     deferred: Deferred[Any]
-    answer: Callable[[Sequence[Fault]], _Answer]
+    answer: Callable[[Sequence[Fault]], _Answer | Exception]
     rtt: float
     work: float
     chances: list[float]
@@ -178,10 +178,26 @@ class SimServer:
         self.faults = [_over(fault, time) for fault in self.faults]
         self._settle_again()
 
+    def _outcome(self, request: _Request) -> _Answer | Exception:
+        course = request.course
+        return ServerError(course.failure) if course.failure else request.answer(course.faults)
+
+    def hold(self, storage_index: bytes, shares: Mapping[int, bytes]) -> None:
+        """Hold these shares of one file and nothing else from now on.
+
+        A read of another share fails, also from a bucket that was found before. What the server
+        has taken up is answered with what it held then.
+        """
+        for request in self._outstanding:
+            # Without queues an answer is only made when it reaches the client.
+            if not request.taken_up and request.course.taken_up < self._env.now:
+                request.answer = partial(_made, request.answer(request.course.faults))
+        self.shares = {storage_index: shares}
+
     def send(
         self,
         client: Client,
-        answer: Callable[[Sequence[Fault]], _Answer],
+        answer: Callable[[Sequence[Fault]], _Answer | Exception],
         operation: Operation,
         share: int | None = None,
         offset: int = 0,
@@ -257,10 +273,6 @@ class SimServer:
             if request.event is not None:
                 self._reactor.give_up(request.event)
             self._settle(request)
-
-    def _outcome(self, request: _Request) -> _Answer | Exception:
-        course = request.course
-        return ServerError(course.failure) if course.failure else request.answer(course.faults)
 
     def _arrive(self, request: _Request) -> None:
         request.event = event_at(
@@ -371,26 +383,29 @@ class Connection:
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
-        shares = self._server.shares.get(storage_index, {})
 
         def answer(faults: Sequence[Fault]) -> _Answer:
-            shown: Sequence[int] = list(shares)
+            shown: Sequence[int] = list(self._server.shares.get(storage_index, ()))
             for fault in faults:
                 shown = fault.buckets(shown)
-            buckets = {number: SimBucket(self, number, shares[number]) for number in shown}
+            buckets = {number: SimBucket(self, storage_index, number) for number in shown}
             return _Answer(buckets, ",".join(map(str, shown)))
 
         return self._server.send(self._client, answer, "get_buckets")
 
-    def read(self, number: int, data: bytes, offset: int, length: int) -> Deferred[bytes]:
-        """Answer with bytes of the share with this number, which is `data`; see `IBucket.read`.
+    def read(self, storage_index: bytes, number: int, offset: int, length: int) -> Deferred[bytes]:
+        """Answer with bytes of the share with this number; see `IBucket.read`.
 
-        Raises `ValueError` for a negative offset or length, as a real server's protocol does.
+        It fails with `ServerError` if the server does not hold that share any more. Raises
+        `ValueError` for a negative offset or length, as a real server's protocol does.
         """
         if offset < 0 or length < 0:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
 
-        def answer(faults: Sequence[Fault]) -> _Answer:
+        def answer(faults: Sequence[Fault]) -> _Answer | Exception:
+            data = self._server.shares.get(storage_index, {}).get(number)
+            if data is None:
+                return ServerError(f"share {number} is gone")
             right = read = data[offset : offset + length]
             for fault in faults:
                 read = fault.spoil(data, offset, read)
@@ -430,14 +445,19 @@ class Connections(Sequence[Connection]):
 class SimBucket:
     """One share on a simulated server."""
 
-    def __init__(self, connection: Connection, number: int, data: bytes) -> None:
+    def __init__(self, connection: Connection, storage_index: bytes, number: int) -> None:
         self._connection = connection
+        self._storage_index = storage_index
         self._number = number
-        self._data = data
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """Read from the share; see `IBucket`."""
-        return self._connection.read(self._number, self._data, offset, length)
+        return self._connection.read(self._storage_index, self._number, offset, length)
+
+
+def _made(answer: _Answer | Exception, _: Sequence[Fault]) -> _Answer | Exception:
+    """Answer what was made before, whatever the faults are by now."""
+    return answer
 
 
 def _over(fault: Fault, time: float) -> Fault:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from downloader import DownloadStatus
+from downloader.text import message_of
 from harness.download import Download
 from harness.escapes import no_escapes, not_watched
 from harness.files import file_of
@@ -120,13 +121,14 @@ class Servers:
     def hold(self, *shares: int) -> Self:
         """Hold copies of the shares with these numbers, and no others.
 
-        Raises `ScenarioError` if the file has no such share.
+        Reads of other shares fail, also from buckets that were found before; what a server has
+        taken up by now is still answered. Raises `ScenarioError` if the file has no such share.
         """
         entry_from({"select": "all", "shares": list(shares)}, self._grid.scenario)
         file = self._grid.file
         held = {number: file.shares[number] for number in sorted(set(shares))}
         for server in self._servers:
-            server.shares = {file.cap.storage_index: held}
+            server.hold(file.cap.storage_index, held)
         return self
 
     def __len__(self) -> int:
@@ -174,6 +176,11 @@ class RunningDownload:
         return self._download.ending(dry=False).first
 
     @property
+    def buffered(self) -> int:
+        """How many bytes the consumer has taken and not drained yet."""
+        return self._download.buffered
+
+    @property
     def status(self) -> DownloadStatus | None:
         """What the downloader tells of itself; None if it is not ours, or has not begun."""
         return self._download.status
@@ -198,7 +205,8 @@ class SimGrid:
     scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
     by `seed`; `deadline` is when a download is cut off, in virtual seconds.
 
-    `downloader` is what is put to the test where `start` and `download` do not say.
+    `downloader` is what is put to the test where `start` and `download` do not say. With
+    `consumer_bandwidth` the consumer of each download drains its buffer at so many bytes a second.
     Raises `ScenarioError` if there cannot be such a grid.
     """
 
@@ -213,6 +221,7 @@ class SimGrid:
         seed: int = 0,
         deadline: float = 3600.0,
         downloader: Given | None = None,
+        consumer_bandwidth: float | None = None,
         **more: Any,
     ) -> None:
         law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
@@ -221,6 +230,8 @@ class SimGrid:
             file["segment_size"] = more.pop("segment_size")
         grid = {"servers": servers, "rtt": law, **more}
         tables = {"name": "grid", "seed": seed, "deadline": deadline, "file": file, "grid": grid}
+        if consumer_bandwidth is not None:
+            tables["consumer"] = {"bandwidth": consumer_bandwidth}
         self._set_up(from_tables(tables), downloader)
 
     @classmethod
@@ -348,7 +359,7 @@ class SimGrid:
         waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
         if len(outstanding) > _MOST_TOLD:
             waiting += f" and {len(outstanding) - _MOST_TOLD} more"
-        told = "".join(f"; {type(error).__name__}: {error}" for error in errors)
+        told = "".join(f"; {type(error).__name__}: {message_of(error)}" for error in errors)
         return (
             f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}{told}"
         )

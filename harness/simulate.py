@@ -15,6 +15,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
 from downloader import DownloadError, DownloadStatus
+from downloader.text import message_of
 from harness.download import Download, Ending
 from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
@@ -116,7 +117,7 @@ def run_of(
         seed=seed,
         outcome=outcome,
         error=type(failure).__name__ if failure else None,
-        message=str(failure) if failure else None,
+        message=message_of(failure) if failure else None,
         located=ending.located,
         ttfb=ending.first,
         finished=ending.finished,
@@ -143,7 +144,7 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
         least = min(1, least)
     elif stop == "located" and ending.stopped:
         least = 0
-    wrong = []
+    wrong = list(ending.misconduct)
     if ending.wrote > ending.asked:
         wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
     if ending.wrote < least:

@@ -27,6 +27,7 @@ from downloader import download
 from downloader.cap import CHKCap
 from downloader.interfaces import IStorageServer
 from downloader.strategy import Strategy, find_strategy
+from downloader.text import message_of, shown
 from scenarios.model import TAHOE
 
 _TAHOE_MODULE = "harness.tahoe"
@@ -125,7 +126,7 @@ def _load(name: str) -> Callable[..., Any]:
                 f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
             ) from e
         # Whatever goes wrong in a user's module is told as it is.
-        raise SubjectError(f"{name}: cannot import {module_name}: {e}") from e
+        raise SubjectError(f"{name}: cannot import {module_name}: {message_of(e)}") from e
     # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
     real_since = not real_before and _REAL_REACTOR in sys.modules
     if real_since and module_name != _TAHOE_MODULE:
@@ -166,5 +167,5 @@ def _other(name: str, start: Callable[..., Any], order: Order) -> Deferred[Any]:
     if inspect.iscoroutine(started):
         return Deferred.fromCoroutine(started)
     if not isinstance(started, Deferred):
-        raise TypeError(f"{name} returned {started!r:.80}, and no Deferred")
+        raise TypeError(f"{name} returned {shown(started)}, and no Deferred")
     return started

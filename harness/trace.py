@@ -12,8 +12,8 @@ from typing import Literal
 
 from scenarios.faults import Operation
 
-#: What happened. All but the last three happen to an exchange.
-Kind = Literal["sent", "answered", "failed", "wrote", "fired", "raised"]
+#: What happened. The first three happen to an exchange.
+Kind = Literal["sent", "answered", "failed", "wrote", "paused", "resumed", "fired", "raised"]
 
 
 @dataclass(eq=False, slots=True)

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from downloader.text import shown
 from harness.figures import rounded
 from harness.result import Outcome, Result
 from reports.comparison import Compared
@@ -103,7 +104,7 @@ def _first_mistake(error: ValidationError) -> str:
     words = f"{where}: {mistake['msg']}" if where else mistake["msg"]
     if mistake["type"] in ("json_invalid", "missing", "model_type"):
         return words
-    return f"{words}, not {mistake['input']!r:.60}"
+    return f"{words}, not {shown(mistake['input'], 60)}"
 
 
 def _named(row: Row) -> str:

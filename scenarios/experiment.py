@@ -28,6 +28,7 @@ from pydantic import (
     model_validator,
 )
 
+from downloader.text import shown
 from scenarios.base import Table, mistakes
 from scenarios.identity import scenario_hash
 from scenarios.library import find_scenario
@@ -521,7 +522,7 @@ def _place(at: Any, part: str, way: str) -> Any:
     if isinstance(at, dict):
         return part
     if not isinstance(at, list):
-        raise LookupError(f"{way} is {at!r:.80} in the scenario, and has no {part!r} in it")
+        raise LookupError(f"{way} is {shown(at)} in the scenario, and has no {part!r} in it")
     if not part.isdecimal():
         raise LookupError(f"{way} is a list: a number from 0 should follow, not {part!r}")
     if int(part) >= len(at):

@@ -20,9 +20,14 @@ from scenarios.workload import TraceFile
 _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
 
 
+#: What counts only where it is given: so the hashes of scenarios without it stay as they were.
+_OPTIONAL = {"consumer"}
+
+
 def scenario_hash(scenario: Scenario) -> str:
     """Return the SHA-256, in hexadecimal, of what the runs of a scenario depend on."""
-    tables = {key: _content(value) for key, value in scenario if key not in _ASIDE}
+    aside = _ASIDE | {key for key in _OPTIONAL if getattr(scenario, key) is None}
+    tables = {key: _content(value) for key, value in scenario if key not in aside}
     return sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 

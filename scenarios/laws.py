@@ -18,6 +18,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from downloader.text import shown
 from scenarios.base import Seconds, Table, mistakes, relative_path
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -169,7 +170,7 @@ def _read_times(path: Path, column: str | None) -> list[float]:
             raise ValueError(f"line {number}: more than one number, and no header to tell them")
         cell = row[place : place + 1]
         if row and not (_is_number(cell) and 0 <= float(cell[0]) < float("inf")):
-            raise ValueError(f"line {number}: {','.join(cell)!r:.40} is no time in seconds")
+            raise ValueError(f"line {number}: {shown(','.join(cell), 40)} is no time in seconds")
         times += [float(cell[0])] if row else []
     if not times:
         raise ValueError("holds no times")

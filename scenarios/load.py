@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from downloader.text import shown
 from scenarios.model import OTHER, Expectation, Scenario, Servers
 
 Location = tuple[int | str, ...]
@@ -182,16 +183,16 @@ def _message(model: type[BaseModel], error: ErrorDetails) -> str:
             meant = f"did you mean {close[0]!r}? " if close else ""
             return f"unknown key; {meant}there are {', '.join(known)}"
         case "union_tag_invalid":
-            return f"{context['tag']!r} is unknown; there are {context['expected_tags']}"
+            return f"{shown(context['tag'])} is unknown; there are {context['expected_tags']}"
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"should be a table, not {error['input']!r:.80}"
+            return f"should be a table, not {shown(error['input'])}"
         case "list_type":
-            return f"should be a list, not {error['input']!r:.80}"
+            return f"should be a list, not {shown(error['input'])}"
         case "union_tag_not_found":
             return f"needs the key {context['discriminator']}"
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     given = error["input"]
-    return f"{said}, not {given!r:.80}" if not isinstance(given, dict | list) else said
+    return f"{said}, not {shown(given)}" if not isinstance(given, dict | list) else said
 
 
 def _known_keys(model: type[BaseModel], location: Location) -> set[str]:

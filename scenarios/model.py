@@ -25,6 +25,7 @@ from downloader.cap import CHKCap, parse_cap
 from downloader.errors import BadCapError, CorruptShareError, DownloadError
 from downloader.layout import share_data
 from downloader.strategy import find_strategy
+from downloader.text import shown
 from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
@@ -64,7 +65,7 @@ def _fit_for_a_file(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
         problem = (
             "should be up to 80 letters, digits, dots, dashes and underscores,"
-            f" a letter or a digit first, not {name!r:.100}"
+            f" a letter or a digit first, not {shown(name, 100)}"
         )
         raise mistakes([("", problem)])
     return name
@@ -305,6 +306,14 @@ class Grid(_Limits):
         return servers
 
 
+class Consumer(Table):
+    """What takes the file: as a transport of Twisted's, with a buffer that it drains."""
+
+    bandwidth: Bandwidth
+    """How many bytes it drains a second. With more than 64 KiB in its buffer it pauses a push
+    producer, and it resumes it when the buffer is empty."""
+
+
 class Count(Table):
     """So many servers, drawn by the seed."""
 
@@ -344,7 +353,7 @@ def selected(select: str, servers: int) -> list[int]:
     for part in select.split(","):
         match = re.fullmatch(r"\s*s?(\d{1,7})(?:-s?(\d{1,7}))?\s*", part)
         if not match:
-            raise ValueError(f'should be "all", or like "0,3-5" or "s1,s7", not {select!r}')
+            raise ValueError(f'should be "all", or like "0,3-5" or "s1,s7", not {shown(select)}')
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
             raise ValueError(f"{part.strip()!r} runs backwards")
@@ -516,6 +525,8 @@ class Scenario(Table):
     """The servers."""
     servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    consumer: Consumer | None = None
+    """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None
     """Many downloads in place of one."""
     expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(default={})

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from downloader.cap import CHKCap
 from downloader.errors import DownloadStopped
-from downloader.session import Session, Waits, one_line
+from downloader.session import Session, Waits
 from downloader.status import DownloadStatus, Request
 from downloader.strategy import find_strategy
 from tests.doubles import result_of
@@ -368,10 +368,3 @@ def test_no_deferred(session: Session) -> None:
     session.ask(Request("s", "x"), lambda: succeed(3), note(told))
 
     assert [(3, None), (3, None)] == told
-
-
-def test_one_line() -> None:
-    """What servers say is told in one line, and not at any length."""
-    assert "a b c" == one_line(" a\n\tb\r\nc ")
-    assert 200 == len(one_line("x" * 201))
-    assert "x" * 200 == one_line("x" * 200)

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import asyncio.mixins
+import datetime
 import inspect
+import logging
 import multiprocessing
 import os
+import queue
 import random
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import shuffle
 from time import perf_counter_ns
@@ -47,6 +54,44 @@ LOOP = asyncio.new_event_loop()
 def _closed_loop() -> Iterator[None]:
     yield
     LOOP.close()
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What a downloader may be given to wait with, and waits really with if it is not."""
+
+    wait: Callable[[float], None] = time.sleep
+
+
+class Tools:
+    """What holds names of its own for what is watched."""
+
+    pause: Any = time.sleep
+    clock = staticmethod(time.time)
+
+    class Inner:
+        """A class in a class."""
+
+        pause: Any = time.sleep
+
+    @classmethod
+    def wait(cls, seconds: float, wait: Callable[[float], None] = time.sleep) -> None:
+        wait(seconds)  # in Tools
+
+
+def waiting(seconds: float, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait."""
+    sleep(seconds)  # in waiting
+
+
+def asking(*, clock: Callable[[], float] = time.time) -> float:
+    """Tell the time."""
+    return clock()  # in asking
+
+
+def drawing(draw: Callable[[], float] = random.random) -> float:
+    """Draw."""
+    return draw()
 
 
 class Ways:
@@ -144,6 +189,61 @@ class Ways:
         return download(*them)
 
     @staticmethod
+    async def asyncio_event(*them: Any) -> None:
+        await asyncio.Event().wait()  # out
+        await download(*them)
+
+    @staticmethod
+    async def asyncio_queue(*them: Any) -> None:
+        await asyncio.Queue[int]().get()  # out
+        await download(*them)
+
+    @staticmethod
+    async def asyncio_group(*them: Any) -> None:
+        async with asyncio.TaskGroup():  # out
+            await download(*them)
+
+    @staticmethod
+    async def asyncio_timeout(*them: Any) -> None:
+        async with asyncio.timeout(1):  # out
+            await download(*them)
+
+    @staticmethod
+    def bound_in_a_class(*them: Any) -> Any:
+        Tools.pause(0)  # out
+        return download(*them)
+
+    @staticmethod
+    def bound_for_an_instance(*them: Any) -> Any:
+        Tools().pause(0)  # out
+        return download(*them)
+
+    @staticmethod
+    def bound_in_an_inner_class(*them: Any) -> Any:
+        Tools.Inner().pause(0)  # out
+        return download(*them)
+
+    @staticmethod
+    def bound_as_a_static_method(*them: Any) -> Any:
+        Tools().clock()  # out
+        return download(*them)
+
+    @staticmethod
+    def bound_in_a_dataclass(*them: Any) -> Any:
+        Policy().wait(0)  # out
+        return download(*them)
+
+    @staticmethod
+    def seeded_by_the_system(*them: Any) -> Any:
+        random.seed()  # out
+        return download(*them)
+
+    @staticmethod
+    def seeded_by_none(*them: Any) -> Any:
+        random.seed(None)  # out
+        return download(*them)
+
+    @staticmethod
     async def later(reactor: Any, *them: Any) -> None:
         await deferLater(reactor, 0.25)
         time.sleep(0)  # out
@@ -175,6 +275,17 @@ WAYS = {
     "new_loop": ("asyncio.new_event_loop", "use the reactor"),
     "to_thread": ("asyncio.to_thread", "use the reactor"),
     "running_loop": ("an asyncio loop", "use the reactor"),
+    "asyncio_event": ("asyncio.Event", "use the reactor"),
+    "asyncio_queue": ("asyncio.Queue", "use the reactor"),
+    "asyncio_group": ("asyncio.TaskGroup", "use the reactor"),
+    "asyncio_timeout": ("asyncio.timeout", "use the reactor"),
+    "bound_in_a_class": ("time.sleep", "use reactor.callLater"),
+    "bound_for_an_instance": ("time.sleep", "use reactor.callLater"),
+    "bound_in_an_inner_class": ("time.sleep", "use reactor.callLater"),
+    "bound_as_a_static_method": ("time.time", "use reactor.seconds()"),
+    "bound_in_a_dataclass": ("time.sleep", "use reactor.callLater"),
+    "seeded_by_the_system": ("random.seed", "follows from the run's seed"),
+    "seeded_by_none": ("random.seed", "follows from the run's seed"),
     "later": ("time.sleep", "use reactor.callLater"),
     "afterwards": ("time.sleep", "use reactor.callLater"),
 }
@@ -228,6 +339,110 @@ def swallowing(way: Callable[..., Any]) -> Callable[..., Any]:
         raise AssertionError("it got out")
 
     return swallows
+
+
+@pytest.mark.parametrize(
+    ("call", "what", "where"),
+    [
+        (lambda: waiting(0), "time.sleep", waiting),
+        (lambda: asking(), "time.time", asking),
+        (lambda: Tools.wait(0), "time.sleep", Tools.wait),
+    ],
+)
+def test_bound_as_a_default(call: Callable[[], object], what: str, where: Any) -> None:
+    """What a function under test has for a default is watched, and its own line is told."""
+    lines, first = inspect.getsourcelines(where)
+    number = next(n for n, line in enumerate(lines, first) if "# in " in line)
+
+    def uses(*them: Any) -> Any:
+        call()
+        return download(*them)
+
+    assert f"{what} at {os.path.relpath(__file__)}:{number} in " in told(run(uses))
+
+
+def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of an installed package that is under test the classes and the defaults are watched, too."""
+    monkeypatch.setattr("harness.escapes._LIBRARIES", (str(tmp_path),))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "holding.py").write_text(
+        "import functools, time\n"
+        "from downloader import download\n"
+        "def wrapped(f):\n"
+        "    @functools.wraps(f)\n"
+        "    def call(*a): return f(*a)\n"
+        "    return call\n"
+        "@wrapped\n"
+        "def downloads(reactor, servers, cap, consumer, now=time.time):\n"
+        "    now()\n"
+        "    return download(reactor, servers, cap, consumer)\n"
+    )
+
+    assert "time.time at" in told(run("holding:downloads"))
+
+
+# What is not seen
+
+
+#: What an object, and no name, holds.
+KEPT: Any = (time.sleep, partial(time.sleep, 0), random.random)
+
+
+def simple_queue() -> None:
+    """Wait for a queue that is made in C."""
+    with pytest.raises(queue.Empty):
+        queue.SimpleQueue[int]().get(timeout=0.001)
+
+
+def locked() -> None:
+    """Wait for a lock."""
+    lock = threading.Lock()
+    assert lock.acquire()
+    assert not lock.acquire(timeout=0.001)
+
+
+#: What a downloader may do, by the words that docs/boundary.md has for it.
+UNSEEN: dict[str, Callable[[], Any]] = {
+    "`datetime.now()`": datetime.datetime.now,
+    "`time.localtime()`": time.localtime,
+    "the time of a `logging.LogRecord`": lambda: logging.makeLogRecord({}),
+    "the times of files (`os.stat`)": lambda: os.stat(__file__).st_mtime,
+    "the order of `os.listdir`": os.listdir,
+    "the names that `tempfile` makes": lambda: tempfile.TemporaryDirectory().cleanup(),
+    "`os.getpid`": os.getpid,
+    "kept in a list, an object or a `functools.partial`": lambda: KEPT[2](),
+    "`queue.SimpleQueue.get`": simple_queue,
+    "a lock that is waited for": locked,
+    "`os.urandom`": lambda: os.urandom(1),
+    "a `random.Random()` without a seed": lambda: random.Random().random(),
+    "`random._inst`": lambda: vars(random)["_inst"].random(),
+}
+
+
+@pytest.mark.parametrize("words", UNSEEN)
+def test_not_seen(words: str) -> None:
+    """What docs/boundary.md says is not seen is not: once something is, it should not say so."""
+
+    def uses(*them: Any) -> Any:
+        UNSEEN[words]()
+        return download(*them)
+
+    guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
+    section = guide.partition("## What is not seen")[2].partition("## ")[0]
+    assert "ok" == run(uses).outcome
+    assert words in " ".join(section.split())
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="there is an audit event for it")
+def test_kept_sleep_is_not_seen() -> None:
+    """Before Python 3.13 a sleep that an object keeps is not seen."""
+
+    def uses(*them: Any) -> Any:
+        KEPT[0](0)
+        KEPT[1]()
+        return download(*them)
+
+    assert "ok" == run(uses).outcome
 
 
 @pytest.mark.parametrize("name", ["sleep", "thread", "new_socket", "process", "clock"])
@@ -408,8 +623,12 @@ def shuffling(order: Callable[[list[Any]], None]) -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     "order",
-    [lambda them: random.shuffle(them), lambda them: shuffle(them)],
-    ids=["module", "bound"],
+    [
+        lambda them: random.shuffle(them),
+        lambda them: shuffle(them),
+        lambda them: them.sort(key=lambda _: drawing()),
+    ],
+    ids=["module", "bound", "default"],
 )
 def test_random(order: Callable[[list[Any]], None]) -> None:
     """What `random` draws in a run follows from its seed, and draws nothing from that outside."""
@@ -672,8 +891,13 @@ def interrupted(*_: Any) -> Any:
 
 def bound() -> list[int]:
     """Return what all names mean that are watched, and those of this module."""
-    owners = (time, random, threading, threading.Condition, _thread, asyncio, sys.modules[__name__])
-    return [id(value) for owner in owners for value in vars(owner).values()]
+    owners = (
+        *(time, random, threading, threading.Condition, _thread, asyncio, sys.modules[__name__]),
+        *(asyncio.mixins._LoopBoundMixin, asyncio.TaskGroup, Tools, Policy),
+    )
+    defaults = (waiting.__defaults__ or (), (asking.__kwdefaults__ or {}).values())
+    values = [*(vars(owner).values() for owner in owners), *defaults]
+    return [id(value) for some in values for value in some]
 
 
 @pytest.mark.parametrize("downloader", [download, Ways.sleep, Ways.clock, interrupted])
@@ -800,6 +1024,8 @@ def test_guide() -> None:
     """docs/boundary.md names all that is watched, and what it links to is there."""
     guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
     watched = {what for what, _ in escapes._EVENTS.values()}
+    watched |= {f"asyncio.{kind}" for kind in ("Event", "Queue", "TaskGroup")}
+    watched.add("random.seed")
     for module, names, why in escapes._FUNCTIONS:
         if module is not None and why is not escapes._THREAD:
             watched |= {f"{module.__name__}.{name}" for name in names}

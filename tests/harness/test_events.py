@@ -67,6 +67,14 @@ def test_words() -> None:
     ("line", "words"),
     [
         ("1 answered 0 s0 get_buckets", "s0 answers that it has no share"),
+        (
+            "1 paused 9 bytes in the buffer",
+            "the consumer paused its producer: 9 bytes in the buffer",
+        ),
+        (
+            "1 resumed 0 bytes in the buffer",
+            "the consumer resumed its producer: 0 bytes in the buffer",
+        ),
         ("1 answered 0 s0 get_buckets 1,2", "s0 answers that it has shares 1, 2"),
         ("1 failed 3 s0 read 1 0 4 lost", "s0 fails to read 4 bytes at 0 of share 1: lost"),
     ],

@@ -235,6 +235,11 @@ def byte_too_few(patch: Patch) -> None:
     patch.setattr(_Download, "_write", lambda self, data: write(self, data[:-1]))
 
 
+def pauses_ignored(patch: Patch) -> None:
+    """Write on while the consumer pauses."""
+    patch.setattr(_Download, "pauseProducing", lambda self: None)
+
+
 def choice_by_chance(patch: Patch) -> None:
     """Choose shares by a chance that no seed decides."""
     patch.setattr("harness.download.stream", lambda seed, *purpose: Random())
@@ -276,6 +281,7 @@ DEFECTS: dict[Defect, set[str]] = {
     timer_left: {"over"},
     offset_ignored: {"right-bytes"},
     byte_too_few: {"all-bytes"},
+    pauses_ignored: {"heeds-pauses"},
     never_given_up: {"gives-up"},
     bound_too_late: {"not-early"},
     closed_too_soon: {"late-shortage", "succeeds"},
@@ -402,7 +408,7 @@ def test_variety(monkeypatch: Patch) -> None:
             "client_bandwidth",
         ),
         *("service", "concurrency", "rtt_per", "segment_size", "offset", "probability", "count"),
-        *("shares", "hedged+2"),
+        *("shares", "hedged+2", "consumer"),
     ):
         assert f"'{kind}'" in made
     assert "'fault': [{" in made

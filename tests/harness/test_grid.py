@@ -222,7 +222,7 @@ def read_times(of: Scenario, length: int) -> dict[str, float]:
 
     for made in make_servers(of, 0, file, reactor):
         server = Connection(made, Client(Trace()))
-        server.read(0, file.shares[0], 0, length).addCallback(keep, server)
+        server.read(file.cap.storage_index, 0, 0, length).addCallback(keep, server)
     reactor.run()
     return found
 

@@ -148,6 +148,21 @@ def test_error_of_the_downloader(project: pytest.Pytester) -> None:
     assert "harness" not in result.stdout.str().partition("FAILURES")[2]
 
 
+def test_long_message(project: pytest.Pytester) -> None:
+    """A message of any length makes no report of that length."""
+    project.makepyfile(
+        fetch="def download(*_): raise ValueError('x' * 5_000_000)",
+        test_own="import fetch\ndef test_own(firstk):\n    result = firstk.run(file="
+        "{'size': 9, 'k': 1, 'n': 1}, grid={'servers': 1, 'rtt': {'law': 'constant', 'value': 1}},"
+        " downloader=fetch.download)\n    firstk.check(result, outcome='ok')",
+    )
+    said = ran(project, "--junitxml=j.xml", "test_own.py", "checks", failed=2).stdout.str()
+
+    assert len(said) < 200_000
+    assert "(ValueError: xxx" in said
+    assert (project.path / "j.xml").stat().st_size < 200_000
+
+
 # What is collected
 
 

@@ -103,7 +103,7 @@ class Bench:
         """Read from a share at that time."""
 
         def ask() -> None:
-            self.connection.read(share, self.shares[share], offset, length).addBoth(self._keep)
+            self.connection.read(INDEX, share, offset, length).addBoth(self._keep)
 
         self.reactor.callLater(at, ask)
         return self
@@ -173,7 +173,7 @@ def test_read(offset: int, length: int) -> None:
 def test_impossible_read(offset: int, length: int) -> None:
     """A negative offset or length is refused at once."""
     with pytest.raises(ValueError, match="is impossible"):
-        Bench().connection.read(4, SHARE, offset, length)
+        Bench().connection.read(INDEX, 4, offset, length)
 
 
 def test_overlapping_requests() -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import gc
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.task import deferLater
 
+from downloader import parse_cap
 from downloader.strategy import find_strategy
 from harness.simgrid import NeverError, Servers, SimGrid
 from harness.simulate import simulate
@@ -621,3 +623,107 @@ def test_faults_of_a_scenario() -> None:
 
     result = download.finish()
     assert ("ok", 12.25) == (result.outcome, result.ttfb)
+
+
+# What is done to servers whose buckets were found before
+
+
+def reading(answers: list[tuple[float, Any]], times: Sequence[float]) -> Callable[..., Any]:
+    """Return a downloader that finds the bucket of s0 and reads from it at those times."""
+
+    async def reads(reactor: Any, servers: Any, cap: Any, *_: Any) -> None:
+        parsed: Any = parse_cap(cap)
+        (bucket,) = (await servers[0].get_buckets(parsed.storage_index)).values()
+
+        def keep(result: Any) -> None:
+            told = result if isinstance(result, bytes) else type(result.value).__name__
+            answers.append((round(reactor.seconds(), 9), told))
+
+        for at in times:
+            await deferLater(reactor, at - reactor.seconds())
+            bucket.read(0, 4).addBoth(keep)
+        await deferLater(reactor, 100)
+
+    return reads
+
+
+HEADER = b"\0\0\0\1"
+
+
+@pytest.mark.parametrize(
+    ("verb", "told"),
+    [
+        (lambda servers: servers, [(1.5, HEADER)]),
+        (lambda servers: servers.hang(), []),
+        (lambda servers: servers.hang(end=7), [(7.25, HEADER)]),
+        (lambda servers: servers.slow(3), [(2.5, HEADER)]),
+        (lambda servers: servers.corrupt("header"), [(1.5, b"\x01\x01\x01\x02")]),
+        (lambda servers: servers.disconnect(), [(1.0, "ConnectionLost")]),
+        (lambda servers: servers.fault("broken"), [(1.5, "ServerError")]),
+        (lambda servers: servers.hang().heal(), [(1.5, HEADER)]),
+        (lambda servers: servers.hold(), [(1.5, "ServerError")]),
+        (lambda servers: servers.hold(1), [(1.5, "ServerError")]),
+        (lambda servers: servers.hold(0, 1), [(1.5, HEADER)]),
+        (lambda servers: servers.hold().hold(0), [(1.5, HEADER)]),
+    ],
+)
+@pytest.mark.parametrize("limits", [{}, {"bandwidth": 1e12}])
+def test_found_before(
+    verb: Callable[[Servers], object], told: list[Any], limits: dict[str, Any]
+) -> None:
+    """Whatever is done to a server goes for the buckets that were found before, too."""
+    answers: list[tuple[float, Any]] = []
+    grid = SimGrid(rtt=0.5, **limits)
+    grid.start(reading(answers, [1]))
+    grid.advance_to(0.75)
+    verb(grid.servers[0])
+    grid.advance_to(50)
+
+    assert told == [(pytest.approx(time), what) for time, what in answers]
+
+
+@pytest.mark.parametrize("limits", [{}, {"bandwidth": 1e12}])
+def test_hold_spares_what_was_taken_up(limits: dict[str, Any]) -> None:
+    """A read that the server has taken up is answered from what it held then."""
+    answers: list[tuple[float, Any]] = []
+    grid = SimGrid(rtt=0.5, **limits)
+    grid.start(reading(answers, [1, 1.2]))
+    grid.advance_to(1.3)  # the first read arrived at 1.25
+    grid.servers[0].hold()
+    grid.advance_to(50)
+
+    assert [HEADER, "ServerError"] == [told for _, told in answers]
+    assert [1.5, 1.7] == pytest.approx([at for at, _ in answers])
+
+
+def test_hold_spares_queries_that_were_taken_up() -> None:
+    """A query that is under way is answered with what the server holds when it takes it up."""
+    for at, located in ((0.2, None), (0.3, 0.5)):
+        grid = SimGrid(k=1, n=1, servers=1, rtt=0.5)
+        running = grid.start("first-k")
+        grid.advance_to(at)
+        grid.servers.hold()
+        assert located == running.finish().located
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "windowed", "hedged"])
+def test_all_shares_go(strategy: str) -> None:
+    """A download whose shares are all taken away in its midst fails."""
+    grid = SimGrid(size=400_000, segment_size=40_000, rtt=0.05)
+    running = grid.start(strategy)
+    grid.until(lambda: running.ttfb is not None)
+    grid.servers.hold()
+    result = running.finish()
+
+    assert ("failed", "NotEnoughSharesError") == (result.outcome, result.error)
+    assert "ServerError: share 0 is gone" in (result.message or "")
+
+
+def test_shares_come_back(grid: SimGrid) -> None:
+    """A share that a server holds again is read from again."""
+    running = grid.start("hedged")
+    grid.until(lambda: grid.servers[0].outstanding)
+    grid.servers.hold()
+    grid.servers[:3].hold(0, 1, 2)
+
+    assert "ok" == running.finish().outcome

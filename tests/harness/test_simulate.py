@@ -293,6 +293,45 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (None, None) == (found.located, found.shares_used)
 
 
+# What errors say
+
+
+class UnprintableError(Exception):
+    """An error whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_long_message(later: bool) -> None:
+    """Of a message of any length a result keeps the beginning, whoever raises it."""
+
+    def wordy(reactor: SimReactor, *_: object) -> Deferred[DownloadStatus]:
+        error = ValueError("x" * 1_000_000)
+        if not later:
+            raise error
+        reactor.callLater(1, fail, error)
+        return succeed(DownloadStatus())
+
+    found = simulate(scenario(), wordy).result
+
+    assert ("failed", "ValueError") == (found.outcome, found.error)
+    assert "x" * 9_997 + "..." == found.message
+
+
+def test_no_message() -> None:
+    """An exception that cannot be printed fails a run as any other does."""
+
+    def mute(*_: object) -> None:
+        raise UnprintableError
+
+    found = simulate(scenario(), mute).result
+
+    assert ("failed", "UnprintableError") == (found.outcome, found.error)
+    assert "its message cannot be shown: str() raised RuntimeError" == found.message
+
+
 # Equal runs
 
 

@@ -401,6 +401,25 @@ def test_strays() -> None:
     assert 10 == load.strays == load.errors["ZeroDivisionError"]
 
 
+def test_long_message() -> None:
+    """A message is cut, that of a download and that of an error that came up in a callback."""
+
+    def wordy(*_: object) -> Any:
+        raise ValueError("x" * 1_000_000)
+
+    def later(reactor: Any, *_: object) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        reactor.callLater(1, wordy)
+        reactor.callLater(2, done.callback, None)
+        return done
+
+    for downloader in (wordy, later):
+        load = simulate_load(loaded(), downloader)
+        assert "ValueError" in load.errors
+        assert load.message is not None
+        assert len(load.message) <= 10_000
+
+
 def test_stalled_by_an_error() -> None:
     """A download that waits for nothing more since its timer raised is over then."""
 

@@ -33,6 +33,14 @@ def test_inside(changes: dict[str, Any]) -> None:
     assert scenario_hash(scenario(hung("3-9"))) != scenario_hash(scenario(hung("3-8")))
 
 
+def test_consumer() -> None:
+    """A slow consumer is a part of it; without one it is what it was before there were any."""
+    made = scenario(hung("3-9"))
+
+    assert scenario_hash(made) != scenario_hash(scenario(hung("3-9"), consumer={"bandwidth": 9}))
+    assert "e04085fd9081e8250767e579b3f95d7a2c528382c3b6e5d148fae8b664f61e63" == scenario_hash(made)
+
+
 def test_numbers() -> None:
     """However a number is written, it is the same."""
     assert scenario_hash(scenario(deadline=100)) == scenario_hash(scenario(deadline=100.0))

@@ -1,0 +1,91 @@
+"""Other people's texts, made fit to show: never long, never an error, the same in every run.
+
+The message of an exception and the repr of an object may have any length, may fail, and may hold
+an address in memory. They are cut before anything else is done with them.
+"""
+
+from __future__ import annotations
+
+import re
+from reprlib import Repr
+
+#: The most characters of a text on one line, such as an error from a server.
+_LINE = 200
+
+#: The most characters of an exception's message.
+_MESSAGE = 10_000
+
+#: The most characters of an object's repr.
+_SHOWN = 80
+
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+#: What is shown by its repr in a message. To ask for that of a large one takes much memory.
+_CONTAINERS = (bytes, bytearray, dict, frozenset, list, set, tuple)
+
+
+def cut(text: str, most: int) -> str:
+    """Return a text, or its beginning and "..." where it has more than `most` characters."""
+    text = "".join([text])  # a subclass might have other ideas of its length
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def one_line(text: str, most: int = _LINE) -> str:
+    """Return a text on one line, cut where it goes on for too long."""
+    head = cut(text, 5 * most)
+    return cut(" ".join(head.split()), most)
+
+
+def message_of(error: BaseException, most: int = _MESSAGE) -> str:
+    """Return the message of an exception, cut where it goes on for too long.
+
+    It is `str(error)`, but for large containers in it; where that fails, the reason is told.
+    """
+    try:
+        return cut(_message(error), most)
+    except Exception as e:
+        return f"its message cannot be shown: str() raised {type(e).__name__}"
+
+
+def _message(error: BaseException) -> str:
+    arguments = error.args
+    if type(error).__str__ is BaseException.__str__:
+        if len(arguments) > 1:
+            return shown(arguments, _MESSAGE)
+        if arguments and isinstance(arguments[0], _CONTAINERS):
+            return shown(arguments[0], _MESSAGE)
+    elif type(error).__str__ is KeyError.__str__ and len(arguments) == 1:
+        return shown(arguments[0], _MESSAGE)
+    return str(error)
+
+
+def shown(value: object, most: int = _SHOWN) -> str:
+    """Return the repr of an object, cut where it goes on for too long, and without addresses.
+
+    Of containers as many items are looked at as fit, and no more.
+    """
+    try:
+        return cut(_ADDRESS.sub("", _repr.repr(value)), most)
+    except Exception as e:
+        return f"<{type(value).__name__}, whose repr() raised {type(e).__name__}>"
+
+
+class _Repr(Repr):
+    """A `reprlib.Repr` that cuts texts at their ends, bytes too, and lets errors through."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxtuple = self.maxlist = self.maxdict = self.maxset = self.maxfrozenset = 50
+        self.maxother = self.maxlong = 1000
+
+    def repr_str(self, x: str, level: int) -> str:
+        return cut(repr(x[:1000]), 1000)
+
+    def repr_instance(self, x: object, level: int) -> str:
+        if isinstance(x, str | bytes | bytearray):
+            x = x[:1000]
+        return cut(repr(x), 1000)
+
+
+_repr = _Repr()
