@@ -17,6 +17,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, copysign, inf, sqrt
 from statistics import fmean, stdev
 
@@ -138,6 +139,7 @@ def quantile(
     return Interval(middle, ordered[low - 1], ordered[high - 1])
 
 
+@lru_cache(maxsize=1000)  # many cells of a table have equally many runs
 def ranks(runs: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
     """Return which runs, in the order of their times, are the ends of a quantile's interval.
 
@@ -158,6 +160,7 @@ def ranks(runs: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int
     return low, bisect_left(every, True, key=lambda done: shown(done) is True)
 
 
+@lru_cache(maxsize=1000)
 def least_runs(q: float, confidence: float = CONFIDENCE) -> int:
     """Return how many runs the interval of a quantile needs: at 95 %, 461 for 0.99.
 
