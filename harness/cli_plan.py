@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     """Find the cheapest k, n and strategy that meet a target.
 
-    Candidates are run until it is told whether they meet it, the cheapest first: what takes the
-    least disk space, and then what sends the fewest requests. Every run is kept in a store, and
-    a search that was interrupted goes on where it stopped. Exit status 1 means that none meets
-    the target, or that more runs are needed to tell.
+    Candidates are run until their runs show whether they meet it, the cheapest first: what takes
+    the least disk space, and then what sends the fewest requests. Every run is kept in a store,
+    and a search that was interrupted goes on where it stopped. Exit status 1 means that none
+    meets the target, or that more runs are needed.
     """
     from harness.batch import OtherVersionError
     from harness.search import Search
@@ -64,10 +64,10 @@ def _plan(file: Path) -> Plan:
 
     with refusing(ScenarioError):
         found = load_plan(file)
-    needed = least_runs(found)
-    if needed > found.max_runs and not found.has_loads:
+    needed = least_runs(found.target)
+    if needed > found.max_runs:
         click.echo(
-            f"{file}: note: to tell that {found.target} is met takes {needed:,} runs, however good"
+            f"{file}: note: to show that {found.target} is met takes {needed:,} runs, however good"
             f" they are, and search.max_runs is {found.max_runs:,}",
             err=True,
         )

@@ -18,9 +18,10 @@ from harness.cli_targets import other_downloaders, tell_unchecked
 
 if TYPE_CHECKING:
     from harness.store import Store
+    from harness.sweep import Enough
     from harness.workers import Workers
     from reports.rows import TableRow
-    from scenarios.experiment import Experiment
+    from scenarios.experiment import Experiment, Precision
 
     #: Prints the table for reading.
     Printer = Callable[[Sequence[TableRow], Sequence[str]], None]
@@ -61,7 +62,7 @@ def sweep(
     experiment = _experiment(target, downloaders)
     tell_unchecked(point.scenario for point in experiment.points)
     path = path or Path(f"{experiment.name}.sqlite")
-    rule = sweep_table.enough(experiment.precision) if experiment.precision else None
+    rule = _enough(target, experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         with telling() as tell:
@@ -81,6 +82,21 @@ def sweep(
             tell_crashes(store)
             status = UNMET
         return status
+
+
+def _enough(target: str, precision: Precision) -> Enough:
+    """Return what decides whether runs are enough; say it where `max_runs` never are."""
+    from reports.statistics import least_runs
+    from reports.sweep_table import enough
+
+    needed = least_runs(precision.quantile)
+    if needed > precision.max_runs:
+        click.echo(
+            f"{target}: note: an interval of the quantile {precision.quantile:g} takes {needed:,}"
+            f" runs, and precision.max_runs is {precision.max_runs:,}",
+            err=True,
+        )
+    return enough(precision)
 
 
 def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:

@@ -8,13 +8,24 @@ value that fell into them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import frexp, inf
+from math import frexp, inf, ldexp
 from typing import Any, Self
 
 from harness.figures import rank
 
 #: So many bins are there for each power of two.
 _BINS = 512
+
+#: The number of the bin of times of 0.
+_ZERO = -(2**30)
+
+
+def least(place: int) -> float:
+    """Return the least time that falls into the bin with a number."""
+    if place == _ZERO:
+        return 0.0
+    exponent, step = divmod(place, _BINS)
+    return ldexp(1 + step / _BINS, exponent - 1)
 
 
 class Histogram:
@@ -37,7 +48,7 @@ class Histogram:
             self.never += 1
             return
         fraction, exponent = frexp(time)
-        place = exponent * _BINS + int((2 * fraction - 1) * _BINS) if time else -(2**30)
+        place = exponent * _BINS + int((2 * fraction - 1) * _BINS) if time else _ZERO
         count, greatest = self.bins.get(place, (0, 0.0))
         self.bins[place] = (count + 1, max(greatest, time))
         self._take(time)
@@ -76,6 +87,19 @@ class Histogram:
     def mean(self) -> float | None:
         """The mean of those that there were; None if there was none."""
         return self._sum / (self.count - self.never) if self.count > self.never else None
+
+    def before(self, limit: float) -> tuple[int, int]:
+        """Return how many are less than `limit`: how many at least, and how many at most.
+
+        They differ where a bin holds times on either side of it.
+        """
+        sure = maybe = 0
+        for place, (count, greatest) in self.bins.items():
+            if greatest < limit:
+                sure += count
+            elif least(place) < limit:
+                maybe += count - 1  # the greatest is not
+        return sure, sure + maybe
 
     def quantile(self, q: float) -> float | None:
         """Return the time that a share `q` of all does not exceed.

@@ -1,8 +1,9 @@
-"""Searching a plan for the cheapest candidate that meets its target, with as few runs as will do.
+"""Searching a plan for the cheapest candidate that meets its target, with few runs.
 
 Cheaper is what takes less disk space, and then what sends fewer requests. What takes more disk
-space than a candidate that meets the target is not run. What comes of it depends on the plan
-alone: neither on the number of workers nor on interruptions.
+space than a candidate that meets the target is not run. The result depends on the plan alone,
+neither on the number of workers nor on interruptions. A greater `max_runs` goes on from the runs in
+the store: what was decided with fewer stays decided.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from typing import Generic, Protocol, TypeVar
 from harness.store import Sample, Store
 from harness.sweep import Progress, Sweep
 from harness.workers import Workers
-from scenarios.plan import Candidate, Look, Plan
+from scenarios.plan import Candidate, Plan
 
 
 class Judged(Protocol):
-    """What some runs tell of a candidate."""
+    """What some runs show of a candidate."""
 
     @property
     def met(self) -> bool | None:
-        """Whether it meets the target; None if they do not tell."""
+        """Whether it meets the target; None if they do not show it."""
 
     @property
     def cost(self) -> float:
@@ -32,8 +33,8 @@ class Judged(Protocol):
 
 J = TypeVar("J", bound=Judged)
 
-#: Tells what runs of a candidate come to, in their order, at a look at it.
-Judge = Callable[[Sequence[Sample], Look], J]
+#: Judges a candidate by its runs, in their order.
+Judge = Callable[[Sequence[Sample]], J]
 
 #: Begins to tell of the progress of a part of the search, which is named.
 Telling = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
@@ -43,8 +44,8 @@ Telling = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 class Looked(Generic[J]):
     """What was found out of a candidate: None if it was not looked at.
 
-    It was `pursued` if it was looked at until it was told or had all its runs; the others are
-    dearer than one that meets the target.
+    It was `pursued` if it was looked at until it was decided or had all its runs; the others
+    are dearer than one that meets the target.
     """
 
     candidate: Candidate
@@ -93,7 +94,7 @@ class Search(Generic[J]):
         return looked
 
     def _first_look(self, level: Sequence[Candidate]) -> list[tuple[Candidate, J]]:
-        """Return what a few runs tell of candidates, those with the fewest requests first."""
+        """Return what a few runs show of candidates, those with the fewest requests first."""
         first, expansion = self._plan.looks[0], level[0].expansion
         points = list(dict.fromkeys(candidate.point for candidate in level))
         strategies = self._plan.experiment.strategies
@@ -102,19 +103,18 @@ class Search(Generic[J]):
         return sorted(judged, key=lambda pair: pair[1].cost)
 
     def _pursue(self, candidate: Candidate, judged: J) -> J:
-        """Return what is known of a candidate when it is told, or has all its runs."""
-        for look in self._plan.looks[1:]:
+        """Return what is known of a candidate when it is decided, or has all its runs."""
+        for runs in self._plan.looks[1:]:
             if judged.met is not None:
                 break
-            self._run(str(candidate), look, [candidate.point], [candidate.strategy])
-            judged = self._look(candidate, look)
+            self._run(str(candidate), runs, [candidate.point], [candidate.strategy])
+            judged = self._look(candidate, runs)
         return judged
 
-    def _run(self, what: str, look: Look, points: Sequence[int], strategies: Sequence[str]) -> None:
-        experiment = replace(self._plan.experiment, runs=look.runs)
+    def _run(self, what: str, runs: int, points: Sequence[int], strategies: Sequence[str]) -> None:
+        experiment = replace(self._plan.experiment, runs=runs)
         with self._telling(what) as tell:
             Sweep(experiment, self._store, None, tell, points, strategies).run(self._workers)
 
-    def _look(self, candidate: Candidate, look: Look) -> J:
-        samples = self._store.samples(candidate.point, candidate.strategy, look.runs)
-        return self._judge(samples, look)
+    def _look(self, candidate: Candidate, runs: int) -> J:
+        return self._judge(self._store.samples(candidate.point, candidate.strategy, runs))

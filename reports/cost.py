@@ -26,7 +26,7 @@ _WIDTH = 8.6  # inches; so are the others
 _PANEL = 1.9
 _LEFT = 1.1
 
-_COSTS: tuple[tuple[str, Callable[[Measured], Estimate | None]], ...] = (
+_COSTS: tuple[tuple[str, Callable[[Measured], float | None]], ...] = (
     ("requests a download", lambda one: one.requests),
     ("bytes of shares a download", lambda one: one.bytes),
 )
@@ -66,7 +66,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
         small_print(
             figure,
             f"cost: mean, and gain: median time to first block, of {_runs(some)} from seed"
-            f" {some[0].seed}; lines: 95 % intervals; virtual time; firstk {version}",
+            f" {some[0].seed}; lines: its 95 % interval; virtual time; firstk {version}",
         )
         return style.save(figure, path)
 
@@ -78,13 +78,13 @@ def _runs(some: Sequence[Case]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-def _panel(axes: Axes, case: Case, what: str, cost: Callable[[Measured], Estimate | None]) -> None:
+def _panel(axes: Axes, case: Case, what: str, cost: Callable[[Measured], float | None]) -> None:
     points = []
     for one in case.strategies:
         paid, half = cost(one), one.quantile(0.5)
-        if paid is not None and paid.estimate is not None and half.estimate is not None:
+        if paid is not None and half.estimate is not None:
             points.append((one.strategy, paid, half))
-    x = Scale.of([end for _, paid, _ in points for end in _ends(paid)])
+    x = Scale.of([paid for _, paid, _ in points])
     y = Scale.of([end for _, _, half in points for end in _ends(half)])
     never = any(end == inf for _, _, half in points for end in _ends(half))
     set_scale(axes.yaxis, y, "median time\nto first block", never=never)
@@ -93,14 +93,12 @@ def _panel(axes: Axes, case: Case, what: str, cost: Callable[[Measured], Estimat
     spots = []
     for name, paid, half in points:
         look = style.look(name)
-        here, there = paid.estimate or 0.0, y.place(half.estimate or 0.0)
-        if isinstance(paid, Interval):
-            axes.plot([paid.low, paid.high], [there, there], color=look.colour, linewidth=1)
+        there = y.place(half.estimate or 0.0)
         if isinstance(half, Interval):
             ends = [y.place(half.low), y.place(half.high)]
-            axes.plot([here, here], ends, color=look.colour, linewidth=1)
-        axes.plot([here], [there], **look.mark(7), linestyle="none", zorder=4, clip_on=False)
-        spots.append((here, there, name))
+            axes.plot([paid, paid], ends, color=look.colour, linewidth=1)
+        axes.plot([paid], [there], **look.mark(7), linestyle="none", zorder=4, clip_on=False)
+        spots.append((paid, there, name))
     _names(axes, spots)
 
 

@@ -7,9 +7,10 @@ the tail is. Downloads that never start count in both, and are told beside the c
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import inf, nan
+from math import ceil, inf, nan
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -31,6 +32,9 @@ ENOUGH = 20
 #: The part still waiting that the tail goes down to, and the quantiles that are marked in it.
 _LEAST = 0.001
 _MARKED = (0.5, 0.9, 0.99, 0.999)
+
+#: For so many counts, at most, the interval of the part that has started is worked out.
+_BAND = 100
 
 _WIDTH = 9.3  # inches; so are the others
 _LEFT = 1.05
@@ -107,6 +111,18 @@ def _curves(strategies: Sequence[Measured]) -> list[_Curve]:
     return sorted(curves, key=lambda c: (c.spread.quantile(0.5), -c.spread.came / c.spread.count))
 
 
+def _band(spread: Distribution) -> tuple[list[float], list[float]]:
+    """Return between which ends the part that has started lies, at each time.
+
+    The interval of each count would take long; between some it reaches to the farther one's end.
+    """
+    known = [*range(0, spread.count, ceil(spread.count / _BAND)), spread.count]
+    ends = [probability(count, spread.count) for count in known]
+    lows = [ends[bisect_right(known, count) - 1].low for count in spread.counts]
+    highs = [ends[bisect_left(known, count)].high for count in spread.counts]
+    return lows, highs
+
+
 def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
     """Draw the curve of strategies: dashes in the colours of all of them."""
     spread = curve.spread
@@ -120,9 +136,9 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
         dashes = "-" if len(looks) == 1 else (4.0 * i, (4.0, 4.0 * (len(looks) - 1)))
         axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
     if len(looks) == 1 and spread.independent and not waiting:
-        ends = [probability(count, spread.count) for count in spread.counts]
+        lows, highs = _band(spread)
         axes.fill_between(
-            spread.times, [e.low for e in ends], [e.high for e in ends], step="post",
+            spread.times, lows, highs, step="post",
             color=looks[0].colour, alpha=0.13, linewidth=0, zorder=2,
         )  # fmt: skip
     for q in _MARKED:

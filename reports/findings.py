@@ -299,13 +299,15 @@ def price(cases: Sequence[Case]) -> str:
     """Return what the picture of costs shows, of its last case."""
     case = cases[-1]
     parts = [
-        f"{one.strategy} {told(one.requests, count)} requests and {told(one.bytes, count)} bytes"
+        f"{one.strategy} {count(one.requests)} requests and {count(one.bytes)} bytes"
         f" for a first block after {told(one.quantile(0.5))}"
         for one in case.strategies
     ]
     return f"{circumstances(case)}, a download takes, in the mean: {'; '.join(parts)}."
 
 
-def count(number: float) -> str:
-    """Return a mean of counts for reading."""
+def count(number: float | None) -> str:
+    """Return a mean of counts for reading, "-" where there is none."""
+    if number is None:
+        return "-"
     return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"

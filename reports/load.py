@@ -1,4 +1,4 @@
-"""What loads on a grid came to: tables for reading, and JSON and CSV for other programs."""
+"""What loads on a grid resulted in: tables for reading, and JSON and CSV for other programs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
+from statistics import fmean
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -17,9 +18,10 @@ from rich.text import Text
 from harness.histogram import Histogram
 from harness.load_result import TIMES, LoadResult
 from harness.result import Outcome
-from reports.statistics import Interval, NotEnough, mean_or_never, percent
+from reports import pooled
+from reports.statistics import Interval, NotEnough, percent
 from reports.summary import seconds
-from scenarios.workload import tells
+from reports.sweep_table import said
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -28,14 +30,16 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
 #: What the columns of the table mean.
 LEGEND = """\
-Times to first block are quantiles of all downloads that count, from the start of each; one that
-never has it is later than all others. A quantile is told where ten downloads lie beyond it. Of
-several runs each number is the mean, and in brackets its 95 % interval, from run to run.
+Times to first block are quantiles of all downloads of all runs, from the start of each; one that
+never has it is later than all others. A quantile is shown where ten downloads lie beyond it.
+requests, bytes, under way: means, which have no interval that holds for every distribution
 busy: how much of what is busiest is in use - places to work, an uplink, the client's downlink
+Of several runs, in parentheses: where the true value lies, with 95 % confidence, however the
+downloads of one run depend on one another; after ~ are too few runs to tell.
 """
 
-#: A number of a load; None where there is none.
-Measure = Callable[[LoadResult], float | None]
+#: A quantile of downloads is shown where so many of them lie beyond it.
+_BEYOND = 10
 
 
 @dataclass(frozen=True)
@@ -49,29 +53,19 @@ class LoadSummary:
         """The strategy."""
         return self.results[0].strategy
 
-    def estimate(self, measure: Measure) -> Interval | NotEnough | None:
-        """Return the mean of a number over the runs; None if some run has no such number.
+    @property
+    def downloads(self) -> int:
+        """How many downloads count, in all runs."""
+        return sum(result.downloads for result in self.results)
 
-        Runs are independent of one another, downloads in one run are not: the interval is that
-        of the mean of so many runs. Where a run has infinity all of it is infinite.
-        """
-        values = [measure(result) for result in self.results]
-        found = [value for value in values if value is not None]
-        return mean_or_never(found) if len(found) == len(values) else None
-
-
-def quantile(q: float, times: str = "ttfb") -> Measure:
-    """Return what measures a quantile of the times, in seconds; infinity is never."""
-
-    def measure(result: LoadResult) -> float | None:
-        return told_quantile(getattr(result, times), q)
-
-    return measure
+    def mean(self, of: Callable[[LoadResult], float]) -> float:
+        """Return the mean of a number over the runs."""
+        return fmean(map(of, self.results))
 
 
-def told_quantile(times: Histogram, q: float) -> float | None:
-    """Return a quantile, if there are enough downloads to tell of it."""
-    return times.quantile(q) if tells(times.count, q) else None
+def _shows(downloads: int, q: float) -> bool:
+    """Tell whether so many downloads are enough to show a quantile of their times."""
+    return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
 
 
 def load_table(summaries: Sequence[LoadSummary]) -> Table:
@@ -85,18 +79,35 @@ def load_table(summaries: Sequence[LoadSummary]) -> Table:
     for name in ("requests", "bytes", "under way", "busy"):
         table.add_column(name, justify="right")
     for summary in summaries:
+        ok = pooled.share(summary.results, lambda load: load.part_ok)
         cells = [
             summary.strategy,
-            str(sum(result.downloads for result in summary.results)),
-            _told(summary.estimate(lambda result: result.part_ok), percent),
-            *(_told(summary.estimate(quantile(q)), seconds) for q in QUANTILES),
-            _told(summary.estimate(lambda result: result.requests), _number),
-            _told(summary.estimate(lambda result: result.bytes_received), _number),
-            _told(summary.estimate(lambda result: result.in_system), _number),
-            _told(summary.estimate(lambda result: result.utilisation), percent),
+            str(summary.downloads),
+            _said(summary, ok, percent),
+            *(_quantile(summary, q) for q in QUANTILES),
+            _number(summary.mean(lambda result: result.requests)),
+            _number(summary.mean(lambda result: result.bytes_received)),
+            _number(summary.mean(lambda result: result.in_system)),
+            _said(summary, pooled.busy(summary.results), percent),
         ]
         table.add_row(*map(Text, cells))
     return table
+
+
+def _quantile(summary: LoadSummary, q: float) -> str:
+    found = pooled.quantile(summary.results, q) if _shows(summary.downloads, q) else None
+    return _said(summary, found, seconds)
+
+
+def _said(
+    summary: LoadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
+) -> str:
+    """Return an estimate for reading; one run is an example, and has no interval."""
+    if estimate is None or estimate.estimate is None:
+        return "-"
+    if len(summary.results) == 1:
+        return Interval(*[estimate.estimate] * 3).words(say)
+    return said(estimate, say)
 
 
 def problems(summaries: Sequence[LoadSummary]) -> Iterator[str]:
@@ -155,7 +166,7 @@ def row(result: LoadResult) -> dict[str, Any]:
 
 
 def _numbers(times: Histogram) -> dict[str, Any]:
-    quantiles = {_name(q): told_quantile(times, q) for q in QUANTILES}
+    quantiles = {_name(q): times.quantile(q) if _shows(times.count, q) else None for q in QUANTILES}
     shown = {name: None if value == inf else value for name, value in quantiles.items()}
     return {"mean": times.mean, **shown, "never": times.never}
 
@@ -174,14 +185,6 @@ def _flat(found: dict[str, Any]) -> dict[str, Any]:
 
 def _name(q: float) -> str:
     return f"p{100 * q:.10g}"
-
-
-def _told(estimate: Interval | NotEnough | None, say: Callable[[float], str]) -> str:
-    if estimate is None:
-        return "-"
-    if isinstance(estimate, NotEnough):  # of one run
-        return "-" if estimate.estimate is None else say(estimate.estimate)
-    return estimate.words(say)
 
 
 def _number(number: float) -> str:

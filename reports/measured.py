@@ -21,10 +21,11 @@ from harness.figures import rank, ratio_to_bound
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
-from harness.store import NO_NUMBERS, Sample, Store, first_row
+from harness.store import Sample, Store, first_row
+from reports import pooled
 from reports.comparison import Compared, replay
 from reports.load import LoadSummary
-from reports.statistics import mean, probability, quantile
+from reports.statistics import probability, quantile
 from reports.sweep_table import Cell, Estimate, cell, quantile_of
 from scenarios.experiment import MAX_RUNS, label
 from scenarios.load import NoLines, ScenarioError, validated
@@ -120,36 +121,29 @@ class Measured:
     def started(self) -> Estimate:
         """How probable it is that the first block ever comes."""
         if self.loads:
-            return mean([1 - load.ttfb.never / load.ttfb.count for load in self.loads])
+            loads = [sample.load for sample in self.samples]
+            return pooled.share(loads, lambda load: 1 - load.ttfb.never / load.ttfb.count)
         return probability(sum(s.ttfb is not None for s in self.samples), self.runs)
 
     @cached_property
-    def requests(self) -> Estimate | None:
-        """The mean of the requests of a whole download, with its interval."""
-        if self.loads:
-            return mean([load.requests for load in self.loads])
-        return _mean([(s.queries or 0) + (s.reads or 0) for s in self._there])
+    def requests(self) -> float | None:
+        """The mean of the requests of a whole download; None if all runs crashed."""
+        return self.cell.requests
 
     @cached_property
-    def bytes(self) -> Estimate | None:
-        """The mean of the bytes of share data that it received."""
-        if self.loads:
-            return mean([load.bytes_received for load in self.loads])
-        return _mean([s.bytes_received or 0 for s in self._there])
+    def bytes(self) -> float | None:
+        """The mean of the bytes of share data that it received; None if all runs crashed."""
+        return self.cell.bytes
 
     @cached_property
-    def under_way(self) -> Estimate:
-        """How many downloads there are at a time, with a workload."""
-        return mean([load.in_system for load in self.loads])
+    def under_way(self) -> float | None:
+        """How many downloads there are at a time, with a workload: the mean over the runs."""
+        return self.cell.under_way
 
     @cached_property
     def busy(self) -> Estimate | None:
         """How much is in use of what is busiest, with a workload; None if nothing has a limit."""
-        return _mean([load.utilisation for load in self.loads if load.utilisation is not None])
-
-    @property
-    def _there(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.outcome not in NO_NUMBERS]
+        return pooled.busy(self.loads)
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -194,11 +188,6 @@ def _latest(sample: Sample) -> tuple[bool, float]:
         found = sample.load.ttfb.quantile(0.99)
         return sample.load.outcome != "ok", inf if found is None else found
     return sample.outcome != "ok", inf if sample.ttfb is None else sample.ttfb
-
-
-def _mean(numbers: Sequence[float]) -> Estimate | None:
-    """Return a mean; where all are equal it has no interval of a width."""
-    return mean(numbers) if numbers else None
 
 
 @dataclass(frozen=True)

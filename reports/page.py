@@ -307,8 +307,8 @@ def _single(case: Case, one: Measured) -> dict[str, Value]:
         "strategy": Value(one.strategy),
         "time to first block": Value(came, key=repr(time)),
         "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
-        "requests": _estimate(one.requests, findings.count),
-        "bytes": _estimate(one.bytes, findings.count),
+        "requests": _mean(one.requests),
+        "bytes": _mean(one.bytes),
         "to replay it": Value(case.replay(one.strategy, sample.run), code=True),
     }
 
@@ -330,10 +330,10 @@ def _estimates(case: Case, one: Measured) -> dict[str, Value]:
     against = case.strategies[0].strategy
     row[f"against {against}"] = _estimate(one.against)
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
-    row["requests"] = _estimate(one.requests, findings.count)
-    row["bytes"] = _estimate(one.bytes, findings.count)
+    row["requests"] = _mean(one.requests)
+    row["bytes"] = _mean(one.bytes)
     if one.loads:
-        row["under way"] = _estimate(one.under_way, findings.count)
+        row["under way"] = _mean(one.under_way)
         row["busy"] = _estimate(one.busy, percent)
     row["first run again"] = Value(case.replay(one.strategy, one.samples[0].run), code=True)
     row["slowest run again"] = Value(case.replay(one.strategy, one.slowest), code=True)
@@ -345,3 +345,7 @@ def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) 
     number, _, interval = words.partition(" (")
     key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
     return Value(number, interval.removesuffix(")"), key)
+
+
+def _mean(number: float | None) -> Value:
+    return Value(findings.count(number), key="" if number is None else repr(number))

@@ -1,7 +1,6 @@
-"""What a search came to: the cheapest candidate that meets the target, and all that were looked at.
+"""What a search found: the cheapest candidate that meets the target, and all that were looked at.
 
-The headline says whether there is one, whether there is none, or that more runs are needed to
-tell.
+The headline says whether there is one, whether there is none, or that more runs are needed.
 """
 
 from __future__ import annotations
@@ -31,28 +30,29 @@ Found = Sequence[Looked[Judged]]
 #: What the columns of the table mean.
 LEGEND = """\
 expansion: how much disk space the shares take, in times the file (n / k)
-p50, p90, p99: quantiles of the time to first block; a run that never has it is later than all
-success: how probable it is that the download ends well
+p50, p90, p99: quantiles of the time to first block; a download that never has it is later than
+all others. With a workload: of all downloads of all runs
+success: how probable it is that a download ends well; with a workload, of all downloads of all runs
 requests: of the whole download, the mean over all runs: of equal expansion fewer are cheaper
-In parentheses: where the true value lies, with 95 % confidence over all the looks at a candidate
-together; each condition and each candidate for itself. After ~ are too few runs to tell.
+In parentheses: where the true value lies, with 95 % confidence however often one looks and however
+many runs are added; each condition and each candidate for itself. After ~ are too few runs to tell.
 """
 
 
 def verdict(found: Found) -> Verdict:
-    """Tell whether one meets the target, none does, or more runs are needed to tell."""
+    """Tell whether one meets the target, none does, or more runs are needed."""
     if cheapest(found) is not None:
         return "found"
     return "undecided" if any(_is_open(one) for one in found) else "none"
 
 
 def cheapest(found: Found) -> Looked[Judged] | None:
-    """Return the cheapest candidate that is told to meet the target."""
+    """Return the cheapest candidate that is shown to meet the target."""
     return next((one for one in found if one.judged is not None and one.judged.met), None)
 
 
 def _is_open(one: Looked[Judged]) -> bool:
-    """Tell whether all its runs do not tell of a candidate."""
+    """Tell whether all runs of a candidate do not decide it."""
     return one.pursued and one.judged is not None and one.judged.met is None
 
 
@@ -71,8 +71,7 @@ def headline(plan: Plan, found: Found) -> str:
     if open_:
         more = f" and {len(open_) - 1} more" if len(open_) > 1 else ""
         return (
-            f"more runs are needed to tell: of {_count(found)} {open_[0].candidate}{more} may meet"
-            f" {target}"
+            f"more runs are needed: of {_count(found)} {open_[0].candidate}{more} may meet {target}"
         )
     nearest = min((one for one in found if one.judged), key=lambda one: _excess(one.judged))
     assert nearest.judged is not None
@@ -92,25 +91,35 @@ def _excess(judged: Judged | None) -> float:
 
 
 def _open(found: Found, before: Looked[Judged] | None = None) -> list[Looked[Judged]]:
-    """Return the candidates of which more runs are needed to tell, that are cheaper than one."""
+    """Return the undecided candidates that are cheaper than one."""
     end = len(found) if before is None else list(found).index(before)
     return [one for one in found[:end] if _is_open(one)]
 
 
 def notes(plan: Plan, found: Found) -> list[str]:
-    """Return what is to be said of candidates that were not told, or not looked at."""
+    """Return what is to be said of candidates that are undecided, or were not looked at."""
     lines = []
-    for one in _open(found, cheapest(found)):
+    open_ = _open(found, cheapest(found))
+    for one in open_:
         assert one.judged is not None
         if one.judged.needed is None:
-            told = "is so near the target that more runs are not likely to tell"
+            words = "is so near the target that more runs are not likely to decide it"
         else:
-            told = f"takes about {one.judged.needed:,} runs to tell"
-        lines.append(f"{one.candidate} {told}; max_runs is {plan.max_runs:,}")
+            words = f"needs about {one.judged.needed:,} runs"
+        lines.append(f"{one.candidate} {words}; max_runs is {plan.max_runs:,}")
+    if open_:
+        lines.append(_GO_ON)
     dearer = [one for one in found if one.judged is None]
     if dearer:
         lines.append(f"{_count(dearer)} with more expansion were not looked at")
     return lines
+
+
+#: What a greater `max_runs` does.
+_GO_ON = (
+    "with a greater max_runs the same command goes on from the runs in the store, and the risk of a"
+    " wrong verdict stays 2.5 % a side"
+)
 
 
 def table(plan: Plan, found: Found) -> Table:
@@ -142,7 +151,7 @@ def _rows(plan: Plan, found: Found) -> list[list[str]]:
             continue
         row = [candidate.shares, candidate.strategy, f"{candidate.expansion:.2f}"]
         row += [str(judged.runs), *(_value(finding) for finding in judged.findings)]
-        row.append(said(judged.requests, _one_digit))
+        row.append("-" if judged.requests is None else f"{judged.requests:.1f}")
         row += [str(judged.crashed)] if crashes else []
         rows.append([*row, _words(one, judged, best)])
     return rows
@@ -157,8 +166,8 @@ def _words(one: Looked[Judged], judged: Judged, best: Looked[Judged] | None) -> 
     if not one.pursued:
         return "not looked at further: dearer"
     if judged.needed is None:
-        return "too near to tell"
-    return f"more runs are needed to tell: about {judged.needed:,}"
+        return "too near to decide"
+    return f"more runs are needed: about {judged.needed:,}"
 
 
 def _missed(finding: Finding) -> str:
@@ -183,10 +192,6 @@ def nines(part: float) -> str:
     digits = 0 if not 0 < rest < 100 else max(0, 1 - floor(log10(rest)))
     text = f"{100 * part:.{digits}f}"
     return f"{text.rstrip('0').rstrip('.') if '.' in text else text}%"
-
-
-def _one_digit(number: float) -> str:
-    return f"{number:.1f}"
 
 
 def as_json(plan: Plan, found: Found) -> str:
@@ -215,9 +220,9 @@ def _object(one: Looked[Judged], conditions: Sequence[Condition]) -> dict[str, A
     row = _name(one) | {"expansion": rounded(one.candidate.expansion)}
     if judged is None:
         empty: dict[str, Any] = {"verdict": "dearer", "runs": 0, "runs_needed": None}
-        for name in (*(condition.name for condition in conditions), "requests"):
-            empty |= _ends(name, None)
-        return row | empty | {"crashed": 0, "wrong_bytes": 0}
+        for condition in conditions:
+            empty |= _ends(condition.name, None)
+        return row | empty | {"requests": None, "crashed": 0, "wrong_bytes": 0}
     words = {True: "meets", False: "misses", None: "undecided" if one.pursued else "dearer"}
     row |= {
         "verdict": words[judged.met],
@@ -226,7 +231,7 @@ def _object(one: Looked[Judged], conditions: Sequence[Condition]) -> dict[str, A
     }
     for finding in judged.findings:
         row |= _ends(finding.condition.name, finding.estimate)
-    row |= _ends("requests", judged.requests)
+    row |= {"requests": rounded(judged.requests)}
     return row | {"crashed": judged.crashed, "wrong_bytes": judged.wrong}
 
 

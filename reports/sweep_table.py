@@ -1,7 +1,7 @@
-"""What a sweep came to: a row for each point and strategy, made of the store alone.
+"""What a sweep resulted in: a row for each point and strategy, made of the store alone.
 
-A run that never came to its first block, because it stalled, failed, crashed or was cut off, is
-later than any that did. No quantile leaves it out.
+A run that never has its first block, because it stalled, failed, crashed or was cut off, is
+later than any that does. No quantile leaves it out.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from statistics import fmean
 from typing import Any, Literal
 
@@ -19,20 +18,18 @@ from rich.text import Text
 
 from harness.figures import rounded
 from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, Sample, Store
+from reports import pooled
 from reports.rows import TableRow
 from reports.statistics import (
     Interval,
     NotEnough,
-    mean,
-    mean_or_never,
-    paired,
+    median_difference,
     percent,
     probability,
     quantile,
 )
 from reports.summary import seconds
 from scenarios.experiment import Experiment, Precision, label
-from scenarios.workload import tells
 
 Estimate = Interval | NotEnough
 
@@ -42,20 +39,23 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 #: What the columns of the table mean.
 LEGEND = """\
 ok: how probable it is that the download ends well
-p50, p90, p99: quantiles of the time to first block, by which 50, 90, 99 % of the runs have it; a
-run that never has it is later than all others
+p50, p90, p99: quantiles of the time to first block, by which 50, 90, 99 % of the downloads have
+it; one that never has it is later than all others. With a workload: of all downloads of all runs
 against {first}: the median, over pairs of runs with one seed, of how much later the first block
-comes than with {first}; less than 0 is sooner
-requests, bytes: of the whole download, means over all runs
+comes than with {first}; less than 0 is sooner. With a workload: of how much later the median of
+the run is
+requests, bytes: of the whole download, means over all downloads
 under way, busy: with a workload, how many downloads there are at a time, and how much is in use
-of what is busiest. There each number is the mean over the runs, and so is its interval
-In parentheses: where the true value lies, with 95 % confidence; after ~ are too few runs to tell.
+of what is busiest; means over the runs
+In parentheses: where the true value lies, with 95 % confidence, also for whoever looks after each
+run and stops at will; after ~ are too few runs to tell. Means of requests, bytes and downloads
+under way have no interval: they have no bound, and none would hold for every distribution.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one strategy came to at one point. Times are in seconds.
+    """What one strategy resulted in at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
     `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
@@ -119,30 +119,25 @@ def cell(
         times = [sample.ttfb for sample in samples]
         return make(
             ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
-            against=paired([sample.ttfb for sample in first], times).median if first else None,
+            against=median_difference([s.ttfb for s in first], times) if first else None,
             requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
             bytes=_mean([s.bytes_received or 0 for s in there]),
         )
-    # Downloads of one run are not independent of one another, and runs are: each number is the
-    # mean over the runs, with the interval of that.
-    of_loads = [sample.load for sample in samples if sample.load is not None]
-    medians = [_time(sample, 0.5) for sample in samples]
-    pairs = zip([_time(sample, 0.5) for sample in first or ()], medians, strict=False)
-    differences = [other - one for one, other in pairs if one < inf and other < inf]
+    loads_of = [sample.load for sample in samples if sample.load is not None]
+    medians = [_median(sample) for sample in samples]
     return make(
-        ok=mean([s.load.part_ok if s.load else 0.0 for s in samples if s.outcome != CRASHED]),
-        against=mean(differences) if first else None,
-        requests=_mean([load.requests for load in of_loads]),
-        bytes=_mean([load.bytes_received for load in of_loads]),
-        under_way=_mean([load.in_system for load in of_loads]),
-        busy=_mean([load.utilisation for load in of_loads if load.utilisation is not None]),
+        ok=pooled.share([sample.load for sample in samples], lambda load: load.part_ok),
+        against=median_difference(map(_median, first), medians) if first else None,
+        requests=_mean([load.requests for load in loads_of]),
+        bytes=_mean([load.bytes_received for load in loads_of]),
+        under_way=_mean([load.in_system for load in loads_of]),
+        busy=_mean([load.utilisation for load in loads_of if load.utilisation is not None]),
     )
 
 
-def _time(sample: Sample, q: float) -> float:
-    """Return a quantile of the times to first block in a run; infinity is never."""
-    found = None if sample.load is None else sample.load.ttfb.quantile(q)
-    return inf if found is None else found
+def _median(sample: Sample) -> float | None:
+    """Return the median of the times to first block in a run of many downloads."""
+    return None if sample.load is None else sample.load.ttfb.quantile(0.5)
 
 
 def _mean(numbers: Sequence[float]) -> float | None:
@@ -167,11 +162,9 @@ def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], b
 
 
 def quantile_of(samples: Sequence[Sample], q: float) -> Estimate:
-    """Return a quantile of the times to first block; of runs of many downloads, the mean."""
-    if loads := [sample.load for sample in samples if sample.load]:
-        if not all(tells(load.downloads, q) for load in loads):
-            return NotEnough(None, len(samples), 0)  # no run tells of it, however many there are
-        return mean_or_never([_time(sample, q) for sample in samples])
+    """Return a quantile of the times to first block: of all downloads of all runs."""
+    if any(sample.load for sample in samples):
+        return pooled.quantile([sample.load for sample in samples], q)
     return quantile([sample.ttfb for sample in samples], q)
 
 

@@ -34,7 +34,6 @@ from scenarios.identity import scenario_hash
 from scenarios.library import find_scenario
 from scenarios.load import Lines, Location, Mistake, NoLines, ScenarioError, read, validated
 from scenarios.model import Name, Scenario, Strategies
-from scenarios.workload import tells
 
 #: The most points of an experiment, and the most values of an axis.
 MAX_POINTS = 10_000
@@ -175,7 +174,10 @@ Axis = Annotated[
 
 
 class Precision(Table):
-    """Take runs until a quantile of the times to first block is known well enough."""
+    """Take runs until a quantile of the times to first block is known well enough.
+
+    With a workload it is the quantile of all downloads of all runs.
+    """
 
     quantile: float = Field(default=0.99, gt=0, lt=1)
     """Which: 0.5 is the median, 0.99 the 99th percentile."""
@@ -336,11 +338,6 @@ def load_experiment(path: Path) -> Experiment:
         [dict(zip(table.axes, of, strict=True)) for of in values],
         {key: ("axes", key) for key in table.axes},
     )
-    for point in points if table.precision else ():
-        assert table.precision is not None
-        if told := untold(table.precision.quantile, point.scenario):
-            where = ("precision", "quantile")
-            raise ScenarioError([Mistake(str(path), lines.find(where), ".".join(where), told)])
     return Experiment(
         name=table.name,
         description=table.description,
@@ -449,14 +446,6 @@ def make_points(
             every = [*every[:_MOST_TOLD], Mistake(name, None, every[0].key.split(".")[0], more)]
         raise ScenarioError(every)
     return points
-
-
-def untold(quantile: float, scenario: Scenario) -> str | None:
-    """Return why a quantile is never known, if it is so: a run has too few downloads."""
-    if scenario.workload is None or tells(scenario.workload.counted, quantile):
-        return None
-    counted = scenario.workload.counted
-    return f"{counted} downloads in a run are too few to tell of the quantile {quantile:g}"
 
 
 #: What stands between a point and what is wrong with it.

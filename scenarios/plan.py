@@ -27,7 +27,6 @@ from scenarios.experiment import (
     axis_values,
     make_points,
     read_varied,
-    untold,
 )
 from scenarios.laws import PositiveSeconds
 from scenarios.load import Mistake, ScenarioError, read
@@ -36,8 +35,8 @@ from scenarios.model import RealFile, Scenario, Strategies
 #: The most shares that a file has.
 MAX_SHARES = 256
 
-#: How many runs the first look at a candidate takes at least; with a workload, where each is
-#: many downloads, fewer will do.
+#: How many runs the first look at a candidate takes; with a workload, where each is many
+#: downloads, fewer show which candidates miss the target clearly.
 _FIRST_LOOK, _FIRST_LOOK_AT_LOADS = 250, 10
 
 
@@ -47,6 +46,7 @@ class Condition:
 
     Either a quantile of the time to first block, that it is less than `limit` seconds, or,
     where `quantile` is None, the probability that a download ends well, that it is over `limit`.
+    With a workload both are of all downloads of all runs.
     """
 
     name: str
@@ -199,18 +199,6 @@ class Candidate:
         return f"{self.shares} with {self.strategy}"
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """A look at a candidate after so many runs.
-
-    All looks at it together may be wrong with a certain probability; `risk` is which part of
-    that this one may take.
-    """
-
-    runs: int
-    risk: float
-
-
 @dataclass(frozen=True)
 class Plan:
     """A plan that can be searched; the points of its experiment are in the order of expansion."""
@@ -238,24 +226,15 @@ class Plan:
         return [list(level) for _, level in grouped]
 
     @property
-    def looks(self) -> Sequence[Look]:
-        """After how many runs a candidate is looked at: twice as many each time."""
-        return looks(self.max_runs, _FIRST_LOOK_AT_LOADS if self.has_loads else _FIRST_LOOK)
+    def looks(self) -> Sequence[int]:
+        """After how many runs a candidate is looked at: twice as many each time.
 
-
-def looks(max_runs: int, least: int) -> Sequence[Look]:
-    """Return looks that end with `max_runs` and of which each takes half as many as the next.
-
-    The first has `least` runs or more, if there are so many. The last look takes half of the
-    risk and so does of the rest each before it: the risk is spent as the runs are (Lan and
-    DeMets, Biometrika 70, 1983, 659-663).
-    """
-    times = 0
-    while max_runs >> (times + 1) >= least:
-        times += 1
-    runs = [-(-max_runs // 2**i) for i in range(times, -1, -1)]
-    risks = [2.0**-times, *(2.0 ** -(times + 1 - i) for i in range(1, times + 1))]
-    return [Look(*look) for look in zip(runs, risks, strict=True)]
+        To look costs no confidence (see `harness.stats.betting`), and takes a little time.
+        """
+        runs = [_FIRST_LOOK_AT_LOADS if self.has_loads else _FIRST_LOOK]
+        while runs[-1] < self.max_runs:
+            runs.append(2 * runs[-1])
+        return [*runs[:-1], self.max_runs]
 
 
 def load_plan(path: Path) -> Plan:
@@ -298,9 +277,6 @@ def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):
         yield 'has stop = "located": there is no first block, and the target has a time for it'
-    for condition in target.conditions:
-        if condition.quantile and (told := untold(condition.quantile, scenario)):
-            yield f"has too short a [workload]: {told}"
 
 
 def is_plan(path: Path) -> bool:

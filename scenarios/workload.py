@@ -33,15 +33,6 @@ MAX_UNDER_WAY = 10_000
 MAX_FILES = 10_000
 
 
-#: A quantile of downloads is told where so many of them are expected to lie beyond it.
-_BEYOND = 10
-
-
-def tells(downloads: int, q: float) -> bool:
-    """Tell whether so many downloads are enough to speak of a quantile of their times."""
-    return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
-
-
 class Poisson(Table):
     """Downloads begin independently of one another: exponential times lie between them."""
 

@@ -29,7 +29,7 @@ success = 0.9
 k = [2]
 n = [2, 4, 5]
 strategies = ["windowed", "hedged", "hedged+1"]
-max_runs = 40
+max_runs = 80
 """
 
 

@@ -63,12 +63,23 @@ def test_table(firstk: Callable[..., Result]) -> None:
     assert "" == result.stderr
 
 
-def test_several_runs(firstk: Callable[..., Result]) -> None:
-    """Of several runs each number has its interval."""
-    result = firstk(LOAD, "run", "load.toml", "--runs", "3", "-s", "first-k")
+def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of several runs shares and quantiles have intervals, if the runs are enough; means never."""
+    monkeypatch.setenv("COLUMNS", "250")
+    text = LOAD.replace("downloads = 40", "downloads = 20")
+    few = firstk(text, "run", "load.toml", "--runs", "3", "-s", "first-k").stdout
+    more = firstk(text, "run", "load.toml", "--runs", "7", "-s", "first-k").stdout
+    few_row, more_row = (
+        next(line for line in table.splitlines() if line.startswith(" first-k"))
+        for table in (few, more)
+    )
 
-    assert " 120 " in result.stdout
-    assert 2 < result.stdout.count(" to ")
+    assert "100% (22.3% to 100%)" in few_row
+    assert 1 == few_row.count("~ ")  # p50; of p90 there are six beyond
+    assert 2 == few_row.count(" to ")  # ok and busy
+    assert "~" in more_row  # p90 takes 44 runs
+    assert 3 == more_row.count(" to ")  # the median too
+    assert "means, which have no interval" in more
 
 
 def test_json(firstk: Callable[..., Result]) -> None:

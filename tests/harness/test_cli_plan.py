@@ -57,11 +57,14 @@ def test_undecided(folder: Path) -> None:
 
     assert 1 == ran.exit_code
     assert ran.stderr == (
-        "p.toml: note: to tell that p90 < 0.5 s and success > 99 % is met takes 368 runs,"
-        " however good they are, and search.max_runs is 40\n"
+        "p.toml: note: to show that p90 < 0.5 s and success > 99 % is met takes 461 runs,"
+        " however good they are, and search.max_runs is 80\n"
     )
-    assert "more runs are needed to tell: of 9 candidates 2-of-4 with hedged" in ran.stdout
-    assert "2-of-4 with hedged takes about 437 runs to tell; max_runs is 40" in ran.stdout
+    assert "more runs are needed: of 9 candidates 2-of-4 with hedged" in ran.stdout
+    assert "2-of-4 with hedged needs about 461 runs; max_runs is 80" in ran.stdout
+    assert (
+        "with a greater max_runs the same command goes on from the runs in the store" in ran.stdout
+    )
 
 
 def test_wrong_bytes(folder: Path) -> None:

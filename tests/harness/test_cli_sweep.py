@@ -363,3 +363,20 @@ def test_scheduler(folder: Path, scheduler: str) -> None:
     assert (0, "") == (ran.returncode, ran.stderr)
     assert undisturbed == ran.stdout
     assert firstk("export", "whole").stdout == firstk("export", "e.sqlite").stdout
+
+
+def test_precision_out_of_reach(folder: Path) -> None:
+    """Where max_runs are too few for any interval of the quantile, that is said beforehand."""
+    path = write(folder, 2)
+    precision = "[precision]\nquantile = {}\nrelative = 0.9\nmin_runs = 2\nmax_runs = 7\n"
+    text = path.read_text().replace("runs = 2\n", "")
+    notes = []
+    for quantile in (0.5, 0.9):
+        path.write_text(text.replace("[axes]", precision.format(quantile) + "[axes]"))
+        notes.append(firstk("sweep", path.name, "--store", f"{quantile}.sqlite").stderr)
+
+    assert [
+        "",
+        f"{path.name}: note: an interval of the quantile 0.9 takes 44 runs, and"
+        " precision.max_runs is 7\n",
+    ] == notes

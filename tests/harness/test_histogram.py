@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, inf
+from math import ceil, inf, nextafter
 from random import Random
 from statistics import fmean
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.histogram import Histogram
+from harness.histogram import Histogram, least
 
 TIMES = st.lists(st.floats(0, 1e9), min_size=1, max_size=200)
 
@@ -103,3 +103,23 @@ def test_merge() -> None:
         one.never,
         one.mean,
     )
+
+
+@given(TIMES, st.floats(0, 1e9))
+def test_before(times: list[float], limit: float) -> None:
+    """How many are less than a limit is known but for those that share a bin with it."""
+    exact = sum(time < limit for time in times)
+    sure, most = counted(*times, None).before(limit)
+
+    assert sure <= exact <= most
+    assert most - sure <= sum(limit / 1.002 <= time < limit * 1.002 for time in times)
+
+
+@given(st.floats(0, 1e9))
+def test_least(time: float) -> None:
+    """The least time of a bin falls into it, and nothing less does."""
+    (place,) = counted(time).bins
+
+    assert least(place) <= time
+    assert [place] == list(counted(least(place)).bins)
+    assert least(place) == 0 or [place] != list(counted(nextafter(least(place), 0)).bins)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import comb, erf, inf, sqrt
+from math import comb, inf, sqrt
 from typing import Any
 
 import pytest
 
 from harness.result import Result
 from harness.simulate import simulate
-from reports.statistics import Interval, mean, probability
+from reports.statistics import z_of_count, z_of_mean
 from scenarios.model import Scenario
 from tests import reference
 from tests.harness.making import constant, exponential, hung, scenario
@@ -330,9 +330,6 @@ def test_servers_hang_at_random(strategy: str) -> None:
 
 # Against the tables of the reference, which was computed without firstk
 
-#: How probable it is to be no more than four standard errors off.
-FOUR = erf(4 / sqrt(2))
-
 #: Fewer times than this have no mean that is nearly normal.
 _ENOUGH_FOR_A_MEAN = 30
 
@@ -354,14 +351,13 @@ def check(
         *((p / 100, expected[f"p{p}"]) for p in (50, 90, 99) if f"p{p}" in expected),
     ]:
         count = sum(time <= until for time in came)
-        found = probability(count, runs, FOUR)
 
-        assert found.low <= part * success <= found.high, f"{count} of {runs} until {until}"
+        assert abs(z_of_count(count, runs, part * success)) < 4, f"{count} of {runs} until {until}"
     if check_mean and len(came) >= _ENOUGH_FOR_A_MEAN:
-        middle = mean(came, FOUR)
+        z = z_of_mean(came, expected["mean"])
 
-        assert isinstance(middle, Interval)
-        assert middle.low <= expected["mean"] <= middle.high, middle
+        assert z is not None
+        assert abs(z) < 4
 
 
 @RUNS

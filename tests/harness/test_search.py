@@ -17,7 +17,7 @@ from harness.store import Sample, Store
 from harness.sweep import Progress
 from reports.plan_table import as_json, cheapest
 from reports.verdict import Judged, judge
-from scenarios.plan import Look, Plan
+from scenarios.plan import Plan
 from tests.harness.experiments import Here
 from tests.harness.plans import loaded, plan
 
@@ -100,7 +100,7 @@ def test_winner(tmp_path: Path) -> None:
     assert best is not None
     assert "2-of-4 with hedged" == str(best.candidate)
     assert [False] * 3 == [of.judged.met for of in looked[:3] if of.judged]
-    assert {(point, s): 40 for point in (0, 1) for s in one.experiment.strategies} == runs(
+    assert {(point, s): 80 for point in (0, 1) for s in one.experiment.strategies} == runs(
         tmp_path / "s"
     )
     assert [None] * 3 == [of.judged for of in looked[6:]]
@@ -109,12 +109,12 @@ def test_winner(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_few")
 def test_order_of_requests(tmp_path: Path) -> None:
     """Of equal disk space, who sends fewer requests goes first, and the dearer is not pursued."""
-    one = plan(tmp_path, ("max_runs = 40", "max_runs = 20"), ("[2, 4, 5]", "[2]"))
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 20"), ("[2, 4, 5]", "[2]"))
     costs = {"windowed": 3.0, "hedged": 2.0, "hedged+1": 1.0}
-    asked: list[tuple[int, float]] = []
+    asked: list[int] = []
 
-    def by(samples: Sequence[Sample], look: Look) -> Opinion:
-        asked.append((len(samples), look.risk))
+    def by(samples: Sequence[Sample]) -> Opinion:
+        asked.append(len(samples))
         # The first three looks are at all of them, in their order.
         cost = list(costs.values())[len(asked) - 1] if len(asked) <= 3 else 1.0
         return Opinion(None if len(asked) < 5 else True, cost)
@@ -127,7 +127,7 @@ def test_order_of_requests(tmp_path: Path) -> None:
         "2-of-2 with hedged": True,
         "2-of-2 with windowed": "dearer",
     } == verdicts(looked)
-    assert [(10, 0.5)] * 3 + [(20, 0.5)] * 2 == asked
+    assert [10] * 3 + [20] * 2 == asked
     assert {(0, "windowed"): 10, (0, "hedged"): 20, (0, "hedged+1"): 20} == runs(tmp_path / "s")
     assert ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"] == telling.parts
     assert [30, 20, 20] == telling.ends
@@ -135,9 +135,9 @@ def test_order_of_requests(tmp_path: Path) -> None:
 
 def test_told_beside_the_winner(tmp_path: Path) -> None:
     """What was told of at the first look is told, though a cheaper one meets the target."""
-    one = plan(tmp_path, ("max_runs = 40", "max_runs = 2"), ("[2, 4, 5]", "[2]"))
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 2"), ("[2, 4, 5]", "[2]"))
     told = iter([True, False, None])
-    looked = searched(one, tmp_path / "s", lambda samples, look: Opinion(next(told)))
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(next(told)))
 
     assert [True, False, "dearer"] == list(verdicts(looked).values())
 
@@ -145,8 +145,8 @@ def test_told_beside_the_winner(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("_few")
 def test_none(tmp_path: Path) -> None:
     """Where none meets the target all are looked at, and dropped at the first look."""
-    one = plan(tmp_path, ("max_runs = 40", "max_runs = 40"), ("[2, 4, 5]", "[2, 3]"))
-    looked = searched(one, tmp_path / "s", lambda samples, look: Opinion(False))
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 80"), ("[2, 4, 5]", "[2, 3]"))
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(False))
 
     assert {False} == set(verdicts(looked).values())
     assert {10} == set(runs(tmp_path / "s").values())
@@ -154,8 +154,8 @@ def test_none(tmp_path: Path) -> None:
 
 def test_undecided(tmp_path: Path) -> None:
     """What is not told with all the runs is left as it is, and the search goes on."""
-    one = plan(tmp_path, ("max_runs = 40", "max_runs = 3"), ("[2, 4, 5]", "[2, 3]"))
-    looked = searched(one, tmp_path / "s", lambda samples, look: Opinion(None, inf))
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 3"), ("[2, 4, 5]", "[2, 3]"))
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(None, inf))
 
     assert {None} == set(verdicts(looked).values())
     assert 6 == len(looked)
@@ -191,8 +191,8 @@ def test_another_target(tmp_path: Path) -> None:
     found(plan(tmp_path, ("p90 = 0.5", "p50 = 0.5")), tmp_path / "s", workers)
     assert [] == workers.batches
 
-    found(plan(tmp_path, ("max_runs = 40", "max_runs = 45")), tmp_path / "s", workers)
-    assert dict.fromkeys(before, 45) == runs(tmp_path / "s")
+    found(plan(tmp_path, ("max_runs = 80", "max_runs = 85")), tmp_path / "s", workers)
+    assert dict.fromkeys(before, 85) == runs(tmp_path / "s")
 
 
 def test_crashes(tmp_path: Path) -> None:
@@ -203,17 +203,31 @@ def test_crashes(tmp_path: Path) -> None:
 
     assert looked.judged is not None
     assert looked.judged.crashed
-    assert looked.judged.findings[1].estimate.estimate == 1 - looked.judged.crashed / 40
+    assert looked.judged.findings[1].estimate.estimate == 1 - looked.judged.crashed / 80
+
+
+def test_more_runs(tmp_path: Path) -> None:
+    """A greater max_runs goes on from what is there, to what it comes to from the start."""
+    change = ("[2, 4, 5]", "[2, 4]")
+    few, many = (plan(tmp_path, change, ("max_runs = 80", f"max_runs = {n}")) for n in (20, 60))
+    assert cheapest(found(few, tmp_path / "s")) is None
+    raised = found(many, tmp_path / "s")
+
+    assert cheapest(raised) is not None
+    assert {60} == set(runs(tmp_path / "s").values())
+    assert as_json(many, raised) == as_json(many, found(many, tmp_path / "other"))
+    assert runs(tmp_path / "s") == runs(tmp_path / "other")
 
 
 def test_workload(tmp_path: Path) -> None:
-    """With a workload a run is many downloads, and the parts of them that end well count."""
-    one = plan(tmp_path, loaded(100), ("max_runs = 40", "max_runs = 5"), ("[2, 4, 5]", "[2, 4]"))
+    """With a workload a run is many downloads, of which all count."""
+    one = plan(tmp_path, loaded(5), ("max_runs = 80", "max_runs = 50"), ("[2, 4, 5]", "[2, 4]"))
     looked = found(one, tmp_path / "s")
     best = cheapest(looked)
 
     assert best is not None
     assert "2-of-4 with hedged" == str(best.candidate)
     assert best.judged is not None
-    assert 5 == best.judged.runs
+    assert 50 == best.judged.runs
     assert 0.9 < best.judged.findings[1].estimate.low < 1  # type: ignore[union-attr]
+    assert {10} == {count for (point, _), count in runs(tmp_path / "s").items() if point == 0}

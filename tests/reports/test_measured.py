@@ -15,7 +15,7 @@ from harness.store import Store, places
 from harness.workload import simulate_load
 from reports.load import LoadSummary
 from reports.measured import Case, Distribution, case_of, case_of_load, cases_of
-from reports.statistics import Interval
+from reports.statistics import Interval, NotEnough
 from scenarios.experiment import Experiment
 from scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, swept
@@ -148,14 +148,17 @@ def test_empty_store(tmp_path: Path) -> None:
 
 
 def test_load() -> None:
-    """Of a workload each run gives one number, and the interval is that from run to run."""
+    """Of a workload all downloads of all runs count; three runs have no interval of the median."""
     one = scenario(runs=3, workload={"arrivals": {"kind": "poisson", "rate": 5.0}, "downloads": 30})
     results = [simulate_load(one, "first-k", run) for run in range(3)]
     case = case_of_load(one, [LoadSummary(results)])
     (measured,) = case.strategies
 
     assert 90 == measured.distribution.count
-    assert isinstance(measured.quantile(0.5), Interval)
-    assert sum(result.requests for result in results) / 3 == measured.requests.estimate  # type: ignore[union-attr]
+    assert NotEnough(measured.distribution.quantile(0.5), 3, 7) == measured.quantile(0.5)
+    assert isinstance(measured.started, Interval)
+    assert 1 == measured.started.estimate
+    assert 0.2 < measured.started.low < 0.3
+    assert sum(result.requests for result in results) / 3 == measured.requests
     assert case.has_workload
     assert "30 downloads in each" in case.made_of

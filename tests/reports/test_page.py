@@ -128,7 +128,7 @@ def test_many(tmp_path: Path) -> None:
     """Of many runs every estimate has its interval, and what never starts is told with it."""
     text = page(tmp_path, case(SOME))
 
-    assert "<small>0% to 11.6%</small>" in text
+    assert "<small>0% to 14.3%</small>" in text
     assert re.search(r"0\.293 s<small>0\.2\d+ s to 0\.3\d+ s</small>", text)
     assert "stalled 30" in text
     assert ">never<" in text

@@ -100,8 +100,8 @@ def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
 
 def test_tail() -> None:
     """The tail is a quantile of which every interval is known."""
-    assert 0.99 == sweep_plots.tail([case({"first-k": spread(0.1, 400)}, x=0)])
-    assert 0.9 == sweep_plots.tail([case({"first-k": spread(0.1, 40)}, x=0)])
+    assert 0.99 == sweep_plots.tail([case({"first-k": spread(0.1, 500)}, x=0)])
+    assert 0.9 == sweep_plots.tail([case({"first-k": spread(0.1, 50)}, x=0)])
 
 
 def cells(figure: Figure) -> list[list[Rectangle]]:

@@ -16,10 +16,11 @@ import pytest
 from rich.console import Console
 
 from harness.batch import crashed
+from harness.histogram import Histogram
 from harness.store import OVERLOADED, Place, Row, Sample, Store, places
 from harness.workload import simulate_load
 from reports.rows import as_csv, as_json, as_markdown
-from reports.statistics import Interval, paired, probability, quantile
+from reports.statistics import Interval, NotEnough, median_difference, probability, quantile
 from reports.sweep_table import (
     LEGEND,
     QUANTILES,
@@ -29,10 +30,13 @@ from reports.sweep_table import (
     rows,
     table,
 )
+from reports.sweep_table import cell as cell_of
 from scenarios.experiment import Experiment, Precision, load_experiment
 from scenarios.identity import scenario_hash
 from scenarios.model import Scenario
 from tests.harness.experiments import experiment, swept
+from tests.reports.loads import load as load_of
+from tests.reports.loads import sample
 
 
 def found(folder: Path, runs: int = 8) -> tuple[Experiment, list[Cell]]:
@@ -87,7 +91,7 @@ def test_cells(tmp_path: Path) -> None:
     times = [sample.ttfb for sample in other]
     cell = of[3]
     assert {name: quantile(times, q) for name, q in QUANTILES.items()} == cell.quantiles
-    assert paired([sample.ttfb for sample in first], times).median == cell.against
+    assert median_difference([sample.ttfb for sample in first], times) == cell.against
     assert None is of[2].against
     assert probability(8, 8) == cell.ok
     assert sum((s.queries or 0) + (s.reads or 0) for s in other) / 8 == cell.requests
@@ -233,25 +237,45 @@ def loads(folder: Path, downloads: int = 100, runs: int = 3) -> list[Cell]:
 
 
 def test_loads(tmp_path: Path) -> None:
-    """Of workloads each number is the mean over the runs, with its interval."""
+    """Of workloads all downloads of all runs count; means have no interval, and bounded ones do."""
     good, hedged, stalled, failed = loads(tmp_path)
     of = scenario_of(tmp_path)
     single = [simulate_load(of, "first-k", run) for run in range(3)]
+    whole = Histogram()
+    for load in single:
+        whole.merge(load.ttfb)
 
-    assert pytest.approx(fmean(load.ttfb.quantile(0.5) or 0 for load in single)) == (
-        good.quantiles["p50"].estimate
-    )
-    assert isinstance(good.quantiles["p90"], Interval)
-    assert None is good.quantiles["p99"].estimate  # one of a hundred is beyond it
+    assert {name: whole.quantile(q) for name, q in QUANTILES.items()} == {
+        name: found.estimate for name, found in good.quantiles.items()
+    }
+    assert NotEnough(whole.quantile(0.5), 3, 7) == good.quantiles["p50"]
     assert pytest.approx(fmean(load.requests for load in single)) == good.requests
     assert pytest.approx(fmean(load.in_system for load in single)) == good.under_way
     assert good.busy is not None
-    assert isinstance(good.ok, Interval)
-    assert (1.0, 0.0) == (good.ok.estimate, stalled.ok.estimate)
+    assert probability(3, 3) == good.ok
+    assert probability(0, 3) == stalled.ok
     assert hedged.against is not None
     assert (hedged.against.estimate or 0) < 0
     assert inf == stalled.quantiles["p50"].estimate
     assert inf == failed.quantiles["p90"].estimate
+
+
+def test_intervals_of_loads() -> None:
+    """With more runs the quantiles, and the median of the differences, have intervals."""
+    first = [sample(load_of([2.0 + i / 100, None])) for i in range(50)]
+    second = [sample(load_of([1.0, 1.5 + i / 100])) for i in range(49)] + [sample(None)]
+    slow = cell_of(0, {}, "first-k", first, None, loads=True)
+    fast = cell_of(0, {}, "hedged", second, first, loads=True)
+
+    assert (0.5, 0.98) == (slow.ok.estimate, fast.ok.estimate)
+    assert Interval(inf, inf, inf) == slow.quantiles["p90"]
+    assert isinstance(fast.quantiles["p50"], Interval)
+    assert NotEnough(inf, 50, 461) == fast.quantiles["p99"]
+    differences = [i / 100 - 1 - i / 50 for i in range(49)]
+    assert isinstance(fast.against, Interval)
+    assert -1 - 0.48 <= fast.against.low <= fast.against.estimate <= fast.against.high < -1
+    assert sorted([*differences, inf])[24] == pytest.approx(fast.against.estimate, abs=0.02)
+    assert (1, 0) == (fast.crashed, slow.crashed)
 
 
 def scenario_of(folder: Path) -> Scenario:
@@ -260,25 +284,23 @@ def scenario_of(folder: Path) -> Scenario:
 
 
 def test_table_of_loads(tmp_path: Path) -> None:
-    """The table has what only workloads have, and says where too few downloads tell."""
+    """The table has what only workloads have, and says where too few runs tell."""
     found = loads(tmp_path)
     heading, _, *lines = as_markdown(rows(found), ["start"]).splitlines()
 
     assert heading.endswith("| requests | bytes | under way | busy |")
     assert 4 == len(lines)
-    assert " - " in lines[0]
+    assert " ~ " in lines[0]
     assert "never" in lines[2]
     (first, *_) = csv.DictReader(io.StringIO(as_csv(rows(found), ["start"])))
     assert float(first["under_way"]) > 0
-    assert "" == first["p99"]
+    assert "" == first["p99_low"]
 
 
-def test_enough_of_loads(tmp_path: Path) -> None:
-    """Loads are enough when the mean of their quantiles is known well enough."""
-    loads(tmp_path)
-    with Store(tmp_path / "s") as store:
-        one = {"first-k": store.samples(0, "first-k", 3)}
+def test_enough_of_loads() -> None:
+    """Loads are enough when the quantile of all downloads is known well enough."""
+    one = {"first-k": [sample(load_of([1 + i / 10])) for i in range(20)]}
 
     assert enough(Precision(quantile=0.5, relative=0.9))(one)
     assert not enough(Precision(quantile=0.5, relative=0.0001))(one)
-    assert not enough(Precision(quantile=0.99, relative=0.9))(one)
+    assert not enough(Precision(quantile=0.99, relative=0.9))(one)  # 20 runs of 461

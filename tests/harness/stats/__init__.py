@@ -1,0 +1,1 @@
+"""Tests of the statistics that hold at any time."""
