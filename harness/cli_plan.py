@@ -11,7 +11,14 @@ import click
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import format_option
 from harness.cli_output import console
-from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
+from harness.cli_sweeping import (
+    STORE,
+    WORKERS,
+    failing_on_state,
+    processes,
+    tell_crashes,
+    telling,
+)
 
 if TYPE_CHECKING:
     from reports.plan_table import Found
@@ -44,7 +51,8 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         judged = partial(judge, asked.target)
         try:
-            found = Search(asked, store, judged, processes(workers), telling).run()
+            with failing_on_state():
+                found = Search(asked, store, judged, processes(workers), telling).run()
         except KeyboardInterrupt:
             kept = f"what was run is kept in {path}; the same command goes on from there"
             click.echo(kept, err=True)

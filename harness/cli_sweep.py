@@ -12,8 +12,16 @@ import click
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import DOWNLOADER, FILE, format_option
 from harness.cli_output import console, fits, writing
-from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
-from harness.cli_targets import other_downloaders
+from harness.cli_sweeping import (
+    STORE,
+    WORKERS,
+    failing_on_state,
+    processes,
+    tell_crashes,
+    tell_distrusted,
+    telling,
+)
+from harness.cli_targets import chosen_downloaders
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -44,8 +52,9 @@ def sweep(
 
     Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
     stopped, and prints the table that it would have printed. Exit status 1 means that wrong
-    bytes were written, that a run ended the process that it ran in, or that a number is not
-    what mathematics says, where the experiment asks for that.
+    bytes were written, that a run ended the process that it ran in, that a downloader keeps
+    state between runs, or that a number is not what mathematics says, where the experiment asks
+    for that.
     """
     from harness.batch import OtherVersionError
     from harness.store import Store, StoreError
@@ -61,7 +70,7 @@ def sweep(
     rule = sweep_table.enough(experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
-        with telling() as tell:
+        with failing_on_state(), telling() as tell:
             try:
                 runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
             except KeyboardInterrupt:
@@ -91,7 +100,8 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
     with refusing(ScenarioError):
         file = find_experiment(target)
         loaded = load_experiment(file)
-        others = other_downloaders(downloaders)
+        # Mathematics knows only our own strategies: there the project's is not meant.
+        others = chosen_downloaders(downloaders, default=not loaded.oracle)
         experiment = replace(loaded, strategies=(*loaded.strategies, *others))
         if experiment.oracle:
             from reports.oracle import refuse
@@ -168,6 +178,7 @@ def export(store: Path, file: Path | None) -> int:
     from reports import export as exports
 
     with refusing(StoreError, exports.ExportError, prefix="firstk: "), Store(store) as opened:
+        tell_distrusted(opened)
         if file is None:
             exports.write_csv(opened, sys.stdout)
         elif file.suffix == ".parquet":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli_exit import UNMET, fail
 from harness.cli_options import FILE
 from harness.cli_output import tell_first
 from harness.cli_progress import bar
@@ -85,6 +86,23 @@ def _more(progress: Progress, elapsed: float) -> str:
     if progress.crashed:
         words.append(f"{progress.crashed} runs crashed")
     return ", ".join(words)
+
+
+@contextmanager
+def failing_on_state() -> Iterator[None]:
+    """End with exit status 1 if runs turn out not to be independent."""
+    from harness.isolation import StateError
+
+    try:
+        yield
+    except StateError as e:
+        fail(str(e), UNMET)
+
+
+def tell_distrusted(store: Store) -> None:
+    """Print a warning if the rows of a store are not to be trusted."""
+    if reason := store.distrusted:
+        click.echo(f"{store.path}: warning: its runs cannot be trusted: {reason}", err=True)
 
 
 def tell_crashes(store: Store) -> None:

@@ -12,6 +12,7 @@ from random import Random
 from twisted.internet.interfaces import IDelayedCall
 
 from harness.download import Download
+from harness.encounters import unmet_faults
 from harness.escapes import no_escapes
 from harness.files import GridFile, file_of, make_up
 from harness.grid import make_servers, ordered, permuted, plan_servers
@@ -45,9 +46,12 @@ def simulate_load(
     seed = scenario.seed + run
     failures: list[BaseException] = []
     with logged_errors(failures):
-        tally = _Load(scenario, strategy, seed, run, each).play(failures)
+        load = _Load(scenario, strategy, seed, run, each)
+        tally = load.play(failures)
+        unmet = unmet_faults(scenario, load.servers)
+        del load  # what is left of it goes while errors are logged
     tally.add_strays(failures)
-    return tally.result(scenario, strategy, run)
+    return tally.result(scenario, strategy, run, unmet)
 
 
 class _Load:
@@ -74,6 +78,11 @@ class _Load:
         self._under_way = Level(self._reactor.env)
         self._begun = 0
         self._left = self._workload.counted  # that count and are not over
+
+    @property
+    def servers(self) -> Sequence[SimServer]:
+        """The servers of the grid."""
+        return self._files.servers
 
     def play(self, failures: list[BaseException]) -> Tally:
         """Let downloads begin until all that count are over."""
