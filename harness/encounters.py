@@ -67,10 +67,11 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
         entry = scenario.servers[i]
         several = isinstance(entry.fault, list)
         key = f"servers[{i}].fault" + (f"[{j}]" if several else "")
-        yield f"{key}: {_words((entry.faults or ())[j], names)}"
+        yield f"{key}: {words((entry.faults or ())[j], names)}"
 
 
-def _words(fault: Fault, names: Sequence[str]) -> str:
+def words(fault: Fault, names: Sequence[str]) -> str:
+    """Return that a fault met no request, with the servers that had it and when, in words."""
     keys = fault.model_dump(exclude={"kind", "start", "end"}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     what = f"{fault.kind} ({more})" if more else fault.kind

@@ -30,7 +30,7 @@ SHARE, MINUTE = 0.02, 60.0
 #: How long it takes to start a fresh process, in seconds, until a check has measured it.
 _START = 0.6
 
-#: For how long a fresh process repeats runs, one at least, in seconds.
+#: For how long a fresh process repeats further runs after the first, in seconds.
 _SECONDS = 0.3
 
 #: The most runs that a fresh process is given.
@@ -71,20 +71,21 @@ class Made:
 def serve() -> None:
     """Repeat the runs that standard input names, for some time, and print their digests.
 
-    This is what a fresh process does: a line for each run, as JSON. If a downloader cannot be
-    had it prints why, as an object.
+    This is what a fresh process does: a line for each run, as JSON. It prints an object with the
+    error if a downloader cannot be found.
     """
     from harness.subject import SubjectError
 
     runs, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - it is from who started us
     out = os.dup(1)
     os.dup2(2, 1)  # what the downloader prints is not an answer
-    begun = perf_counter()
+    begun: float | None = None
     with open(out, "w", encoding="utf-8", buffering=1) as answers:
         try:
             for scenario, subject, run in runs:
                 print(json.dumps(_digest(scenario, subject, run)), file=answers)
-                if perf_counter() - begun > seconds:
+                begun = begun or perf_counter()  # what the first one imports takes its time
+                if perf_counter() - begun >= seconds:
                     return
         except SubjectError as e:
             print(json.dumps({"error": str(e)}), file=answers)
@@ -106,19 +107,19 @@ def _digest(scenario: Scenario, subject: str, run: int) -> str:
 
 
 class Repeat:
-    """A fresh process that repeats runs, in their order, for `seconds` or at least one.
+    """A fresh process that repeats runs, in their order: the first, and more if they are short.
 
     `each` is about how long a run takes, in seconds of real time.
     """
 
-    def __init__(
-        self, runs: Sequence[Made], each: float, seconds: float = 0.0, hash_seed: int = 928
-    ) -> None:
+    def __init__(self, runs: Sequence[Made], each: float, hash_seed: int = 928) -> None:
         self.runs = runs
+        seconds = _SECONDS if each < _SECONDS else 0.0
         self._timeout = _PATIENCE + _SLOWER * each
         self._open = ExitStack()  # not pipes: they might fill
         order, self._out, self._error = (
-            self._open.enter_context(TemporaryFile()) for _ in range(3)
+            self._open.enter_context(TemporaryFile())  # noqa: SIM115 - `close` closes it
+            for _ in range(3)
         )
         pickle.dump(([(one.scenario, one.subject, one.run) for one in runs], seconds), order)
         order.seek(0)
@@ -139,7 +140,7 @@ class Repeat:
     def digests(self) -> list[str]:
         """Wait for its end, and return the digests of the runs that there was time for.
 
-        Raises `StateError` if a run does not end, or if a downloader is not to be had there.
+        Raises `StateError` if a run does not end, or if a downloader cannot be found there.
         """
         try:
             status = self._process.wait(self._timeout)
@@ -153,7 +154,7 @@ class Repeat:
         finally:
             self.close()
         if found and isinstance(found[-1], dict):
-            raise StateError(f"not to be had in a fresh process: {found[-1]['error']}")
+            raise StateError(f"cannot be repeated in a fresh process: {found[-1]['error']}")
         if status != 0:
             found.append(f"none: it ended its process, {error or f'with status {status}'}")
         return found
@@ -186,12 +187,12 @@ def last_first(made: Iterable[Made]) -> list[Made]:
     return list(islice(chain(last, earlier), _MOST))
 
 
-def check(made: Sequence[Made], each: float, seconds: float = _SECONDS) -> None:
+def check(made: Sequence[Made], each: float = 0.0) -> None:
     """Repeat runs in a fresh process, in this order; raises `StateError` if one differs.
 
-    `each` is how long a run takes; no further one begins after `seconds`.
+    `each` is about how long a run takes. Those for which there is no time are left out.
     """
-    compare(Repeat(made, each, seconds), each)
+    compare(Repeat(made, each), each)
 
 
 def compare(repeat: Repeat, each: float) -> None:
@@ -288,7 +289,7 @@ class SpotChecks:
     def _begin(self, elapsed: float) -> None:
         if self._repeat is None and self._spent + self._cost + self._each <= SHARE * elapsed:
             self._started = self._clock()
-            self._repeat = Repeat(self._runs, self._each, _SECONDS)
+            self._repeat = Repeat(self._runs, self._each)
 
     def _end(self) -> None:
         assert self._repeat is not None
