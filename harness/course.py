@@ -67,10 +67,12 @@ def foresee(
         lost = min(lost, fault.lost(sent))
     arrives = sent + rtt / 2
     taken_up = _taken_up(faults, operation, arrives)
-    places = [i for i, fault in enumerate(faults) if fault.active(taken_up)]
-    met = [faults[i] for i in places]
-    failures = (faults[i].failure(operation, chances[i]) for i in places)
-    failure = next((failure for failure in failures if failure), None)
+    met, places, failure = [], [], None
+    for i, fault in enumerate(faults):
+        if fault.active(taken_up):
+            met.append(fault)
+            places.append(i)
+            failure = failure or fault.failure(operation, chances[i])
     return Course(sent, rtt, arrives, taken_up, lost, met, failure, places)
 
 

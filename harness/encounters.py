@@ -42,6 +42,8 @@ def unmet_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
     for entry, server in faulty:
         for place in server.met_faults():
             left.pop((entry, place), None)
+        if not left:
+            break
     if left:
         for entry, server in sorted(faulty, key=lambda one: int(one[1].name[1:])):
             for place in range(len(server.faults)):

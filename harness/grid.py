@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -43,6 +44,7 @@ def make_servers(
     grid = scenario.grid
     env = reactor.env
     downlink = _lines(env, grid.client_bandwidth)
+    met: dict[int | None, set[int]] = defaultdict(set)
     servers = [
         SimServer(
             reactor=reactor,
@@ -61,6 +63,7 @@ def make_servers(
             faults=plan.faults,
             chances=Chances(plan.faults, seed, plan.name),
             entry=plan.entry,
+            met=met[plan.entry],
         )
         for plan in plan_servers(scenario, seed, file.shares)
     ]

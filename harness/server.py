@@ -129,7 +129,8 @@ class SimServer:
     and the piece that are under way are still finished, and nothing more is done for that
     request.
 
-    `entry` is the number of the entry in `[[servers]]` that the faults come from.
+    `entry` is the number of the entry in `[[servers]]` that the faults come from, and `met` has
+    the places of those that met a request, at any server with this entry.
     """
 
     def __init__(
@@ -142,6 +143,7 @@ class SimServer:
         faults: Sequence[Fault],
         chances: Chances,
         entry: int | None = None,
+        met: set[int] | None = None,
     ) -> None:
         self.name = name
         self.entry = entry
@@ -155,7 +157,7 @@ class SimServer:
         # Whether a request may have to wait for others, so that its end is not known.
         self._queues = service is not None or bool(link.lines)
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
-        self._met: set[int] = set()  # the places of the faults that met a request
+        self._met: set[int] = set() if met is None else met
 
     @property
     def limits(self) -> dict[Level, int]:
@@ -181,19 +183,22 @@ class SimServer:
         met, course = self._met, request.course
         if len(met) == len(self.faults):
             return
-        operation, now = request.exchange.operation, self._env.now
-        met.update(delaying(self.faults, operation, request.rtt, course, now))
+        operation = request.exchange.operation
+        if course.rtt != request.rtt or course.taken_up != course.arrives:
+            met.update(delaying(self.faults, operation, request.rtt, course, self._env.now))
         if isinstance(outcome, ConnectionLost):
             sent = course.sent
             met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
         elif outcome is not None:
-            met.update(failing(operation, course, request.chances))
+            if course.failure or any(fault.chancy for fault in course.faults):
+                met.update(failing(operation, course, request.chances))
             if isinstance(outcome, _Answer):
                 met.update(course.places[i] for i in outcome.changed_by)
 
     def add_fault(self, fault: Fault) -> None:
         """Have one more fault from now on."""
         self.faults = [*self.faults, fault]
+        self._met = set(self._met)  # other servers do not have this one there
         drawn = self._chances.add(fault)
         for request in self._outstanding:
             request.chances.append(drawn[request.number])
@@ -387,7 +392,7 @@ class Connection:
 
         def answer(faults: Sequence[Fault]) -> _Answer:
             shown: Sequence[int] = list(shares)
-            changed_by = []
+            changed_by: list[int] = []
             for i, fault in enumerate(faults):
                 before, shown = shown, fault.buckets(shown)
                 if shown != before:
