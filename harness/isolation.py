@@ -204,18 +204,21 @@ def compare(repeat: Repeat, each: float) -> None:
 
 def _why(one: Made, again: str, each: float) -> str:
     """Return what is wrong with a run that had two digests, each after other runs or alone."""
-    alone = ""
-    for hash_seed in _HASH_SEEDS:
-        digest = Repeat([one], each, hash_seed=hash_seed).digests()[0]
-        if alone and digest != alone:
+    repeats = [Repeat([one], each, hash_seed) for hash_seed in _HASH_SEEDS]
+    try:
+        alone, *others = [repeat.digests()[0] for repeat in repeats]
+    finally:
+        for repeat in repeats:
+            repeat.close()
+    for other in others:
+        if other != alone:
             return (
                 f"the downloader is not repeatable: {one}\n"
-                f"  alone in a fresh process: {alone}\n"
-                f"  alone in another one:     {digest}\n"
+                f"  digest alone in a fresh process: {alone}\n"
+                f"  digest alone in another one:     {other}\n"
                 "It depends on the hash seed, a clock or chance: see 'What is not seen' in"
                 " docs/boundary.md"
             )
-        alone = digest
     after = one.digest if one.digest != alone else again
     return (
         f"the downloader keeps state between runs: {one}\n"

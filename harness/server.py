@@ -174,18 +174,22 @@ class SimServer:
 
     def met_faults(self) -> set[int]:
         """Return the places of the faults that have met a request; see `harness.encounters`."""
+        # Where nothing is left to happen, what was sent arrives all the same.
+        now = inf if self._env.peek() == inf else self._env.now
         for request in self._outstanding:
-            self._note_faults(request)
+            self._note_faults(request, now)
         return self._met
 
-    def _note_faults(self, request: _Request, outcome: _Answer | Exception | None = None) -> None:
-        """Note which faults have met a request by now; `outcome` is how it ended, if it has."""
+    def _note_faults(
+        self, request: _Request, now: float, outcome: _Answer | Exception | None = None
+    ) -> None:
+        """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
         met, course = self._met, request.course
         if len(met) == len(self.faults):
             return
         operation = request.exchange.operation
         if course.rtt != request.rtt or course.taken_up != course.arrives:
-            met.update(delaying(self.faults, operation, request.rtt, course, self._env.now))
+            met.update(delaying(self.faults, operation, request.rtt, course, now))
         if isinstance(outcome, ConnectionLost):
             sent = course.sent
             met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
@@ -238,7 +242,7 @@ class SimServer:
     def withdraw(self, request: _Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
         if self.faults:
-            self._note_faults(request)
+            self._note_faults(request, self._env.now)
         del self._outstanding[request], request.client.outstanding[request]
         if request.working is not None and request.working.is_alive:
             request.working.interrupt()
@@ -339,7 +343,7 @@ class SimServer:
         """Let a request's answer, or its failure, reach the downloader."""
         exchange, client, now = request.exchange, request.client, self._env._now
         if self.faults:
-            self._note_faults(request, outcome)
+            self._note_faults(request, now, outcome)
         del self._outstanding[request], client.outstanding[request]
         if request.losing is not None:
             self._reactor.give_up(request.losing)
@@ -395,7 +399,7 @@ class Connection:
             changed_by: list[int] = []
             for i, fault in enumerate(faults):
                 before, shown = shown, fault.buckets(shown)
-                if shown != before:
+                if len(shown) != len(before):
                     changed_by.append(i)
             buckets = {number: SimBucket(self, number, shares[number]) for number in shown}
             return _Answer(buckets, ",".join(map(str, shown)), changed_by=changed_by)
