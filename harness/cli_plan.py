@@ -11,14 +11,7 @@ import click
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import format_option
 from harness.cli_output import console
-from harness.cli_sweeping import (
-    STORE,
-    WORKERS,
-    failing_on_state,
-    processes,
-    tell_crashes,
-    telling,
-)
+from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
 
 if TYPE_CHECKING:
     from reports.plan_table import Found
@@ -39,6 +32,7 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     the target, or that more runs are needed to tell.
     """
     from harness.batch import OtherVersionError
+    from harness.isolation import StateError
     from harness.search import Search
     from harness.store import Store, StoreError
     from harness.workers import WorkersError
@@ -51,12 +45,14 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         judged = partial(judge, asked.target)
         try:
-            with failing_on_state():
-                found = Search(asked, store, judged, processes(workers), telling).run()
+            found = Search(asked, store, judged, processes(workers), telling).run()
         except KeyboardInterrupt:
             kept = f"what was run is kept in {path}; the same command goes on from there"
             click.echo(kept, err=True)
             raise
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
         _print(asked, found, form)
         bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
         if bad:

@@ -15,7 +15,6 @@ from harness.cli_output import console, fits, writing
 from harness.cli_sweeping import (
     STORE,
     WORKERS,
-    failing_on_state,
     processes,
     tell_crashes,
     tell_distrusted,
@@ -57,6 +56,7 @@ def sweep(
     for that.
     """
     from harness.batch import OtherVersionError
+    from harness.isolation import StateError
     from harness.store import Store, StoreError
     from harness.subject import SubjectError
     from harness.sweep import Sweep
@@ -70,13 +70,16 @@ def sweep(
     rule = sweep_table.enough(experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
-        with failing_on_state(), telling() as tell:
+        with telling() as tell:
             try:
                 runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
             except KeyboardInterrupt:
                 kept = f"{len(store)} runs are kept in {path}"
                 click.echo(f"{kept}; the same command goes on from there", err=True)
                 raise
+            except StateError as e:
+                click.echo(str(e), err=True)
+                return UNMET
         found = list(sweep_table.cells(experiment, store, runs))
         if experiment.oracle:
             status = _print_verdicts(experiment, store, runs, form)

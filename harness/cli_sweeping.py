@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import UNMET, fail
 from harness.cli_options import FILE
 from harness.cli_output import tell_first
 from harness.cli_progress import bar
@@ -86,17 +85,6 @@ def _more(progress: Progress, elapsed: float) -> str:
     if progress.crashed:
         words.append(f"{progress.crashed} runs crashed")
     return ", ".join(words)
-
-
-@contextmanager
-def failing_on_state() -> Iterator[None]:
-    """End with exit status 1 if runs turn out not to be independent."""
-    from harness.isolation import StateError
-
-    try:
-        yield
-    except StateError as e:
-        fail(str(e), UNMET)
 
 
 def tell_distrusted(store: Store) -> None:

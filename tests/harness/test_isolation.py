@@ -15,7 +15,7 @@ from harness import isolation
 from harness.cli_isolation import Independence
 from harness.isolation import Made, Repeat, SpotChecks, StateError, check, last_first
 from harness.simulate import simulate
-from harness.store import Store
+from harness.store import Store, StoreError
 from harness.subject import SubjectError
 from harness.sweep import Sweep
 from harness.workload import simulate_load
@@ -77,6 +77,9 @@ from HELPER import first
 """,
 }
 
+#: Those that are tried in every run of the tests: each takes three fresh processes.
+_QUICK = ("global", "helper module")
+
 _numbers = itertools.count()
 
 
@@ -105,18 +108,19 @@ def made(subject: str, runs: int = 3) -> list[Made]:
     return [Made(one, subject, i, digest, "here") for i, digest in enumerate(digests)]
 
 
-@pytest.mark.parametrize("kind", STATEFUL)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in _QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in STATEFUL],
+)
 def test_state(kind: str, folder: Path) -> None:
     """It is found wherever it is kept, and the message has both digests and what to do."""
     subject = module(folder, STATEFUL[kind])
-    alone = Repeat(made(subject)[-1:], 0.0).digests()[0]
     with pytest.raises(StateError) as raised:
         check(last_first(made(subject)))
     said = str(raised.value)
 
     assert said.startswith(f"the downloader keeps state between runs: {subject}, here, seed ")
     assert said.count("  digest ") == 2
-    assert "seed 2\n" not in said or f"fresh process: {alone}\n" in said
     assert "see 'State between runs' in docs/boundary.md" in said
 
 
@@ -132,8 +136,7 @@ def test_not_repeatable(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
     """What differs between two fresh processes is called otherwise."""
     monkeypatch.setattr(isolation, "_HASH_SEEDS", range(1, 7))
     subject = module(folder, text)
-    wrong = [one for one in made(subject, 1)]
-    told = Made(wrong[0].scenario, subject, 0, "another", "here")
+    told = Made(scenario(grid={"rtt": exponential(0.1)}), subject, 0, "another", "here")
     with pytest.raises(StateError, match="the downloader is not repeatable"):
         check([told])
 
@@ -320,12 +323,10 @@ def test_sweep(folder: Path) -> None:
         with pytest.raises(StateError, match=r"keeps state between runs: .*, row \d+ of e.sqlite"):
             Sweep(given, store).run(Here)
         assert 9 == len(store)
-    again = firstk("sweep", "e.toml", "--downloader", subject)
     exported = firstk("export", "e.sqlite")
 
-    assert "keeps state" in str(pytest.raises(ValueError, swept, given, Path("e.sqlite")).value)
-    assert 2 == again.exit_code
-    assert "its runs cannot be trusted, use another file" in again.stderr
+    with pytest.raises(StoreError, match="cannot be trusted, use another file: the downloader"):
+        swept(given, Path("e.sqlite"))
     assert 10 == len(exported.stdout.splitlines())
     assert "e.sqlite: warning: its runs cannot be trusted: the downloader keeps" in exported.stderr
     assert "cannot be trusted" in firstk("run", "--from", "e.sqlite", "1").stderr
@@ -338,6 +339,8 @@ def test_sweep_in_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     experiment(folder, runs=10)
     result = firstk("sweep", "e.toml", "--workers", "1", "--downloader", subject)
 
-    assert 1 == result.exit_code
+    assert (1, "") == (result.exit_code, result.stdout)
     assert "the downloader keeps state between runs" in result.stderr
-    assert "" == result.stdout
+    again = firstk("sweep", "e.toml", "--downloader", subject)
+    assert (2, "") == (again.exit_code, again.stdout)
+    assert "its runs cannot be trusted, use another file" in again.stderr
