@@ -36,11 +36,16 @@ def save_baseline(compared: Sequence[Compared], path: Path) -> None:
 
 
 def print_check(
-    before: Baseline, compared: Sequence[Compared], name: str, tolerance: float, form: str
+    before: Baseline,
+    compared: Sequence[Compared],
+    name: str,
+    tolerance: float,
+    allow_gone: bool,
+    form: str,
 ) -> int:
     """Print what has changed since a baseline; return the exit status."""
     from reports.baseline import Baseline
-    from reports.check import as_markdown, changes_table, check, headline, notes
+    from reports.check import as_markdown, changes_table, check, headline, missing, notes
     from reports.comparison import replay
 
     checked = check(before, Baseline.of(compared), tolerance)
@@ -54,4 +59,6 @@ def print_check(
     for row in checked.worse[:1]:
         scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
         click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)
-    return UNMET if checked.worse else OK
+    if problem := missing(checked, allow_gone):
+        click.echo(f"{name}: {problem}", err=True)
+    return UNMET if checked.worse or problem else OK

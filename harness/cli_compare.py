@@ -10,12 +10,20 @@ import click
 
 from harness.cli_baseline import print_check, read_baseline, save_baseline
 from harness.cli_exit import OK
-from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, format_option
-from harness.cli_output import make_file, make_folder, print_widest, tell_unmet, writing
+from harness.cli_isolation import Independence
+from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, STRICT, format_option
+from harness.cli_output import (
+    make_file,
+    make_folder,
+    print_widest,
+    tell_unmet,
+    tell_unmet_faults,
+    writing,
+)
 from harness.cli_progress import each
 from harness.cli_simulate import simulate_all
 from harness.cli_tables import print_legend
-from harness.cli_targets import load, refuse_load, side_by_side
+from harness.cli_targets import check_expectations, load, refuse_load, side_by_side
 
 if TYPE_CHECKING:
     from reports.comparison import Compared
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
 @DOWNLOADER
+@STRICT
 @click.option(
     "--out",
     metavar="DIR",
@@ -51,14 +60,21 @@ if TYPE_CHECKING:
     type=click.FloatRange(min=0),
     help="By how much times, requests and bytes may differ from those in the file.",
 )
+@click.option(
+    "--allow-gone",
+    is_flag=True,
+    help="Let --check pass where runs of the file are gone, as long as some are left.",
+)
 @format_option("markdown", help="How --check tells it.")
 def compare(
     targets: tuple[str, ...],
     downloaders: tuple[str, ...],
+    strict: bool,
     out: Path | None,
     save: Path | None,
     check: Path | None,
     tolerance: float,
+    allow_gone: bool,
     form: str,
 ) -> int:
     """Run the strategies of scenarios against each other.
@@ -66,34 +82,41 @@ def compare(
     Prints a table, and writes a picture of the times to first block and a timeline for
     each scenario. Without arguments the scenarios are those of ticket #928. Other
     downloaders are put beside the strategies. Exit status 1 means that an expectation
-    was not met, or that --check found something worse.
+    was not met, that --check found something worse or gone, or that a downloader keeps state
+    between runs.
     """
     from scenarios.library import DEFAULT_SET
 
     before = None if check is None else read_baseline(check)
-    if before is None and (tolerance or form != "table"):
-        raise click.UsageError("--tolerance and --format go with --check")
+    if before is None and (tolerance or allow_gone or form != "table"):
+        raise click.UsageError("--tolerance, --allow-gone and --format go with --check")
     if out is None and save is None and check is None:
         out = Path(DEFAULT_OUT)
     scenarios = load(targets or [DEFAULT_SET])
     for scenario in scenarios:
         refuse_load(scenario, "compare")
     scenarios = side_by_side(scenarios, downloaders)
+    check_expectations(scenarios, named=bool(downloaders), strict=strict)
     if out is not None:
         make_folder(out)
     if save is not None:
         make_file(save)
+    independence = Independence()
     compared = [simulate_all(scenario) for scenario in each(scenarios, "simulating")]
+    for one in compared:
+        for summary in one.summaries:
+            independence.add(one.scenario, summary.results)
+    stateful = independence.check()
     status = OK
     if before is None:
         _print(compared)
     else:
-        status = print_check(before, compared, str(check), tolerance / 100, form)
+        status = print_check(before, compared, str(check), tolerance / 100, allow_gone, form)
     if out is not None:
         _draw(compared, out)
     if save is not None:
         save_baseline(compared, save)
-    return max(status, tell_unmet(compared))
+    return max(status, stateful, tell_unmet(compared), tell_unmet_faults(compared, strict))
 
 
 def _print(compared: Sequence[Compared]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET
-from harness.cli_options import DOWNLOADER
+from harness.cli_options import downloader_option
 from harness.cli_targets import known_strategies, load_one, other_downloaders, refuse_load
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Of one strategy, or of two.")
-@DOWNLOADER
+@downloader_option()
 @click.option(
     "--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Of one seed, or of two."
 )

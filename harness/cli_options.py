@@ -17,13 +17,34 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-DOWNLOADER = click.option(
-    "--downloader",
-    "downloaders",
-    metavar="MODULE:CALLABLE|tahoe",
-    multiple=True,
-    help="Run this downloader, (reactor, servers, cap, consumer) -> Deferred, or that of"
-    " Tahoe-LAFS; repeatable.",
+#: What `--downloader` takes in place of one, so that none is run.
+NO_DOWNLOADER = "none"
+
+
+def downloader_option(**more: Any) -> Callable[[_F], _F]:
+    """Return the option that names other downloaders."""
+    return click.option(
+        "--downloader",
+        "downloaders",
+        metavar="MODULE:CALLABLE|tahoe",
+        multiple=True,
+        help="Run this downloader, (reactor, servers, cap, consumer) -> Deferred, or that of"
+        " Tahoe-LAFS; repeatable." + more.pop("help", ""),
+        **more,
+    )
+
+
+#: The same for commands that take the downloader of a project where none is named.
+DOWNLOADER = downloader_option(
+    show_default="firstk_downloader of pyproject.toml",
+    help=f" `{NO_DOWNLOADER}` runs none.",
+)
+
+STRICT = click.option(
+    "--strict",
+    is_flag=True,
+    help="Take it for an error that a fault met no request, or that nothing is expected of what"
+    " runs.",
 )
 
 

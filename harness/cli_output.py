@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,10 @@ from harness.cli_exit import OK, UNMET
 from harness.cli_tables import print_table
 
 if TYPE_CHECKING:
+    from harness.encounters import Unmet
     from reports.comparison import Compared
     from reports.table import Extra
+    from scenarios.model import Scenario
 
 #: More runs than this are summed up rather than told one by one.
 MOST_RUNS = 20
@@ -41,6 +43,25 @@ def tell_unmet(compared: Sequence[Compared]) -> int:
     problems = [f"not as expected: {problem}" for one in compared for problem in one.unmet]
     tell_first(problems, " are not as expected")
     return UNMET if problems else OK
+
+
+def tell_unmet_faults(compared: Sequence[Compared], strict: bool) -> int:
+    """Print the faults that met no request, whatever ran; return the exit status."""
+    return print_unmet_faults([(one.scenario, one.unmet_faults) for one in compared], strict)
+
+
+def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) -> int:
+    """Print the faults of some scenarios that met no request: a failure if it is `strict`."""
+    from harness.encounters import described
+
+    what = "error" if strict else "warning"
+    lines = [
+        f"{scenario.source}: {what}: {fault}"
+        for scenario, unmet in found
+        for fault in described(scenario, unmet)
+    ]
+    tell_first(lines, " faults met no request")
+    return UNMET if lines and strict else OK
 
 
 @contextmanager

@@ -32,6 +32,7 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     meets the target, or that more runs are needed.
     """
     from harness.batch import OtherVersionError
+    from harness.isolation import StateError
     from harness.search import Search
     from harness.store import Store, StoreError
     from harness.workers import WorkersError
@@ -49,6 +50,9 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
             kept = f"what was run is kept in {path}; the same command goes on from there"
             click.echo(kept, err=True)
             raise
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
         _print(asked, found, form)
         bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
         if bad:

@@ -121,7 +121,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
         each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.points()))))
         cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
         made_by = store.versions()
-        warnings = [*_unfinished(store, cases), *_crashes(store), *_bad(cases)]
+        warnings = [*_distrusted(store), *_unfinished(store, cases), *_crashes(store), *_bad(cases)]
     return Report(
         title=about.name or "An empty store",
         description=about.description,
@@ -159,6 +159,12 @@ def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
             f"Strategies and points have {min(some)} to {max(some)} runs each: as many as a"
             " precision or a plan took, or the sweep is not done."
         )
+
+
+def _distrusted(store: Store) -> Iterator[str]:
+    """Yield why the rows of a store are not to be trusted, if they are not."""
+    if reason := store.distrusted:
+        yield f"The runs of {store.path.name} cannot be trusted: {reason}"
 
 
 def _crashes(store: Store) -> Iterator[str]:

@@ -7,18 +7,29 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import UNMET, refusing
-from harness.cli_options import DOWNLOADER, FILE, format_option
+from harness.cli_exit import OK, UNMET, refusing
+from harness.cli_isolation import Independence
+from harness.cli_options import DOWNLOADER, FILE, STRICT, format_option
 from harness.cli_output import (
     MOST_RUNS,
     make_file,
+    print_unmet_faults,
     print_widest,
     tell_unmet,
+    tell_unmet_faults,
     writing,
 )
 from harness.cli_simulate import simulate_all
+from harness.cli_sweeping import tell_distrusted
 from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import known_strategies, load_one, other_downloaders, tell_notes
+from harness.cli_targets import (
+    check_expectations,
+    chosen_downloaders,
+    known_strategies,
+    load_one,
+    other_downloaders,
+    tell_notes,
+)
 
 if TYPE_CHECKING:
     from harness.store import Row
@@ -37,6 +48,7 @@ if TYPE_CHECKING:
 )
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
+@STRICT
 @click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
 @click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
 @format_option("json", "csv", help="How the results are printed.")
@@ -57,6 +69,7 @@ def run(
     store: Path | None,
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
+    strict: bool,
     seed: int | None,
     runs: int | None,
     form: str,
@@ -65,29 +78,37 @@ def run(
 ) -> int:
     """Run one scenario and print its results.
 
-    What the options say takes the place of what the file says. Exit status 1 means that
-    an expectation of the scenario was not met, or that a row of a store came out otherwise.
+    What the options say takes the place of what the file says; with --strategy the downloader
+    of pyproject.toml is not run. Exit status 1 means that an expectation of the scenario was not
+    met, that a downloader keeps state between runs, or that a row of a store came out otherwise.
     """
     row: Row | None = None
+    named: list[str] = []
     if store is not None:
         if strategies or downloaders or seed is not None or runs is not None:
             raise click.UsageError("--from: the row has its strategy and its seed already")
         scenario, row = _stored(store, target)
     else:
         scenario = load_one(target, "run")
-    named = [*known_strategies(strategies), *other_downloaders(downloaders)]
+        others = chosen_downloaders(downloaders, default=not strategies)
+        named = [*known_strategies(strategies), *others]
     if not named:
         tell_notes(scenario)
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     scenario = scenario.model_copy(update=changed)
+    if row is None:
+        check_expectations([scenario], named=bool(strategies or downloaders), strict=strict)
     if scenario.workload is not None:
-        return _run_load(scenario, form, row, trace or events)
+        return _run_load(scenario, form, row, trace or events, strict)
     if events is not None and len(scenario.strategies) != 1:
         raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
     for file in filter(None, (trace, events)):
         make_file(file)
+    independence = Independence()
     compared = simulate_all(scenario, progress=True)
+    for summary in compared.summaries:
+        independence.add(scenario, summary.results)
     _print(compared, form)
     if trace is not None:
         from reports.trace_events import trace_events
@@ -99,21 +120,30 @@ def run(
 
         with writing(events):
             events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
-    if row is not None and not _is_same(row, compared.first_runs[0].result.digest):
-        return UNMET
-    return tell_unmet([compared])
+    if row is not None:
+        same = _is_same(row, compared.first_runs[0].result.digest)
+        return max(OK if same else UNMET, tell_unmet([compared]))
+    return max(tell_unmet([compared]), tell_unmet_faults([compared], strict), independence.check())
 
 
-def _run_load(scenario: Scenario, form: str, row: Row | None, file: Path | None) -> int:
+def _run_load(
+    scenario: Scenario, form: str, row: Row | None, file: Path | None, strict: bool
+) -> int:
     """Run a scenario with a workload."""
     from harness.cli_load import run_load
+    from harness.encounters import unmet_in_all
 
     if file is not None:
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
+    independence = Independence()
     status, summaries = run_load(scenario, form)
-    if row is not None and summaries and not _is_same(row, summaries[0].results[0].digest):
-        return UNMET
-    return status
+    if row is not None:
+        same = not summaries or _is_same(row, summaries[0].results[0].digest)
+        return status if same else UNMET
+    for summary in summaries:
+        independence.add(scenario, summary.results)
+    faults = unmet_in_all(one.unmet_faults for summary in summaries for one in summary.results)
+    return max(status, print_unmet_faults([(scenario, faults)], strict), independence.check())
 
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
@@ -124,6 +154,7 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     if not number.isdecimal():
         raise click.UsageError(f"--from takes the number of a row, not {number!r}")
     with refusing(StoreError), Store(store) as opened:
+        tell_distrusted(opened)
         row = opened.row(int(number))
         scenario = opened.scenario(row)
     other_downloaders([row.strategy] if is_other(row.strategy) else [])

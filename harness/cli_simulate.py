@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
     """Run all strategies of a scenario through all its runs."""
     from harness.bound import bound
+    from harness.encounters import Unmet, unmet_in_all
     from harness.simulate import simulate
     from reports.comparison import Compared
     from reports.summary import Summary
@@ -26,13 +27,16 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
 
     tell_unchecked([scenario])
     summaries, first_runs = [], []
+    unmet: Unmet | None = None
     bounds = [bound(scenario, number) for number in numbers("bound")]
     for strategy in scenario.strategies:
         results = []
         for number in numbers(strategy):
             run = simulate(scenario, strategy, number)
             results.append(run.result)
+            found = run.unmet_faults
+            unmet = found if unmet is None else unmet_in_all([unmet, found])
             if number == 0:
                 first_runs.append(run)
         summaries.append(Summary(results, bounds))
-    return Compared(scenario, summaries, first_runs)
+    return Compared(scenario, summaries, first_runs, unmet or {})

@@ -12,9 +12,16 @@ import click
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import DOWNLOADER, FILE, format_option
 from harness.cli_output import writing
-from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
+from harness.cli_sweeping import (
+    STORE,
+    WORKERS,
+    processes,
+    tell_crashes,
+    tell_distrusted,
+    telling,
+)
 from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import other_downloaders, tell_unchecked
+from harness.cli_targets import chosen_downloaders, tell_unchecked
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -47,10 +54,12 @@ def sweep(
     Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
     stopped, and prints the table that it would have printed. Exit status 1 means that wrong
     bytes were written, that a run ended the process that it ran in, that the grid could not carry
-    the load of a run, or that a number is not what mathematics says, where the experiment asks
+    the load of a run, that a downloader keeps state between runs, or that a number is not what
+    mathematics says, where the experiment asks
     for that.
     """
     from harness.batch import OtherVersionError
+    from harness.isolation import StateError
     from harness.store import Store, StoreError
     from harness.subject import SubjectError
     from harness.sweep import Sweep
@@ -72,6 +81,9 @@ def sweep(
                 kept = f"{len(store)} runs are kept in {path}"
                 click.echo(f"{kept}; the same command goes on from there", err=True)
                 raise
+            except StateError as e:
+                click.echo(str(e), err=True)
+                return UNMET
         found = list(sweep_table.cells(experiment, store, runs))
         if experiment.oracle:
             status = _print_verdicts(experiment, store, runs, form)
@@ -110,7 +122,8 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
     with refusing(ScenarioError):
         file = find_experiment(target)
         loaded = load_experiment(file)
-        others = other_downloaders(downloaders)
+        # Mathematics knows only our own strategies: there the project's is not meant.
+        others = chosen_downloaders(downloaders, default=not loaded.oracle)
         experiment = replace(loaded, strategies=(*loaded.strategies, *others))
         if experiment.oracle:
             from reports.oracle import refuse
@@ -186,6 +199,7 @@ def export(store: Path, file: Path | None) -> int:
     from reports import export as exports
 
     with refusing(StoreError, exports.ExportError, prefix="firstk: "), Store(store) as opened:
+        tell_distrusted(opened)
         if file is None:
             exports.write_csv(opened, sys.stdout)
         elif file.suffix == ".parquet":

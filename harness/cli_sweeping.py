@@ -87,6 +87,12 @@ def _more(progress: Progress, elapsed: float) -> str:
     return ", ".join(words)
 
 
+def tell_distrusted(store: Store) -> None:
+    """Print a warning if the rows of a store are not to be trusted."""
+    if reason := store.distrusted:
+        click.echo(f"{store.path}: warning: its runs cannot be trusted: {reason}", err=True)
+
+
 def tell_crashes(store: Store) -> None:
     """Print which runs crashed, were overloaded or wrote wrong bytes."""
     tell_first([f"firstk run --from {store.path} {row}: {what}" for row, what in store.bad()])

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import refusing
+from harness.cli_exit import USAGE, refusing
+from harness.cli_options import NO_DOWNLOADER
 
 if TYPE_CHECKING:
+    from harness.project import Project
     from scenarios.model import Scenario
 
 
@@ -49,8 +51,54 @@ def side_by_side(scenarios: Sequence[Scenario], downloaders: Sequence[str]) -> l
     _refuse_equal_names(scenarios)
     for scenario in scenarios:
         tell_notes(scenario)
-    others = other_downloaders(downloaders)
+    others = chosen_downloaders(downloaders)
     return [one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios]
+
+
+def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bool) -> None:
+    """Refuse scenarios that expect something only of what does not run: they would show nothing.
+
+    Where the command line has `named` what runs this is only noted, unless it is `strict`.
+    """
+    from harness.subject import is_other
+    from reports.comparison import expectation
+    from scenarios.model import OTHER
+
+    refused = False
+    for scenario in scenarios:
+        if not scenario.expect:
+            continue
+        if all(expectation(scenario, name) is None for name in scenario.strategies):
+            only = ", ".join(f"[expect.{name}]" for name in scenario.expect)
+            what = f"nothing is expected of {', '.join(scenario.strategies)}: it has only {only}"
+            if named and not strict:
+                click.echo(f"{scenario.source}: note: {what}", err=True)
+            else:
+                click.echo(f"{scenario.source}: {what}; {_cure(scenario)}", err=True)
+                refused = True
+        elif OTHER in scenario.expect and not named and not any(map(is_other, scenario.strategies)):
+            what = f"[expect.{OTHER}] is not looked at: there is no --downloader"
+            click.echo(f"{scenario.source}: note: {what}", err=True)
+    if refused:
+        sys.exit(USAGE)
+
+
+def _cure(scenario: Scenario) -> str:
+    """Return what to do about a scenario that expects nothing of what runs."""
+    from harness.subject import is_other
+    from scenarios.model import OTHER, TAHOE
+
+    if OTHER in scenario.expect:
+        return "pass --downloader MODULE:CALLABLE, or set firstk_downloader in pyproject.toml"
+    if TAHOE in scenario.expect:
+        return "pass --downloader tahoe"
+    others = list(filter(is_other, scenario.strategies))
+    if others:
+        return (
+            f"add [expect.{OTHER}], pass --downloader {others[0]} to run it all the same, or"
+            f" --downloader {NO_DOWNLOADER} to run firstk's own strategies"
+        )
+    return f"add {', '.join(scenario.expect)} to `strategies`"
 
 
 def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
@@ -95,20 +143,64 @@ def known_strategies(names: Sequence[str]) -> list[str]:
         raise click.BadParameter(str(e), param_hint="--strategy") from e
 
 
-def other_downloaders(names: Sequence[str]) -> list[str]:
-    """Return the other downloaders that an option names, once each; all can be put to the test."""
+def chosen_downloaders(names: Sequence[str], *, default: bool = True) -> list[str]:
+    """Return the other downloaders to run: those named, or else by default that of the project.
+
+    Says on standard error that it is the project's, and where it says so.
+    """
+    if NO_DOWNLOADER in names:
+        if len(set(names)) > 1:
+            raise click.BadParameter(
+                f"{NO_DOWNLOADER!r} excludes all others", param_hint="--downloader"
+            )
+        return []
+    if names:
+        return other_downloaders(names)
+    project = _project() if default else None
+    if project is None or project.downloader is None:
+        return []
+    place = os.path.relpath(project.file)
+    found = other_downloaders([project.downloader], f"firstk_downloader in {place}")
+    click.echo(
+        f"downloader {project.downloader}: firstk_downloader in {place}"
+        f" (--downloader {NO_DOWNLOADER} runs without it)",
+        err=True,
+    )
+    return found
+
+
+def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[str]:
+    """Return the other downloaders that are named, once each; all can be put to the test.
+
+    `hint` is where they are named.
+    """
     from harness.subject import SubjectError, find_subject, is_other
     from scenarios.model import TAHOE
 
-    if names and os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # a script has its own folder only; ours go first
+    if names:
+        _make_importable()
     # Tahoe-LAFS comes last: with it comes the real reactor, and who else brought it is not seen.
     for name in sorted(names, key=TAHOE.__eq__):
         if not is_other(name):
             wrong = f"should be MODULE:CALLABLE or {TAHOE}, not {name!r}"
-            raise click.BadParameter(wrong, param_hint="--downloader")
+            raise click.BadParameter(wrong, param_hint=hint)
         try:
             find_subject(name)
         except SubjectError as e:
-            raise click.BadParameter(str(e), param_hint="--downloader") from e
+            raise click.BadParameter(str(e), param_hint=hint) from e
     return list(dict.fromkeys(names))
+
+
+def _make_importable() -> None:
+    """Let modules be found in the current folder, and where pytest finds those of the project."""
+    project = _project()
+    for folder in (Path.cwd(), *(project.folders if project is not None else ())):
+        if str(folder) not in sys.path:
+            sys.path.append(str(folder))  # a script has its own folder only; ours go first
+
+
+def _project() -> Project | None:
+    from harness.project import ProjectError, find_project
+
+    with refusing(ProjectError):
+        return find_project(Path.cwd())

@@ -6,7 +6,7 @@ does the bound, which foresees them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 from random import Random
 from typing import NamedTuple
@@ -20,8 +20,8 @@ class Course(NamedTuple):
 
     It arrives after half its round trip (`rtt`, a slow server's included), and is taken up
     then, or when a hang is over. `lost` is when the connection is lost, if the answer has
-    not come by then. `faults` are those that the answer meets, and `failure` is why it
-    fails, if it does.
+    not come by then. `faults` are those that the answer meets, at `places` among the server's,
+    and `failure` is why it fails, if it does.
     """
 
     sent: float
@@ -31,6 +31,7 @@ class Course(NamedTuple):
     lost: float
     faults: Sequence[Fault]
     failure: str | None
+    places: Sequence[int] = ()
 
     @property
     def times(self) -> tuple[float, float, float]:
@@ -66,10 +67,39 @@ def foresee(
         lost = min(lost, fault.lost(sent))
     arrives = sent + rtt / 2
     taken_up = _taken_up(faults, operation, arrives)
-    met = [(f, chance) for f, chance in zip(faults, chances, strict=True) if f.active(taken_up)]
-    failures = (fault.failure(operation, chance) for fault, chance in met)
-    failure = next((failure for failure in failures if failure), None)
-    return Course(sent, rtt, arrives, taken_up, lost, [fault for fault, _ in met], failure)
+    met, places, failure = [], [], None
+    for i, fault in enumerate(faults):
+        if fault.active(taken_up):
+            met.append(fault)
+            places.append(i)
+            failure = failure or fault.failure(operation, chances[i])
+    return Course(sent, rtt, arrives, taken_up, lost, met, failure, places)
+
+
+def delaying(
+    faults: Sequence[Fault], operation: Operation, rtt: float, course: Course, now: float
+) -> Iterator[int]:
+    """Yield the places of the faults that have slowed or held a request by `now`.
+
+    `rtt` is its round-trip time without faults.
+    """
+    for i, fault in enumerate(faults):
+        if fault.active(course.sent) and fault.round_trip(rtt) != rtt:
+            yield i
+    time: float | None = course.arrives
+    while time is not None and time <= now:
+        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+        yield from holding
+        time = faults[holding[0]].end if holding else None
+
+
+def failing(operation: Operation, course: Course, chances: Sequence[float]) -> Iterator[int]:
+    """Yield the places of the faults that failed a request, or could have by chance."""
+    for i, fault in zip(course.places, course.faults, strict=True):
+        if fault.failure(operation, 0.0) is not None:  # the worst draw there is
+            yield i
+            if fault.failure(operation, chances[i]) is not None:
+                return
 
 
 def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
@@ -33,6 +34,7 @@ class Plan:
     shares: list[int] = field(default_factory=list)
     shares_named: bool = False
     faults: Sequence[Fault] = ()
+    entry: int | None = None  # the number of the entry in `[[servers]]` that says the faults
 
 
 def make_servers(
@@ -42,6 +44,7 @@ def make_servers(
     grid = scenario.grid
     env = reactor.env
     downlink = _lines(env, grid.client_bandwidth)
+    met: dict[int | None, set[int]] = defaultdict(set)
     servers = [
         SimServer(
             reactor=reactor,
@@ -59,6 +62,8 @@ def make_servers(
             service=service_of(env, plan, seed),
             faults=plan.faults,
             chances=Chances(plan.faults, seed, plan.name),
+            entry=plan.entry,
+            met=met[plan.entry],
         )
         for plan in plan_servers(scenario, seed, file.shares)
     ]
@@ -89,7 +94,7 @@ def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     for i, entry in enumerate(scenario.servers):
         for chosen in _select(entry.select, f"select {i}", seed, plans):
             if entry.faults is not None:
-                chosen.faults = entry.faults
+                chosen.faults, chosen.entry = entry.faults, i
             if entry.shares is not None:
                 chosen.shares, chosen.shares_named = sorted(set(entry.shares)), True
             chosen.rtt = entry.rtt or chosen.rtt

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any, Self
 
 from downloader.text import message_of
+from harness.encounters import Unmet
 from harness.escapes import EscapeError
 from harness.histogram import Histogram
 from harness.result import Outcome, Result
@@ -34,7 +35,8 @@ class LoadResult:
     and `in_system` how many downloads were under way in it, in the mean. `utilisation` tells
     how much was in use, in the mean, of what was busiest: a server's `concurrency`, its uplink
     or the client's downlink; it is None where nothing has a limit. `digest` is the SHA-256 of
-    all that happened.
+    all that happened. `unmet_faults` are the scenario's faults that met no request; it is not kept
+    in a store.
     """
 
     scenario: str
@@ -56,10 +58,11 @@ class LoadResult:
     in_system: float
     utilisation: float | None
     digest: str
+    unmet_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it in a form that JSON has."""
-        told = {field.name: getattr(self, field.name) for field in fields(self)}
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
         return told | {name: told[name].to_json() for name in TIMES}
 
     @classmethod
@@ -143,6 +146,7 @@ class Tally:
         scenario: Scenario,
         strategy: Given,
         run: int,
+        unmet_faults: Unmet,
     ) -> LoadResult:
         """Return what all came to."""
         downloads = sum(self._outcomes.values())
@@ -164,5 +168,6 @@ class Tally:
             in_system=self._under_way / span if span else float(downloads),
             utilisation=max(self._busy) / span if span and self._busy else None,
             digest=self._digest.hexdigest(),
+            unmet_faults=unmet_faults,
             **self._times,
         )

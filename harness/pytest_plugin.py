@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import glob
 import os
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="N",
         type=_whole(1),
         help="How many runs of each scenario file, in place of the file's.",
+    )
+    group.addoption(
+        "--firstk-isolation",
+        action="store_true",
+        help="Repeat the downloads in fresh processes, and fail where one keeps state from others.",
     )
     parser.addini(
         "firstk_scenarios",
@@ -92,6 +98,7 @@ def _settings(config: pytest.Config) -> Settings:
         downloader=downloader or None,
         seed=config.getoption("firstk_seed"),
         runs=config.getoption("firstk_runs"),
+        isolation=config.getoption("firstk_isolation"),
     )
 
 
@@ -148,7 +155,8 @@ class ScenarioFile(pytest.File):
         if not subjects:
             raise self.CollectError(f"{name}: no test could fail here: {_lacks(settings)}")
         for subject in subjects:
-            yield ScenarioItem.from_parent(self, name=subject, scenario=scenario)
+            others = [name for name in subjects if name != subject]
+            yield ScenarioItem.from_parent(self, name=subject, scenario=scenario, others=others)
 
 
 def _lacks(settings: Settings) -> str:
@@ -159,20 +167,27 @@ def _lacks(settings: Settings) -> str:
 
 
 class ScenarioItem(pytest.Item):
-    """One strategy, or the downloader under test, in one scenario."""
+    """One strategy, or the downloader under test, in one scenario; the file tests `others` too."""
 
-    def __init__(self, *, scenario: Scenario, **others: object) -> None:
-        super().__init__(**others)  # type: ignore[arg-type]  # pytest's own arguments
+    def __init__(self, *, scenario: Scenario, others: Sequence[str], **more: object) -> None:
+        super().__init__(**more)  # type: ignore[arg-type]  # pytest's own arguments
         self.scenario = scenario
+        self._others = others
 
     def runtest(self) -> None:
-        """Run it as often as is asked for, and hold each run to what is expected."""
+        """Run it as often as is asked for, and hold each run to what is expected.
+
+        What one strategy never asks another may ask: a fault is unmet if it is so in all of them.
+        """
+        from harness.encounters import UnmetFaultWarning, described, unmet_in_all
         from harness.result import unmet
-        from harness.testing import UnmetError, failure, run_all
+        from harness.testing import UnmetError, check_isolation, failure, run_all
         from reports.comparison import expectation, replay
 
-        scenario = _settings(self.config).changed(self.scenario)
-        run, failed = run_all(scenario, self.name)
+        settings = _settings(self.config)
+        scenario = settings.changed(self.scenario)
+        runs = run_all(scenario, self.name)
+        run, failed = runs.told, runs.failed
         result = run.result
         command = replay(self.scenario, self.name, result.seed)
         self.user_properties += [
@@ -189,12 +204,22 @@ class ScenarioItem(pytest.Item):
             assert expected is not None
             problems = list(unmet(expected, result))
             raise UnmetError(failure(run, problems, command, failed, scenario.runs))
+        if settings.isolation:
+            check_isolation(scenario, self.name, runs.digests)
+        met_nothing = runs.unmet_faults
+        for other in self._others:
+            if met_nothing:
+                there = run_all(scenario, other).unmet_faults
+                met_nothing = unmet_in_all([met_nothing, there])
+        for fault in described(scenario, met_nothing):
+            warnings.warn_explicit(fault, UnmetFaultWarning, scenario.source, 1)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
         """Return what was not as expected, and no traceback."""
-        from harness.testing import UnmetError
+        from harness.encounters import UnmetFaultWarning
+        from harness.testing import StateError, UnmetError
 
-        if isinstance(excinfo.value, UnmetError):
+        if isinstance(excinfo.value, UnmetError | StateError | UnmetFaultWarning):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
 

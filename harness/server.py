@@ -17,7 +17,7 @@ from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
 
 from downloader.interfaces import IBucket, IStorageServer
-from harness.course import Chances, Course, foresee
+from harness.course import Chances, Course, delaying, failing, foresee
 from harness.level import Level
 from harness.link import Link, Process
 from harness.reactor import SimReactor, event_at, take_place
@@ -84,6 +84,7 @@ class _Answer(NamedTuple):
     detail: str
     received: int = 0
     spoiled: bool = False
+    changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
 
 
 @dataclass(eq=False, slots=True)
@@ -127,6 +128,9 @@ class SimServer:
     has taken up; only what arrives from then on is held. Where a connection is lost the work
     and the piece that are under way are still finished, and nothing more is done for that
     request.
+
+    `entry` is the number of the entry in `[[servers]]` that the faults come from, and `met` has
+    the places of those that met a request, at any server with this entry.
     """
 
     def __init__(
@@ -138,8 +142,11 @@ class SimServer:
         service: Service | None,
         faults: Sequence[Fault],
         chances: Chances,
+        entry: int | None = None,
+        met: set[int] | None = None,
     ) -> None:
         self.name = name
+        self.entry = entry
         self.shares = shares  # by storage index and share number
         self.faults = faults
         self._reactor = reactor
@@ -150,6 +157,7 @@ class SimServer:
         # Whether a request may have to wait for others, so that its end is not known.
         self._queues = service is not None or bool(link.lines)
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
+        self._met: set[int] = set() if met is None else met
 
     @property
     def limits(self) -> dict[Level, int]:
@@ -164,9 +172,37 @@ class SimServer:
         """The requests that are not answered yet, in the order in which they were sent."""
         return [request.exchange for request in self._outstanding]
 
+    def met_faults(self) -> set[int]:
+        """Return the places of the faults that have met a request; see `harness.encounters`."""
+        # Where nothing is left to happen, what was sent arrives all the same.
+        now = inf if self._env.peek() == inf else self._env.now
+        for request in self._outstanding:
+            self._note_faults(request, now)
+        return self._met
+
+    def _note_faults(
+        self, request: _Request, now: float, outcome: _Answer | Exception | None = None
+    ) -> None:
+        """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
+        met, course = self._met, request.course
+        if len(met) == len(self.faults):
+            return
+        operation = request.exchange.operation
+        if course.rtt != request.rtt or course.taken_up != course.arrives:
+            met.update(delaying(self.faults, operation, request.rtt, course, now))
+        if isinstance(outcome, ConnectionLost):
+            sent = course.sent
+            met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
+        elif outcome is not None:
+            if course.failure or any(fault.chancy for fault in course.faults):
+                met.update(failing(operation, course, request.chances))
+            if isinstance(outcome, _Answer):
+                met.update(course.places[i] for i in outcome.changed_by)
+
     def add_fault(self, fault: Fault) -> None:
         """Have one more fault from now on."""
         self.faults = [*self.faults, fault]
+        self._met = set(self._met)  # other servers do not have this one there
         drawn = self._chances.add(fault)
         for request in self._outstanding:
             request.chances.append(drawn[request.number])
@@ -226,6 +262,8 @@ class SimServer:
 
     def withdraw(self, request: _Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
+        if self.faults:
+            self._note_faults(request, self._env.now)
         del self._outstanding[request], request.client.outstanding[request]
         if request.working is not None and request.working.is_alive:
             request.working.interrupt()
@@ -321,6 +359,8 @@ class SimServer:
     def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
         """Let a request's answer, or its failure, reach the downloader."""
         exchange, client, now = request.exchange, request.client, self._env._now
+        if self.faults:
+            self._note_faults(request, now, outcome)
         del self._outstanding[request], client.outstanding[request]
         if request.losing is not None:
             self._reactor.give_up(request.losing)
@@ -385,11 +425,15 @@ class Connection:
         """Answer with the buckets of a file; see `IStorageServer`."""
 
         def answer(faults: Sequence[Fault]) -> _Answer:
-            shown: Sequence[int] = list(self._server.shares.get(storage_index, ()))
-            for fault in faults:
-                shown = fault.buckets(shown)
+            held = self._server.shares.get(storage_index, ())
+            shown: Sequence[int] = list(held)
+            changed_by: list[int] = []
+            for i, fault in enumerate(faults):
+                before, shown = shown, fault.buckets(shown)
+                if len(shown) != len(before):
+                    changed_by.append(i)
             buckets = {number: SimBucket(self, storage_index, number) for number in shown}
-            return _Answer(buckets, ",".join(map(str, shown)))
+            return _Answer(buckets, ",".join(map(str, shown)), changed_by=changed_by)
 
         return self._server.send(self._client, answer, "get_buckets")
 
@@ -407,11 +451,14 @@ class Connection:
             if data is None:
                 return ServerError(f"share {number} is gone")
             right = read = data[offset : offset + length]
-            for fault in faults:
-                read = fault.spoil(data, offset, read)
+            changed_by = []
+            for i, fault in enumerate(faults):
+                before, read = read, fault.spoil(data, offset, read)
+                if read != before:
+                    changed_by.append(i)
             spoiled = read != right
             detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
-            return _Answer(read, detail, len(read), spoiled)
+            return _Answer(read, detail, len(read), spoiled, changed_by)
 
         return self._server.send(self._client, answer, "read", number, offset, length)
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from downloader import DownloadStatus
 from downloader.text import message_of
 from harness.download import Download
+from harness.encounters import described, unmet_faults, words
 from harness.escapes import no_escapes, not_watched
 from harness.files import file_of
 from harness.grid import make_servers
@@ -30,7 +31,7 @@ from harness.simulate import Run, forget_frames, observed, one_failure, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
 from harness.trace import Exchange
-from scenarios.faults import Operation
+from scenarios.faults import Fault, Operation
 from scenarios.load import entry_from, from_tables
 from scenarios.model import Scenario, selected
 
@@ -105,6 +106,7 @@ class Servers:
         table = {"kind": kind, "start": self._grid.now, **given}
         entry = entry_from({"select": "all", "fault": table}, self._grid.scenario)
         for fault in entry.faults or ():
+            self._grid._added.append((fault, [(s, len(s.faults)) for s in self._servers]))
             for server in self._servers:
                 server.add_fault(fault)
         return self
@@ -251,6 +253,8 @@ class SimGrid:
         self._random = stream(scenario.seed, "client", "random")
         self._failures: list[BaseException] = []
         self._running: list[RunningDownload] = []
+        # Faults, and the servers that have them since, each with the fault's place among its own.
+        self._added: list[tuple[Fault, list[tuple[SimServer, int]]]] = []
         self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
         by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
         self.servers = Servers(self, by_number)
@@ -406,6 +410,16 @@ class SimGrid:
         )
         self.runs.append(run)
         return run
+
+    def unmet_faults(self) -> list[str]:
+        """Return, in words, the faults that met no request; none if no download was begun."""
+        if not self._subject:
+            return []
+        found = list(described(self.scenario, unmet_faults(self.scenario, self._in_order)))
+        for fault, places in self._added:
+            if not any(place in server.met_faults() for server, place in places):
+                found.append(words(fault, [server.name for server, _ in places]))
+        return found
 
     def close(self) -> None:
         """Shut the reactor down: what a downloader has set up for the time of the grid ends.

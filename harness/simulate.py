@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from math import inf
@@ -17,6 +17,7 @@ from zope.interface import implementer
 from downloader import DownloadError, DownloadStatus
 from downloader.text import message_of
 from harness.download import Download, Ending
+from harness.encounters import Unmet, unmet_faults
 from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
@@ -34,7 +35,8 @@ class Run:
     """One run: its result, and all that happened in it.
 
     `failure` is what the download failed with, if it did, and `timers_left` tells the timers
-    of its own that were still to fire when it was over.
+    of its own that were still to fire when it was over. `unmet_faults` are the scenario's faults
+    that met no request.
     """
 
     scenario: Scenario
@@ -43,6 +45,7 @@ class Run:
     status: DownloadStatus | None
     failure: Exception | None = None
     timers_left: Sequence[str] = ()
+    unmet_faults: Unmet = field(default_factory=dict)
 
 
 def simulate(scenario: Scenario, strategy: Given, run: int = 0) -> Run:
@@ -57,8 +60,8 @@ def simulate(scenario: Scenario, strategy: Given, run: int = 0) -> Run:
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, ending = _play(scenario, strategy, seed, failures)
-    return run_of(scenario, strategy, run, seed, trace, ending, failures)
+        trace, ending, unmet = _play(scenario, strategy, seed, failures)
+    return run_of(scenario, strategy, run, seed, trace, ending, failures, unmet)
 
 
 def _play(
@@ -66,7 +69,7 @@ def _play(
     strategy: Given,
     seed: int,
     failures: list[BaseException],
-) -> tuple[Trace, Ending]:
+) -> tuple[Trace, Ending, Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
     file = file_of(scenario, seed)
@@ -85,7 +88,8 @@ def _play(
         failures.append(e)
     if download.failure is not None:
         forget_frames(download.failure)
-    return download.trace, download.ending(dry=reactor.peek() == inf)
+    ending = download.ending(dry=reactor.peek() == inf)
+    return download.trace, ending, unmet_faults(scenario, servers)
 
 
 def run_of(
@@ -96,6 +100,7 @@ def run_of(
     trace: Trace,
     ending: Ending,
     failures: Sequence[BaseException],
+    unmet_faults: Unmet | None = None,
 ) -> Run:
     """Return what one run came to; `failures` are those that no Deferred told of."""
     own = [] if ending.failure is None else [ending.failure]
@@ -129,7 +134,7 @@ def run_of(
         content_ok=ending.content_ok,
         digest=trace.digest(),
     )
-    return Run(scenario, result, trace, status, failure, ending.timers_left)
+    return Run(scenario, result, trace, status, failure, ending.timers_left, unmet_faults or {})
 
 
 def _misconduct(ending: Ending, stop: str) -> MisconductError | None:

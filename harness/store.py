@@ -274,8 +274,11 @@ class Store:
     def begin(self, experiment: Experiment) -> None:
         """Write down the experiment; raises `StoreError` if another one is there.
 
-        How many runs there are to be is no part of it: one may go on for more of them.
+        How many runs there are to be is no part of it: one may go on for more of them. It raises
+        `StoreError` too if the rows are not to be trusted.
         """
+        if reason := self.distrusted:
+            raise StoreError(f"{self.path}: its runs cannot be trusted, use another file: {reason}")
         about = (
             experiment.name,
             experiment.description,
@@ -318,6 +321,21 @@ class Store:
                 " Take another file for the new one"
             )
         self._begun = about, experiment.points
+
+    def distrust(self, reason: str) -> None:
+        """Write down why the rows are not to be trusted; they stay, to be looked at."""
+        with self._db:
+            self._db.execute("CREATE TABLE IF NOT EXISTS distrusted (reason TEXT NOT NULL)")
+            self._db.execute("INSERT INTO distrusted VALUES (?)", (reason,))
+
+    @property
+    def distrusted(self) -> str | None:
+        """Why the rows are not to be trusted, if they are not."""
+        table = "SELECT 1 FROM sqlite_master WHERE name = 'distrusted'"
+        if self._db.execute(table).fetchone() is None:
+            return None
+        (reason,) = self._db.execute("SELECT reason FROM distrusted").fetchone()
+        return str(reason)
 
     def versions(self) -> list[str]:
         """Return the versions of firstk that rows were made by."""

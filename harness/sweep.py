@@ -14,6 +14,7 @@ from itertools import islice
 from math import ceil, inf
 
 from harness.batch import Batch, Done, OtherVersionError, Part, crashed
+from harness.isolation import Made, SpotChecks, StateError
 from harness.store import CRASHED, Place, Row, Sample, Store, StoreError, places
 from harness.workers import Workers, WorkersError
 from scenarios.experiment import Experiment
@@ -76,14 +77,16 @@ class Sweep:
         self._open: dict[int, _Point] = {}
         self._unopened = iter(self._chosen)
         self._mean: float | None = None
+        self._checks = SpotChecks()
         self.progress.total = len(self._chosen) * self._course.first * len(self._strategies)
 
     def run(self, workers: Callable[[], Workers]) -> list[int]:
         """Run what is left; return how many runs each point has.
 
         `workers` is called if there is something to run. Raises `WorkersError` where they
-        cannot be had, `StoreError` where the store has runs of another version of firstk, and
-        what a batch raised. What was told as done is in the store whatever is raised.
+        cannot be had, `StoreError` where the store has runs of another version of firstk,
+        `StateError` where runs are not independent (the store keeps that too), and what a batch
+        raised. What was told as done is in the store whatever is raised.
         """
         self._store.begin(self.experiment)
         _, end = _bounds(self.experiment, 0, self._course.first)
@@ -99,8 +102,13 @@ class Sweep:
             at_work = workers()
             try:
                 self._work(at_work, first)
+                self._checks.finish()
+            except StateError as e:
+                self._store.distrust(str(e))
+                raise
             finally:
                 at_work.close()
+                self._checks.close()
         return [self._closed[point] for point in self._chosen]
 
     def _work(self, workers: Workers, batch: Batch | None) -> None:
@@ -115,6 +123,7 @@ class Sweep:
                 except workers.lost:
                     lost.append(batch)
                 batch = self._next(count) if len(out) < limit and not lost else None
+            self._checks.poll()
             if not out and not lost:
                 return
             if not lost:
@@ -136,6 +145,7 @@ class Sweep:
         """Commit what batches came to; return those whose workers died."""
         lost: list[Batch] = []
         rows: list[Row] = []
+        finished: list[tuple[Part, Done]] = []
         for future, batch in done.items():
             try:
                 results = _result(workers, future)
@@ -145,8 +155,18 @@ class Sweep:
             for part, result in zip(batch.parts, results, strict=True):
                 self._time(part, result)
                 rows += result.rows
+                finished.append((part, result))
         self._commit(rows)
+        for part, result in finished:
+            made = [made for row in result.rows for made in self._made(part, row)]
+            self._checks.offer(made, result.seconds / len(part.places))
         return lost
+
+    def _made(self, part: Part, row: Row) -> Iterator[Made]:
+        """Yield a row as what may be repeated, unless it came to nothing."""
+        if row.digest is not None:
+            where = f"row {row.row} of {self._store.path}"
+            yield Made(part.scenario, row.strategy, row.run, row.digest, where)
 
     def _retry(self, workers: Workers, batch: Batch) -> None:
         """Run what a worker died of run by run, and give up those that it dies of again."""

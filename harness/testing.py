@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import downloader as ours
+from harness.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
+from harness.isolation import Made, StateError, check, last_first
 from harness.result import Result, unmet
 from harness.simgrid import SimGrid
 from harness.simulate import Run, simulate
@@ -44,6 +47,7 @@ class Settings:
     downloader: str | None = None
     seed: int | None = None
     runs: int | None = None
+    isolation: bool = False
 
     def load(self, path: Path) -> Scenario:
         """Return the scenario in a file."""
@@ -87,17 +91,43 @@ def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation
     return {name: one for name, one in found.items() if one and one.model_fields_set}
 
 
-def run_all(scenario: Scenario, name: str) -> tuple[Run, int]:
-    """Return the run to tell of, and how many were not as expected: the first of those."""
+@dataclass(frozen=True)
+class Runs:
+    """All runs of a test.
+
+    `told` is the run to tell of: the first that is not as expected, or else the first. `failed` of
+    them are not as expected. `unmet_faults` are the faults that met no request in any of them.
+    """
+
+    told: Run
+    failed: int
+    unmet_faults: Unmet
+    digests: Sequence[str]
+
+
+def run_all(scenario: Scenario, name: str) -> Runs:
+    """Run a scenario as often as it says, and hold each run to what is expected."""
     expected = expectation(scenario, name)
     assert expected is not None
     told, failed = simulate(scenario, name), 0
+    met_nothing, digests = told.unmet_faults, []
     for number in range(scenario.runs):
         run = simulate(scenario, name, number) if number else told
+        digests.append(run.result.digest)
+        met_nothing = unmet_in_all([met_nothing, run.unmet_faults])
         if any(unmet(expected, run.result)):
             told = run if failed == 0 else told
             failed += 1
-    return told, failed
+    return Runs(told, failed, met_nothing, digests)
+
+
+def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> None:
+    """Repeat runs in a fresh process; raises `StateError` if one has another digest there."""
+    made = [
+        Made(scenario, name, number, digest, scenario.source)
+        for number, digest in enumerate(digests)
+    ]
+    check(last_first(made))
 
 
 def failure(
@@ -168,13 +198,21 @@ class Firstk:
                 original = from_tables({"name": "scenario", **tables})
             else:
                 original = self._load(scenario)
-            run = simulate(self._settings.changed(original, seed), subject)
+            changed = self._settings.changed(original, seed)
+            run = simulate(changed, subject)
         except (ScenarioError, SubjectError) as e:
             raise e.with_traceback(None) from None  # the user's test is what there is to see
         command = None
         if scenario is not None and _importable(subject):
             command = replay(original, name_of(subject), run.result.seed)
         self._runs.append((run, command))
+        for fault in described(changed, run.unmet_faults):
+            warnings.warn(f"{changed.source}: {fault}", UnmetFaultWarning, stacklevel=2)
+        if self._settings.isolation and _importable(subject):
+            try:
+                check_isolation(changed, name_of(subject), [run.result.digest])
+            except StateError as e:
+                raise e.with_traceback(None) from None
         return run.result
 
     def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
@@ -207,9 +245,12 @@ class Firstk:
         return "\n".join(text_timeline(run) for run, _ in self._all_runs())
 
     def close(self) -> None:
-        """End the grids."""
+        """End the grids, and warn of faults that met no request of the downloads in them."""
         for grid in self._grids:
             grid.close()
+        for grid in self._grids:
+            for fault in grid.unmet_faults():
+                warnings.warn(f"grid: {fault}", UnmetFaultWarning, stacklevel=2)
 
     def _all_runs(self) -> list[tuple[Run, str | None]]:
         return [*self._runs, *((run, None) for grid in self._grids for run in grid.runs)]
@@ -252,4 +293,4 @@ def _importable(subject: Given) -> bool:
     return getattr(sys.modules.get(module), path, None) is subject
 
 
-__all__ = ["Firstk", "ScenarioError", "Settings", "SubjectError", "UnmetError"]
+__all__ = ["Firstk", "ScenarioError", "Settings", "StateError", "SubjectError", "UnmetError"]

@@ -12,6 +12,7 @@ from random import Random
 from twisted.internet.interfaces import IDelayedCall
 
 from harness.download import Download
+from harness.encounters import unmet_faults
 from harness.escapes import no_escapes
 from harness.files import GridFile, file_of, make_up
 from harness.grid import make_servers, ordered, permuted, plan_servers
@@ -57,11 +58,14 @@ def simulate_load(
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        tally = _Load(scenario, strategy, seed, run, each).play(failures)
+        load = _Load(scenario, strategy, seed, run, each)
+        tally = load.play(failures)
+        unmet = unmet_faults(scenario, load.servers)
+        del load  # what is left of it goes while errors are logged
     if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
         raise tally
     tally.add_strays(failures)
-    return tally.result(scenario, strategy, run)
+    return tally.result(scenario, strategy, run, unmet)
 
 
 class _Load:
@@ -91,6 +95,11 @@ class _Load:
         self._overload: OverloadError | None = None
         self._time = 0.0
         self._at_once = 0  # how many downloads have begun at that time
+
+    @property
+    def servers(self) -> Sequence[SimServer]:
+        """The servers of the grid."""
+        return self._files.servers
 
     def play(self, failures: list[BaseException]) -> Tally | OverloadError:
         """Let downloads begin until all that count are over, or there are too many."""

@@ -48,12 +48,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of the check. `new` and `gone` are rows that only one side has."""
+    """What came of the check.
+
+    `new` and `gone` are rows that only one side has, `compared` is the number that both have.
+    """
 
     changes: Sequence[Change]
     equal: int
     new: Sequence[Row]
     gone: Sequence[Row]
+    compared: int
 
     @property
     def worse(self) -> Sequence[Row]:
@@ -87,6 +91,7 @@ def check(before: Baseline, now: Baseline, tolerance: float) -> Checked:
         equal,
         [row for key, row in new.items() if key not in old],
         [row for key, row in old.items() if key not in new],
+        len(old.keys() & new.keys()),
     )
 
 
@@ -148,6 +153,17 @@ def headline(checked: Checked, name: str) -> str:
         f"{len(checked.gone)} gone",
     ]
     return f"Against {name}: {', '.join(counts)}."
+
+
+def missing(checked: Checked, allow_gone: bool) -> str | None:
+    """Return why too little was left to compare, if so; rows may be gone if that is allowed."""
+    if not checked.compared:
+        return "none of its runs was made now, so nothing was compared; --save makes a new baseline"
+    if checked.gone and not allow_gone:
+        count = len(checked.gone)
+        what = "1 run is" if count == 1 else f"{count} runs are"
+        return f"{what} gone; --allow-gone lets that pass, and --save makes a new baseline"
+    return None
 
 
 def notes(checked: Checked) -> Iterator[str]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from shlex import quote
 
 from harness.bound import Bound
+from harness.encounters import Unmet
 from harness.result import unmet
 from harness.simulate import Run
 from harness.subject import is_other
@@ -16,11 +17,15 @@ from scenarios.model import OTHER, Expectation, Scenario
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One scenario: a summary for each strategy, and the first run of each for timelines."""
+    """One scenario: a summary for each strategy, and the first run of each for timelines.
+
+    `unmet_faults` are the scenario's faults that met no request in any run of any strategy.
+    """
 
     scenario: Scenario
     summaries: Sequence[Summary]
     first_runs: Sequence[Run]
+    unmet_faults: Unmet = field(default_factory=dict)
 
     @property
     def bounds(self) -> Sequence[Bound]:

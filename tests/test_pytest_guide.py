@@ -48,7 +48,7 @@ def test_options() -> None:
 
     assert {"--firstk-seed", "firstk_scenarios", "digest"} < set(names)
     shown = _GUIDE.replace("--firstk-downloader MODULE:CALLABLE", "--firstk-downloader`")
-    told_by_their_options = {"firstk_seed", "firstk_runs"}
+    told_by_their_options = {"firstk_seed", "firstk_runs", "firstk_isolation"}
     assert (
         set()
         == {name for name in names if not re.search(rf"`{name}[` ]", shown)} - told_by_their_options

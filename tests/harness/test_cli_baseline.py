@@ -103,6 +103,28 @@ def test_update() -> None:
     ]
 
 
+def test_gone() -> None:
+    """Runs that are gone fail the check, unless that is allowed."""
+    assert 0 == firstk("compare", "t.toml", "one-hung", "--save", "b.json").exit_code
+    gone = firstk("compare", "t.toml", "--check", "b.json")
+    allowed = firstk("compare", "t.toml", "--check", "b.json", "--allow-gone")
+
+    assert (1, 0) == (gone.exit_code, allowed.exit_code)
+    assert "5 gone.\n" in gone.stdout
+    assert "b.json: 5 runs are gone; --allow-gone lets that pass, and --save" in gone.stderr
+    assert "" == allowed.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--allow-gone"]])
+def test_nothing_left(option: list[str]) -> None:
+    """Where nothing of a baseline is left to compare the check fails, whatever is allowed."""
+    save()
+    result = firstk("compare", "one-hung", "--check", "b.json", *option)
+
+    assert 1 == result.exit_code
+    assert "b.json: none of its runs was made now, so nothing was compared" in result.stderr
+
+
 @pytest.mark.usefixtures("no_pictures")
 def test_pictures() -> None:
     """Pictures are drawn all the same where it is said where they go."""
@@ -120,6 +142,7 @@ def test_pictures() -> None:
         (["--save", "t.toml/b"], "cannot write t.toml/b: Not a directory"),
         (["--tolerance", "5"], "go with --check"),
         (["--format", "markdown"], "go with --check"),
+        (["--allow-gone"], "go with --check"),
     ],
 )
 def test_usage(args: list[str], message: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,145 @@ def test_idle_expectations(tmp_path: Path) -> None:
     note = f"{file}: note: [expect.hedged] is not looked at: `strategies` does not have hedged\n"
 
     assert (0, note) == told(firstk("validate", file))
-    assert (0, note) == told(firstk("run", file))
-    assert (0, "") == told(firstk("run", file, "--strategy", "first-k"))
     assert 1 == firstk("run", file, "--strategy", "hedged").exit_code
+    file.write_text(file.read_text() + '[expect.first-k]\noutcome = "ok"\n')
+    assert (0, note) == told(firstk("run", file))
+
+
+FOREIGN = {
+    "downloader": "pass --downloader MODULE:CALLABLE, or set firstk_downloader in pyproject.toml",
+    "tahoe": "pass --downloader tahoe",
+    "hedged": "add hedged to `strategies`",
+}
+
+
+@pytest.mark.parametrize("command", ["run", "compare"])
+@pytest.mark.parametrize("subject", FOREIGN)
+def test_only_foreign_expectations(subject: str, command: str, tmp_path: Path) -> None:
+    """A scenario that expects something only of what does not run is refused before it runs."""
+    file = write(tmp_path, text=GOOD + f'[expect.{subject}]\noutcome = "ok"\n')
+    result = firstk(command, file)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert (
+        f"{file}: nothing is expected of wait-for-all, first-k: it has only [expect.{subject}];"
+        f" {FOREIGN[subject]}\n" in result.stderr
+    )
+
+
+def test_foreign_expectations_of_a_load(tmp_path: Path) -> None:
+    """The same holds for many downloads."""
+    load = "[workload]\ndownloads = 2\narrivals = {{ kind = 'fixed', rate = 1 }}\n"
+    file = write(tmp_path, text=GOOD + load + '[expect.downloader]\noutcome = "ok"\n')
+
+    assert (2, "") == (firstk("run", file).exit_code, firstk("run", file).stdout)
+
+
+def test_named_subjects(tmp_path: Path) -> None:
+    """What the command line names runs, though nothing is expected of it; --strict refuses it."""
+    file = write(tmp_path, text=GOOD + '[expect.downloader]\noutcome = "ok"\n')
+    what = "nothing is expected of hedged: it has only [expect.downloader]"
+
+    assert (0, f"{file}: note: {what}\n") == told(firstk("run", file, "-s", "hedged"))
+    strict = firstk("run", file, "-s", "hedged", "--strict")
+    assert (2, "") == (strict.exit_code, strict.stdout)
+    assert strict.stderr.startswith(f"{file}: {what}; pass --downloader")
+
+
+def test_some_foreign_expectations(tmp_path: Path) -> None:
+    """That nothing is held to [expect.downloader] is noted where something is held to others."""
+    expect = '[expect.downloader]\noutcome = "ok"\n[expect.first-k]\noutcome = "ok"\n'
+    file = write(tmp_path, text=GOOD + expect)
+    note = f"{file}: note: [expect.downloader] is not looked at: there is no --downloader\n"
+
+    assert (0, note) == told(firstk("run", file))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Be in a folder below that of a project, whose modules are in its folder `src`."""
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\npythonpath = ["src"]\nfirstk_downloader = "of_project:fetch"\n'
+    )
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "of_project.py").write_text("from downloader import download as fetch\n")
+    (tmp_path / "below").mkdir()
+    write(tmp_path / "below", text=GOOD + '[expect.downloader]\noutcome = "ok"\n')
+    monkeypatch.chdir(tmp_path / "below")
+    monkeypatch.setattr("sys.path", list(sys.path))
+    return tmp_path
+
+
+TAKEN = (
+    "downloader of_project:fetch: firstk_downloader in ../pyproject.toml"
+    " (--downloader none runs without it)\n"
+)
+
+
+@pytest.mark.usefixtures("project")
+def test_downloader_of_the_project() -> None:
+    """Where no downloader is named that of pyproject.toml is run, alone as in pytest."""
+    result = firstk("run", "t.toml", "--format", "json")
+
+    assert (0, TAKEN) == told(result)
+    assert ["of_project:fetch"] == [one["strategy"] for one in json.loads(result.stdout)]
+
+
+@pytest.mark.usefixtures("project", "no_pictures")
+def test_compare_takes_it_too() -> None:
+    """`compare` puts it beside the strategies."""
+    result = firstk("compare", "t.toml")
+
+    assert (0, TAKEN) == told(result)
+    assert "first-k" in result.stdout
+    assert "of_project:fetch" in result.stdout
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("options", [["--downloader", "none"], ["--strategy", "first-k"]])
+def test_without_it(options: list[str]) -> None:
+    """It is left out where the command line says so, or names strategies."""
+    result = firstk("run", "t.toml", "--format", "json", *options)
+
+    assert 0 == result.exit_code
+    assert "downloader of_project" not in result.stderr
+    assert "of_project" not in result.stdout
+
+
+@pytest.mark.usefixtures("project")
+def test_not_of_the_library() -> None:
+    """A scenario that expects something only of strategies is refused, and what helps is said."""
+    result = firstk("run", "one-hung")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "pass --downloader of_project:fetch to run it all the same, or" in result.stderr
+    assert 0 == firstk("run", "one-hung", "--downloader", "of_project:fetch").exit_code
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("[tool.pytest", "pyproject.toml: is not TOML: "),
+        (
+            "[tool.pytest.ini_options]\nfirstk_downloader = 3",
+            'like "package.module:callable", not 3',
+        ),
+        ("[tool.pytest.ini_options]\nfirstk_downloader = 'x'", "firstk_downloader in "),
+        ("[tool.pytest]\nfirstk_downloader = 'no.such:thing'", "cannot import no.such"),
+        (
+            "[tool.pytest]\npythonpath = 3\nfirstk_downloader = 'a:b'",
+            "should be a list of folders, not 3",
+        ),
+    ],
+)
+def test_bad_project(table: str, said: str, project: Path) -> None:
+    """A pyproject.toml that cannot be used is a user's error, and named."""
+    (project / "pyproject.toml").write_text(table)
+    result = firstk("run", "t.toml")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert said in result.stderr
+    assert "pyproject.toml" in result.stderr
 
 
 def told(result: Result) -> tuple[int, str]:

@@ -502,6 +502,95 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
     ran(project, "test_mine.py", ini="[pytest]\n", failed=1).stdout.fnmatch_lines([said])
 
 
+# Faults that meet nothing, and downloaders that remember
+
+LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
+
+#: Makes warnings of them what they are in a suite that does not say that they are errors.
+WARN = ("-W", "default::harness.encounters.UnmetFaultWarning")
+
+#: What is said of it, as a pattern.
+SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
+
+
+def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
+    """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
+    (project.path / "checks" / "one-hung.toml").write_text(LATE)
+    warned = ran(project, *WARN, passed=1, warnings=1)
+    error = ran(project, "-W", "error::harness.encounters.UnmetFaultWarning", failed=1)
+
+    warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UnmetFaultWarning: {SAID}"])
+    error.stdout.fnmatch_lines([SAID])
+    assert "Traceback" not in error.stdout.str()
+
+
+def test_fault_that_one_strategy_met(project: pytest.Pytester) -> None:
+    """A fault is met if any strategy that the file tests meets it, whichever test is run."""
+    read = HUNG.partition("[expect")[0].replace('"hung" }', '"hung", on = ["read"] }')
+    hedged = read.replace('"7"', '"4"')  # first-k reads from s0, s1 and s2 alone
+    file = project.path / "checks" / "one-hung.toml"
+    file.write_text(hedged + '[expect.first-k]\noutcome = "ok"\n')
+    assert 1 == ran(project, *WARN, ini=INI).parseoutcomes()["warnings"]
+
+    file.write_text(file.read_text() + '[expect."hedged+2"]\noutcome = "ok"\n')
+    assert {"passed": 2} == ran(project, ini=INI).parseoutcomes()
+    assert {"passed": 1, "deselected": 1} == (
+        ran(project, "-k", "first-k", ini=INI).parseoutcomes()
+    )
+
+
+def test_faults_in_the_fixture(project: pytest.Pytester) -> None:
+    """`firstk.run` and grids warn too."""
+    (project.path / "checks" / "one-hung.toml").write_text(LATE)
+    body = 'firstk.run("checks/one-hung.toml", strategy="hedged")\ngrid = firstk.grid()\n'
+    body += 'grid.servers[3].hang(start=60)\ngrid.download("hedged")'
+    result = own(project, body, *WARN, passed=1)
+
+    result.stdout.fnmatch_lines(
+        [
+            "*UnmetFaultWarning: checks/one-hung.toml: servers[[]0].fault: hung on s7, from 60 s*",
+            "*UnmetFaultWarning: grid: hung * on s3, from 60 s on, met no request",
+        ]
+    )
+
+
+REMEMBERS = """\
+import downloader
+
+runs = []
+
+
+async def download(reactor, servers, cap, consumer):
+    runs.append(1)
+    await downloader.download(reactor, servers[: 7 - min(len(runs), 2)], cap, consumer, "first-k")
+"""
+
+
+def test_isolation(project: pytest.Pytester) -> None:
+    """A downloader that keeps state fails with --firstk-isolation, in files and in the fixture."""
+    (project.path / "remembers.py").write_text(REMEMBERS)
+    (project.path / "checks" / "one-hung.toml").write_text(HUNG.replace('"7"', '"0"'))
+    project.makepyfile(
+        test_mine="import remembers\n\n\ndef test_mine(firstk):\n"
+        "    firstk.run('ten-good', downloader=remembers.download)\n"
+    )
+    args = ["--firstk-downloader", "remembers:download", "--firstk-runs=2"]
+    ran(project, *args, passed=2)
+    found = ran(project, *args, "--firstk-isolation", failed=2)
+
+    said = "the downloader keeps state between runs: remembers:download, "
+    found.stdout.fnmatch_lines(
+        [f"{said}checks/one-hung.toml, seed *", f"E *{said}ten-good, seed 0"]
+    )
+
+
+def test_isolation_of_others(project: pytest.Pytester) -> None:
+    """Neither a downloader without state nor a strategy fails with it."""
+    project.makepyfile(fetch=MENDED)
+    ran(project, "--firstk-isolation", "--firstk-runs=2", passed=1)
+    ran(project, "--firstk-isolation", "-k", "hedged", ini=INI, passed=1)
+
+
 # Suites that do not use it
 
 UNRELATED = """
