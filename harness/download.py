@@ -26,8 +26,8 @@ class Ending:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes. `misconduct` lists what it did to the
-    consumer that no consumer allows.
+    and `wrote` are numbers of bytes. `misconduct` lists what it did to the consumer
+    that no consumer allows.
     """
 
     failure: BaseException | None
