@@ -12,8 +12,8 @@ from threading import Lock
 from time import perf_counter
 
 from harness.simulate import simulate
-from harness.store import CRASHED, Place, Row, row_of, row_of_load
-from harness.workload import simulate_load
+from harness.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
+from harness.workload import OverloadError, simulate_load
 from scenarios.model import Scenario
 
 
@@ -69,6 +69,8 @@ def _run(scenario: Scenario, place: Place, here: str) -> Row:
         if scenario.workload is not None:
             return row_of_load(place, simulate_load(scenario, place.strategy, place.run), here)
         return row_of(place, simulate(scenario, place.strategy, place.run).result, here)
+    except OverloadError as e:
+        return overloaded(place, str(e), here)
     except Exception:
         raise
     except BaseException as e:  # a downloader that would end its process, as sys.exit() does

@@ -6,6 +6,7 @@ A command is imported when it is asked for, and imports what it needs when it ru
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from harness.cli_encoding import write_in_any_encoding
 from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, fail
 
 
@@ -30,11 +32,13 @@ class _Group(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
+        write_in_any_encoding()
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:
                 sys.stdout.flush()
         except click.Abort:  # click's own name for Control-C
+            gc.freeze()  # to look through a large simulation for garbage would take its time
             fail("firstk: interrupted", INTERRUPTED)
         except click.ClickException as e:
             e.show()

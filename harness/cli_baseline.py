@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET, refusing
-from harness.cli_output import console, writing
+from harness.cli_output import writing
+from harness.cli_tables import print_table
 
 if TYPE_CHECKING:
     from reports.baseline import Baseline
@@ -47,7 +48,7 @@ def print_check(
         click.echo(as_markdown(checked, name), nl=False)
     else:
         if checked.changes:
-            console().print(changes_table(checked))
+            print_table([changes_table(checked)], keys=4)
         for line in (*notes(checked), headline(checked, name)):
             click.echo(line)
     for row in checked.worse[:1]:

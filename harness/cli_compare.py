@@ -14,6 +14,7 @@ from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, format_op
 from harness.cli_output import make_file, make_folder, print_widest, tell_unmet, writing
 from harness.cli_progress import each
 from harness.cli_simulate import simulate_all
+from harness.cli_tables import print_legend
 from harness.cli_targets import load, refuse_load, side_by_side
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _print(compared: Sequence[Compared]) -> None:
     if print_widest(compared, ("replay", "seed", "nothing")) != "replay":
         scenario = compared[0].scenario
         click.echo(f"To replay a row: {replay(scenario, scenario.strategies[0], scenario.seed)}")
-    click.echo(LEGEND)
+    print_legend(LEGEND)
 
 
 def _draw(compared: Sequence[Compared], out: Path) -> None:

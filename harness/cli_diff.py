@@ -10,7 +10,6 @@ import click
 
 from harness.cli_exit import OK, UNMET
 from harness.cli_options import DOWNLOADER
-from harness.cli_simulate import uninterrupted
 from harness.cli_targets import known_strategies, load_one, other_downloaders, refuse_load
 
 if TYPE_CHECKING:
@@ -74,7 +73,6 @@ def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) ->
         scenario = scenarios[target]
         for seed in seeds or [scenario.seed]:
             for strategy in strategies:
-                with uninterrupted():
-                    seeded = scenario.model_copy(update={"seed": seed})
-                    runs.append(Events.of(simulate(seeded, strategy)))
+                seeded = scenario.model_copy(update={"seed": seed})
+                runs.append(Events.of(simulate(seeded, strategy)))
     return runs

@@ -13,7 +13,6 @@ from harness.cli_exit import OK, UNMET
 from harness.cli_options import FOLDER
 from harness.cli_output import make_folder, writing
 from harness.cli_progress import doing
-from harness.cli_simulate import uninterrupted
 from harness.cli_targets import load, refuse_load
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
     if targets:
         return _replay(targets)
     make_folder(out)
-    fuzzer = Fuzzer(seed, uninterrupted)
+    fuzzer = Fuzzer(seed)
     try:
         with no_traces(), doing("fuzzing") as tell:
             fuzzer.tried = lambda: tell(f"{fuzzer.doing}: {fuzzer.counts}")
@@ -77,10 +76,9 @@ def _replay(targets: tuple[str, ...]) -> int:
     for scenario in scenarios:
         refuse_load(scenario, "fuzz")
     for scenario in scenarios:
-        with uninterrupted():
-            for one in check(scenario, counts):
-                status = UNMET
-                click.echo(f"{scenario.source}: {one.invariant.name}: {one}")
+        for one in check(scenario, counts):
+            status = UNMET
+            click.echo(f"{scenario.source}: {one.invariant.name}: {one}")
     click.echo(f"{counts}. {_whether(bool(status))} was found.")
     return status
 

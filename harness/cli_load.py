@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
-from harness.cli_output import console
+from harness.cli_exit import OK, UNMET, USAGE
 from harness.cli_progress import bar
-from harness.cli_simulate import uninterrupted
+from harness.cli_tables import print_legend, print_table
+from harness.cli_targets import tell_unchecked
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -21,40 +21,52 @@ if TYPE_CHECKING:
 
 
 def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]:
-    """Run a workload with each strategy and print what it came to; return the exit status too."""
+    """Run a workload with each strategy and print the results; return the exit status too."""
     from reports import load as reports
 
-    summaries, unmet = simulate_loads(scenario)
+    summaries, unmet, overloads = simulate_loads(scenario)
+    for line in overloads:
+        click.echo(line, err=True)
+    if not summaries:
+        return USAGE, summaries
     match form:
         case "json":
             click.echo(reports.as_json(summaries), nl=False)
         case "csv":
             click.echo(reports.as_csv(summaries), nl=False)
         case _:
-            console().print(reports.load_table(summaries))
+            print_table([reports.load_table(summaries)])
             for line in reports.problems(summaries):
                 click.echo(line)
-            click.echo(reports.LEGEND)
+            print_legend(reports.LEGEND)
     for line in unmet:
         click.echo(line, err=True)
-    return (UNMET if unmet else OK), summaries
+    return (USAGE if overloads else UNMET if unmet else OK), summaries
 
 
-def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str]]:
-    """Run a workload with each strategy; return what it came to, and what was not as expected."""
+def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], list[str]]:
+    """Run a workload with each strategy.
+
+    Return the results, what was not as expected, and with which strategies the grid could not
+    carry the load: those have no results.
+    """
+    from harness.workload import OverloadError
     from reports.load import LoadSummary
 
     summaries: list[LoadSummary] = []
     unmet: list[str] = []
+    overloads: list[str] = []
+    tell_unchecked([scenario])
     with _telling(scenario) as each:
         for strategy in scenario.strategies:
-            results = []
-            for number in range(scenario.runs):
-                result, problem = _run(scenario, strategy, number, each)
-                results.append(result)
-                unmet += problem
-            summaries.append(LoadSummary(results))
-    return summaries, unmet
+            try:
+                ran = [_run(scenario, strategy, n, each) for n in range(scenario.runs)]
+            except OverloadError as e:
+                overloads.append(str(e))
+                continue
+            summaries.append(LoadSummary([result for result, _ in ran]))
+            unmet += [problem for _, problems in ran for problem in problems]
+    return summaries, unmet, overloads
 
 
 def _run(
@@ -96,18 +108,13 @@ def _run(
 def _telling(scenario: Scenario) -> Iterator[Callable[[], None]]:
     """Show how many downloads are over, where standard error is a terminal.
 
-    What is yielded is called after each; it raises what Control-C asked for in the meantime.
+    What is yielded is called after each.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 
     assert scenario.workload is not None
     total = len(scenario.strategies) * scenario.runs * scenario.workload.counted
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with bar(*columns) as shown, uninterrupted() as interrupt:
+    with bar(*columns) as shown:
         task = shown.add_task("load", total=total)
-
-        def tell() -> None:
-            shown.advance(task)
-            interrupt()
-
-        yield tell
+        yield lambda: shown.advance(task)

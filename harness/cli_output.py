@@ -10,48 +10,22 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET
+from harness.cli_tables import print_table
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from reports.comparison import Compared
     from reports.table import Extra
 
 #: More runs than this are summed up rather than told one by one.
 MOST_RUNS = 20
 
-#: How wide a table may be that goes to a file, in columns: none of its rows is folded.
-_NO_FOLDING = 10_000
-
-
-def console() -> Console:
-    """Return standard output for tables; where it is no terminal no row is folded."""
-    from rich.console import Console
-
-    made = Console(highlight=False)
-    if not made.is_terminal:
-        made.width = _NO_FOLDING
-    return made
-
-
-def fits(output: Console, table: Table) -> bool:
-    """Tell whether nothing of a table need be folded."""
-    unfolded = output.options.update(max_width=_NO_FOLDING)
-    return output.measure(table, options=unfolded).maximum <= output.width
-
 
 def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra:
     """Print the first of these tables that needs no folding, or else the last; return which."""
     from reports.table import comparison_table
 
-    output = console()
-    for extra in extras:
-        table = comparison_table(compared, extra)
-        if fits(output, table):
-            break
-    output.print(table)
-    return extra
+    tables = [comparison_table(compared, extra) for extra in extras]
+    return extras[print_table(tables, keys=2)]
 
 
 def tell_first(lines: Sequence[str], of_the_rest: str = "") -> None:

@@ -10,8 +10,8 @@ import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import format_option
-from harness.cli_output import console
 from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
+from harness.cli_tables import print_legend, print_table
 
 if TYPE_CHECKING:
     from reports.plan_table import Found
@@ -84,10 +84,10 @@ def _print(asked: Plan, found: Found, form: str) -> None:
     if form == "markdown":
         click.echo(plan_table.as_markdown(asked, found))
     else:
-        console().print(plan_table.table(asked, found))
+        print_table([plan_table.table(asked, found)], keys=2)
     click.echo(plan_table.headline(asked, found))
     for line in plan_table.notes(asked, found):
         click.echo(line)
     if form == "table":
         click.echo()
-        click.echo(plan_table.LEGEND, nl=False)
+        print_legend(plan_table.LEGEND)

@@ -17,7 +17,7 @@ from harness.cli_targets import load, side_by_side
 
 if TYPE_CHECKING:
     from harness.bound import Bound
-    from harness.store import Store
+    from harness.store import Sample, Store
     from reports.comparison import Compared
     from reports.measured import Case
     from reports.page import Report
@@ -88,19 +88,22 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
     from reports.page import Report
 
     cases: list[Case] = []
+    overloads: list[str] = []
     for scenario in scenarios:
         tell(f"simulating {scenario.name}")
         if scenario.workload is None:
             cases.append(case_of(simulate_all(scenario)))
         else:
-            cases.append(case_of_load(scenario, simulate_loads(scenario)[0]))
+            summaries, _, too_much = simulate_loads(scenario)
+            cases.append(case_of_load(scenario, summaries))
+            overloads += too_much
     names = [case.name for case in cases]
     return Report(
         title=" and ".join(names) if len(names) < 3 else f"{len(names)} scenarios",
         description=cases[0].description if len(cases) == 1 else "",
         cases=cases,
         version=version("firstk"),
-        warnings=list(_bad(cases)),
+        warnings=[*_bad(cases), *overloads],
         tell=lambda name: tell(f"drew {name}"),
     )
 
@@ -169,7 +172,15 @@ def _crashes(store: Store) -> Iterator[str]:
 
 
 def _bad(cases: Sequence[Case]) -> Iterator[str]:
-    """Yield which scenarios wrote wrong bytes, or were not as expected."""
+    """Yield which scenarios wrote wrong bytes or unchecked ones, or were not as expected."""
+    of_all = [(case, one) for case in cases for one in case.strategies]
+    if unchecked := [(c, one) for c, one in of_all if any(map(_unchecked, one.samples))]:
+        case, one = unchecked[0]
+        yield (
+            f"content not checked: what {one.strategy} wrote in {case.name}"
+            + (f", and {len(unchecked) - 1} more of the kind" if len(unchecked) > 1 else "")
+            + "."
+        )
     for case in cases:
         if case.compared is None:
             continue
@@ -180,6 +191,14 @@ def _bad(cases: Sequence[Case]) -> Iterator[str]:
             if wrong:
                 again = case.replay(one.strategy, wrong[0])
                 yield f"{case.name}: {one.strategy} wrote wrong bytes in {len(wrong)} runs: {again}"
+
+
+def _unchecked(sample: Sample) -> bool:
+    """Tell whether a run wrote bytes of which it is not known whether they are right."""
+    came = sample.ttfb is not None
+    if sample.load is not None:
+        came = sample.load.ttfb.never < sample.load.ttfb.count
+    return came and sample.content_ok is None
 
 
 def _closely(cases: Sequence[Case]) -> Compared | None:

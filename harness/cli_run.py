@@ -11,13 +11,13 @@ from harness.cli_exit import UNMET, refusing
 from harness.cli_options import DOWNLOADER, FILE, format_option
 from harness.cli_output import (
     MOST_RUNS,
-    console,
     make_file,
     print_widest,
     tell_unmet,
     writing,
 )
 from harness.cli_simulate import simulate_all
+from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import known_strategies, load_one, other_downloaders, tell_notes
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _run_load(scenario: Scenario, form: str, row: Row | None, file: Path | None)
     if file is not None:
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
     status, summaries = run_load(scenario, form)
-    if row is not None and not _is_same(row, summaries[0].results[0].digest):
+    if row is not None and summaries and not _is_same(row, summaries[0].results[0].digest):
         return UNMET
     return status
 
@@ -164,9 +164,9 @@ def _print_table(compared: Compared) -> None:
     results = [result for summary in compared.summaries for result in summary.results]
     if len(results) > MOST_RUNS:
         print_widest([compared], ("seed", "nothing"))
-        click.echo(LEGEND)
+        print_legend(LEGEND)
         return
-    console().print(runs_table(compared.summaries))
+    print_table([runs_table(compared.summaries)], keys=3)
     for result in results:
         if result.message is not None:
             click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import DOWNLOADER, FILE, format_option
-from harness.cli_output import console, fits, writing
+from harness.cli_output import writing
 from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
-from harness.cli_targets import other_downloaders
+from harness.cli_tables import print_legend, print_table
+from harness.cli_targets import other_downloaders, tell_unchecked
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -44,8 +45,9 @@ def sweep(
 
     Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
     stopped, and prints the table that it would have printed. Exit status 1 means that wrong
-    bytes were written, that a run ended the process that it ran in, or that a number is not
-    what mathematics says, where the experiment asks for that.
+    bytes were written, that a run ended the process that it ran in, that the grid could not carry
+    the load of a run, or that a number is not what mathematics says, where the experiment asks
+    for that.
     """
     from harness.batch import OtherVersionError
     from harness.store import Store, StoreError
@@ -57,6 +59,7 @@ def sweep(
     if workers is not None and scheduler is not None:
         raise click.UsageError("--workers and --scheduler exclude one another")
     experiment = _experiment(target, downloaders)
+    tell_unchecked(point.scenario for point in experiment.points)
     path = path or Path(f"{experiment.name}.sqlite")
     rule = sweep_table.enough(experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
@@ -74,7 +77,7 @@ def sweep(
         else:
             status = OK
             _print(sweep_table.rows(found), experiment.axes, form, _print_table)
-        if any(cell.crashed or cell.wrong for cell in found):
+        if any(cell.crashed or cell.overloaded or cell.wrong for cell in found):
             tell_crashes(store)
             status = UNMET
         return status
@@ -107,7 +110,7 @@ def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
     return processes(count) if scheduler is None else lambda: Cluster(scheduler)
 
 
-def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, print_table: Printer) -> None:
+def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Printer) -> None:
     """Print what the sweep came to."""
     from reports.rows import as_csv, as_json, as_markdown
 
@@ -119,18 +122,17 @@ def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, print_table
         case "markdown":
             click.echo(as_markdown(rows, axes), nl=False)
         case _:
-            print_table(rows, axes)
+            printer(rows, axes)
 
 
 def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading, with as much as there is room for."""
-    from reports.sweep_table import LEFT_OUT, LEGEND, fitting
+    from reports.sweep_table import LEFT_OUT, LEGEND, Intervals, table
 
-    output = console()
-    table, intervals = fitting(rows, axes, lambda table: fits(output, table))
-    output.print(table)
-    click.echo(LEGEND.format(first=rows[0].words["strategy"]))
-    if intervals == "nowhere":
+    tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
+    place = print_table(tables, keys=len(axes) + 1)
+    print_legend(LEGEND.format(first=rows[0].words["strategy"]))
+    if get_args(Intervals)[place] == "nowhere":
         more = f"intervals and {LEFT_OUT}"
         click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
@@ -152,8 +154,8 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading of what is held against mathematics."""
     from reports.oracle_table import LEGEND, table
 
-    console().print(table(rows, axes))
-    click.echo(LEGEND)
+    print_table([table(rows, axes)], keys=len(axes) + 1)
+    print_legend(LEGEND)
 
 
 @click.command()

@@ -88,5 +88,5 @@ def _more(progress: Progress, elapsed: float) -> str:
 
 
 def tell_crashes(store: Store) -> None:
-    """Print which runs crashed or wrote wrong bytes."""
+    """Print which runs crashed, were overloaded or wrote wrong bytes."""
     tell_first([f"firstk run --from {store.path} {row}: {what}" for row, what in store.bad()])

@@ -70,6 +70,21 @@ def tell_notes(scenario: Scenario) -> None:
         click.echo(f"{scenario.source}: note: {note}", err=True)
 
 
+def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
+    """Print of which real files it is not checked whether the bytes that come out are right."""
+    from harness.files import file_of
+    from scenarios.model import RealFile
+
+    files = {s.file.shares: s for s in scenarios if isinstance(s.file, RealFile)}
+    for shares, scenario in files.items():
+        if file_of(scenario, scenario.seed).plaintext is None:
+            click.echo(
+                f"{scenario.source}: content not checked: the shares in {shares} cannot be decoded"
+                " without the downloader",
+                err=True,
+            )
+
+
 def known_strategies(names: Sequence[str]) -> list[str]:
     """Return the strategies that an option names, once each."""
     from downloader.strategy import find_strategy

@@ -1,15 +1,23 @@
-"""The reactor as a download is given it: the download's own timers are told from all others."""
+"""The reactor that one download gets: it tells the download's own timers from all others.
+
+All code of a download, from its first call to the last answer it hears, runs in a context of its
+own (`contextvars`), so that a library with module-level state can tell downloads apart.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NoReturn
+from contextvars import copy_context
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from harness.reactor import SimReactor, SimTimer, checked
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 #: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
 #: a tenth of it.
@@ -18,6 +26,24 @@ MOST_AT_ONCE = 1_000_000
 
 class EndlessError(Exception):
     """A download sets timers for now again and again, and so time never passes."""
+
+
+class Context:
+    """The context in which all code of one download runs."""
+
+    def __init__(self) -> None:
+        self._context = copy_context()
+        self._entered = False
+
+    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call `function` in the download's context, and return what it returns."""
+        # A context cannot be entered twice: code that steps the reactor itself gets a copy.
+        entered, self._entered = self._entered, True
+        context = self._context.copy() if entered else self._context
+        try:
+            return context.run(function, *args, **kwargs)
+        finally:
+            self._entered = entered
 
 
 class _OwnTimer(SimTimer):
@@ -41,7 +67,7 @@ class _OwnTimer(SimTimer):
         if clock._is_endless():
             self._function, self._args, self._kwargs = clock._end, (), {}
         try:
-            super()._fire(event)
+            clock.run(super()._fire, event)
         except Exception as e:
             if clock._failed is None:
                 raise
@@ -61,7 +87,8 @@ class DownloadClock:
     """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
 
     `fired` is called after each of these timers, and `failed` with what one raises; without it
-    that goes to the reactor.
+    that goes to the reactor. The timers fire in `context`, by default one of the clock's own;
+    `run` calls a function in it.
     """
 
     def __init__(
@@ -69,7 +96,10 @@ class DownloadClock:
         reactor: SimReactor,
         fired: Callable[[], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
+        context: Context | None = None,
     ) -> None:
+        self.context = context or Context()
+        self.run = self.context.run
         self._reactor = reactor
         self._env = reactor.env
         self._fired = fired

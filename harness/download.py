@@ -16,8 +16,9 @@ from harness.files import GridFile
 from harness.reactor import SimReactor
 from harness.server import Client, Connections, SimServer
 from harness.streams import stream
-from harness.subject import Given, Order, find_subject, is_other, name_of
+from harness.subject import Given, MisconductError, Order, find_subject, is_other, name_of
 from harness.trace import Trace
+from scenarios.faults import Operation
 from scenarios.model import Scenario
 
 
@@ -26,8 +27,8 @@ class Ending:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes. `misconduct` lists what it did to the consumer
-    that no consumer allows.
+    and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end.
+    `misconduct` lists what it did to the consumer that no consumer allows.
     """
 
     failure: BaseException | None
@@ -39,6 +40,7 @@ class Ending:
     content_ok: bool | None
     asked: int
     wrote: int
+    stopped: bool
     status: DownloadStatus | None
     timers_left: Sequence[str]
     misconduct: Sequence[str] = ()
@@ -46,6 +48,9 @@ class Ending:
 
 class Download:
     """A download of what a scenario asks for, from servers that are there.
+
+    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
+    when K distinct share numbers are known: at once if it does not obey.
 
     `number` tells it from others in the same grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
@@ -75,13 +80,16 @@ class Download:
         self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
         self._over = over
-        heard = self._heard if over is not None or scenario.stop == "located" else None
+        self._locates = scenario.stop == "located"
+        self._known: float | None = None
+        heard = self._heard if over is not None or self._locates else None
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
-        self.client = Client(self.trace, heard)
+        held: Sequence[Operation] = ["read"] if self._locates else []
+        self.client = Client(self.trace, heard, self._clock.run, held)
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
-        self._drain = DownloadClock(reactor, heard, failed)
+        self._drain = DownloadClock(reactor, heard, failed, self._clock.context)
         self._consumer = SimConsumer(
             self._drain,
             file,
@@ -91,11 +99,23 @@ class Download:
             scenario.consumer.bandwidth if scenario.consumer else None,
         )
         self._timers_left: Sequence[str] = ()
+        self._stalled = False
 
     @property
     def status(self) -> DownloadStatus | None:
-        """What the downloader tells of itself, if it is ours."""
-        return getattr(self._consumer.producer, "status", None)
+        """What the downloader reports about itself; None if it is not ours."""
+        status = getattr(self._consumer.producer, "status", None)
+        return status if isinstance(status, DownloadStatus) else None
+
+    @property
+    def _located(self) -> float | None:
+        """When the download located its shares, in virtual seconds; None if it has not.
+
+        Ours says when. For another downloader it is when K distinct share numbers were known, and
+        it is only looked for with `stop = "located"`.
+        """
+        status = self.status
+        return self._known if status is None else status.located
 
     @property
     def buffered(self) -> int:
@@ -114,37 +134,64 @@ class Download:
             self.scenario.file.length,
             self._random,
         )
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        self._clock.run(self._begin, order)
         if self._over is not None:
             self._heard()
 
+    def _begin(self, order: Order) -> None:
+        maybeDeferred(self._subject, order).addBoth(self._end)
+
     def _heard(self) -> None:
         """See what to do after something has happened to the download."""
-        if self.finished is None and self.scenario.stop == "located":
-            status = self.status
-            if status is not None and status.located is not None:
-                self._consumer.stop()
+        if self._locates and self.finished is None:
+            if self._known is None and len(self.client.known) >= self._file.cap.k:
+                self._known = self._reactor.seconds()
+            if self._located is not None:
+                self._end_located()
         waits = self.finished is None and (
             self.client.waits or self._clock.getDelayedCalls() or self._drain.getDelayedCalls()
         )
         if self._over is not None and not waits:
             over, self._over = self._over, None
+            self._stalled = self.finished is None
             over(self)
+
+    def _end_located(self) -> None:
+        """Stop the download, which has located its shares; it is over now, whatever it does."""
+        self.client.holds = ["get_buckets", "read"]
+        try:
+            self._clock.run(self._consumer.stop)
+        except Exception as e:
+            self.failure = e
+        if self.finished is None:
+            # Its Deferred may fire later, or never: not every downloader can be stopped.
+            self._finish()
 
     def stop(self) -> None:
         """End it, if that can be done, and tell nobody."""
         self._over = None
         if self.finished is None:
-            self._consumer.stop()
+            self._clock.run(self._consumer.stop)
 
     def _end(self, outcome: Any) -> None:
-        self.finished = self._reactor.seconds()
+        if self.finished is not None:
+            return
+        if self._stalled:  # the result was returned long ago, and was wrong
+            message = (
+                f"a download ended at {self._reactor.seconds():.6g} s that had counted as stalled:"
+                " it waited for no answer and no timer of its own, and another download woke it"
+            )
+            self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         self._consumer.end()
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
             self.failure = cast(BaseException, outcome.value)
+        self._finish()
+
+    def _finish(self) -> None:
+        self.finished = self._reactor.seconds()
         self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
 
     def ending(self, dry: bool) -> Ending:
@@ -153,18 +200,19 @@ class Download:
         def since(time: float | None) -> float | None:
             return None if time is None else float(time - self.started)
 
-        status, consumer = self.status, self._consumer
+        consumer = self._consumer
         return Ending(
             failure=self.failure,
             finished=since(self.finished),
             ended=float(self._reactor.seconds() - self.started),
             dry=dry,
-            located=since(status.located) if status else None,
+            located=since(self._located),
             first=since(consumer.first),
             content_ok=consumer.content_ok,
             asked=_asked(self.scenario, self._file.cap.size),
             wrote=consumer.wrote,
-            status=status,
+            stopped=consumer.stopped,
+            status=self.status,
             timers_left=self._timers_left,
             misconduct=consumer.misconduct,
         )

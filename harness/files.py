@@ -8,15 +8,9 @@ from functools import lru_cache
 from hashlib import sha256
 from random import Random
 
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IConsumer, IProducer
-from zope.interface import implementer
-
-from downloader import download
 from downloader.cap import CHKCap
 from downloader.encode import encode
-from downloader.interfaces import IBucket, IStorageServer
-from harness.reactor import SimReactor
+from harness.reference_decoder import decode
 from harness.streams import stream
 from scenarios.model import MadeUpFile, RealFile, Scenario
 
@@ -25,8 +19,8 @@ from scenarios.model import MadeUpFile, RealFile, Scenario
 class GridFile:
     """A file that lies on a grid.
 
-    `plaintext` is None if the shares cannot be decoded: then nothing can be said of what
-    comes out.
+    `plaintext` is None if the shares cannot be decoded, and then what is downloaded cannot be
+    checked. It is not `trusted` if it is not what the scenario says it is.
     """
 
     cap: CHKCap
@@ -34,11 +28,11 @@ class GridFile:
     plaintext: bytes | None
     trusted: bool = True
 
-    def holds(self, offset: int, data: bytes) -> bool:
-        """Tell whether `data` is what the file has at `offset`."""
-        if self.plaintext is None or not self.trusted:
-            return False
-        return self.plaintext[offset : offset + len(data)] == data
+    def holds(self, offset: int, data: bytes) -> bool | None:
+        """Return whether the file has `data` at `offset`; None if that cannot be checked."""
+        if self.plaintext is None:
+            return None
+        return self.trusted and self.plaintext[offset : offset + len(data)] == data
 
 
 def file_of(scenario: Scenario, seed: int) -> GridFile:
@@ -73,51 +67,6 @@ def _random_bytes(random: Random, size: int) -> bytes:
 
 @lru_cache(maxsize=2)
 def _real(file: RealFile) -> GridFile:
-    plaintext = _decode(file)
-    right = plaintext is not None and file.sha256 in (None, sha256(plaintext).hexdigest())
+    plaintext = decode(file.cap, file.data)
+    right = plaintext is None or file.sha256 in (None, sha256(plaintext).hexdigest())
     return GridFile(file.parsed_cap, file.data, plaintext, trusted=right)
-
-
-def _decode(file: RealFile) -> bytes | None:
-    """Return the plaintext of real shares, read as from good servers."""
-    consumer = _Collector()
-    servers = [_LocalServer({number: data}) for number, data in file.data.items()]
-    done = download(SimReactor(), servers, file.parsed_cap, consumer, strategy="wait-for-all")
-    failures: list[object] = []
-    done.addErrback(failures.append)
-    return None if failures else b"".join(consumer.pieces)
-
-
-@implementer(IConsumer)
-class _Collector:
-    def __init__(self) -> None:
-        self.pieces: list[bytes] = []
-
-    def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Take all that comes."""
-
-    def unregisterProducer(self) -> None:
-        """Nothing was kept."""
-
-    def write(self, data: bytes) -> None:
-        self.pieces.append(data)
-
-
-@implementer(IStorageServer)
-class _LocalServer:
-    """A server that answers at once."""
-
-    def __init__(self, shares: Mapping[int, bytes]) -> None:
-        self._shares = shares
-
-    def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        return succeed({number: _LocalBucket(data) for number, data in self._shares.items()})
-
-
-@implementer(IBucket)
-class _LocalBucket:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def read(self, offset: int, length: int) -> Deferred[bytes]:
-        return succeed(self._data[offset : offset + length])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import inf
@@ -85,12 +85,10 @@ class _Enough(BaseException):
 class Fuzzer:
     """Tries random scenarios; the sequence follows from the seed.
 
-    `around` returns a context manager in which each scenario's runs are made, and `tried` is
-    called after each. `counts` is true at every moment.
+    `tried` is called after each. `counts` is true at every moment.
     """
 
     seed: int = 0
-    around: Callable[[], AbstractContextManager[object]] = nullcontext
     tried: Callable[[], None] = lambda: None
     counts: Counts = field(default_factory=Counts)
     _find: Find | None = None
@@ -155,17 +153,16 @@ class Fuzzer:
         before = self._find
         if before is not None:
             made |= {"strategies": [before.broken.strategy]}
-        with self.around():
-            try:
-                case = Case(Scenario.model_validate(made))
-                found = [
-                    one
-                    for one in broken(case)
-                    if before is None or one.invariant is before.broken.invariant
-                ][:1]
-            except Exception as e:  # a defect, but none of the downloader's
-                e.add_note(f"The scenario was:\n{tomli_w.dumps(made)}")
-                raise
+        try:
+            case = Case(Scenario.model_validate(made))
+            found = [
+                one
+                for one in broken(case)
+                if before is None or one.invariant is before.broken.invariant
+            ][:1]
+        except Exception as e:  # a defect, but none of the downloader's
+            e.add_note(f"The scenario was:\n{tomli_w.dumps(made)}")
+            raise
         if before is None:
             self.counts.add(case)
         self.tried()

@@ -227,6 +227,8 @@ class SimReactor(ReactorBase):
     returns when nothing is left to do, or after `stop`. An exception from a callback, a
     timer, a trigger or a SimPy process does not stop the others: it is kept in `errors`,
     and `run` raises it at the end.
+
+    Once `interrupted` is set, the next event does not happen: `KeyboardInterrupt` is raised.
     """
 
     _registerAsIOThread = False  # which thread that is, is global state
@@ -234,6 +236,7 @@ class SimReactor(ReactorBase):
     def __init__(self, env: simpy.Environment | None = None) -> None:
         self.env = simpy.Environment() if env is None else env
         self.errors: list[Exception] = []
+        self.interrupted = False
         self._timers: dict[SimTimer, None] = {}  # in the order of their making
         self._given_up = 0  # entries in the queue that no timer needs any more
         self._pool = _ThreadPool(self)
@@ -393,6 +396,8 @@ class SimReactor(ReactorBase):
         Most events are entries: what SimPy does with any event is done here for them, without
         what they have no need of.
         """
+        if self.interrupted:
+            raise KeyboardInterrupt
         env = self.env
         queue = env._queue
         while queue:

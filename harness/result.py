@@ -24,7 +24,7 @@ class Result:
     strategies, phase 1 ended. `ttfb` is the time to the first byte at the consumer,
     `finished` when the download was over, `ended` when the last event happened; each is
     None if it never came. `content_ok` tells whether every byte that was written is the
-    file's; it is None if none was.
+    file's; it is None if none was, or if that was not checked (see `GridFile`).
     `digest` is the SHA-256 of all that happened.
     """
 

@@ -203,7 +203,12 @@ class SimServer:
         offset: int = 0,
         length: int = 0,
     ) -> Deferred[Any]:
-        """Send the server a request; when its time has come, it is answered or fails."""
+        """Send the server a request; when its time has come, it is answered or fails.
+
+        What the client holds is never sent: nothing comes of it, and no trace has it.
+        """
+        if operation in client.holds:
+            return Deferred()
         sent = self._env._now
         number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
@@ -321,24 +326,38 @@ class SimServer:
             self._reactor.give_up(request.losing)
         if isinstance(outcome, Exception):
             client.trace.ended(exchange, now, False, str(outcome))
-            request.deferred.errback(outcome)
+            client.run(request.deferred.errback, outcome)
         else:
             exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
+            if exchange.operation == "get_buckets":
+                client.known.update(outcome.result)
             client.trace.ended(exchange, now, True, outcome.detail)
-            request.deferred.callback(outcome.result)
+            client.run(request.deferred.callback, outcome.result)
         if client.heard is not None:
             client.heard()
 
 
 class Client:
-    """Who sends requests: it keeps a trace of what is asked and answered.
+    """A client of the servers: it keeps a trace of what is asked and answered.
 
     `heard` is called after each answer, and each failure, when the client has dealt with it.
+    `run` calls what deals with them: a function, with its arguments.
+    Requests for an operation in `holds` stay with the client: they are never sent, and never
+    answered. `known` has the share numbers that answers to queries have named so far.
     """
 
-    def __init__(self, trace: Trace, heard: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        trace: Trace,
+        heard: Callable[[], None] | None = None,
+        run: Callable[..., None] = lambda function, *args: function(*args),
+        holds: Sequence[Operation] = (),
+    ) -> None:
         self.trace = trace
         self.heard = heard
+        self.run = run
+        self.holds = holds
+        self.known: set[int] = set()
         self.outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
     @property

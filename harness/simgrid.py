@@ -22,6 +22,7 @@ from harness.download import Download
 from harness.escapes import no_escapes, not_watched
 from harness.files import file_of
 from harness.grid import make_servers
+from harness.interrupt import interruptible
 from harness.reactor import SimReactor, event_at
 from harness.result import Result
 from harness.server import SimServer
@@ -272,7 +273,7 @@ class SimGrid:
         *,
         offset: int = 0,
         length: int | None = None,
-        stop: Literal["first-block", "complete"] | None = None,
+        stop: Literal["located", "first-block", "complete"] | None = None,
     ) -> RunningDownload:
         """Begin a download now, of `length` bytes from `offset` on: default the whole file.
 
@@ -372,6 +373,7 @@ class SimGrid:
     def _watched(self) -> Iterator[None]:
         """Keep errors that no Deferred tells of, and ways out of the simulation that are taken."""
         with (
+            interruptible(self.reactor),
             observed(self._failures),
             no_escapes(self._subject, lambda: self._random, self._failures),
         ):

@@ -20,6 +20,7 @@ from harness.download import Download, Ending
 from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
+from harness.interrupt import interruptible
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
@@ -73,7 +74,10 @@ def _play(
     download = Download(scenario, seed, strategy, reactor, file, servers)
     reactor.callWhenRunning(download.start)
     try:
-        with no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures):
+        with (
+            interruptible(reactor),
+            no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures),
+        ):
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
         failures += e.exceptions
@@ -135,7 +139,11 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
     """
     if ending.finished is None:
         return None
-    least = {"located": 0, "first-block": min(1, ending.asked)}.get(stop, ending.asked)
+    least = ending.asked
+    if stop == "first-block":
+        least = min(1, least)
+    elif stop == "located" and ending.stopped:
+        least = 0
     wrong = list(ending.misconduct)
     if ending.wrote > ending.asked:
         wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")

@@ -13,11 +13,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from filelock import FileLock, Timeout
 
 from harness.load_result import LoadResult
 from harness.result import Result
@@ -35,6 +37,12 @@ _APPLICATION = 0x6673746B
 
 #: The outcome of a run that killed the process it ran in, twice.
 CRASHED = "crashed"
+
+#: The outcome of a run in which the grid could not carry the load of a workload.
+OVERLOADED = "overloaded"
+
+#: The outcomes of runs that have no numbers.
+NO_NUMBERS = (CRASHED, OVERLOADED)
 
 _TABLES = """
 CREATE TABLE experiment (
@@ -83,7 +91,7 @@ class StoreError(ValueError):
 
 
 class Row(NamedTuple):
-    """A run as the store has it. All but the first eight are None for a run that crashed."""
+    """A run as the store has it. A run that crashed, or was overloaded, has no numbers."""
 
     row: int
     point: int
@@ -151,6 +159,16 @@ def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
     )
 
 
+def overloaded(place: Place, message: str, version: str) -> Row:
+    """Return the row of a run in which the grid could not carry the load; `message` says how."""
+    return Row(
+        *place,
+        version=version,
+        outcome=OVERLOADED,
+        result=json.dumps({"message": message}, separators=(",", ":")),
+    )
+
+
 class About(NamedTuple):
     """What a store says of its experiment: the strategies and axes in order, the first seed."""
 
@@ -184,7 +202,9 @@ class Store:
 
     def __init__(self, path: Path, write: bool = False) -> None:
         self.path = path
-        self._lock = _Lock(path) if write else None
+        self._lock = _locked(path) if write else None
+        self._begun: tuple[tuple[Any, ...], Sequence[Point]] | None = None
+        self._versions: set[str] | None = None
         try:
             if not write and not path.is_file():
                 raise StoreError(f"{path}: there is no such file")
@@ -263,12 +283,16 @@ class Store:
             json.dumps(experiment.axes),
             experiment.seed,
         )
+        begun, there = self._begun or (None, None)
+        if begun == about and there is experiment.points:
+            return  # a plan begins anew with each candidate, and its points are many
         points = [(i, *_point_row(point)) for i, point in enumerate(experiment.points)]
         before = self._db.execute("SELECT * FROM experiment").fetchone()
         if before is None:
             with self._db:
                 self._db.execute("INSERT INTO experiment VALUES (?, ?, ?, ?, ?)", about)
                 self._db.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
+            self._begun = about, experiment.points
             return
         differing = [
             f"its {what} {'are' if what.endswith('s') else 'is'} {then}, and not {now}"
@@ -293,17 +317,26 @@ class Store:
                 f"{self.path}: holds another experiment: {'; '.join(differing)}."
                 " Take another file for the new one"
             )
+        self._begun = about, experiment.points
 
     def versions(self) -> list[str]:
         """Return the versions of firstk that rows were made by."""
-        return [v for (v,) in self._db.execute("SELECT DISTINCT version FROM runs ORDER BY 1")]
+        versions = self._versions
+        if versions is None:
+            versions = {v for (v,) in self._db.execute("SELECT DISTINCT version FROM runs")}
+            if self._lock is not None:  # else another process may add more
+                self._versions = versions
+        return sorted(versions)
 
     def add(self, rows: Iterable[Row]) -> None:
         """Commit rows, all or none; those that are there already stay as they are."""
+        rows = list(rows)
         marks = ", ".join("?" * len(Row._fields))
         insert = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - the same
         with self._db:
             self._db.executemany(insert, rows)
+        if self._versions is not None:
+            self._versions.update(row.version for row in rows)
 
     def present(self, point: int, strategies: Sequence[str]) -> set[int]:
         """Return the numbers of the rows that a point and some strategies have."""
@@ -356,10 +389,12 @@ class Store:
         """Yield the rows that should not be, each with what is wrong, in words."""
         query = (
             'SELECT "row", strategy, seed, outcome, error FROM runs'
-            ' WHERE outcome = ? OR content_ok = 0 ORDER BY "row"'
+            ' WHERE outcome IN (?, ?) OR content_ok = 0 ORDER BY "row"'
         )
-        for row, strategy, seed, outcome, error in self._db.execute(query, (CRASHED,)):
+        for row, strategy, seed, outcome, error in self._db.execute(query, NO_NUMBERS):
             what = "wrote wrong bytes"
+            if outcome == OVERLOADED:
+                what = "had too many downloads under way: the grid cannot carry this load"
             if outcome == CRASHED:
                 what = f"crashed ({error})" if error else "crashed: it ended its process"
             yield row, f"{strategy} with seed {seed} {what}"
@@ -373,11 +408,6 @@ class Store:
             known = "it has none" if there[0] is None else "they are {} to {}".format(*there)
             raise StoreError(f"{self.path}: there is no row {number}; {known}")
         return Row(*found)
-
-    def number(self, point: int, strategy: str, run: int) -> int:
-        """Return the number of the row of a run, whether it is there or not."""
-        points, strategies = len(self.points()), self.about.strategies
-        return _first_row(points, len(strategies), point, run) + strategies.index(strategy)
 
     def scenario(self, row: Row) -> Scenario:
         """Return the scenario of a row, to be run again: with its strategy and seed, one run.
@@ -438,48 +468,42 @@ def _point_row(point: Point) -> tuple[str, str, str, str]:
     return (
         str(point),
         json.dumps(list(point.values.values())),
-        scenario_hash(point.scenario),
+        point.scenario_hash,
         json.dumps(tables),
     )
 
 
-def places(experiment: Experiment, hashes: Sequence[str], point: int, run: int) -> Iterator[Place]:
+def places(
+    experiment: Experiment, hashes: Sequence[str] | Mapping[int, str], point: int, run: int
+) -> Iterator[Place]:
     """Yield the places of a run of a point, one for each strategy.
 
-    `hashes` are those of the points. More runs do not change the numbers of rows.
+    `hashes` are those of the points' scenarios, by their numbers. More runs do not change the
+    numbers of rows.
     """
-    first = _first_row(len(experiment.points), len(experiment.strategies), point, run)
+    first = first_row(len(experiment.points), len(experiment.strategies), point, run)
     for i, strategy in enumerate(experiment.strategies):
         yield Place(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
 
 
-def _first_row(points: int, strategies: int, point: int, run: int) -> int:
+def first_row(points: int, strategies: int, point: int, run: int) -> int:
     """Return the number of the row of the first strategy; the others follow."""
     return (run * points + point) * strategies + 1
 
 
-class _Lock:
-    """The lock of the one who writes; the system takes it back when the process ends."""
+def _locked(path: Path) -> FileLock:
+    """Return the lock of the one process that writes a store.
 
-    def __init__(self, path: Path) -> None:
-        self._file: int | None = None
-        self._path = path.with_name(f"{path.name}-lock")
-        try:
-            import fcntl
-        except ImportError:  # then two would do the same work, and one of them in vain
-            return
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._file)
-            raise StoreError(f"{path}: another process is writing to it") from None
-        except OSError:  # a file system without locks: the same
-            pass
-
-    def release(self) -> None:
-        """Give it back."""
-        if self._file is not None:
-            self._path.unlink(missing_ok=True)
-            os.close(self._file)
-            self._file = None
+    Its file stays beside the store: where it is removed, a process that has opened it already and
+    another that makes a new one both have a lock. The system takes the lock back when the
+    process ends.
+    """
+    lock = FileLock(path.with_name(f"{path.name}-lock"), timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(f"{path}: another process is writing to it") from None
+    except (OSError, NotImplementedError) as e:  # the latter where a file system has no locks
+        reason = getattr(e, "strerror", None) or e
+        raise StoreError(f"{path}: cannot be locked for writing: {lock.lock_file}: {reason}") from e
+    return lock

@@ -17,7 +17,6 @@ from harness.batch import Batch, Done, OtherVersionError, Part, crashed
 from harness.store import CRASHED, Place, Row, Sample, Store, StoreError, places
 from harness.workers import Workers, WorkersError
 from scenarios.experiment import Experiment
-from scenarios.identity import scenario_hash
 
 #: For how many seconds of real time a batch should keep a worker busy: so long that to send it
 #: takes next to nothing of it, and so short that not much is lost with it.
@@ -72,7 +71,6 @@ class Sweep:
         self._enough = enough
         self._tell = tell
         self._version = version("firstk")
-        self._hashes = [scenario_hash(point.scenario) for point in experiment.points]
         self._course = _Rounds(experiment)
         self._closed: dict[int, int] = {}
         self._open: dict[int, _Point] = {}
@@ -224,10 +222,11 @@ class Sweep:
     def _begin_round(self, point: _Point, runs: int) -> None:
         """Let a point have runs up to a number, and find those that it has not yet."""
         present = self._store.present(point.index, self._strategies)
+        hashes = {point.index: self.experiment.points[point.index].scenario_hash}
         wanted = (
             place
             for run in range(point.runs, runs)
-            for place in places(self.experiment, self._hashes, point.index, run)
+            for place in places(self.experiment, hashes, point.index, run)
             if place.strategy in self._strategies
         )
         new = (runs - point.runs) * len(self._strategies)

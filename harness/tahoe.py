@@ -1,17 +1,19 @@
 """The immutable downloader of Tahoe-LAFS 1.20 as a downloader under test, unmodified.
 
-To import this imports Tahoe-LAFS (`pip install 'firstk[tahoe]'`), and with it Twisted's real
-reactor, as every program has that imports Tahoe-LAFS. Nothing here ever runs that one: for the
-time of a run the names by which Tahoe-LAFS knows a reactor, a clock and a thread pool mean those
-of the simulation, and after it they mean what they did before. So there is one run at a time in
-a process, and a Tahoe-LAFS that is there for real does nothing meanwhile.
+Importing this imports Tahoe-LAFS (`pip install 'firstk[tahoe]'`), and with it Twisted's real
+reactor, as every program does that imports Tahoe-LAFS. Nothing here ever runs that one.
+
+Tahoe-LAFS knows its reactor, its clock, its thread pool and foolscap's queue of eventual sends by
+names at module level. They are bound once, when this is imported, to stand-ins: in the context of
+a simulated download (`contextvars`) they mean those of that download, and anywhere else what they
+meant before. So any number of downloads can be under way, in any number of simulations.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -20,7 +22,7 @@ from twisted.internet.interfaces import IConsumer
 from downloader.interfaces import IBucket, IStorageServer
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what they import is old, and not ours to mend
+    warnings.simplefilter("ignore")  # the code that they import is old, and not ours to fix
     import foolscap.eventual
     from allmydata import uri
     from allmydata.immutable import filenode
@@ -33,15 +35,57 @@ _WITH_REACTOR = (foolscap.eventual, finder, cputhreadpool)
 #: Where it takes the time: it sorts shares by the round trips that it measured.
 _WITH_CLOCK = (finder, share, node, segmentation, filenode)
 
-#: What a server says that can do what those of the last fifteen years can.
+#: The capabilities that every server of the last fifteen years announces.
 _VERSION = {
     b"http://allmydata.org/tahoe/protocols/storage/v1": {
         b"tolerates-immutable-read-overrun": True,
     }
 }
 
-#: What makes the names mean again what they meant; empty between the runs.
-_rebound = ExitStack()
+#: The reactor of the download whose code is running, and its queue.
+_reactor: ContextVar[Any] = ContextVar("reactor")
+_queue: ContextVar[Any] = ContextVar("queue")
+
+
+class _StandIn:
+    """Stands for what a simulated download has of its own, and outside of them for `real`."""
+
+    def __init__(self, real: Any, own: Callable[[], Any]) -> None:
+        self._real = real
+        self._own = own
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own() or self._real, name)
+
+
+def _bind(module: Any, name: str, own: Callable[[], Any]) -> None:
+    setattr(module, name, _StandIn(getattr(module, name), own))
+
+
+def _own_reactor() -> Any:
+    return _reactor.get(None)
+
+
+def _own_pool() -> Any:
+    """Return a pool that runs its work at once: computing takes no virtual time."""
+    reactor = _reactor.get(None)
+    return reactor and reactor.getThreadPool()
+
+
+def _clock(real: Callable[[], float]) -> Callable[[], float]:
+    def now() -> float:
+        reactor = _reactor.get(None)
+        return real() if reactor is None else reactor.seconds()
+
+    return now
+
+
+for _module in _WITH_REACTOR:
+    _bind(_module, "reactor", _own_reactor)
+for _module in _WITH_CLOCK:
+    _module.now = _clock(_module.now)
+_bind(cputhreadpool, "_CPU_THREAD_POOL", _own_pool)
+_bind(foolscap.eventual, "_theSimpleQueue", lambda: _queue.get(None))
 
 
 def download(
@@ -54,43 +98,27 @@ def download(
 ) -> Deferred[Any]:
     """Download a file, or `size` bytes of it from `offset` on, as Tahoe-LAFS does.
 
-    `reactor` is that of a simulation: what is rebound for it is bound back when it shuts down.
+    `reactor` is that of a simulation. Call this, and all that calls back, in a context of the
+    download's own, as firstk does.
     """
-    _rebind(reactor)
-    reactor.addSystemEventTrigger("after", "shutdown", _rebound.close)
+    _reactor.set(reactor)
+    # With a queue for each download, flushing it waits for this download and for no other.
+    _queue.set(foolscap.eventual._SimpleCallQueue())
     broker = _Broker([_Server(server, i) for i, server in enumerate(servers)])
     file = filenode.ImmutableFileNode(uri.from_string(cap.encode()), broker, None, None, None)
     file._cnode._maybe_create_download_node()
     download_node = file._cnode._node
-    # It is a set of objects that are hashed by where they lie in memory.
+    # It is a set of objects that are hashed by their addresses.
     download_node._shares = _OrderedSet()
 
     def over(result: Any) -> Any:
-        # A client goes on for other downloads, and ends its file nodes when it is shut down.
+        # A client goes on to other downloads, and stops its file nodes when it shuts down.
         download_node.stop()
         return foolscap.eventual.flushEventualQueue().addCallback(lambda _: result)
 
     reading: Deferred[Any] = maybeDeferred(file.read, consumer, offset, size)
     reading.addBoth(over)
     return reading
-
-
-def _rebind(reactor: Any) -> None:
-    """Make Tahoe-LAFS run on `reactor`, and in nothing else."""
-    _rebound.close()  # a run that was broken off has not done so
-    for module in _WITH_REACTOR:
-        _set(module, "reactor", reactor)
-    for module in _WITH_CLOCK:
-        _set(module, "now", reactor.seconds)
-    # What is computed there is there at once, as all that is computed is in virtual time.
-    _set(cputhreadpool, "_CPU_THREAD_POOL", reactor.getThreadPool())
-    # There is one for the process: what another run has left in it would block this one's.
-    _set(foolscap.eventual, "_theSimpleQueue", foolscap.eventual._SimpleCallQueue())
-
-
-def _set(module: Any, name: str, value: Any) -> None:
-    _rebound.callback(setattr, module, name, getattr(module, name))
-    setattr(module, name, value)
 
 
 class _OrderedSet(dict[Any, None]):

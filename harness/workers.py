@@ -75,7 +75,11 @@ class Pool:
 
     def submit(self, batch: Batch) -> Future[list[Done]]:
         """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
-        return self._executor.submit(run_batch, batch)
+        try:
+            return self._executor.submit(run_batch, batch)
+        except KeyboardInterrupt:
+            _kill_forkserver()
+            raise
 
     def renew(self) -> None:
         """Take new processes."""
@@ -87,6 +91,18 @@ class Pool:
         self._alive.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._theirs.close()
+
+
+def _kill_forkserver() -> None:
+    """Kill the process that starts workers, if there is one; the next pool starts another.
+
+    A worker that is half started would look for what is gone by then, and print a traceback.
+    """
+    from multiprocessing import forkserver
+
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _begin(alive: Connection) -> None:

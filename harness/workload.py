@@ -1,4 +1,4 @@
-"""Many downloads in one simulation: a load on a grid, and what it comes to."""
+"""Many downloads in one simulation: a load on a grid, and what results from it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.download import Download
 from harness.escapes import no_escapes
 from harness.files import GridFile, file_of, make_up
 from harness.grid import make_servers, ordered, permuted, plan_servers
+from harness.interrupt import interruptible
 from harness.level import Level
 from harness.load_result import LoadResult, Tally
 from harness.reactor import SimReactor
@@ -28,6 +29,16 @@ from scenarios.laws import Law
 from scenarios.model import MadeUpFile, Scenario
 from scenarios.workload import Closed, TraceFile
 
+#: How many downloads of closed clients may begin at one time, beyond the first of each client.
+_MOST_AT_ONCE = 100_000
+
+
+class OverloadError(Exception):
+    """A grid cannot carry a load: more downloads are under way than the workload allows.
+
+    Or clients that take no time begin one download after another, and time never passes.
+    """
+
 
 def simulate_load(
     scenario: Scenario,
@@ -40,12 +51,15 @@ def simulate_load(
     The first ones to begin are left out of the result, as many as the workload's `warmup` says.
     Further ones go on to begin until all that count are over, so that these never have the grid
     for themselves. `each` is called with the result of each that counts, in the order in which
-    they end; its times are from its own start. Raises `SubjectError` as `simulate` does.
+    they end; its times are from its own start. Raises `SubjectError` as `simulate` does, and
+    `OverloadError` once more downloads are under way than the workload allows.
     """
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
         tally = _Load(scenario, strategy, seed, run, each).play(failures)
+    if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
+        raise tally
     tally.add_strays(failures)
     return tally.result(scenario, strategy, run)
 
@@ -74,9 +88,12 @@ class _Load:
         self._under_way = Level(self._reactor.env)
         self._begun = 0
         self._left = self._workload.counted  # that count and are not over
+        self._overload: OverloadError | None = None
+        self._time = 0.0
+        self._at_once = 0  # how many downloads have begun at that time
 
-    def play(self, failures: list[BaseException]) -> Tally:
-        """Let downloads begin until all that count are over."""
+    def play(self, failures: list[BaseException]) -> Tally | OverloadError:
+        """Let downloads begin until all that count are over, or there are too many."""
         reactor = self._reactor
         reactor.startRunning(installSignalHandlers=False)
         arrivals = self._workload.arrivals
@@ -87,30 +104,70 @@ class _Load:
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
         chance = partial(stream, self._seed, "client", "random")
-        with no_escapes(name_of(self._strategy), chance, failures):
-            while self._left and reactor.peek() < inf:
+        with interruptible(reactor), no_escapes(name_of(self._strategy), chance, failures):
+            while self._left and self._overload is None and reactor.peek() < inf:
                 reactor.step()
-        if self._left:  # no further one begins: it could not
+        if self._left and self._overload is None:  # no further one begins: it could not
             raise reactor.errors[0]
         self._tally.close(reactor.seconds(), self._under_way.area)
         reactor.stop()
         reactor.mainLoop()
         failures += reactor.errors
-        return self._tally
+        return self._overload or self._tally
 
     def _arrive(self, times: Iterator[float]) -> None:
         """Begin the next download when its time has come, if there is one."""
 
         def begin() -> None:
+            if self._under_way.now >= self._workload.most_under_way:
+                self._overload = self._too_many()
+                return
             self._begin(None)
             self._arrive(times)
 
         if (time := next(times, None)) is not None:
             self._reactor.callAt(time, begin)
 
+    def _too_many(self) -> OverloadError:
+        """Return what to raise where too many downloads are under way."""
+        return self._cannot(
+            "the grid cannot carry this load",
+            f"{self._under_way.now:,} downloads are under way",
+            "Lower the rate or relieve the servers. If so many are to be expected, set"
+            f" workload.max_under_way to more than {self._workload.most_under_way:,}: each takes 30"
+            " to 100 KB of memory where it waits for ten servers, and more where for more",
+        )
+
+    def _cannot(self, what: str, why: str, remedy: str) -> OverloadError:
+        counted, now = self._workload.counted, self._reactor.seconds()
+        return OverloadError(
+            f"{self._scenario.name}, {name_of(self._strategy)}, seed {self._seed}: {what}"
+            f" ({self._workload.arrivals}): {why} at {now:.6g} s, and {counted - self._left:,} of"
+            f" the {counted:,} that count are over. {remedy}"
+        )
+
+    def _is_endless(self) -> bool:
+        """Count a download that begins; tell whether it is one too many for this time."""
+        now = self._reactor.seconds()
+        if now != self._time:
+            self._time, self._at_once = now, 0
+        self._at_once += 1
+        return self._at_once > self._workload.most_under_way + _MOST_AT_ONCE
+
     def _think(self, draw: Callable[[], float]) -> None:
         """Let a client begin its next download when it has thought."""
-        self._reactor.callLater(draw(), self._begin, lambda: self._think(draw))
+
+        def begin() -> None:
+            if self._is_endless():
+                self._overload = self._cannot(
+                    "time never passes where neither clients nor servers take any",
+                    f"{self._at_once:,} downloads have begun",
+                    "Give the clients a time to think, or the grid a round-trip time",
+                )
+                return
+            self._begin(lambda: self._think(draw))
+
+        self._reactor.callLater(draw(), begin)
 
     def _begin(self, then: Callable[[], None] | None) -> None:
         number, self._begun = self._begun, self._begun + 1

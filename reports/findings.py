@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 
+from harness.store import OVERLOADED
 from reports.load import QUANTILES
 from reports.measured import Case, Measured, in_order
 from reports.statistics import Interval, NotEnough, percent
@@ -117,6 +118,9 @@ def one_came_to(one: Measured) -> str:
 
 def _came_to(one: Measured) -> str:
     """Return what a strategy came to: a sentence but for its subject, with marks at its verbs."""
+    if overloaded := one.outcomes[OVERLOADED]:
+        runs = "the run" if one.runs == 1 else f"{overloaded} of {one.runs} runs"
+        return f"let{_S} downloads pile up faster than the grid can carry them, in {runs}"
     if one.runs == 1 and not one.loads:
         return _single(one)
     spread = one.distribution
@@ -270,7 +274,7 @@ def spread(case: Case) -> str:
     for one in case.strategies:
         found = one.distribution
         quantiles = [
-            f"p{100 * q:g} {'never' if time == inf else seconds(time)}"
+            f"p{100 * q:g} {seconds(time)}"
             for q in QUANTILES
             if (time := found.quantile(q)) is not None and (1 - q) * found.count >= 1 - 1e-9
         ]
@@ -286,9 +290,7 @@ def nearness(cases: Sequence[Case]) -> str:
         numbers = [half.estimate for half in halves if half.estimate is not None]
         if not numbers:
             continue
-        low, high = (
-            "never" if end == inf else multiple(end) for end in (min(numbers), max(numbers))
-        )
+        low, high = multiple(min(numbers)), multiple(max(numbers))
         parts.append(f"{name} {low if low == high else f'{low} to {high}'}")
     return f"Median time to first block over the earliest possible: {'; '.join(parts)}."
 

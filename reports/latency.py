@@ -406,7 +406,7 @@ def _small_print(figure: Figure, compared: Sequence[Compared], height: float, ve
         0.12 / height,
         f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}."
         "  Marks beside one another: the same time, that of the first."
-        "  × a clean failure.  Of many runs: the median, and a line over their range.",
+        "  × a clean failure.  Of many runs: the median of all, and in brackets their range.",
         size=7,
         color=style.GREY,
     )

@@ -21,7 +21,7 @@ from harness.figures import rank, ratio_to_bound
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
-from harness.store import CRASHED, Sample, Store
+from harness.store import NO_NUMBERS, Sample, Store, first_row
 from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.statistics import mean, probability, quantile
@@ -149,7 +149,7 @@ class Measured:
 
     @property
     def _there(self) -> list[Sample]:
-        return [sample for sample in self.samples if sample.outcome != CRASHED]
+        return [sample for sample in self.samples if sample.outcome not in NO_NUMBERS]
 
     @cached_property
     def ratios(self) -> list[float]:
@@ -231,9 +231,9 @@ class Case:
         seeds = f"seed{'s' * (self.runs != 1)} {seed_range(self.seed, self.runs)}"
         runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
         downloads = ""
-        if self.has_workload and self.strategies:
-            each = self.strategies[0].loads[0].downloads
-            downloads = f" with {each} downloads in each"
+        loads = (load for one in self.strategies for load in one.loads)
+        if self.has_workload and (load := next(loads, None)) is not None:
+            downloads = f" with {load.downloads} downloads in each"
         return f"{self.name}; {seeds}; {runs} of each strategy{downloads}; virtual time"
 
     @property
@@ -312,9 +312,9 @@ Bounds = Callable[[Scenario, int], Sequence[Bound]]
 
 def cases_of(store: Store, bounds: Bounds) -> list[Case]:
     """Return a case for each point of a store; strategies that have no runs yet are not in it."""
-    about = store.about
+    about, points = store.about, store.points()
     found = []
-    for point, (values, tables) in enumerate(zip(store.points(), store.tables(), strict=True)):
+    for point, (values, tables) in enumerate(zip(points, store.tables(), strict=True)):
         scenario = _scenario(store, tables | {"seed": about.seed})
         samples = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
         limits: Sequence[Bound] = ()
@@ -336,7 +336,7 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
                 tables,
                 about.seed,
                 of_strategy,
-                _replayed(store, point),
+                _replayed(store.path.name, about.strategies, len(points), point),
                 scenario,
             )
         )
@@ -359,16 +359,13 @@ def _scenario(store: Store, tables: Mapping[str, Any]) -> Scenario | None:
         return None
 
 
-def _replayed(store: Store, point: int) -> Callable[[str, int], str]:
+def _replayed(
+    name: str, strategies: Sequence[str], points: int, point: int
+) -> Callable[[str, int], str]:
     """Return what tells how to run a row of a store again, in the folder in which it lies."""
-    name = quote(store.path.name)
-    first, second = (
-        {strategy: store.number(point, strategy, run) for strategy in store.about.strategies}
-        for run in (0, 1)
-    )
 
     def command(strategy: str, run: int) -> str:
-        row = first[strategy] + run * (second[strategy] - first[strategy])
-        return f"firstk run --from {name} {row}"
+        row = first_row(points, len(strategies), point, run) + strategies.index(strategy)
+        return f"firstk run --from {quote(name)} {row}"
 
     return command

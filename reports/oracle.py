@@ -86,10 +86,6 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
     arrivals = workload.arrivals
     if not isinstance(arrivals, Poisson):
         raise NoOracleError('downloads should begin as { kind = "poisson", rate = ... } says')
-    if not workload.cancel:
-        raise NoOracleError(
-            "a workload needs `cancel = true`: what is left over is dropped at once"
-        )
     if scenario.stop != "located":
         raise NoOracleError('a workload needs `stop = "located"`: what is read keeps servers busy')
     if workload.files is not None:
@@ -111,7 +107,8 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
     if {(1, 1)} != set(_groups(plans)):
         raise NoOracleError("with a workload each server should hold one share of its own")
     enough = _enough(scenario, plans, waits=waits, never=False)
-    model = ForkJoin(len(plans), enough.index(1.0), arrivals.rate, 1 / law.mean)
+    k = enough.index(1.0)
+    model = ForkJoin(len(plans), k, arrivals.rate, 1 / law.mean, purging=workload.cancel)
     if model.load >= 1:
         raise NoOracleError(f"the servers are given {model.load:.3g} times what they can do")
     return model

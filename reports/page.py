@@ -156,6 +156,7 @@ class _Pictures:
         self._report = report
         self._folder = folder
         self.files: list[Path] = []
+        self._numbers = {case.name: number for number, case in enumerate(report.cases)}
         spread = [case for case in report.there if distribution.is_worth_drawing(case)]
         most = _DISTRIBUTIONS if report.of_store else len(spread)
         self._spread = [case.name for case in evenly(spread, max(2, most))]
@@ -236,7 +237,7 @@ class _Pictures:
         """Return the pictures of one case."""
         found = []
         version = self._report.version
-        number = self._report.cases.index(case)
+        number = self._numbers[case.name]
         name = f"point-{number}" if self._report.of_store else case.name
         if case.compared is not None:
             files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
@@ -305,9 +306,7 @@ def _single(case: Case, one: Measured) -> dict[str, Value]:
     return {
         "strategy": Value(one.strategy),
         "time to first block": Value(came, key=repr(time)),
-        "over the bound": Value(
-            "-" if over is None else "never" if over == inf else multiple(over), key=repr(over)
-        ),
+        "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _estimate(one.requests, findings.count),
         "bytes": _estimate(one.bytes, findings.count),
         "to replay it": Value(case.replay(one.strategy, sample.run), code=True),
@@ -342,7 +341,7 @@ def _estimates(case: Case, one: Measured) -> dict[str, Value]:
 
 
 def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
-    words = findings.told(estimate, say).replace("∞", "never")
+    words = findings.told(estimate, say)
     number, _, interval = words.partition(" (")
     key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
     return Value(number, interval.removesuffix(")"), key)

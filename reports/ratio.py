@@ -55,7 +55,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
         ]
         scale = Scale.of(numbers, least=1.0)
         set_scale(axes.xaxis, scale, "time to first block over the bound", multiple, never=True)
-        axes.text(scale.place(inf), 1.0, "never", transform=axes.get_xaxis_transform(),
+        axes.text(scale.place(inf), 1.0, "∞", transform=axes.get_xaxis_transform(),
                   ha="center", va="bottom", size=8, weight="bold")  # fmt: skip
         axes.axvline(1.0, color=style.INK, linewidth=0.9)
         axes.set_ylim(body, 0)
@@ -93,7 +93,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
             axes.plot([here], [at], **look.mark(5.5), linestyle="none", zorder=4)
             said = half.words(multiple) if isinstance(half, Interval) else multiple(half.estimate)
             axes.annotate(
-                said.replace("∞", "never"), (1, at), xycoords=("axes fraction", "data"),
+                said, (1, at), xycoords=("axes fraction", "data"),
                 xytext=(5, 0), textcoords="offset points", va="center", size=7,
             )  # fmt: skip
         title(figure, "How near to the best possible?", _under(cases, some))

@@ -59,8 +59,8 @@ class Interval:
         return half / abs(self.estimate) if self.estimate else inf
 
     def words(self, say: Callable[[float], str]) -> str:
-        """Return it for reading; `say` tells a finite number, `reports.summary.seconds` a time."""
-        estimate, low, high = (_say(x, say) for x in (self.estimate, self.low, self.high))
+        """Return it as text; `say` formats a number: `reports.summary.seconds` for a time."""
+        estimate, low, high = map(say, (self.estimate, self.low, self.high))
         return estimate if estimate == low == high else f"{estimate} ({low} to {high})"
 
 
@@ -84,11 +84,7 @@ class NotEnough:
     def words(self, say: Callable[[float], str]) -> str:
         """Return it for reading, as that of an interval."""
         why = f"not enough runs: {self.runs} of {self.needed}"
-        return why if self.estimate is None else f"{_say(self.estimate, say)} ({why})"
-
-
-def _say(number: float, say: Callable[[float], str]) -> str:
-    return {inf: "never", -inf: "instead of never"}.get(number) or say(number)
+        return why if self.estimate is None else f"{say(self.estimate)} ({why})"
 
 
 def percent(part: float) -> str:

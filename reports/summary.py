@@ -22,7 +22,12 @@ _ENOUGH_FOR_P99 = 100
 
 
 def seconds(time: float) -> str:
-    """Return a time for reading: three significant digits, in seconds or milliseconds."""
+    """Return a time as text: three significant digits, in seconds or milliseconds.
+
+    Infinity is "never", and a difference of minus infinity "instead of never".
+    """
+    if abs(time) == inf:
+        return "never" if time > 0 else "instead of never"
     if 0 < time < 0.001:
         return f"{time * 1000:.3g} ms"
     return f"{_three_digits(time)} s"
@@ -154,7 +159,7 @@ def verdict(results: Sequence[Result]) -> str:
     if came:
         words.append(middle_and_range(results))
         if len(came) < len(results):
-            words.append(f"but only in {len(came)} of {len(results)} runs")
+            words.append(f"starts in {len(came)} of {len(results)} runs")
     outcomes = Counter(r.outcome for r in results)
     later = Counter(r.outcome for r in results if r.ttfb is not None)
     words += [
@@ -178,15 +183,13 @@ def middle(results: Sequence[Result]) -> float:
 
 
 def middle_and_range(results: Sequence[Result]) -> str:
-    """Return the median and the range of times to first block, of which there are some.
+    """Return the median and, in brackets, the range of the times to first block of all runs.
 
-    Where most runs have none, the median is none of these times, and is left out.
+    A run that has none is later than all others in both.
     """
-    came = [r.ttfb for r in results if r.ttfb is not None]
-    low, high = seconds(min(came)), seconds(max(came))
-    spread = low if low == high else f"{low} to {high}"
-    half = middle(results)
-    return spread if half == inf or low == high else f"{seconds(half)} ({spread})"
+    times = [inf if r.ttfb is None else r.ttfb for r in results]
+    low, high = seconds(min(times)), seconds(max(times))
+    return low if low == high else f"{seconds(middle(results))} [{low} to {high}]"
 
 
 #: What a download comes to that asks for no bytes.

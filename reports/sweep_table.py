@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from statistics import fmean
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from harness.figures import rounded
-from harness.store import CRASHED, Sample, Store
+from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, Sample, Store
 from reports.rows import TableRow
 from reports.statistics import (
     Interval,
@@ -58,9 +58,9 @@ class Cell:
     """What one strategy came to at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
-    `requests` and `bytes` are None where all runs crashed. Where a run has many downloads,
-    `under_way` is how many there are at a time, and `busy` how much is in use of what is
-    busiest.
+    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
+    run has many downloads, `under_way` is how many there are at a time, and `busy` how much is in
+    use of what is busiest.
     """
 
     point: int
@@ -74,6 +74,7 @@ class Cell:
     bytes: float | None
     wrong: int
     crashed: int
+    overloaded: int = 0
     under_way: float | None = None
     busy: float | None = None
 
@@ -111,9 +112,10 @@ def cell(
         quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
         wrong=sum(sample.content_ok is False for sample in samples),
         crashed=sum(sample.outcome == CRASHED for sample in samples),
+        overloaded=sum(sample.outcome == OVERLOADED for sample in samples),
     )
     if not loads:
-        there = [sample for sample in samples if sample.outcome != CRASHED]
+        there = [sample for sample in samples if sample.outcome not in NO_NUMBERS]
         times = [sample.ttfb for sample in samples]
         return make(
             ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
@@ -128,7 +130,7 @@ def cell(
     pairs = zip([_time(sample, 0.5) for sample in first or ()], medians, strict=False)
     differences = [other - one for one, other in pairs if one < inf and other < inf]
     return make(
-        ok=mean([load.part_ok for load in of_loads]),
+        ok=mean([s.load.part_ok if s.load else 0.0 for s in samples if s.outcome != CRASHED]),
         against=mean(differences) if first else None,
         requests=_mean([load.requests for load in of_loads]),
         bytes=_mean([load.bytes_received for load in of_loads]),
@@ -150,12 +152,14 @@ def _mean(numbers: Sequence[float]) -> float | None:
 def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], bool]:
     """Return what tells whether the runs of each strategy of a point are enough.
 
-    They are if the interval of the quantile is narrow enough for all of them.
+    They are if the interval of the quantile is narrow enough for all of them, or it is known to
+    be infinite since the grid cannot carry the load.
     """
 
     def is_enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
         return all(
-            quantile_of(of_one, precision.quantile).relative_half_width <= precision.relative
+            any(sample.outcome == OVERLOADED for sample in of_one)
+            or quantile_of(of_one, precision.quantile).relative_half_width <= precision.relative
             for of_one in samples.values()
         )
 
@@ -180,6 +184,7 @@ def rows(found: Sequence[Cell]) -> list[TableRow]:
         "under way": loads,
         "busy": loads,
         "crashed": any(cell.crashed for cell in found),
+        "overloaded": any(cell.overloaded for cell in found),
     }
     made = []
     for cell in found:
@@ -201,7 +206,9 @@ def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "b
     shown = [name for name in of[0].words if (name, intervals) != (LEFT_OUT, "nowhere")]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
-        made.add_column(name, overflow="fold", min_width=6)
+        # A key folds at its dots where room is short.
+        head = name if intervals == "beside" else name.replace(".", ".\n")
+        made.add_column(head, overflow="fold", min_width=9)
     for name in shown:
         made.add_column(name if intervals == "beside" else name.replace(" ", "\n"), no_wrap=True)
     before = None
@@ -221,17 +228,6 @@ def _placed(words: str, intervals: Intervals) -> str:
     return words.replace(" (", "\n(") if intervals == "below" else words.partition(" (")[0]
 
 
-def fitting(
-    of: Sequence[TableRow], axes: Sequence[str], fits: Callable[[Table], bool]
-) -> tuple[Table, Intervals]:
-    """Return the first table that fits, or the narrowest, and where it has the intervals."""
-    for intervals in get_args(Intervals):
-        made = table(of, axes, intervals)
-        if fits(made):
-            break
-    return made, intervals
-
-
 def _words(cell: Cell, against: str) -> dict[str, str]:
     """Return what stands in a row for reading; `against` is the name of one of its columns."""
     return {
@@ -245,6 +241,7 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
         "under way": "-" if cell.under_way is None else f"{cell.under_way:.3g}",
         "busy": "-" if cell.busy is None else percent(cell.busy),
         "crashed": str(cell.crashed),
+        "overloaded": str(cell.overloaded),
     }
 
 
@@ -276,6 +273,7 @@ def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
         "bytes": rounded(cell.bytes),
         "wrong_bytes": cell.wrong,
         "crashed": cell.crashed,
+        "overloaded": cell.overloaded,
         "under_way": rounded(cell.under_way),
         "busy": rounded(cell.busy),
     }

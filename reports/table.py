@@ -24,6 +24,7 @@ sooner by: time to first block of wait-for-all over that of this strategy; where
 wait-for-all, of the first strategy; of many runs, of the medians, or - if not all came to one
 over bound: time to first block over the earliest that any strategy could reach in that run
 requests, bytes: what the whole download took over the least that it can take
+time to first block: of many runs the median, and in brackets the least and the greatest of all
 Of many runs, over bound is the median, of 100 and more also the 99th percentile (p99); requests
 and bytes are the mean. In these three, a run that never comes to it counts as ∞; runs in which
 no strategy could are left out, or told as -.
@@ -75,12 +76,16 @@ def _styled(summary: Summary) -> Text:
 #: The columns of the table of runs, with what stands in them.
 _RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb")
 
+#: The columns that are times, in seconds.
+_TIMES = ("located", "ttfb", "bound", "finished")
+
 
 def runs_table(summaries: Sequence[Summary]) -> Table:
     """Return a table of single runs, a row each."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):
-        table.add_column(column, justify="left" if column in ("strategy", "outcome") else "right")
+        head = f"{column}, s" if column in _TIMES else column
+        table.add_column(head, justify="left" if column in ("strategy", "outcome") else "right")
     for summary in summaries:
         for result, bound in zip(summary.results, summary.bounds, strict=True):
             cells = [getattr(result, column) for column in _RUN_COLUMNS]

@@ -256,11 +256,12 @@ def _distribution(law: Law) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ForkJoin:
-    """Downloads come at random and ask n servers each; the first k answers end them.
+    """Downloads arrive at random and ask n servers each; the first k answers end them.
 
-    They come as a Poisson process of the rate `arrivals`. A server works on one request at
-    a time, in their order, with exponential times of the rate `service`. What a download has
-    asked for and needs no more is dropped at once, at no cost ("purging").
+    They arrive as a Poisson process of the rate `arrivals`. A server works on one request at
+    a time, in their order, with exponential times of the rate `service`. With `purging` the
+    requests that a download no longer needs are dropped at once, at no cost; without, the servers
+    work on all of them.
     All figures are mean times from a download's arrival to its k-th answer; infinity stands
     for a grid that is given more work than it can do.
     """
@@ -269,31 +270,46 @@ class ForkJoin:
     k: int
     arrivals: float
     service: float
+    purging: bool = True
 
     @property
     def load(self) -> float:
-        """How much of what the servers can do is asked of them; 1 and more is too much."""
-        return self.arrivals * self.k / (self.n * self.service)
+        """The work that the servers are given over the work they can do; at 1 it is too much."""
+        served = self.k / self.n if self.purging else 1.0
+        return self.arrivals * served / self.service
 
     @property
     def lower(self) -> float:
-        """A lower bound, exact for k = 1.
+        """A lower bound; with purging it is exact for k = 1.
 
         Joshi, Liu and Soljanin, On the Delay-Storage Trade-off in Content Download from
         Coded Distributed Storage Systems, IEEE JSAC 32, 2014, 989-997: k stages, in each of
         which one more answer is waited for, all by the servers that are left.
+
+        Without purging no request is answered sooner. Nor is the k-th answer before the first of
+        any n - k + 1 servers, whose response times are associated: the mean of the least is no less
+        than if they were independent (Esary, Proschan and Walkup, Association of Random
+        Variables, Annals of Mathematical Statistics 38, 1967, 1466-1474).
         """
         if self.load >= 1:
             return inf
-        return sum(1 / ((self.n - j) * self.service - self.arrivals) for j in range(self.k))
+        purging = sum(1 / ((self.n - j) * self.service - self.arrivals) for j in range(self.k))
+        return purging if self.purging else max(purging, self._alone / (self.n - self.k + 1))
 
     @property
     def upper(self) -> float:
-        """An upper bound, from the same: no server starts before all can start together.
+        """An upper bound.
 
-        This split-merge queue is M/G/1, whose service time is the k-th smallest of n
+        With purging, from Joshi, Liu and Soljanin too: no server starts before all can start
+        together. This split-merge queue is M/G/1, whose service time is the k-th smallest of n
         (Pollaczek and Khinchine). It can do less, and be overloaded where fork-join is not.
+
+        Without, it is the lesser of two. The k-th answer does not come after the last of any k
+        servers, whose mean is no more than if they were independent (Nelson and Tantawi,
+        below). And n - k + 1 answers, none of them earlier, add up to no more than all n do.
         """
+        if not self.purging:
+            return self._alone * min(_harmonic(self.k, self.k), self.n / (self.n - self.k + 1))
         last = range(self.n - self.k + 1, self.n + 1)
         mean = sum(1 / i for i in last) / self.service
         variance = sum(1 / i**2 for i in last) / self.service**2
@@ -304,13 +320,25 @@ class ForkJoin:
 
     @property
     def exact(self) -> float | None:
-        """The mean where it is known: for k = 1 the n servers are one that is n times as fast.
+        """The mean where it is known.
 
-        For both of two servers: Nelson and Tantawi, Approximate Analysis of Fork/Join
-        Synchronization in Parallel Queues, IEEE Transactions on Computers 37, 1988, 739-743.
+        With purging and k = 1 the n servers are one that is n times as fast. A single server is
+        M/M/1. For both of two servers: Flatto and Hahn, Two Parallel Queues Created by Arrivals
+        with Two Demands I, SIAM Journal on Applied Mathematics 44, 1984, 1041-1053; the mean is in
+        Nelson and Tantawi, Approximate Analysis of Fork/Join Synchronization in Parallel
+        Queues, IEEE Transactions on Computers 37, 1988, 739-743. The first and the last answer
+        of two add up to two answers of M/M/1, and that gives the first without purging.
         """
-        if self.k == 1:
+        if self.k == 1 and (self.purging or self.n == 1):
             return self.lower
-        if self.n == self.k == 2:
-            return inf if self.load >= 1 else (1.5 - self.load / 8) / (self.service - self.arrivals)
+        if self.n == 2:
+            last = (1.5 - self.load / 8) * self._alone
+            if self.k == 2:
+                return last
+            return 2 * self._alone - last if self.load < 1 else inf
         return None
+
+    @property
+    def _alone(self) -> float:
+        """The mean response time of a server that works on every request: M/M/1."""
+        return inf if self.arrivals >= self.service else 1 / (self.service - self.arrivals)

@@ -15,7 +15,7 @@ from math import ceil, inf
 from statistics import fmean
 
 from harness.load_result import LoadResult
-from harness.store import CRASHED, Sample
+from harness.store import CRASHED, NO_NUMBERS, Sample
 from reports.statistics import (
     CONFIDENCE,
     Interval,
@@ -114,7 +114,7 @@ def judge(target: Target, samples: Sequence[Sample], look: Look) -> Judged:
     requests = [
         sample.load.requests if sample.load else (sample.queries or 0) + (sample.reads or 0)
         for sample in samples
-        if sample.outcome != CRASHED
+        if sample.outcome not in NO_NUMBERS
     ]
     return Judged(
         len(samples),

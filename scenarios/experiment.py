@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -29,6 +30,7 @@ from pydantic import (
 
 from downloader.text import shown
 from scenarios.base import Table, mistakes
+from scenarios.identity import scenario_hash
 from scenarios.library import find_scenario
 from scenarios.load import Lines, Location, Mistake, NoLines, ScenarioError, read, validated
 from scenarios.model import Name, Scenario, Strategies
@@ -271,12 +273,17 @@ def axis_values(axis: Any) -> list[Any]:
     return axis.values if isinstance(axis, Span) else list(axis)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Point:
     """One combination of the axes' values, by their keys, and the scenario that it makes."""
 
     values: Mapping[str, Any]
     scenario: Scenario
+
+    @cached_property
+    def scenario_hash(self) -> str:
+        """The hash of the scenario; see `scenarios.identity`."""
+        return scenario_hash(self.scenario)
 
     def __str__(self) -> str:
         return ", ".join(f"{key} = {label(value)}" for key, value in self.values.items())

@@ -518,7 +518,7 @@ class Scenario(Table):
     deadline: PositiveSeconds = 3600.0
     """When a run that is still busy is cut off, in virtual seconds."""
     stop: Literal["located", "first-block", "complete"] = "complete"
-    """How much is downloaded; with `located` nothing is, once K distinct shares are known."""
+    """How much is downloaded; with `located` nothing is read, and it ends at K distinct shares."""
     file: FileTable
     """The file, and what is asked of it."""
     grid: Grid

@@ -24,6 +24,11 @@ MAX_CLIENTS = 100_000
 #: How many downloads begin in a second.
 Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 
+#: How many downloads may be under way, unless a workload says otherwise. A download that waits for
+#: ten servers takes 30 to 100 KB of memory, and 0.1 to 3 ms of processor time to get there: ten
+#: thousand of them take up to 1 GB and half a minute.
+MAX_UNDER_WAY = 10_000
+
 #: The most files that are made up for a workload: their shares are kept in memory.
 MAX_FILES = 10_000
 
@@ -51,6 +56,9 @@ class Poisson(Table):
             time -= log(1.0 - random.random()) / self.rate
             yield time
 
+    def __str__(self) -> str:
+        return f"poisson arrivals, {self.rate:g} a second"
+
 
 class FixedRate(Table):
     """Downloads begin at equal intervals."""
@@ -63,6 +71,9 @@ class FixedRate(Table):
         """Yield when one download after another begins, in seconds."""
         return (number / self.rate for number in count())
 
+    def __str__(self) -> str:
+        return f"fixed arrivals, {self.rate:g} a second"
+
 
 class Closed(Table):
     """Each of some clients begins its next download when it has thought over its last one."""
@@ -72,6 +83,9 @@ class Closed(Table):
     """How many clients there are."""
     think: Law | None = None
     """How long a client waits after a download; default not at all."""
+
+    def __str__(self) -> str:
+        return f"{self.clients} closed clients"
 
 
 class TraceFile(Table):
@@ -101,6 +115,9 @@ class TraceFile(Table):
     def times(self, random: Random) -> Iterator[float]:
         """Yield when one download after another begins, in seconds."""
         return (time for time, _ in self._rows)
+
+    def __str__(self) -> str:
+        return f"arrivals of the trace {self.path}"
 
 
 def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
@@ -160,6 +177,10 @@ class Workload(Table):
     cancel: bool = False
     """Whether what a download has outstanding when it is over is withdrawn: servers drop it, and
     stop working on it."""
+    max_under_way: int | None = Field(default=None, ge=1)
+    """How many downloads may be under way at once: one more ends the simulation with an error,
+    since the grid cannot carry such a load; default 10,000. Of closed clients there are never
+    more than `clients`."""
     files: Files | None = None
     """Several files; default the one of `[file]`."""
 
@@ -183,9 +204,19 @@ class Workload(Table):
                 found.append(("files", "contradicts the sizes in the trace"))
         elif self.downloads is None:
             found.append(("downloads", "is missing: how many are counted"))
+        if isinstance(self.arrivals, Closed) and self.max_under_way is not None:
+            problem = "contradicts closed arrivals: there are never more downloads than `clients`"
+            found.append(("max_under_way", problem))
         if found:
             raise mistakes(found)
         return self
+
+    @property
+    def most_under_way(self) -> int:
+        """How many downloads may be under way at once."""
+        if isinstance(self.arrivals, Closed):
+            return self.arrivals.clients
+        return MAX_UNDER_WAY if self.max_under_way is None else self.max_under_way
 
     @property
     def sizes_differ(self) -> bool:

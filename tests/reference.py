@@ -22,6 +22,7 @@ LAWS: dict[str, dict[str, Any]] = REFERENCE["laws"]
 STAGES: list[dict[str, Any]] = REFERENCE["stages"]
 DUPLICATES: list[dict[str, Any]] = REFERENCE["duplicates"]
 FORK_JOINS: list[dict[str, Any]] = REFERENCE["fork_join"]
+NON_PURGING: list[dict[str, Any]] = REFERENCE["non_purging"]
 
 #: Means, by the number of hung servers; None if there is none.
 HUNG: list[float | None] = REFERENCE["hung"]

@@ -66,6 +66,11 @@ def results(*args: str | Path) -> list[dict[str, Any]]:
     return found
 
 
+def words(text: str) -> str:
+    """Return a text on one line: how it is folded depends on the terminal."""
+    return " ".join(text.split())
+
+
 def replays(text: str) -> list[str]:
     """Return the commands in a text that run something again."""
     return re.findall(r"firstk run .*? --seed \d+", text)

@@ -15,6 +15,7 @@ from click.testing import CliRunner, Result
 
 from harness.cli import main
 from harness.server import Connection
+from harness.store import Store
 
 LOAD = """\
 name = "load"
@@ -177,3 +178,80 @@ def test_interrupted(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPa
 
     assert (130, "") == (result.exit_code, result.stdout)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+#: Its servers hang for a while: the load piles up meanwhile.
+HELD = (
+    LOAD
+    + "max_under_way = 50\n"
+    + HUNG.replace("2-9", "all").replace('"hung"', '"hung", end = 99.0')
+)
+
+
+def test_overload(firstk: Callable[..., Result]) -> None:
+    """A load that the grid cannot carry is the user's error, told with what can be done."""
+    result = firstk(HELD, "run", "load.toml", "-s", "first-k")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    (said,) = result.stderr.splitlines()
+    assert "load, first-k, seed 7: the grid cannot carry this load (poisson arrivals, 2 a" in said
+    assert "50 downloads are under way at" in said
+    assert "0 of the 40 that count are over" in said
+
+
+def test_overload_of_one_strategy(firstk: Callable[..., Result], tmp_path: Path) -> None:
+    """What the other strategies result in is not lost."""
+    (tmp_path / "waits_of_a_test.py").write_text(
+        "from twisted.internet.defer import Deferred\n"
+        "def mine(reactor, *them):\n"
+        "    reactor.callLater(1000, len, 'x')\n"
+        "    return Deferred()\n"
+    )
+    text = LOAD.replace("[file]", 'description = ""\n[file]') + "max_under_way = 50\n"
+    result = firstk(
+        text, "run", "load.toml", "-s", "first-k", "--downloader", "waits_of_a_test:mine"
+    )
+
+    assert 2 == result.exit_code
+    assert "first-k" in result.stdout
+    assert "waits_of_a_test:mine, seed 7: the grid cannot carry this load" in result.stderr
+
+
+SWEEP = """
+name = "rates"
+scenario = "load.toml"
+strategies = ["first-k"]
+runs = 2
+[axes]
+workload.arrivals.rate = [0.1, 2.0]
+"""
+
+
+def test_overload_in_a_sweep(firstk: Callable[..., Result], tmp_path: Path) -> None:
+    """A point that the grid cannot carry has a row that says so, and the others have theirs."""
+    (tmp_path / "rates.toml").write_text(SWEEP)
+    sweep = ("sweep", "rates.toml", "--workers", "1", "--format")
+    result = firstk(HELD, *sweep, "csv")
+    good, bad = csv.DictReader(io.StringIO(result.stdout))
+
+    assert 1 == result.exit_code, result.stderr
+    assert ("1.0", "0", "2") == (good["ok"], good["overloaded"], good["runs"])
+    assert ("0.0", "inf", "2", "") == (bad["ok"], bad["p50"], bad["overloaded"], bad["requests"])
+    assert [
+        f"firstk run --from rates.sqlite {row}: first-k with seed {seed} had too many downloads"
+        " under way: the grid cannot carry this load"
+        for row, seed in ((2, 7), (4, 8))
+    ] == result.stderr.splitlines()
+    again = firstk(HELD, *sweep, "table")
+    assert "overloaded" in again.stdout.splitlines()[1]
+    replayed = firstk(HELD, "run", "--from", "rates.sqlite", "2")
+    assert (2, True) == (replayed.exit_code, "cannot carry" in replayed.stderr)
+    with Store(Path("rates.sqlite")) as store:
+        row = store.row(2)
+    assert ("overloaded", None) == (row.outcome, row.load)
+    assert "50 downloads are under way" in json.loads(row.result)["message"]
+    reported = firstk(HELD, "report", "rates.sqlite", "--out", "report")
+    assert 0 == reported.exit_code, reported.stderr
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "overloaded 2" in page
+    assert "first-k with seed 7 had too many downloads under way" in page

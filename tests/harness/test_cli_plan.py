@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reports.plan_table import LEGEND
-from tests.harness.command_line import firstk
+from tests.harness.command_line import firstk, words
 from tests.harness.plans import write
 
 
@@ -33,7 +33,7 @@ def test_found(folder: Path) -> None:
         "\n2-of-4 with hedged is the cheapest that meets p90 < 0.5 s and success > 90 %:"
         " expansion 2.00, "
     ) in first.stdout
-    assert first.stdout.endswith(LEGEND)
+    assert words(first.stdout).endswith(words(LEGEND))
     assert ["p.sqlite", "p.toml", "s"] == sorted(path.name for path in folder.iterdir())
     told = json.loads(firstk("plan", "p.toml", "--format", "json").stdout)
     assert told["headline"] in first.stdout

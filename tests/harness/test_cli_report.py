@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shutil import copytree
 
 import pytest
 
 from harness.batch import crashed
 from harness.store import Store, places
 from scenarios.identity import scenario_hash
-from tests.harness.command_line import firstk
+from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.samples import write_empty_pictures
 from tests.reports.test_measured import add
+from tests.tahoe import CHK_FILES, FOLDER
 
 LOAD = """\
 name = "busy"
@@ -61,6 +63,18 @@ def test_workload(tmp_path: Path) -> None:
     assert 0 == ran.exit_code, ran.stderr
     assert "A run is many downloads" in page(tmp_path)
     assert "under way" in page(tmp_path)
+
+
+def test_overload(tmp_path: Path) -> None:
+    """A load that the grid cannot carry is noted."""
+    file = tmp_path / "busy.toml"
+    held = '[[servers]]\nselect = "all"\nfault = { kind = "hung", end = 99.0 }\n'
+    file.write_text(LOAD + "max_under_way = 50\n" + held)
+    ran = firstk("report", str(file), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "note: busy, first-k, seed 0: the grid cannot carry this load" in ran.stderr
+    assert "the grid cannot carry this load" in page(tmp_path)
 
 
 def test_store(tmp_path: Path) -> None:
@@ -156,3 +170,16 @@ def test_unmet(tmp_path: Path) -> None:
 
     assert 0 == ran.exit_code, ran.stderr
     assert "busy is not as expected, 2 times" in page(tmp_path)
+
+
+def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says whose bytes were not checked."""
+    monkeypatch.setattr("harness.files.decode", lambda cap, shares: None)
+    copytree(FOLDER / CHK_FILES[1].name, tmp_path / "shares")  # nobody has decoded these before
+    file = f'[file]\nshares = "shares"\ncap = "{CHK_FILES[1].uri}"\n'
+    path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))
+    page = tmp_path / "out" / "report.html"
+    result = firstk("report", path, "--out", page.parent)
+
+    assert 0 == result.exit_code, result.output
+    assert "content not checked: what wait-for-all wrote in t, and 1 more" in page.read_text()

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from downloader.layout import HEADER_SIZE, parse_header
 from downloader.strategy import STRATEGIES
 from harness.bound import bound
 from harness.simulate import simulate
@@ -20,7 +21,7 @@ from harness.store import Store
 from scenarios.library import load_all
 from tests.harness.command_line import GOOD, firstk, replays, results, unmet, write
 from tests.harness.experiments import experiment, swept
-from tests.tahoe import FOLDER
+from tests.tahoe import CHK_FILES, FOLDER
 
 
 def test_run_table() -> None:
@@ -107,7 +108,7 @@ def test_many_runs_are_summed_up(tmp_path: Path) -> None:
     )
 
     assert 0 < stalled < 30
-    assert f"but only in {30 - stalled} of 30 runs" in result.stdout
+    assert f"starts in {30 - stalled} of 30 runs" in result.stdout
     assert f"stalls for ever in {stalled} of 30 runs" in result.stdout
     assert "7 to 36" in result.stdout
 
@@ -250,3 +251,46 @@ def test_no_such_row(
     assert (2, "") == (result.exit_code, result.stdout)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
+
+
+# What is not checked
+
+
+@pytest.mark.parametrize(
+    ("command", "options"),
+    [("run", ("-s", "first-k")), ("run", ("--format", "json")), ("compare", ("--out", "o"))],
+)
+def test_content_not_checked(
+    command: str, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a file's end is damaged in too many shares it is said that its start is not checked."""
+    monkeypatch.chdir(tmp_path)
+    damaged = next(file for file in CHK_FILES if file.name == "k3n10-131074-seg128k")
+    shutil.copytree(FOLDER / damaged.name, tmp_path / "shares")
+    for number in range(8):
+        path = tmp_path / "shares" / str(number)
+        data = bytearray(path.read_bytes())
+        header = parse_header(damaged.shares[number][:HEADER_SIZE])
+        data[12 + header.data + header.block_size] ^= 1  # the one byte of the last block
+        path.write_bytes(data)
+    file = f'[file]\nshares = "shares"\ncap = "{damaged.uri}"\n'
+    text = GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file)
+    path = write(tmp_path, text=text.replace("seed = 7", 'seed = 7\nstop = "first-block"'))
+    result = firstk(command, path, *options)
+
+    assert (0, 1) == (result.exit_code, result.stderr.count("content not checked")), result.stderr
+    assert "t.toml: content not checked: the shares in shares cannot be decoded" in result.stderr
+    if "json" in options:
+        found = json.loads(result.stdout)
+        assert [("ok", None)] * 2 == [(one["outcome"], one["content_ok"]) for one in found]
+        assert all(one["ttfb"] for one in found)
+
+
+def test_content_checked(tmp_path: Path) -> None:
+    """Where the shares are good nothing is said, and the content is right."""
+    file = f'[file]\nshares = "{FOLDER / CHK_FILES[0].name}"\ncap = "{CHK_FILES[0].uri}"\n'
+    path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))
+    result = firstk("run", path, "--format", "json")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [True, True] == [one["content_ok"] for one in json.loads(result.stdout)]

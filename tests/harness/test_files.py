@@ -195,8 +195,8 @@ def test_holds(offset: int, data: bytes, right: bool) -> None:
 
 
 def test_holds_nothing() -> None:
-    """Where the plaintext is unknown or not trusted nothing can be right."""
+    """Where the plaintext is unknown nothing can be checked; if it is not trusted all is wrong."""
     cap = file_of(scenario(), 0).cap
 
-    assert not GridFile(cap, {}, None).holds(0, b"p")
-    assert not GridFile(cap, {}, b"plaintext", trusted=False).holds(0, b"p")
+    assert GridFile(cap, {}, None).holds(0, b"p") is None
+    assert False is GridFile(cap, {}, b"plaintext", trusted=False).holds(0, b"p")

@@ -11,11 +11,13 @@ from dataclasses import replace
 from math import hypot
 from pathlib import Path
 from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 
 from downloader.locate import Located
 from harness.link import Link
+from harness.server import Client
 from harness.store import Store
 from reports.oracle import theory_of
 from reports.oracle_table import TOO_FAR, Verdict
@@ -35,14 +37,14 @@ def of_library(name: str) -> Experiment:
 
 def shorter(experiment: Experiment) -> Experiment:
     """Return the same with a few runs, with some of many points, and with short loads."""
+    loads = any(point.scenario.workload for point in experiment.points)
     points = []
-    for point in experiment.points[:: 5 if len(experiment.points) > 9 else 1]:
+    for point in experiment.points[:: 5 if len(experiment.points) > (4 if loads else 9) else 1]:
         scenario = point.scenario
         if (workload := scenario.workload) is not None:
             workload = workload.model_copy(update={"downloads": 40, "warmup": 40})
             scenario = scenario.model_copy(update={"workload": workload})
         points.append(replace(point, scenario=scenario))
-    loads = any(point.scenario.workload for point in points)
     return replace(experiment, points=points, runs=3 if loads else 12)
 
 
@@ -71,14 +73,19 @@ def test_library_closely(name: str, tmp_path: Path) -> None:
             if isinstance(theory, ForkJoin):
                 samples = store.samples(number, "first-k", experiment.runs or 0)
                 means = [s.load.located.mean for s in samples if s.load and s.load.located.mean]
-                table = next(table for table in reference.FORK_JOINS if _model(table) == theory)
+                table = next(table for table in TABLES if _model(table) == theory)
                 error = hypot(stdev(means) / len(means) ** 0.5, table["ci95"] / 1.96)
 
                 assert abs(fmean(means) - table["sim"]) < TOO_FAR * error, point
 
 
-def _model(table: dict[str, float]) -> ForkJoin:
-    return ForkJoin(int(table["n"]), int(table["k"]), table["lam"], table["mu"])
+#: All loads that were simulated without firstk.
+TABLES = [*reference.FORK_JOINS, *reference.NON_PURGING]
+
+
+def _model(table: dict[str, Any]) -> ForkJoin:
+    purging = table in reference.FORK_JOINS
+    return ForkJoin(table["n"], table["k"], table["lam"], table["mu"], purging=purging)
 
 
 def test_library_has_the_reference() -> None:
@@ -96,7 +103,7 @@ def test_library_has_the_reference() -> None:
             *(Stage(exponential, first_of(3, 10), hung=h) for h in range(9)),
             *map(reference.stage_of_duplicates, reference.DUPLICATES),
             *(reference.stage_of_duplicates(table, 0.1) for table in reference.DUPLICATES),
-            *map(_model, reference.FORK_JOINS),
+            *map(_model, TABLES),
         ]
     )
 
@@ -160,7 +167,7 @@ concurrency = 1
 arrivals = {{ kind = "poisson", rate = {rate} }}
 downloads = 2000
 warmup = 500
-cancel = true
+cancel = {cancel}
 """
 
 QUICKLY = pytest.mark.parametrize("quickly", [True, pytest.param(False, marks=pytest.mark.slow)])
@@ -196,21 +203,26 @@ def test_other_stages(
 
 @QUICKLY
 @pytest.mark.parametrize(
-    ("strategy", "servers", "k", "rate"),
+    ("strategy", "servers", "k", "rate", "cancel"),
     [
-        ("first-k", 3, 1, 4.5),
-        ("first-k", 1, 1, 1.0),
-        ("wait-for-all", 2, 1, 1.2),
-        ("first-k", 2, 2, 0.4),
-        ("first-k", 6, 2, 4.0),
-        ("wait-for-all", 4, 1, 0.8),
+        ("first-k", 3, 1, 4.5, "true"),
+        ("first-k", 1, 1, 1.0, "true"),
+        ("wait-for-all", 2, 1, 1.2, "true"),
+        ("first-k", 2, 2, 0.4, "true"),
+        ("first-k", 6, 2, 4.0, "true"),
+        ("wait-for-all", 4, 1, 0.8, "true"),
+        ("first-k", 1, 1, 1.5, "false"),
+        ("first-k-late", 2, 1, 1.2, "false"),
+        ("wait-for-all", 2, 1, 1.2, "false"),
+        ("first-k", 7, 3, 1.0, "false"),
+        ("wait-for-all", 4, 1, 0.8, "false"),
     ],
 )
 def test_other_loads(
-    strategy: str, servers: int, k: int, rate: float, quickly: bool, tmp_path: Path
+    strategy: str, servers: int, k: int, rate: float, cancel: str, quickly: bool, tmp_path: Path
 ) -> None:
     """Other loads, on other numbers of servers."""
-    text = LOADS.format(strategy=strategy, servers=servers, k=k, rate=rate)
+    text = LOADS.format(strategy=strategy, servers=servers, k=k, rate=rate, cancel=cancel)
     check(text, tmp_path, quickly)
 
 
@@ -243,6 +255,20 @@ def test_slower_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Link, "round_trip", lambda link: 1.2 * right(link))
 
     assert {"mean", "p50"} <= broken(tmp_path)
+
+
+def test_sent_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads that reach the servers, whose downloads are over, are found out."""
+    experiment = of_library("oracles/non-purging-2")
+    experiment = replace(shorter(experiment), runs=10)
+    experiment = replace(experiment, points=experiment.points[-1:])
+
+    assert [] == far(judged(experiment, tmp_path / "right"))
+    begin = Client.__init__
+    monkeypatch.setattr(
+        Client, "__init__", lambda client, *args, holds=(), **keys: begin(client, *args, **keys)
+    )
+    assert {"mean"} == {verdict.measure for verdict in far(judged(experiment, tmp_path / "wrong"))}
 
 
 def test_unharmed(tmp_path: Path) -> None:

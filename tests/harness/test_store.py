@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
-from harness.batch import crashed
+from harness.batch import Batch, Done, crashed
 from harness.simulate import simulate
 from harness.store import CRASHED, SCHEMA_VERSION, Place, Row, Store, StoreError, places, row_of
-from scenarios.experiment import Experiment, load_experiment
+from harness.sweep import Sweep
+from reports.export import write_csv
+from reports.measured import cases_of
+from reports.sweep_table import cells
+from scenarios import identity
+from scenarios.experiment import Experiment, Point, load_experiment
 from scenarios.identity import scenario_hash
-from tests.harness.experiments import experiment, swept, write
+from tests.harness.experiments import Here, experiment, swept, write
+from tests.harness.making import ROOT
 
 
 @pytest.fixture
@@ -120,12 +136,12 @@ def test_read_while_written(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_tidy(small: Experiment, tmp_path: Path) -> None:
-    """A store that is closed is one file, also after reading."""
+    """A store that is closed is one file and its lock, also after reading."""
     swept(small, tmp_path / "s")
     with Store(tmp_path / "s") as store:
         list(store.rows())
 
-    assert ["e.toml", "s"] == sorted(path.name for path in tmp_path.iterdir())
+    assert ["e.toml", "s", "s-lock"] == sorted(path.name for path in tmp_path.iterdir())
 
 
 def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +156,6 @@ def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_one_writer(tmp_path: Path) -> None:
     """Two cannot write at a time; then the other can."""
-    pytest.importorskip("fcntl")
     with (
         Store(tmp_path / "s", write=True),
         pytest.raises(StoreError, match="another process is writing to it"),
@@ -148,6 +163,247 @@ def test_one_writer(tmp_path: Path) -> None:
         Store(tmp_path / "s", write=True)
 
     Store(tmp_path / "s", write=True).close()
+
+
+def test_lock_of_one_who_waits(tmp_path: Path) -> None:
+    """Who opened the lock's file before it was released has the one lock there is."""
+    fcntl = pytest.importorskip("fcntl")
+    first = Store(tmp_path / "s", write=True)
+    waiting = os.open(tmp_path / "s-lock", os.O_RDWR)
+    try:
+        first.close()
+        fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(StoreError, match="another process is writing to it"):
+            Store(tmp_path / "s", write=True)
+    finally:
+        os.close(waiting)
+
+    Store(tmp_path / "s", write=True).close()
+
+
+#: Writes to the store that is named, again and again; two at a time find each other's marker.
+_COMPETES = """
+import os, sys, time
+from pathlib import Path
+from harness.store import Store, StoreError
+path, marker = Path(sys.argv[1]), Path(sys.argv[1] + "-marker")
+had = 0
+print("ready", flush=True)
+sys.stdin.readline()
+while had < 10:
+    try:
+        with Store(path, write=True):
+            os.close(os.open(marker, os.O_CREAT | os.O_EXCL))
+            time.sleep(0.002)
+            marker.unlink()
+            had += 1
+    except StoreError as e:
+        assert "another process is writing" in str(e), e
+        time.sleep(0.001)
+"""
+
+#: Opens the store that is named for writing, and waits.
+_HOLDS = """
+import sys
+from pathlib import Path
+from harness.store import Store
+with Store(Path(sys.argv[1]), write=True):
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def python(code: str, path: Path) -> subprocess.Popen[str]:
+    """Return another Python that runs code on a store, once it is ready."""
+    process = subprocess.Popen(  # noqa: S603 - the code is a test's own
+        [sys.executable, "-c", code, str(path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert "ready\n" == process.stdout.readline()
+    return process
+
+
+def test_three_writers(tmp_path: Path) -> None:
+    """Of three processes that compete for a store, never two write to it at a time."""
+    processes = [python(_COMPETES, tmp_path / "s") for _ in range(3)]
+
+    assert [("", "")] * 3 == [process.communicate("go\n", timeout=60) for process in processes]
+    assert [0] * 3 == [process.returncode for process in processes]
+
+
+def test_killed_writer(tmp_path: Path) -> None:
+    """A writer that is killed leaves no lock behind."""
+    with python(_HOLDS, tmp_path / "s") as process:
+        with pytest.raises(StoreError, match="another process is writing to it"):
+            Store(tmp_path / "s", write=True)
+        process.kill()
+
+    Store(tmp_path / "s", write=True).close()
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), "Permission denied"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (OSError(errno.ENOLCK, "No locks available"), "No locks available"),
+        (NotImplementedError("does not appear to support flock"), "support flock"),
+    ],
+)
+def test_no_lock(
+    error: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there can be no lock this is an error that says why, and nothing is written."""
+
+    def acquire(lock: FileLock) -> None:
+        raise error
+
+    monkeypatch.setattr(FileLock, "acquire", acquire)
+    with pytest.raises(StoreError, match=f"s: cannot be locked for writing: .*s-lock: .*{reason}"):
+        Store(tmp_path / "s", write=True)
+
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_read_only_folder(tmp_path: Path) -> None:
+    """A folder that one may not write to is told."""
+    tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(StoreError, match="cannot be locked for writing"):
+            Store(tmp_path / "s", write=True)
+    finally:
+        tmp_path.chmod(0o700)
+
+
+# Many points
+
+
+def many(small: Experiment, points: int) -> Experiment:
+    """Return an experiment with so many points."""
+    scenario = small.points[0].scenario
+    made = [
+        Point({"deadline": float(i)}, scenario.model_copy(update={"deadline": float(i)}))
+        for i in range(1, points + 1)
+    ]
+    return replace(small, points=made, axes=("deadline",), runs=1)
+
+
+class Work:
+    """Counts what is done with stores: SQL statements, and texts of JSON that are read."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self._patch = patch
+
+    def __enter__(self) -> Work:
+        connect, loads = sqlite3.connect, json.loads
+
+        def connected(*args: Any, **keys: Any) -> sqlite3.Connection:
+            db: sqlite3.Connection = connect(*args, **keys)
+            db.set_trace_callback(lambda _: self.add())
+            return db
+
+        def loaded(text: str) -> Any:
+            self.add()
+            return loads(text)
+
+        self._patch.setattr(sqlite3, "connect", connected)
+        self._patch.setattr(json, "loads", loaded)
+        self._patch.setattr(identity, "_content", self._counting(identity._content))
+        return self
+
+    def _counting(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        def counted(value: Any) -> Any:
+            self.add()
+            return function(value)
+
+        return counted
+
+    def add(self) -> None:
+        self.count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.undo()
+
+
+def report(of: Experiment, path: Path) -> None:
+    """Make of a store what a report shows."""
+    with Store(path) as store:
+        cases = cases_of(store, lambda scenario, runs: [])
+        last = cases[-1].replay("hedged", 3)
+
+    # Three runs of all points and strategies, and then all of these of the fourth.
+    assert f"firstk run --from s {4 * 2 * len(of.points)}" == last
+
+
+def export(of: Experiment, path: Path) -> None:
+    """Write a store as CSV."""
+    with Store(path) as store:
+        write_csv(store, io.StringIO())
+
+
+def again(of: Experiment, path: Path) -> None:
+    """Run one row of a store again."""
+    with Store(path) as store:
+        for row in range(1, 20):
+            store.scenario(store.row(row))
+
+
+def resume(of: Experiment, path: Path) -> None:
+    """Go on with a sweep of which all is there."""
+    with Store(path, write=True) as store:
+        list(cells(of, store, Sweep(of, store).run(Here)))
+
+
+def search(of: Experiment, path: Path) -> None:
+    """Run points one after the other, as a plan does with its candidates."""
+    with Store(path, write=True) as store:
+        for point in range(len(of.points)):
+            two = replace(of, runs=2)
+            assert [2] == Sweep(two, store, points=[point], strategies=["hedged"]).run(Nothing)
+            assert 2 == len(store.samples(point, "hedged", 2))
+
+
+class Nothing(Here):
+    """Workers that run nothing, and say that every run crashed."""
+
+    def submit(self, batch: Batch) -> Future[list[Done]]:
+        """Return rows of runs that crashed."""
+        future: Future[list[Done]] = Future()
+        done = [Done([crashed(p, batch.version) for p in part.places], 0.0) for part in batch.parts]
+        future.set_result(done)
+        return future
+
+
+@pytest.mark.parametrize("do", [report, export, again, resume, search])
+def test_linear(
+    do: Callable[[Experiment, Path], None],
+    small: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is done with a store takes work in proportion to its points, and no more."""
+    works = []
+    for points in (30, 120):
+        of = many(small, points)
+        path = tmp_path / str(points) / "s"
+        path.parent.mkdir()
+        with Store(path, write=True) as store:
+            store.begin(of)
+            hashes = [point.scenario_hash for point in of.points]
+            placed = (p for i in range(points) for p in places(of, hashes, i, 0))
+            store.add(crashed(place, version("firstk")) for place in placed)
+        with Work(monkeypatch) as work:
+            do(many(small, points), path)
+        works.append(work.count)
+
+    assert 0 < works[1] <= 4 * works[0] + 20
 
 
 def test_not_there(tmp_path: Path) -> None:

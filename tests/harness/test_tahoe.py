@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
+from contextvars import copy_context
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,14 @@ from harness.consumer import SimConsumer
 from harness.files import file_of
 from harness.reactor import SimReactor
 from harness.result import Result
+from harness.simgrid import SimGrid
 from harness.simulate import simulate
 from harness.subject import find_subject
 from harness.trace import Trace
+from harness.workload import simulate_load
 from scenarios.library import load_all
 from scenarios.model import Scenario
+from scenarios.workload import Workload
 from tests.harness.making import constant, hung, needs_tahoe, run_python, scenario
 from tests.harness.test_windowed import ROWS, RTT, Row, check, fault
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
@@ -59,7 +64,7 @@ def copies() -> Scenario:
 
 
 def alone(reactor: SimReactor) -> Deferred[Any]:
-    """Begin a download from no servers, outside of any scenario."""
+    """Begin a download from no servers, outside of any scenario; to be called in a new context."""
     file = file_of(scenario(), 0)
     consumer = SimConsumer(reactor, file, 0, False, Trace())
     begun: Deferred[Any] = module().download(reactor, [], str(file.cap), consumer)
@@ -95,7 +100,7 @@ def test_no_servers() -> None:
     """Where there is no server at all it says so, at once."""
     reactor, failures = SimReactor(), list[Failure]()
     reactor.callWhenRunning(lambda: alone(reactor).addErrback(failures.append))
-    reactor.run()
+    copy_context().run(reactor.run)
 
     assert ["NoSharesError"] == [type(failure.value).__name__ for failure in failures]
     assert 0 == reactor.seconds()
@@ -240,14 +245,154 @@ def test_bound_back(outcome: str, entries: list[dict[str, Any]]) -> None:
     assert [] == real.getDelayedCalls()
 
 
-def test_after_a_broken_run() -> None:
-    """A run that was broken off, and bound nothing back, spoils no later one."""
-    before, expected = bound(), tahoe(segments()).digest
-    alone(SimReactor())
+def test_real_use_meanwhile() -> None:
+    """Outside of simulated downloads all names mean what they did: the real clock and queue."""
+    module()
+    finder: Any = sys.modules["allmydata.immutable.downloader.finder"]
+    eventual: Any = sys.modules["foolscap.eventual"]
+    real: Any = sys.modules["twisted.internet.reactor"]
+    grid = SimGrid(downloader="tahoe")
+    grid.start()
+    grid.advance(0.01)
 
-    assert list(map(id, before)) != list(map(id, bound()))
+    assert abs(finder.now() - time.time()) < 60
+    assert eventual.reactor.seconds is real.seconds
+    assert [] == eventual._theSimpleQueue._events
+    assert "ok" == grid.finish()[0].outcome
+
+
+def test_after_a_broken_run() -> None:
+    """A run that was broken off spoils no later one."""
+    expected = tahoe(segments()).digest
+    copy_context().run(alone, SimReactor())
+
     assert expected == tahoe(segments()).digest
-    assert list(map(id, before)) == list(map(id, bound()))
+
+
+# Many at once
+
+
+#: Each server has one round-trip time, other than those of the others, and no queue.
+APART: dict[str, Any] = {
+    "rtt": {"law": "uniform", "low": 0.02, "high": 0.2},
+    "rtt_per": "server",
+}
+
+LOADS: dict[str, dict[str, Any]] = {
+    "poisson": {"arrivals": {"kind": "poisson", "rate": 40.0}},
+    "cancel": {"arrivals": {"kind": "poisson", "rate": 40.0}, "cancel": True},
+    "fixed": {"arrivals": {"kind": "fixed", "rate": 30.0}},
+    "closed": {"arrivals": {"kind": "closed", "clients": 4, "think": constant(0.03)}},
+}
+
+CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
+    "ok": ([], {}),
+    "ok, first block": ([], {"stop": "first-block"}),
+    "ok, range": ([], {"file": {"offset": 1500, "length": 900}}),
+    "deadline": ([], {"deadline": 0.15}),
+    "stalled": ([hung("all", on=["read"])], {}),
+    "failed": ([{"select": "2-9", "fault": {"kind": "broken"}}], {}),
+    "ok, corrupt": ([fault("0", "corrupt", part="block")], {}),
+    "ok, late": ([hung("all", end=1.0)], {"deadline": 60.0}),
+}
+
+
+def came_to(result: Result) -> tuple[Any, ...]:
+    """Return what a download results in, but for the last digits of its times."""
+    times = (t and round(t, 9) for t in (result.ttfb, result.finished))
+    # Alone, what arrives after a failure counts too.
+    received = None if result.outcome == "failed" else result.bytes_received
+    return (result.outcome, result.error, *times, result.requests, received)
+
+
+def together(made: Scenario, load: dict[str, Any], downloads: int = 12) -> list[Result]:
+    """Return the results of many downloads at once."""
+    workload = Workload.model_validate({"downloads": downloads, "warmup": 0, **load})
+    results: list[Result] = []
+    summed = simulate_load(
+        made.model_copy(update={"workload": workload}), "tahoe", each=results.append
+    )
+
+    assert (0, downloads) == (summed.strays, len(results))
+    return results
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("load", LOADS)
+def test_many_at_once(load: str, case: str) -> None:
+    """Without queues each of many downloads at once results in what it does alone."""
+    entries, changes = CASES[case]
+    file = {"size": 3000, "segment_size": 700} | changes.get("file", {})
+    made = scenario(*entries, **changes | {"file": file, "grid": APART})
+    alone = came_to(tahoe(made))
+
+    assert alone[0] == case.partition(",")[0]
+    if case == "ok, late":  # it depends on when it begins
+        assert {"ok"} == {result.outcome for result in together(made, LOADS[load])}
+    else:
+        assert {alone} == set(map(came_to, together(made, LOADS[load])))
+
+
+def test_many_files_at_once() -> None:
+    """So do downloads of several files of several sizes."""
+    files = {"count": 3, "sizes": {"law": "uniform", "low": 100.0, "high": 9000.0}}
+    made = scenario(file={"segment_size": 700}, grid=APART)
+    apart = {"arrivals": {"kind": "fixed", "rate": 0.1}, "files": files}
+    alone = set(map(came_to, together(made, apart, 20)))
+    results = together(made, LOADS["poisson"] | {"files": files}, 20)
+
+    assert 3 == len(alone)
+    assert alone == set(map(came_to, results))
+
+
+def test_many_in_queues() -> None:
+    """In queues they wait for one another, as those of `windowed` do."""
+    grid = {"rtt": constant(RTT), "service": constant(0.02), "concurrency": 1}
+    workload = {"arrivals": {"kind": "fixed", "rate": 40.0}, "downloads": 40, "warmup": 0}
+    made = scenario(grid=grid, workload=workload)
+    theirs, ours = (simulate_load(made, subject) for subject in ("tahoe", "windowed"))
+
+    assert {"ok": 40} == theirs.outcomes == ours.outcomes
+    assert theirs.ttfb.quantile(1) == pytest.approx(ours.ttfb.quantile(1), rel=0.02)
+    assert (theirs.ttfb.quantile(1) or 0) > 1.5 * (theirs.ttfb.quantile(0.01) or 0)
+
+
+def test_load_is_repeatable() -> None:
+    """Equal seeds are equal loads, also after others."""
+    made = scenario(
+        grid={"rtt": {"law": "lognormal", "median": RTT, "sigma": 1.0}},
+        workload=LOADS["poisson"] | {"downloads": 30},
+    )
+    digests = [[simulate_load(made, "tahoe", run).digest for run in (0, 1)] for _ in "ab"]
+
+    assert digests[0] == digests[1]
+    assert digests[0][0] != digests[0][1]
+
+
+def test_several_in_a_grid() -> None:
+    """Several downloads in one grid, and in two, do not know of one another."""
+    first, second = SimGrid(rtt=RTT), SimGrid(rtt=2 * RTT)
+    for grid in (first, second):
+        grid.start("tahoe")
+        grid.advance(RTT / 2)
+        grid.start("tahoe")
+        grid.start("windowed")
+    while not all(running.done for grid in (first, second) for running in grid._running):
+        for grid in (first, second):
+            grid.advance(RTT / 10)
+    results = [grid.finish() for grid in (first, second)]
+    first.close()
+    third = first_times(SimGrid(rtt=RTT).download("tahoe"))
+
+    assert {"ok"} == {result.outcome for of in results for result in of}
+    assert {third} == set(map(first_times, results[0]))
+    assert {third * 2} == set(map(first_times, results[1]))
+
+
+def first_times(result: Result) -> float:
+    """Return the time to first block, but for its last digits."""
+    assert result.ttfb is not None
+    return round(result.ttfb, 9)
 
 
 # The command line

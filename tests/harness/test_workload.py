@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import time
+from contextvars import ContextVar
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,10 +13,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
+from downloader import download
+from harness.download import Download
 from harness.load_result import LoadResult
 from harness.result import Result
 from harness.simulate import simulate
-from harness.workload import simulate_load
+from harness.workload import OverloadError, simulate_load
 from scenarios.load import load
 from scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
@@ -27,7 +31,7 @@ ALONE = 2.5
 
 def loaded(*servers: dict[str, Any], arrivals: Any = FIXED, **changes: Any) -> Scenario:
     """Return a scenario of ten good servers with a workload of ten downloads, none left out."""
-    keys = ("downloads", "warmup", "cancel", "files")
+    keys = ("downloads", "warmup", "cancel", "files", "max_under_way")
     workload = {"arrivals": arrivals, "downloads": 10, "warmup": 0}
     workload |= {key: changes.pop(key) for key in keys if key in changes}
     return scenario(*servers, workload=workload, **changes)
@@ -451,7 +455,7 @@ def test_control_c() -> None:
 # Equal runs, and memory
 
 BUSY = """
-from harness.workload import simulate_load
+from harness.workload import OverloadError, simulate_load
 from tests.harness.making import exponential
 from tests.harness.test_workload import loaded
 
@@ -545,3 +549,169 @@ def test_escapes_are_counted_once() -> None:
     load = simulate_load(loaded(), sleepy)
 
     assert ({"EscapeError": 10}, 0) == (load.errors, load.strays)
+
+
+def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
+    """Wait until another download begins, and ask nobody."""
+    for waiting in reactor.env.__dict__.pop("waiting", []):
+        waiting.callback(None)
+    done: Deferred[Any] = Deferred()
+    reactor.env.waiting = [done]
+    return done
+
+
+def test_woken_by_another() -> None:
+    """One that counted as stalled, and is woken by another download, is an error of the run."""
+    load = simulate_load(loaded(), wakes)
+
+    assert {"stalled": 10} == load.outcomes
+    assert {"MisconductError": load.strays} == load.errors
+    assert load.message is not None
+    assert "ended at 4 s that had counted as stalled" in load.message
+
+
+# A download's own context
+
+#: What a library with state at module level might have: whose turn it is.
+_whose: ContextVar[int] = ContextVar("whose")
+
+
+def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Be one that has its state at module level, and looks at it whenever it is called."""
+    number = reactor.env.__dict__.setdefault("numbers", itertools.count())
+    mine = next(number)
+    assert _whose.get(None) is None
+    _whose.set(mine)
+
+    def check(result: Any) -> Any:
+        assert mine == _whose.get(None)
+        return result
+
+    class Checking:
+        """A producer that looks, too."""
+
+        def __init__(self, producer: Any) -> None:
+            self.producer = producer
+
+        def stopProducing(self) -> None:
+            check(None)
+            self.producer.stopProducing()
+
+    original = consumer.registerProducer
+    consumer.registerProducer = lambda producer, streaming: original(Checking(producer), streaming)
+    for server in servers:
+        server.get_buckets(b"").addBoth(check)
+    reactor.callLater(0.3, check, None)
+    return download(reactor, servers, cap, consumer).addBoth(check)
+
+
+@pytest.mark.parametrize("changes", [{}, {"stop": "first-block"}, {"deadline": 1.5}])
+def test_context(changes: dict[str, Any]) -> None:
+    """All of a download runs in a context of its own, however many there are."""
+    load = simulate_load(loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context)
+
+    assert {"deadline" if "deadline" in changes else "ok": 10} == load.outcomes
+    assert (0, {}) == (load.strays, load.errors)
+    assert _whose.get(None) is None
+
+
+def test_context_entered_twice() -> None:
+    """Code that steps the reactor itself is in the same context in the steps."""
+    seen = []
+
+    def stepping(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+        _whose.set(7)
+        reactor.callLater(0.4, reactor.iterate, 0.4)
+        for server in servers:
+            server.get_buckets(b"").addBoth(lambda _: seen.append(_whose.get(None)))
+        return download(reactor, servers, cap, consumer)
+
+    assert "ok" == simulate(scenario(), stepping).result.outcome
+    assert [7] * 10 == seen
+
+
+# Loads that a grid cannot carry
+
+RISING: dict[str, Any] = {"kind": "poisson", "rate": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "words"),
+    [
+        (RISING, "poisson arrivals, 50 a second"),
+        ({"kind": "fixed", "rate": 50.0}, "fixed arrivals, 50 a second"),
+    ],
+)
+def test_too_many(arrivals: dict[str, Any], words: str) -> None:
+    """A load under which downloads pile up ends with an error that says all there is to know."""
+    of = loaded(hung("all", end=3000.0), arrivals=arrivals, max_under_way=200)
+    with pytest.raises(OverloadError) as caught:
+        simulate_load(of, "first-k", run=3)
+
+    said = str(caught.value)
+    assert f"test, first-k, seed 3: the grid cannot carry this load ({words})" in said
+    assert "200 downloads are under way at " in said
+    assert 3 < float(said.partition("under way at ")[2].partition(" s")[0]) < 5
+    assert "and 0 of the 10 that count are over" in said
+    assert "set workload.max_under_way to more than 200" in said
+
+
+def test_too_many_in_queues() -> None:
+    """So does one that is more than the servers can work on, and tells how many are over."""
+    grid = {"service": constant(0.1), "concurrency": 1}
+    of = loaded(grid=grid, arrivals=RISING | {"rate": 5.0}, downloads=1000, max_under_way=40)
+    with pytest.raises(OverloadError) as caught:
+        simulate_load(of, "first-k")
+
+    over = int(str(caught.value).partition(", and ")[2].partition(" of the 1,000")[0])
+    assert 10 < over < 100
+
+
+def test_too_many_of_a_trace(tmp_path: Path) -> None:
+    """A trace is no exception."""
+    arrivals = trace(tmp_path, "time", *["0.5"] * 12)
+    changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
+
+    assert {"ok": 12} == simulate_load(loaded(max_under_way=12, **changes), "first-k").outcomes
+    with pytest.raises(OverloadError, match=r"11 downloads are under way at 0\.5 s"):
+        simulate_load(loaded(max_under_way=11, **changes), "first-k")
+
+
+def test_recovers_in_time() -> None:
+    """A grid that recovers before there are too many carries its load."""
+    of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
+
+    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+
+
+def test_closed_clients_are_a_bound() -> None:
+    """Of closed clients there may be more: their number is its own bound."""
+    of = loaded(hung("all", end=3.0), arrivals={"kind": "closed", "clients": 50})
+
+    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+
+
+def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that begin again and again at one time, while one is held, end with an error."""
+    monkeypatch.setattr("harness.workload._MOST_AT_ONCE", 100)
+    grid = {"rtt": constant(0.0), "order": "permuted"}
+    of = loaded(
+        hung("0", on=["read"], end=9.0),
+        arrivals={"kind": "closed", "clients": 9},
+        files={"count": 30},
+        file={"k": 1, "n": 2},
+        grid=grid,
+        downloads=30,
+    )
+    with pytest.raises(OverloadError, match="time never passes where neither clients nor servers"):
+        simulate_load(of, "first-k")
+
+
+def test_overload_lets_go() -> None:
+    """A load that was too much leaves nothing of itself in memory."""
+    of = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50)
+    with pytest.raises(OverloadError):
+        simulate_load(of, "first-k")
+    gc.collect()
+
+    assert not any(isinstance(one, Download) for one in gc.get_objects())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from harness.store import OVERLOADED, Sample
 from reports import findings
-from reports.measured import Case, case_of
+from reports.measured import Case, Measured, case_of
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -170,3 +171,12 @@ def test_told() -> None:
     """What has too few runs for an interval is told as such, and never is a word."""
     assert "~ never" == findings.told(case([STALLED]).strategies[0].quantile(0.5))
     assert "-" == findings.told(None)
+
+
+def test_overloaded() -> None:
+    """Of a load that the grid cannot carry that is said, and nothing else."""
+    one = Sample(0, OVERLOADED, None, None, None, None, None, None, None)
+    words = "lets downloads pile up faster than the grid can carry them"
+
+    assert f"{words}, in the run" == findings.one_came_to(Measured("first-k", [one]))
+    assert f"{words}, in 2 of 2 runs" == findings.one_came_to(Measured("first-k", [one, one]))

@@ -327,7 +327,7 @@ def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     one = made([waiting(took(0.3), took(0.5), *[STALLED] * 98)])
     figure = drawn(monkeypatch, one)
 
-    assert {"0.3 s to 0.5 s", "98 of 100 stall"} <= set(words(figure.axes[0]))
+    assert {"never [0.3 s to never]", "98 of 100 stall"} <= set(words(figure.axes[0]))
     assert [] == overlaps(figure)
 
 
@@ -344,7 +344,7 @@ def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert ([], ["s"]) == (marks(axes, most), never_marks(axes, most))
     assert [("o", 0.2)] == marks(axes, few)
-    assert "0.2 s (0.1 s to 0.2 s)" in words(axes)
+    assert "0.2 s [0.1 s to never]" in words(axes)
 
 
 FIVE = [*STRATEGIES]
@@ -474,7 +474,7 @@ def test_wide_range(latest: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is said of a range that spans the whole picture stands beside it, off its mark."""
     one = made([summary(took(0.1), took(0.2), took(latest))])
     axes = drawn(monkeypatch, one).axes[0]
-    note = next(text for text in axes.texts if text.get_text().startswith("0.2 s ("))
+    note = next(text for text in axes.texts if text.get_text().startswith("0.2 s ["))
     end = axes.transData.transform((latest, 0))[0]
 
     assert isinstance(note, Annotation)

@@ -136,6 +136,8 @@ def test_duplicates() -> None:
 def test_fork_join() -> None:
     """A load is recognised: the rates, and how many answers are needed."""
     assert ForkJoin(10, 3, 1.5, 0.5) == theory_of(load(), "first-k")
+    served = load(workload={"cancel": False, "arrivals": {"kind": "poisson", "rate": 0.4}})
+    assert ForkJoin(10, 3, 0.4, 0.5, purging=False) == theory_of(served, "first-k")
     slow = load(workload={"arrivals": {"kind": "poisson", "rate": 0.2}})
     assert ForkJoin(10, 10, 0.2, 0.5) == theory_of(slow, "wait-for-all")
 
@@ -173,7 +175,6 @@ def test_refused(of: Scenario, why: str) -> None:
     ("of", "why"),
     [
         (load(workload={"arrivals": {"kind": "fixed", "rate": 1.0}}), "poisson"),
-        (load(workload={"cancel": False}), "cancel = true"),
         (load(workload={"files": {"count": 2}}), "one file"),
         (load(stop="complete"), 'stop = "located"'),
         (load(hung("1")), "no server should be hung"),

@@ -45,7 +45,7 @@ def test_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
     assert half.estimate == at["o"]
     assert at["s"] > at["o"]
     assert axes.get_xlim()[0] == pytest.approx(1, abs=0.1)
-    assert "never" in spans(figure)
+    assert "∞" in spans(figure)
 
 
 def test_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,20 +78,20 @@ def test_single(result: Result, verdict: str) -> None:
     ("results", "verdict"),
     [
         ([OK] * 3, "0.25 s"),
-        ([took(0.1), took(0.3), took(0.2)], "0.2 s (0.1 s to 0.3 s)"),
-        ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.2 s (0.1 s to 0.4 s)"),
+        ([took(0.1), took(0.3), took(0.2)], "0.2 s [0.1 s to 0.3 s]"),
+        ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.2 s [0.1 s to 0.4 s]"),
         (
             [*[OK] * 98, STALLED, STALLED],
-            "0.25 s, but only in 98 of 100 runs, stalls for ever in 2 of 100 runs",
+            "0.25 s [0.25 s to never], starts in 98 of 100 runs, stalls for ever in 2 of 100 runs",
         ),
         (
             [took(0.1), FAILED, took(0.2), DEADLINE],
-            "0.2 s (0.1 s to 0.2 s), but only in 2 of 4 runs,"
+            "0.2 s [0.1 s to never], starts in 2 of 4 runs,"
             " is still busy at the deadline in 1 of 4 runs, fails in 1 of 4 runs",
         ),
         (
             [took(0.1), took(0.3), took(0.2), STALLED],
-            "0.2 s (0.1 s to 0.3 s), but only in 3 of 4 runs, stalls for ever in 1 of 4 runs",
+            "0.2 s [0.1 s to never], starts in 3 of 4 runs, stalls for ever in 1 of 4 runs",
         ),
         (
             [replace(STALLED, ttfb=0.25), OK],
@@ -99,12 +99,12 @@ def test_single(result: Result, verdict: str) -> None:
         ),
         (
             [*[took(0.1)] * 22, *[replace(FAILED, ttfb=0.1)] * 65, *[FAILED] * 13],
-            "0.1 s, but only in 87 of 100 runs,"
+            "0.1 s [0.1 s to never], starts in 87 of 100 runs,"
             " fails in 78 of 100 runs (65 of them after the first block)",
         ),
         (
             [OK, replace(STALLED, ttfb=0.25), replace(DEADLINE, ttfb=0.25), DEADLINE],
-            "0.25 s, but only in 3 of 4 runs,"
+            "0.25 s [0.25 s to never], starts in 3 of 4 runs,"
             " is still busy at the deadline in 2 of 4 runs (1 of them after the first block),"
             " stalls for ever in 1 of 4 runs (after the first block)",
         ),

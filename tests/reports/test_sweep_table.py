@@ -16,7 +16,7 @@ import pytest
 from rich.console import Console
 
 from harness.batch import crashed
-from harness.store import Place, Row, Sample, Store, places
+from harness.store import OVERLOADED, Place, Row, Sample, Store, places
 from harness.workload import simulate_load
 from reports.rows import as_csv, as_json, as_markdown
 from reports.statistics import Interval, paired, probability, quantile
@@ -127,6 +127,13 @@ def test_all_crashed(tmp_path: Path) -> None:
     printed = text(of, one.axes)
     assert "crashed" in printed.splitlines()[1]
     assert "~ never" in printed
+
+
+def test_overloaded_is_enough() -> None:
+    """Where the grid cannot carry a load, more runs would not make a quantile more precise."""
+    one = Sample(0, OVERLOADED, None, None, None, None, None, None, None)
+
+    assert enough(Precision(quantile=0.5, relative=0.01))({"first-k": [one, one]})
 
 
 def test_table(tmp_path: Path) -> None:

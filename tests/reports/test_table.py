@@ -78,7 +78,7 @@ def test_complete(extra: Extra) -> None:
         "0.25 s",
         "stalls for ever",
         "0.25 s",
-        "1 s, but only in 1 of 2 runs, stalls for ever in 1 of 2 runs",
+        "1 s [1 s to never], starts in 1 of 2 runs, stalls for ever in 1 of 2 runs",
         "0.25 s",
         "is still busy at the deadline in 1 of 2 runs, fails in 1 of 2 runs",
     ] == column(lines, "time to first block", "sooner by")
@@ -145,7 +145,7 @@ def test_narrow(width: int) -> None:
     assert not any("…" in line for line in lines)
     assert any(line.endswith("1.03 × ") for line in lines)
     assert "5.2 s" in words
-    assert "1 s, but only in 1 of 2 runs, stalls for ever in 1 of 2 runs" in words
+    assert "1 s [1 s to never], starts in 1 of 2 runs, stalls for ever in 1 of 2 runs" in words
 
 
 def read_from(folder: Path) -> Compared:
@@ -190,7 +190,7 @@ def test_legend() -> None:
     """Each column of numbers has its line in the legend, and no line is long."""
     lines = LEGEND.splitlines()
 
-    assert ["sooner by", "over bound", "requests, bytes"] == [
+    assert ["sooner by", "over bound", "requests, bytes", "time to first block"] == [
         line.partition(":")[0] for line in lines if ":" in line
     ]
     assert 100 >= max(map(len, lines))

@@ -18,6 +18,7 @@ from tests.reference import (
     DUPLICATES,
     FORK_JOINS,
     HUNG,
+    NON_PURGING,
     STAGES,
     law,
     name_of_stage,
@@ -108,6 +109,21 @@ def test_fork_join(table: dict[str, Any]) -> None:
     assert made.lower - error <= table["sim"] <= made.upper + error
     if "exact" in table:
         assert six_places(table["exact"]) == made.exact
+    else:
+        assert made.exact is None
+
+
+@pytest.mark.parametrize("table", NON_PURGING, ids=lambda t: f"{t['n']}-{t['k']}-{t['load']}")
+def test_non_purging(table: dict[str, Any]) -> None:
+    """Where all is served, simulations lie between the bounds too, and at what is exact."""
+    made = ForkJoin(table["n"], table["k"], table["lam"], table["mu"], purging=False)
+    error = 2 * table["ci95"]
+
+    assert table["load"] == pytest.approx(made.load)
+    assert made.lower - error <= table["sim"] <= made.upper + error
+    if "exact" in table:
+        assert six_places(table["exact"]) == made.exact
+        assert abs(table["sim"] - table["exact"]) < error
     else:
         assert made.exact is None
 
@@ -227,6 +243,30 @@ def test_bounds(sizes: tuple[int, int], load: float, service: float) -> None:
 
     assert load == pytest.approx(made.load)
     assert alone <= made.lower <= made.upper * (1 + 1e-9)
+
+
+@given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.floats(0.01, 0.99))
+def test_non_purging_bounds(sizes: tuple[int, int], load: float) -> None:
+    """Where all is served it takes longer, and what is exact lies between the bounds."""
+    k, n = sorted(sizes)
+    made = ForkJoin(n, k, load, 1.0, purging=False)
+    alone = 1 / (1 - load)
+
+    assert load == pytest.approx(made.load)
+    assert ForkJoin(n, k, load, 1.0).lower <= made.lower <= made.upper
+    assert made.lower <= (made.exact or made.lower) <= made.upper * (1 + 1e-9)
+    assert made.lower >= alone / n
+    assert inf == ForkJoin(n, k, 1.0, 1.0, purging=False).upper
+
+
+def test_first_and_last_of_two() -> None:
+    """The first and the last answer of two add up to two answers of one server."""
+    first, last = (ForkJoin(2, k, 0.6, 1.0, purging=False).exact for k in (1, 2))
+
+    assert first is not None
+    assert last == ForkJoin(2, 2, 0.6, 1.0).exact
+    assert 2 / (1 - 0.6) == pytest.approx(first + (last or 0))
+    assert inf == ForkJoin(2, 1, 1.0, 1.0, purging=False).exact
 
 
 def test_too_much_load() -> None:

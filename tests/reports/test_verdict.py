@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.histogram import Histogram
 from harness.load_result import LoadResult
-from harness.store import CRASHED, Sample
+from harness.store import CRASHED, NO_NUMBERS, Sample
 from reports.statistics import Interval, NotEnough, probability, quantile
 from reports.verdict import Finding, Judged, judge, least_runs
 from scenarios.plan import Condition, Look, Target, looks
@@ -258,13 +258,15 @@ def test_quantile_of_loads() -> None:
     assert None is judge(Target(p90=0.2), loads(1.0), ALL_RISK).met
 
 
-def test_crashed_loads() -> None:
-    """A run that crashed has no download that ended well, and none that came in time."""
-    crashed = Sample(0, CRASHED, None, None, None, None, None, None, None)
+@pytest.mark.parametrize("outcome", NO_NUMBERS)
+def test_crashed_loads(outcome: str) -> None:
+    """A run that crashed or was overloaded has no download that ended well, or came in time."""
+    crashed = Sample(0, outcome, None, None, None, None, None, None, None)
     judged = judge(Target(p90=0.5, success=0.9), [*loads(*[1.0] * 9), crashed], ALL_RISK)
 
     assert [inf, 0.9] == [finding.estimate.estimate for finding in judged.findings]
     assert False is judged.met
+    assert judge(Target(p90=0.5), loads(*[1.0] * 9), ALL_RISK).cost == judged.cost
 
 
 def test_looks_hold_together() -> None:

@@ -57,6 +57,19 @@ def test_arrivals(arrivals: str, kind: type, tmp_path: Path) -> None:
     assert (10, 110, False) == (found.warmed_up, found.last, found.cancel)
 
 
+@pytest.mark.parametrize(
+    ("workload", "most"),
+    [
+        (POISSON, 10_000),
+        (POISSON + "max_under_way = 50_000\n", 50_000),
+        ('arrivals = { kind = "closed", clients = 30 }\n', 30),
+    ],
+)
+def test_most_under_way(workload: str, most: int, tmp_path: Path) -> None:
+    """How many may be under way has a default, and closed clients are a bound themselves."""
+    assert most == loaded(tmp_path, workload + "downloads = 3\n").most_under_way
+
+
 def test_poisson_times() -> None:
     """They are made by inversion: doubled rates halve them."""
     slow, fast = (
@@ -144,6 +157,12 @@ def test_no_trace(tmp_path: Path) -> None:
             "files.zipf: should be greater than or equal to 0",
         ),
         (POISSON + "downloads = 3\ncancle = true", 3, "unknown key; did you mean 'cancel'?"),
+        (POISSON + "downloads = 3\nmax_under_way = 0", 3, "max_under_way: should be greater than"),
+        (
+            'arrivals = { kind = "closed", clients = 1 }\ndownloads = 3\nmax_under_way = 9',
+            3,
+            "workload.max_under_way: contradicts closed arrivals",
+        ),
     ],
 )
 def test_mistakes(workload: str, line: int, said: str, tmp_path: Path) -> None:
