@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
@@ -16,7 +16,6 @@ from zope.interface import implementer
 
 from harness.reactor import SimReactor, SimTimer, checked
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 #: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
@@ -35,15 +34,15 @@ class Context:
         self._context = copy_context()
         self._entered = False
 
-    def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def run(self, function: Callable[..., T], *args: Any) -> T:
         """Call `function` in the download's context, and return what it returns."""
-        # A context cannot be entered twice: code that steps the reactor itself gets a copy.
-        entered, self._entered = self._entered, True
-        context = self._context.copy() if entered else self._context
+        if self._entered:  # by code that steps the reactor itself: one cannot be entered twice
+            return self._context.copy().run(function, *args)
+        self._entered = True
         try:
-            return context.run(function, *args, **kwargs)
+            return self._context.run(function, *args)
         finally:
-            self._entered = entered
+            self._entered = False
 
 
 class _OwnTimer(SimTimer):

@@ -22,7 +22,7 @@ from harness.load_result import LoadResult, Tally
 from harness.reactor import SimReactor
 from harness.result import Result
 from harness.server import SimServer
-from harness.simulate import logged_errors, run_of
+from harness.simulate import logged_errors, one_failure, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
 from scenarios.base import MAX_MADE_UP_SIZE
@@ -63,6 +63,8 @@ def simulate_load(
         unmet = unmet_faults(scenario, load.servers)
         del load  # what is left of it goes while errors are logged
     if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
+        if (error := one_failure(failures)) is not None:
+            raise OverloadError(f"{tally}. Errors came up meanwhile: {error!r}")
         raise tally
     tally.add_strays(failures)
     return tally.result(scenario, strategy, run, unmet)

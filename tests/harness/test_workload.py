@@ -677,6 +677,18 @@ def test_too_many_of_a_trace(tmp_path: Path) -> None:
         simulate_load(loaded(max_under_way=11, **changes), "first-k")
 
 
+def test_too_many_and_errors() -> None:
+    """An error that may be the reason is told with it."""
+
+    def careless(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        reactor.callLater(100, len, "x")
+        return Deferred()
+
+    with pytest.raises(OverloadError, match=r"200 downloads are under way.*ZeroDivisionError"):
+        simulate_load(loaded(arrivals=RISING, max_under_way=200), careless)
+
+
 def test_recovers_in_time() -> None:
     """A grid that recovers before there are too many carries its load."""
     of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
