@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -35,7 +35,9 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
         case "csv":
             click.echo(reports.as_csv(summaries), nl=False)
         case _:
-            print_table([reports.load_table(summaries)])
+            times: Literal["ttfb", "located"]
+            times = "located" if scenario.stop == "located" else "ttfb"
+            print_table(reports.load_tables(summaries, times))
             for line in reports.problems(summaries):
                 click.echo(line)
             print_legend(reports.LEGEND)

@@ -137,9 +137,10 @@ def _run_load(
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
     independence = Independence()
     status, summaries = run_load(scenario, form)
+    if not summaries:  # the grid could not carry the load with any strategy
+        return status
     if row is not None:
-        same = not summaries or _is_same(row, summaries[0].results[0].digest)
-        return status if same else UNMET
+        return status if _is_same(row, summaries[0].results[0].digest) else UNMET
     for summary in summaries:
         independence.add(scenario, summary.results)
     faults = unmet_in_all(one.unmet_faults for summary in summaries for one in summary.results)

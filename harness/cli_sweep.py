@@ -162,7 +162,7 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     place = print_table(tables, keys=len(axes) + 1)
     print_legend(LEGEND.format(first=rows[0].words["strategy"]))
     if get_args(Intervals)[place] == "nowhere":
-        more = f"intervals and {LEFT_OUT}"
+        more = f"intervals, {', '.join(LEFT_OUT)}"
         click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
 

@@ -8,8 +8,9 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
+from operator import attrgetter
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -30,12 +31,14 @@ OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
 #: What the columns of the table mean.
 LEGEND = """\
-Times to first block are quantiles of all downloads of all runs, from the start of each; one that
-never has it is later than all others. A quantile is shown where ten downloads lie beyond it.
+p50, p90, p99, p99.9: quantiles of the time to first block of all downloads of all runs, each \
+from its own start; one that never has it is later than all others. A quantile is shown where \
+ten downloads lie beyond it. With stop = "located": of the time until K distinct shares are \
+known
 requests, bytes, under way: means, which have no interval that holds for every distribution
-busy: how much of what is busiest is in use - places to work, an uplink, the client's downlink
-Of several runs, in parentheses: where the true value lies, with 95 % confidence, however the
-downloads of one run depend on one another; after ~ are too few runs to tell.
+busy: the utilisation of the busiest resource: places to work, an uplink, the client's downlink
+In parentheses, of several runs: 95 % confidence intervals, which hold however the downloads of \
+one run depend on one another; ~ marks estimates from too few runs for one.
 """
 
 #: A quantile of downloads is shown where so many of them lie beyond it.
@@ -68,34 +71,44 @@ def _shows(downloads: int, q: float) -> bool:
     return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
 
 
-def load_table(summaries: Sequence[LoadSummary]) -> Table:
-    """Return the table of loads, a row a strategy."""
+def load_tables(summaries: Sequence[LoadSummary], times: Literal["ttfb", "located"]) -> list[Table]:
+    """Return the table of workloads, a row for each strategy, with quantiles of these times.
+
+    The second is narrower: its headings have more lines.
+    """
+    before = "" if times == "ttfb" else "located "
+    rows = [
+        {
+            "strategy": summary.strategy,
+            "downloads": str(summary.downloads),
+            "ok": _said(summary, pooled.share(summary.results, lambda load: load.part_ok), percent),
+            **{before + _name(q): _quantile(summary, q, times) for q in QUANTILES},
+            "requests": _number(summary.mean(lambda result: result.requests)),
+            "bytes": _number(summary.mean(lambda result: result.bytes_received)),
+            "under way": _number(summary.mean(lambda result: result.in_system)),
+            "busy": _said(summary, pooled.busy(summary.results), percent),
+        }
+        for summary in summaries
+    ]
+    names = [name for name in rows[0] if any(row[name] != "-" for row in rows)]
+    return [_table(rows, names, between) for between in (" ", "\n")]
+
+
+def _table(rows: Sequence[dict[str, str]], names: Sequence[str], between: str) -> Table:
+    """Return a table with these columns; `between` stands between the words of a heading."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("strategy", no_wrap=True)
-    table.add_column("downloads", justify="right", no_wrap=True)
-    table.add_column("ok", justify="right")
-    for q in QUANTILES:
-        table.add_column(_name(q), justify="right")
-    for name in ("requests", "bytes", "under way", "busy"):
-        table.add_column(name, justify="right")
-    for summary in summaries:
-        ok = pooled.share(summary.results, lambda load: load.part_ok)
-        cells = [
-            summary.strategy,
-            str(summary.downloads),
-            _said(summary, ok, percent),
-            *(_quantile(summary, q) for q in QUANTILES),
-            _number(summary.mean(lambda result: result.requests)),
-            _number(summary.mean(lambda result: result.bytes_received)),
-            _number(summary.mean(lambda result: result.in_system)),
-            _said(summary, pooled.busy(summary.results), percent),
-        ]
-        table.add_row(*map(Text, cells))
+    for name in names:
+        justify: Literal["left", "right"] = "left" if name == "strategy" else "right"
+        table.add_column(name.replace(" ", between), justify=justify, no_wrap=True)
+    for row in rows:
+        table.add_row(*(Text(row[name]) for name in names))
     return table
 
 
-def _quantile(summary: LoadSummary, q: float) -> str:
-    found = pooled.quantile(summary.results, q) if _shows(summary.downloads, q) else None
+def _quantile(summary: LoadSummary, q: float, times: str) -> str:
+    found = None
+    if _shows(summary.downloads, q):
+        found = pooled.quantile(summary.results, q, attrgetter(times))
     return _said(summary, found, seconds)
 
 

@@ -38,12 +38,12 @@ _QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 #: What the columns of the table mean.
 LEGEND = """\
-located: how probable it is that K distinct shares are known before the deadline
+located: the probability that K distinct shares are known before the deadline
 mean, p50, p90, p99: when they are, in those runs in which they are
-exact: what mathematics says, of some workloads only between which bounds the mean lies
-z: by how many standard errors the simulated number is off (that of a quantile: how many runs come
-before the exact one; that of bounds: off the nearer one, 0 between them); - where nothing can be
-said: no time came, under 30, or times so heavy-tailed that their mean is not normal
+exact: what mathematics says; of some workloads only the bounds between which the mean lies
+z: by how many standard errors the simulated number is off (of a quantile: the number of runs \
+before the exact one; of bounds: off the nearer one, 0 between them); - where nothing can be \
+said: no time, fewer than 30, or times so heavy-tailed that their mean is not normal
 A right simulator has 4 or more in one of 16,000 numbers; that is exit status 1.
 """
 

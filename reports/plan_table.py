@@ -29,13 +29,15 @@ Found = Sequence[Looked[Judged]]
 
 #: What the columns of the table mean.
 LEGEND = """\
-expansion: how much disk space the shares take, in times the file (n / k)
-p50, p90, p99: quantiles of the time to first block; a download that never has it is later than
+expansion: the disk space that the shares take, in times the file (n / k)
+p50, p90, p99: quantiles of the time to first block; a download that never has it is later than \
 all others. With a workload: of all downloads of all runs
-success: how probable it is that a download ends well; with a workload, of all downloads of all runs
-requests: of the whole download, the mean over all runs: of equal expansion fewer are cheaper
-In parentheses: where the true value lies, with 95 % confidence however often one looks and however
-many runs are added; each condition and each candidate for itself. After ~ are too few runs to tell.
+success: the probability that a download ends well; with a workload, of all downloads of all \
+runs
+requests: of a whole download, the mean over all runs; of equal expansion fewer are cheaper
+In parentheses: 95 % confidence intervals, which hold however often one looks and however many \
+runs are added; each condition and each candidate for itself. ~ marks estimates from too few \
+runs for one.
 """
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import inf
+from operator import attrgetter
 
 import numpy as np
 
@@ -54,14 +55,17 @@ def _shares_before(times: Histogram, limit: float) -> tuple[float, float]:
     return sure / times.count, most / times.count
 
 
-def quantile(loads: Loads, q: float) -> Interval | NotEnough:
+def quantile(
+    loads: Loads, q: float, of: Callable[[LoadResult], Histogram] = attrgetter("ttfb")
+) -> Interval | NotEnough:
     """Return the time by which a part `q` of all downloads have their first block.
 
-    The estimate is the greatest time in the first bin of the histograms by which so many
-    have, all together; infinity is never. The ends are at the outer edges of their bins.
+    `of` returns which of a run's times are meant, where they are others. The estimate is the
+    greatest time in the first bin of the histograms by which so many have, all together; infinity
+    is never. The ends are at the outer edges of their bins.
     """
     runs = len(loads)
-    bins = _Bins(loads)
+    bins = _Bins([None if load is None else of(load) for load in loads])
     end = len(bins.places)  # of the place behind all bins, where never is
     middle = bins.greatest(bisect_left(range(end), runs * q - 1e-9, key=bins.mass))
     if runs < (needed := least_runs(q)):
@@ -78,14 +82,14 @@ def quantile(loads: Loads, q: float) -> Interval | NotEnough:
 class _Bins:
     """The bins of the histograms of all runs, in their order; each is named by its index."""
 
-    def __init__(self, loads: Loads) -> None:
+    def __init__(self, runs: Sequence[Histogram | None]) -> None:
         rows = sorted(
             (place, run, count, greatest)
-            for run, load in enumerate(loads)
-            if load is not None
-            for place, (count, greatest) in load.ttfb.bins.items()
+            for run, times in enumerate(runs)
+            if times is not None
+            for place, (count, greatest) in times.bins.items()
         )
-        self._totals = np.array([1 if load is None else load.ttfb.count for load in loads])
+        self._totals = np.array([1 if times is None else times.count for times in runs])
         place, run, count, greatest = zip(*rows, strict=True) if rows else [()] * 4
         self._run = np.array(run, dtype=int)
         self._count = np.array(count, dtype=float)

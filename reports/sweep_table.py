@@ -38,18 +38,19 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 #: What the columns of the table mean.
 LEGEND = """\
-ok: how probable it is that the download ends well
-p50, p90, p99: quantiles of the time to first block, by which 50, 90, 99 % of the downloads have
-it; one that never has it is later than all others. With a workload: of all downloads of all runs
-against {first}: the median, over pairs of runs with one seed, of how much later the first block
-comes than with {first}; less than 0 is sooner. With a workload: of how much later the median of
-the run is
-requests, bytes: of the whole download, means over all downloads
-under way, busy: with a workload, how many downloads there are at a time, and how much is in use
-of what is busiest; means over the runs
-In parentheses: where the true value lies, with 95 % confidence, also for whoever looks after each
-run and stops at will; after ~ are too few runs to tell. Means of requests, bytes and downloads
-under way have no interval: they have no bound, and none would hold for every distribution.
+ok: the probability that a download ends well
+p50, p90, p99: quantiles of the time to first block: 50, 90, 99 % of the downloads have it by \
+then; one that never has it is later than all others. With a workload: of all downloads of all \
+runs
+against {first}: the median, over pairs of runs with one seed, of how much later the first \
+block comes than with {first}; less than 0 is sooner. With a workload: of how much later the \
+run's median is
+requests, bytes: of a whole download, means over all downloads
+under way, busy: with a workload, the number of downloads in progress, and the utilisation of \
+the busiest resource; means over the runs
+In parentheses: 95 % confidence intervals, which hold however often one looks and whenever one \
+stops; ~ marks estimates from too few runs for one. Means of requests, bytes and downloads \
+under way have none: they have no bound, and no interval would hold for every distribution.
 """
 
 
@@ -191,12 +192,15 @@ def rows(found: Sequence[Cell]) -> list[TableRow]:
 Intervals = Literal["beside", "below", "nowhere"]
 
 #: What the narrowest table leaves out beside the intervals.
-LEFT_OUT = "p90"
+LEFT_OUT = ("runs", "p90", "bytes")
 
 
 def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
     """Return the table for reading, its intervals beside or below the estimates, or without."""
-    shown = [name for name in of[0].words if (name, intervals) != (LEFT_OUT, "nowhere")]
+    shown = list(of[0].words)
+    if intervals == "nowhere":
+        empty = {"-", ""}
+        shown = [n for n in shown if n not in LEFT_OUT and {row.words[n] for row in of} - empty]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
         # A key folds at its dots where room is short.

@@ -97,7 +97,7 @@ def test_terminal(
     assert "…" not in result.stdout
     assert max(map(len, lines)) <= max(columns, 100)
     assert below == any(line.strip().startswith("(") for line in lines)
-    assert nowhere == ("For intervals and p90 widen the terminal" in result.stdout)
+    assert nowhere == ("For intervals, runs, p90, bytes widen the terminal" in result.stdout)
 
 
 def test_formats(folder: Path) -> None:
