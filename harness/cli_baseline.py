@@ -10,6 +10,7 @@ import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_output import console, writing
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from reports.baseline import Baseline
@@ -44,12 +45,12 @@ def print_check(
 
     checked = check(before, Baseline.of(compared), tolerance)
     if form == "markdown":
-        click.echo(as_markdown(checked, name), nl=False)
+        click.echo(printable(as_markdown(checked, name), keep="\n"), nl=False)
     else:
         if checked.changes:
             console().print(changes_table(checked))
         for line in (*notes(checked), headline(checked, name)):
-            click.echo(line)
+            click.echo(printable(line))
     for row in checked.worse[:1]:
         scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
         click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli_exit import OK, UNMET
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,10 +27,20 @@ _NO_FOLDING = 10_000
 
 
 def console() -> Console:
-    """Return standard output for tables; where it is no terminal no row is folded."""
-    from rich.console import Console
+    """Return standard output for tables; where it is not a terminal no row is folded.
 
-    made = Console(highlight=False)
+    What tables say is not taken for markup, and what is not printable in it is escaped.
+    """
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Plain(Console):
+        def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Any:
+            for segment in super().render(renderable, options):
+                text = segment.text if segment.control else printable(segment.text, keep="\n")
+                yield Segment(text, segment.style, segment.control)
+
+    made = Plain(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = _NO_FOLDING
     return made
@@ -57,7 +68,7 @@ def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra
 def tell_first(lines: Sequence[str], of_the_rest: str = "") -> None:
     """Print the first of many lines on standard error, and how many more there are."""
     for line in lines[:MOST_RUNS]:
-        click.echo(line, err=True)
+        click.echo(printable(line), err=True)
     if len(lines) > MOST_RUNS:
         click.echo(f"and {len(lines) - MOST_RUNS} more{of_the_rest}", err=True)
 

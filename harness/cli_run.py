@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import UNMET, refusing
-from harness.cli_options import DOWNLOADER, FILE, format_option
+from harness.cli_options import DOWNLOADER, FILE, RUNS, SEED, format_option
 from harness.cli_output import (
     MOST_RUNS,
     console,
@@ -19,11 +19,16 @@ from harness.cli_output import (
 )
 from harness.cli_simulate import simulate_all
 from harness.cli_targets import known_strategies, load_one, other_downloaders, tell_notes
+from scenarios.seeds import beyond
+from scenarios.text import printable, shown
 
 if TYPE_CHECKING:
     from harness.store import Row
     from reports.comparison import Compared
     from scenarios.model import Scenario
+
+#: No number of a row has more digits: SQLite has no larger ones.
+_MOST_DIGITS = 18
 
 
 @click.command()
@@ -37,8 +42,8 @@ if TYPE_CHECKING:
 )
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
-@click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
-@click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
+@click.option("--seed", type=SEED, help="The seed of the first run.")
+@click.option("--runs", type=RUNS, help="How many runs, seed after seed.")
 @format_option("json", "csv", help="How the results are printed.")
 @click.option(
     "--trace",
@@ -81,6 +86,8 @@ def run(
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     scenario = scenario.model_copy(update=changed)
+    if problem := beyond(scenario.seed, scenario.runs):
+        raise click.UsageError(problem)
     if scenario.workload is not None:
         return _run_load(scenario, form, row, trace or events)
     if events is not None and len(scenario.strategies) != 1:
@@ -121,8 +128,8 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     from harness.store import Store, StoreError
     from harness.subject import is_other
 
-    if not number.isdecimal():
-        raise click.UsageError(f"--from takes the number of a row, not {number!r}")
+    if not number.isdecimal() or len(number) > _MOST_DIGITS:
+        raise click.UsageError(f"--from takes the number of a row, not {shown(number)}")
     with refusing(StoreError), Store(store) as opened:
         row = opened.row(int(number))
         scenario = opened.scenario(row)
@@ -169,4 +176,5 @@ def _print_table(compared: Compared) -> None:
     console().print(runs_table(compared.summaries))
     for result in results:
         if result.message is not None:
-            click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")
+            what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"
+            click.echo(printable(what))

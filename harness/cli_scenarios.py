@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli_exit import OK, USAGE
+from harness.cli_options import Named
 from harness.cli_targets import tell_notes
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from scenarios.text import printable
 
 
 @click.command("list")
@@ -49,16 +48,22 @@ def validate(files: tuple[str, ...]) -> int:
 
 def _validate(name: str) -> None:
     """Say what a file has; raise `ScenarioError` if something is wrong with it."""
-    from scenarios.experiment import is_experiment, load_experiment
-    from scenarios.library import load_all
-    from scenarios.plan import is_plan, load_plan
+    from scenarios.experiment import load_experiment
+    from scenarios.kinds import EXPERIMENT, PLAN, kind_of
+    from scenarios.library import experiments, load_all
+    from scenarios.load import read
+    from scenarios.plan import load_plan
 
     path = Path(name)
-    if is_plan(path):
+    if not os.path.lexists(path):
+        path = experiments().get(name, path)
+    kind = kind_of(read(path, None).data) if path.is_file() else None
+    name = printable(name)
+    if kind is PLAN:
         count = sum(map(len, load_plan(path).levels))
         click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
         return
-    if is_experiment(path):
+    if kind is EXPERIMENT:
         experiment = load_experiment(path)
         if experiment.oracle:
             from reports.oracle import refuse
@@ -69,25 +74,14 @@ def _validate(name: str) -> None:
         return
     for scenario in load_all([name]):
         file, servers = scenario.file, scenario.grid.servers
-        click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
+        click.echo(f"{printable(scenario.source)}: ok: {file.k}-of-{file.n}, {servers} servers")
         tell_notes(scenario)
 
 
 @click.command()
-@click.argument("of", type=click.Choice(["scenario", "experiment", "plan"]), default="scenario")
+@click.argument("of", type=Named(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
     """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
-    from pydantic.json_schema import GenerateJsonSchema
+    from scenarios.schema import schema_of
 
-    from scenarios.experiment import ExperimentTable
-    from scenarios.model import Scenario
-    from scenarios.plan import PlanTable
-
-    models: dict[str, type[BaseModel]] = {
-        "scenario": Scenario,
-        "experiment": ExperimentTable,
-        "plan": PlanTable,
-    }
-    model = models[of]
-    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
-    click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))
+    click.echo(json.dumps(schema_of(of), indent=2))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import refusing
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -67,7 +68,7 @@ def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
 def tell_notes(scenario: Scenario) -> None:
     """Print what is odd about a scenario, though nothing is wrong with it."""
     for note in scenario.notes:
-        click.echo(f"{scenario.source}: note: {note}", err=True)
+        click.echo(printable(f"{scenario.source}: note: {note}"), err=True)
 
 
 def known_strategies(names: Sequence[str]) -> list[str]:

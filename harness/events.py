@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.simulate import Run
+from scenarios.reading import RECORD, begins_with, read_text
 
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"
@@ -100,9 +101,12 @@ class Events:
     def read(cls, path: Path) -> Events:
         """Return the events in a file.
 
-        Raises `EventsError` if one of its lines is no event, and `OSError`.
+        Raises `EventsError` if one of its lines is not an event, and `OSError`.
         """
-        numbered = enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
+        try:
+            numbered = enumerate(read_text(path, RECORD).split("\n"), 1)
+        except UnicodeDecodeError as e:
+            raise EventsError(f"{path}: is not UTF-8 text: {e.reason}") from None
         comments, events = [], []
         for number, line in numbered:
             if line.startswith("#"):
@@ -111,7 +115,7 @@ class Events:
                 try:
                     events.append(_event(line))
                 except ValueError:
-                    raise EventsError(f"{path}:{number}: is no event: {line!r:.100}") from None
+                    raise EventsError(f"{path}:{number}: is not an event: {line!r:.100}") from None
         return cls(", ".join([str(path), *comments[1:]]), events)
 
 
@@ -123,11 +127,7 @@ def as_text(run: Run) -> str:
 
 def is_events(path: Path) -> bool:
     """Tell whether this is a file of events."""
-    try:
-        with path.open("rb") as file:
-            return file.readline().rstrip() == _HEADER.encode()
-    except OSError:
-        return False
+    return begins_with(path, _HEADER.encode())
 
 
 def _label(run: Run) -> str:

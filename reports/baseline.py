@@ -10,14 +10,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from harness.figures import rounded
 from harness.result import Outcome, Result
 from reports.comparison import Compared
+from scenarios.kinds import Kind, kind_of, kind_of_head
+from scenarios.load import ScenarioError, read
+from scenarios.reading import RECORD, read_bytes
+from scenarios.text import cut, shown
 
 _Time = Annotated[float, Field(ge=0)] | None
 _Count = Annotated[int, Field(ge=0)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("should be printable")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
 
 
 class BaselineError(ValueError):
@@ -31,11 +44,11 @@ class _Strict(BaseModel):
 class Row(_Strict):
     """What one run came to; the times are those of a `Result`."""
 
-    scenario: str
-    strategy: str
+    scenario: _Text
+    strategy: _Text
     seed: _Count
     outcome: Outcome
-    error: str | None
+    error: _Text | None
     content_ok: bool | None
     ttfb: _Time
     finished: _Time
@@ -80,8 +93,10 @@ class Baseline(_Strict):
     def read(cls, path: Path) -> Baseline:
         """Return the baseline in a file; raises `BaselineError` or `OSError`."""
         try:
-            baseline = cls.model_validate_json(path.read_bytes())
+            baseline = cls.model_validate_json(read_bytes(path, RECORD))
         except ValidationError as e:
+            if (kind := _other_kind(path)) is not None:
+                raise BaselineError(f"{path}: {kind}") from e
             raise BaselineError(f"{path}: {_first_mistake(e)}; `--save` writes it anew") from e
         seen = set()
         for row in baseline.rows:
@@ -97,13 +112,21 @@ class Baseline(_Strict):
         return f'{{\n "baseline_version": {self.baseline_version},\n "rows": [\n{lines}\n ]\n}}\n'
 
 
+def _other_kind(path: Path) -> Kind | None:
+    """Return what a file is that is not a baseline, if it is another file of firstk's."""
+    try:
+        return kind_of_head(path) or kind_of(read(path, None).data)
+    except ScenarioError:
+        return None
+
+
 def _first_mistake(error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
-    where = ".".join(map(str, mistake["loc"]))
+    where = cut(".".join(map(str, mistake["loc"])))
     words = f"{where}: {mistake['msg']}" if where else mistake["msg"]
     if mistake["type"] in ("json_invalid", "missing", "model_type"):
         return words
-    return f"{words}, not {mistake['input']!r:.60}"
+    return f"{words}, not {shown(mistake['input'], 60)}"
 
 
 def _named(row: Row) -> str:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import inf
-from shlex import quote
 from typing import Any
 
 from harness.bound import Bound
@@ -26,10 +25,11 @@ from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.statistics import mean, probability, quantile
 from reports.sweep_table import Cell, Estimate, cell, quantile_of
-from scenarios.experiment import MAX_RUNS, label
+from scenarios.experiment import label
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
-from scenarios.seeds import seed_range
+from scenarios.seeds import MAX_RUNS, seed_range
+from scenarios.text import shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +361,7 @@ def _scenario(store: Store, tables: Mapping[str, Any]) -> Scenario | None:
 
 def _replayed(store: Store, point: int) -> Callable[[str, int], str]:
     """Return what tells how to run a row of a store again, in the folder in which it lies."""
-    name = quote(store.path.name)
+    name = shell_word(store.path.name)
     first, second = (
         {strategy: store.number(point, strategy, run) for strategy in store.about.strategies}
         for run in (0, 1)
