@@ -31,19 +31,26 @@ def list_() -> None:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE|DIR|NAME...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
-    """Check files of scenarios, experiments and plans: all mistakes are told, with their lines."""
+    """Check files of scenarios, experiments and plans: mistakes are listed with their lines."""
     from scenarios.load import ScenarioError
 
     status = OK
-    for name in files:
+    for name in (one for file in files for one in _within(file)):
         try:
             _validate(name)
         except ScenarioError as e:
             click.echo(str(e), err=True)
             status = USAGE
     return status
+
+
+def _within(name: str) -> list[str]:
+    """Return the TOML files in a folder; what is not a folder, or has none, is itself."""
+    path = Path(name)
+    found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
+    return list(map(str, found)) or [name]
 
 
 def _validate(name: str) -> None:
@@ -58,10 +65,9 @@ def _validate(name: str) -> None:
     if not os.path.lexists(path):
         path = experiments().get(name, path)
     kind = kind_of(read(path, None).data) if path.is_file() else None
-    name = printable(name)
     if kind is PLAN:
         count = sum(map(len, load_plan(path).levels))
-        click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
+        click.echo(printable(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}"))
         return
     if kind is EXPERIMENT:
         experiment = load_experiment(path)
@@ -70,11 +76,11 @@ def _validate(name: str) -> None:
 
             refuse(experiment, name)
         points = len(experiment.points)
-        click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
+        click.echo(printable(f"{name}: ok: {points} point{'s' if points > 1 else ''}"))
         return
     for scenario in load_all([name]):
         file, servers = scenario.file, scenario.grid.servers
-        click.echo(f"{printable(scenario.source)}: ok: {file.k}-of-{file.n}, {servers} servers")
+        click.echo(printable(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers"))
         tell_notes(scenario)
 
 

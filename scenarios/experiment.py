@@ -400,7 +400,7 @@ def _usable_axes(
         if key in at_fault:
             continue
         try:
-            _with(tables, key.split("."), None)
+            _put(_copied(tables), key.split("."), None)
         except LookupError as e:
             misplaced.append(Fault(("axes", key), str(e.args[0])))
         else:
@@ -491,10 +491,10 @@ def make_points(
     points: list[Point] = []
     found: dict[object, Fault] = {}
     for point in combinations:
-        changed = common
+        changed = _copied(common)
         for key, value in point.items():
             parts = key.split(".")
-            changed = _with(changed, parts, _rooted({parts[-1]: value}, path.parent)[parts[-1]])
+            _put(changed, parts, _rooted({parts[-1]: value}, path.parent)[parts[-1]])
         scenario, faults = examined(Scenario, changed, Path())
         if scenario is not None:
             points.append(Point(point, scenario))
@@ -554,22 +554,25 @@ def untold(quantile: float, scenario: Scenario) -> str | None:
     return f"{counted} downloads in a run are too few to tell of the quantile {quantile:g}"
 
 
-def _with(tables: Any, parts: Sequence[str], value: Any, way: str = "") -> Any:
-    """Return tables with another value at a path, and those that lie on it made anew.
+def _put(tables: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    """Set a key of tables, in place; raises `LookupError` with what is in its way."""
+    at: Any = tables
+    way = ""
+    *parents, last = parts
+    for part in parents:
+        place = _place(at, part, way)
+        if isinstance(at, dict):
+            at.setdefault(part, [] if part == "servers" and at is tables else {})
+        at = at[place]
+        way = f"{way}.{part}".removeprefix(".")
+    at[_place(at, last, way)] = value
 
-    Raises `LookupError` with what is in the way.
-    """
-    part, *rest = parts
-    place = _place(tables, part, way)
-    if isinstance(tables, list):
-        within = tables[place]
-    else:
-        within = tables.get(part, [] if part == "servers" and not way else {})
-    if rest:
-        value = _with(within, rest, value, f"{way}.{part}".removeprefix("."))
-    if isinstance(tables, list):
-        return [*tables[:place], value, *tables[place + 1 :]]
-    return {**tables, part: value}
+
+def _copied(value: Any) -> Any:
+    """Return tables and lists anew, faster than `deepcopy` does: what is in them is immutable."""
+    if isinstance(value, dict):
+        return {key: _copied(of) for key, of in value.items()}
+    return [_copied(of) for of in value] if isinstance(value, list) else value
 
 
 def _place(at: Any, part: str, way: str) -> Any:

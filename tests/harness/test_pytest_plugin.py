@@ -403,7 +403,7 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
             "TypeError: run() takes a downloader or a strategy, not both",
         ),
         ("firstk.run('laws')", "TypeError: laws has 8 scenarios"),
-        ("firstk.run('nothing')", "ScenarioError: nothing: is no file"),
+        ("firstk.run('nothing')", "ScenarioError: nothing: no such file"),
         ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
         ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
         ("firstk.run('one-hung', downloader='fetch:x')", "SubjectError: fetch:x: fetch has no"),

@@ -231,7 +231,7 @@ def test_many_points_at_fault(tmp_path: Path) -> None:
     [
         ("one-hun", "did you mean 'one-hung'?"),
         ("gone.toml", "there is no file"),
-        ("ticket-928", "is no scenario of the library"),
+        ("ticket-928", "is not a scenario of the library"),
     ],
 )
 def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
