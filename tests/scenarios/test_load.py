@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
@@ -9,19 +10,17 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from scenarios import load as module
 from scenarios.load import (
-    Lines,
-    Location,
     Mistake,
     ScenarioError,
     expectation_from,
     from_tables,
     load,
 )
-from scenarios.model import RealFile
+from scenarios.model import RealFile, selected
+from scenarios.seeds import MAX_RUNS, MAX_SEED
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\
@@ -920,3 +919,228 @@ def test_expectation() -> None:
     told = [(mistake.key, mistake.message.partition("?")[0]) for mistake in caught.value.mistakes]
     assert ("expect.downloader.ttfb_mx", "unknown key; did you mean 'ttfb_max'") in told
     assert "expect.downloader.outcome" in [key for key, _ in told]
+
+
+# Wrong files of many kinds end in few lines
+
+
+def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of mistakes twenty are put into words, and the text is parsed once."""
+    worded: list[object] = []
+    parsed: list[int] = []
+    words, loads = module._words, tomllib.loads
+    monkeypatch.setattr(module, "_words", lambda m, e: worded.append(e) or words(m, e))
+    monkeypatch.setattr(tomllib, "loads", lambda text: parsed.append(len(text)) or loads(text))
+    unknown = "".join(f"x{i} = 1\n" for i in range(5000))
+    path = write(tmp_path, GOOD.replace("# of the scenario\n", unknown))
+    *found, more = mistakes(path)
+
+    assert [(i + 2, f"x{i}") for i in range(20)] == places(tuple(found))
+    assert f"{path}: and 4,980 more mistakes" == str(more)
+    assert (20, 1) == (len(worded), len(parsed))
+
+
+def test_one_more(tmp_path: Path) -> None:
+    """Of twenty-one mistakes one is counted, of twenty none."""
+    unknown = [f"x{i} = 1\n" for i in range(21)]
+    text = GOOD.replace("# of the scenario\n", "".join(unknown))
+
+    assert "and 1 more mistake" == mistakes(write(tmp_path, text))[-1].message
+    assert 20 == len(mistakes(write(tmp_path, text.replace(unknown[-1], ""))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        ("# of the entry", f"shares = [{'-1,' * 3000}]", 3000),
+        (
+            "# of the expectation",
+            "".join(f'[expect."x{i}"]\noutcome = "ok"\n' for i in range(2000)),
+            2000,
+        ),
+        ("# of the entry", f"fault = [{'{},' * 1000}]", 1000),
+        ("# of the grid", "".join(f"[x{i}]\n" for i in range(3000)), 3000),
+    ],
+    ids=["shares", "expectations", "faults", "tables"],
+)
+def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
+    """Mistakes of any kind are counted beyond twenty."""
+    found = mistakes(write(tmp_path, GOOD.replace(old, new)))
+
+    assert 21 == len(found)
+    assert f"and {count - 20:,} more mistakes" == found[-1].message
+
+
+def test_ranges_that_overlap(tmp_path: Path) -> None:
+    """Thousands of selected ranges are put together, and not one by one made into servers."""
+    select = ",".join(["0-999999"] * 20_000 + ["5"])
+    text = GOOD.replace('"all"', f'"{select}"').replace("servers = 10", "servers = 1000000")
+    scenario = load(write(tmp_path, text))
+
+    assert "t" == scenario.name
+    assert list(range(8)) == selected("5-7,0-2,1-6,s3", 8)
+
+
+@pytest.mark.parametrize("path", ["fifo", "/dev/zero", "shares"])
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        (RTT, 'rtt = {{ law = "empirical", path = "{}" }}', "grid.rtt.path"),
+        (
+            "# of the grid",
+            '[workload]\narrivals = {{ kind = "trace", path = "{}" }}',
+            "workload.arrivals.path",
+        ),
+    ],
+)
+def test_not_regular(path: str, old: str, new: str, key: str, tmp_path: Path) -> None:
+    """A scenario's own files are regular files too: nothing is waited for."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "shares").mkdir()
+    (found,) = mistakes(write(tmp_path, GOOD.replace(old, new.format(path))))
+
+    assert key == found.key
+    assert re.search(f"^{path}: Is a (FIFO|device|directory)", found.message)
+
+
+def test_share_that_is_a_device(folder: Path) -> None:
+    """So are shares."""
+    (folder / "shares" / "4").unlink()
+    (folder / "shares" / "4").symlink_to("/dev/zero")
+    (found,) = mistakes(write(folder, real()))
+
+    assert "shares: share 4: Is a device, not a regular file" == found.message
+
+
+def test_large_share(folder: Path) -> None:
+    """A share that is too large is not read."""
+    with (folder / "shares" / "4").open("wb") as file:
+        file.truncate(100_000_000)
+    (found,) = mistakes(write(folder, real()))
+
+    assert "shares: share 4: Has 100,000,000 bytes; a share may have 67,108,864" == found.message
+
+
+@pytest.mark.parametrize(
+    ("seed", "runs", "found"),
+    [
+        (MAX_SEED, 1, []),
+        (MAX_SEED - 9, 10, []),
+        (MAX_SEED, 2, ["runs"]),
+        (MAX_SEED - 9, 11, ["runs"]),
+        (MAX_SEED + 1, 1, ["seed"]),
+        (0, MAX_RUNS, []),
+        (0, MAX_RUNS + 1, ["runs"]),
+    ],
+)
+def test_seeds(seed: int, runs: int, found: list[str]) -> None:
+    """The seed of the last run is no larger than SQLite's integers either."""
+    tables = tomllib.loads(GOOD) | {"seed": seed, "runs": runs}
+    try:
+        from_tables(tables)
+    except ScenarioError as e:
+        assert found == [mistake.key for mistake in e.mistakes]
+    else:
+        assert [] == found
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, f"0x{'f' * 900}", "9223372036854775808"])
+def test_large_numbers(number: str, tmp_path: Path) -> None:
+    """Integers beyond 64 bits are refused with their line, whatever key they are of."""
+    for old in ("# of the file", "# of the entry"):
+        path = write(tmp_path, GOOD.replace(old, f"x = {number}"))
+        (found,) = mistakes(path)
+
+        assert GOOD.splitlines().index(old) + 1 == found.line
+        assert 200 > len(str(found)) - len(str(path))
+
+
+def test_large_number_in_a_table() -> None:
+    """Nor do tables of a program's own make a traceback of them."""
+    for key in ("offset", "length", "size", "segment_size"):
+        tables = tomllib.loads(GOOD)
+        tables["file"][key] = 16**5000
+        try:
+            from_tables(tables)
+        except ScenarioError as e:
+            assert 500 > len(str(e))
+        else:
+            assert "segment_size" == key
+
+
+def test_control_characters(tmp_path: Path) -> None:
+    """What a file says never reaches a terminal raw, whether as a key, a value, or a name."""
+    escape = "\\u001b]0;t\\u0007\\nfirstk: all is well"
+    text = GOOD.replace("# of the scenario", f'"{escape}" = 1').replace("'t'", f'"{escape}"')
+    text = text.replace('"all"', f'"{escape}"').replace(RTT, f'rtt = {{ law = "{escape}" }}')
+    text = text.replace("[expect.first-k]", f'[expect."{escape}"]\nx = 1')
+    folder = tmp_path / "a\x1b\nb"
+    folder.mkdir()
+    path = write(folder, text)
+    with pytest.raises(ScenarioError) as caught:
+        load(path)
+
+    assert 5 <= len(caught.value.mistakes) == len(str(caught.value).splitlines())
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
+    assert r"\x1b]0;t\x07\nfirstk: all is well: unknown key" in str(caught.value)
+
+
+def test_control_characters_in_a_header(tmp_path: Path) -> None:
+    """Nor does the header of a file of times."""
+    (tmp_path / "times.csv").write_text("a\x1b]0;t\x07,b\n1,2\n")
+    text = GOOD.replace(RTT, 'rtt = { law = "empirical", path = "times.csv" }')
+    (found,) = mistakes(write(tmp_path, text))
+
+    assert str(found).endswith(r"has the columns a\x1b]0;t\x07, b: say which, with column = ...")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "meant"),
+    [
+        (RTT, 'rtt = { law = "log-normal" }', "lognormal"),
+        ("# of the entry", 'fault = { kind = "hang" }', "hung"),
+        ("# of the entry", 'fault = [{ kind = "slw", factor = 2.0 }]', "slow"),
+        ("# of the entry", 'fault = { kind = "corrupt", part = "blok" }', "block"),
+        ("# of the scenario", 'stop = "complet"', "complete"),
+        ("# of the scenario", 'strategies = ["hedge"]', "hedged"),
+        ("[expect.first-k]", "[expect.downlaoder]", "downloader"),
+        ("[expect.first-k]", "[expect.taho]", "tahoe"),
+        ("# of the expectation", 'outcome = "stall"', "stalled"),
+        ("# of the grid", 'order = "permute"', "permuted"),
+        ("# of the grid", '[workload]\narrivals = { kind = "posson" }', "poisson"),
+    ],
+)
+def test_did_you_mean(old: str, new: str, meant: str, tmp_path: Path) -> None:
+    """A name that is misspelt is asked back, wherever there are only some names."""
+    (found,) = mistakes(write(tmp_path, GOOD.replace(old, new)))
+
+    assert f"did you mean '{meant}'?" in found.message
+
+
+def test_misspelt_column(tmp_path: Path) -> None:
+    """Also a column of a file of times."""
+    (tmp_path / "times.csv").write_text("seconds,other\n1,2\n")
+    rtt = 'rtt = { law = "empirical", path = "times.csv", column = "second" }'
+    (found,) = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
+
+    assert "no column 'second'; did you mean 'seconds'? there are seconds, other" in found.message
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SQLite format 3\0" + b"x" * 10**6, "is a store of runs: `firstk report`, `export` and"),
+        (
+            b"# firstk events 1\n# x\n0 sent 0 s0 get_buckets\n",
+            "is a file of events: `firstk diff`",
+        ),
+        (b'{\n "baseline_version": 1}', "is a baseline: `firstk compare --check` takes it"),
+        (b'scenario = "one-hung"\n[axes]', "is an experiment: `firstk sweep` takes it; this comm"),
+        (b'scenario = "one-hung"\n[target]', "is a plan: `firstk plan` takes it"),
+    ],
+)
+def test_other_kind(data: bytes, words: str, tmp_path: Path) -> None:
+    """A file of another kind is told to be one, and what takes it."""
+    (found,) = mistakes(write(tmp_path, data))
+
+    assert found.message.startswith(words)
