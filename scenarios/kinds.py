@@ -27,9 +27,9 @@ SCENARIO = Kind(
 )
 EXPERIMENT = Kind("an experiment", "`firstk sweep` takes", frozenset({"axes", "precision"}))
 PLAN = Kind("a plan", "`firstk plan` takes", frozenset({"target", "search"}))
-_STORE = Kind("a store of runs", "`firstk report`, `export` and `run --from` take")
-_EVENTS = Kind("a file of events", "`firstk diff` takes")
-_BASELINE = Kind("a baseline", "`firstk compare --check` takes")
+STORE = Kind("a store of runs", "`firstk report`, `export` and `run --from` take")
+EVENTS = Kind("a file of events", "`firstk diff` takes")
+BASELINE = Kind("a baseline", "`firstk compare --check` takes")
 
 #: How every SQLite file begins, and every file of events.
 SQLITE_HEAD = b"SQLite format 3\0"
@@ -67,7 +67,7 @@ def kind_of_head(path: str | Path) -> Kind | None:
     except OSError:
         return None
     if head.startswith(SQLITE_HEAD):
-        return _STORE
+        return STORE
     if head.startswith(EVENTS_HEAD):
-        return _EVENTS
-    return _BASELINE if head.lstrip().startswith(b"{") and b'"baseline_version"' in head else None
+        return EVENTS
+    return BASELINE if head.lstrip().startswith(b"{") and b'"baseline_version"' in head else None

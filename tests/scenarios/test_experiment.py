@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
@@ -420,14 +421,13 @@ def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
 
 def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An axis of as many values as there may be is looked at value by value, not pair by pair."""
-    seen: list[object] = []
-    hashable = module._hashable
-    monkeypatch.setattr(module, "_hashable", lambda value: seen.append(value) or hashable(value))
+    hashable = Mock(wraps=module._hashable)
+    monkeypatch.setattr(module, "_hashable", hashable)
     values = [*range(1, 10_001)]
     axis = GOOD.partition("[axes]")[0] + "[axes]\nfile.size = "
 
     assert 10_000 == len(load_experiment(write(tmp_path, f"{axis}{values}\n")).points)
-    assert 10_000 == len(seen)
+    assert 10_000 == hashable.call_count
     (found,) = mistakes_of(f"{axis}{[*values, 10_001]}\n", tmp_path)
     assert "make 10001 points; the most are 10000" == found.message
     *_, more = mistakes_of(f"{axis}{[-value for value in values]}\n", tmp_path)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tomllib
+from unittest.mock import Mock
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,16 +169,15 @@ def test_line_in(text: str, path: Location, line: int) -> None:
 
 def test_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     """The text is parsed once, and split into statements once, for any number of lines."""
-    parsed: list[int] = []
-    split: list[int] = []
-    loads, statements = module.tomllib.loads, module._statements
-    monkeypatch.setattr(module.tomllib, "loads", lambda t: parsed.append(len(t)) or loads(t))
-    monkeypatch.setattr(module, "_statements", lambda t: split.append(len(t)) or statements(t))
+    loads, statements = Mock(wraps=tomllib.loads), Mock(wraps=module._statements)
+    monkeypatch.setattr(tomllib, "loads", loads)
+    monkeypatch.setattr(module, "_statements", statements)
     text = "".join(f"x{i} = {i}\n" for i in range(500))
     found = Lines(text)
 
     assert list(range(1, 501)) == [found.find((f"x{i}",)) for i in range(500)]
-    assert [len(text)] == parsed == split
+    loads.assert_called_once_with(text)
+    statements.assert_called_once_with(text)
 
 
 @pytest.mark.parametrize(
