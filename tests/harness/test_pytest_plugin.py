@@ -312,10 +312,42 @@ def test_replay_of_many_runs(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["replay: firstk run * --seed 5 --runs 1"])
 
 
-@pytest.mark.parametrize("option", ["--firstk-seed=-1", "--firstk-runs=0", "--firstk-seed=x"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--firstk-seed=-1",
+        "--firstk-runs=0",
+        "--firstk-seed=x",
+        f"--firstk-seed={2**63}",
+        f"--firstk-seed={'9' * 5000}",
+        "--firstk-runs=10000001",
+    ],
+)
 def test_bad_option(option: str, project: pytest.Pytester) -> None:
-    """A number that makes no sense is a usage error."""
-    assert pytest.ExitCode.USAGE_ERROR == ran(project, option).ret
+    """A number that makes no sense is a usage error, in a short line."""
+    result = ran(project, option)
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert all(len(line) < 250 for line in result.errlines)
+
+
+def test_last_seed(project: pytest.Pytester) -> None:
+    """The seed of the last run is bounded too."""
+    result = ran(project, f"--firstk-seed={2**63 - 1}", "--firstk-runs=2", errors=1)
+
+    result.stdout.fnmatch_lines(
+        [f"*one-hung.toml: the last of 2 runs would have the seed {2**63};*"]
+    )
+
+
+def test_hostile_scenario(project: pytest.Pytester) -> None:
+    """What a scenario file says does not reach the terminal raw."""
+    hostile = r'"\u001b]0;t\u0007\nfirstk: all is well" = 1'
+    (project.path / "checks" / "one-hung.toml").write_text(f"{hostile}\n{HUNG}")
+    said = ran(project, errors=1).stdout.str()
+
+    assert r"\x1b]0;t\x07\nfirstk: all is well: unknown key" in said
+    assert "\x1b" not in said
 
 
 # The fixture

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from scenarios import reading
 from scenarios.reading import Limit, begins_with, open_file, read_bytes, read_text
 
 SMALL = Limit("a small file", 10)
@@ -28,7 +28,7 @@ def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "f"
     with path.open("wb") as file:
         file.truncate(100_000_000)
-    monkeypatch.setattr(reading.os, "fdopen", _unread)
+    monkeypatch.setattr(os, "fdopen", _unread)
 
     with pytest.raises(OSError, match="Has 100,000,000 bytes; a small file may have 10"):
         read_bytes(path, SMALL)
@@ -65,7 +65,7 @@ def test_not_regular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("link").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-        monkeypatch.setattr(reading.os, "open", None)
+        monkeypatch.setattr(os, "open", None)
         for path, words in {
             ".": "Is a directory",
             "fifo": "Is a FIFO, not a regular file",
@@ -93,10 +93,15 @@ def test_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.mkfifo(path)
         return found
 
-    monkeypatch.setattr(reading.os, "stat", swap)
-
-    with pytest.raises(OSError, match="Is a FIFO"):
-        open_file(path)
+    monkeypatch.setattr(os, "stat", swap)
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail("it waits"))
+    signal.alarm(10)
+    try:
+        with pytest.raises(OSError, match="Is a FIFO"):
+            open_file(path)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_begins_with(tmp_path: Path) -> None:
