@@ -335,9 +335,8 @@ def test_last_seed(project: pytest.Pytester) -> None:
     """The seed of the last run is bounded too."""
     result = ran(project, f"--firstk-seed={2**63 - 1}", "--firstk-runs=2", errors=1)
 
-    result.stdout.fnmatch_lines(
-        [f"*one-hung.toml: the last of 2 runs would have the seed {2**63};*"]
-    )
+    said = f"*one-hung.toml: the last of 2 runs would have the seed {2**63};*"
+    result.stdout.fnmatch_lines([said])
 
 
 def test_hostile_scenario(project: pytest.Pytester) -> None:

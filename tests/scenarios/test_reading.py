@@ -65,7 +65,7 @@ def test_not_regular(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("link").symlink_to("/dev/zero")
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("socket")
-        monkeypatch.setattr(os, "open", None)
+        monkeypatch.setattr(os, "open", lambda *_: pytest.fail("it is opened"))
         for path, words in {
             ".": "Is a directory",
             "fifo": "Is a FIFO, not a regular file",
@@ -87,10 +87,11 @@ def test_race(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.touch()
     look = os.stat
 
-    def swap(name: Path) -> os.stat_result:
-        found = look(name)
-        path.unlink()
-        os.mkfifo(path)
+    def swap(name: Path, **others: bool) -> os.stat_result:
+        found = look(name, **others)
+        if name == path:
+            path.unlink()
+            os.mkfifo(path)
         return found
 
     monkeypatch.setattr(os, "stat", swap)
