@@ -16,7 +16,6 @@ from typing import Any
 
 import click
 
-from downloader.names import did_you_mean
 from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, fail
 from scenarios.text import printable
 
@@ -62,6 +61,8 @@ class _Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
+            from downloader.names import did_you_mean
+
             if type(e) is not click.UsageError:
                 raise
             raise click.UsageError(

@@ -32,7 +32,7 @@ def save_baseline(compared: Sequence[Compared], path: Path) -> None:
     baseline = Baseline.of(compared)
     with writing(path):
         path.write_text(baseline.as_text(), encoding="utf-8")
-    click.echo(f"The baseline of {len(baseline.rows)} runs is {path}.", err=True)
+    click.echo(printable(f"The baseline of {len(baseline.rows)} runs is {path}."), err=True)
 
 
 def print_check(

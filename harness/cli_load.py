@@ -12,6 +12,7 @@ from harness.cli_exit import OK, UNMET
 from harness.cli_output import console
 from harness.cli_progress import bar
 from harness.cli_simulate import uninterrupted
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -33,10 +34,10 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
         case _:
             console().print(reports.load_table(summaries))
             for line in reports.problems(summaries):
-                click.echo(line)
+                click.echo(printable(line, keep="\n"))
             click.echo(reports.LEGEND)
     for line in unmet:
-        click.echo(line, err=True)
+        click.echo(printable(line, keep="\n"), err=True)
     return (UNMET if unmet else OK), summaries
 
 

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import click
 
-from downloader.names import did_you_mean
 from scenarios.seeds import MAX_RUNS, MAX_SEED
 from scenarios.text import cut
 
@@ -35,6 +34,8 @@ class Named(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as e:
+            from downloader.names import did_you_mean
+
             self.fail(f"{e.message} {did_you_mean(value, self.choices)}".rstrip(), param, ctx)
 
 

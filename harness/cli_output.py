@@ -68,7 +68,7 @@ def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra
 def tell_first(lines: Sequence[str], of_the_rest: str = "") -> None:
     """Print the first of many lines on standard error, and how many more there are."""
     for line in lines[:MOST_RUNS]:
-        click.echo(printable(line), err=True)
+        click.echo(printable(line, keep="\n"), err=True)
     if len(lines) > MOST_RUNS:
         click.echo(f"and {len(lines) - MOST_RUNS} more{of_the_rest}", err=True)
 

@@ -61,7 +61,7 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
         found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
         with writing(out):
             files = write(found, out)
-    click.echo(f"The page is {files[0]}; {len(files) - 1} pictures are beside it.")
+    click.echo(printable(f"The page is {files[0]}; {len(files) - 1} pictures are beside it."))
     for warning in found.warnings:
         click.echo(printable(f"note: {warning}"), err=True)
     return OK

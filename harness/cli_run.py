@@ -177,4 +177,4 @@ def _print_table(compared: Compared) -> None:
     for result in results:
         if result.message is not None:
             what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"
-            click.echo(printable(what))
+            click.echo(printable(what, keep="\n"))

@@ -30,7 +30,7 @@ from scenarios.base import Table, mistakes
 from scenarios.kinds import EXPERIMENT, SCENARIO
 from scenarios.library import find_scenario
 from scenarios.lines import MAX_DEPTH, Lines, Location
-from scenarios.load import Fault, Mistake, ScenarioError, examined, mistakes_of, read, spell
+from scenarios.load import Flaw, Mistake, ScenarioError, examined, mistakes_of, read, spell
 from scenarios.model import Name, Scenario, Strategies
 from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
 from scenarios.text import cut, printable, shown
@@ -146,12 +146,12 @@ def _axis_key(key: str) -> str:
 class _AxisLines(Lines):
     """What stands in an experiment file. Its axes have whole keys.
 
-    Without quotes TOML takes them for tables within tables. `faults` are those of the keys.
+    Without quotes TOML takes them for tables within tables. `flaws` are those of the keys.
     """
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        self.faults: list[Fault] = []
+        self.flaws: list[Flaw] = []
         self._written: dict[str, Location] = {}
         axes = self.data.get("axes")
         if not isinstance(axes, dict):
@@ -161,7 +161,7 @@ class _AxisLines(Lines):
             key = ".".join(parts)
             if key in found:
                 problem = "is there twice, with quotes and without"
-                self.faults.append(Fault(("axes", key), problem))
+                self.flaws.append(Flaw(("axes", key), problem))
             found[key] = value
             self._written[key] = parts
         self.data["axes"] = found
@@ -170,7 +170,7 @@ class _AxisLines(Lines):
             parents = (".".join(parts[:i]) for i in range(1, len(parts)))
             if parent := next((one for one in parents if one in found), None):
                 problem = f"is a part of {parent!r}, which is an axis too"
-                self.faults.append(Fault(("axes", key), problem))
+                self.flaws.append(Flaw(("axes", key), problem))
 
     def find(self, path: Location) -> int | None:
         """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
@@ -326,16 +326,16 @@ def load_experiment(path: Path) -> Experiment:
     assert isinstance(lines, _AxisLines)
     varied = read_varied(path, lines, ExperimentTable)
     table, base = varied.table, varied.base
-    faults = [*varied.faults, *lines.faults]
+    flaws = [*varied.flaws, *lines.flaws]
     points: list[Point] = []
     if base is not None:
         changes = _settings(table, base) if table else {}
-        axes, lacking, misplaced = _usable_axes(lines, faults, varied.tables)
-        faults += misplaced
+        axes, lacking, misplaced = _usable_axes(lines, flaws, varied.tables)
+        flaws += misplaced
         count = prod(map(len, axes.values()))
         if count > MAX_POINTS:
             problem = f"make {shown(count)} points; the most are {MAX_POINTS}"
-            faults.append(Fault(("axes",), problem))
+            flaws.append(Flaw(("axes",), problem))
         else:
             points, wrong = make_points(
                 path,
@@ -344,9 +344,9 @@ def load_experiment(path: Path) -> Experiment:
                 {key: ("axes", key) for key in axes},
                 lacking,
             )
-            faults += wrong
-        faults += _size_faults(table, base, points) if table else []
-    varied.refuse(path, lines, faults)
+            flaws += wrong
+        flaws += _size_flaws(table, base, points) if table else []
+    varied.refuse(path, lines, flaws)
     assert table is not None
     assert base is not None
     return Experiment(
@@ -368,45 +368,43 @@ def _settings(table: ExperimentTable, base: Scenario) -> dict[str, Any]:
     return {"strategies": table.strategies or base.strategies, "seed": seed}
 
 
-def _size_faults(
-    table: ExperimentTable, base: Scenario, points: Sequence[Point]
-) -> Iterator[Fault]:
+def _size_flaws(table: ExperimentTable, base: Scenario, points: Sequence[Point]) -> Iterator[Flaw]:
     """Yield what is wrong with how many runs there are."""
     where: Location = ("runs",)
     runs = table.runs or base.runs
     if table.precision:
         where, runs = ("precision", "max_runs"), table.precision.max_runs
     if problem := beyond(base.seed if table.seed is None else table.seed, runs):
-        yield Fault(where, problem)
+        yield Flaw(where, problem)
     for point in points if table.precision else ():
         assert table.precision is not None
         if problem := untold(table.precision.quantile, point.scenario):
-            yield Fault(("precision", "quantile"), problem)
+            yield Flaw(("precision", "quantile"), problem)
             return
 
 
 def _usable_axes(
-    lines: Lines, faults: Sequence[Fault], tables: Mapping[str, Any]
-) -> tuple[dict[str, Sequence[Any]], list[str], list[Fault]]:
+    lines: Lines, flaws: Sequence[Flaw], tables: Mapping[str, Any]
+) -> tuple[dict[str, Sequence[Any]], list[str], list[Flaw]]:
     """Return the values of the axes that have a place in the scenario.
 
     The keys of the others come next, and then what is wrong with their places.
     """
     written = lines.data.get("axes", {})
-    at_fault = {str(fault.path[1]) for fault in faults if fault.path[:1] == ("axes",) != fault.path}
+    flawed = {str(flaw.path[1]) for flaw in flaws if flaw.path[:1] == ("axes",) != flaw.path}
     axes: dict[str, Sequence[Any]] = {}
-    misplaced: list[Fault] = []
+    misplaced: list[Flaw] = []
     for key, value in written.items() if isinstance(written, Mapping) else ():
-        if key in at_fault:
+        if key in flawed:
             continue
         try:
             _put(_copied(tables), key.split("."), None)
         except LookupError as e:
-            misplaced.append(Fault(("axes", key), str(e.args[0])))
+            misplaced.append(Flaw(("axes", key), str(e.args[0])))
         else:
             span = isinstance(value, Mapping)
             axes[key] = axis_values(Span.model_validate(value) if span else value)
-    return axes, [*at_fault, *(str(fault.path[1]) for fault in misplaced)], misplaced
+    return axes, [*flawed, *(str(flaw.path[1]) for flaw in misplaced)], misplaced
 
 
 T = TypeVar("T", bound=VariedScenario)
@@ -416,48 +414,48 @@ T = TypeVar("T", bound=VariedScenario)
 class Varied(Generic[T]):
     """What stands in a file that varies a scenario, and the scenario, with its tables.
 
-    `table` and `base` are None where something is wrong with them: `faults` are in the file
+    `table` and `base` are None where something is wrong with them: `flaws` are in the file
     itself, and `mistakes` in the file of the scenario that it names.
     """
 
     table: T | None
     base: Scenario | None
     tables: Mapping[str, Any]
-    faults: Sequence[Fault]
+    flaws: Sequence[Flaw]
     mistakes: Sequence[Mistake]
 
-    def refuse(self, path: Path, lines: Lines, faults: Sequence[Fault]) -> None:
+    def refuse(self, path: Path, lines: Lines, flaws: Sequence[Flaw]) -> None:
         """Raise `ScenarioError` if something is wrong with the file or with the scenario."""
-        if faults or self.mistakes:
-            raise ScenarioError([*mistakes_of(str(path), lines, faults), *self.mistakes])
+        if flaws or self.mistakes:
+            raise ScenarioError([*mistakes_of(str(path), lines, flaws), *self.mistakes])
 
 
 def read_varied(path: Path, lines: Lines, model: type[T]) -> Varied[T]:
     """Return what stands in a file, and the scenario that it varies."""
-    table, faults = examined(model, lines.data, path.parent)
+    table, flaws = examined(model, lines.data, path.parent)
     scenario = lines.data.get("scenario")
     if isinstance(scenario, Mapping):
         name = table.name if table else "inline"
         base = table.scenario if table else examined(InlineScenario, scenario, path.parent)[0]
         assert not isinstance(base, str)
-        return Varied(table, base, _rooted({"name": name, **scenario}, path.parent), faults, [])
+        return Varied(table, base, _rooted({"name": name, **scenario}, path.parent), flaws, [])
     if not isinstance(scenario, str):
-        return Varied(table, None, {}, faults, [])
+        return Varied(table, None, {}, flaws, [])
     try:
         file = path.parent / scenario if scenario.endswith(".toml") else find_scenario(scenario)
     except ScenarioError as e:
-        faults.append(Fault(("scenario",), e.mistakes[0].message))
-        return Varied(table, None, {}, faults, [])
+        flaws.append(Flaw(("scenario",), e.mistakes[0].message))
+        return Varied(table, None, {}, flaws, [])
     if not os.path.lexists(file):
-        faults.append(Fault(("scenario",), f"there is no file {cut(str(file))}"))
-        return Varied(table, None, {}, faults, [])
+        flaws.append(Flaw(("scenario",), f"there is no file {cut(str(file))}"))
+        return Varied(table, None, {}, flaws, [])
     try:
         found = read(file, SCENARIO)
         named, wrong = examined(Scenario, found.data, file.parent)
         mistakes = mistakes_of(str(file), found, wrong)
     except ScenarioError as e:
-        return Varied(table, None, {}, faults, e.mistakes)
-    return Varied(table, named, _rooted(found.data, file.parent), faults, mistakes)
+        return Varied(table, None, {}, flaws, e.mistakes)
+    return Varied(table, named, _rooted(found.data, file.parent), flaws, mistakes)
 
 
 def _rooted(value: Any, folder: Path) -> Any:
@@ -480,37 +478,37 @@ def make_points(
     combinations: Iterable[Mapping[str, Any]],
     places: Mapping[str, Location],
     lacking: Sequence[str] = (),
-) -> tuple[list[Point], list[Fault]]:
+) -> tuple[list[Point], list[Flaw]]:
     """Return the points that combinations of the axes' values make of a scenario's tables.
 
-    What is wrong with them comes second, each as a fault of the axis that brought it about:
+    What is wrong with them comes second, each as a flaw of the axis that brought it about:
     `places` says for each axis where its values stand in the file. `lacking` are axes that are
-    left out since they are at fault themselves: what they might put right is no fault.
+    left out since they are wrong themselves: what they might put right is no flaw.
     """
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
     points: list[Point] = []
-    found: dict[object, Fault] = {}
+    found: dict[object, Flaw] = {}
     for point in combinations:
         changed = _copied(common)
         for key, value in point.items():
             parts = key.split(".")
             _put(changed, parts, _rooted({parts[-1]: value}, path.parent)[parts[-1]])
-        scenario, faults = examined(Scenario, changed, Path())
+        scenario, flaws = examined(Scenario, changed, Path())
         if scenario is not None:
             points.append(Point(point, scenario))
-        for fault in faults:
-            if _certain(fault, lacking):
-                _blame(point, places, fault, found)
+        for flaw in flaws:
+            if _certain(flaw, lacking):
+                _blame(point, places, flaw, found)
     return points, list(found.values())
 
 
-def _certain(fault: Fault, lacking: Sequence[str]) -> bool:
-    """Tell whether a fault is one whatever values the axes have that are left out."""
+def _certain(flaw: Flaw, lacking: Sequence[str]) -> bool:
+    """Tell whether a flaw is one whatever values the axes have that are left out."""
     if not lacking:
         return True
-    if isinstance(fault.message, str):  # a contradiction, or a key that is missing
+    if isinstance(flaw.message, str):  # a contradiction, or a key that is missing
         return False
-    path = tuple(map(str, fault.path))
+    path = tuple(map(str, flaw.path))
     for key in lacking:
         parts = tuple(key.split("."))
         table = parts[: max(1, len(parts) - 1)]
@@ -522,28 +520,28 @@ def _certain(fault: Fault, lacking: Sequence[str]) -> bool:
 def _blame(
     point: Mapping[str, Any],
     places: Mapping[str, Location],
-    fault: Fault,
-    found: dict[object, Fault],
+    flaw: Flaw,
+    found: dict[object, Flaw],
 ) -> None:
-    """Add a fault of a point's scenario to those found, as one of the axis that caused it."""
-    path = tuple(map(str, fault.path))
+    """Add a flaw of a point's scenario to those found, as one of the axis that caused it."""
+    path = tuple(map(str, flaw.path))
     for key, value in point.items():
         parts = tuple(key.split("."))
         if parts[: len(path)] == path[: len(parts)]:
             # The axis, what it is in, or a part of what it sets. It is reported once: of an
             # unknown key, with the first value; else with each, which is in the message.
-            told = isinstance(fault.message, str) or fault.message["type"] == "extra_forbidden"
-            same = (key, fault.key, None if told else _hashable(value))
+            told = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
+            same = (key, flaw.key, None if told else _hashable(value))
             if same not in found:
-                where = "" if parts == path else f"{spell(fault.path)}: "
+                where = "" if parts == path else f"{spell(flaw.path)}: "
                 at = f"at {cut(label(value))}: {where}"
-                found[same] = fault._replace(path=places[key], at=at)
+                found[same] = flaw._replace(path=places[key], at=at)
             return
-    if fault.key not in found:
+    if flaw.key not in found:
         values = ", ".join(f"{key} = {label(value)}" for key, value in point.items())
         all_of_them = next(iter(places.values()))[:1]
-        at = f"at {cut(values)}: {spell(fault.path)}: "
-        found[fault.key] = fault._replace(path=all_of_them, at=at)
+        at = f"at {cut(values)}: {spell(flaw.path)}: "
+        found[flaw.key] = flaw._replace(path=all_of_them, at=at)
 
 
 def untold(quantile: float, scenario: Scenario) -> str | None:

@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from downloader.names import did_you_mean
 from scenarios.kinds import EXPERIMENT, SCENARIO
 from scenarios.text import listed
 
@@ -67,6 +66,7 @@ def find_scenario(name: str) -> Path:
 
     Raises `ScenarioError` if there is none, or if it is the name of a set.
     """
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
     files = _scenarios()
@@ -89,6 +89,7 @@ def find_experiment(target: str) -> Path:
 
     Raises `ScenarioError` if there is none.
     """
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
     files = experiments()
@@ -140,6 +141,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
 
 def _find(target: str) -> list[tuple[str, Path]]:
     """Return the files that a target means, each with what a command line calls it."""
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
     path = Path(target)

@@ -94,7 +94,7 @@ def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lin
     if kind is not None and (other := other_kind(kind, found.data)):
         raise ScenarioError([Mistake(name, None, "", f"{other}; this command takes {kind.name}")])
     refused = [
-        Fault(where, f"should be {MIN_INTEGER} to {MAX_INTEGER}, not {shown(value)}")
+        Flaw(where, f"should be {MIN_INTEGER} to {MAX_INTEGER}, not {shown(value)}")
         for where, value in too_large(found.data)
     ]
     if refused:
@@ -150,11 +150,11 @@ def _table_from(
         for part in reversed(location):
             data = [data] if isinstance(part, int) else {part: data}
         errors = [ErrorDetails(**{**one, "loc": (*location, *one["loc"])}) for one in e.errors()]
-        faults = [fault for error in errors for fault in _faults(Scenario, data, error)]
-        raise ScenarioError(mistakes_of(name, NoLines(data), faults)) from None
+        flaws = [flaw for error in errors for flaw in _flaws(Scenario, data, error)]
+        raise ScenarioError(mistakes_of(name, NoLines(data), flaws)) from None
 
 
-class Fault(NamedTuple):
+class Flaw(NamedTuple):
     """One thing that is wrong with tables: where, and what.
 
     `message` is one of pydantic's errors, about `model`, until it is listed: most are only
@@ -168,7 +168,7 @@ class Fault(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for equal faults."""
+        """Equal for equal flaws."""
         if isinstance(self.message, str):
             return self.path, self.message
         return self.path, self.message["type"], self.message["msg"]
@@ -179,17 +179,17 @@ def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -
 
     Raises `ScenarioError` with all that is wrong.
     """
-    made, faults = examined(model, lines.data, folder)
+    made, flaws = examined(model, lines.data, folder)
     if made is None:
-        raise ScenarioError(mistakes_of(name, lines, faults))
+        raise ScenarioError(mistakes_of(name, lines, flaws))
     return made
 
 
 def examined(
     model: type[T], tables: Mapping[str, Any], folder: Path
-) -> tuple[T | None, list[Fault]]:
+) -> tuple[T | None, list[Flaw]]:
     """Return what tables make, or None, and all that is wrong with them."""
-    found: dict[object, Fault] = {}
+    found: dict[object, Flaw] = {}
     data: Mapping[str, Any] | None = tables
     while data is not None:
         try:
@@ -199,25 +199,25 @@ def examined(
         else:
             return (None if found else made), list(found.values())
         for error in errors:
-            found.update((fault.key, fault) for fault in _faults(model, tables, error))
+            found.update((flaw.key, flaw) for flaw in _flaws(model, tables, error))
         # A table with an unknown key is not looked at as a whole: look again without it.
         data = _without_unknown(data, errors)
     return None, list(found.values())
 
 
-def mistakes_of(name: str, lines: Lines | NoLines, faults: Iterable[Fault]) -> list[Mistake]:
-    """Return faults as mistakes in the order of their lines: the first, and a count of the rest."""
-    placed = sorted(((lines.find(fault.path), fault) for fault in faults), key=_line)
+def mistakes_of(name: str, lines: Lines | NoLines, flaws: Iterable[Flaw]) -> list[Mistake]:
+    """Return flaws as mistakes in the order of their lines: the first, and a count of the rest."""
+    placed = sorted(((lines.find(flaw.path), flaw) for flaw in flaws), key=_line)
     found = [
-        Mistake(name, line, spell(fault.path), fault.at + _words(fault.model, fault.message))
-        for line, fault in placed[:MOST_LISTED]
+        Mistake(name, line, spell(flaw.path), flaw.at + _words(flaw.model, flaw.message))
+        for line, flaw in placed[:MOST_LISTED]
     ]
     if more := len(placed) - len(found):
         found.append(Mistake(name, None, "", f"and {more:,} more mistake{'s' if more > 1 else ''}"))
     return found
 
 
-def _line(placed: tuple[int | None, Fault]) -> int:
+def _line(placed: tuple[int | None, Flaw]) -> int:
     return placed[0] or 0
 
 
@@ -247,9 +247,9 @@ def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     return Mistake(name, line, "", f"is not valid TOML: {message}")
 
 
-def _faults(
+def _flaws(
     model: type[BaseModel], tables: Mapping[str, Any], error: ErrorDetails
-) -> Iterator[Fault]:
+) -> Iterator[Flaw]:
     """Yield what one of pydantic's errors says, each where it stands in the tables."""
     location = error["loc"]
     if error["type"] == "mistakes":
@@ -257,11 +257,11 @@ def _faults(
             path = _path(tables, location)
             if key.startswith("../"):
                 path, key = path[:-1], key.removeprefix("../")
-            yield Fault(path + ((key,) if key else ()), message)
+            yield Flaw(path + ((key,) if key else ()), message)
     elif error["type"] == "missing":
-        yield Fault((*_path(tables, location[:-1]), location[-1]), "is missing")
+        yield Flaw((*_path(tables, location[:-1]), location[-1]), "is missing")
     else:
-        yield Fault(_path(tables, location), error, model)
+        yield Flaw(_path(tables, location), error, model)
 
 
 def _words(model: type[BaseModel], message: str | ErrorDetails) -> str:

@@ -31,7 +31,7 @@ from scenarios.experiment import (
 )
 from scenarios.kinds import PLAN
 from scenarios.laws import PositiveSeconds
-from scenarios.load import Fault, read
+from scenarios.load import Flaw, read
 from scenarios.model import RealFile, Scenario, Strategies
 from scenarios.seeds import MAX_RUNS, beyond
 from scenarios.text import shown
@@ -269,22 +269,22 @@ def load_plan(path: Path) -> Plan:
     """
     lines = read(path, PLAN)
     varied = read_varied(path, lines, PlanTable)
-    table, base, faults = varied.table, varied.base, list(varied.faults)
+    table, base, flaws = varied.table, varied.base, list(varied.flaws)
     points: list[Point] = []
     if table is not None and base is not None:
         seed = base.seed if table.seed is None else table.seed
         strategies = table.search.strategies or base.strategies
-        faults += [Fault(("scenario",), problem) for problem in _unfit(base, table.target)]
+        flaws += [Flaw(("scenario",), problem) for problem in _unfit(base, table.target)]
         if problem := beyond(seed, table.search.max_runs):
-            faults.append(Fault(("search", "max_runs"), problem))
-        if not faults:
-            points, faults = make_points(
+            flaws.append(Flaw(("search", "max_runs"), problem))
+        if not flaws:
+            points, flaws = make_points(
                 path,
                 {**varied.tables, "strategies": strategies, "seed": seed},
                 [{"file.k": k, "file.n": n} for k, n in table.search.shares],
                 {"file.k": ("search", "k"), "file.n": ("search", "n")},
             )
-    varied.refuse(path, lines, faults)
+    varied.refuse(path, lines, flaws)
     assert table is not None
     experiment = Experiment(
         name=table.name,

@@ -1035,9 +1035,9 @@ def test_large_share(folder: Path) -> None:
 def test_seeds(seed: int, runs: int, found: list[str]) -> None:
     """The seed of the last run is no larger than SQLite's integers either."""
     tables = tomllib.loads(GOOD) | {"seed": seed, "runs": runs}
-    _, faults = module.examined(Scenario, tables, Path())
+    _, flaws = module.examined(Scenario, tables, Path())
 
-    assert found == [module.spell(fault.path) for fault in faults]
+    assert found == [module.spell(flaw.path) for flaw in flaws]
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, f"0x{'f' * 900}", "9223372036854775808"])
