@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from harness.figures import rounded
 from harness.result import Outcome, Result
 from reports.comparison import Compared
-from scenarios.kinds import BASELINE, Kind, kind_of, kind_of_head
+from scenarios.kinds import BASELINE, Kind, kind_of_head, other_kind
 from scenarios.load import ScenarioError, read
 from scenarios.reading import RECORD, read_bytes
 from scenarios.text import cut, shown
@@ -115,7 +115,7 @@ class Baseline(_Strict):
 def _other_kind(path: Path) -> Kind | None:
     """Return what a file is that is not a baseline, if it is another file of firstk's."""
     try:
-        found = kind_of_head(path) or kind_of(read(path, None).data)
+        found = kind_of_head(path) or other_kind(BASELINE, read(path, None).data)
     except ScenarioError:
         return None
     return None if found is BASELINE else found

@@ -214,7 +214,7 @@ def test_outside_of_testpaths(project: pytest.Pytester) -> None:
     [
         ("k = 3", "k = 11", "checks/one-hung.toml:5: file.k: should be 10 (n) or less, not 11"),
         ("seed = 5", "sed = 5", "checks/one-hung.toml:2: sed: unknown key; did you mean 'seed'?*"),
-        ("name = ", "name ", "checks/one-hung.toml:1: is no TOML: *"),
+        ("name = ", "name ", "checks/one-hung.toml:1: is not valid TOML: *"),
         (
             HUNG[HUNG.index("[expect") :],
             "[expect.downloader]",
