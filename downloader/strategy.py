@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from downloader.names import did_you_mean
 from downloader.text import shown
 
 #: The most spares that a name may ask for: no file has more shares.
@@ -143,8 +144,8 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
     spared = re.fullmatch(r"hedged\+([1-9]\d{0,2})", strategy, re.ASCII)
     if spared and int(spared[1]) <= _MOST_SPARES:
         return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
-    names = ", ".join(STRATEGIES)
+    meant = did_you_mean(strategy, STRATEGIES)
     raise ValueError(
-        f"no strategy is called {shown(strategy)}; there are {names}, and hedged+1, hedged+2, ..."
-        " with as many spares"
+        f"no strategy is called {shown(strategy)}; {meant}there are {', '.join(STRATEGIES)}, and"
+        " hedged+1, hedged+2, ... with as many spares"
     )

@@ -82,6 +82,12 @@ class _Repr(Repr):
     def repr_str(self, x: str, level: int) -> str:
         return cut(repr(x[:1000]), 1000)
 
+    def repr_int(self, x: int, level: int) -> str:
+        try:
+            return super().repr_int(x, level)
+        except ValueError:  # Python writes no number of more than 4300 digits
+            return "a number of thousands of digits"
+
     def repr_instance(self, x: object, level: int) -> str:
         if isinstance(x, str | bytes | bytearray):
             x = x[:1000]

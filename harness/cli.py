@@ -11,6 +11,7 @@ import os
 import sys
 import traceback
 from collections import UserDict
+from io import StringIO
 from pkgutil import resolve_name
 from typing import Any
 
@@ -18,6 +19,7 @@ import click
 
 from harness.cli_encoding import write_in_any_encoding
 from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, fail
+from scenarios.text import printable
 
 
 class _Commands(UserDict[str, Any]):
@@ -41,7 +43,9 @@ class _Group(click.Group):
             gc.freeze()  # to look through a large simulation for garbage would take its time
             fail("firstk: interrupted", INTERRUPTED)
         except click.ClickException as e:
-            e.show()
+            shown = StringIO()
+            e.show(file=shown)
+            click.echo(printable(shown.getvalue(), keep="\n"), err=True, nl=False)
             sys.exit(USAGE)
         except BrokenPipeError:  # whoever read the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,6 +59,19 @@ class _Group(click.Group):
             traceback.print_exc()
             fail("firstk: internal error: this is a defect in firstk", INTERNAL)
         sys.exit(status if isinstance(status, int) else OK)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Say which command a misspelt name may mean, as newer versions of click do."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as e:
+            from downloader.names import did_you_mean
+
+            if type(e) is not click.UsageError:
+                raise
+            raise click.UsageError(
+                f"{e.message} {did_you_mean(args[0], self.commands)}", ctx
+            ) from e
 
 
 _COMMANDS = _Commands(

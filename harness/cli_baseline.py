@@ -11,6 +11,7 @@ import click
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_output import writing
 from harness.cli_tables import print_table
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from reports.baseline import Baseline
@@ -32,7 +33,7 @@ def save_baseline(compared: Sequence[Compared], path: Path) -> None:
     baseline = Baseline.of(compared)
     with writing(path):
         path.write_text(baseline.as_text(), encoding="utf-8")
-    click.echo(f"The baseline of {len(baseline.rows)} runs is {path}.", err=True)
+    click.echo(printable(f"The baseline of {len(baseline.rows)} runs is {path}."), err=True)
 
 
 def print_check(
@@ -50,12 +51,12 @@ def print_check(
 
     checked = check(before, Baseline.of(compared), tolerance)
     if form == "markdown":
-        click.echo(as_markdown(checked, name), nl=False)
+        click.echo(printable(as_markdown(checked, name), keep="\n"), nl=False)
     else:
         if checked.changes:
             print_table([changes_table(checked)], keys=4)
         for line in (*notes(checked), headline(checked, name)):
-            click.echo(line)
+            click.echo(printable(line))
     for row in checked.worse[:1]:
         scenario = next(one.scenario for one in compared if one.scenario.name == row.scenario)
         click.echo(f"To replay the first: {replay(scenario, row.strategy, row.seed)}", err=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET
-from harness.cli_options import downloader_option
+from harness.cli_options import SEED, downloader_option
 from harness.cli_targets import known_strategies, load_one, other_downloaders, refuse_load
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.events import Events
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
 @click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Of one strategy, or of two.")
 @downloader_option()
-@click.option(
-    "--seed", "seeds", multiple=True, type=click.IntRange(min=0), help="Of one seed, or of two."
-)
+@click.option("--seed", "seeds", multiple=True, type=SEED, help="Of one seed, or of two.")
 def diff(
     targets: tuple[str, ...],
     strategies: tuple[str, ...],
@@ -39,7 +38,7 @@ def diff(
 
     named = [*known_strategies(strategies), *other_downloaders(downloaders)]
     one, other = _two_runs(targets, named, seeds)
-    click.echo(diff_text(one, other), nl=False)
+    click.echo(printable(diff_text(one, other), keep="\n"), nl=False)
     return OK if parting(one, other) is None else UNMET
 
 

@@ -9,13 +9,15 @@ from typing import NoReturn
 
 import click
 
+from scenarios.text import printable
+
 #: What the exit statuses mean.
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Say why on standard error, and end."""
-    click.echo(message, err=True)
+    """Say why on standard error, and end; of what is not printable only line ends are kept."""
+    click.echo(printable(message, keep="\n"), err=True)
     sys.exit(status)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli_exit import OK, UNMET
-from harness.cli_options import FOLDER
+from harness.cli_options import FOLDER, SEED
 from harness.cli_output import make_folder, writing
 from harness.cli_progress import doing
 from harness.cli_targets import load, refuse_load
+from scenarios.text import printable, shell_word
 
 if TYPE_CHECKING:
     from harness.fuzz import Fuzzer
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     "--seed",
     default=0,
     show_default=True,
-    type=click.IntRange(min=0),
+    type=SEED,
     help="Makes the scenarios: equal seeds, equal scenarios, as many as there is time for.",
 )
 @click.option(
@@ -78,7 +78,7 @@ def _replay(targets: tuple[str, ...]) -> int:
     for scenario in scenarios:
         for one in check(scenario, counts):
             status = UNMET
-            click.echo(f"{scenario.source}: {one.invariant.name}: {one}")
+            click.echo(f"{printable(scenario.source)}: {one.invariant.name}: {one}")
     click.echo(f"{counts}. {_whether(bool(status))} was found.")
     return status
 
@@ -90,7 +90,8 @@ def _print_find(fuzzer: Fuzzer, out: Path) -> int:
         with writing(out):
             file = found.write(out)
         click.echo(f"{found.broken.invariant.name}: {found.broken}")
-        click.echo(f"The scenario is {file}; to replay it: firstk fuzz {shlex.quote(str(file))}")
+        again = f"firstk fuzz {shell_word(str(file))}"
+        click.echo(f"The scenario is {printable(str(file))}; to replay it: {again}")
     click.echo(f"{fuzzer.counts}, seed {fuzzer.seed}. {_whether(found is not None)} was found.")
     return OK if found is None else UNMET
 

@@ -12,6 +12,7 @@ from harness.cli_exit import OK, UNMET, USAGE
 from harness.cli_progress import bar
 from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import tell_unchecked
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.load_result import LoadResult
@@ -39,10 +40,10 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
             times = "located" if scenario.stop == "located" else "ttfb"
             print_table(reports.load_tables(summaries, times))
             for line in reports.problems(summaries):
-                click.echo(line)
+                click.echo(printable(line, keep="\n"))
             print_legend(reports.LEGEND)
     for line in unmet:
-        click.echo(line, err=True)
+        click.echo(printable(line, keep="\n"), err=True)
     return (USAGE if overloads else UNMET if unmet else OK), summaries
 
 

@@ -8,8 +8,43 @@ from typing import Any, TypeVar
 
 import click
 
+from scenarios.seeds import MAX_RUNS, MAX_SEED
+from scenarios.text import cut
+
 #: Where pictures go.
 DEFAULT_OUT = "firstk-report"
+
+
+class Whole(click.IntRange):
+    """The type of options that are whole numbers: none of thousands of digits."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the number; an error names what was given, not all of its digits."""
+        if isinstance(value, str) and len(value) > _MOST_DIGITS:
+            wrong = f"{cut(value, _MOST_DIGITS)!r} is not a number from {self.min} to {self.max}."
+            self.fail(wrong, param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Named(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
+    """The type of options that take one of a few names: a misspelt one is asked back."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the name."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as e:
+            from downloader.names import did_you_mean
+
+            self.fail(f"{e.message} {did_you_mean(value, self.choices)}".rstrip(), param, ctx)
+
+
+#: No number that an option takes has more digits.
+_MOST_DIGITS = 40
+
+#: The types of options that are a seed, and how many runs there are.
+SEED = Whole(min=0, max=MAX_SEED)
+RUNS = Whole(min=1, max=MAX_RUNS)
 
 #: The types of options that name a file, or a folder.
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -53,7 +88,7 @@ def format_option(*forms: str, help: str) -> Callable[[_F], _F]:
     return click.option(
         "--format",
         "form",
-        type=click.Choice(["table", *forms]),
+        type=Named(["table", *forms]),
         default="table",
         show_default=True,
         help=help,

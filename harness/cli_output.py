@@ -11,6 +11,7 @@ import click
 
 from harness.cli_exit import OK, UNMET
 from harness.cli_tables import print_table
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.encounters import Unmet
@@ -33,7 +34,7 @@ def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra
 def tell_first(lines: Sequence[str], of_the_rest: str = "") -> None:
     """Print the first of many lines on standard error, and how many more there are."""
     for line in lines[:MOST_RUNS]:
-        click.echo(line, err=True)
+        click.echo(printable(line, keep="\n"), err=True)
     if len(lines) > MOST_RUNS:
         click.echo(f"and {len(lines) - MOST_RUNS} more{of_the_rest}", err=True)
 

@@ -14,6 +14,9 @@ from harness.cli_output import make_folder, writing
 from harness.cli_progress import doing
 from harness.cli_simulate import simulate_all
 from harness.cli_targets import load, side_by_side
+from scenarios.kinds import SQLITE_HEAD
+from scenarios.reading import begins_with
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.bound import Bound
@@ -25,9 +28,6 @@ if TYPE_CHECKING:
 
 #: For so many runs of a store the bound is worked out: of each point, and of all together.
 _BOUNDS_EACH, _BOUNDS = 200, 4000
-
-#: How every SQLite file begins.
-_SQLITE = b"SQLite format 3\0"
 
 #: So many seeds of runs that went wrong are told.
 _TOLD = 5
@@ -61,9 +61,9 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
         found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
         with writing(out):
             files = write(found, out)
-    click.echo(f"The page is {files[0]}; {len(files) - 1} pictures are beside it.")
+    click.echo(printable(f"The page is {files[0]}; {len(files) - 1} pictures are beside it."))
     for warning in found.warnings:
-        click.echo(f"note: {warning}", err=True)
+        click.echo(printable(f"note: {warning}"), err=True)
     return OK
 
 
@@ -72,11 +72,7 @@ def _is_store(target: str) -> bool:
     path = Path(target)
     if path.suffix in (".sqlite", ".sqlite3", ".db"):
         return True
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_SQLITE)) == _SQLITE
-    except OSError:
-        return False
+    return begins_with(path, SQLITE_HEAD)
 
 
 def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:

@@ -9,7 +9,7 @@ import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_isolation import Independence
-from harness.cli_options import DOWNLOADER, FILE, STRICT, format_option
+from harness.cli_options import DOWNLOADER, FILE, RUNS, SEED, STRICT, format_option
 from harness.cli_output import (
     MOST_RUNS,
     make_file,
@@ -30,11 +30,16 @@ from harness.cli_targets import (
     other_downloaders,
     tell_notes,
 )
+from scenarios.seeds import beyond
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.store import Row
     from reports.comparison import Compared
     from scenarios.model import Scenario
+
+#: No number of a row has more digits: SQLite has no larger ones.
+_MOST_DIGITS = 18
 
 
 @click.command()
@@ -49,8 +54,8 @@ if TYPE_CHECKING:
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
 @STRICT
-@click.option("--seed", type=click.IntRange(min=0), help="The seed of the first run.")
-@click.option("--runs", type=click.IntRange(min=1), help="How many runs, seed after seed.")
+@click.option("--seed", type=SEED, help="The seed of the first run.")
+@click.option("--runs", type=RUNS, help="How many runs, seed after seed.")
 @format_option("json", "csv", help="How the results are printed.")
 @click.option(
     "--trace",
@@ -97,6 +102,8 @@ def run(
     options = {"strategies": named or None, "seed": seed, "runs": runs}
     changed = {key: value for key, value in options.items() if value is not None}
     scenario = scenario.model_copy(update=changed)
+    if problem := beyond(scenario.seed, scenario.runs):
+        raise click.UsageError(problem)
     if row is None:
         check_expectations([scenario], named=bool(strategies or downloaders), strict=strict)
     if scenario.workload is not None:
@@ -149,11 +156,12 @@ def _run_load(
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     """Return a row of a store, and the scenario that makes it again."""
+    from downloader.text import shown
     from harness.store import Store, StoreError
     from harness.subject import is_other
 
-    if not number.isdecimal():
-        raise click.UsageError(f"--from takes the number of a row, not {number!r}")
+    if not number.isdecimal() or len(number) > _MOST_DIGITS:
+        raise click.UsageError(f"--from takes the number of a row, not {shown(number)}")
     with refusing(StoreError), Store(store) as opened:
         tell_distrusted(opened)
         row = opened.row(int(number))
@@ -201,4 +209,5 @@ def _print_table(compared: Compared) -> None:
     print_table([runs_table(compared.summaries)], keys=3)
     for result in results:
         if result.message is not None:
-            click.echo(f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}")
+            what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"
+            click.echo(printable(what, keep="\n"))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from harness.cli_exit import OK, USAGE
+from harness.cli_options import Named
 from harness.cli_targets import tell_notes
-
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from scenarios.text import printable
 
 
 @click.command("list")
@@ -32,13 +31,13 @@ def list_() -> None:
 
 
 @click.command()
-@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.argument("files", metavar="FILE|DIR|NAME...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
-    """Check files of scenarios, experiments and plans: all mistakes are told, with their lines."""
+    """Check files of scenarios, experiments and plans: mistakes are listed with their lines."""
     from scenarios.load import ScenarioError
 
     status = OK
-    for name in files:
+    for name in (one for file in files for one in _within(file)):
         try:
             _validate(name)
         except ScenarioError as e:
@@ -47,47 +46,48 @@ def validate(files: tuple[str, ...]) -> int:
     return status
 
 
+def _within(name: str) -> list[str]:
+    """Return the TOML files in a folder; what is not a folder, or has none, is itself."""
+    path = Path(name)
+    found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
+    return list(map(str, found)) or [name]
+
+
 def _validate(name: str) -> None:
     """Say what a file has; raise `ScenarioError` if something is wrong with it."""
-    from scenarios.experiment import is_experiment, load_experiment
-    from scenarios.library import load_all
-    from scenarios.plan import is_plan, load_plan
+    from scenarios.experiment import load_experiment
+    from scenarios.kinds import EXPERIMENT, PLAN, kind_of
+    from scenarios.library import experiments, load_all
+    from scenarios.load import read
+    from scenarios.plan import load_plan
 
     path = Path(name)
-    if is_plan(path):
+    if not os.path.lexists(path):
+        path = experiments().get(name, path)
+    kind = kind_of(read(path, None).data) if path.is_file() else None
+    if kind is PLAN:
         count = sum(map(len, load_plan(path).levels))
-        click.echo(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}")
+        click.echo(printable(f"{name}: ok: {count} candidate{'s' if count > 1 else ''}"))
         return
-    if is_experiment(path):
+    if kind is EXPERIMENT:
         experiment = load_experiment(path)
         if experiment.oracle:
             from reports.oracle import refuse
 
             refuse(experiment, name)
         points = len(experiment.points)
-        click.echo(f"{name}: ok: {points} point{'s' if points > 1 else ''}")
+        click.echo(printable(f"{name}: ok: {points} point{'s' if points > 1 else ''}"))
         return
     for scenario in load_all([name]):
         file, servers = scenario.file, scenario.grid.servers
-        click.echo(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers")
+        click.echo(printable(f"{scenario.source}: ok: {file.k}-of-{file.n}, {servers} servers"))
         tell_notes(scenario)
 
 
 @click.command()
-@click.argument("of", type=click.Choice(["scenario", "experiment", "plan"]), default="scenario")
+@click.argument("of", type=Named(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
     """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
-    from pydantic.json_schema import GenerateJsonSchema
+    from scenarios.schema import schema_of
 
-    from scenarios.experiment import ExperimentTable
-    from scenarios.model import Scenario
-    from scenarios.plan import PlanTable
-
-    models: dict[str, type[BaseModel]] = {
-        "scenario": Scenario,
-        "experiment": ExperimentTable,
-        "plan": PlanTable,
-    }
-    model = models[of]
-    dialect = {"$schema": GenerateJsonSchema.schema_dialect}
-    click.echo(json.dumps(dialect | model.model_json_schema(), indent=2))
+    click.echo(json.dumps(schema_of(of), indent=2))

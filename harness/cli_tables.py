@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from textwrap import wrap
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli_encoding import spelled
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -26,10 +27,20 @@ _PROSE = 97
 
 
 def console() -> Console:
-    """Return standard output for tables; where it is not a terminal no row is folded."""
-    from rich.console import Console
+    """Return standard output for tables; where it is not a terminal no row is folded.
 
-    made = Console(highlight=False)
+    Text in tables is not taken for markup, and what is not printable in it is escaped.
+    """
+    from rich.console import Console, ConsoleOptions
+    from rich.segment import Segment
+
+    class Plain(Console):
+        def render(self, renderable: Any, options: ConsoleOptions | None = None) -> Any:
+            for segment in super().render(renderable, options):
+                text = segment.text if segment.control else printable(segment.text, keep="\n")
+                yield Segment(text, segment.style, segment.control)
+
+    made = Plain(highlight=False, markup=False, emoji=False)
     if not made.is_terminal:
         made.width = _NO_FOLDING
     return made

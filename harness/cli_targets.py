@@ -12,6 +12,7 @@ import click
 
 from harness.cli_exit import USAGE, refusing
 from harness.cli_options import NO_DOWNLOADER
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.project import Project
@@ -115,7 +116,7 @@ def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
 def tell_notes(scenario: Scenario) -> None:
     """Print what is odd about a scenario, though nothing is wrong with it."""
     for note in scenario.notes:
-        click.echo(f"{scenario.source}: note: {note}", err=True)
+        click.echo(printable(f"{scenario.source}: note: {note}"), err=True)
 
 
 def tell_unchecked(scenarios: Iterable[Scenario]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from downloader.text import shown
 from harness.simulate import Run
+from scenarios.reading import RECORD, begins_with, read_text
 
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"
@@ -103,9 +104,12 @@ class Events:
     def read(cls, path: Path) -> Events:
         """Return the events in a file.
 
-        Raises `EventsError` if one of its lines is no event, and `OSError`.
+        Raises `EventsError` if one of its lines is not an event, and `OSError`.
         """
-        numbered = enumerate(path.read_text(encoding="utf-8").split("\n"), 1)
+        try:
+            numbered = enumerate(read_text(path, RECORD).split("\n"), 1)
+        except UnicodeDecodeError as e:
+            raise EventsError(f"{path}: is not UTF-8 text: {e.reason}") from None
         comments, events = [], []
         for number, line in numbered:
             if line.startswith("#"):
@@ -114,7 +118,8 @@ class Events:
                 try:
                     events.append(_event(line))
                 except ValueError:
-                    raise EventsError(f"{path}:{number}: is no event: {shown(line, 100)}") from None
+                    problem = f"is not an event: {shown(line, 100)}"
+                    raise EventsError(f"{path}:{number}: {problem}") from None
         return cls(", ".join([str(path), *comments[1:]]), events)
 
 
@@ -126,11 +131,7 @@ def as_text(run: Run) -> str:
 
 def is_events(path: Path) -> bool:
     """Tell whether this is a file of events."""
-    try:
-        with path.open("rb") as file:
-            return file.readline().rstrip() == _HEADER.encode()
-    except OSError:
-        return False
+    return begins_with(path, _HEADER.encode())
 
 
 def _label(run: Run) -> str:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
+
 if TYPE_CHECKING:
     from harness.testing import Firstk, Settings
     from scenarios.model import Scenario
@@ -35,13 +37,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--firstk-seed",
         metavar="N",
-        type=_whole(0),
+        type=_whole(0, MAX_SEED),
         help="The seed of the first run, in place of the scenario's.",
     )
     group.addoption(
         "--firstk-runs",
         metavar="N",
-        type=_whole(1),
+        type=_whole(1, MAX_RUNS),
         help="How many runs of each scenario file, in place of the file's.",
     )
     group.addoption(
@@ -58,13 +60,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("firstk_downloader", "What --firstk-downloader is where it is not given.")
 
 
-def _whole(least: int) -> Callable[[str], int]:
-    """Return what reads a whole number, `least` or more."""
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """Return what reads a whole number between two others, or one of them."""
 
     def read(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
+        # Python reads no number of thousands of digits.
+        if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(
-                f"should be a whole number, {least} or more, not {text!r}"
+                f"should be a whole number, {least} to {most}, not {text!r:.40}"
             )
         return int(text)
 
@@ -147,6 +150,9 @@ class ScenarioFile(pytest.File):
             raise self.CollectError("\n".join(told)) from None
         except SubjectError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
+        changed = settings.changed(scenario)
+        if problem := beyond(changed.seed, changed.runs):
+            raise self.CollectError(f"{name}: {problem}")
         if scenario.workload is not None:
             raise self.CollectError(
                 f"{name}: has a [workload]; a test is of one download, and `firstk run` runs this"

@@ -10,15 +10,28 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from downloader.text import shown
 from harness.figures import rounded
 from harness.result import Outcome, Result
 from reports.comparison import Compared
+from scenarios.kinds import BASELINE, Kind, kind_of_head, other_kind
+from scenarios.load import ScenarioError, read
+from scenarios.reading import RECORD, read_bytes
+from scenarios.text import cut
 
 _Time = Annotated[float, Field(ge=0)] | None
 _Count = Annotated[int, Field(ge=0)]
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("should be printable")
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_printable)]
 
 
 class BaselineError(ValueError):
@@ -32,11 +45,11 @@ class _Strict(BaseModel):
 class Row(_Strict):
     """What one run came to; the times are those of a `Result`."""
 
-    scenario: str
-    strategy: str
+    scenario: _Text
+    strategy: _Text
     seed: _Count
     outcome: Outcome
-    error: str | None
+    error: _Text | None
     content_ok: bool | None
     ttfb: _Time
     finished: _Time
@@ -81,8 +94,10 @@ class Baseline(_Strict):
     def read(cls, path: Path) -> Baseline:
         """Return the baseline in a file; raises `BaselineError` or `OSError`."""
         try:
-            baseline = cls.model_validate_json(path.read_bytes())
+            baseline = cls.model_validate_json(read_bytes(path, RECORD))
         except ValidationError as e:
+            if (kind := _other_kind(path)) is not None:
+                raise BaselineError(f"{path}: {kind}") from e
             raise BaselineError(f"{path}: {_first_mistake(e)}; `--save` writes it anew") from e
         seen = set()
         for row in baseline.rows:
@@ -98,9 +113,18 @@ class Baseline(_Strict):
         return f'{{\n "baseline_version": {self.baseline_version},\n "rows": [\n{lines}\n ]\n}}\n'
 
 
+def _other_kind(path: Path) -> Kind | None:
+    """Return what a file is that is not a baseline, if it is another file of firstk's."""
+    try:
+        found = kind_of_head(path) or other_kind(BASELINE, read(path, None).data)
+    except ScenarioError:
+        return None
+    return None if found is BASELINE else found
+
+
 def _first_mistake(error: ValidationError) -> str:
     mistake = error.errors(include_url=False)[0]
-    where = ".".join(map(str, mistake["loc"]))
+    where = cut(".".join(map(str, mistake["loc"])))
     words = f"{where}: {mistake['msg']}" if where else mistake["msg"]
     if mistake["type"] in ("json_invalid", "missing", "model_type"):
         return words

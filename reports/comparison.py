@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from shlex import quote
 
 from harness.bound import Bound
 from harness.encounters import Unmet
@@ -13,6 +12,7 @@ from harness.simulate import Run
 from harness.subject import is_other
 from reports.summary import Summary
 from scenarios.model import OTHER, Expectation, Scenario
+from scenarios.text import shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,4 +54,4 @@ def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
     one = " --runs 1" if scenario.runs > 1 else ""
     what = "--downloader" if is_other(strategy) else "--strategy"
-    return f"firstk run {quote(scenario.source)} {what} {strategy} --seed {seed}{one}"
+    return f"firstk run {shell_word(scenario.source)} {what} {strategy} --seed {seed}{one}"

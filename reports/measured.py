@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import inf
-from shlex import quote
 from typing import Any
 
 from harness.bound import Bound
@@ -27,10 +26,11 @@ from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.statistics import probability, quantile
 from reports.sweep_table import Cell, Estimate, cell, quantile_of
-from scenarios.experiment import MAX_RUNS, label
+from scenarios.experiment import label
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
-from scenarios.seeds import seed_range
+from scenarios.seeds import MAX_RUNS, seed_range
+from scenarios.text import shell_word
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +355,6 @@ def _replayed(
 
     def command(strategy: str, run: int) -> str:
         row = first_row(points, len(strategies), point, run) + strategies.index(strategy)
-        return f"firstk run --from {quote(name)} {row}"
+        return f"firstk run --from {shell_word(name)} {row}"
 
     return command

@@ -8,18 +8,17 @@ numbers have equal seeds in all points and strategies: they meet the same luck.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from copy import deepcopy
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
 from math import prod
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Discriminator,
     Field,
     Tag,
@@ -31,21 +30,19 @@ from pydantic import (
 from downloader.text import shown
 from scenarios.base import Table, mistakes
 from scenarios.identity import scenario_hash
+from scenarios.kinds import EXPERIMENT, SCENARIO
 from scenarios.library import find_scenario
-from scenarios.load import Lines, Location, Mistake, NoLines, ScenarioError, read, validated
+from scenarios.lines import MAX_DEPTH, Lines, Location
+from scenarios.load import Flaw, Mistake, ScenarioError, examined, mistakes_of, read, spell
 from scenarios.model import Name, Scenario, Strategies
+from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
+from scenarios.text import cut, printable
 
 #: The most points of an experiment, and the most values of an axis.
 MAX_POINTS = 10_000
 
-#: The most runs of a point and a strategy.
-MAX_RUNS = 10_000_000
-
-#: So many mistakes of points are told; they tend to be alike.
-_MOST_TOLD = 20
-
-#: The keys of a scenario that are no matter of axes, and why.
-_NO_AXES = {
+#: The keys of a scenario that cannot be axes, and why.
+NO_AXES = {
     "name": "it changes no run",
     "description": "it changes no run",
     "expect": "it changes no run",
@@ -53,6 +50,9 @@ _NO_AXES = {
     "seed": "the experiment has a key `seed`",
     "runs": "the experiment has a key `runs`",
 }
+
+#: No number of an entry in a list has more digits than this.
+_MOST_DIGITS = 9
 
 #: The keys of a scenario that hold paths.
 _PATHS = ("path", "shares")
@@ -65,7 +65,7 @@ class Span(Table):
     """The first value."""
     to: int | float
     """The last value, or what no value exceeds."""
-    step: Annotated[int | float, Field(gt=0)] | None = None
+    step: Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0)] | None = None
     """By how much each is more than the one before."""
     points: int | None = Field(default=None, ge=2, le=MAX_POINTS)
     """How many there are, in place of `step`."""
@@ -117,54 +117,79 @@ def _which_axis(value: Any) -> str:
 def _listed(values: list[Any]) -> list[Any]:
     if not values:
         raise mistakes([("", "has no values")])
-    for i, value in enumerate(values):
-        if any(_same(value, other) for other in values[:i]):
+    seen: set[object] = set()
+    for value in values:
+        if (one := _hashable(value)) in seen:
             raise mistakes([("", f"has {label(value)} twice")])
+        seen.add(one)
     return values
 
 
-def _same(one: Any, other: Any) -> bool:
-    return type(one) is type(other) and bool(one == other)
+def _hashable(value: Any) -> object:
+    """Return what is equal for equal values of an axis: true is not 1, and 1 is not 1.0."""
+    if isinstance(value, Mapping):
+        return frozenset((key, _hashable(of)) for key, of in value.items())
+    if isinstance(value, list):
+        return tuple(map(_hashable, value))
+    return type(value), value
 
 
 def _axis_key(key: str) -> str:
-    first, *_ = key.split(".")
-    if "" in key.split("."):
+    first, *rest = key.split(".")
+    if "" in (first, *rest):
         raise mistakes([("", 'should be the keys of a scenario, like "servers.0.select.count"')])
-    if first in _NO_AXES:
-        raise mistakes([("", f"is no axis: {_NO_AXES[first]}")])
+    if len(rest) >= MAX_DEPTH:
+        raise mistakes([("", f"has more than {MAX_DEPTH} parts")])
+    if first in NO_AXES:
+        raise mistakes([("", f"is not an axis: {NO_AXES[first]}")])
     return key
 
 
-def _dotted(axes: Any) -> Any:
-    """Return axes with whole keys: without quotes TOML takes them for tables within tables."""
-    if not isinstance(axes, Mapping):
-        return axes
-    found: dict[str, Any] = {}
-    for key, value in _flat(axes):
-        if key in found:
-            raise mistakes([(key, "is there twice, with quotes and without")])
-        found[key] = value
-    return found
+class _AxisLines(Lines):
+    """What stands in an experiment file. Its axes have whole keys.
+
+    Without quotes TOML takes them for tables within tables. `flaws` are those of the keys.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.flaws: list[Flaw] = []
+        self._written: dict[str, Location] = {}
+        axes = self.data.get("axes")
+        if not isinstance(axes, dict):
+            return
+        found: dict[str, Any] = {}
+        for parts, value in _flat(axes):
+            key = ".".join(parts)
+            if key in found:
+                problem = "is there twice, with quotes and without"
+                self.flaws.append(Flaw(("axes", key), problem))
+            found[key] = value
+            self._written[key] = parts
+        self.data["axes"] = found
+        for key in found:
+            parts = tuple(key.split("."))[:MAX_DEPTH]
+            parents = (".".join(parts[:i]) for i in range(1, len(parts)))
+            if parent := next((one for one in parents if one in found), None):
+                problem = f"is a part of {parent!r}, which is an axis too"
+                self.flaws.append(Flaw(("axes", key), problem))
+
+    def find(self, path: Location) -> int | None:
+        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
+        if path[:1] == ("axes",) and len(path) > 1:
+            path = ("axes", *self._written.get(str(path[1]), ()), *path[2:])
+        return super().find(path)
 
 
-def _flat(axes: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(
+    axes: Mapping[str, Any], parents: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in axes.items():
         # A table that holds lists or tables is no range.
         if isinstance(value, Mapping) and any(isinstance(v, list | dict) for v in value.values()):
-            yield from ((f"{key}.{rest}", of) for rest, of in _flat(value))
+            yield from _flat(value, (*parents, key))
         else:
-            yield key, value
-
-
-class _AxisLines(Lines):
-    """Where things stand in an experiment file, in which axes may be written in two ways."""
-
-    def find(self, path: Location) -> int:
-        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
-        if path[:1] == ("axes",) and len(path) > 1 and path[1] not in self.data["axes"]:
-            path = ("axes", *str(path[1]).split("."), *path[2:])
-        return super().find(path)
+            yield (*parents, key), value
 
 
 Axis = Annotated[
@@ -197,6 +222,13 @@ class Precision(Table):
         return most
 
 
+class InlineScenario(Scenario):
+    """A scenario in the file that varies it, which gives it its name."""
+
+    name: Name = "inline"
+    """What it is called; default as the file that it stands in."""
+
+
 def _which_scenario(value: Any) -> str:
     return "@inline" if isinstance(value, Mapping | Scenario) else "@named"
 
@@ -210,21 +242,13 @@ class VariedScenario(Table):
     description: str = ""
     """What it is to show, in a line."""
     scenario: Annotated[
-        Annotated[str, Tag("@named")] | Annotated[Scenario, Tag("@inline")],
+        Annotated[str, Tag("@named")] | Annotated[InlineScenario, Tag("@inline")],
         Discriminator(_which_scenario),
     ]
     """The scenario that is varied: a file beside this one (.toml), a name in the library, or a
     table with the keys of a scenario."""
-    seed: int | None = Field(default=None, ge=0)
+    seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The seed of the first run of each point and strategy; default the scenario's."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_the_scenario(cls, data: Any) -> Any:
-        """Let a scenario in the file be called as the file is."""
-        if isinstance(data, Mapping) and isinstance(data.get("scenario"), Mapping):
-            return {**data, "scenario": {"name": "inline", **data["scenario"]}}
-        return data
 
 
 class ExperimentTable(VariedScenario):
@@ -238,27 +262,9 @@ class ExperimentTable(VariedScenario):
     """In place of `runs`: as many as it takes."""
     oracle: bool = False
     """Whether the times to K distinct shares are held against what mathematics says of them."""
-    axes: Annotated[
-        dict[Annotated[str, AfterValidator(_axis_key)], Axis], BeforeValidator(_dotted)
-    ] = Field(default={})
+    axes: dict[Annotated[str, AfterValidator(_axis_key)], Axis] = Field(default={})
     """What to vary: a key of the scenario, as "servers.0.select.count", and a list of its values
     or a table { from, to, step } or { from, to, points, spacing }."""
-
-    @field_validator("axes")
-    @classmethod
-    def _apart(cls, axes: dict[str, Axis]) -> dict[str, Axis]:
-        """Refuse axes of which one is a part of another, and too many points."""
-        found = [
-            (key, f"is a part of {other!r}, which is an axis too")
-            for key in axes
-            for other in axes
-            if key.startswith(f"{other}.")
-        ]
-        if (points := prod(len(axis_values(axis)) for axis in axes.values())) > MAX_POINTS:
-            found.append(("", f"make {points} points; the most are {MAX_POINTS}"))
-        if found:
-            raise mistakes(found)
-        return axes
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -317,7 +323,7 @@ def label(value: Any) -> str:
         return "{" + ", ".join(f"{key} = {label(of)}" for key, of in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(label, value)) + "]"
-    return value if isinstance(value, str) else json.dumps(value, default=str)
+    return printable(value) if isinstance(value, str) else json.dumps(value, default=str)
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -326,23 +332,38 @@ def load_experiment(path: Path) -> Experiment:
     Paths in it are relative to it. Raises `ScenarioError` with all that is wrong with it, or with
     the scenario that it names.
     """
-    lines = read(path, _AxisLines)
-    table, base, tables = read_varied(path, lines, ExperimentTable)
-    strategies = table.strategies or base.strategies
-    seed = base.seed if table.seed is None else table.seed
-    values = product(*map(axis_values, table.axes.values()))
-    points = make_points(
-        path,
-        lines,
-        {**tables, "strategies": strategies, "seed": seed},
-        [dict(zip(table.axes, of, strict=True)) for of in values],
-        {key: ("axes", key) for key in table.axes},
-    )
+    lines = read(path, EXPERIMENT, _AxisLines)
+    assert isinstance(lines, _AxisLines)
+    varied = read_varied(path, lines, ExperimentTable)
+    table, base = varied.table, varied.base
+    flaws = [*varied.flaws, *lines.flaws]
+    points: list[Point] = []
+    if base is not None:
+        changes = _settings(table, base) if table else {}
+        axes, lacking, misplaced = _usable_axes(lines, flaws, varied.tables)
+        flaws += misplaced
+        count = prod(map(len, axes.values()))
+        if count > MAX_POINTS:
+            problem = f"make {shown(count)} points; the most are {MAX_POINTS}"
+            flaws.append(Flaw(("axes",), problem))
+        else:
+            points, wrong = make_points(
+                path,
+                {**varied.tables, **changes},
+                [dict(zip(axes, values, strict=True)) for values in product(*axes.values())],
+                {key: ("axes", key) for key in axes},
+                lacking,
+            )
+            flaws += wrong
+        flaws += _size_flaws(table, base) if table else []
+    varied.refuse(path, lines, flaws)
+    assert table is not None
+    assert base is not None
     return Experiment(
         name=table.name,
         description=table.description,
-        strategies=tuple(strategies),
-        seed=seed,
+        strategies=tuple(table.strategies or base.strategies),
+        seed=base.seed if table.seed is None else table.seed,
         runs=None if table.precision else table.runs or base.runs,
         precision=table.precision,
         axes=tuple(table.axes),
@@ -351,49 +372,95 @@ def load_experiment(path: Path) -> Experiment:
     )
 
 
+def _settings(table: ExperimentTable, base: Scenario) -> dict[str, Any]:
+    """Return the keys that an experiment sets in the scenario of each point."""
+    seed = base.seed if table.seed is None else table.seed
+    return {"strategies": table.strategies or base.strategies, "seed": seed}
+
+
+def _size_flaws(table: ExperimentTable, base: Scenario) -> Iterator[Flaw]:
+    """Yield what is wrong with how many runs there are."""
+    where: Location = ("runs",)
+    runs = table.runs or base.runs
+    if table.precision:
+        where, runs = ("precision", "max_runs"), table.precision.max_runs
+    if problem := beyond(base.seed if table.seed is None else table.seed, runs):
+        yield Flaw(where, problem)
+
+
+def _usable_axes(
+    lines: Lines, flaws: Sequence[Flaw], tables: Mapping[str, Any]
+) -> tuple[dict[str, Sequence[Any]], list[str], list[Flaw]]:
+    """Return the values of the axes that have a place in the scenario.
+
+    The keys of the others come next, and then what is wrong with their places.
+    """
+    written = lines.data.get("axes", {})
+    flawed = {str(flaw.path[1]) for flaw in flaws if flaw.path[:1] == ("axes",) != flaw.path}
+    axes: dict[str, Sequence[Any]] = {}
+    misplaced: list[Flaw] = []
+    for key, value in written.items() if isinstance(written, Mapping) else ():
+        if key in flawed:
+            continue
+        try:
+            _put(_copied(tables), key.split("."), None)
+        except LookupError as e:
+            misplaced.append(Flaw(("axes", key), str(e.args[0])))
+        else:
+            span = isinstance(value, Mapping)
+            axes[key] = axis_values(Span.model_validate(value) if span else value)
+    return axes, [*flawed, *(str(flaw.path[1]) for flaw in misplaced)], misplaced
+
+
 T = TypeVar("T", bound=VariedScenario)
 
 
-def read_varied(path: Path, lines: Lines, model: type[T]) -> tuple[T, Scenario, Mapping[str, Any]]:
-    """Return what stands in a file, the scenario that it varies, and the tables of that.
+@dataclass(frozen=True)
+class Varied(Generic[T]):
+    """What stands in a file that varies a scenario, and the scenario, with its tables.
 
-    Raises `ScenarioError` with all that is wrong with either.
+    `table` and `base` are None where something is wrong with them: `flaws` are in the file
+    itself, and `mistakes` in the file of the scenario that it names.
     """
-    found: list[Mistake] = []
-    base: tuple[Scenario, Mapping[str, Any]] | None = None
-    try:
-        base = _named_base(path, lines)
-    except ScenarioError as e:
-        found += e.mistakes
-    try:
-        table = validated(model, str(path), lines, path.parent)
-    except ScenarioError as e:
-        raise ScenarioError([*e.mistakes, *found]) from None
-    if found:
-        raise ScenarioError(found)
-    if base is None:
-        assert isinstance(table.scenario, Scenario)
-        base = table.scenario, _rooted({"name": table.name, **lines.data["scenario"]}, path.parent)
-    return table, *base
+
+    table: T | None
+    base: Scenario | None
+    tables: Mapping[str, Any]
+    flaws: Sequence[Flaw]
+    mistakes: Sequence[Mistake]
+
+    def refuse(self, path: Path, lines: Lines, flaws: Sequence[Flaw]) -> None:
+        """Raise `ScenarioError` if something is wrong with the file or with the scenario."""
+        if flaws or self.mistakes:
+            raise ScenarioError([*mistakes_of(str(path), lines, flaws), *self.mistakes])
 
 
-def _named_base(path: Path, lines: Lines) -> tuple[Scenario, Mapping[str, Any]] | None:
-    """Return the scenario that an experiment names, and its tables; None if it names none."""
-    name = lines.data.get("scenario")
-    if not isinstance(name, str):
-        return None
+def read_varied(path: Path, lines: Lines, model: type[T]) -> Varied[T]:
+    """Return what stands in a file, and the scenario that it varies."""
+    table, flaws = examined(model, lines.data, path.parent)
+    scenario = lines.data.get("scenario")
+    if isinstance(scenario, Mapping):
+        name = table.name if table else "inline"
+        base = table.scenario if table else examined(InlineScenario, scenario, path.parent)[0]
+        assert not isinstance(base, str)
+        return Varied(table, base, _rooted({"name": name, **scenario}, path.parent), flaws, [])
+    if not isinstance(scenario, str):
+        return Varied(table, None, {}, flaws, [])
     try:
-        file = path.parent / name if name.endswith(".toml") else find_scenario(name)
+        file = path.parent / scenario if scenario.endswith(".toml") else find_scenario(scenario)
     except ScenarioError as e:
-        told = e.mistakes[0].message
-        raise ScenarioError(
-            [Mistake(str(path), lines.find(("scenario",)), "scenario", told)]
-        ) from None
-    if not file.is_file():
-        told = f"there is no file {file}"
-        raise ScenarioError([Mistake(str(path), lines.find(("scenario",)), "scenario", told)])
-    found = read(file)
-    return validated(Scenario, str(file), found, file.parent), _rooted(found.data, file.parent)
+        flaws.append(Flaw(("scenario",), e.mistakes[0].message))
+        return Varied(table, None, {}, flaws, [])
+    if not os.path.lexists(file):
+        flaws.append(Flaw(("scenario",), f"there is no file {cut(str(file))}"))
+        return Varied(table, None, {}, flaws, [])
+    try:
+        found = read(file, SCENARIO)
+        named, wrong = examined(Scenario, found.data, file.parent)
+        mistakes = mistakes_of(str(file), found, wrong)
+    except ScenarioError as e:
+        return Varied(table, None, {}, flaws, e.mistakes)
+    return Varied(table, named, _rooted(found.data, file.parent), flaws, mistakes)
 
 
 def _rooted(value: Any, folder: Path) -> Any:
@@ -412,118 +479,105 @@ def _rooted(value: Any, folder: Path) -> Any:
 
 def make_points(
     path: Path,
-    lines: Lines,
     tables: Mapping[str, Any],
-    combinations: Sequence[Mapping[str, Any]],
+    combinations: Iterable[Mapping[str, Any]],
     places: Mapping[str, Location],
-) -> list[Point]:
+    lacking: Sequence[str] = (),
+) -> tuple[list[Point], list[Flaw]]:
     """Return the points that combinations of the axes' values make of a scenario's tables.
 
-    `places` says for each axis where its values stand in the file.
-    Raises `ScenarioError` if an axis has no place in the scenario, or a point is no scenario.
+    What is wrong with them comes second, each as a flaw of the axis that brought it about:
+    `places` says for each axis where its values stand in the file. `lacking` are axes that are
+    left out since they are wrong themselves: what they might put right is no flaw.
     """
-    name = str(path)
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
-    _refuse_misplaced(name, lines, places, common)
     points: list[Point] = []
-    found: dict[tuple[str, str], Mistake] = {}
+    found: dict[object, Flaw] = {}
     for point in combinations:
-        changed = deepcopy(common)
+        changed = _copied(common)
         for key, value in point.items():
-            _put(changed, key, value, path.parent)
-        try:
-            scenario = validated(Scenario, name, NoLines(changed), Path())
-        except ScenarioError as e:
-            for one in e.mistakes:
-                told = _told(name, lines, point, places, one)
-                found.setdefault((told.key, told.message.partition(_AFTER_POINT)[2]), told)
-        else:
+            parts = key.split(".")
+            _put(changed, parts, _rooted({parts[-1]: value}, path.parent)[parts[-1]])
+        scenario, flaws = examined(Scenario, changed, Path())
+        if scenario is not None:
             points.append(Point(point, scenario))
-    if found:
-        every = sorted(found.values(), key=lambda mistake: mistake.line or 0)
-        if len(every) > _MOST_TOLD:
-            more = f"and {len(every) - _MOST_TOLD} more mistakes of points"
-            every = [*every[:_MOST_TOLD], Mistake(name, None, every[0].key.split(".")[0], more)]
-        raise ScenarioError(every)
-    return points
+        for flaw in flaws:
+            if _certain(flaw, lacking):
+                _blame(point, places, flaw, found)
+    return points, list(found.values())
 
 
-#: What stands between a point and what is wrong with it.
-_AFTER_POINT = ": "
+def _certain(flaw: Flaw, lacking: Sequence[str]) -> bool:
+    """Tell whether a flaw is one whatever values the axes have that are left out."""
+    if not lacking:
+        return True
+    if isinstance(flaw.message, str):  # a contradiction, or a key that is missing
+        return False
+    path = tuple(map(str, flaw.path))
+    for key in lacking:
+        parts = tuple(key.split("."))
+        table = parts[: max(1, len(parts) - 1)]
+        if path[: len(table)] == table or parts[: len(path)] == path:
+            return False
+    return True
 
 
-def _told(
-    name: str,
-    lines: Lines,
+def _blame(
     point: Mapping[str, Any],
     places: Mapping[str, Location],
-    mistake: Mistake,
-) -> Mistake:
-    """Return a mistake of a point's scenario as one of the axis that brought it about."""
-    path = mistake.key.replace("[", ".").replace("]", "").split(".")
-    for key, value in point.items():
-        parts = key.split(".")
-        if parts[: len(path)] == path[: len(parts)]:
-            # The axis, what it is in, or a part of what it sets.
-            where = "" if parts == path else f"{mistake.key}: "
-            told = f"at {label(value)}{_AFTER_POINT}{where}{mistake.message}"
-            return Mistake(name, lines.find(places[key]), _dots(places[key]), told)
-    at = ", ".join(f"{key} = {label(value)}" for key, value in point.items())
-    told = f"at {at}{_AFTER_POINT}{mistake.key}: {mistake.message}"
-    all_of_them = next(iter(places.values()))[:1]
-    return Mistake(name, lines.find(all_of_them), _dots(all_of_them), told)
-
-
-def _dots(place: Location) -> str:
-    return ".".join(map(str, place))
-
-
-def _refuse_misplaced(
-    name: str, lines: Lines, places: Mapping[str, Location], tables: Mapping[str, Any]
+    flaw: Flaw,
+    found: dict[object, Flaw],
 ) -> None:
-    """Raise `ScenarioError` for axes that have no place in the scenario."""
-    found = []
-    for key, place in places.items():
-        try:
-            _put(deepcopy(dict(tables)), key, None, Path())
-        except LookupError as e:
-            found.append(Mistake(name, lines.find(place), _dots(place), str(e.args[0])))
-    if found:
-        raise ScenarioError(found)
+    """Add a flaw of a point's scenario to those found, as one of the axis that caused it."""
+    path = tuple(map(str, flaw.path))
+    for key, value in point.items():
+        parts = tuple(key.split("."))
+        if parts[: len(path)] == path[: len(parts)]:
+            # The axis, what it is in, or a part of what it sets. It is reported once: of an
+            # unknown key, with the first value; else with each, which is in the message.
+            told = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
+            same = (key, flaw.key, None if told else _hashable(value))
+            if same not in found:
+                where = "" if parts == path else f"{spell(flaw.path)}: "
+                at = f"at {cut(label(value))}: {where}"
+                found[same] = flaw._replace(path=places[key], at=at)
+            return
+    if flaw.key not in found:
+        values = ", ".join(f"{key} = {label(value)}" for key, value in point.items())
+        all_of_them = next(iter(places.values()))[:1]
+        at = f"at {cut(values)}: {spell(flaw.path)}: "
+        found[flaw.key] = flaw._replace(path=all_of_them, at=at)
 
 
-def _put(tables: dict[str, Any], key: str, value: Any, folder: Path) -> None:
-    """Set a key, its parts separated by dots; raises `LookupError` with what is in its way."""
-    *parts, last = key.split(".")
+def _put(tables: dict[str, Any], parts: Sequence[str], value: Any) -> None:
+    """Set a key of tables, in place; raises `LookupError` with what is in its way."""
     at: Any = tables
     way = ""
-    for part in parts:
+    *parents, last = parts
+    for part in parents:
         place = _place(at, part, way)
         if isinstance(at, dict):
             at.setdefault(part, [] if part == "servers" and at is tables else {})
         at = at[place]
         way = f"{way}.{part}".removeprefix(".")
-    place = _place(at, last, way)
-    at[place] = _rooted({last: value}, folder)[last]
+    at[_place(at, last, way)] = value
+
+
+def _copied(value: Any) -> Any:
+    """Return tables and lists anew, faster than `deepcopy` does: what is in them is immutable."""
+    if isinstance(value, dict):
+        return {key: _copied(of) for key, of in value.items()}
+    return [_copied(of) for of in value] if isinstance(value, list) else value
 
 
 def _place(at: Any, part: str, way: str) -> Any:
     if isinstance(at, dict):
         return part
     if not isinstance(at, list):
-        raise LookupError(f"{way} is {shown(at)} in the scenario, and has no {part!r} in it")
+        raise LookupError(f"{way} is {shown(at)} in the scenario, and has no {shown(part)} in it")
     if not part.isdecimal():
-        raise LookupError(f"{way} is a list: a number from 0 should follow, not {part!r}")
-    if int(part) >= len(at):
+        raise LookupError(f"{way} is a list: a number from 0 should follow, not {shown(part)}")
+    if len(part) > _MOST_DIGITS or int(part) >= len(at):
         there = f"0 to {len(at) - 1}" if at else "none"
-        raise LookupError(f"the scenario has no {way}.{part}; there are {there}")
+        raise LookupError(f"the scenario has no {way}.{cut(part)}; there are {there}")
     return int(part)
-
-
-def is_experiment(path: Path) -> bool:
-    """Tell whether a file is meant as an experiment, not as a scenario."""
-    try:
-        tables = read(path).data
-    except ScenarioError:
-        return False
-    return not tables.keys().isdisjoint({"scenario", "axes", "precision"})

@@ -18,8 +18,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from downloader.names import did_you_mean
 from downloader.text import shown
 from scenarios.base import Seconds, Table, mistakes, relative_path
+from scenarios.reading import CSV, read_text
+from scenarios.text import listed
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -149,20 +152,21 @@ class Empirical(Table):
 def _read_times(path: Path, column: str | None) -> list[float]:
     """Return the times in a file; raises `OSError`, or `ValueError` with what is wrong."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, CSV)
     except UnicodeDecodeError:
-        raise ValueError("is no UTF-8 text") from None
+        raise ValueError("is not UTF-8 text") from None
     try:
         rows = list(csv.reader(text.splitlines(), skipinitialspace=True))
     except csv.Error as e:
-        raise ValueError(f"is no CSV: {e}") from None
+        raise ValueError(f"is not CSV: {e}") from None
     first, place = 0, 0
     if rows and (column is not None or not _is_number(rows[0][:1])):
         header = [cell.strip() for cell in rows[0]]
         if column is None and len(header) > 1:
-            raise ValueError(f"has the columns {', '.join(header)}: say which, with column = ...")
+            raise ValueError(f"has the columns {listed(header)}: say which, with column = ...")
         if column is not None and column not in header:
-            raise ValueError(f"has no column {column!r}, but {', '.join(header)}")
+            meant = did_you_mean(column, header)
+            raise ValueError(f"has no column {shown(column)}; {meant}there are {listed(header)}")
         first, place = 1, 0 if column is None else header.index(column)
     times = []
     for number, row in enumerate(rows[first:], first + 1):
@@ -170,7 +174,8 @@ def _read_times(path: Path, column: str | None) -> list[float]:
             raise ValueError(f"line {number}: more than one number, and no header to tell them")
         cell = row[place : place + 1]
         if row and not (_is_number(cell) and 0 <= float(cell[0]) < float("inf")):
-            raise ValueError(f"line {number}: {shown(','.join(cell), 40)} is no time in seconds")
+            said = shown(",".join(cell), 40)
+            raise ValueError(f"line {number}: {said} is not a time in seconds")
         times += [float(cell[0])] if row else []
     if not times:
         raise ValueError("holds no times")

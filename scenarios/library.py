@@ -5,12 +5,15 @@ What reads and checks them is imported when it is needed: to list them takes non
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from scenarios.kinds import EXPERIMENT, SCENARIO
+from scenarios.text import listed
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -63,18 +66,22 @@ def find_scenario(name: str) -> Path:
 
     Raises `ScenarioError` if there is none, or if it is the name of a set.
     """
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
-    files = {scenario_name(file): file for of_set in sets().values() for file in of_set}
+    files = _scenarios()
     if name in files:
         return files[name]
-    close = get_close_matches(name, files, n=1)
     message = (
-        f"{name!r} is no scenario of the library; "
-        + (f"did you mean {close[0]!r}? " if close else "")
-        + "`firstk list` shows them, and the path of a file ends in .toml"
+        f"{name!r:.100} is not a scenario of the library; {did_you_mean(name, files)}"
+        "`firstk list` shows them, and the path of a file ends in .toml"
     )
     raise ScenarioError([Mistake(name, None, "", message)])
+
+
+def _scenarios() -> dict[str, Path]:
+    """Return the scenario files by their names."""
+    return {scenario_name(file): file for files in sets().values() for file in files}
 
 
 def find_experiment(target: str) -> Path:
@@ -82,20 +89,24 @@ def find_experiment(target: str) -> Path:
 
     Raises `ScenarioError` if there is none.
     """
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
     files = experiments()
     path = Path(target)
-    if path.suffix == ".toml" or path.is_file():
+    if path.suffix == ".toml" or (os.path.lexists(path) and not path.is_dir()):
         return path
     if target in files:
         return files[target]
-    close = get_close_matches(target, files, n=1)
-    message = (
-        "is no file, and no experiment of the library; "
-        + (f"did you mean {close[0]!r}? " if close else "")
-        + f"there are {', '.join(files)}"
-    )
+    if path.is_dir():
+        message = "is a folder; an experiment is a file, or a name in the library"
+    elif target in _scenarios() or target in sets():
+        message = f"{SCENARIO}; this command takes {EXPERIMENT.name}"
+    else:
+        message = (
+            "no such file, and no such experiment in the library;"
+            f" {did_you_mean(target, files)}there are {listed(files)}"
+        )
     raise ScenarioError([Mistake(target, None, "", message)])
 
 
@@ -130,6 +141,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
 
 def _find(target: str) -> list[tuple[str, Path]]:
     """Return the files that a target means, each with what a command line calls it."""
+    from downloader.names import did_you_mean
     from scenarios.load import Mistake, ScenarioError
 
     path = Path(target)
@@ -145,11 +157,12 @@ def _find(target: str) -> list[tuple[str, Path]]:
         return [(scenario_name(file), file) for file in files]
     if path.is_dir():
         raise ScenarioError([Mistake(target, None, "", "no *.toml file is in this folder")])
-    known = [*library, *(scenario_name(file) for files in library.values() for file in files)]
-    close = get_close_matches(target, known, n=1)
+    if target in experiments():
+        message = f"{EXPERIMENT}; this command takes {SCENARIO.name}"
+        raise ScenarioError([Mistake(target, None, "", message)])
+    meant = did_you_mean(target, [*library, *_scenarios()])
     message = (
-        "is no file, no folder, and no scenario or set of the library; "
-        + (f"did you mean {close[0]!r}? " if close else "")
-        + f"Its sets are {', '.join(library)}, and `firstk list` shows their scenarios"
+        f"no such file or folder, and no such scenario or set in the library; {meant}the sets are"
+        f" {', '.join(library)}, and `firstk list` shows their scenarios"
     )
     raise ScenarioError([Mistake(target, None, "", message)])

@@ -1,32 +1,48 @@
-"""Reading scenario files: all that is wrong with one is told at once, line by line."""
+"""Reading scenario files: all that is wrong with one is reported at once, line by line."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from downloader.names import did_you_mean
 from downloader.text import shown
+from scenarios.kinds import SCENARIO, Kind, kind_of_head, other_kind
+from scenarios.lines import (
+    MAX_INTEGER,
+    MIN_INTEGER,
+    Lines,
+    Location,
+    NoLines,
+    RefusedError,
+    too_large,
+)
 from scenarios.model import OTHER, Expectation, Scenario, Servers
+from scenarios.reading import TOML, read_text
+from scenarios.text import cut, listed, printable
 
-Location = tuple[int | str, ...]
+__all__ = ["Lines", "Location", "Mistake", "NoLines", "ScenarioError"]
 
 T = TypeVar("T", bound=BaseModel)
+
+#: More mistakes than this in one file are counted, not listed.
+MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
 class Mistake:
     """One thing that is wrong with a file: where, and what would be right.
 
-    `line` counts from 1; it is None where the whole file is wrong.
+    `line` counts from 1; it is None where the whole file is wrong. As text, what cannot be
+    printed is escaped.
     """
 
     file: str
@@ -35,8 +51,9 @@ class Mistake:
     message: str
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return f"{place}: {self.key}: {self.message}" if self.key else f"{place}: {self.message}"
+        file, key, message = (printable(of) for of in (self.file, cut(self.key), self.message))
+        place = file if self.line is None else f"{file}:{self.line}"
+        return f"{place}: {key}: {message}" if key else f"{place}: {message}"
 
 
 class ScenarioError(ValueError):
@@ -51,29 +68,53 @@ def load(path: str | Path, source: str | None = None) -> Scenario:
     """Return the scenario in a TOML file.
 
     Paths in it are relative to it. `source` is what a command line calls it; default the
-    path. Raises `ScenarioError` if it cannot be read, is no
-    TOML, or is not a scenario.
+    path. Raises `ScenarioError` if it cannot be read, is not TOML, or is not a scenario.
     """
     name = str(path)
-    scenario = validated(Scenario, name, read(path), Path(path).parent)
+    lines = read(path, SCENARIO)
+    scenario = validated(Scenario, name, lines, Path(path).parent)
     scenario._source = source or name
     return scenario
 
 
-def read(path: str | Path, kind: type[Lines] | None = None) -> Lines:
-    """Return what stands in a TOML file, and where, as `kind` finds it; raises `ScenarioError`."""
-    name = str(path)
+def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lines:
+    """Return what stands in a TOML file, and where, as `lines` finds it.
+
+    Raises `ScenarioError` if it cannot be read, or is clearly not of this kind.
+    """
+    name, text = str(path), ""
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-        return (kind or Lines)(text)
-    except OSError as e:
-        raise ScenarioError([Mistake(name, None, "", str(e.strerror or e))]) from e
-    except UnicodeDecodeError as e:
-        raise ScenarioError([Mistake(name, None, "", f"is no UTF-8 text: {e.reason}")]) from e
-    except tomllib.TOMLDecodeError as e:
-        raise ScenarioError([_not_toml(name, text, e)]) from e
-    except (ValueError, RecursionError) as e:  # a number too long, brackets too deep
-        raise ScenarioError([Mistake(name, None, "", f"cannot be read: {e}")]) from e
+        text = read_text(path, TOML)
+        found = lines(text)
+    except (OSError, ValueError, RecursionError) as e:
+        known = kind_of_head(path)
+        mistake = (
+            _unreadable(name, text, e) if known is None else Mistake(name, None, "", str(known))
+        )
+        raise ScenarioError([mistake]) from e
+    if kind is not None and (other := other_kind(kind, found.data)):
+        raise ScenarioError([Mistake(name, None, "", f"{other}; this command takes {kind.name}")])
+    refused = [
+        Flaw(where, f"should be {MIN_INTEGER} to {MAX_INTEGER}, not {shown(value)}")
+        for where, value in too_large(found.data)
+    ]
+    if refused:
+        raise ScenarioError(mistakes_of(name, found, refused))
+    return found
+
+
+def _unreadable(name: str, text: str, error: Exception) -> Mistake:
+    """Return why a file is not read."""
+    match error:
+        case OSError():
+            return Mistake(name, None, "", str(error.strerror or error))
+        case UnicodeDecodeError():
+            return Mistake(name, None, "", f"is not UTF-8 text: {error.reason}")
+        case RefusedError():
+            return Mistake(name, error.line, "", str(error))
+        case tomllib.TOMLDecodeError():
+            return _not_toml(name, text, error)
+    return Mistake(name, None, "", f"cannot be read: {error}")
 
 
 def from_tables(tables: Mapping[str, Any]) -> Scenario:
@@ -110,8 +151,28 @@ def _table_from(
         for part in reversed(location):
             data = [data] if isinstance(part, int) else {part: data}
         errors = [ErrorDetails(**{**one, "loc": (*location, *one["loc"])}) for one in e.errors()]
-        found = [m for error in errors for m in _mistakes(Scenario, name, NoLines(data), error)]
-        raise ScenarioError(found) from None
+        flaws = [flaw for error in errors for flaw in _flaws(Scenario, data, error)]
+        raise ScenarioError(mistakes_of(name, NoLines(data), flaws)) from None
+
+
+class Flaw(NamedTuple):
+    """One thing that is wrong with tables: where, and what.
+
+    `message` is one of pydantic's errors, about `model`, until it is listed: most are only
+    counted. `at` goes before it.
+    """
+
+    path: Location
+    message: str | ErrorDetails
+    model: type[BaseModel] = Scenario
+    at: str = ""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Equal for equal flaws."""
+        if isinstance(self.message, str):
+            return self.path, self.message
+        return self.path, self.message["type"], self.message["msg"]
 
 
 def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -> T:
@@ -119,80 +180,124 @@ def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -
 
     Raises `ScenarioError` with all that is wrong.
     """
-    data = deepcopy(dict(lines.data))
-    found: dict[Mistake, None] = {}
-    while True:
-        try:
-            made = model.model_validate(data, context={"folder": folder})
-        except ValidationError as e:
-            errors = e.errors()
-        else:
-            break
-        found.update({m: None for error in errors for m in _mistakes(model, name, lines, error)})
-        # A table with an unknown key is not looked at as a whole: look again without it.
-        if not _drop_unknown(data, errors):
-            break
-    if found:
-        raise ScenarioError(sorted(found, key=lambda mistake: mistake.line or 0))
+    made, flaws = examined(model, lines.data, folder)
+    if made is None:
+        raise ScenarioError(mistakes_of(name, lines, flaws))
     return made
 
 
-def _drop_unknown(data: dict[str, Any], errors: list[ErrorDetails]) -> bool:
-    """Take the unknown keys out of `data`; tell whether there were any."""
+def examined(
+    model: type[T], tables: Mapping[str, Any], folder: Path
+) -> tuple[T | None, list[Flaw]]:
+    """Return what tables make, or None, and all that is wrong with them."""
+    found: dict[object, Flaw] = {}
+    data: Mapping[str, Any] | None = tables
+    while data is not None:
+        try:
+            made = model.model_validate(data, context={"folder": folder})
+        except ValidationError as e:
+            errors = e.errors(include_url=False)
+        else:
+            return (None if found else made), list(found.values())
+        for error in errors:
+            found.update((flaw.key, flaw) for flaw in _flaws(model, tables, error))
+        # A table with an unknown key is not looked at as a whole: look again without it.
+        data = _without_unknown(data, errors)
+    return None, list(found.values())
+
+
+def mistakes_of(name: str, lines: Lines | NoLines, flaws: Iterable[Flaw]) -> list[Mistake]:
+    """Return flaws as mistakes in the order of their lines: the first, and a count of the rest."""
+    placed = sorted(((lines.find(flaw.path), flaw) for flaw in flaws), key=_line)
+    found = [
+        Mistake(name, line, spell(flaw.path), flaw.at + _words(flaw.model, flaw.message))
+        for line, flaw in placed[:MOST_LISTED]
+    ]
+    if more := len(placed) - len(found):
+        found.append(Mistake(name, None, "", f"and {more:,} more mistake{'s' if more > 1 else ''}"))
+    return found
+
+
+def _line(placed: tuple[int | None, Flaw]) -> int:
+    return placed[0] or 0
+
+
+def _without_unknown(data: Mapping[str, Any], errors: list[ErrorDetails]) -> dict[str, Any] | None:
+    """Return tables without their unknown keys; None if there are none."""
     unknown = [_path(data, e["loc"]) for e in errors if e["type"] == "extra_forbidden"]
+    if not unknown:
+        return None
+    left = deepcopy(dict(data))
+    dropped = False
     for *path, key in unknown:
-        table: Any = data
-        for part in path:
-            table = table[part]
-        del table[key]
-    return bool(unknown)
+        table: Any = left
+        try:
+            for part in path:
+                table = table[part]
+            del table[key]
+        except (LookupError, TypeError):  # it is not there: two variants reported it
+            continue
+        dropped = True
+    return left if dropped else None
 
 
 def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
     message, _, place = str(error).partition(" (at ")
     words = place.rstrip(")").replace(",", "").split()
     line = int(words[1]) if words[:1] == ["line"] else text.rstrip("\n").count("\n") + 1
-    return Mistake(name, line, "", f"is no TOML: {message}")
+    return Mistake(name, line, "", f"is not valid TOML: {message}")
 
 
-def _mistakes(
-    model: type[BaseModel], name: str, lines: Lines | NoLines, error: ErrorDetails
-) -> Iterator[Mistake]:
-    """Yield what one of pydantic's errors says, in the words of a scenario file."""
+def _flaws(
+    model: type[BaseModel], tables: Mapping[str, Any], error: ErrorDetails
+) -> Iterator[Flaw]:
+    """Yield what one of pydantic's errors says, each where it stands in the tables."""
     location = error["loc"]
     if error["type"] == "mistakes":
-        told = error["ctx"]["found"]
+        for key, message in error["ctx"]["found"]:
+            path = _path(tables, location)
+            if key.startswith("../"):
+                path, key = path[:-1], key.removeprefix("../")
+            yield Flaw(path + ((key,) if key else ()), message)
     elif error["type"] == "missing":
-        location, told = location[:-1], [(location[-1], "is missing")]
+        yield Flaw((*_path(tables, location[:-1]), location[-1]), "is missing")
     else:
-        told = [("", _message(model, error))]
-    for key, message in told:
-        path = _path(lines.data, location)
-        if key.startswith("../"):
-            path, key = path[:-1], key.removeprefix("../")
-        path += (key,) if key else ()
-        yield Mistake(name, lines.find(path), _spell(path), message)
+        yield Flaw(_path(tables, location), error, model)
 
 
-def _message(model: type[BaseModel], error: ErrorDetails) -> str:
+def _words(model: type[BaseModel], message: str | ErrorDetails) -> str:
+    """Return a message, or what one of pydantic's errors says in the words of a scenario file."""
+    if isinstance(message, str):
+        return message
+    error = message
     context = error.get("ctx", {})
+    given = error["input"]
     match error["type"]:
         case "extra_forbidden":
             known = sorted(_known_keys(model, error["loc"][:-1]))
-            close = get_close_matches(str(error["loc"][-1]), known, n=1)
-            meant = f"did you mean {close[0]!r}? " if close else ""
-            return f"unknown key; {meant}there are {', '.join(known)}"
+            meant = did_you_mean(str(error["loc"][-1]), known)
+            return f"unknown key; {meant}there are {listed(known)}"
         case "union_tag_invalid":
-            return f"{shown(context['tag'])} is unknown; there are {context['expected_tags']}"
+            tags = str(context["expected_tags"])
+            meant = did_you_mean(str(context["tag"]), _quoted(tags))
+            return f"{shown(context['tag'])} is unknown; {meant}there are {tags}"
+        case "literal_error":
+            choices = str(context["expected"])
+            meant = did_you_mean(str(given), _quoted(choices)).rstrip()
+            return f"should be {choices}, not {shown(given)}" + (f"; {meant}" if meant else "")
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"should be a table, not {shown(error['input'])}"
+            return f"should be a table, not {shown(given)}"
         case "list_type":
-            return f"should be a list, not {shown(error['input'])}"
+            return f"should be a list, not {shown(given)}"
         case "union_tag_not_found":
             return f"needs the key {context['discriminator']}"
     said = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    given = error["input"]
     return f"{said}, not {shown(given)}" if not isinstance(given, dict | list) else said
+
+
+def _quoted(text: str) -> list[str]:
+    """Return the names in quotes in one of pydantic's texts."""
+    return re.findall(r"'([^']*)'", text)
 
 
 def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
@@ -228,7 +333,7 @@ def _is_variant(table: type[BaseModel], tag: str) -> bool:
 
 #: The tables that the tags of `scenarios.model` and `scenarios.experiment` stand for.
 _VARIANTS = {
-    "@inline": "Scenario",
+    "@inline": "InlineScenario",
     "@span": "Span",
     "@real": "RealFile",
     "@made-up": "MadeUpFile",
@@ -265,84 +370,7 @@ def _path(data: Any, location: Location) -> Location:
     return tuple(path)
 
 
-def _spell(path: Location) -> str:
+def spell(path: Location) -> str:
     """Return a path as one would write it: servers[2].fault.kind."""
     spelt = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return spelt.removeprefix(".")
-
-
-#: How a line looks that a statement may begin with: a table's head, or a key.
-_STATEMENT = re.compile(r"""\s*(\[|("[^"]*"|'[^']*'|[\w-]+)[^=#]*=)""")
-
-_ENTRY = re.compile(r"\s*\[\[\s*servers\s*\]\]")
-
-
-class Lines:
-    """Where things stand in a TOML text, which its parser does not tell.
-
-    The text's beginnings that are TOML themselves tell: the statement that brings
-    something is the first that must be read for it to be there.
-    """
-
-    def __init__(self, text: str) -> None:
-        self.data = tomllib.loads(text)
-        self._lines = text.split("\n")
-        self._entries = [i for i, line in enumerate(self._lines) if _ENTRY.match(line)]
-
-    def find(self, path: Location) -> int:
-        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
-        while path and not _has(self.data, path):
-            path = path[:-1]
-        if not path:
-            return 1
-        begin, end = 0, len(self._lines)
-        index = path[1] if path[0] == "servers" and len(path) > 1 else None
-        if isinstance(index, int) and len(self.data["servers"]) == len(self._entries):
-            # A program may have written thousands of entries: look at this one alone.
-            ends = [*self._entries[1:], end]
-            alone = "\n".join(self._lines[self._entries[index] : ends[index]])
-            if _has(_parse(alone), ("servers", 0, *path[2:])):
-                begin, end, path = self._entries[index], ends[index], ("servers", 0, *path[2:])
-        return begin + _line(self._lines[begin:end], path)
-
-
-@dataclass(frozen=True)
-class NoLines:
-    """Takes the place of `Lines` where tables stand in no text."""
-
-    data: Mapping[str, Any]
-
-    def find(self, path: Location) -> None:
-        """Return no line."""
-
-
-def _line(lines: list[str], path: Location) -> int:
-    """Return the line, from 1, of the statement that brings `path`."""
-    starts = [i for i, line in enumerate(lines) if _STATEMENT.match(line)]
-    without, having = 0, len(starts)
-    while True:
-        # Near the middle: a beginning that ends inside a value is no TOML.
-        between = sorted(range(without + 1, having), key=lambda i: abs(2 * i - without - having))
-        for i in between:
-            data = _parse("\n".join(lines[: starts[i]]))
-            if data is not None:
-                without, having = (without, i) if _has(data, path) else (i, having)
-                break
-        else:
-            return starts[without] + 1
-
-
-def _parse(text: str) -> dict[str, Any] | None:
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return None
-
-
-def _has(data: Any, path: Location) -> bool:
-    for part in path:
-        try:
-            data = data[part]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True

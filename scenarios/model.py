@@ -17,6 +17,7 @@ from pydantic import (
     PrivateAttr,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -24,13 +25,16 @@ from pydantic import (
 from downloader.cap import CHKCap, parse_cap
 from downloader.errors import BadCapError, CorruptShareError, DownloadError
 from downloader.layout import share_data
-from downloader.strategy import find_strategy
+from downloader.names import did_you_mean
+from downloader.strategy import STRATEGIES, find_strategy
 from downloader.text import shown
 from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
 from scenarios.faults import Fault
 from scenarios.laws import Law, PositiveSeconds
-from scenarios.seeds import seed_of
+from scenarios.reading import SHARE, read_bytes
+from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
+from scenarios.text import listed
 from scenarios.workload import Workload
 
 #: The most servers that a grid has.
@@ -50,32 +54,55 @@ def _known_strategy(name: str) -> str:
         raise mistakes([("", str(e))]) from e
 
 
-StrategyName = Annotated[str, AfterValidator(_known_strategy)]
+#: What every name of a strategy is, for a JSON schema.
+_STRATEGY: list[Any] = [
+    {"enum": list(STRATEGIES)},
+    {"pattern": r"^hedged\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])$"},
+]
+
+StrategyName = Annotated[
+    str,
+    AfterValidator(_known_strategy),
+    WithJsonSchema({"type": "string", "anyOf": _STRATEGY}),
+]
 
 
 def _distinct(names: list[str]) -> list[str]:
     """Refuse names of which one is there twice."""
-    repeated = [name for i, name in enumerate(names) if name in names[:i]]
-    if repeated:
-        raise mistakes([("", f"{repeated[0]!r} is there twice")])
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise mistakes([("", f"{name!r} is there twice")])
+        seen.add(name)
     return names
 
 
+_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,79}"
+
+
 def _fit_for_a_file(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+    if not re.fullmatch(_NAME, name):
         problem = (
             "should be up to 80 letters, digits, dots, dashes and underscores,"
-            f" a letter or a digit first, not {shown(name, 100)}"
+            f" a letter or a digit first, not {shown(name)}"
         )
         raise mistakes([("", problem)])
     return name
 
 
 #: What a scenario may be called.
-Name = Annotated[str, AfterValidator(_fit_for_a_file)]
+Name = Annotated[
+    str,
+    AfterValidator(_fit_for_a_file),
+    WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"}),
+]
 
 #: Some strategies, none of them twice.
-Strategies = Annotated[list[StrategyName], Field(min_length=1), AfterValidator(_distinct)]
+Strategies = Annotated[
+    list[StrategyName],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
+]
 
 #: What is expected of another downloader, whichever is put to the test, has this name.
 OTHER = "downloader"
@@ -85,7 +112,17 @@ TAHOE = "tahoe"
 
 
 def _expecting(name: str) -> str:
-    return name if name in (OTHER, TAHOE) else _known_strategy(name)
+    if name in (OTHER, TAHOE):
+        return name
+    try:
+        return find_strategy(name).name
+    except ValueError:
+        known = (*STRATEGIES, OTHER, TAHOE)
+        problem = (
+            f"no strategy is called {shown(name)}; {did_you_mean(name, known)}there are"
+            f" {', '.join(known)}, and hedged+1, hedged+2, ..."
+        )
+        raise mistakes([("", problem)]) from None
 
 
 class _Range(Table):
@@ -180,40 +217,32 @@ class RealFile(_Range):
         assert isinstance(cap, CHKCap)
         self._cap = cap
         try:
-            self._data = self._read_shares(info)
+            self._read_shares(relative_path(self.shares, info), info)
         except (OSError, CorruptShareError) as e:
             reason = e.strerror if isinstance(e, OSError) else e
             raise mistakes([("shares", f"{self.shares}: {reason}")]) from e
-        _found_out(info, numbers=self.numbers)
-        if found := list(self._share_mistakes()):
-            raise mistakes(found)
+        if not any(_matches(cap, data) for data in self._data.values()):
+            problem = f"does not match the shares in {self.shares}: they are of another file"
+            raise mistakes([("cap", problem)])
         return self
 
-    def _read_shares(self, info: ValidationInfo) -> dict[int, bytes]:
-        folder = relative_path(self.shares, info)
-        data = {}
-        for number in _share_numbers(folder):
+    def _read_shares(self, folder: Path, info: ValidationInfo) -> None:
+        """Read the shares, if they are as many as the cap says."""
+        cap, numbers = self._cap, _share_numbers(folder)
+        _found_out(info, numbers=numbers)
+        if len(numbers) < cap.k:
+            problem = f"has {len(numbers)} share files (named 0 to {cap.n - 1})"
+            raise mistakes([("shares", f"{self.shares}: {problem}; the file needs {cap.k}")])
+        if numbers[-1] >= cap.n:
+            problem = f"has a share {numbers[-1]}, and the cap says 0 to {cap.n - 1}"
+            raise mistakes([("shares", f"{self.shares}: {problem}")])
+        for number in numbers:
             try:
-                data[number] = share_data((folder / str(number)).read_bytes())
+                self._data[number] = share_data(read_bytes(folder / str(number), SHARE))
             except CorruptShareError as e:
                 raise CorruptShareError(f"share {number}: {e}") from e
-        return data
-
-    def _share_mistakes(self) -> Iterator[tuple[str, str]]:
-        cap, numbers = self._cap, list(self._data)
-        if len(numbers) < cap.k:
-            yield (
-                "shares",
-                f"{self.shares}: has {len(numbers)} share files (named 0 to {cap.n - 1});"
-                f" the file needs {cap.k}",
-            )
-        elif numbers[-1] >= cap.n:
-            yield (
-                "shares",
-                f"{self.shares}: has a share {numbers[-1]}, and the cap says 0 to {cap.n - 1}",
-            )
-        elif not any(_matches(cap, data) for data in self._data.values()):
-            yield "cap", f"does not match the shares in {self.shares}: they are of another file"
+            except OSError as e:
+                raise OSError(e.errno, f"share {number}: {e.strerror}") from e
 
     @property
     def parsed_cap(self) -> CHKCap:
@@ -334,8 +363,14 @@ def _which_select(value: Any) -> str:
     return "@count" if isinstance(value, Count | Mapping) else "@names"
 
 
+_RANGE = r"\s*s?\d{1,7}(-s?\d{1,7})?\s*"
+
 Select = Annotated[
-    Annotated[str, Tag("@names")]
+    Annotated[
+        str,
+        WithJsonSchema({"type": "string", "pattern": f"^(all|{_RANGE}(,{_RANGE})*)$"}),
+        Tag("@names"),
+    ]
     | Annotated[Count, Tag("@count")]
     | Annotated[Probability, Tag("@probability")],
     Discriminator(_which_select),
@@ -347,22 +382,30 @@ def selected(select: str, servers: int) -> list[int]:
 
     Raises `ValueError` if it is malformed or reaches beyond the grid.
     """
+    chosen: list[int] = []
+    for first, last in sorted(_ranges(select, servers)):
+        # Ranges may overlap, and there may be thousands of them: each server is added once.
+        chosen += range(max(first, chosen[-1] + 1 if chosen else 0), last + 1)
+    return chosen
+
+
+def _ranges(select: str, servers: int) -> Iterator[tuple[int, int]]:
+    """Yield the first and the last server of each range; raises `ValueError` as `selected`."""
     if select == "all":
-        return list(range(servers))
-    chosen: set[int] = set()
+        yield 0, servers - 1
+        return
     for part in select.split(","):
         match = re.fullmatch(r"\s*s?(\d{1,7})(?:-s?(\d{1,7}))?\s*", part)
         if not match:
             raise ValueError(f'should be "all", or like "0,3-5" or "s1,s7", not {shown(select)}')
         first, last = int(match[1]), int(match[2] or match[1])
         if first > last:
-            raise ValueError(f"{part.strip()!r} runs backwards")
+            raise ValueError(f"{shown(part.strip())} runs backwards")
         if last >= servers:
             raise ValueError(
-                f"{part.strip()!r} is beyond the grid: its servers are 0 to {servers - 1}"
+                f"{shown(part.strip())} is beyond the grid: its servers are 0 to {servers - 1}"
             )
-        chosen.update(range(first, last + 1))
-    return sorted(chosen)
+        yield first, last
 
 
 def _select_problem(select: Select, servers: int | None) -> str | None:
@@ -370,7 +413,8 @@ def _select_problem(select: Select, servers: int | None) -> str | None:
     servers = servers or MAX_SERVERS
     if isinstance(select, str):
         try:
-            selected(select, servers)
+            for _ in _ranges(select, servers):
+                pass
         except ValueError as e:
             return str(e)
     elif isinstance(select, Count) and select.count > servers:
@@ -383,8 +427,7 @@ def _shares_problem(shares: list[int] | None, numbers: list[int] | None) -> str 
     missing = [n for n in shares or [] if numbers is not None and n not in numbers]
     if not missing:
         return None
-    there = ", ".join(map(str, numbers or []))
-    return f"there is no share {', '.join(map(str, missing))}; the file has {there}"
+    return f"there is no share {listed(missing)}; the file has {listed(numbers or [])}"
 
 
 def _which_fault(value: Any) -> str:
@@ -511,9 +554,9 @@ class Scenario(Table):
     """What it shows, in a line."""
     strategies: Strategies = Field(default=["wait-for-all", "first-k"])
     """The strategies to run."""
-    seed: int = Field(default=0, ge=0)
-    """The seed of the first run."""
-    runs: int = Field(default=1, ge=1)
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    """The seed of the first run; that of the last must not be beyond 2**63 - 1 either."""
+    runs: int = Field(default=1, ge=1, le=MAX_RUNS)
     """How many independent runs; their seeds are seed, seed + 1 and so on."""
     deadline: PositiveSeconds = 3600.0
     """When a run that is still busy is cut off, in virtual seconds."""
@@ -529,10 +572,22 @@ class Scenario(Table):
     """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None
     """Many downloads in place of one."""
-    expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(default={})
+    expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(
+        default={},
+        json_schema_extra={
+            "propertyNames": {"anyOf": [*_STRATEGY, {"enum": [OTHER, TAHOE]}]},
+        },
+    )
     """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
     for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
+
+    @field_validator("runs")
+    @classmethod
+    def _seeded(cls, runs: int, info: ValidationInfo) -> int:
+        if problem := beyond(info.data.get("seed", 0), runs):
+            raise mistakes([("", problem)])
+        return runs
 
     @property
     def notes(self) -> list[str]:

@@ -17,20 +17,23 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from downloader.text import shown
 from scenarios.base import Table, mistakes
 from scenarios.experiment import (
     MAX_POINTS,
-    MAX_RUNS,
     Axis,
     Experiment,
+    Point,
     VariedScenario,
     axis_values,
     make_points,
     read_varied,
 )
+from scenarios.kinds import PLAN
 from scenarios.laws import PositiveSeconds
-from scenarios.load import Mistake, ScenarioError, read
+from scenarios.load import Flaw, read
 from scenarios.model import RealFile, Scenario, Strategies
+from scenarios.seeds import MAX_RUNS, beyond
 
 #: The most shares that a file has.
 MAX_SHARES = 256
@@ -106,7 +109,7 @@ class Target(Table):
 def _numbers_of_shares(axis: Any) -> Any:
     for value in axis_values(axis):
         if type(value) is not int or not 1 <= value <= MAX_SHARES:
-            problem = f"should be whole numbers from 1 to {MAX_SHARES}, and has {value!r:.80}"
+            problem = f"should be whole numbers from 1 to {MAX_SHARES}, not {shown(value)}"
             raise mistakes([("", problem)])
     return axis
 
@@ -243,21 +246,25 @@ def load_plan(path: Path) -> Plan:
     Paths in it are relative to it. Raises `ScenarioError` with all that is wrong with it, or with
     the scenario that it names.
     """
-    lines = read(path)
-    table, base, tables = read_varied(path, lines, PlanTable)
-    found = list(_unfit(base, table.target))
-    if found:
-        place = lines.find(("scenario",))
-        raise ScenarioError([Mistake(str(path), place, "scenario", problem) for problem in found])
-    strategies = table.search.strategies or base.strategies
-    seed = base.seed if table.seed is None else table.seed
-    points = make_points(
-        path,
-        lines,
-        {**tables, "strategies": strategies, "seed": seed},
-        [{"file.k": k, "file.n": n} for k, n in table.search.shares],
-        {"file.k": ("search", "k"), "file.n": ("search", "n")},
-    )
+    lines = read(path, PLAN)
+    varied = read_varied(path, lines, PlanTable)
+    table, base, flaws = varied.table, varied.base, list(varied.flaws)
+    points: list[Point] = []
+    if table is not None and base is not None:
+        seed = base.seed if table.seed is None else table.seed
+        strategies = table.search.strategies or base.strategies
+        flaws += [Flaw(("scenario",), problem) for problem in _unfit(base, table.target)]
+        if problem := beyond(seed, table.search.max_runs):
+            flaws.append(Flaw(("search", "max_runs"), problem))
+        if not flaws:
+            points, flaws = make_points(
+                path,
+                {**varied.tables, "strategies": strategies, "seed": seed},
+                [{"file.k": k, "file.n": n} for k, n in table.search.shares],
+                {"file.k": ("search", "k"), "file.n": ("search", "n")},
+            )
+    varied.refuse(path, lines, flaws)
+    assert table is not None
     experiment = Experiment(
         name=table.name,
         description=table.description,
@@ -277,12 +284,3 @@ def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):
         yield 'has stop = "located": there is no first block, and the target has a time for it'
-
-
-def is_plan(path: Path) -> bool:
-    """Tell whether a file is meant as a plan, not as an experiment or a scenario."""
-    try:
-        tables = read(path).data
-    except ScenarioError:
-        return False
-    return not tables.keys().isdisjoint({"target", "search"})

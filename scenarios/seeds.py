@@ -2,6 +2,19 @@
 
 from __future__ import annotations
 
+#: The largest seed of a run: TOML and SQLite have no larger integers.
+MAX_SEED = 2**63 - 1
+
+#: The most runs of a scenario, or of a point and a strategy.
+MAX_RUNS = 10_000_000
+
+
+def beyond(first: int, runs: int) -> str | None:
+    """Return what is wrong with these seeds, if the last run's is too large."""
+    if (last := seed_of(first, runs - 1)) <= MAX_SEED:
+        return None
+    return f"the last of {runs} runs would have the seed {last}; the largest is {MAX_SEED}"
+
 
 def seed_of(first: int, run: int) -> int:
     """Return the seed of a run: runs 0, 1, ... have the seeds `first`, `first + 1`, ..."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from io import StringIO
 from itertools import count
 from math import inf, log
 from random import Random
@@ -14,8 +15,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from downloader.text import shown
 from scenarios.base import MAX_MADE_UP_SIZE, Table, mistakes, relative_path
 from scenarios.laws import Law
+from scenarios.reading import CSV, read_text
+from scenarios.text import cut, listed
 
 #: The most downloads that begin in a second, and the most clients.
 MAX_RATE = 100_000
@@ -28,6 +32,8 @@ Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 #: ten servers takes 30 to 100 KB of memory, and 0.1 to 3 ms of processor time to get there: ten
 #: thousand of them take up to 1 GB and half a minute.
 MAX_UNDER_WAY = 10_000
+#: No size has more digits than this.
+_MOST_DIGITS = 20
 
 #: The most files that are made up for a workload: their shares are kept in memory.
 MAX_FILES = 10_000
@@ -90,8 +96,8 @@ class TraceFile(Table):
     @model_validator(mode="after")
     def _load(self, info: ValidationInfo) -> Self:
         try:
-            with relative_path(self.path, info).open(encoding="utf-8-sig", newline="") as file:
-                self._rows.extend(_rows(csv.DictReader(file)))
+            text = read_text(relative_path(self.path, info), CSV)
+            self._rows.extend(_rows(csv.DictReader(StringIO(text))))
         except OSError as e:
             raise mistakes([("path", f"{self.path}: {e.strerror}")]) from e
         except (ValueError, csv.Error) as e:  # no UTF-8 text is a ValueError too
@@ -115,28 +121,38 @@ def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
     """Yield what the lines say; raises `ValueError` with the line that is wrong."""
     columns = reader.fieldnames or []
     if "time" not in columns:
-        raise ValueError(f"line 1: needs a column `time`, and has {', '.join(columns) or 'none'}")
+        raise ValueError(f"line 1: needs a column `time`, and has {listed(columns) or 'none'}")
     before = 0.0
     for row in reader:
         try:
             time = float(row["time"])
         except (TypeError, ValueError):
-            raise ValueError(f"line {reader.line_num}: {row['time']!r} is no time") from None
+            said = shown(row["time"], 40)
+            raise ValueError(f"line {reader.line_num}: {said} is not a time") from None
         if not before <= time < inf:
             raise ValueError(
-                f"line {reader.line_num}: should be {before:.9g} or later, not {row['time']}"
+                f"line {reader.line_num}: should be {before:.9g} or later,"
+                f" not {cut(row['time'], 40)}"
             )
         before = time
         size = row.get("size") or None
-        if size is not None and not (size.strip().isdecimal() and int(size) > 0):
-            raise ValueError(f"line {reader.line_num}: {size!r} is no size: a number of bytes")
-        if size is not None and int(size) > MAX_MADE_UP_SIZE:
-            raise ValueError(
-                f"line {reader.line_num}: a size should be {MAX_MADE_UP_SIZE} or less, not {size}"
-            )
-        yield time, None if size is None else int(size)
+        yield time, None if size is None else _size(size, reader.line_num)
     if not before and reader.line_num < 2:
         raise ValueError("has no line below its head")
+
+
+def _size(text: str, line: int) -> int:
+    """Return the size of a file; raises `ValueError` if it is not one."""
+    digits = text.strip()
+    # Python reads no number of thousands of digits.
+    size = int(digits[:_MOST_DIGITS]) if digits.isdecimal() else 0
+    if size < 1:
+        raise ValueError(f"line {line}: {shown(text, 40)} is not a size: a number of bytes")
+    if size > MAX_MADE_UP_SIZE or len(digits) > _MOST_DIGITS:
+        raise ValueError(
+            f"line {line}: a size should be {MAX_MADE_UP_SIZE} or less, not {shown(text, 40)}"
+        )
+    return size
 
 
 Arrivals = Annotated[Poisson | FixedRate | Closed | TraceFile, Field(discriminator="kind")]

@@ -138,7 +138,8 @@ def test_pictures() -> None:
     ("args", "message"),
     [
         (["--check", "nope.json"], "'nope.json' does not exist"),
-        (["--check", "t.toml"], "t.toml: Invalid JSON"),
+        (["--check", "t.toml"], "t.toml: is a scenario: `firstk run`"),
+        (["--check", "other.toml"], "other.toml: Invalid JSON"),
         (["--save", "t.toml/b"], "cannot write t.toml/b: Not a directory"),
         (["--tolerance", "5"], "go with --check"),
         (["--format", "markdown"], "go with --check"),
@@ -147,6 +148,7 @@ def test_pictures() -> None:
 )
 def test_usage(args: list[str], message: str) -> None:
     """What cannot be read or written, or makes no sense, is told before any work is done."""
+    Path("other.toml").write_text("[tool]\n")
     result = firstk("compare", "t.toml", *args)
 
     assert (2, "") == (result.exit_code, result.stdout)

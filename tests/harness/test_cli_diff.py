@@ -105,7 +105,7 @@ def test_usage_of_files(tmp_path: Path) -> None:
     bad = tmp_path / "bad"
     bad.write_text("# firstk events 1\nwhat?\n")
     wrong = {
-        (good, bad): f"{bad}:2: is no event: 'what?'",
+        (good, bad): f"{bad}:2: is not an event: 'what?'",
         (good, good, "-s", "first-k"): "has its strategy and its seed already",
         (good,): "name two of one thing",
     }

@@ -36,6 +36,21 @@ def test_validate_several(tmp_path: Path) -> None:
     ]
 
 
+def test_validate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's files are checked each as what it is; an experiment may be named."""
+    monkeypatch.chdir(tmp_path)
+    Path("sub").mkdir()
+    write(tmp_path / "sub")
+    write_experiment(tmp_path)
+    write_plan(tmp_path)
+    result = firstk("validate", ".", "hung-fraction")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert ["e.toml: ok: 3 points", "p.toml: ok: 9 candidates"] == result.stdout.splitlines()[:2]
+    assert "sub/t.toml: ok: 3-of-10, 10 servers" == result.stdout.splitlines()[2]
+    assert result.stdout.splitlines()[3].startswith("hung-fraction: ok: ")
+
+
 def test_list() -> None:
     """All scenarios and experiments are shown, under their sets, with what they show."""
     result = firstk("list")

@@ -294,7 +294,7 @@ def test_export(folder: Path) -> None:
     [
         (["sweep", "gone.toml"], "gone.toml: No such file or directory"),
         (["sweep", "hung-fracton"], "did you mean 'hung-fraction'?"),
-        (["sweep", "bad.toml"], "bad.toml:2: scenario: 'x' is no scenario of the library"),
+        (["sweep", "bad.toml"], "bad.toml:2: scenario: 'x' is not a scenario of the library"),
         (["sweep", "e.toml", "--store", "e.toml"], "e.toml: cannot be used as a store"),
         (["sweep", "e.toml", "--store", "no/s"], "cannot read or write"),
         (["sweep", "e.toml", "--store", "other"], "other: holds another experiment: its name"),

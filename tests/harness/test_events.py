@@ -91,10 +91,10 @@ def test_more_words(line: str, words: str, tmp_path: Path) -> None:
     ["hello", "x sent 0 s0 get_buckets", "1.2.3 fired it", "1 sent it", "1 sent 0 s0 read 1"],
 )
 def test_no_event(line: str, tmp_path: Path) -> None:
-    """A line that is no event is told, with its file and its number."""
+    """A line that is not an event is told, with its file and its number."""
     path = keep(tmp_path, f"# firstk events 1\n0 fired the download\n{line}\n")
 
-    with pytest.raises(EventsError, match=f"^{path}:3: is no event: '{line}'$"):
+    with pytest.raises(EventsError, match=f"^{path}:3: is not an event: '{line}'$"):
         Events.read(path)
 
 

@@ -229,7 +229,7 @@ def test_outside_of_testpaths(project: pytest.Pytester) -> None:
     [
         ("k = 3", "k = 11", "checks/one-hung.toml:5: file.k: should be 10 (n) or less, not 11"),
         ("seed = 5", "sed = 5", "checks/one-hung.toml:2: sed: unknown key; did you mean 'seed'?*"),
-        ("name = ", "name ", "checks/one-hung.toml:1: is no TOML: *"),
+        ("name = ", "name ", "checks/one-hung.toml:1: is not valid TOML: *"),
         (
             HUNG[HUNG.index("[expect") :],
             "[expect.downloader]",
@@ -327,10 +327,41 @@ def test_replay_of_many_runs(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["replay: firstk run * --seed 5 --runs 1"])
 
 
-@pytest.mark.parametrize("option", ["--firstk-seed=-1", "--firstk-runs=0", "--firstk-seed=x"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        "--firstk-seed=-1",
+        "--firstk-runs=0",
+        "--firstk-seed=x",
+        f"--firstk-seed={2**63}",
+        f"--firstk-seed={'9' * 5000}",
+        "--firstk-runs=10000001",
+    ],
+)
 def test_bad_option(option: str, project: pytest.Pytester) -> None:
-    """A number that makes no sense is a usage error."""
-    assert pytest.ExitCode.USAGE_ERROR == ran(project, option).ret
+    """A number that makes no sense is a usage error, in a short line."""
+    result = ran(project, option)
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert all(len(line) < 250 for line in result.errlines)
+
+
+def test_last_seed(project: pytest.Pytester) -> None:
+    """The seed of the last run is bounded too."""
+    result = ran(project, f"--firstk-seed={2**63 - 1}", "--firstk-runs=2", errors=1)
+
+    said = f"*one-hung.toml: the last of 2 runs would have the seed {2**63};*"
+    result.stdout.fnmatch_lines([said])
+
+
+def test_hostile_scenario(project: pytest.Pytester) -> None:
+    """What a scenario file says does not reach the terminal raw."""
+    hostile = r'"\u001b]0;t\u0007\nfirstk: all is well" = 1'
+    (project.path / "checks" / "one-hung.toml").write_text(f"{hostile}\n{HUNG}")
+    said = ran(project, errors=1).stdout.str()
+
+    assert r"\x1b]0;t\x07\nfirstk: all is well: unknown key" in said
+    assert "\x1b" not in said
 
 
 # The fixture
@@ -418,7 +449,7 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
             "TypeError: run() takes a downloader or a strategy, not both",
         ),
         ("firstk.run('laws')", "TypeError: laws has 8 scenarios"),
-        ("firstk.run('nothing')", "ScenarioError: nothing: is no file"),
+        ("firstk.run('nothing')", "ScenarioError: nothing: no such file"),
         ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
         ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
         ("firstk.run('one-hung', downloader='fetch:x')", "SubjectError: fetch:x: fetch has no"),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scenarios import experiment as module
 from scenarios.experiment import (
     ExperimentTable,
     Precision,
     Span,
-    is_experiment,
     label,
     load_experiment,
 )
@@ -224,7 +225,7 @@ def test_many_points_at_fault(tmp_path: Path) -> None:
     found = mistakes(write(tmp_path, GOOD.replace("[0, 7]", "{ from = 11, to = 50, step = 1 }")))
 
     assert 21 == len(found)
-    assert "and 20 more mistakes of points" == found[-1].message
+    assert "and 20 more mistakes" == found[-1].message
 
 
 @pytest.mark.parametrize(
@@ -232,15 +233,15 @@ def test_many_points_at_fault(tmp_path: Path) -> None:
     [
         ("one-hun", "did you mean 'one-hung'?"),
         ("gone.toml", "there is no file"),
-        ("ticket-928", "is no scenario of the library"),
+        ("ticket-928", "is not a scenario of the library"),
     ],
 )
 def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
     """A scenario that is not there is told beside what else is wrong."""
     found = mistakes(write(tmp_path, f'name = "e"\nscenario = "{name}"\nx = 1\n'))
 
-    assert [(3, "x"), (2, "scenario")] == [(m.line, m.key) for m in found]
-    assert message in found[1].message
+    assert [(2, "scenario"), (3, "x")] == [(m.line, m.key) for m in found]
+    assert message in found[0].message
 
 
 def test_bad_scenario_file(tmp_path: Path) -> None:
@@ -321,14 +322,6 @@ def test_library(name: str) -> None:
     assert experiment.description.isprintable()
     assert experiment.description
     assert file == find_experiment(name)
-    assert is_experiment(file)
-
-
-def test_is_experiment(tmp_path: Path) -> None:
-    """A scenario, and what is no TOML, is no experiment."""
-    assert not is_experiment(write(tmp_path, "[file]\n"))
-    assert not is_experiment(write(tmp_path, "["))
-    assert not is_experiment(tmp_path / "gone.toml")
 
 
 def test_schema() -> None:
@@ -364,3 +357,123 @@ def test_few_downloads(tmp_path: Path) -> None:
 
     assert found.precision is not None
     assert 0.99 == found.precision.quantile
+
+
+# All mistakes at once, however many there are
+
+
+def test_all_mistakes_of_axes(tmp_path: Path) -> None:
+    """Axes that have no place, unknown keys, ranges and values are all looked at at once."""
+    axes = """[axes]
+servers.1.select.probability = [0.1]
+grid.rt.sigma = [0.1]
+grid.rtt.value = { from = 0.1, to = 0.01, step = 0.1 }
+file.size = [1000, 0]
+"file.size" = [1]
+deadline = [1.0]
+"deadline.x" = [1]
+expect.x = [1]
+"""
+    text = GOOD.replace("runs = 20", "runs = 0").partition("[axes]")[0] + axes
+    first = text.splitlines().index("[axes]") + 1
+    expected = [
+        (3, "runs", "should be greater than or equal to 1"),
+        (first + 1, "axes.servers.1.select.probability", "the scenario has no servers.1;"),
+        (first + 2, "axes.grid.rt.sigma", "at 0.1: grid.rt: unknown key; did you mean"),
+        (first + 3, "axes.grid.rtt.value.to", "should be more than 0.1 (from)"),
+        (first + 5, "axes.file.size", "is there twice"),
+        (first + 7, "axes.deadline.x", "is a part of 'deadline'"),
+        (first + 8, "axes.expect.x", "is not an axis"),
+    ]
+    found = mistakes_of(text, tmp_path)
+
+    assert [(line, key) for line, key, _ in expected] == [(m.line, m.key) for m in found]
+    for (_, _, words), mistake in zip(expected, found, strict=True):
+        assert mistake.message.startswith(words)
+
+
+def mistakes_of(text: str, folder: Path) -> list[Mistake]:
+    """Return what is wrong with a text that is not an experiment."""
+    return mistakes(write(folder, text))
+
+
+def test_no_false_mistakes(tmp_path: Path) -> None:
+    """What an axis that is at fault itself might put right is not reported."""
+    axes = '[axes]\n"file.k" = [12]\n"file.n" = { from = 20, to = 20 }\n"grid.servers" = [0]\n'
+    keys = [mistake.key for mistake in mistakes_of(GOOD.partition("[axes]")[0] + axes, tmp_path)]
+
+    assert {"axes.file.n", "axes.file.n.to", "axes.grid.servers"} == set(keys)
+
+
+def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
+    """A range with a table in it is no range: what is in it is looked at as axes."""
+    key = '"servers.0.select.count"'
+    axes = f"[axes.{key}]\nfrom = 0\nstep = 1\n[axes.{key}.to]\ncount = 0\n"
+    found = mistakes_of(GOOD.partition("[axes]")[0] + axes, tmp_path)
+
+    assert {19, 20, 21, 22} >= {mistake.line for mistake in found}
+    assert all(mistake.key.startswith("axes.servers.0.select.count.") for mistake in found)
+
+
+def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An axis of as many values as there may be is looked at value by value, not pair by pair."""
+    hashable = Mock(wraps=module._hashable)
+    monkeypatch.setattr(module, "_hashable", hashable)
+    values = [*range(1, 10_001)]
+    axis = GOOD.partition("[axes]")[0] + "[axes]\nfile.size = "
+
+    assert 10_000 == len(load_experiment(write(tmp_path, f"{axis}{values}\n")).points)
+    assert 10_000 == hashable.call_count
+    (found,) = mistakes_of(f"{axis}{[*values, 10_001]}\n", tmp_path)
+    assert "make 10001 points; the most are 10000" == found.message
+    *_, more = mistakes_of(f"{axis}{[-value for value in values]}\n", tmp_path)
+    assert "and 9,980 more mistakes" == more.message
+
+
+@pytest.mark.parametrize(
+    ("values", "twice"),
+    [
+        ("[1, 1.0, true]", None),
+        ("[{ a = [1] }, { a = [2] }, { a = [1] }]", "{a = [1]}"),
+        ("[[1], [1, 2], [1]]", "[1]"),
+        ("[1979-05-27, 1979-05-27]", '"1979-05-27"'),
+    ],
+)
+def test_twice(values: str, twice: str | None, tmp_path: Path) -> None:
+    """Values are equal if they are written alike."""
+    text = GOOD.partition("[axes]")[0] + f'[axes]\n"deadline" = {values}\n'
+    found = [m.message for m in mistakes_of(text, tmp_path) if "twice" in m.message]
+
+    assert found == ([] if twice is None else [f"has {twice} twice"])
+
+
+def test_seeds(tmp_path: Path) -> None:
+    """The last run's seed is bounded, whatever says how many runs there are."""
+    text = GOOD.replace("runs = 20", f"seed = {2**63 - 20}\nruns = 20")
+    assert 2**63 - 20 == load_experiment(write(tmp_path, text)).seed
+
+    assert [(4, "runs")] == places(write(tmp_path, text.replace("runs = 20", "runs = 21")))
+    precise = text.replace("runs = 20", "precision = { relative = 0.1, max_runs = 250 }")
+    assert [(4, "precision.max_runs")] == places(write(tmp_path, precise))
+
+
+@pytest.mark.parametrize("kind", ["scenario", "plan"])
+def test_other_kind(kind: str, tmp_path: Path) -> None:
+    """A scenario or a plan is told to be one, and what takes it."""
+    text = "[file]\n[grid]\n" if kind == "scenario" else 'scenario = "one-hung"\n[target]\n'
+    (found,) = mistakes_of(text, tmp_path)
+
+    assert found.message.startswith(f"is a {kind}: `firstk ")
+    assert found.message.endswith("this command takes an experiment")
+
+
+def test_experiment_of_an_experiment(tmp_path: Path) -> None:
+    """What an experiment names must be a scenario."""
+    write(tmp_path)
+    path = write(tmp_path, 'name = "x"\nscenario = "e.toml"\n', "x.toml")
+    (found,) = mistakes(path)
+
+    assert (str(tmp_path / "e.toml"), None) == (found.file, found.line)
+    assert "is an experiment: `firstk sweep` takes it; this command takes a scenario" == (
+        found.message
+    )

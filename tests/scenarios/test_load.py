@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tomllib
 from copy import deepcopy
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
+from scenarios import load as module
 from scenarios.load import (
-    Lines,
-    Location,
     Mistake,
     ScenarioError,
     expectation_from,
     from_tables,
     load,
 )
-from scenarios.model import RealFile
+from scenarios.model import RealFile, Scenario, selected
+from scenarios.seeds import MAX_RUNS, MAX_SEED
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\
@@ -180,7 +180,7 @@ ONE_MISTAKE = [
         'rtt = { law = "constnat" }',
         12,
         "grid.rtt",
-        "'constnat' is unknown; there are 'constant'",
+        "'constnat' is unknown; did you mean 'constant'? there are 'constant'",
     ),
     (RTT, "rtt = { value = 1 }", 12, "grid.rtt", "needs the key 'law'"),
     (RTT, f"{RTT}\nbandwidth = 0", 13, "grid.bandwidth", "greater than 0, not 0"),
@@ -309,7 +309,7 @@ ONE_MISTAKE = [
         'strategies = ["first-k", "frist-k"]',
         2,
         "strategies[1]",
-        "no strategy is called 'frist-k'; there are wait-for-all, first-k",
+        "no strategy is called 'frist-k'; did you mean 'first-k'? there are wait-for-all, first-k",
     ),
     (
         "# of the scenario",
@@ -323,7 +323,7 @@ ONE_MISTAKE = [
         "[expect.frist-k]",
         19,
         "expect.frist-k",
-        "no strategy is called 'frist-k'; there are wait-for-all, first-k",
+        "no strategy is called 'frist-k'; did you mean 'first-k'? there are wait-for-all, first-k",
     ),
     # names
     ('name = "t"', 'name = ""', 1, "name", "not ''"),
@@ -626,7 +626,7 @@ def test_no_toml(text: str, line: int, tmp_path: Path) -> None:
     found = mistakes(write(tmp_path, text))
 
     assert [(line, "")] == places(found)
-    assert found[0].message.startswith("is no TOML: ")
+    assert found[0].message.startswith("is not valid TOML: ")
     assert "(at " not in found[0].message
 
 
@@ -654,7 +654,7 @@ def test_no_utf8(tmp_path: Path) -> None:
     """A file in another encoding is told to be no UTF-8."""
     found = mistakes(write(tmp_path, GOOD.encode() + b"# \xe9\n"))
 
-    assert found[0].message.startswith("is no UTF-8 text")
+    assert found[0].message.startswith("is not UTF-8 text")
     assert str(tmp_path / "t.toml") == found[0].file
 
 
@@ -683,134 +683,6 @@ def test_lines_are_those_of_an_editor(separator: str, tmp_path: Path) -> None:
     assert [(6, "file.k")] == places(mistakes(write(tmp_path, text)))
 
 
-# Lines
-
-LAYOUT = '''\
-name = "t"  # [file] size = 1
-description = """
-seed = 1
-[grid]
-"""
-strategies = [
-    "first-k",  # ]
-    "wait-for-all",
-]
-
-file.size = 1000
-"file"."k" = 3
-'file'.n = 10
-
-["grid"] # the servers
-servers = 10
-rtt.law = "constant"
-rtt.value = 0.05
-
-[[servers]]
-select = \'\'\'
-[[servers]]
-\'\'\'
-
-# another entry
-[[servers]]
-select = "1"
-fault = [
-    { kind = "hung" },
-    { kind = "slow", factor = 2 },
-]
-
-[expect]
-first-k.outcome = "ok"
-"wait-for-all" = { outcome = "ok", ttfb = 1 }
-'''
-
-
-@pytest.mark.parametrize(
-    ("path", "line"),
-    [
-        ((), 1),
-        (("name",), 1),
-        (("description",), 2),
-        (("strategies",), 6),
-        (("strategies", 1), 6),
-        (("file",), 11),
-        (("file", "size"), 11),
-        (("file", "k"), 12),
-        (("file", "n"), 13),
-        (("file", "offset"), 11),
-        (("grid",), 15),
-        (("grid", "servers"), 16),
-        (("grid", "rtt"), 17),
-        (("grid", "rtt", "law"), 17),
-        (("grid", "rtt", "value"), 18),
-        (("grid", "order"), 15),
-        (("seed",), 1),
-        (("servers",), 20),
-        (("servers", 0), 20),
-        (("servers", 0, "select"), 21),
-        (("servers", 0, "fault"), 20),
-        (("servers", 1), 26),
-        (("servers", 1, "select"), 27),
-        (("servers", 1, "fault"), 28),
-        (("servers", 1, "fault", 1, "factor"), 28),
-        (("servers", 2), 20),
-        (("expect",), 33),
-        (("expect", "first-k", "outcome"), 34),
-        (("expect", "wait-for-all", "ttfb"), 35),
-        (("expect", "wait-for-all", "error"), 35),
-    ],
-    ids=str,
-)
-def test_line_of(path: Location, line: int) -> None:
-    """A path's line is where its statement begins, or that of the table it lacks in."""
-    assert line == Lines(LAYOUT).find(path)
-
-
-#: A statement of TOML: how it is written, with its key's number in place of #, the path
-#: that it makes, and on which of its lines that begins.
-STATEMENTS: list[tuple[str, tuple[str, ...], int]] = [
-    ("k# = 1", ("k#",), 0),
-    ('"k#" = "# no comment"  # a comment', ("k#",), 0),
-    ("'a key #' = {k0 = 1, k1 = [2]}", ("a key #", "k1"), 0),
-    ("k#.a.'b c' = 1", ("k#", "a", "b c"), 0),
-    ("# k9 = 1\n\n  \t\nk# = 1", ("k#",), 3),
-    ('k# = """\nk0 = 1\n[k1]\n"""', ("k#",), 0),
-    ("k# = '''a\n[[k0]]\nk1 = [\n'''", ("k#",), 0),
-    ("k# = [\n  1,\n  2, # ]\n  # 3\n]", ("k#",), 0),
-    ('k# = [\n  [\n "]",\n ], {a = 1},\n]', ("k#",), 0),
-    ('k# = """\\\n  x \\\n  y"""', ("k#",), 0),
-]
-
-
-@given(st.lists(st.tuples(st.sampled_from(STATEMENTS), st.booleans()), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=60)
-def test_line_of_any(chosen: list[tuple[tuple[str, tuple[str, ...], int], bool]]) -> None:
-    """Whatever stands around a statement, its line is found; also inside of tables."""
-    text = ""
-    table: tuple[str, ...] = ()
-    paths: dict[tuple[str, ...], int] = {}
-    for i, ((written, path, begins), opens) in enumerate(chosen):
-        if opens:
-            text += f"[t{i}]\n"
-            table = (f"t{i}",)
-        line = text.count("\n") + 1 + begins
-        paths[*table, *(key.replace("#", str(i + 10)) for key in path)] = line
-        text += written.replace("k#", f"k{i + 10}").replace("a key #", f"a key {i + 10}") + "\n"
-
-    assert paths == {path: Lines(text).find(path) for path in paths}
-
-
-@given(st.lists(st.sampled_from(["", "# [[e]]", "k = 1", "k = [\n]", "j = '''\n'''"]), max_size=8))
-@settings(deadline=None, max_examples=40)
-def test_line_of_entries(bodies: list[str]) -> None:
-    """Each table of a list is found where its header stands."""
-    text, lines = "", []
-    for body in bodies:
-        lines.append(text.count("\n") + 1)
-        text += f"[[e]]\n{body}\n\n"
-
-    assert lines == [Lines(text).find(("e", i)) for i in range(len(lines))]
-
-
 # Large files
 
 
@@ -831,11 +703,11 @@ def test_large_file(tmp_path: Path) -> None:
 
 
 def test_many_mistakes(tmp_path: Path) -> None:
-    """So is one in every entry, as in files that programs write."""
-    text = entries(150, prefix="x")
-    found = mistakes(write(tmp_path, text))
+    """Of one in every entry, as in files that programs write, the first are listed."""
+    *found, more = mistakes(write(tmp_path, entries(150, prefix="x")))
 
-    assert [(15 + 3 * i + 1, f"servers[{i}].select") for i in range(150)] == places(found)
+    assert [(15 + 3 * i + 1, f"servers[{i}].select") for i in range(20)] == places(tuple(found))
+    assert (None, "and 130 more mistakes") == (more.line, more.message)
 
 
 def test_long_list(tmp_path: Path) -> None:
@@ -1048,3 +920,221 @@ def test_expectation() -> None:
     told = [(mistake.key, mistake.message.partition("?")[0]) for mistake in caught.value.mistakes]
     assert ("expect.downloader.ttfb_mx", "unknown key; did you mean 'ttfb_max'") in told
     assert "expect.downloader.outcome" in [key for key, _ in told]
+
+
+# Wrong files of many kinds end in few lines
+
+
+def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of thousands of mistakes twenty are put into words, and the text is parsed once."""
+    words, loads = Mock(wraps=module._words), Mock(wraps=tomllib.loads)
+    monkeypatch.setattr(module, "_words", words)
+    monkeypatch.setattr(tomllib, "loads", loads)
+    unknown = "".join(f"x{i} = 1\n" for i in range(5000))
+    path = write(tmp_path, GOOD.replace("# of the scenario\n", unknown))
+    *found, more = mistakes(path)
+
+    assert [(i + 2, f"x{i}") for i in range(20)] == places(tuple(found))
+    assert f"{path}: and 4,980 more mistakes" == str(more)
+    assert (20, 1) == (words.call_count, loads.call_count)
+
+
+def test_one_more(tmp_path: Path) -> None:
+    """Of twenty-one mistakes one is counted, of twenty none."""
+    unknown = [f"x{i} = 1\n" for i in range(21)]
+    text = GOOD.replace("# of the scenario\n", "".join(unknown))
+
+    assert "and 1 more mistake" == mistakes(write(tmp_path, text))[-1].message
+    assert 20 == len(mistakes(write(tmp_path, text.replace(unknown[-1], ""))))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "count"),
+    [
+        ("# of the entry", f"shares = [{'-1,' * 3000}]", 3000),
+        (
+            "# of the expectation",
+            "".join(f'[expect."x{i}"]\noutcome = "ok"\n' for i in range(2000)),
+            2000,
+        ),
+        ("# of the entry", f"fault = [{'{},' * 1000}]", 1000),
+        ("# of the grid", "".join(f"[x{i}]\n" for i in range(3000)), 3000),
+    ],
+    ids=["shares", "expectations", "faults", "tables"],
+)
+def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
+    """Mistakes of any kind are counted beyond twenty."""
+    found = mistakes(write(tmp_path, GOOD.replace(old, new)))
+
+    assert 21 == len(found)
+    assert f"and {count - 20:,} more mistakes" == found[-1].message
+
+
+def test_ranges_that_overlap(tmp_path: Path) -> None:
+    """Thousands of selected ranges are put together, and not one by one made into servers."""
+    select = ",".join(["0-999999"] * 20_000 + ["5"])
+    text = GOOD.replace('"all"', f'"{select}"').replace("servers = 10", "servers = 1000000")
+    scenario = load(write(tmp_path, text))
+
+    assert "t" == scenario.name
+    assert list(range(8)) == selected("5-7,0-2,1-6,s3", 8)
+
+
+@pytest.mark.parametrize("path", ["fifo", "/dev/zero", "shares"])
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        (RTT, 'rtt = {{ law = "empirical", path = "{}" }}', "grid.rtt.path"),
+        (
+            "# of the grid",
+            '[workload]\narrivals = {{ kind = "trace", path = "{}" }}',
+            "workload.arrivals.path",
+        ),
+    ],
+)
+def test_not_regular(path: str, old: str, new: str, key: str, tmp_path: Path) -> None:
+    """A scenario's own files are regular files too: nothing is waited for."""
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "shares").mkdir()
+    (found,) = mistakes(write(tmp_path, GOOD.replace(old, new.format(path))))
+
+    assert key == found.key
+    assert re.search(f"^{path}: Is a (FIFO|device|directory)", found.message)
+
+
+def test_share_that_is_a_device(folder: Path) -> None:
+    """So are shares."""
+    (folder / "shares" / "4").unlink()
+    (folder / "shares" / "4").symlink_to("/dev/zero")
+    (found,) = mistakes(write(folder, real()))
+
+    assert "shares: share 4: Is a device, not a regular file" == found.message
+
+
+def test_large_share(folder: Path) -> None:
+    """A share that is too large is not read."""
+    with (folder / "shares" / "4").open("wb") as file:
+        file.truncate(100_000_000)
+    (found,) = mistakes(write(folder, real()))
+
+    assert "shares: share 4: Has 100,000,000 bytes; a share may have 67,108,864" == found.message
+
+
+@pytest.mark.parametrize(
+    ("seed", "runs", "found"),
+    [
+        (MAX_SEED, 1, []),
+        (MAX_SEED - 9, 10, []),
+        (MAX_SEED, 2, ["runs"]),
+        (MAX_SEED - 9, 11, ["runs"]),
+        (MAX_SEED + 1, 1, ["seed"]),
+        (0, MAX_RUNS, []),
+        (0, MAX_RUNS + 1, ["runs"]),
+    ],
+)
+def test_seeds(seed: int, runs: int, found: list[str]) -> None:
+    """The seed of the last run is no larger than SQLite's integers either."""
+    tables = tomllib.loads(GOOD) | {"seed": seed, "runs": runs}
+    _, flaws = module.examined(Scenario, tables, Path())
+
+    assert found == [module.spell(flaw.path) for flaw in flaws]
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, f"0x{'f' * 900}", "9223372036854775808"])
+def test_large_numbers(number: str, tmp_path: Path) -> None:
+    """Integers beyond 64 bits are refused with their line, whatever key they are of."""
+    for old in ("# of the file", "# of the entry"):
+        path = write(tmp_path, GOOD.replace(old, f"x = {number}"))
+        (found,) = mistakes(path)
+
+        assert GOOD.splitlines().index(old) + 1 == found.line
+        assert 200 > len(str(found)) - len(str(path))
+
+
+def test_large_number_in_a_table() -> None:
+    """Nor do tables of a program's own make a traceback of them."""
+    for key in ("offset", "length", "size", "k"):
+        tables = tomllib.loads(GOOD)
+        tables["file"][key] = 16**5000
+        with pytest.raises(ScenarioError) as caught:
+            from_tables(tables)
+
+        assert 500 > len(str(caught.value))
+
+
+def test_control_characters(tmp_path: Path) -> None:
+    """What a file says never reaches a terminal raw, whether as a key, a value, or a name."""
+    escape = "\\u001b]0;t\\u0007\\nfirstk: all is well"
+    text = GOOD.replace("# of the scenario", f'"{escape}" = 1').replace("'t'", f'"{escape}"')
+    text = text.replace('"all"', f'"{escape}"').replace(RTT, f'rtt = {{ law = "{escape}" }}')
+    text = text.replace("[expect.first-k]", f'[expect."{escape}"]\nx = 1')
+    folder = tmp_path / "a\x1b\nb"
+    folder.mkdir()
+    path = write(folder, text)
+    with pytest.raises(ScenarioError) as caught:
+        load(path)
+
+    assert 5 <= len(caught.value.mistakes) == len(str(caught.value).splitlines())
+    assert all(line.isprintable() for line in str(caught.value).split("\n"))
+    assert r"\x1b]0;t\x07\nfirstk: all is well: unknown key" in str(caught.value)
+
+
+def test_control_characters_in_a_header(tmp_path: Path) -> None:
+    """Nor does the header of a file of times."""
+    (tmp_path / "times.csv").write_text("a\x1b]0;t\x07,b\n1,2\n")
+    text = GOOD.replace(RTT, 'rtt = { law = "empirical", path = "times.csv" }')
+    (found,) = mistakes(write(tmp_path, text))
+
+    assert str(found).endswith(r"has the columns a\x1b]0;t\x07, b: say which, with column = ...")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "meant"),
+    [
+        (RTT, 'rtt = { law = "log-normal" }', "lognormal"),
+        ("# of the entry", 'fault = { kind = "hang" }', "hung"),
+        ("# of the entry", 'fault = [{ kind = "slw", factor = 2.0 }]', "slow"),
+        ("# of the entry", 'fault = { kind = "corrupt", part = "blok" }', "block"),
+        ("# of the scenario", 'stop = "complet"', "complete"),
+        ("# of the scenario", 'strategies = ["hedge"]', "hedged"),
+        ("[expect.first-k]", "[expect.downlaoder]", "downloader"),
+        ("[expect.first-k]", "[expect.taho]", "tahoe"),
+        ("# of the expectation", 'outcome = "stall"', "stalled"),
+        ("# of the grid", 'order = "permute"', "permuted"),
+        ("# of the grid", '[workload]\narrivals = { kind = "posson" }', "poisson"),
+    ],
+)
+def test_did_you_mean(old: str, new: str, meant: str, tmp_path: Path) -> None:
+    """A name that is misspelt is asked back, wherever there are only some names."""
+    (found,) = mistakes(write(tmp_path, GOOD.replace(old, new)))
+
+    assert f"did you mean '{meant}'?" in found.message
+
+
+def test_misspelt_column(tmp_path: Path) -> None:
+    """Also a column of a file of times."""
+    (tmp_path / "times.csv").write_text("seconds,other\n1,2\n")
+    rtt = 'rtt = { law = "empirical", path = "times.csv", column = "second" }'
+    (found,) = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
+
+    assert "no column 'second'; did you mean 'seconds'? there are seconds, other" in found.message
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"SQLite format 3\0" + b"x" * 10**6, "is a store of runs: `firstk report`, `export` and"),
+        (
+            b"# firstk events 1\n# x\n0 sent 0 s0 get_buckets\n",
+            "is a file of events: `firstk diff`",
+        ),
+        (b'{\n "baseline_version": 1}', "is a baseline: `firstk compare --check` takes it"),
+        (b'scenario = "one-hung"\n[axes]', "is an experiment: `firstk sweep` takes it; this comm"),
+        (b'scenario = "one-hung"\n[target]', "is a plan: `firstk plan` takes it"),
+    ],
+)
+def test_other_kind(data: bytes, words: str, tmp_path: Path) -> None:
+    """A file of another kind is told to be one, and what takes it."""
+    (found,) = mistakes(write(tmp_path, data))
+
+    assert found.message.startswith(words)

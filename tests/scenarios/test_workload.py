@@ -105,14 +105,14 @@ def test_trace(text: str, rows: list[tuple[float, int | None]], tmp_path: Path) 
         ("when\n0\n", "line 1: needs a column `time`, and has when"),
         ("", "line 1: needs a column `time`, and has none"),
         ("time\n", "has no line below its head"),
-        ("time\n0\nsoon\n", "line 3: 'soon' is no time"),
-        ("time,size\n0\n\n,3\n", "line 4: '' is no time"),
+        ("time\n0\nsoon\n", "line 3: 'soon' is not a time"),
+        ("time,size\n0\n\n,3\n", "line 4: '' is not a time"),
         ("time\n1\n0.5\n", "line 3: should be 1 or later, not 0.5"),
         ("time\n-1\n", "line 2: should be 0 or later, not -1"),
         ("time\ninf\n", "line 2: should be 0 or later, not inf"),
         ("time\nnan\n", "line 2: should be 0 or later, not nan"),
-        ("time,size\n0,0\n", "line 2: '0' is no size: a number of bytes"),
-        ("time,size\n0,1.5\n", "line 2: '1.5' is no size"),
+        ("time,size\n0,0\n", "line 2: '0' is not a size: a number of bytes"),
+        ("time,size\n0,1.5\n", "line 2: '1.5' is not a size"),
         ("time,size\n0,1073741825\n", "line 2: a size should be 1073741824 or less"),
     ],
 )
@@ -148,7 +148,7 @@ def test_no_trace(tmp_path: Path) -> None:
         (
             'arrivals = { kind = "closed", clients = 1, think = { law = "exponental" } }',
             1,
-            "'exponental' is unknown; there are 'constant'",
+            "'exponental' is unknown; did you mean 'exponential'? there are 'constant'",
         ),
         (POISSON + "downloads = 3\nfiles = { count = 0 }", 3, "files.count: should be greater"),
         (

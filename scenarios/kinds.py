@@ -1,0 +1,73 @@
+"""What a file is, and which command takes it: a scenario given to `firstk sweep` is told so."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scenarios.reading import open_file
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of file: what it is called, what takes it, and keys that only it has."""
+
+    name: str
+    takes: str
+    keys: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"is {self.name}: {self.takes} it"
+
+
+SCENARIO = Kind(
+    "a scenario", "`firstk run`, `compare` and `report` take", frozenset({"file", "grid"})
+)
+EXPERIMENT = Kind("an experiment", "`firstk sweep` takes", frozenset({"axes", "precision"}))
+PLAN = Kind("a plan", "`firstk plan` takes", frozenset({"target", "search"}))
+STORE = Kind("a store of runs", "`firstk report`, `export` and `run --from` take")
+EVENTS = Kind("a file of events", "`firstk diff` takes")
+BASELINE = Kind("a baseline", "`firstk compare --check` takes")
+
+#: How every SQLite file begins, and every file of events.
+SQLITE_HEAD = b"SQLite format 3\0"
+EVENTS_HEAD = b"# firstk events"
+
+#: How much of a file it takes to recognise it.
+_HEAD = 200
+
+
+def kind_of(tables: Mapping[str, Any]) -> Kind:
+    """Return what the tables of a TOML file are meant as; a scenario if nothing else."""
+    keys = tables.keys()
+    if SCENARIO.keys & keys and "scenario" not in keys:
+        return SCENARIO
+    if PLAN.keys & keys:
+        return PLAN
+    return EXPERIMENT if {"scenario", *EXPERIMENT.keys} & keys else SCENARIO
+
+
+def other_kind(wanted: Kind, tables: Mapping[str, Any]) -> Kind | None:
+    """Return what the tables of a TOML file are, if they are clearly not what is wanted."""
+    found = kind_of(tables)
+    keys = tables.keys()
+    if found is wanted or wanted.keys & keys or not {"scenario", *found.keys} & keys:
+        return None
+    # Experiments and plans both have the key `scenario`: alone it does not tell them apart.
+    return found if found.keys & keys or wanted is SCENARIO else None
+
+
+def kind_of_head(path: str | Path) -> Kind | None:
+    """Return what a file is that is not TOML, as its first bytes tell."""
+    try:
+        with open_file(path) as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    if head.startswith(SQLITE_HEAD):
+        return STORE
+    if head.startswith(EVENTS_HEAD):
+        return EVENTS
+    return BASELINE if head.lstrip().startswith(b"{") and b'"baseline_version"' in head else None

@@ -1,0 +1,39 @@
+"""Which name was meant."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import pytest
+
+from downloader import names
+from downloader.names import did_you_mean
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("frist-k", "did you mean 'first-k'? "),
+        ("hedge", "did you mean 'hedged'? "),
+        ("zzz", ""),
+        ("", ""),
+    ],
+)
+def test_did_you_mean(name: str, said: str) -> None:
+    """It is the closest one, if one is close."""
+    assert said == did_you_mean(name, ["first-k", "first-k-late", "hedged"])
+
+
+def test_long_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name of another length than all others is compared with none of them."""
+    compared: list[str] = []
+
+    def close(name: str, known: list[str], **others: Any) -> list[str]:
+        compared.extend(known)
+        return difflib.get_close_matches(name, known, **others)
+
+    monkeypatch.setattr(names, "get_close_matches", close)
+
+    assert "" == did_you_mean("first-k" * 100_000, ["first-k", "hedged"])
+    assert [] == compared

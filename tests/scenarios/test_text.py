@@ -1,0 +1,66 @@
+"""Text from files is fit for a terminal."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from downloader.text import shown
+from scenarios.text import cut, listed, printable, shell_word
+
+
+@pytest.mark.parametrize(
+    ("text", "escaped"),
+    [
+        ("plain [bold] ü ∞", "plain [bold] ü ∞"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("a\nfirstk: all is well", r"a\nfirstk: all is well"),
+        ("\x9b31m\u202e\u2028\udcff", r"\x9b31m\u202e\u2028\udcff"),
+    ],
+)
+def test_printable(text: str, escaped: str) -> None:
+    """Control characters, marks of direction and lone surrogates are escaped."""
+    assert escaped == printable(text)
+
+
+@given(st.text())
+def test_always_printable(text: str) -> None:
+    """Whatever a text is, it comes out printable, and can be encoded."""
+    assert printable(text).isprintable()
+    printable(text).encode()
+    assert printable(text, keep="\n").count("\n") == text.count("\n")
+
+
+def test_keep() -> None:
+    """Line ends may be kept."""
+    assert "a\n\\x1b" == printable("a\n\x1b", keep="\n")
+
+
+def test_shown() -> None:
+    """Values are written as Python does, and cut; a huge number is not written at all."""
+    assert "'a\\x1b'" == shown("a\x1b")
+    assert 80 == len(shown("a" * 1000))
+    assert "a number of thousands of digits" == shown(16**5000)
+    assert "abcdefg..." == cut("abcdefghijk", 10)
+
+
+def test_listed() -> None:
+    """Of very many names the first are listed, and the rest counted."""
+    assert "a, b" == listed("ab")
+    assert listed(range(100)).endswith("38, 39 and 60 more")
+
+
+@pytest.mark.skipif(not shutil.which("bash"), reason="there is no bash")
+@pytest.mark.parametrize("text", ["a b", "a'b", "a\x1b'\\b\n", "\u202eü"])
+def test_shell_word(text: str) -> None:
+    """A shell reads the word as the text, and nothing in it is not printable."""
+    word = shell_word(text)
+    script = f"LC_ALL=C.UTF-8; printf %s {word}"
+    read = subprocess.run(["bash", "-c", script], capture_output=True, check=True)  # noqa: S603, S607 - our own words
+
+    assert word.isprintable()
+    assert text == read.stdout.decode()
