@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, islice
+from itertools import accumulate
 from math import inf
 from operator import attrgetter
 
@@ -39,8 +39,8 @@ from harness.bound_needs import (
     Needs,
     Parts,
     Spans,
+    bytes_from_one,
     reads_at_once,
-    sole_bytes,
     ueb_of,
     unspoiled,
 )
@@ -207,8 +207,8 @@ class _Grid:
         if count > 1:
             steps = server.in_turn(count)
         if server.limited:
-            sizes = accumulate(sole_bytes(self._needs, good, self._holders))
-            busy = [server.stream(size + more) for size in islice(sizes, count)]
+            sizes = bytes_from_one(self._needs, good, self._holders, count)
+            busy = [server.stream(size + more) for size in sizes]
             steps = list(map(max, steps, server.through(busy)))
         if server.queues and count > 1:
             last = server.transfer(self._needs.block)

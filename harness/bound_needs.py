@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import accumulate, islice
 
 from downloader import trees
 from downloader.cap import CHKCap
@@ -84,7 +85,7 @@ class Needs:
             return None
         end = header_size(header.version)
         block = header.data + self._segment * self.ueb.block_size
-        section = len(pack_uri_extension(header.version, bytes(self.ueb_size)))
+        ueb = header.uri_extension + len(pack_uri_extension(header.version, b""))
         chain = (header.share_hashes, header.uri_extension)
         return Parts(
             header=((0, end),),
@@ -92,7 +93,7 @@ class Needs:
             block_hashes=self._nodes(header.block_hashes),
             chain=(chain,) if self.chain else (),
             crypttext_hashes=self._nodes(header.crypttext_hashes),
-            ueb=((header.uri_extension, header.uri_extension + section),),
+            ueb=((ueb, ueb + self.ueb_size),),
             adjoining=block == end,
         )
 
@@ -177,26 +178,28 @@ def fewest_pairs(k: int, numbers: Collection[int]) -> int:
     return pairs
 
 
-def sole_bytes(
-    needs: Needs, numbers: Collection[int], holders: Mapping[int, Collection[object]]
-) -> list[float]:
-    """Return how many bytes of each of these shares can come from their server alone.
+def bytes_from_one(
+    needs: Needs, numbers: Collection[int], holders: Mapping[int, Collection[object]], most: int
+) -> Sequence[int]:
+    """Return how many bytes must come from a server for one of its shares, two and so on.
 
-    `numbers` are shares on one server, and `holders` are the servers of each number. A chain that
-    two siblings share counts half for each. Sorted, the fewest first.
+    They are up to `most` of those with these numbers. `holders` are the servers of each number:
+    what others may give is left out.
     """
-    found = []
+    hashes = sorted(needs.block_hashes * (len(holders[number]) == 1) for number in numbers)
+    sole = []  # those whose chain no other server has
     for number in numbers:
-        size = float(needs.header + needs.block)
-        if len(holders[number]) == 1:
-            size += needs.block_hashes
-            sibling = holders.get(number ^ 1, ())
-            if not sibling:
-                size += needs.chain
-            elif number ^ 1 in numbers and len(sibling) == 1:
-                size += needs.chain / 2
-        found.append(size)
-    return sorted(found)
+        sibling = holders.get(number ^ 1, ())
+        if len(holders[number]) == 1 and (
+            not sibling or (len(sibling) == 1 and sibling == holders[number])
+        ):
+            sole.append(number)
+    free = len(numbers) - len(sole)
+    each = needs.header + needs.block
+    return [
+        count * each + together + needs.chain * fewest_pairs(count - free, sole)
+        for count, together in enumerate(islice(accumulate(hashes), most), 1)
+    ]
 
 
 @lru_cache(maxsize=64)

@@ -56,7 +56,9 @@ class _Read(NamedTuple):
     @property
     def over(self) -> float:
         """When it can be answered, or have failed, at the earliest."""
-        return min((min(c.ends(self.work), c.lost) for c in self.courses), default=inf)
+        if len(self.courses) == 1:
+            return min(self.courses[0].ends(self.work), self.courses[0].lost)
+        return min(min(c.ends(self.work), c.lost) for c in self.courses)
 
 
 class Foreseen:
@@ -241,6 +243,8 @@ class Foreseen:
 
     def _ends(self, brings: Brings | None, transfer: float, read: _Read) -> float:
         """Return when a read can be back that brings something; infinity if it cannot."""
+        if not self.faults:
+            return read.courses[0].ends(read.work) + transfer
         best = inf
         for course in read.courses:
             ends = course.ends(read.work)
