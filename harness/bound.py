@@ -1,28 +1,30 @@
 """The clairvoyant bound: the earliest first block of a download that knows every draw beforehand.
 
-`BOUND` says for which downloads it holds. In full, and with what that leaves out:
+`BOUND` says in a sentence for which downloads it holds. In full:
 
-- Each server is queried once, and takes its first draws for that; reads take the next ones in
-  the order in which they are sent. Each request may be sent later than it could be, if that is
-  better: when the server is not slow any more, or works again.
-- Of one share, reads are sent in rounds, each for what is needed, and the next when all have
-  been answered or have failed; what lies together is one read, and the header is in the first.
-  What a failed read was to bring may be asked for again. A downloader that asks a server twice,
-  asks twice at once for the same bytes, or sends a read to use up a draw is outside of this
-  class, and may be earlier.
-- What is needed is in `bound_needs`. It knows how the file is laid out, so that no round is lost
-  with a wrong guess, and which shares are good. Real shares count as undamaged if
+- A server's requests take their draws in the order in which they are sent. The query takes the
+  first ones, and there is no second query. Any request may be sent later than it could be, if
+  that is better: when the server is not slow any more, or works again.
+- A share is read part by part, several parts at once if need be. Parts that lie together
+  are one read, and the header is in the first. What a failed read was to bring may be asked for
+  again, but not before it has failed.
+- The download knows how the file is laid out and which shares are good, and reads nothing that
+  it does not need; `bound_needs` says what that is. Real shares count as undamaged if
   their header makes sense.
-- Whatever comes from one server passes its queue and its uplink, and all passes the client's
-  downlink. For each server `bound_reads` says when its first, second, third share can be
-  there, and `bound_choice` chooses K of different numbers, with the UEB from one server.
+- All that comes from a server passes its queue and its uplink, and then the client's downlink.
+  `bound_reads` says when a server can have given one share, two, three and so on;
+  `bound_choice` chooses K of different numbers, and one of the servers gives the UEB besides.
 
-The bound is None where no such download succeeds, and only there. Otherwise none of the class is
-earlier, and where the draws of a server are all alike, or it has one share, the first segment is
-asked for and nothing is limited but the round trips, one is as early. Elsewhere it may err, and
-then on the low side: where several shares are on a server whose requests draw different times,
-any of the draws may be the one that counts; queues and lines are counted for each server by
-themselves, and the downlink for all bytes together; of 256 failed reads the next is lucky.
+So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
+reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
+they ask for more than they need, but always for what they need too.
+
+The bound is None only where no such download succeeds, and none is ever earlier. It is exact for
+the first segment where the draws of a server are all the same, or where each server has one
+share and no queue. Elsewhere it errs on the low side: of a server's draws it takes the
+best for each share, failed reads use up draws for one another (and after 256 of them the next
+succeeds), the parts that several servers may give count for none of their uplinks, and the
+downlink is never idle.
 """
 
 from __future__ import annotations
@@ -52,8 +54,8 @@ from scenarios.model import Scenario
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
     "the earliest first block of any download that knows every draw beforehand, queries each server"
-    " once, sends each share one round of reads at a time, for needed parts only, and waits for the"
-    " queues and links that carry what it reads"
+    " once, reads only needed parts of each share, its header first and none twice at a time, and"
+    " waits for queues and links"
 )
 
 
