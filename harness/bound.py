@@ -109,6 +109,7 @@ class _Grid:
         self._needs = needs
         self._k = needs.ueb.k
         self._servers = servers
+        self._parts: dict[tuple[Foreseen, int | None, _Part], float] = {}
         self._holders: dict[int, list[Foreseen]] = {}
         for server in servers:
             for number in server.numbers:
@@ -152,8 +153,11 @@ class _Grid:
         They can be there at the time `without` if no server has to give the UEB.
         """
         best = inf
-        whole = [(self._from_server(s, s.numbers, _UEB), i) for i, s in enumerate(self._servers)]
-        for ueb, place in sorted(whole):
+        uebs = [
+            (min(self._part(server, number, _UEB) for number in server.numbers), place)
+            for place, server in enumerate(self._servers)
+        ]
+        for ueb, place in sorted(uebs):
             if max(ueb, without) >= best:
                 break
             offers, server = list(self._offers), self._servers[place]
@@ -222,22 +226,22 @@ class _Grid:
 
     def _from_any(self, numbers: Collection[int], part: _Part) -> float:
         """Return when a part can be there which any of the shares with these numbers gives."""
-        servers = {server: None for n in numbers for server in self._holders.get(n, ())}
-        return min((self._from_server(s, numbers, part) for s in servers), default=inf)
+        return min(
+            (self._part(s, n, part) for n in numbers for s in self._holders.get(n, ())), default=inf
+        )
 
-    def _from_server(self, server: Foreseen, numbers: Collection[int], part: _Part) -> float:
-        """Return when it can be there from one server."""
-        best = inf
-        for number in server.numbers:
-            parts = self._needs.parts(number) if number in numbers else None
+    def _part(self, server: Foreseen, number: int, part: _Part) -> float:
+        """Return when a part of a share can be there."""
+        key = server, number if server.spoils else None, part  # unspoiled shares are alike
+        if key not in self._parts:
+            parts = self._needs.parts(number)
+            self._parts[key] = inf
             if parts is not None:
-                transfer = server.transfer(sum(end - begin for begin, end in part(parts)))
-                best = min(
-                    best, server.earliest(self._brings(server, number, part(parts)), transfer)
-                )
-                if not server.spoils:
-                    break  # the others are like it
-        return best
+                spans = part(parts)
+                transfer = server.transfer(sum(end - begin for begin, end in spans))
+                brings = self._brings(server, number, spans)
+                self._parts[key] = server.earliest(brings, transfer)
+        return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
         """Return what tells whether a read brings these bytes; None if every read does."""

@@ -9,6 +9,7 @@ bring what a first block takes the earliest counts.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain, combinations, permutations, product
 from math import inf
 from random import Random
@@ -18,15 +19,21 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from downloader.layout import HEADER_SIZE, parse_header
+from downloader.strategy import STRATEGIES
 from harness.bound import bound
 from harness.bound_needs import ueb_of
 from harness.files import GridFile, file_of
+from harness.generate import tables
 from harness.grid import make_servers
 from harness.reactor import SimReactor
 from harness.server import Client, Connection
+from harness.simulate import simulate
 from harness.trace import Trace
 from scenarios.model import Scenario
-from tests.harness.making import constant, exponential, scenario
+from tests.harness.making import constant, exponential, needs_tahoe, scenario
+
+#: What is put to the test: all strategies, one with spares, and Tahoe-LAFS if it is installed.
+SUBJECTS = [*STRATEGIES, "hedged+2", *(["tahoe"] if find_spec("allmydata") else [])]
 
 #: What comes of a read, and when: a part of the share with a number.
 Came = dict[tuple[str, int], float]
@@ -400,3 +407,72 @@ def test_downlink(seed: int) -> None:
     oracle = min(first_block(made, [play(made, some)]) for some in product(*scripts))
 
     agree(made, oracle)
+
+
+# Against all that can be put to the test
+
+
+def undercut(made: Scenario) -> list[str]:
+    """Return who undercuts the bound of a scenario, and by what."""
+    least, found = bound(made), []
+    for strategy in SUBJECTS:
+        result = simulate(made, strategy).result
+        if result.ttfb is not None and not (
+            least.ttfb is not None and least.ttfb <= result.ttfb * (1 + 1e-9)
+        ):
+            found.append(f"{strategy}: {result.ttfb} s, not {least.ttfb}")
+        if result.outcome == "ok" and result.requests < (least.requests or 0):
+            found.append(f"{strategy}: {result.requests} requests, not {least.requests}")
+        if result.outcome == "ok" and result.bytes_received < (least.bytes or 0):
+            found.append(f"{strategy}: {result.bytes_received} bytes, not {least.bytes}")
+    return found
+
+
+def random_scenario(seed: int) -> Scenario:
+    """Return any scenario but those in which time may stand still: Tahoe-LAFS may read for ever."""
+    made = Scenario.model_validate(tables(Random(seed).randrange) | {"deadline": 500.0})
+    laws = [made.grid.rtt, *(entry.rtt for entry in made.servers if entry.rtt is not None)]
+    if any(law.law == "constant" and law.value == 0 for law in laws):
+        return random_scenario(seed + 1_000_000)
+    return made
+
+
+#: Thousands of scenarios, in parts that can run side by side.
+THOUSANDS = [
+    pytest.param(range(first, first + 250), marks=pytest.mark.slow)
+    for first in range(40, 4040, 250)
+]
+
+
+@pytest.mark.parametrize("seeds", [range(40), *THOUSANDS], ids=str)
+def test_nobody_undercuts_it(seeds: range) -> None:
+    """No strategy does, nor Tahoe-LAFS, in random scenarios of all kinds."""
+    assert {} == {seed: found for seed in seeds if (found := undercut(random_scenario(seed)))}
+
+
+@needs_tahoe
+def test_tahoe_reads_needed_hashes() -> None:
+    """Tahoe-LAFS needs no block hashes of a file of one segment, and is as early as the bound."""
+    made = scenario(
+        {"select": "3", "rtt": constant(0.5)},
+        {"select": "0", "fault": {"kind": "corrupt", "part": "block-hashes"}},
+        file={"size": 1000, "n": 4},
+        grid={"servers": 4, "rtt": constant(0.05)},
+    )
+
+    assert 0.1 == bound(made).ttfb == simulate(made, "tahoe").result.ttfb
+    assert 1.0 == simulate(made, "windowed").result.ttfb
+
+
+@needs_tahoe
+def test_tahoe_at_one_uplink() -> None:
+    """Ten blocks through one uplink take Tahoe-LAFS hardly longer than the bound says."""
+    made = scenario(
+        file={"size": 1_000_000, "k": 10},
+        grid={"servers": 1, "rtt": constant(0.05), "bandwidth": 1e6},
+    )
+    least, tahoe = bound(made).ttfb, simulate(made, "tahoe").result.ttfb
+    assert least is not None
+    assert tahoe is not None
+
+    assert least <= tahoe < 1.01 * least
