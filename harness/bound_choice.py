@@ -41,8 +41,14 @@ def earliest_choice(k: int, offers: Sequence[Offer]) -> float:
     at_least = sorted(alone.values())[k - 1]
     if at_least == inf or all(_all_at_once(offer) for offer in offers):
         return at_least
-    times = sorted({time for offer in offers for time in [*offer.steps, *offer.shares.values()]})
-    times = times[bisect_left(times, at_least) :]
+    times = sorted(
+        {
+            time
+            for offer in offers
+            for time in (*offer.steps, *offer.shares.values())
+            if at_least <= time < inf
+        }
+    )
     place = bisect_left(times, True, key=lambda time: most_by(time, offers, k) >= k)
     return times[place] if place < len(times) else inf
 
