@@ -1,62 +1,75 @@
-"""The clairvoyant bound: the earliest first block, for one who knows every draw beforehand.
+"""The clairvoyant bound: the earliest first block of a download that knows every draw beforehand.
 
-It is a lower bound, not a strategy. What it supposes, and what it leaves out:
+`BOUND` says in a sentence for which downloads it holds. In full:
 
-- Each server is asked for buckets once and takes its first draws for that; its first read
-  takes the next ones. Where a server shows several shares, all may be read at once, each
-  with a few requests, and each share counts as fast as the fastest of these. A strategy can
-  beat this only with other draws: if it asks a server twice.
-- A request may be sent later than it could be, if that is better: when the server is not
-  slow any more, or works again.
-- Of a share's first requests, the first must come back, and any of them may bring the
-  block, with the time that the block's bytes need on the server's uplink. Requests do not
-  wait for one another; but the client's downlink carries K blocks. A connection that is lost
-  while these bytes pass counts as if they had come through.
-- A share is good from when its header, its block, its block hashes and its share hash
-  chain can be read as they are in the file, each for itself. The UEB may come from another
-  share. The crypttext hashes are not waited for. Real shares count as undamaged.
-- A server whose read fails by chance is left out, and so is one that never answers.
+- A server's requests take their draws in the order in which they are sent. The query takes the
+  first ones, and there is no second query. Any request may be sent later than it could be, if
+  that is better: when the server is not slow any more, or works again.
+- A share is read part by part, several parts at once if need be. Parts that lie together
+  are one read, and the header is in the first. What a failed read was to bring may be asked for
+  again, but not before it has failed.
+- The download knows how the file is laid out and which shares are good, and reads nothing that
+  it does not need; `bound_needs` says what that is. Real shares count as undamaged if
+  their header makes sense.
+- All that comes from a server passes its queue and its uplink, and then the client's downlink.
+  `bound_reads` says when a server can have given one share, two, three and so on;
+  `bound_choice` chooses K of different numbers, and one of the servers gives the UEB besides.
+
+So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
+reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
+they ask for more than they need, but always for what they need too.
+
+The bound is None only where no such download succeeds, and none is ever earlier. It is exact for
+the first segment where the draws of a server are all the same, or where each server has one
+share and no queue. Elsewhere it errs on the low side: of a server's draws it takes the
+best for each share, failed reads use up draws for one another (and after 256 of them the next
+succeeds), the parts that several servers may give count for none of their uplinks, and the
+downlink is never idle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, chain, islice, pairwise
-from math import inf, nextafter
+from functools import partial
+from itertools import accumulate
+from math import inf
+from operator import attrgetter
 
-import simpy
-
-from downloader.errors import CorruptShareError, DownloadError
-from downloader.hashes import HASH_SIZE
-from downloader.layout import HEADER_SIZE, header_size, parse_header
-from downloader.trees import padded
-from downloader.ueb import URIExtension, read_uri_extension
-from harness.course import Chances, Course, foresee
-from harness.files import GridFile, file_of
-from harness.grid import Plan, plan_servers, service_of
-from harness.link import Link
-from scenarios.faults import Fault, Operation
+from harness.bound_choice import Offer, earliest_choice
+from harness.bound_needs import (
+    Needs,
+    Parts,
+    Spans,
+    bytes_from_one,
+    reads_at_once,
+    ueb_of,
+    unspoiled,
+)
+from harness.bound_reads import Brings, Foreseen
+from harness.files import file_of
+from harness.grid import plan_servers
 from scenarios.model import Scenario
 
-#: The most requests that any strategy sends for a share before the first is answered.
-_REQUESTS_PER_SHARE = 5
-
-#: Where a part of a share begins and ends, in bytes from its start.
-_Part = tuple[int, int]
+#: What the bound is, in a sentence: every table, picture and page that shows it says so.
+BOUND = (
+    "the earliest first block of any download that knows every draw beforehand, queries each server"
+    " once, reads only needed parts of each share, its header first and none twice at a time, and"
+    " waits for queues and links"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What no strategy can undercut; all are None if no strategy gets a first block.
+    """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
 
     `ttfb` is the time to first block in virtual seconds, None also if no byte is asked for.
     `requests` counts one read for each of K shares, and the queries to as many servers as
-    hold so many good share numbers together, those with the most first; it is exact where
-    no number lies on two servers. `bytes` counts the blocks of K shares (of the first
-    segment if the scenario stops there, else of all that are asked for), the hashes beside
-    the way from these blocks to the roots of their block hash trees, and the UEB once; no
-    header, no share hash chain and no crypttext hashes.
+    hold so many good share numbers together, those with the most first. `bytes` counts what is
+    needed of the first segment if the scenario stops there, else of all that are asked for:
+    headers and blocks of K shares, the hashes beside the way from these blocks to the roots of
+    their hash trees, share hash chains, one for two siblings, and once the crypttext hashes
+    and the UEB.
     """
 
     ttfb: float | None
@@ -64,210 +77,182 @@ class Bound:
     bytes: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
-    """One request and what was drawn for it. Times are in seconds."""
-
-    operation: Operation
-    rtt: float
-    work: float
-    chances: Sequence[float]
-
-
-@dataclass(frozen=True, slots=True)
-class _Reads:
-    """What the first reads from one server can come to, each the least of any, in seconds.
-
-    When one is taken up, when the server has worked on it, when it ends, and how long its
-    way back is; and when the very first of them ends, where it must come back before a block
-    can be used.
-    """
-
-    taken_up: float
-    worked: float
-    ends: float
-    back: float
-    first_ends: float
-
-
 def bound(scenario: Scenario, run: int = 0) -> Bound:
     """Return the bound for the run of this number, with its draws."""
     seed = scenario.seed_of(run)
     file = file_of(scenario, seed)
-    ueb = _ueb(file)
+    ueb = ueb_of(file)
     offset, length = scenario.file.offset, scenario.file.length
     end = file.cap.size if length is None else offset + length
     if offset >= end:
         return Bound(None, 0, 0)
     first, last = offset // ueb.segment_size, (end - 1) // ueb.segment_size
-    block = ueb.block_length(first)
-    times: dict[int, float] = {}  # the earliest block of each share number
-    good: list[int] = []  # how many good shares each server has
-    ueb_ends, downlink_begins, back = inf, inf, inf
-    for plan in plan_servers(scenario, seed, file.shares):
-        reads = _first_reads(plan, seed)
-        if reads is None:
-            continue
-        transfer = block / plan.bandwidth if plan.bandwidth else 0.0
-        good.append(0)
-        for number in plan.shares:
-            share = file.shares[number]
-            in_block, in_ueb = (
-                _readable(plan.faults, share, parts, reads.taken_up)
-                for parts in _needed(share, ueb, first)
-            )
-            ueb_ends = min(ueb_ends, max(reads.ends, in_ueb))
-            if in_block < inf:
-                good[-1] += 1
-                ends = max(max(reads.ends, in_block) + transfer, reads.first_ends)
-                times[number] = min(ends, times.get(number, inf))
-                downlink_begins = min(downlink_begins, reads.worked)
-                back = min(back, reads.back)
-    k = file.cap.k
-    if len(times) < k or ueb_ends == inf:
+    downlink = scenario.grid.client_bandwidth
+    at_once = reads_at_once(file.cap, ueb)
+    plans = plan_servers(scenario, seed, file.shares)
+    servers = [Foreseen(plan, seed, at_once, downlink) for plan in plans if plan.shares]
+    grid = _Grid(Needs(file, ueb, first), [s for s in servers if s.answered < inf])
+    ttfb = grid.first_block()
+    if ttfb == inf:
         return Bound(None, None, None)
-    ttfb = max(sorted(times.values())[k - 1], ueb_ends)
-    if scenario.grid.client_bandwidth:
-        downlink = k * block / scenario.grid.client_bandwidth
-        ttfb = max(ttfb, downlink_begins + downlink + back)
+    if downlink is not None:
+        ttfb = max(ttfb, grid.carried(grid.size(first, first) / downlink))
     if scenario.stop == "first-block":
         last = first
-    return Bound(ttfb, k + _queries(good, k), _bytes(ueb, first, last))
+    return Bound(ttfb, ueb.k + grid.queries(), grid.size(first, last))
 
 
-def _ueb(file: GridFile) -> URIExtension:
-    for share in file.shares.values():
-        try:
-            return read_uri_extension(share, file.cap)
-        except DownloadError:
-            continue
-    raise AssertionError("a scenario has a share that matches its cap")
+class _Grid:
+    """The servers that show shares, and when they can give what is needed. Times are in seconds."""
 
+    def __init__(self, needs: Needs, servers: Sequence[Foreseen]) -> None:
+        self._needs = needs
+        self._k = needs.ueb.k
+        self._servers = servers
+        self._parts: dict[tuple[Foreseen, int | None, _Part], float] = {}
+        self._holders: dict[int, list[Foreseen]] = {}
+        for server in servers:
+            for number in server.numbers:
+                self._holders.setdefault(number, []).append(server)
+        self._offers = [self._offer(server) for server in servers]
 
-def _first_reads(plan: Plan, seed: int) -> _Reads | None:
-    """Return what the first reads from a server can come to; None if nothing can be read."""
-    faults = plan.faults
-    requests = _requests(plan, seed)
-    answers = _answers(faults, next(requests), 0.0)
-    query = min(
-        (ends for course, ends in answers if _shows(course, plan.shares)),
-        default=inf,
-    )
-    if query == inf:
-        return None
-    found = [
-        [
-            (course.taken_up, course.taken_up + request.work, ends, course.rtt / 2)
-            for course, ends in _answers(faults, request, query)
+    def first_block(self) -> float:
+        """Return when K shares can be there with all that proves them; infinity if never."""
+        without = earliest_choice(self._k, self._offers)
+        if without == inf:
+            return inf
+        for server, offer in zip(self._servers, self._offers, strict=True):
+            plain = not server.spoils and not server.limited
+            if plain and min(offer.shares.values()) <= without:
+                return without  # whatever else is needed can come with the first of its reads
+        ttfb = self._with_ueb(without)
+        if self._needs.crypttext_hashes:
+            ttfb = max(ttfb, self._from_any(self._holders, _CRYPTTEXT_HASHES))
+        return ttfb
+
+    def carried(self, seconds: float) -> float:
+        """Return when the client's downlink can have carried what keeps it busy so long."""
+        begins = min(server.begins() for server in self._servers)
+        back = min(server.back(begins) for server in self._servers)
+        back = min(server.back(begins + seconds + back) for server in self._servers)
+        return begins + seconds + back
+
+    def queries(self) -> int:
+        """Return how few servers hold K good shares together, those with the most first."""
+        together = accumulate(sorted((len(o.good) for o in self._offers), reverse=True))
+        return next(queries for queries, good in enumerate(together, 1) if good >= self._k)
+
+    def size(self, first: int, last: int) -> int:
+        """Return how many bytes it takes, at the least, to have these segments."""
+        good = {number for offer in self._offers for number in offer.good}
+        return self._needs.size(good, first, last)
+
+    def _with_ueb(self, without: float) -> float:
+        """Return when K shares can be there and the UEB, which one of the servers gives.
+
+        They can be there at the time `without` if no server has to give the UEB.
+        """
+        best = inf
+        uebs = [
+            (min(self._part(server, number, _UEB) for number in server.numbers), place)
+            for place, server in enumerate(self._servers)
         ]
-        for request in islice(requests, _REQUESTS_PER_SHARE * len(plan.shares))
-    ]
-    several = len(plan.shares) > 1
-    # A share of which a request fails is given up, and it is used when all are answered.
-    if not (any(found) if several else found[0]):
-        return None
-    taken_up, worked, ends, back = map(min, zip(*chain(*found), strict=True))
-    first_ends = 0.0 if several else min(ends for _, _, ends, _ in found[0])
-    return _Reads(taken_up, worked, ends, back, first_ends)
+        for ueb, place in sorted(uebs):
+            if max(ueb, without) >= best:
+                break
+            offers, server = list(self._offers), self._servers[place]
+            if server.limited:  # the UEB and its shares take longer together
+                shares = offers[place].shares
+                offers[place] = Offer(self._steps(server, shares, self._needs.ueb_size), shares)
+            best = min(best, max(ueb, earliest_choice(self._k, offers)))
+        return best
+
+    # What one server can give
+
+    def _offer(self, server: Foreseen) -> Offer:
+        shares: dict[int, float] = {}
+        times: dict[Parts, float] = {}  # where nothing is spoiled, equal parts come together
+        for number in server.numbers:
+            parts = self._needs.parts(number)
+            if parts is None:
+                shares[number] = inf
+            elif server.spoils:
+                shares[number] = self._alone(server, number, parts)
+            else:
+                if parts not in times:
+                    times[parts] = self._alone(server, number, parts)
+                shares[number] = times[parts]
+        return Offer(self._steps(server, shares), shares)
+
+    def _alone(self, server: Foreseen, number: int, parts: Parts) -> float:
+        """Return when a share can be there if its server gives no other."""
+        needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
+        transfer = server.transfer(needs.block + needs.header * together)
+        brings = self._brings(server, number, parts.block)
+        block = server.earliest(brings, transfer, opening=parts.adjoining)
+        if parts.adjoining and not server.spoils:
+            return block
+        brings = self._brings(server, number, parts.header)
+        time = max(block, server.earliest(brings, opening=True))
+        if server.spoils and needs.chain:
+            time = max(time, self._from_any((number, number ^ 1), _CHAIN))
+        if server.spoils and needs.block_hashes:
+            time = max(time, self._from_any((number,), _BLOCK_HASHES))
+        return time
+
+    def _steps(
+        self, server: Foreseen, shares: Mapping[int, float], more: int = 0
+    ) -> Sequence[float]:
+        """Return when one of a server's shares can be there, two, and so on up to K.
+
+        `more` bytes come from it besides.
+        """
+        good = Offer((), shares).good
+        count = min(len(good), self._k)
+        steps: Sequence[float] = [0.0] * count
+        if count > 1:
+            steps = server.in_turn(count)
+        if server.limited:
+            sizes = bytes_from_one(self._needs, good, self._holders, count)
+            busy = [server.stream(size + more) for size in sizes]
+            steps = list(map(max, steps, server.through(busy)))
+        if server.queues and count > 1:
+            last = server.transfer(self._needs.block)
+            busy = [server.work(number) + last for number in range(1, count + 1)]
+            steps = list(map(max, steps, server.through(busy, worked=False)))
+        return steps
+
+    # What any share can give
+
+    def _from_any(self, numbers: Collection[int], part: _Part) -> float:
+        """Return when a part can be there which any of the shares with these numbers gives."""
+        return min(
+            (self._part(s, n, part) for n in numbers for s in self._holders.get(n, ())), default=inf
+        )
+
+    def _part(self, server: Foreseen, number: int, part: _Part) -> float:
+        """Return when a part of a share can be there."""
+        key = server, number if server.spoils else None, part  # unspoiled shares are alike
+        if key not in self._parts:
+            parts = self._needs.parts(number)
+            self._parts[key] = inf
+            if parts is not None:
+                spans = part(parts)
+                transfer = server.transfer(sum(end - begin for begin, end in spans))
+                brings = self._brings(server, number, spans)
+                self._parts[key] = server.earliest(brings, transfer)
+        return self._parts[key]
+
+    def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
+        """Return what tells whether a read brings these bytes; None if every read does."""
+        if not server.spoils:
+            return None
+        return partial(unspoiled, share=self._needs.share(number), spans=spans)
 
 
-def _requests(plan: Plan, seed: int) -> Iterator[_Request]:
-    """Yield a server's requests with the draws that they take: a query, and then reads."""
-    link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
-    service = service_of(simpy.Environment(), plan, seed)
-    chances = Chances(plan.faults, seed, plan.name)
-    operation: Operation = "get_buckets"
-    while True:
-        work = 0.0 if service is None else service.time()
-        yield _Request(operation, link.round_trip(), work, chances.draw())
-        operation = "read"
-
-
-def _shows(course: Course, numbers: Sequence[int]) -> bool:
-    """Tell whether the answer to a query shows shares."""
-    for fault in course.faults:
-        numbers = fault.buckets(numbers)
-    return bool(numbers)
-
-
-def _answers(
-    faults: Sequence[Fault], request: _Request, ready: float
-) -> Iterator[tuple[Course, float]]:
-    """Yield how a request that may be sent from `ready` on can be answered, and when.
-
-    Between the beginnings and the ends of faults nothing changes, so it is sent at once,
-    at one of these times, or such that it arrives then.
-    """
-    edges = sorted({t for f in faults for t in (f.start, f.end) if t is not None and t > ready})
-    for begin, end in pairwise([ready, *edges, inf]):
-        course = foresee(faults, request.operation, begin, request.rtt, request.chances)
-        times = [begin]
-        for edge in edges:
-            time = edge - course.rtt / 2
-            while time + course.rtt / 2 < edge:  # it was rounded down
-                time = nextafter(time, inf)
-            if begin < time < end:
-                times.append(time)
-        for time in times:
-            course = foresee(faults, request.operation, time, request.rtt, request.chances)
-            ends = course.ends(request.work)
-            if course.failure is None and ends < course.lost:
-                yield course, ends
-
-
-def _needed(share: bytes, ueb: URIExtension, segment: int) -> tuple[list[_Part], list[_Part]]:
-    """Return the parts that a share must give for its block of a segment, and for the UEB."""
-    try:
-        header = parse_header(share[:HEADER_SIZE])
-    except CorruptShareError:  # a real share; it counts as undamaged
-        return [], []
-    begin = header.data + segment * ueb.block_size
-    block = [
-        (0, header_size(header.version)),
-        (begin, begin + ueb.block_length(segment)),
-        (header.block_hashes, header.uri_extension),
-    ]
-    return block, [(header.uri_extension, len(share))]
-
-
-def _readable(faults: Sequence[Fault], share: bytes, parts: Sequence[_Part], since: float) -> float:
-    """Return from when on, at `since` or later, each part can once be read as it is."""
-    times = sorted({since, *(f.end for f in faults if f.end is not None and f.end > since)})
-
-    def right(part: _Part, time: float) -> bool:
-        begin, end = part
-        read = share[begin:end] if faults else b""
-        spoiled = read
-        for fault in faults:
-            if fault.active(time):
-                spoiled = fault.spoil(share, begin, spoiled)
-        return spoiled == read
-
-    return max((next((t for t in times if right(part, t)), inf) for part in parts), default=since)
-
-
-def _queries(good: Sequence[int], k: int) -> int:
-    """Return how few servers hold `k` good shares together, those with the most first."""
-    together = accumulate(sorted(good, reverse=True))
-    return next(queries for queries, shares in enumerate(together, 1) if shares >= k)
-
-
-def _bytes(ueb: URIExtension, first: int, last: int) -> int:
-    """Return how many bytes are needed for the segments from `first` to `last`."""
-    blocks = sum(ueb.block_length(segment) for segment in range(first, last + 1))
-    hashes = _beside(first, last, ueb.num_segments)
-    return ueb.k * (blocks + hashes * HASH_SIZE) + len(ueb.pack())
-
-
-def _beside(first: int, last: int, leaves: int) -> int:
-    """Return how many hashes beside the way from some leaves to the root must be read.
-
-    A part of the tree that is padding is known.
-    """
-    count = 0
-    width = padded(leaves)
-    while width > 1:
-        count += first % 2
-        count += last % 2 == 0 and last + 1 < leaves
-        first, last, leaves, width = first // 2, last // 2, -(-leaves // 2), width // 2
-    return count
+#: One of the parts of a share.
+_Part = Callable[[Parts], Spans]
+_UEB: _Part = attrgetter("ueb")
+_CHAIN: _Part = attrgetter("chain")
+_BLOCK_HASHES: _Part = attrgetter("block_hashes")
+_CRYPTTEXT_HASHES: _Part = attrgetter("crypttext_hashes")

@@ -58,7 +58,7 @@ class Case:
 
     @cached_property
     def bound(self) -> Bound:
-        """What no strategy can undercut."""
+        """What no download of its class can undercut, and no strategy."""
         return bound(self.scenario, self.number)
 
     @cached_property

@@ -29,7 +29,7 @@ class Compared:
 
     @property
     def bounds(self) -> Sequence[Bound]:
-        """What no strategy can undercut, run by run."""
+        """The bounds, run by run."""
         return self.summaries[0].bounds
 
     @property

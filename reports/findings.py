@@ -292,7 +292,7 @@ def nearness(cases: Sequence[Case]) -> str:
             continue
         low, high = multiple(min(numbers)), multiple(max(numbers))
         parts.append(f"{name} {low if low == high else f'{low} to {high}'}")
-    return f"Median time to first block over the earliest possible: {'; '.join(parts)}."
+    return f"Median time to first block over the bound: {'; '.join(parts)}."
 
 
 def price(cases: Sequence[Case]) -> str:

@@ -1,7 +1,7 @@
 """The main picture: time to first block, a block of lines a scenario.
 
 Strategies that come to the same in a scenario share a line, and their marks stand beside
-one another. A thin line through the block is the bound: what no strategy can undercut.
+one another. A thin line through the block is the bound (`harness.bound`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
+from harness.bound import BOUND
 from harness.figures import median_time
 from reports import style
 from reports.comparison import Compared
@@ -35,6 +36,7 @@ _AXIS = 6.3  # beside the column of what never comes
 _WIDE_AXIS = 8.25  # where there is no such column
 _LINE = 0.215
 _KEY_LINE = 0.2
+_KEY_WIDTH = 105  # characters
 
 # In lines.
 _HEADING = 1.2
@@ -76,7 +78,8 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
             _HEADING + sum(line.height for line in block) + _FOOT + _GAP for block in blocks
         )
         strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.summaries))
-        height = lines * _LINE + 1.55 + (len(strategies) + 1) * _KEY_LINE
+        bound = _what_the_bound_is(any(len(one.bounds) > 1 for one in compared))
+        height = lines * _LINE + 1.55 + (len(strategies) + len(bound)) * _KEY_LINE
         figure = Figure(figsize=(_WIDTH, height))
         some_never = any(map(_some_never, compared))
         width = _AXIS if some_never else _WIDE_AXIS
@@ -99,7 +102,7 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         _title(figure, height)
         if some_never:
             _never_column(axes)
-        _key(figure, strategies, height, any(len(one.bounds) > 1 for one in compared))
+        _key(figure, strategies, height, bound)
         _small_print(figure, compared, height, version)
         return style.save(figure, path)
 
@@ -332,7 +335,7 @@ def _some_never(one: Compared) -> bool:
 
 
 def _never_bound(one: Compared) -> bool:
-    """Tell whether no strategy could come to a first block, though one is asked for."""
+    """Tell whether no download of the bound's class has a first block, though one is asked for."""
     return _typical_bound(one) == inf and any(bound.requests != 0 for bound in one.bounds)
 
 
@@ -380,15 +383,20 @@ def _never_column(axes: Axes) -> None:
     axes.text(_NEVER, 1.0, "never", transform=axes.transAxes, va="bottom", weight="bold")
 
 
-def _key(figure: Figure, strategies: Sequence[str], height: float, many: bool) -> None:
+def _what_the_bound_is(many: bool) -> list[str]:
+    """Return what the key says of the bound, line by line; of many runs its median is drawn."""
+    return wrap(BOUND + "; of many runs the median of theirs" * many, _KEY_WIDTH)
+
+
+def _key(figure: Figure, strategies: Sequence[str], height: float, bound: list[str]) -> None:
     """Say what each strategy does, and what the bound is."""
     for i, name in enumerate([*strategies, None]):
         y = 1 - (0.58 + i * _KEY_LINE) / height
         if name is None:
             mark = Line2D([0.03], [y], color=style.INK, marker="|", markersize=10)
-            text = (
-                "the earliest first block that any strategy could have, if it knew all beforehand"
-            ) + "; of many runs the median of theirs" * many
+            text = bound[0]
+            for below, line in enumerate(bound[1:], 1):
+                figure.text(0.145, y - below * _KEY_LINE / height, line, va="center", size=8.5)
         else:
             mark = Line2D([0.03], [y], **style.look(name).mark(5.5))
             text = style.description(name)

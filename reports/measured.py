@@ -77,8 +77,8 @@ class Distribution:
 class Measured:
     """The runs of one strategy in one case, in their order.
 
-    `first` are the runs of the first strategy, None for that one itself. `bounds` are what no
-    strategy can undercut in runs 0, 1 and so on, as many as were worked out. `single` is
+    `first` are the runs of the first strategy, None for that one itself. `bounds` are
+    the bounds of runs 0, 1 and so on, as many as were worked out. `single` is
     the result where there is but one run and it is known whole.
     """
 

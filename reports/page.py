@@ -17,6 +17,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.bound import BOUND
 from reports import cost, distribution, findings, latency, ratio, style, sweep_plots, timeline
 from reports.comparison import Compared
 from reports.load import QUANTILES
@@ -122,6 +123,7 @@ def write(report: Report, folder: Path) -> list[Path]:
         sentence=findings.headline,
         gain=findings.gain,
         sections=_sections(report, of_case),
+        bound=BOUND,
         bounded=max((len(one.bounds) for c in report.there for one in c.strategies), default=0),
     )
     page = folder / NAME
@@ -182,10 +184,7 @@ class _Pictures:
         found += self._along_axes()
         if ratio.shown(report.there):
             files = ratio.draw(report.there, self._folder / "ratio", version)
-            caption = (
-                "Time to first block over the clairvoyant bound: the earliest that any strategy"
-                " could start, if it knew beforehand what each server will do."
-            )
+            caption = f"Time to first block over the clairvoyant bound: {BOUND}."
             found.append(self._add(files, caption, findings.nearness(ratio.shown(report.there))))
         if report.of_store and (some := cost.shown(report.there)):
             files = cost.draw(report.there, self._folder / "cost", version)

@@ -1,6 +1,6 @@
 """How near strategies come to the clairvoyant bound: the ratio to it, a line a case and strategy.
 
-One is the earliest that any strategy could start. No ratio can be less, so that the axis begins
+One is the bound (`harness.bound`). No strategy's ratio can be less, so that the axis begins
 there.
 """
 
@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import inf
 from pathlib import Path
+from textwrap import fill
 
 from matplotlib.figure import Figure
 
+from harness.bound import BOUND
 from reports import style
 from reports.measured import Case
 from reports.scale import Scale, evenly, set_scale, small_print, title
@@ -26,6 +28,7 @@ _LEFT = 1.5
 _AXIS = 5.3
 _LINE = 0.19
 _HEAD = 0.22
+_UNDER = 112  # characters
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
@@ -40,9 +43,9 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
     some = shown(cases)
     with style.style():
         lines = [(case, one) for case in some for one in case.strategies]
-        height = len(lines) * _LINE + len(some) * (_HEAD + 0.06) + 1.6
+        height = len(lines) * _LINE + len(some) * (_HEAD + 0.06) + 1.9
         figure = Figure(figsize=(_WIDTH, height))
-        body = height - 1.45
+        body = height - 1.75
         axes = figure.add_axes((_LEFT / _WIDTH, 0.68 / height, _AXIS / _WIDTH, body / height))
         found = [(one.over_bound(0.5), one.over_bound(0.9)) for _, one in lines]
         numbers = [
@@ -103,10 +106,10 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
 
 def _under(cases: Sequence[Case], some: Sequence[Case]) -> str:
     possible = [case for case in cases if any(one.ratios for one in case.strategies)]
-    more = "; where none could, there is no line" if len(possible) < len(cases) else ""
+    more = "; where none succeeds, there is no line" if len(possible) < len(cases) else ""
     if left := len(possible) - len(some):
         more += f"; {left} more are not shown"
-    return f"1 × is the earliest that any strategy could start, if it knew all beforehand{more}"
+    return fill(f"1 × is {BOUND}{more}", _UNDER)
 
 
 def _small(some: Sequence[Case], version: str) -> str:

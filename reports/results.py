@@ -12,7 +12,7 @@ from typing import Any
 from harness.result import Result
 from reports.summary import Summary
 
-#: What stands beside a result: what no strategy can undercut in that run.
+#: What stands beside a result: the bound of that run.
 _BOUND = ("bound", "minimum_requests", "minimum_bytes")
 
 

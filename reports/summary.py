@@ -88,7 +88,7 @@ def multiple(ratio: float) -> str:
 class Summary:
     """The results of one strategy in one scenario, one or more, in the order of their runs.
 
-    `bounds` are what no strategy can undercut in these runs, one for each.
+    `bounds` are the bounds of these runs, one for each.
     """
 
     results: Sequence[Result]
@@ -116,7 +116,7 @@ class Summary:
 
     @property
     def over_bound(self) -> Over:
-        """The times to first block over the earliest that any strategy could reach."""
+        """The times to first block over the bound."""
         return Over.of((result.ttfb, bound.ttfb) for result, bound in self._both)
 
     @property

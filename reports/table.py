@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from textwrap import fill
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from downloader.strategy import STRATEGIES
+from harness.bound import BOUND
 from reports.comparison import Compared, replay
 from reports.summary import Summary, baseline_of, ratio
 from scenarios.seeds import seed_range
@@ -22,13 +24,13 @@ Extra = Literal["replay", "seed", "nothing"]
 LEGEND = """\
 sooner by: time to first block of wait-for-all over that of this strategy; where there is no
 wait-for-all, of the first strategy; of many runs, of the medians, or - if not all came to one
-over bound: time to first block over the earliest that any strategy could reach in that run
+{bound}
 requests, bytes: what the whole download took over the least that it can take
 time to first block: of many runs the median, and in brackets the least and the greatest of all
 Of many runs, over bound is the median, of 100 and more also the 99th percentile (p99); requests
 and bytes are the mean. In these three, a run that never comes to it counts as ∞; runs in which
-no strategy could are left out, or told as -.
-"""
+no such download succeeds are left out, or shown as -.
+""".format(bound=fill(f"over bound: time to first block over {BOUND}", 96))
 
 
 def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
