@@ -272,7 +272,7 @@ def test_no_lock(
 
 def test_no_folder(tmp_path: Path) -> None:
     """A folder that is not there is told, and not made."""
-    with pytest.raises(StoreError, match="no/s: there is no folder .*no$"):
+    with pytest.raises(StoreError, match=r"no/s: there is no folder .*no$"):
         Store(tmp_path / "no" / "s", write=True)
 
     assert [] == list(tmp_path.iterdir())
