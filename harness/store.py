@@ -516,6 +516,8 @@ def _locked(path: Path) -> FileLock:
     another that makes a new one both have a lock. The system takes the lock back when the
     process ends.
     """
+    if not path.parent.is_dir():  # the lock would make it
+        raise StoreError(f"{path}: there is no folder {path.parent}")
     lock = FileLock(path.with_name(f"{path.name}-lock"), timeout=0, thread_local=False)
     try:
         lock.acquire()

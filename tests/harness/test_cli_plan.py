@@ -34,7 +34,9 @@ def test_found(folder: Path) -> None:
         " expansion 2.00, "
     ) in first.stdout
     assert words(first.stdout).endswith(words(LEGEND))
-    assert ["p.sqlite", "p.toml", "s"] == sorted(path.name for path in folder.iterdir())
+    assert ["p.sqlite", "p.sqlite-lock", "p.toml", "s", "s-lock"] == sorted(
+        path.name for path in folder.iterdir()
+    )
     told = json.loads(firstk("plan", "p.toml", "--format", "json").stdout)
     assert told["headline"] in first.stdout
     assert firstk("plan", "p.toml", "--format", "markdown").stdout.startswith("| k-of-n |")
@@ -86,7 +88,7 @@ def test_wrong_bytes(folder: Path) -> None:
         (["plan", "gone.toml"], "gone.toml: No such file or directory"),
         (["plan", "bad.toml"], "bad.toml:2: target: should be a table, not 3"),
         (["plan", "p.toml", "--store", "p.toml"], "p.toml: cannot be used as a store"),
-        (["plan", "p.toml", "--store", "no/s"], "cannot read or write"),
+        (["plan", "p.toml", "--store", "no/s"], "no/s: there is no folder no"),
         (["plan", "p.toml", "--workers", "0"], "0 is not in the range"),
         (["validate", "bad.toml"], "bad.toml:2: target: should be a table, not 3"),
     ],

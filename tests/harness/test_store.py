@@ -270,6 +270,14 @@ def test_no_lock(
     assert [] == list(tmp_path.iterdir())
 
 
+def test_no_folder(tmp_path: Path) -> None:
+    """A folder that is not there is told, and not made."""
+    with pytest.raises(StoreError, match=r"no/s: there is no folder .*no$"):
+        Store(tmp_path / "no" / "s", write=True)
+
+    assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
 def test_read_only_folder(tmp_path: Path) -> None:
     """A folder that one may not write to is told."""
