@@ -491,6 +491,7 @@ def make_points(
     left out since they are wrong themselves: what they might put right is no flaw.
     """
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
+    axes, unsure = _Keys(places), _Keys(key.rpartition(".")[0] or key for key in lacking)
     points: list[Point] = []
     found: dict[object, Flaw] = {}
     for point in combinations:
@@ -502,51 +503,58 @@ def make_points(
         if scenario is not None:
             points.append(Point(point, scenario))
         for flaw in flaws:
-            if _certain(flaw, lacking):
-                _blame(point, places, flaw, found)
+            where = tuple(map(str, flaw.path))
+            # A contradiction, a key that is missing, or one in the table of an axis that is left
+            # out may be put right by that axis.
+            if lacking and (isinstance(flaw.message, str) or unsure.nearest(where) is not None):
+                continue
+            _blame(point, places, axes.nearest(where), flaw, found)
     return points, list(found.values())
 
 
-def _certain(flaw: Flaw, lacking: Sequence[str]) -> bool:
-    """Tell whether a flaw is one whatever values the axes have that are left out."""
-    if not lacking:
-        return True
-    if isinstance(flaw.message, str):  # a contradiction, or a key that is missing
-        return False
-    path = tuple(map(str, flaw.path))
-    for key in lacking:
-        parts = tuple(key.split("."))
-        table = parts[: max(1, len(parts) - 1)]
-        if path[: len(table)] == table or parts[: len(path)] == path:
-            return False
-    return True
+class _Keys:
+    """Keys of a scenario, to be found by what lies above and below them."""
+
+    def __init__(self, keys: Iterable[str]) -> None:
+        self._keys = {tuple(key.split(".")): key for key in keys}
+        self._above: dict[tuple[str, ...], str] = {}
+        for parts, key in self._keys.items():
+            for i in range(len(parts)):
+                self._above.setdefault(parts[:i], key)
+
+    def nearest(self, path: tuple[str, ...]) -> str | None:
+        """Return a key that lies below a path, is it, or lies above it."""
+        if path in self._above:
+            return self._above[path]
+        begun = (path[:i] for i in range(1, len(path) + 1))
+        return next((self._keys[one] for one in begun if one in self._keys), None)
 
 
 def _blame(
     point: Mapping[str, Any],
     places: Mapping[str, Location],
+    key: str | None,
     flaw: Flaw,
     found: dict[object, Flaw],
 ) -> None:
-    """Add a flaw of a point's scenario to those found, as one of the axis that caused it."""
-    path = tuple(map(str, flaw.path))
-    for key, value in point.items():
-        parts = tuple(key.split("."))
-        if parts[: len(path)] == path[: len(parts)]:
-            # The axis, what it is in, or a part of what it sets. It is reported once: of an
-            # unknown key, with the first value; else with each, which is in the message.
-            told = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
-            same = (key, flaw.key, None if told else _hashable(value))
-            if same not in found:
-                where = "" if parts == path else f"{spell(flaw.path)}: "
-                at = f"at {cut(label(value))}: {where}"
-                found[same] = flaw._replace(path=places[key], at=at)
-            return
-    if flaw.key not in found:
-        values = ", ".join(f"{key} = {label(value)}" for key, value in point.items())
-        all_of_them = next(iter(places.values()))[:1]
-        at = f"at {cut(values)}: {spell(flaw.path)}: "
-        found[flaw.key] = flaw._replace(path=all_of_them, at=at)
+    """Add a flaw of a point's scenario to those found, as one of the axis `key` that caused it."""
+    where = spell(flaw.path)
+    if key is None:
+        if flaw.key not in found:
+            values = ", ".join(f"{name} = {label(value)}" for name, value in point.items())
+            all_of_them = next(iter(places.values()))[:1]
+            at = f"at {cut(values)}: {where}: "
+            found[flaw.key] = flaw._replace(path=all_of_them, at=at)
+        return
+    # It is reported once: of an unknown key, with the first value; else with each, which is in
+    # the message.
+    value = point[key]
+    told = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
+    same = (key, flaw.key, None if told else _hashable(value))
+    if same not in found:
+        itself = ".".join(map(str, flaw.path)) == key
+        at = f"at {cut(label(value))}: " + ("" if itself else f"{where}: ")
+        found[same] = flaw._replace(path=places[key], at=at)
 
 
 def _put(tables: dict[str, Any], parts: Sequence[str], value: Any) -> None:

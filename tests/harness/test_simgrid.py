@@ -141,7 +141,7 @@ def test_hold(grid: SimGrid) -> None:
     ("do", "said"),
     [
         (lambda s: s.corrupt("blok"), "fault.part: should be 'block'"),
-        (lambda s: s.fault("lazy"), "'lazy' is unknown; there are 'hung'"),
+        (lambda s: s.fault("lazy"), r"'lazy' is unknown; did you mean 'flaky'\? there are 'hung'"),
         (lambda s: s.slow(), "a slow server needs a factor, or extra seconds"),
         (lambda s: s.slow(-1), "fault.factor: should be greater than 0"),
         (lambda s: s.hang(start=2, end=1), "should be later than start = 2"),
