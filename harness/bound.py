@@ -19,12 +19,12 @@ So a downloader that queries a server twice, asks for the same bytes twice at a 
 reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
 they ask for more than they need, but always for what they need too.
 
-The bound is None only where no such download succeeds, and none is ever earlier. It is exact for
-the first segment where the draws of a server are all the same, or where each server has one
-share and no queue. Elsewhere it errs on the low side: of a server's draws it takes the
-best for each share, failed reads use up draws for one another (and after 256 of them the next
-succeeds), the parts that several servers may give count for none of their uplinks, and the
-downlink is never idle.
+The bound is None only where no such download succeeds, and none is ever earlier. Brute force shows
+it to be exact for a file of one segment: whatever is drawn, where each server has one share and
+nothing waits; and with queues, one uplink or the downlink, where the draws of each server are all
+the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
+count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
+what several servers may give takes no time on their uplinks, and the downlink is never idle.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     file = file_of(scenario, seed)
     ueb = ueb_of(file)
     offset, length = scenario.file.offset, scenario.file.length
-    end = file.cap.size if length is None else offset + length
+    end = file.cap.size if length is None else min(file.cap.size, offset + length)
     if offset >= end:
         return Bound(None, 0, 0)
     first, last = offset // ueb.segment_size, (end - 1) // ueb.segment_size

@@ -36,7 +36,7 @@ _AXIS = 6.3  # beside the column of what never comes
 _WIDE_AXIS = 8.25  # where there is no such column
 _LINE = 0.215
 _KEY_LINE = 0.2
-_KEY_WIDTH = 105  # characters
+_KEY_WIDTH = 145  # characters
 
 # In lines.
 _HEADING = 1.2
