@@ -71,8 +71,8 @@ class Made:
 def serve() -> None:
     """Repeat the runs that standard input names, for some time, and print their digests.
 
-    This is what a fresh process does: a line for each run, as JSON. It prints an object with the
-    error if a downloader cannot be found.
+    This is what a fresh process does: a line for each run, as JSON, and null at the end. It
+    prints an object with the error if a downloader cannot be found.
     """
     from harness.subject import SubjectError
 
@@ -86,7 +86,8 @@ def serve() -> None:
                 print(json.dumps(_digest(scenario, subject, run)), file=answers)
                 begun = begun or perf_counter()  # what the first one imports takes its time
                 if perf_counter() - begun >= seconds:
-                    return
+                    break
+            print("null", file=answers)  # else a run has ended the process
         except SubjectError as e:
             print(json.dumps({"error": str(e)}), file=answers)
 
@@ -153,11 +154,12 @@ class Repeat:
             ) from None
         finally:
             self.close()
-        if found and isinstance(found[-1], dict):
-            raise StateError(f"cannot be repeated in a fresh process: {found[-1]['error']}")
-        if status != 0:
-            found.append(f"none: it ended its process, {error or f'with status {status}'}")
-        return found
+        last = found[-1] if found else ""
+        if isinstance(last, dict):
+            raise StateError(f"cannot be repeated in a fresh process: {last['error']}")
+        if last is None:
+            return found[:-1]
+        return [*found, f"none: it ended its process, {error or f'with status {status}'}"]
 
     def close(self) -> None:
         """End it, whatever it does."""
