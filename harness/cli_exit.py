@@ -15,6 +15,11 @@ from scenarios.text import printable
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
+def note(line: str) -> None:
+    """Print a line on standard error, whatever is in it that is not printable escaped."""
+    click.echo(printable(line), err=True)
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Say why on standard error, and end; of what is not printable only line ends are kept."""
     click.echo(printable(message, keep="\n"), err=True)

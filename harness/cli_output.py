@@ -57,7 +57,7 @@ def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) ->
 
     what = "error" if strict else "warning"
     lines = [
-        f"{scenario.source}: {what}: {fault}"
+        f"{printable(scenario.source)}: {what}: {fault}"
         for scenario, unmet in found
         for fault in described(scenario, unmet)
     ]

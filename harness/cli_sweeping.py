@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli_exit import note
 from harness.cli_options import FILE
 from harness.cli_output import tell_first
 from harness.cli_progress import bar
@@ -90,7 +91,7 @@ def _more(progress: Progress, elapsed: float) -> str:
 def tell_distrusted(store: Store) -> None:
     """Print a warning if the rows of a store are not to be trusted."""
     if reason := store.distrusted:
-        click.echo(f"{store.path}: warning: its runs cannot be trusted: {reason}", err=True)
+        note(f"{store.path}: warning: its runs cannot be trusted: {reason}")
 
 
 def tell_crashes(store: Store) -> None:

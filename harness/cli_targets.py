@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import USAGE, refusing
+from harness.cli_exit import USAGE, note, refusing
 from harness.cli_options import NO_DOWNLOADER
-from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.project import Project
@@ -73,13 +72,13 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
             only = ", ".join(f"[expect.{name}]" for name in scenario.expect)
             what = f"nothing is expected of {', '.join(scenario.strategies)}: it has only {only}"
             if named and not strict:
-                click.echo(f"{scenario.source}: note: {what}", err=True)
+                note(f"{scenario.source}: note: {what}")
             else:
-                click.echo(f"{scenario.source}: {what}; {_cure(scenario)}", err=True)
+                note(f"{scenario.source}: {what}; {_cure(scenario)}")
                 refused = True
         elif OTHER in scenario.expect and not named and not any(map(is_other, scenario.strategies)):
             what = f"[expect.{OTHER}] is not looked at: there is no --downloader"
-            click.echo(f"{scenario.source}: note: {what}", err=True)
+            note(f"{scenario.source}: note: {what}")
     if refused:
         sys.exit(USAGE)
 
@@ -115,8 +114,8 @@ def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
 
 def tell_notes(scenario: Scenario) -> None:
     """Print what is odd about a scenario, though nothing is wrong with it."""
-    for note in scenario.notes:
-        click.echo(printable(f"{scenario.source}: note: {note}"), err=True)
+    for said in scenario.notes:
+        note(f"{scenario.source}: note: {said}")
 
 
 def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
@@ -127,10 +126,9 @@ def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
     files = {s.file.shares: s for s in scenarios if isinstance(s.file, RealFile)}
     for shares, scenario in files.items():
         if file_of(scenario, scenario.seed).plaintext is None:
-            click.echo(
+            note(
                 f"{scenario.source}: content not checked: the shares in {shares} cannot be decoded"
-                " without the downloader",
-                err=True,
+                " without the downloader"
             )
 
 

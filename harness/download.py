@@ -86,7 +86,7 @@ class Download:
         self._clock = DownloadClock(reactor, heard, failed)
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
-        self.client = Client(self.trace, heard, self._clock.run, held)
+        self.client = Client(self.trace, heard, self._clock.run, holds=held)
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
         self._drain = DownloadClock(reactor, heard, failed, self._clock.context)

@@ -170,7 +170,9 @@ def test_hostile_names(command: list[str]) -> None:
 def test_hostile_source() -> None:
     """Nor does that of a good scenario: what replays it can be pasted into a shell."""
     path = Path(f"{HOSTILE}.toml")
-    path.write_text(GOOD.format(name="t") + '[expect.downloader]\noutcome = "ok"\n[expect.hedged]')
+    path.write_text(
+        GOOD.format(name="t") + '[expect.downloader]\noutcome = "ok"\n[expect.first-k]\n'
+    )
     for command in (["validate"], ["run"], ["compare", "--out", "out"]):
         result = firstk(*command, path)
 
