@@ -195,7 +195,7 @@ REFUSED = [
             ("k = [2]", "k = 2"),
             ("n = [2, 4, 5]", "n = [2, 2]"),
             ("n = [2, 4, 5]", "n = { from = 2 }"),
-            ("max_runs = 40", "max_runs = 0"),
+            ("max_runs = 80", "max_runs = 0"),
             ('"hedged+1"', '"hedged+x"'),
             ("size = 100", "size = 0"),
         ]
