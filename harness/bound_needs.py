@@ -150,13 +150,14 @@ def reads_at_once(cap: CHKCap, ueb: URIExtension) -> int:
 
     What lies together is read at once: the header; the block, which may adjoin it; the nodes
     of two hash trees, one a level; the share hash chain with the UEB. All of one segment lies in
-    two places. Where the layout was guessed wrong, Tahoe-LAFS reads on while reads at the guessed
-    places, and then reads for the guessed hashes, are still under way.
+    two places, or in three if the chain between its hashes and the UEB is not needed. Where the
+    layout was guessed wrong, Tahoe-LAFS reads on while reads at the guessed places, and then
+    reads for the guessed hashes, are still under way.
     """
 
     def places(cut: Segmentation) -> int:
         depth = trees.depth(cut.num_segments)
-        return 3 + 2 * depth if depth else 2
+        return 3 + 2 * depth if depth else 2 + (cut.n == 1)
 
     guess = guess_segmentation(cap)
     right = guess.segment_size == ueb.segment_size

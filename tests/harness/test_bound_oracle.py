@@ -476,3 +476,20 @@ def test_tahoe_at_one_uplink() -> None:
     assert tahoe is not None
 
     assert least <= tahoe < 1.01 * least
+
+
+@needs_tahoe
+def test_tahoe_reads_in_three_places() -> None:
+    """Where there is one share Tahoe-LAFS reads nothing between its hashes and the UEB."""
+    made = scenario(
+        file={"size": 40_000, "k": 1, "n": 1},
+        grid={
+            "servers": 1,
+            "rtt": {"law": "pareto", "alpha": 0.8, "scale": 0.05},
+            "service": {"law": "lognormal", "median": 0.1, "sigma": 1.0},
+            "bandwidth": 1e6,
+        },
+        seed=680,
+    )
+
+    assert [] == undercut(made)
