@@ -6,14 +6,14 @@ later than all others; how many never start is told with it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from math import inf
 
 from harness.store import OVERLOADED
 from reports.load import QUANTILES
 from reports.measured import Case, Measured, in_order
 from reports.statistics import Interval, NotEnough, percent
-from reports.summary import multiple, reason, seconds
+from reports.summary import in_words, multiple, reason, seconds
 from reports.sweep_table import Estimate
 from scenarios.experiment import label
 from scenarios.faults import Fault
@@ -129,11 +129,11 @@ def _came_to(one: Measured) -> str:
     if not spread.came:
         return f"never start{_S}, in none of {spread.count} {downloads}{_at_most(one)}"
     half = one.quantile(0.5)
-    words = f"start{_S} after {told(half)} in the median"
+    words = f"start{_S} after {in_words(half)} in the median"
     if half.estimate is None or half.estimate == inf:
-        words = f"start{_S} in {told(one.started, percent)} of the {downloads} only"
+        words = f"start{_S} in {in_words(one.started, percent)} of the {downloads} only"
     elif never:
-        words += f", and never in {told(_complement(one.started), percent)} of the {downloads}"
+        words += f", and never in {in_words(_complement(one.started), percent)} of the {downloads}"
     later = sum(one.outcomes.values()) - one.outcomes["ok"] - never
     if later > 0:
         words += f" ({later} of {spread.count} start and do not end well)"
@@ -175,16 +175,6 @@ def _complement(part: Estimate) -> Estimate:
     return NotEnough(None if part.estimate is None else 1 - part.estimate, part.runs, part.needed)
 
 
-def told(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> str:
-    """Return an estimate with its interval for reading, "-" where there is none."""
-    if estimate is None or estimate.estimate is None:
-        return "-"
-    if isinstance(estimate, Interval):
-        return estimate.words(say)
-    # An interval of no width is told without its ends.
-    return f"~ {Interval(*[estimate.estimate] * 3).words(say)}"
-
-
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
     """Yield, for each strategy, what becomes of the median along an axis."""
     for name, points in _by_strategy(in_order(cases, axis)):
@@ -196,11 +186,11 @@ def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
             continue
         first, last = starting[0], starting[-1]
         begins, ends = medians[first], medians[last]
-        words = f"At {axis} = {values[first]}, {name} starts after {told(begins)} in the median"
+        words = f"At {axis} = {values[first]}, {name} starts after {in_words(begins)} in the median"
         if first != last:
             words = (
                 f"As {axis} goes from {values[first]} to {values[last]}, the median of {name} goes"
-                f" from {told(begins)} to {told(ends)}"
+                f" from {in_words(begins)} to {in_words(ends)}"
             )
         silent = [values[i] for i in range(len(values)) if i not in starting]
         if silent and len(silent) == len(values) - last - 1:
@@ -222,9 +212,9 @@ def over(cases: Sequence[Case]) -> Iterator[str]:
             yield f"{name} never starts in most runs, at any of {len(found)} points."
             continue
         best, worst = min(finite, key=lambda f: f[0]), max(finite, key=lambda f: f[0])
-        words = f"{name}: the median is {told(best[1])} at best ({best[2]})"
+        words = f"{name}: the median is {in_words(best[1])} at best ({best[2]})"
         if worst is not best:
-            words += f" and {told(worst[1])} at worst ({worst[2]})"
+            words += f" and {in_words(worst[1])} at worst ({worst[2]})"
         if lost:
             words += f"; at {lost} of {len(found)} points most downloads never start"
         times = [at for _, _, at in finite]
@@ -235,7 +225,9 @@ def _fewest(points: Sequence[tuple[Case, Measured]]) -> str:
     """Return at which of some points the fewest downloads start, where not all do everywhere."""
     known = [(p, case.name, one.started) for case, one in points if (p := one.started.estimate)]
     part, at, started = min(known, key=lambda found: found[0], default=(1.0, "", None))
-    return "" if part >= 1 else f"; at {at} only {told(started, percent)} of the downloads start"
+    return (
+        "" if part >= 1 else f"; at {at} only {in_words(started, percent)} of the downloads start"
+    )
 
 
 def _by_strategy(cases: Sequence[Case]) -> Iterator[tuple[str, list[tuple[Case, Measured]]]]:
@@ -300,7 +292,7 @@ def price(cases: Sequence[Case]) -> str:
     case = cases[-1]
     parts = [
         f"{one.strategy} {count(one.requests)} requests and {count(one.bytes)} bytes"
-        f" for a first block after {told(one.quantile(0.5))}"
+        f" for a first block after {in_words(one.quantile(0.5))}"
         for one in case.strategies
     ]
     return f"{circumstances(case)}, a download takes, in the mean: {'; '.join(parts)}."

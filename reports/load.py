@@ -21,8 +21,7 @@ from harness.load_result import TIMES, LoadResult
 from harness.result import Outcome
 from reports import pooled
 from reports.statistics import Interval, NotEnough, percent
-from reports.summary import seconds
-from reports.sweep_table import said
+from reports.summary import in_words, seconds
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -116,11 +115,9 @@ def _said(
     summary: LoadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
 ) -> str:
     """Return an estimate for reading; one run is an example, and has no interval."""
-    if estimate is None or estimate.estimate is None:
-        return "-"
-    if len(summary.results) == 1:
-        return Interval(*[estimate.estimate] * 3).words(say)
-    return said(estimate, say)
+    if estimate is not None and estimate.estimate is not None and len(summary.results) == 1:
+        return say(estimate.estimate)
+    return in_words(estimate, say)
 
 
 def problems(summaries: Sequence[LoadSummary]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from reports.oracle import theory_of
 from reports.rows import TableRow
 from reports.statistics import percent, quantile, z_of_count, z_of_mean
 from reports.summary import seconds
+from reports.sweep_table import QUANTILES
 from reports.theory import ForkJoin, Stage
 from scenarios.experiment import Experiment, Point, label
 
@@ -32,9 +33,6 @@ _SKEWED = 0.25
 
 #: The part of the times that may come after the deadline without their mean telling of it.
 _LATE = 1e-9
-
-#: The quantiles, by their names.
-_QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 #: What the columns of the table mean.
 LEGEND = """\
@@ -107,7 +105,7 @@ def _of_stage(stage: Stage, times: Sequence[float | None], deadline: float) -> I
         mean = stage.mean
         found = fmean(came) if came else None
         yield "mean", found, (mean,), _z_of_mean(stage, mean, came)
-    for name, q in _QUANTILES.items():
+    for name, q in QUANTILES.items():
         exact = stage.quantile(q * min(1.0, success / stage.success))
         before = sum(time <= exact for time in came)
         # More runs before it make the simulated quantile the earlier one.

@@ -24,7 +24,7 @@ from reports.load import QUANTILES
 from reports.measured import Case, Measured
 from reports.scale import evenly
 from reports.statistics import percent
-from reports.summary import multiple, seconds, verdict
+from reports.summary import in_words, multiple, seconds, verdict
 from reports.sweep_table import Estimate
 from scenarios.experiment import label
 
@@ -340,7 +340,7 @@ def _estimates(case: Case, one: Measured) -> dict[str, Value]:
 
 
 def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
-    words = findings.told(estimate, say)
+    words = in_words(estimate, say)
     number, _, interval = words.partition(" (")
     key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
     return Value(number, interval.removesuffix(")"), key)

@@ -18,8 +18,8 @@ from harness.figures import rounded
 from harness.search import Looked
 from reports.rows import markdown
 from reports.statistics import CONFIDENCE, Interval
-from reports.summary import seconds
-from reports.sweep_table import Estimate, said
+from reports.summary import in_words, seconds
+from reports.sweep_table import Estimate
 from reports.verdict import Finding, Judged
 from scenarios.plan import Condition, Plan
 
@@ -185,7 +185,7 @@ def _missed(finding: Finding) -> str:
 
 
 def _value(finding: Finding) -> str:
-    return said(finding.estimate, seconds if finding.condition.quantile else nines)
+    return in_words(finding.estimate, seconds if finding.condition.quantile else nines)
 
 
 def nines(part: float) -> str:

@@ -18,18 +18,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, copysign, inf, sqrt
+from math import copysign, inf, sqrt
 from statistics import fmean, stdev
 
 from scipy.special import bdtr, bdtrc, ndtri, stdtr
 
+from harness import figures
 from harness.stats.betting import Evidence
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
-
-#: Probabilities that are equal but for the last bits are equal.
-_NEARLY = 1 + 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ def quantile(
     ordered = sorted(inf if time is None else time for time in times)
     runs = len(ordered)
     found = ranks(runs, q, confidence)
-    middle = ordered[ceil(runs * q / _NEARLY) - 1] if runs else None
+    middle = figures.quantile(ordered, q)
     if found is None or middle is None:
         return NotEnough(middle, runs, least_runs(q, confidence))
     low, high = found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import inf
@@ -13,6 +13,7 @@ from statistics import fmean
 from harness.bound import Bound
 from harness.figures import median_time, quantile, ratio_to_bound, rounded
 from harness.result import Result
+from reports.statistics import Interval, NotEnough
 
 #: The strategy that the others are held against, where it is among them.
 BASELINE = "wait-for-all"
@@ -77,6 +78,17 @@ class Over:
     def mean(self) -> str:
         """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
         return multiple(fmean(self.ratios)) if self.ratios else "-"
+
+
+def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] = seconds) -> str:
+    """Return an estimate with its interval as text; `say` formats a number.
+
+    Where there are too few runs for an interval it stands behind "~"; where there is no
+    estimate at all, the text is "-".
+    """
+    if estimate is None or estimate.estimate is None:
+        return "-"
+    return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
 
 
 def multiple(ratio: float) -> str:

@@ -28,7 +28,7 @@ from reports.statistics import (
     probability,
     quantile,
 )
-from reports.summary import seconds
+from reports.summary import in_words
 from scenarios.experiment import Experiment, Precision, label
 
 Estimate = Interval | NotEnough
@@ -230,9 +230,9 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
     return {
         "strategy": cell.strategy,
         "runs": str(cell.runs),
-        "ok": said(cell.ok, percent),
-        **{name: said(estimate) for name, estimate in cell.quantiles.items()},
-        against: "" if cell.against is None else said(cell.against),
+        "ok": in_words(cell.ok, percent),
+        **{name: in_words(estimate) for name, estimate in cell.quantiles.items()},
+        against: "" if cell.against is None else in_words(cell.against),
         "requests": "-" if cell.requests is None else f"{cell.requests:.1f}",
         "bytes": "-" if cell.bytes is None else f"{cell.bytes:.0f}",
         "under way": "-" if cell.under_way is None else f"{cell.under_way:.3g}",
@@ -240,16 +240,6 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
         "crashed": str(cell.crashed),
         "overloaded": str(cell.overloaded),
     }
-
-
-def said(estimate: Estimate, say: Callable[[float], str] = seconds) -> str:
-    """Return an estimate for reading, behind ~ where there are too few runs for its interval."""
-    if isinstance(estimate, Interval):
-        return estimate.words(say)
-    if estimate.estimate is None:
-        return "-"
-    # An interval of no width is told without its ends.
-    return f"~ {Interval(*[estimate.estimate] * 3).words(say)}"
 
 
 def _numbers(cell: Cell) -> dict[str, str | int | float | None]:

@@ -11,6 +11,7 @@ import pytest
 from harness.store import OVERLOADED, Sample
 from reports import findings
 from reports.measured import Case, Measured, case_of
+from reports.summary import in_words
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -167,10 +168,10 @@ def test_gain() -> None:
     )
 
 
-def test_told() -> None:
+def test_estimate_in_words() -> None:
     """What has too few runs for an interval is told as such, and never is a word."""
-    assert "~ never" == findings.told(case([STALLED]).strategies[0].quantile(0.5))
-    assert "-" == findings.told(None)
+    assert "~ never" == in_words(case([STALLED]).strategies[0].quantile(0.5))
+    assert "-" == in_words(None)
 
 
 def test_overloaded() -> None:
