@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from textwrap import fill
 from typing import Literal
 
 from rich.box import SIMPLE_HEAD
@@ -21,16 +20,18 @@ from scenarios.seeds import seed_range
 Extra = Literal["replay", "seed", "nothing"]
 
 #: What the columns of a comparison mean.
-LEGEND = """\
-sooner by: time to first block of wait-for-all over that of this strategy; where there is no
-wait-for-all, of the first strategy; of many runs, of the medians, or - if not all came to one
-{bound}
-requests, bytes: what the whole download took over the least that it can take
-time to first block: of many runs the median, and in brackets the least and the greatest of all
-Of many runs, over bound is the median, of 100 and more also the 99th percentile (p99); requests
-and bytes are the mean. In these three, a run that never comes to it counts as ∞; runs in which
-no such download succeeds are left out, or shown as -.
-""".format(bound=fill(f"over bound: time to first block over {BOUND}", 96))
+LEGEND = f"""\
+time to first block: with several runs the median and, in brackets, the least and the greatest
+sooner by: the time to first block of wait-for-all (or of the first strategy, if wait-for-all \
+was not run) divided by this one's. With several runs, medians are compared; - if some runs had \
+no first block
+over bound: the time to first block divided by {BOUND}. With several runs the median and, from \
+100 runs on, the 99th percentile (p99)
+requests, bytes: of the whole download, divided by the least that it can take; with several \
+runs the mean
+In the last three, a run without a first block, or without a good end, counts as ∞; runs in \
+which no such download can succeed are left out, or shown as -.
+"""
 
 
 def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:

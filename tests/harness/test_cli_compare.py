@@ -46,7 +46,7 @@ def test_compare_out(tmp_path: Path) -> None:
     )
     assert "∞" in result.stdout
     assert "stalls for ever" in result.stdout
-    assert "over bound: time to first block over the earliest" in result.stdout
+    assert "over bound: the time to first block divided by the earliest" in result.stdout
     assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.01 × +0 +firstk", result.stdout)
 
 

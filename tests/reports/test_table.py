@@ -187,13 +187,12 @@ def test_times_of_runs() -> None:
 
 
 def test_legend() -> None:
-    """Each column of numbers has its line in the legend, and no line is long."""
+    """Each column of numbers has its line in the legend."""
     lines = LEGEND.splitlines()
 
-    assert ["sooner by", "over bound", "requests, bytes", "time to first block"] == [
+    assert ["time to first block", "sooner by", "over bound", "requests, bytes"] == [
         line.partition(":")[0] for line in lines if ":" in line
     ]
-    assert 100 >= max(map(len, lines))
 
 
 def test_what_a_few_runs_cost() -> None:
