@@ -104,7 +104,7 @@ def compare(
     independence = Independence()
     compared = [simulate_all(scenario) for scenario in each(scenarios, "simulating")]
     for one in compared:
-        for summary in one.summaries:
+        for summary in one.strategies:
             independence.add(one.scenario, summary.results)
     stateful = independence.check()
     status = OK

@@ -20,7 +20,7 @@ from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.bound import Bound
-    from harness.store import Sample, Store
+    from harness.store import OneRun, Store
     from reports.comparison import Compared
     from reports.measured import Case
     from reports.page import Report
@@ -195,7 +195,7 @@ def _bad(cases: Sequence[Case]) -> Iterator[str]:
                 yield f"{case.name}: {one.strategy} wrote wrong bytes in {len(wrong)} runs: {again}"
 
 
-def _unchecked(sample: Sample) -> bool:
+def _unchecked(sample: OneRun) -> bool:
     """Tell whether a run wrote bytes of which it is not known whether they are right."""
     came = sample.ttfb is not None
     if sample.load is not None:

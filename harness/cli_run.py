@@ -114,7 +114,7 @@ def run(
         make_file(file)
     independence = Independence()
     compared = simulate_all(scenario, progress=True)
-    for summary in compared.summaries:
+    for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)
     if trace is not None:
@@ -190,9 +190,9 @@ def _print(compared: Compared, form: str) -> None:
 
     match form:
         case "json":
-            click.echo(as_json(compared.summaries), nl=False)
+            click.echo(as_json(compared.strategies), nl=False)
         case "csv":
-            click.echo(as_csv(compared.summaries), nl=False)
+            click.echo(as_csv(compared.strategies), nl=False)
         case _:
             _print_table(compared)
 
@@ -201,12 +201,12 @@ def _print_table(compared: Compared) -> None:
     """Print a row a run, with what went wrong; of many runs, a row a strategy."""
     from reports.table import LEGEND, runs_table
 
-    results = [result for summary in compared.summaries for result in summary.results]
+    results = [result for summary in compared.strategies for result in summary.results]
     if len(results) > MOST_RUNS:
         print_widest([compared], ("seed", "nothing"))
         print_legend(LEGEND)
         return
-    print_table([runs_table(compared.summaries)], keys=3)
+    print_table([runs_table(compared.strategies)], keys=3)
     for result in results:
         if result.message is not None:
             what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"

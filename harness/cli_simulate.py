@@ -19,14 +19,15 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
     from harness.encounters import Unmet, unmet_in_all
     from harness.simulate import simulate
     from reports.comparison import Compared
-    from reports.summary import Summary
+    from reports.runs import StrategyRuns
 
     def numbers(what: str) -> Iterable[int]:
         runs = range(scenario.runs)
         return each(runs, what) if progress else runs
 
     tell_unchecked([scenario])
-    summaries, first_runs = [], []
+    of_strategies: list[StrategyRuns] = []
+    first_runs = []
     unmet: Unmet | None = None
     bounds = [bound(scenario, number) for number in numbers("bound")]
     for strategy in scenario.strategies:
@@ -38,5 +39,6 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
             unmet = found if unmet is None else unmet_in_all([unmet, found])
             if number == 0:
                 first_runs.append(run)
-        summaries.append(Summary(results, bounds))
-    return Compared(scenario, summaries, first_runs, unmet or {})
+        first = of_strategies[0].samples if of_strategies else None
+        of_strategies.append(StrategyRuns(strategy, results, first, bounds))
+    return Compared(scenario, of_strategies, first_runs, unmet or {})

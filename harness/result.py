@@ -47,6 +47,11 @@ class Result:
     digest: str
 
     @property
+    def load(self) -> None:
+        """None: it is one download, not a workload, as a row of a store may be."""
+        return None
+
+    @property
     def requests(self) -> int:
         """How many requests were sent, queries and reads together."""
         return self.queries + self.reads

@@ -193,6 +193,10 @@ class Sample(NamedTuple):
     load: LoadResult | None
 
 
+#: A run of one download, as it was simulated or as a store has it; or one of many downloads.
+OneRun = Result | Sample
+
+
 class Store:
     """A store that is open. Use it as a context: it is closed then.
 

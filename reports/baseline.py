@@ -87,7 +87,7 @@ class Baseline(_Strict):
     @classmethod
     def of(cls, compared: Iterable[Compared]) -> Baseline:
         """Return the baseline that comparisons make; what was run twice is in it once."""
-        rows = [Row.of(r) for one in compared for s in one.summaries for r in s.results]
+        rows = [Row.of(r) for one in compared for s in one.strategies for r in s.results]
         return cls(rows=list({row.key: row for row in rows}.values()))
 
     @classmethod

@@ -10,7 +10,7 @@ from harness.encounters import Unmet
 from harness.result import unmet
 from harness.simulate import Run
 from harness.subject import is_other
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 from scenarios.model import OTHER, Expectation, Scenario
 from scenarios.text import shell_word
 
@@ -23,21 +23,21 @@ class Compared:
     """
 
     scenario: Scenario
-    summaries: Sequence[Summary]
+    strategies: Sequence[StrategyRuns]
     first_runs: Sequence[Run]
     unmet_faults: Unmet = field(default_factory=dict)
 
     @property
     def bounds(self) -> Sequence[Bound]:
         """The bounds, run by run."""
-        return self.summaries[0].bounds
+        return self.strategies[0].bounds
 
     @property
     def unmet(self) -> list[str]:
         """Each expectation that some run did not meet, in words, with how to replay it."""
         return [
             f"{replay(self.scenario, r.strategy, r.seed)}: {problem}"
-            for summary in self.summaries
+            for summary in self.strategies
             for r in summary.results
             if (expected := expectation(self.scenario, r.strategy)) is not None
             for problem in unmet(expected, r)

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports import style
-from reports.measured import Case, Measured
+from reports.measured import Case
+from reports.runs import StrategyRuns
 from reports.scale import Scale, evenly, set_scale, small_print, title
 from reports.statistics import Interval
 from reports.sweep_table import Estimate
@@ -26,7 +27,7 @@ _WIDTH = 8.6  # inches; so are the others
 _PANEL = 1.9
 _LEFT = 1.1
 
-_COSTS: tuple[tuple[str, Callable[[Measured], float | None]], ...] = (
+_COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None]], ...] = (
     ("requests a download", lambda one: one.requests),
     ("bytes of shares a download", lambda one: one.bytes),
 )
@@ -78,7 +79,7 @@ def _runs(some: Sequence[Case]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-def _panel(axes: Axes, case: Case, what: str, cost: Callable[[Measured], float | None]) -> None:
+def _panel(axes: Axes, case: Case, what: str, cost: Callable[[StrategyRuns], float | None]) -> None:
     points = []
     for one in case.strategies:
         paid, half = cost(one), one.quantile(0.5)

@@ -21,7 +21,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from reports import style
-from reports.measured import Case, Distribution, Measured
+from reports.measured import Case
+from reports.runs import Distribution, StrategyRuns
 from reports.scale import STRIP, Scale, set_scale, small_print, title
 from reports.statistics import Interval, percent, probability
 from reports.summary import seconds
@@ -50,10 +51,10 @@ _MARK = 8  # from a mark to that of a strategy that does the same, in points
 class _Curve:
     """Strategies whose times are the same, and these times."""
 
-    of: Sequence[Measured]
+    of: Sequence[StrategyRuns]
 
     @property
-    def one(self) -> Measured:
+    def one(self) -> StrategyRuns:
         return self.of[0]
 
     @property
@@ -99,9 +100,9 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
         return style.save(figure, path)
 
 
-def _curves(strategies: Sequence[Measured]) -> list[_Curve]:
+def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
     """Return the curves, the soonest first: strategies that came to the same share one."""
-    alike: dict[Hashable, list[Measured]] = {}
+    alike: dict[Hashable, list[StrategyRuns]] = {}
     for one in strategies:
         spread = one.distribution
         # Sums of times may differ in the last digits.
@@ -222,7 +223,7 @@ def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:
             )  # fmt: skip
 
 
-def _numbers(one: Measured) -> list[str]:
+def _numbers(one: StrategyRuns) -> list[str]:
     """Return the numbers of a strategy, in two lines at most."""
     spread = one.distribution
     told = [

@@ -11,7 +11,8 @@ from math import inf
 
 from harness.store import OVERLOADED
 from reports.load import QUANTILES
-from reports.measured import Case, Measured, in_order
+from reports.measured import Case, in_order
+from reports.runs import StrategyRuns
 from reports.statistics import Interval, NotEnough, percent
 from reports.summary import in_words, multiple, reason, seconds
 from reports.sweep_table import Estimate
@@ -111,12 +112,12 @@ def _about(names: Sequence[str], words: str, everything: int) -> str:
 _S = "\N{SECTION SIGN}"
 
 
-def one_came_to(one: Measured) -> str:
+def one_came_to(one: StrategyRuns) -> str:
     """Return what one strategy came to: a sentence but for its subject."""
     return _came_to(one).replace(_S, "s")
 
 
-def _came_to(one: Measured) -> str:
+def _came_to(one: StrategyRuns) -> str:
     """Return what a strategy came to: a sentence but for its subject, with marks at its verbs."""
     if overloaded := one.outcomes[OVERLOADED]:
         runs = "the run" if one.runs == 1 else f"{overloaded} of {one.runs} runs"
@@ -140,14 +141,14 @@ def _came_to(one: Measured) -> str:
     return words
 
 
-def _at_most(one: Measured) -> str:
+def _at_most(one: StrategyRuns) -> str:
     started = one.started
     if not isinstance(started, Interval) or started.high >= 1:
         return ""
     return f" (so in {percent(started.high)} at most)"
 
 
-def _single(one: Measured) -> str:
+def _single(one: StrategyRuns) -> str:
     (sample,) = one.samples
     first = "" if sample.ttfb is None else f"start{_S} after {seconds(sample.ttfb)}"
     match sample.outcome:
@@ -221,7 +222,7 @@ def over(cases: Sequence[Case]) -> Iterator[str]:
         yield f"{words}{_fewest([point for point in points if point[0].name in times])}."
 
 
-def _fewest(points: Sequence[tuple[Case, Measured]]) -> str:
+def _fewest(points: Sequence[tuple[Case, StrategyRuns]]) -> str:
     """Return at which of some points the fewest downloads start, where not all do everywhere."""
     known = [(p, case.name, one.started) for case, one in points if (p := one.started.estimate)]
     part, at, started = min(known, key=lambda found: found[0], default=(1.0, "", None))
@@ -230,7 +231,7 @@ def _fewest(points: Sequence[tuple[Case, Measured]]) -> str:
     )
 
 
-def _by_strategy(cases: Sequence[Case]) -> Iterator[tuple[str, list[tuple[Case, Measured]]]]:
+def _by_strategy(cases: Sequence[Case]) -> Iterator[tuple[str, list[tuple[Case, StrategyRuns]]]]:
     names = dict.fromkeys(one.strategy for case in cases for one in case.strategies)
     for name in names:
         yield (

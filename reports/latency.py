@@ -25,7 +25,8 @@ from harness.bound import BOUND
 from harness.figures import median_time
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary, middle, middle_and_range, reason, seconds
+from reports.runs import StrategyRuns
+from reports.summary import middle, middle_and_range, reason, seconds
 
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.
 _LOG_RATIO = 20
@@ -61,7 +62,7 @@ _COUNTS = {3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 class _Line:
     """A line of a block: the strategies that share it, and what they are called."""
 
-    summaries: Sequence[Summary]
+    summaries: Sequence[StrategyRuns]
     names: Sequence[str]
 
     @property
@@ -73,11 +74,11 @@ class _Line:
 def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
     """Write the picture to `path`.png and `path`.svg; return the files."""
     with style.style():
-        blocks = [_block(one.summaries) for one in compared]
+        blocks = [_block(one.strategies) for one in compared]
         lines = sum(
             _HEADING + sum(line.height for line in block) + _FOOT + _GAP for block in blocks
         )
-        strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.summaries))
+        strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.strategies))
         bound = _what_the_bound_is(any(len(one.bounds) > 1 for one in compared))
         height = lines * _LINE + 1.55 + (len(strategies) + len(bound)) * _KEY_LINE
         figure = Figure(figsize=(_WIDTH, height))
@@ -107,9 +108,9 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         return style.save(figure, path)
 
 
-def _block(summaries: Sequence[Summary]) -> list[_Line]:
+def _block(summaries: Sequence[StrategyRuns]) -> list[_Line]:
     """Return the lines of a scenario: strategies that come to the same share one."""
-    lines: dict[Hashable, list[Summary]] = {}
+    lines: dict[Hashable, list[StrategyRuns]] = {}
     for summary in summaries:
         outcomes = (
             (r.outcome, _nearly(r.ttfb), r.error and (_nearly(r.finished), reason(r)))
@@ -140,7 +141,7 @@ def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: f
 
     It is so many inches wide, with room beside the ranges of many runs.
     """
-    everything = [t for one in compared for s in one.summaries for t in _times(s)]
+    everything = [t for one in compared for s in one.strategies for t in _times(s)]
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
     times = [t for t in everything if t > 0]
     low, high = min(times, default=0.1), max(times, default=1.0)
@@ -162,7 +163,7 @@ def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: f
     axes.spines["left"].set_visible(False)
 
 
-def _times(summary: Summary) -> list[float]:
+def _times(summary: StrategyRuns) -> list[float]:
     """Return the times that a line shows: of first blocks, or of failures if there are none."""
     if summary.times:
         return summary.times
@@ -302,7 +303,7 @@ def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
         )
 
 
-def _said(summary: Summary) -> str:
+def _said(summary: StrategyRuns) -> str:
     """Return what stands beside the mark of a first block."""
     if summary.runs == 1:
         result = summary.results[0]
@@ -311,7 +312,7 @@ def _said(summary: Summary) -> str:
     return middle_and_range(summary.results)
 
 
-def _never(summary: Summary) -> str:
+def _never(summary: StrategyRuns) -> str:
     """Return what stands in the column of what never comes; nothing if all ended."""
     counts = Counter(r.outcome for r in summary.results)
     stalled, busy, failed = counts["stalled"], counts["deadline"], counts["failed"]
@@ -331,7 +332,7 @@ def _never(summary: Summary) -> str:
 
 def _some_never(one: Compared) -> bool:
     """Tell whether anything of a scenario belongs into the column of what never comes."""
-    return _never_bound(one) or any(map(_never, one.summaries))
+    return _never_bound(one) or any(map(_never, one.strategies))
 
 
 def _never_bound(one: Compared) -> bool:

@@ -1,4 +1,4 @@
-"""What a report tells of: what each strategy came to in a scenario, or at a point of a sweep.
+"""The cases of a report: a scenario that was run, or a point of a sweep, with its strategies.
 
 Runs of scenarios and rows of a store become the same thing here, so that every table, picture and
 sentence of a report is made in one way.
@@ -6,188 +6,21 @@ sentence of a report is made in one way.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import accumulate
-from math import inf
 from typing import Any
 
 from harness.bound import Bound
-from harness.figures import rank, ratio_to_bound
-from harness.histogram import Histogram
 from harness.load_result import LoadResult
-from harness.result import Result
 from harness.store import Sample, Store, first_row
-from reports import pooled
 from reports.comparison import Compared, replay
 from reports.load import LoadSummary
-from reports.statistics import probability, quantile
-from reports.sweep_table import Cell, Estimate, cell, quantile_of
+from reports.runs import StrategyRuns
 from scenarios.experiment import label
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
 from scenarios.seeds import MAX_RUNS, seed_range
 from scenarios.text import shell_word
-
-
-@dataclass(frozen=True, slots=True)
-class Distribution:
-    """How times are spread: by `times[i]`, `counts[i]` of `count` downloads have come to it.
-
-    Times are sorted. Those that never came to it count, and have no time. Downloads of one run
-    of a workload are not `independent` of one another.
-    """
-
-    times: Sequence[float]
-    counts: Sequence[int]
-    count: int
-    independent: bool = True
-
-    @classmethod
-    def of(cls, times: Sequence[float]) -> Distribution:
-        """Return how times are spread; infinity is never."""
-        ordered = sorted(time for time in times if time < inf)
-        return cls(ordered, range(1, len(ordered) + 1), len(times))
-
-    @classmethod
-    def of_histograms(cls, histograms: Sequence[Histogram]) -> Distribution:
-        """Return how the times of some runs of a workload are spread, all together."""
-        whole = Histogram()
-        for histogram in histograms:
-            whole.merge(histogram)
-        bins = [whole.bins[place] for place in sorted(whole.bins)]
-        counts = list(accumulate(count for count, _ in bins))
-        return cls([greatest for _, greatest in bins], counts, whole.count, independent=False)
-
-    @property
-    def came(self) -> int:
-        """How many came to it."""
-        return self.counts[-1] if self.counts else 0
-
-    def quantile(self, q: float) -> float:
-        """Return the time by which a part `q` of all came to it; infinity is never."""
-        place = bisect_left(self.counts, rank(q, self.count))
-        return self.times[place] if place < len(self.times) else inf
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The runs of one strategy in one case, in their order.
-
-    `first` are the runs of the first strategy, None for that one itself. `bounds` are
-    the bounds of runs 0, 1 and so on, as many as were worked out. `single` is
-    the result where there is but one run and it is known whole.
-    """
-
-    strategy: str
-    samples: Sequence[Sample]
-    first: Sequence[Sample] | None = None
-    bounds: Sequence[Bound] = ()
-    single: Result | None = None
-
-    @property
-    def runs(self) -> int:
-        """How many runs there are."""
-        return len(self.samples)
-
-    @cached_property
-    def loads(self) -> list[LoadResult]:
-        """What many downloads came to, a run each; empty where a run is one download."""
-        return [sample.load for sample in self.samples if sample.load is not None]
-
-    @cached_property
-    def cell(self) -> Cell:
-        """The estimates that the table of a sweep has too."""
-        return self._cell(self.samples, None)
-
-    @cached_property
-    def against(self) -> Estimate | None:
-        """How much later it starts than the first strategy, in the runs that both have."""
-        first = {sample.run: sample for sample in self.first or ()}
-        both = [sample for sample in self.samples if sample.run in first]
-        return self._cell(both, [first[s.run] for s in both]).against if both else None
-
-    def _cell(self, samples: Sequence[Sample], first: Sequence[Sample] | None) -> Cell:
-        return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
-
-    def quantile(self, q: float) -> Estimate:
-        """Return a quantile of the time to first block, with its interval."""
-        return quantile_of(self.samples, q)
-
-    @cached_property
-    def started(self) -> Estimate:
-        """How probable it is that the first block ever comes."""
-        if self.loads:
-            loads = [sample.load for sample in self.samples]
-            return pooled.share(loads, lambda load: 1 - load.ttfb.never / load.ttfb.count)
-        return probability(sum(s.ttfb is not None for s in self.samples), self.runs)
-
-    @cached_property
-    def requests(self) -> float | None:
-        """The mean of the requests of a whole download; None if all runs crashed."""
-        return self.cell.requests
-
-    @cached_property
-    def bytes(self) -> float | None:
-        """The mean of the bytes of share data that it received; None if all runs crashed."""
-        return self.cell.bytes
-
-    @cached_property
-    def under_way(self) -> float | None:
-        """How many downloads there are at a time, with a workload: the mean over the runs."""
-        return self.cell.under_way
-
-    @cached_property
-    def busy(self) -> Estimate | None:
-        """How much is in use of what is busiest, with a workload; None if nothing has a limit."""
-        return pooled.busy(self.loads)
-
-    @cached_property
-    def ratios(self) -> list[float]:
-        """The times to first block over the bound, run by run, where the bound is known.
-
-        Infinity is never. Left out are only the runs in which no strategy could have any.
-        """
-        known = (sample for sample in self.samples if sample.run < len(self.bounds))
-        ratios = (ratio_to_bound(s.ttfb, self.bounds[s.run].ttfb) for s in known)
-        return [ratio for ratio in ratios if ratio is not None]
-
-    def over_bound(self, q: float) -> Estimate | None:
-        """Return a quantile of the ratio to the bound; None where no run has one."""
-        return quantile(self.ratios, q) if self.ratios else None
-
-    @cached_property
-    def distribution(self) -> Distribution:
-        """How the times to first block are spread."""
-        if self.loads:
-            return Distribution.of_histograms([load.ttfb for load in self.loads])
-        return Distribution.of([inf if s.ttfb is None else s.ttfb for s in self.samples])
-
-    @cached_property
-    def outcomes(self) -> Counter[str]:
-        """How many downloads ended how."""
-        found: Counter[str] = Counter()
-        for sample in self.samples:
-            if sample.load is not None:
-                found.update(sample.load.outcomes)
-            else:
-                found[sample.outcome] += 1
-        return found
-
-    @property
-    def slowest(self) -> int:
-        """The number of the run with the latest first block; one that never has it before all."""
-        return max(self.samples, key=lambda sample: (_latest(sample), -sample.run)).run
-
-
-def _latest(sample: Sample) -> tuple[bool, float]:
-    if sample.load is not None:
-        found = sample.load.ttfb.quantile(0.99)
-        return sample.load.outcome != "ok", inf if found is None else found
-    return sample.outcome != "ok", inf if sample.ttfb is None else sample.ttfb
 
 
 @dataclass(frozen=True)
@@ -204,7 +37,7 @@ class Case:
     values: Mapping[str, Any]
     tables: Mapping[str, Any]
     seed: int
-    strategies: Sequence[Measured]
+    strategies: Sequence[StrategyRuns]
     replay: Callable[[str, int], str]
     scenario: Scenario | None
     compared: Compared | None = None
@@ -238,15 +71,7 @@ class Case:
 
 def case_of(compared: Compared) -> Case:
     """Return the case of a scenario that was run."""
-    scenario = compared.scenario
-    of_strategy = []
-    first: Sequence[Sample] | None = None
-    for summary in compared.summaries:
-        samples = [_sample(result) for result in summary.results]
-        single = summary.results[0] if summary.runs == 1 else None
-        of_strategy.append(Measured(summary.strategy, samples, first, summary.bounds, single))
-        first = first or samples
-    return _scenario_case(scenario, of_strategy, compared)
+    return _scenario_case(compared.scenario, compared.strategies, compared)
 
 
 def case_of_load(scenario: Scenario, summaries: Sequence[LoadSummary]) -> Case:
@@ -255,13 +80,13 @@ def case_of_load(scenario: Scenario, summaries: Sequence[LoadSummary]) -> Case:
     first: Sequence[Sample] | None = None
     for summary in summaries:
         samples = [_load_sample(result) for result in summary.results]
-        of_strategy.append(Measured(summary.strategy, samples, first))
+        of_strategy.append(StrategyRuns(summary.strategy, samples, first))
         first = first or samples
     return _scenario_case(scenario, of_strategy, None)
 
 
 def _scenario_case(
-    scenario: Scenario, of_strategy: Sequence[Measured], compared: Compared | None
+    scenario: Scenario, of_strategy: Sequence[StrategyRuns], compared: Compared | None
 ) -> Case:
     return Case(
         scenario.name,
@@ -274,11 +99,6 @@ def _scenario_case(
         scenario,
         compared,
     )
-
-
-def _sample(result: Result) -> Sample:
-    known: list[Any] = [getattr(result, name, None) for name in Sample._fields]
-    return Sample(*known)
 
 
 def _load_sample(load: LoadResult) -> Sample:
@@ -311,7 +131,7 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
             limits = bounds(scenario, max(map(len, samples.values())))
         first = samples[about.strategies[0]]
         of_strategy = [
-            Measured(strategy, of, first if of is not first else None, limits)
+            StrategyRuns(strategy, of, first if of is not first else None, limits)
             for strategy, of in samples.items()
             if of
         ]

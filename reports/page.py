@@ -21,7 +21,8 @@ from harness.bound import BOUND
 from reports import cost, distribution, findings, latency, ratio, style, sweep_plots, timeline
 from reports.comparison import Compared
 from reports.load import QUANTILES
-from reports.measured import Case, Measured
+from reports.measured import Case
+from reports.runs import StrategyRuns
 from reports.scale import evenly
 from reports.statistics import percent
 from reports.summary import in_words, multiple, seconds, verdict
@@ -296,7 +297,7 @@ def _key(value: object) -> str:
     return f"{value!r}" if isinstance(value, int | float) else ""
 
 
-def _single(case: Case, one: Measured) -> dict[str, Value]:
+def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
     """Return what a table tells of a single run."""
     sample = one.samples[0]
     came = findings.one_came_to(one) if one.single is None else verdict([one.single])
@@ -312,7 +313,7 @@ def _single(case: Case, one: Measured) -> dict[str, Value]:
     }
 
 
-def _estimates(case: Case, one: Measured) -> dict[str, Value]:
+def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
     """Return what a table tells of many runs: estimates, with their intervals."""
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
     sure = one.runs > 1 or bool(one.loads)  # one run alone is an example, and no estimate

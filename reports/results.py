@@ -10,18 +10,18 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from harness.result import Result
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 
 #: What stands beside a result: the bound of that run.
 _BOUND = ("bound", "minimum_requests", "minimum_bytes")
 
 
-def as_json(summaries: Sequence[Summary]) -> str:
+def as_json(summaries: Sequence[StrategyRuns]) -> str:
     """Return a JSON list, an object a run."""
     return json.dumps(list(_rows(summaries)), indent=1) + "\n"
 
 
-def as_csv(summaries: Sequence[Summary]) -> str:
+def as_csv(summaries: Sequence[StrategyRuns]) -> str:
     """Return CSV with a header, a row a run; share numbers are separated by spaces."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -32,7 +32,7 @@ def as_csv(summaries: Sequence[Summary]) -> str:
     return text.getvalue()
 
 
-def _rows(summaries: Sequence[Summary]) -> Iterator[dict[str, Any]]:
+def _rows(summaries: Sequence[StrategyRuns]) -> Iterator[dict[str, Any]]:
     for summary in summaries:
         for result, bound in zip(summary.results, summary.bounds, strict=True):
             least = (bound.ttfb, bound.requests, bound.bytes)

@@ -6,17 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import inf
 from statistics import fmean
 
-from harness.bound import Bound
 from harness.figures import median_time, quantile, ratio_to_bound, rounded
 from harness.result import Result
 from reports.statistics import Interval, NotEnough
-
-#: The strategy that the others are held against, where it is among them.
-BASELINE = "wait-for-all"
 
 #: Fewer runs than this have no 99th percentile worth the name.
 _ENOUGH_FOR_P99 = 100
@@ -96,72 +91,6 @@ def multiple(ratio: float) -> str:
     return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
 
 
-@dataclass(frozen=True)
-class Summary:
-    """The results of one strategy in one scenario, one or more, in the order of their runs.
-
-    `bounds` are the bounds of these runs, one for each.
-    """
-
-    results: Sequence[Result]
-    bounds: Sequence[Bound]
-
-    @property
-    def strategy(self) -> str:
-        """The strategy."""
-        return self.results[0].strategy
-
-    @property
-    def runs(self) -> int:
-        """How many runs there were."""
-        return len(self.results)
-
-    @cached_property
-    def times(self) -> list[float]:
-        """The times to first block of the runs that came to one, sorted, in seconds."""
-        return sorted(r.ttfb for r in self.results if r.ttfb is not None)
-
-    @property
-    def typical(self) -> float | None:
-        """The median time to first block; None unless every run came to one."""
-        return quantile(self.times, 0.5) if len(self.times) == self.runs else None
-
-    @property
-    def over_bound(self) -> Over:
-        """The times to first block over the bound."""
-        return Over.of((result.ttfb, bound.ttfb) for result, bound in self._both)
-
-    @property
-    def over_requests(self) -> Over:
-        """The requests of the downloads that came to a good end, over the fewest possible."""
-        return Over.of(
-            (result.requests if result.outcome == "ok" else None, bound.requests)
-            for result, bound in self._both
-        )
-
-    @property
-    def over_bytes(self) -> Over:
-        """The bytes that they received, over the fewest possible."""
-        return Over.of(
-            (result.bytes_received if result.outcome == "ok" else None, bound.bytes)
-            for result, bound in self._both
-        )
-
-    @property
-    def _both(self) -> Iterable[tuple[Result, Bound]]:
-        return zip(self.results, self.bounds, strict=True)
-
-    @property
-    def never_started(self) -> bool:
-        """Whether no run came to a first block."""
-        return not self.times
-
-    @property
-    def verdict(self) -> str:
-        """What came of it, in words, the time to first block before all."""
-        return verdict(self.results)
-
-
 def verdict(results: Sequence[Result]) -> str:
     """Return what the runs of one strategy came to, in words."""
     if len(results) == 1:
@@ -235,19 +164,3 @@ def reason(result: Result) -> str:
         # Where it is not ours, all that it knows may follow, on the same line.
         return ours if ours != first else re.split("[:.] ", first)[0][:80]
     return f"{result.error}: {first}"[:80]
-
-
-def ratio(summary: Summary, baseline: Summary) -> str:
-    """Return how many times sooner the first block came than with the baseline."""
-    if summary is baseline:
-        return ""
-    if baseline.never_started and summary.typical is not None:
-        return "∞"
-    if baseline.typical is None or summary.typical is None:
-        return "-"
-    return multiple(baseline.typical / summary.typical) if summary.typical else "-"
-
-
-def baseline_of(summaries: Sequence[Summary]) -> Summary:
-    """Return the summary that the others are held against: wait-for-all, or the first."""
-    return next((s for s in summaries if s.strategy == BASELINE), summaries[0])

@@ -23,7 +23,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 from matplotlib.transforms import ScaledTranslation
 
 from reports import style
-from reports.measured import Case, Measured, in_order
+from reports.measured import Case, in_order
+from reports.runs import StrategyRuns
 from reports.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
 from reports.statistics import Interval, NotEnough
 from reports.summary import seconds
@@ -50,7 +51,7 @@ _ROOM = 0.45
 
 _UNDER = "the median, the tail, and below them how many downloads start at all"
 
-Of = Callable[[Measured], Estimate | None]
+Of = Callable[[StrategyRuns], Estimate | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from harness.figures import rounded
-from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, Sample, Store
+from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, OneRun, Sample, Store
 from reports import pooled
 from reports.rows import TableRow
 from reports.statistics import (
@@ -95,8 +95,8 @@ def cell(
     point: int,
     values: Mapping[str, Any],
     strategy: str,
-    samples: Sequence[Sample],
-    first: Sequence[Sample] | None,
+    samples: Sequence[OneRun],
+    first: Sequence[OneRun] | None,
     *,
     loads: bool,
 ) -> Cell:
@@ -136,7 +136,7 @@ def cell(
     )
 
 
-def _median(sample: Sample) -> float | None:
+def _median(sample: OneRun) -> float | None:
     """Return the median of the times to first block in a run of many downloads."""
     return None if sample.load is None else sample.load.ttfb.quantile(0.5)
 
@@ -162,7 +162,7 @@ def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], b
     return is_enough
 
 
-def quantile_of(samples: Sequence[Sample], q: float) -> Estimate:
+def quantile_of(samples: Sequence[OneRun], q: float) -> Estimate:
     """Return a quantile of the times to first block: of all downloads of all runs."""
     if any(sample.load for sample in samples):
         return pooled.quantile([sample.load for sample in samples], q)

@@ -12,7 +12,7 @@ from rich.text import Text
 from downloader.strategy import STRATEGIES
 from harness.bound import BOUND
 from reports.comparison import Compared, replay
-from reports.summary import Summary, baseline_of, ratio
+from reports.runs import StrategyRuns, baseline_of, ratio
 from scenarios.seeds import seed_range
 
 #: What a table of comparisons says beside the results: all that each row needs to be run
@@ -50,15 +50,15 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
     if extra == "replay":
         table.add_column("replay", no_wrap=True)
     for one in compared:
-        baseline = baseline_of(one.summaries)
-        for i, summary in enumerate(one.summaries):
+        baseline = baseline_of(one.strategies)
+        for i, summary in enumerate(one.strategies):
             seed = summary.results[0].seed
             cells: list[str | Text] = [
                 one.scenario.name if i == 0 else "",
                 summary.strategy,
                 _styled(summary),
                 ratio(summary, baseline),
-                str(summary.over_bound),
+                str(summary.over_ttfb),
                 summary.over_requests.mean,
                 summary.over_bytes.mean,
             ]
@@ -67,11 +67,11 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
             if extra == "replay":
                 cells.append(replay(one.scenario, summary.strategy, seed))
             rich = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
-            table.add_row(*rich, end_section=i == len(one.summaries) - 1)
+            table.add_row(*rich, end_section=i == len(one.strategies) - 1)
     return table
 
 
-def _styled(summary: Summary) -> Text:
+def _styled(summary: StrategyRuns) -> Text:
     style = "" if all(r.outcome == "ok" for r in summary.results) else "bold"
     return Text(summary.verdict, style=style)
 
@@ -83,7 +83,7 @@ _RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb")
 _TIMES = ("located", "ttfb", "bound", "finished")
 
 
-def runs_table(summaries: Sequence[Summary]) -> Table:
+def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
     """Return a table of single runs, a row each."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):

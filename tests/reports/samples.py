@@ -21,7 +21,7 @@ from harness.result import Result
 from harness.simulate import simulate
 from reports import style
 from reports.comparison import Compared
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 from scenarios.model import Scenario
 
 OK = Result(
@@ -87,10 +87,10 @@ NO_BOUND = Bound(None, None, None)
 
 def summary(
     *results: Result, strategy: str = "first-k", bounds: Sequence[Bound] | None = None
-) -> Summary:
+) -> StrategyRuns:
     """Return a summary of these results, as runs of one strategy."""
     runs = [replace(r, strategy=strategy, run=i, seed=i) for i, r in enumerate(results)]
-    return Summary(runs, bounds or [BOUND] * len(runs))
+    return StrategyRuns(runs[0].strategy, runs, None, bounds or [BOUND] * len(runs))
 
 
 def scenario(
@@ -109,13 +109,19 @@ def compared(one: Scenario) -> Compared:
     """Return what the strategies of a scenario come to."""
     runs = [[simulate(one, s, i) for i in range(one.runs)] for s in one.strategies]
     bounds = [bound(one, i) for i in range(one.runs)]
-    summaries = [Summary([run.result for run in of_strategy], bounds) for of_strategy in runs]
+    results = [[run.result for run in of_strategy] for of_strategy in runs]
+    summaries = [
+        StrategyRuns(of[0].strategy, of, results[0] if i else None, bounds)
+        for i, of in enumerate(results)
+    ]
     return Compared(one, summaries, [of_strategy[0] for of_strategy in runs])
 
 
-def made(summaries: Sequence[Summary], **tables: Any) -> Compared:
-    """Return a comparison with these summaries, that no run is behind."""
-    return Compared(scenario(**tables), summaries, [])
+def made(summaries: Sequence[StrategyRuns], **tables: Any) -> Compared:
+    """Return a comparison of these strategies, that no run is behind."""
+    first, *others = summaries
+    compared = [first, *(replace(one, first=first.samples) for one in others)]
+    return Compared(scenario(**tables), compared, [])
 
 
 class Caught(list[Figure]):

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from reports.comparison import replay
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 from scenarios.load import load
 from tests.reports.samples import FAILED, OK, STALLED, compared, made, scenario, summary
 
 
-def unmet(*summaries: Summary, **expect: Any) -> list[str]:
+def unmet(*summaries: StrategyRuns, **expect: Any) -> list[str]:
     """Return what is not as it is expected."""
     return made(summaries, expect={name.replace("_", "-"): e for name, e in expect.items()}).unmet
 

@@ -10,7 +10,8 @@ import pytest
 
 from harness.store import OVERLOADED, Sample
 from reports import findings
-from reports.measured import Case, Measured, case_of
+from reports.measured import Case, case_of
+from reports.runs import StrategyRuns
 from reports.summary import in_words
 from tests.reports.samples import (
     BROKEN,
@@ -179,5 +180,5 @@ def test_overloaded() -> None:
     one = Sample(0, OVERLOADED, None, None, None, None, None, None, None)
     words = "lets downloads pile up faster than the grid can carry them"
 
-    assert f"{words}, in the run" == findings.one_came_to(Measured("first-k", [one]))
-    assert f"{words}, in 2 of 2 runs" == findings.one_came_to(Measured("first-k", [one, one]))
+    assert f"{words}, in the run" == findings.one_came_to(StrategyRuns("first-k", [one]))
+    assert f"{words}, in 2 of 2 runs" == findings.one_came_to(StrategyRuns("first-k", [one, one]))

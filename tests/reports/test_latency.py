@@ -19,7 +19,7 @@ from harness.bound import Bound
 from harness.result import Result
 from reports import latency
 from reports.comparison import Compared
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 from scenarios.library import load_all
 from scenarios.load import ScenarioError
 from tests.reports.samples import (
@@ -106,7 +106,7 @@ def arrows(axes: Axes, y: float) -> int:
     return sum(text.arrow_patch is not None and text.xy[1] == y for text in texts)
 
 
-def waiting(*results: Result) -> Summary:
+def waiting(*results: Result) -> StrategyRuns:
     """Return a summary of wait-for-all."""
     return summary(*results, strategy="wait-for-all")
 
@@ -416,7 +416,7 @@ def test_bound(monkeypatch: pytest.MonkeyPatch) -> None:
         made([waiting(took(0.3)), summary(took(0.2), bounds=[Bound(time, 6, 4000)])], name=name)
         for name, time in (("one", 0.1), ("two", 0.15))
     ]
-    several = [replace(one, summaries=[*reversed(one.summaries)]) for one in several]
+    several = [replace(one, strategies=[*reversed(one.strategies)]) for one in several]
     axes = drawn(monkeypatch, *several).axes[0]
     blocks = list(zip(rows(axes, "first-k"), rows(axes, "wait-for-all"), strict=True))
 

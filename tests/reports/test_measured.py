@@ -14,7 +14,8 @@ from harness.histogram import Histogram
 from harness.store import Store, places
 from harness.workload import simulate_load
 from reports.load import LoadSummary
-from reports.measured import Case, Distribution, case_of, case_of_load, cases_of
+from reports.measured import Case, case_of, case_of_load, cases_of
+from reports.runs import Distribution
 from reports.statistics import Interval, NotEnough
 from scenarios.experiment import Experiment
 from scenarios.identity import scenario_hash

@@ -12,7 +12,7 @@ import pytest
 from harness.bound import Bound
 from harness.result import Result
 from reports import results
-from reports.summary import Summary
+from reports.runs import StrategyRuns
 from tests.reports.samples import BOUND, DEADLINE, FAILED, NO_BOUND, NOTHING, OK, STALLED
 
 #: The contract: DESIGN, section 6.
@@ -44,12 +44,14 @@ ALL = [OK, STALLED, FAILED, DEADLINE, NOTHING]
 
 def as_json(of: list[Result], bound: Bound = BOUND) -> str:
     """Return the JSON of results that have this bound."""
-    return results.as_json([Summary([result], [bound]) for result in of])
+    return results.as_json(
+        [StrategyRuns(result.strategy, [result], None, [bound]) for result in of]
+    )
 
 
 def as_csv(of: list[Result], bound: Bound = BOUND) -> str:
     """Return the CSV of results that have this bound."""
-    return results.as_csv([Summary(of, [bound] * len(of))])
+    return results.as_csv([StrategyRuns(of[0].strategy, of, None, [bound] * len(of))])
 
 
 def test_keys() -> None:

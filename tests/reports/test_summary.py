@@ -8,7 +8,8 @@ import pytest
 
 from harness.bound import Bound
 from harness.result import Result
-from reports.summary import Summary, baseline_of, ratio, reason, seconds
+from reports.runs import StrategyRuns, baseline_of, ratio
+from reports.summary import reason, seconds
 from tests.reports.samples import (
     DEADLINE,
     FAILED,
@@ -224,7 +225,7 @@ def test_baseline() -> None:
     assert baseline_of([late, first]) is late
 
 
-def over(results: list[Result], ttfb: list[float | None]) -> Summary:
+def over(results: list[Result], ttfb: list[float | None]) -> StrategyRuns:
     """Return a summary of runs in which no first block could come before these."""
     bounds = [NO_BOUND if time is None else Bound(time, 6, 4000) for time in ttfb]
     return summary(*results, bounds=bounds)
@@ -254,7 +255,7 @@ def over(results: list[Result], ttfb: list[float | None]) -> Summary:
 )
 def test_over_bound(results: list[Result], ttfb: list[float | None], text: str) -> None:
     """A run without a first block is infinitely late, but where none was possible."""
-    assert text == str(over(results, ttfb).over_bound)
+    assert text == str(over(results, ttfb).over_ttfb)
 
 
 def test_over_the_least() -> None:
