@@ -51,7 +51,9 @@ class Case:
     def made_of(self) -> str:
         """What stands in small print below its pictures."""
         seeds = f"seed{'s' * (self.runs != 1)} {seed_range(self.seed, self.runs)}"
-        runs = "1 run" if self.runs == 1 else f"{self.runs} runs"
+        counts = {one.runs for one in self.strategies} or {0}
+        each = " to ".join(map(str, sorted({min(counts), max(counts)})))
+        runs = "1 run" if each == "1" else f"{each} runs"
         downloads = ""
         loads = (load for one in self.strategies for load in one.loads)
         if self.has_workload and (load := next(loads, None)) is not None:

@@ -20,6 +20,7 @@ from reports.statistics import Interval, NotEnough
 from scenarios.experiment import Experiment
 from scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, swept
+from tests.reports.cases import case, results
 from tests.reports.samples import (
     FAILED,
     NO_BOUND,
@@ -163,3 +164,10 @@ def test_load() -> None:
     assert sum(result.requests for result in results) / 3 == measured.requests
     assert case.has_workload
     assert "30 downloads in each" in case.made_of
+
+
+def test_made_of_unequal_runs() -> None:
+    """A caption says how many runs strategies have where they do not have equally many."""
+    one = case({"first-k": results(0.1, 0.2, 0.3), "hedged": results(0.1)})
+
+    assert "seeds 0 to 2; 1 to 3 runs of each strategy" in one.made_of
