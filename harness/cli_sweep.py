@@ -22,8 +22,10 @@ from harness.cli_sweeping import (
 )
 from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import chosen_downloaders, tell_unchecked
+from scenarios.text import printable
 
 if TYPE_CHECKING:
+    from harness.salvage import Salvage
     from harness.store import Store
     from harness.sweep import Enough
     from harness.workers import Workers
@@ -190,22 +192,40 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 @click.command()
 @click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
 @click.argument("file", metavar="[FILE]", required=False, type=FILE)
-def export(store: Path, file: Path | None) -> int:
+@click.option(
+    "--salvage", is_flag=True, help="Of a damaged store, write the rows that can still be read."
+)
+def export(store: Path, file: Path | None, salvage: bool) -> int:
     """Write all runs of a store to FILE: as CSV, or as Parquet if it ends in .parquet.
 
-    Without FILE, print CSV. The axes are columns; the last one is JSON.
+    Without FILE, print CSV. The axes are columns; the last one is JSON. Exit status 1 means that
+    --salvage had to skip rows: it says which and why.
     """
+    from harness.salvage import Salvage
     from harness.store import Store, StoreError
     from reports import export as exports
 
     with refusing(StoreError, exports.ExportError, prefix="firstk: "), Store(store) as opened:
-        tell_distrusted(opened)
+        rows = Salvage(opened) if salvage else opened
+        if isinstance(rows, Store):
+            tell_distrusted(opened)
         if file is None:
-            exports.write_csv(opened, sys.stdout)
+            exports.write_csv(rows, sys.stdout)
         elif file.suffix == ".parquet":
             with writing(file):
-                exports.write_parquet(opened, file)
+                exports.write_parquet(rows, file)
         else:
             with writing(file), file.open("w", encoding="utf-8", newline="") as text:
-                exports.write_csv(opened, text)
-    return OK
+                exports.write_csv(rows, text)
+    return OK if isinstance(rows, Store) else _tell_lost(store, rows)
+
+
+def _tell_lost(store: Path, salvage: Salvage) -> int:
+    """Print what could not be saved of a store, and why; return the exit status."""
+    for reason in salvage.reasons:
+        click.echo(printable(f"{store}: skipped: {reason}"), err=True)
+    lost = f"{salvage.lost} skipped"
+    if salvage.unsure:
+        lost = "others may be lost: the index that says which there were is damaged"
+    click.echo(printable(f"{store}: {salvage.saved} rows saved, {lost}"), err=True)
+    return UNMET if salvage.lost or salvage.unsure else OK
