@@ -16,6 +16,7 @@ from harness.cli_sweeping import (
     STORE,
     WORKERS,
     processes,
+    resumable,
     tell_crashes,
     tell_distrusted,
     telling,
@@ -76,16 +77,12 @@ def sweep(
     rule = _enough(target, experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
-        with telling() as tell:
-            try:
+        try:
+            with resumable(store), telling() as tell:
                 runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
-            except KeyboardInterrupt:
-                kept = f"{len(store)} runs are kept in {path}"
-                click.echo(f"{kept}; the same command goes on from there", err=True)
-                raise
-            except StateError as e:
-                click.echo(str(e), err=True)
-                return UNMET
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
         found = list(sweep_table.cells(experiment, store, runs))
         if experiment.oracle:
             status = _print_verdicts(experiment, store, runs, form)
@@ -205,7 +202,10 @@ def export(store: Path, file: Path | None, salvage: bool) -> int:
     from harness.store import Store, StoreError
     from reports import export as exports
 
-    with refusing(StoreError, exports.ExportError, prefix="firstk: "), Store(store) as opened:
+    with (
+        refusing(StoreError, exports.ExportError, prefix="firstk: "),
+        Store(store, cut_off=salvage) as opened,
+    ):
         rows = Salvage(opened) if salvage else opened
         if isinstance(rows, Store):
             tell_distrusted(opened)
@@ -223,9 +223,7 @@ def export(store: Path, file: Path | None, salvage: bool) -> int:
 def _tell_lost(store: Path, salvage: Salvage) -> int:
     """Print what could not be saved of a store, and why; return the exit status."""
     for reason in salvage.reasons:
-        click.echo(printable(f"{store}: skipped: {reason}"), err=True)
-    lost = f"{salvage.lost} skipped"
-    if salvage.unsure:
-        lost = "others may be lost: the index that says which there were is damaged"
+        click.echo(printable(f"{store}: {reason}"), err=True)
+    lost = f"{salvage.lost}{' or more' if salvage.unsure else ''} skipped"
     click.echo(printable(f"{store}: {salvage.saved} rows saved, {lost}"), err=True)
-    return UNMET if salvage.lost or salvage.unsure else OK
+    return UNMET if salvage.reasons else OK

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.store import NoRowError, Row, Store, StoreError
+from harness.store_errors import DamageError
 
 #: How many reasons are kept; further ones are counted.
 _REASONS = 20
@@ -22,9 +23,9 @@ class Salvage:
     It can be written as the store itself can, by `reports.export`. Where a point cannot be read
     its rows have no values of the axes; where the experiment cannot be read there are no axes.
 
-    `saved` counts the rows that were read and `lost` what was skipped; `reasons` are the first
-    reasons for that. It is `unsure` whether more were lost if not even the index of the rows can
-    be read.
+    `saved` counts the rows that were read and `lost` those that were skipped; `reasons` are the
+    first of what is wrong. It is `unsure` whether more rows were lost if not even the index of the
+    rows can be read.
     """
 
     def __init__(self, store: Store) -> None:
@@ -40,7 +41,7 @@ class Salvage:
             self.axes = store.axes
             self._points = list(self._read_points())
         except StoreError as e:
-            self._lose(e)
+            self._give_reason(e, "the axes are left out")
             self.axes = []
             store.check_rows_alone()
 
@@ -53,7 +54,7 @@ class Salvage:
             try:
                 yield self._store.point(number).axis_values
             except StoreError as e:
-                self._lose(e)
+                self._give_reason(e, "its rows have no values of the axes")
                 yield [None] * len(self.axes)
 
     def rows(self) -> Iterator[Row]:
@@ -86,7 +87,8 @@ class Salvage:
             except StoreError as e:
                 # Without an index it is not known whether there was such a row.
                 if not self.unsure or not isinstance(e.__cause__, sqlite3.Error):
-                    self._lose(e)
+                    self.lost += 1
+                    self._give_reason(e, "skipped")
         return None
 
     def _candidates(self, at: int, damage: StoreError) -> Iterator[int]:
@@ -97,17 +99,14 @@ class Salvage:
             except StoreError:
                 self.unsure = True
         if self._numbers is None:
-            self._give_reason(damage)
+            self._give_reason(damage, "an unknown number of rows skipped")
             yield from range(at + 1, at + 1 + _TRIES)
             return
         for place in range(bisect_right(self._numbers, at), len(self._numbers)):
             yield self._numbers[place]
 
-    def _lose(self, error: StoreError) -> None:
-        self.lost += 1
-        self._give_reason(error)
-
-    def _give_reason(self, error: StoreError) -> None:
-        reason = getattr(error, "problem", None) or str(error)
+    def _give_reason(self, error: StoreError, consequence: str) -> None:
+        problem = error.problem if isinstance(error, DamageError) else str(error)
+        reason = f"{consequence}: {problem}"
         if len(self.reasons) < _REASONS and reason not in self.reasons:
             self.reasons.append(reason)

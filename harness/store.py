@@ -51,7 +51,7 @@ from scenarios.experiment import Experiment, Point
 from scenarios.identity import scenario_hash
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
-from scenarios.seeds import seed_of
+from scenarios.seeds import MAX_RUNS, seed_of
 from scenarios.text import cut, shell_word
 
 #: The version of the tables below. It changes with them.
@@ -240,11 +240,12 @@ _SAMPLE = Columns(Sample, without=["load"])
 class Store:
     """A store that is open. Use it as a context: it is closed then.
 
+    With `cut_off` one that has lost its end is opened too, for what is left of it.
     Raises `StoreError` if the file is not a store, has another schema, is damaged, or cannot be
     written, and `OSError` if it cannot be opened. So do all methods.
     """
 
-    def __init__(self, path: Path, write: bool = False) -> None:
+    def __init__(self, path: Path, write: bool = False, cut_off: bool = False) -> None:
         self.path = path
         self._lock = _locked(path) if write else None
         self._begun: tuple[tuple[Any, ...], Sequence[Point]] | None = None
@@ -259,7 +260,11 @@ class Store:
             mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
             try:
-                with explaining(path, "its tables", self._rows if write else None, hopeless=True):
+                with explaining(
+                    path, "its tables", self._rows if write else None, hopeless=cut_off
+                ):
+                    if cut_off:  # else SQLite reads nothing of a file that lacks pages
+                        self._db.execute("PRAGMA writable_schema = ON")
                     self._look(write)
             except BaseException:
                 self._db.close()
@@ -463,8 +468,11 @@ class Store:
         )
         return int(rows)
 
-    def samples(self, point: int, strategy: str, runs: int) -> list[Sample]:
-        """Return what the first `runs` runs of a point and strategy came to, in their order."""
+    def samples(self, point: int, strategy: str, runs: int | None = None) -> list[Sample]:
+        """Return what the runs of a point and strategy resulted in, in their order.
+
+        With `runs` these are the first so many, and all have to be there.
+        """
         # What many downloads resulted in lies farther away than the rest: no index has it.
         is_load = self._is_load(point)
         load = "load" if is_load else "NULL"
@@ -472,9 +480,14 @@ class Store:
             f"runs of point {point}",
             'SELECT "row", run, outcome, located, ttfb, queries, reads, bytes_received, content_ok,'  # noqa: S608 - one of two
             f" {load} FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
-            (point, strategy, runs),
+            (point, strategy, MAX_RUNS if runs is None else runs),
         )
-        return [self._sample(point, strategy, is_load, *row) for row in found]
+        samples = [self._sample(point, strategy, is_load, *row) for row in found]
+        if runs is not None and len(samples) < runs:
+            there = {sample.run for sample in samples}
+            gone = next(run for run in range(runs) if run not in there)
+            raise damaged(self.path, f"runs of point {point}", f"{strategy} has no run {gone}")
+        return samples
 
     def _sample(self, point: int, strategy: str, is_load: bool, row: int, *columns: Any) -> Sample:
         with self._explaining(f"row {row} of runs"):

@@ -153,5 +153,6 @@ def _checked(validate: Any, value: Any, names: Sequence[str] = ()) -> Any:
         where = [str(part) for part in first["loc"]]
         if names and first["loc"]:
             where[0] = names[int(first["loc"][0])]
-        got = "" if first["type"] == "json_invalid" else f", not {shown(first['input'])}"
-        raise ValueError(f"{'.'.join(where[:4])}: {first['msg']}{got}".removeprefix(": ")) from e
+        problem = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        got = f", not {shown(first['input'])}" if problem.startswith("should ") else ""
+        raise ValueError(f"{'.'.join(where[:4])}: {problem}{got}".removeprefix(": ")) from e

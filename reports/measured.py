@@ -30,7 +30,7 @@ from scenarios.experiment import label
 from scenarios.identity import scenario_hash
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
-from scenarios.seeds import MAX_RUNS, seed_range
+from scenarios.seeds import seed_range
 from scenarios.text import shell_word
 
 
@@ -306,7 +306,7 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
     found = []
     for point, (_, values, expected_hash, tables) in enumerate(points):
         scenario = _scenario(store, tables | {"seed": about.seed}, expected_hash)
-        samples = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
+        samples = {s: store.samples(point, s) for s in about.strategies}
         limits: Sequence[Bound] = ()
         if scenario is not None and "workload" not in tables:
             limits = bounds(scenario, max(map(len, samples.values())))

@@ -240,7 +240,7 @@ def test_interrupted(folder: Path) -> None:
 
     kept = rows("e.sqlite")
     assert 20 <= kept < 30_000
-    told = f"{kept} runs are kept in e.sqlite; the same command goes on from there\n"
+    told = f"{kept} runs are kept in e.sqlite; run the same command again to resume\n"
     assert (130, "", f"{told}\nfirstk: interrupted\n") == (running.returncode, out, err)
     Store(folder / "e.sqlite", write=True).close()  # it is not locked
 
