@@ -240,7 +240,8 @@ _SAMPLE = Columns(Sample, without=["load"])
 class Store:
     """A store that is open. Use it as a context: it is closed then.
 
-    With `cut_off` one that has lost its end is opened too, for what is left of it.
+    With `cut_off` one that has lost its end is opened too, for what is left of it, and stays as it
+    is.
     Raises `StoreError` if the file is not a store, has another schema, is damaged, or cannot be
     written, and `OSError` if it cannot be opened. So do all methods.
     """
@@ -258,6 +259,8 @@ class Store:
                 raise StoreError(f"{path}: {there}")
             # Who may write tidies up what SQLite keeps beside the file, also after reading.
             mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
+            if cut_off:  # without leaving anything beside it either, unless there is something
+                mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
             try:
                 with explaining(

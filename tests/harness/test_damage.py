@@ -171,10 +171,13 @@ def test_cut_off(whole: Path, folder: Path) -> None:
 
     assert "damaged: its tables: database disk image is malformed" in refused("export", "s")
 
+    before = (folder / "s").read_bytes()
     result = firstk("export", "s", "--salvage")
     saved = records(result.stdout)
 
     assert 1 == result.exit_code
+    assert before == (folder / "s").read_bytes()
+    assert ["e.toml", "s"] == sorted(path.name for path in folder.iterdir())
     assert saved
     assert [row for row in records((whole / "s.csv").read_text()) if row in saved] == saved
 
