@@ -341,10 +341,10 @@ class Store:
         return int(rows)
 
     def verify(self) -> None:
-        """Raise `StoreError` if pages or indexes are damaged; a large store is not looked through.
+        """Raise `StoreError` if damage would leave out rows; a large store is not looked through.
 
-        What is read later is checked then, whatever its size. This finds damage that would leave
-        out rows.
+        That is so with damaged pages and indexes, and with rows of no point or strategy. What is
+        read later is checked then, whatever the size.
         """
         with self._explaining("its pages"):
             if self.path.stat().st_size > _VERIFIED:
@@ -352,6 +352,13 @@ class Store:
             (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
             if found != "ok":
                 raise ValueError(found.removeprefix("*** in database main ***\n"))
+        query = (
+            'SELECT "row" FROM runs WHERE point NOT IN (SELECT point FROM points)'
+            " OR strategy NOT IN (SELECT value FROM json_each(?)) OR typeof(run) <> 'integer'"
+            " LIMIT 1"
+        )
+        for (row,) in self._all("runs", query, (json.dumps(self.about.strategies),)):
+            self.row(row)  # says what is wrong with it
 
     def begin(self, experiment: Experiment) -> None:
         """Write down the experiment; raises `StoreError` if another one is there.

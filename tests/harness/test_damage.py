@@ -227,10 +227,24 @@ def test_other_tables(statement: str, folder: Path) -> None:
         assert result.exit_code == 0 or "s: " in result.stderr
 
 
-def test_lost_run(folder: Path) -> None:
-    """A resumed sweep does not make a table of fewer runs than it was asked for."""
-    change(folder / "s", "UPDATE runs SET run = 'x' WHERE \"row\" = 5")
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        ("run = 'x'", "run: should be a valid integer, not 'x'"),
+        ("point = 8", "point: there is no point 8: there are 3"),
+        ("strategy = 'x'", "strategy: is not one of the experiment: 'x'"),
+    ],
+)
+def test_stray_row(edit: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No table and no report is made without a row that belongs nowhere."""
+    change(folder / "s", f'UPDATE runs SET {edit} WHERE "row" = 5')  # noqa: S608 - the edits above
+    shutil.copy("s", "s.sqlite")
 
+    assert f"s: damaged: row 5 of runs: {message}" in refused("sweep", "e.toml", "--store", "s")
+    assert f"s.sqlite: damaged: row 5 of runs: {message}" in refused("report", "s.sqlite")
+
+    # A large store is not looked through: there the run is missed when it is needed.
+    monkeypatch.setattr("harness.store._VERIFIED", 0)
     said = refused("sweep", "e.toml", "--store", "s")
     assert "s: damaged: runs of point 2: first-k has no run 0" in said
 
