@@ -10,7 +10,7 @@ import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_options import format_option
-from harness.cli_sweeping import STORE, WORKERS, processes, tell_crashes, telling
+from harness.cli_sweeping import STORE, WORKERS, processes, resumable, tell_crashes, telling
 from harness.cli_tables import print_legend, print_table
 
 if TYPE_CHECKING:
@@ -45,11 +45,8 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         judged = partial(judge, asked.target)
         try:
-            found = Search(asked, store, judged, processes(workers), telling).run()
-        except KeyboardInterrupt:
-            kept = f"what was run is kept in {path}; the same command goes on from there"
-            click.echo(kept, err=True)
-            raise
+            with resumable(store):
+                found = Search(asked, store, judged, processes(workers), telling).run()
         except StateError as e:
             click.echo(str(e), err=True)
             return UNMET

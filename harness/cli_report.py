@@ -113,8 +113,9 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
     from reports.page import Report
 
     with refusing(StoreError, prefix="firstk: "), Store(path) as store:
+        store.verify()
         about = store.about
-        each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.points()))))
+        each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.all_points()))))
         cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
         made_by = store.versions()
         warnings = [*_distrusted(store), *_unfinished(store, cases), *_crashes(store), *_bad(cases)]

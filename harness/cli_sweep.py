@@ -16,14 +16,17 @@ from harness.cli_sweeping import (
     STORE,
     WORKERS,
     processes,
+    resumable,
     tell_crashes,
     tell_distrusted,
     telling,
 )
 from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import chosen_downloaders, tell_unchecked
+from scenarios.text import printable
 
 if TYPE_CHECKING:
+    from harness.salvage import Salvage
     from harness.store import Store
     from harness.sweep import Enough
     from harness.workers import Workers
@@ -74,16 +77,12 @@ def sweep(
     rule = _enough(target, experiment.precision) if experiment.precision else None
     unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
-        with telling() as tell:
-            try:
+        try:
+            with resumable(store), telling() as tell:
                 runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
-            except KeyboardInterrupt:
-                kept = f"{len(store)} runs are kept in {path}"
-                click.echo(f"{kept}; the same command goes on from there", err=True)
-                raise
-            except StateError as e:
-                click.echo(str(e), err=True)
-                return UNMET
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
         found = list(sweep_table.cells(experiment, store, runs))
         if experiment.oracle:
             status = _print_verdicts(experiment, store, runs, form)
@@ -190,22 +189,41 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 @click.command()
 @click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
 @click.argument("file", metavar="[FILE]", required=False, type=FILE)
-def export(store: Path, file: Path | None) -> int:
+@click.option(
+    "--salvage", is_flag=True, help="Of a damaged store, write the rows that can still be read."
+)
+def export(store: Path, file: Path | None, salvage: bool) -> int:
     """Write all runs of a store to FILE: as CSV, or as Parquet if it ends in .parquet.
 
-    Without FILE, print CSV. The axes are columns; the last one is JSON.
+    Without FILE, print CSV. The axes are columns; the last one is JSON. Exit status 1 means that
+    --salvage had to skip rows: it says which and why.
     """
+    from harness.salvage import Salvage
     from harness.store import Store, StoreError
     from reports import export as exports
 
-    with refusing(StoreError, exports.ExportError, prefix="firstk: "), Store(store) as opened:
-        tell_distrusted(opened)
+    with (
+        refusing(StoreError, exports.ExportError, prefix="firstk: "),
+        Store(store, cut_off=salvage) as opened,
+    ):
+        rows = Salvage(opened) if salvage else opened
+        if isinstance(rows, Store):
+            tell_distrusted(opened)
         if file is None:
-            exports.write_csv(opened, sys.stdout)
+            exports.write_csv(rows, sys.stdout)
         elif file.suffix == ".parquet":
             with writing(file):
-                exports.write_parquet(opened, file)
+                exports.write_parquet(rows, file)
         else:
             with writing(file), file.open("w", encoding="utf-8", newline="") as text:
-                exports.write_csv(opened, text)
-    return OK
+                exports.write_csv(rows, text)
+    return OK if isinstance(rows, Store) else _tell_lost(store, rows)
+
+
+def _tell_lost(store: Path, salvage: Salvage) -> int:
+    """Print what could not be saved of a store, and why; return the exit status."""
+    for reason in salvage.reasons:
+        click.echo(printable(f"{store}: {reason}"), err=True)
+    lost = f"{salvage.lost}{' or more' if salvage.unsure else ''} skipped"
+    click.echo(printable(f"{store}: {salvage.saved} rows saved, {lost}"), err=True)
+    return UNMET if salvage.reasons else OK

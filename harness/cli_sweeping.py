@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
@@ -14,6 +15,7 @@ from harness.cli_exit import note
 from harness.cli_options import FILE
 from harness.cli_output import tell_first
 from harness.cli_progress import bar
+from scenarios.text import printable
 
 if TYPE_CHECKING:
     from harness.store import Store
@@ -72,6 +74,19 @@ def telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
             shown.update(task, completed=progress.done, total=progress.total, more=more)
 
         yield tell
+
+
+@contextmanager
+def resumable(store: Store) -> Iterator[None]:
+    """Say what is kept, and how to go on, if Control-C ends it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if sys.stderr is not None and sys.stderr.isatty():
+            click.echo(err=True)  # the terminal has written ^C where the bar was
+        kept = f"{len(store)} runs are kept in {store.path}"
+        click.echo(printable(f"{kept}; run the same command again to resume"), err=True)
+        raise
 
 
 def _more(progress: Progress, elapsed: float) -> str:

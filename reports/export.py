@@ -6,9 +6,9 @@ import csv
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO, get_args, get_type_hints
+from typing import Any, Protocol, TextIO, get_args, get_type_hints
 
-from harness.store import Row, Store
+from harness.store import Row
 from scenarios.experiment import label
 
 #: How many rows are in memory at a time.
@@ -22,7 +22,21 @@ class ExportError(RuntimeError):
     """It cannot be written; the message says why."""
 
 
-def write_csv(store: Store, file: TextIO) -> None:
+class Source(Protocol):
+    """What rows come from: a `Store`, or what can be read of a damaged one."""
+
+    @property
+    def axes(self) -> Sequence[str]:
+        """The keys that are varied."""
+
+    def points(self) -> Sequence[Sequence[Any]]:
+        """Return the axes' values of each point; None where they are not known."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows, in the order of their numbers."""
+
+
+def write_csv(store: Source, file: TextIO) -> None:
     """Write all runs as CSV with a header."""
     writer = csv.writer(file, lineterminator="\n")
     axes = store.axes
@@ -31,7 +45,7 @@ def write_csv(store: Store, file: TextIO) -> None:
         writer.writerow(row)
 
 
-def write_parquet(store: Store, path: Path) -> None:
+def write_parquet(store: Source, path: Path) -> None:
     """Write all runs as Parquet; raises `ExportError` if pyarrow is not there."""
     try:
         import pyarrow as pa
@@ -61,21 +75,24 @@ def _columns(axes: Sequence[str]) -> list[str]:
     return [*Row._fields[:_BEFORE], *axes, *Row._fields[_BEFORE:]]
 
 
-def _rows(store: Store) -> Iterator[tuple[Any, ...]]:
+def _rows(store: Source) -> Iterator[tuple[Any, ...]]:
     """Yield the rows with the values of their axes."""
     points = store.points()
     kinds = [_kind(values) for values in zip(*points, strict=True)]
     told = [
-        tuple(label(v) if kind is str else v for v, kind in zip(values, kinds, strict=True))
+        tuple(
+            label(v) if kind is str and v is not None else v
+            for v, kind in zip(values, kinds, strict=True)
+        )
         for values in points
     ]
     for row in store.rows():
-        yield (*row[:_BEFORE], *told[row.point], *row[_BEFORE:])
+        yield (*row[:_BEFORE], *(told[row.point] if told else ()), *row[_BEFORE:])
 
 
 def _kind(values: Sequence[Any]) -> type:
     """Return what a column of these values holds: numbers, truth values, or else texts."""
-    types = {type(value) for value in values}
+    types = {type(value) for value in values if value is not None}
     for kind in (bool, int, float):
         if types <= ({int, float} if kind is float else {kind}):
             return kind

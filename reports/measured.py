@@ -17,9 +17,10 @@ from reports.comparison import Compared, replay
 from reports.load import LoadSummary
 from reports.runs import StrategyRuns
 from scenarios.experiment import label
+from scenarios.identity import scenario_hash
 from scenarios.load import NoLines, ScenarioError, validated
 from scenarios.model import Scenario
-from scenarios.seeds import MAX_RUNS, seed_range
+from scenarios.seeds import seed_range
 from scenarios.text import shell_word
 
 
@@ -123,11 +124,11 @@ Bounds = Callable[[Scenario, int], Sequence[Bound]]
 
 def cases_of(store: Store, bounds: Bounds) -> list[Case]:
     """Return a case for each point of a store; strategies that have no runs yet are not in it."""
-    about, points = store.about, store.points()
+    about, points = store.about, store.all_points()
     found = []
-    for point, (values, tables) in enumerate(zip(points, store.tables(), strict=True)):
-        scenario = _scenario(store, tables | {"seed": about.seed})
-        samples = {s: store.samples(point, s, MAX_RUNS) for s in about.strategies}
+    for point, (_, values, expected_hash, tables) in enumerate(points):
+        scenario = _scenario(store, tables | {"seed": about.seed}, expected_hash)
+        samples = {s: store.samples(point, s) for s in about.strategies}
         limits: Sequence[Bound] = ()
         if scenario is not None and "workload" not in tables:
             limits = bounds(scenario, max(map(len, samples.values())))
@@ -162,12 +163,13 @@ def in_order(cases: Sequence[Case], axis: str) -> list[Case]:
     return sorted(cases, key=lambda case: float(case.values[axis]))
 
 
-def _scenario(store: Store, tables: Mapping[str, Any]) -> Scenario | None:
-    """Return the scenario of a point; None if files that it needs are gone."""
+def _scenario(store: Store, tables: Mapping[str, Any], expected_hash: str) -> Scenario | None:
+    """Return the scenario of a point; None if files that it needs are gone, or have changed."""
     try:
-        return validated(Scenario, str(store.path), NoLines(dict(tables)), store.path.parent)
+        found = validated(Scenario, str(store.path), NoLines(dict(tables)), store.path.parent)
     except ScenarioError:
         return None
+    return found if scenario_hash(found) == expected_hash else None
 
 
 def _replayed(

@@ -114,4 +114,4 @@ def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = firstk("plan", "p.toml")
 
     assert 130 == ran.exit_code
-    assert "what was run is kept in p.sqlite; the same command goes on from there" in ran.stderr
+    assert "0 runs are kept in p.sqlite; run the same command again to resume\n" in ran.stderr

@@ -240,9 +240,38 @@ def test_interrupted(folder: Path) -> None:
 
     kept = rows("e.sqlite")
     assert 20 <= kept < 30_000
-    told = f"{kept} runs are kept in e.sqlite; the same command goes on from there\n"
+    told = f"{kept} runs are kept in e.sqlite; run the same command again to resume\n"
     assert (130, "", f"{told}\nfirstk: interrupted\n") == (running.returncode, out, err)
     Store(folder / "e.sqlite", write=True).close()  # it is not locked
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+def test_interrupted_on_a_terminal(folder: Path) -> None:
+    """On a terminal, with a bar, what is kept is on a line of its own."""
+    import pty
+
+    write(folder, runs=5000)
+    ours, theirs = pty.openpty()
+    running = subprocess.Popen(  # noqa: S603 - our own
+        [*FIRSTK, "sweep", "e.toml", "--workers", "1"],
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # what reading comes to when nobody writes any more
+        while b"30000" not in shown:
+            shown += os.read(ours, 4096)
+        os.killpg(running.pid, signal.SIGINT)
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    running.communicate()
+
+    kept = f"\n{rows('e.sqlite')} runs are kept in e.sqlite; run the same command again to resume\r"
+    assert 130 == running.returncode
+    assert kept.encode() in shown
 
 
 def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

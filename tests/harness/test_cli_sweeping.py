@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from harness.cli_sweeping import telling
+from harness.cli_sweeping import resumable, telling
+from harness.store import Store
 from harness.sweep import Progress
 
 
@@ -28,3 +31,16 @@ def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
         tell(Progress(done=1, total=2))
 
     assert ("", "") == capsys.readouterr()
+
+
+def test_resumable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control-C is reported with what is kept, and stays what it is."""
+    with (
+        Store(tmp_path / "s", write=True) as store,
+        pytest.raises(KeyboardInterrupt),
+        resumable(store),
+    ):
+        raise KeyboardInterrupt
+
+    kept = f"0 runs are kept in {tmp_path / 's'}; run the same command again to resume\n"
+    assert ("", kept) == capsys.readouterr()

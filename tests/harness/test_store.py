@@ -150,7 +150,7 @@ def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with Store(tmp_path / "s") as store:
         assert 12 == len(list(store.rows()))
-        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        with pytest.raises(StoreError, match=r"s: cannot be used as a store: .* readonly"):
             store.add([crashed(place(small, 2, 5), "1")])
 
 
