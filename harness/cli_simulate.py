@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from scenarios.model import Scenario
 
 
-def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
-    """Run all strategies of a scenario through all its runs."""
+def simulate_all(
+    scenario: Scenario, progress: bool = False, timeout: float | None = None
+) -> Compared:
+    """Run all strategies of a scenario through all its runs; see `simulate` for `timeout`."""
     from harness.bound import bound
     from harness.encounters import Unmet, unmet_in_all
     from harness.simulate import simulate
-    from reports.comparison import Compared
+    from reports.comparison import Compared, Raised
     from reports.summary import Summary
 
     def numbers(what: str) -> Iterable[int]:
@@ -26,17 +28,19 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
         return each(runs, what) if progress else runs
 
     tell_unchecked([scenario])
-    summaries, first_runs = [], []
+    summaries, first_runs, raised = [], [], []
     unmet: Unmet | None = None
     bounds = [bound(scenario, number) for number in numbers("bound")]
     for strategy in scenario.strategies:
         results = []
         for number in numbers(strategy):
-            run = simulate(scenario, strategy, number)
+            run = simulate(scenario, strategy, number, timeout)
             results.append(run.result)
+            if (error := Raised.of(run)) is not None:
+                raised.append(error)
             found = run.unmet_faults
             unmet = found if unmet is None else unmet_in_all([unmet, found])
             if number == 0:
                 first_runs.append(run)
         summaries.append(Summary(results, bounds))
-    return Compared(scenario, summaries, first_runs, unmet or {})
+    return Compared(scenario, summaries, first_runs, unmet or {}, raised)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import USAGE, refusing
+from harness.cli_exit import USAGE, Ended, refusing
 from harness.cli_options import NO_DOWNLOADER
 from scenarios.text import printable
 
@@ -81,7 +81,7 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
             what = f"[expect.{OTHER}] is not looked at: there is no --downloader"
             click.echo(f"{scenario.source}: note: {what}", err=True)
     if refused:
-        sys.exit(USAGE)
+        raise Ended(USAGE)
 
 
 def _cure(scenario: Scenario) -> str:
