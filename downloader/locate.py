@@ -9,7 +9,7 @@ from typing import Any
 
 from downloader.errors import NotEnoughSharesError, ServerFailedError
 from downloader.interfaces import IStorageServer
-from downloader.session import Session
+from downloader.session import NO_SERVERS_FAULT, Session
 from downloader.share import Share
 from downloader.status import Request
 from downloader.text import one_line, shown
@@ -141,7 +141,9 @@ class Located:
         answer.late = self.closed
         try:
             items = [(number, bucket) for number, bucket in buckets.items()]
-        except Exception:  # it may be no mapping, or one of a hostile kind
+        except NO_SERVERS_FAULT:
+            raise
+        except BaseException:  # it may not be a mapping, or be a hostile one
             answer.said = f"answered {type(buckets).__name__}, not buckets"
             return
         for number, bucket in items:

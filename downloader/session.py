@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 #: What is raised in a server and is not its failure. Others that are no `Exception` are:
 #: asyncio's CancelledError is one.
-_NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
+NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class Waits:
@@ -216,7 +216,7 @@ class Session:
                 self.patience.ended(request, now)
                 error = result.value
                 assert error is not None
-                if isinstance(error, _NO_SERVERS_FAULT):
+                if isinstance(error, NO_SERVERS_FAULT):
                     raise error
                 request.error = one_line(f"{type(error).__name__}: {message_of(error)}")
                 told(None, ServerFailedError(f"failed: {request.error}"))

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from threading import Lock
 from time import perf_counter
 
+from harness.raised import AbortedError
 from harness.simulate import simulate
 from harness.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
 from harness.workload import OverloadError, simulate_load
@@ -68,15 +69,14 @@ def _run(scenario: Scenario, place: Place, here: str) -> Row:
     try:
         if scenario.workload is not None:
             return row_of_load(place, simulate_load(scenario, place.strategy, place.run), here)
-        return row_of(place, simulate(scenario, place.strategy, place.run).result, here)
+        run = simulate(scenario, place.strategy, place.run)
+        if isinstance(run.failure, AbortedError):
+            return crashed(place, here, f"{run.result.error}: {run.result.message}")
+        return row_of(place, run.result, here)
     except OverloadError as e:
         return overloaded(place, str(e), here)
-    except Exception:
-        raise
-    except BaseException as e:  # a downloader that would end its process, as sys.exit() does
-        return crashed(place, here, type(e).__name__)
 
 
 def crashed(place: Place, version: str, error: str | None = None) -> Row:
-    """Return the row of a run that ended its process instead of coming to anything."""
+    """Return the row of a run without a result: it ended its process, or was aborted."""
     return Row(*place, version=version, outcome=CRASHED, error=error)

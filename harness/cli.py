@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from harness.cli_encoding import write_in_any_encoding
-from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, fail
+from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
 from scenarios.text import printable
 
 
@@ -50,6 +50,8 @@ class _Group(click.Group):
         except BrokenPipeError:  # whoever read the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)
+        except Ended:
+            raise
         except SystemExit as e:
             # Click's own answer to a broken pipe is 1, which means something else here.
             sys.exit(OK if e.code == UNMET else e.code)
@@ -59,6 +61,15 @@ class _Group(click.Group):
             traceback.print_exc()
             fail("firstk: internal error: this is a defect in firstk", INTERNAL)
         sys.exit(status if isinstance(status, int) else OK)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what no command raises is a defect, and not a way to end."""
+        try:
+            return super().invoke(ctx)
+        except Ended:
+            raise
+        except (SystemExit, EOFError) as e:  # click would take an EOFError for Control-C
+            raise RuntimeError(f"{type(e).__name__} came out of a command") from e
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Say which command a misspelt name may mean, as newer versions of click do."""

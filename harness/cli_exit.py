@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
@@ -20,10 +19,14 @@ def note(line: str) -> None:
     click.echo(printable(line), err=True)
 
 
+class Ended(SystemExit):
+    """A command ends with this exit status, and has said why."""
+
+
 def fail(message: str, status: int) -> NoReturn:
     """Say why on standard error, and end; of what is not printable only line ends are kept."""
     click.echo(printable(message, keep="\n"), err=True)
-    sys.exit(status)
+    raise Ended(status)
 
 
 @contextmanager

@@ -52,6 +52,9 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
+#: A limit in real time.
+SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
 #: What `--downloader` takes in place of one, so that none is run.
 NO_DOWNLOADER = "none"
 

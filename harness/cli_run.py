@@ -9,12 +9,13 @@ import click
 
 from harness.cli_exit import OK, UNMET, refusing
 from harness.cli_isolation import Independence
-from harness.cli_options import DOWNLOADER, FILE, RUNS, SEED, STRICT, format_option
+from harness.cli_options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
 from harness.cli_output import (
     MOST_RUNS,
     make_file,
     print_unmet_faults,
     print_widest,
+    tell_first,
     tell_unmet,
     tell_unmet_faults,
     writing,
@@ -69,6 +70,18 @@ _MOST_DIGITS = 18
     type=FILE,
     help="Write the first run's events as text, one a line, for `firstk diff`.",
 )
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=SECONDS,
+    help="End a run that takes longer in real time: it has failed, and the stack is named.",
+)
+@click.option(
+    "--traceback",
+    "tracebacks",
+    is_flag=True,
+    help="Print the traceback of each error, from the downloader's own code on.",
+)
 def run(
     target: str,
     store: Path | None,
@@ -80,6 +93,8 @@ def run(
     form: str,
     trace: Path | None,
     events: Path | None,
+    timeout: float | None,
+    tracebacks: bool,
 ) -> int:
     """Run one scenario and print its results.
 
@@ -107,16 +122,21 @@ def run(
     if row is None:
         check_expectations([scenario], named=bool(strategies or downloaders), strict=strict)
     if scenario.workload is not None:
+        if timeout is not None or tracebacks:
+            what = "--timeout and --traceback are for one download"
+            raise click.UsageError(f"{scenario.name} has a [workload]: {what}")
         return _run_load(scenario, form, row, trace or events, strict)
     if events is not None and len(scenario.strategies) != 1:
         raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
     for file in filter(None, (trace, events)):
         make_file(file)
     independence = Independence()
-    compared = simulate_all(scenario, progress=True)
+    compared = simulate_all(scenario, progress=True, timeout=timeout)
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)
+    if tracebacks:
+        _print_tracebacks(compared)
     if trace is not None:
         from reports.trace_events import trace_events
 
@@ -207,7 +227,21 @@ def _print_table(compared: Compared) -> None:
         print_legend(LEGEND)
         return
     print_table([runs_table(compared.strategies)], keys=3)
+    # The message of a run that was aborted names the place itself.
+    own = [one for one in compared.raised if not one.aborted]
+    places = {(one.result.strategy, one.result.seed): one.where for one in own}
     for result in results:
         if result.message is not None:
             what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"
             click.echo(printable(what, keep="\n"))
+            place = places.get((result.strategy, result.seed))
+            if place is not None:
+                click.echo(printable(f"  raised at {place}"))
+
+
+def _print_tracebacks(compared: Compared) -> None:
+    """Print the tracebacks on standard error: results may be JSON."""
+    lines = [
+        f"{one.result.strategy}, seed {one.result.seed}: {one.traceback}" for one in compared.raised
+    ]
+    tell_first(lines, " errors")

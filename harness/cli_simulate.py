@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from scenarios.model import Scenario
 
 
-def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
-    """Run all strategies of a scenario through all its runs."""
+def simulate_all(
+    scenario: Scenario, progress: bool = False, timeout: float | None = None
+) -> Compared:
+    """Run all strategies of a scenario through all its runs; see `simulate` for `timeout`."""
     from harness.bound import bound
     from harness.encounters import Unmet, unmet_in_all
     from harness.simulate import simulate
-    from reports.comparison import Compared
+    from reports.comparison import Compared, Raised
     from reports.runs import StrategyRuns
 
     def numbers(what: str) -> Iterable[int]:
@@ -27,18 +29,20 @@ def simulate_all(scenario: Scenario, progress: bool = False) -> Compared:
 
     tell_unchecked([scenario])
     of_strategies: list[StrategyRuns] = []
-    first_runs = []
+    first_runs, raised = [], []
     unmet: Unmet | None = None
     bounds = [bound(scenario, number) for number in numbers("bound")]
     for strategy in scenario.strategies:
         results = []
         for number in numbers(strategy):
-            run = simulate(scenario, strategy, number)
+            run = simulate(scenario, strategy, number, timeout)
             results.append(run.result)
+            if (error := Raised.of(run)) is not None:
+                raised.append(error)
             found = run.unmet_faults
             unmet = found if unmet is None else unmet_in_all([unmet, found])
             if number == 0:
                 first_runs.append(run)
         first = of_strategies[0].samples if of_strategies else None
         of_strategies.append(StrategyRuns(strategy, results, first, bounds))
-    return Compared(scenario, of_strategies, first_runs, unmet or {})
+    return Compared(scenario, of_strategies, first_runs, unmet or {}, raised)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import USAGE, note, refusing
+from harness.cli_exit import USAGE, Ended, note, refusing
 from harness.cli_options import NO_DOWNLOADER
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
             what = f"[expect.{OTHER}] is not looked at: there is no --downloader"
             note(f"{scenario.source}: note: {what}")
     if refused:
-        sys.exit(USAGE)
+        raise Ended(USAGE)
 
 
 def _cure(scenario: Scenario) -> str:

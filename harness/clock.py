@@ -8,41 +8,72 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
+import simpy
 from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from harness import endless
+from harness.endless import AtOnce, EndlessError, name_of_call, site
+from harness.raised import as_error
 from harness.reactor import SimReactor, SimTimer, checked
-
-T = TypeVar("T")
-
-#: So many timers of one download may fire at one time. On the largest grids Tahoe-LAFS comes to
-#: a tenth of it.
-MOST_AT_ONCE = 1_000_000
-
-
-class EndlessError(Exception):
-    """A download sets timers for now again and again, and so time never passes."""
 
 
 class Context:
-    """The context in which all code of one download runs."""
+    """The context in which all code of one download runs.
 
-    def __init__(self) -> None:
+    Nothing of it runs any more once it has done too much at one virtual time: `aborted` is called
+    with the error then.
+    """
+
+    def __init__(self, env: simpy.Environment, aborted: Callable[[EndlessError], None]) -> None:
         self._context = copy_context()
         self._entered = False
+        self._at_once = AtOnce(env, endless.MOST_AT_ONCE)
+        self._aborted = aborted
+        self._is_over = False
 
-    def run(self, function: Callable[..., T], *args: Any) -> T:
-        """Call `function` in the download's context, and return what it returns."""
+    def run(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function` in the download's context.
+
+        Raises `ExitError` in place of what is not an `Exception`.
+        """
+        if self._is_too_much() is not None:
+            return
         if self._entered:  # by code that steps the reactor itself: one cannot be entered twice
-            return self._context.copy().run(function, *args)
+            self._context.copy().run(function, *args)
+            return
         self._entered = True
         try:
-            return self._context.run(function, *args)
+            self._context.run(function, *args)
+        except Exception:
+            raise
+        except BaseException as e:  # such as sys.exit(): it is not to end firstk
+            raise as_error(e) from e
         finally:
             self._entered = False
+
+    def note(self, what: str, of: Callable[..., Any] | str) -> None:
+        """Note what code of the download does; raises `EndlessError` if it is too much."""
+        if (error := self._is_too_much()) is not None:
+            raise error
+        if self._at_once.looks:
+            name = of if isinstance(of, str) else name_of_call(of)
+            self._at_once.note(f"{what} {name}{site(Context.run.__code__)}")
+
+    def progress(self) -> None:
+        """Begin to count anew: bytes of the file have been written."""
+        self._at_once.reset()
+
+    def _is_too_much(self) -> EndlessError | None:
+        """Count one more thing at this time; return the error if it is one too many."""
+        error = self._at_once.count()
+        if error is not None and not self._is_over:
+            self._is_over = True
+            self._aborted(error)
+        return error
 
 
 class _OwnTimer(SimTimer):
@@ -63,8 +94,6 @@ class _OwnTimer(SimTimer):
     def _fire(self, event: Event) -> None:
         clock = self._clock
         del clock._timers[self]
-        if clock._is_endless():
-            self._function, self._args, self._kwargs = clock._end, (), {}
         try:
             clock.run(super()._fire, event)
         except Exception as e:
@@ -97,15 +126,16 @@ class DownloadClock:
         failed: Callable[[Exception], None] | None = None,
         context: Context | None = None,
     ) -> None:
-        self.context = context or Context()
+        self.context = context or Context(reactor.env, reactor.errors.append)
         self.run = self.context.run
         self._reactor = reactor
         self._env = reactor.env
         self._fired = fired
         self._failed = failed
         self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
-        self._time = 0.0
-        self._at_once = 0  # how many timers have fired at that time
+
+    def __repr__(self) -> str:
+        return f"<DownloadClock at {self._env.now:.6g} s>"
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
@@ -115,25 +145,18 @@ class DownloadClock:
         self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> SimTimer:
         """Call `callable` after `delay` seconds; see `SimReactor.callLater`."""
+        self.context.note("callLater", callable)
         return _OwnTimer(self, self._env._now + checked(delay), callable, args, kwargs)
-
-    def _is_endless(self) -> bool:
-        """Count a timer that fires; tell whether it is one too many for this time."""
-        now = self._env._now
-        if now != self._time:
-            self._time, self._at_once = now, 0
-        self._at_once += 1
-        return self._at_once > MOST_AT_ONCE
-
-    def _end(self) -> NoReturn:
-        raise EndlessError(
-            f"{MOST_AT_ONCE:,} timers fired at {self._time:.6g} s: time never passes where each"
-            " sets another for now"
-        )
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call `callable` at this very time, after what is due before it."""
-        self.callLater(0, callable, *args, **kwargs)
+        self.context.note("callFromThread", callable)
+        _OwnTimer(self, self._env._now, callable, args, kwargs)
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """Let everything happen that is due within `delay` seconds."""
+        self.context.note("iterate", "of the reactor")
+        self._reactor.iterate(delay)
 
     def getDelayedCalls(self) -> list[SimTimer]:
         """Return the download's timers that are still to fire."""

@@ -7,6 +7,7 @@ the buffer is empty.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IProducer, IReactorTime
@@ -27,6 +28,7 @@ class SimConsumer:
 
     It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
     once. `misconduct` lists what producers did that no consumer allows, in words.
+    `progress` is called whenever bytes of the file are written.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class SimConsumer:
         stop: bool,
         trace: Trace,
         bandwidth: float | None = None,
+        progress: Callable[[], None] = lambda: None,
     ) -> None:
         self.first: float | None = None
         self.content_ok: bool | None = None
@@ -50,10 +53,14 @@ class SimConsumer:
         self._stop = stop
         self._trace = trace
         self._bandwidth = bandwidth
+        self._progress = progress
         self._registered = self._streaming = self._paused = False
         self._unregistered = self._ended = False
         self._empty_at = 0.0
         self._timer: IDelayedCall | None = None  # resumes the producer when the buffer is empty
+
+    def __repr__(self) -> str:
+        return f"<SimConsumer: {self.wrote} bytes written>"
 
     @property
     def buffered(self) -> int:
@@ -104,6 +111,8 @@ class SimConsumer:
             return
         if self.content_ok is not False:
             self.content_ok = self._file.holds(self._offset, data)
+        if self.content_ok:
+            self._progress()
         self._offset += len(data)
         self.wrote += len(data)
         if self._bandwidth is not None:

@@ -10,9 +10,11 @@ from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
 from downloader import DownloadStatus
-from harness.clock import DownloadClock
+from harness.clock import Context, DownloadClock
 from harness.consumer import SimConsumer
+from harness.endless import EndlessError
 from harness.files import GridFile
+from harness.raised import as_error
 from harness.reactor import SimReactor
 from harness.server import Client, Connections, SimServer
 from harness.streams import stream
@@ -31,7 +33,7 @@ class Ending:
     `misconduct` lists what it did to the consumer that no consumer allows.
     """
 
-    failure: BaseException | None
+    failure: Exception | None
     finished: float | None
     ended: float
     dry: bool
@@ -75,7 +77,7 @@ class Download:
         self.trace = Trace()
         self.started = 0.0
         self.finished: float | None = None
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
         self._subject = find_subject(strategy)
         self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
@@ -83,13 +85,15 @@ class Download:
         self._locates = scenario.stop == "located"
         self._known: float | None = None
         heard = self._heard if over is not None or self._locates else None
-        self._clock = DownloadClock(reactor, heard, failed)
+        context = Context(reactor.env, self._abort)
+        self._clock = DownloadClock(reactor, heard, failed, context)
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
-        self.client = Client(self.trace, heard, self._clock.run, holds=held)
+        run, blame = self._clock.run, context.note
+        self.client = Client(self.trace, heard, run, holds=held, note=blame)
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
-        self._drain = DownloadClock(reactor, heard, failed, self._clock.context)
+        self._drain = DownloadClock(reactor, heard, failed, context)
         self._consumer = SimConsumer(
             self._drain,
             file,
@@ -97,7 +101,9 @@ class Download:
             scenario.stop == "first-block",
             self.trace,
             scenario.consumer.bandwidth if scenario.consumer else None,
+            self._progress,
         )
+        self._context = context
         self._timers_left: Sequence[str] = ()
         self._stalled = False
 
@@ -173,6 +179,19 @@ class Download:
         if self.finished is None:
             self._clock.run(self._consumer.stop)
 
+    def _progress(self) -> None:
+        self._context.progress()
+        self._reactor.at_once.reset()
+
+    def _abort(self, error: EndlessError) -> None:
+        """End it: it does one thing after another, and time does not pass."""
+        if self.finished is not None:
+            self._reactor.errors.append(error)
+            return
+        self.failure = error
+        self._consumer.end()
+        self._finish()
+
     def _end(self, outcome: Any) -> None:
         if self.finished is not None:
             return
@@ -187,7 +206,7 @@ class Download:
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
         stopped = self._consumer.stopped and is_other(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
-            self.failure = cast(BaseException, outcome.value)
+            self.failure = as_error(cast(BaseException, outcome.value))
         self._finish()
 
     def _finish(self) -> None:

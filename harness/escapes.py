@@ -36,6 +36,8 @@ from typing import Any, Protocol
 
 from twisted.internet.base import ReactorBase
 
+from harness.standard_streams import kept_open
+
 _REACTOR = "twisted.internet.reactor"
 
 #: What is wrong with each way out, and what to do instead.
@@ -216,7 +218,8 @@ def no_escapes(
         _here.guard = guard
         # With a test suite's loop at hand a run would differ from one without.
         asyncio._set_running_loop(None)
-        yield
+        with kept_open(failures):
+            yield
     finally:
         _here.guard = outer
         asyncio._set_running_loop(loop)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.escapes import not_watched
+from harness.raised import as_error
 from harness.reactor import SimReactor
 
 #: For how long the event that Control-C falls into may go on, in seconds of real time.
@@ -27,6 +28,8 @@ _sleep = time.sleep  # before a run is watched for it
 @contextmanager
 def interruptible(reactor: SimReactor) -> Iterator[None]:
     """Let Control-C end what the reactor does meanwhile: `KeyboardInterrupt` leaves this context.
+
+    A `KeyboardInterrupt` that code under test raises leaves it as an `ExitError`.
 
     A handler for it that is not Python's own stays in charge, as it does where signals are
     ignored, and on any thread but the main one.
@@ -54,9 +57,12 @@ def interruptible(reactor: SimReactor) -> Iterator[None]:
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
+    except KeyboardInterrupt as e:
+        if not reactor.interrupted:  # nobody has pressed Control-C
+            raise as_error(e) from e
     finally:
         over = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         interrupted, reactor.interrupted = reactor.interrupted, False
-    if interrupted:  # after the last event
-        raise KeyboardInterrupt
+        if interrupted:  # whatever came of it
+            raise KeyboardInterrupt

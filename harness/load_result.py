@@ -12,6 +12,7 @@ from downloader.text import message_of
 from harness.encounters import Unmet
 from harness.escapes import EscapeError
 from harness.histogram import Histogram
+from harness.raised import as_error, error_name
 from harness.result import Outcome, Result
 from harness.server import SimServer
 from harness.subject import Given, name_of
@@ -131,15 +132,14 @@ class Tally:
             self._content_ok = result.content_ok and self._content_ok is not False
 
     def add_strays(self, failures: Sequence[BaseException]) -> None:
-        """Add errors that no download told of; raises what is no error, like Control-C."""
+        """Add errors that no download reports."""
         for failure in failures:
-            if not isinstance(failure, Exception):
-                raise failure
             if isinstance(failure, EscapeError) and self._errors[EscapeError.__name__]:
                 continue  # it is told once for the run, and here a download has told of it
             self._strays += 1
-            self._errors[type(failure).__name__] += 1
-            self._message = self._message or message_of(failure)
+            error = as_error(failure)
+            self._errors[error_name(error)] += 1
+            self._message = self._message or message_of(error)
 
     def result(
         self,

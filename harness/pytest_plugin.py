@@ -12,6 +12,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
 if TYPE_CHECKING:
     from harness.testing import Firstk, Settings
     from scenarios.model import Scenario
+
+#: The longest limit of a run in real time, in seconds.
+_DAY = 86_400.0
 
 _SCENARIOS = pytest.StashKey[set[Path]]()
 
@@ -51,6 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Repeat the downloads in fresh processes, and fail where one keeps state from others.",
     )
+    group.addoption(
+        "--firstk-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        help="End a run that takes longer in real time: it has failed, and the stack is named.",
+    )
+    parser.addini("firstk_timeout", "What --firstk-timeout is where it is not given.")
     parser.addini(
         "firstk_scenarios",
         "Which files are scenarios: globs, relative to the root folder.",
@@ -74,10 +85,38 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return read
 
 
+def _seconds(text: str) -> float:
+    """Read a time in seconds."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= _DAY:
+        raise argparse.ArgumentTypeError(
+            f"should be a number of seconds, more than 0 and at most {_DAY:.0f}, not {text!r:.40}"
+        )
+    return seconds
+
+
+def _timeout(config: pytest.Config) -> float | None:
+    """Return the limit of a run in real time, if there is one."""
+    given: float | None = config.getoption("firstk_timeout")
+    text = config.getini("firstk_timeout")
+    if given is not None or not text:
+        return given
+    try:
+        return _seconds(text)
+    except argparse.ArgumentTypeError as e:
+        raise pytest.UsageError(f"firstk_timeout: {e}") from None
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Find the scenario files, if there are to be any; else files are not even looked at."""
+    _timeout(config)
     if globs := config.getini("firstk_scenarios"):
-        config.stash[_SCENARIOS] = _find(config.rootpath, globs)
+        config.stash[_SCENARIOS] = found = _find(config.rootpath, globs)
+        for path in sorted(found):
+            _check_collected(config, path)
         config.pluginmanager.register(_Collecting(), "firstk-scenarios")
 
 
@@ -91,6 +130,34 @@ def _find(root: Path, globs: Sequence[str]) -> set[Path]:
     return found
 
 
+def _check_collected(config: pytest.Config, path: Path) -> None:
+    """Refuse a scenario file in a folder that pytest leaves out: it would never run."""
+    patterns: list[str] = config.getini("norecursedirs")
+    try:
+        parts = path.relative_to(config.rootpath).parts[:-1]
+    except ValueError:
+        parts = ()
+    folder = config.rootpath
+    for part in parts:
+        folder /= part
+        why = next((f"{p!r} of norecursedirs" for p in patterns if _matches(folder, p)), None)
+        if (folder / "pyvenv.cfg").is_file() and not config.getoption("collect_in_virtualenv"):
+            why = "a virtual environment"
+        if why is not None:
+            name = path.relative_to(config.rootpath)
+            raise pytest.UsageError(
+                f"firstk_scenarios: {name} would never run: pytest does not look into {part!r}"
+                f" ({why}); move the file, or change norecursedirs"
+            )
+
+
+def _matches(folder: Path, pattern: str) -> bool:
+    """Tell whether a pattern of norecursedirs names a folder, as pytest reads it."""
+    if os.sep not in pattern:
+        return fnmatch(folder.name, pattern)
+    return fnmatch(str(folder), pattern if os.path.isabs(pattern) else f"*{os.sep}{pattern}")
+
+
 def _settings(config: pytest.Config) -> Settings:
     from harness.testing import Settings
 
@@ -102,6 +169,7 @@ def _settings(config: pytest.Config) -> Settings:
         seed=config.getoption("firstk_seed"),
         runs=config.getoption("firstk_runs"),
         isolation=config.getoption("firstk_isolation"),
+        timeout=_timeout(config),
     )
 
 
@@ -187,12 +255,12 @@ class ScenarioItem(pytest.Item):
         """
         from harness.encounters import UnmetFaultWarning, described, unmet_in_all
         from harness.result import unmet
-        from harness.testing import UnmetError, check_isolation, failure, run_all
+        from harness.testing import check_isolation, failure, run_all, unmet_error
         from reports.comparison import expectation, replay
 
         settings = _settings(self.config)
         scenario = settings.changed(self.scenario)
-        runs = run_all(scenario, self.name)
+        runs = run_all(scenario, self.name, settings.timeout)
         run, failed = runs.told, runs.failed
         result = run.result
         command = replay(self.scenario, self.name, result.seed)
@@ -209,24 +277,28 @@ class ScenarioItem(pytest.Item):
             expected = expectation(scenario, self.name)
             assert expected is not None
             problems = list(unmet(expected, result))
-            raise UnmetError(failure(run, problems, command, failed, scenario.runs))
+            text = failure(run, problems, command, failed, scenario.runs)
+            raise unmet_error(text, run) from run.failure
         if settings.isolation:
             check_isolation(scenario, self.name, runs.digests)
         met_nothing = runs.unmet_faults
         for other in self._others:
             if met_nothing:
-                there = run_all(scenario, other).unmet_faults
+                there = run_all(scenario, other, settings.timeout).unmet_faults
                 met_nothing = unmet_in_all([met_nothing, there])
         for fault in described(scenario, met_nothing):
             warnings.warn_explicit(fault, UnmetFaultWarning, scenario.source, 1)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
-        """Return what was not as expected, and no traceback."""
+        """Return what was not as expected, and the traceback of the code under test, if any."""
         from harness.encounters import UnmetFaultWarning
+        from harness.raised import own_traceback, traceback_of
         from harness.testing import StateError, UnmetError
 
         if isinstance(excinfo.value, UnmetError | StateError | UnmetFaultWarning):
-            return str(excinfo.value)
+            cause = excinfo.value.__cause__
+            raised = cause is not None and own_traceback(cause) is not None
+            return str(excinfo.value) + (f"\n{traceback_of(cause)}" if cause and raised else "")
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -247,8 +319,9 @@ class _Telling:
         if report.when == "call" and report.failed and firstk is not None:
             from harness.testing import UnmetError
 
-            if call.excinfo is not None and not call.excinfo.errisinstance(UnmetError):
-                report.sections.append(("firstk: what happened", firstk.told()))
+            shown = call.excinfo is None or call.excinfo.errisinstance(UnmetError)
+            if not shown and (told := firstk.told()):
+                report.sections.append(("firstk: what happened", told))
         return report
 
 

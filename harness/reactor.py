@@ -39,6 +39,10 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
+from harness import endless
+from harness.endless import AtOnce, described
+from harness.raised import as_error
+
 #: Later than anything that happens: an event at infinity never does.
 _FOREVER = sys.float_info.max
 
@@ -202,7 +206,9 @@ class _ThreadPool:
                 return
             try:
                 success, result = True, func(*args, **kwargs)
-            except Exception as e:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as e:  # as Twisted's thread pools do
                 success, result = False, Failure(e)  # type: ignore[no-untyped-call]
             onResult(success, result)
 
@@ -226,7 +232,8 @@ class SimReactor(ReactorBase):
     were scheduled; a cancelled one leaves no trace. `run` lets everything happen: it
     returns when nothing is left to do, or after `stop`. An exception from a callback, a
     timer, a trigger or a SimPy process does not stop the others: it is kept in `errors`,
-    and `run` raises it at the end.
+    and `run` raises it at the end. What is not an `Exception`, such as `SystemExit`, is kept as an
+    `ExitError`; only `KeyboardInterrupt` ends the run at once.
 
     Once `interrupted` is set, the next event does not happen: `KeyboardInterrupt` is raised.
     """
@@ -237,11 +244,15 @@ class SimReactor(ReactorBase):
         self.env = simpy.Environment() if env is None else env
         self.errors: list[Exception] = []
         self.interrupted = False
+        self.at_once = AtOnce(self.env, endless.MOST_EVENTS)
         self._timers: dict[SimTimer, None] = {}  # in the order of their making
         self._given_up = 0  # entries in the queue that no timer needs any more
         self._pool = _ThreadPool(self)
         self._until = _FOREVER
         super().__init__()
+
+    def __repr__(self) -> str:
+        return f"<SimReactor at {self.env.now:.6g} s>"
 
     # IReactorTime
 
@@ -307,18 +318,17 @@ class SimReactor(ReactorBase):
         """Call something that nobody waits for, and keep what it raises."""
         try:
             result = callable(*args, **kwargs)
-        except Exception as e:
-            self.errors.append(e)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:
+            self.errors.append(as_error(e))
             return None
         if isinstance(result, Deferred):
             result.addErrback(self._collect_failure)
         return result
 
     def _collect_failure(self, failure: Failure) -> None:
-        if isinstance(failure.value, Exception):
-            self.errors.append(failure.value)
-        else:
-            failure.raiseException()
+        self.errors.append(as_error(cast(BaseException, failure.value)))
 
     def run(self, installSignalHandlers: bool = True, until: float = _FOREVER) -> None:
         """Let everything happen up to `until`, a virtual time in seconds.
@@ -405,6 +415,11 @@ class SimReactor(ReactorBase):
             if not isinstance(event, _Entry):
                 if time > until:
                     return False
+                env._now = time
+                if (error := self.at_once.count()) is not None:
+                    raise error
+                if self.at_once.looks:
+                    self.at_once.note(described(event))
                 self._step()
                 return True
             callbacks = event.callbacks
@@ -414,16 +429,20 @@ class SimReactor(ReactorBase):
                 continue
             if time > until:
                 return False
-            heappop(queue)
             env._now = time
+            if (error := self.at_once.count()) is not None:
+                raise error
+            heappop(queue)
+            if self.at_once.looks:
+                self.at_once.note(described(event))
             event.callbacks = None  # type: ignore[assignment]  # as SimPy does
             for callback in callbacks:
                 try:
                     callback(event)
-                except simpy.core.StopSimulation:
+                except (simpy.core.StopSimulation, KeyboardInterrupt):
                     raise
-                except Exception as e:
-                    self.errors.append(e)
+                except BaseException as e:
+                    self.errors.append(as_error(e))
             return True
         return False
 
@@ -436,16 +455,18 @@ class SimReactor(ReactorBase):
             event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
         try:
             self.env.step()
-        except Exception as e:
-            self.errors.append(e)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:
+            self.errors.append(as_error(e))
 
     def _collecting_callback(self, callback: Callable[[Event], None], event: Event) -> None:
         try:
             callback(event)
-        except simpy.core.StopSimulation:
+        except (simpy.core.StopSimulation, KeyboardInterrupt):
             raise
-        except Exception as e:
-            self.errors.append(e)
+        except BaseException as e:
+            self.errors.append(as_error(e))
 
     def iterate(self, delay: float = 0.0) -> None:
         """Let everything happen that is due within `delay` seconds."""

@@ -159,6 +159,9 @@ class SimServer:
         self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
+    def __repr__(self) -> str:
+        return f"<SimServer {self.name}>"
+
     @property
     def limits(self) -> dict[Level, int]:
         """What there is only so much of, places to work and lines: its use, and how much."""
@@ -243,6 +246,7 @@ class SimServer:
 
         What the client holds is never sent: nothing comes of it, and no trace has it.
         """
+        client.note(operation, self.name)
         if operation in client.holds:
             return Deferred()
         sent = self._env._now
@@ -381,7 +385,8 @@ class Client:
     """A client of the servers: it keeps a trace of what is asked and answered.
 
     `heard` is called after each answer, and each failure, when the client has dealt with it.
-    `run` calls what deals with them: a function, with its arguments.
+    `run` calls what deals with them: a function, with its arguments. `note` is called with the
+    operation and the server's name of each request, and may raise an error in place of it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
     answered. `known` has the share numbers that answers to queries have named so far.
     """
@@ -392,7 +397,9 @@ class Client:
         heard: Callable[[], None] | None = None,
         run: Callable[..., None] = lambda function, *args: function(*args),
         holds: Sequence[Operation] = (),
+        note: Callable[[str, str], None] = lambda operation, server: None,
     ) -> None:
+        self.note = note
         self.trace = trace
         self.heard = heard
         self.run = run
@@ -420,6 +427,9 @@ class Connection:
         self.name = server.name
         self._server = server
         self._client = client
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.name}>"
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
@@ -496,6 +506,9 @@ class SimBucket:
         self._connection = connection
         self._storage_index = storage_index
         self._number = number
+
+    def __repr__(self) -> str:
+        return f"<SimBucket of share {self._number} on {self._connection.name}>"
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """Read from the share; see `IBucket`."""

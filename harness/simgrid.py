@@ -20,10 +20,12 @@ from downloader import DownloadStatus
 from downloader.text import message_of
 from harness.download import Download
 from harness.encounters import described, unmet_faults, words
+from harness.endless import EndlessError
 from harness.escapes import no_escapes, not_watched
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.interrupt import interruptible
+from harness.raised import error_name
 from harness.reactor import SimReactor, event_at
 from harness.result import Result
 from harness.server import SimServer
@@ -31,6 +33,7 @@ from harness.simulate import Run, forget_frames, observed, one_failure, run_of
 from harness.streams import stream
 from harness.subject import Given, name_of
 from harness.trace import Exchange
+from harness.watchdog import watchdog
 from scenarios.faults import Fault, Operation
 from scenarios.load import entry_from, from_tables
 from scenarios.model import Scenario, selected
@@ -161,6 +164,18 @@ class RunningDownload:
         self._errors = errors
         self._run: Run | None = None
 
+    def __repr__(self) -> str:
+        ending = self._download.ending(dry=False)
+        if self._download.failure is not None:
+            state = f"failed with {error_name(self._download.failure)}"
+        elif self.done:
+            state = "done"
+        else:
+            waiting = len(self._download.client.outstanding)
+            state = f"under way, {waiting} requests without an answer"
+        subject = name_of(self._download.strategy)
+        return f"<RunningDownload {subject}: {state}, {ending.wrote} of {ending.asked} bytes>"
+
     @property
     def _wrong(self) -> list[BaseException]:
         """What its timers have raised so far, and what it has failed with."""
@@ -209,6 +224,8 @@ class SimGrid:
 
     `downloader` is what is put to the test where `start` and `download` do not say. With
     `consumer_bandwidth` the consumer of each download drains its buffer at so many bytes a second.
+    `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
+    seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
     Raises `ScenarioError` if there cannot be such a grid.
     """
 
@@ -248,6 +265,7 @@ class SimGrid:
         self.file = file_of(scenario, scenario.seed)
         self.reactor = SimReactor()
         self.runs: list[Run] = []
+        self.timeout: float | None = None
         self._downloader = downloader
         self._subject = ""
         self._random = stream(scenario.seed, "client", "random")
@@ -377,11 +395,15 @@ class SimGrid:
     def _watched(self) -> Iterator[None]:
         """Keep errors that no Deferred tells of, and ways out of the simulation that are taken."""
         with (
+            watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
             observed(self._failures),
             no_escapes(self._subject, lambda: self._random, self._failures),
         ):
-            yield
+            try:
+                yield
+            except EndlessError as e:
+                self._failures.append(e)
 
     def _finish(self, download: Download, errors: Sequence[Exception]) -> Run:
         latest = download.started + self.scenario.deadline
@@ -411,6 +433,27 @@ class SimGrid:
         self.runs.append(run)
         return run
 
+    def under_way(self) -> list[tuple[Run, float]]:
+        """Return downloads whose `finish` was not called, as they stand, and for how long they ran.
+
+        The outcome of one that is not over is "deadline".
+        """
+        found = []
+        for running in self._running:
+            if running._run is None:
+                download = running._download
+                run = run_of(
+                    download.scenario,
+                    download.strategy,
+                    0,
+                    download.scenario.seed,
+                    download.trace,
+                    download.ending(dry=False),
+                    running._errors,
+                )
+                found.append((run, self.now - download.started))
+        return found
+
     def unmet_faults(self) -> list[str]:
         """Return, in words, the faults that met no request; none if no download was begun."""
         if not self._subject:
@@ -428,14 +471,21 @@ class SimGrid:
         """
         gc.unfreeze()
         if self.reactor.running:
-            self.reactor.stop()
-            self.reactor.mainLoop()
+            with interruptible(self.reactor):
+                self.reactor.stop()
+                self.reactor.mainLoop()
         untold = one_failure(self._errors())
         self._failures.clear()
         self.reactor.errors.clear()
         self._running.clear()
         if untold is not None:
             raise untold
+
+    def __repr__(self) -> str:
+        downloads = len(self._running)
+        return (
+            f"<SimGrid of {len(self.servers)} servers at {self.now:.6g} s, {downloads} downloads>"
+        )
 
     def __enter__(self) -> Self:
         return self

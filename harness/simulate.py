@@ -22,11 +22,13 @@ from harness.escapes import EscapeError, no_escapes
 from harness.files import file_of
 from harness.grid import make_servers
 from harness.interrupt import interruptible
+from harness.raised import AbortedError, as_error, error_name
 from harness.reactor import SimReactor
 from harness.result import Outcome, Result
 from harness.streams import stream
 from harness.subject import Given, MisconductError, name_of
 from harness.trace import Trace
+from harness.watchdog import StuckError, watchdog
 from scenarios.model import Scenario
 
 
@@ -48,19 +50,24 @@ class Run:
     unmet_faults: Unmet = field(default_factory=dict)
 
 
-def simulate(scenario: Scenario, strategy: Given, run: int = 0) -> Run:
+def simulate(
+    scenario: Scenario, strategy: Given, run: int = 0, timeout: float | None = None
+) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
     `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
-    callable itself. Raises `SubjectError` if it is neither, and `ValueError` if the scenario has
-    a workload: that is for `harness.workload.simulate_load`.
+    callable itself. After `timeout` seconds of real time the run is ended, and has failed with a
+    `StuckError`; see `harness.watchdog` for where that can be done.
+
+    Raises `SubjectError` if there is no such downloader, and `ValueError` if the scenario has a
+    workload: that is for `harness.workload.simulate_load`.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, ending, unmet = _play(scenario, strategy, seed, failures)
+        trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
     return run_of(scenario, strategy, run, seed, trace, ending, failures, unmet)
 
 
@@ -69,6 +76,7 @@ def _play(
     strategy: Given,
     seed: int,
     failures: list[BaseException],
+    timeout: float | None,
 ) -> tuple[Trace, Ending, Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
@@ -78,6 +86,7 @@ def _play(
     reactor.callWhenRunning(download.start)
     try:
         with (
+            watchdog(reactor, timeout, failures),
             interruptible(reactor),
             no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures),
         ):
@@ -104,8 +113,8 @@ def run_of(
 ) -> Run:
     """Return what one run came to; `failures` are those that no Deferred told of."""
     own = [] if ending.failure is None else [ending.failure]
-    if failures and isinstance(ending.failure, Exception):
-        own = []  # it may have come of them; Control-C has not
+    if failures and not isinstance(ending.failure, AbortedError):
+        own = []  # it may result from them
     failure = one_failure([*failures, *own]) or _misconduct(ending, scenario.stop)
     outcome: Outcome
     if failure is not None:
@@ -121,7 +130,7 @@ def run_of(
         run=run,
         seed=seed,
         outcome=outcome,
-        error=type(failure).__name__ if failure else None,
+        error=error_name(failure) if failure else None,
         message=message_of(failure) if failure else None,
         located=ending.located,
         ttfb=ending.first,
@@ -160,15 +169,12 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
 
 
 def one_failure(failures: Sequence[BaseException]) -> Exception | None:
-    """Return the failures as one; raise what is none of the download's, like Control-C."""
-    errors = []
-    for failure in failures:
-        if not isinstance(failure, Exception):
-            raise failure
-        errors.append(failure)
-    escapes = [error for error in errors if isinstance(error, EscapeError)]
-    if escapes:  # whatever else went wrong may have come of it
-        return escapes[0]
+    """Return the failures as one."""
+    errors = [as_error(failure) for failure in failures]
+    for kind in (EscapeError, StuckError, AbortedError):
+        for error in errors:
+            if isinstance(error, kind):  # whatever else went wrong may result from it
+                return error
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None

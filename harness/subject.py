@@ -28,6 +28,7 @@ from downloader.cap import CHKCap
 from downloader.interfaces import IStorageServer
 from downloader.strategy import Strategy, find_strategy
 from downloader.text import message_of, shown
+from harness.raised import where
 from scenarios.model import TAHOE
 
 _TAHOE_MODULE = "harness.tahoe"
@@ -120,13 +121,14 @@ def _load(name: str) -> Callable[..., Any]:
     real_before = _REAL_REACTOR in sys.modules
     try:
         module = importlib.import_module(module_name)
-    except Exception as e:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # sys.exit() of a script, too
         if module_name == _TAHOE_MODULE and isinstance(e, ModuleNotFoundError):
             raise SubjectError(
                 f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
             ) from e
-        # Whatever goes wrong in a user's module is told as it is.
-        raise SubjectError(f"{name}: cannot import {module_name}: {message_of(e)}") from e
+        raise SubjectError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
     # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
     real_since = not real_before and _REAL_REACTOR in sys.modules
     if real_since and module_name != _TAHOE_MODULE:
@@ -139,6 +141,16 @@ def _load(name: str) -> Callable[..., Any]:
     except AttributeError:
         raise SubjectError(f"{name}: {module_name} has no {path!r}") from None
     return _checked(name, found)
+
+
+def _why_not(error: BaseException) -> str:
+    """Return the class, the message and the place of what an import raised."""
+    message = message_of(error)
+    text = f"{type(error).__name__}{f': {message}' if message else ''}"
+    if isinstance(error, SyntaxError):  # its message names file and line
+        return text
+    place = where(error)
+    return f"{text}{f' (at {place})' if place else ''}"
 
 
 def _checked(name: str, found: Any) -> Callable[..., Any]:

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import downloader as ours
 from harness.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
 from harness.isolation import Made, StateError, check, last_first
+from harness.raised import own_traceback, where
 from harness.result import Result, unmet
 from harness.simgrid import SimGrid
 from harness.simulate import Run, simulate
@@ -26,9 +25,6 @@ from reports.text_timeline import text_timeline
 from scenarios.library import load_all
 from scenarios.load import ScenarioError, expectation_from, from_tables, load
 from scenarios.model import OTHER, Expectation, Scenario
-
-#: The frames of these are not what a user looks for in a traceback.
-_NOT_YOURS = ("downloader.", "harness.", "twisted.", "simpy.")
 
 
 class UnmetError(AssertionError):
@@ -48,6 +44,7 @@ class Settings:
     seed: int | None = None
     runs: int | None = None
     isolation: bool = False
+    timeout: float | None = None
 
     def load(self, path: Path) -> Scenario:
         """Return the scenario in a file."""
@@ -105,14 +102,14 @@ class Runs:
     digests: Sequence[str]
 
 
-def run_all(scenario: Scenario, name: str) -> Runs:
+def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs:
     """Run a scenario as often as it says, and hold each run to what is expected."""
     expected = expectation(scenario, name)
     assert expected is not None
-    told, failed = simulate(scenario, name), 0
+    told, failed = simulate(scenario, name, timeout=timeout), 0
     met_nothing, digests = told.unmet_faults, []
     for number in range(scenario.runs):
-        run = simulate(scenario, name, number) if number else told
+        run = simulate(scenario, name, number, timeout) if number else told
         digests.append(run.result.digest)
         met_nothing = unmet_in_all([met_nothing, run.unmet_faults])
         if any(unmet(expected, run.result)):
@@ -133,30 +130,28 @@ def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> No
 def failure(
     run: Run, problems: Sequence[str], command: str | None, failed: int = 1, runs: int = 1
 ) -> str:
-    """Return all that there is to say of a run that is not as expected.
+    """Return all that there is to say of a run that is not as expected, the reason first.
 
     `command` replays it, if a command line can; `failed` of `runs` are not as expected.
     """
     result = run.result
     several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
-    lines = [f"{result.scenario}, {result.strategy}: not as expected"]
-    lines += [f"  {problem}" for problem in problems]
-    lines += [f"  raised at {place}" for place in _places(run)[-1:]]
+    reason = problems[0].partition("\n")[0]
+    lines = [f"{reason} ({result.scenario}, {result.strategy})"]
+    if len(problems) > 1 or reason != problems[0]:
+        lines += [f"  {problem}" for problem in problems]
+    if (place := run.failure and where(run.failure)) is not None:
+        lines.append(f"  raised at {place}")
     lines.append(f"seed: {result.seed}{several}")
     if command is not None:
         lines.append(f"replay: {command}")
     return "\n".join(lines) + "\n\n" + text_timeline(run)
 
 
-def _places(run: Run) -> list[str]:
-    """Return where the error came through that ended a download, in code that is not ours."""
-    if run.failure is None or isinstance(run.failure, ours.DownloadError):
-        return []
-    return [
-        f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}"
-        for frame, line in traceback.walk_tb(run.failure.__traceback__)
-        if not str(frame.f_globals.get("__name__")).startswith(_NOT_YOURS)
-    ]
+def unmet_error(text: str, run: Run) -> UnmetError:
+    """Return the error to raise; a debugger lands where the code under test raised its own."""
+    error = UnmetError(text)
+    return error.with_traceback(own_traceback(run.failure) if run.failure else None)
 
 
 class Firstk:
@@ -166,6 +161,7 @@ class Firstk:
         self._settings = settings
         self._runs: list[tuple[Run, str | None]] = []
         self._grids: list[SimGrid] = []
+        self._told = False
 
     def run(
         self,
@@ -199,7 +195,7 @@ class Firstk:
             else:
                 original = self._load(scenario)
             changed = self._settings.changed(original, seed)
-            run = simulate(changed, subject)
+            run = simulate(changed, subject, timeout=self._settings.timeout)
         except (ScenarioError, SubjectError) as e:
             raise e.with_traceback(None) from None  # the user's test is what there is to see
         command = None
@@ -235,19 +231,29 @@ class Firstk:
                 grid = SimGrid(**seed | keys)
         except (ScenarioError, SubjectError) as e:
             raise e.with_traceback(None) from None
+        grid.timeout = self._settings.timeout
         self._grids.append(grid)
         return grid
 
+    def __repr__(self) -> str:
+        return f"<Firstk: {len(self._runs)} runs, {len(self._grids)} grids>"
+
     def told(self) -> str:
-        """Return timelines of what was run; a download that is going on is brought to its end."""
+        """Return timelines of what was run; those of running downloads end now."""
+        self._told = True
+        timelines = [text_timeline(run) for run, _ in self._all_runs()]
         for grid in self._grids:
-            grid.finish()
-        return "\n".join(text_timeline(run) for run, _ in self._all_runs())
+            timelines += [text_timeline(run, now) for run, now in grid.under_way()]
+        return "\n".join(timelines)
 
     def close(self) -> None:
         """End the grids, and warn of faults that met no request of the downloads in them."""
         for grid in self._grids:
-            grid.close()
+            try:
+                grid.close()
+            except Exception:
+                if not self._told:  # else the test has failed, and its timelines show the error
+                    raise
         for grid in self._grids:
             for fault in grid.unmet_faults():
                 warnings.warn(f"grid: {fault}", UnmetFaultWarning, stacklevel=2)
@@ -274,7 +280,7 @@ class Firstk:
         if wanted is None or not wanted.model_fields_set:
             raise TypeError(f"nothing is expected of {result.strategy}: check() could not fail")
         if problems := list(unmet(wanted, result)):
-            raise UnmetError(failure(run, problems, command))
+            raise unmet_error(failure(run, problems, command), run) from None
 
     def _load(self, scenario: str | Path) -> Scenario:
         if Path(scenario).suffix == ".toml":

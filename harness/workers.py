@@ -77,6 +77,8 @@ class Pool:
         """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
         try:
             return self._executor.submit(run_batch, batch)
+        except (EOFError, ConnectionError) as e:  # the process that starts workers has died
+            raise BrokenProcessPool("the process that starts workers has died") from e
         except KeyboardInterrupt:
             _kill_forkserver()
             raise

@@ -11,6 +11,7 @@ from random import Random
 
 from twisted.internet.interfaces import IDelayedCall
 
+from downloader.text import message_of
 from harness.download import Download
 from harness.encounters import unmet_faults
 from harness.escapes import no_escapes
@@ -19,6 +20,7 @@ from harness.grid import make_servers, ordered, permuted, plan_servers
 from harness.interrupt import interruptible
 from harness.level import Level
 from harness.load_result import LoadResult, Tally
+from harness.raised import error_name
 from harness.reactor import SimReactor
 from harness.result import Result
 from harness.server import SimServer
@@ -64,7 +66,9 @@ def simulate_load(
         del load  # what is left of it goes while errors are logged
     if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
         if (error := one_failure(failures)) is not None:
-            raise OverloadError(f"{tally}. Errors came up meanwhile: {error!r}")
+            first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
+            text = f"{error_name(first)}: {message_of(first)}"
+            raise OverloadError(f"{tally}. Errors came up meanwhile: {text}")
         raise tally
     tally.add_strays(failures)
     return tally.result(scenario, strategy, run, unmet)
@@ -89,6 +93,7 @@ class _Load:
         self._each = each
         self._workload = scenario.workload
         self._reactor = SimReactor()
+        self._reactor.at_once.most = inf  # each download counts for itself
         self._files = _Files(scenario, seed, self._reactor)
         self._tally = Tally(self._files.servers)
         self._under_way = Level(self._reactor.env)

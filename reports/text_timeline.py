@@ -18,19 +18,27 @@ _MAX_NAMES = 12
 _WIDTH = 32  # of the bars, in characters
 
 
-def text_timeline(run: Run) -> str:
-    """Return what happened in a run, the servers that never answered named before all."""
+def text_timeline(run: Run, now: float | None = None) -> str:
+    """Return what happened in a run, the servers that never answered named before all.
+
+    With `now`, a time in virtual seconds from its start, it is still under way and ends there.
+    """
     servers: dict[str, list[Exchange]] = {}
     for exchange in run.trace.exchanges:
         servers.setdefault(exchange.server, []).append(exchange)
-    lines = [f"{run.result.strategy}: {verdict([run.result])}"]
+    said = verdict([run.result])
+    if now is not None and run.result.outcome == "deadline":
+        said = f"under way at {seconds(now)}"
+    lines = [f"{run.result.strategy}: {said}"]
     never = "no answer by the deadline" if run.result.outcome == "deadline" else "never answered"
+    if now is not None:
+        never = f"no answer by {seconds(now)}"
     silent = [name for name, exchanges in servers.items() if _silent(exchanges)]
     if silent:
         lines.append(f"{never}: {_names(silent)}")
     shown = sorted(servers, key=lambda name: _rank(servers[name]))[:MAX_LINES]
     column = max(map(len, shown), default=0)
-    end = _end(run)
+    end = now or _end(run)
     if shown:
         legend = f"= asked for buckets   # read   x failed   . {never}"
         lines.append(f"  {'':{column}}  0{seconds(end):>{_WIDTH - 1}}  {legend}")

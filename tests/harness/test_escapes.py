@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import queue
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -886,7 +887,7 @@ def test_within_asyncio() -> None:
 
 def interrupted(*_: Any) -> Any:
     """Be a downloader into which Control-C falls."""
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 def bound() -> list[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import signal
 import time
 from contextvars import ContextVar
 from pathlib import Path
@@ -446,7 +447,8 @@ def test_control_c() -> None:
     """Control-C ends it."""
 
     def interrupted(*_: Any) -> Deferred[None]:
-        raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+        return Deferred()
 
     with pytest.raises(KeyboardInterrupt):
         simulate_load(loaded(), interrupted)
