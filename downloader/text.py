@@ -1,4 +1,4 @@
-"""Other people's texts, made fit to show: never long, never an error, the same in every run.
+"""Untrusted text, made safe to display: never long, never an error, the same in every run.
 
 The message of an exception and the repr of an object may have any length, may fail, and may hold
 an address in memory. They are cut before anything else is done with them.

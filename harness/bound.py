@@ -53,9 +53,9 @@ from scenarios.model import Scenario
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
-    "the earliest first block of any download that knows every draw beforehand, queries each server"
-    " once, reads only needed parts of each share, its header first and none twice at a time, and"
-    " waits for queues and links"
+    "the earliest possible first block for a download that knows every random draw in"
+    " advance, queries each server once, reads only the parts of each share that it needs (the"
+    " header first, none twice at once), and waits its turn in queues and on links"
 )
 
 

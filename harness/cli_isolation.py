@@ -44,7 +44,7 @@ class Independence:
         order = last_first(self._made)
         if not is_affordable(each, elapsed):
             click.echo(
-                f"note: not checked whether {order[0].subject} keeps state between runs: a run"
+                f"note: did not check whether {order[0].subject} keeps state between runs: a run"
                 f" takes about {each:.1f} s",
                 err=True,
             )

@@ -27,7 +27,7 @@ class Whole(click.IntRange):
 
 
 class Named(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
-    """The type of options that take one of a few names: a misspelt one is asked back."""
+    """The type of options that take one of a few names; an error suggests the nearest."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Return the name."""
@@ -81,8 +81,7 @@ DOWNLOADER = downloader_option(
 STRICT = click.option(
     "--strict",
     is_flag=True,
-    help="Take it for an error that a fault met no request, or that nothing is expected of what"
-    " runs.",
+    help="Fail if a fault met no request, or if the scenario has no expectations for what runs.",
 )
 
 

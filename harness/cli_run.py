@@ -26,6 +26,7 @@ from harness.cli_tables import print_legend, print_table
 from harness.cli_targets import (
     check_expectations,
     chosen_downloaders,
+    is_for_downloader,
     known_strategies,
     load_one,
     other_downloaders,
@@ -98,8 +99,9 @@ def run(
 ) -> int:
     """Run one scenario and print its results.
 
-    What the options say takes the place of what the file says; with --strategy the downloader
-    of pyproject.toml is not run. Exit status 1 means that an expectation of the scenario was not
+    What the options say takes the place of what the file says. The downloader of pyproject.toml
+    is run alone, but not with --strategy, nor where the scenario has expectations of strategies
+    only. Exit status 1 means that an expectation of the scenario was not
     met, that a downloader keeps state between runs, or that a row of a store came out otherwise.
     """
     row: Row | None = None
@@ -110,7 +112,8 @@ def run(
         scenario, row = _stored(store, target)
     else:
         scenario = load_one(target, "run")
-        others = chosen_downloaders(downloaders, default=not strategies)
+        default = not strategies and is_for_downloader(scenario)
+        others = chosen_downloaders(downloaders, default=default)
         named = [*known_strategies(strategies), *others]
     if not named:
         tell_notes(scenario)

@@ -103,7 +103,7 @@ def _enough(target: str, precision: Precision) -> Enough:
     needed = least_runs(precision.quantile)
     if needed > precision.max_runs:
         click.echo(
-            f"{target}: note: an interval of the quantile {precision.quantile:g} takes {needed:,}"
+            f"{target}: note: an interval for the {precision.quantile:g} quantile needs {needed:,}"
             f" runs, and precision.max_runs is {precision.max_runs:,}",
             err=True,
         )

@@ -70,20 +70,29 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
             continue
         if all(expectation(scenario, name) is None for name in scenario.strategies):
             only = ", ".join(f"[expect.{name}]" for name in scenario.expect)
-            what = f"nothing is expected of {', '.join(scenario.strategies)}: it has only {only}"
+            what = f"no expectations for {', '.join(scenario.strategies)}: the file has only {only}"
             if named and not strict:
                 note(f"{scenario.source}: note: {what}")
             else:
-                note(f"{scenario.source}: {what}; {_cure(scenario)}")
+                remedy = "add expectations for it, or omit --strict" if named else _remedy(scenario)
+                note(f"{scenario.source}: {what}; {remedy}")
                 refused = True
         elif OTHER in scenario.expect and not named and not any(map(is_other, scenario.strategies)):
-            what = f"[expect.{OTHER}] is not looked at: there is no --downloader"
+            what = f"[expect.{OTHER}] is ignored without --downloader"
             note(f"{scenario.source}: note: {what}")
     if refused:
         raise Ended(USAGE)
 
 
-def _cure(scenario: Scenario) -> str:
+def is_for_downloader(scenario: Scenario) -> bool:
+    """Return whether a downloader can run a scenario alone, as far as its expectations go."""
+    from harness.subject import is_other
+    from scenarios.model import OTHER
+
+    return not scenario.expect or any(name == OTHER or is_other(name) for name in scenario.expect)
+
+
+def _remedy(scenario: Scenario) -> str:
     """Return what to do about a scenario that expects nothing of what runs."""
     from harness.subject import is_other
     from scenarios.model import OTHER, TAHOE
@@ -95,8 +104,8 @@ def _cure(scenario: Scenario) -> str:
     others = list(filter(is_other, scenario.strategies))
     if others:
         return (
-            f"add [expect.{OTHER}], pass --downloader {others[0]} to run it all the same, or"
-            f" --downloader {NO_DOWNLOADER} to run firstk's own strategies"
+            f"add [expect.{OTHER}], or pass --downloader {NO_DOWNLOADER} to run firstk's own"
+            " strategies"
         )
     return f"add {', '.join(scenario.expect)} to `strategies`"
 

@@ -79,7 +79,7 @@ def words(fault: Fault, names: Sequence[str]) -> str:
     what = f"{fault.kind} ({more})" if more else fault.kind
     if not names:
         return (
-            f"{what}, {_when(fault)}, is on no server: `select` chose none, or a later entry"
+            f"{what}, {_when(fault)}, applies to no server: `select` chose none, or a later entry"
             " replaces it"
         )
     return f"{what} on {_ranges(names)}, {_when(fault)}, met no request"

@@ -156,7 +156,7 @@ class Repeat:
             self.close()
         last = found[-1] if found else ""
         if isinstance(last, dict):
-            raise StateError(f"cannot be repeated in a fresh process: {last['error']}")
+            raise StateError(f"the run could not be repeated in a fresh process: {last['error']}")
         if last is None:
             return found[:-1]
         return [*found, f"none: it ended its process, {error or f'with status {status}'}"]
@@ -226,7 +226,7 @@ def _why(one: Made, again: str, each: float) -> str:
         f"the downloader keeps state between runs: {one}\n"
         f"  digest after other runs:         {after}\n"
         f"  digest alone in a fresh process: {alone}\n"
-        "Make what a run changes anew inside the callable, or reset it there before anything else:"
+        "Create the state of a run inside the callable, or reset it there before anything else:"
         " see 'State between runs' in docs/boundary.md"
     )
 

@@ -179,5 +179,5 @@ def _other(name: str, start: Callable[..., Any], order: Order) -> Deferred[Any]:
     if inspect.iscoroutine(started):
         return Deferred.fromCoroutine(started)
     if not isinstance(started, Deferred):
-        raise TypeError(f"{name} returned {shown(started)}, and no Deferred")
+        raise TypeError(f"{name} returned {shown(started)} instead of a Deferred")
     return started

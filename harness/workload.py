@@ -125,7 +125,8 @@ class _Load:
                 reactor.step()
         if self._left and self._overload is None:  # no further one begins: it could not
             raise reactor.errors[0]
-        self._tally.close(reactor.seconds(), self._under_way.area)
+        if self._overload is None:
+            self._tally.close(reactor.seconds(), self._under_way.area)
         reactor.stop()
         reactor.mainLoop()
         failures += reactor.errors
@@ -149,9 +150,9 @@ class _Load:
         return self._cannot(
             "the grid cannot carry this load",
             f"{self._under_way.now:,} downloads are under way",
-            "Lower the rate or relieve the servers. If so many are to be expected, set"
+            "Lower the rate or make the servers faster. If you expect this many, set"
             f" workload.max_under_way to more than {self._workload.most_under_way:,}: each takes 30"
-            " to 100 KB of memory where it waits for ten servers, and more where for more",
+            " to 100 KB of memory while it waits for ten servers, and more for more servers",
         )
 
     def _cannot(self, what: str, why: str, remedy: str) -> OverloadError:
@@ -159,7 +160,7 @@ class _Load:
         return OverloadError(
             f"{self._scenario.name}, {name_of(self._strategy)}, seed {self._seed}: {what}"
             f" ({self._workload.arrivals}): {why} at {now:.6g} s, and {counted - self._left:,} of"
-            f" the {counted:,} that count are over. {remedy}"
+            f" the {counted:,} counted downloads have finished. {remedy}"
         )
 
     def _is_endless(self) -> bool:
@@ -176,7 +177,7 @@ class _Load:
         def begin() -> None:
             if self._is_endless():
                 self._overload = self._cannot(
-                    "time never passes where neither clients nor servers take any",
+                    "virtual time stands still, since neither clients nor servers take any",
                     f"{self._at_once:,} downloads have begun",
                     "Give the clients a time to think, or the grid a round-trip time",
                 )

@@ -34,7 +34,7 @@ p50, p90, p99, p99.9: quantiles of the time to first block of all downloads of a
 from its own start; one that never has it is later than all others. A quantile is shown where \
 ten downloads lie beyond it. With stop = "located": of the time until K distinct shares are \
 known
-requests, bytes, under way: means, which have no interval that holds for every distribution
+requests, bytes, under way: means; no interval for them is valid for every distribution
 busy: the utilisation of the busiest resource: places to work, an uplink, the client's downlink
 In parentheses, of several runs: 95 % confidence intervals, which hold however the downloads of \
 one run depend on one another; ~ marks estimates from too few runs for one.

@@ -29,14 +29,14 @@ Found = Sequence[Looked[Judged]]
 
 #: What the columns of the table mean.
 LEGEND = """\
-expansion: the disk space that the shares take, in times the file (n / k)
+expansion: the size of all shares together, as a multiple of the file's (n / k)
 p50, p90, p99: quantiles of the time to first block; a download that never has it is later than \
 all others. With a workload: of all downloads of all runs
 success: the probability that a download ends well; with a workload, of all downloads of all \
 runs
 requests: of a whole download, the mean over all runs; of equal expansion fewer are cheaper
 In parentheses: 95 % confidence intervals, which hold however often one looks and however many \
-runs are added; each condition and each candidate for itself. ~ marks estimates from too few \
+runs are added, each condition and each candidate separately. ~ marks estimates from too few \
 runs for one.
 """
 
@@ -113,7 +113,7 @@ def notes(plan: Plan, found: Found) -> list[str]:
         lines.append(_GO_ON)
     dearer = [one for one in found if one.judged is None]
     if dearer:
-        lines.append(f"{_count(dearer)} with more expansion were not looked at")
+        lines.append(f"{_count(dearer)} with more expansion were not run")
     return lines
 
 
@@ -166,7 +166,7 @@ def _words(one: Looked[Judged], judged: Judged, best: Looked[Judged] | None) -> 
     if judged.met is False:
         return "misses " + ", ".join(_missed(f) for f in judged.findings if f.met is False)
     if not one.pursued:
-        return "not looked at further: dearer"
+        return "not run further: needs more requests"
     if judged.needed is None:
         return "too near to decide"
     return f"more runs are needed: about {judged.needed:,}"

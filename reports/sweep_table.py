@@ -39,8 +39,8 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 #: What the columns of the table mean.
 LEGEND = """\
 ok: the probability that a download ends well
-p50, p90, p99: quantiles of the time to first block: 50, 90, 99 % of the downloads have it by \
-then; one that never has it is later than all others. With a workload: of all downloads of all \
+p50, p90, p99: the time within which 50, 90, 99 % of the downloads have their first block; \
+one that never has it counts as later than all others. With a workload: of all downloads of all \
 runs
 against {first}: the median, over pairs of runs with one seed, of how much later the first \
 block comes than with {first}; less than 0 is sooner. With a workload: of how much later the \
@@ -50,7 +50,7 @@ under way, busy: with a workload, the number of downloads in progress, and the u
 the busiest resource; means over the runs
 In parentheses: 95 % confidence intervals, which hold however often one looks and whenever one \
 stops; ~ marks estimates from too few runs for one. Means of requests, bytes and downloads \
-under way have none: they have no bound, and no interval would hold for every distribution.
+under way have none: the values have no upper limit, so none is valid for every distribution.
 """
 
 

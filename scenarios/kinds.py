@@ -1,4 +1,4 @@
-"""What a file is, and which command takes it: a scenario given to `firstk sweep` is told so."""
+"""What kind of file it is, and which command takes it: for files given to the wrong one."""
 
 from __future__ import annotations
 

@@ -721,6 +721,13 @@ def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
         simulate_load(of, "first-k")
 
 
+def test_overload_while_warming_up() -> None:
+    """A grid that cannot carry the load is found out before the first download counts too."""
+    slow = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50, warmup=200)
+    with pytest.raises(OverloadError, match="the grid cannot carry this load"):
+        simulate_load(slow, "first-k")
+
+
 def test_overload_lets_go() -> None:
     """A load that was too much leaves nothing of itself in memory."""
     of = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50)
