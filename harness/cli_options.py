@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isnan
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -52,8 +53,21 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-#: A limit in real time.
-SECONDS = click.FloatRange(min=0, min_open=True, max=86_400)
+
+class Seconds(click.FloatRange):
+    """The type of options that are a limit in real time: a number that is not nan."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number."""
+        seconds: float = super().convert(value, param, ctx)
+        if isnan(seconds):
+            self.fail(f"{value!r} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+SECONDS = Seconds(min=0, min_open=True, max=86_400)
 
 #: What `--downloader` takes in place of one, so that none is run.
 NO_DOWNLOADER = "none"

@@ -434,11 +434,11 @@ class SimGrid:
         return run
 
     def under_way(self) -> list[tuple[Run, float]]:
-        """Return downloads whose `finish` was not called, as they stand, and for how long they ran.
+        """Return downloads whose `finish` was not called, as they stand, and how long they ran.
 
-        The outcome of one that is not over is "deadline".
+        The outcome of one that is not over is "deadline"; "stalled" if nothing is left to happen.
         """
-        found = []
+        found, dry = [], self.reactor.peek() == inf
         for running in self._running:
             if running._run is None:
                 download = running._download
@@ -448,7 +448,7 @@ class SimGrid:
                     0,
                     download.scenario.seed,
                     download.trace,
-                    download.ending(dry=False),
+                    download.ending(dry),
                     running._errors,
                 )
                 found.append((run, self.now - download.started))

@@ -28,7 +28,7 @@ from harness.result import Outcome, Result
 from harness.streams import stream
 from harness.subject import Given, MisconductError, name_of
 from harness.trace import Trace
-from harness.watchdog import StuckError, watchdog
+from harness.watchdog import StuckError, check_timeout, watchdog
 from scenarios.model import Scenario
 
 
@@ -57,13 +57,15 @@ def simulate(
 
     `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
     callable itself. After `timeout` seconds of real time the run is ended, and has failed with a
-    `StuckError`; see `harness.watchdog` for where that can be done.
+    `StuckError`; that needs the main thread, and a system with `signal.setitimer`, else
+    `RuntimeError` is raised.
 
     Raises `SubjectError` if there is no such downloader, and `ValueError` if the scenario has a
     workload: that is for `harness.workload.simulate_load`.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
+    check_timeout(timeout)
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):

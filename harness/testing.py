@@ -136,10 +136,9 @@ def failure(
     """
     result = run.result
     several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
-    reason = problems[0].partition("\n")[0]
-    lines = [f"{reason} ({result.scenario}, {result.strategy})"]
-    if len(problems) > 1 or reason != problems[0]:
-        lines += [f"  {problem}" for problem in problems]
+    reason, *more = problems[0].splitlines()
+    lines = [f"{reason} ({result.scenario}, {result.strategy})", *more]
+    lines += [f"  {problem}" for problem in problems[1:]]
     if (place := run.failure and where(run.failure)) is not None:
         lines.append(f"  raised at {place}")
     lines.append(f"seed: {result.seed}{several}")

@@ -42,10 +42,7 @@ def watchdog(
     if seconds is None:
         yield
         return
-    if threading.current_thread() is not threading.main_thread() or not hasattr(
-        signal, "setitimer"
-    ):
-        raise RuntimeError("a timeout needs the main thread, and a system with signal.setitimer")
+    check_timeout(seconds)
     stuck: StuckError | None = None
     over = False
 
@@ -74,6 +71,13 @@ def watchdog(
         if stuck is not None:
             reactor.interrupted = False
             failures.append(stuck)
+
+
+def check_timeout(seconds: float | None) -> None:
+    """Raise `RuntimeError` if there is a limit, and no timer to keep it."""
+    main = threading.current_thread() is threading.main_thread()
+    if seconds is not None and not (main and hasattr(signal, "setitimer")):
+        raise RuntimeError("a timeout needs the main thread, and a system with signal.setitimer")
 
 
 def _frames_under_test(frame: FrameType | None) -> list[FrameType]:

@@ -31,7 +31,7 @@ def text_timeline(run: Run, now: float | None = None) -> str:
         said = f"under way at {seconds(now)}"
     lines = [f"{run.result.strategy}: {said}"]
     never = "no answer by the deadline" if run.result.outcome == "deadline" else "never answered"
-    if now is not None:
+    if now is not None and run.result.outcome != "stalled":
         never = f"no answer by {seconds(now)}"
     silent = [name for name, exchanges in servers.items() if _silent(exchanges)]
     if silent:

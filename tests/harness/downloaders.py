@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
+import sys
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -40,3 +43,106 @@ def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
     return download(reactor, servers, cap, consumer)
+
+
+# Downloaders that end badly: each is a failed run, and firstk goes on.
+
+
+def leaving(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Call sys.exit(0), as if all were well."""
+    sys.exit(0)
+
+
+async def cancelled(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Raise what asyncio raises in a task that is cancelled."""
+    raise asyncio.CancelledError
+
+
+def generator_exit(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
+    """Raise GeneratorExit in a timer."""
+    reactor.callLater(1, _raise, GeneratorExit("done"))
+    return Deferred()
+
+
+def keyboard(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
+    """Raise KeyboardInterrupt, though nobody pressed Control-C, when a server answers."""
+    asked: Deferred[Any] = servers[0].get_buckets(b"\0" * 16)
+    return asked.addCallback(lambda _: _raise(KeyboardInterrupt()))
+
+
+class _UnprintableError(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+    __repr__ = __str__
+
+
+def unprintable(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Raise an error without a text."""
+    raise _UnprintableError
+
+
+def closing(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
+    """Close standard output, and download."""
+    sys.stdout.close()
+    return download(reactor, servers, cap, consumer)
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+# Downloaders for which time does not pass.
+
+
+def turning(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
+    """Set a timer for now, again and again."""
+
+    def again() -> None:
+        reactor.callLater(0, again)
+
+    again()
+    return Deferred()
+
+
+def calling(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
+    """Use callFromThread for the next turn, again and again."""
+
+    def again() -> None:
+        reactor.callFromThread(again)
+
+    again()
+    return Deferred()
+
+
+async def storming(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Ask a server that answers at once, again and again."""
+    while True:
+        await servers[0].get_buckets(b"\0" * 16)
+
+
+def iterating(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Turn the reactor, and wait for what never happens."""
+    while True:
+        reactor.iterate()
+
+
+def spinning(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Never return."""
+    while True:
+        with contextlib.suppress(Exception):
+            _spin()
+
+
+def _spin() -> None:
+    for _ in range(1000):
+        pass
+
+
+async def misconfigured(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
+    """Miss a key, some frames down."""
+    _lookup({})
+
+
+def _lookup(config: dict[str, str]) -> str:
+    return config["endpoint"]

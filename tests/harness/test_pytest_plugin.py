@@ -109,14 +109,14 @@ def test_story(workers: list[str], project: pytest.Pytester) -> None:
     bad.stdout.fnmatch_lines(
         [
             "*_ one-hung: fetch:download _*",
-            "one-hung, fetch:download: not as expected",
-            "  expected outcome 'ok', got 'stalled'",
+            "expected outcome 'ok', got 'stalled' (one-hung, fetch:download)",
             "  expected a first block, and it never came",
             "seed: 5",
             "replay: firstk run checks/one-hung.toml --downloader fetch:download --seed 5",
             "never answered: s7",
             "  s6  ====* answered at 0.05: share 6",
             "  s7  =...* never answered",
+            "FAILED *::fetch:download - expected outcome 'ok', got 'sta*",
         ]
     )
     assert "Traceback" not in bad.stdout.str()
@@ -138,14 +138,95 @@ def test_replay(project: pytest.Pytester) -> None:
 
 
 def test_error_of_the_downloader(project: pytest.Pytester) -> None:
-    """Where a downloader breaks, its own line is told, and none of firstk's."""
+    """Where a downloader breaks, the traceback shows its own lines, and none of firstk's."""
     project.makepyfile(fetch=BREAKS)
     result = ran(project, failed=1)
 
     result.stdout.fnmatch_lines(
-        ["  expected outcome 'ok', got 'failed' (TypeError:*", "  raised at *fetch.py:8 in *"]
+        [
+            "expected outcome 'ok', got 'failed' (TypeError:*",
+            "  raised at *fetch.py:8 in *",
+            "Traceback (most recent call last):",
+            '  File "*fetch.py", line 8, in download',
+            "TypeError: *",
+        ]
     )
     assert "harness" not in result.stdout.str().partition("FAILURES")[2]
+
+
+@pytest.mark.parametrize(
+    ("body", "args"),
+    [
+        ("firstk.check(firstk.run('ten-good'), outcome='ok')", ["test_mine.py"]),
+        ("pass", ["checks"]),
+    ],
+)
+def test_debugger(body: str, args: list[str], project: pytest.Pytester) -> None:
+    """With --pdb a debugger lands in the line of the downloader that raised."""
+    project.makepyfile(fetch=BREAKS, test_mine=f"def test_mine(firstk):\n    {body}\n")
+    debugger = """\
+class Debugger:
+    def __init__(self, **_): pass
+    quitting = False
+    def reset(self): pass
+    def interaction(self, frame, found):
+        found = getattr(found, "__traceback__", found)
+        while found.tb_next is not None: found = found.tb_next
+        print("LANDED", found.tb_frame.f_code.co_filename, found.tb_lineno)
+"""
+    (project.path / "debugger.py").write_text(debugger)
+    result = ran(project, "--pdb", "--pdbcls=debugger:Debugger", "-s", *args, failed=1)
+
+    result.stdout.fnmatch_lines(["LANDED *fetch.py 8"])
+
+
+@pytest.mark.parametrize(
+    "error", ["SystemExit(0)", "asyncio.CancelledError()", "KeyboardInterrupt()", "GeneratorExit()"]
+)
+def test_exits(error: str, project: pytest.Pytester) -> None:
+    """What would end the session fails the tests that run it, and no others."""
+    project.makepyfile(
+        fetch=f"import asyncio\nasync def download(*_): raise {error}\n",
+        test_own="""\
+def test_grid(firstk):
+    download = firstk.grid().start()
+    assert False
+
+def test_run(firstk):
+    firstk.check(firstk.run("checks/one-hung.toml"))
+
+def test_innocent():
+    pass
+""",
+    )
+    name = error.partition("(")[0].rpartition(".")[2]
+
+    result = ran(project, "test_own.py", "checks", failed=3, passed=1)
+    result.stdout.fnmatch_lines([f"expected outcome 'ok', got 'failed' ({name}: raised {name}*"])
+
+
+def test_timeout(project: pytest.Pytester) -> None:
+    """A busy loop fails its test once `firstk_timeout` is over, with the stack."""
+    project.makepyfile(fetch="def download(*_):\n    while True:\n        pass\n")
+    result = ran(project, ini=OURS + "firstk_timeout = 0.2\n", failed=1)
+
+    result.stdout.fnmatch_lines(
+        ["expected outcome 'ok', got 'failed' (StuckError: no end after 0.2 s*fetch.py:*"]
+    )
+    own(
+        project,
+        "assert firstk.grid().download().error == 'StuckError'",
+        "--firstk-timeout=0.2",
+        passed=1,
+    )
+
+
+def test_wrong_timeout(project: pytest.Pytester) -> None:
+    """A timeout that is none is a usage error."""
+    said = "*should be a number of seconds, more than 0 and at most 86400, not 'soon'*"
+
+    ran(project, "--firstk-timeout=soon").stderr.fnmatch_lines([said])
+    ran(project, ini=OURS + "firstk_timeout = soon\n").stderr.fnmatch_lines([said])
 
 
 def test_long_message(project: pytest.Pytester) -> None:
@@ -164,6 +245,31 @@ def test_long_message(project: pytest.Pytester) -> None:
 
 
 # What is collected
+
+
+@pytest.mark.parametrize(
+    ("folder", "glob", "why"),
+    [
+        ("build", "build/*.toml", "'build' ('build' of norecursedirs)"),
+        (".hidden", ".hidden/*.toml", "'.hidden' ('.*' of norecursedirs)"),
+        ("checks/venv/x", "checks/**/*.toml", "'venv' ('venv' of norecursedirs)"),
+    ],
+)
+def test_never_collected(folder: str, glob: str, why: str, project: pytest.Pytester) -> None:
+    """A file that a glob names, in a folder that pytest leaves out, is an error."""
+    path = project.path / folder
+    path.mkdir(parents=True)
+    (path / "lost.toml").write_text(HUNG)
+    result = ran(project, ini=f"[pytest]\nfirstk_scenarios = {glob}\n")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(
+        [
+            f"*{folder}/lost.toml would never run: pytest does not look into {why}*".replace(
+                "[", "[[]"
+            )
+        ]
+    )
 
 
 def test_strategies(project: pytest.Pytester) -> None:
@@ -267,7 +373,7 @@ def test_no_downloader(name: str, project: pytest.Pytester) -> None:
 def test_defect_of_firstk(project: pytest.Pytester) -> None:
     """What is no failure of the downloader is shown with all that there is to see."""
     code = "import harness.testing\nbefore = harness.testing.simulate\n"
-    code += "def pytest_configure(): harness.testing.simulate = lambda *_: 1 / 0\n"
+    code += "def pytest_configure(): harness.testing.simulate = lambda *_, **__: 1 / 0\n"
     code += "def pytest_unconfigure(): harness.testing.simulate = before\n"
     project.makeconftest(code)
 
@@ -405,8 +511,7 @@ def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None
     result.stdout.fnmatch_lines(
         [
             ">       firstk.check(result, outcome='ok', ttfb_max=0.3)",
-            "E*UnmetError: *, fetch:download: not as expected",
-            "E * expected outcome 'ok', got 'stalled'",
+            "E*UnmetError: expected outcome 'ok', got 'stalled' (*, fetch:download)",
             f"E *never answered: {hung}",
             f"E * {hung}  =...* never answered",
         ]
@@ -497,6 +602,18 @@ def test_grid(project: pytest.Pytester) -> None:
             "never answered: s7",
         ]
     )
+    now = own(
+        project, "grid = firstk.grid()\ngrid.start()\ngrid.advance(0.03)\nassert False", failed=1
+    )
+    now.stdout.fnmatch_lines(
+        ["fetch:download: under way at 0.03 s", "no answer by 0.03 s: s0*", "  * 0.03 s  = asked*"]
+    )
+    assert (
+        "empty"
+        not in own(project, "assert 'empty' == ''[:0]", failed=1)
+        .stdout.str()
+        .partition("what happened")[2]
+    )
     own(project, GRID + "grid.servers.heal()\nassert download.finish().ttfb > 5", passed=1)
     own(project, GRID + "firstk.grid().until(lambda: False)", failed=1).stdout.fnmatch_lines(
         [">       firstk.grid().until(lambda: False)", "E *NeverError: it never is: nothing*"]
@@ -508,7 +625,9 @@ def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
     body = 'firstk.check(firstk.grid("checks/one-hung.toml").download())'
     result = own(project, body, failed=1)
 
-    result.stdout.fnmatch_lines([">*firstk.check*", "E*UnmetError: one-hung, fetch:download*"])
+    result.stdout.fnmatch_lines(
+        [">*firstk.check*", "E*UnmetError: expected*(one-hung, fetch:download)"]
+    )
     assert "what happened" not in result.stdout.str()  # it stands there already
     own(project, body.replace("load()", 'load("first-k")'), failed=1).stdout.fnmatch_lines(
         ["E *TypeError: nothing is expected of first-k*"]

@@ -684,25 +684,3 @@ def test_leaves_nothing(strategy: str) -> None:
 
     assert {"ok", "failed"} == outcomes
     assert gc.collect() < 20  # a simulation is hundreds of objects
-
-
-def test_time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A downloader that sets a timer for now again and again has failed, and does not hang."""
-    monkeypatch.setattr("harness.clock.MOST_AT_ONCE", 1000)
-
-    def endless(reactor: Any, *_: Any) -> Deferred[None]:
-        def again() -> None:
-            reactor.callLater(0, again)
-
-        reactor.callLater(0.5, again)
-        return Deferred()
-
-    def busy(reactor: Any, *_: Any) -> Deferred[None]:
-        for i in range(5000):
-            reactor.callLater(i // 500, lambda: None)
-        return succeed(None)
-
-    result = simulate(scenario(), endless).result
-    assert ("failed", "EndlessError") == (result.outcome, result.error)
-    assert "1,000 timers fired at 0.5 s: time never passes" in (result.message or "")
-    assert "EndlessError" != simulate(scenario(), busy).result.error
