@@ -13,8 +13,8 @@ from harness.store import OVERLOADED
 from reports.load import QUANTILES
 from reports.measured import Case, in_order
 from reports.runs import StrategyRuns
-from reports.statistics import Interval, NotEnough, percent
-from reports.summary import in_words, multiple, reason, seconds
+from reports.statistics import Interval, NotEnough, in_words, percent
+from reports.summary import multiple, reason, seconds
 from reports.sweep_table import Estimate
 from scenarios.experiment import label
 from scenarios.faults import Fault

@@ -20,8 +20,8 @@ from harness.histogram import Histogram
 from harness.load_result import TIMES, LoadResult
 from harness.result import Outcome
 from reports import pooled
-from reports.statistics import Interval, NotEnough, percent
-from reports.summary import in_words, seconds
+from reports.statistics import Interval, NotEnough, in_words, percent
+from reports.summary import seconds
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)

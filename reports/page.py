@@ -24,8 +24,8 @@ from reports.load import QUANTILES
 from reports.measured import Case
 from reports.runs import StrategyRuns
 from reports.scale import evenly
-from reports.statistics import percent
-from reports.summary import in_words, multiple, seconds, verdict
+from reports.statistics import in_words, percent
+from reports.summary import multiple, seconds, verdict
 from reports.sweep_table import Estimate
 from scenarios.experiment import label
 

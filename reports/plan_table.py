@@ -17,8 +17,8 @@ from rich.text import Text
 from harness.figures import rounded
 from harness.search import Looked
 from reports.rows import markdown
-from reports.statistics import CONFIDENCE, Interval
-from reports.summary import in_words, seconds
+from reports.statistics import CONFIDENCE, Interval, in_words
+from reports.summary import seconds
 from reports.sweep_table import Estimate
 from reports.verdict import Finding, Judged
 from scenarios.plan import Condition, Plan

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from math import inf
+from typing import TYPE_CHECKING
 
 from harness import figures
 from harness.bound import Bound
@@ -21,10 +22,11 @@ from harness.histogram import Histogram
 from harness.load_result import LoadResult
 from harness.result import Result
 from harness.store import OneRun
-from reports import pooled
-from reports.statistics import probability, quantile
 from reports.summary import Over, multiple, verdict
-from reports.sweep_table import Cell, Estimate, cell, quantile_of
+
+# To load what makes estimates takes as long as many runs do: only what shows them does.
+if TYPE_CHECKING:
+    from reports.sweep_table import Cell, Estimate
 
 #: The strategy that the others are held against, where it is among them.
 BASELINE = "wait-for-all"
@@ -117,15 +119,22 @@ class StrategyRuns:
         return self._cell(both, [first[s.run] for s in both]).against if both else None
 
     def _cell(self, samples: Sequence[OneRun], first: Sequence[OneRun] | None) -> Cell:
+        from reports.sweep_table import cell
+
         return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
 
     def quantile(self, q: float) -> Estimate:
         """Return a quantile of the time to first block, with its interval."""
+        from reports.sweep_table import quantile_of
+
         return quantile_of(self.samples, q)
 
     @cached_property
     def started(self) -> Estimate:
         """How probable it is that the first block ever comes."""
+        from reports import pooled
+        from reports.statistics import probability
+
         if self.loads:
             loads = [sample.load for sample in self.samples]
             return pooled.share(loads, lambda load: 1 - load.ttfb.never / load.ttfb.count)
@@ -149,6 +158,8 @@ class StrategyRuns:
     @cached_property
     def busy(self) -> Estimate | None:
         """How much is in use of what is busiest, with a workload; None if nothing has a limit."""
+        from reports import pooled
+
         return pooled.busy(self.loads)
 
     @cached_property
@@ -202,6 +213,8 @@ class StrategyRuns:
 
     def over_bound(self, q: float) -> Estimate | None:
         """Return a quantile of the ratio to the bound; None where no run has one."""
+        from reports.statistics import quantile
+
         return quantile(self.ratios, q) if self.ratios else None
 
     @cached_property

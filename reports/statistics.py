@@ -25,6 +25,7 @@ from scipy.special import bdtr, bdtrc, ndtri, stdtr
 
 from harness import figures
 from harness.stats.betting import Evidence
+from reports.summary import seconds
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
@@ -84,6 +85,17 @@ class NotEnough:
         """Return it for reading, as that of an interval."""
         why = f"not enough runs: {self.runs} of {self.needed}"
         return why if self.estimate is None else f"{say(self.estimate)} ({why})"
+
+
+def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] = seconds) -> str:
+    """Return an estimate with its interval as text; `say` formats a number.
+
+    Where there are too few runs for an interval it stands behind "~"; where there is no
+    estimate at all, the text is "-".
+    """
+    if estimate is None or estimate.estimate is None:
+        return "-"
+    return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
 
 
 def percent(part: float) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
 from statistics import fmean
 
 from harness.figures import median_time, quantile, ratio_to_bound, rounded
 from harness.result import Result
-from reports.statistics import Interval, NotEnough
 
 #: Fewer runs than this have no 99th percentile worth the name.
 _ENOUGH_FOR_P99 = 100
@@ -73,17 +72,6 @@ class Over:
     def mean(self) -> str:
         """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
         return multiple(fmean(self.ratios)) if self.ratios else "-"
-
-
-def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] = seconds) -> str:
-    """Return an estimate with its interval as text; `say` formats a number.
-
-    Where there are too few runs for an interval it stands behind "~"; where there is no
-    estimate at all, the text is "-".
-    """
-    if estimate is None or estimate.estimate is None:
-        return "-"
-    return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
 
 
 def multiple(ratio: float) -> str:

@@ -23,12 +23,12 @@ from reports.rows import TableRow
 from reports.statistics import (
     Interval,
     NotEnough,
+    in_words,
     median_difference,
     percent,
     probability,
     quantile,
 )
-from reports.summary import in_words
 from scenarios.experiment import Experiment, Precision, label
 
 Estimate = Interval | NotEnough

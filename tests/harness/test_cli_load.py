@@ -79,7 +79,7 @@ def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyP
     assert 2 == few_row.count(" to ")  # ok and busy
     assert "~" in more_row  # p90 takes 44 runs
     assert 3 == more_row.count(" to ")  # the median too
-    assert "means, which have no interval" in more
+    assert "means, which have no interval" in " ".join(more.split())
 
 
 def test_json(firstk: Callable[..., Result]) -> None:
@@ -207,7 +207,7 @@ def test_overload(firstk: Callable[..., Result]) -> None:
     (said,) = result.stderr.splitlines()
     assert "load, first-k, seed 7: the grid cannot carry this load (poisson arrivals, 2 a" in said
     assert "50 downloads are under way at" in said
-    assert "0 of the 40 that count are over" in said
+    assert "0 of the 40 counted downloads have finished" in said
 
 
 def test_overload_of_one_strategy(firstk: Callable[..., Result], tmp_path: Path) -> None:

@@ -406,6 +406,6 @@ def test_precision_out_of_reach(folder: Path) -> None:
 
     assert [
         "",
-        f"{path.name}: note: an interval of the quantile 0.9 takes 44 runs, and"
+        f"{path.name}: note: an interval for the 0.9 quantile needs 44 runs, and"
         " precision.max_runs is 7\n",
     ] == notes

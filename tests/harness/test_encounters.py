@@ -97,14 +97,14 @@ def test_chose_nobody(select: dict[str, float]) -> None:
     """A fault that no server has is named too."""
     (said,) = told(scenario(fault(select, kind="hung"), runs=3))
 
-    assert "servers[0].fault: hung, from 0 s on, is on no server: `select` chose none" in said
+    assert "servers[0].fault: hung, from 0 s on, applies to no server: `select` chose none" in said
 
 
 def test_replaced() -> None:
     """So is one that a later entry takes away, but not that one."""
     (said,) = told(scenario(fault("0-3", kind="hung"), fault("all", kind="slow", extra=0.1)))
 
-    assert said.startswith("servers[0].fault: hung, from 0 s on, is on no server")
+    assert said.startswith("servers[0].fault: hung, from 0 s on, applies to no server")
 
 
 def test_several_runs() -> None:

@@ -126,7 +126,7 @@ def test_range() -> None:
         ("leaves_a_timer", "MisconductError", "left timers behind: <SimTimer"),
         ("repeats_itself", "MisconductError", "wrote 60 bytes, and 56 were asked for"),
         ("stops_early", "MisconductError", "ended well after 0 bytes of 56"),
-        ("returns_nothing", "TypeError", "returned None, and no Deferred"),
+        ("returns_nothing", "TypeError", "returned None instead of a Deferred"),
     ],
 )
 def test_misconduct(name: str, error: str, message: str) -> None:

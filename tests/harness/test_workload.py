@@ -107,7 +107,7 @@ def test_default_warmup() -> None:
 
 
 def test_the_last_are_not_alone() -> None:
-    """Downloads go on to begin until all that count are over: the last meet as many as others."""
+    """Downloads go on to begin until all that count have finished: the last meet others too."""
     of = loaded(
         arrivals={"kind": "fixed", "rate": 4.0},
         grid={"service": constant(0.125), "concurrency": 1, "client_bandwidth": 2000},
@@ -654,7 +654,7 @@ def test_too_many(arrivals: dict[str, Any], words: str) -> None:
     assert f"test, first-k, seed 3: the grid cannot carry this load ({words})" in said
     assert "200 downloads are under way at " in said
     assert 3 < float(said.partition("under way at ")[2].partition(" s")[0]) < 5
-    assert "and 0 of the 10 that count are over" in said
+    assert "and 0 of the 10 counted downloads have finished" in said
     assert "set workload.max_under_way to more than 200" in said
 
 
@@ -717,7 +717,9 @@ def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
         grid=grid,
         downloads=30,
     )
-    with pytest.raises(OverloadError, match="time never passes where neither clients nor servers"):
+    with pytest.raises(
+        OverloadError, match="virtual time stands still, since neither clients nor servers"
+    ):
         simulate_load(of, "first-k")
 
 

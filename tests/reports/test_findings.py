@@ -12,7 +12,7 @@ from harness.store import OVERLOADED, Sample
 from reports import findings
 from reports.measured import Case, case_of
 from reports.runs import StrategyRuns
-from reports.summary import in_words
+from reports.statistics import in_words
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
