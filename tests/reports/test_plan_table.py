@@ -60,7 +60,7 @@ WINNER = looked(4, GOOD_TIME, GOOD)
             "found",
             "2-of-4 with hedged is the cheapest that meets p90 < 0.5 s and success > 90 %:"
             " expansion 2.00, 14.1 requests a download",
-            ["2 candidates with more expansion were not looked at"],
+            ["2 candidates with more expansion were not run"],
         ),
         (
             [looked(3, OPEN, GOOD), WINNER, looked(4, OPEN, GOOD, pursued=False)],
@@ -129,7 +129,7 @@ def test_table(tmp_path: Path) -> None:
         "too near to decide",
         "meets: the cheapest",
         "meets, dearer",
-        "not looked at further: dearer",
+        "not run further: needs more requests",
     ] == [row[-1] for row in rows[2:]]
     assert [
         "2-of-4",
