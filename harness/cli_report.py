@@ -206,7 +206,7 @@ def _unchecked(sample: OneRun) -> bool:
 
 def _closely(cases: Sequence[Case]) -> Compared | None:
     """Run the first run again of the point at which the strategies differ most."""
-    from harness.subject import is_other
+    from harness.subject import is_strategy
 
     known = [
         case
@@ -217,7 +217,7 @@ def _closely(cases: Sequence[Case]) -> Compared | None:
         return None
     case = max(known, key=_difference)
     assert case.scenario is not None
-    names = [one.strategy for one in case.strategies if not is_other(one.strategy)]
+    names = [one.strategy for one in case.strategies if is_strategy(one.strategy)]
     if not names:
         return None
     changes = {"strategies": names, "runs": 1, "description": case.name}

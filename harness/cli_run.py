@@ -181,7 +181,7 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     """Return a row of a store, and the scenario that makes it again."""
     from downloader.text import shown
     from harness.store import Store, StoreError
-    from harness.subject import is_other
+    from harness.subject import is_other, is_strategy
 
     if not number.isdecimal() or len(number) > _MOST_DIGITS:
         raise click.UsageError(f"--from takes the number of a row, not {shown(number)}")
@@ -189,6 +189,8 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
         tell_distrusted(opened)
         row = opened.row(int(number))
         scenario = opened.scenario(row)
+        if not is_other(row.strategy) and not is_strategy(row.strategy):
+            raise StoreError(f"{store}: row {row.row}: no strategy is called {shown(row.strategy)}")
     other_downloaders([row.strategy] if is_other(row.strategy) else [])
     return scenario, row
 

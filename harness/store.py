@@ -133,7 +133,7 @@ _ROW = Columns(Row)
 _LEAST = -(2**63)
 
 #: A store of up to this many bytes is looked through before it is resumed: some 0.5 s.
-_VERIFIED = 2**26
+_VERIFIED = 2**28
 
 _POINTS = "SELECT point, label, axis_values, scenario_hash, scenario FROM points"
 

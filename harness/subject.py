@@ -73,6 +73,15 @@ def is_other(name: str) -> bool:
     return ":" in name or name == TAHOE
 
 
+def is_strategy(name: str) -> bool:
+    """Return whether a name is that of a strategy of ours."""
+    try:
+        find_strategy(name)
+    except ValueError:
+        return False
+    return True
+
+
 def name_of(given: Given) -> str:
     """Return the name of what is put to the test; a callable's says where it was written."""
     if isinstance(given, str):

@@ -222,14 +222,13 @@ def test_replay_stored(tmp_path: Path) -> None:
 def test_replay_otherwise(tmp_path: Path) -> None:
     """That a row comes out otherwise than it did is told, and makes exit status 1."""
     swept(experiment(tmp_path, runs=1), tmp_path / "s")
-    digest = "5f" * 32
     with sqlite3.connect(tmp_path / "s") as db:
-        db.execute("UPDATE runs SET digest = ?, version = '0.0.9' WHERE \"row\" = 1", [digest])
+        db.execute("UPDATE runs SET digest = ?, version = '0.0.9' WHERE \"row\" = 1", ["ab" * 32])
     db.close()
     result = firstk("run", "--from", tmp_path / "s", "1")
 
     assert 1 == result.exit_code
-    assert result.stderr.startswith(f"row 1 had the digest {digest} with firstk 0.0.9, and has ")
+    assert result.stderr.startswith(f"row 1 had the digest {'ab' * 32} with firstk 0.0.9, and has ")
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,16 @@ def test_edited(edit: str, message: str, folder: Path) -> None:
     assert "5" not in [row["row"] for row in found] or not damaged_row
 
 
+def test_unknown_strategy(folder: Path) -> None:
+    """A strategy that was renamed everywhere cannot be run, and is left out of what is run."""
+    change(folder / "s", 'UPDATE experiment SET strategies = \'["x", "hedged"]\'')
+    change(folder / "s", "UPDATE runs SET strategy = 'x' WHERE strategy = 'first-k'")
+
+    assert "s: row 1: no strategy is called 'x'" in refused("run", "--from", "s", "1")
+    assert 0 == firstk("run", "--from", "s", "2").exit_code
+    assert 0 == firstk("export", "s").exit_code
+
+
 def test_salvage_of_a_whole_store(whole: Path, folder: Path) -> None:
     """Where nothing is damaged all is saved, as it is exported."""
     result = firstk("export", "s", "--salvage")
