@@ -95,7 +95,7 @@ DOWNLOADER = downloader_option(
 STRICT = click.option(
     "--strict",
     is_flag=True,
-    help="Fail if a fault met no request, or if the scenario has no expectations for what runs.",
+    help="Fail if a fault met no request, or if expectations are for none of what runs.",
 )
 
 

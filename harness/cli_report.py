@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, refusing
+from harness.cli_exit import OK, USAGE, refusing
 from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FOLDER
 from harness.cli_output import make_folder, writing
 from harness.cli_progress import doing
@@ -63,8 +63,8 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
             files = write(found, out)
     click.echo(printable(f"The page is {files[0]}; {len(files) - 1} pictures are beside it."))
     for warning in found.warnings:
-        click.echo(printable(f"note: {warning}"), err=True)
-    return OK
+        click.echo(printable(f"note: {warning}", keep="\n"), err=True)
+    return USAGE if found.overloaded else OK
 
 
 def _is_store(target: str) -> bool:
@@ -100,6 +100,7 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
         cases=cases,
         version=version("firstk"),
         warnings=[*_bad(cases), *overloads],
+        overloaded=bool(overloads),
         tell=lambda name: tell(f"drew {name}"),
     )
 

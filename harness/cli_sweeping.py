@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import note
 from harness.cli_options import FILE
 from harness.cli_output import tell_first
 from harness.cli_progress import bar
@@ -106,7 +105,8 @@ def _more(progress: Progress, elapsed: float) -> str:
 def tell_distrusted(store: Store) -> None:
     """Print a warning if the rows of a store are not to be trusted."""
     if reason := store.distrusted:
-        note(f"{store.path}: warning: its runs cannot be trusted: {reason}")
+        warning = f"{store.path}: warning: its runs cannot be trusted: {reason}"
+        click.echo(printable(warning, keep="\n"), err=True)
 
 
 def tell_crashes(store: Store) -> None:

@@ -33,11 +33,11 @@ class LoadResult:
     them that no download told of: they came up in callbacks. The times are from each download's
     own start: to K distinct shares, to the first byte, to a good end. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
-    and `in_system` how many downloads were under way in it, in the mean. `utilisation` tells
-    how much was in use, in the mean, of what was busiest: a server's `concurrency`, its uplink
-    or the client's downlink; it is None where nothing has a limit. `digest` is the SHA-256 of
-    all that happened. `unmet_faults` are the scenario's faults that met no request; it is not kept
-    in a store.
+    and `in_system` how many downloads were under way in it, in the mean: None if no time passed.
+    `utilisation` is how much was in use, in the mean, of what was busiest: a server's
+    `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
+    is the SHA-256 of all that happened. `unmet_faults` are the scenario's faults that met no
+    request; it is not kept in a store.
     """
 
     scenario: str
@@ -56,7 +56,7 @@ class LoadResult:
     bytes_received: float
     content_ok: bool | None
     span: float
-    in_system: float
+    in_system: float | None
     utilisation: float | None
     digest: str
     unmet_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
@@ -165,7 +165,7 @@ class Tally:
             bytes_received=self._bytes / downloads,
             content_ok=self._content_ok,
             span=span,
-            in_system=self._under_way / span if span else float(downloads),
+            in_system=self._under_way / span if span else None,
             utilisation=max(self._busy) / span if span and self._busy else None,
             digest=self._digest.hexdigest(),
             unmet_faults=unmet_faults,

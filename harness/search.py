@@ -3,7 +3,7 @@
 Cheaper is what takes less disk space, and then what sends fewer requests. What takes more disk
 space than a candidate that meets the target is not run. The result depends on the plan alone,
 neither on the number of workers nor on interruptions. A greater `max_runs` goes on from the runs in
-the store: what was decided with fewer stays decided.
+the store.
 """
 
 from __future__ import annotations

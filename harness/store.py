@@ -766,7 +766,8 @@ def _locked(path: Path) -> FileLock:
     """
     if not path.parent.is_dir():  # the lock would make it
         raise StoreError(f"{path}: there is no folder {path.parent}")
-    lock = FileLock(path.with_name(f"{path.name}-lock"), timeout=0, thread_local=False)
+    real = path.resolve()  # a link to a store has the lock of the store
+    lock = FileLock(real.with_name(f"{real.name}-lock"), timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:

@@ -109,7 +109,7 @@ class _Load(BaseModel, strict=True, allow_inf_nan=False):
     bytes_received: Time
     content_ok: bool | None
     span: Time
-    in_system: Time
+    in_system: Time | None
     utilisation: Time | None
     digest: Digest
 

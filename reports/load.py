@@ -84,7 +84,7 @@ def load_tables(summaries: Sequence[LoadSummary], times: Literal["ttfb", "locate
             **{before + _name(q): _quantile(summary, q, times) for q in QUANTILES},
             "requests": _number(summary.mean(lambda result: result.requests)),
             "bytes": _number(summary.mean(lambda result: result.bytes_received)),
-            "under way": _number(summary.mean(lambda result: result.in_system)),
+            "under way": _under_way(summary),
             "busy": _said(summary, pooled.busy(summary.results), percent),
         }
         for summary in summaries
@@ -102,6 +102,11 @@ def _table(rows: Sequence[dict[str, str]], names: Sequence[str], between: str) -
     for row in rows:
         table.add_row(*(Text(row[name]) for name in names))
     return table
+
+
+def _under_way(summary: LoadSummary) -> str:
+    known = [result.in_system for result in summary.results if result.in_system is not None]
+    return _number(fmean(known)) if known else "-"
 
 
 def _quantile(summary: LoadSummary, q: float, times: str) -> str:

@@ -74,8 +74,9 @@ class Value:
 class Report:
     """What a page is about. `axes` are those of the experiment, if it is one of a store.
 
-    `version` says which firstk the results are of. `warnings` are what must be known before any
-    number is believed. `closely` is one run of an experiment, for its timeline.
+    `overloaded` says that a grid could not carry its workload with some strategy, which has no
+    results then. `version` says which firstk the results are of. `warnings` are what must be known
+    before any number is believed. `closely` is one run of an experiment, for its timeline.
     """
 
     title: str
@@ -85,6 +86,7 @@ class Report:
     axes: Sequence[str] = ()
     warnings: Sequence[str] = ()
     of_store: bool = False
+    overloaded: bool = False
     closely: Compared | None = None
     tell: Callable[[str], None] = field(default=lambda what: None)
 
@@ -142,7 +144,11 @@ def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
 def headlines(report: Report) -> Iterator[str]:
     """Yield what the page says first, computed from its results."""
     if not report.there:
-        yield "There are no results yet: nothing has been run."
+        yield (
+            "The grid cannot carry this load: there are no results."
+            if report.overloaded
+            else "There are no results yet: nothing has been run."
+        )
     elif len(report.axes) == 1:
         yield from findings.along(report.there, report.axes[0])
     elif len(report.axes) > 1:

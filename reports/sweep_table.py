@@ -131,7 +131,7 @@ def cell(
         against=median_difference(map(_median, first), medians) if first else None,
         requests=_mean([load.requests for load in loads_of]),
         bytes=_mean([load.bytes_received for load in loads_of]),
-        under_way=_mean([load.in_system for load in loads_of]),
+        under_way=_mean([n for load in loads_of if (n := load.in_system) is not None]),
         busy=_mean([load.utilisation for load in loads_of if load.utilisation is not None]),
     )
 

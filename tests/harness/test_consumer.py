@@ -540,5 +540,5 @@ def test_slow_in_a_workload() -> None:
     loaded = simulate_load(made, "windowed")
 
     assert {"ok": 4} == loaded.outcomes
-    assert loaded.in_system > 3
+    assert (loaded.in_system or 0) > 3
     assert {"ok": 4} == simulate_load(made, Downloaders.pull).outcomes
