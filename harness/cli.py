@@ -35,6 +35,8 @@ class _Group(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         write_in_any_encoding()
+        # Pictures go to files. That of a notebook may name a backend that is not installed here.
+        os.environ["MPLBACKEND"] = "agg"
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:

@@ -148,3 +148,25 @@ def test_imports(args: list[str], unwanted: list[str]) -> None:
     )
 
     assert not set(unwanted) & set(done.stderr.split())
+
+
+def test_as_a_module() -> None:
+    """`python -m firstk` is the command line, under its own name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "firstk", "nonsense"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: firstk [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("backend", ["module://no.such.notebook", "nonsense"])
+def test_backend_of_a_notebook(backend: str, tmp_path: Path) -> None:
+    """Pictures are drawn whatever backend of matplotlib the environment names."""
+    done = process(
+        "compare", "one-hung", "--out", tmp_path, capture_output=True,
+        env={**os.environ, "MPLBACKEND": backend},
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "latency.png").is_file()

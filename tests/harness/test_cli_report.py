@@ -72,7 +72,7 @@ def test_overload(tmp_path: Path) -> None:
     file.write_text(LOAD + "max_under_way = 50\n" + held)
     ran = firstk("report", str(file), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert 2 == ran.exit_code, ran.stderr
     assert "note: busy, first-k, seed 0: the grid cannot carry this load" in ran.stderr
     assert "the grid cannot carry this load" in page(tmp_path)
 

@@ -510,3 +510,12 @@ def test_files_gone(tmp_path: Path) -> None:
         times.unlink()
         with pytest.raises(StoreError, match=r"row 1 cannot be run again: .*No such file"):
             store.scenario(row)
+
+
+def test_lock_of_a_link(tmp_path: Path) -> None:
+    """A link to a store cannot be written to while the store is."""
+    path, link = tmp_path / "s", tmp_path / "link"
+    with Store(path, write=True):
+        link.symlink_to(path)
+        with pytest.raises(StoreError, match="another process is writing to it"):
+            Store(link, write=True)

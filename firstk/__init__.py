@@ -1,0 +1,1 @@
+"""What hung, slow and lying storage servers do to a download, in virtual time."""
