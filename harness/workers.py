@@ -58,14 +58,16 @@ class Pool:
         forks = "forkserver" in multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
-            from multiprocessing import forkserver
-
             self._context.set_forkserver_preload([__name__])
-            with _no_interrupts():  # what is started now inherits it, and what that starts
-                forkserver.ensure_running()
+        self._forks = forks
         self._start()
 
     def _start(self) -> None:
+        if self._forks:
+            from multiprocessing import forkserver
+
+            with _no_interrupts():  # what is started now inherits it, and what that starts
+                forkserver.ensure_running()  # it may have been killed
         # Nothing is ever written to it: it ends when we do, or close it.
         alive, self._alive = self._context.Pipe(duplex=False)
         self._executor = ProcessPoolExecutor(
