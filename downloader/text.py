@@ -43,7 +43,7 @@ def message_of(error: BaseException, most: int = _MESSAGE) -> str:
     """
     try:
         return cut(_message(error), most)
-    except Exception as e:
+    except BaseException as e:  # code of strangers: it may raise SystemExit too
         return f"its message cannot be shown: str() raised {type(e).__name__}"
 
 
@@ -66,7 +66,7 @@ def shown(value: object, most: int = _SHOWN) -> str:
     """
     try:
         return cut(_ADDRESS.sub("", _repr.repr(value)), most)
-    except Exception as e:
+    except BaseException as e:  # code of strangers: it may raise SystemExit too
         return f"<{type(value).__name__}, whose repr() raised {type(e).__name__}>"
 
 
