@@ -176,11 +176,11 @@ def test_a_share_number(number: Any) -> None:
 def test_message_that_exits() -> None:
     """A text that would end the process when it is asked for is an error's text all the same."""
 
-    class Exits(Exception):
+    class ExitsError(Exception):
         def __str__(self) -> str:
             raise SystemExit
 
         __repr__ = __str__
 
-    assert message_of(Exits()) == "its message cannot be shown: str() raised SystemExit"
-    assert shown(Exits()) == "<Exits, whose repr() raised SystemExit>"
+    assert message_of(ExitsError()) == "its message cannot be shown: str() raised SystemExit"
+    assert shown(ExitsError()) == "<ExitsError, whose repr() raised SystemExit>"
