@@ -4,9 +4,9 @@ It runs on any Twisted reactor that is passed in, and reads from anything that p
 `IStorageServer`. `download` is the way in.
 """
 
-from downloader.cap import CHKCap, LITCap, parse_cap
-from downloader.download import download
-from downloader.errors import (
+from firstk.downloader.cap import CHKCap, LITCap, parse_cap
+from firstk.downloader.download import download
+from firstk.downloader.errors import (
     BadCapError,
     BadCiphertextHashError,
     BadURIExtensionError,
@@ -14,9 +14,9 @@ from downloader.errors import (
     NoSharesError,
     NotEnoughSharesError,
 )
-from downloader.interfaces import IBucket, IStorageServer
-from downloader.status import DownloadStatus, Request
-from downloader.strategy import STRATEGIES, Strategy
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.status import DownloadStatus, Request
+from firstk.downloader.strategy import STRATEGIES, Strategy
 
 __all__ = [
     "STRATEGIES",

@@ -10,9 +10,9 @@ from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from functools import cached_property
 
-from downloader import hashes
-from downloader.errors import BadCapError
-from downloader.text import shown
+from firstk.downloader import hashes
+from firstk.downloader.errors import BadCapError
+from firstk.downloader.text import shown
 
 #: The most shares that zfec makes: it works in a field of 256 elements.
 MAX_SHARES = 256

@@ -11,16 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IPushProducer, IReactorTime
 from zope.interface import implementer
 
-from downloader.aes import Keystream
-from downloader.cap import Cap, LITCap, parse_cap
-from downloader.errors import DownloadStopped
-from downloader.fetch import Fetcher
-from downloader.interfaces import IStorageServer
-from downloader.locate import Located
-from downloader.one_round import OneRound
-from downloader.session import News, Session, Waits
-from downloader.status import DownloadStatus, Phase
-from downloader.strategy import Strategy, find_strategy
+from firstk.downloader.aes import Keystream
+from firstk.downloader.cap import Cap, LITCap, parse_cap
+from firstk.downloader.errors import DownloadStopped
+from firstk.downloader.fetch import Fetcher
+from firstk.downloader.interfaces import IStorageServer
+from firstk.downloader.locate import Located
+from firstk.downloader.one_round import OneRound
+from firstk.downloader.session import News, Session, Waits
+from firstk.downloader.status import DownloadStatus, Phase
+from firstk.downloader.strategy import Strategy, find_strategy
 
 
 def download(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import zfec
 
-from downloader import hashes, layout, trees
-from downloader.aes import Keystream
-from downloader.cap import CHKCap
-from downloader.ueb import DEFAULT_SEGMENT_SIZE, URIExtension, rounded_segment_size
+from firstk.downloader import hashes, layout, trees
+from firstk.downloader.aes import Keystream
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, URIExtension, rounded_segment_size
 
 
 @dataclass(frozen=True, slots=True)

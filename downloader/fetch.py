@@ -11,12 +11,12 @@ import zfec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from downloader.errors import BadCiphertextHashError, ShareError
-from downloader.hashes import crypttext_segment_hash
-from downloader.locate import Located
-from downloader.session import Session
-from downloader.share import Share
-from downloader.ueb import URIExtension
+from firstk.downloader.errors import BadCiphertextHashError, ShareError
+from firstk.downloader.hashes import crypttext_segment_hash
+from firstk.downloader.locate import Located
+from firstk.downloader.session import Session
+from firstk.downloader.share import Share
+from firstk.downloader.ueb import URIExtension
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from downloader.errors import CorruptShareError
-from downloader.hashes import HASH_SIZE
+from firstk.downloader.errors import CorruptShareError
+from firstk.downloader.hashes import HASH_SIZE
 
 _FORMATS = {1: struct.Struct(">9L"), 2: struct.Struct(">L8Q")}
 _PREFIXES = {1: struct.Struct(">L"), 2: struct.Struct(">Q")}

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Any
 
-from downloader.errors import NotEnoughSharesError, ServerFailedError
-from downloader.interfaces import IStorageServer
-from downloader.session import NO_SERVERS_FAULT, Session
-from downloader.share import Share
-from downloader.status import Request
-from downloader.text import one_line, shown
+from firstk.downloader.errors import NotEnoughSharesError, ServerFailedError
+from firstk.downloader.interfaces import IStorageServer
+from firstk.downloader.session import NO_SERVERS_FAULT, Session
+from firstk.downloader.share import Share
+from firstk.downloader.status import Request
+from firstk.downloader.text import one_line, shown
 
 #: So many impossible share numbers in one answer are told; a server may send thousands.
 _MOST_REFUSED = 3

@@ -15,13 +15,13 @@ from functools import partial
 from itertools import islice
 from math import ceil, inf
 
-from downloader.errors import NotEnoughSharesError, ShareError
-from downloader.fetch import crypttext_of
-from downloader.locate import Located
-from downloader.parts import Span
-from downloader.session import Session
-from downloader.share import Known, Share
-from downloader.ueb import URIExtension
+from firstk.downloader.errors import NotEnoughSharesError, ShareError
+from firstk.downloader.fetch import crypttext_of
+from firstk.downloader.locate import Located
+from firstk.downloader.parts import Span
+from firstk.downloader.session import Session
+from firstk.downloader.share import Known, Share
+from firstk.downloader.ueb import URIExtension
 
 #: Patience doubles with each K hedges for one segment (RFC 6298, 5.5), so many times at most:
 #: on a slow link, hedges make all reads slower.

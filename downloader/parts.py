@@ -5,12 +5,12 @@ A span is an offset and a length, in bytes, from the start of the share data.
 
 from __future__ import annotations
 
-from downloader import layout, trees, ueb
-from downloader.cap import CHKCap
-from downloader.errors import CorruptShareError
-from downloader.hashes import HASH_SIZE, block_hash
-from downloader.layout import Header
-from downloader.ueb import Segmentation, URIExtension
+from firstk.downloader import layout, trees, ueb
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import CorruptShareError
+from firstk.downloader.hashes import HASH_SIZE, block_hash
+from firstk.downloader.layout import Header
+from firstk.downloader.ueb import Segmentation, URIExtension
 
 Span = tuple[int, int]
 

@@ -20,8 +20,8 @@ from statistics import median
 
 from twisted.internet.interfaces import IReactorTime
 
-from downloader.status import Request
-from downloader.strategy import Strategy
+from firstk.downloader.status import Request
+from firstk.downloader.strategy import Strategy
 
 #: How long a query may take while none has been answered, in seconds: RFC 6298, 2.1.
 FIRST_QUERY = 1.0

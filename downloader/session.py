@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from downloader.cap import CHKCap
-from downloader.errors import DownloadStopped, ServerFailedError
-from downloader.patience import Patience
-from downloader.status import DownloadStatus, Phase, Request
-from downloader.strategy import Strategy
-from downloader.text import message_of, one_line
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import DownloadStopped, ServerFailedError
+from firstk.downloader.patience import Patience
+from firstk.downloader.status import DownloadStatus, Phase, Request
+from firstk.downloader.strategy import Strategy
+from firstk.downloader.text import message_of, one_line
 
 T = TypeVar("T")
 

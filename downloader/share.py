@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
 from twisted.python.failure import Failure
 
-from downloader import layout, parts
-from downloader.errors import CorruptShareError, ServerFailedError, ShareError
-from downloader.interfaces import IBucket
-from downloader.layout import Header
-from downloader.parts import Span
-from downloader.session import Session
-from downloader.status import Request
-from downloader.ueb import Segmentation, URIExtension, guess_segmentation
+from firstk.downloader import layout, parts
+from firstk.downloader.errors import CorruptShareError, ServerFailedError, ShareError
+from firstk.downloader.interfaces import IBucket
+from firstk.downloader.layout import Header
+from firstk.downloader.parts import Span
+from firstk.downloader.session import Session
+from firstk.downloader.status import Request
+from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
-from downloader.names import did_you_mean
-from downloader.text import shown
+from firstk.downloader.names import did_you_mean
+from firstk.downloader.text import shown
 
 #: The most spares that a name may ask for: no file has more shares.
 _MOST_SPARES = 255

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
-from downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
+from firstk.downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
 
 @lru_cache(maxsize=64)

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 
-from downloader import trees
-from downloader.cap import CHKCap
-from downloader.errors import BadURIExtensionError, CorruptShareError
-from downloader.hashes import HASH_SIZE, netstring, uri_extension_hash
-from downloader.layout import (
+from firstk.downloader import trees
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import BadURIExtensionError, CorruptShareError
+from firstk.downloader.hashes import HASH_SIZE, netstring, uri_extension_hash
+from firstk.downloader.layout import (
     CHAIN_ENTRY_SIZE,
     HEADER_SIZE,
     Header,

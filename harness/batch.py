@@ -11,11 +11,11 @@ from importlib.metadata import version
 from threading import Lock
 from time import perf_counter
 
-from harness.raised import AbortedError
-from harness.simulate import simulate
-from harness.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
-from harness.workload import OverloadError, simulate_load
-from scenarios.model import Scenario
+from firstk.harness.raised import AbortedError
+from firstk.harness.simulate import simulate
+from firstk.harness.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
+from firstk.harness.workload import OverloadError, simulate_load
+from firstk.scenarios.model import Scenario
 
 
 class OtherVersionError(RuntimeError):

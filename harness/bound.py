@@ -36,8 +36,8 @@ from itertools import accumulate
 from math import inf
 from operator import attrgetter
 
-from harness.bound_choice import Offer, earliest_choice
-from harness.bound_needs import (
+from firstk.harness.bound_choice import Offer, earliest_choice
+from firstk.harness.bound_needs import (
     Needs,
     Parts,
     Spans,
@@ -46,10 +46,10 @@ from harness.bound_needs import (
     ueb_of,
     unspoiled,
 )
-from harness.bound_reads import Brings, Foreseen
-from harness.files import file_of
-from harness.grid import plan_servers
-from scenarios.model import Scenario
+from firstk.harness.bound_reads import Brings, Foreseen
+from firstk.harness.files import file_of
+from firstk.harness.grid import plan_servers
+from firstk.scenarios.model import Scenario
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (

@@ -20,20 +20,20 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import accumulate, islice
 
-from downloader import trees
-from downloader.cap import CHKCap
-from downloader.errors import CorruptShareError, DownloadError
-from downloader.hashes import HASH_SIZE
-from downloader.layout import (
+from firstk.downloader import trees
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import CorruptShareError, DownloadError
+from firstk.downloader.hashes import HASH_SIZE
+from firstk.downloader.layout import (
     CHAIN_ENTRY_SIZE,
     HEADER_SIZE,
     header_size,
     pack_uri_extension,
     parse_header,
 )
-from downloader.ueb import Segmentation, URIExtension, guess_segmentation, read_uri_extension
-from harness.files import GridFile
-from scenarios.faults import Fault
+from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation, read_uri_extension
+from firstk.harness.files import GridFile
+from firstk.scenarios.faults import Fault
 
 #: What a share of version 1 begins with.
 _VERSION_1 = (1).to_bytes(4, "big")

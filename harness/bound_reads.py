@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 import simpy
 
-from harness.course import Chances, Course, foresee
-from harness.grid import Plan, service_of
-from harness.link import PIECE, Link
-from scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
+from firstk.harness.course import Chances, Course, foresee
+from firstk.harness.grid import Plan, service_of
+from firstk.harness.link import PIECE, Link
+from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
 
 #: Tells whether a read that meets these faults brings what is wanted.
 Brings = Callable[[Sequence[Fault]], bool]

@@ -17,9 +17,9 @@ from typing import Any
 
 import click
 
-from harness.cli_encoding import write_in_any_encoding
-from harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
-from scenarios.text import printable
+from firstk.harness.cli_encoding import write_in_any_encoding
+from firstk.harness.cli_exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
+from firstk.scenarios.text import printable
 
 
 class _Commands(UserDict[str, Any]):
@@ -78,7 +78,7 @@ class _Group(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
-            from downloader.names import did_you_mean
+            from firstk.downloader.names import did_you_mean
 
             if type(e) is not click.UsageError:
                 raise
@@ -89,18 +89,18 @@ class _Group(click.Group):
 
 _COMMANDS = _Commands(
     {
-        "compare": "harness.cli_compare:compare",
-        "diff": "harness.cli_diff:diff",
-        "doctor": "harness.cli_doctor:doctor",
-        "export": "harness.cli_sweep:export",
-        "fuzz": "harness.cli_fuzz:fuzz",
-        "list": "harness.cli_scenarios:list_",
-        "plan": "harness.cli_plan:plan",
-        "report": "harness.cli_report:report",
-        "run": "harness.cli_run:run",
-        "schema": "harness.cli_scenarios:schema",
-        "sweep": "harness.cli_sweep:sweep",
-        "validate": "harness.cli_scenarios:validate",
+        "compare": "firstk.harness.cli_compare:compare",
+        "diff": "firstk.harness.cli_diff:diff",
+        "doctor": "firstk.harness.cli_doctor:doctor",
+        "export": "firstk.harness.cli_sweep:export",
+        "fuzz": "firstk.harness.cli_fuzz:fuzz",
+        "list": "firstk.harness.cli_scenarios:list_",
+        "plan": "firstk.harness.cli_plan:plan",
+        "report": "firstk.harness.cli_report:report",
+        "run": "firstk.harness.cli_run:run",
+        "schema": "firstk.harness.cli_scenarios:schema",
+        "sweep": "firstk.harness.cli_sweep:sweep",
+        "validate": "firstk.harness.cli_scenarios:validate",
     }
 )
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET, refusing
-from harness.cli_output import writing
-from harness.cli_tables import print_table
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, UNMET, refusing
+from firstk.harness.cli_output import writing
+from firstk.harness.cli_tables import print_table
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from reports.baseline import Baseline
-    from reports.comparison import Compared
+    from firstk.reports.baseline import Baseline
+    from firstk.reports.comparison import Compared
 
 
 def read_baseline(path: Path) -> Baseline:
     """Return the baseline in a file; exit with what is wrong with it."""
-    from reports.baseline import Baseline, BaselineError
+    from firstk.reports.baseline import Baseline, BaselineError
 
     with refusing(BaselineError):
         return Baseline.read(path)
@@ -28,7 +28,7 @@ def read_baseline(path: Path) -> Baseline:
 
 def save_baseline(compared: Sequence[Compared], path: Path) -> None:
     """Write a baseline."""
-    from reports.baseline import Baseline
+    from firstk.reports.baseline import Baseline
 
     baseline = Baseline.of(compared)
     with writing(path):
@@ -45,9 +45,9 @@ def print_check(
     form: str,
 ) -> int:
     """Print what has changed since a baseline; return the exit status."""
-    from reports.baseline import Baseline
-    from reports.check import as_markdown, changes_table, check, headline, missing, notes
-    from reports.comparison import replay
+    from firstk.reports.baseline import Baseline
+    from firstk.reports.check import as_markdown, changes_table, check, headline, missing, notes
+    from firstk.reports.comparison import replay
 
     checked = check(before, Baseline.of(compared), tolerance)
     if form == "markdown":

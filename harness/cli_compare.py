@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_baseline import print_check, read_baseline, save_baseline
-from harness.cli_exit import OK
-from harness.cli_isolation import Independence
-from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, STRICT, format_option
-from harness.cli_output import (
+from firstk.harness.cli_baseline import print_check, read_baseline, save_baseline
+from firstk.harness.cli_exit import OK
+from firstk.harness.cli_isolation import Independence
+from firstk.harness.cli_options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, STRICT, format_option
+from firstk.harness.cli_output import (
     make_file,
     make_folder,
     print_widest,
@@ -20,13 +20,13 @@ from harness.cli_output import (
     tell_unmet_faults,
     writing,
 )
-from harness.cli_progress import each
-from harness.cli_simulate import simulate_all
-from harness.cli_tables import print_legend
-from harness.cli_targets import check_expectations, load, refuse_load, side_by_side
+from firstk.harness.cli_progress import each
+from firstk.harness.cli_simulate import simulate_all
+from firstk.harness.cli_tables import print_legend
+from firstk.harness.cli_targets import check_expectations, load, refuse_load, side_by_side
 
 if TYPE_CHECKING:
-    from reports.comparison import Compared
+    from firstk.reports.comparison import Compared
 
 
 @click.command()
@@ -85,7 +85,7 @@ def compare(
     was not met, that --check found something worse or gone, or that a downloader keeps state
     between runs.
     """
-    from scenarios.library import DEFAULT_SET
+    from firstk.scenarios.library import DEFAULT_SET
 
     before = None if check is None else read_baseline(check)
     if before is None and (tolerance or allow_gone or form != "table"):
@@ -121,8 +121,8 @@ def compare(
 
 def _print(compared: Sequence[Compared]) -> None:
     """Print the table."""
-    from reports.comparison import replay
-    from reports.table import LEGEND
+    from firstk.reports.comparison import replay
+    from firstk.reports.table import LEGEND
 
     if print_widest(compared, ("replay", "seed", "nothing")) != "replay":
         scenario = compared[0].scenario
@@ -134,7 +134,7 @@ def _draw(compared: Sequence[Compared], out: Path) -> None:
     """Write the pictures."""
     from importlib.metadata import version
 
-    from reports import latency, timeline
+    from firstk.reports import latency, timeline
 
     release = version("firstk")
     with writing(out):

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
-from harness.cli_options import SEED, downloader_option
-from harness.cli_targets import known_strategies, load_one, other_downloaders, refuse_load
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, UNMET
+from firstk.harness.cli_options import SEED, downloader_option
+from firstk.harness.cli_targets import known_strategies, load_one, other_downloaders, refuse_load
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.events import Events
+    from firstk.harness.events import Events
 
 
 @click.command()
@@ -34,7 +34,7 @@ def diff(
     `firstk run --events` has written; one such file can also be held against a scenario.
     Exit status 1 means that the runs differ.
     """
-    from reports.diff import diff_text, parting
+    from firstk.reports.diff import diff_text, parting
 
     named = [*known_strategies(strategies), *other_downloaders(downloaders)]
     one, other = _two_runs(targets, named, seeds)
@@ -44,8 +44,8 @@ def diff(
 
 def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) -> list[Events]:
     """Return the events of the two runs that a command line means."""
-    from harness.events import Events, EventsError, is_events
-    from harness.simulate import simulate
+    from firstk.harness.events import Events, EventsError, is_events
+    from firstk.harness.simulate import simulate
 
     saved = {target for target in targets if is_events(Path(target))}
     scenarios = {target: load_one(target, "diff") for target in targets if target not in saved}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli_exit import OK, UNMET
+from firstk.harness.cli_exit import OK, UNMET
 
 
 @click.command()
@@ -13,7 +13,7 @@ def doctor() -> int:
 
     Exit status 1 means that something is wrong; what would be right is told.
     """
-    from harness.doctor import examine
+    from firstk.harness.doctor import examine
 
     wrong = 0
     for finding in examine():

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import click
 
-from scenarios.text import printable
+from firstk.scenarios.text import printable
 
 #: What the exit statuses mean.
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130

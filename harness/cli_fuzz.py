@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
-from harness.cli_options import FOLDER, SEED
-from harness.cli_output import make_folder, writing
-from harness.cli_progress import doing
-from harness.cli_targets import load, refuse_load
-from scenarios.text import printable, shell_word
+from firstk.harness.cli_exit import OK, UNMET
+from firstk.harness.cli_options import FOLDER, SEED
+from firstk.harness.cli_output import make_folder, writing
+from firstk.harness.cli_progress import doing
+from firstk.harness.cli_targets import load, refuse_load
+from firstk.scenarios.text import printable, shell_word
 
 if TYPE_CHECKING:
-    from harness.fuzz import Fuzzer
+    from firstk.harness.fuzz import Fuzzer
 
 
 @click.command()
@@ -49,7 +49,7 @@ def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
     That one is made small and written to a file. With arguments these scenarios are tried
     instead: this is how a find is replayed. Exit status 1 means that something was found.
     """
-    from harness.fuzz import Fuzzer, no_traces
+    from firstk.harness.fuzz import Fuzzer, no_traces
 
     if isnan(seconds):
         raise click.BadParameter("is no number", param_hint="--seconds")
@@ -69,7 +69,7 @@ def fuzz(targets: tuple[str, ...], seconds: float, seed: int, out: Path) -> int:
 
 def _replay(targets: tuple[str, ...]) -> int:
     """Try these scenarios; return the exit status."""
-    from harness.fuzz import Counts, check
+    from firstk.harness.fuzz import Counts, check
 
     counts, status = Counts(), OK
     scenarios = load(targets)

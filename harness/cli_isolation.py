@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
+from firstk.harness.cli_exit import OK, UNMET
 
 if TYPE_CHECKING:
-    from harness.isolation import Made
-    from harness.load_result import LoadResult
-    from harness.result import Result
-    from scenarios.model import Scenario
+    from firstk.harness.isolation import Made
+    from firstk.harness.load_result import LoadResult
+    from firstk.harness.result import Result
+    from firstk.scenarios.model import Scenario
 
 
 class Independence:
@@ -35,7 +35,7 @@ class Independence:
 
     def check(self) -> int:
         """Repeat some of the runs in a fresh process; return the exit status, and say why."""
-        from harness.isolation import StateError, check, is_affordable, last_first
+        from firstk.harness.isolation import StateError, check, is_affordable, last_first
 
         if len(self._made) < 2:
             return OK
@@ -58,8 +58,8 @@ class Independence:
 
 
 def _of_others(scenario: Scenario, results: Sequence[Result | LoadResult]) -> Iterator[Made]:
-    from harness.isolation import Made
-    from harness.subject import is_other
+    from firstk.harness.isolation import Made
+    from firstk.harness.subject import is_other
 
     for one in results:
         if is_other(one.strategy):

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from harness.cli_exit import OK, UNMET, USAGE
-from harness.cli_progress import bar
-from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import tell_unchecked
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, UNMET, USAGE
+from firstk.harness.cli_progress import bar
+from firstk.harness.cli_tables import print_legend, print_table
+from firstk.harness.cli_targets import tell_unchecked
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.load_result import LoadResult
-    from harness.result import Result
-    from reports.load import LoadSummary
-    from scenarios.model import Scenario
+    from firstk.harness.load_result import LoadResult
+    from firstk.harness.result import Result
+    from firstk.reports.load import LoadSummary
+    from firstk.scenarios.model import Scenario
 
 
 def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]:
     """Run a workload with each strategy and print the results; return the exit status too."""
-    from reports import load as reports
+    from firstk.reports import load as reports
 
     summaries, unmet, overloads = simulate_loads(scenario)
     for line in overloads:
@@ -53,8 +53,8 @@ def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], li
     Return the results, what was not as expected, and with which strategies the grid could not
     carry the load: those have no results.
     """
-    from harness.workload import OverloadError
-    from reports.load import LoadSummary
+    from firstk.harness.workload import OverloadError
+    from firstk.reports.load import LoadSummary
 
     summaries: list[LoadSummary] = []
     unmet: list[str] = []
@@ -76,9 +76,9 @@ def _run(
     scenario: Scenario, strategy: str, number: int, tell: Callable[[], None]
 ) -> tuple[LoadResult, list[str]]:
     """Return what one run comes to, and what in it was not as expected, in words."""
-    from harness.result import unmet
-    from harness.workload import simulate_load
-    from reports.comparison import expectation, replay
+    from firstk.harness.result import unmet
+    from firstk.harness.workload import simulate_load
+    from firstk.reports.comparison import expectation, replay
 
     expected = expectation(scenario, strategy)
     first: list[str] = []

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from scenarios.seeds import MAX_RUNS, MAX_SEED
-from scenarios.text import cut
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.scenarios.text import cut
 
 #: Where pictures go.
 DEFAULT_OUT = "firstk-report"
@@ -35,7 +35,7 @@ class Named(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
         try:
             return super().convert(value, param, ctx)
         except click.BadParameter as e:
-            from downloader.names import did_you_mean
+            from firstk.downloader.names import did_you_mean
 
             self.fail(f"{e.message} {did_you_mean(value, self.choices)}".rstrip(), param, ctx)
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET
-from harness.cli_tables import print_table
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, UNMET
+from firstk.harness.cli_tables import print_table
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.encounters import Unmet
-    from reports.comparison import Compared
-    from reports.table import Extra
-    from scenarios.model import Scenario
+    from firstk.harness.encounters import Unmet
+    from firstk.reports.comparison import Compared
+    from firstk.reports.table import Extra
+    from firstk.scenarios.model import Scenario
 
 #: More runs than this are summed up rather than told one by one.
 MOST_RUNS = 20
@@ -25,7 +25,7 @@ MOST_RUNS = 20
 
 def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra:
     """Print the first of these tables that needs no folding, or else the last; return which."""
-    from reports.table import comparison_table
+    from firstk.reports.table import comparison_table
 
     tables = [comparison_table(compared, extra) for extra in extras]
     return extras[print_table(tables, keys=2)]
@@ -53,7 +53,7 @@ def tell_unmet_faults(compared: Sequence[Compared], strict: bool) -> int:
 
 def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) -> int:
     """Print the faults of some scenarios that met no request: a failure if it is `strict`."""
-    from harness.encounters import described
+    from firstk.harness.encounters import described
 
     what = "error" if strict else "warning"
     lines = [

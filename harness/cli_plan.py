@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET, refusing
-from harness.cli_options import format_option
-from harness.cli_sweeping import STORE, WORKERS, processes, resumable, tell_crashes, telling
-from harness.cli_tables import print_legend, print_table
+from firstk.harness.cli_exit import OK, UNMET, refusing
+from firstk.harness.cli_options import format_option
+from firstk.harness.cli_sweeping import STORE, WORKERS, processes, resumable, tell_crashes, telling
+from firstk.harness.cli_tables import print_legend, print_table
 
 if TYPE_CHECKING:
-    from reports.plan_table import Found
-    from scenarios.plan import Plan
+    from firstk.reports.plan_table import Found
+    from firstk.scenarios.plan import Plan
 
 
 @click.command()
@@ -31,13 +31,13 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     and a search that was interrupted goes on where it stopped. Exit status 1 means that none
     meets the target, or that more runs are needed.
     """
-    from harness.batch import OtherVersionError
-    from harness.isolation import StateError
-    from harness.search import Search
-    from harness.store import Store, StoreError
-    from harness.workers import WorkersError
-    from reports.plan_table import verdict
-    from reports.verdict import judge
+    from firstk.harness.batch import OtherVersionError
+    from firstk.harness.isolation import StateError
+    from firstk.harness.search import Search
+    from firstk.harness.store import Store, StoreError
+    from firstk.harness.workers import WorkersError
+    from firstk.reports.plan_table import verdict
+    from firstk.reports.verdict import judge
 
     asked = _plan(file)
     path = path or Path(f"{asked.experiment.name}.sqlite")
@@ -59,9 +59,9 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
 
 def _plan(file: Path) -> Plan:
     """Return the plan in a file; exit with all that is wrong with it."""
-    from reports.verdict import least_runs
-    from scenarios.load import ScenarioError
-    from scenarios.plan import load_plan
+    from firstk.reports.verdict import least_runs
+    from firstk.scenarios.load import ScenarioError
+    from firstk.scenarios.plan import load_plan
 
     with refusing(ScenarioError):
         found = load_plan(file)
@@ -77,7 +77,7 @@ def _plan(file: Path) -> Plan:
 
 def _print(asked: Plan, found: Found, form: str) -> None:
     """Print what the search came to."""
-    from reports import plan_table
+    from firstk.reports import plan_table
 
     if form == "json":
         click.echo(plan_table.as_json(asked, found), nl=False)

@@ -8,23 +8,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, USAGE, refusing
-from harness.cli_options import DEFAULT_OUT, DOWNLOADER, FOLDER
-from harness.cli_output import make_folder, writing
-from harness.cli_progress import doing
-from harness.cli_simulate import simulate_all
-from harness.cli_targets import load, side_by_side
-from scenarios.kinds import SQLITE_HEAD
-from scenarios.reading import begins_with
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, USAGE, refusing
+from firstk.harness.cli_options import DEFAULT_OUT, DOWNLOADER, FOLDER
+from firstk.harness.cli_output import make_folder, writing
+from firstk.harness.cli_progress import doing
+from firstk.harness.cli_simulate import simulate_all
+from firstk.harness.cli_targets import load, side_by_side
+from firstk.scenarios.kinds import SQLITE_HEAD
+from firstk.scenarios.reading import begins_with
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.bound import Bound
-    from harness.store import OneRun, Store
-    from reports.comparison import Compared
-    from reports.measured import Case
-    from reports.page import Report
-    from scenarios.model import Scenario
+    from firstk.harness.bound import Bound
+    from firstk.harness.store import OneRun, Store
+    from firstk.reports.comparison import Compared
+    from firstk.reports.measured import Case
+    from firstk.reports.page import Report
+    from firstk.scenarios.model import Scenario
 
 #: For so many runs of a store the bound is worked out: of each point, and of all together.
 _BOUNDS_EACH, _BOUNDS = 200, 4000
@@ -50,7 +50,7 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
     The page needs no network and no other file: it has its pictures in it, which lie beside it
     as SVG and PNG too. Equal results make equal bytes.
     """
-    from reports.page import write
+    from firstk.reports.page import write
 
     stores = [target for target in targets if _is_store(target)]
     if stores and (len(targets) > 1 or downloaders):
@@ -79,9 +79,9 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
     """Run scenarios, and return the report of what they come to."""
     from importlib.metadata import version
 
-    from harness.cli_load import simulate_loads
-    from reports.measured import case_of, case_of_load
-    from reports.page import Report
+    from firstk.harness.cli_load import simulate_loads
+    from firstk.reports.measured import case_of, case_of_load
+    from firstk.reports.page import Report
 
     cases: list[Case] = []
     overloads: list[str] = []
@@ -109,9 +109,9 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
     """Return the report of a store; exit if it is none."""
     from importlib.metadata import version
 
-    from harness.store import Store, StoreError
-    from reports.measured import cases_of
-    from reports.page import Report
+    from firstk.harness.store import Store, StoreError
+    from firstk.reports.measured import cases_of
+    from firstk.reports.page import Report
 
     with refusing(StoreError, prefix="firstk: "), Store(path) as store:
         store.verify()
@@ -134,7 +134,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
 
 
 def _bounds(scenario: Scenario, runs: int, tell: Callable[[str], None]) -> list[Bound]:
-    from harness.bound import bound
+    from firstk.harness.bound import bound
 
     tell("working out what is possible")
     return [bound(scenario, run) for run in range(runs)]
@@ -207,7 +207,7 @@ def _unchecked(sample: OneRun) -> bool:
 
 def _closely(cases: Sequence[Case]) -> Compared | None:
     """Run the first run again of the point at which the strategies differ most."""
-    from harness.subject import is_strategy
+    from firstk.harness.subject import is_strategy
 
     known = [
         case

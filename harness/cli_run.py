@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import OK, UNMET, refusing
-from harness.cli_isolation import Independence
-from harness.cli_options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
-from harness.cli_output import (
+from firstk.harness.cli_exit import OK, UNMET, refusing
+from firstk.harness.cli_isolation import Independence
+from firstk.harness.cli_options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
+from firstk.harness.cli_output import (
     MOST_RUNS,
     make_file,
     print_unmet_faults,
@@ -20,10 +20,10 @@ from harness.cli_output import (
     tell_unmet_faults,
     writing,
 )
-from harness.cli_simulate import simulate_all
-from harness.cli_sweeping import tell_distrusted
-from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import (
+from firstk.harness.cli_simulate import simulate_all
+from firstk.harness.cli_sweeping import tell_distrusted
+from firstk.harness.cli_tables import print_legend, print_table
+from firstk.harness.cli_targets import (
     check_expectations,
     chosen_downloaders,
     is_for_downloader,
@@ -32,13 +32,13 @@ from harness.cli_targets import (
     other_downloaders,
     tell_notes,
 )
-from scenarios.seeds import beyond
-from scenarios.text import printable
+from firstk.scenarios.seeds import beyond
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.store import Row
-    from reports.comparison import Compared
-    from scenarios.model import Scenario
+    from firstk.harness.store import Row
+    from firstk.reports.comparison import Compared
+    from firstk.scenarios.model import Scenario
 
 #: No number of a row has more digits: SQLite has no larger ones.
 _MOST_DIGITS = 18
@@ -141,12 +141,12 @@ def run(
     if tracebacks:
         _print_tracebacks(compared)
     if trace is not None:
-        from reports.trace_events import trace_events
+        from firstk.reports.trace_events import trace_events
 
         with writing(trace):
             trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
     if events is not None:
-        from harness.events import as_text
+        from firstk.harness.events import as_text
 
         with writing(events):
             events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
@@ -160,8 +160,8 @@ def _run_load(
     scenario: Scenario, form: str, row: Row | None, file: Path | None, strict: bool
 ) -> int:
     """Run a scenario with a workload."""
-    from harness.cli_load import run_load
-    from harness.encounters import unmet_in_all
+    from firstk.harness.cli_load import run_load
+    from firstk.harness.encounters import unmet_in_all
 
     if file is not None:
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
@@ -179,9 +179,9 @@ def _run_load(
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     """Return a row of a store, and the scenario that makes it again."""
-    from downloader.text import shown
-    from harness.store import Store, StoreError
-    from harness.subject import is_other, is_strategy
+    from firstk.downloader.text import shown
+    from firstk.harness.store import Store, StoreError
+    from firstk.harness.subject import is_other, is_strategy
 
     if not number.isdecimal() or len(number) > _MOST_DIGITS:
         raise click.UsageError(f"--from takes the number of a row, not {shown(number)}")
@@ -211,7 +211,7 @@ def _is_same(row: Row, digest: str) -> bool:
 
 def _print(compared: Compared, form: str) -> None:
     """Print the results."""
-    from reports.results import as_csv, as_json
+    from firstk.reports.results import as_csv, as_json
 
     match form:
         case "json":
@@ -224,7 +224,7 @@ def _print(compared: Compared, form: str) -> None:
 
 def _print_table(compared: Compared) -> None:
     """Print a row a run, with what went wrong; of many runs, a row a strategy."""
-    from reports.table import LEGEND, runs_table
+    from firstk.reports.table import LEGEND, runs_table
 
     results = [result for summary in compared.strategies for result in summary.results]
     if len(results) > MOST_RUNS:

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import click
 
-from harness.cli_exit import OK, USAGE
-from harness.cli_options import Named
-from harness.cli_targets import tell_notes
-from scenarios.text import printable
+from firstk.harness.cli_exit import OK, USAGE
+from firstk.harness.cli_options import Named
+from firstk.harness.cli_targets import tell_notes
+from firstk.scenarios.text import printable
 
 
 @click.command("list")
 def list_() -> None:
     """Show the scenarios and the experiments that come with firstk."""
-    from scenarios.library import EXPERIMENTS, described, experiments, sets
+    from firstk.scenarios.library import EXPERIMENTS, described, experiments, sets
 
     shown = {set_: list(described(files)) for set_, files in sets().items()}
     named = experiments()
@@ -34,7 +34,7 @@ def list_() -> None:
 @click.argument("files", metavar="FILE|DIR|NAME...", nargs=-1, required=True)
 def validate(files: tuple[str, ...]) -> int:
     """Check files of scenarios, experiments and plans: mistakes are listed with their lines."""
-    from scenarios.load import ScenarioError
+    from firstk.scenarios.load import ScenarioError
 
     status = OK
     for name in (one for file in files for one in _within(file)):
@@ -55,11 +55,11 @@ def _within(name: str) -> list[str]:
 
 def _validate(name: str) -> None:
     """Say what a file has; raise `ScenarioError` if something is wrong with it."""
-    from scenarios.experiment import load_experiment
-    from scenarios.kinds import EXPERIMENT, PLAN, kind_of
-    from scenarios.library import experiments, load_all
-    from scenarios.load import read
-    from scenarios.plan import load_plan
+    from firstk.scenarios.experiment import load_experiment
+    from firstk.scenarios.kinds import EXPERIMENT, PLAN, kind_of
+    from firstk.scenarios.library import experiments, load_all
+    from firstk.scenarios.load import read
+    from firstk.scenarios.plan import load_plan
 
     path = Path(name)
     if not os.path.lexists(path):
@@ -72,7 +72,7 @@ def _validate(name: str) -> None:
     if kind is EXPERIMENT:
         experiment = load_experiment(path)
         if experiment.oracle:
-            from reports.oracle import refuse
+            from firstk.reports.oracle import refuse
 
             refuse(experiment, name)
         points = len(experiment.points)
@@ -88,6 +88,6 @@ def _validate(name: str) -> None:
 @click.argument("of", type=Named(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
     """Print the JSON schema of files of scenarios, experiments or plans, for editors."""
-    from scenarios.schema import schema_of
+    from firstk.scenarios.schema import schema_of
 
     click.echo(json.dumps(schema_of(of), indent=2))

@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.cli_progress import each
-from harness.cli_targets import tell_unchecked
+from firstk.harness.cli_progress import each
+from firstk.harness.cli_targets import tell_unchecked
 
 if TYPE_CHECKING:
-    from reports.comparison import Compared
-    from scenarios.model import Scenario
+    from firstk.reports.comparison import Compared
+    from firstk.scenarios.model import Scenario
 
 
 def simulate_all(
     scenario: Scenario, progress: bool = False, timeout: float | None = None
 ) -> Compared:
     """Run all strategies of a scenario through all its runs; see `simulate` for `timeout`."""
-    from harness.bound import bound
-    from harness.encounters import Unmet, unmet_in_all
-    from harness.simulate import simulate
-    from reports.comparison import Compared, Raised
-    from reports.runs import StrategyRuns
+    from firstk.harness.bound import bound
+    from firstk.harness.encounters import Unmet, unmet_in_all
+    from firstk.harness.simulate import simulate
+    from firstk.reports.comparison import Compared, Raised
+    from firstk.reports.runs import StrategyRuns
 
     def numbers(what: str) -> Iterable[int]:
         runs = range(scenario.runs)

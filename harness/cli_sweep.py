@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from harness.cli_exit import OK, UNMET, refusing
-from harness.cli_options import DOWNLOADER, FILE, format_option
-from harness.cli_output import writing
-from harness.cli_sweeping import (
+from firstk.harness.cli_exit import OK, UNMET, refusing
+from firstk.harness.cli_options import DOWNLOADER, FILE, format_option
+from firstk.harness.cli_output import writing
+from firstk.harness.cli_sweeping import (
     STORE,
     WORKERS,
     processes,
@@ -21,17 +21,17 @@ from harness.cli_sweeping import (
     tell_distrusted,
     telling,
 )
-from harness.cli_tables import print_legend, print_table
-from harness.cli_targets import chosen_downloaders, tell_unchecked
-from scenarios.text import printable
+from firstk.harness.cli_tables import print_legend, print_table
+from firstk.harness.cli_targets import chosen_downloaders, tell_unchecked
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.salvage import Salvage
-    from harness.store import Store
-    from harness.sweep import Enough
-    from harness.workers import Workers
-    from reports.rows import TableRow
-    from scenarios.experiment import Experiment, Precision
+    from firstk.harness.salvage import Salvage
+    from firstk.harness.store import Store
+    from firstk.harness.sweep import Enough
+    from firstk.harness.workers import Workers
+    from firstk.reports.rows import TableRow
+    from firstk.scenarios.experiment import Experiment, Precision
 
     #: Prints the table for reading.
     Printer = Callable[[Sequence[TableRow], Sequence[str]], None]
@@ -61,13 +61,13 @@ def sweep(
     mathematics says, where the experiment asks
     for that.
     """
-    from harness.batch import OtherVersionError
-    from harness.isolation import StateError
-    from harness.store import Store, StoreError
-    from harness.subject import SubjectError
-    from harness.sweep import Sweep
-    from harness.workers import WorkersError
-    from reports import sweep_table
+    from firstk.harness.batch import OtherVersionError
+    from firstk.harness.isolation import StateError
+    from firstk.harness.store import Store, StoreError
+    from firstk.harness.subject import SubjectError
+    from firstk.harness.sweep import Sweep
+    from firstk.harness.workers import WorkersError
+    from firstk.reports import sweep_table
 
     if workers is not None and scheduler is not None:
         raise click.UsageError("--workers and --scheduler exclude one another")
@@ -97,8 +97,8 @@ def sweep(
 
 def _enough(target: str, precision: Precision) -> Enough:
     """Return what decides whether runs are enough; say it where `max_runs` never are."""
-    from reports.statistics import least_runs
-    from reports.sweep_table import enough
+    from firstk.reports.statistics import least_runs
+    from firstk.reports.sweep_table import enough
 
     needed = least_runs(precision.quantile)
     if needed > precision.max_runs:
@@ -114,9 +114,9 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
     """Return the experiment that is asked for; exit with all that is wrong with it."""
     from dataclasses import replace
 
-    from scenarios.experiment import load_experiment
-    from scenarios.library import find_experiment
-    from scenarios.load import ScenarioError
+    from firstk.scenarios.experiment import load_experiment
+    from firstk.scenarios.library import find_experiment
+    from firstk.scenarios.load import ScenarioError
 
     with refusing(ScenarioError):
         file = find_experiment(target)
@@ -125,7 +125,7 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
         others = chosen_downloaders(downloaders, default=not loaded.oracle)
         experiment = replace(loaded, strategies=(*loaded.strategies, *others))
         if experiment.oracle:
-            from reports.oracle import refuse
+            from firstk.reports.oracle import refuse
 
             refuse(experiment, str(file))
     return experiment
@@ -133,14 +133,14 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
 
 def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
     """Return what makes the workers that are asked for."""
-    from harness.workers import Cluster
+    from firstk.harness.workers import Cluster
 
     return processes(count) if scheduler is None else lambda: Cluster(scheduler)
 
 
 def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Printer) -> None:
     """Print what the sweep came to."""
-    from reports.rows import as_csv, as_json, as_markdown
+    from firstk.reports.rows import as_csv, as_json, as_markdown
 
     match form:
         case "csv":
@@ -155,7 +155,7 @@ def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Pr
 
 def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading, with as much as there is room for."""
-    from reports.sweep_table import LEFT_OUT, LEGEND, Intervals, table
+    from firstk.reports.sweep_table import LEFT_OUT, LEGEND, Intervals, table
 
     tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
     place = print_table(tables, keys=len(axes) + 1)
@@ -167,7 +167,7 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 
 def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:
     """Print what mathematics says of what the sweep came to; return the exit status."""
-    from reports.oracle_table import TOO_FAR, rows, verdicts
+    from firstk.reports.oracle_table import TOO_FAR, rows, verdicts
 
     found = list(verdicts(experiment, store, runs))
     _print(rows(found), experiment.axes, form, _print_oracle_table)
@@ -180,7 +180,7 @@ def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], f
 
 def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     """Print the table for reading of what is held against mathematics."""
-    from reports.oracle_table import LEGEND, table
+    from firstk.reports.oracle_table import LEGEND, table
 
     print_table([table(rows, axes)], keys=len(axes) + 1)
     print_legend(LEGEND)
@@ -198,9 +198,9 @@ def export(store: Path, file: Path | None, salvage: bool) -> int:
     Without FILE, print CSV. The axes are columns; the last one is JSON. Exit status 1 means that
     --salvage had to skip rows: it says which and why.
     """
-    from harness.salvage import Salvage
-    from harness.store import Store, StoreError
-    from reports import export as exports
+    from firstk.harness.salvage import Salvage
+    from firstk.harness.store import Store, StoreError
+    from firstk.reports import export as exports
 
     with (
         refusing(StoreError, exports.ExportError, prefix="firstk: "),

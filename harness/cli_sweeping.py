@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_options import FILE
-from harness.cli_output import tell_first
-from harness.cli_progress import bar
-from scenarios.text import printable
+from firstk.harness.cli_options import FILE
+from firstk.harness.cli_output import tell_first
+from firstk.harness.cli_progress import bar
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from harness.store import Store
-    from harness.sweep import Progress
-    from harness.workers import Workers
+    from firstk.harness.store import Store
+    from firstk.harness.sweep import Progress
+    from firstk.harness.workers import Workers
 
 STORE = click.option(
     "--store",
@@ -41,7 +41,7 @@ WORKERS = click.option(
 
 def processes(count: int | None) -> Callable[[], Workers]:
     """Return what makes so many processes, or as many as there are CPUs."""
-    from harness.workers import Pool
+    from firstk.harness.workers import Pool
 
     return lambda: Pool(count or _cpus())
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli_encoding import spelled
-from scenarios.text import printable
+from firstk.harness.cli_encoding import spelled
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from harness.cli_exit import USAGE, Ended, note, refusing
-from harness.cli_options import NO_DOWNLOADER
+from firstk.harness.cli_exit import USAGE, Ended, note, refusing
+from firstk.harness.cli_options import NO_DOWNLOADER
 
 if TYPE_CHECKING:
-    from harness.project import Project
-    from scenarios.model import Scenario
+    from firstk.harness.project import Project
+    from firstk.scenarios.model import Scenario
 
 
 def load(targets: Iterable[str]) -> list[Scenario]:
     """Return the scenarios that are asked for; exit with all that is wrong with them."""
-    from scenarios.library import load_all
-    from scenarios.load import ScenarioError
+    from firstk.scenarios.library import load_all
+    from firstk.scenarios.load import ScenarioError
 
     with refusing(ScenarioError):
         return load_all(targets)
@@ -60,9 +60,9 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
 
     Where the command line has `named` what runs this is only noted, unless it is `strict`.
     """
-    from harness.subject import is_other
-    from reports.comparison import expectation
-    from scenarios.model import OTHER
+    from firstk.harness.subject import is_other
+    from firstk.reports.comparison import expectation
+    from firstk.scenarios.model import OTHER
 
     refused = False
     for scenario in scenarios:
@@ -86,16 +86,16 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
 
 def is_for_downloader(scenario: Scenario) -> bool:
     """Return whether a downloader can run a scenario alone, as far as its expectations go."""
-    from harness.subject import is_other
-    from scenarios.model import OTHER
+    from firstk.harness.subject import is_other
+    from firstk.scenarios.model import OTHER
 
     return not scenario.expect or any(name == OTHER or is_other(name) for name in scenario.expect)
 
 
 def _remedy(scenario: Scenario) -> str:
     """Return what to do about a scenario that expects nothing of what runs."""
-    from harness.subject import is_other
-    from scenarios.model import OTHER, TAHOE
+    from firstk.harness.subject import is_other
+    from firstk.scenarios.model import OTHER, TAHOE
 
     if OTHER in scenario.expect:
         return "pass --downloader MODULE:CALLABLE, or set firstk_downloader in pyproject.toml"
@@ -129,8 +129,8 @@ def tell_notes(scenario: Scenario) -> None:
 
 def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
     """Print of which real files it is not checked whether the bytes that come out are right."""
-    from harness.files import file_of
-    from scenarios.model import RealFile
+    from firstk.harness.files import file_of
+    from firstk.scenarios.model import RealFile
 
     files = {s.file.shares: s for s in scenarios if isinstance(s.file, RealFile)}
     for shares, scenario in files.items():
@@ -143,7 +143,7 @@ def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
 
 def known_strategies(names: Sequence[str]) -> list[str]:
     """Return the strategies that an option names, once each."""
-    from downloader.strategy import find_strategy
+    from firstk.downloader.strategy import find_strategy
 
     try:
         return list(dict.fromkeys(find_strategy(name).name for name in names))
@@ -182,8 +182,8 @@ def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[
 
     `hint` is where they are named.
     """
-    from harness.subject import SubjectError, find_subject, is_other
-    from scenarios.model import TAHOE
+    from firstk.harness.subject import SubjectError, find_subject, is_other
+    from firstk.scenarios.model import TAHOE
 
     if names:
         _make_importable()
@@ -208,7 +208,7 @@ def _make_importable() -> None:
 
 
 def _project() -> Project | None:
-    from harness.project import ProjectError, find_project
+    from firstk.harness.project import ProjectError, find_project
 
     with refusing(ProjectError):
         return find_project(Path.cwd())

@@ -15,10 +15,10 @@ from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from harness import endless
-from harness.endless import AtOnce, EndlessError, name_of_call, site
-from harness.raised import as_error
-from harness.reactor import SimReactor, SimTimer, checked
+from firstk.harness import endless
+from firstk.harness.endless import AtOnce, EndlessError, name_of_call, site
+from firstk.harness.raised import as_error
+from firstk.harness.reactor import SimReactor, SimTimer, checked
 
 
 class Context:

@@ -13,9 +13,9 @@ from typing import Any
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IProducer, IReactorTime
 from zope.interface import implementer
 
-from downloader.text import shown
-from harness.files import GridFile
-from harness.trace import Kind, Trace
+from firstk.downloader.text import shown
+from firstk.harness.files import GridFile
+from firstk.harness.trace import Kind, Trace
 
 #: The consumer pauses a push producer when more bytes than this are in its buffer: the
 #: `bufferSize` of Twisted's transports.

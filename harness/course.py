@@ -11,8 +11,8 @@ from math import inf
 from random import Random
 from typing import NamedTuple
 
-from harness.streams import stream
-from scenarios.faults import Fault, Operation
+from firstk.harness.streams import stream
+from firstk.scenarios.faults import Fault, Operation
 
 
 class Course(NamedTuple):

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-#: Our packages. Their names are common ones.
-PACKAGES = ("downloader", "harness", "reports", "scenarios")
+#: Our package.
+PACKAGE = "firstk"
 
 #: What is known on every machine: a scenario of the library, a strategy, the run's digest.
 DIGESTS = (
@@ -96,34 +96,32 @@ def _requirement(one: Requirement, extra: str | None = None) -> Finding:
     return Finding(False, f"{name} {found}{of}: should be {wanted}: pip install '{name}{wanted}'")
 
 
-def names() -> Iterator[Finding]:
-    """Look whether another distribution, or another folder, has packages of our names."""
+def name() -> Iterator[Finding]:
+    """Look whether another distribution, or another folder, has a package of our name."""
     ours = Path(__file__).parents[1]
-    distributions = packages_distributions()
-    for package in PACKAGES:
-        others = sorted(set(distributions.get(package, ())) - {"firstk"})
-        if others:
-            yield Finding(
-                False,
-                f"the package {package!r} comes with {', '.join(others)} too, and one has"
-                f" overwritten the other: {_REINSTALL}",
-            )
-        spec = find_spec(package)
-        origin = "nowhere" if spec is None or spec.origin is None else Path(spec.origin).parent
-        if origin != ours / package:
-            yield Finding(
-                False,
-                f"the package {package!r} is found in {origin}, and should be in {ours / package}:"
-                " take the other one from the path, or rename it",
-            )
-        elif not others:
-            yield Finding(True, f"the package {package!r} is ours alone")
+    others = sorted(set(packages_distributions().get(PACKAGE, ())) - {"firstk"})
+    if others:
+        yield Finding(
+            False,
+            f"the package {PACKAGE!r} comes with {', '.join(others)} too, and one has"
+            f" overwritten the other: {_REINSTALL}",
+        )
+    spec = find_spec(PACKAGE)
+    origin = "nowhere" if spec is None or spec.origin is None else Path(spec.origin).parent
+    if origin != ours:
+        yield Finding(
+            False,
+            f"the package {PACKAGE!r} is found in {origin}, and should be in {ours}:"
+            " take the other one from the path, or rename it",
+        )
+    elif not others:
+        yield Finding(True, f"the package {PACKAGE!r} is ours alone")
 
 
 def reactor() -> Iterator[Finding]:
     """Look whether Twisted's real reactor is loaded when ours is."""
     for module in ("harness.simulate", "harness.fuzz", "reports.latency", "reports.timeline"):
-        import_module(module)
+        import_module(f"firstk.{module}")
     if "twisted.internet.reactor" in sys.modules:
         yield Finding(
             False,
@@ -153,7 +151,7 @@ def erasure_code() -> Iterator[Finding]:
 
 def cipher() -> Iterator[Finding]:
     """Try whether AES-128 in counter mode gives what NIST SP 800-38A, F.5.1, says."""
-    from downloader.aes import Keystream
+    from firstk.downloader.aes import Keystream
 
     key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
     counter = int("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", 16)
@@ -168,9 +166,9 @@ def cipher() -> Iterator[Finding]:
 
 def simulation() -> Iterator[Finding]:
     """Run scenarios of the library whose outcomes and digests are known."""
-    from harness.result import unmet
-    from harness.simulate import simulate
-    from scenarios.library import load_all
+    from firstk.harness.result import unmet
+    from firstk.harness.simulate import simulate
+    from firstk.scenarios.library import load_all
 
     for name, strategy, digest in DIGESTS:
         (scenario,) = load_all([name])
@@ -191,7 +189,7 @@ def simulation() -> Iterator[Finding]:
 CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     python,
     requirements,
-    names,
+    name,
     reactor,
     erasure_code,
     cipher,

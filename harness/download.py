@@ -9,19 +9,19 @@ from typing import Any, cast
 from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
-from downloader import DownloadStatus
-from harness.clock import Context, DownloadClock
-from harness.consumer import SimConsumer
-from harness.endless import EndlessError
-from harness.files import GridFile
-from harness.raised import as_error
-from harness.reactor import SimReactor
-from harness.server import Client, Connections, SimServer
-from harness.streams import stream
-from harness.subject import Given, MisconductError, Order, find_subject, is_other, name_of
-from harness.trace import Trace
-from scenarios.faults import Operation
-from scenarios.model import Scenario
+from firstk.downloader import DownloadStatus
+from firstk.harness.clock import Context, DownloadClock
+from firstk.harness.consumer import SimConsumer
+from firstk.harness.endless import EndlessError
+from firstk.harness.files import GridFile
+from firstk.harness.raised import as_error
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Client, Connections, SimServer
+from firstk.harness.streams import stream
+from firstk.harness.subject import Given, MisconductError, Order, find_subject, is_other, name_of
+from firstk.harness.trace import Trace
+from firstk.scenarios.faults import Operation
+from firstk.scenarios.model import Scenario
 
 
 @dataclass(frozen=True, slots=True)

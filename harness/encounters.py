@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.server import SimServer
-    from scenarios.faults import Fault
-    from scenarios.model import Scenario
+    from firstk.harness.server import SimServer
+    from firstk.scenarios.faults import Fault
+    from firstk.scenarios.model import Scenario
 
 #: The faults that met no request: the number of the entry in `[[servers]]`, and the fault's place
 #: in it. The values are the names of the servers that had the fault, which may be none.

@@ -11,7 +11,7 @@ from typing import Any
 import simpy
 from simpy.events import Event
 
-from harness.raised import AbortedError, is_under_test, place
+from firstk.harness.raised import AbortedError, is_under_test, place
 
 #: How many things one download may do at one virtual time, or without writing anything at it. The
 #: most that were measured are 21,205: 10,000 servers and 256 shares, without any round-trip time.

@@ -36,7 +36,7 @@ from typing import Any, Protocol
 
 from twisted.internet.base import ReactorBase
 
-from harness.standard_streams import kept_open
+from firstk.harness.standard_streams import kept_open
 
 _REACTOR = "twisted.internet.reactor"
 
@@ -97,7 +97,7 @@ _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
 _CLOCKS = ["monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns"]
 
 #: What is never to blame: ways out that these take, they take for who calls them.
-_FIRSTK = {"downloader", "harness", "reports", "scenarios"}
+_FIRSTK = {"firstk"}
 _BASE = _FIRSTK | {"simpy", "twisted", "zope"} | sys.stdlib_module_names
 
 #: Where libraries are installed.

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from downloader.text import shown
-from harness.simulate import Run
-from scenarios.reading import RECORD, begins_with, read_text
+from firstk.downloader.text import shown
+from firstk.harness.simulate import Run
+from firstk.scenarios.reading import RECORD, begins_with, read_text
 
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"

@@ -8,11 +8,11 @@ from functools import lru_cache
 from hashlib import sha256
 from random import Random
 
-from downloader.cap import CHKCap
-from downloader.encode import encode
-from harness.reference_decoder import decode
-from harness.streams import stream
-from scenarios.model import MadeUpFile, RealFile, Scenario
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.encode import encode
+from firstk.harness.reference_decoder import decode
+from firstk.harness.streams import stream
+from firstk.scenarios.model import MadeUpFile, RealFile, Scenario
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,9 +22,9 @@ from hypothesis import HealthCheck, Phase, Verbosity, configuration, given, seed
 from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
-from harness.generate import tables
-from harness.invariants import Broken, Case, broken
-from scenarios.model import Scenario
+from firstk.harness.generate import tables
+from firstk.harness.invariants import Broken, Case, broken
+from firstk.scenarios.model import Scenario
 
 #: How many scenarios Hypothesis makes at a time: it remembers them all.
 BATCH = 100

@@ -10,15 +10,15 @@ from typing import Literal
 
 import simpy
 
-from harness.course import Chances
-from harness.files import GridFile
-from harness.link import Line, Link
-from harness.reactor import SimReactor
-from harness.server import Service, SimServer
-from harness.streams import stream
-from scenarios.faults import Fault
-from scenarios.laws import Law
-from scenarios.model import Count, Grid, Probability, Scenario, Select, selected
+from firstk.harness.course import Chances
+from firstk.harness.files import GridFile
+from firstk.harness.link import Line, Link
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Service, SimServer
+from firstk.harness.streams import stream
+from firstk.scenarios.faults import Fault
+from firstk.scenarios.laws import Law
+from firstk.scenarios.model import Count, Grid, Probability, Scenario, Select, selected
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from math import frexp, inf, ldexp
 from typing import Any, Self
 
-from harness.figures import rank
+from firstk.harness.figures import rank
 
 #: So many bins are there for each power of two.
 _BINS = 512

@@ -15,9 +15,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness.escapes import not_watched
-from harness.raised import as_error
-from harness.reactor import SimReactor
+from firstk.harness.escapes import not_watched
+from firstk.harness.raised import as_error
+from firstk.harness.reactor import SimReactor
 
 #: For how long the event that Control-C falls into may go on, in seconds of real time.
 _PATIENCE = 0.3

@@ -14,18 +14,18 @@ from functools import cached_property
 from itertools import pairwise
 from math import inf
 
-from downloader import errors
-from downloader.errors import NoSharesError, NotEnoughSharesError
-from downloader.strategy import find_strategy
-from harness.bound import Bound, bound
-from harness.files import file_of
-from harness.grid import Plan, plan_servers
-from harness.result import Result
-from harness.simulate import Run, simulate
-from harness.subject import MisconductError
-from harness.trace import Exchange
-from scenarios.faults import Operation
-from scenarios.model import MadeUpFile, Scenario
+from firstk.downloader import errors
+from firstk.downloader.errors import NoSharesError, NotEnoughSharesError
+from firstk.downloader.strategy import find_strategy
+from firstk.harness.bound import Bound, bound
+from firstk.harness.files import file_of
+from firstk.harness.grid import Plan, plan_servers
+from firstk.harness.result import Result
+from firstk.harness.simulate import Run, simulate
+from firstk.harness.subject import MisconductError
+from firstk.harness.trace import Exchange
+from firstk.scenarios.faults import Operation
+from firstk.scenarios.model import MadeUpFile, Scenario
 
 #: Sums of times may differ in the last bits.
 _NEARLY = 1 + 1e-9

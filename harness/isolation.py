@@ -20,8 +20,8 @@ from tempfile import TemporaryFile
 from time import monotonic, perf_counter
 from typing import IO
 
-from harness.subject import is_other
-from scenarios.model import Scenario
+from firstk.harness.subject import is_other
+from firstk.scenarios.model import Scenario
 
 #: The part of the time that checks may take, and the time from which on it counts: what may be
 #: spent on a minute's work may be spent on any less, or short commands would never be checked.
@@ -74,7 +74,7 @@ def serve() -> None:
     This is what a fresh process does: a line for each run, as JSON, and null at the end. It
     prints an object with the error if a downloader cannot be found.
     """
-    from harness.subject import SubjectError
+    from firstk.harness.subject import SubjectError
 
     runs, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - it is from who started us
     out = os.dup(1)
@@ -93,9 +93,9 @@ def serve() -> None:
 
 
 def _digest(scenario: Scenario, subject: str, run: int) -> str:
-    from harness.simulate import simulate
-    from harness.subject import SubjectError
-    from harness.workload import simulate_load
+    from firstk.harness.simulate import simulate
+    from firstk.harness.subject import SubjectError
+    from firstk.harness.workload import simulate_load
 
     try:
         if scenario.workload is not None:

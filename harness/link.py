@@ -9,9 +9,9 @@ from typing import Any, Literal
 
 import simpy
 
-from harness.level import Level
-from harness.streams import stream
-from scenarios.laws import Law
+from firstk.harness.level import Level
+from firstk.harness.streams import stream
+from firstk.scenarios.laws import Law
 
 #: In pieces of so many bytes an answer is sent: the most that a TLS record holds.
 PIECE = 16 * 1024

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Any, Self
 
-from downloader.text import message_of
-from harness.encounters import Unmet
-from harness.escapes import EscapeError
-from harness.histogram import Histogram
-from harness.raised import as_error, error_name
-from harness.result import Outcome, Result
-from harness.server import SimServer
-from harness.subject import Given, name_of
-from scenarios.model import Scenario
+from firstk.downloader.text import message_of
+from firstk.harness.encounters import Unmet
+from firstk.harness.escapes import EscapeError
+from firstk.harness.histogram import Histogram
+from firstk.harness.raised import as_error, error_name
+from firstk.harness.result import Outcome, Result
+from firstk.harness.server import SimServer
+from firstk.harness.subject import Given, name_of
+from firstk.scenarios.model import Scenario
 
 #: What is timed in each download.
 TIMES = ("located", "ttfb", "finished")

@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
-from downloader import DownloadError
-from downloader.text import message_of
+from firstk.downloader import DownloadError
+from firstk.downloader.text import message_of
 
 #: What calls code under test, and is not that code.
-_OURS = {"downloader", "harness", "reports", "scenarios", "simpy", "twisted", "zope"}
+_OURS = {"firstk", "simpy", "twisted", "zope"}
 _CALLERS = _OURS | sys.stdlib_module_names
 
 

@@ -39,9 +39,9 @@ from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
-from harness import endless
-from harness.endless import AtOnce, described
-from harness.raised import as_error
+from firstk.harness import endless
+from firstk.harness.endless import AtOnce, described
+from firstk.harness.raised import as_error
 
 #: Later than anything that happens: an event at infinity never does.
 _FOREVER = sys.float_info.max

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from downloader import errors
-from scenarios.model import Expectation
+from firstk.downloader import errors
+from firstk.scenarios.model import Expectation
 
 Outcome = Literal["ok", "failed", "stalled", "deadline"]
 

@@ -7,8 +7,8 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Any
 
-from harness.store import NoRowError, Row, Store, StoreError
-from harness.store_errors import DamageError
+from firstk.harness.store import NoRowError, Row, Store, StoreError
+from firstk.harness.store_errors import DamageError
 
 #: How many reasons are kept; further ones are counted.
 _REASONS = 20
@@ -20,8 +20,8 @@ _TRIES = 50_000
 class Salvage:
     """The rows, axes and points of a damaged store that pass every check.
 
-    It can be written as the store itself can, by `reports.export`. Where a point cannot be read
-    its rows have no values of the axes; where the experiment cannot be read there are no axes.
+    It can be exported as the store itself can. Where a point cannot be read its rows have no values
+    of the axes; where the experiment cannot be read there are no axes.
 
     `saved` counts the rows that were read and `lost` those that were skipped; `reasons` are the
     first of what is wrong. It is `unsure` whether more rows were lost if not even the index of the

@@ -13,10 +13,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from harness.store import Sample, Store
-from harness.sweep import Progress, Sweep
-from harness.workers import Workers
-from scenarios.plan import Candidate, Plan
+from firstk.harness.store import Sample, Store
+from firstk.harness.sweep import Progress, Sweep
+from firstk.harness.workers import Workers
+from firstk.scenarios.plan import Candidate, Plan
 
 
 class Judged(Protocol):

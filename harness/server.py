@@ -16,15 +16,15 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
 
-from downloader.interfaces import IBucket, IStorageServer
-from harness.course import Chances, Course, delaying, failing, foresee
-from harness.level import Level
-from harness.link import Link, Process
-from harness.reactor import SimReactor, event_at, take_place
-from harness.streams import stream
-from harness.trace import Exchange, Trace
-from scenarios.faults import Fault, Operation
-from scenarios.laws import Law
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.harness.course import Chances, Course, delaying, failing, foresee
+from firstk.harness.level import Level
+from firstk.harness.link import Link, Process
+from firstk.harness.reactor import SimReactor, event_at, take_place
+from firstk.harness.streams import stream
+from firstk.harness.trace import Exchange, Trace
+from firstk.scenarios.faults import Fault, Operation
+from firstk.scenarios.laws import Law
 
 
 class ServerError(Exception):
@@ -176,7 +176,7 @@ class SimServer:
         return [request.exchange for request in self._outstanding]
 
     def met_faults(self) -> set[int]:
-        """Return the places of the faults that have met a request; see `harness.encounters`."""
+        """Return the places of the faults that have met a request."""
         # Where nothing is left to happen, what was sent arrives all the same.
         now = inf if self._env.peek() == inf else self._env.now
         for request in self._outstanding:

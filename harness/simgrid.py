@@ -16,27 +16,27 @@ from math import inf
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from downloader import DownloadStatus
-from downloader.text import message_of
-from harness.download import Download
-from harness.encounters import described, unmet_faults, words
-from harness.endless import EndlessError
-from harness.escapes import no_escapes, not_watched
-from harness.files import file_of
-from harness.grid import make_servers
-from harness.interrupt import interruptible
-from harness.raised import error_name
-from harness.reactor import SimReactor, event_at
-from harness.result import Result
-from harness.server import SimServer
-from harness.simulate import Run, forget_frames, observed, one_failure, run_of
-from harness.streams import stream
-from harness.subject import Given, name_of
-from harness.trace import Exchange
-from harness.watchdog import watchdog
-from scenarios.faults import Fault, Operation
-from scenarios.load import entry_from, from_tables
-from scenarios.model import Scenario, selected
+from firstk.downloader import DownloadStatus
+from firstk.downloader.text import message_of
+from firstk.harness.download import Download
+from firstk.harness.encounters import described, unmet_faults, words
+from firstk.harness.endless import EndlessError
+from firstk.harness.escapes import no_escapes, not_watched
+from firstk.harness.files import file_of
+from firstk.harness.grid import make_servers
+from firstk.harness.interrupt import interruptible
+from firstk.harness.raised import error_name
+from firstk.harness.reactor import SimReactor, event_at
+from firstk.harness.result import Result
+from firstk.harness.server import SimServer
+from firstk.harness.simulate import Run, forget_frames, observed, one_failure, run_of
+from firstk.harness.streams import stream
+from firstk.harness.subject import Given, name_of
+from firstk.harness.trace import Exchange
+from firstk.harness.watchdog import watchdog
+from firstk.scenarios.faults import Fault, Operation
+from firstk.scenarios.load import entry_from, from_tables
+from firstk.scenarios.model import Scenario, selected
 
 #: So many requests are told of in a message, and no more.
 _MOST_TOLD = 12

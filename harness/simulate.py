@@ -14,22 +14,22 @@ from threading import Lock
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from downloader import DownloadError, DownloadStatus
-from downloader.text import message_of
-from harness.download import Download, Ending
-from harness.encounters import Unmet, unmet_faults
-from harness.escapes import EscapeError, no_escapes
-from harness.files import file_of
-from harness.grid import make_servers
-from harness.interrupt import interruptible
-from harness.raised import AbortedError, as_error, error_name
-from harness.reactor import SimReactor
-from harness.result import Outcome, Result
-from harness.streams import stream
-from harness.subject import Given, MisconductError, name_of
-from harness.trace import Trace
-from harness.watchdog import StuckError, check_timeout, watchdog
-from scenarios.model import Scenario
+from firstk.downloader import DownloadError, DownloadStatus
+from firstk.downloader.text import message_of
+from firstk.harness.download import Download, Ending
+from firstk.harness.encounters import Unmet, unmet_faults
+from firstk.harness.escapes import EscapeError, no_escapes
+from firstk.harness.files import file_of
+from firstk.harness.grid import make_servers
+from firstk.harness.interrupt import interruptible
+from firstk.harness.raised import AbortedError, as_error, error_name
+from firstk.harness.reactor import SimReactor
+from firstk.harness.result import Outcome, Result
+from firstk.harness.streams import stream
+from firstk.harness.subject import Given, MisconductError, name_of
+from firstk.harness.trace import Trace
+from firstk.harness.watchdog import StuckError, check_timeout, watchdog
+from firstk.scenarios.model import Scenario
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def simulate(
     `RuntimeError` is raised.
 
     Raises `SubjectError` if there is no such downloader, and `ValueError` if the scenario has a
-    workload: that is for `harness.workload.simulate_load`.
+    workload: that is for `firstk.harness.workload.simulate_load`.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is no single download")

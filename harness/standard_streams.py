@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from harness.raised import AbortedError, is_under_test, place
+from firstk.harness.raised import AbortedError, is_under_test, place
 
 
 class ClosedStreamError(AbortedError):

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple, Self
 
 from filelock import FileLock, Timeout
 
-from downloader.text import shown
-from harness.load_result import LoadResult
-from harness.result import Result
-from harness.store_checks import CRASHED as CRASHED
-from harness.store_checks import NO_NUMBERS as NO_NUMBERS
-from harness.store_checks import OVERLOADED as OVERLOADED
-from harness.store_checks import (
+from firstk.downloader.text import shown
+from firstk.harness.load_result import LoadResult
+from firstk.harness.result import Result
+from firstk.harness.store_checks import CRASHED as CRASHED
+from firstk.harness.store_checks import NO_NUMBERS as NO_NUMBERS
+from firstk.harness.store_checks import OVERLOADED as OVERLOADED
+from firstk.harness.store_checks import (
     AnyOutcome,
     Columns,
     Count,
@@ -45,14 +45,14 @@ from harness.store_checks import (
     Word,
     load_of,
 )
-from harness.store_errors import StoreError as StoreError
-from harness.store_errors import damaged, explaining
-from scenarios.experiment import Experiment, Point
-from scenarios.identity import scenario_hash
-from scenarios.load import NoLines, ScenarioError, validated
-from scenarios.model import Scenario
-from scenarios.seeds import MAX_RUNS, seed_of
-from scenarios.text import cut, shell_word
+from firstk.harness.store_errors import StoreError as StoreError
+from firstk.harness.store_errors import damaged, explaining
+from firstk.scenarios.experiment import Experiment, Point
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.load import NoLines, ScenarioError, validated
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.seeds import MAX_RUNS, seed_of
+from firstk.scenarios.text import cut, shell_word
 
 #: The version of the tables below. It changes with them.
 SCHEMA_VERSION = 1

@@ -19,10 +19,10 @@ from pydantic import (
     ValidationError,
 )
 
-from downloader.text import shown
-from harness.load_result import LoadResult
-from harness.result import Outcome
-from scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.downloader.text import shown
+from firstk.harness.load_result import LoadResult
+from firstk.harness.result import Outcome
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 
 #: The outcome of a run that killed the process it ran in, twice.
 CRASHED = "crashed"
@@ -82,7 +82,7 @@ _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 _OBJECT = TypeAdapter(dict[str, Any], config=_STRICT)
 
-#: Number, count and greatest time of a bin; see `harness.histogram`.
+#: Number, count and greatest time of a bin; see `firstk.harness.histogram`.
 _Bin = tuple[Annotated[int, Field(ge=-(2**30), lt=1025 * 512)], Number, Time]
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from downloader.text import one_line
-from scenarios.text import shell_word
+from firstk.downloader.text import one_line
+from firstk.scenarios.text import shell_word
 
 #: With less free space than this, in bytes, an I/O error while writing means a full disk.
 _FULL = 2**17

@@ -2,10 +2,10 @@
 
 Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
 is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
-simulation, a list of `downloader.IStorageServer`, the read-cap as text and an `IConsumer`; if it
-takes the keyword arguments `offset` and `size` it may be asked for a part of a file.
+simulation, a list of `IStorageServer`, the read-cap as text and an `IConsumer`; if it takes
+the keyword arguments `offset` and `size` it may be asked for a part of a file.
 
-`tahoe` is short for `harness.tahoe:download`, the downloader of Tahoe-LAFS.
+`tahoe` is short for `firstk.harness.tahoe:download`, the downloader of Tahoe-LAFS.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IConsumer, IReactorTime
 
-from downloader import download
-from downloader.cap import CHKCap
-from downloader.interfaces import IStorageServer
-from downloader.strategy import Strategy, find_strategy
-from downloader.text import message_of, shown
-from harness.raised import where
-from scenarios.model import TAHOE
+from firstk.downloader import download
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.interfaces import IStorageServer
+from firstk.downloader.strategy import Strategy, find_strategy
+from firstk.downloader.text import message_of, shown
+from firstk.harness.raised import where
+from firstk.scenarios.model import TAHOE
 
-_TAHOE_MODULE = "harness.tahoe"
+_TAHOE_MODULE = "firstk.harness.tahoe"
 
 _REAL_REACTOR = "twisted.internet.reactor"
 

@@ -13,11 +13,11 @@ from importlib.metadata import version
 from itertools import islice
 from math import ceil, inf
 
-from harness.batch import Batch, Done, OtherVersionError, Part, crashed
-from harness.isolation import Made, SpotChecks, StateError
-from harness.store import CRASHED, Place, Row, Sample, Store, StoreError, places
-from harness.workers import Workers, WorkersError
-from scenarios.experiment import Experiment
+from firstk.harness.batch import Batch, Done, OtherVersionError, Part, crashed
+from firstk.harness.isolation import Made, SpotChecks, StateError
+from firstk.harness.store import CRASHED, Place, Row, Sample, Store, StoreError, places
+from firstk.harness.workers import Workers, WorkersError
+from firstk.scenarios.experiment import Experiment
 
 #: For how many seconds of real time a batch should keep a worker busy: so long that to send it
 #: takes next to nothing of it, and so short that not much is lost with it.

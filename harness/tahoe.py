@@ -19,7 +19,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.interfaces import IConsumer
 
-from downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.interfaces import IBucket, IStorageServer
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the code that they import is old, and not ours to fix

@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
-from harness.isolation import Made, StateError, check, last_first
-from harness.raised import own_traceback, where
-from harness.result import Result, unmet
-from harness.simgrid import SimGrid
-from harness.simulate import Run, simulate
-from harness.subject import Given, SubjectError, find_subject, is_other, name_of
-from reports.comparison import expectation, replay
-from reports.text_timeline import text_timeline
-from scenarios.library import load_all
-from scenarios.load import ScenarioError, expectation_from, from_tables, load
-from scenarios.model import OTHER, Expectation, Scenario
+from firstk.harness.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
+from firstk.harness.isolation import Made, StateError, check, last_first
+from firstk.harness.raised import own_traceback, where
+from firstk.harness.result import Result, unmet
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import Run, simulate
+from firstk.harness.subject import Given, SubjectError, find_subject, is_other, name_of
+from firstk.reports.comparison import expectation, replay
+from firstk.reports.text_timeline import text_timeline
+from firstk.scenarios.library import load_all
+from firstk.scenarios.load import ScenarioError, expectation_from, from_tables, load
+from firstk.scenarios.model import OTHER, Expectation, Scenario
 
 
 class UnmetError(AssertionError):

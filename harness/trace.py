@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal
 
-from scenarios.faults import Operation
+from firstk.scenarios.faults import Operation
 
 #: What happened. The first three happen to an exchange.
 Kind = Literal["sent", "answered", "failed", "wrote", "paused", "resumed", "fired", "raised"]

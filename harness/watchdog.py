@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import CodeType, FrameType, TracebackType
 
-from harness.clock import Context
-from harness.raised import AbortedError, is_under_test, place
-from harness.reactor import SimReactor
+from firstk.harness.clock import Context
+from firstk.harness.raised import AbortedError, is_under_test, place
+from firstk.harness.reactor import SimReactor
 
 #: How long code that catches the interruption may go on before the next one, in seconds.
 _AGAIN = 0.3

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from harness.batch import Batch, Done, run_batch
+from firstk.harness.batch import Batch, Done, run_batch
 
 
 class WorkersError(RuntimeError):

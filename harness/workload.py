@@ -11,26 +11,26 @@ from random import Random
 
 from twisted.internet.interfaces import IDelayedCall
 
-from downloader.text import message_of
-from harness.download import Download
-from harness.encounters import unmet_faults
-from harness.escapes import no_escapes
-from harness.files import GridFile, file_of, make_up
-from harness.grid import make_servers, ordered, permuted, plan_servers
-from harness.interrupt import interruptible
-from harness.level import Level
-from harness.load_result import LoadResult, Tally
-from harness.raised import error_name
-from harness.reactor import SimReactor
-from harness.result import Result
-from harness.server import SimServer
-from harness.simulate import logged_errors, one_failure, run_of
-from harness.streams import stream
-from harness.subject import Given, name_of
-from scenarios.base import MAX_MADE_UP_SIZE
-from scenarios.laws import Law
-from scenarios.model import MadeUpFile, Scenario
-from scenarios.workload import Closed, TraceFile
+from firstk.downloader.text import message_of
+from firstk.harness.download import Download
+from firstk.harness.encounters import unmet_faults
+from firstk.harness.escapes import no_escapes
+from firstk.harness.files import GridFile, file_of, make_up
+from firstk.harness.grid import make_servers, ordered, permuted, plan_servers
+from firstk.harness.interrupt import interruptible
+from firstk.harness.level import Level
+from firstk.harness.load_result import LoadResult, Tally
+from firstk.harness.raised import error_name
+from firstk.harness.reactor import SimReactor
+from firstk.harness.result import Result
+from firstk.harness.server import SimServer
+from firstk.harness.simulate import logged_errors, one_failure, run_of
+from firstk.harness.streams import stream
+from firstk.harness.subject import Given, name_of
+from firstk.scenarios.base import MAX_MADE_UP_SIZE
+from firstk.scenarios.laws import Law
+from firstk.scenarios.model import MadeUpFile, Scenario
+from firstk.scenarios.workload import Closed, TraceFile
 
 #: How many downloads of closed clients may begin at one time, beyond the first of each client.
 _MOST_AT_ONCE = 100_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from harness.simulate import Run
-from harness.trace import Exchange
+from firstk.harness.simulate import Run
+from firstk.harness.trace import Exchange
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,14 +12,14 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from downloader.text import shown
-from harness.figures import rounded
-from harness.result import Outcome, Result
-from reports.comparison import Compared
-from scenarios.kinds import BASELINE, Kind, kind_of_head, other_kind
-from scenarios.load import ScenarioError, read
-from scenarios.reading import RECORD, read_bytes
-from scenarios.text import cut
+from firstk.downloader.text import shown
+from firstk.harness.figures import rounded
+from firstk.harness.result import Outcome, Result
+from firstk.reports.comparison import Compared
+from firstk.scenarios.kinds import BASELINE, Kind, kind_of_head, other_kind
+from firstk.scenarios.load import ScenarioError, read
+from firstk.scenarios.reading import RECORD, read_bytes
+from firstk.scenarios.text import cut
 
 _Time = Annotated[float, Field(ge=0)] | None
 _Count = Annotated[int, Field(ge=0)]

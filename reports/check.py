@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from reports.baseline import Baseline, Row
+from firstk.reports.baseline import Baseline, Row
 
 #: What a download can come to, the best first: a clear error is better than a hang.
 _OUTCOMES = ("ok", "failed", "deadline", "stalled")

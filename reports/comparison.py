@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from downloader import DownloadError
-from harness.bound import Bound
-from harness.encounters import Unmet
-from harness.raised import AbortedError, traceback_of, where
-from harness.result import Result, unmet
-from harness.simulate import Run
-from harness.subject import is_other
-from reports.runs import StrategyRuns
-from scenarios.model import OTHER, Expectation, Scenario
-from scenarios.text import shell_word
+from firstk.downloader import DownloadError
+from firstk.harness.bound import Bound
+from firstk.harness.encounters import Unmet
+from firstk.harness.raised import AbortedError, traceback_of, where
+from firstk.harness.result import Result, unmet
+from firstk.harness.simulate import Run
+from firstk.harness.subject import is_other
+from firstk.reports.runs import StrategyRuns
+from firstk.scenarios.model import OTHER, Expectation, Scenario
+from firstk.scenarios.text import shell_word
 
 
 @dataclass(frozen=True, slots=True)

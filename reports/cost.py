@@ -13,12 +13,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reports import style
-from reports.measured import Case
-from reports.runs import StrategyRuns
-from reports.scale import Scale, evenly, set_scale, small_print, title
-from reports.statistics import Interval
-from reports.sweep_table import Estimate
+from firstk.reports import style
+from firstk.reports.measured import Case
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.scale import Scale, evenly, set_scale, small_print, title
+from firstk.reports.statistics import Interval
+from firstk.reports.sweep_table import Estimate
 
 #: So many cases are shown at most.
 MOST = 4

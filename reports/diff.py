@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import SequenceMatcher
 
-from harness.events import Event, Events, Request
+from firstk.harness.events import Event, Events, Request
 
 #: How many equal events are shown before and after what differs.
 _CONTEXT = 3

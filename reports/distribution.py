@@ -20,12 +20,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from reports import style
-from reports.measured import Case
-from reports.runs import Distribution, StrategyRuns
-from reports.scale import STRIP, Scale, set_scale, small_print, title
-from reports.statistics import Interval, percent, probability
-from reports.summary import seconds
+from firstk.reports import style
+from firstk.reports.measured import Case
+from firstk.reports.runs import Distribution, StrategyRuns
+from firstk.reports.scale import STRIP, Scale, set_scale, small_print, title
+from firstk.reports.statistics import Interval, percent, probability
+from firstk.reports.summary import seconds
 
 #: Fewer downloads than this have no distribution worth a picture.
 ENOUGH = 20

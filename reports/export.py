@@ -8,8 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO, get_args, get_type_hints
 
-from harness.store import Row
-from scenarios.experiment import label
+from firstk.harness.store import Row
+from firstk.scenarios.experiment import label
 
 #: How many rows are in memory at a time.
 _CHUNK = 50_000

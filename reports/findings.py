@@ -9,16 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
-from harness.store import OVERLOADED
-from reports.load import QUANTILES
-from reports.measured import Case, in_order
-from reports.runs import StrategyRuns
-from reports.statistics import Interval, NotEnough, in_words, percent
-from reports.summary import multiple, reason, seconds
-from reports.sweep_table import Estimate
-from scenarios.experiment import label
-from scenarios.faults import Fault
-from scenarios.model import Count, Probability, Scenario, selected
+from firstk.harness.store import OVERLOADED
+from firstk.reports.load import QUANTILES
+from firstk.reports.measured import Case, in_order
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.statistics import Interval, NotEnough, in_words, percent
+from firstk.reports.summary import multiple, reason, seconds
+from firstk.reports.sweep_table import Estimate
+from firstk.scenarios.experiment import label
+from firstk.scenarios.faults import Fault
+from firstk.scenarios.model import Count, Probability, Scenario, selected
 
 #: How servers with a fault are called.
 _FAULTY = {

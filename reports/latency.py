@@ -1,7 +1,7 @@
 """The main picture: time to first block, a block of lines a scenario.
 
 Strategies that come to the same in a scenario share a line, and their marks stand beside
-one another. A thin line through the block is the bound (`harness.bound`).
+one another. A thin line through the block is the bound (`firstk.harness.bound`).
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from harness.bound import BOUND
-from harness.figures import median_time
-from reports import style
-from reports.comparison import Compared
-from reports.runs import StrategyRuns
-from reports.summary import middle, middle_and_range, reason, seconds
+from firstk.harness.bound import BOUND
+from firstk.harness.figures import median_time
+from firstk.reports import style
+from firstk.reports.comparison import Compared
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.summary import middle, middle_and_range, reason, seconds
 
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.
 _LOG_RATIO = 20

@@ -16,12 +16,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.histogram import Histogram
-from harness.load_result import TIMES, LoadResult
-from harness.result import Outcome
-from reports import pooled
-from reports.statistics import Interval, NotEnough, in_words, percent
-from reports.summary import seconds
+from firstk.harness.histogram import Histogram
+from firstk.harness.load_result import TIMES, LoadResult
+from firstk.harness.result import Outcome
+from firstk.reports import pooled
+from firstk.reports.statistics import Interval, NotEnough, in_words, percent
+from firstk.reports.summary import seconds
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)

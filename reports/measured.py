@@ -10,18 +10,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.bound import Bound
-from harness.load_result import LoadResult
-from harness.store import Sample, Store, first_row
-from reports.comparison import Compared, replay
-from reports.load import LoadSummary
-from reports.runs import StrategyRuns
-from scenarios.experiment import label
-from scenarios.identity import scenario_hash
-from scenarios.load import NoLines, ScenarioError, validated
-from scenarios.model import Scenario
-from scenarios.seeds import seed_range
-from scenarios.text import shell_word
+from firstk.harness.bound import Bound
+from firstk.harness.load_result import LoadResult
+from firstk.harness.store import Sample, Store, first_row
+from firstk.reports.comparison import Compared, replay
+from firstk.reports.load import LoadSummary
+from firstk.reports.runs import StrategyRuns
+from firstk.scenarios.experiment import label
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.load import NoLines, ScenarioError, validated
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.seeds import seed_range
+from firstk.scenarios.text import shell_word
 
 
 @dataclass(frozen=True)

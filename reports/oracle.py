@@ -11,16 +11,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from downloader.strategy import find_strategy
-from harness.grid import Plan, plan_servers
-from harness.subject import is_other
-from reports.theory import ForkJoin, Stage, covering
-from scenarios.experiment import Experiment
-from scenarios.faults import Fault, Hung
-from scenarios.laws import Constant, Exponential, Law
-from scenarios.load import Mistake, ScenarioError
-from scenarios.model import Count, Probability, Scenario, Servers
-from scenarios.workload import Poisson
+from firstk.downloader.strategy import find_strategy
+from firstk.harness.grid import Plan, plan_servers
+from firstk.harness.subject import is_other
+from firstk.reports.theory import ForkJoin, Stage, covering
+from firstk.scenarios.experiment import Experiment
+from firstk.scenarios.faults import Fault, Hung
+from firstk.scenarios.laws import Constant, Exponential, Law
+from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.model import Count, Probability, Scenario, Servers
+from firstk.scenarios.workload import Poisson
 
 
 class NoOracleError(ValueError):

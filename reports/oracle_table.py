@@ -12,15 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.figures import rounded
-from harness.store import Sample, Store
-from reports.oracle import theory_of
-from reports.rows import TableRow
-from reports.statistics import percent, quantile, z_of_count, z_of_mean
-from reports.summary import seconds
-from reports.sweep_table import QUANTILES
-from reports.theory import ForkJoin, Stage
-from scenarios.experiment import Experiment, Point, label
+from firstk.harness.figures import rounded
+from firstk.harness.store import Sample, Store
+from firstk.reports.oracle import theory_of
+from firstk.reports.rows import TableRow
+from firstk.reports.statistics import percent, quantile, z_of_count, z_of_mean
+from firstk.reports.summary import seconds
+from firstk.reports.sweep_table import QUANTILES
+from firstk.reports.theory import ForkJoin, Stage
+from firstk.scenarios.experiment import Experiment, Point, label
 
 #: From so many standard errors on a number is not what it should be.
 TOO_FAR = 4.0

@@ -17,17 +17,26 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.bound import BOUND
-from reports import cost, distribution, findings, latency, ratio, style, sweep_plots, timeline
-from reports.comparison import Compared
-from reports.load import QUANTILES
-from reports.measured import Case
-from reports.runs import StrategyRuns
-from reports.scale import evenly
-from reports.statistics import in_words, percent
-from reports.summary import multiple, seconds, verdict
-from reports.sweep_table import Estimate
-from scenarios.experiment import label
+from firstk.harness.bound import BOUND
+from firstk.reports import (
+    cost,
+    distribution,
+    findings,
+    latency,
+    ratio,
+    style,
+    sweep_plots,
+    timeline,
+)
+from firstk.reports.comparison import Compared
+from firstk.reports.load import QUANTILES
+from firstk.reports.measured import Case
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.scale import evenly
+from firstk.reports.statistics import in_words, percent
+from firstk.reports.summary import multiple, seconds, verdict
+from firstk.reports.sweep_table import Estimate
+from firstk.scenarios.experiment import label
 
 #: The name of the page.
 NAME = "report.html"
@@ -106,7 +115,7 @@ def write(report: Report, folder: Path) -> list[Path]:
     drawn = _Pictures(report, folder)
     overview, of_case = drawn.overview(), {c.name: drawn.of_case(c) for c in report.there}
     environment = Environment(
-        loader=PackageLoader("reports"),
+        loader=PackageLoader("firstk.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -14,14 +14,14 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.figures import rounded
-from harness.search import Looked
-from reports.rows import markdown
-from reports.statistics import CONFIDENCE, Interval, in_words
-from reports.summary import seconds
-from reports.sweep_table import Estimate
-from reports.verdict import Finding, Judged
-from scenarios.plan import Condition, Plan
+from firstk.harness.figures import rounded
+from firstk.harness.search import Looked
+from firstk.reports.rows import markdown
+from firstk.reports.statistics import CONFIDENCE, Interval, in_words
+from firstk.reports.summary import seconds
+from firstk.reports.sweep_table import Estimate
+from firstk.reports.verdict import Finding, Judged
+from firstk.scenarios.plan import Condition, Plan
 
 Verdict = Literal["found", "none", "undecided"]
 

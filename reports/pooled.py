@@ -17,10 +17,10 @@ from operator import attrgetter
 
 import numpy as np
 
-from harness.histogram import Histogram, least
-from harness.load_result import LoadResult
-from harness.stats.betting import Evidence
-from reports.statistics import CONFIDENCE, Interval, NotEnough, least_runs, mean_share
+from firstk.harness.histogram import Histogram, least
+from firstk.harness.load_result import LoadResult
+from firstk.harness.stats.betting import Evidence
+from firstk.reports.statistics import CONFIDENCE, Interval, NotEnough, least_runs, mean_share
 
 #: What the runs of a workload resulted in.
 Loads = Sequence[LoadResult | None]

@@ -1,6 +1,6 @@
 """How near strategies come to the clairvoyant bound: the ratio to it, a line a case and strategy.
 
-One is the bound (`harness.bound`). No strategy's ratio can be less, so that the axis begins
+One is the bound (`firstk.harness.bound`). No strategy's ratio can be less, so that the axis begins
 there.
 """
 
@@ -13,12 +13,12 @@ from textwrap import fill
 
 from matplotlib.figure import Figure
 
-from harness.bound import BOUND
-from reports import style
-from reports.measured import Case
-from reports.scale import Scale, evenly, set_scale, small_print, title
-from reports.statistics import Interval
-from reports.summary import multiple
+from firstk.harness.bound import BOUND
+from firstk.reports import style
+from firstk.reports.measured import Case
+from firstk.reports.scale import Scale, evenly, set_scale, small_print, title
+from firstk.reports.statistics import Interval
+from firstk.reports.summary import multiple
 
 #: More lines than this do not fit a page: then some cases are left out, evenly.
 MOST = 60

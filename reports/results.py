@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from harness.result import Result
-from reports.runs import StrategyRuns
+from firstk.harness.result import Result
+from firstk.reports.runs import StrategyRuns
 
 #: What stands beside a result: the bound of that run.
 _BOUND = ("bound", "minimum_requests", "minimum_bytes")

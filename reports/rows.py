@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isinf
 from typing import Any
 
-from scenarios.experiment import label
+from firstk.scenarios.experiment import label
 
 
 @dataclass(frozen=True, slots=True)

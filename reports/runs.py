@@ -15,18 +15,18 @@ from itertools import accumulate
 from math import inf
 from typing import TYPE_CHECKING
 
-from harness import figures
-from harness.bound import Bound
-from harness.figures import rank, ratio_to_bound
-from harness.histogram import Histogram
-from harness.load_result import LoadResult
-from harness.result import Result
-from harness.store import OneRun
-from reports.summary import Over, multiple, verdict
+from firstk.harness import figures
+from firstk.harness.bound import Bound
+from firstk.harness.figures import rank, ratio_to_bound
+from firstk.harness.histogram import Histogram
+from firstk.harness.load_result import LoadResult
+from firstk.harness.result import Result
+from firstk.harness.store import OneRun
+from firstk.reports.summary import Over, multiple, verdict
 
 # To load what makes estimates takes as long as many runs do: only what shows them does.
 if TYPE_CHECKING:
-    from reports.sweep_table import Cell, Estimate
+    from firstk.reports.sweep_table import Cell, Estimate
 
 #: The strategy that the others are held against, where it is among them.
 BASELINE = "wait-for-all"
@@ -119,21 +119,21 @@ class StrategyRuns:
         return self._cell(both, [first[s.run] for s in both]).against if both else None
 
     def _cell(self, samples: Sequence[OneRun], first: Sequence[OneRun] | None) -> Cell:
-        from reports.sweep_table import cell
+        from firstk.reports.sweep_table import cell
 
         return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
 
     def quantile(self, q: float) -> Estimate:
         """Return a quantile of the time to first block, with its interval."""
-        from reports.sweep_table import quantile_of
+        from firstk.reports.sweep_table import quantile_of
 
         return quantile_of(self.samples, q)
 
     @cached_property
     def started(self) -> Estimate:
         """How probable it is that the first block ever comes."""
-        from reports import pooled
-        from reports.statistics import probability
+        from firstk.reports import pooled
+        from firstk.reports.statistics import probability
 
         if self.loads:
             loads = [sample.load for sample in self.samples]
@@ -158,7 +158,7 @@ class StrategyRuns:
     @cached_property
     def busy(self) -> Estimate | None:
         """How much is in use of what is busiest, with a workload; None if nothing has a limit."""
-        from reports import pooled
+        from firstk.reports import pooled
 
         return pooled.busy(self.loads)
 
@@ -213,7 +213,7 @@ class StrategyRuns:
 
     def over_bound(self, q: float) -> Estimate | None:
         """Return a quantile of the ratio to the bound; None where no run has one."""
-        from reports.statistics import quantile
+        from firstk.reports.statistics import quantile
 
         return quantile(self.ratios, q) if self.ratios else None
 

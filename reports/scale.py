@@ -11,8 +11,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from reports import style
-from reports.summary import seconds
+from firstk.reports import style
+from firstk.reports.summary import seconds
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ quantile says.
 Times are in any order, in seconds or any other unit. An interval holds the true value with a
 probability of `confidence` or more, whatever the distribution, and *at all times at once*: it holds
 no less often for whoever looks after each run, stops when an interval is narrow enough, or goes on
-later with more runs (see `harness.stats.betting`). At each end the risk is half. Each interval is
+later with more runs (see `betting`). At each end the risk is half. Each interval is
 for itself.
 """
 
@@ -23,9 +23,9 @@ from statistics import fmean, stdev
 
 from scipy.special import bdtr, bdtrc, ndtri, stdtr
 
-from harness import figures
-from harness.stats.betting import Evidence
-from reports.summary import seconds
+from firstk.harness import figures
+from firstk.harness.stats.betting import Evidence
+from firstk.reports.summary import seconds
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
@@ -60,7 +60,7 @@ class Interval:
         return half / abs(self.estimate) if self.estimate else inf
 
     def words(self, say: Callable[[float], str]) -> str:
-        """Return it as text; `say` formats a number: `reports.summary.seconds` for a time."""
+        """Return it as text; `say` formats a number: `seconds` for a time."""
         estimate, low, high = map(say, (self.estimate, self.low, self.high))
         return estimate if estimate == low == high else f"{estimate} ({low} to {high})"
 

@@ -12,8 +12,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from downloader.strategy import STRATEGIES, find_strategy
-from scenarios.model import TAHOE
+from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.scenarios.model import TAHOE
 
 
 @dataclass(frozen=True, slots=True)

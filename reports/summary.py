@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from math import inf
 from statistics import fmean
 
-from harness.figures import median_time, quantile, ratio_to_bound, rounded
-from harness.result import Result
+from firstk.harness.figures import median_time, quantile, ratio_to_bound, rounded
+from firstk.harness.result import Result
 
 #: Fewer runs than this have no 99th percentile worth the name.
 _ENOUGH_FOR_P99 = 100

@@ -22,14 +22,14 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
-from reports import style
-from reports.measured import Case, in_order
-from reports.runs import StrategyRuns
-from reports.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
-from reports.statistics import Interval, NotEnough
-from reports.summary import seconds
-from reports.sweep_table import Estimate
-from scenarios.experiment import label
+from firstk.reports import style
+from firstk.reports.measured import Case, in_order
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
+from firstk.reports.statistics import Interval, NotEnough
+from firstk.reports.summary import seconds
+from firstk.reports.sweep_table import Estimate
+from firstk.scenarios.experiment import label
 
 _WIDTH = 8.8  # inches; so are the others
 _LEFT = 1.15

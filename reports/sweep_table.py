@@ -16,11 +16,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from harness.figures import rounded
-from harness.store import CRASHED, NO_NUMBERS, OVERLOADED, OneRun, Sample, Store
-from reports import pooled
-from reports.rows import TableRow
-from reports.statistics import (
+from firstk.harness.figures import rounded
+from firstk.harness.store import CRASHED, NO_NUMBERS, OVERLOADED, OneRun, Sample, Store
+from firstk.reports import pooled
+from firstk.reports.rows import TableRow
+from firstk.reports.statistics import (
     Interval,
     NotEnough,
     in_words,
@@ -29,7 +29,7 @@ from reports.statistics import (
     probability,
     quantile,
 )
-from scenarios.experiment import Experiment, Precision, label
+from firstk.scenarios.experiment import Experiment, Precision, label
 
 Estimate = Interval | NotEnough
 

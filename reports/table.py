@@ -9,11 +9,11 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from downloader.strategy import STRATEGIES
-from harness.bound import BOUND
-from reports.comparison import Compared, replay
-from reports.runs import StrategyRuns, baseline_of, ratio
-from scenarios.seeds import seed_range
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.bound import BOUND
+from firstk.reports.comparison import Compared, replay
+from firstk.reports.runs import StrategyRuns, baseline_of, ratio
+from firstk.scenarios.seeds import seed_range
 
 #: What a table of comparisons says beside the results: all that each row needs to be run
 #: again, the seeds of its runs, or nothing.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from harness.simulate import Run
-from harness.trace import Exchange
-from reports.summary import seconds, verdict
+from firstk.harness.simulate import Run
+from firstk.harness.trace import Exchange
+from firstk.reports.summary import seconds, verdict
 
 #: More servers than this are not shown: those that never answered, or failed, come first.
 MAX_LINES = 24

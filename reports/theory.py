@@ -20,7 +20,7 @@ from scipy import stats
 from scipy.optimize import brentq
 from scipy.special import bdtrc, betaln
 
-from scenarios.laws import (
+from firstk.scenarios.laws import (
     Exponential,
     Law,
     Lognormal,

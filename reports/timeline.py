@@ -16,11 +16,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from harness.simulate import Run
-from reports import style
-from reports.bars import Bar, bars_of
-from reports.comparison import Compared
-from reports.summary import seconds, verdict
+from firstk.harness.simulate import Run
+from firstk.reports import style
+from firstk.reports.bars import Bar, bars_of
+from firstk.reports.comparison import Compared
+from firstk.reports.summary import seconds, verdict
 
 #: More lanes than this do not fit a page: what is wrong with servers comes first, then reads.
 MAX_LANES = 24

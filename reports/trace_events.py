@@ -12,8 +12,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from harness.simulate import Run
-from reports.bars import Bar, bars_of
+from firstk.harness.simulate import Run
+from firstk.reports.bars import Bar, bars_of
 
 
 def trace_events(runs: Sequence[Run]) -> str:

@@ -3,7 +3,7 @@
 Every condition is a claim about a share of downloads: p90 < 0.5 s says that more than 90 % of all
 downloads have their first block before 0.5 s. The risk of a wrong "met" is 2.5 % at most, and so is
 that of a wrong "missed", however often the runs are looked at and however many more are taken later
-(see `harness.stats.betting`). That a candidate meets the target is wrong less often still, as all
+(see `betting`). That a candidate meets the target is wrong less often still, as all
 conditions must be met. Candidates and conditions are each for themselves: of many, some verdicts
 may be wrong.
 
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from math import inf
 from statistics import fmean
 
-from harness.stats.betting import Evidence
-from harness.store import CRASHED, NO_NUMBERS, Sample
-from reports import pooled
-from reports.statistics import CONFIDENCE, Interval, NotEnough, probability, quantile
-from scenarios.plan import Condition, Target
+from firstk.harness.stats.betting import Evidence
+from firstk.harness.store import CRASHED, NO_NUMBERS, Sample
+from firstk.reports import pooled
+from firstk.reports.statistics import CONFIDENCE, Interval, NotEnough, probability, quantile
+from firstk.scenarios.plan import Condition, Target
 
 Estimate = Interval | NotEnough
 

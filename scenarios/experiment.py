@@ -27,16 +27,16 @@ from pydantic import (
     model_validator,
 )
 
-from downloader.text import shown
-from scenarios.base import Table, mistakes
-from scenarios.identity import scenario_hash
-from scenarios.kinds import EXPERIMENT, SCENARIO
-from scenarios.library import find_scenario
-from scenarios.lines import MAX_DEPTH, Lines, Location
-from scenarios.load import Flaw, Mistake, ScenarioError, examined, mistakes_of, read, spell
-from scenarios.model import Name, Scenario, Strategies
-from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
-from scenarios.text import cut, printable
+from firstk.downloader.text import shown
+from firstk.scenarios.base import Table, mistakes
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.kinds import EXPERIMENT, SCENARIO
+from firstk.scenarios.library import find_scenario
+from firstk.scenarios.lines import MAX_DEPTH, Lines, Location
+from firstk.scenarios.load import Flaw, Mistake, ScenarioError, examined, mistakes_of, read, spell
+from firstk.scenarios.model import Name, Scenario, Strategies
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
+from firstk.scenarios.text import cut, printable
 
 #: The most points of an experiment, and the most values of an axis.
 MAX_POINTS = 10_000
@@ -290,7 +290,7 @@ class Point:
 
     @cached_property
     def scenario_hash(self) -> str:
-        """The hash of the scenario; see `scenarios.identity`."""
+        """The hash of the scenario; see `firstk.scenarios.identity`."""
         return scenario_hash(self.scenario)
 
     def __str__(self) -> str:

@@ -14,9 +14,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from downloader.errors import CorruptShareError
-from downloader.layout import HEADER_SIZE, header_size, parse_header
-from scenarios.base import Seconds, Table, mistakes
+from firstk.downloader.errors import CorruptShareError
+from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
+from firstk.scenarios.base import Seconds, Table, mistakes
 
 #: What a server is asked for.
 Operation = Literal["get_buckets", "read"]

@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from scenarios.laws import Empirical
-from scenarios.model import RealFile, Scenario
-from scenarios.workload import TraceFile
+from firstk.scenarios.laws import Empirical
+from firstk.scenarios.model import RealFile, Scenario
+from firstk.scenarios.workload import TraceFile
 
 #: What no run depends on, and what is told beside the hash.
 _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scenarios.reading import open_file
+from firstk.scenarios.reading import open_file
 
 
 @dataclass(frozen=True, slots=True)

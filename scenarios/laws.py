@@ -18,11 +18,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from downloader.names import did_you_mean
-from downloader.text import shown
-from scenarios.base import Seconds, Table, mistakes, relative_path
-from scenarios.reading import CSV, read_text
-from scenarios.text import listed
+from firstk.downloader.names import did_you_mean
+from firstk.downloader.text import shown
+from firstk.scenarios.base import Seconds, Table, mistakes, relative_path
+from firstk.scenarios.reading import CSV, read_text
+from firstk.scenarios.text import listed
 
 PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scenarios.kinds import EXPERIMENT, SCENARIO
-from scenarios.text import listed
+from firstk.scenarios.kinds import EXPERIMENT, SCENARIO
+from firstk.scenarios.text import listed
 
 if TYPE_CHECKING:
-    from scenarios.model import Scenario
+    from firstk.scenarios.model import Scenario
 
 _FOLDER = Path(__file__).parent
 
@@ -66,8 +66,8 @@ def find_scenario(name: str) -> Path:
 
     Raises `ScenarioError` if there is none, or if it is the name of a set.
     """
-    from downloader.names import did_you_mean
-    from scenarios.load import Mistake, ScenarioError
+    from firstk.downloader.names import did_you_mean
+    from firstk.scenarios.load import Mistake, ScenarioError
 
     files = _scenarios()
     if name in files:
@@ -89,8 +89,8 @@ def find_experiment(target: str) -> Path:
 
     Raises `ScenarioError` if there is none.
     """
-    from downloader.names import did_you_mean
-    from scenarios.load import Mistake, ScenarioError
+    from firstk.downloader.names import did_you_mean
+    from firstk.scenarios.load import Mistake, ScenarioError
 
     files = experiments()
     path = Path(target)
@@ -116,7 +116,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
     Each is a file, a folder of files, or the name of a scenario or a set in the library.
     Raises `ScenarioError`, with the mistakes of all of them.
     """
-    from scenarios.load import Mistake, ScenarioError, load
+    from firstk.scenarios.load import Mistake, ScenarioError, load
 
     scenarios: list[Scenario] = []
     mistakes: list[Mistake] = []
@@ -141,8 +141,8 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
 
 def _find(target: str) -> list[tuple[str, Path]]:
     """Return the files that a target means, each with what a command line calls it."""
-    from downloader.names import did_you_mean
-    from scenarios.load import Mistake, ScenarioError
+    from firstk.downloader.names import did_you_mean
+    from firstk.scenarios.load import Mistake, ScenarioError
 
     path = Path(target)
     found = sorted(path.glob("**/*.toml")) if path.is_dir() else []

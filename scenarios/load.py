@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from downloader.names import did_you_mean
-from downloader.text import shown
-from scenarios.kinds import SCENARIO, Kind, kind_of_head, other_kind
-from scenarios.lines import (
+from firstk.downloader.names import did_you_mean
+from firstk.downloader.text import shown
+from firstk.scenarios.kinds import SCENARIO, Kind, kind_of_head, other_kind
+from firstk.scenarios.lines import (
     MAX_INTEGER,
     MIN_INTEGER,
     Lines,
@@ -25,9 +25,9 @@ from scenarios.lines import (
     RefusedError,
     too_large,
 )
-from scenarios.model import OTHER, Expectation, Scenario, Servers
-from scenarios.reading import TOML, read_text
-from scenarios.text import cut, listed, printable
+from firstk.scenarios.model import OTHER, Expectation, Scenario, Servers
+from firstk.scenarios.reading import TOML, read_text
+from firstk.scenarios.text import cut, listed, printable
 
 __all__ = ["Lines", "Location", "Mistake", "NoLines", "ScenarioError"]
 
@@ -331,7 +331,7 @@ def _is_variant(table: type[BaseModel], tag: str) -> bool:
     return (tag,) in kinds or table.__name__ == _VARIANTS.get(tag)
 
 
-#: The tables that the tags of `scenarios.model` and `scenarios.experiment` stand for.
+#: The tables that the tags of `firstk.scenarios.model` and `firstk.scenarios.experiment` stand for.
 _VARIANTS = {
     "@inline": "InlineScenario",
     "@span": "Span",

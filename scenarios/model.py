@@ -22,20 +22,20 @@ from pydantic import (
     model_validator,
 )
 
-from downloader.cap import CHKCap, parse_cap
-from downloader.errors import BadCapError, CorruptShareError, DownloadError
-from downloader.layout import share_data
-from downloader.names import did_you_mean
-from downloader.strategy import STRATEGIES, find_strategy
-from downloader.text import shown
-from downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
-from scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
-from scenarios.faults import Fault
-from scenarios.laws import Law, PositiveSeconds
-from scenarios.reading import SHARE, read_bytes
-from scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
-from scenarios.text import listed
-from scenarios.workload import Workload
+from firstk.downloader.cap import CHKCap, parse_cap
+from firstk.downloader.errors import BadCapError, CorruptShareError, DownloadError
+from firstk.downloader.layout import share_data
+from firstk.downloader.names import did_you_mean
+from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.downloader.text import shown
+from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
+from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
+from firstk.scenarios.faults import Fault
+from firstk.scenarios.laws import Law, PositiveSeconds
+from firstk.scenarios.reading import SHARE, read_bytes
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
+from firstk.scenarios.text import listed
+from firstk.scenarios.workload import Workload
 
 #: The most servers that a grid has.
 MAX_SERVERS = 1_000_000

@@ -17,9 +17,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from downloader.text import shown
-from scenarios.base import Table, mistakes
-from scenarios.experiment import (
+from firstk.downloader.text import shown
+from firstk.scenarios.base import Table, mistakes
+from firstk.scenarios.experiment import (
     MAX_POINTS,
     Axis,
     Experiment,
@@ -29,11 +29,11 @@ from scenarios.experiment import (
     make_points,
     read_varied,
 )
-from scenarios.kinds import PLAN
-from scenarios.laws import PositiveSeconds
-from scenarios.load import Flaw, read
-from scenarios.model import RealFile, Scenario, Strategies
-from scenarios.seeds import MAX_RUNS, beyond
+from firstk.scenarios.kinds import PLAN
+from firstk.scenarios.laws import PositiveSeconds
+from firstk.scenarios.load import Flaw, read
+from firstk.scenarios.model import RealFile, Scenario, Strategies
+from firstk.scenarios.seeds import MAX_RUNS, beyond
 
 #: The most shares that a file has.
 MAX_SHARES = 256
@@ -232,7 +232,7 @@ class Plan:
     def looks(self) -> Sequence[int]:
         """After how many runs a candidate is looked at: twice as many each time.
 
-        To look costs no confidence (see `harness.stats.betting`), and takes a little time.
+        To look costs no confidence (see `firstk.harness.stats.betting`), and takes a little time.
         """
         runs = [_FIRST_LOOK_AT_LOADS if self.has_loads else _FIRST_LOOK]
         while runs[-1] < self.max_runs:

@@ -13,11 +13,11 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from scenarios.experiment import NO_AXES, ExperimentTable
-from scenarios.library import scenario_name, sets
-from scenarios.lines import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
-from scenarios.model import Scenario
-from scenarios.plan import MAX_SHARES, PlanTable
+from firstk.scenarios.experiment import NO_AXES, ExperimentTable
+from firstk.scenarios.library import scenario_name, sets
+from firstk.scenarios.lines import MAX_DEPTH, MAX_INTEGER, MIN_INTEGER
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.plan import MAX_SHARES, PlanTable
 
 _MODELS: dict[str, type[BaseModel]] = {
     "scenario": Scenario,

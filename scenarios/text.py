@@ -33,7 +33,7 @@ def shell_word(text: str) -> str:
     return f"$'{printable(escaped)}'"  # as bash, zsh and ksh have it
 
 
-# `downloader.text` has the like for texts of strangers; to import that loads Twisted.
+# `firstk.downloader.text` has the like for texts of strangers; to import that loads Twisted.
 def cut(text: str, most: int = _MOST) -> str:
     """Return a text, or its beginning if it has more than `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -15,11 +15,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from downloader.text import shown
-from scenarios.base import MAX_MADE_UP_SIZE, Table, mistakes, relative_path
-from scenarios.laws import Law
-from scenarios.reading import CSV, read_text
-from scenarios.text import cut, listed
+from firstk.downloader.text import shown
+from firstk.scenarios.base import MAX_MADE_UP_SIZE, Table, mistakes, relative_path
+from firstk.scenarios.laws import Law
+from firstk.scenarios.reading import CSV, read_text
+from firstk.scenarios.text import cut, listed
 
 #: The most downloads that begin in a second, and the most clients.
 MAX_RATE = 100_000

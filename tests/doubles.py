@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IConsumer, IProducer
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.interfaces import IBucket, IStorageServer
 
 
 @implementer(IBucket)

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from reports.theory import Stage, distinct, first_of
-from scenarios.laws import Law
+from firstk.reports.theory import Stage, distinct, first_of
+from firstk.scenarios.laws import Law
 
 #: `definitions` in the file says what is what.
 REFERENCE: dict[str, Any] = json.loads(

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from downloader.cap import from_base32
-from downloader.layout import share_data
+from firstk.downloader.cap import from_base32
+from firstk.downloader.layout import share_data
 
 FOLDER = Path(__file__).parent / "fixtures" / "tahoe"
 

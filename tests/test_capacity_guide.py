@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.experiment import ExperimentTable, Precision, Span
-from scenarios.plan import PlanTable, Search, Target
+from firstk.scenarios.experiment import ExperimentTable, Precision, Span
+from firstk.scenarios.plan import PlanTable, Search, Target
 from tests.harness.command_line import firstk
 from tests.harness.making import ROOT
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.result import unmet
-from harness.simulate import simulate
-from scenarios.experiment import load_experiment
-from scenarios.model import Scenario
+from firstk.harness.result import unmet
+from firstk.harness.simulate import simulate
+from firstk.scenarios.experiment import load_experiment
+from firstk.scenarios.model import Scenario
 
 pytest_plugins = ["pytester"]
 

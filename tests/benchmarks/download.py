@@ -8,9 +8,9 @@ from importlib.util import find_spec
 
 import simpy
 
-from harness.simulate import simulate
-from scenarios.load import from_tables
-from scenarios.model import Scenario
+from firstk.harness.simulate import simulate
+from firstk.scenarios.load import from_tables
+from firstk.scenarios.model import Scenario
 from tests.benchmarks.measure import Figure, in_turn
 
 #: How many downloads there are in a measurement.

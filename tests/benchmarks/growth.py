@@ -7,11 +7,11 @@ from hashlib import sha256
 
 import zfec
 
-from downloader.aes import Keystream
-from harness.files import file_of
-from harness.simulate import simulate
-from scenarios.load import from_tables
-from scenarios.model import Scenario
+from firstk.downloader.aes import Keystream
+from firstk.harness.files import file_of
+from firstk.harness.simulate import simulate
+from firstk.scenarios.load import from_tables
+from firstk.scenarios.model import Scenario
 from tests.benchmarks.download import scenario
 from tests.benchmarks.measure import Figure, in_turn, seconds
 

@@ -16,8 +16,8 @@ _FEW = 10_000
 
 _CODE = """
 import sys
-from harness.workload import simulate_load
-from scenarios.load import from_tables
+from firstk.harness.workload import simulate_load
+from firstk.scenarios.load import from_tables
 
 few, many = map(int, sys.argv[1:])
 over = 0

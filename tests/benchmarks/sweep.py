@@ -11,12 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
-from harness.batch import Batch, run_batch
-from harness.store import Store
-from harness.sweep import Sweep
-from harness.workers import Pool
-from scenarios.experiment import Experiment, load_experiment
-from scenarios.library import find_experiment
+from firstk.harness.batch import Batch, run_batch
+from firstk.harness.store import Store
+from firstk.harness.sweep import Sweep
+from firstk.harness.workers import Pool
+from firstk.scenarios.experiment import Experiment, load_experiment
+from firstk.scenarios.library import find_experiment
 from tests.benchmarks.measure import Figure
 
 _RUNS = 400

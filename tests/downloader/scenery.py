@@ -9,11 +9,11 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
-from downloader.cap import Cap
-from downloader.download import download
-from downloader.interfaces import IBucket, IStorageServer
-from downloader.layout import HEADER_SIZE, parse_header
-from downloader.status import DownloadStatus, Request
+from firstk.downloader.cap import Cap
+from firstk.downloader.download import download
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.downloader.status import DownloadStatus, Request
 from tests.doubles import MemoryBucket, MemoryConsumer, result_of
 
 E = TypeVar("E", bound=BaseException)

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader.aes import Keystream
+from firstk.downloader.aes import Keystream
 
 KEY = bytes(range(16))
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader.cap import MAX_SIZE, CHKCap, LITCap, from_base32, parse_cap, to_base32
-from downloader.errors import BadCapError, DownloadError
+from firstk.downloader.cap import MAX_SIZE, CHKCap, LITCap, from_base32, parse_cap, to_base32
+from firstk.downloader.errors import BadCapError, DownloadError
 from tests.tahoe import CHK_FILES, FOLDER, LIT_FILES, RealFile
 
 KEY = "6kyhbozn3fis6jw4b2desql6ju"

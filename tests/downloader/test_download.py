@@ -14,11 +14,11 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.internet.task import Clock
 from zope.interface.verify import verifyObject
 
-import downloader
-from downloader import BadCapError, DownloadStatus, NotEnoughSharesError
-from downloader.cap import CHKCap, LITCap, parse_cap
-from downloader.encode import encode
-from downloader.strategy import STRATEGIES
+from firstk import downloader
+from firstk.downloader import BadCapError, DownloadStatus, NotEnoughSharesError
+from firstk.downloader.cap import CHKCap, LITCap, parse_cap
+from firstk.downloader.encode import encode
+from firstk.downloader.strategy import STRATEGIES
 from tests.doubles import MemoryBucket, MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
     AnyBucket,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from downloader.encode import encode
-from downloader.errors import BadCapError
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import BadCapError
 from tests.tahoe import CHK_FILES, CONVERGENCE, RealFile
 
 

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from downloader.errors import NoSharesError, NotEnoughSharesError
+from firstk.downloader.errors import NoSharesError, NotEnoughSharesError
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301

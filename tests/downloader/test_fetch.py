@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 
-from downloader.encode import encode
-from downloader.errors import NoSharesError, NotEnoughSharesError
-from downloader.fetch import decode
-from downloader.strategy import STRATEGIES
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import NoSharesError, NotEnoughSharesError
+from firstk.downloader.fetch import decode
+from firstk.downloader.strategy import STRATEGIES
 from tests.doubles import MemoryServer, servers_of
 from tests.downloader.scenery import (
     FOUR_PHASES,

@@ -4,9 +4,9 @@ from hashlib import sha256
 
 import pytest
 
-from downloader import hashes
-from downloader.cap import CHKCap, from_base32, parse_cap
-from downloader.ueb import read_uri_extension
+from firstk.downloader import hashes
+from firstk.downloader.cap import CHKCap, from_base32, parse_cap
+from firstk.downloader.ueb import read_uri_extension
 from tests.tahoe import CHK_FILES, CONVERGENCE, RealFile
 
 

@@ -15,18 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import fail, succeed
 
-from downloader import hashes, layout, trees
-from downloader.aes import Keystream
-from downloader.cap import CHKCap
-from downloader.encode import Encoded, encode
-from downloader.errors import (
+from firstk.downloader import hashes, layout, trees
+from firstk.downloader.aes import Keystream
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.encode import Encoded, encode
+from firstk.downloader.errors import (
     BadCiphertextHashError,
     BadURIExtensionError,
     NoSharesError,
     NotEnoughSharesError,
 )
-from downloader.strategy import STRATEGIES
-from downloader.ueb import URIExtension, read_uri_extension
+from firstk.downloader.strategy import STRATEGIES
+from firstk.downloader.ueb import URIExtension, read_uri_extension
 from tests.doubles import MemoryServer, servers_of
 from tests.downloader.scenery import (
     AnyBucket,

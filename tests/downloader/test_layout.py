@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader import layout
-from downloader.encode import encode
-from downloader.errors import CorruptShareError
-from downloader.layout import Header
+from firstk.downloader import layout
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import CorruptShareError
+from firstk.downloader.layout import Header
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
 V1 = Header(1, 20, 100, 36, 136, 168, 200, 232, 300)

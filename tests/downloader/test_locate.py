@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from downloader.encode import encode
-from downloader.errors import NoSharesError, NotEnoughSharesError, ServerFailedError
-from downloader.strategy import STRATEGIES, Strategy
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import NoSharesError, NotEnoughSharesError, ServerFailedError
+from firstk.downloader.strategy import STRATEGIES, Strategy
 from tests.doubles import MemoryBucket, MemoryServer, servers_of
 from tests.downloader.scenery import (
     FOUR_PHASES,

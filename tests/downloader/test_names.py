@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from downloader import names
-from downloader.names import did_you_mean
+from firstk.downloader import names
+from firstk.downloader.names import did_you_mean
 
 
 @pytest.mark.parametrize(

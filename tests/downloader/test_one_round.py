@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
 
-from downloader.encode import encode
-from downloader.errors import (
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import (
     BadCiphertextHashError,
     BadURIExtensionError,
     NoSharesError,
     NotEnoughSharesError,
 )
-from downloader.fetch import Fetcher
-from downloader.one_round import OneRound
-from downloader.strategy import STRATEGIES
+from firstk.downloader.fetch import Fetcher
+from firstk.downloader.one_round import OneRound
+from firstk.downloader.strategy import STRATEGIES
 from tests.doubles import MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
     PARTS,

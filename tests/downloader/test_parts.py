@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader import parts
-from downloader.encode import encode
-from downloader.errors import BadURIExtensionError, CorruptShareError
-from downloader.hashes import uri_extension_hash
-from downloader.layout import HEADER_SIZE, pack_uri_extension, parse_header
-from downloader.parts import Span
-from downloader.ueb import read_uri_extension
+from firstk.downloader import parts
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import BadURIExtensionError, CorruptShareError
+from firstk.downloader.hashes import uri_extension_hash
+from firstk.downloader.layout import HEADER_SIZE, pack_uri_extension, parse_header
+from firstk.downloader.parts import Span
+from firstk.downloader.ueb import read_uri_extension
 from tests.downloader.scenery import flipped
 
 PLAINTEXT = bytes(range(1, 101))

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from downloader import patience as module
-from downloader.patience import (
+from firstk.downloader import patience as module
+from firstk.downloader.patience import (
     FIRST_QUERY,
     FIRST_READ,
     LATE,
@@ -19,8 +19,8 @@ from downloader.patience import (
     SLOW_LINK,
     Patience,
 )
-from downloader.status import Request
-from downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.downloader.status import Request
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
 
 HEDGED = STRATEGIES["hedged"]
 

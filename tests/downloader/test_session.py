@@ -10,11 +10,11 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from downloader.cap import CHKCap
-from downloader.errors import DownloadStopped
-from downloader.session import Session, Waits
-from downloader.status import DownloadStatus, Request
-from downloader.strategy import find_strategy
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import DownloadStopped
+from firstk.downloader.session import Session, Waits
+from firstk.downloader.status import DownloadStatus, Request
+from firstk.downloader.strategy import find_strategy
 from tests.doubles import result_of
 from tests.downloader.scenery import BoomError, boom
 

@@ -12,23 +12,23 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from downloader import layout, parts
-from downloader.encode import Encoded, encode
-from downloader.errors import (
+from firstk.downloader import layout, parts
+from firstk.downloader.encode import Encoded, encode
+from firstk.downloader.errors import (
     BadURIExtensionError,
     CorruptShareError,
     DownloadStopped,
     ServerFailedError,
     ShareError,
 )
-from downloader.hashes import block_hash, uri_extension_hash
-from downloader.layout import parse_header
-from downloader.parts import Span
-from downloader.session import Session
-from downloader.share import Known, Share, _merged
-from downloader.status import DownloadStatus
-from downloader.strategy import find_strategy
-from downloader.ueb import URIExtension, read_uri_extension
+from firstk.downloader.hashes import block_hash, uri_extension_hash
+from firstk.downloader.layout import parse_header
+from firstk.downloader.parts import Span
+from firstk.downloader.session import Session
+from firstk.downloader.share import Known, Share, _merged
+from firstk.downloader.status import DownloadStatus
+from firstk.downloader.strategy import find_strategy
+from firstk.downloader.ueb import URIExtension, read_uri_extension
 from tests.doubles import MemoryBucket, result_of
 from tests.downloader.scenery import (
     AnyBucket,

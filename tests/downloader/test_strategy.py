@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from downloader.encode import encode
-from downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.downloader.encode import encode
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
 from tests.downloader.scenery import FOUR_PHASES, Download, manual_servers
 
 FILE = encode(b"composed" * 8, k=2, n=4)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from downloader.encode import encode
-from downloader.errors import NotEnoughSharesError
-from downloader.text import cut, message_of, one_line, shown
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import NotEnoughSharesError
+from firstk.downloader.text import cut, message_of, one_line, shown
 from tests.doubles import servers_of
 from tests.downloader.scenery import AnyServer, Download
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader import trees
-from downloader.hashes import empty_leaf_hash, inner_node_hash
+from firstk.downloader import trees
+from firstk.downloader.hashes import empty_leaf_hash, inner_node_hash
 
 counts = st.integers(1, 40)
 

@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader import ueb
-from downloader.aes import Keystream
-from downloader.cap import CHKCap, parse_cap
-from downloader.encode import encode
-from downloader.errors import BadURIExtensionError, CorruptShareError
-from downloader.hashes import crypttext_hash, netstring, uri_extension_hash
-from downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
-from downloader.ueb import (
+from firstk.downloader import ueb
+from firstk.downloader.aes import Keystream
+from firstk.downloader.cap import CHKCap, parse_cap
+from firstk.downloader.encode import encode
+from firstk.downloader.errors import BadURIExtensionError, CorruptShareError
+from firstk.downloader.hashes import crypttext_hash, netstring, uri_extension_hash
+from firstk.downloader.layout import HEADER_SIZE, parse_header, unpack_uri_extension
+from firstk.downloader.ueb import (
     Segmentation,
     URIExtension,
     guess_segmentation,

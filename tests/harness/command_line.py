@@ -11,7 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from harness.cli import main
+from firstk.harness.cli import main
 
 #: A scenario; `write` fills in its name.
 GOOD = """\

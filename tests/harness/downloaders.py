@@ -14,7 +14,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from downloader import download
+from firstk.downloader import download
 
 
 def _unlucky(cap: str) -> bool:

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.batch import Batch, Done, run_batch
-from harness.store import Store
-from harness.sweep import Sweep
-from reports.oracle_table import Verdict, verdicts
-from reports.rows import as_csv
-from reports.sweep_table import cells, enough, rows
-from scenarios.experiment import Experiment, load_experiment
+from firstk.harness.batch import Batch, Done, run_batch
+from firstk.harness.store import Store
+from firstk.harness.sweep import Sweep
+from firstk.reports.oracle_table import Verdict, verdicts
+from firstk.reports.rows import as_csv
+from firstk.reports.sweep_table import cells, enough, rows
+from firstk.scenarios.experiment import Experiment, load_experiment
 
 TEXT = """\
 name = "e"

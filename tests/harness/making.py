@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scenarios.model import Scenario
+from firstk.scenarios.model import Scenario
 
 ROOT = Path(__file__).parents[2]
 

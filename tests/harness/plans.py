@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from scenarios.plan import Plan, load_plan
+from firstk.scenarios.plan import Plan, load_plan
 
 #: Two of the servers with shares never answer a read: two more shares are needed, and hedging.
 TEXT = """\

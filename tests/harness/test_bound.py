@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from downloader.strategy import STRATEGIES
-from harness.bound import Bound, bound
-from harness.bound_needs import ueb_of
-from harness.files import file_of
-from harness.grid import make_servers
-from harness.link import Link
-from harness.reactor import SimReactor
-from harness.server import Client, Connection
-from harness.simulate import simulate
-from harness.streams import stream
-from harness.trace import Trace
-from scenarios.model import Scenario
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.bound import Bound, bound
+from firstk.harness.bound_needs import ueb_of
+from firstk.harness.files import file_of
+from firstk.harness.grid import make_servers
+from firstk.harness.link import Link
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Client, Connection
+from firstk.harness.simulate import simulate
+from firstk.harness.streams import stream
+from firstk.harness.trace import Trace
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 
 #: Grids of 10 servers half a second away reach this bound, in seconds.

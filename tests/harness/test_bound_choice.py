@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.bound_choice import Offer, earliest_choice, most_by
+from firstk.harness.bound_choice import Offer, earliest_choice, most_by
 
 times = st.sampled_from([0.0, 1.0, 2.0, 3.0, inf])
 offers = st.builds(

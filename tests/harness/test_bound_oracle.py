@@ -18,18 +18,18 @@ from typing import Any, NamedTuple
 import pytest
 from twisted.internet.defer import Deferred
 
-from downloader.layout import HEADER_SIZE, parse_header
-from downloader.strategy import STRATEGIES
-from harness.bound import bound
-from harness.bound_needs import ueb_of
-from harness.files import GridFile, file_of
-from harness.generate import tables
-from harness.grid import make_servers
-from harness.reactor import SimReactor
-from harness.server import Client, Connection
-from harness.simulate import simulate
-from harness.trace import Trace
-from scenarios.model import Scenario
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.bound import bound
+from firstk.harness.bound_needs import ueb_of
+from firstk.harness.files import GridFile, file_of
+from firstk.harness.generate import tables
+from firstk.harness.grid import make_servers
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Client, Connection
+from firstk.harness.simulate import simulate
+from firstk.harness.trace import Trace
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, needs_tahoe, scenario
 
 #: What is put to the test: all strategies, one with spares, and Tahoe-LAFS if it is installed.

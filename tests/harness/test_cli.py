@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from harness.cli import main
-from harness.simulate import Run
+from firstk.harness.cli import main
+from firstk.harness.simulate import Run
 from tests.harness.command_line import BAD, firstk, process, unmet, write
 
 
@@ -80,7 +80,7 @@ def raising(error: BaseException) -> Any:
 
 def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect in firstk is told to be one, with its traceback."""
-    monkeypatch.setattr("harness.simulate.simulate", raising(ZeroDivisionError("oops")))
+    monkeypatch.setattr("firstk.harness.simulate.simulate", raising(ZeroDivisionError("oops")))
     result = firstk("run", "one-hung")
 
     assert (3, "") == (result.exit_code, result.stdout)
@@ -90,7 +90,7 @@ def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Control-C between two runs ends the program, and is told."""
-    monkeypatch.setattr("harness.simulate.simulate", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("firstk.harness.simulate.simulate", raising(KeyboardInterrupt()))
     result = firstk("run", "one-hung")
 
     assert (130, "") == (result.exit_code, result.stdout)

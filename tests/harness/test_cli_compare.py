@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from downloader.strategy import STRATEGIES
-from scenarios.library import load_all
+from firstk.downloader.strategy import STRATEGIES
+from firstk.scenarios.library import load_all
 from tests.harness.command_line import firstk, replays, write
 
 

@@ -6,8 +6,8 @@ from importlib.metadata import version
 
 import pytest
 
-from harness import doctor
-from harness.doctor import Finding
+from firstk.harness import doctor
+from firstk.harness.doctor import Finding
 from tests.harness.command_line import firstk, process
 from tests.harness.making import ROOT
 
@@ -21,7 +21,7 @@ def test_all_is_well() -> None:
     assert all(line.startswith("ok ") for line in lines[:-1])
     for name in ("firstk", "twisted", "simpy", "zfec", "cryptography"):
         assert any(f" {name} {version(name)}" in line for line in lines)
-    assert "ok     the package 'reports' is ours alone" in lines
+    assert "ok     the package 'firstk' is ours alone" in lines
     assert "ok     Twisted's real reactor is not loaded" in lines
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli_encoding import spelled
+from firstk.harness.cli_encoding import spelled
 from tests.harness.command_line import process
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.cli_exit import USAGE, refusing
+from firstk.harness.cli_exit import USAGE, refusing
 
 
 @pytest.mark.parametrize("prefix", ["", "firstk: "])

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from harness.bound import Bound
-from harness.fuzz import Fuzzer
+from firstk.harness.bound import Bound
+from firstk.harness.fuzz import Fuzzer
 from tests.harness.command_line import firstk
 from tests.harness.making import ROOT
 from tests.harness.test_fuzz import Patch, late_answers_ignored, responses_counted
@@ -21,7 +21,7 @@ from tests.harness.test_fuzz import Patch, late_answers_ignored, responses_count
 
 def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
     """A find is told in words, and written to a file that shows it again; exit status 1."""
-    monkeypatch.setattr("harness.fuzz.SHRINKING", 0.5)
+    monkeypatch.setattr("firstk.harness.fuzz.SHRINKING", 0.5)
     responses_counted(monkeypatch)
     ran = firstk("fuzz", "--seconds", "30", "--out", str(tmp_path / "finds"))
     (file,) = (tmp_path / "finds").glob("*.toml")
@@ -39,7 +39,7 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
 
 def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
-    monkeypatch.setattr("harness.fuzz.SHRINKING", 0.0)
+    monkeypatch.setattr("firstk.harness.fuzz.SHRINKING", 0.0)
     late_answers_ignored(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -70,7 +70,7 @@ def test_defect_of_ours(monkeypatch: Patch) -> None:
     def boom(*args: Any) -> Bound:
         raise RuntimeError("boom")
 
-    monkeypatch.setattr("harness.invariants.bound", boom)
+    monkeypatch.setattr("firstk.harness.invariants.bound", boom)
     ran = firstk("fuzz", "--seconds", "30")
 
     assert 3 == ran.exit_code
@@ -111,8 +111,8 @@ def test_workload(tmp_path: Path) -> None:
 #: Runs firstk, and says so on standard error when a scenario has been tried.
 TELLING = """
 import sys
-from harness.cli import main
-from harness.fuzz import Counts
+from firstk.harness.cli import main
+from firstk.harness.fuzz import Counts
 add = Counts.add
 def adding(self, case):
     add(self, case)

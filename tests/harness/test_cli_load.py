@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.cli import main
-from harness.server import Connection
-from harness.store import Store
+from firstk.harness.cli import main
+from firstk.harness.server import Connection
+from firstk.harness.store import Store
 
 LOAD = """\
 name = "load"

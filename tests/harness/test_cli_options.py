@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from harness.cli import main
+from firstk.harness.cli import main
 
 
 def test_formats() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reports.plan_table import LEGEND
+from firstk.reports.plan_table import LEGEND
 from tests.harness.command_line import firstk, words
 from tests.harness.plans import write
 
@@ -109,7 +109,7 @@ def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.sweep.Sweep.run", interrupt)
+    monkeypatch.setattr("firstk.harness.sweep.Sweep.run", interrupt)
     write(folder)
     ran = firstk("plan", "p.toml")
 

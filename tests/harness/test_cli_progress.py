@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.progress import MofNCompleteColumn
 
-from harness.cli_progress import bar, doing, each
+from firstk.harness.cli_progress import bar, doing, each
 
 
 def work() -> list[int]:

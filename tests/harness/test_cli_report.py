@@ -7,9 +7,9 @@ from shutil import copytree
 
 import pytest
 
-from harness.batch import crashed
-from harness.store import Store, places
-from scenarios.identity import scenario_hash
+from firstk.harness.batch import crashed
+from firstk.harness.store import Store, places
+from firstk.scenarios.identity import scenario_hash
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.samples import write_empty_pictures
@@ -174,7 +174,7 @@ def test_unmet(tmp_path: Path) -> None:
 
 def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page says whose bytes were not checked."""
-    monkeypatch.setattr("harness.files.decode", lambda cap, shares: None)
+    monkeypatch.setattr("firstk.harness.files.decode", lambda cap, shares: None)
     copytree(FOLDER / CHK_FILES[1].name, tmp_path / "shares")  # nobody has decoded these before
     file = f'[file]\nshares = "shares"\ncap = "{CHK_FILES[1].uri}"\n'
     path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))

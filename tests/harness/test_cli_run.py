@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from downloader.layout import HEADER_SIZE, parse_header
-from downloader.strategy import STRATEGIES
-from harness.bound import bound
-from harness.simulate import simulate
-from harness.store import Store
-from scenarios.library import load_all
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.bound import bound
+from firstk.harness.simulate import simulate
+from firstk.harness.store import Store
+from firstk.scenarios.library import load_all
 from tests.harness.command_line import GOOD, firstk, replays, results, unmet, write
 from tests.harness.experiments import experiment, swept
 from tests.tahoe import CHK_FILES, FOLDER

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.experiment import load_experiment
-from scenarios.library import experiments, load_all, sets
+from firstk.scenarios.experiment import load_experiment
+from firstk.scenarios.library import experiments, load_all, sets
 from tests.harness.command_line import BAD, firstk, write
 from tests.harness.experiments import write as write_experiment
 from tests.harness.plans import write as write_plan

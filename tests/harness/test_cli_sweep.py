@@ -19,11 +19,11 @@ from typing import Any
 
 import pytest
 
-from harness.store import CRASHED, Store, StoreError
-from harness.sweep import Sweep
-from reports import oracle_table
-from reports.sweep_table import LEGEND
-from scenarios.experiment import load_experiment
+from firstk.harness.store import CRASHED, Store, StoreError
+from firstk.harness.sweep import Sweep
+from firstk.reports import oracle_table
+from firstk.reports.sweep_table import LEGEND
+from firstk.scenarios.experiment import load_experiment
 from tests.harness.command_line import FIRSTK, firstk, process, words
 from tests.harness.experiments import Here, experiment, swept, write
 from tests.harness.making import ROOT

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli_sweeping import resumable, telling
-from harness.store import Store
-from harness.sweep import Progress
+from firstk.harness.cli_sweeping import resumable, telling
+from firstk.harness.store import Store
+from firstk.harness.sweep import Progress
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -16,7 +16,7 @@ def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "120")
     clock = iter([100.0, 110.0])
-    monkeypatch.setattr("harness.cli_sweeping.monotonic", lambda: next(clock))
+    monkeypatch.setattr("firstk.harness.cli_sweeping.monotonic", lambda: next(clock))
     with telling() as tell:
         tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
     shown = capsys.readouterr().err

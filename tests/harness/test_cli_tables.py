@@ -9,7 +9,7 @@ import pytest
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from harness.cli_tables import print_legend, print_table
+from firstk.harness.cli_tables import print_legend, print_table
 
 Terminal = Callable[[int], None]
 

@@ -21,7 +21,7 @@ import tomli_w
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from harness.generate import tables
+from firstk.harness.generate import tables
 from tests.harness.command_line import firstk
 
 #: A bound of 0 and a first block that is later: the ratio is infinite, though each run has one.
@@ -131,10 +131,10 @@ def table(folder: str) -> list[dict[str, str]]:
 def no_pictures() -> Iterator[None]:
     """Draw nothing: this is about numbers."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("reports.latency.draw", lambda compared, path, version: [path])
-        patch.setattr("reports.timeline.draw", lambda one, path, version: [path])
-        patch.setattr("reports.page._Pictures.overview", lambda self: [])
-        patch.setattr("reports.page._Pictures.of_case", lambda self, case: [])
+        patch.setattr("firstk.reports.latency.draw", lambda compared, path, version: [path])
+        patch.setattr("firstk.reports.timeline.draw", lambda one, path, version: [path])
+        patch.setattr("firstk.reports.page._Pictures.overview", lambda self: [])
+        patch.setattr("firstk.reports.page._Pictures.of_case", lambda self, case: [])
         yield
 
 

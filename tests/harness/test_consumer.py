@@ -19,15 +19,15 @@ from twisted.protocols.basic import FileSender
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from downloader import download
-from harness.consumer import BUFFER_SIZE, SimConsumer
-from harness.files import GridFile, file_of
-from harness.reactor import SimReactor
-from harness.result import Result
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.trace import Trace
-from harness.workload import simulate_load
+from firstk.downloader import download
+from firstk.harness.consumer import BUFFER_SIZE, SimConsumer
+from firstk.harness.files import GridFile, file_of
+from firstk.harness.reactor import SimReactor
+from firstk.harness.result import Result
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.trace import Trace
+from firstk.harness.workload import simulate_load
 from tests.doubles import MemoryConsumer
 from tests.harness.making import needs_tahoe, scenario
 

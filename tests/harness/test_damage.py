@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from harness.salvage import Salvage
-from harness.store import Store, StoreError
-from harness.store_errors import FullError
-from harness.sweep import Sweep
-from scenarios.experiment import Experiment, load_experiment
+from firstk.harness.salvage import Salvage
+from firstk.harness.store import Store, StoreError
+from firstk.harness.store_errors import FullError
+from firstk.harness.sweep import Sweep
+from firstk.scenarios.experiment import Experiment, load_experiment
 from tests.harness.command_line import firstk
 from tests.harness.experiments import Here, swept, write
 
@@ -42,7 +42,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in a folder with the experiment and a copy of its store; runs are in this process."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("harness.cli_sweep.processes", lambda count: Here)
+    monkeypatch.setattr("firstk.harness.cli_sweep.processes", lambda count: Here)
     shutil.copy(whole / "e.toml", tmp_path)
     shutil.copy(whole / "s", tmp_path)
     return tmp_path
@@ -254,7 +254,7 @@ def test_stray_row(edit: str, message: str, folder: Path, monkeypatch: pytest.Mo
     assert f"s.sqlite: damaged: row 5 of runs: {message}" in refused("report", "s.sqlite")
 
     # A large store is not looked through: there the run is missed when it is needed.
-    monkeypatch.setattr("harness.store._VERIFIED", 0)
+    monkeypatch.setattr("firstk.harness.store._VERIFIED", 0)
     said = refused("sweep", "e.toml", "--store", "s")
     assert "s: damaged: runs of point 2: first-k has no run 0" in said
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import zfec
 
-from downloader.aes import Keystream
-from harness import doctor
-from harness.doctor import Finding
+from firstk.downloader.aes import Keystream
+from firstk.harness import doctor
+from firstk.harness.doctor import Finding
 
 
 def wrong(found: Iterator[Finding]) -> list[str]:
@@ -87,23 +87,23 @@ def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_another_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A distribution that ships a package of our name is found."""
-    distribution(tmp_path, "other-reports", "reports")
+    distribution(tmp_path, "other-firstk", "firstk")
     monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
-    (words,) = wrong(doctor.names())
+    (words,) = wrong(doctor.name())
 
-    assert words.startswith("the package 'reports' comes with other-reports too")
+    assert words.startswith("the package 'firstk' comes with other-firstk too")
     assert "install firstk anew, into an environment of its own" in words
 
 
 def test_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder of our name that stands before ours on the path is found."""
-    (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios" / "__init__.py").touch()
+    (tmp_path / "firstk").mkdir()
+    (tmp_path / "firstk" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "scenarios")
-    (words,) = wrong(doctor.names())
+    monkeypatch.delitem(sys.modules, "firstk")
+    (words,) = wrong(doctor.name())
 
-    assert words.startswith(f"the package 'scenarios' is found in {tmp_path / 'scenarios'}, and")
+    assert words.startswith(f"the package 'firstk' is found in {tmp_path / 'firstk'}, and")
 
 
 def test_real_reactor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +151,7 @@ def test_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unmet(monkeypatch: pytest.MonkeyPatch) -> None:
     """So is one that does not come out as the scenario expects."""
-    monkeypatch.setattr("harness.result.unmet", lambda expected, result: ["it stalled"])
+    monkeypatch.setattr("firstk.harness.result.unmet", lambda expected, result: ["it stalled"])
 
     assert 2 == sum("with first-k: it stalled" in words for words in wrong(doctor.simulation()))
 

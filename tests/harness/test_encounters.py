@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.encounters import described, unmet_in_all
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.workload import simulate_load
-from scenarios.library import load_all, sets
-from scenarios.model import Scenario
+from firstk.harness.encounters import described, unmet_in_all
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import simulate_load
+from firstk.scenarios.library import load_all, sets
+from firstk.scenarios.model import Scenario
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.making import constant, exponential, scenario
 

@@ -10,12 +10,12 @@ import simpy
 from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
-from harness import endless
-from harness.endless import EndlessError
-from harness.reactor import SimReactor
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.workload import simulate_load
+from firstk.harness import endless
+from firstk.harness.endless import EndlessError
+from firstk.harness.reactor import SimReactor
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import simulate_load
 from tests.harness.making import constant, scenario
 
 HERE = "tests.harness.downloaders"

@@ -37,14 +37,14 @@ from click.testing import CliRunner
 from twisted.internet.defer import DeferredList
 from twisted.internet.task import deferLater
 
-from downloader import download, parse_cap
-from harness import escapes
-from harness import simulate as simulating
-from harness.cli import main
-from harness.escapes import EscapeError
-from harness.result import Result
-from harness.simulate import simulate
-from harness.workload import simulate_load
+from firstk.downloader import download, parse_cap
+from firstk.harness import escapes
+from firstk.harness import simulate as simulating
+from firstk.harness.cli import main
+from firstk.harness.escapes import EscapeError
+from firstk.harness.result import Result
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import simulate_load
 from tests.harness.making import ROOT, exponential, hung, run_python, scenario
 
 #: Made before any run, as a test suite's own may be.
@@ -364,7 +364,7 @@ def test_bound_as_a_default(call: Callable[[], object], what: str, where: Any) -
 
 def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an installed package that is under test the classes and the defaults are watched, too."""
-    monkeypatch.setattr("harness.escapes._LIBRARIES", (str(tmp_path),))
+    monkeypatch.setattr("firstk.harness.escapes._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "holding.py").write_text(
         "import functools, time\n"
@@ -511,7 +511,7 @@ def ask():
 """
 
 PACKAGE = """
-from downloader import download
+from firstk.downloader import download
 
 def lazily(*them):
     from {name}.helper import wait
@@ -530,7 +530,7 @@ def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A package is watched where it lies, installed or not, its other modules too."""
     name = f"escaping_{'in' if installed else 'out'}"
     root = tmp_path / ("site-packages" if installed else "src")
-    monkeypatch.setattr("harness.escapes._LIBRARIES", (str(tmp_path / "site-packages"),))
+    monkeypatch.setattr("firstk.harness.escapes._LIBRARIES", (str(tmp_path / "site-packages"),))
     monkeypatch.syspath_prepend(str(root))
     package = root / name
     package.mkdir(parents=True)
@@ -545,7 +545,7 @@ def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An installed library may read it, as logs and metrics do, but may not wait."""
-    monkeypatch.setattr("harness.escapes._LIBRARIES", (str(tmp_path),))
+    monkeypatch.setattr("firstk.harness.escapes._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "a_library.py").write_text(
         "import time\ndef clock(): return time.time()\ndef wait(): time.sleep(0)\n"
@@ -646,9 +646,9 @@ def test_random(order: Callable[[list[Any]], None]) -> None:
 REACTORS = """
 import sys
 {before}
-from harness.simulate import simulate
+from firstk.harness.simulate import simulate
 from tests.harness.making import scenario
-from downloader import download
+from firstk.downloader import download
 
 def imports(*them):
     from twisted.internet import reactor
@@ -846,7 +846,7 @@ def test_names_found_by_an_inner_run(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SESSION = """
 import asyncio
-from harness.simulate import simulate
+from firstk.harness.simulate import simulate
 from tests.harness.making import scenario
 
 simulate(scenario(), lambda *them: asyncio.SelectorEventLoop())
@@ -963,7 +963,7 @@ def test_many_downloads() -> None:
 
 MINE = """
 import time
-from downloader import download
+from firstk.downloader import download
 
 def mine(*them):
     time.sleep(1)

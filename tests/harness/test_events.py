@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.events import Events, EventsError, as_text, is_events
-from harness.simulate import Run, simulate
+from firstk.harness.events import Events, EventsError, as_text, is_events
+from firstk.harness.simulate import Run, simulate
 from tests.harness.making import hung, scenario
 
 

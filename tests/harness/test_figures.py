@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.figures import median_time, quantile, rank, ratio_to_bound, rounded
+from firstk.harness.figures import median_time, quantile, rank, ratio_to_bound, rounded
 
 
 @given(st.integers(1, 10**6), st.integers(1, 999))

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from downloader.cap import parse_cap
-from downloader.layout import HEADER_SIZE, parse_header
-from harness.files import GridFile, file_of, make_up
-from harness.simulate import simulate
-from scenarios.model import MadeUpFile, Scenario
+from firstk.downloader.cap import parse_cap
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.harness.files import GridFile, file_of, make_up
+from firstk.harness.simulate import simulate
+from firstk.scenarios.model import MadeUpFile, Scenario
 from tests.harness.making import run_python, scenario
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
@@ -51,7 +51,7 @@ def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     made = scenario(file={"size": 1001}).file
     assert isinstance(made, MadeUpFile)
     whole = make_up(made, 3).plaintext
-    monkeypatch.setattr("harness.files._PIECE", 100)
+    monkeypatch.setattr("firstk.harness.files._PIECE", 100)
 
     assert whole == make_up(made, 3).plaintext
 
@@ -76,7 +76,7 @@ def test_made_up_does_not_depend_on_the_grid() -> None:
 def test_made_up_elsewhere() -> None:
     """Another process with another hash seed makes the same file."""
     code = """
-from harness.files import file_of
+from firstk.harness.files import file_of
 from tests.harness.making import scenario
 print(file_of(scenario(file={"size": 100}), 928).cap)
 """

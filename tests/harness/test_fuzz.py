@@ -14,22 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.python.failure import Failure
 
-from downloader.aes import Keystream
-from downloader.download import _Download
-from downloader.errors import ShareError
-from downloader.fetch import Fetcher
-from downloader.locate import Located
-from downloader.one_round import OneRound
-from downloader.session import News, Waits
-from downloader.share import Share
-from downloader.status import DownloadStatus
-from harness.bound import Bound
-from harness.fuzz import Find, Fuzzer
-from harness.generate import tables
-from harness.invariants import INVARIANTS, Case, Invariant, broken
-from harness.simulate import Run, simulate
-from scenarios.load import load
-from scenarios.model import Scenario
+from firstk.downloader.aes import Keystream
+from firstk.downloader.download import _Download
+from firstk.downloader.errors import ShareError
+from firstk.downloader.fetch import Fetcher
+from firstk.downloader.locate import Located
+from firstk.downloader.one_round import OneRound
+from firstk.downloader.session import News, Waits
+from firstk.downloader.share import Share
+from firstk.downloader.status import DownloadStatus
+from firstk.harness.bound import Bound
+from firstk.harness.fuzz import Find, Fuzzer
+from firstk.harness.generate import tables
+from firstk.harness.invariants import INVARIANTS, Case, Invariant, broken
+from firstk.harness.simulate import Run, simulate
+from firstk.scenarios.load import load
+from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, constant, scenario
 
 Patch = pytest.MonkeyPatch
@@ -242,7 +242,7 @@ def pauses_ignored(patch: Patch) -> None:
 
 def choice_by_chance(patch: Patch) -> None:
     """Choose shares by a chance that no seed decides."""
-    patch.setattr("harness.download.stream", lambda seed, *purpose: Random())
+    patch.setattr("firstk.harness.download.stream", lambda seed, *purpose: Random())
 
 
 def never_given_up(patch: Patch) -> None:
@@ -252,7 +252,7 @@ def never_given_up(patch: Patch) -> None:
 
 def bound_too_late(patch: Patch) -> None:
     """Say that nobody can be earlier than in a thousand seconds."""
-    patch.setattr("harness.invariants.bound", lambda *args: Bound(1000.0, None, None))
+    patch.setattr("firstk.harness.invariants.bound", lambda *args: Bound(1000.0, None, None))
 
 
 def closed_too_soon(patch: Patch) -> None:
@@ -296,7 +296,7 @@ FOUND = pytest.mark.parametrize(
 @FOUND
 def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
     """A defect that is put in on purpose is found within a few hundred scenarios."""
-    monkeypatch.setattr("harness.fuzz.SHRINKING", 0.0)
+    monkeypatch.setattr("firstk.harness.fuzz.SHRINKING", 0.0)
     defect(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -339,7 +339,7 @@ def test_small(monkeypatch: Patch, defect: Defect) -> None:
 
 def test_unequal_runs(monkeypatch: Patch) -> None:
     """What is not found again while it is made smaller is told all the same."""
-    monkeypatch.setattr("harness.fuzz.SHRINKING", 2.0)
+    monkeypatch.setattr("firstk.harness.fuzz.SHRINKING", 2.0)
     choice_by_chance(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
@@ -355,7 +355,7 @@ def test_first_k_later(monkeypatch: Patch) -> None:
         late = 1.0 if strategy == "first-k" else 0.5
         return replace(run, result=replace(run.result, located=late))
 
-    monkeypatch.setattr("harness.invariants.simulate", later)
+    monkeypatch.setattr("firstk.harness.invariants.simulate", later)
     found = broken(Case(scenario(strategies=["first-k"])))
 
     assert "first-k-first" in {one.invariant.name for one in found}
@@ -428,7 +428,7 @@ def test_plainest() -> None:
 
 def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
     """The file of a find is read as the scenario that was run: it has the same digest."""
-    monkeypatch.setattr("harness.fuzz.SHRINKING", 0.0)
+    monkeypatch.setattr("firstk.harness.fuzz.SHRINKING", 0.0)
     responses_counted(monkeypatch)
     found = Fuzzer(3).search(scenarios=400)
     assert found is not None

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from twisted.python.failure import Failure
 
-from harness.files import file_of
-from harness.grid import make_servers
-from harness.reactor import SimReactor
-from harness.server import Client, Connection
-from harness.trace import Trace
-from scenarios.model import Scenario
+from firstk.harness.files import file_of
+from firstk.harness.grid import make_servers
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Client, Connection
+from firstk.harness.trace import Trace
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 
 #: A law under which a server shows at once what it was made from.

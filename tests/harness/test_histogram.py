@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.histogram import Histogram, least
+from firstk.harness.histogram import Histogram, least
 
 TIMES = st.lists(st.floats(0, 1e9), min_size=1, max_size=200)
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from downloader import STRATEGIES
-from downloader import download as download_with
-from harness.result import Result
-from harness.simgrid import NeverError, Servers, SimGrid
+from firstk.downloader import STRATEGIES
+from firstk.downloader import download as download_with
+from firstk.harness.result import Result
+from firstk.harness.simgrid import NeverError, Servers, SimGrid
 from tests.harness.making import needs_tahoe
 
 #: The time of a round trip, in seconds.

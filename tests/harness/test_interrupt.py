@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from harness.interrupt import interruptible
-from harness.reactor import SimReactor
-from harness.server import Connection
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.workload import simulate_load
+from firstk.harness.interrupt import interruptible
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import Connection
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import simulate_load
 from tests.harness.command_line import firstk
 from tests.harness.making import ROOT, scenario
 
@@ -156,7 +156,7 @@ rtt = { law = "constant", value = 0.05 }
 #: Says that it has begun, and asks one server again and again.
 DOWNLOADER = """
 import sys
-from downloader import parse_cap
+from firstk.downloader import parse_cap
 from twisted.internet.defer import Deferred
 
 def asking(reactor, servers, cap, consumer):

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from downloader.strategy import STRATEGIES
-from harness import isolation
-from harness.cli_isolation import Independence
-from harness.isolation import Made, Repeat, SpotChecks, StateError, check, last_first
-from harness.simulate import simulate
-from harness.store import Store, StoreError
-from harness.subject import SubjectError
-from harness.sweep import Sweep
-from harness.workload import simulate_load
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness import isolation
+from firstk.harness.cli_isolation import Independence
+from firstk.harness.isolation import Made, Repeat, SpotChecks, StateError, check, last_first
+from firstk.harness.simulate import simulate
+from firstk.harness.store import Store, StoreError
+from firstk.harness.subject import SubjectError
+from firstk.harness.sweep import Sweep
+from firstk.harness.workload import simulate_load
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import Here, experiment, swept
 from tests.harness.making import exponential, hung, scenario
@@ -300,7 +300,7 @@ def test_one_run_is_not_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Where a run takes too long for a check, that is said."""
     times = iter([0.0, 20.0])
-    monkeypatch.setattr("harness.cli_isolation.monotonic", lambda: next(times))
+    monkeypatch.setattr("firstk.harness.cli_isolation.monotonic", lambda: next(times))
     independence = Independence()
     one = scenario(hung("0"))
     results = [simulate(one, "hedged", n).result for n in range(2)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import simpy
 
-from harness.level import Level
+from firstk.harness.level import Level
 
 
 def test_area() -> None:

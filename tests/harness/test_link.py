@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from harness.link import PIECE, Line, Link
-from scenarios.laws import Constant, Law
+from firstk.harness.link import PIECE, Line, Link
+from firstk.scenarios.laws import Constant, Law
 from tests.harness.making import exponential
 
 LAW: TypeAdapter[Law] = TypeAdapter(Law)

@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, DeferredList
 
-from downloader.cap import CHKCap, parse_cap
-from downloader.one_round import OneRound
-from harness.result import Result
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.streams import stream
-from harness.workload import simulate_load
-from reports.bars import bars_of
-from scenarios.model import Scenario
-from scenarios.workload import Closed
+from firstk.downloader.cap import CHKCap, parse_cap
+from firstk.downloader.one_round import OneRound
+from firstk.harness.result import Result
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.streams import stream
+from firstk.harness.workload import simulate_load
+from firstk.reports.bars import bars_of
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.workload import Closed
 from tests.harness.making import constant, exponential, hung, needs_tahoe, scenario
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged", "hedged+2"]

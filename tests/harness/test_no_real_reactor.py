@@ -13,16 +13,16 @@ import json, pkgutil, sys
 from importlib import import_module
 
 imported = []
-for name in ("downloader", "harness", "scenarios", "reports"):
+for name in ("firstk",):
     package = import_module(name)
     imported.append(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
-        if module.name == "harness.tahoe":
+        if module.name == "firstk.harness.tahoe":
             continue  # for those who want Tahoe-LAFS, which brings the real one along
         import_module(module.name)
         imported.append(module.name)
 
-from harness.simulate import simulate
+from firstk.harness.simulate import simulate
 from tests.harness.making import scenario
 
 outcomes = [simulate(scenario(), strategy).result.outcome for strategy in scenario().strategies]
@@ -31,7 +31,7 @@ print(json.dumps([imported, outcomes, "twisted.internet.reactor" in sys.modules]
 
 COMMAND = """
 import sys
-from harness.cli import main
+from firstk.harness.cli import main
 
 try:
     main({arguments})
@@ -45,10 +45,13 @@ def test_no_real_reactor() -> None:
     """Neither the modules nor a simulation load the reactor that reads the wall's clock."""
     imported, outcomes, loaded = json.loads(run_python(IMPORT_ALL))
 
-    assert {"downloader.fetch", "harness.cli", "harness.simulate", "scenarios.library"} < set(
-        imported
-    )
-    assert any(name.startswith("reports.") for name in imported)
+    assert {
+        "firstk.downloader.fetch",
+        "firstk.harness.cli",
+        "firstk.harness.simulate",
+        "firstk.scenarios.library",
+    } < set(imported)
+    assert any(name.startswith("firstk.reports.") for name in imported)
     assert ["ok", "ok"] == outcomes
     assert loaded is False
 

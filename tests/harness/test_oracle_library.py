@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from downloader.locate import Located
-from harness.link import Link
-from harness.server import Client
-from harness.store import Store
-from reports.oracle import theory_of
-from reports.oracle_table import TOO_FAR, Verdict
-from reports.theory import ForkJoin, Stage, first_of
-from scenarios.experiment import Experiment, load_experiment
-from scenarios.library import experiments, find_experiment
+from firstk.downloader.locate import Located
+from firstk.harness.link import Link
+from firstk.harness.server import Client
+from firstk.harness.store import Store
+from firstk.reports.oracle import theory_of
+from firstk.reports.oracle_table import TOO_FAR, Verdict
+from firstk.reports.theory import ForkJoin, Stage, first_of
+from firstk.scenarios.experiment import Experiment, load_experiment
+from firstk.scenarios.library import experiments, find_experiment
 from tests import reference
 from tests.harness.experiments import judged
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness.result import Result
-from harness.simulate import simulate
-from reports.statistics import z_of_count, z_of_mean
-from scenarios.model import Scenario
+from firstk.harness.result import Result
+from firstk.harness.simulate import simulate
+from firstk.reports.statistics import z_of_count, z_of_mean
+from firstk.scenarios.model import Scenario
 from tests import reference
 from tests.harness.making import constant, exponential, hung, scenario
 

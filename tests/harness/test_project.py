@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.project import ProjectError, find_project
+from firstk.harness.project import ProjectError, find_project
 
 
 @pytest.mark.parametrize("table", ["tool.pytest.ini_options", "tool.pytest"])

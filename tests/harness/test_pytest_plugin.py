@@ -13,9 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 # What is loaded now is not loaded again in each of the small projects, nor forgotten after it.
-from harness.cli import main
-from harness.simulate import simulate
-from scenarios.load import load
+from firstk.harness.cli import main
+from firstk.harness.simulate import simulate
+from firstk.scenarios.load import load
 from tests.harness.making import run_python
 
 pytest_plugins = ["pytester"]
@@ -24,7 +24,7 @@ pytest_plugins = ["pytester"]
 WAITS = """\
 from twisted.internet.defer import DeferredList
 
-import downloader
+from firstk import downloader
 
 
 async def download(reactor, servers, cap, consumer):
@@ -372,9 +372,9 @@ def test_no_downloader(name: str, project: pytest.Pytester) -> None:
 
 def test_defect_of_firstk(project: pytest.Pytester) -> None:
     """What is no failure of the downloader is shown with all that there is to see."""
-    code = "import harness.testing\nbefore = harness.testing.simulate\n"
-    code += "def pytest_configure(): harness.testing.simulate = lambda *_, **__: 1 / 0\n"
-    code += "def pytest_unconfigure(): harness.testing.simulate = before\n"
+    code = "import firstk.harness.testing as api\nbefore = api.simulate\n"
+    code += "def pytest_configure(): api.simulate = lambda *_, **__: 1 / 0\n"
+    code += "def pytest_unconfigure(): api.simulate = before\n"
     project.makeconftest(code)
 
     ran(project, failed=1).stdout.fnmatch_lines(["*def run_all*", "E *ZeroDivisionError: *"])
@@ -657,7 +657,7 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
 LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
 
 #: Makes warnings of them what they are in a suite that does not say that they are errors.
-WARN = ("-W", "default::harness.encounters.UnmetFaultWarning")
+WARN = ("-W", "default::firstk.harness.encounters.UnmetFaultWarning")
 
 #: What is said of it, as a pattern.
 SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
@@ -667,7 +667,7 @@ def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
     """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
     (project.path / "checks" / "one-hung.toml").write_text(LATE)
     warned = ran(project, *WARN, passed=1, warnings=1)
-    error = ran(project, "-W", "error::harness.encounters.UnmetFaultWarning", failed=1)
+    error = ran(project, "-W", "error::firstk.harness.encounters.UnmetFaultWarning", failed=1)
 
     warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UnmetFaultWarning: {SAID}"])
     error.stdout.fnmatch_lines([SAID])
@@ -705,7 +705,7 @@ def test_faults_in_the_fixture(project: pytest.Pytester) -> None:
 
 
 REMEMBERS = """\
-import downloader
+from firstk import downloader
 
 runs = []
 
@@ -763,6 +763,6 @@ def test_unrelated_suite() -> None:
     said = dict((line.split(" ", 1)) for line in run_python(UNRELATED).splitlines() if " " in line)
 
     assert ("True", "False") == (said["plugin"], said["collecting"])
-    heavy = {"twisted", "simpy", "pydantic", "matplotlib", "zfec", "click", "rich", "downloader"}
+    heavy = {"twisted", "simpy", "pydantic", "matplotlib", "zfec", "click", "rich"}
     assert set() == heavy & set(said["loaded"].split())
-    assert "harness" in said["loaded"].split()
+    assert "firstk" in said["loaded"].split()

@@ -11,12 +11,19 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from downloader import DownloadError
-from harness.raised import ExitError, as_error, error_name, own_traceback, traceback_of, where
-from harness.reactor import SimReactor
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.workload import simulate_load
+from firstk.downloader import DownloadError
+from firstk.harness.raised import (
+    ExitError,
+    as_error,
+    error_name,
+    own_traceback,
+    traceback_of,
+    where,
+)
+from firstk.harness.reactor import SimReactor
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import simulate_load
 from tests.harness import downloaders
 from tests.harness.command_line import firstk, process, results, write
 from tests.harness.making import scenario

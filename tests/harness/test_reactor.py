@@ -35,7 +35,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.threads import deferToThreadPool
 from zope.interface.verify import verifyObject
 
-from harness.reactor import SimReactor, SimTimer
+from firstk.harness.reactor import SimReactor, SimTimer
 
 Change = Callable[[SimTimer], None]
 
@@ -548,7 +548,7 @@ def test_order_is_that_of_a_sorted_list(program: _Program, most_given_up: int) -
     """
     expected = _OnSortedList(program).finish()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("harness.reactor._MOST_GIVEN_UP", most_given_up)
+        patch.setattr("firstk.harness.reactor._MOST_GIVEN_UP", most_given_up)
         got = _OnReactor(program).finish()
 
     assert expected == got

@@ -4,7 +4,7 @@ from twisted.internet.test.test_core import SystemEventTestsBuilder
 from twisted.internet.test.test_time import TimeTestsBuilder
 from twisted.trial.unittest import SynchronousTestCase
 
-from harness.reactor import SimReactor
+from firstk.harness.reactor import SimReactor
 
 
 class TestTime(TimeTestsBuilder, SynchronousTestCase):

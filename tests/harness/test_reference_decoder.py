@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloader import aes, fetch, parts, ueb
-from downloader.cap import CHKCap, parse_cap
-from downloader.encode import encode
-from downloader.layout import HEADER_SIZE, parse_header
-from harness import files, reference_decoder
-from harness.reference_decoder import decode
-from harness.simulate import simulate
+from firstk.downloader import aes, fetch, parts, ueb
+from firstk.downloader.cap import CHKCap, parse_cap
+from firstk.downloader.encode import encode
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.harness import files, reference_decoder
+from firstk.harness.reference_decoder import decode
+from firstk.harness.simulate import simulate
 from tests.harness.test_files import real, spoil
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
@@ -47,7 +47,7 @@ def test_independent() -> None:
     names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     folders = {str(name).partition(".")[0] for name in names}
 
-    assert not folders & {"downloader", "harness", "reports", "scenarios"}
+    assert "firstk" not in folders
 
 
 # Damaged

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.result import Result, unmet
-from scenarios.model import Expectation
+from firstk.harness.result import Result, unmet
+from firstk.scenarios.model import Expectation
 
 OK = Result(
     scenario="test",

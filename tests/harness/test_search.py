@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from harness.batch import Batch
-from harness.search import Judge, Looked, Search
-from harness.store import Sample, Store
-from harness.sweep import Progress
-from reports.plan_table import as_json, cheapest
-from reports.verdict import Judged, judge
-from scenarios.plan import Plan
+from firstk.harness.batch import Batch
+from firstk.harness.search import Judge, Looked, Search
+from firstk.harness.store import Sample, Store
+from firstk.harness.sweep import Progress
+from firstk.reports.plan_table import as_json, cheapest
+from firstk.reports.verdict import Judged, judge
+from firstk.scenarios.plan import Plan
 from tests.harness.experiments import Here
 from tests.harness.plans import loaded, plan
 
@@ -29,7 +29,7 @@ EXITING = "tests.harness.downloaders:exiting"
 
 @pytest.fixture
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scenarios.plan._FIRST_LOOK", FEW)
+    monkeypatch.setattr("firstk.scenarios.plan._FIRST_LOOK", FEW)
 
 
 class Telling:

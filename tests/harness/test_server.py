@@ -15,13 +15,13 @@ from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from downloader.encode import encode
-from downloader.interfaces import IBucket, IStorageServer
-from downloader.layout import HEADER_SIZE, header_size, parse_header
-from harness.course import Chances
-from harness.link import Line, Link
-from harness.reactor import SimReactor
-from harness.server import (
+from firstk.downloader.encode import encode
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
+from firstk.harness.course import Chances
+from firstk.harness.link import Line, Link
+from firstk.harness.reactor import SimReactor
+from firstk.harness.server import (
     Client,
     Connection,
     Connections,
@@ -29,10 +29,10 @@ from harness.server import (
     Service,
     SimServer,
 )
-from harness.streams import stream
-from harness.trace import Trace
-from scenarios.faults import Corrupt, Fault
-from scenarios.laws import Law
+from firstk.harness.streams import stream
+from firstk.harness.trace import Trace
+from firstk.scenarios.faults import Corrupt, Fault
+from firstk.scenarios.laws import Law
 from tests.harness.making import constant, exponential
 
 #: A file of three segments, in both layouts.

@@ -13,13 +13,13 @@ import pytest
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import deferLater
 
-from downloader import parse_cap
-from downloader.strategy import find_strategy
-from harness.simgrid import NeverError, Servers, SimGrid
-from harness.simulate import simulate
-from harness.subject import SubjectError
-from scenarios.library import load_all
-from scenarios.load import ScenarioError
+from firstk.downloader import parse_cap
+from firstk.downloader.strategy import find_strategy
+from firstk.harness.simgrid import NeverError, Servers, SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.subject import SubjectError
+from firstk.scenarios.library import load_all
+from firstk.scenarios.load import ScenarioError
 from tests.harness.making import constant, exponential, hung, scenario
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged"]

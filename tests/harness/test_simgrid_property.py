@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from downloader import STRATEGIES
-from harness.result import Result
-from harness.simgrid import Servers, SimGrid
-from harness.simulate import simulate
-from scenarios.load import from_tables
-from scenarios.model import Scenario
+from firstk.downloader import STRATEGIES
+from firstk.harness.result import Result
+from firstk.harness.simgrid import Servers, SimGrid
+from firstk.harness.simulate import simulate
+from firstk.scenarios.load import from_tables
+from firstk.scenarios.model import Scenario
 
 #: What may go wrong with a server, as a table without its times.
 FAULTS: list[dict[str, Any]] = [

@@ -12,12 +12,12 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python import log
 
-from downloader import DownloadStatus, download
-from harness.consumer import SimConsumer
-from harness.reactor import SimReactor
-from harness.result import Result
-from harness.simulate import logged_errors, simulate
-from scenarios.model import Scenario
+from firstk.downloader import DownloadStatus, download
+from firstk.harness.consumer import SimConsumer
+from firstk.harness.reactor import SimReactor
+from firstk.harness.result import Result
+from firstk.harness.simulate import logged_errors, simulate
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late"]
@@ -287,7 +287,7 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
         consumer.write(b"wrong" * 20)
         return succeed(DownloadStatus())
 
-    monkeypatch.setattr("harness.subject.download", wrong)
+    monkeypatch.setattr("firstk.harness.subject.download", wrong)
     found = result(scenario(file={"size": 100}))
 
     assert ("ok", False, 0.0) == (found.outcome, found.content_ok, found.ttfb)
@@ -544,7 +544,7 @@ def _no_collector() -> Iterator[None]:
 )
 def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error in the downloader makes the run fail, wherever it would have got lost."""
-    monkeypatch.setattr("harness.subject.download", downloader)
+    monkeypatch.setattr("firstk.harness.subject.download", downloader)
     found = result(scenario())
 
     assert ("failed", "RuntimeError", "lost") == (found.outcome, found.error, found.message)
@@ -559,9 +559,9 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
         gc.collect()
         return download(*args)
 
-    monkeypatch.setattr("harness.subject.download", downloader)
+    monkeypatch.setattr("firstk.harness.subject.download", downloader)
     result(scenario())
-    monkeypatch.setattr("harness.subject.download", collect)
+    monkeypatch.setattr("firstk.harness.subject.download", collect)
 
     assert "ok" == result(scenario()).outcome
 
@@ -630,7 +630,7 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
         reactor.callLater(1, boom)
         return raise_after_the_end(reactor, *rest)
 
-    monkeypatch.setattr("harness.subject.download", downloader)
+    monkeypatch.setattr("firstk.harness.subject.download", downloader)
     found = result(scenario())
 
     assert ("failed", "ExceptionGroup", 2.5, True) == (
@@ -643,7 +643,7 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there was never a producer there is nothing to tell of its state."""
-    monkeypatch.setattr("harness.subject.download", raise_at_once)
+    monkeypatch.setattr("firstk.harness.subject.download", raise_at_once)
     run = simulate(scenario(), "first-k")
 
     assert run.status is None
@@ -655,7 +655,7 @@ def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run leaves nothing behind that another one could meet."""
     before = result(scenario())
     with monkeypatch.context() as patch:
-        patch.setattr("harness.subject.download", raise_in_a_timer)
+        patch.setattr("firstk.harness.subject.download", raise_in_a_timer)
         result(scenario())
 
     assert before == result(scenario())

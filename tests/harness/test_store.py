@@ -19,16 +19,25 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from harness.batch import Batch, Done, crashed
-from harness.simulate import simulate
-from harness.store import CRASHED, SCHEMA_VERSION, Place, Row, Store, StoreError, places, row_of
-from harness.sweep import Sweep
-from reports.export import write_csv
-from reports.measured import cases_of
-from reports.sweep_table import cells
-from scenarios import identity
-from scenarios.experiment import Experiment, Point, load_experiment
-from scenarios.identity import scenario_hash
+from firstk.harness.batch import Batch, Done, crashed
+from firstk.harness.simulate import simulate
+from firstk.harness.store import (
+    CRASHED,
+    SCHEMA_VERSION,
+    Place,
+    Row,
+    Store,
+    StoreError,
+    places,
+    row_of,
+)
+from firstk.harness.sweep import Sweep
+from firstk.reports.export import write_csv
+from firstk.reports.measured import cases_of
+from firstk.reports.sweep_table import cells
+from firstk.scenarios import identity
+from firstk.scenarios.experiment import Experiment, Point, load_experiment
+from firstk.scenarios.identity import scenario_hash
 from tests.harness.experiments import Here, experiment, swept, write
 from tests.harness.making import ROOT
 
@@ -185,7 +194,7 @@ def test_lock_of_one_who_waits(tmp_path: Path) -> None:
 _COMPETES = """
 import os, sys, time
 from pathlib import Path
-from harness.store import Store, StoreError
+from firstk.harness.store import Store, StoreError
 path, marker = Path(sys.argv[1]), Path(sys.argv[1] + "-marker")
 had = 0
 print("ready", flush=True)
@@ -206,7 +215,7 @@ while had < 10:
 _HOLDS = """
 import sys
 from pathlib import Path
-from harness.store import Store
+from firstk.harness.store import Store
 with Store(Path(sys.argv[1]), write=True):
     print("ready", flush=True)
     sys.stdin.readline()

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from harness.streams import stream
+from firstk.harness.streams import stream
 from tests.harness.making import run_python
 
 

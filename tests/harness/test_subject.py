@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from twisted.internet.defer import Deferred, DeferredList, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime
 
-from downloader import download, parse_cap
-from downloader.interfaces import IStorageServer
-from harness.cli import main
-from harness.result import Result
-from harness.simulate import simulate
-from harness.subject import SubjectError, find_subject, is_other, name_of
+from firstk.downloader import download, parse_cap
+from firstk.downloader.interfaces import IStorageServer
+from firstk.harness.cli import main
+from firstk.harness.result import Result
+from firstk.harness.simulate import simulate
+from firstk.harness.subject import SubjectError, find_subject, is_other, name_of
 from tests.harness.making import hung, run_python, scenario
 
 HERE = __name__
@@ -216,10 +216,10 @@ def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_subject("wrong_module:get")
 
 
-@pytest.mark.parametrize("name", ["tahoe", "harness.tahoe:download"])
+@pytest.mark.parametrize("name", ["tahoe", "firstk.harness.tahoe:download"])
 def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Tahoe-LAFS is not installed it is told how to install it."""
-    monkeypatch.delitem(sys.modules, "harness.tahoe", raising=False)
+    monkeypatch.delitem(sys.modules, "firstk.harness.tahoe", raising=False)
     monkeypatch.setitem(sys.modules, "foolscap", None)
     monkeypatch.setitem(sys.modules, "foolscap.eventual", None)
     with pytest.raises(SubjectError, match=r"to install it: pip install 'firstk\[tahoe\]'"):
@@ -229,7 +229,7 @@ def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 # The command line
 
 MINE = """
-from downloader import download
+from firstk.downloader import download
 
 def mine(reactor, servers, cap, consumer):
     return download(reactor, servers, cap, consumer, "wait-for-all")

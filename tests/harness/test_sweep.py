@@ -11,13 +11,13 @@ from time import process_time
 
 import pytest
 
-from harness.batch import Batch, Done, OtherVersionError, Part, run_batch
-from harness.simulate import simulate
-from harness.store import CRASHED, Sample, Store, StoreError
-from harness.subject import SubjectError
-from harness.sweep import Progress, Sweep
-from harness.workers import WorkersError
-from scenarios.experiment import Experiment, Precision, load_experiment
+from firstk.harness.batch import Batch, Done, OtherVersionError, Part, run_batch
+from firstk.harness.simulate import simulate
+from firstk.harness.store import CRASHED, Sample, Store, StoreError
+from firstk.harness.subject import SubjectError
+from firstk.harness.sweep import Progress, Sweep
+from firstk.harness.workers import WorkersError
+from firstk.scenarios.experiment import Experiment, Precision, load_experiment
 from tests.harness.experiments import Here, LostError, experiment, swept, write
 
 EXITING = "tests.harness.downloaders:exiting"
@@ -287,7 +287,7 @@ def test_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of two versions of firstk do not go into one table."""
     one = experiment(tmp_path, runs=2)
     swept(one, tmp_path / "s")
-    monkeypatch.setattr("harness.sweep.version", lambda name: "99")
+    monkeypatch.setattr("firstk.harness.sweep.version", lambda name: "99")
 
     assert swept(one, tmp_path / "s")
     with pytest.raises(StoreError, match=r"was begun with firstk [\d.]+, and this is 99: go on"):

@@ -16,19 +16,19 @@ from click.testing import CliRunner
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from harness.cli import main
-from harness.consumer import SimConsumer
-from harness.files import file_of
-from harness.reactor import SimReactor
-from harness.result import Result
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
-from harness.subject import find_subject
-from harness.trace import Trace
-from harness.workload import simulate_load
-from scenarios.library import load_all
-from scenarios.model import Scenario
-from scenarios.workload import Workload
+from firstk.harness.cli import main
+from firstk.harness.consumer import SimConsumer
+from firstk.harness.files import file_of
+from firstk.harness.reactor import SimReactor
+from firstk.harness.result import Result
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
+from firstk.harness.subject import find_subject
+from firstk.harness.trace import Trace
+from firstk.harness.workload import simulate_load
+from firstk.scenarios.library import load_all
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.workload import Workload
 from tests.harness.making import constant, hung, needs_tahoe, run_python, scenario
 from tests.harness.test_windowed import ROWS, RTT, Row, check, fault
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
@@ -74,7 +74,7 @@ def alone(reactor: SimReactor) -> Deferred[Any]:
 def module() -> Any:
     """Return the module under test, which Tahoe-LAFS must be there for."""
     find_subject("tahoe")
-    return sys.modules["harness.tahoe"]
+    return sys.modules["firstk.harness.tahoe"]
 
 
 # What was measured of it
@@ -403,7 +403,7 @@ def test_command_line(tmp_path: Path) -> None:
     ran = CliRunner().invoke(
         main, ["compare", "yes-then-hang", "--downloader", "tahoe", "--out", str(tmp_path)]
     )
-    long = ["run", "one-hung", "-s", "windowed", "--downloader", "harness.tahoe:download"]
+    long = ["run", "one-hung", "-s", "windowed", "--downloader", "firstk.harness.tahoe:download"]
 
     assert 0 == ran.exit_code
     assert re.search(r" tahoe +stalls for ever ", ran.stdout)

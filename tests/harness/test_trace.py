@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.trace import Exchange, Trace
+from firstk.harness.trace import Exchange, Trace
 
 
 def query(number: int = 0, server: str = "s0", sent: float = 0.0) -> Exchange:

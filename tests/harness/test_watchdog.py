@@ -9,8 +9,8 @@ from threading import Thread
 
 import pytest
 
-from harness.simgrid import SimGrid
-from harness.simulate import simulate
+from firstk.harness.simgrid import SimGrid
+from firstk.harness.simulate import simulate
 from tests.harness.command_line import firstk, write
 from tests.harness.making import scenario
 

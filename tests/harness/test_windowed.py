@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from downloader.strategy import STRATEGIES
-from harness.simulate import Run, simulate
-from scenarios.model import Scenario
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.simulate import Run, simulate
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, hung, scenario
 
 RTT = 0.05

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from harness.batch import Batch, Part
-from harness.store import CRASHED, Place, Store
-from harness.workers import Cluster, Pool, WorkersError
-from scenarios.experiment import Experiment
+from firstk.harness.batch import Batch, Part
+from firstk.harness.store import CRASHED, Place, Store
+from firstk.harness.workers import Cluster, Pool, WorkersError
+from firstk.scenarios.experiment import Experiment
 from tests.harness.experiments import experiment, swept, write
 from tests.harness.making import ROOT
 
@@ -67,10 +67,10 @@ _KILLED = """
 import os, signal, sys
 from importlib.metadata import version
 from pathlib import Path
-from harness.batch import Batch, Part
-from harness.store import Place
-from harness.workers import Pool
-from scenarios.experiment import load_experiment
+from firstk.harness.batch import Batch, Part
+from firstk.harness.store import Place
+from firstk.harness.workers import Pool
+from firstk.scenarios.experiment import load_experiment
 
 def batch(runs):
     places = [Place(1, 0, "hedged", run, run, "") for run in range(runs)]

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred, succeed
 
-from downloader import download
-from harness.download import Download
-from harness.load_result import LoadResult
-from harness.result import Result
-from harness.simulate import simulate
-from harness.workload import OverloadError, simulate_load
-from scenarios.load import load
-from scenarios.model import Scenario
+from firstk.downloader import download
+from firstk.harness.download import Download
+from firstk.harness.load_result import LoadResult
+from firstk.harness.result import Result
+from firstk.harness.simulate import simulate
+from firstk.harness.workload import OverloadError, simulate_load
+from firstk.scenarios.load import load
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
 
 FIXED: dict[str, Any] = {"kind": "fixed", "rate": 0.25}  # one every four seconds
@@ -437,7 +437,7 @@ def test_stalled_by_an_error() -> None:
 
 def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
     """What keeps a download from beginning is told as it is."""
-    monkeypatch.setattr("harness.workload.make_up", lambda *_: 1 / 0)
+    monkeypatch.setattr("firstk.harness.workload.make_up", lambda *_: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
         simulate_load(loaded(files={"count": 2}), "first-k")
@@ -457,7 +457,7 @@ def test_control_c() -> None:
 # Equal runs, and memory
 
 BUSY = """
-from harness.workload import OverloadError, simulate_load
+from firstk.harness.workload import OverloadError, simulate_load
 from tests.harness.making import exponential
 from tests.harness.test_workload import loaded
 
@@ -707,7 +707,7 @@ def test_closed_clients_are_a_bound() -> None:
 
 def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that begin again and again at one time, while one is held, end with an error."""
-    monkeypatch.setattr("harness.workload._MOST_AT_ONCE", 100)
+    monkeypatch.setattr("firstk.harness.workload._MOST_AT_ONCE", 100)
     grid = {"rtt": constant(0.0), "order": "permuted"}
     of = loaded(
         hung("0", on=["read"], end=9.0),

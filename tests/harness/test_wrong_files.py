@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
-from harness.cli_tables import console
-from harness.events import Events, EventsError
-from reports.baseline import Baseline, BaselineError
+from firstk.harness.cli_tables import console
+from firstk.harness.events import Events, EventsError
+from firstk.reports.baseline import Baseline, BaselineError
 from tests.harness.command_line import GOOD, firstk, process, write
 from tests.harness.experiments import TEXT as EXPERIMENT
 from tests.harness.plans import TEXT as PLAN

@@ -16,13 +16,13 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from harness.bound import Bound, bound
-from harness.result import Result
-from harness.simulate import simulate
-from reports import style
-from reports.comparison import Compared
-from reports.runs import StrategyRuns
-from scenarios.model import Scenario
+from firstk.harness.bound import Bound, bound
+from firstk.harness.result import Result
+from firstk.harness.simulate import simulate
+from firstk.reports import style
+from firstk.reports.comparison import Compared
+from firstk.reports.runs import StrategyRuns
+from firstk.scenarios.model import Scenario
 
 OK = Result(
     scenario="t",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reports.baseline import Baseline, BaselineError, Row
+from firstk.reports.baseline import Baseline, BaselineError, Row
 from tests.reports.samples import FAILED, OK, STALLED, made, summary
 
 ROW = json.loads(Row.of(OK).model_dump_json())

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from harness.result import Result
-from reports.baseline import Baseline, Row
-from reports.check import Checked, as_markdown, changes_table, check, headline, notes
+from firstk.harness.result import Result
+from firstk.reports.baseline import Baseline, Row
+from firstk.reports.check import Checked, as_markdown, changes_table, check, headline, notes
 from tests.reports.samples import DEADLINE, FAILED, OK, STALLED, took
 
 OTHER_ERROR = replace(FAILED, error="ValueError")

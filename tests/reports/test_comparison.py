@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from reports.comparison import replay
-from reports.runs import StrategyRuns
-from scenarios.load import load
+from firstk.reports.comparison import replay
+from firstk.reports.runs import StrategyRuns
+from firstk.scenarios.load import load
 from tests.reports.samples import FAILED, OK, STALLED, compared, made, scenario, summary
 
 

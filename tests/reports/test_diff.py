@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.events import Event, Events, Request
-from reports.diff import diff_text, parting
+from firstk.harness.events import Event, Events, Request
+from firstk.reports.diff import diff_text, parting
 
 S0, S1 = Request("s0"), Request("s1")
 

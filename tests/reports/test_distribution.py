@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from harness.result import Result
-from reports import distribution
-from reports.measured import Case
+from firstk.harness.result import Result
+from firstk.reports import distribution
+from firstk.reports.measured import Case
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
 

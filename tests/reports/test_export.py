@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.store import Store
-from reports import export
-from reports.export import write_csv, write_parquet
-from scenarios.experiment import Experiment, Point
+from firstk.harness.store import Store
+from firstk.reports import export
+from firstk.reports.export import write_csv, write_parquet
+from firstk.scenarios.experiment import Experiment, Point
 from tests.harness.experiments import experiment, swept
 
 

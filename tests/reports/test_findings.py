@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness.store import OVERLOADED, Sample
-from reports import findings
-from reports.measured import Case, case_of
-from reports.runs import StrategyRuns
-from reports.statistics import in_words
+from firstk.harness.store import OVERLOADED, Sample
+from firstk.reports import findings
+from firstk.reports.measured import Case, case_of
+from firstk.reports.runs import StrategyRuns
+from firstk.reports.statistics import in_words
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,

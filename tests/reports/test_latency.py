@@ -14,14 +14,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation
 
-from downloader.strategy import STRATEGIES
-from harness.bound import Bound
-from harness.result import Result
-from reports import latency
-from reports.comparison import Compared
-from reports.runs import StrategyRuns
-from scenarios.library import load_all
-from scenarios.load import ScenarioError
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.bound import Bound
+from firstk.harness.result import Result
+from firstk.reports import latency
+from firstk.reports.comparison import Compared
+from firstk.reports.runs import StrategyRuns
+from firstk.scenarios.library import load_all
+from firstk.scenarios.load import ScenarioError
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from harness.batch import Batch, Part, run_batch
-from harness.bound import bound
-from harness.histogram import Histogram
-from harness.store import Store, places
-from harness.workload import simulate_load
-from reports.load import LoadSummary
-from reports.measured import Case, case_of, case_of_load, cases_of
-from reports.runs import Distribution
-from reports.statistics import Interval, NotEnough
-from scenarios.experiment import Experiment
-from scenarios.identity import scenario_hash
+from firstk.harness.batch import Batch, Part, run_batch
+from firstk.harness.bound import bound
+from firstk.harness.histogram import Histogram
+from firstk.harness.store import Store, places
+from firstk.harness.workload import simulate_load
+from firstk.reports.load import LoadSummary
+from firstk.reports.measured import Case, case_of, case_of_load, cases_of
+from firstk.reports.runs import Distribution
+from firstk.reports.statistics import Interval, NotEnough
+from firstk.scenarios.experiment import Experiment
+from firstk.scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, swept
 from tests.reports.cases import case, results
 from tests.reports.samples import (

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from reports.oracle import NoOracleError, refuse, theory_of
-from reports.theory import ForkJoin, Stage, covering, distinct, first_of
-from scenarios.load import ScenarioError
-from scenarios.model import Scenario
+from firstk.reports.oracle import NoOracleError, refuse, theory_of
+from firstk.reports.theory import ForkJoin, Stage, covering, distinct, first_of
+from firstk.scenarios.load import ScenarioError
+from firstk.scenarios.model import Scenario
 from tests.harness.experiments import experiment
 from tests.harness.making import constant, exponential, hung, scenario
 

@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.histogram import Histogram
-from harness.simulate import simulate
-from harness.store import Place, Row, Store, places, row_of_load
-from harness.workload import simulate_load
-from reports.oracle_table import Verdict, rows, table, verdicts
-from reports.rows import as_csv, as_json, as_markdown
-from reports.theory import ForkJoin, Stage, first_of
-from scenarios.experiment import Experiment, load_experiment
-from scenarios.identity import scenario_hash
+from firstk.harness.histogram import Histogram
+from firstk.harness.simulate import simulate
+from firstk.harness.store import Place, Row, Store, places, row_of_load
+from firstk.harness.workload import simulate_load
+from firstk.reports.oracle_table import Verdict, rows, table, verdicts
+from firstk.reports.rows import as_csv, as_json, as_markdown
+from firstk.reports.theory import ForkJoin, Stage, first_of
+from firstk.scenarios.experiment import Experiment, load_experiment
+from firstk.scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, judged, write
 
 LOAD = """\

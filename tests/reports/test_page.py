@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from reports.measured import Case, case_of
-from reports.page import Report, headlines, write
+from firstk.reports.measured import Case, case_of
+from firstk.reports.page import Report, headlines, write
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
 

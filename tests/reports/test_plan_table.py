@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from harness.search import Looked
-from reports.plan_table import (
+from firstk.harness.search import Looked
+from firstk.reports.plan_table import (
     as_json,
     as_markdown,
     cheapest,
@@ -21,9 +21,9 @@ from reports.plan_table import (
     table,
     verdict,
 )
-from reports.statistics import Interval
-from reports.verdict import Finding, Judged
-from scenarios.plan import Candidate, Condition
+from firstk.reports.statistics import Interval
+from firstk.reports.verdict import Finding, Judged
+from firstk.scenarios.plan import Candidate, Condition
 from tests.harness.plans import plan
 
 P90, SUCCESS = Condition("p90", 0.9, 0.5), Condition("success", None, 0.9)

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.histogram import Histogram
-from reports import pooled
-from reports.statistics import Interval, NotEnough, mean_share, probability
+from firstk.harness.histogram import Histogram
+from firstk.reports import pooled
+from firstk.reports.statistics import Interval, NotEnough, mean_share, probability
 from tests.reports.loads import load, parted
 
 TIME = st.none() | st.floats(0, 100).map(lambda t: round(t, 3))

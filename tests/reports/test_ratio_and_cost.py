@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from reports import cost, ratio
-from reports.measured import Case
+from firstk.reports import cost, ratio
+from firstk.reports.measured import Case
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
 

@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from harness.bound import Bound
-from harness.result import Result
-from reports import results
-from reports.runs import StrategyRuns
+from firstk.harness.bound import Bound
+from firstk.harness.result import Result
+from firstk.reports import results
+from firstk.reports.runs import StrategyRuns
 from tests.reports.samples import BOUND, DEADLINE, FAILED, NO_BOUND, NOTHING, OK, STALLED
 
 #: The contract: DESIGN, section 6.

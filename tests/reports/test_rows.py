@@ -7,7 +7,7 @@ import io
 import json
 from math import inf
 
-from reports.rows import TableRow, as_csv, as_json, as_markdown, markdown
+from firstk.reports.rows import TableRow, as_csv, as_json, as_markdown, markdown
 
 ROWS = [
     TableRow(

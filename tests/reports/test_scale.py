@@ -7,7 +7,7 @@ from math import inf
 import pytest
 from matplotlib.figure import Figure
 
-from reports.scale import Scale, evenly, set_scale
+from firstk.reports.scale import Scale, evenly, set_scale
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reports.statistics import (
+from firstk.reports.statistics import (
     Interval,
     NotEnough,
     least_runs,
@@ -25,7 +25,7 @@ from reports.statistics import (
     z_of_count,
     z_of_mean,
 )
-from reports.summary import seconds
+from firstk.reports.summary import seconds
 
 #: Times of runs: some never came to it. They are far enough from the ends of what floats
 #: can be that four times and a quarter of them are exact.

@@ -12,8 +12,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib.figure import Figure
 
-from downloader.strategy import STRATEGIES
-from reports import latency, style
+from firstk.downloader.strategy import STRATEGIES
+from firstk.reports import latency, style
 from tests.reports.samples import OK, STALLED, made, summary
 
 #: Settings that would change everything.
@@ -41,7 +41,7 @@ PROGRAM = """
 import sys
 from pathlib import Path
 from typing import Any
-from reports import latency
+from firstk.reports import latency
 from tests.reports.test_style import COMPARED
 latency.draw(COMPARED, Path(sys.argv[1]), "1.0")
 """

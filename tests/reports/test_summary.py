@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from harness.bound import Bound
-from harness.result import Result
-from reports.runs import StrategyRuns, baseline_of, ratio
-from reports.summary import reason, seconds
+from firstk.harness.bound import Bound
+from firstk.harness.result import Result
+from firstk.reports.runs import StrategyRuns, baseline_of, ratio
+from firstk.reports.summary import reason, seconds
 from tests.reports.samples import (
     DEADLINE,
     FAILED,

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from reports import sweep_plots
-from reports.measured import Case
-from reports.sweep_plots import Places
+from firstk.reports import sweep_plots
+from firstk.reports.measured import Case
+from firstk.reports.sweep_plots import Places
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
 

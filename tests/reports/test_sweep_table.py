@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from harness.batch import crashed
-from harness.histogram import Histogram
-from harness.store import OVERLOADED, Place, Row, Sample, Store, places
-from harness.workload import simulate_load
-from reports.rows import as_csv, as_json, as_markdown
-from reports.statistics import Interval, NotEnough, median_difference, probability, quantile
-from reports.sweep_table import (
+from firstk.harness.batch import crashed
+from firstk.harness.histogram import Histogram
+from firstk.harness.store import OVERLOADED, Place, Row, Sample, Store, places
+from firstk.harness.workload import simulate_load
+from firstk.reports.rows import as_csv, as_json, as_markdown
+from firstk.reports.statistics import Interval, NotEnough, median_difference, probability, quantile
+from firstk.reports.sweep_table import (
     LEGEND,
     QUANTILES,
     Cell,
@@ -30,10 +30,10 @@ from reports.sweep_table import (
     rows,
     table,
 )
-from reports.sweep_table import cell as cell_of
-from scenarios.experiment import Experiment, Precision, load_experiment
-from scenarios.identity import scenario_hash
-from scenarios.model import Scenario
+from firstk.reports.sweep_table import cell as cell_of
+from firstk.scenarios.experiment import Experiment, Precision, load_experiment
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.model import Scenario
 from tests.harness.experiments import experiment, swept
 from tests.reports.loads import load as load_of
 from tests.reports.loads import sample

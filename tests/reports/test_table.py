@@ -10,10 +10,10 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 
-from harness.bound import Bound
-from reports.comparison import Compared
-from reports.table import LEGEND, Extra, comparison_table, runs_table
-from scenarios.load import load
+from firstk.harness.bound import Bound
+from firstk.reports.comparison import Compared
+from firstk.reports.table import LEGEND, Extra, comparison_table, runs_table
+from firstk.scenarios.load import load
 from tests.reports.samples import (
     BOUND,
     DEADLINE,

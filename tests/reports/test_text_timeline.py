@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.simulate import simulate
-from reports.text_timeline import MAX_LINES, text_timeline
+from firstk.harness.simulate import simulate
+from firstk.reports.text_timeline import MAX_LINES, text_timeline
 from tests.reports.samples import BROKEN, HUNG, scenario
 
 

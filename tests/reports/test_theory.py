@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy.stats import hypergeom, lognorm
 
-from reports.theory import ForkJoin, Stage, covering, distinct, first_of, mean_of_kth
-from scenarios.laws import Law
+from firstk.reports.theory import ForkJoin, Stage, covering, distinct, first_of, mean_of_kth
+from firstk.scenarios.laws import Law
 from tests.reference import (
     DUPLICATES,
     FORK_JOINS,

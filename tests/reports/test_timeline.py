@@ -14,12 +14,12 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from downloader.strategy import STRATEGIES
-from harness.trace import Exchange, Trace
-from reports import timeline
-from reports.comparison import Compared
-from scenarios.library import load_all
-from scenarios.model import Scenario
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.trace import Exchange, Trace
+from firstk.reports import timeline
+from firstk.reports.comparison import Compared
+from firstk.scenarios.library import load_all
+from firstk.scenarios.model import Scenario
 from tests.reports.samples import (
     BROKEN,
     HUNG,

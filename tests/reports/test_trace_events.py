@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from harness.simulate import Run, simulate
-from reports.trace_events import trace_events
+from firstk.harness.simulate import Run, simulate
+from firstk.reports.trace_events import trace_events
 from tests.reports.samples import BROKEN, HUNG, scenario
 
 GOOD = simulate(scenario(), "first-k")

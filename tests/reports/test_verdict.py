@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.store import CRASHED, NO_NUMBERS, Sample
-from reports.statistics import Interval, NotEnough, mean_share, probability, quantile
-from reports.verdict import Finding, Judged, judge, least_runs
-from scenarios.plan import Condition, Target
+from firstk.harness.store import CRASHED, NO_NUMBERS, Sample
+from firstk.reports.statistics import Interval, NotEnough, mean_share, probability, quantile
+from firstk.reports.verdict import Finding, Judged, judge, least_runs
+from firstk.scenarios.plan import Condition, Target
 from tests.harness.plans import loaded, plan
 from tests.reports.loads import load, parted, sample
 

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scenarios import experiment as module
-from scenarios.experiment import (
+from firstk.scenarios import experiment as module
+from firstk.scenarios.experiment import (
     ExperimentTable,
     Precision,
     Span,
     label,
     load_experiment,
 )
-from scenarios.library import experiments, find_experiment, scenario_name
-from scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.library import experiments, find_experiment, scenario_name
+from firstk.scenarios.load import Mistake, ScenarioError
 
 GOOD = """\
 name = "e"

@@ -9,8 +9,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from downloader.layout import HEADER_SIZE, header_size, parse_header
-from scenarios.faults import Fault, Operation
+from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
+from firstk.scenarios.faults import Fault, Operation
 from tests.tahoe import CHK_FILES
 
 _FAULTS: TypeAdapter[Fault] = TypeAdapter(Fault)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from scenarios.identity import scenario_hash
-from scenarios.load import from_tables
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.load import from_tables
 from tests.harness.making import hung, scenario
 from tests.tahoe import CHK_FILES, FOLDER
 

@@ -7,9 +7,17 @@ from typing import Any
 
 import pytest
 
-from scenarios.kinds import EXPERIMENT, PLAN, SCENARIO, Kind, kind_of, kind_of_head, other_kind
-from scenarios.library import experiments, sets
-from scenarios.load import read
+from firstk.scenarios.kinds import (
+    EXPERIMENT,
+    PLAN,
+    SCENARIO,
+    Kind,
+    kind_of,
+    kind_of_head,
+    other_kind,
+)
+from firstk.scenarios.library import experiments, sets
+from firstk.scenarios.load import read
 
 
 @pytest.mark.parametrize(

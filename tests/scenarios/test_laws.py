@@ -11,7 +11,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from scenarios.laws import Law
+from firstk.scenarios.laws import Law
 
 _LAWS: TypeAdapter[Law] = TypeAdapter(Law)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.result import unmet
-from harness.simulate import simulate
-from scenarios.library import DEFAULT_SET, described, load_all, scenario_name, sets
-from scenarios.load import ScenarioError, load
+from firstk.harness.result import unmet
+from firstk.harness.simulate import simulate
+from firstk.scenarios.library import DEFAULT_SET, described, load_all, scenario_name, sets
+from firstk.scenarios.load import ScenarioError, load
 
 FILES = [file for files in sets().values() for file in files]
 

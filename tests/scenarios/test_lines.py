@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scenarios import lines as module
-from scenarios.lines import (
+from firstk.scenarios import lines as module
+from firstk.scenarios.lines import (
     MAX_DEPTH,
     MAX_INTEGER,
     MAX_WORD,

@@ -12,16 +12,16 @@ from unittest.mock import Mock
 
 import pytest
 
-from scenarios import load as module
-from scenarios.load import (
+from firstk.scenarios import load as module
+from firstk.scenarios.load import (
     Mistake,
     ScenarioError,
     expectation_from,
     from_tables,
     load,
 )
-from scenarios.model import RealFile, Scenario, selected
-from scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.scenarios.model import RealFile, Scenario, selected
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\

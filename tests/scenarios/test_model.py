@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from downloader.strategy import STRATEGIES
-from scenarios.faults import Hung, Slow
-from scenarios.model import Count, MadeUpFile, Probability, Scenario, Servers, selected
+from firstk.downloader.strategy import STRATEGIES
+from firstk.scenarios.faults import Hung, Slow
+from firstk.scenarios.model import Count, MadeUpFile, Probability, Scenario, Servers, selected
 
 
 def scenario(**changes: Any) -> Scenario:
@@ -211,8 +211,8 @@ def test_schema() -> None:
 def test_schema_has_all_kinds() -> None:
     """The schema knows every fault and every law by name."""
     text = str(Scenario.model_json_schema())
-    from scenarios.faults import Fault
-    from scenarios.laws import Law
+    from firstk.scenarios.faults import Fault
+    from firstk.scenarios.laws import Law
 
     tables = [*get_args(get_args(Fault)[0]), *get_args(get_args(Law)[0])]
     keys = [table.model_fields.get("kind") or table.model_fields["law"] for table in tables]

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.load import Mistake, ScenarioError
-from scenarios.plan import Condition, PlanTable, Target, load_plan
+from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.plan import Condition, PlanTable, Target, load_plan
 from tests.harness.plans import TEXT, loaded, plan, write
 from tests.tahoe import CHK_FILES, FOLDER
 

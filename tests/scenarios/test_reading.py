@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scenarios.reading import Limit, begins_with, open_file, read_bytes, read_text
+from firstk.scenarios.reading import Limit, begins_with, open_file, read_bytes, read_text
 
 SMALL = Limit("a small file", 10)
 

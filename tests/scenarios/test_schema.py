@@ -10,12 +10,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from scenarios.experiment import load_experiment
-from scenarios.kinds import EXPERIMENT, PLAN, kind_of
-from scenarios.library import experiments, sets
-from scenarios.load import ScenarioError, from_tables, load
-from scenarios.plan import load_plan
-from scenarios.schema import KINDS, schema_of
+from firstk.scenarios.experiment import load_experiment
+from firstk.scenarios.kinds import EXPERIMENT, PLAN, kind_of
+from firstk.scenarios.library import experiments, sets
+from firstk.scenarios.load import ScenarioError, from_tables, load
+from firstk.scenarios.plan import load_plan
+from firstk.scenarios.schema import KINDS, schema_of
 from tests.harness.plans import TEXT as PLAN_TEXT
 
 _ROOT = Path(__file__).parents[2]

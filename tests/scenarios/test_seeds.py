@@ -1,6 +1,6 @@
 """Seeds of runs."""
 
-from scenarios.seeds import seed_of, seed_range
+from firstk.scenarios.seeds import seed_of, seed_range
 
 
 def test_seeds() -> None:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from downloader.text import shown
-from scenarios.text import cut, listed, printable, shell_word
+from firstk.downloader.text import shown
+from firstk.scenarios.text import cut, listed, printable, shell_word
 
 
 @pytest.mark.parametrize(

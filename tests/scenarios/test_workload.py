@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
-from scenarios.load import ScenarioError, load
-from scenarios.workload import Closed, FixedRate, Poisson, TraceFile, Workload
+from firstk.scenarios.load import ScenarioError, load
+from firstk.scenarios.workload import Closed, FixedRate, Poisson, TraceFile, Workload
 
 BEGINNING = """\
 name = "load"

@@ -15,7 +15,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy.special import betainc
 
-from harness.stats.betting import _LOG_SHARES, _PARTS, Evidence
+from firstk.harness.stats.betting import _LOG_SHARES, _PARTS, Evidence
 
 NUMBER = st.integers(0, 64).map(lambda n: n / 64)
 NUMBERS = st.lists(NUMBER, min_size=1, max_size=30)
