@@ -21,7 +21,7 @@ import pytest
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
 
 if TYPE_CHECKING:
-    from firstk.harness.testing import Firstk, Settings
+    from firstk.harness.testing.pytest_api import Firstk, Settings
     from firstk.scenarios.model import Scenario
 
 #: The longest limit of a run in real time, in seconds.
@@ -159,7 +159,7 @@ def _matches(folder: Path, pattern: str) -> bool:
 
 
 def _settings(config: pytest.Config) -> Settings:
-    from firstk.harness.testing import Settings
+    from firstk.harness.testing.pytest_api import Settings
 
     downloader = config.getoption("firstk_downloader") or config.getini("firstk_downloader")
     return Settings(
@@ -206,7 +206,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[ScenarioItem]:
         """Yield the tests; what is wrong with the file is told with its lines."""
-        from firstk.harness.testing import ScenarioError, SubjectError, expected_of
+        from firstk.harness.testing.pytest_api import ScenarioError, SubjectError, expected_of
 
         settings = _settings(self.config)
         name = settings.named(self.path)
@@ -253,10 +253,10 @@ class ScenarioItem(pytest.Item):
 
         What one strategy never asks another may ask: a fault is unmet if it is so in all of them.
         """
-        from firstk.harness.encounters import UnmetFaultWarning, described, unmet_in_all
-        from firstk.harness.result import unmet
-        from firstk.harness.testing import check_isolation, failure, run_all, unmet_error
-        from firstk.reports.comparison import expectation, replay
+        from firstk.harness.grid.encounters import UnmetFaultWarning, described, unmet_in_all
+        from firstk.harness.run.comparison import expectation, replay
+        from firstk.harness.run.result import unmet
+        from firstk.harness.testing.pytest_api import check_isolation, failure, run_all, unmet_error
 
         settings = _settings(self.config)
         scenario = settings.changed(self.scenario)
@@ -291,9 +291,9 @@ class ScenarioItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
         """Return what was not as expected, and the traceback of the code under test, if any."""
-        from firstk.harness.encounters import UnmetFaultWarning
-        from firstk.harness.raised import own_traceback, traceback_of
-        from firstk.harness.testing import StateError, UnmetError
+        from firstk.harness.grid.encounters import UnmetFaultWarning
+        from firstk.harness.kernel.raised import own_traceback, traceback_of
+        from firstk.harness.testing.pytest_api import StateError, UnmetError
 
         if isinstance(excinfo.value, UnmetError | StateError | UnmetFaultWarning):
             cause = excinfo.value.__cause__
@@ -317,7 +317,7 @@ class _Telling:
         report = yield
         firstk = getattr(item, "funcargs", {}).get("firstk")
         if report.when == "call" and report.failed and firstk is not None:
-            from firstk.harness.testing import UnmetError
+            from firstk.harness.testing.pytest_api import UnmetError
 
             shown = call.excinfo is None or call.excinfo.errisinstance(UnmetError)
             if not shown and (told := firstk.told()):
@@ -328,7 +328,7 @@ class _Telling:
 @pytest.fixture
 def firstk(pytestconfig: pytest.Config) -> Iterator[Firstk]:
     """Test downloads in virtual time: `firstk.run(...)`, `.grid(...)`, `.check(result, ...)`."""
-    from firstk.harness.testing import Firstk
+    from firstk.harness.testing.pytest_api import Firstk
 
     if not pytestconfig.pluginmanager.has_plugin("firstk-telling"):
         pytestconfig.pluginmanager.register(_Telling(), "firstk-telling")

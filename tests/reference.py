@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from firstk.reports.theory import Stage, distinct, first_of
+from firstk.harness.stats.theory import Stage, distinct, first_of
 from firstk.scenarios.laws import Law
 
 #: `definitions` in the file says what is what.

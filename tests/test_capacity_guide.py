@@ -26,7 +26,7 @@ _COMMANDS = [
 ]
 
 #: The downloader that it takes as one's own.
-_OWN = "from downloader import download\n"
+_OWN = "from firstk.downloader import download\n"
 
 
 def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     plan = _MORE["half-second.toml"].partition("[search]")[0]
     Path("short.toml").write_text(plan + "[search]\nk = [4]\nn = [6]\nmax_runs = 250\n")
     Path("mypackage").mkdir()
-    Path("mypackage/fetch.py").write_text("from downloader import download\n")
+    Path("mypackage/fetch.py").write_text("from firstk.downloader import download\n")
     return tmp_path
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.simgrid import RunningDownload, Servers, SimGrid
+from firstk.harness.testing.simgrid import RunningDownload, Servers, SimGrid
 
 _ROOT = Path(__file__).parent.parent
 _GUIDE = (_ROOT / "docs" / "python.md").read_text(encoding="utf-8")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.result import unmet
-from firstk.harness.simulate import simulate
+from firstk.harness.run.result import unmet
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.experiment import load_experiment
 from firstk.scenarios.model import Scenario
 

@@ -1,1 +1,1 @@
-"""Statistics that hold at any time: however often one looks, and whenever one stops."""
+"""Statistics: estimates that hold at any time, exact laws, histograms."""

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import simpy
 
-from firstk.harness.simulate import simulate
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 from tests.benchmarks.measure import Figure, in_turn

@@ -8,8 +8,8 @@ from hashlib import sha256
 import zfec
 
 from firstk.downloader.aes import Keystream
-from firstk.harness.files import file_of
-from firstk.harness.simulate import simulate
+from firstk.harness.grid.files import file_of
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 from tests.benchmarks.download import scenario

@@ -16,7 +16,7 @@ _FEW = 10_000
 
 _CODE = """
 import sys
-from firstk.harness.workload import simulate_load
+from firstk.harness.run.workload import simulate_load
 from firstk.scenarios.load import from_tables
 
 few, many = map(int, sys.argv[1:])

@@ -8,7 +8,7 @@ import simpy
 from twisted.internet.base import DelayedCall
 from twisted.internet.task import Clock
 
-from firstk.harness.reactor import SimReactor
+from firstk.harness.kernel.reactor import SimReactor
 from tests.benchmarks.measure import Figure, in_turn
 
 #: So many timers are fired in each measurement.

@@ -16,7 +16,7 @@ def figures(rounds: int) -> Iterator[Figure]:
     """Yield how many of the heavy packages small commands import, and their time over Python's."""
     for arguments in (["--help"], ["list"]):
         code = (
-            "import sys\nfrom harness.cli import main\n"
+            "import sys\nfrom firstk.harness.cli.main import main\n"
             f"try: main({arguments})\nexcept SystemExit: pass\n"
             f"print(sum(name in sys.modules for name in {_HEAVY}), file=sys.stderr)"
         )

@@ -11,10 +11,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
 
-from firstk.harness.batch import Batch, run_batch
-from firstk.harness.store import Store
-from firstk.harness.sweep import Sweep
-from firstk.harness.workers import Pool
+from firstk.harness.sweep.batch import Batch, run_batch
+from firstk.harness.sweep.store import Store
+from firstk.harness.sweep.sweep import Sweep
+from firstk.harness.sweep.workers import Pool
 from firstk.scenarios.experiment import Experiment, load_experiment
 from firstk.scenarios.library import find_experiment
 from tests.benchmarks.measure import Figure

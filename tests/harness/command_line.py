@@ -11,7 +11,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from firstk.harness.cli import main
+from firstk.harness.cli.main import main
 
 #: A scenario; `write` fills in its name.
 GOOD = """\
@@ -33,7 +33,7 @@ rtt = {{ law = "exponential", mean = 0.05 }}
 BAD = GOOD.replace("k = 3", "k = 11").replace("seed = 7", "sed = 7")
 
 #: What a program of its own runs as `firstk`.
-FIRSTK = [sys.executable, "-c", "from harness.cli import main; main()"]
+FIRSTK = [sys.executable, "-c", "from firstk.harness.cli.main import main; main()"]
 
 
 def firstk(*args: str | Path) -> Result:

@@ -15,5 +15,5 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw nothing: the test is about something else."""
-    monkeypatch.setattr("firstk.reports.latency.draw", lambda compared, path, version: [path])
-    monkeypatch.setattr("firstk.reports.timeline.draw", lambda one, path, version: [path])
+    monkeypatch.setattr("firstk.reports.plots.latency.draw", lambda compared, path, version: [path])
+    monkeypatch.setattr("firstk.reports.plots.timeline.draw", lambda one, path, version: [path])

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from firstk.harness.batch import Batch, Done, run_batch
-from firstk.harness.store import Store
-from firstk.harness.sweep import Sweep
-from firstk.reports.oracle_table import Verdict, verdicts
-from firstk.reports.rows import as_csv
-from firstk.reports.sweep_table import cells, enough, rows
+from firstk.harness.sweep.batch import Batch, Done, run_batch
+from firstk.harness.sweep.store import Store
+from firstk.harness.sweep.sweep import Sweep
+from firstk.reports.tables.oracle import Verdict, verdicts
+from firstk.reports.tables.rows import as_csv
+from firstk.reports.tables.sweep import cells, enough, rows
 from firstk.scenarios.experiment import Experiment, load_experiment
 
 TEXT = """\

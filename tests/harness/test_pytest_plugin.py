@@ -13,8 +13,8 @@ import pytest
 from click.testing import CliRunner
 
 # What is loaded now is not loaded again in each of the small projects, nor forgotten after it.
-from firstk.harness.cli import main
-from firstk.harness.simulate import simulate
+from firstk.harness.cli.main import main
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load
 from tests.harness.making import run_python
 
@@ -372,7 +372,7 @@ def test_no_downloader(name: str, project: pytest.Pytester) -> None:
 
 def test_defect_of_firstk(project: pytest.Pytester) -> None:
     """What is no failure of the downloader is shown with all that there is to see."""
-    code = "import firstk.harness.testing as api\nbefore = api.simulate\n"
+    code = "import firstk.harness.testing.pytest_api as api\nbefore = api.simulate\n"
     code += "def pytest_configure(): api.simulate = lambda *_, **__: 1 / 0\n"
     code += "def pytest_unconfigure(): api.simulate = before\n"
     project.makeconftest(code)
@@ -517,7 +517,7 @@ def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None
         ]
     )
     assert ("**TABLES" != what) == ("replay: firstk run" in result.stdout.str())
-    assert "testing.py" not in result.stdout.str()
+    assert "pytest_api.py" not in result.stdout.str()
     project.makepyfile(fetch=MENDED)
     own(project, body, passed=1)
 
@@ -657,7 +657,7 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
 LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
 
 #: Makes warnings of them what they are in a suite that does not say that they are errors.
-WARN = ("-W", "default::firstk.harness.encounters.UnmetFaultWarning")
+WARN = ("-W", "default::firstk.harness.grid.encounters.UnmetFaultWarning")
 
 #: What is said of it, as a pattern.
 SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
@@ -667,7 +667,7 @@ def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
     """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
     (project.path / "checks" / "one-hung.toml").write_text(LATE)
     warned = ran(project, *WARN, passed=1, warnings=1)
-    error = ran(project, "-W", "error::firstk.harness.encounters.UnmetFaultWarning", failed=1)
+    error = ran(project, "-W", "error::firstk.harness.grid.encounters.UnmetFaultWarning", failed=1)
 
     warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UnmetFaultWarning: {SAID}"])
     error.stdout.fnmatch_lines([SAID])

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from firstk.harness.result import Result
-from firstk.reports.measured import Case, case_of
+from firstk.harness.run.result import Result
+from firstk.reports.model.cases import Case, case_of
 from tests.reports.samples import STALLED, made, summary, took
 
 

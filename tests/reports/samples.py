@@ -16,12 +16,12 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
-from firstk.harness.bound import Bound, bound
-from firstk.harness.result import Result
-from firstk.harness.simulate import simulate
-from firstk.reports import style
-from firstk.reports.comparison import Compared
-from firstk.reports.runs import StrategyRuns
+from firstk.harness.run.bound import Bound, bound
+from firstk.harness.run.comparison import Compared
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.strategy_runs import StrategyRuns
+from firstk.reports.plots import style
 from firstk.scenarios.model import Scenario
 
 OK = Result(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.result import unmet
-from firstk.harness.simulate import simulate
+from firstk.harness.run.result import unmet
+from firstk.harness.run.simulate import simulate
 from firstk.scenarios.library import DEFAULT_SET, described, load_all, scenario_name, sets
 from firstk.scenarios.load import ScenarioError, load
 

@@ -1,0 +1,214 @@
+"""Is firstk well here? Each check yields what it finds; what is wrong says what would be right.
+
+A check imports what it looks at itself, so that what cannot be imported is a finding too.
+"""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import (
+    PackageNotFoundError,
+    metadata,
+    packages_distributions,
+    requires,
+    version,
+)
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+#: Our package.
+PACKAGE = "firstk"
+
+#: What is known on every machine: a scenario of the library, a strategy, the run's digest.
+DIGESTS = (
+    (
+        "three-good-seven-hung",
+        "first-k",
+        "1f0f3e66bc8374ec4e697c68803300e3c7450f125d63d4006975ff7060c87a74",
+    ),
+    (
+        "everything-at-once",
+        "first-k",
+        "24593d0617c578f1a26f6ae64015e524b26df5b3d7a6cea02a3fe1a97be0ed8a",
+    ),
+)
+
+_REINSTALL = "install firstk anew, into an environment of its own"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found, in words, and whether it is as it should be."""
+
+    good: bool
+    words: str
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.good else 'WRONG':7}{self.words}"
+
+
+def python() -> Iterator[Finding]:
+    """Look at Python and at firstk itself."""
+    from packaging.specifiers import SpecifierSet
+
+    wanted = metadata("firstk")["Requires-Python"]
+    now = platform.python_version()
+    good = SpecifierSet(wanted).contains(now, prereleases=True)
+    words = f"Python {now} ({platform.system()}, {sys.prefix})"
+    yield Finding(good, words if good else f"{words}: should be {wanted}")
+    yield Finding(True, f"firstk {version('firstk')}, in {Path(__file__).parents[2]}")
+
+
+def requirements() -> Iterator[Finding]:
+    """Look at the versions of what firstk needs, and of its extras."""
+    from packaging.requirements import Requirement
+
+    needed = [Requirement(text) for text in requires("firstk") or []]
+    always = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
+    for one in always:
+        yield _requirement(one)
+    for extra in metadata("firstk").get_all("Provides-Extra") or []:
+        for one in needed:
+            if one not in always and one.marker and one.marker.evaluate({"extra": extra}):
+                yield _requirement(one, extra)
+
+
+def _requirement(one: Requirement, extra: str | None = None) -> Finding:
+    name, wanted = one.name, str(one.specifier)
+    of = f", of the extra {extra!r}" if extra else ""
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        if extra:
+            words = f"{name} is not there{of}: pip install 'firstk[{extra}]' where you want it"
+            return Finding(True, words)
+        return Finding(False, f"{name} is not there: pip install '{name}{wanted}'")
+    if one.specifier.contains(found, prereleases=True):
+        return Finding(True, f"{name} {found}{of}")
+    return Finding(False, f"{name} {found}{of}: should be {wanted}: pip install '{name}{wanted}'")
+
+
+def name() -> Iterator[Finding]:
+    """Look whether another distribution, or another folder, has a package of our name."""
+    ours = Path(__file__).parents[2]
+    others = sorted(set(packages_distributions().get(PACKAGE, ())) - {"firstk"})
+    if others:
+        yield Finding(
+            False,
+            f"the package {PACKAGE!r} comes with {', '.join(others)} too, and one has"
+            f" overwritten the other: {_REINSTALL}",
+        )
+    spec = find_spec(PACKAGE)
+    origin = "nowhere" if spec is None or spec.origin is None else Path(spec.origin).parent
+    if origin != ours:
+        yield Finding(
+            False,
+            f"the package {PACKAGE!r} is found in {origin}, and should be in {ours}:"
+            " take the other one from the path, or rename it",
+        )
+    elif not others:
+        yield Finding(True, f"the package {PACKAGE!r} is ours alone")
+
+
+def reactor() -> Iterator[Finding]:
+    """Look whether Twisted's real reactor is loaded when ours is."""
+    for module in (
+        "harness.run.simulate",
+        "harness.fuzz.fuzzer",
+        "reports.plots.latency",
+        "reports.plots.timeline",
+    ):
+        import_module(f"firstk.{module}")
+    if "twisted.internet.reactor" in sys.modules:
+        yield Finding(
+            False,
+            "Twisted's real reactor is loaded, and should not be: some module imports"
+            " twisted.internet.reactor on its own, and what uses it is not simulated",
+        )
+    else:
+        yield Finding(True, "Twisted's real reactor is not loaded")
+
+
+def erasure_code() -> Iterator[Finding]:
+    """Try whether zfec makes shares and mends a loss."""
+    import zfec
+
+    blocks = [bytes(range(start, start + 64)) for start in (0, 64, 128)]
+    shares = zfec.Encoder(3, 10).encode(blocks)
+    good = all(
+        zfec.Decoder(3, 10).decode([shares[i] for i in numbers], numbers) == blocks
+        for numbers in ([0, 1, 2], [7, 8, 9], [9, 1, 4])
+    )
+    words = f"zfec {version('zfec')} "
+    if good:
+        yield Finding(True, words + "makes a file of any 3 of 10 shares")
+    else:
+        yield Finding(False, words + f"does not make a file of its shares again: {_REINSTALL}")
+
+
+def cipher() -> Iterator[Finding]:
+    """Try whether AES-128 in counter mode gives what NIST SP 800-38A, F.5.1, says."""
+    from firstk.downloader.aes import Keystream
+
+    key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
+    counter = int("f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff", 16)
+    got = Keystream(key, 16 * counter).apply(bytes.fromhex("6bc1bee22e409f96e93d7e117393172a"))
+    good = got.hex() == "874d6191b620e3261bef6864990db6ce"
+    words = f"cryptography {version('cryptography')} "
+    if good:
+        yield Finding(True, words + "encrypts as the standard says")
+    else:
+        yield Finding(False, words + f"does not encrypt as NIST SP 800-38A says: {_REINSTALL}")
+
+
+def simulation() -> Iterator[Finding]:
+    """Run scenarios of the library whose outcomes and digests are known."""
+    from firstk.harness.run.result import unmet
+    from firstk.harness.run.simulate import simulate
+    from firstk.scenarios.library import load_all
+
+    for name, strategy, digest in DIGESTS:
+        (scenario,) = load_all([name])
+        result = simulate(scenario, strategy).result
+        problems = list(unmet(scenario.expect[strategy], result))
+        if result.digest != digest:
+            problems.append(
+                f"the digest of the run is {result.digest} and should be {digest}: firstk has been"
+                " changed, or something that it stands on does otherwise"
+            )
+        words = f"the simulation of {name} with {strategy}"
+        if problems:
+            yield Finding(False, f"{words}: {'; '.join(problems)}")
+        else:
+            yield Finding(True, f"{words} comes out as is known")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+    python,
+    requirements,
+    name,
+    reactor,
+    erasure_code,
+    cipher,
+    simulation,
+)
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the findings of all checks; that a check fails is a finding too."""
+    for check in CHECKS:
+        try:
+            yield from check()
+        except PackageNotFoundError as e:
+            yield Finding(False, f"{e.name} is no installed distribution: install it with pip")
+        except Exception as e:
+            what = (check.__doc__ or "").strip().rstrip(".")
+            yield Finding(False, f"{what}: {type(e).__name__}: {e}: {_REINSTALL}")

@@ -1,0 +1,101 @@
+"""The command `firstk plan`: the cheapest k, n and strategy that meet a target."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.options import format_option
+from firstk.harness.cli.sweep_options import (
+    STORE,
+    WORKERS,
+    processes,
+    resumable,
+    tell_crashes,
+    telling,
+)
+from firstk.harness.cli.tables import print_legend, print_table
+
+if TYPE_CHECKING:
+    from firstk.reports.tables.plan import Found
+    from firstk.scenarios.plan import Plan
+
+
+@click.command()
+@click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
+@STORE
+@WORKERS
+@format_option("markdown", "json", help="How what it came to is printed.")
+def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
+    """Find the cheapest k, n and strategy that meet a target.
+
+    Candidates are run until their runs show whether they meet it, the cheapest first: what takes
+    the least disk space, and then what sends the fewest requests. Every run is kept in a store,
+    and a search that was interrupted goes on where it stopped. Exit status 1 means that none
+    meets the target, or that more runs are needed.
+    """
+    from firstk.harness.run.independence import StateError
+    from firstk.harness.sweep.batch import OtherVersionError
+    from firstk.harness.sweep.decision import judge
+    from firstk.harness.sweep.search import Search
+    from firstk.harness.sweep.store import Store, StoreError
+    from firstk.harness.sweep.workers import WorkersError
+    from firstk.reports.tables.plan import verdict
+
+    asked = _plan(file)
+    path = path or Path(f"{asked.experiment.name}.sqlite")
+    unusable = (StoreError, WorkersError, OtherVersionError)
+    with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
+        judged = partial(judge, asked.target)
+        try:
+            with resumable(store):
+                found = Search(asked, store, judged, processes(workers), telling).run()
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
+        _print(asked, found, form)
+        bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
+        if bad:
+            tell_crashes(store)
+        return OK if verdict(found) == "found" and not bad else UNMET
+
+
+def _plan(file: Path) -> Plan:
+    """Return the plan in a file; exit with all that is wrong with it."""
+    from firstk.harness.sweep.decision import least_runs
+    from firstk.scenarios.load import ScenarioError
+    from firstk.scenarios.plan import load_plan
+
+    with refusing(ScenarioError):
+        found = load_plan(file)
+    needed = least_runs(found.target)
+    if needed > found.max_runs:
+        click.echo(
+            f"{file}: note: to show that {found.target} is met takes {needed:,} runs, however good"
+            f" they are, and search.max_runs is {found.max_runs:,}",
+            err=True,
+        )
+    return found
+
+
+def _print(asked: Plan, found: Found, form: str) -> None:
+    """Print what the search came to."""
+    from firstk.reports.tables import plan as plan_table
+
+    if form == "json":
+        click.echo(plan_table.as_json(asked, found), nl=False)
+        return
+    if form == "markdown":
+        click.echo(plan_table.as_markdown(asked, found))
+    else:
+        print_table([plan_table.table(asked, found)], keys=2)
+    click.echo(plan_table.headline(asked, found))
+    for line in plan_table.notes(asked, found):
+        click.echo(line)
+    if form == "table":
+        click.echo()
+        print_legend(plan_table.LEGEND)

@@ -1,0 +1,232 @@
+"""`firstk report`: a page with pictures, of a sweep's store or of scenarios that are run for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from firstk.harness.cli.exit import OK, USAGE, refusing
+from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
+from firstk.harness.cli.output import make_folder, writing
+from firstk.harness.cli.progress import doing
+from firstk.harness.cli.simulate import simulate_all
+from firstk.harness.cli.targets import load, side_by_side
+from firstk.scenarios.kinds import SQLITE_HEAD
+from firstk.scenarios.reading import begins_with
+from firstk.scenarios.text import printable
+
+if TYPE_CHECKING:
+    from firstk.harness.run.bound import Bound
+    from firstk.harness.run.comparison import Compared
+    from firstk.harness.sweep.store import OneRun, Store
+    from firstk.reports.model.cases import Case
+    from firstk.reports.page.page import Report
+    from firstk.scenarios.model import Scenario
+
+#: For so many runs of a store the bound is worked out: of each point, and of all together.
+_BOUNDS_EACH, _BOUNDS = 200, 4000
+
+#: So many seeds of runs that went wrong are told.
+_TOLD = 5
+
+
+@click.command()
+@click.argument("targets", metavar="STORE|[FILE|DIR|NAME]...", nargs=-1, required=True)
+@DOWNLOADER
+@click.option(
+    "--out",
+    metavar="DIR",
+    default=DEFAULT_OUT,
+    show_default=True,
+    type=FOLDER,
+    help="Where the page and its pictures go.",
+)
+def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
+    """Make a page with pictures: of a sweep's store, or of scenarios, which are run for it.
+
+    The page needs no network and no other file: it has its pictures in it, which lie beside it
+    as SVG and PNG too. Equal results make equal bytes.
+    """
+    from firstk.reports.page.page import write
+
+    stores = [target for target in targets if _is_store(target)]
+    if stores and (len(targets) > 1 or downloaders):
+        raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
+    scenarios = [] if stores else side_by_side(load(targets), downloaders)
+    make_folder(out)
+    with doing("reading") as tell:
+        found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
+        with writing(out):
+            files = write(found, out)
+    click.echo(printable(f"The page is {files[0]}; {len(files) - 1} pictures are beside it."))
+    for warning in found.warnings:
+        click.echo(printable(f"note: {warning}", keep="\n"), err=True)
+    return USAGE if found.overloaded else OK
+
+
+def _is_store(target: str) -> bool:
+    """Tell whether a target is meant as a store: a file that is none is told of as one then."""
+    path = Path(target)
+    if path.suffix in (".sqlite", ".sqlite3", ".db"):
+        return True
+    return begins_with(path, SQLITE_HEAD)
+
+
+def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
+    """Run scenarios, and return the report of what they come to."""
+    from importlib.metadata import version
+
+    from firstk.harness.cli.run_workload import simulate_loads
+    from firstk.reports.model.cases import case_of, case_of_load
+    from firstk.reports.page.page import Report
+
+    cases: list[Case] = []
+    overloads: list[str] = []
+    for scenario in scenarios:
+        tell(f"simulating {scenario.name}")
+        if scenario.workload is None:
+            cases.append(case_of(simulate_all(scenario)))
+        else:
+            summaries, _, too_much = simulate_loads(scenario)
+            cases.append(case_of_load(scenario, summaries))
+            overloads += too_much
+    names = [case.name for case in cases]
+    return Report(
+        title=" and ".join(names) if len(names) < 3 else f"{len(names)} scenarios",
+        description=cases[0].description if len(cases) == 1 else "",
+        cases=cases,
+        version=version("firstk"),
+        warnings=[*_bad(cases), *overloads],
+        overloaded=bool(overloads),
+        tell=lambda name: tell(f"drew {name}"),
+    )
+
+
+def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
+    """Return the report of a store; exit if it is none."""
+    from importlib.metadata import version
+
+    from firstk.harness.sweep.store import Store, StoreError
+    from firstk.reports.model.cases import cases_of
+    from firstk.reports.page.page import Report
+
+    with refusing(StoreError, prefix="firstk: "), Store(path) as store:
+        store.verify()
+        about = store.about
+        each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.all_points()))))
+        cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
+        made_by = store.versions()
+        warnings = [*_distrusted(store), *_unfinished(store, cases), *_crashes(store), *_bad(cases)]
+    return Report(
+        title=about.name or "An empty store",
+        description=about.description,
+        cases=cases,
+        version=", ".join(made_by) or version("firstk"),
+        axes=about.axes,
+        warnings=warnings,
+        of_store=True,
+        closely=_closely(cases),
+        tell=lambda name: tell(f"drew {name}"),
+    )
+
+
+def _bounds(scenario: Scenario, runs: int, tell: Callable[[str], None]) -> list[Bound]:
+    from firstk.harness.run.bound import bound
+
+    tell("working out what is possible")
+    return [bound(scenario, run) for run in range(runs)]
+
+
+def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
+    """Yield what a store does not have that it may yet get."""
+    counts = [case.runs for case in cases]
+    if not any(counts):
+        yield f"{store.path.name} has no runs yet: nothing of the sweep is done."
+        return
+    if empty := counts.count(0):
+        yield (
+            f"{empty} of {len(counts)} points have no runs: the sweep is not done, or a plan did"
+            " not need them. They are in no table and no picture."
+        )
+    some = [one.runs for case in cases for one in case.strategies]
+    if min(some) < max(some):
+        yield (
+            f"Strategies and points have {min(some)} to {max(some)} runs each: as many as a"
+            " precision or a plan took, or the sweep is not done."
+        )
+
+
+def _distrusted(store: Store) -> Iterator[str]:
+    """Yield why the rows of a store are not to be trusted, if they are not."""
+    if reason := store.distrusted:
+        yield f"The runs of {store.path.name} cannot be trusted: {reason}"
+
+
+def _crashes(store: Store) -> Iterator[str]:
+    """Yield which rows should not be as they are."""
+    bad = list(store.bad())
+    if not bad:
+        return
+    more = f"; and {len(bad) - _TOLD} more" if len(bad) > _TOLD else ""
+    told = "; ".join(f"{what} (row {row})" for row, what in bad[:_TOLD])
+    yield f"{len(bad)} {'run is' if len(bad) == 1 else 'runs are'} not sound: {told}{more}."
+
+
+def _bad(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield which scenarios wrote wrong bytes or unchecked ones, or were not as expected."""
+    of_all = [(case, one) for case in cases for one in case.strategies]
+    if unchecked := [(c, one) for c, one in of_all if any(map(_unchecked, one.samples))]:
+        case, one = unchecked[0]
+        yield (
+            f"content not checked: what {one.strategy} wrote in {case.name}"
+            + (f", and {len(unchecked) - 1} more of the kind" if len(unchecked) > 1 else "")
+            + "."
+        )
+    for case in cases:
+        if case.compared is None:
+            continue
+        if problems := case.compared.unmet:
+            yield f"{case.name} is not as expected, {len(problems)} times; the first: {problems[0]}"
+        for one in case.strategies:
+            wrong = [s.run for s in one.samples if s.content_ok is False]
+            if wrong:
+                again = case.replay(one.strategy, wrong[0])
+                yield f"{case.name}: {one.strategy} wrote wrong bytes in {len(wrong)} runs: {again}"
+
+
+def _unchecked(sample: OneRun) -> bool:
+    """Tell whether a run wrote bytes of which it is not known whether they are right."""
+    came = sample.ttfb is not None
+    if sample.load is not None:
+        came = sample.load.ttfb.never < sample.load.ttfb.count
+    return came and sample.content_ok is None
+
+
+def _closely(cases: Sequence[Case]) -> Compared | None:
+    """Run the first run again of the point at which the strategies differ most."""
+    from firstk.harness.run.under_test import is_strategy
+
+    known = [
+        case
+        for case in cases
+        if case.strategies and case.asks and case.scenario is not None and not case.has_workload
+    ]
+    if not known:
+        return None
+    case = max(known, key=_difference)
+    assert case.scenario is not None
+    names = [one.strategy for one in case.strategies if is_strategy(one.strategy)]
+    if not names:
+        return None
+    changes = {"strategies": names, "runs": 1, "description": case.name}
+    return simulate_all(case.scenario.model_copy(update=changes))
+
+
+def _difference(case: Case) -> float:
+    """Return how far apart the medians of a point are: never counts as very late."""
+    halves = [one.quantile(0.5).estimate for one in case.strategies]
+    times = [min(time, 1e9) for time in halves if time is not None]
+    return max(times) / max(min(times), 1e-9)

@@ -1,0 +1,252 @@
+"""`firstk run`: one scenario, from a file or as a row of a store tells of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.independence import Independence
+from firstk.harness.cli.options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
+from firstk.harness.cli.output import (
+    MOST_RUNS,
+    make_file,
+    print_unmet_faults,
+    print_widest,
+    tell_first,
+    tell_unmet,
+    tell_unmet_faults,
+    writing,
+)
+from firstk.harness.cli.simulate import simulate_all
+from firstk.harness.cli.sweep_options import tell_distrusted
+from firstk.harness.cli.tables import print_legend, print_table
+from firstk.harness.cli.targets import (
+    check_expectations,
+    chosen_downloaders,
+    is_for_downloader,
+    known_strategies,
+    load_one,
+    other_downloaders,
+    tell_notes,
+)
+from firstk.scenarios.seeds import beyond
+from firstk.scenarios.text import printable
+
+if TYPE_CHECKING:
+    from firstk.harness.run.comparison import Compared
+    from firstk.harness.sweep.store import Row
+    from firstk.scenarios.model import Scenario
+
+#: No number of a row has more digits: SQLite has no larger ones.
+_MOST_DIGITS = 18
+
+
+@click.command()
+@click.argument("target", metavar="FILE|NAME|ROW")
+@click.option(
+    "--from",
+    "store",
+    metavar="STORE",
+    type=FILE,
+    help="Run again what the row of this number in a store of `firstk sweep` tells of.",
+)
+@click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@DOWNLOADER
+@STRICT
+@click.option("--seed", type=SEED, help="The seed of the first run.")
+@click.option("--runs", type=RUNS, help="How many runs, seed after seed.")
+@format_option("json", "csv", help="How the results are printed.")
+@click.option(
+    "--trace",
+    metavar="FILE",
+    type=FILE,
+    help="Write the first run of each strategy as Chrome trace events, for Perfetto.",
+)
+@click.option(
+    "--events",
+    metavar="FILE",
+    type=FILE,
+    help="Write the first run's events as text, one a line, for `firstk diff`.",
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=SECONDS,
+    help="End a run that takes longer in real time: it has failed, and the stack is named.",
+)
+@click.option(
+    "--traceback",
+    "tracebacks",
+    is_flag=True,
+    help="Print the traceback of each error, from the downloader's own code on.",
+)
+def run(
+    target: str,
+    store: Path | None,
+    strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    strict: bool,
+    seed: int | None,
+    runs: int | None,
+    form: str,
+    trace: Path | None,
+    events: Path | None,
+    timeout: float | None,
+    tracebacks: bool,
+) -> int:
+    """Run one scenario and print its results.
+
+    What the options say takes the place of what the file says. The downloader of pyproject.toml
+    is run alone, but not with --strategy, nor where the scenario has expectations of strategies
+    only. Exit status 1 means that an expectation of the scenario was not
+    met, that a downloader keeps state between runs, or that a row of a store came out otherwise.
+    """
+    row: Row | None = None
+    named: list[str] = []
+    if store is not None:
+        if strategies or downloaders or seed is not None or runs is not None:
+            raise click.UsageError("--from: the row has its strategy and its seed already")
+        scenario, row = _stored(store, target)
+    else:
+        scenario = load_one(target, "run")
+        default = not strategies and is_for_downloader(scenario)
+        others = chosen_downloaders(downloaders, default=default)
+        named = [*known_strategies(strategies), *others]
+    if not named:
+        tell_notes(scenario)
+    options = {"strategies": named or None, "seed": seed, "runs": runs}
+    changed = {key: value for key, value in options.items() if value is not None}
+    scenario = scenario.model_copy(update=changed)
+    if problem := beyond(scenario.seed, scenario.runs):
+        raise click.UsageError(problem)
+    if row is None:
+        check_expectations([scenario], named=bool(strategies or downloaders), strict=strict)
+    if scenario.workload is not None:
+        if timeout is not None or tracebacks:
+            what = "--timeout and --traceback are for one download"
+            raise click.UsageError(f"{scenario.name} has a [workload]: {what}")
+        return _run_load(scenario, form, row, trace or events, strict)
+    if events is not None and len(scenario.strategies) != 1:
+        raise click.UsageError("--events takes the events of one strategy: name it by --strategy")
+    for file in filter(None, (trace, events)):
+        make_file(file)
+    independence = Independence()
+    compared = simulate_all(scenario, progress=True, timeout=timeout)
+    for summary in compared.strategies:
+        independence.add(scenario, summary.results)
+    _print(compared, form)
+    if tracebacks:
+        _print_tracebacks(compared)
+    if trace is not None:
+        from firstk.reports.tables.trace_events import trace_events
+
+        with writing(trace):
+            trace.write_text(trace_events(compared.first_runs), encoding="utf-8")
+    if events is not None:
+        from firstk.harness.run.events import as_text
+
+        with writing(events):
+            events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
+    if row is not None:
+        same = _is_same(row, compared.first_runs[0].result.digest)
+        return max(OK if same else UNMET, tell_unmet([compared]))
+    return max(tell_unmet([compared]), tell_unmet_faults([compared], strict), independence.check())
+
+
+def _run_load(
+    scenario: Scenario, form: str, row: Row | None, file: Path | None, strict: bool
+) -> int:
+    """Run a scenario with a workload."""
+    from firstk.harness.cli.run_workload import run_load
+    from firstk.harness.grid.encounters import unmet_in_all
+
+    if file is not None:
+        raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
+    independence = Independence()
+    status, summaries = run_load(scenario, form)
+    if not summaries:  # the grid could not carry the load with any strategy
+        return status
+    if row is not None:
+        return status if _is_same(row, summaries[0].results[0].digest) else UNMET
+    for summary in summaries:
+        independence.add(scenario, summary.results)
+    faults = unmet_in_all(one.unmet_faults for summary in summaries for one in summary.results)
+    return max(status, print_unmet_faults([(scenario, faults)], strict), independence.check())
+
+
+def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
+    """Return a row of a store, and the scenario that makes it again."""
+    from firstk.downloader.text import shown
+    from firstk.harness.run.under_test import is_other, is_strategy
+    from firstk.harness.sweep.store import Store, StoreError
+
+    if not number.isdecimal() or len(number) > _MOST_DIGITS:
+        raise click.UsageError(f"--from takes the number of a row, not {shown(number)}")
+    with refusing(StoreError), Store(store) as opened:
+        tell_distrusted(opened)
+        row = opened.row(int(number))
+        scenario = opened.scenario(row)
+        if not is_other(row.strategy) and not is_strategy(row.strategy):
+            raise StoreError(f"{store}: row {row.row}: no strategy is called {shown(row.strategy)}")
+    other_downloaders([row.strategy] if is_other(row.strategy) else [])
+    return scenario, row
+
+
+def _is_same(row: Row, digest: str) -> bool:
+    """Tell whether a row of a store came out as it did before, and say so if it did not."""
+    from importlib.metadata import version
+
+    if row.digest in (None, digest):
+        return True
+    click.echo(
+        f"row {row.row} had the digest {row.digest} with firstk {row.version}, and has {digest}"
+        f" with firstk {version('firstk')}",
+        err=True,
+    )
+    return False
+
+
+def _print(compared: Compared, form: str) -> None:
+    """Print the results."""
+    from firstk.reports.tables.results import as_csv, as_json
+
+    match form:
+        case "json":
+            click.echo(as_json(compared.strategies), nl=False)
+        case "csv":
+            click.echo(as_csv(compared.strategies), nl=False)
+        case _:
+            _print_table(compared)
+
+
+def _print_table(compared: Compared) -> None:
+    """Print a row a run, with what went wrong; of many runs, a row a strategy."""
+    from firstk.reports.tables.compare import LEGEND, runs_table
+
+    results = [result for summary in compared.strategies for result in summary.results]
+    if len(results) > MOST_RUNS:
+        print_widest([compared], ("seed", "nothing"))
+        print_legend(LEGEND)
+        return
+    print_table([runs_table(compared.strategies)], keys=3)
+    # The message of a run that was aborted names the place itself.
+    own = [one for one in compared.raised if not one.aborted]
+    places = {(one.result.strategy, one.result.seed): one.where for one in own}
+    for result in results:
+        if result.message is not None:
+            what = f"{result.strategy}, seed {result.seed}: {result.error}: {result.message}"
+            click.echo(printable(what, keep="\n"))
+            place = places.get((result.strategy, result.seed))
+            if place is not None:
+                click.echo(printable(f"  raised at {place}"))
+
+
+def _print_tracebacks(compared: Compared) -> None:
+    """Print the tracebacks on standard error: results may be JSON."""
+    lines = [
+        f"{one.result.strategy}, seed {one.result.seed}: {one.traceback}" for one in compared.raised
+    ]
+    tell_first(lines, " errors")

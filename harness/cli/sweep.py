@@ -1,0 +1,229 @@
+"""The commands of sweeps: running an experiment, and taking what it came to elsewhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.options import DOWNLOADER, FILE, format_option
+from firstk.harness.cli.output import writing
+from firstk.harness.cli.sweep_options import (
+    STORE,
+    WORKERS,
+    processes,
+    resumable,
+    tell_crashes,
+    tell_distrusted,
+    telling,
+)
+from firstk.harness.cli.tables import print_legend, print_table
+from firstk.harness.cli.targets import chosen_downloaders, tell_unchecked
+from firstk.scenarios.text import printable
+
+if TYPE_CHECKING:
+    from firstk.harness.sweep.salvage import Salvage
+    from firstk.harness.sweep.store import Store
+    from firstk.harness.sweep.sweep import Enough
+    from firstk.harness.sweep.workers import Workers
+    from firstk.reports.tables.rows import TableRow
+    from firstk.scenarios.experiment import Experiment, Precision
+
+    #: Prints the table for reading.
+    Printer = Callable[[Sequence[TableRow], Sequence[str]], None]
+
+
+@click.command()
+@click.argument("target", metavar="EXPERIMENT")
+@STORE
+@WORKERS
+@click.option("--scheduler", metavar="ADDRESS", help="Let a Dask cluster run it: tcp://HOST:PORT.")
+@DOWNLOADER
+@format_option("csv", "markdown", "json", help="How what it came to is printed.")
+def sweep(
+    target: str,
+    path: Path | None,
+    workers: int | None,
+    scheduler: str | None,
+    downloaders: tuple[str, ...],
+    form: str,
+) -> int:
+    """Run an experiment: a scenario, varied, many times.
+
+    Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
+    stopped, and prints the table that it would have printed. Exit status 1 means that wrong
+    bytes were written, that a run ended the process that it ran in, that the grid could not carry
+    the load of a run, that a downloader keeps state between runs, or that a number is not what
+    mathematics says, where the experiment asks
+    for that.
+    """
+    from firstk.harness.run.independence import StateError
+    from firstk.harness.run.under_test import SubjectError
+    from firstk.harness.sweep.batch import OtherVersionError
+    from firstk.harness.sweep.store import Store, StoreError
+    from firstk.harness.sweep.sweep import Sweep
+    from firstk.harness.sweep.workers import WorkersError
+    from firstk.reports.tables import sweep as sweep_table
+
+    if workers is not None and scheduler is not None:
+        raise click.UsageError("--workers and --scheduler exclude one another")
+    experiment = _experiment(target, downloaders)
+    tell_unchecked(point.scenario for point in experiment.points)
+    path = path or Path(f"{experiment.name}.sqlite")
+    rule = _enough(target, experiment.precision) if experiment.precision else None
+    unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
+    with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
+        try:
+            with resumable(store), telling() as tell:
+                runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
+        except StateError as e:
+            click.echo(str(e), err=True)
+            return UNMET
+        found = list(sweep_table.cells(experiment, store, runs))
+        if experiment.oracle:
+            status = _print_verdicts(experiment, store, runs, form)
+        else:
+            status = OK
+            _print(sweep_table.rows(found), experiment.axes, form, _print_table)
+        if any(cell.crashed or cell.overloaded or cell.wrong for cell in found):
+            tell_crashes(store)
+            status = UNMET
+        return status
+
+
+def _enough(target: str, precision: Precision) -> Enough:
+    """Return what decides whether runs are enough; say it where `max_runs` never are."""
+    from firstk.harness.stats.estimates import least_runs
+    from firstk.reports.tables.sweep import enough
+
+    needed = least_runs(precision.quantile)
+    if needed > precision.max_runs:
+        click.echo(
+            f"{target}: note: an interval for the {precision.quantile:g} quantile needs {needed:,}"
+            f" runs, and precision.max_runs is {precision.max_runs:,}",
+            err=True,
+        )
+    return enough(precision)
+
+
+def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
+    """Return the experiment that is asked for; exit with all that is wrong with it."""
+    from dataclasses import replace
+
+    from firstk.scenarios.experiment import load_experiment
+    from firstk.scenarios.library import find_experiment
+    from firstk.scenarios.load import ScenarioError
+
+    with refusing(ScenarioError):
+        file = find_experiment(target)
+        loaded = load_experiment(file)
+        # Mathematics knows only our own strategies: there the project's is not meant.
+        others = chosen_downloaders(downloaders, default=not loaded.oracle)
+        experiment = replace(loaded, strategies=(*loaded.strategies, *others))
+        if experiment.oracle:
+            from firstk.harness.sweep.oracle import refuse
+
+            refuse(experiment, str(file))
+    return experiment
+
+
+def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
+    """Return what makes the workers that are asked for."""
+    from firstk.harness.sweep.workers import Cluster
+
+    return processes(count) if scheduler is None else lambda: Cluster(scheduler)
+
+
+def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Printer) -> None:
+    """Print what the sweep came to."""
+    from firstk.reports.tables.rows import as_csv, as_json, as_markdown
+
+    match form:
+        case "csv":
+            click.echo(as_csv(rows, axes), nl=False)
+        case "json":
+            click.echo(as_json(rows), nl=False)
+        case "markdown":
+            click.echo(as_markdown(rows, axes), nl=False)
+        case _:
+            printer(rows, axes)
+
+
+def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
+    """Print the table for reading, with as much as there is room for."""
+    from firstk.reports.tables.sweep import LEFT_OUT, LEGEND, Intervals, table
+
+    tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
+    place = print_table(tables, keys=len(axes) + 1)
+    print_legend(LEGEND.format(first=rows[0].words["strategy"]))
+    if get_args(Intervals)[place] == "nowhere":
+        more = f"intervals, {', '.join(LEFT_OUT)}"
+        click.echo(f"For {more} widen the terminal, or ask for another --format.")
+
+
+def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:
+    """Print what mathematics says of what the sweep came to; return the exit status."""
+    from firstk.reports.tables.oracle import TOO_FAR, rows, verdicts
+
+    found = list(verdicts(experiment, store, runs))
+    _print(rows(found), experiment.axes, form, _print_oracle_table)
+    far = sum(verdict.is_far for verdict in found)
+    if far:
+        off = f"{TOO_FAR:g} standard errors or more off what mathematics says"
+        click.echo(f"{far} of {len(found)} numbers are {off}", err=True)
+    return UNMET if far else OK
+
+
+def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
+    """Print the table for reading of what is held against mathematics."""
+    from firstk.reports.tables.oracle import LEGEND, table
+
+    print_table([table(rows, axes)], keys=len(axes) + 1)
+    print_legend(LEGEND)
+
+
+@click.command()
+@click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="[FILE]", required=False, type=FILE)
+@click.option(
+    "--salvage", is_flag=True, help="Of a damaged store, write the rows that can still be read."
+)
+def export(store: Path, file: Path | None, salvage: bool) -> int:
+    """Write all runs of a store to FILE: as CSV, or as Parquet if it ends in .parquet.
+
+    Without FILE, print CSV. The axes are columns; the last one is JSON. Exit status 1 means that
+    --salvage had to skip rows: it says which and why.
+    """
+    from firstk.harness.sweep.salvage import Salvage
+    from firstk.harness.sweep.store import Store, StoreError
+    from firstk.reports.tables import export as exports
+
+    with (
+        refusing(StoreError, exports.ExportError, prefix="firstk: "),
+        Store(store, cut_off=salvage) as opened,
+    ):
+        rows = Salvage(opened) if salvage else opened
+        if isinstance(rows, Store):
+            tell_distrusted(opened)
+        if file is None:
+            exports.write_csv(rows, sys.stdout)
+        elif file.suffix == ".parquet":
+            with writing(file):
+                exports.write_parquet(rows, file)
+        else:
+            with writing(file), file.open("w", encoding="utf-8", newline="") as text:
+                exports.write_csv(rows, text)
+    return OK if isinstance(rows, Store) else _tell_lost(store, rows)
+
+
+def _tell_lost(store: Path, salvage: Salvage) -> int:
+    """Print what could not be saved of a store, and why; return the exit status."""
+    for reason in salvage.reasons:
+        click.echo(printable(f"{store}: {reason}"), err=True)
+    lost = f"{salvage.lost}{' or more' if salvage.unsure else ''} skipped"
+    click.echo(printable(f"{store}: {salvage.saved} rows saved, {lost}"), err=True)
+    return UNMET if salvage.reasons else OK

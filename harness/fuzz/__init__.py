@@ -1,0 +1,1 @@
+"""Fuzzing: random scenarios held against invariants."""

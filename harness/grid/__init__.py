@@ -1,0 +1,1 @@
+"""Simulated grids: servers, links, files, and the trace of what happened."""

@@ -1,0 +1,145 @@
+"""From a scenario and a seed to servers that hold a file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha1
+from typing import Literal
+
+import simpy
+
+from firstk.harness.grid.files import GridFile
+from firstk.harness.grid.link import Line, Link
+from firstk.harness.grid.server import Service, SimServer
+from firstk.harness.grid.timing import Chances
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.rng import stream
+from firstk.scenarios.faults import Fault
+from firstk.scenarios.laws import Law
+from firstk.scenarios.model import Count, Grid, Probability, Scenario, Select, selected
+
+
+@dataclass(slots=True)
+class Plan:
+    """What one server is to be, before it is made; the keys of a scenario file say more."""
+
+    name: str
+    rtt: Law
+    rtt_per: Literal["request", "server"]
+    bandwidth: float | None
+    service: Law | None
+    concurrency: int | None
+    shares: list[int] = field(default_factory=list)
+    shares_named: bool = False
+    faults: Sequence[Fault] = ()
+    entry: int | None = None  # the number of the entry in `[[servers]]` that says the faults
+
+
+def make_servers(
+    scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor
+) -> list[SimServer]:
+    """Return the servers of a run, in the order in which the downloader is given them."""
+    grid = scenario.grid
+    env = reactor.env
+    downlink = _lines(env, grid.client_bandwidth)
+    met: dict[int | None, set[int]] = defaultdict(set)
+    servers = [
+        SimServer(
+            reactor=reactor,
+            name=plan.name,
+            shares={
+                file.cap.storage_index: {number: file.shares[number] for number in plan.shares}
+            },
+            link=Link(
+                plan.rtt,
+                plan.rtt_per,
+                seed,
+                plan.name,
+                [*_lines(env, plan.bandwidth), *downlink],
+            ),
+            service=service_of(env, plan, seed),
+            faults=plan.faults,
+            chances=Chances(plan.faults, seed, plan.name),
+            entry=plan.entry,
+            met=met[plan.entry],
+        )
+        for plan in plan_servers(scenario, seed, file.shares)
+    ]
+    return ordered(grid, seed, file.cap.storage_index, servers)
+
+
+def service_of(env: simpy.Environment, plan: Plan, seed: int) -> Service | None:
+    """Return what a server does with requests; nothing if that takes no time."""
+    if plan.service is None:
+        return None
+    return Service(env, plan.service, plan.concurrency, seed, plan.name)
+
+
+def _lines(env: simpy.Environment, bandwidth: float | None) -> list[Line]:
+    """Return the line of this bandwidth; none if it is unlimited."""
+    return [] if bandwidth is None else [Line(env, bandwidth)]
+
+
+def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[Plan]:
+    """Return what each server is to be: the grid's settings, then entry after entry."""
+    grid = scenario.grid
+    plans = [
+        Plan(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
+        for i in range(grid.servers)
+    ]
+    for number in shares:
+        plans[number % grid.servers].shares.append(number)
+    for i, entry in enumerate(scenario.servers):
+        for chosen in _select(entry.select, f"select {i}", seed, plans):
+            if entry.faults is not None:
+                chosen.faults, chosen.entry = entry.faults, i
+            if entry.shares is not None:
+                chosen.shares, chosen.shares_named = sorted(set(entry.shares)), True
+            chosen.rtt = entry.rtt or chosen.rtt
+            chosen.rtt_per = entry.rtt_per or chosen.rtt_per
+            chosen.bandwidth = entry.bandwidth or chosen.bandwidth
+            chosen.service = entry.service or chosen.service
+            chosen.concurrency = entry.concurrency or chosen.concurrency
+    return plans
+
+
+def _select(select: Select, purpose: str, seed: int, plans: Sequence[Plan]) -> list[Plan]:
+    """Return the servers that an entry is about.
+
+    Every server draws for itself, so that one more server changes nothing for the others
+    but, with a count, the place that it takes from one of them.
+    """
+    if isinstance(select, str):
+        return [plans[i] for i in selected(select, len(plans))]
+    draws = [(stream(seed, plan.name, purpose).random(), i) for i, plan in enumerate(plans)]
+    if isinstance(select, Probability):
+        return [plans[i] for draw, i in draws if draw < select.probability]
+    assert isinstance(select, Count)
+    return [plans[i] for _, i in sorted(draws)[: select.count]]
+
+
+def permuted(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:
+    """Return servers in the order of a file, as Tahoe-LAFS does; names are permutation seeds."""
+
+    def key(server: SimServer) -> bytes:
+        return sha1(storage_index + server.name.encode()).digest()  # noqa: S324
+
+    return sorted(servers, key=key)
+
+
+def ordered(
+    grid: Grid, seed: int, storage_index: bytes, servers: list[SimServer]
+) -> list[SimServer]:
+    """Return servers in the order in which a downloader of this file is given them."""
+    match grid.order:
+        case "permuted":
+            return permuted(storage_index, servers)
+        case "shuffled":
+
+            def key(server: SimServer) -> bytes:
+                return stream(seed, server.name, "order").randbytes(16)
+        case "listed":
+            return servers
+    return sorted(servers, key=key)

@@ -1,0 +1,104 @@
+"""Which faults of a scenario met a request, and which never did.
+
+A fault meets a request when it changes what happens to it: a server that hangs holds it, a slow
+one lengthens its round trip, a broken one fails it, a corrupt one spoils bytes that were read. A
+`flaky` server meets every request that it could have failed, whether chance failed it or not.
+A test with a fault that meets nothing shows nothing about that fault.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firstk.harness.grid.server import SimServer
+    from firstk.scenarios.faults import Fault
+    from firstk.scenarios.model import Scenario
+
+#: The faults that met no request: the number of the entry in `[[servers]]`, and the fault's place
+#: in it. The values are the names of the servers that had the fault, which may be none.
+Unmet = Mapping[tuple[int, int], Sequence[str]]
+
+#: How many ranges of server names a message lists.
+_MOST_RANGES = 8
+
+
+class UnmetFaultWarning(UserWarning):
+    """A fault of a scenario met no request, so the test shows nothing about it."""
+
+
+def unmet_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
+    """Return the faults of a scenario that no request met, when a simulation is over."""
+    left: dict[tuple[int, int], list[str]] = {
+        (i, j): []
+        for i, entry in enumerate(scenario.servers)
+        for j in range(len(entry.faults or ()))
+    }
+    if not left:
+        return left
+    faulty = [(one.entry, one) for one in servers if one.faults and one.entry is not None]
+    for entry, server in faulty:
+        for place in server.met_faults():
+            left.pop((entry, place), None)
+        if not left:
+            break
+    if left:
+        for entry, server in sorted(faulty, key=lambda one: int(one[1].name[1:])):
+            for place in range(len(server.faults)):
+                if (names := left.get((entry, place))) is not None:
+                    names.append(server.name)
+    return left
+
+
+def unmet_in_all(found: Iterable[Unmet]) -> Unmet:
+    """Return the faults that met no request in any of several runs, whoever had them there."""
+    first, *others = found
+    together = {key: dict.fromkeys(names) for key, names in first.items()}
+    for one in others:
+        together = {key: names for key, names in together.items() if key in one}
+        for key, names in together.items():
+            names.update(dict.fromkeys(one[key]))
+    return {key: sorted(names, key=lambda name: int(name[1:])) for key, names in together.items()}
+
+
+def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
+    """Yield a sentence for each fault that met no request: which, on which servers, and when."""
+    for (i, j), names in unmet.items():
+        entry = scenario.servers[i]
+        several = isinstance(entry.fault, list)
+        key = f"servers[{i}].fault" + (f"[{j}]" if several else "")
+        yield f"{key}: {words((entry.faults or ())[j], names)}"
+
+
+def words(fault: Fault, names: Sequence[str]) -> str:
+    """Return that a fault met no request, with the servers that had it and when, in words."""
+    keys = fault.model_dump(exclude={"kind", "start", "end"}, exclude_unset=True)
+    more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
+    what = f"{fault.kind} ({more})" if more else fault.kind
+    if not names:
+        return (
+            f"{what}, {_when(fault)}, applies to no server: `select` chose none, or a later entry"
+            " replaces it"
+        )
+    return f"{what} on {_ranges(names)}, {_when(fault)}, met no request"
+
+
+def _when(fault: Fault) -> str:
+    if fault.end is not None:
+        return f"from {fault.start:g} s to {fault.end:g} s"
+    return f"from {fault.start:g} s on"
+
+
+def _ranges(names: Sequence[str]) -> str:
+    """Return the names of servers, in their order, as ranges: s0-s2, s5."""
+    ranges: list[tuple[int, int]] = []
+    for number in (int(name[1:]) for name in names):
+        if ranges and ranges[-1][1] + 1 == number:
+            ranges[-1] = ranges[-1][0], number
+        else:
+            ranges.append((number, number))
+    shown = [f"s{a}" if a == b else f"s{a}-s{b}" for a, b in ranges[:_MOST_RANGES]]
+    more = len(ranges) - len(shown)
+    return ", ".join(shown) + (f" and {more} more ranges" if more else "")

@@ -1,0 +1,147 @@
+"""The course of a request: what becomes of it, as far as that is known when it is sent.
+
+This is the one rule for the times of requests. The simulated servers go by it, and so
+does the bound, which foresees them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+from random import Random
+from typing import NamedTuple
+
+from firstk.harness.kernel.rng import stream
+from firstk.scenarios.faults import Fault, Operation
+
+
+class Course(NamedTuple):
+    """What becomes of one request. Times are in virtual seconds, infinity is never.
+
+    It arrives after half its round trip (`rtt`, a slow server's included), and is taken up
+    then, or when a hang is over. `lost` is when the connection is lost, if the answer has
+    not come by then. `faults` are those that the answer meets, at `places` among the server's,
+    and `failure` is why it fails, if it does.
+    """
+
+    sent: float
+    rtt: float
+    arrives: float
+    taken_up: float
+    lost: float
+    faults: Sequence[Fault]
+    failure: str | None
+    places: Sequence[int] = ()
+
+    @property
+    def times(self) -> tuple[float, float, float]:
+        """All that says when something happens to it."""
+        return self.rtt, self.taken_up, self.lost
+
+    def ends(self, work: float = 0.0) -> float:
+        """Return when the answer comes, if it takes `work` seconds beyond the round trip."""
+        if self.taken_up == self.arrives and not work:
+            return self.sent + self.rtt  # in one step: the halves may not add up to the last bit
+        return self.taken_up + work + self.rtt / 2
+
+
+def foresee(
+    faults: Sequence[Fault],
+    operation: Operation,
+    sent: float,
+    rtt: float,
+    chances: Sequence[float],
+) -> Course:
+    """Return the course of a request that is sent at `sent` to a server with these faults.
+
+    `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
+    drawn for each fault.
+    """
+    if not faults:  # most servers are well
+        arrives = sent + rtt / 2
+        return Course(sent, rtt, arrives, arrives, inf, (), None)
+    lost = inf
+    for fault in faults:
+        if fault.active(sent):
+            rtt = fault.round_trip(rtt)
+        lost = min(lost, fault.lost(sent))
+    arrives = sent + rtt / 2
+    taken_up = _taken_up(faults, operation, arrives)
+    met, places, failure = [], [], None
+    for i, fault in enumerate(faults):
+        if fault.active(taken_up):
+            met.append(fault)
+            places.append(i)
+            failure = failure or fault.failure(operation, chances[i])
+    return Course(sent, rtt, arrives, taken_up, lost, met, failure, places)
+
+
+def delaying(
+    faults: Sequence[Fault], operation: Operation, rtt: float, course: Course, now: float
+) -> Iterator[int]:
+    """Yield the places of the faults that have slowed or held a request by `now`.
+
+    `rtt` is its round-trip time without faults.
+    """
+    for i, fault in enumerate(faults):
+        if fault.active(course.sent) and fault.round_trip(rtt) != rtt:
+            yield i
+    time: float | None = course.arrives
+    while time is not None and time <= now:
+        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+        yield from holding
+        time = faults[holding[0]].end if holding else None
+
+
+def failing(operation: Operation, course: Course, chances: Sequence[float]) -> Iterator[int]:
+    """Yield the places of the faults that failed a request, or could have by chance."""
+    for i, fault in zip(course.places, course.faults, strict=True):
+        if fault.failure(operation, 0.0) is not None:  # the worst draw there is
+            yield i
+            if fault.failure(operation, chances[i]) is not None:
+                return
+
+
+def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> float:
+    """Return when a request that arrives at `time` is taken up; infinity if never."""
+    while True:
+        holding = [f for f in faults if f.active(time) and f.holds(operation)]
+        if not holding:
+            return time
+        if holding[0].end is None:
+            return inf
+        time = holding[0].end
+
+
+class Chances:
+    """What is drawn for the faults of one server, request after request.
+
+    Each fault that chance decides has a stream of its own, and takes one draw for each
+    request, whether it is active or not: when it begins and ends changes no draw.
+    """
+
+    def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
+        self._seed = seed
+        self._server = server
+        self._streams: list[Random | None] = []
+        self.requests = 0  # so many have drawn
+        for fault in faults:
+            self.add(fault)
+
+    def add(self, fault: Fault) -> list[float]:
+        """Draw for one more fault from now on; return what it draws for the requests so far."""
+        before = sum(random is not None for random in self._streams)
+        drawn = stream(self._seed, self._server, f"fault {before}") if fault.chancy else None
+        self._streams.append(drawn)
+        return [_next(drawn) for _ in range(self.requests)]
+
+    def draw(self) -> list[float]:
+        """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
+        self.requests += 1
+        if not self._streams:
+            return []
+        return [_next(random) for random in self._streams]
+
+
+def _next(random: Random | None) -> float:
+    return 1.0 if random is None else random.random()

@@ -1,0 +1,1 @@
+"""Virtual time: the fake reactor, its guards, and random streams."""

@@ -1,0 +1,166 @@
+"""The reactor that one download gets: it tells the download's own timers from all others.
+
+All code of a download, from its first call to the last answer it hears, runs in a context of its
+own (`contextvars`), so that a library with module-level state can tell downloads apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+import simpy
+from simpy.events import Event
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from firstk.harness.kernel import livelock as endless
+from firstk.harness.kernel.livelock import AtOnce, EndlessError, name_of_call, site
+from firstk.harness.kernel.raised import as_error
+from firstk.harness.kernel.reactor import SimReactor, SimTimer, checked
+
+
+class Context:
+    """The context in which all code of one download runs.
+
+    Nothing of it runs any more once it has done too much at one virtual time: `aborted` is called
+    with the error then.
+    """
+
+    def __init__(self, env: simpy.Environment, aborted: Callable[[EndlessError], None]) -> None:
+        self._context = copy_context()
+        self._entered = False
+        self._at_once = AtOnce(env, endless.MOST_AT_ONCE)
+        self._aborted = aborted
+        self._is_over = False
+
+    def run(self, function: Callable[..., Any], *args: Any) -> None:
+        """Call `function` in the download's context.
+
+        Raises `ExitError` in place of what is not an `Exception`.
+        """
+        if self._is_too_much() is not None:
+            return
+        if self._entered:  # by code that steps the reactor itself: one cannot be entered twice
+            self._context.copy().run(function, *args)
+            return
+        self._entered = True
+        try:
+            self._context.run(function, *args)
+        except Exception:
+            raise
+        except BaseException as e:  # such as sys.exit(): it is not to end firstk
+            raise as_error(e) from e
+        finally:
+            self._entered = False
+
+    def note(self, what: str, of: Callable[..., Any] | str) -> None:
+        """Note what code of the download does; raises `EndlessError` if it is too much."""
+        if (error := self._is_too_much()) is not None:
+            raise error
+        if self._at_once.looks:
+            name = of if isinstance(of, str) else name_of_call(of)
+            self._at_once.note(f"{what} {name}{site(Context.run.__code__)}")
+
+    def progress(self) -> None:
+        """Begin to count anew: bytes of the file have been written."""
+        self._at_once.reset()
+
+    def _is_too_much(self) -> EndlessError | None:
+        """Count one more thing at this time; return the error if it is one too many."""
+        error = self._at_once.count()
+        if error is not None and not self._is_over:
+            self._is_over = True
+            self._aborted(error)
+        return error
+
+
+class _OwnTimer(SimTimer):
+    """A timer that a download has set."""
+
+    def __init__(
+        self,
+        clock: DownloadClock,
+        time: float,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__(clock._reactor, time, function, args, kwargs)
+        self._clock = clock
+        clock._timers[self] = None
+
+    def _fire(self, event: Event) -> None:
+        clock = self._clock
+        del clock._timers[self]
+        try:
+            clock.run(super()._fire, event)
+        except Exception as e:
+            if clock._failed is None:
+                raise
+            clock._failed(e)
+        finally:
+            if clock._fired is not None:
+                clock._fired()
+
+    def cancel(self) -> None:
+        """Never fire; see `SimTimer.cancel`."""
+        super().cancel()
+        del self._clock._timers[self]
+
+
+@implementer(IReactorTime)
+class DownloadClock:
+    """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
+
+    `fired` is called after each of these timers, and `failed` with what one raises; without it
+    that goes to the reactor. The timers fire in `context`, by default one of the clock's own;
+    `run` calls a function in it.
+    """
+
+    def __init__(
+        self,
+        reactor: SimReactor,
+        fired: Callable[[], None] | None = None,
+        failed: Callable[[Exception], None] | None = None,
+        context: Context | None = None,
+    ) -> None:
+        self.context = context or Context(reactor.env, reactor.errors.append)
+        self.run = self.context.run
+        self._reactor = reactor
+        self._env = reactor.env
+        self._fired = fired
+        self._failed = failed
+        self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
+
+    def __repr__(self) -> str:
+        return f"<DownloadClock at {self._env.now:.6g} s>"
+
+    def seconds(self) -> float:
+        """Return the virtual time, in seconds."""
+        return self._env._now
+
+    def callLater(
+        self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` after `delay` seconds; see `SimReactor.callLater`."""
+        self.context.note("callLater", callable)
+        return _OwnTimer(self, self._env._now + checked(delay), callable, args, kwargs)
+
+    def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call `callable` at this very time, after what is due before it."""
+        self.context.note("callFromThread", callable)
+        _OwnTimer(self, self._env._now, callable, args, kwargs)
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """Let everything happen that is due within `delay` seconds."""
+        self.context.note("iterate", "of the reactor")
+        self._reactor.iterate(delay)
+
+    def getDelayedCalls(self) -> list[SimTimer]:
+        """Return the download's timers that are still to fire."""
+        return list(self._timers)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)

@@ -1,0 +1,570 @@
+"""Code under test that reaches outside the simulation is told of, with the place where it does.
+
+A download in virtual time is repeatable as long as all that it does goes through what it is
+passed: the reactor, the servers, the consumer. `no_escapes` watches one run for the rest: the
+real reactor, asyncio's loop, sockets, threads, processes, whatever waits, and the real clock.
+What the module `random` draws meanwhile is drawn from the run's seed.
+
+Three means, each where the one before does not reach. Audit events of CPython (PEP 578), which
+nothing that raises them gets around. Functions without such an event mean something else for the
+time of a run: in their own modules, and by whatever names modules under test, their classes and the
+defaults of their functions have bound to them.
+Twisted's real reactor, where there is one, has a class for that time that looks who asks.
+
+All of it goes for the thread that simulates, and for no other. `docs/boundary.md` says where the
+boundary runs, and what is not seen.
+"""
+
+from __future__ import annotations
+
+import _thread
+import asyncio
+import asyncio.mixins
+import os
+import random
+import site
+import sys
+import sysconfig
+import threading
+import time
+from collections.abc import Callable, ItemsView, Iterator
+from contextlib import contextmanager
+from functools import cache, cached_property, wraps
+from importlib import import_module
+from types import FrameType, FunctionType, ModuleType
+from typing import Any, Protocol
+
+from twisted.internet.base import ReactorBase
+
+from firstk.harness.kernel.standard_streams import kept_open
+
+_REACTOR = "twisted.internet.reactor"
+
+#: What is wrong with each way out, and what to do instead.
+_WAITS = "it waits in real time; use reactor.callLater, or task.deferLater(reactor, seconds)"
+_CLOCK = "it reads the real clock; use reactor.seconds()"
+_NETWORK = "there is no network in a simulation; ask the servers that the downloader is passed"
+_THREAD = (
+    "a thread runs in real time; use"
+    " threads.deferToThreadPool(reactor, reactor.getThreadPool(), function)"
+)
+_PROCESS = "a process runs in real time, and there is none in a simulation"
+_REAL = "it is Twisted's real reactor; use the reactor that the downloader is passed"
+_SEED = "without a seed it takes one from the system; in a run `random` follows from the run's seed"
+_LOOP = "asyncio's loop runs in real time; use the reactor that the downloader is passed"
+
+#: The audit events that are ways out: what each is called, and what is wrong with it. Python 3.11
+#: has none for threads, and 3.12 none for `time.sleep`: see `_FUNCTIONS`.
+_EVENTS = {
+    "time.sleep": ("time.sleep", _WAITS),
+    "_thread.start_new_thread": ("a new thread", _THREAD),
+    "_thread.start_joinable_thread": ("a new thread", _THREAD),
+    "sys.set_asyncgen_hook_firstiter": ("an asyncio loop", _LOOP),
+    "socket.__new__": ("socket.socket", _NETWORK),
+    **{
+        f"socket.{name}": (f"socket.{name}", _NETWORK)
+        for name in (
+            *("bind", "connect", "getaddrinfo", "gethostbyaddr", "gethostbyname"),
+            *("getnameinfo", "sendmsg", "sendto"),
+        )
+    },
+    "subprocess.Popen": ("subprocess.Popen", _PROCESS),
+    **{
+        f"os.{name}": (f"os.{name}", _PROCESS)
+        for name in ("exec", "fork", "forkpty", "posix_spawn", "spawn", "startfile", "system")
+    },
+    "import": (_REACTOR, _REAL),  # of that module alone
+}
+
+#: The functions that are ways out, whoever calls them.
+_FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
+    (time, ["sleep"], _WAITS),
+    (threading, ["_start_new_thread", "_start_joinable_thread"], _THREAD),
+    (_thread, ["start_new_thread", "start_joinable_thread"], _THREAD),
+    (
+        asyncio,
+        [
+            *("create_task", "gather", "new_event_loop", "run", "timeout", "timeout_at"),
+            *("to_thread", "wait_for"),
+        ],
+        _LOOP,
+    ),
+    (asyncio, ["sleep"], _WAITS),
+    (sys.modules.get("_posixsubprocess"), ["fork_exec"], _PROCESS),
+]
+
+#: The clocks, which libraries may read: they tell it in logs and metrics.
+_CLOCKS = ["monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns"]
+
+#: What is never to blame: ways out that these take, they take for who calls them.
+_FIRSTK = {"firstk"}
+_BASE = _FIRSTK | {"simpy", "twisted", "zope"} | sys.stdlib_module_names
+
+#: Where libraries are installed.
+_LIBRARIES = tuple(
+    {
+        os.path.join(os.path.realpath(folder), "")
+        for folder in (
+            sysconfig.get_path("purelib"),
+            sysconfig.get_path("platlib"),
+            *site.getsitepackages(),
+            site.getusersitepackages(),
+        )
+    }
+)
+
+
+class EscapeError(Exception):
+    """Code under test reached outside the simulation; the message says where, and by what.
+
+    It says what to use instead, too.
+    """
+
+
+class _Guard:
+    """Watches one run, on one thread."""
+
+    def __init__(self, own: str, draws: Callable[[], random.Random], entered: FrameType) -> None:
+        self.own = own
+        self.first: EscapeError | None = None
+        self._draws = draws
+        self._entered: FrameType | None = entered
+
+    @cached_property
+    def random(self) -> random.Random:
+        """What the module `random` draws from in this run."""
+        return self._draws()
+
+    def escape(self, what: str, why: str) -> EscapeError:
+        """Return what to raise, and keep the first: whoever catches it may not pass it on."""
+        error = EscapeError(f"{what} at {self._site()}: {why}")
+        self.first = self.first or error
+        return error
+
+    def over(self) -> None:
+        """Let go of the simulation."""
+        self._entered = None
+        if self.first is not None:
+            self.first.__traceback__ = self.first.__context__ = None
+
+    def tests(self, frame: FrameType) -> bool:
+        """Tell whether a frame is one of code under test."""
+        module = frame.f_globals
+        return _is_under_test(self.own, str(module.get("__name__")), module.get("__file__"))
+
+    def frames(self) -> Iterator[FrameType]:
+        """Yield the frames of this run, the innermost first."""
+        frame: FrameType | None = sys._getframe()
+        while frame is not None and frame is not self._entered:
+            if frame.f_globals is not globals():
+                yield frame
+            frame = frame.f_back
+
+    def makes_loop(self) -> bool:
+        """Tell whether asyncio is making a loop, for which it needs sockets."""
+        return any(frame.f_code.co_name == "_make_self_pipe" for frame in self.frames())
+
+    def _site(self) -> str:
+        frames = list(self.frames())
+        known = [frame for frame in frames if self.tests(frame)]
+        known += [frame for frame in frames if _top(frame.f_globals) not in _BASE]
+        frame = [*known, *frames][0]
+        path = frame.f_code.co_filename
+        relative = os.path.relpath(path) if os.path.isabs(path) else path
+        shown = path if relative.startswith(os.pardir) else relative
+        straight = "" if known else ", straight from a timer or a Deferred"
+        return f"{shown}:{frame.f_lineno} in {frame.f_code.co_name}{straight}"
+
+
+def _top(module: dict[str, Any]) -> str:
+    return str(module.get("__name__")).partition(".")[0]
+
+
+@cache
+def _is_under_test(own: str, module: str, file: str | None) -> bool:
+    """Tell whether a module is under test: not installed, or in the same package as what is."""
+    top = module.partition(".")[0]
+    if top in _FIRSTK:
+        return False
+    if top == own:
+        return True
+    return top not in _BASE and not os.path.realpath(file or "").startswith(_LIBRARIES)
+
+
+class _Here(threading.local):
+    """The guard of the run that this thread simulates."""
+
+    guard: _Guard | None = None
+
+
+_here = _Here()
+
+
+@contextmanager
+def no_escapes(
+    name: str, draws: Callable[[], random.Random], failures: list[BaseException]
+) -> Iterator[None]:
+    """Watch one run of what is called `name`, on this thread.
+
+    `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
+    Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
+    at the end, so that code which catches it and goes on does not hide it.
+    """
+    own = name.partition(":")[0].partition(".")[0]
+    guard = _Guard(own, draws, sys._getframe(2))  # the frame with the `with`
+    outer, loop = _here.guard, asyncio._get_running_loop()
+    _watch.begin(own)
+    try:
+        _here.guard = guard
+        # With a test suite's loop at hand a run would differ from one without.
+        asyncio._set_running_loop(None)
+        with kept_open(failures):
+            yield
+    finally:
+        _here.guard = outer
+        asyncio._set_running_loop(loop)
+        _watch.end()
+        guard.over()
+        if guard.first is not None:
+            failures.append(guard.first)
+
+
+@contextmanager
+def not_watched() -> Iterator[None]:
+    """Let this thread do what it likes meanwhile, in the middle of a run."""
+    guard, _here.guard = _here.guard, None
+    try:
+        yield
+    finally:
+        _here.guard = guard
+
+
+# The functions that stand for others while a run is watched. On any other thread, and for
+# whoever keeps one of them for later, they are what they stand for.
+
+
+def _way_out(real: Callable[..., Any], what: str, why: str) -> Callable[..., Any]:
+    @wraps(real)
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        guard = _here.guard
+        if guard is not None:
+            raise guard.escape(what, why)
+        return real(*args, **kwargs)
+
+    return watched
+
+
+#: By it events, queues and futures wait until another thread has done something.
+_wait = threading.Condition.wait
+
+
+@wraps(_wait)
+def _watched_wait(self: threading.Condition, timeout: float | None = None) -> bool:
+    guard = _here.guard
+    if guard is not None and (timeout is None or timeout > 0):
+        raise guard.escape("a wait for another thread", _WAITS)
+    return _wait(self, timeout)
+
+
+def _of_asyncio(owner: Any, name: str) -> tuple[Any, str, Any, Any]:
+    """Return a method by which a part of asyncio reaches for its loop, and what stands for it."""
+    real = vars(owner)[name]
+
+    @wraps(real)
+    def watched(self: object) -> Any:
+        guard = _here.guard
+        if guard is not None:
+            raise guard.escape(f"asyncio.{type(self).__name__}", _LOOP)
+        return real(self)
+
+    return owner, name, real, watched
+
+
+#: The methods that are ways out: of which class, their names, and what stands for them. An event,
+#: a lock or a queue of asyncio asks for the loop when somebody has to wait.
+_METHODS = [
+    (threading.Condition, "wait", _wait, _watched_wait),
+    _of_asyncio(asyncio.mixins._LoopBoundMixin, "_get_loop"),
+    _of_asyncio(asyncio.TaskGroup, "__aenter__"),
+]
+
+
+def _clock(real: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @wraps(real)
+    def watched(*args: Any) -> Any:
+        guard = _here.guard
+        if guard is not None and guard.tests(sys._getframe(1)):
+            raise guard.escape(what, _CLOCK)
+        return real(*args)
+
+    return watched
+
+
+def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+    @wraps(real)
+    def seeded(*args: Any, **kwargs: Any) -> Any:
+        guard = _here.guard
+        if guard is None:
+            return real(*args, **kwargs)
+        if name == "seed" and (args[0] if args else kwargs.get("a")) is None:
+            raise guard.escape("random.seed", _SEED)
+        return getattr(guard.random, name)(*args, **kwargs)
+
+    return seeded
+
+
+def _modules() -> list[ModuleType]:
+    """Return the modules that the functions which are watched come from."""
+    modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random])
+    return [module for module in modules if module is not None]
+
+
+def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
+    """Yield each function that is watched, and what stands for it."""
+    for module, names, why in _FUNCTIONS:
+        for name in names:
+            if module and hasattr(module, name):  # not every system and Python has all
+                what = "a new thread" if why is _THREAD else f"{module.__name__}.{name}"
+                real = getattr(module, name)
+                yield real, _way_out(real, what, why)
+    for name in _CLOCKS:
+        real = getattr(time, name)
+        yield real, _clock(real, f"time.{name}")
+    for name, real in vars(random).items():
+        if getattr(real, "__self__", None) is random._inst:
+            yield real, _draw(real, name)
+
+
+class _Names(Protocol):
+    """Names that may be bound to what is watched: those of a module, a class or a function."""
+
+    def items(self) -> ItemsView[Any, Any]: ...
+
+    def get(self, name: Any, /) -> Any: ...
+
+    def update(self, values: dict[Any, Any], /) -> None: ...
+
+
+class _Attributes:
+    """The attributes of a class, by name."""
+
+    def __init__(self, owner: type) -> None:
+        self._owner = owner
+
+    def items(self) -> ItemsView[Any, Any]:
+        return dict(vars(self._owner)).items()
+
+    def get(self, name: Any) -> Any:
+        return vars(self._owner).get(name)
+
+    def update(self, values: dict[Any, Any]) -> None:
+        for name, value in values.items():
+            type.__setattr__(self._owner, name, value)
+
+
+class _Defaults:
+    """The defaults of a function's positional parameters, by place."""
+
+    def __init__(self, function: FunctionType) -> None:
+        self._function = function
+
+    def _all(self) -> dict[int, Any]:
+        return dict(enumerate(self._function.__defaults__ or ()))
+
+    def items(self) -> ItemsView[Any, Any]:
+        return self._all().items()
+
+    def get(self, name: Any) -> Any:
+        return self._all().get(name)
+
+    def update(self, values: dict[Any, Any]) -> None:
+        self._function.__defaults__ = tuple((self._all() | values).values())
+
+
+def _holders(module: ModuleType) -> Iterator[_Names]:
+    """Yield a module, its classes, and its functions and theirs: whatever holds names in it."""
+    yield vars(module)
+    seen: set[int] = set()
+    found = list(vars(module).values())
+    for thing in found:  # and what is found in it
+        while isinstance(thing, staticmethod | classmethod | property):
+            thing = thing.fget if isinstance(thing, property) else thing.__func__
+        if not isinstance(thing, type | FunctionType) or id(thing) in seen:
+            continue
+        seen.add(id(thing))
+        if thing.__module__ != module.__name__:
+            continue
+        if isinstance(thing, type):
+            yield _Attributes(thing)
+            found += vars(thing).values()
+            continue
+        if thing.__defaults__:
+            yield _Defaults(thing)
+        if thing.__kwdefaults__:
+            yield thing.__kwdefaults__
+        found += vars(thing).values()  # what it wraps is one of them
+
+
+#: Such names, and what those among them that are watched mean, outside and in a run.
+_Bound = tuple[_Names, dict[Any, Any], dict[Any, Any]]
+
+
+def _change(names: _Names, before: dict[Any, Any], after: dict[Any, Any]) -> None:
+    """Make names mean something else; where someone has put a thing of their own it is left."""
+    if not before.items() <= names.items():
+        after = {name: after[name] for name in before if names.get(name) is before[name]}
+    names.update(after)
+
+
+class _Watch:
+    """Puts the stand-ins in place while there is any run to watch, in whatever thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = 0
+        self._hooked = False
+        pairs = list(_stand_ins())
+        self._stand_ins = {id(one): pair for pair in pairs for one in pair}
+        self._originals = [self._watched(vars(module)) for module in _modules()]
+        self._bound: dict[str, list[_Bound]] = {}  # by the package under test
+        self._known: object = None  # what they were found among
+        self._changed: list[_Bound] = []
+        self._reactor: ReactorBase | None = None
+        self._reactor_class: type[ReactorBase] = ReactorBase
+
+    def begin(self, own: str) -> None:
+        """Begin to watch a run of code under test that comes from the package `own`."""
+        with self._lock:
+            if not self._hooked:
+                sys.addaudithook(_audit)  # for good: one cannot be taken away
+                self._hooked = True
+            if self._runs == 0:
+                self._take(self._originals)
+                self._watch_methods()
+                self._watch_reactor()
+            self._runs += 1
+            self._take(self._bound_names(own))
+
+    def end(self) -> None:
+        """End to watch a run; after the last all is as it was."""
+        with self._lock:
+            self._runs -= 1
+            if self._runs:
+                return
+            for names, reals, stand_ins in self._changed:
+                _change(names, stand_ins, reals)
+            self._changed.clear()
+            for owner, name, real, watched in _METHODS:
+                if vars(owner)[name] is watched:
+                    setattr(owner, name, real)
+            if self._reactor is not None:
+                self._reactor.__class__ = self._reactor_class
+                self._reactor = None
+
+    def reactor_installed(self) -> None:
+        """Watch a real reactor that has come in the middle of a run."""
+        with self._lock:
+            self._watch_reactor()
+
+    def _take(self, found: list[_Bound]) -> None:
+        for names, reals, stand_ins in found:
+            _change(names, reals, stand_ins)
+        self._changed += found
+
+    def _bound_names(self, own: str) -> list[_Bound]:
+        """Return the names that modules under test, and what they hold, have for what is watched.
+
+        They are looked for anew when modules have been imported, when a session has bound names
+        of its own, and while other things stand for clocks, as freezegun's do: in all modules.
+        """
+        last = next(reversed(sys.modules))
+        own_names = len(vars(sys.modules["__main__"]))
+        known = len(sys.modules), last, id(sys.modules[last]), own_names
+        as_ever = all(stand_ins.items() <= names.items() for names, _, stand_ins in self._originals)
+        if self._known != known or not as_ever:
+            self._bound.clear()
+            self._known = known if as_ever else None
+        if own not in self._bound:
+            found = [
+                self._watched(names)
+                for name, module in list(sys.modules.items())
+                if isinstance(module, ModuleType)
+                and _is_under_test(own, name, vars(module).get("__file__"))
+                for names in _holders(module)
+            ]
+            self._bound[own] = [names for names in found if names[1]]
+        return self._bound[own]
+
+    def _watched(self, names: _Names) -> _Bound:
+        """Return some names, and what those among them that are watched mean."""
+        reals, stand_ins = {}, {}
+        for name, value in list(names.items()):
+            inner = value.__func__ if isinstance(value, staticmethod) else value
+            if pair := self._stand_ins.get(id(inner)):
+                real, stand_in = pair
+                reals[name] = value if inner is real else real
+                # What is written in Python would be a method where it is held by a class.
+                own = isinstance(names, _Attributes)
+                stand_ins[name] = staticmethod(stand_in) if own else stand_in
+        return names, reals, stand_ins
+
+    def _watch_methods(self) -> None:
+        for owner, name, real, watched in _METHODS:
+            if vars(owner)[name] is real:
+                setattr(owner, name, watched)
+
+    def _watch_reactor(self) -> None:
+        reactor = sys.modules.get(_REACTOR)
+        if isinstance(reactor, ReactorBase) and self._reactor is None:
+            self._reactor, self._reactor_class = reactor, type(reactor)
+            reactor.__class__ = _watched_class(self._reactor_class)
+
+
+@cache
+def _watched_class(real: type[ReactorBase]) -> type[ReactorBase]:
+    """Return a class like that of a real reactor, of which code under test gets nothing."""
+
+    def watched(self: ReactorBase, name: str) -> Any:
+        guard = _here.guard
+        # To ask what it is, as `isinstance` and `providedBy` do, is no escape.
+        if guard is not None and not name.startswith("__"):
+            raise guard.escape(f"{_REACTOR}.{name}", _REAL)
+        return real.__getattribute__(self, name)
+
+    return type(real.__name__, (real,), {"__getattribute__": watched})
+
+
+def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any = _EVENTS) -> None:
+    """Meet an audit event; what it needs is its own, for modules go before it at the exit."""
+    if event not in events:
+        return
+    guard = here.guard
+    if guard is None:
+        return
+    if event == "import":
+        if args[0] == _REACTOR:
+            _import_reactor(guard)
+        return
+    if event == "socket.__new__" and guard.makes_loop():
+        event = "sys.set_asyncgen_hook_firstiter"
+    raise guard.escape(*events[event])
+
+
+def _import_reactor(guard: _Guard) -> None:
+    """Let a library import the real reactor, and nobody else.
+
+    Some take it for a default, as a `LoopingCall` does until it is told its clock. To have it
+    is no escape; to use it is.
+    """
+    importer = next(f for f in guard.frames() if _top(f.f_globals) != "importlib")
+    if guard.tests(importer):
+        raise guard.escape(*_EVENTS["import"])
+    _here.guard = None
+    try:
+        import_module(_REACTOR)
+    finally:
+        _here.guard = guard
+    _watch.reactor_installed()
+
+
+_watch = _Watch()

@@ -1,0 +1,495 @@
+"""A Twisted reactor whose clock is a SimPy environment.
+
+Code that is handed this reactor runs in virtual time: nothing waits, and an hour passes
+when the last event before it is done. Reactor timers and SimPy events stand in one
+queue, so a Twisted program and SimPy processes can live in one simulation.
+
+The life cycle (start-up and shutdown triggers, `running`, `stop`, `crash`) is Twisted's
+own, from `ReactorBase`; the clock, the timers and the threads are ours. Prior art:
+`twisted.internet.task.Clock`, which sorts all its timers at each `callLater` and, in one
+`advance`, fires a timer that another one set at the wrong time.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from heapq import heapify, heappop, heappush
+from math import inf, isnan
+from typing import Any, cast
+
+import simpy
+from simpy.events import NORMAL, Event
+from twisted.internet.base import ReactorBase
+from twisted.internet.defer import Deferred
+from twisted.internet.error import AlreadyCalled, AlreadyCancelled
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IReactorCore,
+    IReactorThreads,
+    IReactorTime,
+    IReadDescriptor,
+    IWriteDescriptor,
+)
+from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
+from zope.interface import implementer
+
+from firstk.harness.kernel import livelock as endless
+from firstk.harness.kernel.livelock import AtOnce, described
+from firstk.harness.kernel.raised import as_error
+
+#: Later than anything that happens: an event at infinity never does.
+_FOREVER = sys.float_info.max
+
+#: So many given-up entries in the queue are never worth the work of dropping them.
+_MOST_GIVEN_UP = 64
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class _Entry(Event):
+    """A place in the queue that a timer holds; without callbacks it is given up."""
+
+    _ok = True
+    _value = None
+
+    def __init__(self, env: simpy.Environment, callback: Callable[[Event], None]) -> None:
+        self.env = env
+        self.callbacks = [callback]
+
+    def __lt__(self, other: object) -> bool:
+        return False  # of two with the same time and place one is given up
+
+
+def event_at(
+    env: simpy.Environment,
+    time: float,
+    callback: Callable[[Event], None],
+    place: int | None = None,
+) -> Event:
+    """Return an event that happens at that very time, and then calls `callback`.
+
+    SimPy takes a delay only, and its sum with the time that it is might be rounded. `place` is
+    one that `take_place` gave; else the event comes after all that are there for that time.
+    """
+    event = _Entry(env, callback)
+    heappush(env._queue, (time, NORMAL, take_place(env) if place is None else place, event))
+    return event
+
+
+def take_place(env: simpy.Environment) -> int:
+    """Return a place for an event: before all that are made later for the same time."""
+    return next(env._eid)
+
+
+def _nothing() -> None:
+    """Be what a timer calls that is over."""
+
+
+@implementer(IDelayedCall)
+class SimTimer(_Entry):
+    """A call that `SimReactor.callLater` has scheduled: its own place in the queue, at first."""
+
+    called = False
+    _cancelled = False
+    _moved: Event | None = None
+    """The place that it holds instead, since it was moved."""
+
+    def __init__(
+        self,
+        reactor: SimReactor,
+        time: float,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        self._reactor = reactor
+        self._function = function
+        self._args = args
+        self._kwargs = kwargs
+        self._time = time
+        env = self.env = reactor.env
+        self.callbacks = [self._fire]
+        heappush(env._queue, (time, NORMAL, next(env._eid), self))
+        reactor._timers[self] = None
+
+    def _fire(self, _: Event) -> None:
+        del self._reactor._timers[self]
+        self.called = True
+        if self._moved is None:
+            self._function(*self._args, **self._kwargs)
+            return
+        try:
+            self._function(*self._args, **self._kwargs)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Refer to nothing any more: the place that it held first may be in the queue for long."""
+        self._function = _nothing
+        self._args = ()
+        self._kwargs = {}
+
+    def _check(self) -> None:
+        if self.called:
+            raise AlreadyCalled
+        if self._cancelled:
+            raise AlreadyCancelled
+
+    def getTime(self) -> float:
+        """Return the virtual time at which it fires, in seconds."""
+        return self._time
+
+    def cancel(self) -> None:
+        """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
+        self._check()
+        self._reactor.give_up(self._moved or self)
+        self._cancelled = True
+        del self._reactor._timers[self]
+        self._let_go()
+
+    def reset(self, secondsFromNow: float) -> None:
+        """Fire so many seconds from now instead; raises as `cancel` does."""
+        self._check()
+        self._move(self.env.now + checked(secondsFromNow))
+
+    def delay(self, secondsLater: float) -> None:
+        """Fire so many seconds later than it would; raises as `cancel` does."""
+        self._check()
+        if isnan(secondsLater):
+            checked(secondsLater)
+        self._move(max(self._time + secondsLater, self.env.now))
+
+    def _move(self, time: float) -> None:
+        self._reactor.give_up(self._moved or self)
+        self._time = time
+        self._moved = event_at(self.env, time, self._fire)
+
+    def active(self) -> bool:
+        """Tell whether it is still to fire."""
+        return not self.called and not self._cancelled
+
+    def __repr__(self) -> str:
+        function = self._function
+        if function is _nothing:
+            return "<SimTimer that is over>"
+        # No address: the same on every machine.
+        name = getattr(function, "__qualname__", None) or type(function).__qualname__
+        return f"<SimTimer {name} at {self._time:.9g} s>"
+
+
+class _ThreadPool:
+    """A thread pool without threads: work runs at once, one piece after another."""
+
+    def __init__(self, reactor: SimReactor) -> None:
+        self._reactor = reactor
+        self._work: deque[Callable[[], None]] = deque()
+
+    def callInThread(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.callInThreadWithCallback(None, func, *args, **kwargs)
+
+    def callInThreadWithCallback(
+        self,
+        onResult: Callable[[bool, Any], None] | None,
+        func: Callable[..., Any],
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        def work() -> None:
+            if onResult is None:
+                func(*args, **kwargs)
+                return
+            try:
+                success, result = True, func(*args, **kwargs)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as e:  # as Twisted's thread pools do
+                success, result = False, Failure(e)  # type: ignore[no-untyped-call]
+            onResult(success, result)
+
+        self._work.append(work)
+        if len(self._work) == 1:
+            while self._work:
+                try:
+                    self._reactor._collecting(self._work[0])
+                finally:
+                    self._work.popleft()
+
+    def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
+        """Do nothing: there are no threads."""
+
+
+@implementer(IReactorCore, IReactorTime, IReactorThreads)
+class SimReactor(ReactorBase):
+    """A reactor in virtual time, over `env` or a new SimPy environment.
+
+    Timers fire each at its own time, and those of equal times in the order in which they
+    were scheduled; a cancelled one leaves no trace. `run` lets everything happen: it
+    returns when nothing is left to do, or after `stop`. An exception from a callback, a
+    timer, a trigger or a SimPy process does not stop the others: it is kept in `errors`,
+    and `run` raises it at the end. What is not an `Exception`, such as `SystemExit`, is kept as an
+    `ExitError`; only `KeyboardInterrupt` ends the run at once.
+
+    Once `interrupted` is set, the next event does not happen: `KeyboardInterrupt` is raised.
+    """
+
+    _registerAsIOThread = False  # which thread that is, is global state
+
+    def __init__(self, env: simpy.Environment | None = None) -> None:
+        self.env = simpy.Environment() if env is None else env
+        self.errors: list[Exception] = []
+        self.interrupted = False
+        self.at_once = AtOnce(self.env, endless.MOST_EVENTS)
+        self._timers: dict[SimTimer, None] = {}  # in the order of their making
+        self._given_up = 0  # entries in the queue that no timer needs any more
+        self._pool = _ThreadPool(self)
+        self._until = _FOREVER
+        super().__init__()
+
+    def __repr__(self) -> str:
+        return f"<SimReactor at {self.env.now:.6g} s>"
+
+    # IReactorTime
+
+    def seconds(self) -> float:
+        """Return the virtual time, in seconds."""
+        return self.env._now
+
+    def callLater(  # type: ignore[override]  # the base promises Twisted's own DelayedCall
+        self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` after `delay` seconds.
+
+        Raises `ValueError` if `delay` is negative or not a number.
+        """
+        if not delay >= 0:
+            checked(delay)
+        return SimTimer(self, self.env._now + delay, callable, args, kwargs)
+
+    def callAt(
+        self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> SimTimer:
+        """Call `callable` at that very virtual time, in seconds, which is not over yet."""
+        return SimTimer(self, time, callable, args, kwargs)
+
+    def getDelayedCalls(self) -> Sequence[IDelayedCall]:
+        """Return the timers that are still to fire, in the order of their making."""
+        return list(self._timers)
+
+    # IReactorThreads
+
+    def callFromThread(  # type: ignore[override]
+        self, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Call `callable` at this very time, after what is due before it."""
+        self.env.schedule(_Entry(self.env, lambda _: callable(*args, **kwargs)))
+
+    def callInThread(  # type: ignore[override]
+        self, callable: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> None:
+        """Call `callable` at once: there are no threads in virtual time."""
+        self._pool.callInThread(callable, *args, **kwargs)
+
+    def getThreadPool(self) -> ThreadPool:
+        """Return what runs the work of `twisted.internet.threads.deferToThread`."""
+        return cast(ThreadPool, self._pool)
+
+    # IReactorCore
+
+    def addSystemEventTrigger(
+        self,
+        phase: str,
+        eventType: str,
+        callable: Callable[..., Any],
+        *args: object,
+        **kwargs: object,
+    ) -> Any:
+        """Call `callable` in that phase of that event; see `IReactorCore`."""
+        return super().addSystemEventTrigger(
+            phase, eventType, self._collecting, callable, *args, **kwargs
+        )
+
+    def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call something that nobody waits for, and keep what it raises."""
+        try:
+            result = callable(*args, **kwargs)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:
+            self.errors.append(as_error(e))
+            return None
+        if isinstance(result, Deferred):
+            result.addErrback(self._collect_failure)
+        return result
+
+    def _collect_failure(self, failure: Failure) -> None:
+        self.errors.append(as_error(cast(BaseException, failure.value)))
+
+    def run(self, installSignalHandlers: bool = True, until: float = _FOREVER) -> None:
+        """Let everything happen up to `until`, a virtual time in seconds.
+
+        Raises what a callback raised, if one did; an `ExceptionGroup` if several did.
+        Raises `ReactorAlreadyRunning` and `ReactorNotRestartable` as every reactor does.
+        """
+        if not self._started:
+            self._until = min(until, _FOREVER)
+        handlers = {}
+        if installSignalHandlers and threading.current_thread() is threading.main_thread():
+            handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+        try:
+            super().run(installSignalHandlers=bool(handlers))
+        finally:
+            # The base leaves its handlers behind, and Control-C would do nothing any more.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        errors, self.errors = self.errors, []
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise ExceptionGroup("several callbacks failed", errors)
+
+    def mainLoop(self) -> None:
+        """Step from event to event until there are no more."""
+        step, until = self._next, self._until
+        while self._started:
+            if self._justStopped:
+                self._justStopped = False
+                self.fireSystemEvent("shutdown")
+            elif step(until):
+                while self._started and not self._justStopped and step(until):
+                    pass
+            elif not self._stopped:
+                self.stop()
+            else:
+                self.errors.append(RuntimeError("a shutdown trigger's Deferred never fired"))
+                self.crash()
+
+    def peek(self) -> float:
+        """Return the time of the next event in seconds, infinity if there is none."""
+        queue = self.env._queue  # SimPy cannot cancel: there is no public way to drop an event
+        while queue and _is_given_up(queue[0][3]):
+            heappop(queue)
+            self._given_up -= 1
+        return queue[0][0] if queue else inf
+
+    def give_up(self, event: Event) -> None:
+        """Let an event of `event_at` never happen."""
+        event.callbacks.clear()
+        self._given_up += 1
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Drop the entries that are given up once they are most of the queue.
+
+        Code that sets a timer for each request and cancels it at the answer would else
+        fill the memory with timers that lie in the far future.
+        """
+        queue = self.env._queue
+        if self._given_up > _MOST_GIVEN_UP and 2 * self._given_up > len(queue):
+            queue[:] = [place for place in queue if not _is_given_up(place[3])]
+            heapify(queue)
+            self._given_up = 0
+
+    def step(self) -> None:
+        """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
+        if not self._next(inf):
+            raise simpy.core.EmptySchedule
+
+    def _next(self, until: float) -> bool:
+        """Let the next event happen, if it is due by a time in seconds; tell whether it was.
+
+        Most events are entries: what SimPy does with any event is done here for them, without
+        what they have no need of.
+        """
+        if self.interrupted:
+            raise KeyboardInterrupt
+        env = self.env
+        queue = env._queue
+        while queue:
+            time, _, _, event = queue[0]
+            if not isinstance(event, _Entry):
+                if time > until:
+                    return False
+                env._now = time
+                if (error := self.at_once.count()) is not None:
+                    raise error
+                if self.at_once.looks:
+                    self.at_once.note(described(event))
+                self._step()
+                return True
+            callbacks = event.callbacks
+            if not callbacks:  # it is given up
+                heappop(queue)
+                self._given_up -= 1
+                continue
+            if time > until:
+                return False
+            env._now = time
+            if (error := self.at_once.count()) is not None:
+                raise error
+            heappop(queue)
+            if self.at_once.looks:
+                self.at_once.note(described(event))
+            event.callbacks = None  # type: ignore[assignment]  # as SimPy does
+            for callback in callbacks:
+                try:
+                    callback(event)
+                except (simpy.core.StopSimulation, KeyboardInterrupt):
+                    raise
+                except BaseException as e:
+                    self.errors.append(as_error(e))
+            return True
+        return False
+
+    def _step(self) -> None:
+        """Let the first event in the queue happen, which is not given up."""
+        queue = self.env._queue
+        if len(queue[0][3].callbacks) > 1:
+            # SimPy would drop those that come after one that raises.
+            event = queue[0][3]
+            event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
+        try:
+            self.env.step()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as e:
+            self.errors.append(as_error(e))
+
+    def _collecting_callback(self, callback: Callable[[Event], None], event: Event) -> None:
+        try:
+            callback(event)
+        except (simpy.core.StopSimulation, KeyboardInterrupt):
+            raise
+        except BaseException as e:
+            self.errors.append(as_error(e))
+
+    def iterate(self, delay: float = 0.0) -> None:
+        """Let everything happen that is due within `delay` seconds."""
+        until = min(self.env.now + delay, _FOREVER)
+        while self._next(until):
+            pass
+
+    # What ReactorBase leaves to its heirs: there is nothing to poll and nothing to wake.
+
+    def installWaker(self) -> None:
+        """Do nothing: no thread ever waits."""
+
+    def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
+        """Return the file descriptors that were watched: none."""
+        return []
+
+
+def _is_given_up(event: Event) -> bool:
+    return isinstance(event, _Entry) and not event.callbacks
+
+
+def checked(delay: float) -> float:
+    """Return a delay in seconds; raises `ValueError` if it is negative or not a number."""
+    if not delay >= 0:
+        raise ValueError(f"a delay of {delay} seconds is not zero or more")
+    return delay

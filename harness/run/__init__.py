@@ -1,0 +1,1 @@
+"""Runs: one download or a workload through one grid, and the result."""

@@ -1,0 +1,258 @@
+"""The clairvoyant bound: the earliest first block of a download that knows every draw beforehand.
+
+`BOUND` says in a sentence for which downloads it holds. In full:
+
+- A server's requests take their draws in the order in which they are sent. The query takes the
+  first ones, and there is no second query. Any request may be sent later than it could be, if
+  that is better: when the server is not slow any more, or works again.
+- A share is read part by part, several parts at once if need be. Parts that lie together
+  are one read, and the header is in the first. What a failed read was to bring may be asked for
+  again, but not before it has failed.
+- The download knows how the file is laid out and which shares are good, and reads nothing that
+  it does not need; `bound_needs` says what that is. Real shares count as undamaged if
+  their header makes sense.
+- All that comes from a server passes its queue and its uplink, and then the client's downlink.
+  `bound_reads` says when a server can have given one share, two, three and so on;
+  `bound_choice` chooses K of different numbers, and one of the servers gives the UEB besides.
+
+So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
+reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
+they ask for more than they need, but always for what they need too.
+
+The bound is None only where no such download succeeds, and none is ever earlier. Brute force shows
+it to be exact for a file of one segment: whatever is drawn, where each server has one share and
+nothing waits; and with queues, one uplink or the downlink, where the draws of each server are all
+the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
+count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
+what several servers may give takes no time on their uplinks, and the downlink is never idle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import accumulate
+from math import inf
+from operator import attrgetter
+
+from firstk.harness.grid.build import plan_servers
+from firstk.harness.grid.files import file_of
+from firstk.harness.run.bound_choice import Offer, earliest_choice
+from firstk.harness.run.bound_needs import (
+    Needs,
+    Parts,
+    Spans,
+    bytes_from_one,
+    reads_at_once,
+    ueb_of,
+    unspoiled,
+)
+from firstk.harness.run.bound_reads import Brings, Foreseen
+from firstk.scenarios.model import Scenario
+
+#: What the bound is, in a sentence: every table, picture and page that shows it says so.
+BOUND = (
+    "the earliest possible first block for a download that knows every random draw in"
+    " advance, queries each server once, reads only the parts of each share that it needs (the"
+    " header first, none twice at once), and waits its turn in queues and on links"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
+
+    `ttfb` is the time to first block in virtual seconds, None also if no byte is asked for.
+    `requests` counts one read for each of K shares, and the queries to as many servers as
+    hold so many good share numbers together, those with the most first. `bytes` counts what is
+    needed of the first segment if the scenario stops there, else of all that are asked for:
+    headers and blocks of K shares, the hashes beside the way from these blocks to the roots of
+    their hash trees, share hash chains, one for two siblings, and once the crypttext hashes
+    and the UEB.
+    """
+
+    ttfb: float | None
+    requests: int | None
+    bytes: int | None
+
+
+def bound(scenario: Scenario, run: int = 0) -> Bound:
+    """Return the bound for the run of this number, with its draws."""
+    seed = scenario.seed_of(run)
+    file = file_of(scenario, seed)
+    ueb = ueb_of(file)
+    offset, length = scenario.file.offset, scenario.file.length
+    end = file.cap.size if length is None else min(file.cap.size, offset + length)
+    if offset >= end:
+        return Bound(None, 0, 0)
+    first, last = offset // ueb.segment_size, (end - 1) // ueb.segment_size
+    downlink = scenario.grid.client_bandwidth
+    at_once = reads_at_once(file.cap, ueb)
+    plans = plan_servers(scenario, seed, file.shares)
+    servers = [Foreseen(plan, seed, at_once, downlink) for plan in plans if plan.shares]
+    grid = _Grid(Needs(file, ueb, first), [s for s in servers if s.answered < inf])
+    ttfb = grid.first_block()
+    if ttfb == inf:
+        return Bound(None, None, None)
+    if downlink is not None:
+        ttfb = max(ttfb, grid.carried(grid.size(first, first) / downlink))
+    if scenario.stop == "first-block":
+        last = first
+    return Bound(ttfb, ueb.k + grid.queries(), grid.size(first, last))
+
+
+class _Grid:
+    """The servers that show shares, and when they can give what is needed. Times are in seconds."""
+
+    def __init__(self, needs: Needs, servers: Sequence[Foreseen]) -> None:
+        self._needs = needs
+        self._k = needs.ueb.k
+        self._servers = servers
+        self._parts: dict[tuple[Foreseen, int | None, _Part], float] = {}
+        self._holders: dict[int, list[Foreseen]] = {}
+        for server in servers:
+            for number in server.numbers:
+                self._holders.setdefault(number, []).append(server)
+        self._offers = [self._offer(server) for server in servers]
+
+    def first_block(self) -> float:
+        """Return when K shares can be there with all that proves them; infinity if never."""
+        without = earliest_choice(self._k, self._offers)
+        if without == inf:
+            return inf
+        for server, offer in zip(self._servers, self._offers, strict=True):
+            plain = not server.spoils and not server.limited
+            if plain and min(offer.shares.values()) <= without:
+                return without  # whatever else is needed can come with the first of its reads
+        ttfb = self._with_ueb(without)
+        if self._needs.crypttext_hashes:
+            ttfb = max(ttfb, self._from_any(self._holders, _CRYPTTEXT_HASHES))
+        return ttfb
+
+    def carried(self, seconds: float) -> float:
+        """Return when the client's downlink can have carried what keeps it busy so long."""
+        begins = min(server.begins() for server in self._servers)
+        back = min(server.back(begins) for server in self._servers)
+        back = min(server.back(begins + seconds + back) for server in self._servers)
+        return begins + seconds + back
+
+    def queries(self) -> int:
+        """Return how few servers hold K good shares together, those with the most first."""
+        together = accumulate(sorted((len(o.good) for o in self._offers), reverse=True))
+        return next(queries for queries, good in enumerate(together, 1) if good >= self._k)
+
+    def size(self, first: int, last: int) -> int:
+        """Return how many bytes it takes, at the least, to have these segments."""
+        good = {number for offer in self._offers for number in offer.good}
+        return self._needs.size(good, first, last)
+
+    def _with_ueb(self, without: float) -> float:
+        """Return when K shares can be there and the UEB, which one of the servers gives.
+
+        They can be there at the time `without` if no server has to give the UEB.
+        """
+        best = inf
+        uebs = [
+            (min(self._part(server, number, _UEB) for number in server.numbers), place)
+            for place, server in enumerate(self._servers)
+        ]
+        for ueb, place in sorted(uebs):
+            if max(ueb, without) >= best:
+                break
+            offers, server = list(self._offers), self._servers[place]
+            if server.limited:  # the UEB and its shares take longer together
+                shares = offers[place].shares
+                offers[place] = Offer(self._steps(server, shares, self._needs.ueb_size), shares)
+            best = min(best, max(ueb, earliest_choice(self._k, offers)))
+        return best
+
+    # What one server can give
+
+    def _offer(self, server: Foreseen) -> Offer:
+        shares: dict[int, float] = {}
+        times: dict[Parts, float] = {}  # where nothing is spoiled, equal parts come together
+        for number in server.numbers:
+            parts = self._needs.parts(number)
+            if parts is None:
+                shares[number] = inf
+            elif server.spoils:
+                shares[number] = self._alone(server, number, parts)
+            else:
+                if parts not in times:
+                    times[parts] = self._alone(server, number, parts)
+                shares[number] = times[parts]
+        return Offer(self._steps(server, shares), shares)
+
+    def _alone(self, server: Foreseen, number: int, parts: Parts) -> float:
+        """Return when a share can be there if its server gives no other."""
+        needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
+        transfer = server.transfer(needs.block + needs.header * together)
+        brings = self._brings(server, number, parts.block)
+        block = server.earliest(brings, transfer, opening=parts.adjoining)
+        if parts.adjoining and not server.spoils:
+            return block
+        brings = self._brings(server, number, parts.header)
+        time = max(block, server.earliest(brings, opening=True))
+        if server.spoils and needs.chain:
+            time = max(time, self._from_any((number, number ^ 1), _CHAIN))
+        if server.spoils and needs.block_hashes:
+            time = max(time, self._from_any((number,), _BLOCK_HASHES))
+        return time
+
+    def _steps(
+        self, server: Foreseen, shares: Mapping[int, float], more: int = 0
+    ) -> Sequence[float]:
+        """Return when one of a server's shares can be there, two, and so on up to K.
+
+        `more` bytes come from it besides.
+        """
+        good = Offer((), shares).good
+        count = min(len(good), self._k)
+        steps: Sequence[float] = [0.0] * count
+        if count > 1:
+            steps = server.in_turn(count)
+        if server.limited:
+            sizes = bytes_from_one(self._needs, good, self._holders, count)
+            busy = [server.stream(size + more) for size in sizes]
+            steps = list(map(max, steps, server.through(busy)))
+        if server.queues and count > 1:
+            last = server.transfer(self._needs.block)
+            busy = [server.work(number) + last for number in range(1, count + 1)]
+            steps = list(map(max, steps, server.through(busy, worked=False)))
+        return steps
+
+    # What any share can give
+
+    def _from_any(self, numbers: Collection[int], part: _Part) -> float:
+        """Return when a part can be there which any of the shares with these numbers gives."""
+        return min(
+            (self._part(s, n, part) for n in numbers for s in self._holders.get(n, ())), default=inf
+        )
+
+    def _part(self, server: Foreseen, number: int, part: _Part) -> float:
+        """Return when a part of a share can be there."""
+        key = server, number if server.spoils else None, part  # unspoiled shares are alike
+        if key not in self._parts:
+            parts = self._needs.parts(number)
+            self._parts[key] = inf
+            if parts is not None:
+                spans = part(parts)
+                transfer = server.transfer(sum(end - begin for begin, end in spans))
+                brings = self._brings(server, number, spans)
+                self._parts[key] = server.earliest(brings, transfer)
+        return self._parts[key]
+
+    def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
+        """Return what tells whether a read brings these bytes; None if every read does."""
+        if not server.spoils:
+            return None
+        return partial(unspoiled, share=self._needs.share(number), spans=spans)
+
+
+#: One of the parts of a share.
+_Part = Callable[[Parts], Spans]
+_UEB: _Part = attrgetter("ueb")
+_CHAIN: _Part = attrgetter("chain")
+_BLOCK_HASHES: _Part = attrgetter("block_hashes")
+_CRYPTTEXT_HASHES: _Part = attrgetter("crypttext_hashes")

@@ -1,0 +1,306 @@
+"""When one server can have answered, at the earliest, for one who foresees every draw.
+
+A server's requests take their draws in the order in which they are sent: the query first, and
+then read after read. How early a read can be sent follows from how many may be under way: the
+first reads as soon as the query is answered, each later one when another has been answered, or
+has failed. So every time here is one that no order of reads can undercut.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable, Iterator, Sequence
+from heapq import heappop, heappush
+from itertools import pairwise
+from math import inf, nextafter
+from typing import NamedTuple
+
+import simpy
+
+from firstk.harness.grid.build import Plan, service_of
+from firstk.harness.grid.link import PIECE, Link
+from firstk.harness.grid.timing import Chances, Course, foresee
+from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
+
+#: Tells whether a read that meets these faults brings what is wanted.
+Brings = Callable[[Sequence[Fault]], bool]
+
+#: After so many reads the next one counts as the luckiest possible.
+_MOST_READS = 256
+
+#: After so many reads beyond the first ones the way back of the next counts as no time.
+_MORE_READS = 32
+
+#: The highest number that a fault can draw.
+_LUCKY = nextafter(1.0, 0.0)
+
+#: What a sum of times may differ by, when its parts are added in another order.
+_NEARLY = 1 + 1e-9
+
+
+class _Request(NamedTuple):
+    """What was drawn for one request. Times are in seconds."""
+
+    rtt: float
+    work: float
+    chances: Sequence[float]
+
+
+class _Read(NamedTuple):
+    """A read that can be sent from `ready` on, and how it can go."""
+
+    ready: float
+    work: float
+    courses: Sequence[Course]
+
+    @property
+    def over(self) -> float:
+        """When it can be answered, or have failed, at the earliest."""
+        if len(self.courses) == 1:
+            return min(self.courses[0].ends(self.work), self.courses[0].lost)
+        return min(min(c.ends(self.work), c.lost) for c in self.courses)
+
+
+class Foreseen:
+    """One server with its draws. Times are in virtual seconds, infinity is never.
+
+    `at_once` is how many reads of one share may be under way, `answered` when the query's answer
+    shows the server's shares, at the earliest, and `spoils` whether reads may bring something
+    else than what the shares hold. `queues` tells whether a request may have to wait for others
+    until the server works on it.
+    """
+
+    def __init__(self, plan: Plan, seed: int, at_once: int, downlink: float | None) -> None:
+        self.numbers = plan.shares
+        self.bandwidths = [b for b in (plan.bandwidth, downlink) if b is not None]
+        self.spoils = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
+        self.faults = plan.faults
+        self._concurrency = plan.concurrency
+        self.queues = plan.service is not None and plan.concurrency is not None
+        # Whether all reads have the same draws, so that no later one can be the faster.
+        self._alike = (
+            (plan.rtt.law == "constant" or plan.rtt_per == "server")
+            and (plan.service is None or plan.service.law == "constant")
+            and not any(fault.chancy for fault in plan.faults)
+        )
+        losing = [fault for fault in plan.faults if isinstance(fault, Disconnect)]
+        # Whether requests may end before the server has worked on them; when all do, for ever.
+        self._loses = bool(losing)
+        self._lost = min((fault.start for fault in losing if fault.end is None), default=inf)
+        self._window = len(plan.shares) * (1 if self._alike else at_once)
+        self._draws = _draws(plan, seed)
+        self._drawn: list[_Request] = []
+        self._foreseen: dict[int, tuple[list[_Read], Iterator[_Read]]] = {}
+        query = next(self._draws)
+        self.answered = min(
+            (
+                ends
+                for course in _courses(plan.faults, "get_buckets", query, 0.0)
+                if (ends := course.ends(query.work)) < course.lost
+                and course.failure is None
+                and _shows(course, plan.shares)
+            ),
+            default=inf,
+        )
+
+    @property
+    def limited(self) -> bool:
+        """Whether bytes take time on the server's uplink, or on the client's downlink."""
+        return bool(self.bandwidths)
+
+    def transfer(self, size: float) -> float:
+        """Return how long `size` bytes of one answer pass the lines, at the least.
+
+        A piece passes the downlink when it has passed the uplink.
+        """
+        if len(self.bandwidths) < 2:
+            return size / self.bandwidths[0] if self.bandwidths else 0.0
+        up, down = self.bandwidths
+        return max(size / up, min(size, PIECE) / up + size / down)
+
+    def stream(self, size: float) -> float:
+        """Return how long `size` bytes of any number of answers pass the lines, at the least."""
+        return size / min(self.bandwidths, default=inf)
+
+    def earliest(
+        self, brings: Brings | None, transfer: float = 0.0, *, opening: bool = False
+    ) -> float:
+        """Return when a read can be back that brings something; any read will do if None.
+
+        `transfer` is how long its bytes pass the lines. `opening` tells that what is wanted
+        comes with the first read of a share, or after it.
+        """
+        return next(iter(self._back(brings, transfer, 1, opening)), inf)
+
+    def in_turn(self, count: int) -> Sequence[float]:
+        """Return when one read can be back, two, three and so on; infinity where never."""
+        if self._alike:
+            return [self.earliest(None)] * count  # they come together
+        found = self._back(None, 0.0, count, opening=False)
+        return found + [inf] * (count - len(found))
+
+    def _back(
+        self, brings: Brings | None, transfer: float, count: int, opening: bool
+    ) -> list[float]:
+        """Return when reads can be back that bring something, the first `count` if so many can."""
+        found: list[float] = []
+        for number, read in enumerate(self._reads(opening)):
+            if len(found) >= count and read.ready >= found[count - 1]:
+                break
+            if number == _MOST_READS:
+                lucky = self._luckiest(brings, transfer, read.ready)
+                return sorted([*found, *[lucky] * count])[:count]
+            ends = self._ends(brings, transfer, read)
+            if ends < inf:
+                insort(found, ends)
+            elif self.faults and self._luckiest(brings, transfer, read.ready) == inf:
+                break  # and so it is for all later ones
+        return found[:count]
+
+    def through(self, seconds: Sequence[float], *, worked: bool = True) -> Sequence[float]:
+        """Return when the last of some reads can be back that keep the server busy so long.
+
+        That is from when it has worked on the first of them; if not `worked`, from when it
+        takes up the first. `seconds` are several such times, none less than the one before.
+        """
+        begins = self._begins(worked)
+        back = self.back(begins + seconds[-1] + self.back(begins)) if seconds else 0.0
+        times = [begins + time + back for time in seconds]
+        return [time if time <= self._lost * _NEARLY else inf for time in times]
+
+    def begins(self) -> float:
+        """Return when the first bytes of a read can set out."""
+        return self._begins(worked=True)
+
+    def back(self, time: float) -> float:
+        """Return how long the way back is of a read that is sent before a time, at the least."""
+        back = inf
+        for number, read in enumerate(self._reads(opening=False)):
+            if read.ready > time:
+                break
+            if number == self._window + _MORE_READS:
+                return 0.0
+            back = min([back, *(c.rtt / 2 for c in read.courses if c.failure is None)])
+        return back
+
+    def _begins(self, worked: bool) -> float:
+        begins = inf
+        for number, read in enumerate(self._reads(opening=False)):
+            if read.ready >= begins or number == _MOST_READS:
+                return min(begins, read.ready)
+            work = read.work if worked else 0.0
+            begins = min([begins, *(c.taken_up + work for c in read.courses if not c.failure)])
+        return begins
+
+    def work(self, count: int) -> float:
+        """Return for how long the server works until it has worked on that many reads."""
+        if self._concurrency is None or not self.queues or self._loses:
+            return 0.0
+        self._draw(count - 1 + self._window)
+        times = sorted(request.work for request in self._drawn[: count - 1 + self._window])
+        each = sum(times[: -(-count // self._concurrency)])  # one place has at least so many
+        return max(each, sum(times[:count]) / self._concurrency)
+
+    def _reads(self, opening: bool) -> Iterator[_Read]:
+        """Yield the reads in the order of their draws, each as early as it can be sent.
+
+        Where one share is on the server its first read is the first of all; what comes with
+        the `opening` comes with that one, or with others when it is over.
+        """
+        first = 1 if self._alike or (opening and len(self.numbers) == 1) else self._window
+        if first not in self._foreseen:
+            self._foreseen[first] = [], self._foresee(first)
+        known, others = self._foreseen[first]
+        yield from known
+        for read in others:
+            known.append(read)
+            yield read
+
+    def _foresee(self, first: int) -> Iterator[_Read]:
+        """Yield the reads, of which so many can be sent at first."""
+        over: list[float] = []
+        ready, sent, ended = self.answered, 0, 0
+        if ready == inf:
+            return
+        while True:
+            while sent < (ended + self._window if ended else first):
+                self._draw(sent + 1)
+                request = self._drawn[sent]
+                read = _Read(ready, request.work, _courses(self.faults, "read", request, ready))
+                yield read
+                heappush(over, read.over)
+                sent += 1
+            if self._alike:
+                return  # no other can be earlier
+            ready, ended = heappop(over), ended + 1
+            if ready == inf:
+                return
+
+    def _draw(self, count: int) -> None:
+        """Draw for so many reads, if that has not been done."""
+        while len(self._drawn) < count:
+            self._drawn.append(next(self._draws))
+
+    def _ends(self, brings: Brings | None, transfer: float, read: _Read) -> float:
+        """Return when a read can be back that brings something; infinity if it cannot."""
+        if not self.faults:
+            return read.courses[0].ends(read.work) + transfer
+        best = inf
+        for course in read.courses:
+            ends = course.ends(read.work)
+            if (
+                course.failure is None
+                and ends < course.lost
+                and ends + transfer <= course.lost * _NEARLY
+                and ends + transfer < best
+                and (brings is None or brings(course.faults))
+            ):
+                best = ends + transfer
+        return best
+
+    def _luckiest(self, brings: Brings | None, transfer: float, ready: float) -> float:
+        """Return when a read would be back that is sent from `ready` on and has all the luck."""
+        request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
+        courses = _courses(self.faults, "read", request, ready)
+        return self._ends(brings, transfer, _Read(ready, 0.0, courses))
+
+
+def _draws(plan: Plan, seed: int) -> Iterator[_Request]:
+    """Yield what a server's requests draw, one after another."""
+    link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
+    service = service_of(simpy.Environment(), plan, seed) if plan.service is not None else None
+    chances = Chances(plan.faults, seed, plan.name)
+    while True:
+        work = 0.0 if service is None else service.time()
+        yield _Request(link.round_trip(), work, chances.draw())
+
+
+def _shows(course: Course, numbers: Sequence[int]) -> bool:
+    """Tell whether the answer to a query shows shares."""
+    for fault in course.faults:
+        numbers = fault.buckets(numbers)
+    return bool(numbers)
+
+
+def _courses(
+    faults: Sequence[Fault], operation: Operation, request: _Request, ready: float
+) -> Sequence[Course]:
+    """Return how a request can go that may be sent from `ready` on.
+
+    Between the beginnings and the ends of faults nothing changes, so it is sent at once,
+    at one of these times, or such that it arrives then.
+    """
+    if not faults:
+        return [foresee(faults, operation, ready, request.rtt, request.chances)]
+    courses = []
+    edges = sorted({t for f in faults for t in (f.start, f.end) if t is not None and t > ready})
+    for begin, end in pairwise([ready, *edges, inf]):
+        course = foresee(faults, operation, begin, request.rtt, request.chances)
+        courses.append(course)
+        for edge in edges:
+            time = edge - course.rtt / 2
+            while time + course.rtt / 2 < edge:  # it was rounded down
+                time = nextafter(time, inf)
+            if begin < time < end:
+                courses.append(foresee(faults, operation, time, request.rtt, request.chances))
+    return courses

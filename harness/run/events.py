@@ -1,0 +1,157 @@
+"""The events of one run, to be kept in a file and to be held against those of another.
+
+The file is plain text, an event a line, as the trace of the run has them: it can be read, put
+under version control, and held against what another version of a downloader does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firstk.downloader.text import shown
+from firstk.harness.run.simulate import Run
+from firstk.scenarios.reading import RECORD, begins_with, read_text
+
+#: How a file of events begins; the number is that of the form it has.
+_HEADER = "# firstk events 1"
+
+_LINE = re.compile(r"(\d\S*) (sent|answered|failed|wrote|paused|resumed|fired|raised) (.*)")
+_REQUEST = re.compile(
+    r"\d+ (?P<server>\S+) (?:get_buckets|read (?P<share>\d+) (?P<offset>\d+) (?P<length>\d+))"
+    r"(?: (?P<detail>.*))?"
+)
+
+
+class EventsError(ValueError):
+    """A file is no file of events; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a server was asked: for its shares, or for bytes of the one with this number."""
+
+    server: str
+    share: int | None = None
+    offset: int = 0
+    length: int = 0
+
+    def __str__(self) -> str:
+        if self.share is None:
+            return f"{self.server} is asked for its shares"
+        return f"{self.server} is asked for {self._bytes}"
+
+    @property
+    def _bytes(self) -> str:
+        return f"{self.length} bytes at {self.offset} of share {self.share}"
+
+    def outcome(self, answered: bool, detail: str) -> str:
+        """Return what came of it, in words."""
+        if not answered:
+            what = "to tell its shares" if self.share is None else f"to read {self._bytes}"
+            return f"{self.server} fails {what}: {detail}"
+        if self.share is not None:
+            size, comma, spoiled = detail.partition(",")
+            where = f"{size} at {self.offset} of share {self.share}"
+            return f"{self.server} answers with {where}{comma}{spoiled}"
+        if not detail:
+            return f"{self.server} answers that it has no share"
+        several = "s" if "," in detail else ""
+        return f"{self.server} answers that it has share{several} {detail.replace(',', ', ')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened: when, in virtual seconds, and what."""
+
+    time: float
+    kind: str
+    detail: str
+    request: Request | None = None
+
+    @property
+    def words(self) -> str:
+        """What happened, in words."""
+        match self.kind:
+            case "wrote":
+                return f"{self.detail} of the file are written"
+            case "paused" | "resumed":
+                return f"the consumer {self.kind} its producer: {self.detail}"
+            case "fired":
+                return "the download ends well"
+            case "raised":
+                return "the download fails"
+            case "sent":
+                return str(self.request)
+        return self.request.outcome(self.kind == "answered", self.detail) if self.request else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """All that happened in one run, in order, and which run it is."""
+
+    label: str
+    events: Sequence[Event]
+
+    @classmethod
+    def of(cls, run: Run) -> Events:
+        """Return the events of a run."""
+        return cls(_label(run), [_event(line) for line in run.trace.lines])
+
+    @classmethod
+    def read(cls, path: Path) -> Events:
+        """Return the events in a file.
+
+        Raises `EventsError` if one of its lines is not an event, and `OSError`.
+        """
+        try:
+            numbered = enumerate(read_text(path, RECORD).split("\n"), 1)
+        except UnicodeDecodeError as e:
+            raise EventsError(f"{path}: is not UTF-8 text: {e.reason}") from None
+        comments, events = [], []
+        for number, line in numbered:
+            if line.startswith("#"):
+                comments.append(line.removeprefix("# "))
+            elif line:
+                try:
+                    events.append(_event(line))
+                except ValueError:
+                    problem = f"is not an event: {shown(line, 100)}"
+                    raise EventsError(f"{path}:{number}: {problem}") from None
+        return cls(", ".join([str(path), *comments[1:]]), events)
+
+
+def as_text(run: Run) -> str:
+    """Return a run's events as they stand in a file."""
+    lines = [_HEADER, f"# {_label(run)}", *(line.rstrip() for line in run.trace.lines)]
+    return "\n".join(lines) + "\n"
+
+
+def is_events(path: Path) -> bool:
+    """Tell whether this is a file of events."""
+    return begins_with(path, _HEADER.encode())
+
+
+def _label(run: Run) -> str:
+    return f"{run.result.scenario}, {run.result.strategy}, seed {run.result.seed}"
+
+
+def _event(line: str) -> Event:
+    """Return the event of a line of a trace; raises `ValueError` if it has none."""
+    parts = _LINE.fullmatch(line.rstrip())
+    if parts is None:
+        raise ValueError(line)
+    time, kind, rest = float(parts[1]), parts[2], parts[3]
+    if kind not in ("sent", "answered", "failed"):
+        return Event(time, kind, rest)
+    found = _REQUEST.fullmatch(rest)
+    if found is None:
+        raise ValueError(line)
+    if found["share"] is None:
+        request = Request(found["server"])
+    else:
+        where = (int(found[name]) for name in ("share", "offset", "length"))
+        request = Request(found["server"], *where)
+    return Event(time, kind, found["detail"] or "", request)

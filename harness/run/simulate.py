@@ -1,0 +1,270 @@
+"""One run: a scenario, a strategy and a seed make a result."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from math import inf
+from threading import Lock
+
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from zope.interface import implementer
+
+from firstk.downloader import DownloadError, DownloadStatus
+from firstk.downloader.text import message_of
+from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.encounters import Unmet, unmet_faults
+from firstk.harness.grid.files import file_of
+from firstk.harness.grid.trace import Trace
+from firstk.harness.kernel.interrupt import interruptible
+from firstk.harness.kernel.isolation import EscapeError, no_escapes
+from firstk.harness.kernel.raised import AbortedError, as_error, error_name
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.rng import stream
+from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
+from firstk.harness.run.download import Download, Ending
+from firstk.harness.run.result import Outcome, Result
+from firstk.harness.run.under_test import Given, MisconductError, name_of
+from firstk.scenarios.model import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run: its result, and all that happened in it.
+
+    `failure` is what the download failed with, if it did, and `timers_left` tells the timers
+    of its own that were still to fire when it was over. `unmet_faults` are the scenario's faults
+    that met no request.
+    """
+
+    scenario: Scenario
+    result: Result
+    trace: Trace
+    status: DownloadStatus | None
+    failure: Exception | None = None
+    timers_left: Sequence[str] = ()
+    unmet_faults: Unmet = field(default_factory=dict)
+
+
+def simulate(
+    scenario: Scenario, strategy: Given, run: int = 0, timeout: float | None = None
+) -> Run:
+    """Run one download in virtual time, with the scenario's seed for this run.
+
+    `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
+    callable itself. After `timeout` seconds of real time the run is ended, and has failed with a
+    `StuckError`; that needs the main thread, and a system with `signal.setitimer`, else
+    `RuntimeError` is raised.
+
+    Raises `SubjectError` if there is no such downloader, and `ValueError` if the scenario has a
+    workload: that is for `firstk.harness.run.workload.simulate_load`.
+    """
+    if scenario.workload is not None:
+        raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
+    check_timeout(timeout)
+    seed = scenario.seed_of(run)
+    failures: list[BaseException] = []
+    with logged_errors(failures):
+        trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
+    return run_of(scenario, strategy, run, seed, trace, ending, failures, unmet)
+
+
+def _play(
+    scenario: Scenario,
+    strategy: Given,
+    seed: int,
+    failures: list[BaseException],
+    timeout: float | None,
+) -> tuple[Trace, Ending, Unmet]:
+    """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
+    reactor = SimReactor()
+    file = file_of(scenario, seed)
+    servers = make_servers(scenario, seed, file, reactor)
+    download = Download(scenario, seed, strategy, reactor, file, servers)
+    reactor.callWhenRunning(download.start)
+    try:
+        with (
+            watchdog(reactor, timeout, failures),
+            interruptible(reactor),
+            no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures),
+        ):
+            reactor.run(installSignalHandlers=False, until=scenario.deadline)
+    except ExceptionGroup as e:
+        failures += e.exceptions
+    except Exception as e:
+        failures.append(e)
+    if download.failure is not None:
+        forget_frames(download.failure)
+    ending = download.ending(dry=reactor.peek() == inf)
+    return download.trace, ending, unmet_faults(scenario, servers)
+
+
+def run_of(
+    scenario: Scenario,
+    strategy: Given,
+    run: int,
+    seed: int,
+    trace: Trace,
+    ending: Ending,
+    failures: Sequence[BaseException],
+    unmet_faults: Unmet | None = None,
+) -> Run:
+    """Return what one run came to; `failures` are those that no Deferred told of."""
+    own = [] if ending.failure is None else [ending.failure]
+    if failures and not isinstance(ending.failure, AbortedError):
+        own = []  # it may result from them
+    failure = one_failure([*failures, *own]) or _misconduct(ending, scenario.stop)
+    outcome: Outcome
+    if failure is not None:
+        outcome = "failed"
+    elif ending.finished is not None:
+        outcome = "ok"
+    else:
+        outcome = "stalled" if ending.dry else "deadline"
+    status = ending.status
+    result = Result(
+        scenario=scenario.name,
+        strategy=name_of(strategy),
+        run=run,
+        seed=seed,
+        outcome=outcome,
+        error=error_name(failure) if failure else None,
+        message=message_of(failure) if failure else None,
+        located=ending.located,
+        ttfb=ending.first,
+        finished=ending.finished,
+        ended=ending.ended,
+        queries=trace.queries,
+        reads=trace.reads,
+        bytes_received=trace.bytes_received,
+        shares_used=sorted(status.shares_used) if status else None,
+        content_ok=ending.content_ok,
+        digest=trace.digest(),
+    )
+    return Run(scenario, result, trace, status, failure, ending.timers_left, unmet_faults or {})
+
+
+def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
+    """Return what a download did wrong that said that all was well.
+
+    `stop` says how much of what was asked for it was to write.
+    """
+    if ending.finished is None:
+        return None
+    least = ending.asked
+    if stop == "first-block":
+        least = min(1, least)
+    elif stop == "located" and ending.stopped:
+        least = 0
+    wrong = list(ending.misconduct)
+    if ending.wrote > ending.asked:
+        wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
+    if ending.wrote < least:
+        wrong.append(f"ended well after {ending.wrote} bytes of {ending.asked}")
+    if ending.timers_left:
+        wrong.append(f"left timers behind: {', '.join(ending.timers_left)}")
+    return MisconductError("; ".join(wrong)) if wrong else None
+
+
+def one_failure(failures: Sequence[BaseException]) -> Exception | None:
+    """Return the failures as one."""
+    errors = [as_error(failure) for failure in failures]
+    for kind in (EscapeError, StuckError, AbortedError):
+        for error in errors:
+            if isinstance(error, kind):  # whatever else went wrong may result from it
+                return error
+    if len(errors) > 1:
+        return ExceptionGroup("several callbacks failed", errors)
+    return errors[0] if errors else None
+
+
+def forget_frames(error: BaseException) -> None:
+    """Let go of the frames that an error came through: they hold the whole simulation.
+
+    An error that the downloader reports on purpose says all in its message. Where any other
+    came from is kept, to be looked at.
+    """
+    if isinstance(error, DownloadError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+#: Once in so many runs the garbage of the whole process is collected.
+_FULL_COLLECTION = 500
+
+#: So many objects may be made in a run before garbage is looked for in its midst: most of a
+#: run's objects live until its end.
+_YOUNG = 20_000
+
+_runs = count(1)
+
+
+@implementer(ILogObserver)
+class _Failures:
+    """Keeps the errors that reach Twisted's log."""
+
+    def __init__(self, failures: list[BaseException]) -> None:
+        self._failures = failures
+
+    def __call__(self, event: LogEvent) -> None:
+        # What is logged in the old way, `twisted.python.log.err`, keeps its own key.
+        failure = event.get("log_failure") or (event.get("isError") and event.get("failure"))
+        if failure:
+            self._failures.append(failure.value)
+
+
+@contextmanager
+def logged_errors(failures: list[BaseException]) -> Iterator[None]:
+    """Make errors that would only reach Twisted's log failures of the run."""
+    if next(_runs) % _FULL_COLLECTION == 0:
+        gc.collect()  # what is set aside in every run is never looked through else
+    # A Deferred logs its failure when it goes. What is there already is set aside, so that
+    # none of it goes now, and that to look through what this run leaves takes no time. What
+    # it leaves is let go now: later it would count among what is there already.
+    gc.freeze()
+    try:
+        with _seldom, observed(failures):
+            yield
+            gc.collect()
+    finally:
+        gc.unfreeze()
+
+
+class _Seldom:
+    """Lets garbage be looked for more seldom while any run is under way, in whatever thread."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._runs = 0
+        self._before = self._during = gc.get_threshold()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._runs == 0:
+                young, *older = self._before = gc.get_threshold()
+                gc.set_threshold(young and max(young, _YOUNG), *older)
+                self._during = gc.get_threshold()
+            self._runs += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._runs -= 1
+            if self._runs == 0 and gc.get_threshold() == self._during:
+                gc.set_threshold(*self._before)
+
+
+_seldom = _Seldom()
+
+
+@contextmanager
+def observed(failures: list[BaseException]) -> Iterator[None]:
+    """Keep the errors that reach Twisted's log meanwhile."""
+    observer = _Failures(failures)
+    globalLogPublisher.addObserver(observer)
+    try:
+        yield
+    finally:
+        globalLogPublisher.removeObserver(observer)

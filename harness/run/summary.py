@@ -1,0 +1,154 @@
+"""What the runs of one strategy through one scenario came to, in numbers and in words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from statistics import fmean
+
+from firstk.harness.run.result import Result
+from firstk.harness.stats.figures import median_time, quantile, ratio_to_bound, rounded
+
+#: Fewer runs than this have no 99th percentile worth the name.
+_ENOUGH_FOR_P99 = 100
+
+
+def seconds(time: float) -> str:
+    """Return a time as text: three significant digits, in seconds or milliseconds.
+
+    Infinity is "never", and a difference of minus infinity "instead of never".
+    """
+    if abs(time) == inf:
+        return "never" if time > 0 else "instead of never"
+    if 0 < time < 0.001:
+        return f"{time * 1000:.3g} ms"
+    return f"{_three_digits(time)} s"
+
+
+def _three_digits(number: float) -> str:
+    number = rounded(number)
+    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """How many times the least that is possible the runs of a strategy took, sorted.
+
+    A run that came to nothing took infinitely many times as much. Left out are only the
+    runs in which no strategy could come to anything; `runs` counts all.
+    """
+
+    ratios: Sequence[float]
+    runs: int
+
+    @classmethod
+    def of(cls, runs: Iterable[tuple[float | None, float | None]]) -> Over:
+        """Return the ratios of runs, each with what it took and the least that is possible."""
+        ratios = [ratio_to_bound(took, least) for took, least in runs]
+        return cls(sorted(ratio for ratio in ratios if ratio is not None), len(ratios))
+
+    @property
+    def median(self) -> float | None:
+        """The median; None if nothing was possible."""
+        return quantile(self.ratios, 0.5)
+
+    @property
+    def p99(self) -> float | None:
+        """The 99th percentile, by nearest rank; None if there are fewer than 100 runs."""
+        return None if self.runs < _ENOUGH_FOR_P99 else quantile(self.ratios, 0.99)
+
+    def __str__(self) -> str:
+        words = ["-" if self.median is None else multiple(self.median)]
+        if self.p99 is not None:
+            words.append(f"p99 {multiple(self.p99)}")
+        if 0 < len(self.ratios) < self.runs:
+            words.append(f"of {len(self.ratios)} runs")
+        return ", ".join(words)
+
+    @property
+    def mean(self) -> str:
+        """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
+        return multiple(fmean(self.ratios)) if self.ratios else "-"
+
+
+def multiple(ratio: float) -> str:
+    """Return a ratio for reading."""
+    return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """Return what the runs of one strategy came to, in words."""
+    if len(results) == 1:
+        return _single(results[0])
+    words = []
+    came = sorted(r.ttfb for r in results if r.ttfb is not None)
+    if came:
+        words.append(middle_and_range(results))
+        if len(came) < len(results):
+            words.append(f"starts in {len(came)} of {len(results)} runs")
+    outcomes = Counter(r.outcome for r in results)
+    later = Counter(r.outcome for r in results if r.ttfb is not None)
+    words += [
+        f"{_OUTCOMES[outcome]} in {count} of {len(results)} runs{_after(later[outcome], count)}"
+        for outcome, count in sorted(outcomes.items())
+        if outcome != "ok"
+    ]
+    return ", ".join(words) or _NOTHING
+
+
+def _after(later: int, count: int) -> str:
+    """Return how many of the runs that did not end well had their first block before."""
+    if not later:
+        return ""
+    return f" ({'' if later == count else f'{later} of them '}after the first block)"
+
+
+def middle(results: Sequence[Result]) -> float:
+    """Return the median time to first block; a run that has none counts as infinite."""
+    return median_time(r.ttfb for r in results)
+
+
+def middle_and_range(results: Sequence[Result]) -> str:
+    """Return the median and, in brackets, the range of the times to first block of all runs.
+
+    A run that has none is later than all others in both.
+    """
+    times = [inf if r.ttfb is None else r.ttfb for r in results]
+    low, high = seconds(min(times)), seconds(max(times))
+    return low if low == high else f"{seconds(middle(results))} [{low} to {high}]"
+
+
+#: What a download comes to that asks for no bytes.
+_NOTHING = "ok, nothing was asked for"
+
+_OUTCOMES = {
+    "stalled": "stalls for ever",
+    "failed": "fails",
+    "deadline": "is still busy at the deadline",
+}
+
+
+def _single(result: Result) -> str:
+    words = [] if result.ttfb is None else [seconds(result.ttfb)]
+    match result.outcome:
+        case "stalled":
+            words.append("stalls for ever")
+        case "failed":
+            when = "" if result.finished is None else f" after {seconds(result.finished)}"
+            words.append(f"fails{when}: {reason(result)}")
+        case "deadline":
+            words.append(f"is still busy after {seconds(result.ended)}")
+    return ", then ".join(words) or _NOTHING
+
+
+def reason(result: Result) -> str:
+    """Return why a download failed, in a few words."""
+    first = (result.message or "").partition("\n")[0]
+    if result.error in ("NotEnoughSharesError", "NoSharesError"):
+        ours = first.removeprefix("not enough shares: ")
+        # Where it is not ours, all that it knows may follow, on the same line.
+        return ours if ours != first else re.split("[:.] ", first)[0][:80]
+    return f"{result.error}: {first}"[:80]

@@ -1,0 +1,192 @@
+"""What is put to the test: our downloader with one of its strategies, or any other downloader.
+
+Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
+is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
+simulation, a list of `IStorageServer`, the read-cap as text and an `IConsumer`; if it takes
+the keyword arguments `offset` and `size` it may be asked for a part of a file.
+
+`tahoe` is short for `firstk.harness.run.tahoe:download`, the downloader of Tahoe-LAFS.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from random import Random
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IReactorTime
+
+from firstk.downloader import download
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.interfaces import IStorageServer
+from firstk.downloader.strategy import Strategy, find_strategy
+from firstk.downloader.text import message_of, shown
+from firstk.harness.kernel.raised import where
+from firstk.scenarios.model import TAHOE
+
+_TAHOE_MODULE = "firstk.harness.run.tahoe"
+
+_REAL_REACTOR = "twisted.internet.reactor"
+
+
+#: What is put to the test: the name of a strategy or a downloader, or one of them itself.
+Given = str | Strategy | Callable[..., Any]
+
+
+class SubjectError(ValueError):
+    """There is no such downloader, or it cannot be put to the test."""
+
+
+class MisconductError(Exception):
+    """A download said that all was well, and it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a download is to do: write `length` bytes of a file from `offset` on to a consumer.
+
+    None for `length` means all the rest. `random` makes its random choices, if it is ours.
+    """
+
+    reactor: IReactorTime
+    servers: Sequence[IStorageServer]
+    cap: CHKCap
+    consumer: IConsumer
+    offset: int
+    length: int | None
+    random: Random
+
+
+#: Starts a download; the Deferred fires when it is over.
+Subject = Callable[[Order], Deferred[Any]]
+
+
+def is_other(name: str) -> bool:
+    """Tell whether a name is that of another downloader, not of a strategy of ours."""
+    return ":" in name or name == TAHOE
+
+
+def is_strategy(name: str) -> bool:
+    """Return whether a name is that of a strategy of ours."""
+    try:
+        find_strategy(name)
+    except ValueError:
+        return False
+    return True
+
+
+def name_of(given: Given) -> str:
+    """Return the name of what is put to the test; a callable's says where it was written."""
+    if isinstance(given, str):
+        return given
+    if isinstance(given, Strategy):
+        return given.name
+    named = given if hasattr(given, "__qualname__") else type(given)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+def find_subject(given: Given) -> Subject:
+    """Return what is put to the test: a strategy of ours, or another downloader.
+
+    A strategy is named, or given itself; another downloader is named as
+    `package.module:callable` or `tahoe`, or is the callable. Raises `SubjectError` with what is
+    wrong.
+    """
+    name = name_of(given)
+    if not isinstance(given, str | Strategy):
+        return partial(_other, name, _checked(name, given))
+    if isinstance(given, str) and is_other(given):
+        return partial(_other, name, _load(name))
+    try:
+        strategy = find_strategy(given)
+    except ValueError as e:
+        raise SubjectError(str(e)) from None
+
+    return partial(_ours, strategy)
+
+
+def _ours(strategy: Strategy, order: Order) -> Deferred[Any]:
+    return download(
+        order.reactor,
+        order.servers,
+        order.cap,
+        order.consumer,
+        strategy,
+        order.offset,
+        order.length,
+        order.random,
+    )
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module_name, _, path = name.partition(":") if ":" in name else (_TAHOE_MODULE, ":", "download")
+    real_before = _REAL_REACTOR in sys.modules
+    try:
+        module = importlib.import_module(module_name)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as e:  # sys.exit() of a script, too
+        if module_name == _TAHOE_MODULE and isinstance(e, ModuleNotFoundError):
+            raise SubjectError(
+                f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
+            ) from e
+        raise SubjectError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
+    # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
+    real_since = not real_before and _REAL_REACTOR in sys.modules
+    if real_since and module_name != _TAHOE_MODULE:
+        raise SubjectError(
+            f"{name}: to import {module_name} installs Twisted's real reactor, in which nothing"
+            " is simulated; a downloader takes the reactor that it is passed"
+        )
+    try:
+        found = attrgetter(path)(module)
+    except AttributeError:
+        raise SubjectError(f"{name}: {module_name} has no {path!r}") from None
+    return _checked(name, found)
+
+
+def _why_not(error: BaseException) -> str:
+    """Return the class, the message and the place of what an import raised."""
+    message = message_of(error)
+    text = f"{type(error).__name__}{f': {message}' if message else ''}"
+    if isinstance(error, SyntaxError):  # its message names file and line
+        return text
+    place = where(error)
+    return f"{text}{f' (at {place})' if place else ''}"
+
+
+def _checked(name: str, found: Any) -> Callable[..., Any]:
+    """Return what was found under a name, if it can be called as a downloader."""
+    if not callable(found):
+        path = name.partition(":")[2]
+        raise SubjectError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
+    try:
+        inspect.signature(found).bind(None, None, None, None)
+    except TypeError as e:
+        raise SubjectError(
+            f"{name}: cannot be called with (reactor, servers, cap, consumer): {e}"
+        ) from None
+    except ValueError:  # it has no signature to look at
+        pass
+    loaded: Callable[..., Any] = found
+    return loaded
+
+
+def _other(name: str, start: Callable[..., Any], order: Order) -> Deferred[Any]:
+    wanted: dict[str, Any] = {}
+    if order.offset or order.length is not None:
+        wanted = {"offset": order.offset, "size": order.length}
+    servers = list(order.servers)
+    started = start(order.reactor, servers, str(order.cap), order.consumer, **wanted)
+    if inspect.iscoroutine(started):
+        return Deferred.fromCoroutine(started)
+    if not isinstance(started, Deferred):
+        raise TypeError(f"{name} returned {shown(started)} instead of a Deferred")
+    return started

@@ -1,0 +1,173 @@
+"""What a load on a grid comes to: how many downloads ended how, their times, what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from hashlib import sha256
+from typing import Any, Self
+
+from firstk.downloader.text import message_of
+from firstk.harness.grid.encounters import Unmet
+from firstk.harness.grid.server import SimServer
+from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.raised import as_error, error_name
+from firstk.harness.run.result import Outcome, Result
+from firstk.harness.run.under_test import Given, name_of
+from firstk.harness.stats.histogram import Histogram
+from firstk.scenarios.model import Scenario
+
+#: What is timed in each download.
+TIMES = ("located", "ttfb", "finished")
+
+_WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadResult:
+    """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
+
+    `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
+    failed with which error; `message` is that of the first. `strays` counts the errors among
+    them that no download told of: they came up in callbacks. The times are from each download's
+    own start: to K distinct shares, to the first byte, to a good end. `requests` and
+    `bytes_received` are means of all. `span` is the time from the first start to the last end,
+    and `in_system` how many downloads were under way in it, in the mean: None if no time passed.
+    `utilisation` is how much was in use, in the mean, of what was busiest: a server's
+    `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
+    is the SHA-256 of all that happened. `unmet_faults` are the scenario's faults that met no
+    request; it is not kept in a store.
+    """
+
+    scenario: str
+    strategy: str
+    run: int
+    seed: int
+    downloads: int
+    outcomes: Mapping[Outcome, int]
+    errors: Mapping[str, int]
+    message: str | None
+    strays: int
+    located: Histogram
+    ttfb: Histogram
+    finished: Histogram
+    requests: float
+    bytes_received: float
+    content_ok: bool | None
+    span: float
+    in_system: float | None
+    utilisation: float | None
+    digest: str
+    unmet_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it in a form that JSON has."""
+        told = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        return told | {name: told[name].to_json() for name in TIMES}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """Return what `to_json` was made from."""
+        times = {name: Histogram.from_json(data[name]) for name in TIMES}
+        return cls(**{**data, **times})
+
+    @property
+    def part_ok(self) -> float:
+        """Which part of the downloads ended well."""
+        return self.outcomes.get("ok", 0) / self.downloads
+
+    @property
+    def outcome(self) -> Outcome:
+        """How all of it ended: well if every download did, or as the worst of them."""
+        return next((o for o in _WORST_FIRST if self.outcomes.get(o)), "ok")
+
+
+class Tally:
+    """Counts the downloads of one simulation."""
+
+    def __init__(self, servers: Sequence[SimServer]) -> None:
+        self._limits = {level: of for server in servers for level, of in server.limits.items()}
+        self._digest = sha256()
+        self._outcomes: Counter[Outcome] = Counter()
+        self._errors: Counter[str] = Counter()
+        self._message: str | None = None
+        self._strays = 0
+        self._content_ok: bool | None = None
+        self._times = {name: Histogram() for name in TIMES}
+        self._requests = 0
+        self._bytes = 0
+        self._opened = self._closed = 0.0
+        self._under_way = 0.0
+        self._busy: list[float] = []
+
+    def open(self, now: float, under_way: float) -> None:
+        """Begin to look at servers and at how many are under way (its area; see `Level`)."""
+        self._opened, self._under_way = now, under_way
+        self._busy = [level.area for level in self._limits]
+
+    def close(self, now: float, under_way: float) -> None:
+        """End what `open` began."""
+        self._closed, self._under_way = now, under_way - self._under_way
+        self._busy = [
+            (level.area - before) / of
+            for (level, of), before in zip(self._limits.items(), self._busy, strict=True)
+        ]
+
+    def add(self, number: int, result: Result, *, counts: bool) -> None:
+        """Add what the download with this number came to."""
+        self._digest.update(f"{number} {result.outcome} {result.digest}\n".encode())
+        if not counts:
+            return
+        self._outcomes[result.outcome] += 1
+        if result.error is not None:
+            self._errors[result.error] += 1
+            self._message = self._message or result.message
+        self._times["located"].add(result.located)
+        self._times["ttfb"].add(result.ttfb)
+        self._times["finished"].add(result.finished if result.outcome == "ok" else None)
+        self._requests += result.requests
+        self._bytes += result.bytes_received
+        if result.content_ok is not None:
+            self._content_ok = result.content_ok and self._content_ok is not False
+
+    def add_strays(self, failures: Sequence[BaseException]) -> None:
+        """Add errors that no download reports."""
+        for failure in failures:
+            if isinstance(failure, EscapeError) and self._errors[EscapeError.__name__]:
+                continue  # it is told once for the run, and here a download has told of it
+            self._strays += 1
+            error = as_error(failure)
+            self._errors[error_name(error)] += 1
+            self._message = self._message or message_of(error)
+
+    def result(
+        self,
+        scenario: Scenario,
+        strategy: Given,
+        run: int,
+        unmet_faults: Unmet,
+    ) -> LoadResult:
+        """Return what all came to."""
+        downloads = sum(self._outcomes.values())
+        span = self._closed - self._opened
+        return LoadResult(
+            scenario=scenario.name,
+            strategy=name_of(strategy),
+            run=run,
+            seed=scenario.seed_of(run),
+            downloads=downloads,
+            outcomes=dict(sorted(self._outcomes.items())),
+            errors=dict(sorted(self._errors.items())),
+            message=self._message,
+            strays=self._strays,
+            requests=self._requests / downloads,
+            bytes_received=self._bytes / downloads,
+            content_ok=self._content_ok,
+            span=span,
+            in_system=self._under_way / span if span else None,
+            utilisation=max(self._busy) / span if span and self._busy else None,
+            digest=self._digest.hexdigest(),
+            unmet_faults=unmet_faults,
+            **self._times,
+        )

@@ -1,0 +1,232 @@
+"""What many runs show of the truth behind them: estimates, each with its interval.
+
+The *time* of a run is when something happened in it, its first block for one. It is None (or
+infinity) for a run in which it never did, as the run stalled, failed, or was cut off at the
+deadline. Such a run is not left out: it is later than all others, and "never" may be what a
+quantile says.
+
+Times are in any order, in seconds or any other unit. An interval holds the true value with a
+probability of `confidence` or more, whatever the distribution, and *at all times at once*: it holds
+no less often for whoever looks after each run, stops when an interval is narrow enough, or goes on
+later with more runs (see `betting`). At each end the risk is half. Each interval is
+for itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from math import copysign, inf, sqrt
+from statistics import fmean, stdev
+
+from scipy.special import bdtr, bdtrc, ndtri, stdtr
+
+from firstk.harness.run.summary import seconds
+from firstk.harness.stats import figures
+from firstk.harness.stats.betting import Evidence
+
+#: With what probability an interval holds the true value, where nothing else is said.
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate, and the ends between which the true value lies, they themselves included.
+
+    Of times, infinity is never; of differences, minus infinity is "instead of never".
+    """
+
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def half_width(self) -> float:
+        """Half of what lies between the ends; 0 if both are never, infinity if one is."""
+        return 0.0 if self.low == self.high else (self.high - self.low) / 2
+
+    @property
+    def relative_half_width(self) -> float:
+        """The half width as a part of the estimate: the precision that a sweep stops at.
+
+        It is 0 where the ends are equal, also if both are never: more runs would show nothing
+        new. It is infinite while one end is never.
+        """
+        half = self.half_width
+        if half in (0, inf):
+            return half
+        return half / abs(self.estimate) if self.estimate else inf
+
+    def words(self, say: Callable[[float], str]) -> str:
+        """Return it as text; `say` formats a number: `seconds` for a time."""
+        estimate, low, high = map(say, (self.estimate, self.low, self.high))
+        return estimate if estimate == low == high else f"{estimate} ({low} to {high})"
+
+
+@dataclass(frozen=True, slots=True)
+class NotEnough:
+    """There are too few runs for an interval: how many there are, and how many it needs.
+
+    Only runs that can show something count. `estimate` is None where there is none of them.
+    """
+
+    estimate: float | None
+    runs: int
+    needed: int
+
+    @property
+    def relative_half_width(self) -> float:
+        """Infinity: nothing is known of how far the estimate is off."""
+        return inf
+
+    def words(self, say: Callable[[float], str]) -> str:
+        """Return it for reading, as that of an interval."""
+        why = f"not enough runs: {self.runs} of {self.needed}"
+        return why if self.estimate is None else f"{say(self.estimate)} ({why})"
+
+
+def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] = seconds) -> str:
+    """Return an estimate with its interval as text; `say` formats a number.
+
+    Where there are too few runs for an interval it stands behind "~"; where there is no
+    estimate at all, the text is "-".
+    """
+    if estimate is None or estimate.estimate is None:
+        return "-"
+    return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
+
+
+def percent(part: float) -> str:
+    """Return a probability for reading; only what is certain is told as 0% or 100%."""
+    if 0 < part < 0.001:
+        return "under 0.1%"
+    if 0.999 < part < 1:
+        return "over 99.9%"
+    return f"{100 * part:.3g}%"
+
+
+def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:
+    """Return the probability of what `count` of so many independent runs did.
+
+    Raises `ValueError` if there are no runs, or fewer than `count`.
+    """
+    found = Evidence.of_count(count, runs)
+    return Interval(found.mean, *found.interval(confidence))
+
+
+def mean_share(shares: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
+    """Return the mean of shares between 0 and 1, one of each independent run.
+
+    Raises `ValueError` if there are none, or one is not between 0 and 1.
+    """
+    found = Evidence.of(shares)
+    return Interval(found.mean, *found.interval(confidence))
+
+
+def quantile(
+    times: Iterable[float | None], q: float, confidence: float = CONFIDENCE
+) -> Interval | NotEnough:
+    """Return the time by which a part `q` of the runs are done: 0.5 for the median.
+
+    The estimate is the time of one run, the first by which so many were: halfway between a
+    time and never there is nothing. The ends are times of runs as well, at `ranks`. Differences
+    can be given too, from minus infinity on.
+    Raises `ValueError` if `q` is not between 0 and 1.
+    """
+    ordered = sorted(inf if time is None else time for time in times)
+    runs = len(ordered)
+    found = ranks(runs, q, confidence)
+    middle = figures.quantile(ordered, q)
+    if found is None or middle is None:
+        return NotEnough(middle, runs, least_runs(q, confidence))
+    low, high = found
+    return Interval(middle, ordered[low - 1], ordered[high - 1])
+
+
+@lru_cache(maxsize=1000)  # many cells of a table have equally many runs
+def ranks(runs: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
+    """Return which runs, in the order of their times, are the ends of a quantile's interval.
+
+    The first is 1. At the true quantile the probability to be done is known: `q`, or more
+    with ties. An end is the first time at which the number of runs that are done does not
+    refute, or does confirm, that the quantile is before it. That holds for every distribution.
+    None if there are fewer runs than `least_runs`.
+    Raises `ValueError` if `q` is not between 0 and 1.
+    """
+    if runs < least_runs(q, confidence):
+        return None
+
+    def shown(done: int) -> bool | None:
+        return Evidence.of_count(done, runs).is_over(q, confidence)
+
+    every = range(runs + 1)
+    low = bisect_left(every, True, key=lambda done: shown(done) is not False)
+    return low, bisect_left(every, True, key=lambda done: shown(done) is True)
+
+
+@lru_cache(maxsize=1000)
+def least_runs(q: float, confidence: float = CONFIDENCE) -> int:
+    """Return how many runs the interval of a quantile needs: at 95 %, 461 for 0.99.
+
+    Raises `ValueError` if `q` is not between 0 and 1.
+    """
+    _check_part("a quantile", q)
+    runs = Evidence.of_count(1, 1).runs_to_tell(max(q, 1 - q), confidence)
+    assert runs is not None
+    return runs
+
+
+def median_difference(
+    baseline: Iterable[float | None],
+    other: Iterable[float | None],
+    confidence: float = CONFIDENCE,
+) -> Interval | NotEnough:
+    """Return the median, over the runs, of how much later another strategy is than the baseline.
+
+    Both are in the order of the runs: the pairs have the same seed and met the same grid, so
+    that what the grid does to both falls out of the difference. It is less than 0 where the
+    other is sooner, infinite where it alone never is done, minus infinity where it alone is, and
+    there is none where neither is: those runs do not count. It is not the difference of the
+    medians, nor does it tell of the tails.
+    Raises `ValueError` if there are not as many of each.
+    """
+    pairs = [
+        (inf if first is None else first, inf if second is None else second)
+        for first, second in zip(baseline, other, strict=True)
+    ]
+    differences = [second - first for first, second in pairs if min(first, second) < inf]
+    return quantile(differences, 0.5, confidence)
+
+
+def z_of_count(count: int, runs: int, part: float) -> float:
+    """Return by how many standard errors `count` of so many runs is off, if a `part` should be.
+
+    It is the exact tail of the binomial distribution, said as that of a normal one: 4 means
+    what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
+    """
+    fewer, more = float(bdtr(count, runs, part)), float(bdtrc(count - 1, runs, part))
+    off = abs(float(ndtri(min(fewer, more, 0.5))))
+    return -off if fewer < more and off else off
+
+
+def z_of_mean(times: Sequence[float], expected: float) -> float | None:
+    """Return by how many standard errors the mean of times is off what it should be.
+
+    It is the tail of Student's t distribution, expressed as that of a normal one: right in so far
+    as the mean of so many times is normal. None if there are fewer than two times.
+    """
+    if len(times) < 2:
+        return None
+    error = stdev(times) / sqrt(len(times))
+    off = fmean(times) - expected
+    if not error:
+        return copysign(inf, off) if off else 0.0
+    tail = float(stdtr(len(times) - 1, -abs(off) / error))
+    return copysign(float(ndtri(tail)), off)
+
+
+def _check_part(what: str, number: float) -> None:
+    if not 0 < number < 1:
+        raise ValueError(f"{what} should be between 0 and 1, not {number}")

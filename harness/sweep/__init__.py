@@ -1,0 +1,1 @@
+"""Sweeps and plans: many runs, kept in a store, on many workers."""

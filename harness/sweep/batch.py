@@ -1,0 +1,82 @@
+"""What a worker of a sweep does: a batch of runs, one after the other.
+
+A batch is plain data and so is what it comes to, so that it may be run in any process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from threading import Lock
+from time import perf_counter
+
+from firstk.harness.kernel.raised import AbortedError
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.workload import OverloadError, simulate_load
+from firstk.harness.sweep.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
+from firstk.scenarios.model import Scenario
+
+
+class OtherVersionError(RuntimeError):
+    """A worker has another version of firstk than the one who sends the batches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Runs of one scenario: its seed is that of run 0."""
+
+    scenario: Scenario
+    places: Sequence[Place]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Runs of some scenarios, for workers with this version of firstk."""
+
+    parts: Sequence[Part]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a part came to, and the seconds of real time that it took."""
+
+    rows: Sequence[Row]
+    seconds: float
+
+
+#: One simulation at a time: a run looks through all the garbage of its process, and at all that
+#: reaches Twisted's log. The workers of a cluster may have several threads.
+_alone = Lock()
+
+
+def run_batch(batch: Batch) -> list[Done]:
+    """Run a batch, part by part; raises `SubjectError` where a downloader cannot be had here."""
+    here = version("firstk")
+    if here != batch.version:
+        raise OtherVersionError(f"a worker has firstk {here}, and this is firstk {batch.version}")
+    done = []
+    with _alone:
+        for part in batch.parts:
+            begun = perf_counter()
+            rows = [_run(part.scenario, place, here) for place in part.places]
+            done.append(Done(rows, perf_counter() - begun))
+    return done
+
+
+def _run(scenario: Scenario, place: Place, here: str) -> Row:
+    try:
+        if scenario.workload is not None:
+            return row_of_load(place, simulate_load(scenario, place.strategy, place.run), here)
+        run = simulate(scenario, place.strategy, place.run)
+        if isinstance(run.failure, AbortedError):
+            return crashed(place, here, f"{run.result.error}: {run.result.message}")
+        return row_of(place, run.result, here)
+    except OverloadError as e:
+        return overloaded(place, str(e), here)
+
+
+def crashed(place: Place, version: str, error: str | None = None) -> Row:
+    """Return the row of a run without a result: it ended its process, or was aborted."""
+    return Row(*place, version=version, outcome=CRASHED, error=error)

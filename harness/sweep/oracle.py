@@ -1,0 +1,194 @@
+"""Which scenarios mathematics has something to say about, and what it says of them.
+
+It is about `located`: when K distinct shares are known, with a strategy that asks all servers at
+once, and where that ends a phase. Two shapes are known, one download (`Stage`) and a load on
+servers that work on one request after the other (`ForkJoin`). They are recognised by the scenario
+alone, and whatever it has besides that would change the times is refused.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from firstk.downloader.strategy import find_strategy
+from firstk.harness.grid.build import Plan, plan_servers
+from firstk.harness.run.under_test import is_other
+from firstk.harness.stats.theory import ForkJoin, Stage, covering
+from firstk.scenarios.experiment import Experiment
+from firstk.scenarios.faults import Fault, Hung
+from firstk.scenarios.laws import Constant, Exponential, Law
+from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.model import Count, Probability, Scenario, Servers
+from firstk.scenarios.workload import Poisson
+
+
+class NoOracleError(ValueError):
+    """Mathematics says nothing of a scenario; the message tells why."""
+
+
+def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
+    """Return what mathematics says of the times to K distinct shares.
+
+    Raises `NoOracleError` where it says nothing, or nothing that is known here.
+    """
+    if is_other(strategy) or find_strategy(strategy).locating_ends == "never":
+        raise NoOracleError(
+            f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
+        )
+    waits = find_strategy(strategy).locating_ends == "all-answered"
+    return (_fork_join if scenario.workload else _stage)(scenario, waits)
+
+
+def refuse(experiment: Experiment, file: str) -> None:
+    """Raise `ScenarioError` if an experiment cannot be held against mathematics.
+
+    It names the experiment's `file`, and the first point and strategy that are the reason.
+    """
+    for point in experiment.points:
+        for strategy in experiment.strategies:
+            try:
+                theory_of(point.scenario, strategy)
+            except NoOracleError as e:
+                at = f"{point}: " if point.values else ""
+                told = f"mathematics has no number for {at}{strategy}: {e}"
+                raise ScenarioError([Mistake(file, None, "oracle", told)]) from e
+
+
+def _stage(scenario: Scenario, waits: bool) -> Stage:
+    _need_no_limits(scenario)
+    hangs, named = _apart(scenario)
+    plans = _plans(scenario, named)
+    answering = [plan for plan in plans if not _is_hung(plan.name, plan.faults)]
+    silent = len(plans) - len(answering)
+    chosen = 0
+    probability = 0.0
+    match hangs:
+        case Count():
+            chosen = hangs.count
+            if silent and chosen:
+                raise NoOracleError("`count` may select servers that are hung already")
+        case Probability():
+            probability = hangs.probability
+    law = _one([plan.rtt for plan in answering or plans], "rtt")
+    enough = _enough(scenario, answering, waits=waits, never=waits and silent > 0)
+    stage = Stage(law, enough, chosen, probability)
+    try:
+        stage.cdf(0.0)
+    except ValueError as e:
+        raise NoOracleError(str(e)) from e
+    return stage
+
+
+def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
+    workload = scenario.workload
+    assert workload is not None
+    arrivals = workload.arrivals
+    if not isinstance(arrivals, Poisson):
+        raise NoOracleError('downloads should begin as { kind = "poisson", rate = ... } says')
+    if scenario.stop != "located":
+        raise NoOracleError('a workload needs `stop = "located"`: what is read keeps servers busy')
+    if workload.files is not None:
+        raise NoOracleError("a workload should have one file, without [workload.files]")
+    hangs, named = _apart(scenario)
+    plans = _plans(scenario, named)
+    if hangs is not None or any(_is_hung(plan.name, plan.faults) for plan in plans):
+        raise NoOracleError("with a workload no server should be hung")
+    if any(plan.rtt != Constant(law="constant", value=0.0) for plan in plans):
+        raise NoOracleError("with a workload round trips should take no time, only `service`")
+    if scenario.grid.client_bandwidth or any(plan.bandwidth for plan in plans):
+        raise NoOracleError("a bandwidth takes time of its own")
+    services = [plan.service for plan in plans if plan.service is not None]
+    if len(services) < len(plans) or any(plan.concurrency != 1 for plan in plans):
+        raise NoOracleError("with a workload servers need a `service` and `concurrency = 1`")
+    law = _one(services, "service")
+    if not isinstance(law, Exponential):
+        raise NoOracleError(f"`service` should be exponential, not {law.law}")
+    if {(1, 1)} != set(_groups(plans)):
+        raise NoOracleError("with a workload each server should hold one share of its own")
+    enough = _enough(scenario, plans, waits=waits, never=False)
+    k = enough.index(1.0)
+    model = ForkJoin(len(plans), k, arrivals.rate, 1 / law.mean, purging=workload.cancel)
+    if model.load >= 1:
+        raise NoOracleError(f"the servers are given {model.load:.3g} times what they can do")
+    return model
+
+
+def _need_no_limits(scenario: Scenario) -> None:
+    tables = scenario.grid, *scenario.servers
+    if any(table.service or table.bandwidth for table in tables) or scenario.grid.client_bandwidth:
+        raise NoOracleError("of one download only `rtt` should take time: no service, no bandwidth")
+
+
+def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers]]:
+    """Return which servers hang by chance, and the entries that tell servers by their names."""
+    named: list[Servers] = []
+    hangs: Count | Probability | None = None
+    for entry in scenario.servers:
+        if isinstance(entry.select, str):
+            if hangs is not None and entry.faults is not None:
+                raise NoOracleError("faults follow on those of servers that are drawn by the seed")
+            named.append(entry)
+        elif entry.select not in (Count(count=0), Probability(probability=0.0)):
+            if hangs is not None:
+                raise NoOracleError("servers are drawn by the seed twice")
+            if entry.model_fields_set != {"select", "fault"} or not entry.faults:
+                raise NoOracleError("servers that are drawn by the seed can only be hung")
+            if _is_hung("a server that is drawn by the seed", entry.faults):
+                hangs = entry.select
+    return hangs, named
+
+
+def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[Plan]:
+    """Return the servers as entries make them that need no seed."""
+    shares = dict.fromkeys(scenario.file.numbers, b"")
+    return plan_servers(scenario.model_copy(update={"servers": list(entries)}), 0, shares)
+
+
+def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
+    """Tell whether a server never answers where its shares are, or does as a good one."""
+    for fault in faults:
+        if not isinstance(fault, Hung):
+            raise NoOracleError(f"{name} has the fault {fault.kind!r}; it can only be hung")
+        if fault.start or fault.end is not None:
+            raise NoOracleError(f"{name} is hung for a time; it can only be so from 0 for ever")
+    return any(fault.holds("get_buckets") for fault in faults)
+
+
+def _one(laws: Sequence[Law], key: str) -> Law:
+    """Return the law that all servers have."""
+    others = [law for law in laws if law != laws[0]]
+    if others:
+        raise NoOracleError(f"all servers need the same `{key}`")
+    return laws[0]
+
+
+def _enough(
+    scenario: Scenario, plans: Sequence[Plan], *, waits: bool, never: bool
+) -> Sequence[float]:
+    """Return how probable it is that the first m answers are enough; see `Stage`."""
+    k, distinct = scenario.file.k, len({number for plan in plans for number in plan.shares})
+    if never or distinct < k:
+        return [0.0] * (len(plans) + 1)
+    if waits:
+        return [*[0.0] * len(plans), 1.0]
+    if shared := _common(plans):
+        raise NoOracleError(f"{shared} hold some shares in common, and others not")
+    return covering(_groups(plans), k)
+
+
+def _groups(plans: Sequence[Plan]) -> Iterator[tuple[int, int]]:
+    """Yield how many servers hold the same shares, and how many shares these are."""
+    for shares, servers in Counter(tuple(plan.shares) for plan in plans).items():
+        yield servers, len(shares)
+
+
+def _common(plans: Sequence[Plan]) -> str | None:
+    """Return which two servers hold some shares in common, but not all."""
+    holders: dict[int, Plan] = {}
+    for plan in plans:
+        for number in plan.shares:
+            other = holders.setdefault(number, plan)
+            if other.shares != plan.shares:
+                return f"{other.name} and {plan.name}"
+    return None

@@ -1,0 +1,778 @@
+"""Where a sweep keeps what its runs came to: one SQLite file, with all that is needed to go on.
+
+The file has the experiment, its points as scenarios, and a row for each run. One process writes
+it, a transaction for each group of rows, in WAL mode: what was committed is there after a
+`kill -9` of the writer at any moment, and others may read meanwhile.
+
+The number of a row follows from its run, point and strategy alone, so that equal experiments
+make equal rows, whoever ran what first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+from filelock import FileLock, Timeout
+
+from firstk.downloader.text import shown
+from firstk.harness.run.result import Result
+from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.sweep.store_checks import CRASHED as CRASHED
+from firstk.harness.sweep.store_checks import NO_NUMBERS as NO_NUMBERS
+from firstk.harness.sweep.store_checks import OVERLOADED as OVERLOADED
+from firstk.harness.sweep.store_checks import (
+    AnyOutcome,
+    Columns,
+    Count,
+    Digest,
+    Flag,
+    JsonLoad,
+    JsonObject,
+    Names,
+    Number,
+    Run,
+    Tables,
+    Time,
+    Values,
+    Word,
+    load_of,
+)
+from firstk.harness.sweep.store_errors import StoreError as StoreError
+from firstk.harness.sweep.store_errors import damaged, explaining
+from firstk.scenarios.experiment import Experiment, Point
+from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.load import NoLines, ScenarioError, validated
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.seeds import MAX_RUNS, seed_of
+from firstk.scenarios.text import cut, shell_word
+
+#: The version of the tables below. It changes with them.
+SCHEMA_VERSION = 1
+
+#: What tells a store from any other SQLite file: "fstk".
+_APPLICATION = 0x6673746B
+
+_TABLES = """
+CREATE TABLE experiment (
+    name TEXT NOT NULL,
+    description TEXT NOT NULL,
+    strategies TEXT NOT NULL, -- JSON, in order
+    axes TEXT NOT NULL,       -- JSON, in order
+    seed INTEGER NOT NULL     -- of the first run
+);
+CREATE TABLE points (
+    point INTEGER PRIMARY KEY,
+    label TEXT NOT NULL,
+    axis_values TEXT NOT NULL,   -- JSON, in the order of the axes
+    scenario_hash TEXT NOT NULL,
+    scenario TEXT NOT NULL       -- JSON, with absolute paths
+);
+CREATE TABLE runs (
+    "row" INTEGER PRIMARY KEY,
+    point INTEGER NOT NULL REFERENCES points,
+    strategy TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    scenario_hash TEXT NOT NULL,
+    version TEXT NOT NULL,  -- of firstk
+    digest TEXT,
+    outcome TEXT NOT NULL,
+    error TEXT,
+    located REAL,
+    ttfb REAL,
+    finished REAL,
+    ended REAL,
+    queries INTEGER,
+    reads INTEGER,
+    bytes_received INTEGER,
+    content_ok INTEGER,
+    result TEXT NOT NULL,   -- JSON: what has no column
+    load TEXT               -- JSON: what many downloads came to, where there is a workload
+);
+CREATE INDEX cells ON runs
+    (point, strategy, run, outcome, ttfb, queries, reads, bytes_received, content_ok);
+"""
+
+
+class Row(NamedTuple):
+    """A run as the store has it. A run that crashed, or was overloaded, has no numbers."""
+
+    row: Number
+    point: Count
+    strategy: Word
+    run: Run
+    seed: Count
+    scenario_hash: Word
+    version: Word
+    outcome: AnyOutcome
+    digest: Digest | None = None
+    error: str | None = None
+    located: Time | None = None
+    ttfb: Time | None = None
+    finished: Time | None = None
+    ended: Time | None = None
+    queries: Count | None = None
+    reads: Count | None = None
+    bytes_received: Count | None = None
+    content_ok: Flag | None = None
+    result: JsonObject = "{}"
+    load: JsonLoad | None = None
+
+
+_ROW = Columns(Row)
+
+#: Below the number of any row.
+_LEAST = -(2**63)
+
+#: A store of up to this many bytes is looked through before it is resumed: some 0.5 s.
+_VERIFIED = 2**28
+
+_POINTS = "SELECT point, label, axis_values, scenario_hash, scenario FROM points"
+
+_COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
+
+#: What stands in `Row.result`, as JSON.
+_REST = tuple(
+    field.name for field in fields(Result) if field.name not in {*Row._fields, "scenario"}
+)
+
+
+class Place(NamedTuple):
+    """Which run a row is of: its first columns."""
+
+    row: int
+    point: int
+    strategy: str
+    run: int
+    seed: int
+    scenario_hash: str
+
+
+def row_of(place: Place, result: Result, version: str) -> Row:
+    """Return the row of a result, made by a version of firstk."""
+    all_of_it = asdict(result)
+    rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
+    columns = {key: all_of_it[key] for key in Row._fields[7:-2]}
+    return Row(
+        *place,
+        version=version,
+        **columns,
+        result=json.dumps(rest, separators=(",", ":")),
+    )
+
+
+def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
+    """Return the row of what many downloads came to, made by a version of firstk."""
+    return Row(
+        *place,
+        version=version,
+        outcome=load.outcome,
+        digest=load.digest,
+        content_ok=load.content_ok,
+        load=json.dumps(load.to_json(), separators=(",", ":")),
+    )
+
+
+def overloaded(place: Place, message: str, version: str) -> Row:
+    """Return the row of a run in which the grid could not carry the load; `message` says how."""
+    return Row(
+        *place,
+        version=version,
+        outcome=OVERLOADED,
+        result=json.dumps({"message": message}, separators=(",", ":")),
+    )
+
+
+class NoRowError(StoreError):
+    """A store has no row of a number; the message says which it has."""
+
+
+class About(NamedTuple):
+    """What a store says of its experiment: the strategies and axes in order, the first seed."""
+
+    name: Word
+    description: str
+    strategies: Names
+    axes: Names
+    seed: Count
+
+
+_ABOUT = Columns(About)
+
+
+class StoredPoint(NamedTuple):
+    """A point of the experiment: the axes' values in their order, the tables of the scenario."""
+
+    label: str
+    axis_values: Values
+    scenario_hash: Word
+    scenario: Tables
+
+
+_POINT = Columns(StoredPoint)
+
+
+class Sample(NamedTuple):
+    """What a run of a point and strategy came to, as far as the statistics look at it."""
+
+    run: Run
+    outcome: AnyOutcome
+    located: Time | None
+    ttfb: Time | None
+    queries: Count | None
+    reads: Count | None
+    bytes_received: Count | None
+    content_ok: Flag | None
+    load: LoadResult | None
+
+
+#: A run of one download, as it was simulated or as a store has it; or one of many downloads.
+OneRun = Result | Sample
+_SAMPLE = Columns(Sample, without=["load"])
+
+
+class Store:
+    """A store that is open. Use it as a context: it is closed then.
+
+    With `cut_off` one that has lost its end is opened too, for what is left of it, and stays as it
+    is.
+    Raises `StoreError` if the file is not a store, has another schema, is damaged, or cannot be
+    written, and `OSError` if it cannot be opened. So do all methods.
+    """
+
+    def __init__(self, path: Path, write: bool = False, cut_off: bool = False) -> None:
+        self.path = path
+        self._lock = _locked(path) if write else None
+        self._begun: tuple[tuple[Any, ...], Sequence[Point]] | None = None
+        self._versions: set[str] | None = None
+        self._known: _Known | None = None
+        self._alone = False
+        try:
+            if not write and not path.is_file():
+                there = "is not a regular file" if path.exists() else "there is no such file"
+                raise StoreError(f"{path}: {there}")
+            # Who may write tidies up what SQLite keeps beside the file, also after reading.
+            mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
+            if cut_off:  # without leaving anything beside it either, unless there is something
+                mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
+            self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
+            try:
+                with explaining(
+                    path, "its tables", self._rows if write else None, hopeless=cut_off
+                ):
+                    if cut_off:  # else SQLite reads nothing of a file that lacks pages
+                        self._db.execute("PRAGMA writable_schema = ON")
+                    self._look(write)
+            except BaseException:
+                self._db.close()
+                raise
+        except sqlite3.DatabaseError as e:
+            self._unlock()
+            raise StoreError(f"{path}: cannot be used as a store: {e}") from e
+        except BaseException:
+            self._unlock()
+            raise
+
+    def _look(self, write: bool) -> None:
+        """Make the tables of a new file, and refuse what is none of ours."""
+        db = self._db
+        application, schema, tables = (
+            db.execute(question).fetchone()[0]
+            for question in (
+                "PRAGMA application_id",
+                "PRAGMA user_version",
+                "SELECT count(*) FROM sqlite_master",
+            )
+        )
+        if write and not tables:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.executescript(
+                f"BEGIN; {_TABLES} PRAGMA application_id = {_APPLICATION};"
+                f" PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            )
+        elif application != _APPLICATION:
+            raise StoreError(f"{self.path}: is another SQLite file, not a store of firstk")
+        elif schema != SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.path}: has schema version {schema}, and this firstk has {SCHEMA_VERSION}:"
+                " use the firstk that wrote it, or another file"
+            )
+        if write:
+            # A commit is on the disk when it is reported, should the power fail too.
+            db.execute("PRAGMA synchronous = FULL")
+
+    def close(self) -> None:
+        """Close it; what was not committed is gone."""
+        self._db.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _explaining(self, where: str) -> AbstractContextManager[None]:
+        """Turn errors of SQLite, and of decoding what it returns, into `StoreError`."""
+        return explaining(self.path, where, self._rows if self._lock is not None else None)
+
+    def _all(self, where: str, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return what a query finds; `where` names what it reads."""
+        with self._explaining(where):
+            return self._db.execute(query, values).fetchall()
+
+    def _rows(self) -> int:
+        (rows,) = self._db.execute("SELECT count(*) FROM runs").fetchone()
+        return int(rows)
+
+    def verify(self) -> None:
+        """Raise `StoreError` if damage would leave out rows; a large store is not looked through.
+
+        That is so with damaged pages and indexes, and with rows of no point or strategy. What is
+        read later is checked then, whatever the size.
+        """
+        with self._explaining("its pages"):
+            if self.path.stat().st_size > _VERIFIED:
+                return
+            (found,) = self._db.execute("PRAGMA integrity_check(1)").fetchone()
+            if found != "ok":
+                raise ValueError(found.removeprefix("*** in database main ***\n"))
+        query = (
+            'SELECT "row" FROM runs WHERE point NOT IN (SELECT point FROM points)'
+            " OR strategy NOT IN (SELECT value FROM json_each(?)) OR typeof(run) <> 'integer'"
+            " LIMIT 1"
+        )
+        for (row,) in self._all("runs", query, (json.dumps(self.about.strategies),)):
+            self.row(row)  # says what is wrong with it
+
+    def begin(self, experiment: Experiment) -> None:
+        """Write down the experiment; raises `StoreError` if another one is there.
+
+        How many runs there are to be is not part of it: more of them may follow. It raises
+        `StoreError` too if the rows are not to be trusted.
+        """
+        with self._explaining("its experiment"):
+            self._begin(experiment)
+
+    def _begin(self, experiment: Experiment) -> None:
+        if reason := self.distrusted:
+            raise StoreError(f"{self.path}: its runs cannot be trusted, use another file: {reason}")
+        about = (
+            experiment.name,
+            experiment.description,
+            json.dumps(experiment.strategies),
+            json.dumps(experiment.axes),
+            experiment.seed,
+        )
+        begun, there = self._begun or (None, None)
+        if begun == about and there is experiment.points:
+            return  # a plan begins anew with each candidate, and its points are many
+        points = [(i, *_point_row(point)) for i, point in enumerate(experiment.points)]
+        before = self._db.execute("SELECT * FROM experiment").fetchone()
+        if before is None:
+            with self._db:
+                self._db.execute("INSERT INTO experiment VALUES (?, ?, ?, ?, ?)", about)
+                self._db.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
+            self._begun, self._known = (about, experiment.points), None
+            return
+        self.verify()
+        differing = [
+            f"its {what} {'are' if what.endswith('s') else 'is'} {cut(str(then))}, and not {now}"
+            for what, then, now in zip(
+                ("name", "", "strategies", "axes", "seed"), before, about, strict=True
+            )
+            if what and then != now
+        ]
+        if not differing:
+            known = self._db.execute("SELECT scenario_hash, label FROM points ORDER BY point")
+            then_points, now_points = known.fetchall(), [(point[3], point[1]) for point in points]
+            if len(then_points) != len(now_points):
+                differing = [f"it has {len(then_points)} points, and not {len(now_points)}"]
+            else:
+                differing = [
+                    f"the scenario at {now[1] or 'its one point'} is another one"
+                    for then, now in zip(then_points, now_points, strict=True)
+                    if then != now
+                ][:1]
+        if differing:
+            raise StoreError(
+                f"{self.path}: holds another experiment: {'; '.join(differing)}."
+                " Take another file for the new one"
+            )
+        self._begun = about, experiment.points
+
+    def distrust(self, reason: str) -> None:
+        """Write down why the rows are not to be trusted; they stay, to be looked at."""
+        with self._explaining("distrusted"), self._db:
+            self._db.execute("CREATE TABLE IF NOT EXISTS distrusted (reason TEXT NOT NULL)")
+            self._db.execute("INSERT INTO distrusted VALUES (?)", (reason,))
+
+    @property
+    def distrusted(self) -> str | None:
+        """Why the rows are not to be trusted, if they are not."""
+        table = "SELECT 1 FROM sqlite_master WHERE name = 'distrusted'"
+        if not self._all("its tables", table):
+            return None
+        reasons = self._all("distrusted", "SELECT reason FROM distrusted")
+        return str(reasons[0][0]) if reasons else "it does not say why"
+
+    def versions(self) -> list[str]:
+        """Return the versions of firstk that rows were made by."""
+        versions = self._versions
+        if versions is None:
+            found = self._all("runs", "SELECT DISTINCT version FROM runs")
+            with self._explaining("runs"):
+                versions = {_VERSION.checked(row)[0] for row in found}
+            if self._lock is not None:  # else another process may add more
+                self._versions = versions
+        return sorted(versions)
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Commit rows, all or none; those that are there already stay as they are."""
+        rows = list(rows)
+        marks = ", ".join("?" * len(Row._fields))
+        insert = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - the same
+        with self._explaining("runs"), self._db:
+            self._db.executemany(insert, rows)
+        if self._versions is not None:
+            self._versions.update(row.version for row in rows)
+
+    def present(self, point: int, strategies: Sequence[str]) -> set[int]:
+        """Return the numbers of the rows that a point and some strategies have."""
+        rows = self._all(
+            f"runs of point {point}",
+            'SELECT "row" FROM runs WHERE point = ?'
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (point, json.dumps(strategies)),
+        )
+        return {number for (number,) in rows}
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        with self._explaining("runs"):
+            return self._rows()
+
+    def count(self, end: int, points: Sequence[int], strategies: Sequence[str]) -> int:
+        """Return how many rows some points and strategies have before the one of this number."""
+        ((rows,),) = self._all(
+            "runs",
+            'SELECT count(*) FROM runs WHERE "row" < ?'
+            " AND point IN (SELECT value FROM json_each(?))"
+            " AND strategy IN (SELECT value FROM json_each(?))",
+            (end, json.dumps(list(points)), json.dumps(strategies)),
+        )
+        return int(rows)
+
+    def samples(self, point: int, strategy: str, runs: int | None = None) -> list[Sample]:
+        """Return what the runs of a point and strategy resulted in, in their order.
+
+        With `runs` these are the first so many, and all have to be there.
+        """
+        # What many downloads resulted in lies farther away than the rest: no index has it.
+        is_load = self._is_load(point)
+        load = "load" if is_load else "NULL"
+        found = self._all(
+            f"runs of point {point}",
+            'SELECT "row", run, outcome, located, ttfb, queries, reads, bytes_received, content_ok,'  # noqa: S608 - one of two
+            f" {load} FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            (point, strategy, MAX_RUNS if runs is None else runs),
+        )
+        samples = [self._sample(point, strategy, is_load, *row) for row in found]
+        if runs is not None and len(samples) < runs:
+            there = {sample.run for sample in samples}
+            gone = next(run for run in range(runs) if run not in there)
+            raise damaged(self.path, f"runs of point {point}", f"{strategy} has no run {gone}")
+        return samples
+
+    def _sample(self, point: int, strategy: str, is_load: bool, row: int, *columns: Any) -> Sample:
+        with self._explaining(f"row {row} of runs"):
+            *most, load = columns
+            numbers = _SAMPLE.checked(most)
+            sample = Sample._make([*numbers, None if load is None else load_of(load)])
+            self._check_place(row, point, strategy, sample.run)
+            _check_numbers(sample, is_load)
+            return sample
+
+    def _check_place(self, row: int, point: int, strategy: str, run: int) -> None:
+        """Raise `ValueError` if a row is not where a run of a point and strategy stands."""
+        about, hashes = self._what_is_known()
+        if strategy not in about.strategies:
+            raise ValueError(f"strategy: is not one of the experiment: {shown(strategy)}")
+        if point >= len(hashes):
+            raise ValueError(f"point: there is no point {point}: there are {len(hashes)}")
+        first = first_row(len(hashes), len(about.strategies), point, run)
+        if row != (right := first + about.strategies.index(strategy)):
+            raise ValueError(f"row: run {run} of {strategy} at point {point} is row {right}")
+
+    def _what_is_known(self) -> _Known:
+        """Return what all rows share: the experiment, and the hashes of the points' scenarios."""
+        if self._known is None:
+            hashes = []
+            query = "SELECT point, scenario_hash FROM points ORDER BY point"
+            for i, (point, scenario) in enumerate(self._all("points", query)):
+                if i != point:
+                    raise damaged(self.path, "points", f"there is no point {i}")
+                hashes.append(scenario)
+            self._known = _Known(self.about, hashes)
+        return self._known
+
+    def _is_load(self, point: int) -> bool:
+        """Return whether each run of a point is many downloads."""
+        query = "SELECT json_extract(scenario, '$.workload') FROM points WHERE point = ?"
+        found = self._all(f"point {point} of points", query, (point,))
+        return bool(found) and found[0][0] is not None
+
+    def rows(self, after: int | None = None) -> Iterator[Row]:
+        """Yield all rows in the order of their numbers, or those after the row `after`."""
+        at = _LEAST if after is None else after
+        query = f'SELECT {_COLUMNS} FROM runs WHERE "row" > ? ORDER BY "row"'  # noqa: S608 - the same
+        found = self._all_but_slowly(query, at)
+        for columns in found:
+            row = self._row(columns)
+            if row.row <= at:  # pages that lead back to themselves would be read forever
+                raise damaged(self.path, "runs", f"row {row.row} comes again after row {at}")
+            at = row.row
+            yield row
+
+    def _all_but_slowly(self, query: str, at: int) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows after a number one by one: they may not fit into memory."""
+        with self._explaining("runs"):
+            cursor = self._db.execute(query, (at,))
+        while True:
+            with self._explaining(f"runs after row {at}" if at > _LEAST else "runs"):
+                columns = cursor.fetchone()
+            if columns is None:
+                return
+            yield columns
+            at = columns[0]
+
+    def _row(self, columns: Sequence[Any]) -> Row:
+        with self._explaining(f"row {columns[0]} of runs"):
+            row = Row(*_ROW.checked(columns))
+            _check_numbers(row, row.load is not None)
+            if not self._alone:
+                self._check_place(*row[:4])
+                about, hashes = self._what_is_known()
+                if row.seed != (right := seed_of(about.seed, row.run)):
+                    raise ValueError(f"seed: should be {right}, not {row.seed}")
+                if row.scenario_hash != hashes[row.point]:
+                    raise ValueError(f"scenario_hash: is not that of point {row.point}")
+            return row
+
+    def check_rows_alone(self) -> None:
+        """Do not hold rows against the experiment and its points from now on: those are damaged."""
+        self._alone = True
+
+    def numbers(self) -> Iterator[int]:
+        """Yield the numbers of all rows as an index has them, in no order."""
+        with self._explaining("the index of runs"):
+            for (number,) in self._db.execute('SELECT "row" FROM runs INDEXED BY cells'):
+                yield int(number)
+
+    def bad(self) -> Iterator[tuple[int, str]]:
+        """Yield the rows that should not be, each with what is wrong, in words."""
+        query = (
+            'SELECT "row", strategy, seed, outcome, error FROM runs'
+            ' WHERE outcome IN (?, ?) OR content_ok = 0 ORDER BY "row"'
+        )
+        for row, strategy, seed, outcome, error in self._all("runs", query, NO_NUMBERS):
+            what = "wrote wrong bytes"
+            if outcome == OVERLOADED:
+                what = "had too many downloads under way: the grid cannot carry this load"
+            if outcome == CRASHED:
+                what = f"crashed ({error})" if error else "crashed: it ended its process"
+            yield row, f"{strategy} with seed {seed} {what}"
+
+    def row(self, number: int) -> Row:
+        """Return one row; raises `NoRowError` if there is none."""
+        query = f'SELECT {_COLUMNS} FROM runs WHERE "row" = ?'  # noqa: S608 - the same
+        found = self._all(f"row {number} of runs", query, (number,))
+        if not found:
+            raise NoRowError(f"{self.path}: there is no row {number}; {self._there(number)}")
+        return self._row(found[0])
+
+    def _there(self, number: int) -> str:
+        """Return, in words, which rows there are in place of one that there is not."""
+        query = 'SELECT count(*), min("row"), max("row") FROM runs'
+        ((count, first, last),) = self._all("runs", query)
+        if not count:
+            return "it has none"
+        if count == last - first + 1:
+            return f"they are {first} to {last}"
+        query = 'SELECT max("row") FROM runs WHERE "row" < ?1 UNION ALL SELECT min("row") FROM runs'
+        near = self._all("runs", f'{query} WHERE "row" > ?1', (number,))
+        nearest = " and ".join(str(row) for (row,) in near if row is not None)
+        return (
+            f"it has {count} rows with numbers from {first} to {last}, with gaps; the nearest"
+            f" {'are' if ' ' in nearest else 'is'} {nearest}."
+            f" To list all: firstk export {shell_word(str(self.path))}"
+        )
+
+    def scenario(self, row: Row) -> Scenario:
+        """Return the scenario of a row, to be run again: with its strategy and seed, one run.
+
+        Raises `StoreError` if files that it needs are gone or are no longer what they were.
+        """
+        of_point = self.point(row.point).scenario
+        with self._explaining(f"point {row.point} of points"):
+            return self._scenario(row, of_point)
+
+    def _scenario(self, row: Row, of_point: dict[str, Any]) -> Scenario:
+        tables = of_point | {"seed": row.seed, "runs": 1}
+        try:
+            scenario = validated(Scenario, str(self.path), NoLines(tables), Path())
+        except ScenarioError as e:
+            raise StoreError(f"row {row.row} cannot be run again: {e}") from e
+        if scenario_hash(scenario) != row.scenario_hash:
+            raise StoreError(
+                f"{self.path}: row {row.row} cannot be run again: its files of shares or times"
+                " are no longer what they were, or this firstk reads its scenario otherwise"
+            )
+        # A strategy that is another downloader is no name that a file may have.
+        return scenario.model_copy(update={"strategies": [row.strategy]})
+
+    @property
+    def about(self) -> About:
+        """What the experiment is; a store that nothing was written to yet has none of it."""
+        query = "SELECT name, description, strategies, axes, seed FROM experiment"
+        found = self._all("experiment", query)
+        if not found:
+            return About("", "", [], [], 0)
+        with self._explaining("experiment"):
+            about = About(*_ABOUT.checked(found[0]))
+            if not about.strategies:
+                raise ValueError("strategies: there is none")
+            return about
+
+    @property
+    def axes(self) -> list[str]:
+        """The keys that are varied."""
+        return self.about.axes
+
+    def count_points(self) -> int:
+        """Return how many points the experiment has."""
+        return len(self._what_is_known().hashes)
+
+    def point(self, number: int) -> StoredPoint:
+        """Return one point."""
+        found = self._all("points", f"{_POINTS} WHERE point = ?", (number,))
+        if not found:
+            raise damaged(self.path, "points", f"there is no point {number}")
+        return self._point(len(self.about.axes), *found[0])
+
+    def all_points(self) -> list[StoredPoint]:
+        """Return all points, in their order."""
+        axes = len(self.about.axes)
+        found = self._all("points", f"{_POINTS} ORDER BY point")
+        self._what_is_known()  # they are numbered without a gap
+        return [self._point(axes, *row) for row in found]
+
+    def _point(self, axes: int, number: int, *columns: Any) -> StoredPoint:
+        with self._explaining(f"point {number} of points"):
+            point = StoredPoint(*_POINT.checked(columns))
+            if len(point.axis_values) != axes:
+                raise ValueError(f"axis_values: has {len(point.axis_values)}, not {axes}")
+            return point
+
+    def tables(self) -> list[dict[str, Any]]:
+        """Return the scenario of each point, as the tables of its file."""
+        return [point.scenario for point in self.all_points()]
+
+    def points(self) -> list[list[Any]]:
+        """Return the axes' values of each point, in the order of the axes."""
+        return [point.axis_values for point in self.all_points()]
+
+
+class _Known(NamedTuple):
+    """What all rows of a store share."""
+
+    about: About
+    hashes: Sequence[str]
+
+
+class _Version(NamedTuple):
+    version: Word
+
+
+_VERSION = Columns(_Version)
+
+
+def _check_numbers(row: Row | Sample, is_load: bool) -> None:
+    """Raise `ValueError` if a run lacks the numbers that its outcome implies, or has others."""
+    if row.outcome in NO_NUMBERS:
+        if row.load is not None or row.ttfb is not None:
+            raise ValueError(f"outcome: a run that {row.outcome} has no numbers")
+    elif is_load != (row.load is not None):
+        raise ValueError(f"load: should be {'there' if is_load else 'NULL'}")
+    elif not is_load and None in (row.queries, row.reads, row.bytes_received):
+        raise ValueError(
+            f"queries, reads and bytes_received: NULL in a run that ended {row.outcome}"
+        )
+
+
+def _point_row(point: Point) -> tuple[str, str, str, str]:
+    tables = point.scenario.model_dump(
+        mode="json", exclude_none=True, exclude={"strategies", "seed", "runs", "expect"}
+    )
+    return (
+        str(point),
+        json.dumps(list(point.values.values())),
+        point.scenario_hash,
+        json.dumps(tables),
+    )
+
+
+def places(
+    experiment: Experiment, hashes: Sequence[str] | Mapping[int, str], point: int, run: int
+) -> Iterator[Place]:
+    """Yield the places of a run of a point, one for each strategy.
+
+    `hashes` are those of the points' scenarios, by their numbers. More runs do not change the
+    numbers of rows.
+    """
+    first = first_row(len(experiment.points), len(experiment.strategies), point, run)
+    for i, strategy in enumerate(experiment.strategies):
+        yield Place(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
+
+
+def first_row(points: int, strategies: int, point: int, run: int) -> int:
+    """Return the number of the row of the first strategy; the others follow."""
+    return (run * points + point) * strategies + 1
+
+
+def _locked(path: Path) -> FileLock:
+    """Return the lock of the one process that writes a store.
+
+    Its file stays beside the store: where it is removed, a process that has opened it already and
+    another that makes a new one both have a lock. The system takes the lock back when the
+    process ends.
+    """
+    if not path.parent.is_dir():  # the lock would make it
+        raise StoreError(f"{path}: there is no folder {path.parent}")
+    real = path.resolve()  # a link to a store has the lock of the store
+    lock = FileLock(real.with_name(f"{real.name}-lock"), timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise StoreError(f"{path}: another process is writing to it") from None
+    except (OSError, NotImplementedError) as e:  # the latter where a file system has no locks
+        reason = getattr(e, "strerror", None) or e
+        raise StoreError(f"{path}: cannot be locked for writing: {lock.lock_file}: {reason}") from e
+    return lock

@@ -1,0 +1,158 @@
+"""What may stand in the columns of a store: as strict as a scenario file is checked.
+
+SQLite keeps whatever it is given in any column, and a program or a bad disk may have changed it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Json,
+    TypeAdapter,
+    ValidationError,
+)
+
+from firstk.downloader.text import shown
+from firstk.harness.run.result import Outcome
+from firstk.harness.run.workload_result import LoadResult
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
+
+#: The outcome of a run that killed the process it ran in, twice.
+CRASHED = "crashed"
+
+#: The outcome of a run in which the grid could not carry the load of a workload.
+OVERLOADED = "overloaded"
+
+#: The outcomes of runs that have no numbers.
+NO_NUMBERS = (CRASHED, OVERLOADED)
+
+
+def _flag(value: Any) -> Any:
+    return bool(value) if value in (0, 1) else value
+
+
+def _without_null(value: Any) -> Any:
+    """Refuse what a TOML file cannot have, from which this was made."""
+    if value is None or (isinstance(value, int) and abs(value) > MAX_SEED):
+        raise ValueError(f"should not have {'null' if value is None else 'such a large number'}")
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _without_null(one)
+    return value
+
+
+def _object(text: str) -> str:
+    _OBJECT.validate_json(text)
+    return text
+
+
+def _load(text: str) -> str:
+    load_of(text)
+    return text
+
+
+def _unique(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("should not name one thing twice")
+    return names
+
+
+Count = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Number = Annotated[int, Field(ge=1, le=MAX_SEED)]
+Run = Annotated[int, Field(ge=0, lt=MAX_RUNS)]
+Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Word = Annotated[str, Field(min_length=1)]
+AnyOutcome = Annotated[str, Field(pattern=f"^({'|'.join([*get_args(Outcome), *NO_NUMBERS])})$")]
+Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+JsonObject = Annotated[str, AfterValidator(_object)]
+JsonLoad = Annotated[str, AfterValidator(_load)]
+Names = Annotated[Json[list[Word]], AfterValidator(_unique)]
+Values = Annotated[Json[list[Any]], AfterValidator(_without_null)]
+Tables = Annotated[Json[dict[str, Any]], AfterValidator(_without_null)]
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+_OBJECT = TypeAdapter(dict[str, Any], config=_STRICT)
+
+#: Number, count and greatest time of a bin; see `firstk.harness.stats.histogram`.
+_Bin = tuple[Annotated[int, Field(ge=-(2**30), lt=1025 * 512)], Number, Time]
+
+
+class _Times(BaseModel, strict=True, allow_inf_nan=False):
+    never: Count
+    sum: Time
+    bins: list[_Bin]
+
+
+class _Load(BaseModel, strict=True, allow_inf_nan=False):
+    scenario: str
+    strategy: str
+    run: Run
+    seed: Count
+    downloads: Number
+    outcomes: dict[Outcome, Count]
+    errors: dict[str, Count]
+    message: str | None
+    strays: Count
+    located: _Times
+    ttfb: _Times
+    finished: _Times
+    requests: Time
+    bytes_received: Time
+    content_ok: bool | None
+    span: Time
+    in_system: Time | None
+    utilisation: Time | None
+    digest: Digest
+
+
+def load_of(text: str) -> LoadResult:
+    """Return what many downloads resulted in; raises `ValueError` if the JSON is not of that."""
+    load = LoadResult.from_json(_checked(_Load.model_validate_json, text).model_dump())
+    counts = {sum(load.outcomes.values()), *(h.count for h in _histograms(load))}
+    if counts != {load.downloads}:
+        raise ValueError(f"has {load.downloads} downloads, but counts {sorted(counts)} of them")
+    return load
+
+
+def _histograms(load: LoadResult) -> Sequence[Any]:
+    return load.located, load.ttfb, load.finished
+
+
+class Columns:
+    """The columns of a row that becomes a named tuple with annotated fields.
+
+    `without` are fields that are made otherwise, after the others.
+    """
+
+    def __init__(self, kind: type[NamedTuple], without: Sequence[str] = ()) -> None:
+        hints = get_type_hints(kind, include_extras=True)
+        self.names = [name for name in kind._fields if name not in without]
+        columns: Any = tuple[tuple(hints[name] for name in self.names)]  # type: ignore[misc]
+        self._adapter: TypeAdapter[tuple[Any, ...]] = TypeAdapter(columns, config=_STRICT)
+
+    def checked(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the values, decoded; raises `ValueError` that names the first wrong column."""
+        found: tuple[Any, ...] = _checked(self._adapter.validate_python, tuple(values), self.names)
+        return found
+
+
+def _checked(validate: Any, value: Any, names: Sequence[str] = ()) -> Any:
+    try:
+        return validate(value)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = [str(part) for part in first["loc"]]
+        if names and first["loc"]:
+            where[0] = names[int(first["loc"][0])]
+        problem = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        got = f", not {shown(first['input'])}" if problem.startswith("should ") else ""
+        raise ValueError(f"{'.'.join(where[:4])}: {problem}{got}".removeprefix(": ")) from e

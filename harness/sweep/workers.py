@@ -1,0 +1,191 @@
+"""Who runs the batches of a sweep: processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Protocol
+
+from firstk.harness.sweep.batch import Batch, Done, run_batch
+
+
+class WorkersError(RuntimeError):
+    """There are no workers: the message says why."""
+
+
+class Workers(Protocol):
+    """Runs batches. `lost` is what a future raises whose worker has died."""
+
+    @property
+    def lost(self) -> type[Exception]:
+        """The exception of a future whose worker has died."""
+
+    @property
+    def unfit(self) -> tuple[type[Exception], ...]:
+        """What a future raises whose worker has not what it takes to run a batch."""
+
+    @property
+    def count(self) -> int:
+        """How many batches are run at a time."""
+
+    def submit(self, batch: Batch) -> Future[list[Done]]:
+        """Let a batch be run; may raise `lost` too."""
+
+    def renew(self) -> None:
+        """Replace workers that have died; called when no batch is out."""
+
+    def close(self) -> None:
+        """End them, whatever they do."""
+
+
+class Pool:
+    """So many processes of this machine. They end when this process does, however it ends."""
+
+    lost: type[Exception] = BrokenProcessPool
+    unfit: tuple[type[Exception], ...] = ()
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        # Twisted and the threads of the pool are not to be forked.
+        forks = "forkserver" in multiprocessing.get_all_start_methods()
+        self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
+        if forks:
+            self._context.set_forkserver_preload([__name__])
+        self._forks = forks
+        self._start()
+
+    def _start(self) -> None:
+        if self._forks:
+            from multiprocessing import forkserver
+
+            with _no_interrupts():  # what is started now inherits it, and what that starts
+                forkserver.ensure_running()  # it may have been killed
+        # Nothing is ever written to it: it ends when we do, or close it.
+        alive, self._alive = self._context.Pipe(duplex=False)
+        self._executor = ProcessPoolExecutor(
+            self.count, self._context, initializer=_begin, initargs=(alive,)
+        )
+        self._theirs = alive
+
+    def submit(self, batch: Batch) -> Future[list[Done]]:
+        """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
+        try:
+            return self._executor.submit(run_batch, batch)
+        except (EOFError, ConnectionError) as e:  # the process that starts workers has died
+            raise BrokenProcessPool("the process that starts workers has died") from e
+        except KeyboardInterrupt:
+            _kill_forkserver()
+            raise
+
+    def renew(self) -> None:
+        """Take new processes."""
+        self.close()
+        self._start()
+
+    def close(self) -> None:
+        """End the processes at once."""
+        self._alive.close()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        self._theirs.close()
+
+
+def _kill_forkserver() -> None:
+    """Kill the process that starts workers, if there is one; the next pool starts another.
+
+    A worker that is half started would look for what is gone by then, and print a traceback.
+    """
+    from multiprocessing import forkserver
+
+    pid = getattr(forkserver._forkserver, "_forkserver_pid", None)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+
+
+def _begin(alive: Connection) -> None:
+    """Begin the life of a worker, that ends with that of who reads its results."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C is told to all; one decides
+    threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
+
+
+def _end_with(alive: Connection) -> None:
+    try:
+        alive.recv_bytes()
+    except (EOFError, OSError):
+        os._exit(1)
+
+
+@contextmanager
+def _no_interrupts() -> Iterator[None]:
+    """Ignore Control-C for a moment, where that can be done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+#: For how long a scheduler is tried, and its first worker waited for, in seconds.
+_PATIENCE = 30
+
+
+class Cluster:
+    """The workers of a Dask scheduler. All of them need firstk, and the downloaders, installed."""
+
+    unfit: tuple[type[Exception], ...] = (ImportError, RuntimeError)
+
+    def __init__(self, address: str) -> None:
+        try:
+            import distributed
+        except ModuleNotFoundError as e:
+            raise WorkersError(
+                f"a cluster needs Dask, which is not there ({e}); to install it:"
+                " pip install 'firstk[dask]'"
+            ) from e
+        # What goes wrong is raised here, and told once.
+        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        self.lost: type[Exception] = distributed.KilledWorker
+        try:
+            self._client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
+        except (OSError, ValueError) as e:
+            raise WorkersError(f"there is no Dask scheduler at {address}: {e}") from e
+        try:
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        except TimeoutError as e:
+            self._client.close()
+            raise WorkersError(
+                f"the scheduler at {address} has no workers: dask worker {address}"
+            ) from e
+        self._executor = self._client.get_executor(pure=False)
+
+    @property
+    def count(self) -> int:
+        """How many batches are run at a time; workers may come and go."""
+        try:
+            threads: dict[str, int] = self._client.nthreads()
+        except OSError as e:
+            raise WorkersError(f"the scheduler is gone: {e}; what was told as done is kept") from e
+        return max(1, sum(threads.values()))
+
+    def submit(self, batch: Batch) -> Future[list[Done]]:
+        """Let a batch be run."""
+        future: Future[list[Done]] = self._executor.submit(run_batch, batch)
+        return future
+
+    def renew(self) -> None:
+        """Do nothing: Dask replaces its workers itself."""
+
+    def close(self) -> None:
+        """Take back what is still to be run, and leave the cluster as it is."""
+        self._executor.shutdown(wait=False)
+        self._client.close()

@@ -1,0 +1,1 @@
+"""Scenarios as tests: the grid that tests drive, and what the pytest plugin offers."""

@@ -1,0 +1,301 @@
+"""Scenarios as tests: running them, holding them to what is expected, telling why they fail.
+
+The pytest plugin imports this when there is something to run, and not before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from firstk.harness.grid.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
+from firstk.harness.kernel.raised import own_traceback, where
+from firstk.harness.run.comparison import expectation, replay
+from firstk.harness.run.independence import Made, StateError, check, last_first
+from firstk.harness.run.result import Result, unmet
+from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.under_test import Given, SubjectError, find_subject, is_other, name_of
+from firstk.harness.testing.simgrid import SimGrid
+from firstk.harness.testing.timeline import text_timeline
+from firstk.scenarios.library import load_all
+from firstk.scenarios.load import ScenarioError, expectation_from, from_tables, load
+from firstk.scenarios.model import OTHER, Expectation, Scenario
+
+
+class UnmetError(AssertionError):
+    """A result is not what was expected; the message says all that there is to say."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line and the ini file say, for all tests.
+
+    Files are looked for in `root`, and named as seen from `here`, where pytest was started.
+    """
+
+    root: Path
+    here: Path
+    downloader: str | None = None
+    seed: int | None = None
+    runs: int | None = None
+    isolation: bool = False
+    timeout: float | None = None
+
+    def load(self, path: Path) -> Scenario:
+        """Return the scenario in a file."""
+        path = self.root / path
+        return load(path, self.named(path))
+
+    def named(self, path: Path) -> str:
+        """Return what a command line calls a file."""
+        try:
+            return os.path.relpath(path, self.here)
+        except ValueError:  # on another drive
+            return str(path)
+
+    def changed(self, scenario: Scenario, seed: int | None = None) -> Scenario:
+        """Return a scenario with the seed and the runs that are asked for."""
+        asked = {"seed": self.seed if seed is None else seed, "runs": self.runs}
+        return scenario.model_copy(update={k: v for k, v in asked.items() if v is not None})
+
+    def find_downloader(self) -> None:
+        """Import the downloader under test; raises `SubjectError` if there is no such thing."""
+        if self.downloader is None:
+            return
+        if not is_other(self.downloader):
+            raise SubjectError(f"should be MODULE:CALLABLE, not {self.downloader!r}")
+        if str(self.root) not in sys.path:
+            sys.path.append(str(self.root))  # as `firstk run` does with the current folder
+        find_subject(self.downloader)
+
+
+def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation]:
+    """Return what is to be tested in a scenario, each with what is expected of it.
+
+    That is the downloader under test, if there is one; else every strategy of which
+    something is expected, also if it is not among those that the scenario compares. What
+    nothing is expected of cannot fail, and is no test.
+    """
+    names = [*scenario.strategies, *(n for n in scenario.expect if n not in scenario.strategies)]
+    if settings.downloader is not None:
+        names = [settings.downloader]
+    found = {name: expectation(scenario, name) for name in names if name != OTHER}
+    return {name: one for name, one in found.items() if one and one.model_fields_set}
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All runs of a test.
+
+    `told` is the run to tell of: the first that is not as expected, or else the first. `failed` of
+    them are not as expected. `unmet_faults` are the faults that met no request in any of them.
+    """
+
+    told: Run
+    failed: int
+    unmet_faults: Unmet
+    digests: Sequence[str]
+
+
+def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs:
+    """Run a scenario as often as it says, and hold each run to what is expected."""
+    expected = expectation(scenario, name)
+    assert expected is not None
+    told, failed = simulate(scenario, name, timeout=timeout), 0
+    met_nothing, digests = told.unmet_faults, []
+    for number in range(scenario.runs):
+        run = simulate(scenario, name, number, timeout) if number else told
+        digests.append(run.result.digest)
+        met_nothing = unmet_in_all([met_nothing, run.unmet_faults])
+        if any(unmet(expected, run.result)):
+            told = run if failed == 0 else told
+            failed += 1
+    return Runs(told, failed, met_nothing, digests)
+
+
+def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> None:
+    """Repeat runs in a fresh process; raises `StateError` if one has another digest there."""
+    made = [
+        Made(scenario, name, number, digest, scenario.source)
+        for number, digest in enumerate(digests)
+    ]
+    check(last_first(made))
+
+
+def failure(
+    run: Run, problems: Sequence[str], command: str | None, failed: int = 1, runs: int = 1
+) -> str:
+    """Return all that there is to say of a run that is not as expected, the reason first.
+
+    `command` replays it, if a command line can; `failed` of `runs` are not as expected.
+    """
+    result = run.result
+    several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
+    reason, *more = problems[0].splitlines()
+    lines = [f"{reason} ({result.scenario}, {result.strategy})", *more]
+    lines += [f"  {problem}" for problem in problems[1:]]
+    if (place := run.failure and where(run.failure)) is not None:
+        lines.append(f"  raised at {place}")
+    lines.append(f"seed: {result.seed}{several}")
+    if command is not None:
+        lines.append(f"replay: {command}")
+    return "\n".join(lines) + "\n\n" + text_timeline(run)
+
+
+def unmet_error(text: str, run: Run) -> UnmetError:
+    """Return the error to raise; a debugger lands where the code under test raised its own."""
+    error = UnmetError(text)
+    return error.with_traceback(own_traceback(run.failure) if run.failure else None)
+
+
+class Firstk:
+    """Runs scenarios in a test of your own, and holds results to what is expected of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._runs: list[tuple[Run, str | None]] = []
+        self._grids: list[SimGrid] = []
+        self._told = False
+
+    def run(
+        self,
+        scenario: str | Path | None = None,
+        *,
+        downloader: Given | None = None,
+        strategy: str | None = None,
+        seed: int | None = None,
+        **tables: Any,
+    ) -> Result:
+        """Return what one download comes to.
+
+        `scenario` is a file (relative to pytest's root folder) or a name in the library;
+        or else `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
+        on. `downloader` is a callable, or `package.module:callable`; default the one that
+        pytest was told to test. `strategy` runs one of firstk's own.
+        """
+        __tracebackhide__ = True
+        if (scenario is None) == (not tables):
+            raise TypeError("run() takes a scenario, or the tables of one, and not both")
+        if downloader is not None and strategy is not None:
+            raise TypeError("run() takes a downloader or a strategy, not both")
+        subject = downloader or strategy or self._settings.downloader
+        if subject is None:
+            raise TypeError("run() needs a downloader, or a strategy")
+        try:
+            if subject is self._settings.downloader:
+                self._settings.find_downloader()
+            if scenario is None:
+                original = from_tables({"name": "scenario", **tables})
+            else:
+                original = self._load(scenario)
+            changed = self._settings.changed(original, seed)
+            run = simulate(changed, subject, timeout=self._settings.timeout)
+        except (ScenarioError, SubjectError) as e:
+            raise e.with_traceback(None) from None  # the user's test is what there is to see
+        command = None
+        if scenario is not None and _importable(subject):
+            command = replay(original, name_of(subject), run.result.seed)
+        self._runs.append((run, command))
+        for fault in described(changed, run.unmet_faults):
+            warnings.warn(f"{changed.source}: {fault}", UnmetFaultWarning, stacklevel=2)
+        if self._settings.isolation and _importable(subject):
+            try:
+                check_isolation(changed, name_of(subject), [run.result.digest])
+            except StateError as e:
+                raise e.with_traceback(None) from None
+        return run.result
+
+    def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
+        """Return a grid to hang and heal the servers of, step by step; see `SimGrid`.
+
+        It is that of a scenario, as `run` takes it, or of keys that `SimGrid` takes. Its
+        downloader is the one that pytest was told to test, if it is given no other.
+        """
+        __tracebackhide__ = True
+        if scenario is not None and keys.keys() - {"downloader"}:
+            raise TypeError("grid() takes a scenario, or the keys of a grid, and not both")
+        try:
+            if "downloader" not in keys:
+                self._settings.find_downloader()
+                keys["downloader"] = self._settings.downloader
+            if scenario is not None:
+                grid = SimGrid.of(self._settings.changed(self._load(scenario)), **keys)
+            else:
+                seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
+                grid = SimGrid(**seed | keys)
+        except (ScenarioError, SubjectError) as e:
+            raise e.with_traceback(None) from None
+        grid.timeout = self._settings.timeout
+        self._grids.append(grid)
+        return grid
+
+    def __repr__(self) -> str:
+        return f"<Firstk: {len(self._runs)} runs, {len(self._grids)} grids>"
+
+    def told(self) -> str:
+        """Return timelines of what was run; those of running downloads end now."""
+        self._told = True
+        timelines = [text_timeline(run) for run, _ in self._all_runs()]
+        for grid in self._grids:
+            timelines += [text_timeline(run, now) for run, now in grid.under_way()]
+        return "\n".join(timelines)
+
+    def close(self) -> None:
+        """End the grids, and warn of faults that met no request of the downloads in them."""
+        for grid in self._grids:
+            try:
+                grid.close()
+            except Exception:
+                if not self._told:  # else the test has failed, and its timelines show the error
+                    raise
+        for grid in self._grids:
+            for fault in grid.unmet_faults():
+                warnings.warn(f"grid: {fault}", UnmetFaultWarning, stacklevel=2)
+
+    def _all_runs(self) -> list[tuple[Run, str | None]]:
+        return [*self._runs, *((run, None) for grid in self._grids for run in grid.runs)]
+
+    def check(self, result: Result, **expected: Any) -> None:
+        """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
+
+        `expected` are keys of `[expect.downloader]`; without any it is what the scenario
+        expects.
+        """
+        __tracebackhide__ = True
+        found = [one for one in self._all_runs() if one[0].result is result]
+        if not found:
+            raise TypeError("check() takes a result that run(), or a grid of grid(), returned here")
+        run, command = found[0]
+        try:
+            wanted = expectation_from(expected) if expected else None
+        except ScenarioError as e:
+            raise e.with_traceback(None) from None
+        wanted = wanted or expectation(run.scenario, result.strategy)
+        if wanted is None or not wanted.model_fields_set:
+            raise TypeError(f"nothing is expected of {result.strategy}: check() could not fail")
+        if problems := list(unmet(wanted, result)):
+            raise unmet_error(failure(run, problems, command), run) from None
+
+    def _load(self, scenario: str | Path) -> Scenario:
+        if Path(scenario).suffix == ".toml":
+            return self._settings.load(Path(scenario))
+        found = load_all([str(scenario)])
+        if len(found) != 1:
+            raise TypeError(f"{scenario} has {len(found)} scenarios; run() runs one")
+        return found[0]
+
+
+def _importable(subject: Given) -> bool:
+    """Tell whether a command line can name a downloader too."""
+    if isinstance(subject, str):
+        return True
+    module, _, path = name_of(subject).partition(":")
+    return getattr(sys.modules.get(module), path, None) is subject
+
+
+__all__ = ["Firstk", "ScenarioError", "Settings", "StateError", "SubjectError", "UnmetError"]

@@ -1,0 +1,520 @@
+"""A grid in virtual time that is set up and driven step by step: the Python way to a scenario.
+
+    grid = SimGrid(servers=10, k=3, n=10, rtt=0.05)
+    grid.servers[3:].hang()
+    assert grid.download("first-k").ttfb < 0.3
+
+It has the servers, faults and results of scenario files; see docs/python.md.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import inf
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from firstk.downloader import DownloadStatus
+from firstk.downloader.text import message_of
+from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.encounters import described, unmet_faults, words
+from firstk.harness.grid.files import file_of
+from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.trace import Exchange
+from firstk.harness.kernel.interrupt import interruptible
+from firstk.harness.kernel.isolation import no_escapes, not_watched
+from firstk.harness.kernel.livelock import EndlessError
+from firstk.harness.kernel.raised import error_name
+from firstk.harness.kernel.reactor import SimReactor, event_at
+from firstk.harness.kernel.rng import stream
+from firstk.harness.kernel.watchdog import watchdog
+from firstk.harness.run.download import Download
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import Run, forget_frames, observed, one_failure, run_of
+from firstk.harness.run.under_test import Given, name_of
+from firstk.scenarios.faults import Fault, Operation
+from firstk.scenarios.load import entry_from, from_tables
+from firstk.scenarios.model import Scenario, selected
+
+#: So many requests are told of in a message, and no more.
+_MOST_TOLD = 12
+
+
+class NeverError(AssertionError):
+    """What a test waits for never happens; the message says what is outstanding."""
+
+
+class Servers:
+    """Some servers of a grid. What is done to them is done to each, from now on.
+
+    A part of them is taken with a number or a slice, as of a list, or by name: `["s3"]`,
+    `["0,3-5"]`. Times are in virtual seconds; `start` is when a fault begins (default now) and
+    `end` when it is over (default never).
+    """
+
+    def __init__(self, grid: SimGrid, servers: Sequence[SimServer]) -> None:
+        self._grid = grid
+        self._servers = servers
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called: s0, s1 and so on."""
+        return [server.name for server in self._servers]
+
+    @property
+    def outstanding(self) -> list[Exchange]:
+        """The requests that they have not answered, in the order in which they were sent."""
+        return [e for e in self._grid.outstanding if e.server in self.names]
+
+    def hang(
+        self,
+        on: Operation | Sequence[Operation] = ("get_buckets", "read"),
+        *,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Self:
+        """Hold the connection and answer nothing; what is held is answered when it is over."""
+        operations = [on] if isinstance(on, str) else list(on)
+        return self.fault("hung", on=operations, start=start, end=end)
+
+    def slow(
+        self,
+        factor: float | None = None,
+        *,
+        extra: float | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Self:
+        """Multiply the round-trip times with `factor`, and add `extra` seconds."""
+        return self.fault("slow", factor=factor, extra=extra, start=start, end=end)
+
+    def corrupt(
+        self, part: str = "block", *, start: float | None = None, end: float | None = None
+    ) -> Self:
+        """Answer with wrong bytes in a part of each share."""
+        return self.fault("corrupt", part=part, start=start, end=end)
+
+    def disconnect(self, *, start: float | None = None, end: float | None = None) -> Self:
+        """Lose the connections: what is outstanding then fails, and what is sent later."""
+        return self.fault("disconnect", start=start, end=end)
+
+    def fault(self, kind: str, **keys: Any) -> Self:
+        """Have a fault of any kind, with the keys that it has in a scenario file.
+
+        A key that is None is left out. Raises `ScenarioError` if there is no such fault.
+        """
+        given = {key: value for key, value in keys.items() if value is not None}
+        table = {"kind": kind, "start": self._grid.now, **given}
+        entry = entry_from({"select": "all", "fault": table}, self._grid.scenario)
+        for fault in entry.faults or ():
+            self._grid._added.append((fault, [(s, len(s.faults)) for s in self._servers]))
+            for server in self._servers:
+                server.add_fault(fault)
+        return self
+
+    def heal(self, *, at: float | None = None) -> Self:
+        """Have no fault any more, from now on or from a time on; answer what was held.
+
+        It is of the faults that there are, and not of those that are added later.
+        """
+        for server in self._servers:
+            server.heal(None if at is None else _finite(at))
+        return self
+
+    def hold(self, *shares: int) -> Self:
+        """Hold copies of the shares with these numbers, and no others.
+
+        Reads of other shares fail, also from buckets that were found before; what a server has
+        taken up by now is still answered. Raises `ScenarioError` if the file has no such share.
+        """
+        entry_from({"select": "all", "shares": list(shares)}, self._grid.scenario)
+        file = self._grid.file
+        held = {number: file.shares[number] for number in sorted(set(shares))}
+        for server in self._servers:
+            server.hold(file.cap.storage_index, held)
+        return self
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    def __iter__(self) -> Iterator[Servers]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, which: int | slice | str) -> Servers:
+        if isinstance(which, str):
+            numbers = selected(which, self._grid.scenario.grid.servers)
+            chosen = {f"s{number}" for number in numbers}
+            return Servers(self._grid, [s for s in self._servers if s.name in chosen])
+        if isinstance(which, slice):
+            return Servers(self._grid, self._servers[which])
+        return Servers(self._grid, [self._servers[which]])
+
+    def __repr__(self) -> str:
+        return f"<Servers {', '.join(self.names)}>"
+
+
+class RunningDownload:
+    """A download that has begun in a grid. Times are in virtual seconds from its start."""
+
+    def __init__(self, grid: SimGrid, download: Download, errors: Sequence[Exception]) -> None:
+        self._grid = grid
+        self._download = download
+        self._errors = errors
+        self._run: Run | None = None
+
+    def __repr__(self) -> str:
+        ending = self._download.ending(dry=False)
+        if self._download.failure is not None:
+            state = f"failed with {error_name(self._download.failure)}"
+        elif self.done:
+            state = "done"
+        else:
+            waiting = len(self._download.client.outstanding)
+            state = f"under way, {waiting} requests without an answer"
+        subject = name_of(self._download.strategy)
+        return f"<RunningDownload {subject}: {state}, {ending.wrote} of {ending.asked} bytes>"
+
+    @property
+    def _wrong(self) -> list[BaseException]:
+        """What its timers have raised so far, and what it has failed with."""
+        failure = self._download.failure
+        return [*self._errors, *([] if failure is None else [failure])]
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over, well or not."""
+        return self._download.finished is not None
+
+    @property
+    def ttfb(self) -> float | None:
+        """The time to the first byte, if it has come."""
+        return self._download.ending(dry=False).first
+
+    @property
+    def buffered(self) -> int:
+        """How many bytes the consumer has taken and not drained yet."""
+        return self._download.buffered
+
+    @property
+    def status(self) -> DownloadStatus | None:
+        """What the downloader tells of itself; None if it is not ours, or has not begun."""
+        return self._download.status
+
+    def finish(self) -> Result:
+        """Let happen all that is left to happen, late answers too; return what it came to.
+
+        If nothing is left and it is not over it has `stalled`; at the grid's `deadline`,
+        counted from its start, it is cut off.
+        """
+        if self._run is None:
+            self._run = self._grid._finish(self._download, self._errors)
+        return self._run.result
+
+
+class SimGrid:
+    """A storage grid in virtual time with one file on it.
+
+    Server `i` holds share `i`, modulo their number. `size` is that of the file in bytes, `k`
+    and `n` how many of its shares are needed and made; `rtt` is the time of a round trip in
+    seconds, or the table of a latency law. `more` are other keys of `[grid]` and `[file]` in a
+    scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
+    by `seed`; `deadline` is when a download is cut off, in virtual seconds.
+
+    `downloader` is what is put to the test where `start` and `download` do not say. With
+    `consumer_bandwidth` the consumer of each download drains its buffer at so many bytes a second.
+    `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
+    seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
+    Raises `ScenarioError` if there cannot be such a grid.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: int = 10,
+        k: int = 3,
+        n: int = 10,
+        size: int = 40_000,
+        rtt: float | Mapping[str, Any] = 0.05,
+        seed: int = 0,
+        deadline: float = 3600.0,
+        downloader: Given | None = None,
+        consumer_bandwidth: float | None = None,
+        **more: Any,
+    ) -> None:
+        law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
+        file = {"size": size, "k": k, "n": n}
+        if "segment_size" in more:
+            file["segment_size"] = more.pop("segment_size")
+        grid = {"servers": servers, "rtt": law, **more}
+        tables = {"name": "grid", "seed": seed, "deadline": deadline, "file": file, "grid": grid}
+        if consumer_bandwidth is not None:
+            tables["consumer"] = {"bandwidth": consumer_bandwidth}
+        self._set_up(from_tables(tables), downloader)
+
+    @classmethod
+    def of(cls, scenario: Scenario, downloader: Given | None = None) -> Self:
+        """Return the grid of a scenario, with what is wrong with its servers."""
+        grid = cls.__new__(cls)
+        grid._set_up(scenario, downloader)
+        return grid
+
+    def _set_up(self, scenario: Scenario, downloader: Given | None) -> None:
+        self.scenario = scenario
+        self.file = file_of(scenario, scenario.seed)
+        self.reactor = SimReactor()
+        self.runs: list[Run] = []
+        self.timeout: float | None = None
+        self._downloader = downloader
+        self._subject = ""
+        self._random = stream(scenario.seed, "client", "random")
+        self._failures: list[BaseException] = []
+        self._running: list[RunningDownload] = []
+        # Faults, and the servers that have them since, each with the fault's place among its own.
+        self._added: list[tuple[Fault, list[tuple[SimServer, int]]]] = []
+        self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
+        by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
+        self.servers = Servers(self, by_number)
+        self.reactor.startRunning(installSignalHandlers=False)
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return self.reactor.seconds()
+
+    @property
+    def outstanding(self) -> list[Exchange]:
+        """The requests that are not answered yet, in the order in which they were sent."""
+        found = [e for server in self._in_order for e in server.outstanding]
+        return sorted(found, key=lambda e: (e.sent, e.number))
+
+    def start(
+        self,
+        downloader: Given | None = None,
+        *,
+        offset: int = 0,
+        length: int | None = None,
+        stop: Literal["located", "first-block", "complete"] | None = None,
+    ) -> RunningDownload:
+        """Begin a download now, of `length` bytes from `offset` on: default the whole file.
+
+        Raises `SubjectError` if there is no such downloader, and `ValueError` if the file has
+        no such bytes.
+        """
+        subject = downloader or self._downloader
+        if subject is None:
+            raise TypeError("start() needs a downloader, or a strategy")
+        rest = self.file.cap.size - offset
+        if offset < 0 or not 0 <= (rest if length is None else length) <= rest:
+            what = f"{'all' if length is None else length} bytes from {offset} on"
+            raise ValueError(f"{what}: the file has {self.file.cap.size}")
+        file = self.scenario.file
+        if offset or length is not None:
+            file = file.model_copy(update={"offset": offset, "length": length})
+        asked = {"file": file, "stop": stop or self.scenario.stop}
+        scenario = self.scenario.model_copy(update=asked)
+        errors: list[Exception] = []
+        download = Download(
+            scenario,
+            scenario.seed,
+            subject,
+            self.reactor,
+            self.file,
+            self._in_order,
+            failed=errors.append,
+        )
+        gc.freeze()  # what the download leaves is looked through at its end, and no more
+        self._subject = name_of(subject)
+        running = RunningDownload(self, download, errors)
+        self._running.append(running)
+        with self._watched():
+            download.start()
+        return running
+
+    def download(self, downloader: Given | None = None, **asked: Any) -> Result:
+        """Return what a download comes to: `start` it and `finish` it."""
+        return self.start(downloader, **asked).finish()
+
+    def finish(self) -> list[Result]:
+        """Bring all downloads to their end; return what they came to, in their order."""
+        return [running.finish() for running in self._running]
+
+    def advance(self, seconds: float) -> None:
+        """Let happen all that is due within so many seconds, and be at that time then."""
+        self.advance_to(self.now + _finite(seconds))
+
+    def advance_to(self, time: float) -> None:
+        """Let happen all that is due by a time, in virtual seconds, and be there then."""
+        event_at(self.reactor.env, max(_finite(time), self.now), lambda _: None)
+        self._step_while(lambda: self.reactor.peek() <= time)
+
+    def until(self, condition: Callable[[], object]) -> None:
+        """Let one thing happen after another until `condition()` is true.
+
+        Raises `NeverError` if it is not by the time at which nothing is left to happen, or at
+        the grid's `deadline`, counted from now.
+        """
+        __tracebackhide__ = True  # pytest shows the test's own line
+        latest = self.now + self.scenario.deadline
+
+        def goes_on() -> bool:
+            with not_watched():  # it is the test's own
+                met = condition()
+            return not met and self.reactor.peek() <= latest
+
+        self._step_while(goes_on)
+        if not condition():
+            errors = self._errors()
+            message = self._never(self.reactor.peek() == inf, errors)
+            raise NeverError(message) from (errors[0] if errors else None)
+
+    def _errors(self) -> list[BaseException]:
+        """Return what went wrong in the downloads that no result tells of yet."""
+        going = [running for running in self._running if running._run is None]
+        own = [error for running in going for error in running._wrong]
+        return _without([*self._failures, *self.reactor.errors], own) + own
+
+    def _never(self, dry: bool, errors: Sequence[BaseException]) -> str:
+        why = "nothing is left to happen" if dry else "the deadline is over"
+        outstanding = self.outstanding
+        waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
+        if len(outstanding) > _MOST_TOLD:
+            waiting += f" and {len(outstanding) - _MOST_TOLD} more"
+        told = "".join(f"; {type(error).__name__}: {message_of(error)}" for error in errors)
+        return (
+            f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}{told}"
+        )
+
+    def _step_while(self, condition: Callable[[], bool]) -> None:
+        with self._watched():
+            while condition():
+                self.reactor.step()
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Keep errors that no Deferred tells of, and ways out of the simulation that are taken."""
+        with (
+            watchdog(self.reactor, self.timeout, self._failures),
+            interruptible(self.reactor),
+            observed(self._failures),
+            no_escapes(self._subject, lambda: self._random, self._failures),
+        ):
+            try:
+                yield
+            except EndlessError as e:
+                self._failures.append(e)
+
+    def _finish(self, download: Download, errors: Sequence[Exception]) -> Run:
+        latest = download.started + self.scenario.deadline
+        try:
+            with self._watched():
+                while self.reactor.peek() <= latest:
+                    self.reactor.step()
+                gc.collect()  # a Deferred tells of its failure when it goes
+        finally:
+            gc.unfreeze()
+        # What is known to be another download's is not told of this one.
+        known = [error for running in self._running for error in running._wrong]
+        failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
+        self._failures.clear()
+        self.reactor.errors.clear()
+        if download.failure is not None:
+            forget_frames(download.failure)
+        run = run_of(
+            download.scenario,
+            download.strategy,
+            0,
+            download.scenario.seed,
+            download.trace,
+            download.ending(dry=self.reactor.peek() == inf),
+            failures,
+        )
+        self.runs.append(run)
+        return run
+
+    def under_way(self) -> list[tuple[Run, float]]:
+        """Return downloads whose `finish` was not called, as they stand, and how long they ran.
+
+        The outcome of one that is not over is "deadline"; "stalled" if nothing is left to happen.
+        """
+        found, dry = [], self.reactor.peek() == inf
+        for running in self._running:
+            if running._run is None:
+                download = running._download
+                run = run_of(
+                    download.scenario,
+                    download.strategy,
+                    0,
+                    download.scenario.seed,
+                    download.trace,
+                    download.ending(dry),
+                    running._errors,
+                )
+                found.append((run, self.now - download.started))
+        return found
+
+    def unmet_faults(self) -> list[str]:
+        """Return, in words, the faults that met no request; none if no download was begun."""
+        if not self._subject:
+            return []
+        found = list(described(self.scenario, unmet_faults(self.scenario, self._in_order)))
+        for fault, places in self._added:
+            if not any(place in server.met_faults() for server, place in places):
+                found.append(words(fault, [server.name for server, _ in places]))
+        return found
+
+    def close(self) -> None:
+        """Shut the reactor down: what a downloader has set up for the time of the grid ends.
+
+        Raises what went wrong in a download whose result nobody asked for.
+        """
+        gc.unfreeze()
+        if self.reactor.running:
+            with interruptible(self.reactor):
+                self.reactor.stop()
+                self.reactor.mainLoop()
+        untold = one_failure(self._errors())
+        self._failures.clear()
+        self.reactor.errors.clear()
+        self._running.clear()
+        if untold is not None:
+            raise untold
+
+    def __repr__(self) -> str:
+        downloads = len(self._running)
+        return (
+            f"<SimGrid of {len(self.servers)} servers at {self.now:.6g} s, {downloads} downloads>"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except Exception:
+            if error is None:  # else there is that to tell of
+                raise
+
+
+def _without(
+    errors: Sequence[BaseException], known: Sequence[BaseException]
+) -> list[BaseException]:
+    return [error for error in errors if not any(error is other for other in known)]
+
+
+def _finite(time: float) -> float:
+    if not -inf < time < inf:
+        raise ValueError(f"{time} is no time in seconds")
+    return time
+
+
+def _words(exchange: Exchange) -> str:
+    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"

@@ -1,0 +1,162 @@
+"""The timeline of a run as text: a line a server, what it was asked when and what came back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from firstk.harness.grid.trace import Exchange
+from firstk.harness.run.simulate import Run
+from firstk.harness.run.summary import seconds, verdict
+
+#: More servers than this are not shown: those that never answered, or failed, come first.
+MAX_LINES = 24
+
+#: More names than this are not listed.
+_MAX_NAMES = 12
+
+_WIDTH = 32  # of the bars, in characters
+
+
+def text_timeline(run: Run, now: float | None = None) -> str:
+    """Return what happened in a run, the servers that never answered named before all.
+
+    With `now`, a time in virtual seconds from its start, it is still under way and ends there.
+    """
+    servers: dict[str, list[Exchange]] = {}
+    for exchange in run.trace.exchanges:
+        servers.setdefault(exchange.server, []).append(exchange)
+    said = verdict([run.result])
+    if now is not None and run.result.outcome == "deadline":
+        said = f"under way at {seconds(now)}"
+    lines = [f"{run.result.strategy}: {said}"]
+    never = "no answer by the deadline" if run.result.outcome == "deadline" else "never answered"
+    if now is not None and run.result.outcome != "stalled":
+        never = f"no answer by {seconds(now)}"
+    silent = [name for name, exchanges in servers.items() if _silent(exchanges)]
+    if silent:
+        lines.append(f"{never}: {_names(silent)}")
+    shown = sorted(servers, key=lambda name: _rank(servers[name]))[:MAX_LINES]
+    column = max(map(len, shown), default=0)
+    end = now or _end(run)
+    if shown:
+        legend = f"= asked for buckets   # read   x failed   . {never}"
+        lines.append(f"  {'':{column}}  0{seconds(end):>{_WIDTH - 1}}  {legend}")
+    for name, exchanges in servers.items():
+        if name in shown:
+            said = "; ".join(_words(exchanges, never))
+            lines.append(f"  {name:{column}}  {_bar(exchanges, end)}  {said}")
+    lines += _left_out(run, len(servers), len(shown))
+    return "\n".join(lines) + "\n"
+
+
+def _left_out(run: Run, asked: int, shown: int) -> Iterator[str]:
+    """Yield what there is no line for."""
+    if asked > shown:
+        yield f"  {_servers(asked - shown, 'more ')} asked, and not shown"
+    rest = run.scenario.grid.servers - asked
+    if rest:
+        yield f"  {_servers(rest)} not asked"
+
+
+def _servers(count: int, more: str = "") -> str:
+    return f"{count} {more}server{'s were' if count > 1 else ' was'}"
+
+
+def _silent(exchanges: Sequence[Exchange]) -> bool:
+    return any(exchange.ended is None for exchange in exchanges)
+
+
+def _rank(exchanges: Sequence[Exchange]) -> int:
+    """Return how little there is to see of a server: 0 is what to look at first."""
+    if _silent(exchanges):
+        return 0
+    if any(not exchange.ok or exchange.spoiled for exchange in exchanges):
+        return 1
+    return 2 if len(exchanges) > 1 else 3
+
+
+def _names(names: Sequence[str]) -> str:
+    told = ", ".join(names[:_MAX_NAMES])
+    more = len(names) - _MAX_NAMES
+    return f"{told} and {more} more" if more > 0 else told
+
+
+def _end(run: Run) -> float:
+    """Return where the bars end: with the download, or with the last answer if it never does."""
+    if run.result.finished:
+        return run.result.finished
+    return max((e.ended for e in run.trace.exchanges if e.ended is not None), default=0.0) or 1.0
+
+
+def _bar(exchanges: Sequence[Exchange], end: float) -> str:
+    """Return a bar from 0 to `end`; what was asked later covers what was asked before."""
+    cells = [" "] * _WIDTH
+    for exchange in exchanges:
+        begin = int(exchange.sent / end * _WIDTH)
+        if begin >= _WIDTH:
+            continue
+        mark = "=" if exchange.operation == "get_buckets" else "#"
+        if exchange.ended is None:
+            cells[begin:] = mark + "." * (_WIDTH - begin - 1)
+            continue
+        until = max(begin + 1, min(_WIDTH, round(exchange.ended / end * _WIDTH)))
+        cells[begin:until] = mark * (until - begin)
+        if not exchange.ok:
+            cells[until - 1] = "x"
+    return "".join(cells)
+
+
+def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
+    """Yield what a server was asked and what it answered: each query, and the reads in sum."""
+    reads = []
+    for exchange in exchanges:
+        if exchange.operation == "read":
+            reads.append(exchange)
+        else:
+            yield f"asked at {_time(exchange.sent)}, {_answer(exchange, never)}"
+    if answered := [e for e in reads if e.ok and not e.spoiled]:
+        last = max(e.ended or 0.0 for e in answered)
+        yield f"{_reads(answered)} answered, the last at {_time(last)}"
+    if spoiled := [e for e in reads if e.spoiled]:
+        yield f"{_reads(spoiled)} answered with wrong bytes"
+    for detail, count in Counter(e.detail for e in reads if _failed(e)).items():
+        yield f"{count} read{'s' if count > 1 else ''} failed: {_brief(detail)}"
+    if silent := [e for e in reads if e.ended is None]:
+        yield f"{_reads(silent)} at {_time(silent[0].sent)}, {never}"
+
+
+def _failed(exchange: Exchange) -> bool:
+    return exchange.ended is not None and not exchange.ok
+
+
+def _reads(reads: Sequence[Exchange]) -> str:
+    """Return how many reads of which shares there were."""
+    numbers = sorted({e.share for e in reads if e.share is not None})
+    return f"{len(reads)} read{'s' if len(reads) > 1 else ''} of {_shares(numbers)}"
+
+
+def _answer(query: Exchange, never: str) -> str:
+    """Return what came back when a server was asked for its buckets."""
+    if query.ended is None:
+        return never
+    if not query.ok:
+        return f"failed at {_time(query.ended)}: {_brief(query.detail)}"
+    shares = query.detail.split(",") if query.detail else []
+    return f"answered at {_time(query.ended)}: {_shares(shares)}"
+
+
+def _shares(numbers: Sequence[object]) -> str:
+    if not numbers:
+        return "no shares"
+    told = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+    return f"share{'s' if len(numbers) > 1 else ''} {told}"
+
+
+def _brief(text: str) -> str:
+    return text.partition("\n")[0][:60]
+
+
+def _time(time: float) -> str:
+    """Return a time in seconds, without the digits in which sums of times differ."""
+    return f"{time:.6g}"

@@ -1,0 +1,1 @@
+"""What tables, plots and the page show."""

@@ -1,0 +1,359 @@
+"""The page of a report: one HTML file with all its pictures in it, which needs nothing else.
+
+It is made of cases alone, so that equal results make equal bytes. Whoever has no JavaScript has
+all of it still; it sorts tables and hides scenarios.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import inf
+from pathlib import Path
+
+import tomli_w
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from firstk.harness.run.bound import BOUND
+from firstk.harness.run.comparison import Compared
+from firstk.harness.run.strategy_runs import StrategyRuns
+from firstk.harness.run.summary import multiple, seconds, verdict
+from firstk.harness.stats.estimates import in_words, percent
+from firstk.reports.model.cases import Case
+from firstk.reports.page import findings
+from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
+from firstk.reports.plots import sweep as sweep_plots
+from firstk.reports.plots.scale import evenly
+from firstk.reports.tables.sweep import Estimate
+from firstk.reports.tables.workload import QUANTILES
+from firstk.scenarios.experiment import label
+
+#: The name of the page.
+NAME = "report.html"
+
+#: So many distributions of an experiment are drawn, and so many of its maps or lines.
+_DISTRIBUTIONS = 4
+_SLICES = 6
+
+#: So many rows of a table are shown; the rest is in the store.
+_ROWS = 3000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that was drawn: its files, and what it shows, in a sentence and in full."""
+
+    files: Sequence[Path]
+    caption: str
+    alt: str
+
+    @property
+    def text(self) -> str:
+        """The alternative text, on one line."""
+        return style.plain(self.alt, 2000)
+
+    @property
+    def data(self) -> str:
+        """The picture as an address that holds all of it."""
+        svg = next(file for file in self.files if file.suffix == ".svg")
+        return f"data:image/svg+xml;base64,{b64encode(svg.read_bytes()).decode('ascii')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """What stands in a cell of a table: its words, those of its interval, and what it sorts by."""
+
+    words: str
+    interval: str = ""
+    key: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a page is about. `axes` are those of the experiment, if it is one of a store.
+
+    `overloaded` says that a grid could not carry its workload with some strategy, which has no
+    results then. `version` says which firstk the results are of. `warnings` are what must be known
+    before any number is believed. `closely` is one run of an experiment, for its timeline.
+    """
+
+    title: str
+    description: str
+    cases: Sequence[Case]
+    version: str
+    axes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+    of_store: bool = False
+    overloaded: bool = False
+    closely: Compared | None = None
+    tell: Callable[[str], None] = field(default=lambda what: None)
+
+    @cached_property
+    def there(self) -> list[Case]:
+        """The cases that have runs."""
+        return [case for case in self.cases if case.strategies]
+
+    @property
+    def of_many(self) -> bool:
+        """Whether there are estimates to tell: some case has more than one run."""
+        return any(case.runs > 1 or case.has_workload for case in self.there)
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Write the page and its pictures into a folder; return the files, the page first."""
+    drawn = _Pictures(report, folder)
+    overview, of_case = drawn.overview(), {c.name: drawn.of_case(c) for c in report.there}
+    environment = Environment(
+        loader=PackageLoader("firstk.reports.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["toml"] = lambda tables: Markup.escape(tomli_w.dumps(tables))
+    columns, rows = _table(report)
+    text = environment.get_template("page.html.j2").render(
+        report=report,
+        headlines=list(headlines(report)),
+        overview=overview,
+        pictures=of_case,
+        columns=columns,
+        rows=rows[:_ROWS],
+        left_out=max(0, len(rows) - _ROWS),
+        sentence=findings.headline,
+        gain=findings.gain,
+        sections=_sections(report, of_case),
+        bound=BOUND,
+        bounded=max((len(one.bounds) for c in report.there for one in c.strategies), default=0),
+    )
+    page = folder / NAME
+    page.write_text(text, encoding="utf-8", newline="\n")
+    return [page, *drawn.files]
+
+
+def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
+    """Return the cases that have a section of their own."""
+    if not report.of_store:
+        return list(report.there)
+    return [case for case in report.there if of_case[case.name]]
+
+
+def headlines(report: Report) -> Iterator[str]:
+    """Yield what the page says first, computed from its results."""
+    if not report.there:
+        yield (
+            "The grid cannot carry this load: there are no results."
+            if report.overloaded
+            else "There are no results yet: nothing has been run."
+        )
+    elif len(report.axes) == 1:
+        yield from findings.along(report.there, report.axes[0])
+    elif len(report.axes) > 1:
+        yield from findings.over(report.there)
+    else:
+        for case in report.there:
+            yield findings.headline(case)
+
+
+class _Pictures:
+    """Draws the pictures of a report, and remembers the files."""
+
+    def __init__(self, report: Report, folder: Path) -> None:
+        self._report = report
+        self._folder = folder
+        self.files: list[Path] = []
+        self._numbers = {case.name: number for number, case in enumerate(report.cases)}
+        spread = [case for case in report.there if distribution.is_worth_drawing(case)]
+        most = _DISTRIBUTIONS if report.of_store else len(spread)
+        self._spread = [case.name for case in evenly(spread, max(2, most))]
+
+    def _add(self, files: Sequence[Path], caption: str, alt: str) -> Picture:
+        self._report.tell(files[0].stem)
+        self.files += files
+        return Picture(files, caption, alt)
+
+    def overview(self) -> list[Picture]:
+        """Return the pictures about all cases."""
+        report, found = self._report, []
+        version = report.version
+        compared = [case.compared for case in report.there if case.compared is not None]
+        if compared:
+            caption = "Time to first block, scenario by scenario."
+            if any(one.scenario.runs > 1 for one in compared):
+                caption += " Marks are medians, lines ranges over the runs."
+            alt = " ".join(findings.headline(c) for c in report.there if c.compared is not None)
+            found.append(
+                self._add(latency.draw(compared, self._folder / "latency", version), caption, alt)
+            )
+        found += self._along_axes()
+        if ratio.shown(report.there):
+            files = ratio.draw(report.there, self._folder / "ratio", version)
+            caption = f"Time to first block over the clairvoyant bound: {BOUND}."
+            found.append(self._add(files, caption, findings.nearness(ratio.shown(report.there))))
+        if report.of_store and (some := cost.shown(report.there)):
+            files = cost.draw(report.there, self._folder / "cost", version)
+            found.append(self._add(files, _COST, findings.price(some)))
+        if report.closely is not None:
+            files = timeline.draw(report.closely, self._folder / "timeline", version)
+            at = report.closely.scenario.description
+            caption = f"The first run closely, at {at}: a lane a server."
+            found.append(self._add(files, caption, _timeline_alt(report.closely)))
+        return found
+
+    def _along_axes(self) -> Iterator[Picture]:
+        """Yield what the axes of an experiment do: each value of further axes has its own."""
+        axes, cases = self._report.axes, [c for c in self._report.there if c.asks]
+        if not axes or not cases:
+            return
+        drawn, rest = axes[:2], axes[2:]
+        slices: dict[str, list[Case]] = {}
+        for case in cases:
+            key = ", ".join(f"{axis} = {label(case.values[axis])}" for axis in rest)
+            slices.setdefault(key, []).append(case)
+        shown = evenly(list(slices), _SLICES)
+        for number, key in enumerate(shown):
+            of_slice = slices[key]
+            at = f" at {key}" if key else ""
+            end = f"-{number}" if key else ""
+            left = f" {len(slices) - len(shown)} more of these are not drawn." * (
+                number == len(shown) - 1 and len(shown) < len(slices)
+            )
+            if len(drawn) == 2:
+                path = self._folder / f"map{end}"
+                files = sweep_plots.draw_map(
+                    of_slice, (drawn[0], drawn[1]), path, self._report.version, at
+                )
+                caption = f"Median time to first block over {drawn[0]} and {drawn[1]}{at}.{left}"
+                alt = " ".join(findings.over(of_slice))
+            else:
+                files = sweep_plots.draw_along(
+                    of_slice, drawn[0], self._folder / "along", self._report.version
+                )
+                caption = (
+                    f"What {drawn[0]} does: the median, the tail, and below on the same axis"
+                    " how many downloads start at all."
+                )
+                alt = " ".join(findings.along(of_slice, drawn[0]))
+            yield self._add(files, caption, alt)
+
+    def of_case(self, case: Case) -> list[Picture]:
+        """Return the pictures of one case."""
+        found = []
+        version = self._report.version
+        number = self._numbers[case.name]
+        name = f"point-{number}" if self._report.of_store else case.name
+        if case.compared is not None:
+            files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
+            runs = case.runs
+            caption = "The download, request by request: a lane a server." + (
+                f" This is the first of {runs} runs." if runs > 1 else ""
+            )
+            found.append(self._add(files, caption, _timeline_alt(case.compared)))
+        if case.name in self._spread:
+            files = distribution.draw(case, self._folder / f"distribution-{name}", version)
+            caption = (
+                "By when how many downloads have started (above), and how many still wait, down to"
+                " one in a thousand (below, on a logarithmic scale)."
+            )
+            found.append(self._add(files, caption, findings.spread(case)))
+        if not self._report.of_store and case.asks:
+            files = cost.draw([case], self._folder / f"cost-{name}", version)
+            found.append(self._add(files, _COST, findings.price([case])))
+        return found
+
+
+_COST = "What each strategy costs, and what it gains: down and to the left is better."
+
+
+def _timeline_alt(compared: Compared) -> str:
+    said = (f"{run.result.strategy}: {verdict([run.result])}" for run in compared.first_runs)
+    return (
+        f"Timeline of {compared.scenario.name}, one download of each strategy. {'; '.join(said)}."
+    )
+
+
+def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
+    """Return the heading of the table, and its rows; a column that says nothing is left out."""
+    make = _estimates if report.of_many else _single
+    rows = []
+    for case in report.there:
+        first = [
+            Value(label(case.values[axis]), key=_key(case.values[axis])) for axis in report.axes
+        ]
+        if not report.of_store:
+            first = [Value(case.name)]
+        for one in case.strategies:
+            rows.append((first, make(case, one)))
+    heading = list(report.axes) if report.of_store else ["scenario"]
+    names = list(dict.fromkeys(name for _, row in rows for name in row))
+    none = Value("-")  # what only the rows of other scenarios have
+
+    def says(name: str) -> bool:
+        return any(row.get(name, none).words not in ("-", "") for _, row in rows)
+
+    said = [name for name in names if says(name)]
+    cells = [[*first, *(row.get(name, none) for name in said)] for first, row in rows]
+    return [*heading, *said], cells
+
+
+def _key(value: object) -> str:
+    return f"{value!r}" if isinstance(value, int | float) else ""
+
+
+def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
+    """Return what a table tells of a single run."""
+    sample = one.samples[0]
+    came = findings.one_came_to(one) if one.single is None else verdict([one.single])
+    time = inf if sample.ttfb is None else sample.ttfb
+    over = one.ratios[0] if one.ratios else None
+    return {
+        "strategy": Value(one.strategy),
+        "time to first block": Value(came, key=repr(time)),
+        "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
+        "requests": _mean(one.requests),
+        "bytes": _mean(one.bytes),
+        "to replay it": Value(case.replay(one.strategy, sample.run), code=True),
+    }
+
+
+def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
+    """Return what a table tells of many runs: estimates, with their intervals."""
+    outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
+    sure = one.runs > 1 or bool(one.loads)  # one run alone is an example, and no estimate
+    row = {
+        "strategy": Value(one.strategy),
+        "runs": Value(str(one.runs), key=str(one.runs)),
+        "outcomes": Value(outcomes),
+        "start": _estimate(one.started if sure else None, percent),
+        "end well": _estimate(one.cell.ok if sure else None, percent),
+    }
+    for q in QUANTILES:
+        enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9
+        row[f"p{100 * q:g}"] = _estimate(one.quantile(q)) if enough else Value("-")
+    against = case.strategies[0].strategy
+    row[f"against {against}"] = _estimate(one.against)
+    row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
+    row["requests"] = _mean(one.requests)
+    row["bytes"] = _mean(one.bytes)
+    if one.loads:
+        row["under way"] = _mean(one.under_way)
+        row["busy"] = _estimate(one.busy, percent)
+    row["first run again"] = Value(case.replay(one.strategy, one.samples[0].run), code=True)
+    row["slowest run again"] = Value(case.replay(one.strategy, one.slowest), code=True)
+    return row
+
+
+def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
+    words = in_words(estimate, say)
+    number, _, interval = words.partition(" (")
+    key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
+    return Value(number, interval.removesuffix(")"), key)
+
+
+def _mean(number: float | None) -> Value:
+    return Value(findings.count(number), key="" if number is None else repr(number))

@@ -1,0 +1,252 @@
+"""How the times to first block are spread: how many have started by when, and how many have not.
+
+Above, the part of downloads that have started (the distribution function); below, on the same
+time axis, the part that is still waiting, on a logarithmic scale down to one in a thousand, where
+the tail is. Downloads that never start count in both, and are told beside the curves.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from math import ceil, inf, nan
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from firstk.harness.run.strategy_runs import Distribution, StrategyRuns
+from firstk.harness.run.summary import seconds
+from firstk.harness.stats.estimates import Interval, percent, probability
+from firstk.reports.model.cases import Case
+from firstk.reports.plots import style
+from firstk.reports.plots.scale import STRIP, Scale, set_scale, small_print, title
+
+#: Fewer downloads than this have no distribution worth a picture.
+ENOUGH = 20
+
+#: The part still waiting that the tail goes down to, and the quantiles that are marked in it.
+_LEAST = 0.001
+_MARKED = (0.5, 0.9, 0.99, 0.999)
+
+#: For so many counts, at most, the interval of the part that has started is worked out.
+_BAND = 100
+
+_WIDTH = 9.3  # inches; so are the others
+_LEFT = 1.05
+_AXIS = 5.0
+_STRIP = 0.55  # for what never comes
+_PANEL = 2.1
+_KEY = 0.62  # a strategy in the key
+
+_MARK = 8  # from a mark to that of a strategy that does the same, in points
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """Strategies whose times are the same, and these times."""
+
+    of: Sequence[StrategyRuns]
+
+    @property
+    def one(self) -> StrategyRuns:
+        return self.of[0]
+
+    @property
+    def spread(self) -> Distribution:
+        return self.one.distribution
+
+    @property
+    def names(self) -> str:
+        return ", ".join(measured.strategy for measured in self.of)
+
+
+def is_worth_drawing(case: Case) -> bool:
+    """Tell whether there are enough downloads for a picture, and something to wait for."""
+    spreads = [one.distribution for one in case.strategies]
+    return any(s.came for s in spreads) and all(s.count >= ENOUGH for s in spreads)
+
+
+def draw(case: Case, path: Path, version: str) -> list[Path]:
+    """Write the picture to `path`.png and `path`.svg; return the files."""
+    with style.style():
+        curves = _curves(case.strategies)
+        height = max(2 * _PANEL + 1.75, len(curves) * _KEY + 1.4)
+        figure = Figure(figsize=(_WIDTH, height))
+        width, panel = _AXIS / _WIDTH, _PANEL / height
+        left, low = _LEFT / _WIDTH, 0.75 / height
+        below = figure.add_axes((left, low, width, panel))
+        above = figure.add_axes((left, low + panel + 0.32 / height, width, panel), sharex=below)
+        every = [curve.spread for curve in curves]
+        scale = Scale.of([time for spread in every for time in spread.times])
+        for curve in curves:
+            _curve(above, curve, scale, waiting=False)
+            _curve(below, curve, scale, waiting=True)
+        for axes in (above, below):
+            set_scale(axes.xaxis, scale, "time to first block")
+            _never(axes)
+        _part_started(above)
+        _part_waiting(below)
+        above.set_xlabel("")
+        above.tick_params(axis="x", labelbottom=False)
+        _key(figure, curves, height)
+        title(figure, "How long until the first block?", style.plain(case.name, 110))
+        small_print(figure, f"{_made_of(case)}; firstk {version}")
+        return style.save(figure, path)
+
+
+def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
+    """Return the curves, the soonest first: strategies that came to the same share one."""
+    alike: dict[Hashable, list[StrategyRuns]] = {}
+    for one in strategies:
+        spread = one.distribution
+        # Sums of times may differ in the last digits.
+        key = tuple(f"{time:.9g}" for time in spread.times), tuple(spread.counts), spread.count
+        alike.setdefault(key, []).append(one)
+    curves = [_Curve(of) for of in alike.values()]
+    return sorted(curves, key=lambda c: (c.spread.quantile(0.5), -c.spread.came / c.spread.count))
+
+
+def _band(spread: Distribution) -> tuple[list[float], list[float]]:
+    """Return between which ends the part that has started lies, at each time.
+
+    The interval of each count would take long; between some it reaches to the farther one's end.
+    """
+    known = [*range(0, spread.count, ceil(spread.count / _BAND)), spread.count]
+    ends = [probability(count, spread.count) for count in known]
+    lows = [ends[bisect_right(known, count) - 1].low for count in spread.counts]
+    highs = [ends[bisect_left(known, count)].high for count in spread.counts]
+    return lows, highs
+
+
+def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
+    """Draw the curve of strategies: dashes in the colours of all of them."""
+    spread = curve.spread
+    x = [scale.low, *spread.times, scale.high]
+    y = [0.0, *(count / spread.count for count in spread.counts)]
+    y.append(y[-1])
+    if waiting:
+        y = [1 - part or nan for part in y]  # the last step would go down without an end
+    looks = [style.look(one.strategy) for one in curve.of]
+    for i, look in enumerate(looks):
+        dashes = "-" if len(looks) == 1 else (4.0 * i, (4.0, 4.0 * (len(looks) - 1)))
+        axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
+    if len(looks) == 1 and spread.independent and not waiting:
+        lows, highs = _band(spread)
+        axes.fill_between(
+            spread.times, lows, highs, step="post",
+            color=looks[0].colour, alpha=0.13, linewidth=0, zorder=2,
+        )  # fmt: skip
+    for q in _MARKED:
+        time = spread.quantile(q)
+        if time == inf or (1 - q) * spread.count < 1 - 1e-9:
+            continue
+        for i, look in enumerate(looks):
+            beside = ScaledTranslation(i * _MARK / 72, 0, axes.figure.dpi_scale_trans)
+            axes.plot(
+                [time], [1 - q if waiting else q], **look.mark(5.5), linestyle="none",
+                transform=axes.transData + beside, zorder=4,
+            )  # fmt: skip
+    if spread.came < spread.count:
+        never = 1 - spread.came / spread.count
+        _level(axes, never if waiting else 1 - never, looks[0].colour)
+
+
+def _level(axes: Axes, part: float, colour: str) -> None:
+    """Draw into the strip for what never comes at which part a curve stays for ever."""
+    axes.annotate(
+        "", (1 + _STRIP / _AXIS, part), (1.0, part),
+        xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
+        arrowprops={
+            "arrowstyle": "-|>", "color": colour, "linestyle": (0, (1, 1.6)),
+            "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0,
+        },
+        zorder=3, annotation_clip=False,
+    )  # fmt: skip
+
+
+def _never(axes: Axes) -> None:
+    """Draw the strip beside an axis in which lies what never comes."""
+    strip = Rectangle((1, 0), _STRIP / _AXIS, 1, transform=axes.transAxes, color=STRIP, zorder=0)
+    strip.set_clip_on(False)
+    axes.add_patch(strip)
+    axes.text(
+        1 + _STRIP / _AXIS / 2, 1.01, "never", transform=axes.transAxes, ha="center",
+        va="bottom", size=8, weight="bold",
+    )  # fmt: skip
+
+
+def _part_started(axes: Axes) -> None:
+    axes.set_ylim(0, 1.02)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:.0f}%"))
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_ylabel("have started")
+
+
+def _part_waiting(axes: Axes) -> None:
+    """Scale the axis of what still waits: logarithmic, its marks are those of the quantiles."""
+    axes.set_yscale("log")
+    axes.set_ylim(_LEAST * 0.8, 1.2)
+    axes.yaxis.set_major_locator(FixedLocator([1, 0.5, 0.1, 0.01, 0.001]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    names = {0.5: "  p50", 0.1: "  p90", 0.01: "  p99", 0.001: "p99.9"}
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda part, _: f"{names.get(part, '')} {100 * part:g}%")
+    )
+    axes.tick_params(axis="y", labelsize=7.5)
+    axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
+    axes.set_ylabel("still waiting\n(logarithmic scale)", labelpad=2)
+
+
+def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:
+    """Say beside the curves which is whose, with its numbers: the soonest is above."""
+    left = (_LEFT + _AXIS + _STRIP + 0.25) / _WIDTH
+    for i, curve in enumerate(curves):
+        y = 1 - (0.95 + i * _KEY) / height
+        for j, one in enumerate(curve.of):
+            mark = Line2D([left + j * 0.016], [y], **style.look(one.strategy).mark(6))
+            mark.set_transform(figure.transFigure)
+            figure.add_artist(mark)
+        beside = left + 0.014 + (len(curve.of) - 1) * 0.016
+        names = style.plain(curve.names, 36 - 2 * len(curve.of))
+        figure.text(beside, y, names, va="center", weight="bold", size=8.5)
+        for line, text in enumerate(_numbers(curve.one)):
+            figure.text(
+                left, y - (0.155 + 0.135 * line) / height, text, va="center", size=7.5,
+                weight="bold" if "never" in text else "normal",
+            )  # fmt: skip
+
+
+def _numbers(one: StrategyRuns) -> list[str]:
+    """Return the numbers of a strategy, in two lines at most."""
+    spread = one.distribution
+    told = [
+        f"p{100 * q:g} {seconds(time)}"
+        for q in _MARKED
+        if (time := spread.quantile(q)) < inf and (1 - q) * spread.count >= 1 - 1e-9
+    ]
+    lines = [", ".join(told)] if told else []
+    if spread.came < spread.count:
+        started = one.started
+        if isinstance(started, Interval):
+            never = Interval(1 - started.estimate, 1 - started.high, 1 - started.low)
+            lines.append(f"never starts: {never.words(percent)}")
+        else:
+            lines.append(f"never starts: {percent(1 - spread.came / spread.count)}")
+    return lines
+
+
+def _made_of(case: Case) -> str:
+    count = case.strategies[0].distribution.count
+    said = [case.made_of]
+    if count < 1000:
+        said.append(f"the tail ends at 1 in {count}")
+    if not case.has_workload:
+        said.append("bands: 95 %, point by point")
+    return "; ".join(said)

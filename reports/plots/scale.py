@@ -1,0 +1,127 @@
+"""Axes that tell no untruth: from zero, or logarithmic and said to be, with a place for never."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, log10
+from typing import TypeVar
+
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from firstk.harness.run.summary import seconds
+from firstk.reports.plots import style
+
+T = TypeVar("T")
+
+#: Above this ratio of the greatest to the least number a scale is logarithmic.
+LOG_RATIO = 20
+
+#: Which part of an axis is for what never comes.
+_STRIP = 0.1
+
+GRID = "#E4E4E4"
+STRIP = "#F2F2F2"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A scale for some numbers: `low` and `high` are its ends, that for never left out."""
+
+    low: float
+    high: float
+    log: bool
+
+    @classmethod
+    def of(cls, numbers: Iterable[float], least: float | None = None) -> Scale:
+        """Return a scale on which all the finite ones of the numbers have room.
+
+        It begins at 0 or, where the ends are far apart, is logarithmic. `least` is where it
+        begins at the latest, where nothing can be less.
+        """
+        finite = [number for number in numbers if isfinite(number)]
+        above = [number for number in finite if number > 0]
+        low, high = min(above, default=0.1), max(above, default=1.0)
+        if least:
+            return cls(least / 1.08, max(high * 1.3, least * 2), log=True)
+        if high / low > LOG_RATIO and len(above) == len(finite):
+            return cls(low / 1.6, high * 1.6, log=True)
+        return cls(0.0, high * 1.12, log=False)
+
+    def at(self, part: float) -> float:
+        """Return the number at a part of the scale: 0 is its beginning, 1 its end."""
+        if self.log:
+            return float(self.low * (self.high / self.low) ** part)
+        return self.low + (self.high - self.low) * part
+
+    def place(self, number: float) -> float:
+        """Return where a number is drawn: never is in the middle of its strip."""
+        return self.at(1 + _STRIP / (1 - _STRIP) / 2) if number == inf else number
+
+    @property
+    def end(self) -> float:
+        """Where the axis ends if it has a strip for what never comes."""
+        return self.at(1 / (1 - _STRIP))
+
+
+def set_scale(
+    axis: Axis,
+    scale: Scale,
+    what: str,
+    say: Callable[[float], str] = seconds,
+    *,
+    never: bool = False,
+) -> None:
+    """Put a scale on an axis, and say what is on it; with a strip for what never comes."""
+    axes = axis.axes
+    vertical = axis is axes.yaxis
+    (axes.set_yscale if vertical else axes.set_xscale)("log" if scale.log else "linear")
+    end = scale.end if never else scale.high
+    (axes.set_ylim if vertical else axes.set_xlim)(scale.low, end)
+    if scale.log:
+        subs: tuple[float, ...] = (1.0,)
+        if log10(scale.high / scale.low) < 2:
+            subs = (1.0, 2.0, 5.0)
+        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_minor_formatter(NullFormatter())
+
+    def told(number: float, _: object = None) -> str:
+        if not scale.low <= number <= scale.high * (1 + 1e-9):
+            return ""
+        return "0" if number == 0 else say(number)
+
+    axis.set_major_formatter(FuncFormatter(told))
+    axis.set_label_text(f"{what}\n(logarithmic scale)" if vertical and scale.log else what)
+    if scale.log and not vertical:
+        axis.set_label_text(f"{what} (logarithmic scale)")
+    axis.grid(visible=True, color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    if never:
+        span = axes.axhspan if vertical else axes.axvspan
+        span(scale.high, scale.end, color=STRIP, zorder=0)
+        if vertical:
+            axes.text(
+                -0.015, scale.place(inf), "never", transform=axes.get_yaxis_transform(),
+                ha="right", va="center", weight="bold", size=8,
+            )  # fmt: skip
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """Return so many of the items at most: the first, the last, and some between them."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
+def small_print(figure: Figure, text: str) -> None:
+    """Write at the foot of a figure what it is made of."""
+    figure.text(0.015, 0.09 / figure.get_figheight(), text, size=7, color=style.GREY)
+
+
+def title(figure: Figure, text: str, under: str = "") -> None:
+    """Write above a figure what it shows."""
+    height = figure.get_figheight()
+    figure.text(0.015, 1 - 0.14 / height, text, size=11, weight="bold", va="top")
+    figure.text(0.015, 1 - 0.36 / height, under, size=8.5, color=style.GREY, va="top")

@@ -1,0 +1,382 @@
+"""What changes along the axes of an experiment: times, and whether the download starts at all.
+
+Along one axis: the median, the tail and the probability of a start, one below the other on the
+same axis, with their intervals. Over two axes: a map for each strategy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import inf, log10
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from firstk.harness.run.strategy_runs import StrategyRuns
+from firstk.harness.run.summary import seconds
+from firstk.harness.stats.estimates import Interval, NotEnough
+from firstk.reports.model.cases import Case, in_order
+from firstk.reports.plots import style
+from firstk.reports.plots.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
+from firstk.reports.tables.sweep import Estimate
+from firstk.scenarios.experiment import label
+
+_WIDTH = 8.8  # inches; so are the others
+_LEFT = 1.15
+_AXIS = 6.0
+_PANEL = 1.75
+_GAP = 0.3
+
+#: From one strategy to the next at the same value of the axis, in points.
+_APART = 4
+
+#: The least distance of two labels, in points.
+_LABEL = 10
+
+#: Quantiles that may be shown as the tail: the first for which there are enough runs.
+_TAILS = (0.99, 0.9)
+
+#: How wide a cell of a map is in which there is room for numbers, in inches.
+_ROOM = 0.45
+
+_UNDER = "the median, the tail, and below them how many downloads start at all"
+
+Of = Callable[[StrategyRuns], Estimate | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the values of an axis are drawn: where they are if they are numbers, else evenly."""
+
+    at: Sequence[float]
+    labels: Sequence[str]
+    log: bool
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Places:
+        """Return the places of values, in their order."""
+        labels = [_short(value) for value in values]
+        numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
+        if len(numbers) < len(values):
+            return cls(list(range(len(values))), labels, log=False)
+        least, most = min(numbers), max(numbers)
+        log = least > 0 and most / least > LOG_RATIO
+        return cls(numbers, labels, log)
+
+
+def _short(value: Any) -> str:
+    """Return a value for an axis: of a table with one key, as { count = 3 }, what is in it."""
+    if isinstance(value, Mapping):
+        if len(value) == 1:
+            return f"{next(iter(value))} {label(next(iter(value.values())))}"
+        told = [v if k == "law" else f"{k} {label(v)}" for k, v in value.items()]
+        return style.plain("\n".join(map(str, told)).replace("\n", " | "), 60).replace(" | ", "\n")
+    return f"{value:g}" if isinstance(value, float) else style.plain(label(value), 30)
+
+
+def tail(cases: Sequence[Case]) -> float:
+    """Return which quantile is shown as the tail: the highest that is known everywhere."""
+    for q in _TAILS:
+        if all(isinstance(one.quantile(q), Interval) for case in cases for one in case.strategies):
+            return q
+    return _TAILS[-1]
+
+
+def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> list[Path]:
+    """Write the picture of one axis to `path`.png and `path`.svg; return the files.
+
+    `cases` are those along the axis, with runs.
+    """
+    cases = in_order(cases, axis)
+    q = tail(cases)
+    with style.style():
+        places = Places.of([case.values[axis] for case in cases])
+        lines = max(words.count("\n") for words in places.labels)
+        height = 3 * _PANEL + 2 * _GAP + 1.55 + 0.17 * lines
+        figure = Figure(figsize=(_WIDTH, height))
+        panels: list[tuple[str, Of]] = [
+            ("median time\nto first block", lambda one: one.quantile(0.5)),
+            (f"p{100 * q:g} time\nto first block", lambda one: one.quantile(q)),
+            ("downloads\nthat start", lambda one: one.started),
+        ]
+        for i, (what, of) in enumerate(panels):
+            bottom = (height - 0.75 - (i + 1) * _PANEL - i * _GAP) / height
+            axes = figure.add_axes((_LEFT / _WIDTH, bottom, _AXIS / _WIDTH, _PANEL / height))
+            _panel(axes, cases, places, of, what, probability=i == 2)
+            if i < 2:
+                axes.tick_params(axis="x", labelbottom=False)
+        axes.set_xlabel(axis + (" (logarithmic scale)" if places.log else ""))
+        title(figure, f"What {axis} does to the time to first block", _UNDER)
+        small_print(figure, f"{_made_of(cases)}; firstk {version}")
+        return style.save(figure, path)
+
+
+def _panel(
+    axes: Axes, cases: Sequence[Case], places: Places, of: Of, what: str, *, probability: bool
+) -> None:
+    names = list(dict.fromkeys(one.strategy for case in cases for one in case.strategies))
+    found = {
+        name: [
+            (x, of(one))
+            for x, case in zip(places.at, cases, strict=True)
+            for one in case.strategies
+            if one.strategy == name
+        ]
+        for name in names
+    }
+    known = [e for of_one in found.values() for _, e in of_one if e is not None]
+    if probability:
+        scale = Scale(-0.03, 1.05, log=False)
+        _percent(axes, scale, what)
+    else:
+        finite = [e.estimate for e in known if e.estimate is not None]
+        ends = [end for e in known if isinstance(e, Interval) for end in (e.low, e.high)]
+        scale = Scale.of([*finite, *ends])
+        never = any(number == inf for number in [*finite, *ends])
+        set_scale(axes.yaxis, scale, what, never=never)
+    _along(axes, places)
+    labels = []
+    for i, (name, points) in enumerate(found.items()):
+        dodge = (i - (len(names) - 1) / 2) * _APART / 72
+        there = [(x, e) for x, e in points if e is not None and e.estimate is not None]
+        if there:
+            _line(axes, name, there, scale, dodge)
+            _, last = there[-1]
+            assert last.estimate is not None
+            labels.append((name, scale.place(last.estimate)))
+    _label_ends(axes, labels, dodge=(len(names) - 1) / 2 * _APART)
+
+
+def _line(
+    axes: Axes, name: str, points: Sequence[tuple[float, Estimate]], scale: Scale, dodge: float
+) -> None:
+    """Draw a strategy: its marks, their intervals, and a line that is dotted to and from never."""
+    look = style.look(name)
+    shift = ScaledTranslation(dodge, 0, axes.figure.dpi_scale_trans)
+    where = axes.transData + shift
+    places = [(x, scale.place(e.estimate), e) for x, e in points if e.estimate is not None]
+    for (x0, y0, one), (x1, y1, other) in pairwise(places):
+        dotted = inf in (one.estimate, other.estimate)
+        axes.plot(
+            [x0, x1], [y0, y1], color=look.colour, transform=where, zorder=3,
+            linewidth=1.0 if dotted else 1.5, linestyle=(0, (1, 2)) if dotted else "-",
+        )  # fmt: skip
+    for x, y, estimate in places:
+        if isinstance(estimate, Interval):
+            low, high = scale.place(estimate.low), scale.place(estimate.high)
+            axes.plot(
+                [x, x], [max(low, scale.low), high], color=look.colour, transform=where,
+                linewidth=4, alpha=0.35, solid_capstyle="butt", zorder=2,
+            )  # fmt: skip
+        mark = look.mark(5)
+        if isinstance(estimate, NotEnough):
+            mark["markerfacecolor"] = "white"
+        axes.plot([x], [y], **mark, linestyle="none", transform=where, zorder=4, clip_on=False)
+
+
+def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]], dodge: float) -> None:
+    """Write the names of lines at their ends, apart from one another."""
+    pixels = 72 / axes.figure.dpi
+    spots = sorted((axes.transData.transform((0, y))[1] * pixels, name) for name, y in labels)
+    free = -inf
+    ordered = []
+    for at, name in spots:
+        free = max(at, free + _LABEL)
+        ordered.append((free, name))
+    over = max(0.0, ordered[-1][0] - axes.bbox.y1 * pixels) if ordered else 0.0
+    for at, name in ordered:
+        y = at - over - axes.bbox.y0 * pixels
+        beside = ScaledTranslation((dodge + 9) / 72, y / 72, axes.figure.dpi_scale_trans)
+        mark = Line2D([1], [0], **style.look(name).mark(4.5))
+        mark.set_transform(axes.transAxes + beside)
+        mark.set_clip_on(False)
+        axes.add_artist(mark)
+        axes.annotate(
+            style.plain(name, 24), (1, 0), xycoords="axes fraction", xytext=(dodge + 15, y),
+            textcoords="offset points", va="center", size=8, weight="bold",
+        )  # fmt: skip
+
+
+def _along(axes: Axes, places: Places) -> None:
+    """Set the axis of the values."""
+    first, last = min(places.at), max(places.at)
+    if places.log:
+        axes.set_xscale("log")
+        edge = (last / first) ** 0.04
+        axes.set_xlim(first / edge, last * edge)
+    else:
+        edge = (last - first) * 0.04 or 0.5
+        axes.set_xlim(first - edge, last + edge)
+    axes.xaxis.set_minor_locator(NullLocator())
+    ticks = dict(zip(places.at, places.labels, strict=True))
+    axes.xaxis.set_major_locator(FixedLocator(_apart(sorted(ticks), places.log, ticks)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: ticks.get(x, "")))
+
+
+def _apart(at: Sequence[float], log: bool, labels: Mapping[float, str]) -> list[float]:
+    """Return the values whose labels have room beside one another."""
+    widest = max(max(map(len, label.split("\n"))) for label in labels.values())
+    room = 0.075 * widest + 0.12
+    first, last = (log10(at[0]), log10(at[-1])) if log else (at[0], at[-1])
+    kept: list[float] = []
+    before = -inf
+    for x in at:
+        place = ((log10(x) if log else x) - first) / (last - first or 1) * _AXIS
+        if place - before >= room:
+            kept.append(x)
+            before = place
+    return kept
+
+
+def _percent(axes: Axes, scale: Scale, what: str) -> None:
+    axes.set_ylim(scale.low, scale.high)
+    axes.yaxis.set_major_locator(FixedLocator([0, 0.25, 0.5, 0.75, 1]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda part, _: f"{100 * part:.0f}%"))
+    axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_ylabel(what)
+
+
+def _made_of(cases: Sequence[Case]) -> str:
+    return f"{_runs(cases)}; bars: 95 % intervals; hollow: too few runs for one; marks side by side"
+
+
+def _runs(cases: Sequence[Case]) -> str:
+    counts = sorted({one.runs for case in cases for one in case.strategies})
+    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    return f"{runs} runs a point and strategy from seed {cases[0].seed}; virtual time"
+
+
+def draw_map(
+    cases: Sequence[Case], axes_of: tuple[str, str], path: Path, version: str, under: str = ""
+) -> list[Path]:
+    """Write a map over two axes to `path`.png and `path`.svg, a panel a strategy; return the files.
+
+    The colour is the median time to first block; cells in which most downloads never start are
+    hatched. In each cell stands the median, and below it how many start if not all do.
+    """
+    first, second = axes_of
+    columns = _distinct(case.values[first] for case in in_order(cases, first))
+    rows = _distinct(case.values[second] for case in in_order(cases, second))
+    names = list(dict.fromkeys(one.strategy for case in cases for one in case.strategies))
+    with style.style():
+        cell = (min(0.85, 7.5 / len(columns)), 0.42)
+        left = 0.55 + 0.07 * max(len(line) for v in rows for line in _short(v).split("\n"))
+        panel = cell[1] * len(rows)
+        lines = max(_short(v).count("\n") for v in columns)
+        height = 0.75 + len(names) * (panel + 0.42) + 0.75 + 0.15 * lines
+        width = max(7.0, left + cell[0] * len(columns) + 1.3)
+        figure = Figure(figsize=(width, height))
+        norm = _norm(cases)
+        for i, name in enumerate(names):
+            bottom = height - 0.85 - (i + 1) * (panel + 0.42) + 0.15
+            axes = figure.add_axes(
+                (left / width, bottom / height, cell[0] * len(columns) / width, panel / height)
+            )
+            _map(axes, name, cases, axes_of, columns, rows, norm, cell[0])
+            if i < len(names) - 1:
+                axes.tick_params(axis="x", labelbottom=False)
+        axes.set_xlabel(first)
+        if cell[0] < _ROOM:
+            _colour_key(figure, norm, width, height)
+        title(figure, "Median time to first block", f"over {first} and {second} {under}".strip())
+        small_print(
+            figure,
+            f"{_runs(cases)}; lighter is later; hatched: most never start; firstk {version}",
+        )
+        return style.save(figure, path)
+
+
+def _distinct(values: Any) -> list[Any]:
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found
+
+
+def _norm(cases: Sequence[Case]) -> Normalize:
+    medians = [one.quantile(0.5).estimate for case in cases for one in case.strategies]
+    finite = [m for m in medians if m is not None and m < inf]
+    low, high = min(finite, default=0.1), max(finite, default=1.0)
+    if low > 0 and high / low > 3:
+        return LogNorm(low, high)
+    return Normalize(0, high or 1.0)
+
+
+def _luminance(colour: Any) -> float:
+    """Return how light a colour is, from 0 to 1 (WCAG 2.2, relative luminance)."""
+    parts = mpl.colors.to_rgb(colour)
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _colour_key(figure: Figure, norm: Normalize, width: float, height: float) -> None:
+    """Draw beside the maps what their colours mean, where cells are too small for numbers."""
+    axes = figure.add_axes(((width - 0.95) / width, 0.9 / height, 0.15 / width, 1.6 / height))
+    figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), cax=axes)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda time, _: seconds(time)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.tick_params(labelsize=7)
+
+
+def _map(
+    axes: Axes,
+    name: str,
+    cases: Sequence[Case],
+    axes_of: tuple[str, str],
+    columns: Sequence[Any],
+    rows: Sequence[Any],
+    norm: Normalize,
+    wide: float,
+) -> None:
+    colours = mpl.colormaps["cividis"]
+    axes.set_xlim(-0.5, len(columns) - 0.5)
+    axes.set_ylim(-0.5, len(rows) - 0.5)
+    for case in cases:
+        x, y = columns.index(case.values[axes_of[0]]), rows.index(case.values[axes_of[1]])
+        one = next((m for m in case.strategies if m.strategy == name), None)
+        if one is None:
+            axes.text(x, y, "no runs", ha="center", va="center", size=7, color=style.GREY)
+            continue
+        median = one.quantile(0.5).estimate
+        never = median is None or median == inf
+        colour = "white" if never else colours(norm(median or 0.0))
+        axes.add_patch(
+            Rectangle(
+                (x - 0.5, y - 0.5),
+                1,
+                1,
+                facecolor=colour,
+                edgecolor=style.GREY if never else "white",
+                hatch="///" if never else None,
+                linewidth=0.6,
+            )
+        )
+        if wide < _ROOM:
+            continue
+        text = "never" if never else seconds(median or 0.0)
+        started = one.started.estimate
+        if started is not None and 0 < started < 1:
+            text += f"\n{100 * started:.2g}% start"
+        dark = _luminance(colour) < 0.18  # where black and white stand out as much
+        axes.text(
+            x, y, text, ha="center", va="center", size=7, color="white" if dark else style.INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8} if never else None,
+        )  # fmt: skip
+    axes.set_xticks(range(len(columns)), [_short(v) for v in columns], size=7.5)
+    axes.set_yticks(range(len(rows)), [_short(v) for v in rows], size=7.5)
+    axes.tick_params(length=0)
+    axes.set_ylabel(axes_of[1], size=8)
+    axes.set_title(name, loc="left", size=9.5, weight="bold")
+    for side in ("left", "bottom"):
+        axes.spines[side].set_visible(False)

@@ -1,0 +1,220 @@
+"""A later run held against a baseline: what has become worse, what better, row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from firstk.reports.tables.baseline import Baseline, Row
+
+#: What a download can come to, the best first: a clear error is better than a hang.
+_OUTCOMES = ("ok", "failed", "deadline", "stalled")
+
+#: By what part two times may differ that are equal but for their rounding to nine digits.
+_ROUNDING = 1e-8
+
+#: So little is none: 0.29 times 100 is a hair less than 29.
+_HAIR = 1e-12
+
+#: More changes than this are counted rather than told.
+_MOST = 20
+
+_COLUMNS = ("", "scenario", "strategy", "seed", "what", "before", "now", "change")
+
+Verdict = Literal["worse", "better"]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that has changed in a run, in words.
+
+    `verdict` is None where it cannot be said: a download that comes to another end sends
+    more or fewer requests, which is neither good nor bad.
+    """
+
+    row: Row
+    what: str
+    before: str
+    now: str
+    by: str
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of the check.
+
+    `new` and `gone` are rows that only one side has, `compared` is the number that both have.
+    """
+
+    changes: Sequence[Change]
+    equal: int
+    new: Sequence[Row]
+    gone: Sequence[Row]
+    compared: int
+
+    @property
+    def worse(self) -> Sequence[Row]:
+        """The rows that have a regression."""
+        return self._rows("worse")
+
+    @property
+    def better(self) -> Sequence[Row]:
+        """The rows that have become better, and in nothing worse."""
+        worse = {row.key for row in self.worse}
+        return [row for row in self._rows("better") if row.key not in worse]
+
+    def _rows(self, verdict: Verdict) -> Sequence[Row]:
+        rows = {c.row.key: c.row for c in self.changes if c.verdict == verdict}
+        return list(rows.values())
+
+
+def check(before: Baseline, now: Baseline, tolerance: float) -> Checked:
+    """Hold `now` against `before`; times and counts may differ by the part `tolerance`."""
+    old = {row.key: row for row in before.rows}
+    new = {row.key: row for row in now.rows}
+    changes: list[Change] = []
+    equal = 0
+    for key, row in new.items():
+        if key in old:
+            found = list(_changes(old[key], row, tolerance))
+            changes += found
+            equal += not found
+    return Checked(
+        changes,
+        equal,
+        [row for key, row in new.items() if key not in old],
+        [row for key, row in old.items() if key not in new],
+        len(old.keys() & new.keys()),
+    )
+
+
+def _changes(old: Row, new: Row, tolerance: float) -> Iterator[Change]:
+    """Yield what has changed in one run, what counts most first."""
+    comparable = old.outcome == new.outcome and old.error == new.error
+    if not comparable:
+        worse = _badness(new) >= _badness(old)  # another error is no better one
+        yield Change(new, "outcome", _outcome(old), _outcome(new), "", _verdict(worse))
+    if (old.content_ok is False) != (new.content_ok is False):
+        worse = new.content_ok is False
+        before, now = ("right", "wrong") if worse else ("wrong", "right")
+        yield Change(new, "bytes written", before, now, "", _verdict(worse))
+    for what, a, b, unit in (
+        ("first block", old.ttfb, new.ttfb, " s"),
+        ("finished", old.finished, new.finished, " s"),
+        ("requests", old.requests, new.requests, ""),
+        ("bytes", old.bytes, new.bytes, ""),
+    ):
+        x, y = (inf if value is None else value for value in (a, b))
+        slack = tolerance + (_ROUNDING if unit else _HAIR)
+        if x == y or abs(y - x) <= slack * x < inf:
+            continue
+        verdict = _verdict(y > x) if comparable else None
+        yield Change(new, what, _value(x, unit), _value(y, unit), _by(x, y, unit), verdict)
+
+
+def _badness(row: Row) -> int:
+    return _OUTCOMES.index(row.outcome)
+
+
+def _verdict(worse: bool) -> Verdict:
+    return "worse" if worse else "better"
+
+
+def _outcome(row: Row) -> str:
+    return f"{row.outcome}: {row.error}" if row.error else row.outcome
+
+
+def _value(value: float, unit: str) -> str:
+    return "never" if value == inf else f"{value:.9g}{unit}"
+
+
+def _by(before: float, now: float, unit: str) -> str:
+    """Return by how much something has changed."""
+    if inf in (before, now):
+        return ""
+    part = f" ({(now - before) / before * 100:+.3g}%)" if before else ""
+    return f"{now - before:+.6g}{unit}{part}"
+
+
+def headline(checked: Checked, name: str) -> str:
+    """Return in a line what came of the check."""
+    counts = [
+        f"{len(checked.worse)} worse",
+        f"{len(checked.better)} better",
+        f"{checked.equal} equal",
+        f"{len(checked.new)} new",
+        f"{len(checked.gone)} gone",
+    ]
+    return f"Against {name}: {', '.join(counts)}."
+
+
+def missing(checked: Checked, allow_gone: bool) -> str | None:
+    """Return why too little was left to compare, if so; rows may be gone if that is allowed."""
+    if not checked.compared:
+        return "none of its runs was made now, so nothing was compared; --save makes a new baseline"
+    if checked.gone and not allow_gone:
+        count = len(checked.gone)
+        what = "1 run is" if count == 1 else f"{count} runs are"
+        return f"{what} gone; --allow-gone lets that pass, and --save makes a new baseline"
+    return None
+
+
+def notes(checked: Checked) -> Iterator[str]:
+    """Yield in a line each what is new, what is gone, and what is not told."""
+    left_out = len(checked.changes) - _MOST
+    if left_out > 0:
+        yield f"{left_out} more changes are not shown."
+    for what, rows in (("new", checked.new), ("gone", checked.gone)):
+        of: dict[str, list[str]] = {}
+        for row in rows:
+            of.setdefault(row.scenario, []).append(row.strategy)
+        for scenario, strategies in list(of.items())[:_MOST]:
+            runs = "1 run" if len(strategies) == 1 else f"{len(strategies)} runs"
+            yield f"{what}: {scenario}, {runs} of {', '.join(dict.fromkeys(strategies))}"
+        if len(of) > _MOST:
+            yield f"{what}: {len(of) - _MOST} more scenarios"
+
+
+def _cells(checked: Checked) -> Iterator[tuple[str, ...]]:
+    """Yield the cells of the changes, those for the worse first."""
+    worse = {row.key for row in checked.worse}
+    ordered = sorted(checked.changes, key=lambda change: change.row.key not in worse)
+    for c in ordered[:_MOST]:
+        row = c.row
+        mark = c.verdict or ""
+        yield mark, row.scenario, row.strategy, str(row.seed), c.what, c.before, c.now, c.by
+
+
+def changes_table(checked: Checked) -> Table:
+    """Return the changes as a table for reading."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for column in _COLUMNS:
+        right = column in ("seed", "before", "now", "change")
+        table.add_column(column, justify="right" if right else "left", overflow="fold")
+    for cells in _cells(checked):
+        style = "bold" if cells[0] == "worse" else ""
+        table.add_row(*(Text(cell, style=style) for cell in cells))
+    return table
+
+
+def as_markdown(checked: Checked, name: str) -> str:
+    """Return the whole check as Markdown, for a pull request."""
+    lines = [f"**{headline(checked, f'`{name}`')}**", ""]
+    if checked.changes:
+        lines += [
+            f"| {' | '.join(_COLUMNS)} |",
+            "| --- | --- | --- | ---: | --- | ---: | ---: | ---: |",
+        ]
+        for mark, scenario, strategy, *rest in _cells(checked):
+            marked = "**worse**" if mark == "worse" else mark
+            lines.append(f"| {' | '.join([marked, scenario, f'`{strategy}`', *rest])} |")
+        lines.append("")
+    lines += [f"- {note}" for note in notes(checked)]
+    return "\n".join(lines).rstrip("\n") + "\n"

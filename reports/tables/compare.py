@@ -1,0 +1,103 @@
+"""Tables for reading."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.run.bound import BOUND
+from firstk.harness.run.comparison import Compared, replay
+from firstk.harness.run.strategy_runs import StrategyRuns, baseline_of, ratio
+from firstk.scenarios.seeds import seed_range
+
+#: What a table of comparisons says beside the results: all that each row needs to be run
+#: again, the seeds of its runs, or nothing.
+Extra = Literal["replay", "seed", "nothing"]
+
+#: What the columns of a comparison mean.
+LEGEND = f"""\
+time to first block: with several runs the median and, in brackets, the least and the greatest
+sooner by: the time to first block of wait-for-all (or of the first strategy, if wait-for-all \
+was not run) divided by this one's. With several runs, medians are compared; - if some runs had \
+no first block
+over bound: the time to first block divided by {BOUND}. With several runs the median and, from \
+100 runs on, the 99th percentile (p99)
+requests, bytes: of the whole download, divided by the least that it can take; with several \
+runs the mean
+In the last three, a run without a first block, or without a good end, counts as ∞; runs in \
+which no such download can succeed are left out, or shown as -.
+"""
+
+
+def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
+    """Return the table of a comparison, a row a strategy."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("scenario", overflow="fold", min_width=10)
+    table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
+    table.add_column("time to first block", min_width=15)
+    gap = "\n" if extra == "nothing" else " "  # every column counts there
+    table.add_column(f"sooner{gap}by", justify="right", no_wrap=True)
+    table.add_column(f"over{gap}bound", justify="right", min_width=6)
+    table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("bytes", justify="right", no_wrap=True)
+    if extra != "nothing":
+        table.add_column("seed", justify="right", no_wrap=True)
+    if extra == "replay":
+        table.add_column("replay", no_wrap=True)
+    for one in compared:
+        baseline = baseline_of(one.strategies)
+        for i, summary in enumerate(one.strategies):
+            seed = summary.results[0].seed
+            cells: list[str | Text] = [
+                one.scenario.name if i == 0 else "",
+                summary.strategy,
+                _styled(summary),
+                ratio(summary, baseline),
+                str(summary.over_ttfb),
+                summary.over_requests.mean,
+                summary.over_bytes.mean,
+            ]
+            if extra != "nothing":
+                cells.append(seed_range(seed, summary.runs))
+            if extra == "replay":
+                cells.append(replay(one.scenario, summary.strategy, seed))
+            rich = (Text(cell) if isinstance(cell, str) else cell for cell in cells)
+            table.add_row(*rich, end_section=i == len(one.strategies) - 1)
+    return table
+
+
+def _styled(summary: StrategyRuns) -> Text:
+    style = "" if all(r.outcome == "ok" for r in summary.results) else "bold"
+    return Text(summary.verdict, style=style)
+
+
+#: The columns of the table of runs, with what stands in them.
+_RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb")
+
+#: The columns that are times, in seconds.
+_TIMES = ("located", "ttfb", "bound", "finished")
+
+
+def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
+    """Return a table of single runs, a row each."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):
+        head = f"{column}, s" if column in _TIMES else column
+        table.add_column(head, justify="left" if column in ("strategy", "outcome") else "right")
+    for summary in summaries:
+        for result, bound in zip(summary.results, summary.bounds, strict=True):
+            cells = [getattr(result, column) for column in _RUN_COLUMNS]
+            cells += [bound.ttfb, result.finished, result.requests, result.bytes_received]
+            table.add_row(*(Text(_cell(cell)) for cell in cells))
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "never"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,99 @@
+"""A store's runs as files for other programs: CSV and Parquet, a row a run, in their order."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TextIO, get_args, get_type_hints
+
+from firstk.harness.sweep.store import Row
+from firstk.scenarios.experiment import label
+
+#: How many rows are in memory at a time.
+_CHUNK = 50_000
+
+#: How many columns stand before those of the axes: the row and the point.
+_BEFORE = 2
+
+
+class ExportError(RuntimeError):
+    """It cannot be written; the message says why."""
+
+
+class Source(Protocol):
+    """What rows come from: a `Store`, or what can be read of a damaged one."""
+
+    @property
+    def axes(self) -> Sequence[str]:
+        """The keys that are varied."""
+
+    def points(self) -> Sequence[Sequence[Any]]:
+        """Return the axes' values of each point; None where they are not known."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the rows, in the order of their numbers."""
+
+
+def write_csv(store: Source, file: TextIO) -> None:
+    """Write all runs as CSV with a header."""
+    writer = csv.writer(file, lineterminator="\n")
+    axes = store.axes
+    writer.writerow(_columns(axes))
+    for row in _rows(store):
+        writer.writerow(row)
+
+
+def write_parquet(store: Source, path: Path) -> None:
+    """Write all runs as Parquet; raises `ExportError` if pyarrow is not there."""
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as e:
+        raise ExportError(
+            f"Parquet needs pyarrow, which is not there ({e}); to install it:"
+            " pip install 'firstk[parquet]'"
+        ) from e
+    kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
+    points = store.points()
+    of_axes = [_kind([values[i] for values in points]) for i in range(len(store.axes))]
+    of_row = [(get_args(hint) or [hint])[0] for hint in get_type_hints(Row).values()]
+    types = [*of_row[:_BEFORE], *of_axes, *of_row[_BEFORE:]]
+    schema = pa.schema(
+        [(name, kinds[of]) for name, of in zip(_columns(store.axes), types, strict=True)]
+    )
+    rows = _rows(store)
+    with pq.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(rows, _CHUNK)):
+            columns = zip(zip(*chunk, strict=True), schema, strict=True)
+            arrays = [pa.array(values, field.type) for values, field in columns]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+
+
+def _columns(axes: Sequence[str]) -> list[str]:
+    return [*Row._fields[:_BEFORE], *axes, *Row._fields[_BEFORE:]]
+
+
+def _rows(store: Source) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows with the values of their axes."""
+    points = store.points()
+    kinds = [_kind(values) for values in zip(*points, strict=True)]
+    told = [
+        tuple(
+            label(v) if kind is str and v is not None else v
+            for v, kind in zip(values, kinds, strict=True)
+        )
+        for values in points
+    ]
+    for row in store.rows():
+        yield (*row[:_BEFORE], *(told[row.point] if told else ()), *row[_BEFORE:])
+
+
+def _kind(values: Sequence[Any]) -> type:
+    """Return what a column of these values holds: numbers, truth values, or else texts."""
+    types = {type(value) for value in values if value is not None}
+    for kind in (bool, int, float):
+        if types <= ({int, float} if kind is float else {kind}):
+            return kind
+    return str

@@ -1,0 +1,35 @@
+"""`firstk doctor` tells what is wrong, and says so by its status."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+import pytest
+
+from firstk.harness.cli import installation as doctor
+from firstk.harness.cli.installation import Finding
+from tests.harness.command_line import firstk, process
+from tests.harness.making import ROOT
+
+
+def test_all_is_well() -> None:
+    """A sound installation is told to be one, in a process that has nothing else loaded."""
+    done = process("doctor", capture_output=True, cwd=ROOT)
+    lines = done.stdout.splitlines()
+
+    assert (0, "", "All is well.") == (done.returncode, done.stderr, lines[-1])
+    assert all(line.startswith("ok ") for line in lines[:-1])
+    for name in ("firstk", "twisted", "simpy", "zfec", "cryptography"):
+        assert any(f" {name} {version(name)}" in line for line in lines)
+    assert "ok     the package 'firstk' is ours alone" in lines
+    assert "ok     Twisted's real reactor is not loaded" in lines
+
+
+def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong is marked, counted, and told by the exit status."""
+    findings = [Finding(True, "this"), Finding(False, "that: should be so")]
+    monkeypatch.setattr(doctor, "CHECKS", [lambda: iter(findings)])
+    result = firstk("doctor")
+
+    assert (1, "") == (result.exit_code, result.stderr)
+    assert "ok     this\nWRONG  that: should be so\n1 thing is wrong.\n" == result.stdout

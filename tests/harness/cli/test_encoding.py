@@ -1,0 +1,43 @@
+"""Output goes to files and terminals of any encoding."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from firstk.harness.cli.encoding import spelled
+from tests.harness.command_line import process
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "cp437", "utf-8"])
+def test_compare(encoding: str, tmp_path: Path) -> None:
+    """A table with ∞ and × is printed in every encoding, its columns in line."""
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+    done = process(
+        "compare", "one-hung", "--out", tmp_path, env=environment, encoding=encoding,
+        capture_output=True,
+    )  # fmt: skip
+    header, *rows = (line for line in done.stdout.splitlines() if "hung" in line or "over" in line)
+    ratio = next(row for row in rows if "wait-for-all" in row)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ratio[: header.index("over bound") + 10].endswith(("∞", "inf"))
+    assert encoding == "utf-8" or "?" not in done.stdout
+
+
+def test_c_locale(tmp_path: Path) -> None:
+    """Neither does a C locale end it."""
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONIOENCODING"} | locale
+    done = process("compare", "one-hung", "--out", tmp_path, env=environment, capture_output=True)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert " inf " in done.stdout
+
+
+def test_spelled() -> None:
+    """A longer spelling takes the place of padding, and of nothing else."""
+    assert spelled("|     ∞ | 2 × |a∞|", "ascii") == "|   inf | 2 x |ainf|"
+    assert spelled("|     ∞ |", "utf-8") == "|     ∞ |"

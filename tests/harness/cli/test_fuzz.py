@@ -1,0 +1,141 @@
+"""`firstk fuzz` tells and writes what was found, and replays it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstk.harness.fuzz.fuzzer import Fuzzer
+from firstk.harness.run.bound import Bound
+from tests.harness.command_line import firstk
+from tests.harness.fuzz.test_fuzzer import Patch, late_answers_ignored, responses_counted
+from tests.harness.making import ROOT
+
+
+def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
+    """A find is told in words, and written to a file that shows it again; exit status 1."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.5)
+    responses_counted(monkeypatch)
+    ran = firstk("fuzz", "--seconds", "30", "--out", str(tmp_path / "finds"))
+    (file,) = (tmp_path / "finds").glob("*.toml")
+    again = firstk("fuzz", str(file))
+
+    assert (1, 1) == (ran.exit_code, again.exit_code)
+    assert "counted: " in ran.stdout
+    assert "the status counts what the servers count; it told of" in ran.stdout
+    assert f"to replay it: firstk fuzz {file}" in ran.stdout
+    assert ran.stdout.endswith("seed 0. Something was found.\n")
+    assert "the status counts what the servers count; it told of" in again.stdout
+    monkeypatch.undo()
+    assert 0 == firstk("fuzz", str(file)).exit_code
+
+
+def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
+    """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
+    late_answers_ignored(monkeypatch)
+    found = Fuzzer().search(scenarios=400)
+    assert found is not None
+    assert "succeeds" == found.broken.invariant.name
+    file = found.write(tmp_path)
+
+    assert 1 == firstk("run", str(file)).exit_code
+    monkeypatch.undo()
+    assert 0 == firstk("run", str(file)).exit_code
+
+
+def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
+    """Without a find the exit status is 0, the counts are told, and nothing is left behind."""
+    monkeypatch.chdir(tmp_path)
+    ran = firstk("fuzz", "--seconds", "0.5", "--seed", "5")
+
+    assert 0 == ran.exit_code
+    assert re.fullmatch(
+        r"\d+ scenarios, \d+ runs: .*\d+ ok.*, seed 5\. Nothing was found\.\n", ran.stdout
+    )
+    assert "" == ran.stderr
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_defect_of_ours(monkeypatch: Patch) -> None:
+    """What the simulation itself raises is told with the scenario; exit status 3."""
+
+    def boom(*args: Any) -> Bound:
+        raise RuntimeError("boom")
+
+    monkeypatch.setattr("firstk.harness.fuzz.invariants.bound", boom)
+    ran = firstk("fuzz", "--seconds", "30")
+
+    assert 3 == ran.exit_code
+    assert "RuntimeError: boom\nThe scenario was:\nname = " in ran.stderr
+
+
+def test_library() -> None:
+    """The scenarios that come with firstk break no invariant."""
+    ran = firstk("fuzz", "ticket-928")
+
+    assert 0 == ran.exit_code
+    assert ran.stdout.endswith("Nothing was found.\n")
+
+
+def test_usage(tmp_path: Path) -> None:
+    """A bad file and a bad number are usage errors."""
+    (tmp_path / "bad.toml").write_text("name = 1")
+
+    assert 2 == firstk("fuzz", str(tmp_path / "bad.toml")).exit_code
+    assert 2 == firstk("fuzz", "--seconds", "-1").exit_code
+
+
+def test_workload(tmp_path: Path) -> None:
+    """A scenario of many downloads is refused, before any other is tried."""
+    file = tmp_path / "load.toml"
+    file.write_text(
+        'name = "load"\n[file]\nsize = 100\nk = 3\nn = 10\n'
+        '[grid]\nservers = 10\nrtt = { law = "constant", value = 0.05 }\n'
+        '[workload]\ndownloads = 5\narrivals = { kind = "poisson", rate = 1.0 }\n'
+    )
+    ran = firstk("fuzz", "three-good-seven-hung", str(file))
+
+    assert 2 == ran.exit_code
+    assert f"{file} has a [workload], and `fuzz` looks at single downloads" in ran.stderr
+    assert "" == ran.stdout
+
+
+#: Runs firstk, and says so on standard error when a scenario has been tried.
+TELLING = """
+import sys
+from firstk.harness.cli.main import main
+from firstk.harness.fuzz.fuzzer import Counts
+add = Counts.add
+def adding(self, case):
+    add(self, case)
+    print("tried", file=sys.stderr, flush=True)
+Counts.add = adding
+main()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal")
+def test_interrupted(tmp_path: Path) -> None:
+    """Control-C ends it with the counts so far, and exit status 130."""
+    with subprocess.Popen(  # noqa: S603 - the code is the test's own
+        [sys.executable, "-c", TELLING, "fuzz", "--out", str(tmp_path)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stderr is not None
+        assert "tried\n" == running.stderr.readline()
+        running.send_signal(signal.SIGINT)
+        told, _ = running.communicate(timeout=30)
+
+    assert 130 == running.returncode
+    assert re.fullmatch(r"\d+ scenarios?, .*seed 0\. Nothing was found\.\n", told)

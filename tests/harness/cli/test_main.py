@@ -1,0 +1,172 @@
+"""The group of commands: what it shows, imports and promises, whatever goes wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstk.harness.cli.main import main
+from firstk.harness.run.simulate import Run
+from tests.harness.command_line import BAD, firstk, process, unmet, write
+
+
+def test_version_and_help() -> None:
+    """They are printed, and all is well; each command has its help."""
+    assert re.fullmatch(r"\S+ \d+\.\d+\S*\n", firstk("--version").stdout)
+    for command in ([], *([name] for name in main.commands)):
+        result = firstk(*command, "-h")
+
+        assert (0, "") == (result.exit_code, result.stderr)
+        assert "Usage: " in result.stdout
+
+
+def test_commands() -> None:
+    """All commands are shown, in the order of the alphabet, each with what it does."""
+    _, _, shown = firstk("--help").stdout.partition("Commands:\n")
+
+    names = re.findall(r"^  (\w+)  +[A-Z]", shown, re.MULTILINE)
+
+    assert sorted(main.commands) == names
+    assert {"compare", "list", "run", "sweep"} < set(names)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["run", "ten-good", "--strategy", "frist-k"],
+        ["run", "ten-good", "--seed", "-1"],
+        ["run", "ten-good", "--seed", "x"],
+        ["run", "ten-good", "--runs", "0"],
+        ["run", "ten-good", "--format", "xml"],
+        ["run", "ten-good", "--frmat", "json"],
+        ["run", "ten-good", "one-hung"],
+        ["run", "ticket-928"],
+        ["run", "nope"],
+        ["run", "nope.toml"],
+        ["run"],
+        ["compare", "nope"],
+        ["validate"],
+        ["validate", "nope"],
+        ["frobnicate"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_usage(args: list[str]) -> None:
+    """What makes no sense is told on standard error, and nothing else is done."""
+    result = firstk(*args)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def raising(error: BaseException) -> Any:
+    """Return a function that raises."""
+
+    def function(*args: object) -> Run:
+        raise error
+
+    return function
+
+
+def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A defect in firstk is told to be one, with its traceback."""
+    monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(ZeroDivisionError("oops")))
+    result = firstk("run", "one-hung")
+
+    assert (3, "") == (result.exit_code, result.stdout)
+    assert "ZeroDivisionError: oops" in result.stderr
+    assert "firstk: internal error: this is a defect in firstk" in result.stderr
+
+
+def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control-C between two runs ends the program, and is told."""
+    monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(KeyboardInterrupt()))
+    result = firstk("run", "one-hung")
+
+    assert (130, "") == (result.exit_code, result.stdout)
+    assert "firstk: interrupted" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+# In a process of its own
+
+
+def test_process(tmp_path: Path) -> None:
+    """What a shell sees is what is promised: output, errors and status."""
+    good = process("run", unmet(tmp_path), "--format", "json", capture_output=True)
+    bad = process("validate", write(tmp_path, "bad", BAD), capture_output=True)
+
+    assert (1, 2) == (good.returncode, len(json.loads(good.stdout)))
+    assert good.stderr.startswith("not as expected: firstk run ")
+    assert (2, "", 2) == (bad.returncode, bad.stdout, len(bad.stderr.splitlines()))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [["list"], ["run", "one-hung", "--format", "csv"], ["run", "one-hung"], ["--help"]],
+    ids=" ".join,
+)
+def test_nobody_reads(args: Sequence[str]) -> None:
+    """That a reader has seen enough, as `head` has, is no expectation unmet."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = process(*args, stdout=writer, stderr=subprocess.PIPE)
+    finally:
+        os.close(writer)
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("args", "unwanted"),
+    [
+        (["--help"], ["twisted", "simpy", "matplotlib", "scipy", "pydantic", "zfec", "rich"]),
+        (["list"], ["twisted", "simpy", "matplotlib", "pydantic", "zfec"]),
+        (["run", "one-hung"], ["matplotlib", "numpy", "twisted.internet.reactor"]),
+    ],
+)
+def test_imports(args: list[str], unwanted: list[str]) -> None:
+    """A command imports what it needs, and never the real reactor."""
+    program = (
+        "import sys\nfrom firstk.harness.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n    assert not e.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run(  # noqa: S603 - the program is above
+        [sys.executable, "-c", program, *args], capture_output=True, text=True, check=True
+    )
+
+    assert not set(unwanted) & set(done.stderr.split())
+
+
+def test_as_a_module() -> None:
+    """`python -m firstk` is the command line, under its own name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "firstk", "nonsense"], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: firstk [OPTIONS] COMMAND")
+
+
+@pytest.mark.parametrize("backend", ["module://no.such.notebook", "nonsense"])
+def test_backend_of_a_notebook(backend: str, tmp_path: Path) -> None:
+    """Pictures are drawn whatever backend of matplotlib the environment names."""
+    done = process(
+        "compare", "one-hung", "--out", tmp_path, capture_output=True,
+        env={**os.environ, "MPLBACKEND": backend},
+    )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "latency.png").is_file()

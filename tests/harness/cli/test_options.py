@@ -1,0 +1,26 @@
+"""Options that several commands have are alike in them."""
+
+from __future__ import annotations
+
+import click
+
+from firstk.harness.cli.main import main
+
+
+def test_formats() -> None:
+    """Whatever a command prints, it is a table where no other form is asked for."""
+    forms = {
+        name: option.type.choices
+        for name in main.commands
+        for option in main.commands[name].params
+        if "--format" in option.opts and isinstance(option.type, click.Choice)
+    }
+
+    assert {
+        "compare": ("table", "markdown"),
+        "plan": ("table", "markdown", "json"),
+        "run": ("table", "json", "csv"),
+        "sweep": ("table", "csv", "markdown", "json"),
+    } == forms
+    for name in forms:
+        assert {"table"} == {o.default for o in main.commands[name].params if o.name == "form"}

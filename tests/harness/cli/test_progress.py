@@ -1,0 +1,36 @@
+"""How far the work is is shown on a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+from rich.progress import MofNCompleteColumn
+
+from firstk.harness.cli.progress import bar, doing, each
+
+
+def work() -> list[int]:
+    """Do some work in each of the ways to show how far it is."""
+    with bar(MofNCompleteColumn()) as shown:
+        task = shown.add_task("", total=7)
+        shown.advance(task)
+    with doing("reading") as tell:
+        tell("drawing")
+    return list(each([1, 2, 3], "simulating"))
+
+
+def test_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """There it is shown on standard error."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+
+    assert [1, 2, 3] == work()
+    out, err = capsys.readouterr()
+    assert "" == out
+    for words in ("1/7", "drawing", "simulating"):
+        assert words in err
+
+
+def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal nothing is shown, and the work is the same."""
+    assert [1, 2, 3] == work()
+    assert ("", "") == capsys.readouterr()

@@ -1,0 +1,185 @@
+"""`firstk report` makes a page of scenarios or of a store, and says what is missing in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shutil import copytree
+
+import pytest
+
+from firstk.harness.sweep.batch import crashed
+from firstk.harness.sweep.store import Store, places
+from firstk.scenarios.identity import scenario_hash
+from tests.harness.command_line import GOOD, firstk, write
+from tests.harness.experiments import experiment, swept
+from tests.reports.model.test_cases import add
+from tests.reports.samples import write_empty_pictures
+from tests.tahoe import CHK_FILES, FOLDER
+
+LOAD = """\
+name = "busy"
+strategies = ["first-k"]
+runs = 2
+[file]
+size = 100
+k = 3
+n = 10
+[grid]
+servers = 10
+rtt = { law = "constant", value = 0.05 }
+[workload]
+arrivals = { kind = "poisson", rate = 5.0 }
+downloads = 20
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    write_empty_pictures(monkeypatch)
+
+
+def page(folder: Path) -> str:
+    """Return the page that was made."""
+    return (folder / "report.html").read_text("utf-8")
+
+
+def test_scenarios(tmp_path: Path) -> None:
+    """Scenarios are run, and the page says of each what came of it."""
+    ran = firstk("report", "one-hung", "too-few-shares", "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert f"The page is {tmp_path / 'report.html'}" in ran.stdout
+    assert "With 1 of 10 servers hung, wait-for-all never starts" in page(tmp_path)
+    assert "every strategy fails after 0.05 s: have 2, need 3" in page(tmp_path)
+    assert (tmp_path / "timeline-one-hung.svg").is_file()
+
+
+def test_workload(tmp_path: Path) -> None:
+    """A scenario with a workload has a report too."""
+    file = tmp_path / "busy.toml"
+    file.write_text(LOAD)
+    ran = firstk("report", str(file), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "A run is many downloads" in page(tmp_path)
+    assert "under way" in page(tmp_path)
+
+
+def test_overload(tmp_path: Path) -> None:
+    """A load that the grid cannot carry is noted."""
+    file = tmp_path / "busy.toml"
+    held = '[[servers]]\nselect = "all"\nfault = { kind = "hung", end = 99.0 }\n'
+    file.write_text(LOAD + "max_under_way = 50\n" + held)
+    ran = firstk("report", str(file), "--out", str(tmp_path))
+
+    assert 2 == ran.exit_code, ran.stderr
+    assert "note: busy, first-k, seed 0: the grid cannot carry this load" in ran.stderr
+    assert "the grid cannot carry this load" in page(tmp_path)
+
+
+def test_store(tmp_path: Path) -> None:
+    """A store's page says what its axis does, and shows one run closely."""
+    swept(experiment(tmp_path, runs=20), tmp_path / "e.sqlite")
+    ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "" == ran.stderr
+    assert "As servers.0.select.count goes from 0 to 7, the median of first-k" in page(tmp_path)
+    assert "at 9 most downloads never start" in page(tmp_path)
+    assert "firstk run --from e.sqlite 1<" in page(tmp_path)
+    assert (tmp_path / "timeline.svg").is_file()
+
+
+def test_half_finished(tmp_path: Path) -> None:
+    """A sweep that is not done makes a page that says so, and what is left out."""
+    wanted = experiment(tmp_path, runs=5)
+    with Store(tmp_path / "e.sqlite", write=True) as store:
+        store.begin(wanted)
+        add(store, wanted, 0, 0, 2)
+        add(store, wanted, 0, 1, 1)
+        add(store, wanted, 1, 0, 2)
+        add(store, wanted, 1, 1, 2)
+    ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    for words in (
+        "1 of 3 points have no runs",
+        "Strategies and points have 1 to 2 runs each",
+    ):
+        assert words in page(tmp_path)
+        assert words in ran.stderr
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_empty(tmp_path: Path, begun: bool) -> None:
+    """A store without runs makes a page that says so."""
+    with Store(tmp_path / "e.sqlite", write=True) as store:
+        if begun:
+            store.begin(experiment(tmp_path))
+    ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "There are no results yet" in page(tmp_path)
+    assert "e.sqlite has no runs yet" in ran.stderr
+
+
+def test_crashed(tmp_path: Path) -> None:
+    """Runs that crashed never started, and the page names their rows."""
+    wanted = experiment(tmp_path, runs=1)
+    hashes = [scenario_hash(point.scenario) for point in wanted.points]
+    with Store(tmp_path / "e.sqlite", write=True) as store:
+        store.begin(wanted)
+        store.add(crashed(place, "0.1.0") for place in places(wanted, hashes, 0, 0))
+    ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "2 runs are not sound" in page(tmp_path)
+    assert "crashed: it ended its process (row 1)" in page(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "Missing argument"),
+        (("nothing.sqlite",), "there is no such file"),
+        (("other.sqlite",), "cannot be used as a store"),
+        (("e.sqlite", "one-hung"), "is a store: a report of it is of nothing else"),
+        (("e.sqlite", "--downloader", "tahoe"), "is a store"),
+        (("one-hanged",), "did you mean"),
+    ],
+)
+def test_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    """What cannot be reported is refused with a reason and exit status 2."""
+    monkeypatch.chdir(tmp_path)
+    Path("other.sqlite").write_text("no store")
+    Store(tmp_path / "e.sqlite", write=True).close()
+    ran = firstk("report", *arguments)
+
+    assert 2 == ran.exit_code
+    assert message in ran.stderr
+
+
+def test_unmet(tmp_path: Path) -> None:
+    """A scenario that is not as expected says so on its page."""
+    file = tmp_path / "busy.toml"
+    scenario, _, _ = LOAD.partition("[workload]")
+    file.write_text(scenario + '[expect.first-k]\noutcome = "failed"\n')
+    ran = firstk("report", str(file), "--out", str(tmp_path))
+
+    assert 0 == ran.exit_code, ran.stderr
+    assert "busy is not as expected, 2 times" in page(tmp_path)
+
+
+def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page says whose bytes were not checked."""
+    monkeypatch.setattr("firstk.harness.grid.files.decode", lambda cap, shares: None)
+    copytree(FOLDER / CHK_FILES[1].name, tmp_path / "shares")  # nobody has decoded these before
+    file = f'[file]\nshares = "shares"\ncap = "{CHK_FILES[1].uri}"\n'
+    path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))
+    page = tmp_path / "out" / "report.html"
+    result = firstk("report", path, "--out", page.parent)
+
+    assert 0 == result.exit_code, result.output
+    assert "content not checked: what wait-for-all wrote in t, and 1 more" in page.read_text()

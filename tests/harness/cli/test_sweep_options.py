@@ -1,0 +1,46 @@
+"""Sweeps and plans tell how far they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firstk.harness.cli.sweep_options import resumable, telling
+from firstk.harness.sweep.store import Store
+from firstk.harness.sweep.sweep import Progress
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a terminal it is told how far it is, how long it will take, and what has gone wrong."""
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    clock = iter([100.0, 110.0])
+    monkeypatch.setattr("firstk.harness.cli.sweep_options.monotonic", lambda: next(clock))
+    with telling() as tell:
+        tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
+    shown = capsys.readouterr().err
+
+    assert "60/3660" in shown
+    assert "about 1:00:00 left, 3 workers replaced, 2 runs crashed" in shown
+
+
+def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal nothing is shown."""
+    with telling() as tell:
+        tell(Progress(done=1, total=2))
+
+    assert ("", "") == capsys.readouterr()
+
+
+def test_resumable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Control-C is reported with what is kept, and stays what it is."""
+    with (
+        Store(tmp_path / "s", write=True) as store,
+        pytest.raises(KeyboardInterrupt),
+        resumable(store),
+    ):
+        raise KeyboardInterrupt
+
+    kept = f"0 runs are kept in {tmp_path / 's'}; run the same command again to resume\n"
+    assert ("", kept) == capsys.readouterr()

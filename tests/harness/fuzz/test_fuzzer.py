@@ -1,0 +1,451 @@
+"""Fuzzing finds what is broken on purpose, makes it small, and finds nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from math import inf
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.python.failure import Failure
+
+from firstk.downloader.aes import Keystream
+from firstk.downloader.download import _Download
+from firstk.downloader.errors import ShareError
+from firstk.downloader.fetch import Fetcher
+from firstk.downloader.locate import Located
+from firstk.downloader.one_round import OneRound
+from firstk.downloader.session import News, Waits
+from firstk.downloader.share import Share
+from firstk.downloader.status import DownloadStatus
+from firstk.harness.fuzz.fuzzer import Find, Fuzzer
+from firstk.harness.fuzz.generate import tables
+from firstk.harness.fuzz.invariants import INVARIANTS, Case, Invariant, broken
+from firstk.harness.run.bound import Bound
+from firstk.harness.run.simulate import Run, simulate
+from firstk.scenarios.load import load
+from firstk.scenarios.model import Scenario
+from tests.harness.making import ROOT, constant, scenario
+
+Patch = pytest.MonkeyPatch
+
+#: Breaks something.
+Defect = Callable[[Patch], None]
+
+
+# What fuzzing has found before
+
+KNOWN = {
+    "blocks without hashes": scenario(
+        {"select": "0", "fault": {"kind": "corrupt", "part": "crypttext-hashes"}},
+        file={"size": 2, "k": 1, "n": 2, "segment_size": 1},
+        grid={"servers": 2},
+        strategies=["hedged"],
+    ),
+    "bad UEBs": scenario(
+        {"select": "0-2", "fault": {"kind": "corrupt", "part": "ueb"}},
+        strategies=["hedged", "hedged+2"],
+    ),
+    "shares untried": scenario(
+        file={"size": 1, "k": 2, "n": 5},
+        grid={
+            "servers": 5,
+            "rtt": constant(0.25),
+            "service": {"law": "pareto", "alpha": 0.5, "scale": 7.0},
+        },
+        seed=1,
+        deadline=1e6,
+        strategies=["hedged"],
+    ),
+    "have 1, need 1": scenario(
+        {"select": "0", "fault": {"kind": "hung", "on": ["read"]}},
+        file={"size": 1, "k": 1, "n": 1},
+        grid={"servers": 1, "rtt": constant(30.0)},
+        strategies=["hedged"],
+    ),
+}
+
+
+@pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
+def test_known(known: Scenario) -> None:
+    """It is mended."""
+    assert [] == list(broken(Case(known)))
+
+
+def test_copy_with_bad_hashes() -> None:
+    """The good copies of a share are tried when one has a good block and corrupt hashes."""
+    known = scenario(
+        {"select": "all", "shares": [0]},
+        {"select": "0", "fault": {"kind": "corrupt", "part": "crypttext-hashes"}},
+        file={"size": 2, "k": 1, "n": 3, "segment_size": 1},
+        grid={"servers": 3},
+        strategies=["hedged"],
+    )
+
+    assert [] == list(broken(Case(known)))
+
+
+def test_copy_on_another_server() -> None:
+    """A second copy of a share is tried before giving up, however many reads are silent."""
+    known = scenario(
+        {"select": "0", "shares": [0, 1]},
+        file={"size": 1, "k": 1, "n": 2},
+        grid={"servers": 2, "rtt": {"law": "pareto", "alpha": 0.5, "scale": 30.0}},
+        seed=1,
+        deadline=1e6,
+        strategies=["hedged+2"],
+    )
+
+    assert [] == list(broken(Case(known)))
+
+
+# Nothing is found
+
+
+@settings(deadline=None, max_examples=150, derandomize=True)
+@given(st.randoms(use_true_random=False))
+def test_invariants(random: Random) -> None:
+    """Whatever the grid and the strategy, every invariant holds."""
+    assert [] == list(broken(Case(Scenario.model_validate(tables(random.randrange)))))
+
+
+@pytest.mark.slow
+def test_many() -> None:
+    """The same for 20,000 scenarios."""
+    fuzzer = Fuzzer(928)
+
+    assert fuzzer.search(scenarios=20_000) is None
+    assert 20_000 == fuzzer.counts.scenarios
+
+
+# What is broken on purpose is found
+
+
+def buckets_counted(patch: Patch) -> None:
+    """Count buckets, not distinct share numbers."""
+    take = Located._take
+
+    def counting(self: Located, *args: Any) -> None:
+        take(self, *args)
+        vars(self)["_numbers"] = {(s.server, s.number) for s in self.shares}
+
+    patch.setattr(Located, "_take", counting)
+
+
+def checked_for_each_bucket(patch: Patch) -> None:
+    """See whether servers are left once for each bucket: not for an answer without any."""
+    take, check = Located._take, Located._check
+    empty: list[bool] = []
+
+    def noting(self: Located, buckets: Any, *args: Any) -> None:
+        take(self, buckets, *args)
+        empty.append(not buckets)
+
+    def checking(self: Located) -> None:
+        if not (empty and empty.pop()):
+            check(self)
+
+    patch.setattr(Located, "_take", noting)
+    patch.setattr(Located, "_check", checking)
+
+
+def fired_twice(patch: Patch) -> None:
+    """Fire a Deferred a second time if a server failed."""
+    fire = Waits.fire
+
+    def twice(self: Waits, deferred: Any, result: Any) -> None:
+        fire(self, deferred, result)
+        if isinstance(result, Failure):
+            deferred.callback(None)
+
+    patch.setattr(Waits, "fire", twice)
+
+
+def responses_counted(patch: Patch) -> None:
+    """Count the queries that were answered, and not those that failed."""
+    patch.setattr(DownloadStatus, "queries_failed", 0)
+
+
+def late_answers_ignored(patch: Patch) -> None:
+    """Close the pool when phase 1 is over."""
+    check = Located._check
+
+    def closing(self: Located) -> None:
+        check(self)
+        self.closed = self.closed or self._ended
+
+    patch.setattr(Located, "_check", closing)
+
+
+def no_other_share(patch: Patch) -> None:
+    """Choose no other share once one is lost."""
+    choose = Fetcher._choose
+
+    def stubborn(self: Fetcher, taken: Any) -> Share | None:
+        lost = any(share.lost for share in self._located.shares)
+        return None if lost else choose(self, taken)
+
+    patch.setattr(Fetcher, "_choose", stubborn)
+
+
+def no_hedge(patch: Patch) -> None:
+    """Wait for a read that hangs."""
+    patch.setattr(OneRound, "_dues", lambda self, readings, latest: [inf] * len(readings))
+
+
+def k_shares_asked(patch: Patch) -> None:
+    """Ask no more than K shares for the UEB and the hashes."""
+
+    async def from_any(self: Fetcher, read: Callable[[Share], Awaitable[Any]]) -> Any:
+        for share in self._chosen[: self._session.cap.k]:
+            try:
+                return await read(share)
+            except ShareError as e:
+                share.blame(e)
+        raise self._located.shortage(0)
+
+    patch.setattr(Fetcher, "_from_any", from_any)
+
+
+def timer_left(patch: Patch) -> None:
+    """Leave the timer that wakes a download for what is overdue."""
+    set_timer = News._set_timer
+
+    def leaving(self: News, due: float) -> None:
+        if due < inf:
+            set_timer(self, due)
+
+    patch.setattr(News, "_set_timer", leaving)
+
+
+def offset_ignored(patch: Patch) -> None:
+    """Decrypt every range as if it began at the file's first byte."""
+    init = Keystream.__init__
+    patch.setattr(Keystream, "__init__", lambda self, key, _=0: init(self, key))
+
+
+def byte_too_few(patch: Patch) -> None:
+    """Lose the last byte of every segment."""
+    write = _Download._write
+    patch.setattr(_Download, "_write", lambda self, data: write(self, data[:-1]))
+
+
+def pauses_ignored(patch: Patch) -> None:
+    """Write on while the consumer pauses."""
+    patch.setattr(_Download, "pauseProducing", lambda self: None)
+
+
+def choice_by_chance(patch: Patch) -> None:
+    """Choose shares by a chance that no seed decides."""
+    patch.setattr("firstk.harness.run.download.stream", lambda seed, *purpose: Random())
+
+
+def never_given_up(patch: Patch) -> None:
+    """Wait for ever."""
+    patch.setattr(OneRound, "_give_up_at", lambda self: inf)
+
+
+def bound_too_late(patch: Patch) -> None:
+    """Say that nobody can be earlier than in a thousand seconds."""
+    patch.setattr("firstk.harness.fuzz.invariants.bound", lambda *args: Bound(1000.0, None, None))
+
+
+def closed_too_soon(patch: Patch) -> None:
+    """Hope for no more shares once K have been located, if they are used as they come."""
+    check = Located._check
+
+    def closing(self: Located) -> None:
+        check(self)
+        enough = len(self._numbers) >= self._session.cap.k
+        self.closed |= enough and self._session.strategy.locating_ends == "never"
+
+    patch.setattr(Located, "_check", closing)
+
+
+#: Each defect, and the invariants that tell of it. The first eight are what went wrong on
+#: the way to ticket #928.
+DEFECTS: dict[Defect, set[str]] = {
+    buckets_counted: {"located"},
+    checked_for_each_bucket: {"honest-silence", "located"},
+    fired_twice: {"documented-errors"},
+    responses_counted: {"counted"},
+    late_answers_ignored: {"succeeds", "late-shortage"},
+    no_other_share: {"honest-shortage", "succeeds"},
+    no_hedge: {"succeeds", "honest-shortage"},
+    k_shares_asked: {"succeeds", "late-shortage"},
+    timer_left: {"over"},
+    offset_ignored: {"right-bytes"},
+    byte_too_few: {"all-bytes"},
+    pauses_ignored: {"heeds-pauses"},
+    never_given_up: {"gives-up"},
+    bound_too_late: {"not-early"},
+    closed_too_soon: {"late-shortage", "succeeds"},
+}
+
+FOUND = pytest.mark.parametrize(
+    ("defect", "names"),
+    [pytest.param(defect, names, id=defect.__name__) for defect, names in DEFECTS.items()],
+)
+
+
+@FOUND
+def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
+    """A defect that is put in on purpose is found within a few hundred scenarios."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
+    defect(monkeypatch)
+    found = Fuzzer().search(scenarios=400)
+    assert found is not None
+
+    assert found.broken.invariant.name in names
+
+
+def says(find: Find) -> int:
+    """Return how many lines of a scenario file say something."""
+    return sum(bool(line.strip(" []")) for line in find.toml.splitlines())
+
+
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        buckets_counted,
+        pytest.param(responses_counted, marks=SLOW),
+        pytest.param(checked_for_each_bucket, marks=SLOW),
+        pytest.param(fired_twice, marks=SLOW),
+        pytest.param(late_answers_ignored, marks=SLOW),
+        pytest.param(no_other_share, marks=SLOW),
+        pytest.param(no_hedge, marks=SLOW),
+        pytest.param(k_shares_asked, marks=SLOW),
+    ],
+)
+def test_small(monkeypatch: Patch, defect: Defect) -> None:
+    """What is found is made small: few servers, few faults, a file of some bytes."""
+    defect(monkeypatch)
+    found = Fuzzer().search(scenarios=400)
+    assert found is not None
+    made = Scenario.model_validate(found.tables)
+
+    assert says(found) <= 30
+    assert made.grid.servers <= 4
+    assert len(made.servers) <= 2
+
+
+def test_unequal_runs(monkeypatch: Patch) -> None:
+    """What is not found again while it is made smaller is told all the same."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 2.0)
+    choice_by_chance(monkeypatch)
+    found = Fuzzer().search(scenarios=400)
+    assert found is not None
+
+    assert "repeatable" == found.broken.invariant.name
+
+
+def test_first_k_later(monkeypatch: Patch) -> None:
+    """If first-k told a later time than wait-for-all, that would be found."""
+
+    def later(of: Scenario, strategy: str, number: int) -> Run:
+        run = simulate(of, strategy, number)
+        late = 1.0 if strategy == "first-k" else 0.5
+        return replace(run, result=replace(run.result, located=late))
+
+    monkeypatch.setattr("firstk.harness.fuzz.invariants.simulate", later)
+    found = broken(Case(scenario(strategies=["first-k"])))
+
+    assert "first-k-first" in {one.invariant.name for one in found}
+
+
+@pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.name)
+def test_documented(invariant: Invariant) -> None:
+    """Each invariant stands in the documentation, in the same words."""
+    text = " ".join((ROOT / "docs" / "fuzzing.md").read_text(encoding="utf-8").split())
+
+    assert f"`{invariant.name}`: {invariant.sentence}." in text
+
+
+# The sequence
+
+
+def sequence(monkeypatch: Patch, seed: int, batches: int = 2) -> list[dict[str, Any]]:
+    """Return the first scenarios that a seed makes, 20 of each batch."""
+    seen: list[dict[str, Any]] = []
+    monkeypatch.setattr(Fuzzer, "_check", lambda self, made: seen.append(made))
+    fuzzer = Fuzzer(seed)
+    for batch in range(batches):
+        fuzzer._try(batch, 20)
+    return seen
+
+
+def test_repeatable(monkeypatch: Patch) -> None:
+    """Equal seeds make equal sequences of scenarios, and other seeds others."""
+    made = sequence(monkeypatch, 1)
+
+    assert made == sequence(monkeypatch, 1)
+    assert made != sequence(monkeypatch, 2)
+    assert 2 * 20 == len(made)
+
+
+def test_variety(monkeypatch: Patch) -> None:
+    """Every fault and law comes, several faults on one server, and both ways to end."""
+    made = str(sequence(monkeypatch, 0, 15))
+
+    for kind in (
+        *("hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky", "corrupt"),
+        *("truncated", "constant", "uniform", "exponential", "shifted-exponential", "lognormal"),
+        *(
+            "pareto",
+            "mixture",
+            "first-block",
+            "complete",
+            "permuted",
+            "shuffled",
+            "client_bandwidth",
+        ),
+        *("service", "concurrency", "rtt_per", "segment_size", "offset", "probability", "count"),
+        *("shares", "hedged+2", "consumer"),
+    ):
+        assert f"'{kind}'" in made
+    assert "'fault': [{" in made
+
+
+def test_plainest() -> None:
+    """All zeros are the plainest scenario: one good server."""
+    made = tables(lambda n: 0)
+
+    assert {"size": 1, "k": 1, "n": 1} == made["file"]
+    assert {"servers": 1, "rtt": constant(0.25)} == made["grid"]
+    assert "servers" not in made
+
+
+# The file that is written
+
+
+def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
+    """The file of a find is read as the scenario that was run: it has the same digest."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
+    responses_counted(monkeypatch)
+    found = Fuzzer(3).search(scenarios=400)
+    assert found is not None
+    loaded = load(found.write(tmp_path))
+    digests = {
+        simulate(one, found.broken.strategy).result.digest
+        for one in (loaded, Scenario.model_validate(found.tables))
+    }
+
+    assert str(found.broken) in map(str, broken(Case(loaded)))
+    assert 1 == len(digests)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_any_file(seed: int, tmp_path: Path) -> None:
+    """Whatever scenario is made: its file says the same."""
+    made = tables(Random(seed).randrange)
+    file = Find(next(iter(()), None), made).write(tmp_path)  # type: ignore[arg-type]
+
+    assert Scenario.model_validate(made).model_dump() == load(file).model_dump()

@@ -1,0 +1,202 @@
+"""The file of a run is made up from the seed, or is a real one."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from shutil import copytree
+from typing import Any
+
+import pytest
+
+from firstk.downloader.cap import parse_cap
+from firstk.downloader.layout import HEADER_SIZE, parse_header
+from firstk.harness.grid.files import GridFile, file_of, make_up
+from firstk.harness.run.simulate import simulate
+from firstk.scenarios.model import MadeUpFile, Scenario
+from tests.harness.making import run_python, scenario
+from tests.tahoe import CHK_FILES, FOLDER, RealFile
+
+STRATEGIES = ["wait-for-all", "first-k", "first-k-late"]
+
+CONTAINER_SIZE = 12
+
+FILE = next(file for file in CHK_FILES if file.name == "k3n10-1000")
+
+
+def real(file: RealFile, *servers: dict[str, Any], folder: Path = FOLDER, **keys: Any) -> Scenario:
+    """Return a scenario with a real file."""
+    table = {"shares": str(folder / file.name), "cap": file.uri, **keys}
+    plain = scenario(*servers).model_dump(exclude_unset=True)
+    return Scenario.model_validate(plain | {"file": table})
+
+
+# Made up
+
+
+def test_made_up() -> None:
+    """A made-up file has its size, its numbers of shares and its cap."""
+    file = file_of(scenario(file={"size": 1000, "k": 2, "n": 5, "segment_size": 100}), 7)
+    header = parse_header(file.shares[0][:HEADER_SIZE])
+    assert file.plaintext is not None
+
+    assert 1000 == len(file.plaintext)
+    assert [0, 1, 2, 3, 4] == list(file.shares)
+    assert (2, 5, 1000) == (file.cap.k, file.cap.n, file.cap.size)
+    assert (50, 10 * 50) == (header.block_size, header.data_size)
+
+
+def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is too large to be drawn at once is what it would be if it could."""
+    made = scenario(file={"size": 1001}).file
+    assert isinstance(made, MadeUpFile)
+    whole = make_up(made, 3).plaintext
+    monkeypatch.setattr("firstk.harness.grid.files._PIECE", 100)
+
+    assert whole == make_up(made, 3).plaintext
+
+
+def test_made_up_by_seed() -> None:
+    """The seed alone makes the file: equal ones are equal, different ones are not."""
+    made = scenario(file={"size": 100})
+    files = [file_of(made, seed) for seed in (0, 1, 2, 0, 1)]
+
+    assert files[:2] == files[3:]
+    assert 3 == len({file.plaintext for file in files})
+    assert 3 == len({str(file.cap) for file in files})
+
+
+def test_made_up_does_not_depend_on_the_grid() -> None:
+    """Scenarios that differ elsewhere have the same file."""
+    other = scenario({"select": "0", "fault": {"kind": "broken"}}, grid={"servers": 3}, name="b")
+
+    assert file_of(scenario(), 5) == file_of(other, 5)
+
+
+def test_made_up_elsewhere() -> None:
+    """Another process with another hash seed makes the same file."""
+    code = """
+from firstk.harness.grid.files import file_of
+from tests.harness.making import scenario
+print(file_of(scenario(file={"size": 100}), 928).cap)
+"""
+    cap = file_of(scenario(file={"size": 100}), 928).cap
+
+    assert str(cap) == run_python(code, PYTHONHASHSEED="1").strip()
+
+
+def test_prefix_of_no_other() -> None:
+    """A file that is longer by a byte is another file."""
+    short, long = (file_of(scenario(file={"size": size}), 0) for size in (100, 101))
+
+    assert short.cap != long.cap
+
+
+def test_same_for_every_strategy() -> None:
+    """Each strategy of a run meets the same file: they read the same bytes, rightly."""
+    runs = [simulate(scenario(file={"size": 200}), strategy, 3) for strategy in STRATEGIES]
+
+    assert [True] * 3 == [run.result.content_ok for run in runs]
+    assert 1 == len({run.result.bytes_received for run in runs})
+
+
+# Real
+
+
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_real(file: RealFile) -> None:
+    """A real file has the shares, the cap and the plaintext that Tahoe-LAFS has."""
+    found = file_of(real(file), 0)
+
+    assert GridFile(parse_cap(file.uri), file.shares, file.plaintext, trusted=True) == found  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("file", CHK_FILES, ids=str)
+def test_real_download(file: RealFile, strategy: str) -> None:
+    """A real file is downloaded from a simulated grid, whole and right."""
+    result = simulate(real(file, sha256=sha256(file.plaintext).hexdigest()), strategy).result
+
+    assert ("ok", True) == (result.outcome, result.content_ok)
+    assert sorted(range(file.k or 0)) == result.shares_used
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_wrong_sha256(strategy: str) -> None:
+    """If the plaintext is not what it must be the content is not right, and only that."""
+    right = simulate(real(FILE), strategy).result
+    wrong = simulate(real(FILE, sha256=sha256(b"other").hexdigest()), strategy).result
+
+    assert ("ok", True) == (right.outcome, right.content_ok)
+    assert ("ok", False) == (wrong.outcome, wrong.content_ok)
+    assert right.digest == wrong.digest
+
+
+def test_real_does_not_depend_on_the_seed() -> None:
+    """A real file is the same in every run."""
+    assert file_of(real(FILE), 0) == file_of(real(FILE), 1)
+
+
+def spoil(folder: Path, number: int) -> None:
+    """Make the block of a share wrong, in a copy of the real files."""
+    path = folder / FILE.name / str(number)
+    data = bytearray(path.read_bytes())
+    data[CONTAINER_SIZE + parse_header(FILE.shares[number][:HEADER_SIZE]).data] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("spoiled", [[9], [0], [0, 1, 2, 3, 4, 5, 6]], ids=["9", "0", "0-6"])
+def test_real_and_partly_corrupt(tmp_path: Path, spoiled: list[int]) -> None:
+    """As long as K shares are good the plaintext is known, whichever they are."""
+    copytree(FOLDER / FILE.name, tmp_path / FILE.name)
+    for number in spoiled:
+        spoil(tmp_path, number)
+    made = real(FILE, folder=tmp_path)
+    result = simulate(made, "wait-for-all").result
+
+    assert FILE.plaintext == file_of(made, 0).plaintext
+    assert ("ok", True) == (result.outcome, result.content_ok)
+
+
+def test_real_and_corrupt(tmp_path: Path) -> None:
+    """Of a file of which fewer than K shares are good no plaintext is known."""
+    copytree(FOLDER / FILE.name, tmp_path / FILE.name)
+    for number in range(8):
+        spoil(tmp_path, number)
+    made = real(FILE, folder=tmp_path)
+    result = simulate(made, "wait-for-all").result
+
+    assert file_of(made, 0).plaintext is None
+    assert ("failed", "NotEnoughSharesError") == (result.outcome, result.error)
+    assert result.content_ok is None
+
+
+# holds
+
+
+@pytest.mark.parametrize(
+    ("offset", "data", "right"),
+    [
+        (0, b"plaintext", True),
+        (0, b"plain", True),
+        (5, b"text", True),
+        (5, b"", True),
+        (5, b"next", False),
+        (4, b"text", False),
+        (5, b"text, and more", False),
+        (9, b"more", False),
+    ],
+)
+def test_holds(offset: int, data: bytes, right: bool) -> None:
+    """What comes out must be what the file has in that place, and no more than it has."""
+    cap = file_of(scenario(), 0).cap
+
+    assert right == GridFile(cap, {}, b"plaintext").holds(offset, data)
+
+
+def test_holds_nothing() -> None:
+    """Where the plaintext is unknown nothing can be checked; if it is not trusted all is wrong."""
+    cap = file_of(scenario(), 0).cap
+
+    assert GridFile(cap, {}, None).holds(0, b"p") is None
+    assert False is GridFile(cap, {}, b"plaintext", trusted=False).holds(0, b"p")

@@ -1,0 +1,897 @@
+"""Simulated servers answer when, and as, the link to them and their faults say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from random import Random
+from typing import Any, Literal, get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
+from zope.interface.verify import verifyObject
+
+from firstk.downloader.encode import encode
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
+from firstk.harness.grid.link import Line, Link
+from firstk.harness.grid.server import (
+    Client,
+    Connection,
+    Connections,
+    ServerError,
+    Service,
+    SimServer,
+)
+from firstk.harness.grid.timing import Chances
+from firstk.harness.grid.trace import Trace
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.rng import stream
+from firstk.scenarios.faults import Corrupt, Fault
+from firstk.scenarios.laws import Law
+from tests.harness.making import constant, exponential
+
+#: A file of three segments, in both layouts.
+SHARES = {
+    version: encode(Random(1).randbytes(250), k=3, n=10, segment_size=100, version=version).shares
+    for version in (1, 2)
+}
+SHARE = SHARES[1][4]
+
+INDEX = bytes(range(16))
+
+#: The round trip to these servers, in seconds: a time that computers halve without loss.
+RTT = 0.5
+
+#: What stands in these tests for the failure of a lost connection.
+LOST = "connection lost"
+
+FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
+LAW: TypeAdapter[Law] = TypeAdapter(Law)
+
+
+class Bench:
+    """One server with some faults; it is told what to ask when, and keeps the answers."""
+
+    def __init__(
+        self,
+        *faults: dict[str, Any],
+        law: dict[str, Any] | None = None,
+        per: Literal["request", "server"] = "request",
+        version: int = 1,
+        seed: int = 0,
+        service: dict[str, Any] | None = None,
+        concurrency: int | None = None,
+        bandwidth: float | None = None,
+        name: str = "s0",
+    ) -> None:
+        self.reactor = SimReactor()
+        self.trace = Trace()
+        self.answers: list[tuple[float, Any]] = []
+        made = [FAULT.validate_python(fault) for fault in faults]
+        env = self.reactor.env
+        works = None
+        if service is not None:
+            works = Service(env, LAW.validate_python(service), concurrency, seed, "s0")
+        lines = [] if bandwidth is None else [Line(env, bandwidth)]
+        self.shares = {number: SHARES[version][number] for number in (4, 7)}
+        self.server = SimServer(
+            reactor=self.reactor,
+            name=name,
+            shares={INDEX: self.shares},
+            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
+            service=works,
+            faults=made,
+            chances=Chances(made, seed, "s0"),
+        )
+        self.connection = Connection(self.server, Client(self.trace))
+
+    def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
+        """Ask for buckets at that time; the answer counts as the share numbers."""
+
+        def ask() -> None:
+            self.connection.get_buckets(index).addCallback(list).addBoth(self._keep)
+
+        self.reactor.callLater(at, ask)
+        return self
+
+    def read(self, at: float = 0.0, offset: int = 0, length: int = 9999, share: int = 4) -> Bench:
+        """Read from a share at that time."""
+
+        def ask() -> None:
+            self.connection.read(INDEX, share, offset, length).addBoth(self._keep)
+
+        self.reactor.callLater(at, ask)
+        return self
+
+    def _keep(self, answer: Any) -> None:
+        if isinstance(answer, Failure):
+            assert answer.type in (ServerError, ConnectionLost)
+            answer = LOST if answer.type is ConnectionLost else str(answer.value)
+        self.answers.append((self.reactor.seconds(), answer))
+
+    def run(self) -> list[tuple[float, Any]]:
+        """Return the answers, each with its time, in the order in which they came."""
+        self.reactor.run()
+        return self.answers
+
+
+# A good server
+
+
+def test_query() -> None:
+    """A server answers after a round trip with the buckets of its shares."""
+    assert [(0.5, [4, 7]), (2.5, [4, 7])] == Bench().query().query(2).run()
+
+
+def test_bucket() -> None:
+    """A bucket reads the share that it is of."""
+    bench = Bench()
+    read: list[bytes] = []
+
+    def ask(buckets: Mapping[int, IBucket]) -> None:
+        for bucket in buckets.values():
+            assert verifyObject(IBucket, bucket)
+            bucket.read(10, 20).addCallback(read.append)
+
+    bench.connection.get_buckets(INDEX).addCallback(ask)
+    bench.run()
+
+    assert [SHARES[1][4][10:30], SHARES[1][7][10:30]] == read
+    assert 1 == bench.reactor.seconds()
+
+
+def test_interface() -> None:
+    """A simulated server is a storage server, with a name."""
+    server = Bench().connection
+
+    assert verifyObject(IStorageServer, server)
+    assert "s0" == server.name
+
+
+def test_wrong_storage_index() -> None:
+    """A server knows of no other file."""
+    assert [(0.5, [])] == Bench().query(index=bytes(16)).run()
+
+
+@pytest.mark.parametrize(
+    ("offset", "length"), [(0, 10), (len(SHARE) - 5, 10), (len(SHARE), 10), (9999, 1), (5, 0)]
+)
+def test_read(offset: int, length: int) -> None:
+    """A read returns what is there: less at the end of the share, nothing behind it."""
+    bench = Bench().read(1, offset, length)
+
+    assert [(1.5, SHARE[offset : offset + length])] == bench.run()
+    assert not bench.trace.exchanges[0].spoiled
+
+
+@pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, -1)])
+def test_impossible_read(offset: int, length: int) -> None:
+    """A negative offset or length is refused at once."""
+    with pytest.raises(ValueError, match="is impossible"):
+        Bench().connection.read(INDEX, 4, offset, length)
+
+
+def test_overlapping_requests() -> None:
+    """Requests do not wait for one another."""
+    bench = Bench().query(0).read(0.25, 0, 1).query(0.25).read(0.125, 1, 1)
+
+    assert [(0.5, [4, 7]), (0.625, SHARE[1:2]), (0.75, SHARE[:1]), (0.75, [4, 7])] == bench.run()
+
+
+def test_trace() -> None:
+    """Every request is in the trace, with its times and what was answered."""
+    bench = Bench().query().read(1, 2, 3)
+    bench.run()
+
+    assert [
+        "0 sent 0 s0 get_buckets ",
+        "0.5 answered 0 s0 get_buckets 4,7",
+        "1 sent 1 s0 read 4 2 3 ",
+        "1.5 answered 1 s0 read 4 2 3 3 bytes",
+    ] == bench.trace.lines
+    assert [(0, 0.5, True), (1, 1.5, True)] == [
+        (exchange.sent, exchange.ended, exchange.ok) for exchange in bench.trace.exchanges
+    ]
+    assert 3 == bench.trace.bytes_received
+
+
+# Times
+
+
+def test_answers_take_the_times_of_the_link() -> None:
+    """A server answers after the times that its link draws, and so not always in order."""
+    link = Link(LAW.validate_python(exponential()), "request", 0, "s0")
+    times = [link.round_trip() for _ in range(5)]
+    answers = Bench(law=exponential()).query().query().query().query().query().run()
+
+    assert sorted(times) == [time for time, _ in answers]
+    assert sorted(times) != times
+
+
+# Faults
+
+
+def test_every_kind_is_tested() -> None:
+    """The faults below are all that there are."""
+    kinds = {get_args(kind.model_fields["kind"].annotation)[0] for kind in fault_classes()}
+
+    assert {"hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky"} | {
+        "corrupt",
+        "truncated",
+    } == kinds
+
+
+def fault_classes() -> Sequence[type[Any]]:
+    """Return the classes of the faults that a scenario may name."""
+    union: Any = get_args(Fault)[0]
+    return get_args(union)
+
+
+def test_hung() -> None:
+    """A hung server answers nothing, and nothing is left to happen."""
+    bench = Bench({"kind": "hung"}).query().read(1)
+
+    assert [] == bench.run()
+    assert 1 == bench.reactor.seconds()
+    assert [None, None] == [exchange.ended for exchange in bench.trace.exchanges]
+
+
+@pytest.mark.parametrize(
+    ("on", "answers"),
+    [
+        (["get_buckets"], [(1.5, SHARE[:1])]),
+        (["read"], [(0.5, [4, 7])]),
+        (["read", "get_buckets"], []),
+    ],
+)
+def test_hung_on(on: list[str], answers: list[Any]) -> None:
+    """A server may hang on one kind of request, and answer the other."""
+    assert answers == Bench({"kind": "hung", "on": on}).query().read(1, 0, 1).run()
+
+
+def test_hung_with_end() -> None:
+    """What a server was asked while it hung it answers half a round trip after the end."""
+    bench = Bench({"kind": "hung", "end": 5}).query().read(2, 0, 1).read(3, 1, 1).query(6)
+
+    assert [(5.25, [4, 7]), (5.25, SHARE[:1]), (5.25, SHARE[1:2]), (6.5, [4, 7])] == bench.run()
+
+
+@pytest.mark.parametrize(
+    ("at", "answered"),
+    [
+        (0.625, 1.125),  # arrives before it hangs, and is answered while it does
+        (0.75, 5.25),  # arrives as it begins to hang
+        (4.625, 5.25),  # arrives while it hangs, and leaves when that is over
+        (4.75, 5.25),  # arrives as that is over
+        (4.875, 5.375),
+    ],
+)
+def test_hung_decides_on_arrival(at: float, answered: float) -> None:
+    """Whether a request is held is decided when it arrives, half a round trip on its way."""
+    assert [(answered, [4, 7])] == Bench({"kind": "hung", "start": 1, "end": 5}).query(at).run()
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [[(0, 5), (5, 9)], [(5, 9), (0, 5)], [(0, 9), (3, 5)], [(3, 5), (0, 4), (4, 9)]],
+    ids=["in order", "the other way", "one in another", "overlapping"],
+)
+def test_hung_twice(windows: list[tuple[float, float]]) -> None:
+    """A server that hangs again as soon as it has recovered answers after the last time."""
+    faults = [{"kind": "hung", "start": start, "end": end} for start, end in windows]
+
+    assert [(9.25, [4, 7])] == Bench(*faults).query(1).run()
+
+
+def test_hung_with_a_pause() -> None:
+    """Between two times of hanging a server answers what it was asked in the first."""
+    faults = [{"kind": "hung", "end": 5}, {"kind": "hung", "start": 5.125, "end": 9}]
+
+    assert [(5.25, [4, 7]), (9.25, [4, 7])] == Bench(*faults).query(1).query(5).run()
+
+
+def test_hung_for_ever_at_last() -> None:
+    """A server that hangs for ever after it recovered answers nothing any more."""
+    faults = [{"kind": "hung", "end": 5}, {"kind": "hung", "start": 5}]
+
+    assert [] == Bench(*faults).query(1).run()
+
+
+def test_hung_on_one_kind_at_a_time() -> None:
+    """Hanging on queries and hanging on reads are two things, each with its own end."""
+    faults = [
+        {"kind": "hung", "on": ["get_buckets"], "end": 5},
+        {"kind": "hung", "on": ["read"], "end": 9},
+    ]
+
+    assert [(5.25, [4, 7]), (9.25, SHARE[:1])] == Bench(*faults).query().read(0, 0, 1).run()
+
+
+@pytest.mark.parametrize(
+    ("keys", "rtt"),
+    [
+        ({"factor": 4}, 2.0),
+        ({"factor": 0.5}, 0.25),
+        ({"extra": 3}, 3.5),
+        ({"factor": 4, "extra": 3}, 5.0),
+    ],
+)
+def test_slow(keys: dict[str, float], rtt: float) -> None:
+    """A slow server's round-trip times are multiplied, and then added to."""
+    bench = Bench({"kind": "slow", **keys}).query(1).read(10, 0, 1)
+
+    assert [(1 + rtt, [4, 7]), (10 + rtt, SHARE[:1])] == bench.run()
+
+
+@pytest.mark.parametrize(("at", "rtt"), [(0.75, 0.5), (1, 2.0), (4.75, 2.0), (5, 0.5)])
+def test_slow_for_a_time(at: float, rtt: float) -> None:
+    """A request is slow if the server is when it is sent."""
+    fault = {"kind": "slow", "factor": 4, "start": 1, "end": 5}
+
+    assert [(at + rtt, [4, 7])] == Bench(fault).query(at).run()
+
+
+def test_slow_twice() -> None:
+    """Several slow faults act one after another."""
+    faults = [{"kind": "slow", "extra": 1}, {"kind": "slow", "factor": 2}]
+
+    assert [(3.0, [4, 7])] == Bench(*faults).query().run()
+
+
+def test_slow_and_drawn() -> None:
+    """A slow server's drawn times are those that it would have, multiplied."""
+    slow = Bench({"kind": "slow", "factor": 4}, law=exponential()).query().query().run()
+
+    assert [
+        (4 * time, answer) for time, answer in Bench(law=exponential()).query().query().run()
+    ] == slow
+
+
+def test_broken() -> None:
+    """A broken server fails every request, after a round trip."""
+    bench = Bench({"kind": "broken"}).query().read(1)
+    message = "the server is broken"
+
+    assert [(0.5, message), (1.5, message)] == bench.run()
+    assert [False, False] == [exchange.ok for exchange in bench.trace.exchanges]
+    assert f"0.5 failed 0 s0 get_buckets {message}" == bench.trace.lines[1]
+
+
+def test_empty() -> None:
+    """An empty server answers that it has no shares; what is read of it is as it was."""
+    assert [(0.5, []), (1.5, SHARE[:1])] == Bench({"kind": "empty"}).query().read(1, 0, 1).run()
+
+
+def test_read_error() -> None:
+    """A server with read errors says yes to queries, and fails every read."""
+    bench = Bench({"kind": "read-error"}).query().read(1)
+
+    assert [(0.5, [4, 7]), (1.5, "the share cannot be read")] == bench.run()
+
+
+def test_disconnect() -> None:
+    """When the connection is lost all that is outstanding fails, and what is sent later."""
+    bench = Bench({"kind": "disconnect", "start": 1}).query(0.25).query(0.75).read(0.875).query(2)
+
+    assert [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)] == bench.run()
+    assert f"1 failed 2 s0 read 4 0 9999 {ConnectionLost()}" == bench.trace.lines[-3]
+    assert 0 == bench.trace.bytes_received
+
+
+@pytest.mark.parametrize(
+    ("at", "answer"),
+    [
+        (0.25, (0.75, [4, 7])),
+        (0.5, (1, LOST)),  # the answer would come as the connection is lost
+        (0.75, (1, LOST)),
+        (1, (1, LOST)),
+        (4.75, (4.75, LOST)),
+        (5, (5.5, [4, 7])),
+    ],
+)
+def test_disconnect_for_a_time(at: float, answer: tuple[float, Any]) -> None:
+    """A server that has its connection back answers what it is asked from then on."""
+    assert [answer] == Bench({"kind": "disconnect", "start": 1, "end": 5}).query(at).run()
+
+
+def test_disconnect_at_once_is_an_event_of_its_own() -> None:
+    """A request without a connection fails at the same time, but not while it is sent."""
+    bench = Bench({"kind": "disconnect"})
+    deferred = bench.connection.get_buckets(INDEX)
+    fired = deferred.called
+    failure: list[Failure] = []
+    deferred.addErrback(failure.append)
+    bench.run()
+
+    assert (False, True) == (fired, deferred.called)
+    assert (ConnectionLost, 0) == (failure[0].type, bench.reactor.seconds())
+
+
+@pytest.mark.parametrize("end", [None, 2, 50])
+def test_disconnect_while_it_hangs(end: float | None) -> None:
+    """A request that a hung server holds fails as well, and the server says no more to it."""
+    bench = Bench({"kind": "hung", "end": end}, {"kind": "disconnect", "start": 1.5}).query()
+
+    assert [(1.5, LOST)] == bench.run()
+    assert 1.5 == bench.reactor.seconds()
+
+
+def test_disconnect_of_nothing() -> None:
+    """A connection that is lost when nothing is outstanding does not move the clock."""
+    bench = Bench({"kind": "disconnect", "start": 1000}).query()
+
+    assert [(0.5, [4, 7])] == bench.run()
+    assert 0.5 == bench.reactor.seconds()
+
+
+def test_disconnect_at_the_very_time() -> None:
+    """Requests fail at the start to the last bit, whenever they were sent."""
+    bench = Bench({"kind": "hung"}, {"kind": "disconnect", "start": 0.9})
+    for at in (0.06, 0.07, 0.18):  # the sum of this and what is left of 0.9 is not 0.9
+        bench.query(at)
+
+    assert [0.9, 0.9, 0.9] == [time for time, _ in bench.run()]
+
+
+def test_disconnect_twice() -> None:
+    """Of two losses of the connection a request meets the first."""
+    faults = [{"kind": "disconnect", "start": start, "end": start + 1} for start in (3, 1)]
+    bench = Bench({"kind": "hung"}, *faults).query(0).query(1.5).query(2).query(4)
+
+    assert [(1, LOST), (1.5, LOST), (3, LOST)] == bench.run()
+
+
+def flaky(*probabilities: float, seed: int = 0, requests: int = 200, **keys: Any) -> list[bool]:
+    """Return which of some requests, one a second, a server fails with flaky faults."""
+    faults = [{"kind": "flaky", "probability": p, **keys} for p in probabilities]
+    bench = Bench(*faults, seed=seed)
+    for at in range(requests):
+        bench.query(at)
+    return [answer == "the server is flaky" for _, answer in bench.run()]
+
+
+def test_flaky() -> None:
+    """A flaky server fails requests as often as the probability says, and not in a pattern."""
+    failed = flaky(0.25)
+
+    assert 25 < sum(failed) < 75  # 50 expected, deviation 6
+    assert failed != flaky(0.25, seed=1)
+    assert failed == flaky(0.25)
+
+
+@pytest.mark.parametrize(("probability", "failed"), [(0, 0), (1, 200)])
+def test_flaky_never_and_always(probability: float, failed: int) -> None:
+    """Without a probability nothing fails, and with certainty everything."""
+    assert failed == sum(flaky(probability))
+
+
+def test_flaky_grows() -> None:
+    """With a greater probability the same requests fail, and more."""
+    few, many = flaky(0.2), flaky(0.6)
+
+    assert few != many
+    assert all(other for one, other in zip(few, many, strict=True) if one)
+
+
+def test_flaky_twice() -> None:
+    """Two flaky faults draw independently: what the second lets pass the first may fail."""
+    one, both = flaky(0.5), flaky(0.5, 0.5)
+
+    assert all(two for first, two in zip(one, both, strict=True) if first)
+    assert 125 < sum(both) < 175  # 150 expected, deviation 6
+
+
+def test_flaky_for_a_time() -> None:
+    """When a flaky server is flaky changes no draw: the same requests fail, fewer of them."""
+    always, sometimes = flaky(0.5), flaky(0.5, start=50, end=100)
+
+    assert [False] * 50 + always[50:100] + [False] * 100 == sometimes
+
+
+def test_flaky_fails_after_a_round_trip() -> None:
+    """A failure by chance takes the time of an answer."""
+    bench = Bench({"kind": "flaky", "probability": 1}).query().read(1)
+
+    assert [(0.5, "the server is flaky"), (1.5, "the server is flaky")] == bench.run()
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, len(SHARE) - 1, len(SHARE), 99999])
+def test_truncated(length: int) -> None:
+    """A truncated share ends after so many bytes, wherever one begins to read."""
+    bench = Bench({"kind": "truncated", "length": length}).query()
+    offsets = [0, 50, 99, 100, 101, len(SHARE) - 1]
+    for i, offset in enumerate(offsets):
+        bench.read(1 + i, offset, 60)
+    (_, buckets), *reads = bench.run()
+
+    assert [4, 7] == buckets
+    assert [SHARE[:length][offset : offset + 60] for offset in offsets] == [d for _, d in reads]
+
+
+def test_spoiled() -> None:
+    """An answer that a fault has changed is marked as spoiled, and only such a one."""
+    bench = Bench({"kind": "truncated", "length": 100}).read(0, 0, 100).read(1, 1, 100)
+    bench.run()
+
+    assert [False, True] == [exchange.spoiled for exchange in bench.trace.exchanges]
+    assert "1.5 answered 1 s0 read 4 1 100 99 bytes, spoiled" == bench.trace.lines[-1]
+
+
+def spans(version: int) -> dict[str, tuple[int, int]]:
+    """Return where each part of the share lies, as its header says."""
+    share = SHARES[version][4]
+    header = parse_header(share[:HEADER_SIZE])
+    return {
+        "header": (0, header_size(version)),
+        "block": (header.data, header.plaintext_hashes),
+        "crypttext-hashes": (header.crypttext_hashes, header.block_hashes),
+        "block-hashes": (header.block_hashes, header.share_hashes),
+        "share-hashes": (header.share_hashes, header.uri_extension),
+        "ueb": (header.uri_extension, len(share)),
+    }
+
+
+PARTS = get_args(Corrupt.model_fields["part"].annotation)
+
+
+def test_parts() -> None:
+    """Every part that can be corrupt is there in the share that the tests read."""
+    for version in (1, 2):
+        assert set(PARTS) == spans(version).keys()
+        assert all(begin < end for begin, end in spans(version).values())
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(PARTS),
+    st.sampled_from([1, 2]),
+    st.integers(0, len(SHARES[2][4]) + 10),
+    st.integers(0, len(SHARES[2][4]) + 10),
+)
+def test_corrupt(part: str, version: int, offset: int, length: int) -> None:
+    """Every byte of the corrupt part is wrong, and no other, wherever one reads."""
+    share = SHARES[version][4]
+    begin, end = spans(version)[part]
+    bench = Bench({"kind": "corrupt", "part": part}, version=version)
+    ((_, data),) = bench.read(0, offset, length).run()
+    right = share[offset : offset + length]
+
+    assert len(right) == len(data)
+    assert [begin <= offset + i < end for i in range(len(right))] == [
+        one != other for one, other in zip(right, data, strict=True)
+    ]
+    assert (right != data) == bench.trace.exchanges[0].spoiled
+
+
+def test_corrupt_is_the_same_each_time() -> None:
+    """Two reads of a corrupt share do not contradict each other."""
+    bench = Bench({"kind": "corrupt", "part": "block"}).read(0).read(1).read(2, 40, 20)
+    (_, one), (_, two), (_, inside) = bench.run()
+
+    assert one == two
+    assert one[40:60] == inside
+
+
+def test_corrupt_what_is_no_share() -> None:
+    """Of a share without a header every byte is wrong."""
+    fault = Corrupt(kind="corrupt", part="ueb")
+    spoiled = fault.spoil(b"abc", 0, b"abc")
+
+    assert [True] * 3 == [one != other for one, other in zip(b"abc", spoiled, strict=True)]
+
+
+def test_corrupt_for_a_time() -> None:
+    """A share that is mended reads as it should."""
+    fault = {"kind": "corrupt", "part": "header", "start": 1, "end": 2}
+    bench = Bench(fault)
+    for at in (0.5, 0.75, 1.625, 1.75):
+        bench.read(at, 0, 1)
+
+    assert [SHARE[:1], b"\1", b"\1", SHARE[:1]] == [answer for _, answer in bench.run()]
+
+
+@pytest.mark.parametrize(
+    ("fault", "while_it_lasts"),
+    [
+        ({"kind": "broken"}, ["the server is broken"] * 2),
+        ({"kind": "empty"}, [[], SHARE[:1]]),
+        ({"kind": "read-error"}, [[4, 7], "the share cannot be read"]),
+        ({"kind": "truncated", "length": 0}, [[4, 7], b""]),
+        ({"kind": "corrupt", "part": "header"}, [[4, 7], b"\1"]),
+    ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else "",
+)
+def test_for_a_time(fault: dict[str, Any], while_it_lasts: list[Any]) -> None:
+    """Such a fault is met by what arrives from its start on, up to its end."""
+    bench = Bench(fault | {"start": 1, "end": 5})
+    times = [0.625, 0.75, 4.625, 4.75]
+    for at in times:
+        bench.query(at).read(at, 0, 1)
+    good = [[4, 7], SHARE[:1]]
+
+    answers = [answer for _, answer in bench.run()]
+    assert good + while_it_lasts + while_it_lasts + good == answers
+    assert [at + 0.5 for at in times for _ in good] == [time for time, _ in bench.answers]
+
+
+def test_recovers_and_breaks() -> None:
+    """A request that was held meets the faults of the time at which it is taken up."""
+    faults = [{"kind": "hung", "end": 5}, {"kind": "broken", "start": 5, "end": 6}]
+
+    assert [(5.25, "the server is broken")] == Bench(*faults).query(1).run()
+
+
+def test_breaks_while_it_hangs() -> None:
+    """A fault that comes and goes while a server hangs is met by nothing."""
+    faults = [{"kind": "hung", "end": 5}, {"kind": "broken", "start": 0, "end": 4}]
+
+    assert [(5.25, [4, 7])] == Bench(*faults).query(1).run()
+
+
+def test_several_at_once() -> None:
+    """Faults of different kinds act together."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "slow", "factor": 4},
+        {"kind": "corrupt", "part": "header"},
+        {"kind": "truncated", "length": 10},
+        {"kind": "hung", "end": 3, "on": ["get_buckets"]},
+    ]
+    bench = Bench(*faults).query().read(0, 8, 10)
+
+    assert [(2.0, bytes(byte ^ 1 for byte in SHARE[8:10])), (4.0, [4, 7])] == bench.run()
+
+
+def test_many_at_once() -> None:
+    """A server that is slow, then hangs on reads, loses its connection and comes back corrupt."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "slow", "factor": 2, "end": 1},
+        {"kind": "hung", "on": ["read"], "start": 1, "end": 6},
+        {"kind": "disconnect", "start": 3, "end": 4},
+        {"kind": "corrupt", "part": "header", "start": 5},
+        {"kind": "flaky", "probability": 1, "start": 7},
+    ]
+    bench = Bench(*faults)
+    for at in (0, 1, 3.5, 4, 6, 7):
+        bench.query(at).read(at, 0, 1)
+    wrong = b"\1"
+
+    assert [
+        (1.0, [4, 7]),
+        (1.0, SHARE[:1]),
+        (1.5, [4, 7]),
+        (3, LOST),
+        (3.5, LOST),
+        (3.5, LOST),
+        (4.5, [4, 7]),
+        (6.25, wrong),
+        (6.5, [4, 7]),
+        (6.5, wrong),
+        (7.5, "the server is flaky"),
+        (7.5, "the server is flaky"),
+    ] == bench.run()
+
+
+def test_first_failure_counts() -> None:
+    """Of two reasons to fail the first is told, and a failure stands above all else."""
+    faults = [{"kind": "empty"}, {"kind": "read-error"}, {"kind": "broken"}]
+    bench = Bench(*faults).query().read(1)
+
+    assert [(0.5, "the server is broken"), (1.5, "the share cannot be read")] == bench.run()
+
+
+def test_two_corrupt_parts() -> None:
+    """Two parts may be corrupt at once."""
+    faults = [{"kind": "corrupt", "part": part} for part in ("header", "ueb")]
+    ((_, data),) = Bench(*faults).read().run()
+    wrong = {i for i, byte in enumerate(data) if byte != SHARE[i]}
+
+    assert {i for part in ("header", "ueb") for i in range(*spans(1)[part])} == wrong
+
+
+def test_corrupt_twice() -> None:
+    """A part that is corrupt for two reasons is corrupt."""
+    fault = {"kind": "corrupt", "part": "block"}
+    ((_, data),) = Bench(fault, fault | {"start": 0.25}).read().run()
+
+    assert SHARE != data
+
+
+def test_faults_stay_with_their_server() -> None:
+    """A corrupt server corrupts its own copy: the share itself stays as it was."""
+    before = {number: bytes(share) for number, share in SHARES[1].items()}
+    Bench({"kind": "corrupt", "part": "block"}).read().run()
+
+    assert before == SHARES[1]
+
+
+# Working on requests, and sending the bytes of answers
+
+#: To work on a request takes these servers a second.
+SECOND = constant(1.0)
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "times"),
+    [(1, [1.5, 2.5, 3.5]), (2, [1.5, 1.5, 2.5]), (3, [1.5, 1.5, 1.5]), (None, [1.5, 1.5, 1.5])],
+)
+def test_service(concurrency: int | None, times: list[float]) -> None:
+    """A server works on so many requests at once, and the others wait for their turn."""
+    bench = Bench(service=SECOND, concurrency=concurrency).query().read(0, 0, 1).query()
+
+    assert times == [time for time, _ in bench.run()]
+    assert [[4, 7], SHARE[:1], [4, 7]] == [answer for _, answer in bench.answers]
+
+
+def test_concurrency_without_service() -> None:
+    """Where a server takes no time nothing ever waits."""
+    assert [(0.5, [4, 7])] * 3 == Bench(concurrency=1).query().query().query().run()
+
+
+def test_service_of_failures() -> None:
+    """A request that fails takes the server its time too."""
+    bench = Bench({"kind": "read-error"}, service=SECOND, concurrency=1).read().query()
+
+    assert [(1.5, "the share cannot be read"), (2.5, [4, 7])] == bench.run()
+
+
+def test_service_is_drawn() -> None:
+    """Each request is worked on for a time of its own, from a stream of the server's own."""
+
+    def times(seed: int, law: dict[str, Any] | None) -> list[float]:
+        bench = Bench(service=exponential(), law=law, seed=seed)
+        for _ in range(5):
+            bench.query()
+        return sorted(time for time, _ in bench.run())
+
+    instant, slow = times(0, constant(0)), times(0, constant(4))
+
+    assert 5 == len(set(instant))
+    assert [time + 4 for time in instant] == pytest.approx(slow)
+    assert instant != times(1, constant(0))
+
+
+@pytest.mark.parametrize("draws", [constant(1.0), exponential()])
+def test_queue(draws: dict[str, Any]) -> None:
+    """The waiting times are those of Lindley's recursion, request after request."""
+    random, times = Random(928), LAW.validate_python(draws)
+    arrivals = list(accumulate(random.expovariate(0.6) for _ in range(300)))
+    works = [times.sample(draw) for draw in [stream(0, "s0", "service")] for _ in arrivals]
+    bench = Bench(law=constant(0), service=draws, concurrency=1)
+    expected, free = [], 0.0
+    for arrival, work in zip(arrivals, works, strict=True):
+        bench.query(arrival)
+        free = max(free, arrival) + work
+        expected.append(free)
+
+    assert expected == pytest.approx([time for time, _ in bench.run()])
+
+
+def test_mean_wait() -> None:
+    """Half busy with requests of a second, a server lets them wait half a second on average."""
+    random, bench = Random(928), Bench(law=constant(0), service=SECOND, concurrency=1)
+    arrivals = list(accumulate(random.expovariate(0.5) for _ in range(5000)))
+    for arrival in arrivals:
+        bench.query(arrival)
+    waits = [time - 1 - arrival for arrival, (time, _) in zip(arrivals, bench.run(), strict=True)]
+
+    assert 0.5 == pytest.approx(sum(waits) / len(waits), rel=0.1)  # Pollaczek and Khinchine
+
+
+def test_held_requests_are_served_as_they_arrived() -> None:
+    """When a hang is over the requests wait for their turn in the order of their arrival."""
+    faults: list[dict[str, Any]] = [
+        {"kind": "hung", "start": 1, "end": 5},
+        {"kind": "slow", "factor": 8, "end": 1},  # what is sent first arrives last
+    ]
+    bench = Bench(*faults, service=SECOND, concurrency=1)
+    bench.query(0.75).read(1.5, 0, 1).read(2, 1, 1)
+
+    assert [(6.25, SHARE[:1]), (7.25, SHARE[1:2]), (10, [4, 7])] == bench.run()
+
+
+def test_hang_while_requests_wait() -> None:
+    """A server that begins to hang goes on with what it has taken up, and holds the rest."""
+    hang = {"kind": "hung", "start": 0.5, "end": 9}
+    bench = Bench(hang, service=SECOND, concurrency=1).query().query().query(1)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (10.25, [4, 7])] == bench.run()
+
+
+def test_faults_of_the_time_of_taking_up() -> None:
+    """A fault that begins while a request waits or is worked on is not met by it."""
+    fault = {"kind": "broken", "start": 0.5}
+    bench = Bench(fault, service=SECOND, concurrency=1).query().query().query(0.25)
+
+    assert [(1.5, [4, 7]), (2.5, [4, 7]), (3.5, "the server is broken")] == bench.run()
+
+
+def test_bandwidth() -> None:
+    """The bytes of an answer take their time, and an answer to a query has none."""
+    bench = Bench(bandwidth=64).read(0, 0, 32).query(0).read(10, 0, 128).read(20, 0, 0)
+
+    assert [
+        (0.5, [4, 7]),
+        (1.0, SHARE[:32]),
+        (12.5, SHARE[:128]),
+        (20.5, b""),
+    ] == bench.run()
+
+
+def test_bandwidth_is_shared() -> None:
+    """Answers wait for the uplink in the order in which the server is done with them."""
+    bench = Bench(bandwidth=64, service=constant(0.25)).read(0, 0, 64).read(0, 0, 128)
+
+    assert [(1.75, SHARE[:64]), (3.75, SHARE[:128])] == bench.run()
+
+
+def test_failures_have_no_bytes() -> None:
+    """The failure of a large read is not longer on its way than that of a small one."""
+    assert [(0.5, "the server is broken")] == Bench({"kind": "broken"}, bandwidth=1).read().run()
+
+
+def test_bytes_that_are_there() -> None:
+    """What counts is how much is sent: a truncated share takes less time."""
+    fault = {"kind": "truncated", "length": 32}
+
+    assert [(1.0, SHARE[:32])] == Bench(fault, bandwidth=64).read().run()
+
+
+@pytest.mark.parametrize(
+    ("start", "answers", "over"),
+    [
+        (0.125, [(0.125, LOST)] * 2, 0.125),  # on the way to the server
+        (0.25, [(0.25, LOST)] * 2, 0.25),
+        (0.75, [(0.75, LOST)] * 2, 1.25),  # while it works on one, and the other waits
+        (1.75, [(1.75, LOST)] * 2, 2.25),  # while the bytes are on their way
+        (2.25, [(2.25, LOST)] * 2, 2.25),  # on the way back
+        (2.75, [(2.5, SHARE[:64]), (2.75, LOST)], 3.25),
+        (99, [(2.5, SHARE[:64]), (3.5, SHARE[:64])], 3.5),
+    ],
+)
+def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> None:
+    """A request fails when the connection is lost, wherever it is by then."""
+    fault = {"kind": "disconnect", "start": start}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+
+    assert answers == bench.read(0, 0, 64).read(0, 0, 64).run()
+    assert over == bench.reactor.seconds()
+    assert 64 * sum(answer != LOST for _, answer in answers) == bench.trace.bytes_received
+
+
+def test_back_after_a_disconnect() -> None:
+    """What is not wanted any more is not worked on, and holds nothing up."""
+    fault = {"kind": "disconnect", "start": 0.5, "end": 1}
+    bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
+    for _ in range(3):
+        bench.read(0, 0, 640)
+
+    assert [(0.5, LOST)] * 3 + [(2.75, [4, 7])] == bench.query(1.25).run()
+
+
+def test_slow_and_busy() -> None:
+    """A slow server's round trips are slow; it works as fast as before."""
+    bench = Bench({"kind": "slow", "factor": 4}, service=SECOND, bandwidth=64).read(0, 0, 64)
+
+    assert [(4.0, SHARE[:64])] == bench.run()
+
+
+def test_connections() -> None:
+    """The connections to servers are a sequence in the servers' order, however it is looked at."""
+    servers = [Bench(name=f"s{i}").server for i in range(4)]
+    trace = Trace()
+    connections = Connections(servers, Client(trace))
+
+    assert 4 == len(connections)
+    assert ["s0", "s1", "s2", "s3"] == [connection.name for connection in connections]
+    assert ("s1", "s3") == (connections[1].name, connections[-1].name)
+    assert ["s3", "s1"] == [connection.name for connection in connections[::-2]]
+    with pytest.raises(IndexError):
+        connections[4]
+    connections[2].get_buckets(INDEX)
+
+    assert ["0 s2 get_buckets"] == [exchange.text for exchange in trace.exchanges]

@@ -1,0 +1,130 @@
+"""The trace of a run tells every event, and its digest tells two traces apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from firstk.harness.grid.trace import Exchange, Trace
+
+
+def query(number: int = 0, server: str = "s0", sent: float = 0.0) -> Exchange:
+    """Return a query that is sent."""
+    return Exchange(number, server, "get_buckets", None, 0, 0, sent)
+
+
+def read(number: int = 1, share: int = 2, offset: int = 3, length: int = 4) -> Exchange:
+    """Return a read that is sent at t=1."""
+    return Exchange(number, "s0", "read", share, offset, length, 1.0)
+
+
+def traced(first: Exchange, second: Exchange, ended: float = 2.0, ok: bool = True) -> Trace:
+    """Return a trace of two requests, the second of which ends."""
+    trace = Trace()
+    trace.sent(first)
+    trace.sent(second)
+    trace.ended(second, ended, ok, "detail")
+    return trace
+
+
+def test_lines() -> None:
+    """Each event is a line: when, what, which request and what came of it."""
+    trace = traced(query(), read())
+    trace.ended(query(), 2.5, False, "the server is broken")
+    trace.note(3.0, "wrote", "4 bytes at 0")
+    trace.note(3.0, "fired", "the download")
+
+    assert [
+        "0 sent 0 s0 get_buckets ",
+        "1 sent 1 s0 read 2 3 4 ",
+        "2 answered 1 s0 read 2 3 4 detail",
+        "2.5 failed 0 s0 get_buckets the server is broken",
+        "3 wrote 4 bytes at 0 ",
+        "3 fired the download ",
+    ] == trace.lines
+
+
+def test_exchange() -> None:
+    """An exchange is not over before its answer comes, and then it is told how it went."""
+    unanswered, answered = query(), read()
+    traced(unanswered, answered, ended=2.0)
+
+    assert (None, False, "") == (unanswered.ended, unanswered.ok, unanswered.detail)
+    assert (2.0, True, "detail") == (answered.ended, answered.ok, answered.detail)
+
+
+def test_failed_exchange() -> None:
+    """A request that fails has ended, and was not answered."""
+    failed = read()
+    trace = traced(query(), failed, ok=False)
+
+    assert (2.0, False, "detail") == (failed.ended, failed.ok, failed.detail)
+    assert "2 failed 1 s0 read 2 3 4 detail" == trace.lines[-1]
+
+
+def test_sums() -> None:
+    """Queries, reads and bytes are counted, answered or not."""
+    second = read()
+    second.received = 4
+    trace = traced(query(), second)
+    trace.sent(read(2))
+    trace.sent(query(3))
+
+    assert (2, 2, 4) == (trace.queries, trace.reads, trace.bytes_received)
+
+
+def test_empty() -> None:
+    """Where nothing happened nothing is counted."""
+    trace = Trace()
+
+    assert (0, 0, 0) == (trace.queries, trace.reads, trace.bytes_received)
+    assert sha256(b"").hexdigest() == trace.digest()
+
+
+def test_digest_repeats() -> None:
+    """Equal traces have equal digests: the SHA-256 of the lines."""
+    trace = traced(query(), read())
+
+    assert traced(query(), read()).digest() == trace.digest()
+    assert sha256("\n".join(trace.lines).encode()).hexdigest() == trace.digest()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        lambda: traced(query(server="s1"), read()),
+        lambda: traced(query(sent=0.5), read()),
+        lambda: traced(query(), read(share=3)),
+        lambda: traced(query(), read(offset=4)),
+        lambda: traced(query(), read(length=5)),
+        lambda: traced(query(), read(), ended=2.001),
+        lambda: traced(query(), read(), ok=False),
+        lambda: traced(read(), query()),
+    ],
+    ids=["server", "time", "share", "offset", "length", "end", "failure", "order"],
+)
+def test_digest_differs(other: Callable[[], Trace]) -> None:
+    """Traces that differ in any thing have different digests."""
+    assert traced(query(), read()).digest() != other().digest()
+
+
+def test_digest_of_details() -> None:
+    """What was answered is part of the digest, and so is what nobody answered."""
+
+    def digest(detail: str, *more: Any) -> str:
+        trace = Trace()
+        trace.ended(query(), 1.0, True, detail)
+        for one in more:
+            trace.sent(one)
+        return trace.digest()
+
+    assert 3 == len({digest("0"), digest("1"), digest("0", read())})
+
+
+def test_last_bits() -> None:
+    """Times that differ in the last bits only are equal: machines may differ there."""
+    assert 0.3 != 0.1 + 0.2
+    assert traced(query(), read(), 0.3).digest() == traced(query(), read(), 0.1 + 0.2).digest()

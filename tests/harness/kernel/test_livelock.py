@@ -1,0 +1,127 @@
+"""Where too much happens at one virtual time the run ends, and names what repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+import simpy
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+
+from firstk.harness.kernel import livelock as endless
+from firstk.harness.kernel.livelock import EndlessError
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.workload import simulate_load
+from firstk.harness.testing.simgrid import SimGrid
+from tests.harness.making import constant, scenario
+
+HERE = "tests.harness.downloaders"
+
+#: Downloaders, and what of each repeats.
+REPEATING = {
+    "turning": "callLater turning.<locals>.again at tests/harness/downloaders.py:",
+    "calling": "callFromThread calling.<locals>.again at tests/harness/downloaders.py:",
+    "storming": "get_buckets s0 at tests/harness/downloaders.py:",
+    "iterating": "iterate of the reactor at tests/harness/downloaders.py:",
+}
+
+
+@pytest.mark.parametrize("name", REPEATING)
+def test_repeats(name: str) -> None:
+    """Timers, callFromThread, requests and iterate are counted alike, and the line is named."""
+    result = simulate(scenario(grid={"servers": 10, "rtt": constant(0.0)}), f"{HERE}:{name}").result
+
+    assert ("failed", "EndlessError") == (result.outcome, result.error)
+    assert f"what repeats is {REPEATING[name]}" in (result.message or "")
+    assert f"in {'again' if name in ('turning', 'calling') else name}" in (result.message or "")
+
+
+def test_coroutine() -> None:
+    """The line is that of the code under test, also where a library sets the timer."""
+
+    async def waiting(reactor: Any, *_: Any) -> None:
+        while True:
+            await deferLater(reactor, 0)
+
+    message = simulate(scenario(), waiting).result.message or ""
+
+    assert (
+        "what repeats is callLater Deferred.callback at tests/harness/kernel/test_livelock.py:"
+        in message
+    )
+
+
+def test_grid() -> None:
+    """A grid goes on after it."""
+    with SimGrid() as grid:
+        assert "EndlessError" == grid.download(f"{HERE}:turning").error
+        assert "ok" == grid.download("first-k").outcome
+
+
+def test_load() -> None:
+    """In a workload the download has failed, and not the others."""
+    load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 2}
+
+    assert {"EndlessError": 2} == simulate_load(scenario(workload=load), f"{HERE}:turning").errors
+
+
+def test_process() -> None:
+    """A SimPy process of code under test is found out by the reactor."""
+
+    def never(env: simpy.Environment) -> Generator[Any, Any, None]:
+        while True:
+            yield env.timeout(0)
+
+    def processing(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.env.process(never(reactor.env))
+        return Deferred()
+
+    result = simulate(scenario(), processing).result
+
+    assert "EndlessError" == result.error
+    assert "process never at " in (result.message or "")
+
+
+def test_reactor() -> None:
+    """A reactor by itself ends such a loop too."""
+    reactor = SimReactor()
+
+    def again() -> None:
+        reactor.callLater(0, again)
+
+    again()
+    with pytest.raises(EndlessError, match=r"again at .*test_livelock\.py:"):
+        reactor.run()
+
+
+def test_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What happens at different times is not counted together."""
+    monkeypatch.setattr(endless, "MOST_AT_ONCE", 2_000)
+
+    def busy(reactor: Any, *_: Any) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+
+        def again(left: int) -> None:
+            if left:
+                reactor.callLater(0.001, again, left - 1)
+            else:
+                done.errback(KeyError("done"))
+
+        again(5_000)
+        return done
+
+    assert "KeyError" == simulate(scenario(), busy).result.error
+
+
+def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download without any round trip makes progress: there may be any number of segments."""
+    monkeypatch.setattr(endless, "MOST_AT_ONCE", 1_500)
+    of = scenario(
+        file={"size": 400_000, "k": 3, "n": 10, "segment_size": 300},
+        grid={"servers": 10, "rtt": constant(0.0)},
+    )
+
+    assert "ok" == simulate(of, "first-k").result.outcome

@@ -1,0 +1,203 @@
+"""Whatever code under test raises is a failed run, which names what was raised, and where."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+
+from firstk.downloader import DownloadError
+from firstk.harness.kernel.raised import (
+    ExitError,
+    as_error,
+    error_name,
+    own_traceback,
+    traceback_of,
+    where,
+)
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.workload import simulate_load
+from firstk.harness.testing.simgrid import SimGrid
+from tests.harness import downloaders
+from tests.harness.command_line import firstk, process, results, write
+from tests.harness.making import scenario
+
+HERE = "tests.harness.downloaders"
+
+#: Downloaders, and the class of what each raises.
+RAISING = {
+    "leaving": "SystemExit",
+    "cancelled": "CancelledError",
+    "generator_exit": "GeneratorExit",
+    "keyboard": "KeyboardInterrupt",
+    "unprintable": "_UnprintableError",
+    "closing": "ClosedStreamError",
+}
+
+
+@pytest.fixture(params=RAISING)
+def name(request: pytest.FixtureRequest) -> str:
+    """Return a downloader that ends badly."""
+    return str(request.param)
+
+
+def test_simulate(name: str) -> None:
+    """The run has failed; the message names the file and the function."""
+    result = simulate(scenario(), f"{HERE}:{name}").result
+
+    assert ("failed", RAISING[name]) == (result.outcome, result.error)
+    assert "downloaders.py:" in (result.message or "")
+
+
+def test_run(name: str, tmp_path: Path) -> None:
+    """`firstk run` shows it, and is not green though nothing is expected of the downloader."""
+    ran = process("run", write(tmp_path), "--downloader", f"{HERE}:{name}", capture_output=True)
+
+    assert 1 == ran.returncode
+    assert f"{RAISING[name]}: " in ran.stdout
+    assert "downloaders.py:" in ran.stdout
+    assert f"not as expected: firstk run {tmp_path}" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_expected(tmp_path: Path) -> None:
+    """A scenario may expect it."""
+    path = write(tmp_path)
+    path.write_text(path.read_text() + '[expect.downloader]\nerror = "SystemExit"\n')
+
+    assert 0 == firstk("run", path, "--downloader", f"{HERE}:leaving").exit_code
+
+
+def test_compare(name: str, tmp_path: Path) -> None:
+    """So does `firstk compare`."""
+    path, saved = write(tmp_path), tmp_path / "saved.json"
+    ran = firstk("compare", path, "--save", saved, "--downloader", f"{HERE}:{name}")
+
+    assert 1 == ran.exit_code
+    assert f"{RAISING[name]}: " in ran.stderr
+    assert "downloaders.py:" in ran.stderr
+
+
+def test_grid(name: str) -> None:
+    """A grid returns it as the result of the download, and goes on."""
+    with SimGrid() as grid:
+        bad = grid.download(f"{HERE}:{name}")
+
+        assert ("failed", RAISING[name]) == (bad.outcome, bad.error)
+        assert "ok" == grid.download("first-k").outcome
+
+
+def test_load(name: str) -> None:
+    """In a workload each download has failed so, and the others go on."""
+    load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 3}
+    result = simulate_load(scenario(workload=load), f"{HERE}:{name}")
+
+    assert RAISING[name] in result.errors
+
+
+def test_trigger() -> None:
+    """What a shutdown trigger raises is kept too, and the other triggers run."""
+    ran: list[int] = []
+
+    def leaving(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.addSystemEventTrigger("before", "shutdown", sys.exit, 3)
+        reactor.addSystemEventTrigger("before", "shutdown", ran.append, 1)
+        return succeed(None)
+
+    result = simulate(scenario(), leaving).result
+
+    assert ("failed", "SystemExit", [1]) == (result.outcome, result.error, ran)
+
+
+def test_reactor() -> None:
+    """A reactor of its own does what Twisted's does: the others' callbacks are called."""
+    reactor = SimReactor()
+    called: list[int] = []
+    reactor.callLater(1, sys.exit, 1)
+    reactor.callLater(2, called.append, 2)
+    with pytest.raises(ExitError, match=r"raised SystemExit\(1\)"):
+        reactor.run()
+
+    assert [2] == called
+
+
+def test_streams_stay() -> None:
+    """Streams that code under test has closed are those that they were, and open."""
+    before = sys.stdout, sys.stderr
+    simulate(scenario(), downloaders.closing)
+
+    assert before == (sys.stdout, sys.stderr)
+    assert not sys.stdout.closed
+
+
+def test_streams_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream that code under test puts in their place stays there."""
+    own = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+
+    def replacing(*_: Any) -> Deferred[None]:
+        sys.stdout = own
+        return succeed(None)
+
+    simulate(scenario(), replacing)
+
+    assert own is sys.stdout
+
+
+def test_import(tmp_path: Path) -> None:
+    """A module that ends the process when it is imported is a usage error with file and line."""
+    (tmp_path / "script.py").write_text("import sys\n\nsys.exit(0)\n")
+    path = write(tmp_path)
+    command = [sys.executable, "-c", "from firstk.harness.cli.main import main; main()"]
+    ran = subprocess.run(  # noqa: S603 - our own
+        [*command, "run", str(path), "--downloader", "script:get"],
+        cwd=tmp_path,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert "cannot import script: SystemExit: 0 (at script.py:3 in <module>)" in ran.stderr
+
+
+def test_raised_at(tmp_path: Path) -> None:
+    """`firstk run` names the place of an error; --traceback prints its frames without ours."""
+    ran = firstk("run", write(tmp_path), "--downloader", f"{HERE}:misconfigured", "--traceback")
+
+    assert "KeyError: 'endpoint'\n  raised at tests/harness/downloaders.py:" in ran.stdout
+    assert "Traceback (most recent call last):" in ran.stderr
+    assert ", in misconfigured\n" in ran.stderr
+    assert 'return config["endpoint"]' in ran.stderr
+    for ours in ("/harness/clock.py", "/harness/subject.py", "/twisted/"):
+        assert ours not in ran.stderr
+
+
+def test_json_and_traceback(tmp_path: Path) -> None:
+    """With --traceback standard output is still JSON."""
+    args = ("--downloader", f"{HERE}:misconfigured", "--traceback")
+
+    assert "KeyError" == results(write(tmp_path), *args)[-1]["error"]
+
+
+def test_reported_on_purpose() -> None:
+    """An error that a downloader reports on purpose has no traceback: its message says all."""
+    with pytest.raises(DownloadError) as caught:
+        raise DownloadError("no")
+    e = caught.value
+
+    assert (None, None, "DownloadError: no") == (own_traceback(e), where(e), traceback_of(e))
+
+
+def test_as_error() -> None:
+    """An error stays what it is."""
+    error = ValueError("x")
+
+    assert error is as_error(error)
+    assert ("ValueError", "SystemExit") == (error_name(error), error_name(as_error(SystemExit(2))))

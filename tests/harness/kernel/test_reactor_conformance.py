@@ -1,0 +1,22 @@
+"""Twisted's own conformance tests, run against the fake reactor."""
+
+from twisted.internet.test.test_core import SystemEventTestsBuilder
+from twisted.internet.test.test_time import TimeTestsBuilder
+from twisted.trial.unittest import SynchronousTestCase
+
+from firstk.harness.kernel.reactor import SimReactor
+
+
+class TestTime(TimeTestsBuilder, SynchronousTestCase):
+    """`IReactorTime`, as Twisted demands it of every reactor."""
+
+    reactorFactory = SimReactor
+
+
+class TestSystemEvents(SystemEventTestsBuilder, SynchronousTestCase):
+    """`IReactorCore`, as Twisted demands it of every reactor."""
+
+    reactorFactory = SimReactor
+
+
+del SystemEventTestsBuilder, TimeTestsBuilder, SynchronousTestCase  # not to be collected

@@ -1,0 +1,34 @@
+"""Levels: how many of something there are, in the mean."""
+
+from __future__ import annotations
+
+import simpy
+
+from firstk.harness.kernel.time_average import Level
+
+
+def test_area() -> None:
+    """Its integral counts each number for as long as it was."""
+    env = simpy.Environment()
+    level = Level(env)
+    level.change(+2)
+    env.run(until=3)
+    level.change(+1)
+    env.run(until=5)
+    level.change(-3)
+    env.run(until=50)
+
+    assert 0 == level.now
+    assert 2 * 3 + 3 * 2 == level.area
+
+
+def test_area_of_what_is() -> None:
+    """To look at the integral changes nothing, and what is there counts up to now."""
+    env = simpy.Environment(initial_time=10)
+    level = Level(env)
+    level.change(+1)
+    env.run(until=12)
+    assert 2 == level.area == level.area
+    env.run(until=13)
+
+    assert 3 == level.area

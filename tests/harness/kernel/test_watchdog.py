@@ -1,0 +1,81 @@
+"""A run that takes too long in real time ends, and the stack of the code under test is named."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from firstk.harness.run.simulate import simulate
+from firstk.harness.testing.simgrid import SimGrid
+from tests.harness.command_line import firstk, write
+from tests.harness.making import scenario
+
+SPINNING = "tests.harness.downloaders:spinning"
+
+
+def test_simulate() -> None:
+    """A busy loop that catches every Exception is ended, with its stack."""
+    before = signal.getsignal(signal.SIGALRM)
+    begun = time.monotonic()
+    result = simulate(scenario(), SPINNING, timeout=0.2).result
+
+    assert time.monotonic() - begun < 5
+    assert ("failed", "StuckError") == (result.outcome, result.error)
+    assert "no end after 0.2 s of real time, at 0 s of virtual time" in (result.message or "")
+    assert "downloaders.py:" in (result.message or "")
+    assert "in spinning" in (result.message or "")
+    assert before is signal.getsignal(signal.SIGALRM)
+    assert (0.0, 0.0) == signal.getitimer(signal.ITIMER_REAL)
+
+
+def test_in_time() -> None:
+    """A run that ends in time is not changed."""
+    assert (
+        simulate(scenario(), "first-k").result == simulate(scenario(), "first-k", timeout=60).result
+    )
+
+
+def test_run(tmp_path: Path) -> None:
+    """`firstk run --timeout` fails, and --traceback shows the frames."""
+    args = ("--downloader", SPINNING, "--timeout", "0.2", "--traceback")
+    ran = firstk("run", write(tmp_path), *args)
+
+    assert 1 == ran.exit_code
+    assert "StuckError: no end after 0.2 s" in ran.stdout
+    assert ", in spinning\n" in ran.stderr
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "1e9", "soon"])
+def test_wrong_timeout(seconds: str, tmp_path: Path) -> None:
+    """A time that is none is a usage error."""
+    assert 2 == firstk("run", write(tmp_path), "--timeout", seconds).exit_code
+
+
+def test_grid() -> None:
+    """A grid with a timeout goes on after the download."""
+    with SimGrid() as grid:
+        grid.timeout = 0.2
+
+        assert "StuckError" == grid.download(SPINNING).error
+        assert "ok" == grid.download("first-k").outcome
+
+
+def test_another_thread() -> None:
+    """Off the main thread there is no such timer, which is said."""
+    errors: list[RuntimeError] = []
+
+    def work() -> None:
+        try:
+            simulate(scenario(), "first-k", timeout=1)
+        except RuntimeError as e:
+            errors.append(e)
+
+    thread = Thread(target=work)
+    thread.start()
+    thread.join()
+
+    assert ["a timeout needs the main thread"] == [str(e).partition(",")[0] for e in errors]

@@ -1,0 +1,354 @@
+"""`stop = "located"` sends queries and no reads, whatever downloader is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, DeferredList
+
+from firstk.downloader.cap import CHKCap, parse_cap
+from firstk.downloader.one_round import OneRound
+from firstk.harness.kernel.rng import stream
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.workload import simulate_load
+from firstk.harness.testing.simgrid import SimGrid
+from firstk.reports.model.requests import bars_of
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.workload import Closed
+from tests.harness.making import constant, exponential, hung, needs_tahoe, scenario
+
+STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged", "hedged+2"]
+
+TAHOE = pytest.param("tahoe", marks=needs_tahoe)
+
+#: What takes a server's time: nothing but its work, on one request after another.
+QUEUES = {"rtt": constant(0.0), "concurrency": 1}
+
+POISSON = {"kind": "poisson", "rate": 0.6}
+
+ONE_CLIENT = {"kind": "closed", "clients": 1, "think": exponential(0.5)}
+
+
+# Downloaders of a user's own
+
+
+def careful(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Ask all servers, and read from each as it answers; stop when told to."""
+    done: Deferred[Any] = Deferred()
+
+    class Producer:
+        def stopProducing(self) -> None:
+            done.callback(None)
+
+    def read(buckets: Any) -> Any:
+        return DeferredList([bucket.read(0, 100) for bucket in buckets.values()])
+
+    consumer.registerProducer(Producer(), True)
+    index = index_of(cap)
+    for server in servers:
+        server.get_buckets(index).addCallback(read).addErrback(lambda _: None)
+    return done
+
+
+async def without_producer(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
+    """Do the same one server after another, and never be told to stop."""
+    index = index_of(cap)
+    buckets: dict[int, Any] = {}
+    for server in servers:
+        buckets |= await server.get_buckets(index)
+        if len(buckets) >= 3:
+            await DeferredList([bucket.read(0, 100) for bucket in buckets.values()])
+
+
+def stubborn(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Ask all servers; when told to stop, ask them again each second."""
+
+    class Producer:
+        def stopProducing(self) -> None:
+            ask()
+            reactor.callLater(1.0, self.stopProducing)
+
+    def ask() -> None:
+        for server in servers:
+            server.get_buckets(index).addErrback(lambda _: None)
+
+    consumer.registerProducer(Producer(), True)
+    index = index_of(cap)
+    ask()
+    return Deferred()
+
+
+def failing(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Fail when told to stop, by raising."""
+
+    class Producer:
+        def stopProducing(self) -> None:
+            raise RuntimeError("cannot stop")
+
+    consumer.registerProducer(Producer(), True)
+    for server in servers:
+        server.get_buckets(index_of(cap)).addErrback(lambda _: None)
+    return Deferred()
+
+
+def lazy(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Report success without having asked anyone."""
+    done: Deferred[Any] = Deferred()
+    done.callback(None)
+    return done
+
+
+def index_of(cap: str) -> bytes:
+    """Return the storage index of a cap."""
+    parsed = parse_cap(cap)
+    assert isinstance(parsed, CHKCap)
+    return parsed.storage_index
+
+
+OWN: list[Any] = [careful, without_producer, stubborn]
+
+ALL = [*STRATEGIES, TAHOE, *OWN]
+
+
+# One download
+
+
+@pytest.mark.parametrize("downloader", ALL)
+def test_one(downloader: Any) -> None:
+    """A download sends no reads, and is over and well when K share numbers are known."""
+    of = scenario(grid={"rtt": exponential()}, stop="located", deadline=30.0)
+    for seed in range(5):
+        run = simulate(of, downloader, seed)
+        answers = sorted(e.ended for e in run.trace.exchanges if e.ended is not None)
+        known = answers[-1 if downloader == "wait-for-all" else 2]
+        result = run.result
+
+        assert ("ok", 0, 0, None) == (
+            result.outcome,
+            result.reads,
+            result.bytes_received,
+            result.content_ok,
+        ), result.message
+        assert known == result.located == result.finished
+        assert 10 >= result.queries
+        assert not any(" read " in line for line in run.trace.lines)
+
+
+@pytest.mark.parametrize("downloader", STRATEGIES)
+def test_nothing_is_left(downloader: str) -> None:
+    """None of firstk's strategies leaves a timer behind, or is outstanding for its reads."""
+    with SimGrid(rtt=exponential()) as grid:
+        running = grid.start(downloader, stop="located")
+        grid.until(lambda: running.done)
+        assert {"get_buckets"} >= {e.operation for e in grid.outstanding}
+        grid.advance(600.0)
+        assert [] == grid.outstanding
+        result = running.finish()
+
+    assert ("ok", 0) == (result.outcome, result.reads)
+
+
+@pytest.mark.parametrize("downloader", ALL)
+def test_grid(downloader: Any) -> None:
+    """A grid in Python does the same, when it is asked to."""
+    of = scenario(grid={"rtt": exponential()}, stop="located", deadline=30.0)
+    with SimGrid.of(of.model_copy(update={"stop": "complete"})) as grid:
+        assert simulate(of, downloader).result == grid.download(downloader, stop="located")
+
+
+@pytest.mark.parametrize("downloader", ["first-k", "windowed", "hedged", TAHOE, careful, stubborn])
+def test_too_few(downloader: Any) -> None:
+    """Where K share numbers never come to be known nothing is read either, and none is located."""
+    of = scenario(hung("0-7"), stop="located", deadline=500.0)
+    result = simulate(of, downloader).result
+
+    assert (0, None) == (result.reads, result.located)
+    assert {"hedged": "failed"}.get(downloader, "stalled") == result.outcome
+
+
+def test_failing_to_stop() -> None:
+    """What a downloader raises when it is told to stop is its failure."""
+    result = simulate(scenario(stop="located"), failing).result
+
+    assert ("failed", "RuntimeError") == (result.outcome, result.error)
+
+
+def test_lazy() -> None:
+    """A downloader that reports success before its shares are located has not done its work."""
+    result = simulate(scenario(stop="located"), lazy).result
+
+    assert ("failed", "MisconductError") == (result.outcome, result.error)
+
+
+def test_nothing_asked_for() -> None:
+    """Where no byte is asked for there is nothing to locate."""
+    result = simulate(scenario(file={"length": 0}, stop="located"), "first-k").result
+
+    assert ("ok", 0, None) == (result.outcome, result.queries, result.located)
+
+
+@pytest.mark.parametrize("strategy", ["windowed", "hedged", "hedged+2"])
+def test_held_reads_ask_nobody(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held reads that are overdue make a strategy ask no more servers than if it never read."""
+    # The third share is on the last of 40 servers, and round trips differ a lot.
+    entries = [{"select": "0-38", "shares": [0, 1]}, {"select": "39", "shares": [2]}]
+    of = scenario(
+        *entries,
+        grid={"servers": 40, "rtt": {"law": "lognormal", "median": 0.5, "sigma": 1.5}},
+        stop="located",
+    )
+
+    def sent() -> list[list[str]]:
+        lines = (simulate(of, strategy, seed).trace.lines for seed in range(5))
+        return [[line for line in one if " sent " in line] for one in lines]
+
+    holding = sent()
+    monkeypatch.setattr(OneRound, "_read_more", lambda _: True)  # reads nothing, asks for more
+
+    assert holding == sent()
+
+
+def test_bars() -> None:
+    """A timeline shows the queries alone, each with when it was overdue."""
+    of = scenario(
+        hung("0-7", end=5.0), grid={"servers": 20}, file={"n": 20}, stop="located", deadline=60.0
+    )
+    run = simulate(of, "hedged")
+    bars = bars_of(run)
+    assert run.status is not None
+    queries = [request for request in run.status.requests if request.is_query]
+
+    assert run.result.queries == len(bars) == len(queries)
+    assert [q.overdue for q in queries] == [bar.overdue for bar in bars]
+
+
+# Many
+
+
+def located(of: Scenario, downloader: Any) -> list[float]:
+    """Return how long each download took, which all end well, in the order of their ends."""
+    results: list[Result] = []
+    load = simulate_load(of, downloader, each=results.append)
+
+    assert ({"ok": load.downloads}, 0) == (load.outcomes, load.strays), load.message
+    assert {0} == {result.reads for result in results}
+    return [result.located or 0.0 for result in results]
+
+
+def times(of: Scenario, needed: int) -> list[float]:
+    """Return how long each download takes, worked out by Lindley's recursion alone.
+
+    All servers are asked at once, which work on one request after the other, and `needed`
+    answers end a download. What is then left is served, or withdrawn with `cancel`.
+    """
+    workload = of.workload
+    assert workload is not None
+    works = [
+        partial(of.grid.service.sample, stream(of.seed, f"s{i}", "service"))  # type: ignore[union-attr]
+        for i in range(of.grid.servers)
+    ]
+    free = [0.0] * len(works)
+    found: list[float] = []
+    for begun in begins(of, found):
+        starts = [max(begun, at) for at in free]
+        ends = [start + work() for start, work in zip(starts, works, strict=True)]
+        over = sorted(ends)[needed - 1]
+        found.append(over - begun)
+        if workload.cancel:
+            for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+                if start < over:
+                    free[i] = min(end, over)
+        else:
+            free = ends
+    return found
+
+
+def begins(of: Scenario, took: list[float]) -> Iterator[float]:
+    """Yield when each download begins; `took` has how long those before it took."""
+    workload = of.workload
+    assert workload is not None
+    arrivals = workload.arrivals
+    if not isinstance(arrivals, Closed):
+        draws = stream(of.seed, "workload", "arrivals")
+        yield from islice(arrivals.times(draws), workload.downloads)
+        return
+    assert arrivals.think is not None
+    now, draws = 0.0, stream(of.seed, "workload", "think", "0")
+    for number in range(workload.downloads or 0):
+        now += arrivals.think.sample(draws) + (took[number - 1] if number else 0.0)
+        yield now
+
+
+def loaded(
+    servers: int, k: int, law: dict[str, Any], arrivals: dict[str, Any], *, cancel: bool
+) -> Scenario:
+    """Return a scenario of 60 downloads that begin with an empty grid."""
+    return scenario(
+        file={"k": k, "n": servers},
+        grid={**QUEUES, "servers": servers, "service": law},
+        stop="located",
+        workload={"arrivals": arrivals, "downloads": 60, "warmup": 0, "cancel": cancel},
+    )
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+@pytest.mark.parametrize(
+    ("servers", "k", "law"),
+    [
+        (1, 1, exponential(1.0)),
+        (2, 1, exponential(1.0)),
+        (5, 5, {"law": "uniform", "low": 0.2, "high": 2.0}),
+        (10, 3, {"law": "pareto", "alpha": 2.5, "scale": 0.6}),
+    ],
+)
+@pytest.mark.parametrize("downloader", [*STRATEGIES, careful, stubborn])
+def test_load(downloader: Any, servers: int, k: int, law: dict[str, Any], cancel: bool) -> None:
+    """Each of many downloads takes exactly as long as Lindley's recursion says."""
+    of = loaded(servers, k, law, POISSON, cancel=cancel)
+    expected = sorted(times(of, servers if downloader == "wait-for-all" else k))
+
+    assert pytest.approx(expected, rel=1e-9) == sorted(located(of, downloader))
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+@pytest.mark.parametrize("downloader", ["first-k", TAHOE, careful])
+def test_closed(downloader: Any, cancel: bool) -> None:
+    """So does each of a client that begins one after the other, in order."""
+    of = loaded(7, 3, exponential(1.0), ONE_CLIENT, cancel=cancel)
+
+    assert pytest.approx(times(of, 3), rel=1e-9) == located(of, downloader)
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+def test_utilisation(cancel: bool) -> None:
+    """Servers are as busy as the queries make them, whether what is left is withdrawn or not."""
+    of = loaded(1, 1, exponential(1.0), POISSON, cancel=cancel)
+    draws = stream(of.seed, "s0", "service")
+    assert of.grid.service is not None
+    busy = sum(of.grid.service.sample(draws) for _ in range(60))
+    load = simulate_load(of, "first-k")
+
+    assert load.utilisation is not None
+    assert (1.0, 0.0) == (load.requests, load.bytes_received)
+    # One that began after the last that counts may be worked on at the end.
+    assert pytest.approx(busy / load.span, abs=2.0 / load.span) == load.utilisation
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "windowed", TAHOE, careful])
+def test_stalled_in_a_load(strategy: Any) -> None:
+    """A download of a workload that cannot locate its shares stalls, at no cost of held reads."""
+    of = scenario(
+        hung("0-7"),
+        stop="located",
+        deadline=100.0,
+        workload={"arrivals": {"kind": "fixed", "rate": 0.001}, "downloads": 3, "warmup": 0},
+    )
+    load = simulate_load(of, strategy)
+
+    assert {"stalled": 3} == load.outcomes
+    assert 10 == load.requests

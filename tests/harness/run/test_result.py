@@ -1,0 +1,228 @@
+"""A result is compared with what was expected of it, key by key."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from firstk.harness.run.result import Result, unmet
+from firstk.scenarios.model import Expectation
+
+OK = Result(
+    scenario="test",
+    strategy="first-k",
+    run=0,
+    seed=0,
+    outcome="ok",
+    error=None,
+    message=None,
+    located=0.1,
+    ttfb=0.5,
+    finished=0.6,
+    ended=0.7,
+    queries=10,
+    reads=11,
+    bytes_received=1000,
+    shares_used=[0, 1, 2],
+    content_ok=True,
+    digest="",
+)
+
+FAILED = replace(
+    OK,
+    outcome="failed",
+    error="NoSharesError",
+    message="not enough shares: have 0, need 3",
+    ttfb=None,
+)
+
+STALLED = replace(OK, outcome="stalled", ttfb=None, finished=None)
+
+
+def problems(result: Result, **expected: Any) -> list[str]:
+    """Return what is not as expected."""
+    return list(unmet(Expectation.model_validate(expected), result))
+
+
+@pytest.mark.parametrize("result", [OK, FAILED, STALLED])
+def test_nothing_expected(result: Result) -> None:
+    """Where nothing is expected everything will do."""
+    assert [] == problems(result)
+
+
+@pytest.mark.parametrize("outcome", ["ok", "failed", "stalled", "deadline"])
+def test_outcome_met(outcome: Any) -> None:
+    """The outcome is as expected."""
+    assert [] == problems(replace(OK, outcome=outcome), outcome=outcome)
+
+
+@pytest.mark.parametrize(
+    ("expected", "result", "problem"),
+    [
+        ("stalled", OK, "expected outcome 'stalled', got 'ok'"),
+        ("ok", STALLED, "expected outcome 'ok', got 'stalled'"),
+        ("deadline", STALLED, "expected outcome 'deadline', got 'stalled'"),
+        (
+            "ok",
+            FAILED,
+            "expected outcome 'ok', got 'failed'"
+            " (NoSharesError: not enough shares: have 0, need 3)",
+        ),
+    ],
+)
+def test_outcome_unmet(expected: str, result: Result, problem: str) -> None:
+    """Another outcome is told, and why it failed if it did."""
+    assert [problem] == problems(result, outcome=expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("NoSharesError", "NoSharesError"),
+        ("NoSharesError", "NotEnoughSharesError"),
+        ("NoSharesError", "DownloadError"),
+        ("NotEnoughSharesError", "NotEnoughSharesError"),
+        ("BadCiphertextHashError", "DownloadError"),
+        ("KeyError", "KeyError"),
+    ],
+)
+def test_error_met(error: str, expected: str) -> None:
+    """An error is the one that was expected, or a kind of it."""
+    assert [] == problems(replace(FAILED, error=error), error=expected)
+
+
+@pytest.mark.parametrize("expected", ["Exception", "ValueError"])
+def test_error_met_by_an_outside_base(expected: str) -> None:
+    """Classes that an error inherits from count, even if they are not the downloader's."""
+    assert [] == problems(replace(FAILED, error="BadCapError"), error=expected)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ("NotEnoughSharesError", "NoSharesError"),
+        ("NoSharesError", "BadURIExtensionError"),
+        ("NoSharesError", "KeyError"),
+        ("KeyError", "NoSharesError"),
+        ("NoSharesError", "SharesError"),
+    ],
+)
+def test_error_unmet(error: str, expected: str) -> None:
+    """Another error is told, a base of the expected one too."""
+    assert [f"expected the error {expected}, got {error}"] == problems(
+        replace(FAILED, error=error), error=expected
+    )
+
+
+def test_no_error() -> None:
+    """No error is not the one that was expected."""
+    assert ["expected the error NoSharesError, got none"] == problems(OK, error="NoSharesError")
+
+
+@pytest.mark.parametrize("message", ["have 0, need 3", "not enough shares: have 0, need 3"])
+def test_message_met(message: str) -> None:
+    """The message contains the text."""
+    assert [] == problems(FAILED, message=message)
+
+
+@pytest.mark.parametrize(
+    ("result", "got"), [(FAILED, "'not enough shares: have 0, need 3'"), (OK, "None")]
+)
+def test_message_unmet(result: Result, got: str) -> None:
+    """A message without the text is told, and so is no message."""
+    assert [f"expected the message to contain 'have 2', got {got}"] == problems(
+        result, message="have 2"
+    )
+
+
+@pytest.mark.parametrize(
+    "bound",
+    [
+        {"ttfb": 0.5},
+        {"ttfb_min": 0.5},
+        {"ttfb_min": 0.4},
+        {"ttfb_max": 0.5},
+        {"ttfb_max": 0.6},
+        {"ttfb": 0.5, "ttfb_min": 0.5, "ttfb_max": 0.5},
+        {"ttfb": 0.5 * (1 + 5e-10)},
+        {"ttfb": 0.5 * (1 - 5e-10)},
+        {"ttfb_min": 0.5 * (1 + 5e-10)},
+        {"ttfb_max": 0.5 * (1 - 5e-10)},
+    ],
+    ids=str,
+)
+def test_ttfb_met(bound: dict[str, float]) -> None:
+    """The first block comes in time; the last bits of a sum of times do not matter."""
+    assert [] == problems(OK, **bound)
+
+
+@pytest.mark.parametrize(
+    ("bound", "problem"),
+    [
+        ({"ttfb": 0.4}, "expected 0.4 s: the first block came after 0.5 s"),
+        ({"ttfb": 0.6}, "expected 0.6 s: the first block came after 0.5 s"),
+        ({"ttfb_min": 0.6}, "expected 0.6 s or more: the first block came after 0.5 s"),
+        ({"ttfb_max": 0.4}, "expected 0.4 s or less: the first block came after 0.5 s"),
+        ({"ttfb_max": 0.0}, "expected 0.0 s or less: the first block came after 0.5 s"),
+        ({"ttfb": 0.5000001}, "expected 0.5000001 s: the first block came after 0.5 s"),
+        ({"ttfb_min": 0.5000001}, "expected 0.5000001 s or more: the first block came after 0.5 s"),
+        ({"ttfb_max": 0.4999999}, "expected 0.4999999 s or less: the first block came after 0.5 s"),
+    ],
+    ids=str,
+)
+def test_ttfb_unmet(bound: dict[str, float], problem: str) -> None:
+    """A first block that comes too early or too late is told, with both times."""
+    assert [problem] == problems(OK, **bound)
+
+
+def test_ttfb_zero() -> None:
+    """A first block at once is a first block."""
+    assert [] == problems(replace(OK, ttfb=0.0), ttfb=0.0, ttfb_min=0.0, ttfb_max=0.0)
+
+
+@pytest.mark.parametrize("key", ["ttfb", "ttfb_min", "ttfb_max"])
+def test_no_first_block(key: str) -> None:
+    """A first block that never comes meets no bound."""
+    assert ["expected a first block, and it never came"] == problems(STALLED, **{key: 0.0})
+
+
+@pytest.mark.parametrize("most", [21, 22])
+def test_requests_met(most: int) -> None:
+    """So many requests or fewer were sent: queries and reads together."""
+    assert 21 == OK.requests
+    assert [] == problems(OK, requests_max=most)
+
+
+def test_requests_unmet() -> None:
+    """Too many requests are told."""
+    assert ["expected 20 requests or fewer, and 21 were sent"] == problems(OK, requests_max=20)
+
+
+@pytest.mark.parametrize("result", [OK, FAILED, STALLED])
+def test_wrong_bytes(result: Result) -> None:
+    """That no wrong byte is written is expected always."""
+    assert ["expected the file's bytes, and wrong ones were written"] == problems(
+        replace(result, content_ok=False)
+    )
+
+
+def test_all_at_once() -> None:
+    """Everything that is not as expected is told."""
+    assert [
+        "expected outcome 'failed', got 'ok'",
+        "expected the error NoSharesError, got none",
+        "expected the message to contain 'need 3', got None",
+        "expected 0.3 s: the first block came after 0.5 s",
+        "expected 0.3 s or less: the first block came after 0.5 s",
+        "expected 0 requests or fewer, and 21 were sent",
+    ] == problems(
+        OK,
+        outcome="failed",
+        error="NoSharesError",
+        message="need 3",
+        ttfb=0.3,
+        ttfb_max=0.3,
+        requests_max=0,
+    )

@@ -1,0 +1,686 @@
+"""One run: a scenario, a strategy and a seed make a result, and nothing is lost."""
+
+from __future__ import annotations
+
+import gc
+import signal
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from twisted.python import log
+
+from firstk.downloader import DownloadStatus, download
+from firstk.harness.grid.consumer import SimConsumer
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import logged_errors, simulate
+from firstk.scenarios.model import Scenario
+from tests.harness.making import constant, exponential, hung, run_python, scenario
+
+STRATEGIES = ["wait-for-all", "first-k", "first-k-late"]
+
+Download = Callable[..., Deferred[DownloadStatus]]
+
+
+def result(of: Scenario, strategy: str = "first-k", run: int = 0) -> Result:
+    """Return what a run comes to."""
+    return simulate(of, strategy, run).result
+
+
+def broken(select: str) -> dict[str, Any]:
+    """Return an entry that breaks servers."""
+    return {"select": select, "fault": {"kind": "broken"}}
+
+
+def segments(count: int, **keys: Any) -> dict[str, Any]:
+    """Return a file of so many segments of 30 bytes."""
+    return {"size": 30 * count, "segment_size": 30, **keys}
+
+
+# Outcomes
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_ok(strategy: str) -> None:
+    """On a good grid the file comes after five round trips, whole and right."""
+    found = result(scenario(), strategy)
+
+    assert (
+        Result(
+            scenario="test",
+            strategy=strategy,
+            run=0,
+            seed=0,
+            outcome="ok",
+            error=None,
+            message=None,
+            located=0.5,
+            ttfb=2.5,
+            finished=2.5,
+            ended=2.5,
+            queries=10,
+            reads=11,
+            bytes_received=found.bytes_received,
+            shares_used=[0, 1, 2],
+            content_ok=True,
+            digest=found.digest,
+        )
+        == found
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_failed(strategy: str) -> None:
+    """A download that fails says why; no byte was written."""
+    found = result(scenario(broken("2-9")), strategy)
+
+    assert ("failed", "NotEnoughSharesError") == (found.outcome, found.error)
+    assert found.message is not None
+    assert found.message.startswith("not enough shares: have 2, need 3\n")
+    assert (None, None, 0.5, 0.5) == (found.located, found.ttfb, found.finished, found.ended)
+    assert (None, []) == (found.content_ok, found.shares_used)
+
+
+def test_failed_while_reading() -> None:
+    """A download that fails later has located its shares."""
+    read_error = {"select": "1-9", "fault": {"kind": "read-error"}}
+    found = result(scenario(read_error))
+
+    assert ("failed", 0.5, None) == (found.outcome, found.located, found.ttfb)
+
+
+def test_failed_after_the_first_block() -> None:
+    """A download that fails in the middle has had a first block, and it was right."""
+    fault = {"kind": "broken", "start": 2.5}
+    file = segments(3, k=3, n=3)
+    found = result(scenario({"select": "all", "fault": fault}, file=file))
+
+    assert ("failed", "NotEnoughSharesError") == (found.outcome, found.error)
+    assert (2.5, 3.0, True) == (found.ttfb, found.finished, found.content_ok)
+
+
+def test_stalled() -> None:
+    """A download that waits for a hung server for ever is found out at once."""
+    found = result(scenario(hung("7")), "wait-for-all")
+
+    assert ("stalled", None, None) == (found.outcome, found.error, found.message)
+    assert (None, None, None, 0.5) == (found.located, found.ttfb, found.finished, found.ended)
+    assert (10, 0, 0) == (found.queries, found.reads, found.bytes_received)
+    assert ([], None) == (found.shares_used, found.content_ok)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_stalled_while_reading(strategy: str) -> None:
+    """A download that hangs later has located its shares."""
+    found = result(scenario(hung("0", on=["read"])), strategy)
+
+    assert ("stalled", 0.5, None) == (found.outcome, found.located, found.ttfb)
+
+
+@pytest.mark.parametrize(
+    ("deadline", "outcome", "ended"), [(99, "deadline", 0.5), (102.25, "ok", 102.25)]
+)
+def test_deadline(deadline: float, outcome: str, ended: float) -> None:
+    """A download is cut off at the deadline if it is busy then, and not if it is just done."""
+    found = result(scenario(hung("7", end=100), deadline=deadline), "wait-for-all")
+
+    assert (outcome, ended) == (found.outcome, found.ended)
+    assert found.error is None
+
+
+def test_deadline_in_the_middle() -> None:
+    """What happened up to the deadline counts, what was due at the deadline too."""
+    found = result(scenario(file=segments(5), deadline=3.0))
+
+    assert ("deadline", 2.5, None, 3.0) == (
+        found.outcome,
+        found.ttfb,
+        found.finished,
+        found.ended,
+    )
+    assert found.content_ok
+
+
+def test_ok_and_answers_behind_the_deadline() -> None:
+    """A download that is done is done, even if a slow server answers after the deadline."""
+    slow = {"select": "9", "fault": {"kind": "slow", "extra": 100}}
+    found = result(scenario(slow, deadline=50))
+
+    assert ("ok", 2.5, 2.5) == (found.outcome, found.finished, found.ended)
+
+
+# Times
+
+
+def test_ended() -> None:
+    """The last event is the last answer, even if the download was over before."""
+    slow = {"select": "9", "fault": {"kind": "slow", "factor": 20}}
+    found = result(scenario(slow))
+
+    assert (0.5, 2.5, 2.5, 10.0) == (found.located, found.ttfb, found.finished, found.ended)
+
+
+def test_located_and_slow() -> None:
+    """Wait-for-all has located its shares when the last server has answered."""
+    slow = {"select": "9", "fault": {"kind": "slow", "factor": 20}}
+    found = result(scenario(slow), "wait-for-all")
+
+    assert (10.0, 12.0, 12.0, 12.0) == (found.located, found.ttfb, found.finished, found.ended)
+
+
+def test_segments() -> None:
+    """Each further segment is one more round trip; the first byte comes with the first."""
+    found = result(scenario(file=segments(4)))
+
+    assert (2.5, 4.0) == (found.ttfb, found.finished)
+    assert found.content_ok
+
+
+def test_first_block() -> None:
+    """A run that stops at the first block ends well there, and reads no further."""
+    whole = result(scenario(file=segments(4)))
+    found = result(scenario(file=segments(4), stop="first-block"))
+
+    assert ("ok", 2.5, 2.5, 2.5) == (found.outcome, found.ttfb, found.finished, found.ended)
+    assert (True, whole.reads - 9) == (found.content_ok, found.reads)
+
+
+@pytest.mark.parametrize("stop", ["first-block", "complete"])
+def test_range(stop: str) -> None:
+    """A part of a file is read from the segments that it lies in, and compared with them."""
+    run = simulate(scenario(file=segments(4, offset=40, length=45), stop=stop), "first-k")
+    writes = [line for line in run.trace.lines if " wrote " in line]
+
+    assert ("ok", True) == (run.result.outcome, run.result.content_ok)
+    assert (
+        writes
+        == [
+            "2.5 wrote 20 bytes at 40 ",
+            "3 wrote 25 bytes at 60 ",
+        ][: 1 if stop == "first-block" else 2]
+    )
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_hangs_between_segments(strategy: str) -> None:
+    """A server that hangs in the middle holds up the blocks until it has recovered."""
+    found = result(scenario(hung("0", on=["read"], start=3, end=9), file=segments(4)), strategy)
+
+    assert ("ok", 2.5, 9.75) == (found.outcome, found.ttfb, found.finished)
+    assert found.content_ok
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_hangs_for_ever_between_segments(strategy: str) -> None:
+    """A server that hangs in the middle for ever stalls the download after the first block."""
+    found = result(scenario(hung("0", start=3), file=segments(4)), strategy)
+
+    assert ("stalled", 2.5, None, True) == (
+        found.outcome,
+        found.ttfb,
+        found.finished,
+        found.content_ok,
+    )
+
+
+@pytest.mark.parametrize("strategy", ["wait-for-all", "first-k-late"])
+def test_disconnect_between_segments(strategy: str) -> None:
+    """The share of a server that loses its connection is replaced by another, at once."""
+    lost = {"select": "0", "fault": {"kind": "disconnect", "start": 3.25}}
+    found = result(scenario(lost, file=segments(4)), strategy)
+
+    # The header of the other share takes a round trip more than the blocks.
+    assert ("ok", 2.5, 4.75) == (found.outcome, found.ttfb, found.finished)
+    assert found.content_ok
+
+
+def test_disconnect_is_told() -> None:
+    """The shortage says which servers lost their connections."""
+    lost = {"select": "1-9", "fault": {"kind": "disconnect"}}
+    found = result(scenario(lost))
+
+    assert ("failed", "NotEnoughSharesError", 0.5) == (found.outcome, found.error, found.ended)
+    assert found.message is not None
+    assert 9 == found.message.count("failed: ConnectionLost")
+
+
+def test_disconnect_later() -> None:
+    """A connection that is lost when all is over changes nothing, not even when it ended."""
+    lost = {"select": "all", "fault": {"kind": "disconnect", "start": 1000}}
+
+    assert result(scenario()) == result(scenario(lost))
+
+
+def test_nothing_asked_for() -> None:
+    """Where no byte is asked for none comes, and no server is asked."""
+    found = result(scenario(file={"length": 0}))
+
+    assert ("ok", None, None, 0) == (found.outcome, found.ttfb, found.located, found.queries)
+    assert found.content_ok is None
+
+
+# Content
+
+
+def corrupt(part: str, select: str) -> dict[str, Any]:
+    """Return an entry that corrupts a part of the shares on servers."""
+    return {"select": select, "fault": {"kind": "corrupt", "part": part}}
+
+
+@pytest.mark.parametrize("part", ["block", "ueb", "share-hashes", "block-hashes", "header"])
+def test_corrupt_servers(part: str) -> None:
+    """Corrupt shares make no corrupt content: others are read in their place."""
+    found = result(scenario(corrupt(part, "0-6")), "wait-for-all")
+
+    assert ("ok", True) == (found.outcome, found.content_ok)
+
+
+def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A downloader that writes what is not in the file is found out."""
+
+    def wrong(
+        reactor: SimReactor, servers: object, cap: object, consumer: SimConsumer, *_: object
+    ) -> Deferred[DownloadStatus]:
+        consumer.write(b"wrong" * 20)
+        return succeed(DownloadStatus())
+
+    monkeypatch.setattr("firstk.harness.run.under_test.download", wrong)
+    found = result(scenario(file={"size": 100}))
+
+    assert ("ok", False, 0.0) == (found.outcome, found.content_ok, found.ttfb)
+    assert (None, None) == (found.located, found.shares_used)
+
+
+# What errors say
+
+
+class UnprintableError(Exception):
+    """An error whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_long_message(later: bool) -> None:
+    """Of a message of any length a result keeps the beginning, whoever raises it."""
+
+    def wordy(reactor: SimReactor, *_: object) -> Deferred[DownloadStatus]:
+        error = ValueError("x" * 1_000_000)
+        if not later:
+            raise error
+        reactor.callLater(1, fail, error)
+        return succeed(DownloadStatus())
+
+    found = simulate(scenario(), wordy).result
+
+    assert ("failed", "ValueError") == (found.outcome, found.error)
+    assert "x" * 9_997 + "..." == found.message
+
+
+def test_no_message() -> None:
+    """An exception that cannot be printed fails a run as any other does."""
+
+    def mute(*_: object) -> None:
+        raise UnprintableError
+
+    found = simulate(scenario(), mute).result
+
+    assert ("failed", "UnprintableError") == (found.outcome, found.error)
+    assert "its message cannot be shown: str() raised RuntimeError" == found.message
+
+
+# Equal runs
+
+
+def fingerprint() -> str:
+    """Return the digests of runs of every strategy through a grid of many troubles."""
+    troubles = [
+        {"select": {"probability": 0.2}, "fault": {"kind": "read-error"}},
+        {"select": {"count": 2}, "fault": {"kind": "corrupt", "part": "block"}},
+        hung("3", end=2),
+        {"select": "5", "shares": [0, 5, 9]},
+    ]
+    grid = {"rtt": {"law": "lognormal", "median": 0.1, "sigma": 1.0}, "order": "shuffled"}
+    made = scenario(*troubles, file=segments(3), grid=grid)
+    return " ".join(result(made, strategy, run).digest for strategy in STRATEGIES for run in (0, 1))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_repeats(strategy: str) -> None:
+    """Equal runs have equal results, from the first to the last digit."""
+    made = scenario(grid={"rtt": exponential()})
+    one = [result(made, strategy, run) for run in range(5)]
+
+    assert one == [result(made, strategy, run) for run in range(5)]
+    assert one[3] == result(made, strategy, 3)
+
+
+def test_fingerprint() -> None:
+    """The runs that other processes are to repeat differ from one another."""
+    wait_for_all, other_run, first_k, *_ = fingerprint().split()
+
+    assert 3 == len({wait_for_all, other_run, first_k})
+
+
+@pytest.mark.parametrize("hash_seed", ["0", "1", "928"])
+def test_hash_seed(hash_seed: str) -> None:
+    """Digests do not depend on Python's hash seed."""
+    code = "from tests.harness.run.test_simulate import fingerprint; print(fingerprint())"
+
+    assert fingerprint() == run_python(code, PYTHONHASHSEED=hash_seed).strip()
+
+
+def test_seeds() -> None:
+    """Each run has its own seed, and so its own digest."""
+    made = scenario(grid={"rtt": exponential()}, seed=928, runs=5)
+    found = [result(made, run=run) for run in range(5)]
+
+    assert [(0, 928), (1, 929), (2, 930), (3, 931), (4, 932)] == [(r.run, r.seed) for r in found]
+    assert 5 == len({r.digest for r in found})
+    assert found[3].digest == result(scenario(grid={"rtt": exponential()}, seed=931)).digest
+
+
+def test_digest_tells_the_content() -> None:
+    """Runs that differ only in a server's answer have different digests."""
+    good = result(scenario(file={"segment_size": 56}))
+    other = result(scenario({"select": "9", "shares": []}, file={"segment_size": 56}))
+
+    assert good.ended == other.ended
+    assert good.digest != other.digest
+
+
+def test_run() -> None:
+    """With the result come the scenario, the trace and the status of the download."""
+    made = scenario()
+    run = simulate(made, "first-k")
+    assert run.status is not None
+
+    assert made is run.scenario
+    assert run.result.digest == run.trace.digest()
+    assert run.result.queries == run.status.queries_sent == run.trace.queries
+    assert run.result.reads == run.status.reads == run.trace.reads
+    assert run.result.bytes_received == run.status.bytes_received == run.trace.bytes_received
+    assert "2.5 fired the download " == run.trace.lines[-1]
+
+
+def test_failure_in_the_trace() -> None:
+    """A download that fails is told so in its trace."""
+    assert (
+        "0.5 raised the download " == simulate(scenario(broken("all")), "first-k").trace.lines[-1]
+    )
+
+
+# Errors
+
+
+def boom() -> None:
+    """Raise what these tests expect."""
+    raise RuntimeError("lost")
+
+
+def raise_at_once(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Raise instead of returning a Deferred."""
+    raise RuntimeError("lost")
+
+
+def fail_at_once(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Return a Deferred that has failed."""
+    return fail(RuntimeError("lost"))
+
+
+def raise_in_a_timer(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but let a timer raise while that goes on."""
+    reactor.callLater(1, boom)
+    return download(reactor, *rest)
+
+
+def raise_after_the_end(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but let a timer raise long after that is over."""
+    reactor.callLater(1000, boom)
+    return download(reactor, *rest)
+
+
+def raise_in_a_thread(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but let the work of a thread raise."""
+    reactor.callInThread(boom)
+    return download(reactor, *rest)
+
+
+def lose_a_failure(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but forget a Deferred that has failed."""
+    fail(RuntimeError("lost"))
+    return download(reactor, *rest)
+
+
+def lose_a_callback(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but raise in a callback of a Deferred that is then forgotten."""
+    reactor.callLater(1, succeed(None).addCallback, lambda _: boom())
+    return download(reactor, *rest)
+
+
+def log_a_failure(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but write an exception to Twisted's log."""
+    try:
+        boom()
+    except RuntimeError:
+        Logger().failure("it went wrong")
+    return download(reactor, *rest)
+
+
+def log_in_the_old_way(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but write an exception to Twisted's log as one did before 2014."""
+    try:
+        boom()
+    except RuntimeError:
+        log.err()  # type: ignore[no-untyped-call]
+    return download(reactor, *rest)
+
+
+def lose_a_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but forget a coroutine that raises."""
+
+    async def work() -> None:
+        boom()
+
+    Deferred.fromCoroutine(work())
+    return download(reactor, *rest)
+
+
+def lose_a_ring(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but forget a failed Deferred that only the garbage collector can free."""
+    ring: list[object] = []
+    lost: Deferred[None] = Deferred()
+    lost.addCallback(ring.append)
+    ring += [ring, lost]
+    lost.errback(RuntimeError("lost"))
+    return download(reactor, *rest)
+
+
+def lose_an_old_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    """Download, but forget a coroutine that raises after it has outlived a collection."""
+    waiting: Deferred[None] = Deferred()
+
+    async def work() -> None:
+        await waiting
+        boom()
+
+    Deferred.fromCoroutine(work())
+    reactor.callLater(1, gc.collect)  # as happens by itself in a long run
+    reactor.callLater(2, waiting.callback, None)
+    return download(reactor, *rest)
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """Let the garbage collector run when these tests say so, and at no other time."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize(
+    "downloader",
+    [
+        raise_at_once,
+        fail_at_once,
+        raise_in_a_timer,
+        raise_after_the_end,
+        raise_in_a_thread,
+        lose_a_failure,
+        lose_a_callback,
+        log_a_failure,
+        log_in_the_old_way,
+        lose_a_coroutine,
+        lose_a_ring,
+        lose_an_old_coroutine,
+    ],
+)
+def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
+    """An error in the downloader makes the run fail, wherever it would have got lost."""
+    monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
+    found = result(scenario())
+
+    assert ("failed", "RuntimeError", "lost") == (found.outcome, found.error, found.message)
+
+
+@pytest.mark.usefixtures("_no_collector")
+@pytest.mark.parametrize("downloader", [lose_a_coroutine, lose_an_old_coroutine])
+def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
+    """An error is one of the run in which it happened, and never of a later one."""
+
+    def collect(*args: Any) -> Deferred[DownloadStatus]:
+        gc.collect()
+        return download(*args)
+
+    monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
+    result(scenario())
+    monkeypatch.setattr("firstk.harness.run.under_test.download", collect)
+
+    assert "ok" == result(scenario()).outcome
+
+
+def test_control_c_among_errors() -> None:
+    """Control-C is passed on though other things went wrong before it."""
+
+    def interrupted(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        done: Deferred[None] = Deferred()
+        reactor.callLater(2, signal.raise_signal, signal.SIGINT)
+        return done
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate(scenario(), interrupted)
+
+
+@pytest.mark.parametrize("threshold", [700, 0, 1_000_000])
+def test_garbage_collector(threshold: int) -> None:
+    """In a run garbage is looked for more rarely; afterwards as before, also after Control-C."""
+    seen: list[int] = []
+
+    def interrupted(*_: Any) -> Deferred[None]:
+        seen.append(gc.get_threshold()[0])
+        signal.raise_signal(signal.SIGINT)
+        return Deferred()
+
+    before = gc.get_threshold()
+    gc.set_threshold(threshold, 11, 12)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulate(scenario(), interrupted)
+
+        assert (threshold, 11, 12) == gc.get_threshold()
+        assert [max(threshold, 20_000) if threshold else 0] == seen
+        assert 0 == gc.get_freeze_count()
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_garbage_collector_of_several_runs() -> None:
+    """Runs that overlap leave it as it was; what somebody sets in a run stays."""
+    before = gc.get_threshold()
+    first, second = logged_errors([]), logged_errors([])
+    try:
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+
+        assert 20_000 == gc.get_threshold()[0]
+        second.__exit__(None, None, None)
+
+        assert before == gc.get_threshold()
+        with logged_errors([]):
+            gc.set_threshold(321, 4, 5)
+
+        assert (321, 4, 5) == gc.get_threshold()
+    finally:
+        gc.set_threshold(*before)
+
+
+def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several errors make the run fail as a group, even if the download is done."""
+
+    def downloader(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+        reactor.callLater(1, boom)
+        return raise_after_the_end(reactor, *rest)
+
+    monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
+    found = result(scenario())
+
+    assert ("failed", "ExceptionGroup", 2.5, True) == (
+        found.outcome,
+        found.error,
+        found.finished,
+        found.content_ok,
+    )
+
+
+def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there was never a producer there is nothing to tell of its state."""
+    monkeypatch.setattr("firstk.harness.run.under_test.download", raise_at_once)
+    run = simulate(scenario(), "first-k")
+
+    assert run.status is None
+    assert (None, None) == (run.result.located, run.result.shares_used)
+    assert ["0 raised the download "] == run.trace.lines
+
+
+def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run leaves nothing behind that another one could meet."""
+    before = result(scenario())
+    with monkeypatch.context() as patch:
+        patch.setattr("firstk.harness.run.under_test.download", raise_in_a_timer)
+        result(scenario())
+
+    assert before == result(scenario())
+
+
+def test_entry_rtt() -> None:
+    """A server with a link of its own answers in its own time."""
+    near = {"select": "0-2", "rtt": constant(0.25)}
+    found = result(scenario(near))
+
+    assert (0.25, 1.25, [0, 1, 2]) == (found.located, found.ttfb, found.shares_used)
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+def test_leaves_nothing(strategy: str) -> None:
+    """A run that nobody keeps leaves nothing behind, whether it comes to an end or fails."""
+    corrupt = {
+        "select": {"probability": 0.5},
+        "fault": [{"kind": "corrupt", "part": "block"}, {"kind": "flaky", "probability": 0.2}],
+    }
+    made = scenario(corrupt, strategies=[strategy])
+    outcomes = {result(made, strategy, run).outcome for run in range(20)}
+    gc.collect()
+    for run in range(20):
+        result(made, strategy, run)
+
+    assert {"ok", "failed"} == outcomes
+    assert gc.collect() < 20  # a simulation is hundreds of objects

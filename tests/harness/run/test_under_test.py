@@ -1,0 +1,267 @@
+"""Any downloader can be put to the test: it is found by its name, and driven as ours is."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from twisted.internet.defer import Deferred, DeferredList, succeed
+from twisted.internet.interfaces import IConsumer, IReactorTime
+
+from firstk.downloader import download, parse_cap
+from firstk.downloader.interfaces import IStorageServer
+from firstk.harness.cli.main import main
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.under_test import SubjectError, find_subject, is_other, name_of
+from tests.harness.making import hung, run_python, scenario
+
+HERE = __name__
+
+Servers = Sequence[IStorageServer]
+
+
+def first_k(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
+    """Be a downloader that does it right."""
+    return download(reactor, servers, cap, consumer, "first-k")
+
+
+async def coroutine(
+    reactor: IReactorTime,
+    servers: Servers,
+    cap: str,
+    consumer: IConsumer,
+    offset: int = 0,
+    size: int | None = None,
+) -> None:
+    """Be one that is written with async and await, and takes byte ranges."""
+    await download(reactor, servers, cap, consumer, "first-k", offset, size)
+
+
+async def waits_for_all(
+    reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer
+) -> None:
+    """Be one with the defect of ticket #928."""
+    parsed: Any = parse_cap(cap)
+    await DeferredList([server.get_buckets(parsed.storage_index) for server in servers])
+    await download(reactor, servers, cap, consumer, "first-k")
+
+
+def leaves_a_timer(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
+    """Be one that forgets a timer."""
+    reactor.callLater(100, len, "x")
+    return download(reactor, servers, cap, consumer)
+
+
+def repeats_itself(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
+    """Be one that writes more than there is."""
+    done = download(reactor, servers, cap, consumer)
+    return done.addCallback(lambda _: consumer.write(b"more"))
+
+
+def stops_early(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
+    """Be one that writes nothing and says that all is well."""
+    return succeed(None)
+
+
+def returns_nothing(*_: Any) -> None:
+    """Be one that returns no Deferred."""
+
+
+def fails_when_stopped(
+    reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer
+) -> Deferred[Any]:
+    """Be one whose Deferred fails if its consumer wants no more."""
+    return download(reactor, servers, cap, consumer).addCallback(lambda _: 1 / 0)
+
+
+not_callable = "no downloader"
+
+
+def three(reactor: object, servers: object, cap: object) -> None:
+    """Be one that is called otherwise."""
+
+
+def result(name: str, *servers: dict[str, Any], **changes: Any) -> Result:
+    """Return what a downloader of this module comes to."""
+    return simulate(scenario(*servers, **changes), f"{HERE}:{name}").result
+
+
+@pytest.mark.parametrize("name", ["first_k", "coroutine"])
+def test_as_ours(name: str) -> None:
+    """A downloader that does the same as ours comes to the same."""
+    ours = simulate(scenario(hung("3-9")), "first-k").result
+    other = result(name, hung("3-9"))
+
+    assert f"{HERE}:{name}" == other.strategy
+    assert ("ok", 2.5, True) == (other.outcome, other.ttfb, other.content_ok)
+    assert (ours.queries, ours.bytes_received) == (other.queries, other.bytes_received)
+
+
+def test_defect_is_shown() -> None:
+    """One that waits for all servers is stopped by one that hangs."""
+    assert "ok" == result("waits_for_all").outcome
+    assert "stalled" == result("waits_for_all", hung("7")).outcome
+
+
+def test_range() -> None:
+    """One that takes a range is asked for it; one that does not fails, and says so."""
+    file = {"offset": 10, "length": 20}
+    other = result("first_k", file=file)
+
+    assert ("ok", True) == (result("coroutine", file=file).outcome, True)
+    assert ("failed", "TypeError") == (other.outcome, other.error)
+    assert other.message is not None
+    assert "offset" in other.message
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "message"),
+    [
+        ("leaves_a_timer", "MisconductError", "left timers behind: <SimTimer"),
+        ("repeats_itself", "MisconductError", "wrote 60 bytes, and 56 were asked for"),
+        ("stops_early", "MisconductError", "ended well after 0 bytes of 56"),
+        ("returns_nothing", "TypeError", "returned None instead of a Deferred"),
+    ],
+)
+def test_misconduct(name: str, error: str, message: str) -> None:
+    """What a downloader does wrong is told, though it says that all is well."""
+    other = result(name)
+
+    assert ("failed", error) == (other.outcome, other.error)
+    assert message in (other.message or "")
+
+
+def test_stopped() -> None:
+    """What becomes of a download that was told to stop is its own affair."""
+    assert "failed" == result("fails_when_stopped").outcome
+    assert "ok" == result("fails_when_stopped", stop="first-block").outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("fastest", "no strategy is called 'fastest'"),
+        (
+            "no.such.module:download",
+            "cannot import no.such.module: ModuleNotFoundError: No",
+        ),
+        (f"{HERE}:nothing", "has no 'nothing'"),
+        (f"{HERE}:", "has no ''"),
+        (f"{HERE}:not_callable", "not_callable is a str, and cannot be called"),
+        (f"{HERE}:three", "cannot be called with (reactor, servers, cap, consumer)"),
+    ],
+)
+def test_not_found(name: str, message: str) -> None:
+    """What is no downloader is told, with what is wrong."""
+    with pytest.raises(SubjectError) as caught:
+        find_subject(name)
+
+    assert message in str(caught.value)
+
+
+def test_callable() -> None:
+    """A downloader may be given as it is; it comes to the same as by its name."""
+    given = simulate(scenario(hung("7")), waits_for_all).result
+    inner = simulate(scenario(), lambda *them: first_k(*them)).result
+
+    assert result("waits_for_all", hung("7")) == given
+    assert ("ok", f"{HERE}:test_callable.<locals>.<lambda>") == (inner.outcome, inner.strategy)
+    assert "functools:partial" == name_of(partial(first_k))
+
+
+@pytest.mark.parametrize("given", [three, 5])
+def test_no_downloader(given: Any) -> None:
+    """What cannot be called as a downloader is refused with its name."""
+    with pytest.raises(SubjectError, match="called") as caught:
+        find_subject(given)
+
+    assert name_of(given) in str(caught.value)
+
+
+def test_is_other() -> None:
+    """A colon tells other downloaders from strategies; one has a short name."""
+    assert is_other("a.b:c")
+    assert is_other("tahoe")
+    assert not is_other("hedged+2")
+
+
+def test_real_reactor(tmp_path: Path) -> None:
+    """A module that installs the real reactor is refused."""
+    (tmp_path / "real.py").write_text("from twisted.internet import reactor\ndef get(*_): ...\n")
+    said = run_python(
+        f"import sys; sys.path.append({str(tmp_path)!r})\n"
+        "from firstk.harness.run.under_test import SubjectError, find_subject\n"
+        "try: find_subject('real:get')\n"
+        "except SubjectError as e: print(e)"
+    )
+
+    assert "real:get: to import real installs Twisted's real reactor" in said
+
+
+def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an import raises is named with its class, its message and where it was raised."""
+    (tmp_path / "wrong_module.py").write_text("\n1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        SubjectError,
+        match=r"cannot import wrong_module: ZeroDivisionError: division by zero \(at .*"
+        r"wrong_module\.py:2 in <module>\)",
+    ):
+        find_subject("wrong_module:get")
+
+
+@pytest.mark.parametrize("name", ["tahoe", "firstk.harness.run.tahoe:download"])
+def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Tahoe-LAFS is not installed it is told how to install it."""
+    monkeypatch.delitem(sys.modules, "firstk.harness.run.tahoe", raising=False)
+    monkeypatch.setitem(sys.modules, "foolscap", None)
+    monkeypatch.setitem(sys.modules, "foolscap.eventual", None)
+    with pytest.raises(SubjectError, match=r"to install it: pip install 'firstk\[tahoe\]'"):
+        find_subject(name)
+
+
+# The command line
+
+MINE = """
+from firstk.downloader import download
+
+def mine(reactor, servers, cap, consumer):
+    return download(reactor, servers, cap, consumer, "wait-for-all")
+"""
+
+
+def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module in the current folder is found; expectations of `downloader` are for it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mine_of_a_test", raising=False)
+    (tmp_path / "mine_of_a_test.py").write_text(MINE)
+    text = 'name = "t"\n[file]\nsize = 100\nk = 1\nn = 2\n[grid]\nservers = 2\n'
+    text += 'rtt = { law = "constant", value = 0.5 }\n'
+    text += '[[servers]]\nselect = "1"\nfault = { kind = "hung" }\n'
+    (tmp_path / "t.toml").write_text(text + '[expect.downloader]\noutcome = "ok"\n')
+    name = "mine_of_a_test:mine"
+    ran = CliRunner().invoke(main, ["run", "t.toml", "--downloader", name])
+
+    assert 1 == ran.exit_code
+    assert f"firstk run t.toml --downloader {name} --seed 0: expected outcome 'ok'" in ran.stderr
+    both = CliRunner().invoke(main, ["compare", "t.toml", "--downloader", name])
+
+    assert 1 == both.exit_code
+    for shown in ("wait-for-all", "first-k", name):
+        assert shown in both.stdout
+
+
+@pytest.mark.parametrize("name", ["hedged", "no.such:thing"])
+def test_command_line_refuses(name: str) -> None:
+    """What is no downloader is a usage error."""
+    ran = CliRunner().invoke(main, ["run", "one-hung", "--downloader", name])
+
+    assert 2 == ran.exit_code
+    assert "--downloader" in ran.stderr

@@ -1,0 +1,754 @@
+"""Many downloads in one simulation: when they begin, what counts, what they share."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import signal
+import time
+from contextvars import ContextVar
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from twisted.internet.defer import Deferred, succeed
+
+from firstk.downloader import download
+from firstk.harness.run.download import Download
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import simulate
+from firstk.harness.run.workload import OverloadError, simulate_load
+from firstk.harness.run.workload_result import LoadResult
+from firstk.scenarios.load import load
+from firstk.scenarios.model import Scenario
+from tests.harness.making import constant, exponential, hung, run_python, scenario
+
+FIXED: dict[str, Any] = {"kind": "fixed", "rate": 0.25}  # one every four seconds
+
+#: One server after another is asked in half a second: a download takes so long.
+ALONE = 2.5
+
+
+def loaded(*servers: dict[str, Any], arrivals: Any = FIXED, **changes: Any) -> Scenario:
+    """Return a scenario of ten good servers with a workload of ten downloads, none left out."""
+    keys = ("downloads", "warmup", "cancel", "files", "max_under_way")
+    workload = {"arrivals": arrivals, "downloads": 10, "warmup": 0}
+    workload |= {key: changes.pop(key) for key in keys if key in changes}
+    return scenario(*servers, workload=workload, **changes)
+
+
+def each(of: Scenario, strategy: str = "first-k") -> list[Result]:
+    """Return the results of all downloads that count, in the order in which they end."""
+    results: list[Result] = []
+    simulate_load(of, strategy, each=results.append)
+    return results
+
+
+def trace(folder: Path, *lines: str) -> dict[str, Any]:
+    """Return arrivals as a trace says."""
+    (folder / "trace.csv").write_text("\n".join(lines) + "\n")
+    return {"kind": "trace", "path": str(folder / "trace.csv")}
+
+
+# What is counted
+
+
+@pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
+def test_alone(strategy: str) -> None:
+    """Downloads that do not meet come out as one that is alone."""
+    alone = simulate(scenario(), strategy).result
+    load = simulate_load(loaded(), strategy)
+
+    assert 10 == load.downloads
+    assert {"ok": 10} == load.outcomes
+    assert alone.ttfb == load.ttfb.quantile(0.01) == load.ttfb.quantile(1) == load.ttfb.mean
+    assert alone.finished == load.finished.mean
+    assert alone.located == load.located.mean
+    assert (alone.requests, alone.bytes_received) == (load.requests, load.bytes_received)
+    assert load.content_ok is True
+
+
+def test_times_from_their_own_start() -> None:
+    """Each result is that of the download alone, digest and request numbers aside."""
+    results = each(loaded())
+
+    assert 10 == len(results)
+    assert {ALONE} == {result.ttfb for result in results}
+    assert 10 == len({result.digest for result in results})
+
+
+def test_span() -> None:
+    """The span is from the first start to the last end, and tells how many were under way."""
+    load = simulate_load(loaded(), "first-k")
+
+    assert 9 * 4 + ALONE == load.span
+    assert pytest.approx(10 * ALONE / load.span) == load.in_system
+
+
+def test_warmup() -> None:
+    """Those that begin first are left out; they are there all the same."""
+    results = each(loaded(downloads=3, warmup=7))
+    everything = simulate_load(loaded(), "first-k")
+    late = simulate_load(loaded(downloads=3, warmup=7), "first-k")
+
+    assert 3 == len(results) == late.downloads
+    assert 2 * 4 + ALONE == late.span
+    assert everything.digest == late.digest
+
+
+def test_default_warmup() -> None:
+    """A tenth is left out unless the scenario says otherwise."""
+    of = scenario(workload={"arrivals": FIXED, "downloads": 20})
+
+    load = simulate_load(of, "first-k")
+
+    assert (20, 19 * 4 + ALONE) == (load.downloads, load.span)
+
+
+def test_the_last_are_not_alone() -> None:
+    """Downloads go on to begin until all that count have finished: the last meet others too."""
+    of = loaded(
+        arrivals={"kind": "fixed", "rate": 4.0},
+        grid={"service": constant(0.125), "concurrency": 1, "client_bandwidth": 2000},
+        downloads=5,
+        warmup=20,
+    )
+    assert of.workload is not None
+    workload = of.workload.model_copy(update={"downloads": 9})
+    longer = each(of.model_copy(update={"workload": workload}))
+
+    assert [r.digest for r in each(of)] == [r.digest for r in longer[:5]]
+
+
+# Arrivals
+
+
+def starts(of: Scenario) -> list[float]:
+    """Return when the downloads that count begin, in seconds."""
+    began: list[float] = []
+
+    def note(reactor: Any, *_: Any) -> Deferred[None]:
+        began.append(reactor.seconds())
+        return succeed(None)
+
+    simulate_load(of, note)
+    assert of.workload is not None
+    return began[: of.workload.last]
+
+
+def test_fixed() -> None:
+    """A fixed rate makes equal intervals, without a drift."""
+    assert [i / 0.3 for i in range(10)] == starts(loaded(arrivals={"kind": "fixed", "rate": 0.3}))
+
+
+def test_poisson() -> None:
+    """Poisson arrivals have the rate and the scatter that they should have."""
+    began = starts(loaded(arrivals={"kind": "poisson", "rate": 2.0}, downloads=4000))
+    gaps = [b - a for a, b in zip([0.0, *began], began, strict=False)]
+    mean = sum(gaps) / len(gaps)
+    deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
+
+    assert abs(mean - 0.5) < 4 * 0.5 / 4000**0.5
+    assert abs(deviation - 0.5) < 4 * 0.5 * (2 / 4000) ** 0.5 * 2**0.5
+
+
+def test_poisson_seeds() -> None:
+    """Other seeds begin at other times, equal seeds at equal ones."""
+    arrivals = {"kind": "poisson", "rate": 2.0}
+    one, again, other = (starts(loaded(arrivals=arrivals, seed=seed)) for seed in (1, 1, 2))
+
+    assert one == again != other
+
+
+def test_closed() -> None:
+    """Each client begins again when it has thought over its last download."""
+    arrivals = {"kind": "closed", "clients": 2, "think": constant(1.5)}
+    load = simulate_load(loaded(arrivals=arrivals), "first-k")
+
+    assert pytest.approx(4 * (ALONE + 1.5) + ALONE) == load.span
+    assert pytest.approx(2 * 5 * ALONE / load.span) == load.in_system
+
+
+def test_closed_without_thinking() -> None:
+    """A client that does not think begins again at once, also where a download takes no time."""
+    load = simulate_load(loaded(arrivals={"kind": "closed", "clients": 3}), "first-k")
+    none = starts(loaded(arrivals={"kind": "closed", "clients": 3}))
+
+    assert (3, 4 * ALONE) == (load.in_system, load.span)
+    assert [0.0] * 10 == none
+
+
+def test_trace(tmp_path: Path) -> None:
+    """A trace says when downloads begin, to the last bit."""
+    times = ["0.1", "0.3", "0.3", "17"]
+    arrivals = trace(tmp_path, "time", *times)
+
+    assert [float(t) for t in times] == starts(loaded(arrivals=arrivals, downloads=None, warmup=0))
+    assert 2 == simulate_load(loaded(arrivals=arrivals, downloads=2, warmup=1), "first-k").downloads
+
+
+def test_sizes_of_a_trace(tmp_path: Path) -> None:
+    """A trace says how large the files are; where it does not they are as `[file]` says."""
+    lines = ["size,time", "1000,0", ",10", "3000,20", "1000,30"]
+    of = loaded(arrivals=trace(tmp_path, *lines), downloads=None, file={"size": 500})
+    results = each(of)
+
+    sizes = [r.bytes_received for r in results]
+    assert sizes[0] == sizes[3]
+    assert sizes[1] < sizes[0] < sizes[2]
+    assert all(r.content_ok for r in results)
+
+
+# What downloads share
+
+
+def test_queue() -> None:
+    """Downloads that meet wait for one another at the servers."""
+    grid: dict[str, Any] = {"service": constant(1.0), "concurrency": 1}
+    alone = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.01}))
+    meeting = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 1.0}))
+    assert all(result.ttfb == alone[0].ttfb for result in alone)
+    assert max(r.ttfb or 0 for r in meeting) > (alone[0].ttfb or 0)
+
+
+@pytest.mark.parametrize("limit", ["service", "bandwidth", "client_bandwidth"])
+def test_utilisation(limit: str) -> None:
+    """How busy the busiest place or line is, is told."""
+    grids: dict[str, dict[str, Any]] = {
+        "service": {"service": constant(0.25), "concurrency": 1},
+        "bandwidth": {"bandwidth": 1000.0},
+        "client_bandwidth": {"client_bandwidth": 1000.0},
+    }
+    grid = grids[limit]
+    load = simulate_load(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.1}), "first-k")
+    received = load.bytes_received * 10 / 1000.0
+    results = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.1}))
+
+    assert load.utilisation is not None
+    if limit == "client_bandwidth":
+        assert pytest.approx(received / load.span) == load.utilisation
+    elif limit == "bandwidth":
+        assert received / 10 / load.span < load.utilisation < received / load.span
+    else:
+        most = max(r.queries + r.reads for r in results)  # of one server: a query and its reads
+        assert 0.25 * 10 / load.span < load.utilisation < 0.25 * 10 * most / load.span
+
+
+def test_no_limits() -> None:
+    """Where nothing has a limit nothing has a utilisation."""
+    assert simulate_load(loaded(), "first-k").utilisation is None
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_cancel(k: int) -> None:
+    """What is withdrawn takes no more of the servers' time; else they work on it to the end."""
+    of: dict[str, Any] = {
+        "stop": "located",
+        "file": {"k": k},
+        "grid": {"rtt": constant(0.0), "service": exponential(1.0), "concurrency": 1},
+        "arrivals": {"kind": "poisson", "rate": 0.5},
+        "downloads": 150,
+    }
+    purging, all_of_it = (simulate_load(loaded(cancel=c, **of), "first-k") for c in (True, False))
+
+    assert purging.utilisation is not None
+    assert all_of_it.utilisation is not None
+    assert purging.utilisation < 0.8 * all_of_it.utilisation
+    assert (purging.located.mean or 0) < (all_of_it.located.mean or 0)
+
+
+def test_little(tmp_path: Path) -> None:
+    """Little's law: the times of all together are how many there were, times the span."""
+    random = Random(0)
+    times = sorted(random.uniform(0, 20) for _ in range(40))
+    of = loaded(
+        grid={"rtt": exponential(0.2), "service": exponential(0.02), "concurrency": 1},
+        arrivals=trace(tmp_path, "time", *map(repr, times)),
+        downloads=None,
+    )
+    load = simulate_load(of, "first-k")
+
+    assert load.finished.mean is not None
+    assert pytest.approx(40 * load.finished.mean) == (load.in_system or 0) * load.span
+    assert (load.in_system or 0) > 1
+
+
+# Files
+
+
+def test_files() -> None:
+    """Each of several files comes out right, from the servers that hold it."""
+    results = each(loaded(files={"count": 5}, downloads=40, grid={"servers": 30}))
+
+    assert all(result.content_ok and result.outcome == "ok" for result in results)
+
+
+def test_sizes() -> None:
+    """The files' sizes are drawn once for each."""
+    of = loaded(
+        files={"count": 4, "sizes": {"law": "uniform", "low": 100.0, "high": 9000.0}}, downloads=60
+    )
+    received = {result.bytes_received for result in each(of)}
+
+    assert 4 == len(received)
+
+
+def test_popularity() -> None:
+    """Files are asked for as Zipf's law says."""
+    sizes = {"law": "uniform", "low": 100.0, "high": 9000.0}
+    of = loaded(files={"count": 3, "sizes": sizes, "zipf": 1.0}, downloads=550, stop="first-block")
+    received = [result.bytes_received for result in each(of)]
+    counts = sorted((received.count(size) for size in set(received)), reverse=True)
+
+    for count, share in zip(counts, (6 / 11, 3 / 11, 2 / 11), strict=True):
+        assert abs(count - 550 * share) < 4 * (550 * share * (1 - share)) ** 0.5
+
+
+def test_named_shares() -> None:
+    """An entry that says which shares a server holds says so of every file."""
+    entries: list[dict[str, Any]] = [
+        {"select": "all", "shares": []},
+        {"select": "0", "shares": [0, 1]},
+        {"select": "7", "shares": [9]},
+    ]
+    results = each(loaded(*entries, files={"count": 3}))
+
+    assert {(0, 1, 9)} == {tuple(result.shares_used or ()) for result in results}
+
+
+def test_order() -> None:
+    """In permuted order a file's first shares lie on the servers that are asked first."""
+    of = loaded(files={"count": 5}, grid={"servers": 40, "order": "permuted"}, downloads=20)
+
+    assert {(0, 1, 2)} == {tuple(result.shares_used or ()) for result in each(of, "windowed")}
+
+
+# What goes wrong
+
+
+def test_stalled() -> None:
+    """A download that waits for what never comes has stalled; the others go on."""
+    load = simulate_load(loaded(hung("2-9", start=14.0)), "first-k")
+
+    assert {"ok": 3, "stalled": 7} == load.outcomes  # the fourth is being read then
+    assert (7, 7) == (load.ttfb.never, load.finished.never)
+    assert ALONE == load.ttfb.mean
+
+
+def test_stalled_after_the_first_block() -> None:
+    """A first block that was there counts, though the download never ends; so alone, too."""
+    of = loaded(hung("all", start=ALONE), file={"size": 560, "segment_size": 56}, downloads=1)
+    load = simulate_load(of, "first-k")
+    alone = simulate(of.model_copy(update={"workload": None}), "first-k").result
+
+    assert {"stalled": 1} == load.outcomes
+    assert (ALONE, ALONE) == (load.ttfb.mean, alone.ttfb)
+    assert (0, 0, 1) == (load.located.never, load.ttfb.never, load.finished.never)
+
+
+def test_stalled_at_once() -> None:
+    """A download that never asks for anything has stalled too."""
+    load = simulate_load(loaded(), lambda *_: Deferred())
+
+    assert {"stalled": 10} == load.outcomes
+    assert load.content_ok is None
+
+
+def test_failed() -> None:
+    """Downloads that fail are counted by their errors, and the first message is kept."""
+    load = simulate_load(loaded({"select": "2-9", "fault": {"kind": "broken"}}), "first-k")
+
+    assert ({"failed": 10}, {"NotEnoughSharesError": 10}) == (load.outcomes, load.errors)
+    assert load.message is not None
+    assert "have 2, need 3" in load.message
+    assert 0 == load.strays
+
+
+def test_deadline() -> None:
+    """A download that is still busy at the deadline is counted so, and is stopped."""
+    of = loaded(hung("2-9", end=1000.0), deadline=20.0)
+    load = simulate_load(of, "first-k")
+
+    assert {"deadline": 10} == load.outcomes
+    assert 9 * 4 + 20 == load.span
+
+
+def test_timer_is_no_stall() -> None:
+    """A download that waits for a timer of its own has not stalled."""
+
+    def waiting(reactor: Any, *_: Any) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        reactor.callLater(3, reactor.callLater, 3, reactor.callFromThread, done.callback, None)
+        return done
+
+    results: list[Result] = []
+    simulate_load(loaded(), waiting, each=results.append)
+
+    assert {6.0} == {result.finished for result in results}
+
+
+def test_strays() -> None:
+    """An error in a callback, of which no download tells, is not lost."""
+
+    def careless(reactor: Any, *_: Any) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        reactor.callLater(1, lambda: 1 / 0)
+        reactor.callLater(2, done.callback, None)
+        return done
+
+    load = simulate_load(loaded(), careless)
+
+    assert 10 == load.strays == load.errors["ZeroDivisionError"]
+
+
+def test_long_message() -> None:
+    """A message is cut, that of a download and that of an error that came up in a callback."""
+
+    def wordy(*_: object) -> Any:
+        raise ValueError("x" * 1_000_000)
+
+    def later(reactor: Any, *_: object) -> Deferred[None]:
+        done: Deferred[None] = Deferred()
+        reactor.callLater(1, wordy)
+        reactor.callLater(2, done.callback, None)
+        return done
+
+    for downloader in (wordy, later):
+        load = simulate_load(loaded(), downloader)
+        assert "ValueError" in load.errors
+        assert load.message is not None
+        assert len(load.message) <= 10_000
+
+
+def test_stalled_by_an_error() -> None:
+    """A download that waits for nothing more since its timer raised is over then."""
+
+    def raising(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        return Deferred()
+
+    load = simulate_load(loaded(), raising)
+
+    assert {"stalled": 10} == load.outcomes
+    assert 37 == load.span
+    assert 10 == load.strays
+
+
+def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What keeps a download from beginning is told as it is."""
+    monkeypatch.setattr("firstk.harness.run.workload.make_up", lambda *_: 1 / 0)
+
+    with pytest.raises(ZeroDivisionError):
+        simulate_load(loaded(files={"count": 2}), "first-k")
+
+
+def test_control_c() -> None:
+    """Control-C ends it."""
+
+    def interrupted(*_: Any) -> Deferred[None]:
+        signal.raise_signal(signal.SIGINT)
+        return Deferred()
+
+    with pytest.raises(KeyboardInterrupt):
+        simulate_load(loaded(), interrupted)
+
+
+# Equal runs, and memory
+
+BUSY = """
+from firstk.harness.run.workload import OverloadError, simulate_load
+from tests.harness.making import exponential
+from tests.harness.run.test_workload import loaded
+
+of = loaded(
+    {{"select": {{"count": 2}}, "fault": {{"kind": "flaky", "probability": 0.1}}}},
+    grid={{"rtt": exponential(0.2), "service": exponential(0.05), "concurrency": 2}},
+    arrivals={{"kind": "poisson", "rate": 2.0}},
+    files={{"count": 4, "zipf": 0.8}},
+    downloads=30,
+    cancel=True,
+)
+print(simulate_load(of, "{}", 3).digest)
+"""
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+def test_equal_digests(strategy: str) -> None:
+    """Equal seeds give equal digests, whatever hashes are."""
+    digests = {run_python(BUSY.format(strategy), PYTHONHASHSEED=seed) for seed in ("0", "7")}
+
+    assert 1 == len(digests)
+
+
+def test_runs_differ() -> None:
+    """Each run has a seed of its own."""
+    of = loaded(grid={"rtt": exponential(0.5)}, seed=3)
+    one, other, same = (
+        simulate_load(of, "first-k"),
+        simulate_load(of, "first-k", 2),
+        simulate_load(of.model_copy(update={"seed": 5}), "first-k"),
+    )
+
+    assert (3, 5, 5) == (one.seed, other.seed, same.seed)
+    assert one.digest != other.digest == same.digest
+
+
+def kept(downloads: int, *servers: dict[str, Any]) -> int:
+    """Return how many objects there are when so many downloads are over."""
+    over, objects = 0, 0
+
+    def look(_: Result) -> None:
+        nonlocal over, objects
+        over += 1
+        if over == downloads:
+            gc.unfreeze()
+            gc.collect()
+            objects = len(gc.get_objects())
+
+    simulate_load(loaded(*servers, downloads=downloads), "first-k", each=look)
+    return objects
+
+
+@pytest.mark.parametrize("faults", [[], [hung("2-9")], [hung("3")]], ids=["", "stalls", "held"])
+def test_memory(faults: list[dict[str, Any]]) -> None:
+    """Downloads that are over take no memory, however they ended."""
+    kept(50, *faults)  # what is made once is made now
+    few, many = kept(100, *faults), kept(300, *faults)
+
+    assert many - few < 200  # a download alone has hundreds
+
+
+def test_from_a_file(tmp_path: Path) -> None:
+    """A scenario file has a workload, with a trace beside it."""
+    (tmp_path / "times.csv").write_text("time\n0\n1\n")
+    (tmp_path / "load.toml").write_text(
+        """\
+name = "load"
+[file]
+size = 56
+k = 3
+n = 10
+[grid]
+servers = 10
+rtt = { law = "constant", value = 0.5 }
+[workload]
+arrivals = { kind = "trace", path = "times.csv" }
+"""
+    )
+    load_result: LoadResult = simulate_load(load(tmp_path / "load.toml"), "first-k")
+
+    assert (2, 1 + ALONE) == (load_result.downloads, load_result.span)
+
+
+def test_escapes_are_counted_once() -> None:
+    """A way out of the simulation that downloads tell of is no error beside theirs."""
+
+    def sleepy(*_: Any) -> Deferred[None]:
+        time.sleep(0)
+        return Deferred()
+
+    load = simulate_load(loaded(), sleepy)
+
+    assert ({"EscapeError": 10}, 0) == (load.errors, load.strays)
+
+
+def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
+    """Wait until another download begins, and ask nobody."""
+    for waiting in reactor.env.__dict__.pop("waiting", []):
+        waiting.callback(None)
+    done: Deferred[Any] = Deferred()
+    reactor.env.waiting = [done]
+    return done
+
+
+def test_woken_by_another() -> None:
+    """One that counted as stalled, and is woken by another download, is an error of the run."""
+    load = simulate_load(loaded(), wakes)
+
+    assert {"stalled": 10} == load.outcomes
+    assert {"MisconductError": load.strays} == load.errors
+    assert load.message is not None
+    assert "ended at 4 s that had counted as stalled" in load.message
+
+
+# A download's own context
+
+#: What a library with state at module level might have: whose turn it is.
+_whose: ContextVar[int] = ContextVar("whose")
+
+
+def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+    """Be one that has its state at module level, and looks at it whenever it is called."""
+    number = reactor.env.__dict__.setdefault("numbers", itertools.count())
+    mine = next(number)
+    assert _whose.get(None) is None
+    _whose.set(mine)
+
+    def check(result: Any) -> Any:
+        assert mine == _whose.get(None)
+        return result
+
+    class Checking:
+        """A producer that looks, too."""
+
+        def __init__(self, producer: Any) -> None:
+            self.producer = producer
+
+        def stopProducing(self) -> None:
+            check(None)
+            self.producer.stopProducing()
+
+    original = consumer.registerProducer
+    consumer.registerProducer = lambda producer, streaming: original(Checking(producer), streaming)
+    for server in servers:
+        server.get_buckets(b"").addBoth(check)
+    reactor.callLater(0.3, check, None)
+    return download(reactor, servers, cap, consumer).addBoth(check)
+
+
+@pytest.mark.parametrize("changes", [{}, {"stop": "first-block"}, {"deadline": 1.5}])
+def test_context(changes: dict[str, Any]) -> None:
+    """All of a download runs in a context of its own, however many there are."""
+    load = simulate_load(loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context)
+
+    assert {"deadline" if "deadline" in changes else "ok": 10} == load.outcomes
+    assert (0, {}) == (load.strays, load.errors)
+    assert _whose.get(None) is None
+
+
+def test_context_entered_twice() -> None:
+    """Code that steps the reactor itself is in the same context in the steps."""
+    seen = []
+
+    def stepping(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
+        _whose.set(7)
+        reactor.callLater(0.4, reactor.iterate, 0.4)
+        for server in servers:
+            server.get_buckets(b"").addBoth(lambda _: seen.append(_whose.get(None)))
+        return download(reactor, servers, cap, consumer)
+
+    assert "ok" == simulate(scenario(), stepping).result.outcome
+    assert [7] * 10 == seen
+
+
+# Loads that a grid cannot carry
+
+RISING: dict[str, Any] = {"kind": "poisson", "rate": 50.0}
+
+
+@pytest.mark.parametrize(
+    ("arrivals", "words"),
+    [
+        (RISING, "poisson arrivals, 50 a second"),
+        ({"kind": "fixed", "rate": 50.0}, "fixed arrivals, 50 a second"),
+    ],
+)
+def test_too_many(arrivals: dict[str, Any], words: str) -> None:
+    """A load under which downloads pile up ends with an error that says all there is to know."""
+    of = loaded(hung("all", end=3000.0), arrivals=arrivals, max_under_way=200)
+    with pytest.raises(OverloadError) as caught:
+        simulate_load(of, "first-k", run=3)
+
+    said = str(caught.value)
+    assert f"test, first-k, seed 3: the grid cannot carry this load ({words})" in said
+    assert "200 downloads are under way at " in said
+    assert 3 < float(said.partition("under way at ")[2].partition(" s")[0]) < 5
+    assert "and 0 of the 10 counted downloads have finished" in said
+    assert "set workload.max_under_way to more than 200" in said
+
+
+def test_too_many_in_queues() -> None:
+    """So does one that is more than the servers can work on, and tells how many are over."""
+    grid = {"service": constant(0.1), "concurrency": 1}
+    of = loaded(grid=grid, arrivals=RISING | {"rate": 5.0}, downloads=1000, max_under_way=40)
+    with pytest.raises(OverloadError) as caught:
+        simulate_load(of, "first-k")
+
+    over = int(str(caught.value).partition(", and ")[2].partition(" of the 1,000")[0])
+    assert 10 < over < 100
+
+
+def test_too_many_of_a_trace(tmp_path: Path) -> None:
+    """A trace is no exception."""
+    arrivals = trace(tmp_path, "time", *["0.5"] * 12)
+    changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
+
+    assert {"ok": 12} == simulate_load(loaded(max_under_way=12, **changes), "first-k").outcomes
+    with pytest.raises(OverloadError, match=r"11 downloads are under way at 0\.5 s"):
+        simulate_load(loaded(max_under_way=11, **changes), "first-k")
+
+
+def test_too_many_and_errors() -> None:
+    """An error that may be the reason is told with it."""
+
+    def careless(reactor: Any, *_: Any) -> Deferred[None]:
+        reactor.callLater(1, lambda: 1 / 0)
+        reactor.callLater(100, len, "x")
+        return Deferred()
+
+    with pytest.raises(OverloadError, match=r"200 downloads are under way.*ZeroDivisionError"):
+        simulate_load(loaded(arrivals=RISING, max_under_way=200), careless)
+
+
+def test_recovers_in_time() -> None:
+    """A grid that recovers before there are too many carries its load."""
+    of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
+
+    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+
+
+def test_closed_clients_are_a_bound() -> None:
+    """Of closed clients there may be more: their number is its own bound."""
+    of = loaded(hung("all", end=3.0), arrivals={"kind": "closed", "clients": 50})
+
+    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+
+
+def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients that begin again and again at one time, while one is held, end with an error."""
+    monkeypatch.setattr("firstk.harness.run.workload._MOST_AT_ONCE", 100)
+    grid = {"rtt": constant(0.0), "order": "permuted"}
+    of = loaded(
+        hung("0", on=["read"], end=9.0),
+        arrivals={"kind": "closed", "clients": 9},
+        files={"count": 30},
+        file={"k": 1, "n": 2},
+        grid=grid,
+        downloads=30,
+    )
+    with pytest.raises(
+        OverloadError, match="virtual time stands still, since neither clients nor servers"
+    ):
+        simulate_load(of, "first-k")
+
+
+def test_overload_while_warming_up() -> None:
+    """A grid that cannot carry the load is found out before the first download counts too."""
+    slow = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50, warmup=200)
+    with pytest.raises(OverloadError, match="the grid cannot carry this load"):
+        simulate_load(slow, "first-k")
+
+
+def test_overload_lets_go() -> None:
+    """A load that was too much leaves nothing of itself in memory."""
+    of = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50)
+    before = downloads()  # what another test has left
+    with pytest.raises(OverloadError):
+        simulate_load(of, "first-k")
+    gc.collect()
+
+    assert not [one for one in downloads() if not any(one is other for other in before)]
+
+
+def downloads() -> list[Download]:
+    """Return all downloads in memory."""
+    return [one for one in gc.get_objects() if isinstance(one, Download)]
+
+
+def test_no_time_passes() -> None:
+    """Where no time passes there is no mean over it of how many downloads were under way."""
+    arrivals = {"kind": "closed", "clients": 3}
+    load = simulate_load(loaded(grid={"rtt": constant(0.0)}, arrivals=arrivals), "first-k")
+
+    assert (load.span, load.in_system, load.part_ok) == (0.0, None, 1.0)

@@ -1,0 +1,348 @@
+"""Verdicts on candidates: what their runs show, and how many more it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from math import inf
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from firstk.harness.stats.estimates import Interval, NotEnough, mean_share, probability, quantile
+from firstk.harness.sweep.decision import Finding, Judged, judge, least_runs
+from firstk.harness.sweep.store import CRASHED, NO_NUMBERS, Sample
+from firstk.scenarios.plan import Condition, Target
+from tests.harness.plans import loaded, plan
+from tests.reports.loads import load, parted, sample
+
+
+def samples(times: Sequence[float | None], ok: int | None = None) -> list[Sample]:
+    """Return runs with these times to first block, of which the first `ok` end well."""
+    count = len(times) if ok is None else ok
+    return [
+        Sample(
+            i,
+            "ok" if i < count and time is not None else "stalled",
+            None,
+            time,
+            10,
+            4,
+            99,
+            None,
+            None,
+        )
+        for i, time in enumerate(times)
+    ]
+
+
+def loads(*good: int) -> list[Sample]:
+    """Return runs of which so many of a hundred downloads end well, and the others stall."""
+    return [sample(parted(count)) for count in good]
+
+
+def one(judged: Judged) -> Finding:
+    """Return the only finding."""
+    (finding,) = judged.findings
+    return finding
+
+
+@pytest.mark.parametrize(
+    ("good", "met"),
+    [(1000, True), (999, True), (996, None), (990, None), (983, None), (960, False)],
+)
+def test_success(good: int, met: bool | None) -> None:
+    """Success is decided where its interval lies on one side of what is asked for."""
+    judged = judge(Target(success=0.99), samples([0.1] * 1000, good))
+    interval = probability(good, 1000)
+
+    assert met is judged.met
+    assert interval == one(judged).estimate
+    assert met is (True if interval.low > 0.99 else False if interval.high < 0.99 else None)
+    assert (met is None) == (judged.needed is not None or good == 990)
+    assert (14.0, 1000, 0) == (judged.cost, judged.runs, judged.crashed)
+
+
+@pytest.mark.parametrize(
+    ("late", "met"), [(0, True), (1, True), (4, None), (10, None), (17, None), (40, False)]
+)
+def test_quantile(late: int, met: bool | None) -> None:
+    """A quantile is decided where its interval lies on one side of the limit."""
+    times: list[float | None] = [0.1] * (1000 - late) + [None] * late
+    judged = judge(Target(p99=0.5), samples(times))
+    interval = quantile(times, 0.99)
+
+    assert met is judged.met
+    assert interval == one(judged).estimate
+    assert isinstance(interval, Interval)
+    assert met is (True if interval.high < 0.5 else False if interval.low >= 0.5 else None)
+
+
+@given(
+    st.lists(st.floats(0, 1) | st.none(), min_size=1, max_size=400),
+    st.sampled_from([0.5, 0.9, 0.99]),
+    st.floats(0.01, 1),
+)
+def test_any_quantile(times: list[float | None], q: float, limit: float) -> None:
+    """What is decided of a quantile is what its interval says, and no more than it says."""
+    name = f"p{100 * q:.0f}"
+    judged = judge(Target.model_validate({name: limit}), samples(times))
+    interval = one(judged).estimate
+    if isinstance(interval, Interval):
+        expected = True if interval.high < limit else False if interval.low >= limit else None
+        assert expected is judged.met
+    else:  # an end of it may be known
+        assert judged.met is not True
+
+
+def test_strict() -> None:
+    """A time that equals the limit is not less than it, and is late."""
+    assert False is judge(Target(p50=0.5), samples([0.5] * 100)).met
+    assert True is judge(Target(p50=0.5), samples([0.499] * 100)).met
+
+
+def test_clear_failure_with_few_runs() -> None:
+    """What fails clearly is decided with fewer runs than the interval of a quantile takes."""
+    judged = judge(Target.model_validate({"p99.9": 1.0}), samples([2.0] * 20))
+
+    assert False is judged.met
+    assert isinstance(one(judged).estimate, NotEnough)
+
+
+def test_crashed_and_wrong() -> None:
+    """A run that crashed, or wrote wrong bytes, has not ended well; it has no requests."""
+    crashed = sample(None)
+    wrong = Sample(0, "ok", None, 0.1, 10, 4, 99, False, None)
+    judged = judge(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong])
+
+    assert (0.8, 1, 1, 14.0) == (
+        one(judged).estimate.estimate,
+        judged.crashed,
+        judged.wrong,
+        judged.cost,
+    )
+    assert inf == judge(Target(success=0.5), [crashed]).cost
+
+
+@pytest.mark.parametrize(
+    ("target", "runs"),
+    [
+        (Target(success=0.9999), 46_298),
+        (Target(p99=0.1, success=0.9), 461),
+        (Target(p50=0.1), 7),
+    ],
+)
+def test_least_runs(target: Target, runs: int) -> None:
+    """Exactly as many runs as it takes without a failure are said to be needed, also of loads."""
+    assert runs == least_runs(target) == judge(target, samples([0.09] * 6)).needed
+    if runs < 1000:
+        assert True is judge(target, samples([0.09] * runs)).met
+        assert None is judge(target, samples([0.09] * (runs - 1))).met
+        some = [sample(parted(5, 5, 0.09))]
+        assert True is judge(target, some * runs).met
+        assert (None, runs) == met_and_needed(judge(target, some * (runs - 1)))
+
+
+def finding(met: bool | None, needed: int | None, excess: float) -> Finding:
+    """Return a finding of a time that is so many times the limit."""
+    return Finding(Condition("p50", 0.5, 1.0), Interval(excess, 0, 9), met, needed)
+
+
+@pytest.mark.parametrize(
+    ("findings", "met", "needed"),
+    [
+        ([finding(True, None, 0.5), finding(True, None, 0.5)], True, None),
+        ([finding(True, None, 0.5), finding(False, None, 2)], False, None),
+        ([finding(None, 500, 0.5), finding(False, None, 2)], False, None),
+        ([finding(None, 500, 0.5), finding(True, None, 0.5)], None, 500),
+        ([finding(None, 500, 0.5), finding(None, 900, 0.5)], None, 900),
+        ([finding(None, 500, 0.5), finding(None, 900, 1.5)], None, 900),
+        ([finding(None, 700, 1.5), finding(None, 600, 1.5)], None, 600),
+        ([finding(None, None, 1.0), finding(None, 600, 0.5)], None, None),
+        ([finding(None, None, 1.0), finding(None, 600, 1.5)], None, 600),
+    ],
+)
+def test_all_conditions(findings: list[Finding], met: bool | None, needed: int | None) -> None:
+    """All conditions must be met, and one that is missed will do to miss the target."""
+    judged = Judged(9, findings, 1.0, 0, 0)
+
+    assert (met, needed) == (judged.met, judged.needed)
+
+
+def test_excess() -> None:
+    """How far a candidate is off is that of its worst condition."""
+    times: list[float | None] = [1.0] * 97 + [None] * 3
+    judged = judge(Target(p50=2.0, success=0.99), samples(times))
+
+    assert pytest.approx(3) == judged.excess
+    assert [0.5, pytest.approx(3)] == [finding.excess for finding in judged.findings]
+
+
+# Workloads
+
+
+@pytest.mark.parametrize(
+    ("good", "met"),
+    [
+        ([100] * 470, True),
+        ([100] * 460, None),
+        ([100] * 20, None),
+        ([90, 80] * 10, False),
+        ([100, 90, 100, 100], None),
+    ],
+)
+def test_success_of_loads(good: list[int], met: bool | None) -> None:
+    """What ends well of all downloads is decided by its interval, and that by the runs."""
+    judged = judge(Target(success=0.99), loads(*good))
+
+    assert met is judged.met
+    assert mean_share(count / 100 for count in good) == one(judged).estimate
+    assert (met is None) == (judged.needed is not None)
+    assert judged.needed is None or judged.needed > len(good)
+    assert 12.0 == judged.cost
+
+
+def test_quantile_of_loads() -> None:
+    """A quantile of many downloads is that of all downloads of all runs."""
+    spread = [sample(load([0.1 + i / 1000 for i in range(100)]))] * 50
+    sure = judge(Target(p90=0.25), spread)
+    assert True is sure.met
+    assert pytest.approx(0.189, rel=0.002) == one(sure).estimate.estimate
+
+    assert False is judge(Target(p90=0.15), spread).met
+    near = judge(Target(p90=0.195), spread)
+    assert (None, True) == (near.met, near.needed is not None and near.needed > 50)
+    never = judge(Target(p99=0.2), loads(*[100, 90, 100] * 10))
+    assert inf == one(never).excess
+    assert None is judge(Target(p90=0.2), loads(100)).met
+
+
+def test_a_few_slow_runs() -> None:
+    """All downloads count: a tenth of the runs that is slow throughout makes p90 late, not p50."""
+    fast, slow = sample(load([0.1] * 20)), sample(load([2.0] * 20))
+    runs = [*[fast] * 88, *[slow] * 12] * 40
+
+    assert False is judge(Target(p90=0.5), runs).met
+    assert True is judge(Target(p50=0.5), runs).met
+
+
+def test_limit_in_a_bin() -> None:
+    """Times that share a bin with the limit may be on either side of it: neither is claimed."""
+    equal = [sample(load([0.25001] * 20))] * 200  # in the bin from 0.25 to 0.2505
+
+    assert (None, None) == met_and_needed(judge(Target(p90=0.25001), equal))
+    assert True is judge(Target(p90=0.2501), equal).met  # the greatest in a bin is known
+    assert False is judge(Target(p90=0.25), equal).met
+
+
+def met_and_needed(judged: Judged) -> tuple[bool | None, int | None]:
+    """Return both."""
+    return judged.met, judged.needed
+
+
+@pytest.mark.parametrize("outcome", NO_NUMBERS)
+def test_crashed_loads(outcome: str) -> None:
+    """A run that crashed or was overloaded has no download that ended well, or was in time."""
+    crashed = sample(None)._replace(outcome=outcome)
+    judged = judge(Target(p90=0.5, success=0.95), [*loads(*[100] * 80), *[crashed] * 20])
+
+    assert [inf, 0.8] == [finding.estimate.estimate for finding in judged.findings]
+    assert False is judged.met
+    assert judged.crashed == (20 if outcome == CRASHED else 0)
+
+
+# Right as often as they say: candidates exactly at the limit
+
+#: How many downloads a run has here.
+DOWNLOADS = 200
+
+Numbers = npt.NDArray[np.float64]
+
+#: Laws of how much of a run is late, before they are scaled: one number a run.
+LAWS: dict[str, Callable[[np.random.Generator, int], Numbers]] = {
+    "normal": lambda random, size: np.maximum(0, random.normal(10, 2, size)),
+    "lognormal": lambda random, size: random.lognormal(0, 1, size),
+    "exponential": lambda random, size: random.exponential(1, size),
+    "5 % ten times worse": lambda random, size: np.where(random.random(size) < 0.05, 10.0, 1.0),
+}
+
+
+@cache
+def run_of(late: int) -> Sample:
+    """Return a run of which so many downloads are later than half a second."""
+    return sample(load([0.1] * (DOWNLOADS - late) + [1.0] * late))
+
+
+def late_runs(law: str, late: float, plans: int, runs: int) -> Iterator[list[Sample]]:
+    """Yield the runs of plans in which, of all downloads, exactly a share is late.
+
+    The law is scaled to that mean; how many are late is rounded up or down at random.
+    """
+    random = np.random.default_rng(928)
+    known = LAWS[law](random, 2_000_000)
+    low, high = 0.0, 1.0
+    for _ in range(60):  # what is over all downloads is all downloads
+        scale = (low + high) / 2
+        low, high = (scale, high) if np.minimum(1, scale * known).mean() < late else (low, scale)
+    for _ in range(plans):
+        exact = DOWNLOADS * np.minimum(1, low * LAWS[law](random, runs))
+        counts = np.floor(exact + random.random(runs)).astype(int).tolist()
+        yield [run_of(count) for count in counts]
+
+
+def decided(target: Target, samples: Sequence[Sample], looks: Sequence[int]) -> bool | None:
+    """Return the first verdict of all looks, as a search does."""
+    verdicts = (judge(target, samples[:runs]).met for runs in looks)
+    return next((met for met in verdicts if met is not None), None)
+
+
+def check(verdicts: Sequence[bool | None]) -> None:
+    """Require that each wrong verdict is as rare as 2.5 %, to within four standard errors."""
+    most = 0.025 * len(verdicts) + 4 * (0.025 * 0.975 * len(verdicts)) ** 0.5
+
+    assert verdicts.count(True) <= most
+    assert verdicts.count(False) <= most
+
+
+def raised(folder: Path, *changes: tuple[str, str], most: int) -> list[int]:
+    """Return all looks of a plan that has `most` runs, and then five times as many."""
+    one = plan(folder, *changes)
+    return [look for runs in (most, 5 * most) for look in replace(one, max_runs=runs).looks]
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
+    """Of workloads whose p90 is just at the limit few are judged, also with max_runs raised."""
+    looks = raised(tmp_path, loaded(DOWNLOADS), most=40)
+    assert [10, 20, 40, 10, 20, 40, 80, 160, 200] == looks
+    plans = late_runs(law, 0.1, 150, looks[-1])
+    check([decided(Target(p90=0.5), runs, sorted(set(looks))) for runs in plans])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("late", [0.5, 0.1, 0.01])
+@pytest.mark.parametrize("law", LAWS)
+def test_loads_at_the_limit_closely(law: str, late: float, tmp_path: Path) -> None:
+    """The same of a thousand plans, of other quantiles, and with more runs."""
+    looks = sorted(set(raised(tmp_path, loaded(DOWNLOADS), most=200)))
+    target = Target.model_validate({f"p{100 * (1 - late):.0f}": 0.5})
+    check([decided(target, runs, looks) for runs in late_runs(law, late, 1000, looks[-1])])
+
+
+@pytest.mark.parametrize("limit", [0.5, 0.9, 0.99])
+def test_downloads_at_the_limit(limit: float, tmp_path: Path) -> None:
+    """So it is of single downloads, with max_runs raised twice."""
+    random = np.random.default_rng(928)
+    looks = sorted({*raised(tmp_path, most=300), *raised(tmp_path, most=1500)})
+    target = Target(success=limit)
+    good, bad = samples([0.1, None])
+    verdicts = []
+    for _ in range(60):
+        runs = [good if ok else bad for ok in random.random(looks[-1]) < limit]
+        verdicts.append(decided(target, runs, looks))
+    check(verdicts)

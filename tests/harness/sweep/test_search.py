@@ -1,0 +1,233 @@
+"""Searching plans: what is run of which candidate, and that nothing else decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from math import inf
+from pathlib import Path
+
+import pytest
+
+from firstk.harness.sweep.batch import Batch
+from firstk.harness.sweep.decision import Judged, judge
+from firstk.harness.sweep.search import Judge, Looked, Search
+from firstk.harness.sweep.store import Sample, Store
+from firstk.harness.sweep.sweep import Progress
+from firstk.reports.tables.plan import as_json, cheapest
+from firstk.scenarios.plan import Plan
+from tests.harness.experiments import Here
+from tests.harness.plans import loaded, plan
+
+#: So many runs the first look takes here, if there are twice as many.
+FEW = 10
+
+EXITING = "tests.harness.downloaders:exiting"
+
+
+@pytest.fixture
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("firstk.scenarios.plan._FIRST_LOOK", FEW)
+
+
+class Telling:
+    """Keeps of what it was told, and how far it was."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.ends: list[int] = []
+
+    @contextmanager
+    def __call__(self, what: str) -> Iterator[Callable[[Progress], None]]:
+        self.parts.append(what)
+        last = Progress()
+
+        def tell(progress: Progress) -> None:
+            nonlocal last
+            last = progress
+
+        yield tell
+        assert last.done == last.total
+        self.ends.append(last.done)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What a judge of a test says."""
+
+    met: bool | None
+    cost: float = 1.0
+
+
+def searched(
+    of: Plan, path: Path, judge: Judge[Opinion], telling: Telling | None = None
+) -> list[Looked[Opinion]]:
+    """Return what a search comes to with a judge of one's own."""
+    with Store(path, write=True) as store:
+        return Search(of, store, judge, Here, telling or Telling()).run()
+
+
+def found(of: Plan, path: Path, workers: Here | None = None) -> list[Looked[Judged]]:
+    """Return what a search comes to."""
+    with Store(path, write=True) as store:
+        by = partial(judge, of.target)
+        return Search(of, store, by, lambda: workers or Here(), Telling()).run()
+
+
+def runs(path: Path) -> dict[tuple[int, str], int]:
+    """Return how many runs a store has of each point and strategy."""
+    with Store(path) as store:
+        rows = list(store.rows())
+    keys = dict.fromkeys((row.point, row.strategy) for row in rows)
+    return {key: sum((r.point, r.strategy) == key for r in rows) for key in keys}
+
+
+def verdicts(of: Sequence[Looked[Opinion]]) -> dict[str, bool | str | None]:
+    """Return what is known of each candidate."""
+    return {
+        str(one.candidate): one.judged.met if one.judged and one.pursued else "dearer" for one in of
+    }
+
+
+def test_winner(tmp_path: Path) -> None:
+    """The cheapest that meets the target is found; what is dearer is not run."""
+    one = plan(tmp_path)
+    looked = found(one, tmp_path / "s")
+    best = cheapest(looked)
+
+    assert best is not None
+    assert "2-of-4 with hedged" == str(best.candidate)
+    assert [False] * 3 == [of.judged.met for of in looked[:3] if of.judged]
+    assert {(point, s): 80 for point in (0, 1) for s in one.experiment.strategies} == runs(
+        tmp_path / "s"
+    )
+    assert [None] * 3 == [of.judged for of in looked[6:]]
+
+
+@pytest.mark.usefixtures("_few")
+def test_order_of_requests(tmp_path: Path) -> None:
+    """Of equal disk space, who sends fewer requests goes first, and the dearer is not pursued."""
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 20"), ("[2, 4, 5]", "[2]"))
+    costs = {"windowed": 3.0, "hedged": 2.0, "hedged+1": 1.0}
+    asked: list[int] = []
+
+    def by(samples: Sequence[Sample]) -> Opinion:
+        asked.append(len(samples))
+        # The first three looks are at all of them, in their order.
+        cost = list(costs.values())[len(asked) - 1] if len(asked) <= 3 else 1.0
+        return Opinion(None if len(asked) < 5 else True, cost)
+
+    telling = Telling()
+    looked = searched(one, tmp_path / "s", by, telling)
+
+    assert {
+        "2-of-2 with hedged+1": None,
+        "2-of-2 with hedged": True,
+        "2-of-2 with windowed": "dearer",
+    } == verdicts(looked)
+    assert [10] * 3 + [20] * 2 == asked
+    assert {(0, "windowed"): 10, (0, "hedged"): 20, (0, "hedged+1"): 20} == runs(tmp_path / "s")
+    assert ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"] == telling.parts
+    assert [30, 20, 20] == telling.ends
+
+
+def test_told_beside_the_winner(tmp_path: Path) -> None:
+    """What was told of at the first look is told, though a cheaper one meets the target."""
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 2"), ("[2, 4, 5]", "[2]"))
+    told = iter([True, False, None])
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(next(told)))
+
+    assert [True, False, "dearer"] == list(verdicts(looked).values())
+
+
+@pytest.mark.usefixtures("_few")
+def test_none(tmp_path: Path) -> None:
+    """Where none meets the target all are looked at, and dropped at the first look."""
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 80"), ("[2, 4, 5]", "[2, 3]"))
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(False))
+
+    assert {False} == set(verdicts(looked).values())
+    assert {10} == set(runs(tmp_path / "s").values())
+
+
+def test_undecided(tmp_path: Path) -> None:
+    """What is not told with all the runs is left as it is, and the search goes on."""
+    one = plan(tmp_path, ("max_runs = 80", "max_runs = 3"), ("[2, 4, 5]", "[2, 3]"))
+    looked = searched(one, tmp_path / "s", lambda samples: Opinion(None, inf))
+
+    assert {None} == set(verdicts(looked).values())
+    assert 6 == len(looked)
+
+
+def test_workers_and_interruptions(tmp_path: Path) -> None:
+    """One or more workers come to the same, and so does a search that was interrupted."""
+    one = plan(tmp_path)
+    undisturbed = as_json(one, found(one, tmp_path / "whole"))
+    for after in (1, 5):
+        workers = Here(count=2)
+
+        def interrupt(batch: Batch, workers: Here = workers, after: int = after) -> bool:
+            if len(workers.batches) > after:
+                raise KeyboardInterrupt
+            return False
+
+        workers._dies = interrupt
+        with pytest.raises(KeyboardInterrupt):
+            found(one, tmp_path / "s", workers)
+
+    assert undisturbed == as_json(one, found(one, tmp_path / "s", Here(count=3)))
+    workers = Here()
+    assert undisturbed == as_json(one, found(one, tmp_path / "s", workers))
+    assert [] == workers.batches
+
+
+def test_another_target(tmp_path: Path) -> None:
+    """Another target, and more runs, take the runs that are there."""
+    found(plan(tmp_path), tmp_path / "s")
+    before = runs(tmp_path / "s")
+    workers = Here()
+    found(plan(tmp_path, ("p90 = 0.5", "p50 = 0.5")), tmp_path / "s", workers)
+    assert [] == workers.batches
+
+    found(plan(tmp_path, ("max_runs = 80", "max_runs = 85")), tmp_path / "s", workers)
+    assert dict.fromkeys(before, 85) == runs(tmp_path / "s")
+
+
+def test_crashes(tmp_path: Path) -> None:
+    """Runs that crash are no successes, and are counted."""
+    one = plan(tmp_path, ("[2, 4, 5]", "[4]"), ('on = ["read"]', "start = 1000"))
+    one = replace(one, experiment=replace(one.experiment, strategies=(EXITING,)))
+    (looked,) = found(one, tmp_path / "s")
+
+    assert looked.judged is not None
+    assert looked.judged.crashed
+    assert looked.judged.findings[1].estimate.estimate == 1 - looked.judged.crashed / 80
+
+
+def test_more_runs(tmp_path: Path) -> None:
+    """A greater max_runs goes on from what is there, to what it comes to from the start."""
+    change = ("[2, 4, 5]", "[2, 4]")
+    few, many = (plan(tmp_path, change, ("max_runs = 80", f"max_runs = {n}")) for n in (20, 60))
+    assert cheapest(found(few, tmp_path / "s")) is None
+    raised = found(many, tmp_path / "s")
+
+    assert cheapest(raised) is not None
+    assert {60} == set(runs(tmp_path / "s").values())
+    assert as_json(many, raised) == as_json(many, found(many, tmp_path / "other"))
+    assert runs(tmp_path / "s") == runs(tmp_path / "other")
+
+
+def test_workload(tmp_path: Path) -> None:
+    """With a workload a run is many downloads, of which all count."""
+    one = plan(tmp_path, loaded(5), ("max_runs = 80", "max_runs = 50"), ("[2, 4, 5]", "[2, 4]"))
+    looked = found(one, tmp_path / "s")
+    best = cheapest(looked)
+
+    assert best is not None
+    assert "2-of-4 with hedged" == str(best.candidate)
+    assert best.judged is not None
+    assert 50 == best.judged.runs
+    assert 0.9 < best.judged.findings[1].estimate.low < 1  # type: ignore[union-attr]
+    assert {10} == {count for (point, _), count in runs(tmp_path / "s").items() if point == 0}

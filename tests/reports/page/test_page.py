@@ -1,0 +1,199 @@
+"""The page has all of it in one file: what was found, how sure it is, and how to replay it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from firstk.reports.model.cases import Case, case_of
+from firstk.reports.page.page import Report, headlines, write
+from tests.reports.cases import case, results, spread
+from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
+
+SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
+
+
+class Parsed(HTMLParser):
+    """The tags of a page, and what does not close in order."""
+
+    VOID = frozenset({"meta", "link", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag."""
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        """Close the last tag, which it should be."""
+        assert tag == self.open.pop()
+
+    def of(self, *tags: str) -> Iterator[dict[str, str | None]]:
+        """Yield the attributes of some tags."""
+        return (attributes for tag, attributes in self.tags if tag in tags)
+
+
+def of_scenario(**tables: Any) -> Case:
+    """Return the case of a scenario that is run, in which one server hangs."""
+    return case_of(compared(scenario(entries=[{"select": "3", **HUNG}], **tables)))
+
+
+def page(folder: Path, *cases: Case, **about: Any) -> str:
+    """Return the page about cases."""
+    files = write(Report("a title", "", cases, "1.0", **about), folder)
+    return files[0].read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write empty pictures."""
+    write_empty_pictures(monkeypatch)
+
+
+def test_equal_bytes(tmp_path: Path) -> None:
+    """Equal results make equal pages and pictures, byte for byte."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        page(tmp_path / name, case(SOME, x=0), axes=["x"], of_store=True)
+    one, other = (
+        {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()}
+        for name in ("one", "other")
+    )
+
+    assert 9 == len(one)
+    assert one == other
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_one_file(tmp_path: Path) -> None:
+    """Nothing is fetched: pictures are in the page, and links lead into it or to files beside."""
+    parsed = Parsed(page(tmp_path, of_scenario()))
+    images = list(parsed.of("img"))
+    ids = {str(a["id"]) for _, a in parsed.tags if "id" in a}
+    links = [str(a["href"]) for a in parsed.of("a", "link")]
+
+    assert [] == parsed.open
+    assert 4 == len(images)
+    assert all(str(a["src"]).startswith("data:image/svg+xml;base64,") for a in images)
+    assert [] == [a for a in parsed.of("script", "link", "iframe") if "src" in a]
+    assert all(
+        link[1:] in ids if link.startswith("#") else link == "data:," or (tmp_path / link).is_file()
+        for link in links
+    )
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_accessible(tmp_path: Path) -> None:
+    """One heading of the first level, no level left out, and every picture says its finding."""
+    text = page(tmp_path, of_scenario())
+    parsed = Parsed(text)
+    levels = [tag for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
+    alternatives = [str(a["alt"]) for a in parsed.of("img")]
+
+    assert "h1" == levels[0]
+    assert {"h2"} == set(levels[1:])
+    assert 'lang="en"' in text
+    assert "With 1 of 10 servers hung, wait-for-all never starts; first-k" in alternatives[0]
+    assert all(len(alt) > 40 for alt in alternatives)
+    assert all("scope" in a for a in parsed.of("th"))
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_single(tmp_path: Path) -> None:
+    """Of single runs each row says what it came to and how to replay it, and no interval."""
+    text = page(tmp_path, of_scenario())
+
+    assert "stalls for ever" in text
+    assert "<code>firstk run t --strategy first-k --seed 0</code>" in text
+    assert "have no intervals" in text
+    assert "<small>" not in text
+    assert "kind = &#34;hung&#34;" in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_many(tmp_path: Path) -> None:
+    """Of many runs every estimate has its interval, and what never starts is told with it."""
+    text = page(tmp_path, case(SOME))
+
+    assert "<small>0% to 14.3%</small>" in text
+    assert re.search(r"0\.293 s<small>0\.2\d+ s to 0\.3\d+ s</small>", text)
+    assert "stalled 30" in text
+    assert ">never<" in text
+    assert "instead of never" in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_other_strategies(tmp_path: Path) -> None:
+    """Cases that begin with other strategies have columns of their own, empty for the rest."""
+    other = {"first-k": spread(0.2, 30), "hedged": spread(0.1, 30)}
+    text = page(tmp_path, case(SOME), replace(case(other), name="other"))
+    rows = text.split("<tr")[1:]
+
+    assert "against wait-for-all" in rows[0]
+    assert "against first-k" in rows[0]
+    assert len({row.count("<td") + row.count("<th") for row in rows[:5]}) == 1
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_store(tmp_path: Path) -> None:
+    """A page about axes tells what they do, and draws one picture of it."""
+    cases = [case(SOME, x=x) for x in (0, 1)]
+    text = page(tmp_path, *cases, axes=["x"], of_store=True)
+
+    assert "As x goes from 0 to 1, the median of first-k goes from" in text
+    assert (tmp_path / "along.svg").is_file()
+    assert (tmp_path / "distribution-point-0.svg").is_file()
+
+
+@pytest.mark.usefixtures("no_drawing")
+@pytest.mark.parametrize("axes", [["x", "y"], ["x", "y", "z"]])
+def test_maps(tmp_path: Path, axes: list[str]) -> None:
+    """Over two axes there is one map, with more axes one for each of some of their values."""
+    cases = [
+        case(SOME, **dict(zip(axes, (x, y, z), strict=False)))
+        for x in (0, 1)
+        for y in (0, 1)
+        for z in (range(9) if "z" in axes else (0,))
+    ]
+    text = page(tmp_path, *cases, axes=axes, of_store=True)
+
+    assert (1 if len(axes) == 2 else 6) == len(list(tmp_path.glob("map*.svg")))
+    assert ("3 more of these are not drawn" in text) == (len(axes) == 3)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_nothing(tmp_path: Path) -> None:
+    """A store without runs makes a page that says so."""
+    empty = replace(case(SOME, x=0), strategies=[])
+    text = page(tmp_path, empty, axes=["x"], of_store=True, warnings=["it has no runs yet"])
+
+    assert "There are no results yet" in text
+    assert "it has no runs yet" in text
+    assert [] == list(Parsed(text).of("img", "table"))
+    assert ["There are no results yet: nothing has been run."] == list(
+        headlines(Report("t", "", [], "1.0"))
+    )
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_hostile(tmp_path: Path) -> None:
+    """What a user wrote is text, whatever it looks like."""
+    one = of_scenario(description='<script>alert("x")</script>\x00 & $x^2$')
+    text = page(tmp_path, one)
+
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+    assert [] == Parsed(text).open

@@ -1,0 +1,80 @@
+"""How near strategies are to the bound, and what they cost: drawn where it is, with never."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from firstk.reports.model.cases import Case
+from firstk.reports.plots import cost, ratio
+from tests.reports.cases import case, results, spread
+from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
+
+SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
+
+
+def ratios(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> Figure:
+    """Return the picture of the ratios."""
+    caught = catch_figures(monkeypatch)
+    ratio.draw(cases, Path("ratio"), "1.0")
+    return caught[0]
+
+
+def costs(monkeypatch: pytest.MonkeyPatch, cases: list[Case]) -> Figure:
+    """Return the picture of the costs."""
+    caught = catch_figures(monkeypatch)
+    cost.draw(cases, Path("cost"), "1.0")
+    return caught[0]
+
+
+def test_ratio(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The axis begins at the bound; a median is where it is, and never in its strip."""
+    one = case(SOME)
+    figure = ratios(monkeypatch, [one])
+    (axes,) = figure.axes
+    at = {
+        line.get_marker(): points(line)[0][0]
+        for line in axes.lines
+        if str(line.get_marker()) in "so"
+    }
+    half = one.strategies[1].over_bound(0.5)
+    assert half is not None
+
+    assert half.estimate == at["o"]
+    assert at["s"] > at["o"]
+    assert axes.get_xlim()[0] == pytest.approx(1, abs=0.1)
+    assert "∞" in spans(figure)
+
+
+def test_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many cases some are shown, and it is told how many are not."""
+    figure = ratios(monkeypatch, [case(SOME, x=x) for x in range(100)])
+
+    assert any("70 more are not shown" in text for text in spans(figure))
+
+
+def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Costs are on axes from zero, and what never starts is above all that does."""
+    figure = costs(monkeypatch, [case(SOME)])
+    requests, size = figure.axes
+    at = {
+        line.get_marker(): points(line)[0]
+        for line in requests.lines
+        if str(line.get_marker()) in "so"
+    }
+
+    assert (21, 10) == (at["o"][0], at["s"][0])
+    assert at["s"][1] > at["o"][1]
+    assert 0 == requests.get_xlim()[0] == size.get_xlim()[0]
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_legible(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """No text lies across another one, or is cut off."""
+    cases = [case(SOME, x=x) for x in range(count)]
+    for figure in (ratios(monkeypatch, cases), costs(monkeypatch, cases)):
+        assert [] == overlaps(figure)
+        assert [] == outside(figure)
+        assert [] == formulas(figure)

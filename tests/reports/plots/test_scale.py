@@ -1,0 +1,54 @@
+"""Axes begin at zero or are logarithmic and say so, and never has its place on them."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+from matplotlib.figure import Figure
+
+from firstk.reports.plots.scale import Scale, evenly, set_scale
+
+
+@pytest.mark.parametrize(
+    ("numbers", "low", "log"),
+    [
+        ([0.2, 1.0], 0.0, False),
+        ([0.2, 3.9], 0.0, False),
+        ([0.01, 3.9], None, True),
+        ([0.0, 0.01, 3.9], 0.0, False),
+        ([inf], 0.0, False),
+        ([], 0.0, False),
+    ],
+)
+def test_scale(numbers: list[float], low: float | None, log: bool) -> None:
+    """No axis begins in the middle: what is not from zero is logarithmic."""
+    scale = Scale.of(numbers)
+
+    assert log == scale.log
+    assert low is None or low == scale.low
+    assert all(scale.low <= n <= scale.high for n in numbers if n < inf)
+
+
+@pytest.mark.parametrize("numbers", [[0.2, 1.0], [0.001, 5.0]])
+def test_never_is_beyond(numbers: list[float]) -> None:
+    """What never comes lies beyond every number, inside its strip."""
+    scale = Scale.of(numbers)
+
+    assert scale.high < scale.place(inf) < scale.end
+    assert numbers[0] == scale.place(numbers[0])
+
+
+def test_said() -> None:
+    """A logarithmic axis says that it is one, and the strip what it is."""
+    axes = Figure().add_subplot()
+    set_scale(axes.yaxis, Scale.of([0.001, 5.0]), "time", never=True)
+
+    assert "time\n(logarithmic scale)" == axes.get_ylabel()
+    assert ["never"] == [text.get_text() for text in axes.texts]
+
+
+def test_evenly() -> None:
+    """Of many items the first, the last and some between are taken, in their order."""
+    assert [0, 3, 6, 9] == evenly(range(10), 4)
+    assert [0, 1] == evenly([0, 1], 4)

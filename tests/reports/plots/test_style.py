@@ -1,0 +1,126 @@
+"""Pictures look the same everywhere, whatever the user's own settings are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import pytest
+from matplotlib.figure import Figure
+
+from firstk.downloader.strategy import STRATEGIES
+from firstk.reports.plots import latency, style
+from tests.reports.samples import OK, STALLED, made, summary
+
+#: Settings that would change everything.
+SETTINGS: dict[Any, Any] = {
+    "axes.facecolor": "black",
+    "axes.titlesize": "30",
+    "figure.dpi": "30",
+    "figure.facecolor": "red",
+    "font.family": "serif",
+    "font.size": "30",
+    "hatch.linewidth": "9",
+    "lines.linewidth": "9",
+    "lines.markersize": "30",
+    "savefig.bbox": "tight",
+    "savefig.dpi": "30",
+    "svg.fonttype": "none",
+    "svg.hashsalt": "mine",
+    "xtick.labelsize": "30",
+}
+
+COMPARED = [made([summary(STALLED, strategy="wait-for-all"), summary(OK)])]
+
+#: A program that draws the same in a process of its own.
+PROGRAM = """
+import sys
+from pathlib import Path
+from typing import Any
+from firstk.reports.plots import latency
+from tests.reports.plots.test_style import COMPARED
+latency.draw(COMPARED, Path(sys.argv[1]), "1.0")
+"""
+
+
+def drawn(folder: Path) -> list[bytes]:
+    """Return the bytes of a picture."""
+    folder.mkdir()
+    return [file.read_bytes() for file in latency.draw(COMPARED, folder / "latency", "1.0")]
+
+
+def test_settings_in_use(tmp_path: Path) -> None:
+    """Settings that are in force while a picture is drawn change nothing in it."""
+    usual = drawn(tmp_path / "usual")
+    with mpl.rc_context(SETTINGS):
+        other = drawn(tmp_path / "other")
+
+    assert usual == other
+
+
+def test_users_file(tmp_path: Path) -> None:
+    """Nor does the user's matplotlibrc, nor the seed of the hashes, in another process."""
+    rc = tmp_path / "matplotlibrc"
+    rc.write_text("".join(f"{key}: {value}\n" for key, value in SETTINGS.items()))
+    (tmp_path / "other").mkdir()
+    subprocess.run(  # noqa: S603 - the program is above
+        [sys.executable, "-c", PROGRAM, str(tmp_path / "other" / "latency")],
+        env={**os.environ, "MATPLOTLIBRC": str(rc), "PYTHONHASHSEED": "928"},
+        cwd=Path(__file__).parents[2],
+        check=True,
+    )
+    other = [(tmp_path / "other" / f"latency.{kind}").read_bytes() for kind in ("png", "svg")]
+
+    assert drawn(tmp_path / "usual") == other
+
+
+def test_left_as_they_were() -> None:
+    """The settings are what they were before, also after an error."""
+    before = dict(mpl.rcParams)
+    with style.style():
+        inside = dict(mpl.rcParams)
+    with pytest.raises(ZeroDivisionError), style.style():
+        raise ZeroDivisionError
+
+    assert "firstk" == inside["svg.hashsalt"]
+    assert before == dict(mpl.rcParams)
+
+
+def test_looks() -> None:
+    """Strategies, and Tahoe-LAFS, are told apart by their colours, and by their markers alone."""
+    looks = [style.look(name) for name in (*STRATEGIES, "tahoe")]
+
+    assert len(looks) == len({look.colour for look in looks})
+    assert len(looks) == len({look.marker for look in looks})
+    assert style.look("one of my own") not in looks
+
+
+def test_looks_with_spares() -> None:
+    """Hedged with spares has the colour of hedged, and outlines that differ."""
+    looks = [style.look(f"hedged+{spares}") for spares in (1, 2, 3)]
+
+    assert {style.look("hedged").colour} == {look.colour for look in looks}
+    assert all(look.hollow for look in looks)
+    assert "white" == looks[0].mark(5)["markerfacecolor"]
+    assert 3 == len({look.marker for look in looks})
+
+
+def test_descriptions() -> None:
+    """Each strategy is described, those with spares by how many; others cannot be."""
+    assert STRATEGIES["first-k"].description == style.description("first-k")
+    assert "reads 2 more" in style.description("hedged+2")
+    assert "Tahoe-LAFS 1.20" in style.description("tahoe")
+    assert "" == style.description("one of my own")
+
+
+@pytest.mark.parametrize("name", ["a", "a.b", "v1.2.svg", "a.png"])
+def test_names(name: str, tmp_path: Path) -> None:
+    """A name's dots are kept: it is not taken for an ending."""
+    files = style.save(Figure(figsize=(1, 1)), tmp_path / name)
+
+    assert [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"] == files
+    assert files == sorted(tmp_path.iterdir())

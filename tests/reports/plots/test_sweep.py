@@ -1,0 +1,133 @@
+"""Pictures of axes show the values where they are, and never as never."""
+
+from __future__ import annotations
+
+from math import inf
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from firstk.reports.model.cases import Case
+from firstk.reports.plots import sweep as sweep_plots
+from firstk.reports.plots.sweep import Places
+from tests.reports.cases import case, results, spread
+from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
+
+LAWS = [
+    {"law": "constant", "value": 0.05},
+    {"law": "lognormal", "median": 0.05, "sigma": 0.5},
+    {"law": "pareto", "alpha": 2.0, "scale": 0.05},
+]
+
+
+def strategies(first: float) -> dict[str, Any]:
+    """Return what two strategies came to, of which one never starts in most runs."""
+    return {"wait-for-all": spread(first, 10, never=30), "first-k": spread(first / 2, 40)}
+
+
+def along(monkeypatch: pytest.MonkeyPatch, cases: list[Case], axis: str = "x") -> Figure:
+    """Return the picture along an axis."""
+    caught = catch_figures(monkeypatch)
+    sweep_plots.draw_along(cases, axis, Path("along"), "1.0")
+    return caught[0]
+
+
+def marks(axes: Axes, shape: str) -> list[tuple[float, float]]:
+    """Return where the marks of a shape are, in the panel."""
+    found = [line for line in axes.lines if line.get_marker() == shape and len(points(line)) == 1]
+    return [points(line)[0] for line in found if line.axes is not None][:-1]
+
+
+def test_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Medians are where they are, never is in its strip, and below is how many start."""
+    cases = [case(strategies(0.2 + x), x=x) for x in (0, 1, 4)]
+    median, _, start = along(monkeypatch, cases).axes
+    halves = [one.strategies[1].quantile(0.5).estimate or inf for one in cases]
+    wanted = list(zip((0, 1, 4), halves, strict=True))
+
+    assert wanted == marks(median, "o")
+    assert [0, 1, 4] == [x for x, _ in marks(median, "s")]
+    assert all(y > max(halves) for _, y in marks(median, "s"))
+    assert [0.25] * 3 == [y for _, y in marks(start, "s")]
+    assert 0 >= start.get_ylim()[0]
+    assert 1 <= start.get_ylim()[1]
+
+
+def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An estimate of too few runs for an interval is an outline."""
+    few = {"first-k": results(0.1, 0.2)}
+    median, *_ = along(monkeypatch, [case(few, x=x) for x in (0, 1)]).axes
+    marked = [line for line in median.lines if line.get_marker() == "o" and len(points(line)) == 1]
+
+    assert {"white"} == {line.get_markerfacecolor() for line in marked[:2]}
+
+
+@pytest.mark.parametrize(
+    ("values", "at", "log"),
+    [
+        ([1, 2, 10], [1, 2, 10], False),
+        ([0.001, 0.01, 1.0], [0.001, 0.01, 1.0], True),
+        (LAWS, [0, 1, 2], False),
+        (["a", 2], [0, 1], False),
+        ([True, False], [0, 1], False),
+    ],
+)
+def test_places(values: list[Any], at: list[float], log: bool) -> None:
+    """Numbers lie where they are, and anything else evenly."""
+    places = Places.of(values)
+
+    assert (at, log) == (list(places.at), places.log)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[0, 1], [0], LAWS, list(range(60)), [10.0**i for i in range(-4, 3)], ["a" * 40, "b" * 40]],
+    ids=["two", "one", "laws", "many", "log", "long"],
+)
+def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
+    """No text lies across another one, or is cut off."""
+    cases = [case(strategies(0.2 + i), x=value) for i, value in enumerate(values)]
+    figure = along(monkeypatch, cases)
+
+    assert [] == overlaps(figure)
+    assert [] == outside(figure)
+    assert [] == formulas(figure)
+
+
+def test_tail() -> None:
+    """The tail is a quantile of which every interval is known."""
+    assert 0.99 == sweep_plots.tail([case({"first-k": spread(0.1, 500)}, x=0)])
+    assert 0.9 == sweep_plots.tail([case({"first-k": spread(0.1, 50)}, x=0)])
+
+
+def cells(figure: Figure) -> list[list[Rectangle]]:
+    """Return the cells of each map."""
+    return [[p for p in axes.patches if isinstance(p, Rectangle)] for axes in figure.axes]
+
+
+@pytest.mark.parametrize("columns", [2, 30], ids=["few", "many"])
+def test_map(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    """Each strategy has its map; where most downloads never start a cell is hatched."""
+    cases = [case(strategies(0.2 + x), x=x, y=y) for x in range(columns) for y in range(2)]
+    caught = catch_figures(monkeypatch)
+    sweep_plots.draw_map(cases, ("x", "y"), Path("map"), "1.0")
+    (figure,) = caught
+    silent, starting = cells(figure)[:2]
+
+    assert 2 * columns == len(silent) == len(starting)
+    assert all(cell.get_hatch() for cell in silent)
+    assert not any(cell.get_hatch() for cell in starting)
+    assert ("never\n25% start" in spans(figure)) == (columns == 2)
+    assert (columns == 30) == (len(figure.axes) == 3)  # then there is a key of the colours
+    assert [] == outside(figure)
+
+
+def test_never_is_not_scaled() -> None:
+    """Never has no colour: the scale is of the times there are."""
+    cases = [case(strategies(0.2), x=0)]
+
+    assert (sweep_plots._norm(cases).vmax or inf) < inf

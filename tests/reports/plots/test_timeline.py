@@ -1,0 +1,503 @@
+"""Timelines show every request where it was, and none as answered that never was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.grid.trace import Exchange, Trace
+from firstk.harness.run.comparison import Compared
+from firstk.reports.plots import timeline
+from firstk.scenarios.library import load_all
+from firstk.scenarios.model import Scenario
+from tests.reports.samples import (
+    BROKEN,
+    HUNG,
+    catch_figures,
+    compared,
+    formulas,
+    outside,
+    overlaps,
+    points,
+    scenario,
+    spans,
+)
+
+LONG = "a-scenario-with-a-name-as-long-as-a-name-may-be-and-it-may-be-eighty-letters-ok"
+
+FIVE = [*STRATEGIES]
+
+SOME_HUNG = [{"select": "3-9", **HUNG}]
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, one: Compared) -> Figure:
+    """Return the picture of a scenario's runs."""
+    caught = catch_figures(monkeypatch)
+    timeline.draw(one, Path("timeline"), "1.0")
+    assert 1 == len(caught)
+    return caught[0]
+
+
+def panels(monkeypatch: pytest.MonkeyPatch, one: Scenario) -> tuple[Compared, list[Axes]]:
+    """Return the runs of a scenario, and the panel of each; some may be the same."""
+    runs = compared(one)
+    titled = {
+        strategy: axes
+        for axes in drawn(monkeypatch, runs).axes
+        for strategy in axes.get_title(loc="left").partition(":")[0].split(", ")
+    }
+    return runs, [titled[run.result.strategy] for run in runs.first_runs]
+
+
+def bars(axes: Axes, hatched: bool) -> set[tuple[float, float]]:
+    """Return when the bars of a panel begin and end: those of one kind."""
+    found = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    return rounded(
+        (bar.get_x(), bar.get_x() + bar.get_width())
+        for bar in found
+        if bool(bar.get_hatch()) == hatched
+    )
+
+
+def rounded(times: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
+    """Return pairs of times without their last digits."""
+    return {(float(f"{begin:.9g}"), float(f"{end:.9g}")) for begin, end in times}
+
+
+def coloured(axes: Axes, colour: str) -> set[float]:
+    """Return when the bars of a colour begin."""
+    found = [bar for bar in axes.patches if isinstance(bar, Rectangle)]
+    return {float(bar.get_x()) for bar in found if to_hex(bar.get_facecolor()) == colour.lower()}
+
+
+def lines(axes: Axes, dashed: bool) -> list[float]:
+    """Return where the lines through a panel are: those of first blocks, or of bounds."""
+    return [
+        points(line)[0][0]
+        for line in axes.lines
+        if 2 == len(points(line)) and line.is_dashed() == dashed
+    ]
+
+
+def triangles(axes: Axes) -> list[tuple[float, int]]:
+    """Return the marks of what is overdue: when, and in which lane."""
+    marked = [points(line)[0] for line in axes.lines if line.get_marker() == "v"]
+    return [(time, round(y + 0.34)) for time, y in marked]
+
+
+def lanes(axes: Axes) -> list[str]:
+    """Return what stands beside the lanes of a panel, from above."""
+    return [label.get_text() for label in axes.get_yticklabels()]
+
+
+def words(axes: Axes) -> list[str]:
+    """Return what stands in a panel."""
+    return [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        {},
+        {"entries": SOME_HUNG},
+        {"entries": [{"select": "0", "fault": {"kind": "hung", "on": ["read"]}}]},
+        {"entries": [{"select": "2-9", **BROKEN}]},
+        {"entries": [{"select": "all", **HUNG}]},
+        {"entries": [{"select": "2", "fault": {"kind": "hung", "end": 5.0}}]},
+        {"rtt": 0.0},
+        {"rtt": 1e-6},
+        {"rtt": 3000.0, "deadline": 1e6},
+        {"deadline": 0.12},
+    ],
+    ids=["good", "hung", "hangs", "broken", "all hung", "recovers", "0", "fast", "slow", "busy"],
+)
+def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer is a bar from its request to it; what never came ends at the picture's edge."""
+    one, axes = panels(monkeypatch, scenario(**tables))
+
+    assert len(axes) == len(one.first_runs)
+    for panel, run in zip(axes, one.first_runs, strict=True):
+        edge = panel.get_xlim()[1]
+        exchanges = run.trace.exchanges
+        answered = [(x.sent, x.ended) for x in exchanges if x.ended is not None]
+        silent = [(x.sent, edge) for x in exchanges if x.ended is None]
+        hatched = [bar for bar in panel.patches if isinstance(bar, Rectangle) and bar.get_hatch()]
+        lanes = {round(bar.get_y() + 0.2) for bar in hatched}
+        finished = run.result.finished
+
+        assert rounded(answered) == bars(panel, hatched=False)
+        assert rounded(silent) == bars(panel, hatched=True)
+        assert len(lanes) == words(panel).count("no answer")
+        assert all(end < edge for _, end in answered if finished is None or end <= finished)
+
+
+def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that were under way at one time lie one under the other, within their lane."""
+    _, axes = panels(monkeypatch, scenario(1, file={"segment_size": 300}))
+    boxes = [bar.get_bbox() for bar in axes[0].patches if isinstance(bar, Rectangle)]
+    pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
+
+    assert any(min(a.x1, b.x1) - max(a.x0, b.x0) > 0.01 for a, b in pairs)
+    assert not any(
+        min(a.x1, b.x1) - max(a.x0, b.x0) > 1e-9 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1e-9
+        for a, b in pairs
+    )
+    assert all(-0.5 < box.y0 < box.y1 < 0.5 for box in boxes)
+
+
+def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stall has no first block: the line that marks one is not there."""
+    one, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
+    assert ["stalled", "ok"] == [run.result.outcome for run in one.first_runs]
+    marked = [[w for w in words(panel) if w.startswith("first block")] for panel in axes]
+
+    assert [[], ["first block, 0.25 s"]] == marked
+    assert [[], [0.25]] == [lines(panel, dashed=False) for panel in axes]
+    assert "wait-for-all: stalls for ever" == axes[0].get_title(loc="left")
+    assert "first-k: 0.25 s" == axes[1].get_title(loc="left")
+
+
+@pytest.mark.parametrize("rtt", [0.3, 0.6])
+def test_one_time_axis(rtt: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels have one scale, so that what is above another was at the same time."""
+    slow = {"select": "9", "rtt": {"law": "constant", "value": rtt}}
+    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
+
+    assert len(FIVE) == len(axes)
+    assert 1 == len({panel.get_xlim() for panel in axes})
+    assert rtt + 0.2 < axes[0].get_xlim()[1]
+    assert {"", "virtual time"} == {panel.get_xlabel() for panel in axes}
+
+
+def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes much longer has a scale of its own, and that is said at the next one."""
+    slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
+    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
+    ends = [panel.get_xlim()[1] for panel in axes]
+
+    assert [pytest.approx(5.2 * 1.12), *[pytest.approx(0.25 * 1.12)] * 4] == ends
+    assert "virtual time, on another scale than above" == axes[1].get_xlabel()
+    assert ["", "virtual time"] == [axes[0].get_xlabel(), axes[4].get_xlabel()]
+
+
+@pytest.mark.parametrize(
+    ("ends", "scales"),
+    [
+        ([1.0], [1.0]),
+        ([1.0, 4.0], [4.0, 4.0]),
+        ([6.0, 0.3, 0.1, 0.3], [6.0, 0.3, 0.3, 0.3]),
+        ([1.0, 4.0, 16.0, 100.0], [16.0, 16.0, 16.0, 100.0]),
+    ],
+)
+def test_scales(ends: list[float], scales: list[float]) -> None:
+    """Panels share a scale as long as no gap between their times is too wide."""
+    assert scales == timeline._scales(ends)
+
+
+def test_after_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that comes long after all is over is cut off, and told."""
+    slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
+    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["first-k"]))
+
+    assert 0.3 > axes[0].get_xlim()[1]
+    assert "until 5 s" in words(axes[0])
+
+
+def test_same_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies that did just the same share a panel; one that does not has its own."""
+    slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
+    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
+
+    assert "first-k, first-k-late: 0.25 s" == axes[1].get_title(loc="left")
+    assert axes[1] is axes[2]
+    assert 4 == len({id(panel) for panel in axes})
+
+
+def test_overdue_sets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one strategy found overdue, and another did not, is not the same."""
+    slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
+    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["windowed", "hedged"]))
+
+    assert [[], [4]] == [[lane for _, lane in triangles(panel)] for panel in axes]
+
+
+def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is overdue is marked when it became so; the read that was sent then is a hedge."""
+    hangs = {"select": "0", "fault": {"kind": "hung", "on": ["read"]}}
+    one, axes = panels(monkeypatch, scenario(entries=[hangs], strategies=["hedged"]))
+    status = one.first_runs[0].status
+    assert status
+    overdue = {request.overdue for request in status.requests if request.overdue is not None}
+
+    assert 1 == len(overdue) == status.hedges
+    assert [(time, 0) for time in overdue] == triangles(axes[0])
+    assert overdue == coloured(axes[0], timeline._HEDGE)
+
+
+@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+def test_requests_are_exchanges(set_: str) -> None:
+    """The n-th request of the downloader is the n-th exchange: so what is overdue is found."""
+    for one in load_all([set_]):
+        for run in compared(one.model_copy(update={"strategies": FIVE})).first_runs:
+            assert run.status
+            assert [(r.server, r.share, r.sent) for r in run.status.requests] == [
+                (x.server, x.share, x.sent) for x in run.trace.exchanges
+            ]
+
+
+@pytest.mark.parametrize(
+    ("entries", "bounds", "said"),
+    [
+        ([], [[0.1], []], [["bound, 0.1 s"], ["first block, 0.1 s (the bound)"]]),
+        (SOME_HUNG, [[0.1], []], [["bound, 0.1 s"], ["first block, 0.1 s (the bound)"]]),
+        ([{"select": "2-9", **BROKEN}], [[], []], [[], []]),
+    ],
+    ids=["good", "hung", "impossible"],
+)
+def test_bound(
+    entries: list[dict[str, Any]],
+    bounds: list[list[float]],
+    said: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bound is a dashed line in each panel, but where the first block is at it."""
+    one = scenario(entries=entries, strategies=["wait-for-all", "windowed"])
+    _, axes = panels(monkeypatch, one)
+
+    assert bounds == [lines(panel, dashed=True) for panel in axes]
+    assert said == [[word for word in words(panel) if "bound" in word] for panel in axes]
+
+
+def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there is no room for two labels, one says both."""
+    empty = {"select": "3-9", "shares": []}
+    late = {"select": "2", "fault": {"kind": "hung", "end": 5.0}}
+    _, axes = panels(monkeypatch, scenario(entries=[empty, late], strategies=["first-k"]))
+
+    assert ["first block, 5.22 s (bound, 5.08 s)"] == [w for w in words(axes[0]) if "bound" in w]
+    assert [5.225] == lines(axes[0], dashed=False)
+    assert [pytest.approx(5.075)] == lines(axes[0], dashed=True)
+
+
+def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neighbours that were only asked, and answered at the same time, share a lane."""
+    slow = {"select": "6", "rtt": {"law": "constant", "value": 0.1}}
+    broken = {"select": "8-9", **BROKEN}
+    _, axes = panels(monkeypatch, scenario(entries=[slow, broken], strategies=["first-k"]))
+
+    assert ["s0", "s1", "s2", "s3 to s5", "s6", "s7", "s8 to s9"] == lanes(axes[0])
+    assert {"shares 3, 4, 5", "share 6", "share 7"} <= set(words(axes[0]))
+
+
+@pytest.mark.parametrize("count", [10, 24])
+def test_a_lane_each(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that differ have a lane each, in the order in which they were asked."""
+    _, axes = panels(monkeypatch, different(count))
+
+    assert [[f"s{i}" for i in range(count)]] * 2 == [lanes(panel) for panel in axes]
+    assert not any("not shown" in panel.get_title(loc="left") for panel in axes)
+
+
+def different(count: int, entries: Sequence[dict[str, Any]] = ()) -> Scenario:
+    """Return a scenario of servers of which no two are alike."""
+    rtts = [
+        {"select": str(i), "rtt": {"law": "constant", "value": 0.05 + i / 1000}}
+        for i in range(count)
+    ]
+    return scenario(count, entries=[*rtts, *entries])
+
+
+@pytest.mark.parametrize("count", [25, 30, 120])
+def test_many_servers(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many servers those that were read from are shown, and how many are not is told."""
+    far = {"select": f"0-{count - 6}", "shares": []}
+    near = {"select": f"{count - 5}-{count - 1}", "shares": [0, 1, 2]}
+    one, axes = panels(monkeypatch, different(count, [far, near]))
+
+    for panel, run in zip(axes, one.first_runs, strict=True):
+        read = {x.server for x in run.trace.exchanges if x.operation == "read"}
+
+        assert read
+        assert read <= set(lanes(panel))
+        assert timeline.MAX_LANES == len(lanes(panel)) == len(set(lanes(panel)))
+        assert sorted(lanes(panel), key=lambda name: int(name[1:])) == lanes(panel)
+        assert f"({count - 24} more servers are not shown)" in panel.get_title(loc="left")
+
+
+def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed request has a cross at its end, and the reason beside it."""
+    _, axes = panels(monkeypatch, scenario(entries=[{"select": "8-9", **BROKEN}]))
+    crosses = [points(line)[0] for line in axes[0].lines if line.get_marker() == "x"]
+
+    assert [(0.05, 4.0)] == crosses
+    assert "s8 to s9" == lanes(axes[0])[4]
+    assert 1 == sum("the server is broken" in text for text in words(axes[0]))
+
+
+def test_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The four phases are named, where there were any; a stall ends in none."""
+    _, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
+    phases = {"locate", "UEB", "hashes", "blocks"}
+
+    assert {"locate"} == phases & set(words(axes[0]))
+    assert phases == phases & set(words(axes[1]))
+
+
+def test_phases_of_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies that read a share in one round have two phases."""
+    _, axes = panels(monkeypatch, scenario(strategies=["windowed", "hedged"]))
+
+    for panel in axes:
+        assert {"locate", "blocks"} == {"locate", "UEB", "hashes", "blocks"} & set(words(panel))
+
+
+def test_nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no server was asked there is a lane that says so."""
+    _, axes = panels(monkeypatch, scenario(file={"length": 0}))
+
+    assert [["(no server was asked)"]] * 2 == [lanes(panel) for panel in axes]
+    assert "ok, nothing was asked for" in axes[0].get_title(loc="left")
+
+
+def test_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that ended before there was a status can be drawn."""
+    one = compared(scenario())
+    bare = replace(one, first_runs=[replace(run, status=None) for run in one.first_runs])
+
+    assert 1 == len(drawn(monkeypatch, bare).axes)
+
+
+def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a run that asks one server on and on, to the deadline, the beginning is shown."""
+    one = compared(scenario())
+    run = one.first_runs[0]
+    reads = [
+        Exchange(n, "s0", "read", 0, 0, 36, 0.5 * n, ended=0.5 * (n + 1), ok=True)
+        for n in range(5000)
+    ]
+    busy = replace(run.result, outcome="deadline", ttfb=None, finished=None)
+    endless = replace(run, result=busy, trace=Trace(reads), status=None)
+    panel = drawn(monkeypatch, replace(one, first_runs=[endless])).axes[0]
+
+    assert 100 < len(bars(panel, hatched=False)) < 200
+    assert 50 < panel.get_xlim()[1] < 100
+    assert ["goes on and on"] == [text for text in words(panel) if "goes" in text]
+
+
+@pytest.mark.parametrize(
+    "name", ["one-slow", "breaks-while-reading", "two-good-eight-broken-duplicate-share"]
+)
+def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All texts of the library's timelines are inside, and the heading is off the legend."""
+    figure = drawn(monkeypatch, compared(load_all([name])[0]))
+    where = spans(figure)
+
+    assert [] == outside(figure)
+    assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
+
+
+@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With five strategies the library's timelines are whole, and no text is across another."""
+    for one in load_all([set_]):
+        figure = drawn(monkeypatch, compared(one.model_copy(update={"strategies": FIVE})))
+        monkeypatch.undo()
+
+        assert [] == outside(figure)
+        assert [] == overlaps(figure)
+
+
+@pytest.mark.parametrize("name", ["duplicate-heavy", "everything-at-once"])
+def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However high a panel is, its phases are named between it and its heading."""
+    one = load_all([name])[0].model_copy(update={"runs": 1, "strategies": FIVE})
+    figure = drawn(monkeypatch, compared(one))
+
+    assert 20 == one.grid.servers
+    assert [] == outside(figure)
+    assert [] == overlaps(figure)
+
+
+@pytest.mark.parametrize(
+    ("servers", "name"),
+    [
+        (["s7"], "s7"),
+        (["s8", "s9"], "s8 to s9"),
+        (["s9", "s10", "s11", "s12"], "s9 to s12"),
+        (["s7", "s2"], "s7, s2"),
+        (["s2", "s4"], "s2, s4"),
+        (["s3", "s2", "s1"], "s3, s2, s1"),
+        (["s3", "s5", "s4", "s6"], "s3, s5 and 2 more"),
+        ([f"s{i}" for i in range(120, 0, -1)], "s120, s119 and 118 more"),
+        (["mine"], "mine"),
+        (["mine", "s0"], "mine, s0"),
+    ],
+)
+def test_lane_name(servers: list[str], name: str) -> None:
+    """A lane is named by the servers in it, from one to another only if all between are too."""
+    assert name == timeline._Lane(servers, [], []).name
+
+
+def test_long_lane_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is room for the name of a lane of many servers."""
+    grid = {"servers": 130, "rtt": {"law": "constant", "value": 0.05}, "order": "shuffled"}
+    hung = [{"select": "20-129", **HUNG}]
+    one = scenario(grid=grid, entries=hung, strategies=["wait-for-all"])
+    figure = drawn(monkeypatch, compared(one))
+
+    assert any("more" in name for panel in figure.axes for name in lanes(panel))
+    assert [] == outside(figure)
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"), [(1, "seed 5; virtual"), (3, "seed 5, the first of 3 runs; virtual")]
+)
+def test_small_print(runs: int, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many runs the picture shows the first, and says so."""
+    figure = drawn(monkeypatch, compared(scenario(seed=5, runs=runs)))
+
+    assert said in " ".join(spans(figure))
+
+
+@pytest.mark.parametrize(
+    ("name", "description"), [(LONG, "short"), ("short", "what it shows, at some length, " * 7)]
+)
+def test_long_texts(name: str, description: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long name does not stand in the legend, and nothing is cut off at the edge."""
+    figure = drawn(monkeypatch, compared(scenario(name=name, description=description)))
+    where = spans(figure)
+
+    assert [] == outside(figure)
+    assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
+
+
+def test_files(tmp_path: Path) -> None:
+    """A timeline is written as PNG and as well-formed SVG, each time byte for byte."""
+    one = compared(
+        scenario(entries=SOME_HUNG, description='<b> & "c" -- ]]>', strategies=[*STRATEGIES])
+    )
+    again = tmp_path / "again"
+    again.mkdir()
+    files = timeline.draw(one, tmp_path / "timeline-t", "1.0")
+
+    assert [tmp_path / "timeline-t.png", tmp_path / "timeline-t.svg"] == files
+    assert files[0].read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    assert ET.parse(files[1]).getroot().tag.endswith("svg")  # noqa: S314 - it is our own
+    assert [file.read_bytes() for file in files] == [
+        file.read_bytes() for file in timeline.draw(one, again / "timeline-t", "1.0")
+    ]
+
+
+def test_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A description is text, whatever it would mean as a formula."""
+    assert [] == formulas(drawn(monkeypatch, compared(scenario(description="from $1 to $2"))))

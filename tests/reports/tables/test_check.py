@@ -1,0 +1,189 @@
+"""A check against a baseline tells what is worse, what is better, and by how much."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from firstk.harness.run.result import Result
+from firstk.reports.tables.baseline import Baseline, Row
+from firstk.reports.tables.check import Checked, as_markdown, changes_table, check, headline, notes
+from tests.reports.samples import DEADLINE, FAILED, OK, STALLED, took
+
+OTHER_ERROR = replace(FAILED, error="ValueError")
+
+
+def checked(
+    before: Sequence[Result] | Result, now: Sequence[Result] | Result, tolerance: float = 0
+) -> Checked:
+    """Return what comes of holding `now` against `before`."""
+    both = ([of] if isinstance(of, Result) else of for of in (before, now))
+    old, new = (Baseline(rows=[Row.of(one) for one in of]) for of in both)
+    return check(old, new, tolerance)
+
+
+def told(before: Result, now: Result, tolerance: float = 0) -> list[tuple[Any, ...]]:
+    """Return the changes of one run."""
+    found = checked(before, now, tolerance).changes
+    return [(c.verdict, c.what, c.before, c.now, c.by) for c in found]
+
+
+def test_equal() -> None:
+    """Equal runs are equal, and so are times that differ in their last bits alone."""
+    sums = checked(took(0.3), took(0.1 + 0.2))
+
+    assert 1 == checked(STALLED, STALLED).equal
+    assert (1, []) == (sums.equal, sums.changes)
+
+
+def test_time() -> None:
+    """A time that is longer is worse, one that is shorter is better."""
+    longer = [
+        ("worse", "first block", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
+        ("worse", "finished", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
+    ]
+    shorter = ("better", "first block", "0.3 s", "0.25 s", "-0.05 s (-16.7%)")
+
+    assert longer == told(took(0.25), took(0.3))
+    assert shorter == told(took(0.3), took(0.25))[0]
+
+
+def test_never() -> None:
+    """A time that never comes is longer than any, whatever is tolerated."""
+    none = replace(OK, ttfb=None)
+
+    assert [("worse", "first block", "0.25 s", "never", "")] == told(OK, none, 1e9)
+    assert [("better", "first block", "never", "0.25 s", "")] == told(none, OK, 1e9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what", "by"),
+    [
+        ({"reads": 14}, "requests", "+3 (+14.3%)"),
+        ({"queries": 11}, "requests", "+1 (+4.76%)"),
+        ({"bytes_received": 4118}, "bytes", "+1 (+0.0243%)"),
+    ],
+)
+def test_costs(changes: dict[str, Any], what: str, by: str) -> None:
+    """So it is with requests and bytes."""
+    more = replace(OK, **changes)
+
+    assert [("worse", what, by)] == [(v, w, b) for v, w, _, _, b in told(OK, more)]
+    assert ["better"] == [verdict for verdict, *_ in told(more, OK)]
+
+
+def test_from_nothing() -> None:
+    """Where there was none before there is no part by which it is more."""
+    none = replace(OK, bytes_received=0)
+
+    assert [("worse", "bytes", "0", "4117", "+4117")] == told(none, OK)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "tolerance"), [(100, 129, 0.29), (100, 71, 0.29), (20, 22, 0.1)]
+)
+def test_tolerance(before: int, now: int, tolerance: float) -> None:
+    """What is tolerated is no change, up or down; a bit more is one."""
+    one, other = (replace(OK, bytes_received=count) for count in (before, now))
+    further = replace(OK, bytes_received=now + (1 if now > before else -1))
+
+    assert [] == told(one, other, tolerance)
+    assert 1 == len(told(one, further, tolerance))
+
+
+def test_tolerated_times() -> None:
+    """A time may be longer by just what is tolerated."""
+    assert [] == told(took(0.25), took(0.275), 0.1)
+    assert 2 == len(told(took(0.25), took(0.276), 0.1))
+
+
+@pytest.mark.parametrize(
+    ("better", "worse"), [(OK, FAILED), (FAILED, DEADLINE), (DEADLINE, STALLED), (OK, STALLED)]
+)
+def test_outcomes(better: Result, worse: Result) -> None:
+    """A good end is better than a clear error, and this than a hang, which is proven or not."""
+    assert "worse" == told(better, worse)[0][0]
+    assert "better" == told(worse, better)[0][0]
+
+
+def test_outcome_decides() -> None:
+    """Where a run came to another end its times and costs are told, and judged no further."""
+    stalled = replace(STALLED, reads=50)
+    changes = told(stalled, OK)
+
+    assert ("better", "outcome", "stalled", "ok", "") == changes[0]
+    assert {"first block", "finished", "requests", "bytes"} == {what for _, what, *_ in changes[1:]}
+    assert {None} == {verdict for verdict, *_ in changes[1:]}
+    assert [] == checked(stalled, OK).worse
+
+
+def test_another_error() -> None:
+    """That it fails with another error is worse, whichever way."""
+    assert [("worse", "outcome", "failed: NotEnoughSharesError", "failed: ValueError", "")] == told(
+        FAILED, OTHER_ERROR
+    )
+    assert "worse" == told(OTHER_ERROR, FAILED)[0][0]
+
+
+def test_wrong_bytes() -> None:
+    """Wrong bytes are worse, and nothing written is not wrong."""
+    wrong = replace(OK, content_ok=False)
+
+    assert [("worse", "bytes written", "right", "wrong", "")] == told(OK, wrong)
+    assert [("better", "bytes written", "wrong", "right", "")] == told(wrong, OK)
+    assert [] == told(OK, replace(OK, content_ok=None))
+
+
+def test_rows() -> None:
+    """A row is worse if anything in it is; rows are matched by scenario, strategy and seed."""
+    mixed = replace(took(0.2), reads=20)
+    runs = [replace(OK, seed=seed) for seed in range(5)]
+    found = checked(
+        runs, [replace(mixed, seed=0), replace(took(0.1), seed=1), runs[2], replace(OK, seed=9)]
+    )
+
+    assert ([0], [1], 1) == (
+        [row.seed for row in found.worse],
+        [row.seed for row in found.better],
+        found.equal,
+    )
+    assert ([9], [3, 4]) == ([row.seed for row in found.new], [row.seed for row in found.gone])
+    assert "Against b: 1 worse, 1 better, 1 equal, 1 new, 2 gone." == headline(found, "b")
+    assert ["new: t, 1 run of first-k", "gone: t, 2 runs of first-k"] == list(notes(found))
+
+
+def test_many() -> None:
+    """Of very many changes and scenarios the first are told, the worse before all."""
+    names = [f"t{i}" for i in range(30)]
+    before = [replace(OK, scenario=name) for name in names]
+    now = [replace(OK, scenario=name, reads=10) for name in names[:-1]]
+    now.append(replace(OK, scenario=names[-1], reads=12))
+    found = checked(before, now)
+
+    assert 20 == changes_table(found).row_count
+    assert "| **worse** | t29 |" in as_markdown(found, "b").splitlines()[4]
+    assert ["10 more changes are not shown."] == list(notes(found))
+    assert ["gone: t19, 1 run of first-k", "gone: 10 more scenarios"] == (
+        list(notes(checked(before, [])))[-2:]
+    )
+
+
+def test_markdown() -> None:
+    """Markdown is a line that says it all, a table, and a list of what is new and gone."""
+    gone = replace(OK, strategy="hedged")
+
+    assert (
+        "**Against `b.json`: 1 worse, 0 better, 0 equal, 0 new, 1 gone.**\n"
+        "\n"
+        "|  | scenario | strategy | seed | what | before | now | change |\n"
+        "| --- | --- | --- | ---: | --- | ---: | ---: | ---: |\n"
+        "| **worse** | t | `first-k` | 0 | requests | 21 | 22 | +1 (+4.76%) |\n"
+        "\n"
+        "- gone: t, 1 run of hedged\n"
+    ) == as_markdown(checked([OK, gone], [replace(OK, reads=12)]), "b.json")
+    assert "**Against `b`: 0 worse, 0 better, 1 equal, 0 new, 0 gone.**\n" == as_markdown(
+        checked(OK, OK), "b"
+    )

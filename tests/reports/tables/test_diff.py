@@ -1,0 +1,113 @@
+"""Two runs that part are shown where they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from firstk.harness.run.events import Event, Events, Request
+from firstk.reports.tables.diff import diff_text, parting
+
+S0, S1 = Request("s0"), Request("s1")
+
+SENT = [Event(0.0, "sent", "", S0), Event(0.0, "sent", "", S1)]
+ANSWERED = [Event(0.5, "answered", "0", S0), Event(1.25, "answered", "1", S1)]
+ENDED = [Event(2.0, "wrote", "5 bytes at 0"), Event(2.0, "fired", "the download")]
+
+
+def events(*some: Event, label: str = "A") -> Events:
+    """Return the events of a run."""
+    return Events(label, some)
+
+
+def told(one: Sequence[Event], other: Sequence[Event]) -> list[str]:
+    """Return what is told of two runs."""
+    return diff_text(events(*one), events(*other, label="B")).splitlines()
+
+
+def test_equal() -> None:
+    """Runs that are equal do not part."""
+    assert parting(events(*SENT), events(*SENT, label="B")) is None
+    assert ["The runs are equal in all 2 events."] == told(SENT, SENT)
+
+
+def test_parting() -> None:
+    """The whole: which runs, what came of them, where they part, and what was answered."""
+    failed = Event(1.25, "failed", "lost", S1)
+    one = [*SENT, *ANSWERED, *ENDED]
+    other = [*SENT, ANSWERED[0], failed, Event(1.25, "raised", "the download")]
+
+    assert 3 == parting(events(*one), events(*other))
+    assert [
+        "--- A: first block at 2 s, ends well at 2 s, 2 requests",
+        "+++ B: no block, fails at 1.25 s, 2 requests",
+        "@@ 3 events are equal, and then the runs part @@",
+        "     0 s  s0 is asked for its shares",
+        "     0 s  s1 is asked for its shares",
+        "   0.5 s  s0 answers that it has share 0",
+        "- 1.25 s  s1 answers that it has share 1",
+        "-    2 s  5 bytes at 0 of the file are written",
+        "-    2 s  the download ends well",
+        "+ 1.25 s  s1 fails to tell its shares: lost",
+        "+ 1.25 s  the download fails",
+        "@@ requests of both that came to different ends, at whatever time @@",
+        "  s1 is asked for its shares",
+        "-   1.25 s  s1 answers that it has share 1",
+        "+   1.25 s  s1 fails to tell its shares: lost",
+    ] == told(one, other)
+
+
+def test_one_ends() -> None:
+    """That nothing more happens in a run is told, and whose answer never comes."""
+    one = [*SENT, *ANSWERED]
+    lines = told(one, one[:3])
+
+    assert "+++ B: no block, never over, 2 requests" == lines[1]
+    assert ["- 1.25 s  s1 answers that it has share 1", "+         nothing more happens"] == lines[
+        6:8
+    ]
+    assert "+   no answer comes" == lines[-1]
+    assert "-         nothing more happens" in told(one[:3], one)
+
+
+def test_times_alone() -> None:
+    """An answer that came later is a parting, but no other end."""
+    late = [*SENT, Event(0.75, "answered", "0", S0)]
+    lines = told([*SENT, ANSWERED[0]], late)
+
+    assert ["- 0.5 s", "+ 0.75 s"] == [" ".join(line.split()[:3]) for line in lines[-2:]]
+    assert 1 == sum(line.startswith("@@") for line in lines)
+
+
+def test_an_extra_event() -> None:
+    """What one run has more is marked, and what they share behind it is not."""
+    extra = Event(0.25, "sent", "", Request("s2"))
+    lines = told([*SENT, *ANSWERED], [*SENT, extra, *ANSWERED])
+
+    assert ["+ 0.25 s  s2 is asked for its shares"] == [
+        line for line in lines[3:] if not line.startswith(" ")
+    ]
+    assert 8 == len(lines)
+
+
+def test_repeated() -> None:
+    """A request that is sent again is held against its repetition."""
+    again = [SENT[0], ANSWERED[0], SENT[0]]
+    empty = Event(3.0, "answered", "", S0)
+    lines = told([*again, ANSWERED[0]], [*again, empty])
+
+    assert "  s0 is asked for its shares, time 2" in lines
+    assert "+   3 s  s0 answers that it has no share" == lines[-1]
+
+
+def test_long() -> None:
+    """Of much that differs the beginning is shown, and that there is more."""
+    asked = [Event(0.0, "sent", "", Request(f"s{i}")) for i in range(30)]
+    full = [Event(1.0, "answered", "1", event.request) for event in asked]
+    none = [Event(1.0, "answered", "", event.request) for event in asked]
+    lines = told([*asked, *full], [*asked, *none])
+
+    assert "@@ 30 events are equal, and then the runs part @@" == lines[2]
+    assert [3, 8, 8] == [sum(line.startswith(f"{m} 1 s") for line in lines) or 3 for m in " -+"]
+    assert 2 == sum(line.endswith("and more") for line in lines)
+    assert "  and 20 more" == lines[-1]
+    assert len(lines) < 60

@@ -1,0 +1,194 @@
+"""What a search came to, in a sentence, a table and JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+from math import inf
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from firstk.harness.stats.estimates import Interval
+from firstk.harness.sweep.decision import Finding, Judged
+from firstk.harness.sweep.search import Looked
+from firstk.reports.tables.plan import (
+    as_json,
+    as_markdown,
+    cheapest,
+    headline,
+    nines,
+    notes,
+    table,
+    verdict,
+)
+from firstk.scenarios.plan import Candidate, Condition
+from tests.harness.plans import plan
+
+P90, SUCCESS = Condition("p90", 0.9, 0.5), Condition("success", None, 0.9)
+
+GOOD_TIME = Finding(P90, Interval(0.2, 0.18, 0.25), True, None)
+GOOD = Finding(SUCCESS, Interval(1.0, 0.99, 1.0), True, None)
+LATE = Finding(P90, Interval(0.75, 0.7, 0.8), False, None)
+NEVER = Finding(P90, Interval(inf, inf, inf), False, None)
+BAD = Finding(SUCCESS, Interval(0.7, 0.6, 0.8), False, None)
+OPEN = Finding(P90, Interval(0.4, 0.3, 0.6), None, 43_819)
+NEAR = Finding(P90, Interval(0.5, 0.4, 0.6), None, None)
+
+
+def looked(n: int, *findings: Finding, pursued: bool = True, crashed: int = 0) -> Looked[Judged]:
+    """Return what was found of 2-of-n with hedged; nothing, if nothing is given."""
+    judged = Judged(40, findings, 14.12, crashed, 0) if findings else None
+    return Looked(Candidate(2, n, "hedged", 0), judged, pursued and judged is not None)
+
+
+#: What is said of a greater max_runs.
+GO_ON = (
+    "with a greater max_runs the same command goes on from the runs in the store, and the risk of a"
+    " wrong verdict stays 2.5 % a side"
+)
+
+WINNER = looked(4, GOOD_TIME, GOOD)
+
+
+@pytest.mark.parametrize(
+    ("found", "said", "sentence", "lines"),
+    [
+        (
+            [looked(3, LATE, BAD), WINNER, looked(5), looked(6)],
+            "found",
+            "2-of-4 with hedged is the cheapest that meets p90 < 0.5 s and success > 90 %:"
+            " expansion 2.00, 14.1 requests a download",
+            ["2 candidates with more expansion were not run"],
+        ),
+        (
+            [looked(3, OPEN, GOOD), WINNER, looked(4, OPEN, GOOD, pursued=False)],
+            "found",
+            "2-of-4 with hedged is the cheapest that is known to meet p90 < 0.5 s and"
+            " success > 90 %: expansion 2.00, 14.1 requests a download",
+            ["2-of-3 with hedged needs about 43,819 runs; max_runs is 80", GO_ON],
+        ),
+        (
+            [looked(3, LATE, BAD), looked(4, LATE, GOOD), looked(5, NEVER, BAD)],
+            "none",
+            "none of 3 candidates meets p90 < 0.5 s and success > 90 %: the nearest is"
+            " 2-of-4 with hedged, with p90 0.75 s (0.7 s to 0.8 s)",
+            [],
+        ),
+        (
+            [looked(3, LATE, BAD), looked(4, OPEN, GOOD), looked(5, NEAR, GOOD)],
+            "undecided",
+            "more runs are needed: of 3 candidates 2-of-4 with hedged and 1 more may meet"
+            " p90 < 0.5 s and success > 90 %",
+            [
+                "2-of-4 with hedged needs about 43,819 runs; max_runs is 80",
+                "2-of-5 with hedged is so near the target that more runs are not likely to decide"
+                " it; max_runs is 80",
+                GO_ON,
+            ],
+        ),
+    ],
+)
+def test_headline(
+    found: list[Looked[Judged]], said: str, sentence: str, lines: list[str], tmp_path: Path
+) -> None:
+    """The headline says whether one meets the target, none does, or it is not known."""
+    one = plan(tmp_path)
+
+    assert said == verdict(found)
+    assert sentence == headline(one, found)
+    assert lines == notes(one, found)
+    assert (WINNER if WINNER in found else None) == cheapest(found)
+
+
+def test_table(tmp_path: Path) -> None:
+    """The table has a row for each candidate that was looked at, with its verdict."""
+    found = [
+        looked(2, NEVER, BAD),
+        looked(3, LATE, GOOD),
+        looked(3, OPEN, GOOD),
+        looked(3, NEAR, GOOD),
+        WINNER,
+        looked(4, GOOD_TIME, GOOD, pursued=False),
+        looked(4, OPEN, GOOD, pursued=False),
+        looked(5),
+    ]
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in as_markdown(plan(tmp_path), found).splitlines()
+    ]
+
+    assert ["k-of-n", "strategy", "expansion", "runs", "p90", "success", "requests", "verdict"] == (
+        rows[0]
+    )
+    assert [
+        "misses p90: never, success by 20 points",
+        "misses p90 by 0.25 s",
+        "more runs are needed: about 43,819",
+        "too near to decide",
+        "meets: the cheapest",
+        "meets, dearer",
+        "not run further: needs more requests",
+    ] == [row[-1] for row in rows[2:]]
+    assert [
+        "2-of-4",
+        "hedged",
+        "2.00",
+        "40",
+        "0.2 s (0.18 s to 0.25 s)",
+        "100% (99% to 100%)",
+        "14.1",
+        "meets: the cheapest",
+    ] == rows[6]
+    console = Console(file=io.StringIO(), width=200)
+    console.print(table(plan(tmp_path), found))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(row[-1] in printed for row in rows[2:])
+
+
+def test_crashed(tmp_path: Path) -> None:
+    """Where runs crashed there is a column for them."""
+    text = as_markdown(plan(tmp_path), [looked(3, LATE, BAD, crashed=7), WINNER])
+
+    assert "| requests | crashed | verdict |" in text
+    assert "| 7 | misses" in text
+    assert "| 0 | meets" in text
+
+
+def test_json(tmp_path: Path) -> None:
+    """JSON has all candidates; "inf" is never, and null is not known."""
+    found = [looked(2, NEVER, BAD), looked(3, OPEN, GOOD), WINNER, looked(5)]
+    told = json.loads(as_json(plan(tmp_path), found))
+
+    assert ("p", "found", {"p90": 0.5, "success": 0.9}) == (
+        told["plan"],
+        told["verdict"],
+        told["target"],
+    )
+    assert {"k": 2, "n": 4, "strategy": "hedged"} == told["cheapest"]
+    rows = told["candidates"]
+    assert ["misses", "undecided", "meets", "dearer"] == [row["verdict"] for row in rows]
+    assert [None, 43_819, None, None] == [row["runs_needed"] for row in rows]
+    assert ["inf", 0.4, 0.2, None] == [row["p90"] for row in rows]
+    assert [None, 14.12, 14.12, 14.12][::-1] == [row["requests"] for row in rows]
+    assert (0.18, 0.25) == (rows[2]["p90_low"], rows[2]["p90_high"])
+    assert 1 == len({tuple(row) for row in rows})
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (0, "0%"),
+        (1, "100%"),
+        (0.5, "50%"),
+        (0.9, "90%"),
+        (0.985, "98.5%"),
+        (0.9999, "99.99%"),
+        (0.999915, "99.9915%"),
+        (0.0001, "0%"),
+    ],
+)
+def test_nines(part: float, text: str) -> None:
+    """A probability has as many nines as it takes to tell it from certainty."""
+    assert text == nines(part)

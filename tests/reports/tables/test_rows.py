@@ -1,0 +1,60 @@
+"""Rows go elsewhere as CSV, JSON and Markdown, and lose nothing on the way."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from math import inf
+
+from firstk.reports.tables.rows import TableRow, as_csv, as_json, as_markdown, markdown
+
+ROWS = [
+    TableRow(
+        point=0,
+        values={"k": 3, "fault": {"kind": "hung"}},
+        words={"strategy": "first-k", "ok": "100%"},
+        numbers={"strategy": "first-k", "p50": 0.25, "p99": None},
+    ),
+    TableRow(
+        point=1,
+        values={"k": 5, "fault": {"kind": "slow"}},
+        words={"strategy": "a|b", "ok": "-"},
+        numbers={"strategy": "a|b", "p50": inf, "p99": -inf},
+    ),
+]
+
+
+def test_csv() -> None:
+    """Values that are no numbers are told in words; what is not known is empty."""
+    heading, *lines = csv.reader(io.StringIO(as_csv(ROWS, ["k", "fault"])))
+
+    assert ["point", "k", "fault", "strategy", "p50", "p99"] == heading
+    assert ["0", "3", "first-k", "0.25", ""] == [*lines[0][:2], *lines[0][3:]]
+    assert "hung" in lines[0][2]
+    assert ["a|b", "inf", "-inf"] == lines[1][3:]
+
+
+def test_json() -> None:
+    """Values are what they are; what JSON has no number for is in quotes."""
+    first, second = json.loads(as_json(ROWS))
+
+    assert {
+        "point": 0,
+        "values": {"k": 3, "fault": {"kind": "hung"}},
+        "strategy": "first-k",
+        "p50": 0.25,
+        "p99": None,
+    } == first
+    assert ("inf", "-inf") == (second["p50"], second["p99"])
+
+
+def test_markdown() -> None:
+    """Words go into a table, whose cells they do not break."""
+    heading, rule, *lines = as_markdown(ROWS, ["k", "fault"]).splitlines()
+
+    assert "| k | fault | strategy | ok |" == heading
+    assert "| --- | --- | --- | --- |" == rule
+    assert lines[0].endswith(" | first-k | 100% |")
+    assert lines[1].endswith(" | a\\|b | - |")
+    assert "| a |\n| --- |\n| x\\|y |\n" == markdown([["a"], ["x|y"]])
