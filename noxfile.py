@@ -3,7 +3,7 @@
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "layers", "tests"]
 nox.options.default_venv_backend = "venv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -27,6 +27,13 @@ def types(session: nox.Session) -> None:
     """Check the types, strictly."""
     _install(session, "types", "test")
     session.run("mypy")
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that imports go down only, from floor to floor."""
+    _install(session, "lint")
+    session.run("lint-imports")
 
 
 @nox.session
@@ -62,7 +69,7 @@ def slow(session: nox.Session) -> None:
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
     session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
-    files = ("tests/harness/test_tahoe.py", "tests/harness/test_hung_server.py")
+    files = ("tests/harness/run/test_tahoe.py", "tests/harness/run/test_hung_server.py")
     session.run("pytest", *files, *session.posargs)
 
 
@@ -70,7 +77,8 @@ def tahoe(session: nox.Session) -> None:
 def dask(session: nox.Session) -> None:
     """Run the tests that let Dask clusters run sweeps, and those that write Parquet."""
     session.install("-e", ".[dask,parquet]", *nox.project.dependency_groups(PYPROJECT, "test"))
-    paths = ("tests/harness/test_workers.py", "tests/harness/test_cli_sweep.py", "tests/reports")
+    harness = "tests/harness"
+    paths = (f"{harness}/sweep/test_workers.py", f"{harness}/cli/test_sweep.py", "tests/reports")
     session.run("pytest", "-k", "cluster or scheduler or parquet", *paths, *session.posargs)
 
 

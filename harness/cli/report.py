@@ -21,7 +21,8 @@ from firstk.scenarios.text import printable
 if TYPE_CHECKING:
     from firstk.harness.run.bound import Bound
     from firstk.harness.run.comparison import Compared
-    from firstk.harness.sweep.store import OneRun, Store
+    from firstk.harness.run.sample import OneRun
+    from firstk.harness.sweep.store import Store
     from firstk.reports.model.cases import Case
     from firstk.reports.page.page import Report
     from firstk.scenarios.model import Scenario

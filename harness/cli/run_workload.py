@@ -17,7 +17,7 @@ from firstk.scenarios.text import printable
 if TYPE_CHECKING:
     from firstk.harness.run.result import Result
     from firstk.harness.run.workload_result import LoadResult
-    from firstk.reports.tables.workload import LoadSummary
+    from firstk.reports.model.workload import LoadSummary
     from firstk.scenarios.model import Scenario
 
 
@@ -54,7 +54,7 @@ def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], li
     carry the load: those have no results.
     """
     from firstk.harness.run.workload import OverloadError
-    from firstk.reports.tables.workload import LoadSummary
+    from firstk.reports.model.workload import LoadSummary
 
     summaries: list[LoadSummary] = []
     unmet: list[str] = []

@@ -67,6 +67,7 @@ def sweep(
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.harness.sweep.sweep import Sweep
     from firstk.harness.sweep.workers import WorkersError
+    from firstk.reports.model.cells import cells
     from firstk.reports.tables import sweep as sweep_table
 
     if workers is not None and scheduler is not None:
@@ -83,7 +84,7 @@ def sweep(
         except StateError as e:
             click.echo(str(e), err=True)
             return UNMET
-        found = list(sweep_table.cells(experiment, store, runs))
+        found = list(cells(experiment, store, runs))
         if experiment.oracle:
             status = _print_verdicts(experiment, store, runs, form)
         else:
@@ -98,7 +99,7 @@ def sweep(
 def _enough(target: str, precision: Precision) -> Enough:
     """Return what decides whether runs are enough; say it where `max_runs` never are."""
     from firstk.harness.stats.estimates import least_runs
-    from firstk.reports.tables.sweep import enough
+    from firstk.harness.sweep.precision import enough
 
     needed = least_runs(precision.quantile)
     if needed > precision.max_runs:

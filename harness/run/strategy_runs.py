@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING
 
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.result import Result
-from firstk.harness.run.summary import Over, multiple, verdict
+from firstk.harness.run.sample import OneRun
+from firstk.harness.run.summary import Over, verdict
 from firstk.harness.run.workload_result import LoadResult
 from firstk.harness.stats import figures
 from firstk.harness.stats.figures import rank, ratio_to_bound
+from firstk.harness.stats.formats import multiple
 from firstk.harness.stats.histogram import Histogram
-from firstk.harness.sweep.store import OneRun
 
 # To load what makes estimates takes as long as many runs do: only what shows them does.
 if TYPE_CHECKING:
-    from firstk.reports.tables.sweep import Cell, Estimate
+    from firstk.harness.run.cells import Cell, Estimate
 
 #: The strategy that the others are held against, where it is among them.
 BASELINE = "wait-for-all"
@@ -119,13 +120,13 @@ class StrategyRuns:
         return self._cell(both, [first[s.run] for s in both]).against if both else None
 
     def _cell(self, samples: Sequence[OneRun], first: Sequence[OneRun] | None) -> Cell:
-        from firstk.reports.tables.sweep import cell
+        from firstk.harness.run.cells import cell
 
         return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
 
     def quantile(self, q: float) -> Estimate:
         """Return a quantile of the time to first block, with its interval."""
-        from firstk.reports.tables.sweep import quantile_of
+        from firstk.harness.run.cells import quantile_of
 
         return quantile_of(self.samples, q)
 

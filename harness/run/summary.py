@@ -10,27 +10,11 @@ from math import inf
 from statistics import fmean
 
 from firstk.harness.run.result import Result
-from firstk.harness.stats.figures import median_time, quantile, ratio_to_bound, rounded
+from firstk.harness.stats.figures import median_time, quantile, ratio_to_bound
+from firstk.harness.stats.formats import multiple, seconds
 
 #: Fewer runs than this have no 99th percentile worth the name.
 _ENOUGH_FOR_P99 = 100
-
-
-def seconds(time: float) -> str:
-    """Return a time as text: three significant digits, in seconds or milliseconds.
-
-    Infinity is "never", and a difference of minus infinity "instead of never".
-    """
-    if abs(time) == inf:
-        return "never" if time > 0 else "instead of never"
-    if 0 < time < 0.001:
-        return f"{time * 1000:.3g} ms"
-    return f"{_three_digits(time)} s"
-
-
-def _three_digits(number: float) -> str:
-    number = rounded(number)
-    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +56,6 @@ class Over:
     def mean(self) -> str:
         """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
         return multiple(fmean(self.ratios)) if self.ratios else "-"
-
-
-def multiple(ratio: float) -> str:
-    """Return a ratio for reading."""
-    return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
 
 
 def verdict(results: Sequence[Result]) -> str:

@@ -23,9 +23,9 @@ from statistics import fmean, stdev
 
 from scipy.special import bdtr, bdtrc, ndtri, stdtr
 
-from firstk.harness.run.summary import seconds
 from firstk.harness.stats import figures
 from firstk.harness.stats.betting import Evidence
+from firstk.harness.stats.formats import seconds
 
 #: With what probability an interval holds the true value, where nothing else is said.
 CONFIDENCE = 0.95
@@ -96,15 +96,6 @@ def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] 
     if estimate is None or estimate.estimate is None:
         return "-"
     return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
-
-
-def percent(part: float) -> str:
-    """Return a probability for reading; only what is certain is told as 0% or 100%."""
-    if 0 < part < 0.001:
-        return "under 0.1%"
-    if 0.999 < part < 1:
-        return "over 99.9%"
-    return f"{100 * part:.3g}%"
 
 
 def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:

@@ -12,9 +12,10 @@ from threading import Lock
 from time import perf_counter
 
 from firstk.harness.kernel.raised import AbortedError
+from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.workload import OverloadError, simulate_load
-from firstk.harness.sweep.store import CRASHED, Place, Row, overloaded, row_of, row_of_load
+from firstk.harness.sweep.store import Place, Row, overloaded, row_of, row_of_load
 from firstk.scenarios.model import Scenario
 
 

@@ -19,9 +19,9 @@ from math import inf
 from statistics import fmean
 
 from firstk.harness.run import pooled
+from firstk.harness.run.sample import CRASHED, NO_NUMBERS, Sample
 from firstk.harness.stats.betting import Evidence
 from firstk.harness.stats.estimates import CONFIDENCE, Interval, NotEnough, probability, quantile
-from firstk.harness.sweep.store import CRASHED, NO_NUMBERS, Sample
 from firstk.scenarios.plan import Condition, Target
 
 Estimate = Interval | NotEnough

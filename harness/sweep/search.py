@@ -13,7 +13,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from firstk.harness.sweep.store import Sample, Store
+from firstk.harness.run.sample import Sample
+from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import Workers
 from firstk.scenarios.plan import Candidate, Plan

@@ -24,23 +24,26 @@ from filelock import FileLock, Timeout
 
 from firstk.downloader.text import shown
 from firstk.harness.run.result import Result
-from firstk.harness.run.workload_result import LoadResult
-from firstk.harness.sweep.store_checks import CRASHED as CRASHED
-from firstk.harness.sweep.store_checks import NO_NUMBERS as NO_NUMBERS
-from firstk.harness.sweep.store_checks import OVERLOADED as OVERLOADED
-from firstk.harness.sweep.store_checks import (
+from firstk.harness.run.sample import (
+    CRASHED,
+    NO_NUMBERS,
+    OVERLOADED,
     AnyOutcome,
-    Columns,
     Count,
-    Digest,
     Flag,
+    Run,
+    Sample,
+    Time,
+)
+from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.sweep.store_checks import (
+    Columns,
+    Digest,
     JsonLoad,
     JsonObject,
     Names,
     Number,
-    Run,
     Tables,
-    Time,
     Values,
     Word,
     load_of,
@@ -220,22 +223,6 @@ class StoredPoint(NamedTuple):
 _POINT = Columns(StoredPoint)
 
 
-class Sample(NamedTuple):
-    """What a run of a point and strategy came to, as far as the statistics look at it."""
-
-    run: Run
-    outcome: AnyOutcome
-    located: Time | None
-    ttfb: Time | None
-    queries: Count | None
-    reads: Count | None
-    bytes_received: Count | None
-    content_ok: Flag | None
-    load: LoadResult | None
-
-
-#: A run of one download, as it was simulated or as a store has it; or one of many downloads.
-OneRun = Result | Sample
 _SAMPLE = Columns(Sample, without=["load"])
 
 

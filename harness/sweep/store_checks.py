@@ -6,12 +6,11 @@ SQLite keeps whatever it is given in any column, and a program or a bad disk may
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     Json,
@@ -21,21 +20,10 @@ from pydantic import (
 
 from firstk.downloader.text import shown
 from firstk.harness.run.result import Outcome
+from firstk.harness.run.sample import Count as Count
+from firstk.harness.run.sample import Run, Time
 from firstk.harness.run.workload_result import LoadResult
-from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
-
-#: The outcome of a run that killed the process it ran in, twice.
-CRASHED = "crashed"
-
-#: The outcome of a run in which the grid could not carry the load of a workload.
-OVERLOADED = "overloaded"
-
-#: The outcomes of runs that have no numbers.
-NO_NUMBERS = (CRASHED, OVERLOADED)
-
-
-def _flag(value: Any) -> Any:
-    return bool(value) if value in (0, 1) else value
+from firstk.scenarios.seeds import MAX_SEED
 
 
 def _without_null(value: Any) -> Any:
@@ -64,13 +52,8 @@ def _unique(names: list[str]) -> list[str]:
     return names
 
 
-Count = Annotated[int, Field(ge=0, le=MAX_SEED)]
 Number = Annotated[int, Field(ge=1, le=MAX_SEED)]
-Run = Annotated[int, Field(ge=0, lt=MAX_RUNS)]
-Time = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Flag = Annotated[bool, BeforeValidator(_flag)]
 Word = Annotated[str, Field(min_length=1)]
-AnyOutcome = Annotated[str, Field(pattern=f"^({'|'.join([*get_args(Outcome), *NO_NUMBERS])})$")]
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 JsonObject = Annotated[str, AfterValidator(_object)]
 JsonLoad = Annotated[str, AfterValidator(_load)]

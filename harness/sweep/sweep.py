@@ -14,8 +14,9 @@ from itertools import islice
 from math import ceil, inf
 
 from firstk.harness.run.independence import Made, SpotChecks, StateError
+from firstk.harness.run.sample import CRASHED, Sample
 from firstk.harness.sweep.batch import Batch, Done, OtherVersionError, Part, crashed
-from firstk.harness.sweep.store import CRASHED, Place, Row, Sample, Store, StoreError, places
+from firstk.harness.sweep.store import Place, Row, Store, StoreError, places
 from firstk.harness.sweep.workers import Workers, WorkersError
 from firstk.scenarios.experiment import Experiment
 

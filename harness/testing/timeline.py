@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.run.simulate import Run
-from firstk.harness.run.summary import seconds, verdict
+from firstk.harness.run.summary import verdict
+from firstk.harness.stats.formats import seconds
 
 #: More servers than this are not shown: those that never answered, or failed, come first.
 MAX_LINES = 24

@@ -12,10 +12,11 @@ from typing import Any
 
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.comparison import Compared, replay
+from firstk.harness.run.sample import Sample
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.workload_result import LoadResult
-from firstk.harness.sweep.store import Sample, Store, first_row
-from firstk.reports.tables.workload import LoadSummary
+from firstk.harness.sweep.store import Store, first_row
+from firstk.reports.model.workload import LoadSummary
 from firstk.scenarios.experiment import label
 from firstk.scenarios.identity import scenario_hash
 from firstk.scenarios.load import NoLines, ScenarioError, validated

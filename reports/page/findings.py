@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from firstk.harness.run.cells import Estimate
+from firstk.harness.run.sample import OVERLOADED
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.summary import multiple, reason, seconds
-from firstk.harness.stats.estimates import Interval, NotEnough, in_words, percent
-from firstk.harness.sweep.store import OVERLOADED
+from firstk.harness.run.summary import reason
+from firstk.harness.stats.estimates import Interval, NotEnough, in_words
+from firstk.harness.stats.formats import multiple, percent, seconds
 from firstk.reports.model.cases import Case, in_order
-from firstk.reports.tables.sweep import Estimate
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 from firstk.scenarios.faults import Fault

@@ -18,16 +18,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from firstk.harness.run.bound import BOUND
+from firstk.harness.run.cells import Estimate
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.summary import multiple, seconds, verdict
-from firstk.harness.stats.estimates import in_words, percent
+from firstk.harness.run.summary import verdict
+from firstk.harness.stats.estimates import in_words
+from firstk.harness.stats.formats import multiple, percent, seconds
 from firstk.reports.model.cases import Case
 from firstk.reports.page import findings
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.scale import evenly
-from firstk.reports.tables.sweep import Estimate
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from firstk.harness.run.cells import Estimate
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.stats.estimates import Interval
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import Scale, evenly, set_scale, small_print, title
-from firstk.reports.tables.sweep import Estimate
 
 #: So many cases are shown at most.
 MOST = 4

@@ -21,8 +21,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
 from firstk.harness.run.strategy_runs import Distribution, StrategyRuns
-from firstk.harness.run.summary import seconds
-from firstk.harness.stats.estimates import Interval, percent, probability
+from firstk.harness.stats.estimates import Interval, probability
+from firstk.harness.stats.formats import percent, seconds
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import STRIP, Scale, set_scale, small_print, title

@@ -24,8 +24,9 @@ from matplotlib.transforms import ScaledTranslation
 from firstk.harness.run.bound import BOUND
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.summary import middle, middle_and_range, reason, seconds
+from firstk.harness.run.summary import middle, middle_and_range, reason
 from firstk.harness.stats.figures import median_time
+from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
 
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.

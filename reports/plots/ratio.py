@@ -13,8 +13,8 @@ from textwrap import fill
 from matplotlib.figure import Figure
 
 from firstk.harness.run.bound import BOUND
-from firstk.harness.run.summary import multiple
 from firstk.harness.stats.estimates import Interval
+from firstk.harness.stats.formats import multiple
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import Scale, evenly, set_scale, small_print, title

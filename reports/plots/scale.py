@@ -11,7 +11,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from firstk.harness.run.summary import seconds
+from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
 
 T = TypeVar("T")

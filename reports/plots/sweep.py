@@ -22,13 +22,13 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
 
+from firstk.harness.run.cells import Estimate
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.summary import seconds
 from firstk.harness.stats.estimates import Interval, NotEnough
+from firstk.harness.stats.formats import seconds
 from firstk.reports.model.cases import Case, in_order
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
-from firstk.reports.tables.sweep import Estimate
 from firstk.scenarios.experiment import label
 
 _WIDTH = 8.8  # inches; so are the others

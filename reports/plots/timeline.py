@@ -18,7 +18,8 @@ from matplotlib.transforms import ScaledTranslation
 
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.simulate import Run
-from firstk.harness.run.summary import seconds, verdict
+from firstk.harness.run.summary import verdict
+from firstk.harness.stats.formats import seconds
 from firstk.reports.model.requests import Bar, bars_of
 from firstk.reports.plots import style
 

@@ -12,14 +12,15 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from firstk.harness.run.summary import seconds
-from firstk.harness.stats.estimates import percent, quantile, z_of_count, z_of_mean
+from firstk.harness.run.cells import QUANTILES
+from firstk.harness.run.sample import Sample
+from firstk.harness.stats.estimates import quantile, z_of_count, z_of_mean
 from firstk.harness.stats.figures import rounded
+from firstk.harness.stats.formats import percent, seconds
 from firstk.harness.stats.theory import ForkJoin, Stage
 from firstk.harness.sweep.oracle import theory_of
-from firstk.harness.sweep.store import Sample, Store
+from firstk.harness.sweep.store import Store
 from firstk.reports.tables.rows import TableRow
-from firstk.reports.tables.sweep import QUANTILES
 from firstk.scenarios.experiment import Experiment, Point, label
 
 #: From so many standard errors on a number is not what it should be.

@@ -14,13 +14,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from firstk.harness.run.summary import seconds
+from firstk.harness.run.cells import Estimate
 from firstk.harness.stats.estimates import CONFIDENCE, Interval, in_words
 from firstk.harness.stats.figures import rounded
+from firstk.harness.stats.formats import seconds
 from firstk.harness.sweep.decision import Finding, Judged
 from firstk.harness.sweep.search import Looked
 from firstk.reports.tables.rows import markdown
-from firstk.reports.tables.sweep import Estimate
 from firstk.scenarios.plan import Condition, Plan
 
 Verdict = Literal["found", "none", "undecided"]

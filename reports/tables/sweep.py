@@ -6,35 +6,22 @@ later than any that does. No quantile leaves it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from statistics import fmean
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from firstk.harness.run import pooled
+from firstk.harness.run.cells import Cell
 from firstk.harness.stats.estimates import (
     Interval,
-    NotEnough,
     in_words,
-    median_difference,
-    percent,
-    probability,
-    quantile,
 )
 from firstk.harness.stats.figures import rounded
-from firstk.harness.sweep.store import CRASHED, NO_NUMBERS, OVERLOADED, OneRun, Sample, Store
+from firstk.harness.stats.formats import percent
 from firstk.reports.tables.rows import TableRow
-from firstk.scenarios.experiment import Experiment, Precision, label
-
-Estimate = Interval | NotEnough
-
-#: The quantiles of the time to first block, by their names.
-QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+from firstk.scenarios.experiment import label
 
 #: What the columns of the table mean.
 LEGEND = """\
@@ -52,121 +39,6 @@ In parentheses: 95 % confidence intervals, which hold however often one looks an
 stops; ~ marks estimates from too few runs for one. Means of requests, bytes and downloads \
 under way have none: the values have no upper limit, so none is valid for every distribution.
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What one strategy resulted in at one point. Times are in seconds.
-
-    `against` is the median difference to the first strategy, None for that one itself;
-    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
-    run has many downloads, `under_way` is how many there are at a time, and `busy` how much is in
-    use of what is busiest.
-    """
-
-    point: int
-    values: Mapping[str, Any]
-    strategy: str
-    runs: int
-    ok: Estimate
-    quantiles: Mapping[str, Estimate]
-    against: Estimate | None
-    requests: float | None
-    bytes: float | None
-    wrong: int
-    crashed: int
-    overloaded: int = 0
-    under_way: float | None = None
-    busy: float | None = None
-
-
-def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Cell]:
-    """Yield what came of each point, which has so many runs, and each strategy."""
-    for number, point in enumerate(experiment.points):
-        first: Sequence[Sample] | None = None
-        for strategy in experiment.strategies:
-            loads = point.scenario.workload is not None
-            samples = store.samples(number, strategy, runs[number])
-            yield cell(number, point.values, strategy, samples, first, loads=loads)
-            first = first or samples
-
-
-def cell(
-    point: int,
-    values: Mapping[str, Any],
-    strategy: str,
-    samples: Sequence[OneRun],
-    first: Sequence[OneRun] | None,
-    *,
-    loads: bool,
-) -> Cell:
-    """Return what came of runs, of many downloads each if `loads` says so; there is one at least.
-
-    `first` are the same runs of the first strategy, None for that one itself.
-    """
-    make = partial(
-        Cell,
-        point=point,
-        values=values,
-        strategy=strategy,
-        runs=len(samples),
-        quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
-        wrong=sum(sample.content_ok is False for sample in samples),
-        crashed=sum(sample.outcome == CRASHED for sample in samples),
-        overloaded=sum(sample.outcome == OVERLOADED for sample in samples),
-    )
-    if not loads:
-        there = [sample for sample in samples if sample.outcome not in NO_NUMBERS]
-        times = [sample.ttfb for sample in samples]
-        return make(
-            ok=probability(sum(sample.outcome == "ok" for sample in samples), len(samples)),
-            against=median_difference([s.ttfb for s in first], times) if first else None,
-            requests=_mean([(s.queries or 0) + (s.reads or 0) for s in there]),
-            bytes=_mean([s.bytes_received or 0 for s in there]),
-        )
-    loads_of = [sample.load for sample in samples if sample.load is not None]
-    medians = [_median(sample) for sample in samples]
-    return make(
-        ok=pooled.share([sample.load for sample in samples], lambda load: load.part_ok),
-        against=median_difference(map(_median, first), medians) if first else None,
-        requests=_mean([load.requests for load in loads_of]),
-        bytes=_mean([load.bytes_received for load in loads_of]),
-        under_way=_mean([n for load in loads_of if (n := load.in_system) is not None]),
-        busy=_mean([load.utilisation for load in loads_of if load.utilisation is not None]),
-    )
-
-
-def _median(sample: OneRun) -> float | None:
-    """Return the median of the times to first block in a run of many downloads."""
-    return None if sample.load is None else sample.load.ttfb.quantile(0.5)
-
-
-def _mean(numbers: Sequence[float]) -> float | None:
-    return fmean(numbers) if numbers else None
-
-
-def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], bool]:
-    """Return what tells whether the runs of each strategy of a point are enough.
-
-    They are if the interval of the quantile is narrow enough for all of them, or it is known to
-    be infinite since the grid cannot carry the load.
-    """
-
-    def is_enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
-        return all(
-            any(sample.outcome == OVERLOADED for sample in of_one)
-            or quantile_of(of_one, precision.quantile).relative_half_width <= precision.relative
-            for of_one in samples.values()
-        )
-
-    return is_enough
-
-
-def quantile_of(samples: Sequence[OneRun], q: float) -> Estimate:
-    """Return a quantile of the times to first block: of all downloads of all runs."""
-    if any(sample.load for sample in samples):
-        return pooled.quantile([sample.load for sample in samples], q)
-    return quantile([sample.ttfb for sample in samples], q)
 
 
 def rows(found: Sequence[Cell]) -> list[TableRow]:

@@ -6,7 +6,6 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from math import inf
 from operator import attrgetter
 from statistics import fmean
@@ -18,10 +17,11 @@ from rich.text import Text
 
 from firstk.harness.run import pooled
 from firstk.harness.run.result import Outcome
-from firstk.harness.run.summary import seconds
 from firstk.harness.run.workload_result import TIMES, LoadResult
-from firstk.harness.stats.estimates import Interval, NotEnough, in_words, percent
+from firstk.harness.stats.estimates import Interval, NotEnough, in_words
+from firstk.harness.stats.formats import percent, seconds
 from firstk.harness.stats.histogram import Histogram
+from firstk.reports.model.workload import LoadSummary
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -42,27 +42,6 @@ one run depend on one another; ~ marks estimates from too few runs for one.
 
 #: A quantile of downloads is shown where so many of them lie beyond it.
 _BEYOND = 10
-
-
-@dataclass(frozen=True)
-class LoadSummary:
-    """The runs of one strategy with one workload, in their order."""
-
-    results: Sequence[LoadResult]
-
-    @property
-    def strategy(self) -> str:
-        """The strategy."""
-        return self.results[0].strategy
-
-    @property
-    def downloads(self) -> int:
-        """How many downloads count, in all runs."""
-        return sum(result.downloads for result in self.results)
-
-    def mean(self, of: Callable[[LoadResult], float]) -> float:
-        """Return the mean of a number over the runs."""
-        return fmean(map(of, self.results))
 
 
 def _shows(downloads: int, q: float) -> bool:

@@ -34,7 +34,7 @@ MODULES = {
 @click.option(
     "--save",
     type=click.Path(dir_okay=False, path_type=Path),
-    default="benchmarks.json",
+    default="build/benchmarks.json",
     show_default=True,
     help="Where the figures are kept, as JSON.",
 )

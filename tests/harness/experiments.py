@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from firstk.harness.sweep.batch import Batch, Done, run_batch
+from firstk.harness.sweep.precision import enough
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Sweep
+from firstk.reports.model.cells import cells
 from firstk.reports.tables.oracle import Verdict, verdicts
 from firstk.reports.tables.rows import as_csv
-from firstk.reports.tables.sweep import cells, enough, rows
+from firstk.reports.tables.sweep import rows
 from firstk.scenarios.experiment import Experiment, load_experiment
 
 TEXT = """\

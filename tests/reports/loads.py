@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from firstk.harness.run.sample import CRASHED, Sample
 from firstk.harness.run.workload_result import LoadResult
 from firstk.harness.stats.histogram import Histogram
-from firstk.harness.sweep.store import CRASHED, Sample
 
 
 def load(times: Sequence[float | None], utilisation: float | None = None) -> LoadResult:

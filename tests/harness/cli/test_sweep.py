@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from firstk.harness.sweep.store import CRASHED, Store, StoreError
+from firstk.harness.run.sample import CRASHED
+from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Sweep
 from firstk.reports.tables import oracle as oracle_table
 from firstk.reports.tables.sweep import LEGEND

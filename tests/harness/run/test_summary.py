@@ -9,7 +9,8 @@ import pytest
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.result import Result
 from firstk.harness.run.strategy_runs import StrategyRuns, baseline_of, ratio
-from firstk.harness.run.summary import reason, seconds
+from firstk.harness.run.summary import reason
+from firstk.harness.stats.formats import seconds
 from tests.reports.samples import (
     DEADLINE,
     FAILED,

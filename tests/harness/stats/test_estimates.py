@@ -12,20 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from firstk.harness.run.summary import seconds
 from firstk.harness.stats.estimates import (
     Interval,
     NotEnough,
     least_runs,
     mean_share,
     median_difference,
-    percent,
     probability,
     quantile,
     ranks,
     z_of_count,
     z_of_mean,
 )
+from firstk.harness.stats.formats import percent, seconds
 
 #: Times of runs: some never came to it. They are far enough from the ends of what floats
 #: can be that four times and a quarter of them are exact.

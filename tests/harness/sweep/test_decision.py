@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstk.harness.run.sample import CRASHED, NO_NUMBERS, Sample
 from firstk.harness.stats.estimates import Interval, NotEnough, mean_share, probability, quantile
 from firstk.harness.sweep.decision import Finding, Judged, judge, least_runs
-from firstk.harness.sweep.store import CRASHED, NO_NUMBERS, Sample
 from firstk.scenarios.plan import Condition, Target
 from tests.harness.plans import loaded, plan
 from tests.reports.loads import load, parted, sample

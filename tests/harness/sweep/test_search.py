@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from firstk.harness.run.sample import Sample
 from firstk.harness.sweep.batch import Batch
 from firstk.harness.sweep.decision import Judged, judge
 from firstk.harness.sweep.search import Judge, Looked, Search
-from firstk.harness.sweep.store import Sample, Store
+from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress
 from firstk.reports.tables.plan import as_json, cheapest
 from firstk.scenarios.plan import Plan

@@ -19,22 +19,14 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
+from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
 from firstk.harness.sweep.batch import Batch, Done, crashed
-from firstk.harness.sweep.store import (
-    CRASHED,
-    SCHEMA_VERSION,
-    Place,
-    Row,
-    Store,
-    StoreError,
-    places,
-    row_of,
-)
+from firstk.harness.sweep.store import SCHEMA_VERSION, Place, Row, Store, StoreError, places, row_of
 from firstk.harness.sweep.sweep import Sweep
 from firstk.reports.model.cases import cases_of
+from firstk.reports.model.cells import cells
 from firstk.reports.tables.export import write_csv
-from firstk.reports.tables.sweep import cells
 from firstk.scenarios import identity
 from firstk.scenarios.experiment import Experiment, Point, load_experiment
 from firstk.scenarios.identity import scenario_hash

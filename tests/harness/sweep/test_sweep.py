@@ -11,10 +11,11 @@ from time import process_time
 
 import pytest
 
+from firstk.harness.run.sample import CRASHED, Sample
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.under_test import SubjectError
 from firstk.harness.sweep.batch import Batch, Done, OtherVersionError, Part, run_batch
-from firstk.harness.sweep.store import CRASHED, Sample, Store, StoreError
+from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import WorkersError
 from firstk.scenarios.experiment import Experiment, Precision, load_experiment

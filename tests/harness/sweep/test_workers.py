@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from firstk.harness.run.sample import CRASHED
 from firstk.harness.sweep.batch import Batch, Part
-from firstk.harness.sweep.store import CRASHED, Place, Store
+from firstk.harness.sweep.store import Place, Store
 from firstk.harness.sweep.workers import Cluster, Pool, WorkersError
 from firstk.scenarios.experiment import Experiment
 from tests.harness.experiments import experiment, swept, write

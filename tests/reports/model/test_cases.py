@@ -16,7 +16,7 @@ from firstk.harness.stats.histogram import Histogram
 from firstk.harness.sweep.batch import Batch, Part, run_batch
 from firstk.harness.sweep.store import Store, places
 from firstk.reports.model.cases import Case, case_of, case_of_load, cases_of
-from firstk.reports.tables.workload import LoadSummary
+from firstk.reports.model.workload import LoadSummary
 from firstk.scenarios.experiment import Experiment
 from firstk.scenarios.identity import scenario_hash
 from tests.harness.experiments import experiment, swept

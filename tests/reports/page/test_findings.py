@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from firstk.harness.run.sample import OVERLOADED, Sample
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.stats.estimates import in_words
-from firstk.harness.sweep.store import OVERLOADED, Sample
 from firstk.reports.model.cases import Case, case_of
 from firstk.reports.page import findings
 from tests.reports.samples import (

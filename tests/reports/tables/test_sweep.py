@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from firstk.harness.run.cells import QUANTILES, Cell
+from firstk.harness.run.cells import cell as cell_of
+from firstk.harness.run.sample import OVERLOADED, Sample
 from firstk.harness.run.workload import simulate_load
 from firstk.harness.stats.estimates import (
     Interval,
@@ -25,18 +28,11 @@ from firstk.harness.stats.estimates import (
 )
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.sweep.batch import crashed
-from firstk.harness.sweep.store import OVERLOADED, Place, Row, Sample, Store, places
+from firstk.harness.sweep.precision import enough
+from firstk.harness.sweep.store import Place, Row, Store, places
+from firstk.reports.model.cells import cells
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
-from firstk.reports.tables.sweep import (
-    LEGEND,
-    QUANTILES,
-    Cell,
-    cells,
-    enough,
-    rows,
-    table,
-)
-from firstk.reports.tables.sweep import cell as cell_of
+from firstk.reports.tables.sweep import LEGEND, rows, table
 from firstk.scenarios.experiment import Experiment, Precision, load_experiment
 from firstk.scenarios.identity import scenario_hash
 from firstk.scenarios.model import Scenario

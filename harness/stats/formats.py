@@ -1,0 +1,38 @@
+"""How numbers are written for reading: times, ratios and probabilities."""
+
+from __future__ import annotations
+
+from math import inf
+
+from firstk.harness.stats.figures import rounded
+
+
+def seconds(time: float) -> str:
+    """Return a time as text: three significant digits, in seconds or milliseconds.
+
+    Infinity is "never", and a difference of minus infinity "instead of never".
+    """
+    if abs(time) == inf:
+        return "never" if time > 0 else "instead of never"
+    if 0 < time < 0.001:
+        return f"{time * 1000:.3g} ms"
+    return f"{_three_digits(time)} s"
+
+
+def _three_digits(number: float) -> str:
+    number = rounded(number)
+    return f"{number:.0f}" if number >= 999.5 else f"{number:.3g}"
+
+
+def multiple(ratio: float) -> str:
+    """Return a ratio for reading."""
+    return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
+
+
+def percent(part: float) -> str:
+    """Return a probability for reading; only what is certain is told as 0% or 100%."""
+    if 0 < part < 0.001:
+        return "under 0.1%"
+    if 0.999 < part < 1:
+        return "over 99.9%"
+    return f"{100 * part:.3g}%"
