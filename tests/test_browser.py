@@ -36,7 +36,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "store": [str(folder / "e.sqlite")],
     }.items():
         ran = firstk("report", *targets, "--out", str(folder / name))
-        assert 0 == ran.exit_code, ran.stderr
+        assert ran.exit_code == 0, ran.stderr
         made[name] = folder / name / "report.html"
     return made
 
@@ -93,9 +93,9 @@ def test_page(browser: Any, pages: dict[str, Path], name: str, width: int) -> No
         if one["method"] == "Network.requestWillBeSent"
     }
 
-    assert [] == browser.get_log("browser")
-    assert [] == [url for url in asked if not url.startswith(("data:", pages[name].as_uri()))]
-    assert 5 <= len(images)
+    assert browser.get_log("browser") == []
+    assert [url for url in asked if not url.startswith(("data:", pages[name].as_uri()))] == []
+    assert len(images) >= 5
     assert all(complete and wide > 100 and alt for complete, wide, alt in images)
     assert over <= 0
     assert len(browser.get_screenshot_as_png()) > 10_000
@@ -133,7 +133,7 @@ def test_sort_by_size(browser: Any, pages: dict[str, Path]) -> None:
     numbers = [words for words in column(browser, "against first-k") if words != "-"]
     finite = [float(words.removesuffix(" s")) for words in numbers]
 
-    assert 1 < len(finite)
+    assert len(finite) > 1
     assert finite == sorted(finite) != sorted(finite, key=str)
 
 
@@ -149,7 +149,7 @@ def test_choose(browser: Any, pages: dict[str, Path]) -> None:
         ".map(s => s.dataset.name)"
     )
 
-    assert ["yes-then-hang"] == shown
+    assert shown == ["yes-then-hang"]
 
 
 def test_without_javascript(pages: dict[str, Path]) -> None:
@@ -163,9 +163,9 @@ def test_without_javascript(pages: dict[str, Path]) -> None:
     finally:
         chrome.quit()
 
-    assert 3 == len(heights)
+    assert len(heights) == 3
     assert all(height > 300 for height in heights)
-    assert [] == controls
+    assert controls == []
 
 
 def test_print(browser: Any, pages: dict[str, Path]) -> None:

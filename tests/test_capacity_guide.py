@@ -47,13 +47,13 @@ def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert (0, expected) == (ran.exit_code, ran.stderr), command
         printed[command] = ran.stdout
 
-    assert 8 <= len(printed)
+    assert len(printed) >= 8
     tables = [text for command, text in printed.items() if "markdown" in command]
     lines = [line for text in tables for line in text.splitlines() if line]
     shown = [line for line in _GUIDE.splitlines() if line.startswith("| ")]
     assert shown == [line for line in lines if line.startswith("| ")]
     prose = " ".join(_GUIDE.replace("\n> ", " ").split())
-    assert [] == [line for line in lines if not line.startswith("| ") and line not in prose]
+    assert [line for line in lines if not line.startswith("| ") and line not in prose] == []
     code = re.search(r"```python\n(.*?)```", _GUIDE, re.DOTALL)
     assert code
     exec(code[1], {"sqlite3": sqlite3})  # noqa: S102 - it is what is to be tried

@@ -97,7 +97,7 @@ def test_commands(guide: str, folder: Path) -> None:
         assert ran.exit_code in (0, 1), (command, ran.stderr)
         assert ran.stdout or "equal" in ran.stderr, command
         if not command.startswith(("firstk diff", "firstk plan")):  # 1 has a meaning there
-            assert 0 == ran.exit_code, (command, ran.stdout, ran.stderr)
+            assert ran.exit_code == 0, (command, ran.stdout, ran.stderr)
 
 
 def test_every_guide() -> None:
@@ -105,7 +105,7 @@ def test_every_guide() -> None:
     elsewhere = {"docs/capacity.md", "docs/pytest.md"}
     guides = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
-    assert [] == [g for g in guides if commands(g) and g not in GUIDES.keys() | elsewhere]
+    assert [g for g in guides if commands(g) and g not in GUIDES.keys() | elsewhere] == []
 
 
 def test_linked() -> None:

@@ -52,7 +52,7 @@ def test_no_real_reactor() -> None:
         "firstk.scenarios.library",
     } < set(imported)
     assert any(name.startswith("firstk.reports.") for name in imported)
-    assert ["ok", "ok"] == outcomes
+    assert outcomes == ["ok", "ok"]
     assert loaded is False
 
 

@@ -33,7 +33,7 @@ def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
     defect.assert_outcomes(failed=1)
     heading, *lines = shown[1].splitlines()
     said = [line for line in defect.outlines if line.strip("_ ") == heading.strip("_ ")]
-    assert 1 == len(said)
+    assert len(said) == 1
     start = defect.outlines.index(said[0]) + 1
     assert lines == defect.outlines[start : start + len(lines)]
     mended.assert_outcomes(passed=1)
@@ -60,4 +60,4 @@ def test_links() -> None:
     links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
 
     assert links
-    assert [] == [link for link in links if not (_ROOT / "docs" / link).exists()]
+    assert [link for link in links if not (_ROOT / "docs" / link).exists()] == []

@@ -33,7 +33,7 @@ def test_names(kind: type) -> None:
     rest = {"names", "runs", "reactor", "scenario", "file", "close"}  # for what is rare
 
     assert names
-    assert [] == [n for n in names if n not in rest and not re.search(rf"\.{n}\b", _GUIDE)]
+    assert [n for n in names if n not in rest and not re.search(rf"\.{n}\b", _GUIDE)] == []
 
 
 def test_links() -> None:
@@ -41,4 +41,4 @@ def test_links() -> None:
     links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
 
     assert links
-    assert [] == [link for link in links if not (_ROOT / "docs" / link).exists()]
+    assert [link for link in links if not (_ROOT / "docs" / link).exists()] == []

@@ -23,9 +23,9 @@ def test_scenario() -> None:
     assert block
     scenario = Scenario.model_validate(tomllib.loads(block[1]))
 
-    assert {"wait-for-all", "first-k"} == scenario.expect.keys()
+    assert scenario.expect.keys() == {"wait-for-all", "first-k"}
     for strategy, expected in scenario.expect.items():
-        assert [] == list(unmet(expected, simulate(scenario, strategy).result))
+        assert list(unmet(expected, simulate(scenario, strategy).result)) == []
 
 
 def test_python(pytester: pytest.Pytester) -> None:
@@ -36,7 +36,7 @@ def test_python(pytester: pytest.Pytester) -> None:
 
     outcomes = pytester.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes()
 
-    assert {"passed": 1} == outcomes
+    assert outcomes == {"passed": 1}
 
 
 def test_experiment(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_experiment(tmp_path: Path) -> None:
     (tmp_path / "my-scenario.toml").write_text(scenario)
     (tmp_path / "experiment.toml").write_text(experiment)
 
-    assert 2 == len(load_experiment(tmp_path / "experiment.toml").points)
+    assert len(load_experiment(tmp_path / "experiment.toml").points) == 2
 
 
 def test_ci() -> None:
@@ -61,7 +61,7 @@ def test_links() -> None:
     links = re.findall(r"\]\(([^):]+)\)", _README)
 
     assert "docs/latency.png" in links
-    assert [] == [link for link in links if not (_ROOT / link).exists()]
+    assert [link for link in links if not (_ROOT / link).exists()] == []
 
 
 def test_reference() -> None:

@@ -29,4 +29,4 @@ def nothing_unhandled() -> Iterator[None]:
     gc.collect(1)  # a Deferred logs its failure when it goes
     globalLogPublisher.removeObserver(failures)
 
-    assert [] == failures.seen
+    assert failures.seen == []

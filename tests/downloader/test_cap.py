@@ -123,7 +123,7 @@ def test_real_chk(file: RealFile) -> None:
 
     assert isinstance(cap, CHKCap)
     assert (file.k, file.n, len(file.plaintext)) == (cap.k, cap.n, cap.size)
-    assert (16, 32) == (len(cap.key), len(cap.ueb_hash))
+    assert (len(cap.key), len(cap.ueb_hash)) == (16, 32)
     assert from_base32(entry["storage_index"]) == cap.storage_index
 
 

@@ -49,9 +49,9 @@ def fetched(shares: list[Any], cap: Any, **options: Any) -> bytes:
     run = Download(shares, cap, **options)
     status = run.done()
 
-    assert "done" == status.phase
+    assert status.phase == "done"
     assert len(run.consumer.data) == status.bytes_written
-    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
     return run.consumer.data
 
 
@@ -92,9 +92,9 @@ def test_real_literal(file: RealFile, strategy: str) -> None:
     run = Download([server], file.uri, strategy=strategy)
 
     assert file.plaintext == run.consumer.data
-    assert [] == run.done().requests
-    assert ["starting", "done"] == [phase for phase, _ in run.done().phases]
-    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert run.done().requests == []
+    assert [phase for phase, _ in run.done().phases] == ["starting", "done"]
+    assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -106,7 +106,7 @@ def test_versions(version: int, strategy: str) -> None:
         for numbers in combinations(file.shares, 3):
             servers = servers_of(file.shares, numbers)
 
-            assert PLAINTEXT == fetched(servers, file.cap, strategy=strategy)
+            assert fetched(servers, file.cap, strategy=strategy) == PLAINTEXT
 
 
 def test_versions_mixed() -> None:
@@ -116,7 +116,7 @@ def test_versions_mixed() -> None:
     assert old.cap == new.cap
     mixed = {0: old.shares[0], 1: new.shares[1], 2: old.shares[2], 3: new.shares[3]}
     for numbers in combinations(mixed, 3):
-        assert PLAINTEXT == fetched(servers_of(mixed, numbers), old.cap)
+        assert fetched(servers_of(mixed, numbers), old.cap) == PLAINTEXT
 
 
 @pytest.mark.parametrize(
@@ -235,9 +235,9 @@ def test_empty_range(offset: int, size: int | None, strategy: str) -> None:
     """Of nothing, nothing is written, and nobody is asked."""
     run = Download([AnyServer(boom)], FILE.cap, strategy=strategy, offset=offset, size=size)
 
-    assert [] == run.done().requests
-    assert [] == run.consumer.pieces
-    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert run.done().requests == []
+    assert run.consumer.pieces == []
+    assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -258,14 +258,14 @@ def test_range_of_literal(offset: int, size: int | None, expected: bytes) -> Non
 
     assert expected == run.consumer.data
     assert [expected] * bool(expected) == run.consumer.pieces
-    assert "done" == run.done().phase
+    assert run.done().phase == "done"
 
 
 def test_empty_file() -> None:
     """A CHK cap of an empty file has nothing to be fetched."""
     cap = CHKCap(bytes(16), bytes(32), 3, 10, 0)
 
-    assert b"" == fetched([AnyServer(boom)], cap)
+    assert fetched([AnyServer(boom)], cap) == b""
 
 
 # Arguments
@@ -278,13 +278,13 @@ def test_defaults() -> None:
     servers[3].answer()
     servers[1].answer()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 def test_cap_or_text() -> None:
     """A cap may be text, or have been read already."""
     for cap in str(FILE.cap), parse_cap(str(FILE.cap)), FILE.cap:
-        assert PLAINTEXT == fetched(servers_of(FILE.shares), cap)
+        assert fetched(servers_of(FILE.shares), cap) == PLAINTEXT
 
 
 @pytest.mark.parametrize(
@@ -307,8 +307,8 @@ def test_bad_arguments(change: dict[str, Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         downloader.download(Clock(), **(arguments | change))
 
-    assert (0, 0) == (consumer.registered, consumer.unregistered)
-    assert [] == server.asked
+    assert (consumer.registered, consumer.unregistered) == (0, 0)
+    assert server.asked == []
 
 
 # Flow control
@@ -371,7 +371,7 @@ def test_pieces() -> None:
     """Each segment is written as soon as it is there."""
     run = Download(servers_of(FILE.shares), FILE.cap)
 
-    assert PIECES == run.consumer.pieces
+    assert run.consumer.pieces == PIECES
 
 
 @strategies
@@ -387,11 +387,11 @@ def test_pause_between_segments(strategy: str) -> None:
         assert PIECES[:written] == consumer.pieces
         consumer.producer.resumeProducing()
 
-    assert PIECES == consumer.pieces
+    assert consumer.pieces == PIECES
     consumer.producer.resumeProducing()
 
-    assert "done" == run.done().phase
-    assert 1 == consumer.unregistered
+    assert run.done().phase == "done"
+    assert consumer.unregistered == 1
 
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
@@ -400,12 +400,12 @@ def test_pause_when_registered(cap: Any) -> None:
     consumer = Consumer(register=pause)
     run = Download(servers_of(FILE.shares), cap, consumer=consumer)
 
-    assert [] == consumer.pieces
+    assert consumer.pieces == []
     assert not run.fired
     consumer.producer.resumeProducing()
 
     assert (PLAINTEXT if cap is FILE.cap else LITERAL.data) == consumer.data
-    assert "done" == run.done().phase
+    assert run.done().phase == "done"
 
 
 def test_pause_while_reading() -> None:
@@ -414,14 +414,14 @@ def test_pause_while_reading() -> None:
     pause(run.consumer.producer)
     serve(buckets)
 
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
     assert not run.requests("block 1")
     run.consumer.producer.resumeProducing()
 
-    assert PIECES[:1] == run.consumer.pieces
+    assert run.consumer.pieces == PIECES[:1]
     serve(buckets)
 
-    assert PIECES == run.consumer.pieces
+    assert run.consumer.pieces == PIECES
     assert run.done()
 
 
@@ -433,10 +433,10 @@ def test_pause_while_locating() -> None:
     for server in servers:
         server.answer()
 
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
     run.consumer.producer.resumeProducing()
 
-    assert PIECES == run.consumer.pieces
+    assert run.consumer.pieces == PIECES
 
 
 def test_pause_and_resume_at_will() -> None:
@@ -451,18 +451,18 @@ def test_pause_and_resume_at_will() -> None:
     pause(producer)
     serve(buckets)
 
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
     producer.resumeProducing()
     serve(buckets)
     producer.resumeProducing()
 
-    assert PIECES == run.consumer.pieces
+    assert run.consumer.pieces == PIECES
     assert run.done()
     pause(producer)
     producer.resumeProducing()
 
-    assert PIECES == run.consumer.pieces
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.pieces == PIECES
+    assert run.consumer.unregistered == 1
 
 
 def test_resume_inside_write() -> None:
@@ -475,7 +475,7 @@ def test_resume_inside_write() -> None:
     consumer = Consumer(register=blink, write=blink)
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
 
-    assert PIECES == consumer.pieces
+    assert consumer.pieces == PIECES
     assert run.done()
 
 
@@ -501,7 +501,7 @@ def test_flow(pauses: list[bool], answers: list[int]) -> None:
         assert PIECES[: len(run.consumer.pieces)] == run.consumer.pieces
     serve(buckets)
 
-    assert PIECES == run.consumer.pieces
+    assert run.consumer.pieces == PIECES
     assert run.done()
 
 
@@ -519,8 +519,8 @@ def test_slow_consumer() -> None:
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer, clock=clock)
     clock.pump([0.5] * 20)
 
-    assert [0, 1, 2, 3] == times
-    assert ("done", 3.0) == run.done().phases[-1]
+    assert times == [0, 1, 2, 3]
+    assert run.done().phases[-1] == ("done", 3.0)
 
 
 @pytest.mark.parametrize(("cap", "size"), [(FILE.cap, 60), (FILE.cap, 1), (LITERAL, None)])
@@ -529,8 +529,8 @@ def test_pause_at_the_end(cap: Any, size: int | None) -> None:
     consumer = Consumer(write=pause)
     run = Download(servers_of(FILE.shares), cap, consumer=consumer, size=size)
 
-    assert "done" == run.done().phase
-    assert (1, 1) == (len(consumer.pieces), consumer.unregistered)
+    assert run.done().phase == "done"
+    assert (len(consumer.pieces), consumer.unregistered) == (1, 1)
 
 
 # Stopping
@@ -538,19 +538,19 @@ def test_pause_at_the_end(cap: Any, size: int | None) -> None:
 
 def stopped(run: Download, pieces: int = 0) -> None:
     """Check that a download was stopped cleanly, after so many pieces."""
-    assert "stopped" == run.done().phase
+    assert run.done().phase == "stopped"
     assert PIECES[:pieces] == run.consumer.pieces
-    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
     requests = len(run.status.requests)
     run.consumer.producer.resumeProducing()
     run.consumer.producer.stopProducing()
     run.deferred.cancel()
     run.clock.advance(1000)
 
-    assert 1 == len(run.results)
+    assert len(run.results) == 1
     assert requests == len(run.status.requests)
     assert PIECES[:pieces] == run.consumer.pieces
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.unregistered == 1
 
 
 @strategies
@@ -560,7 +560,7 @@ def test_stop_when_registered(strategy: str) -> None:
         servers_of(FILE.shares), FILE.cap, consumer=Consumer(register=stop), strategy=strategy
     )
 
-    assert [] == run.status.requests
+    assert run.status.requests == []
     stopped(run)
 
 
@@ -594,7 +594,7 @@ def test_stop_while_locating(answers: int, how: str, late: str) -> None:
         server.answer()
     end(run, how)
 
-    assert "locating" == run.status.phases[-2][0]
+    assert run.status.phases[-2][0] == "locating"
     for server in servers[answers:]:
         getattr(server, late)()
     stopped(run)
@@ -670,8 +670,8 @@ def test_stop_after_the_end(how: str) -> None:
     run = Download(servers_of(FILE.shares), FILE.cap)
     end(run, how)
 
-    assert "done" == run.done().phase
-    assert 1 == run.consumer.unregistered
+    assert run.done().phase == "done"
+    assert run.consumer.unregistered == 1
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
@@ -680,17 +680,17 @@ def test_stop_after_an_error(how: str) -> None:
     run = Download([], FILE.cap)
     end(run, how)
 
-    assert "failed" == run.status.phase
-    assert 1 == len(run.results)
-    assert 1 == run.consumer.unregistered
+    assert run.status.phase == "failed"
+    assert len(run.results) == 1
+    assert run.consumer.unregistered == 1
 
 
 def test_stop_inside_unregister() -> None:
     """Nor does it while the consumer gives up the producer."""
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(unregister=stop))
 
-    assert "done" == run.done().phase
-    assert PIECES == run.consumer.pieces
+    assert run.done().phase == "done"
+    assert run.consumer.pieces == PIECES
 
 
 @pytest.mark.parametrize("late", ["answer", "fail"])
@@ -707,11 +707,11 @@ def test_answer_inside_write(strategy: str, late: str) -> None:
         server.answer()
 
     if strategy == "first-k" or (strategy != "wait-for-all" and late == "fail"):
-        assert 1 == run.error(NotEnoughSharesError).have
-        assert PIECES[:1] == consumer.pieces
+        assert run.error(NotEnoughSharesError).have == 1
+        assert consumer.pieces == PIECES[:1]
     else:
-        assert {0, 1, 2} == run.done().shares_used
-        assert PIECES == consumer.pieces
+        assert run.done().shares_used == {0, 1, 2}
+        assert consumer.pieces == PIECES
 
 
 @pytest.mark.parametrize("when", ["write", "unregister"])
@@ -723,9 +723,9 @@ def test_cancel_inside_consumer(when: str) -> None:
     runs.append(Download([server], FILE.cap, consumer=consumer))
     server.answer()
 
-    assert 1 == len(runs[0].results)
+    assert len(runs[0].results) == 1
     assert PIECES[: 1 if when == "write" else 4] == consumer.pieces
-    assert 1 == consumer.unregistered
+    assert consumer.unregistered == 1
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
@@ -744,10 +744,10 @@ def test_end_inside_read(answers: bool, how: str) -> None:
     run = Download([server, *servers_of(FILE.shares, [1])], FILE.cap)
     server.answer_with({0: AnyBucket(read)})
 
-    assert 1 == len(run.results)
-    assert [] == run.consumer.pieces
-    assert "stopped" == run.status.phase
-    assert 1 == run.consumer.unregistered
+    assert len(run.results) == 1
+    assert run.consumer.pieces == []
+    assert run.status.phase == "stopped"
+    assert run.consumer.unregistered == 1
 
 
 def test_stop_inside_get_buckets() -> None:
@@ -779,10 +779,10 @@ def test_nothing_is_asked_after_an_error(late: str) -> None:
     requests = len(run.status.requests)
 
     assert run.error(NotEnoughSharesError)
-    assert ["header"] == [r.what for r in run.status.requests if r.share == 1]
+    assert [r.what for r in run.status.requests if r.share == 1] == ["header"]
     getattr(second, late)()
 
-    assert [] == second.waiting
+    assert second.waiting == []
     assert requests == len(run.status.requests)
 
 
@@ -803,8 +803,8 @@ def test_control_c(when: str, later: bool) -> None:
         answer.errback(KeyboardInterrupt())
     run.error(KeyboardInterrupt)
 
-    assert [] == run.consumer.pieces
-    assert ("failed", 1) == (run.status.phase, run.consumer.unregistered)
+    assert run.consumer.pieces == []
+    assert (run.status.phase, run.consumer.unregistered) == ("failed", 1)
 
 
 # A consumer that fails
@@ -816,9 +816,9 @@ def test_write_fails(segments: int) -> None:
     consumer = Consumer(write=lambda _: boom() if len(consumer.pieces) == segments else None)
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
 
-    assert "boom" == str(run.error(BoomError))
+    assert str(run.error(BoomError)) == "boom"
     assert PIECES[:segments] == consumer.pieces
-    assert ("failed", 1) == (run.status.phase, consumer.unregistered)
+    assert (run.status.phase, consumer.unregistered) == ("failed", 1)
 
 
 def test_write_of_literal_fails() -> None:
@@ -826,7 +826,7 @@ def test_write_of_literal_fails() -> None:
     run = Download([], LITERAL, consumer=Consumer(write=boom))
 
     assert run.error(BoomError)
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.unregistered == 1
 
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
@@ -835,7 +835,7 @@ def test_unregister_fails(cap: Any) -> None:
     run = Download(servers_of(FILE.shares), cap, consumer=Consumer(unregister=boom))
 
     assert run.error(BoomError)
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.unregistered == 1
 
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
@@ -844,8 +844,8 @@ def test_register_fails(cap: Any) -> None:
     run = Download(servers_of(FILE.shares), cap, consumer=Consumer(register=boom))
 
     assert run.error(BoomError)
-    assert [] == run.consumer.pieces
-    assert 0 == run.consumer.unregistered
+    assert run.consumer.pieces == []
+    assert run.consumer.unregistered == 0
 
 
 # The status
@@ -863,21 +863,21 @@ def test_request_times() -> None:
     clock.pump([0.5] * 30)
     requests = run.done().requests
 
-    assert [100.0, 100.0] == [r.sent for r in requests if r.is_query]
-    assert [101.0, 102.0] == [r.answered for r in requests if r.is_query]
+    assert [r.sent for r in requests if r.is_query] == [100.0, 100.0]
+    assert [r.answered for r in requests if r.is_query] == [101.0, 102.0]
     assert {(r.server, (r.answered or 0) - r.sent) for r in requests} == {
         ("fast", 1.0),
         ("slow", 2.0),
     }
-    assert [
+    assert run.status.phases == [
         ("starting", 100.0),
         ("locating", 100.0),
         ("uri-extension", 102.0),
         ("crypttext-hashes", 104.0),
         ("blocks", 105.0),
         ("done", 107.0),
-    ] == run.status.phases
-    assert 102.0 == run.status.located
+    ]
+    assert run.status.located == 102.0
 
 
 def test_requests() -> None:
@@ -885,16 +885,16 @@ def test_requests() -> None:
     run = Download(servers_of(FILE.shares, [0, 1]), FILE.cap, size=1)
     status = run.done()
 
-    assert (2, 2, 0) == (status.queries_sent, status.queries_answered, status.queries_failed)
+    assert (status.queries_sent, status.queries_answered, status.queries_failed) == (2, 2, 0)
     assert len(status.requests) - 2 == status.reads == 2 + 1 + 1 + 4
     for request in status.requests:
         assert request.is_query == (request.what == "get_buckets")
         assert request.is_query == (request.share is None)
         assert request.is_query == (request.offset is None) == (request.length is None)
-        assert (None, None) == (request.failed, request.error)
+        assert (request.failed, request.error) == (None, None)
     (block,) = [r for r in run.requests("block 0") if r.share == 0]
 
-    assert ("m0", 36, 30) == (block.server, block.offset, block.length)
+    assert (block.server, block.offset, block.length) == ("m0", 36, 30)
 
 
 def test_failed_requests() -> None:
@@ -906,12 +906,12 @@ def test_failed_requests() -> None:
     servers[1].fail()
     request = run.status.requests[1]
 
-    assert (None, 3.0, "BoomError: query") == (request.answered, request.failed, request.error)
-    assert (4, 0, 1) == (
+    assert (request.answered, request.failed, request.error) == (None, 3.0, "BoomError: query")
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
+    ) == (4, 0, 1)
     run.deferred.cancel()
 
 
@@ -920,12 +920,12 @@ def test_failed_reads_are_no_queries() -> None:
     run = Download([reading(boom), *servers_of(FILE.shares, [1])], FILE.cap)
     assert run.error(NotEnoughSharesError)
 
-    assert (2, 2, 0) == (
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
-    assert ["BoomError: boom"] == [r.error for r in run.requests("header") if r.share == 0]
+    ) == (2, 2, 0)
+    assert [r.error for r in run.requests("header") if r.share == 0] == ["BoomError: boom"]
 
 
 def test_bytes() -> None:
@@ -945,7 +945,7 @@ def test_bytes() -> None:
     run = Download(servers, FILE.cap, offset=10, size=100)
 
     assert received == run.done().bytes_received > 100
-    assert 100 == run.status.bytes_written
+    assert run.status.bytes_written == 100
 
 
 @pytest.mark.parametrize(
@@ -965,7 +965,7 @@ def test_shares_used_of_several_segments() -> None:
     servers = servers_of({0: FILE.shares[0], 3: FILE.shares[3]} | bad)
     status = Download(servers, FILE.cap, strategy="wait-for-all").done()
 
-    assert {0, 1, 3} == status.shares_used
+    assert status.shares_used == {0, 1, 3}
     assert status.decode_needed
 
 
@@ -976,10 +976,10 @@ def test_decode_was_needed() -> None:
     servers = [*servers_of({0: FILE.shares[0]} | bad), late]
     run = Download(servers, FILE.cap, strategy="first-k-late")
 
-    assert PIECES[:1] == run.consumer.pieces
+    assert run.consumer.pieces == PIECES[:1]
     late.answer()
 
-    assert {0, 1, 3} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 3}
     assert run.done().decode_needed
 
 
@@ -991,7 +991,7 @@ def test_nothing_used() -> None:
 
     assert set() == run.status.shares_used
     assert not run.status.decode_needed
-    assert (0, "failed") == (run.status.bytes_written, run.status.phase)
+    assert (run.status.bytes_written, run.status.phase) == (0, "failed")
 
 
 def test_status_while_it_runs() -> None:
@@ -1005,7 +1005,7 @@ def test_status_while_it_runs() -> None:
 
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(write=write))
 
-    assert [("blocks", 60), ("blocks", 120), ("blocks", 180), ("blocks", 200)] == seen
+    assert seen == [("blocks", 60), ("blocks", 120), ("blocks", 180), ("blocks", 200)]
     assert all(status is run.done() for status in statuses)
 
 
@@ -1023,5 +1023,5 @@ def test_random_choices(strategy: str, seed: int) -> None:
         for _ in range(2)
     )
 
-    assert PLAINTEXT == one.consumer.data
+    assert one.consumer.data == PLAINTEXT
     assert asdict(one.done()) == asdict(other.done())

@@ -15,7 +15,7 @@ def test_copies(duplicate: object) -> None:
     error = NotEnoughSharesError(2, 3, ["s0: share 0: good", "s1: no answer"])
     other = duplicate(error)
 
-    assert "not enough shares: have 2, need 3\n  s0: share 0: good\n  s1: no answer" == str(other)
+    assert str(other) == "not enough shares: have 2, need 3\n  s0: share 0: good\n  s1: no answer"
     assert (2, 3, error.servers) == (other.have, other.need, other.servers)
 
 
@@ -32,11 +32,11 @@ def test_silence(duplicate: object) -> None:
     assert callable(duplicate)
     error = NotEnoughSharesError.of(2, 3, ["s0: share 0: good", "s1: no answer"], 60.0)
     for one in error, duplicate(error):
-        assert 60.0 == one.silence
-        assert (
+        assert one.silence == 60.0
+        assert str(one) == (
             "not enough shares: have 2, need 3; gave up after 60 s without progress\n"
             "  s0: share 0: good\n  s1: no answer"
-        ) == str(one)
+        )
 
 
 @pytest.mark.parametrize(("silence", "words"), [(0.25, "0.25 s"), (3600.0, "3600 s"), (60, "60 s")])

@@ -97,9 +97,9 @@ def test_primary_first(seed: int) -> None:
     servers = servers_of(SHARES, reversed(range(10)))
     run = Download(servers, FILE.cap, strategy="wait-for-all", random=Random(seed))
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
     assert not run.done().decode_needed
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 def test_primary_then_secondary() -> None:
@@ -112,18 +112,18 @@ def test_primary_then_secondary() -> None:
         seen |= used
 
         assert 1 in used
-        assert 3 == len(used)
+        assert len(used) == 3
         assert run.done().decode_needed
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
 
-    assert {1, 5, 6, 7, 8, 9} == seen
+    assert seen == {1, 5, 6, 7, 8, 9}
 
 
 def test_lowest_primary_first() -> None:
     """The UEB is asked of the share with the lowest number."""
     run = Download(servers_of(SHARES, [5, 2, 1]), FILE.cap)
 
-    assert [1] == [request.share for request in run.requests("UEB")]
+    assert [request.share for request in run.requests("UEB")] == [1]
 
 
 def test_any_holder() -> None:
@@ -140,7 +140,7 @@ def test_any_holder() -> None:
         run.done()
         holders |= {r.server for r in run.status.requests if r.share == 0}
 
-    assert {"s0", "s1", "s2", "s3"} == holders
+    assert holders == {"s0", "s1", "s2", "s3"}
 
 
 @all_strategies
@@ -158,10 +158,10 @@ def test_same_shares_throughout(strategy: str) -> None:
     run = Download(servers_of(SHARES, [9, 8, 7, 6, 5]), FILE.cap, strategy=strategy)
     used = run.done().shares_used
 
-    assert 3 == len(used)
+    assert len(used) == 3
     for segment in range(4):
         assert used == {request.share for request in run.requests(f"block {segment}")}
-        assert 3 == len(run.requests(f"block {segment}"))
+        assert len(run.requests(f"block {segment}")) == 3
 
 
 # Phases
@@ -178,15 +178,15 @@ def test_five_round_trips(strategy: str) -> None:
         clock.advance(1.0)
         pieces.append(len(run.consumer.data))
 
-    assert [0, 0, 0, 0, 60, 120, 180, 200, 200] == pieces
-    assert [
+    assert pieces == [0, 0, 0, 0, 60, 120, 180, 200, 200]
+    assert run.done().phases == [
         ("starting", 0.0),
         ("locating", 0.0),
         ("uri-extension", 1.0),
         ("crypttext-hashes", 3.0),
         ("blocks", 4.0),
         ("done", 8.0),
-    ] == run.done().phases
+    ]
 
 
 @strategies
@@ -198,20 +198,20 @@ def test_blocks_in_parallel(strategy: str) -> None:
         server.answer_manual()
     buckets = buckets_of(servers)
 
-    assert [1, 1, 1] == [len(bucket.waiting) for bucket in buckets]  # their headers
+    assert [len(bucket.waiting) for bucket in buckets] == [1, 1, 1]  # their headers
     for bucket in buckets:
         bucket.answer()
 
-    assert [1, 0, 0] == [len(bucket.waiting) for bucket in buckets]  # the UEB
+    assert [len(bucket.waiting) for bucket in buckets] == [1, 0, 0]  # the UEB
     buckets[0].answer()
 
-    assert [1, 0, 0] == [len(bucket.waiting) for bucket in buckets]  # the crypttext hashes
+    assert [len(bucket.waiting) for bucket in buckets] == [1, 0, 0]  # the crypttext hashes
     buckets[0].answer()
 
-    assert [2, 2, 2] == [len(bucket.waiting) for bucket in buckets]  # blocks and their hashes
+    assert [len(bucket.waiting) for bucket in buckets] == [2, 2, 2]  # blocks and their hashes
     serve(buckets)
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 @strategies
@@ -235,7 +235,7 @@ def test_one_share_at_a_time(strategy: str, part: str) -> None:
         bucket.answer()
     serve(buckets)
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
 
 
 @strategies
@@ -246,8 +246,8 @@ def test_all_but_one_corrupt(strategy: str, part: str) -> None:
         shares = {i: SHARES[i] if i == good else corrupt(SHARES[i], part) for i in range(3)}
         run = Download(servers_of(shares), FILE.cap, strategy=strategy)
 
-        assert {0, 1, 2} == run.done().shares_used
-        assert PLAINTEXT == run.consumer.data
+        assert run.done().shares_used == {0, 1, 2}
+        assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
@@ -256,9 +256,9 @@ def test_over_all_located(part: str) -> None:
     shares = {number: corrupt(SHARES[number], part) for number in range(9)} | {9: SHARES[9]}
     run = Download(servers_of(shares), FILE.cap, strategy="wait-for-all")
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
     assert set(range(10)) == {request.share for request in run.requests(part)}
-    assert 10 == len(run.requests(part))
+    assert len(run.requests(part)) == 10
 
 
 @all_strategies
@@ -269,8 +269,8 @@ def test_corrupt_everywhere(strategy: str, part: str) -> None:
     run = Download(servers_of(shares), FILE.cap, strategy=strategy)
     error = run.error(NoSharesError)
 
-    assert (0, 3) == (error.have, error.need)
-    assert 3 == sum("does not match the" in line for line in error.servers)
+    assert (error.have, error.need) == (0, 3)
+    assert sum("does not match the" in line for line in error.servers) == 3
 
 
 # Replacement
@@ -284,7 +284,7 @@ def test_corrupt_replaced(part: str, victims: tuple[int, ...]) -> None:
     run = Download(servers_of(shares), FILE.cap, strategy="wait-for-all")
     used = run.done().shares_used
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     if part not in ("UEB", "crypttext hashes"):
         assert used.isdisjoint(victims)
 
@@ -297,7 +297,7 @@ def test_corrupt_with_duplicate(part: str, strategy: str) -> None:
     run = Download(servers, FILE.cap, strategy=strategy)
     run.done()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize("count", range(8))
@@ -309,7 +309,7 @@ def test_error_replaced(count: int, victim: int) -> None:
     run = Download([bad, *rest], FILE.cap, strategy="wait-for-all")
     run.done()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     failed = [r.what for r in run.status.requests if r.failed is not None]
     assert len(failed) <= 1 or failed == ["block 0", "block hashes"]  # these go together
 
@@ -322,7 +322,7 @@ def test_corrupt_in_a_later_segment(segment: int) -> None:
     run = Download(servers_of(SHARES | {1: bad}), FILE.cap, strategy="wait-for-all")
     used = run.done().shares_used
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     assert (segment > 0) == (1 in used)
     later = [r.share for i in range(segment + 1, 4) for r in run.requests(f"block {i}")]
     assert 1 not in later
@@ -335,9 +335,9 @@ def test_held_blocks_are_kept() -> None:
     run.done()
 
     shares = [request.share for request in run.requests("block 0")]
-    assert [0, 1, 2] == shares[:3]
-    assert 4 == len(shares)
-    assert 3 == len(run.requests("block 1"))
+    assert shares[:3] == [0, 1, 2]
+    assert len(shares) == 4
+    assert len(run.requests("block 1")) == 3
 
 
 def test_many_replacements() -> None:
@@ -348,7 +348,7 @@ def test_many_replacements() -> None:
     run = Download(servers, FILE.cap, strategy="wait-for-all")
     run.done()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 @parts
@@ -361,12 +361,12 @@ def test_shortage_while_reading(part: str) -> None:
         return
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
+    assert (error.have, error.need) == (2, 3)
     bad, *rest = error.servers
     assert bad.startswith("m0: share 0: ")
     assert "good" not in bad
-    assert ["m1: share 1: good", "m2: share 2: good"] == rest
-    assert [] == run.consumer.pieces
+    assert rest == ["m1: share 1: good", "m2: share 2: good"]
+    assert run.consumer.pieces == []
 
 
 def test_shortage_counts_numbers() -> None:
@@ -379,8 +379,8 @@ def test_shortage_counts_numbers() -> None:
     run = Download(servers, FILE.cap, strategy="wait-for-all")
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
-    assert 6 == len(error.servers)
+    assert (error.have, error.need) == (2, 3)
+    assert len(error.servers) == 6
 
 
 def test_shortage_in_a_later_segment() -> None:
@@ -389,10 +389,10 @@ def test_shortage_in_a_later_segment() -> None:
     run = Download(servers_of({0: SHARES[0], 1: bad, 2: SHARES[2]}), FILE.cap)
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
-    assert "m1: share 1: block 2 does not match its hash" == error.servers[1]
-    assert PLAINTEXT[:120] == run.consumer.data
-    assert ("failed", 1) == (run.status.phase, run.consumer.unregistered)
+    assert (error.have, error.need) == (2, 3)
+    assert error.servers[1] == "m1: share 1: block 2 does not match its hash"
+    assert run.consumer.data == PLAINTEXT[:120]
+    assert (run.status.phase, run.consumer.unregistered) == ("failed", 1)
 
 
 @all_strategies
@@ -403,7 +403,7 @@ def test_buckets_of_nonsense(strategy: str, read: Any) -> None:
     run = Download([bad, *servers_of(SHARES, [1, 2])], FILE.cap, strategy=strategy)
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
+    assert (error.have, error.need) == (2, 3)
     assert error.servers[0].startswith("any: share 0: ")
     assert "good" not in error.servers[0]
 
@@ -414,7 +414,7 @@ def test_buckets_of_nonsense_replaced(read: Any) -> None:
     bad = AnyServer(lambda _: succeed({0: None}), "any") if read is None else reading(read)
     run = Download([bad, *servers_of(SHARES, [1, 2, 7])], FILE.cap, strategy="wait-for-all")
 
-    assert {1, 2, 7} == run.done().shares_used
+    assert run.done().shares_used == {1, 2, 7}
 
 
 # Late answers
@@ -430,8 +430,8 @@ def test_first_k_ignores_late_shares(part: str) -> None:
         return
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
-    assert "m5: share 5: good (too late, ignored)" == error.servers[3]
+    assert (error.have, error.need) == (2, 3)
+    assert error.servers[3] == "m5: share 5: good (too late, ignored)"
 
 
 @parts
@@ -452,9 +452,9 @@ def test_first_k_late_uses_late_shares(part: str, come: str) -> None:
         serve(buckets_of(early))
     used = run.done().shares_used
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     assert {1, 2} < used
-    assert 3 == len(used)
+    assert len(used) == 3
 
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
@@ -470,8 +470,8 @@ def test_first_k_late_waits_for_a_ueb(part: str) -> None:
     assert not run.fired
     late[1].answer()
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {0, 1, 2}
+    assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
@@ -487,11 +487,11 @@ def test_first_k_late_while_the_last_is_asked(part: str) -> None:
         next(bucket for bucket in buckets if bucket.waiting).answer()
     late.answer()
 
-    assert 3 == len(run.requests(part))
+    assert len(run.requests(part)) == 3
     serve(buckets)
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {0, 1, 2}
+    assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize("part", ["UEB", "header", "block"])
@@ -507,12 +507,12 @@ def test_first_k_late_gives_up(part: str) -> None:
     late[2].answer_with(None)
     error = run.error(NoSharesError)
 
-    assert (0, 3) == (error.have, error.need)
-    assert [
+    assert (error.have, error.need) == (0, 3)
+    assert list(error.servers[3:]) == [
         "late0: no shares",
         "late1: failed: BoomError: query",
         "late2: answered NoneType, not buckets",
-    ] == list(error.servers[3:])
+    ]
 
 
 def test_first_k_late_fails_over_again() -> None:
@@ -528,7 +528,7 @@ def test_first_k_late_fails_over_again() -> None:
     assert not run.fired
     late[1].answer()
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
 
 
 # All at once
@@ -567,7 +567,7 @@ def test_any_grid(grid: list[tuple[int, str]], strategy: str, random: Random) ->
         if bucket.waiting:
             bucket.fail() if grid[index][1] == "read" else bucket.answer()
 
-    assert 1 == len(run.results)
+    assert len(run.results) == 1
     assert PLAINTEXT.startswith(run.consumer.data)
     good = {n for n, fault in grid if fault in ("good", "UEB", "crypttext hashes")}
     surely = {n for n, fault in grid if fault == "good"}
@@ -581,7 +581,7 @@ def test_any_grid(grid: list[tuple[int, str]], strategy: str, random: Random) ->
     elif len(good) >= 3 and known:
         # Only the first block of such a share is corrupt: for a later segment it will do.
         assert run.done().shares_used <= good | {n for n, fault in grid if fault == "block"}
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
     else:
         assert isinstance(run.results[0].value, NotEnoughSharesError)
         assert run.results[0].value.have < 3
@@ -601,5 +601,5 @@ def test_hung_read(strategy: str) -> None:
     assert not run.fired
     run.consumer.producer.stopProducing()
 
-    assert "stopped" == run.done().phase
-    assert [] == run.consumer.pieces
+    assert run.done().phase == "stopped"
+    assert run.consumer.pieces == []

@@ -100,10 +100,10 @@ def check_bad(case: Case, bad: bytes, *, must_fail: bool = False) -> None:
     recorder = Recorder()
     alone = Download([recorder.server(0, bad)], case.file.cap)
     if must_fail or not alone.consumer.pieces:
-        assert (0, 1) == (alone.error(NoSharesError).have, alone.error(NoSharesError).need)
-        assert [] == alone.consumer.pieces
+        assert (alone.error(NoSharesError).have, alone.error(NoSharesError).need) == (0, 1)
+        assert alone.consumer.pieces == []
     elif alone.status.phase == "done":
-        assert PLAINTEXT == alone.consumer.data
+        assert alone.consumer.data == PLAINTEXT
     else:
         assert PLAINTEXT.startswith(alone.consumer.data)
         assert alone.error(NoSharesError)
@@ -112,8 +112,8 @@ def check_bad(case: Case, bad: bytes, *, must_fail: bool = False) -> None:
         servers = [recorder.server(0, bad), recorder.server(1, case.file.shares[1])]
         spare = Download(servers, case.file.cap, strategy=strategy)
 
-        assert "done" == spare.done().phase
-        assert PLAINTEXT == spare.consumer.data
+        assert spare.done().phase == "done"
+        assert spare.consumer.data == PLAINTEXT
     assert recorder.longest <= 4096
     assert recorder.reads <= 60
 
@@ -128,7 +128,7 @@ def test_good(case: Case) -> None:
         run = Download(servers_of(case.file.shares, [number]), case.file.cap)
 
         assert run.done()
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
 
 
 @cases
@@ -161,7 +161,7 @@ def test_every_bit_counts(case: Case, section: str) -> None:
             bad = Download([MemoryServer({0: flipped(share, offset, mask)})], case.file.cap)
 
             assert bad.error(NoSharesError), (offset, mask)
-            assert [] == bad.consumer.pieces
+            assert bad.consumer.pieces == []
 
 
 @cases
@@ -179,7 +179,7 @@ def test_longer(case: Case) -> None:
         run = Download([MemoryServer({0: case.file.shares[0] + more})], case.file.cap)
 
         assert run.done()
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
 
 
 @cases
@@ -313,8 +313,8 @@ def test_every_server_lies_about_numbers(strategy: str) -> None:
     wrong = {number: file.shares[(number + 1) % 10] for number in range(10)}
     run = Download(servers_of(wrong), file.cap, strategy=strategy)
 
-    assert (0, 3) == (run.error(NoSharesError).have, run.error(NoSharesError).need)
-    assert [] == run.consumer.pieces
+    assert (run.error(NoSharesError).have, run.error(NoSharesError).need) == (0, 3)
+    assert run.consumer.pieces == []
 
 
 def test_copies_of_one_share() -> None:
@@ -322,10 +322,10 @@ def test_copies_of_one_share() -> None:
     file = encode(PLAINTEXT, k=3, n=10)
     run = Download([MemoryServer(dict.fromkeys(range(10), file.shares[0]))], file.cap)
 
-    assert (1, 3) == (
+    assert (
         run.error(NotEnoughSharesError).have,
         run.error(NotEnoughSharesError).need,
-    )
+    ) == (1, 3)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(CASES), st.sampled_from(list(STRATEGIES)))
@@ -357,7 +357,7 @@ def test_moody_server(seed: int, case: Case, strategy: str) -> None:
     assert reads <= 30
     assert PLAINTEXT.startswith(run.consumer.data)
     if run.status.phase == "done":
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
     else:
         assert type(run.results[0].value) in SHORTAGES
 
@@ -442,7 +442,7 @@ def test_made_right(version: int) -> None:
     run = Download(servers_of(file.shares, [1, 3]), file.cap)
 
     assert run.done()
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -457,7 +457,7 @@ def test_wrong_ciphertext(segment: int, strategy: str, version: int) -> None:
 
     assert f"segment {segment} is not" in str(run.error(BadCiphertextHashError))
     assert [PLAINTEXT[:20]] * segment == run.consumer.pieces
-    assert ("failed", 1) == (run.status.phase, run.consumer.unregistered)
+    assert (run.status.phase, run.consumer.unregistered) == ("failed", 1)
 
 
 def test_two_files_in_one() -> None:
@@ -471,12 +471,12 @@ def test_two_files_in_one() -> None:
     right = Download(servers_of(file.shares, [0, 1]), file.cap)
 
     assert right.done()
-    assert PLAINTEXT == right.consumer.data
+    assert right.consumer.data == PLAINTEXT
     for numbers in (2, 3), (0, 3), (1, 2):
         wrong = Download(servers_of(file.shares, numbers), file.cap)
 
         assert wrong.error(BadCiphertextHashError)
-        assert [] == wrong.consumer.pieces
+        assert wrong.consumer.pieces == []
 
 
 GOOD = make(BLOCKS, CRYPTTEXT, 2)
@@ -560,9 +560,9 @@ def test_senseless_ueb(reason: str, version: int) -> None:
     run = Download(servers_of(shares), cap)
 
     assert run.error(BadURIExtensionError)
-    assert [] == run.consumer.pieces
-    assert 1 == len(run.requests("UEB"))
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.pieces == []
+    assert len(run.requests("UEB")) == 1
+    assert run.consumer.unregistered == 1
 
 
 def test_great_ueb() -> None:
@@ -589,7 +589,7 @@ def test_another_segment_size(segment_size: int) -> None:
     run = Download(servers, file.cap, strategy="wait-for-all")
 
     assert type(run.results[0].value) in (*SHORTAGES, BadCiphertextHashError)
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
     assert recorder.reads <= 40
 
 
@@ -616,7 +616,7 @@ def test_another_encoding(change: dict[str, Any]) -> None:
     run = Download(servers_of(file.shares), cap, strategy="wait-for-all")
 
     assert type(run.results[0].value) in (*SHORTAGES, BadCiphertextHashError)
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
 
 
 def test_wrong_key() -> None:

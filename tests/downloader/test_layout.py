@@ -35,7 +35,7 @@ def test_real_header(file: RealFile) -> None:
     for share in file.shares.values():
         header = layout.parse_header(share[: layout.HEADER_SIZE])
 
-        assert (1, 0x24) == (header.version, header.data)
+        assert (header.version, header.data) == (1, 0x24)
         assert header.data + header.data_size == header.plaintext_hashes
         assert header.block_size >= -(-len(file.plaintext) // 2 // file.k)
         trees = header.crypttext_hashes - header.plaintext_hashes
@@ -124,8 +124,8 @@ def test_uri_extension(version: int, width: int) -> None:
     section = layout.pack_uri_extension(version, b"ueb")
 
     assert (3).to_bytes(width, "big") + b"ueb" == section
-    assert b"ueb" == layout.unpack_uri_extension(version, section)
-    assert b"ueb" == layout.unpack_uri_extension(version, section + b"more")
+    assert layout.unpack_uri_extension(version, section) == b"ueb"
+    assert layout.unpack_uri_extension(version, section + b"more") == b"ueb"
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -149,13 +149,13 @@ def test_share_hashes() -> None:
     """A chain is read in the order in which it was written: 2 bytes of index, 32 of hash."""
     section = layout.pack_share_hashes(CHAIN)
 
-    assert b"\0\x0a" + b"a" * 32 == section[: layout.CHAIN_ENTRY_SIZE]
+    assert section[: layout.CHAIN_ENTRY_SIZE] == b"\0\x0a" + b"a" * 32
     assert list(CHAIN.items()) == list(layout.unpack_share_hashes(section).items())
 
 
 def test_no_share_hashes() -> None:
     """An empty section is an empty chain: whether that will do is not the layout's business."""
-    assert {} == layout.unpack_share_hashes(b"")
+    assert layout.unpack_share_hashes(b"") == {}
 
 
 def test_share_hashes_cut() -> None:
@@ -170,9 +170,9 @@ def test_split_hashes() -> None:
     """The hashes are taken from the beginning, and no more of them than are wanted."""
     section = b"a" * 32 + b"b" * 32 + b"c"
 
-    assert [] == layout.split_hashes(section, 0)
-    assert [b"a" * 32] == layout.split_hashes(section, 1)
-    assert [b"a" * 32, b"b" * 32] == layout.split_hashes(section, 2)
+    assert layout.split_hashes(section, 0) == []
+    assert layout.split_hashes(section, 1) == [b"a" * 32]
+    assert layout.split_hashes(section, 2) == [b"a" * 32, b"b" * 32]
     with pytest.raises(CorruptShareError, match="65 bytes do not hold 3 hashes"):
         layout.split_hashes(section, 3)
 
@@ -194,7 +194,7 @@ def test_container(version: int, leases: int) -> None:
     """The share data lies between the container's header and the leases."""
     file = container(version, 5, leases, b"share" + b"lease..." * 9 * leases)
 
-    assert b"share" == layout.share_data(file)
+    assert layout.share_data(file) == b"share"
 
 
 def test_real_container() -> None:
@@ -231,7 +231,7 @@ def test_encoded(version: int) -> None:
     share = encode(bytes(range(100)), k=2, n=3, segment_size=40, version=version).shares[0]
     header = layout.parse_header(share[: layout.HEADER_SIZE])
 
-    assert (20, 50) == (header.block_size, header.data_size)
+    assert (header.block_size, header.data_size) == (20, 50)
     assert layout.header_size(version) == header.data
     assert bytes(7 * 32) == share[header.plaintext_hashes : header.crypttext_hashes]
     sizes = [50, 224, 224, 224, 34 * 3]

@@ -51,12 +51,12 @@ def test_asks_all_at_once(strategy: str) -> None:
     run = Download(servers, FILE.cap, strategy=strategy)
 
     assert [[FILE.cap.storage_index]] * 10 == [server.asked for server in servers]
-    assert (10, 0, 0) == (
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
-    assert "locating" == run.status.phase
+    ) == (10, 0, 0)
+    assert run.status.phase == "locating"
     assert run.status.located is None
 
 
@@ -68,16 +68,16 @@ def test_first_k_ends(strategy: str) -> None:
     servers[9].answer()
     servers[2].answer()
 
-    assert "locating" == run.status.phase
+    assert run.status.phase == "locating"
     servers[5].answer()
 
-    assert PLAINTEXT == run.consumer.data
-    assert {2, 5, 9} == run.done().shares_used
-    assert (10, 3, 0) == (
+    assert run.consumer.data == PLAINTEXT
+    assert run.done().shares_used == {2, 5, 9}
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
+    ) == (10, 3, 0)
 
 
 @pytest.mark.parametrize("strategy", ["first-k", "first-k-late"])
@@ -91,10 +91,10 @@ def test_first_k_counts_numbers(strategy: str) -> None:
     for server in servers[:5]:
         server.answer()
 
-        assert "locating" == run.status.phase
+        assert run.status.phase == "locating"
     servers[5].answer()
 
-    assert {1, 4, 7} == run.done().shares_used
+    assert run.done().shares_used == {1, 4, 7}
 
 
 def test_wait_for_all_waits() -> None:
@@ -104,11 +104,11 @@ def test_wait_for_all_waits() -> None:
     for server in servers[:-1]:
         server.answer()
 
-    assert "locating" == run.status.phase
-    assert 0 == run.status.reads
+    assert run.status.phase == "locating"
+    assert run.status.reads == 0
     servers[-1].answer()
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
 
 
 def test_wait_for_all_waits_for_failures() -> None:
@@ -120,15 +120,15 @@ def test_wait_for_all_waits_for_failures() -> None:
     for server in servers[:3]:
         server.answer()
 
-    assert "locating" == run.status.phase
+    assert run.status.phase == "locating"
     servers[9].fail()
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert (10, 3, 7) == (
+    assert run.done().shares_used == {0, 1, 2}
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
+    ) == (10, 3, 7)
 
 
 @strategies
@@ -146,8 +146,8 @@ def test_last_answer_is_no_use(strategy: str, last: Any) -> None:
     else:
         servers[2].answer_with(last)
 
-    assert (2, 3) == (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need)
-    assert strategy not in FOUR_PHASES or 0 == run.status.reads
+    assert (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need) == (2, 3)
+    assert strategy not in FOUR_PHASES or run.status.reads == 0
 
 
 @strategies
@@ -160,13 +160,13 @@ def test_only_share_0(strategy: str) -> None:
         server.answer()
     error = run.error(NotEnoughSharesError)
 
-    assert 1 == len(run.results)
-    assert (1, 3) == (error.have, error.need)
+    assert len(run.results) == 1
+    assert (error.have, error.need) == (1, 3)
     assert [f"s{i}: share 0: good" for i in range(10)] == lines(error)
     reading = [] if strategy in FOUR_PHASES else ["blocks"]
     assert ["starting", "locating", *reading, "failed"] == [phase for phase, _ in run.status.phases]
-    assert [] == run.consumer.pieces
-    assert 1 == run.consumer.unregistered
+    assert run.consumer.pieces == []
+    assert run.consumer.unregistered == 1
 
 
 @strategies
@@ -175,8 +175,8 @@ def test_only_share_0_at_once(strategy: str) -> None:
     servers = [MemoryServer({0: SHARES[0]}, f"s{i}") for i in range(10)]
     run = Download(servers, FILE.cap, strategy=strategy)
 
-    assert (1, 3) == (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need)
-    assert 1 == run.consumer.unregistered
+    assert (run.error(NotEnoughSharesError).have, run.error(NotEnoughSharesError).need) == (1, 3)
+    assert run.consumer.unregistered == 1
 
 
 @strategies
@@ -186,9 +186,9 @@ def test_no_servers(strategy: str) -> None:
     error = run.error(NoSharesError)
 
     assert isinstance(error, NotEnoughSharesError)
-    assert (0, 3, ()) == (error.have, error.need, error.servers)
-    assert "not enough shares: have 0, need 3" == str(error)
-    assert 0 == run.status.queries_sent
+    assert (error.have, error.need, error.servers) == (0, 3, ())
+    assert str(error) == "not enough shares: have 0, need 3"
+    assert run.status.queries_sent == 0
 
 
 @strategies
@@ -196,7 +196,7 @@ def test_all_empty(strategy: str) -> None:
     """Servers that all answer that they have nothing make the same error, with their names."""
     run = Download([MemoryServer({}, name) for name in ("a", "b")], FILE.cap, strategy=strategy)
 
-    assert ["a: no shares", "b: no shares"] == lines(run.error(NoSharesError))
+    assert lines(run.error(NoSharesError)) == ["a: no shares", "b: no shares"]
 
 
 @strategies
@@ -219,8 +219,8 @@ def test_one_server_has_all(strategy: str) -> None:
     server = MemoryServer({number: SHARES[number] for number in (4, 5, 1)})
     run = Download([server], FILE.cap, strategy=strategy)
 
-    assert {1, 4, 5} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {1, 4, 5}
+    assert run.consumer.data == PLAINTEXT
 
 
 @strategies
@@ -247,7 +247,7 @@ def test_recovers() -> None:
     assert not run.fired
     servers[2].answer()
 
-    assert 1e6 == run.done().located
+    assert run.done().located == 1e6
 
 
 @strategies
@@ -325,11 +325,11 @@ def test_nonsense(strategy: str, answer: str) -> None:
     error = run.error(NotEnoughSharesError)
     nonsense, *rest = lines(error)
 
-    assert (2, 3) == (error.have, error.need)
+    assert (error.have, error.need) == (2, 3)
     assert nonsense.startswith("any: ")
     assert expected in nonsense
     assert len(nonsense) < 250
-    assert ["m4: share 4: good", "m5: share 5: good"] == rest
+    assert rest == ["m4: share 4: good", "m5: share 5: good"]
 
 
 @strategies
@@ -340,7 +340,7 @@ def test_nonsense_and_enough(strategy: str, answer: str) -> None:
     run = Download(servers, FILE.cap, strategy=strategy)
     run.done()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 @strategies
@@ -350,7 +350,7 @@ def test_nonsense_beside_shares(strategy: str) -> None:
     run = Download([server, *servers_of(SHARES, [3])], FILE.cap, strategy=strategy)
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3) == (error.have, error.need)
+    assert (error.have, error.need) == (2, 3)
     assert lines(error)[0].startswith("any: share 0: good; no share can have the number -1; ")
 
 
@@ -366,7 +366,7 @@ def test_error_without_words() -> None:
 
     run = Download([AnyServer(unprintable, "mute"), *servers_of(SHARES, [0])], FILE.cap)
 
-    assert 2 == len(lines(run.error(NotEnoughSharesError)))
+    assert len(lines(run.error(NotEnoughSharesError))) == 2
 
 
 def test_many_wrong_numbers() -> None:
@@ -375,7 +375,7 @@ def test_many_wrong_numbers() -> None:
     run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
     wordy, good = lines(run.error(NotEnoughSharesError))
 
-    assert "m0: share 0: good" == good
+    assert good == "m0: share 0: good"
     assert "no share can have the number -10000" in wordy
     assert len(wordy) < 1000
 
@@ -413,7 +413,7 @@ def test_answer_that_breaks(answer: Any) -> None:
     """An answer that raises when it is looked at is that server's, and no end of the download."""
     run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
 
-    assert 2 == len(lines(run.error(NotEnoughSharesError)))
+    assert len(lines(run.error(NotEnoughSharesError))) == 2
 
 
 def test_no_server_at_all() -> None:
@@ -421,7 +421,7 @@ def test_no_server_at_all() -> None:
     run = Download([object(), *servers_of(SHARES, [0, 1, 2])], FILE.cap)
     run.done()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 def test_names() -> None:
@@ -434,10 +434,12 @@ def test_names() -> None:
     servers: list[Any] = [MemoryServer({}, "alice"), Nameless(), MemoryServer({}, "carol")]
     run = Download(servers, FILE.cap)
 
-    assert ["alice: no shares", "server 1: no shares", "carol: no shares"] == lines(
-        run.error(NoSharesError)
-    )
-    assert ["alice", "server 1", "carol"] == [r.server for r in run.status.requests]
+    assert lines(run.error(NoSharesError)) == [
+        "alice: no shares",
+        "server 1: no shares",
+        "carol: no shares",
+    ]
+    assert [r.server for r in run.status.requests] == ["alice", "server 1", "carol"]
 
 
 def test_servers_from_an_iterator() -> None:
@@ -459,14 +461,14 @@ def test_late_answer_ignored() -> None:
         while bucket.waiting:
             bucket.fail()
 
-    assert [
+    assert lines(run.error(NoSharesError)) == [
         "s0: share 0: failed: BoomError: read",
         "s1: share 1: failed: BoomError: read",
         "s2: share 2: failed: BoomError: read",
         "s3: share 3: good (too late, ignored)",
         "s4: no answer",
-    ] == lines(run.error(NoSharesError))
-    assert [] == servers[3].buckets[3].waiting
+    ]
+    assert servers[3].buckets[3].waiting == []
 
 
 def test_answers_after_the_end() -> None:
@@ -481,12 +483,12 @@ def test_answers_after_the_end() -> None:
     servers[5].fail()
 
     assert requests == len(run.status.requests)
-    assert (10, 5, 1) == (
+    assert (
         run.status.queries_sent,
         run.status.queries_answered,
         run.status.queries_failed,
-    )
-    assert 1 == run.consumer.unregistered
+    ) == (10, 5, 1)
+    assert run.consumer.unregistered == 1
 
 
 # Windows, and queries that are overdue
@@ -529,7 +531,7 @@ def test_window_moves(how: str, ends: Any) -> None:
     for server in servers[3:]:
         server.answer()
 
-    assert 6 == len(lines(run.error(NoSharesError)))
+    assert len(lines(run.error(NoSharesError))) == 6
 
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", composed(), composed(window=1)])
@@ -538,8 +540,8 @@ def test_window_of_answers_at_once(strategy: Any) -> None:
     servers = [MemoryServer({}, f"s{i}") for i in range(50)]
     run = Download([*servers, *servers_of(SHARES, [1, 2, 3])], FILE.cap, strategy=strategy)
 
-    assert {1, 2, 3} == run.done().shares_used
-    assert 53 == run.status.queries_sent
+    assert run.done().shares_used == {1, 2, 3}
+    assert run.status.queries_sent == 53
 
 
 def test_many_empty_servers() -> None:
@@ -548,7 +550,7 @@ def test_many_empty_servers() -> None:
     for strategy in "windowed", "hedged", composed(window=1):
         run = Download(servers, FILE.cap, strategy=strategy)
 
-        assert 5000 == len(run.error(NoSharesError).servers)
+        assert len(run.error(NoSharesError).servers) == 5000
 
 
 def test_window_stops_with_enough() -> None:
@@ -558,8 +560,8 @@ def test_window_stops_with_enough() -> None:
     for number in 0, 1, 2:
         servers[number].answer()
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert [0, 1, 2, 3, 4] == asked(servers)
+    assert run.done().shares_used == {0, 1, 2}
+    assert asked(servers) == [0, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("ends", ["k-distinct", "never"])
@@ -572,18 +574,18 @@ def test_overdue_gives_its_place(ends: Any) -> None:
     servers[1].answer_with({})
     run.clock.advance(0.75)
 
-    assert [0, 1, 2, 3] == asked(servers)
+    assert asked(servers) == [0, 1, 2, 3]
     run.clock.advance(0.25)
 
-    assert [0, 1, 2, 3, 4, 5] == asked(servers)
+    assert asked(servers) == [0, 1, 2, 3, 4, 5]
     overdue = {r.server: r.overdue for r in run.status.requests if r.overdue is not None}
-    assert {"s0": 2.0, "s2": 2.0} == overdue
+    assert overdue == {"s0": 2.0, "s2": 2.0}
     run.clock.advance(1)
 
-    assert [0, 1, 2, 3, 4, 5, 6] == asked(servers)
+    assert asked(servers) == [0, 1, 2, 3, 4, 5, 6]
     run.deferred.cancel()
 
-    assert [] == run.clock.getDelayedCalls()
+    assert run.clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("strategy", ["windowed", composed(overdue=10.0), "hedged"])
@@ -600,10 +602,10 @@ def test_late_answer_of_an_overdue_query(strategy: Any) -> None:
         assert not run.fired
         servers[number].answer()
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
     assert min(40, 2 * window) == len(asked(servers))
-    assert 3 == sum(r.overdue is not None and r.answered is not None for r in run.status.requests)
-    assert [] == run.clock.getDelayedCalls()
+    assert sum(r.overdue is not None and r.answered is not None for r in run.status.requests) == 3
+    assert run.clock.getDelayedCalls() == []
 
 
 def test_failure_of_an_overdue_query() -> None:
@@ -613,10 +615,10 @@ def test_failure_of_an_overdue_query() -> None:
     run.clock.advance(2)
     servers[0].fail()
 
-    assert [0, 1, 2, 3, 4, 5] == asked(servers)
+    assert asked(servers) == [0, 1, 2, 3, 4, 5]
     servers[3].fail()
 
-    assert [0, 1, 2, 3, 4, 5, 6] == asked(servers)
+    assert asked(servers) == [0, 1, 2, 3, 4, 5, 6]
     run.deferred.cancel()
 
 
@@ -625,13 +627,13 @@ def test_last_server_is_waited_for() -> None:
     servers = manual_servers({i: SHARES[i] for i in range(3)})
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
 
-    assert [] == run.clock.getDelayedCalls()
+    assert run.clock.getDelayedCalls() == []
     run.clock.advance(1e6)
     for server in servers:
         assert not run.fired
         server.answer()
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
 
 
 def test_not_asked() -> None:
@@ -662,7 +664,7 @@ def test_spare_share_on_a_server_not_asked(part: str) -> None:
     run = Download(servers, FILE.cap, strategy=strategy, clock=clock)
     clock.pump([1] * 40)
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     assert run.done().shares_used == ({0, 1, 2} if part == "UEB" else {3, 4, 5})
     assert run.status.queries_sent == (4 if part == "UEB" else 6)
 
@@ -681,8 +683,8 @@ def test_spare_share_behind_a_hung_server() -> None:
     run.clock.advance(2)
     run.clock.advance(2)
 
-    assert {1, 2, 7} == run.done().shares_used
-    assert [] == run.clock.getDelayedCalls()
+    assert run.done().shares_used == {1, 2, 7}
+    assert run.clock.getDelayedCalls() == []
 
 
 def test_first_k_with_a_window_does_not_look_further() -> None:
@@ -693,8 +695,8 @@ def test_first_k_with_a_window_does_not_look_further() -> None:
     run = Download(servers, FILE.cap, strategy=composed(window=1), clock=clock)
     clock.pump([1] * 40)
 
-    assert ["s8: not asked", "s9: not asked"] == lines(run.error(NotEnoughSharesError))[-2:]
-    assert 3 == run.status.queries_sent
+    assert lines(run.error(NotEnoughSharesError))[-2:] == ["s8: not asked", "s9: not asked"]
+    assert run.status.queries_sent == 3
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
@@ -703,14 +705,14 @@ def test_stop_while_a_query_may_become_overdue(how: str) -> None:
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
 
-    assert 1 == len(run.clock.getDelayedCalls())
+    assert len(run.clock.getDelayedCalls()) == 1
     run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
 
-    assert [] == run.clock.getDelayedCalls()
+    assert run.clock.getDelayedCalls() == []
     servers[0].answer()
 
-    assert [0, 1, 2] == asked(servers)
-    assert "stopped" == run.done().phase
+    assert asked(servers) == [0, 1, 2]
+    assert run.done().phase == "stopped"
 
 
 @given(
@@ -750,11 +752,11 @@ def test_any_window(
     found = {number for number, how in conducts if how == "good"}
     hung = any(how == "hung" for _, how in conducts)
     if len(found) >= 3 and (ends != "all-answered" or not hung):
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
     elif hung and conducts:
         assert not run.fired
         assert list(range(len(servers))) == asked(servers)
         run.deferred.cancel()
     else:
         assert len(found) == run.error(NotEnoughSharesError if found else NoSharesError).have
-    assert [] == run.clock.getDelayedCalls()
+    assert run.clock.getDelayedCalls() == []

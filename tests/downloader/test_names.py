@@ -35,5 +35,5 @@ def test_long_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(names, "get_close_matches", close)
 
-    assert "" == did_you_mean("first-k" * 100_000, ["first-k", "hedged"])
-    assert [] == compared
+    assert did_you_mean("first-k" * 100_000, ["first-k", "hedged"]) == ""
+    assert compared == []

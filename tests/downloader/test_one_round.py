@@ -104,8 +104,8 @@ def let_pass(run: Download, seconds: float, step: float = 0.25) -> None:
 
 def over(run: Download, *, cancelled: int = 0) -> None:
     """Check that a download that is over has left nothing behind on the clock."""
-    assert 1 == len(run.results)
-    assert (1, 1) == (run.consumer.registered, run.consumer.unregistered)
+    assert len(run.results) == 1
+    assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
     assert cancelled == len(run.clock.getDelayedCalls())
 
 
@@ -124,15 +124,18 @@ def test_two_round_trips(strategy: str) -> None:
     run = Download(grid(clock, WHOLE.shares), WHOLE.cap, strategy=strategy, clock=clock)
     clock.advance(1)
 
-    assert 3 == len(read_from(run))
-    assert "blocks" == run.status.phase
+    assert len(read_from(run)) == 3
+    assert run.status.phase == "blocks"
     clock.advance(1)
 
-    assert PLAINTEXT == run.consumer.data
-    assert [("starting", 0.0), ("locating", 0.0), ("blocks", 1.0), ("done", 2.0)] == (
-        run.done().phases
-    )
-    assert 1.0 == run.status.located
+    assert run.consumer.data == PLAINTEXT
+    assert (run.done().phases) == [
+        ("starting", 0.0),
+        ("locating", 0.0),
+        ("blocks", 1.0),
+        ("done", 2.0),
+    ]
+    assert run.status.located == 1.0
     over(run)
 
 
@@ -146,9 +149,9 @@ def test_three_round_trips(strategy: str) -> None:
         clock.advance(1)
         pieces.append(len(run.consumer.pieces))
 
-    assert [0, 0, 1, 2, 3, 4, 5] == pieces
-    assert PLAINTEXT * 200 == run.consumer.data
-    assert {0, 1, 2} == run.done().shares_used
+    assert pieces == [0, 0, 1, 2, 3, 4, 5]
+    assert run.consumer.data == PLAINTEXT * 200
+    assert run.done().shares_used == {0, 1, 2}
 
 
 @both
@@ -162,7 +165,7 @@ def test_offset_and_a_wrong_guess(strategy: str, offset: int, version: int) -> N
     run = Download(servers, file.cap, strategy=strategy, clock=clock, offset=offset, size=700)
     clock.pump([1, 1])
 
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
     clock.pump([1, 1])
 
     assert (PLAINTEXT * 200)[offset : offset + 700] == run.consumer.data
@@ -178,16 +181,16 @@ def test_reading_starts_with_the_first_share() -> None:
     run = Download(servers, FILE.cap, strategy="hedged")
     servers[7].answer_manual()
 
-    assert ["s7"] == read_from(run)
+    assert read_from(run) == ["s7"]
     assert run.status.located is None
     servers[3].answer_manual()
     servers[9].answer_manual()
 
-    assert ["s7", "s3", "s9"] == read_from(run)
-    assert 0.0 == run.status.located
+    assert read_from(run) == ["s7", "s3", "s9"]
+    assert run.status.located == 0.0
     servers[0].answer_manual()
 
-    assert ["s7", "s3", "s9"] == read_from(run)
+    assert read_from(run) == ["s7", "s3", "s9"]
 
 
 def test_fastest_first() -> None:
@@ -206,7 +209,7 @@ def test_fastest_first() -> None:
     servers[0].answer_manual()
     servers[2].buckets[2].fail()
 
-    assert ["s5", "s2", "s8", "s1"] == read_from(run)
+    assert read_from(run) == ["s5", "s2", "s8", "s1"]
 
 
 @both
@@ -219,10 +222,10 @@ def test_one_share_a_server(strategy: str) -> None:
         server.answer_manual()
     servers[0].answer_manual()
 
-    assert {"s3": 1, "s4": 1, "rich": 1} == {
+    assert {
         name: len({r.share for r in run.status.requests if r.server == name and not r.is_query})
         for name in read_from(run)
-    }
+    } == {"s3": 1, "s4": 1, "rich": 1}
 
 
 @both
@@ -231,10 +234,10 @@ def test_answers_at_once(strategy: str, file: Any) -> None:
     """Servers that answer while they are asked are read no more than is needed."""
     run = Download(servers_of(file.shares), file.cap, strategy=strategy)
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert ["m0", "m1", "m2"] == read_from(run)
-    assert PLAINTEXT == run.consumer.data
-    assert (0, 0) == (run.status.hedges, run.status.blocks_unused)
+    assert run.done().shares_used == {0, 1, 2}
+    assert read_from(run) == ["m0", "m1", "m2"]
+    assert run.consumer.data == PLAINTEXT
+    assert (run.status.hedges, run.status.blocks_unused) == (0, 0)
     over(run)
 
 
@@ -259,9 +262,9 @@ def test_hung_read(file: Any) -> None:
     run = Download(servers, file.cap, strategy="hedged", clock=clock)
     let_pass(run, 30)
 
-    assert {1, 2, 3} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
-    assert 1 == run.status.hedges
+    assert run.done().shares_used == {1, 2, 3}
+    assert run.consumer.data == PLAINTEXT
+    assert run.status.hedges == 1
     (hung,) = {r.overdue for r in run.status.requests if r.server == "mute" and not r.is_query}
     assert hung is not None
     over(run)
@@ -275,10 +278,10 @@ def test_hung_read_stalls_windowed() -> None:
     let_pass(run, 1e6, 1e5)
 
     assert not run.fired
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
     run.deferred.cancel()
 
-    assert "stopped" == run.done().phase
+    assert run.done().phase == "stopped"
 
 
 @pytest.mark.parametrize("hang", [1.5, 2.5, 3.5])
@@ -290,10 +293,10 @@ def test_hung_between_segments(hang: float) -> None:
     let_pass(run, 60)
 
     assert {1, 2, 3} <= run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
-    assert 1 == run.status.hedges
+    assert run.consumer.data == PLAINTEXT
+    assert run.status.hedges == 1
     later = [r for r in run.status.requests if r.server == "hanging0" and r.sent > hang + 1]
-    assert [] == later  # once is enough
+    assert later == []  # once is enough
     over(run)
 
 
@@ -307,8 +310,8 @@ def test_all_fall_silent() -> None:
 
     assert PLAINTEXT.startswith(run.consumer.data)
     assert run.consumer.pieces
-    assert 2 == error.have
-    assert GIVE_UP == error.silence
+    assert error.have == 2
+    assert error.silence == GIVE_UP
     assert "hanging0: share 0: still being read" in error.servers
     assert "s9: share 9: good" in error.servers
     over(run)
@@ -328,14 +331,14 @@ def test_slow_read_that_comes_after_all() -> None:
     buckets[1].answer_all()
     let_pass(run, 30)
 
-    assert [0, 0, 1, 1] == [len(bucket.waiting) for bucket in buckets]
-    assert 1 == run.status.hedges
+    assert [len(bucket.waiting) for bucket in buckets] == [0, 0, 1, 1]
+    assert run.status.hedges == 1
     buckets[2].answer_all()
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
     buckets[3].answer_all()
 
-    assert {0, 1, 2} == run.done().shares_used
+    assert run.done().shares_used == {0, 1, 2}
     over(run)
 
 
@@ -347,8 +350,8 @@ def test_each_overdue_read_is_hedged() -> None:
     run = Download(servers, WHOLE.cap, strategy="hedged", clock=clock)
     let_pass(run, 60)
 
-    assert {3, 4, 5} == run.done().shares_used
-    assert 3 == run.status.hedges
+    assert run.done().shares_used == {3, 4, 5}
+    assert run.status.hedges == 3
     over(run)
 
 
@@ -364,9 +367,9 @@ def test_spares(spares: int) -> None:
     clock.pump([1] * 10)
     last = run.status.phases[-1][1] - 1
 
-    assert "done" == run.done().phase
-    assert 3 == len({r.share for r in run.status.requests if r.sent == last})
-    assert 0 == run.status.hedges
+    assert run.done().phase == "done"
+    assert len({r.share for r in run.status.requests if r.sent == last}) == 3
+    assert run.status.hedges == 0
     over(run)
 
 
@@ -376,14 +379,14 @@ def test_blocks_unused() -> None:
     run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy="hedged+2", clock=clock)
     let_pass(run, 60, 1)
 
-    assert 2 == run.done().blocks_unused
+    assert run.done().blocks_unused == 2
 
 
 def test_no_spares_left() -> None:
     """Spares are not waited for: K shares are enough."""
     run = Download(servers_of(some(4, 5, 6)), FILE.cap, strategy="hedged+7")
 
-    assert {4, 5, 6} == run.done().shares_used
+    assert run.done().shares_used == {4, 5, 6}
 
 
 def test_spare_wins() -> None:
@@ -393,8 +396,8 @@ def test_spare_wins() -> None:
     run = Download(servers, WHOLE.cap, strategy="hedged+1", clock=clock)
     clock.pump([1, 1])
 
-    assert ("done", 2.0) == run.done().phases[-1]
-    assert 0 == run.status.hedges
+    assert run.done().phases[-1] == ("done", 2.0)
+    assert run.status.hedges == 0
 
 
 def test_second_segment_prefers_the_fast() -> None:
@@ -411,8 +414,8 @@ def test_second_segment_prefers_the_fast() -> None:
     let_pass(run, 60)
     later = {r.server for r in run.status.requests if r.what == "parts" and r.sent > 2.0}
 
-    assert PLAINTEXT == run.consumer.data
-    assert {"s1", "s2", "s3"} == later
+    assert run.consumer.data == PLAINTEXT
+    assert later == {"s1", "s2", "s3"}
 
 
 # Salvage
@@ -425,8 +428,8 @@ def test_salvage(part: str, file: Any) -> None:
     shares = {i: corrupt(d, part) if i < 9 else d for i, d in file.shares.items()}
     run = Download(servers_of(shares), file.cap, strategy="hedged")
 
-    assert 3 == len(run.done().shares_used)
-    assert PLAINTEXT == run.consumer.data
+    assert len(run.done().shares_used) == 3
+    assert run.consumer.data == PLAINTEXT
 
 
 def test_salvage_from_a_copy() -> None:
@@ -439,8 +442,8 @@ def test_salvage_from_a_copy() -> None:
         ):
             run = Download(servers, FILE.cap, strategy="hedged")
 
-            assert {0, 1, 2} == run.done().shares_used
-            assert PLAINTEXT == run.consumer.data
+            assert run.done().shares_used == {0, 1, 2}
+            assert run.consumer.data == PLAINTEXT
 
 
 def test_salvage_of_both() -> None:
@@ -449,8 +452,8 @@ def test_salvage_of_both() -> None:
     other = MemoryServer({0: corrupt(SHARES[0], "crypttext hashes")}, "other")
     run = Download([MemoryServer(bad, "bad"), other], FILE.cap, strategy="hedged")
 
-    assert {0, 1, 2} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {0, 1, 2}
+    assert run.consumer.data == PLAINTEXT
 
 
 @pytest.mark.parametrize(("corrupted", "ok"), [(7, True), (8, False), (9, False)])
@@ -459,11 +462,11 @@ def test_no_salvage(corrupted: int, ok: bool) -> None:
     shares = {i: corrupt(d, "UEB") if i < corrupted else d for i, d in SHARES.items()}
     run = Download(servers_of(shares), FILE.cap, strategy="windowed")
     if ok:
-        assert {7, 8, 9} == run.done().shares_used
+        assert run.done().shares_used == {7, 8, 9}
     else:
         error = run.error(NotEnoughSharesError)
         assert (10 - corrupted, 3) == (error.have, error.need)
-        assert "m0: share 0: the UEB does not match the cap" == error.servers[0]
+        assert error.servers[0] == "m0: share 0: the UEB does not match the cap"
 
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
@@ -474,8 +477,8 @@ def test_no_ueb_at_all(part: str, strategy: str) -> None:
     run = Download(servers_of(shares), FILE.cap, strategy=strategy)
     error = run.error(NoSharesError)
 
-    assert (0, 3) == (error.have, error.need)
-    assert 10 == len(error.servers)
+    assert (error.have, error.need) == (0, 3)
+    assert len(error.servers) == 10
     assert all("does not match the" in line for line in error.servers)
 
 
@@ -488,7 +491,7 @@ def test_replaced(part: str, strategy: str) -> None:
         run = Download(servers_of(shares), FILE.cap, strategy=strategy)
 
         assert run.done()
-        assert PLAINTEXT == run.consumer.data
+        assert run.consumer.data == PLAINTEXT
 
 
 @both
@@ -498,8 +501,8 @@ def test_copy_of_a_bad_share(strategy: str) -> None:
         servers = [MemoryServer({0: corrupt(SHARES[0], part)}, "bad"), *servers_of(some(0, 1, 2))]
         run = Download(servers, FILE.cap, strategy=strategy)
 
-        assert {0, 1, 2} == run.done().shares_used
-        assert PLAINTEXT == run.consumer.data
+        assert run.done().shares_used == {0, 1, 2}
+        assert run.consumer.data == PLAINTEXT
 
 
 def test_bad_block_in_a_later_segment() -> None:
@@ -508,8 +511,8 @@ def test_bad_block_in_a_later_segment() -> None:
     for strategy in "windowed", "hedged":
         run = Download(servers_of(SHARES | {1: bad}), FILE.cap, strategy=strategy)
 
-        assert {0, 1, 2, 3} == run.done().shares_used
-        assert PLAINTEXT == run.consumer.data
+        assert run.done().shares_used == {0, 1, 2, 3}
+        assert run.consumer.data == PLAINTEXT
 
 
 # Giving up
@@ -526,10 +529,10 @@ def test_gives_up() -> None:
     let_pass(run, 1000, 0.5)
     error = run.error(NotEnoughSharesError)
 
-    assert (2, 3, GIVE_UP) == (error.have, error.need, error.silence)
+    assert (error.have, error.need, error.silence) == (2, 3, GIVE_UP)
     last = max(t for r in run.status.requests for t in (r.sent, r.answered) if t is not None)
     assert pytest.approx(last + GIVE_UP, abs=0.5) == run.status.phases[-1][1]
-    assert ["quiet: no answer", "s0: share 0: good", "s1: share 1: good"] == list(error.servers)
+    assert list(error.servers) == ["quiet: no answer", "s0: share 0: good", "s1: share 1: good"]
     over(run)
 
 
@@ -541,7 +544,7 @@ def test_gives_up_without_a_ueb(part: str) -> None:
     let_pass(run, 2 * GIVE_UP)
     error = run.error(NoSharesError)
 
-    assert (0, 3, GIVE_UP) == (error.have, error.need, error.silence)
+    assert (error.have, error.need, error.silence) == (0, 3, GIVE_UP)
     over(run)
 
 
@@ -552,8 +555,8 @@ def test_late_answer_before_giving_up() -> None:
     run = Download([late, *grid(clock, some(0, 1))], FILE.cap, strategy="hedged", clock=clock)
     let_pass(run, 1000, 0.5)
 
-    assert {0, 1, 5} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {0, 1, 5}
+    assert run.consumer.data == PLAINTEXT
     (query,) = [r for r in run.status.requests if r.is_query and r.server == "late"]
     assert query.overdue is not None
     assert query.answered == GIVE_UP - 1
@@ -573,7 +576,7 @@ def test_asks_all_before_giving_up() -> None:
     run = Download(servers, file.cap, strategy="hedged", clock=clock)
     let_pass(run, 300)
 
-    assert {0, 5, 7} == run.done().shares_used
+    assert run.done().shares_used == {0, 5, 7}
     over(run)
 
 
@@ -592,7 +595,7 @@ def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
     run = Download(servers, file.cap, strategy="hedged", clock=clock)
     let_pass(run, (mutes + 2) * (GIVE_UP + 1), 0.5)
 
-    assert {9} == run.done().shares_used
+    assert run.done().shares_used == {9}
     over(run)
 
 
@@ -603,7 +606,7 @@ def test_windowed_never_gives_up() -> None:
     let_pass(run, 1e6, 1e4)
 
     assert not run.fired
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
     run.deferred.cancel()
 
 
@@ -649,9 +652,9 @@ def test_pause_is_no_silence(pause: float) -> None:
     )
     let_pass(run, 5 * pause + 10, 0.5)
 
-    assert PLAINTEXT == run.consumer.data
+    assert run.consumer.data == PLAINTEXT
     assert run.done()
-    assert 0 == run.status.hedges
+    assert run.status.hedges == 0
 
 
 # Ends
@@ -673,7 +676,7 @@ def test_stop_while_reading(strategy: str, late: str, how: str) -> None:
     assert sum(len(bucket.waiting) for bucket in buckets) >= 3
     run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
 
-    assert "stopped" == run.done().phase
+    assert run.done().phase == "stopped"
     over(run)
     requests = len(run.status.requests)
     for bucket in buckets:
@@ -683,7 +686,7 @@ def test_stop_while_reading(strategy: str, late: str, how: str) -> None:
     servers[8].fail()
 
     assert requests == len(run.status.requests)
-    assert [] == run.consumer.pieces
+    assert run.consumer.pieces == []
 
 
 @both
@@ -694,7 +697,7 @@ def test_stop_while_locating(strategy: str, how: str) -> None:
     run.clock.advance(0.5)
     run.deferred.cancel() if how == "cancel" else run.consumer.producer.stopProducing()
 
-    assert "stopped" == run.done().phase
+    assert run.done().phase == "stopped"
     over(run)
 
 
@@ -724,11 +727,11 @@ def test_stop_in_the_midst_of_a_look(how: str) -> None:
     run = Download(servers, SINGLE.cap, consumer=consumer, strategy="hedged+1")
 
     if how == "stop":
-        assert "stopped" == run.done().phase
+        assert run.done().phase == "stopped"
     else:
         assert run.error(KeyboardInterrupt)
     over(run)
-    assert [] == consumer.pieces
+    assert consumer.pieces == []
 
 
 @both
@@ -742,8 +745,8 @@ def test_stop_by_the_last_hope(strategy: str) -> None:
 
     run = Download([reading(stop)], FILE.cap, consumer=consumer, strategy=strategy)
 
-    assert "stopped" == run.done().phase
-    assert 0 == run.status.hedges
+    assert run.done().phase == "stopped"
+    assert run.status.hedges == 0
     assert all(request.overdue is None for request in run.status.requests)
     over(run)
 
@@ -784,7 +787,7 @@ def test_what_was_read_is_let_go(strategy: str) -> None:
     del run, servers
     gc.collect()
 
-    assert [] == [o for o in gc.get_objects() if isinstance(o, OneRound | Fetcher)]
+    assert [o for o in gc.get_objects() if isinstance(o, OneRound | Fetcher)] == []
 
 
 # Hostile servers
@@ -822,8 +825,8 @@ def test_hostile(hostile: str, file: Any, strategy: str) -> None:
         run.deferred.cancel()
         return
 
-    assert {7, 8, 9} == run.done().shares_used
-    assert PLAINTEXT == run.consumer.data
+    assert run.done().shares_used == {7, 8, 9}
+    assert run.consumer.data == PLAINTEXT
     assert len(run.status.requests) < 60
     over(run)
 
@@ -946,7 +949,7 @@ def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
         waits += 1
         assert waits < 5000
         clock.advance(max(0.0, min(call.getTime() for call in calls) - clock.seconds()))
-    assert [] == own_timers(clock)
+    assert own_timers(clock) == []
     assert PLAINTEXT[offset:].startswith(run.consumer.data)
     within = {number for c in grid if c.answers for number in c.numbers}
     known = all(
@@ -964,7 +967,7 @@ def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
     for i, conduct in enumerate(grid):
         if conduct.query == "silent":
             assert f"s{i}: no answer" == error.servers[i]
-            assert GIVE_UP == error.silence
+            assert error.silence == GIVE_UP
 
 
 def own_timers(clock: Clock) -> list[str]:
@@ -983,5 +986,5 @@ def test_cancelled_at_any_time(grid: Sequence[Conduct], seed: int) -> None:
         clock.advance(0.1)
     run.deferred.cancel()
 
-    assert 1 == len(run.results)
-    assert [] == own_timers(clock)
+    assert len(run.results) == 1
+    assert own_timers(clock) == []

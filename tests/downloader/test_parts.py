@@ -72,8 +72,10 @@ def test_spans() -> None:
     assert (header.block_hashes + 96, 128 + 4 * 34) == parts.block_hashes_span(
         header, made.extension
     )
-    assert [(36, 20), (56, 20), (76, 10)] == [
-        parts.block_span(header, made.extension, segment) for segment in range(3)
+    assert [parts.block_span(header, made.extension, segment) for segment in range(3)] == [
+        (36, 20),
+        (56, 20),
+        (76, 10),
     ]
 
 
@@ -164,7 +166,7 @@ def test_room_for_the_chain_of_one() -> None:
     """Where there is one share, its chain has the root for a leaf."""
     made = Made(k=1, n=1)
 
-    assert 128 + 34 == parts.block_hashes_span(made.header, made.extension)[1]
+    assert parts.block_hashes_span(made.header, made.extension)[1] == 128 + 34
 
 
 def test_file_made_wrong() -> None:

@@ -83,7 +83,7 @@ def test_adaptive_queries_alone() -> None:
     """A strategy may be adaptive without hedging reads."""
     seen = Seen(replace(HEDGED, hedge=False))
 
-    assert FIRST_QUERY == seen.patience.with_query()
+    assert seen.patience.with_query() == FIRST_QUERY
     assert inf == seen.patience.with_read(1)
 
 
@@ -96,7 +96,7 @@ def test_first_query() -> None:
     seen.send()
     seen.clock.advance(0.9)
 
-    assert FIRST_QUERY == seen.patience.with_query()
+    assert seen.patience.with_query() == FIRST_QUERY
 
 
 def test_failures_teach_nothing() -> None:
@@ -104,7 +104,7 @@ def test_failures_teach_nothing() -> None:
     seen = Seen()
     seen.fail(seen.send())
 
-    assert FIRST_QUERY == seen.patience.with_query()
+    assert seen.patience.with_query() == FIRST_QUERY
 
 
 @pytest.mark.parametrize("length", [1, 1000, 10**6])
@@ -322,20 +322,20 @@ def test_last_event() -> None:
     """Progress is what was sent, answered, or failed last."""
     seen = Seen()
 
-    assert 0.0 == seen.patience.last_event
+    assert seen.patience.last_event == 0.0
     seen.clock.advance(1)
     one, other = seen.send(), seen.send(read=True)
 
-    assert 1.0 == seen.patience.last_event
+    assert seen.patience.last_event == 1.0
     assert [one, other] == list(seen.patience.outstanding)
     seen.clock.advance(1)
 
-    assert 1.0 == seen.patience.last_event
+    assert seen.patience.last_event == 1.0
     seen.answer(one)
 
-    assert 2.0 == seen.patience.last_event
+    assert seen.patience.last_event == 2.0
     seen.clock.advance(1)
     seen.fail(other)
 
-    assert 3.0 == seen.patience.last_event
-    assert [] == list(seen.patience.outstanding)
+    assert seen.patience.last_event == 3.0
+    assert list(seen.patience.outstanding) == []

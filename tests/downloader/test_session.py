@@ -55,7 +55,7 @@ def test_news(session: Session, clock: Clock, due: float) -> None:
         session.news.fire()
 
     assert result_of(wait) is None
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 def test_no_news(session: Session, clock: Clock) -> None:
@@ -68,7 +68,7 @@ def test_no_news(session: Session, clock: Clock) -> None:
         clock.advance(0.001)
 
     assert result_of(wait) is None
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("later", [103.0, 109.0, INF])
@@ -108,7 +108,7 @@ def test_due_already(session: Session, clock: Clock, due: float) -> None:
 def test_nothing_to_wait_for(session: Session, clock: Clock) -> None:
     """Where the first look says that there is nothing to wait for it is over."""
     assert result_of(waiting(session, None)) is None
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("due", [INF, 105.0])
@@ -119,7 +119,7 @@ def test_stopped_while_waiting(session: Session, clock: Clock, due: float) -> No
 
     with pytest.raises(DownloadStopped):
         result_of(wait)
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
     session.news.fire()
 
 
@@ -130,7 +130,7 @@ def test_stopped_before(session: Session, clock: Clock) -> None:
 
     with pytest.raises(DownloadStopped):
         result_of(wait)
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 def test_stopped_while_looking(session: Session, clock: Clock) -> None:
@@ -148,8 +148,8 @@ def test_stopped_while_looking(session: Session, clock: Clock) -> None:
     wait.addBoth(lambda _: seen.append("over"))
     session.news.fire()
 
-    assert ["looked", "stopped", "looked", "over"] == seen
-    assert [] == clock.getDelayedCalls()
+    assert seen == ["looked", "stopped", "looked", "over"]
+    assert clock.getDelayedCalls() == []
 
 
 def test_news_while_looking(session: Session) -> None:
@@ -164,7 +164,7 @@ def test_news_while_looking(session: Session) -> None:
     wait = Deferred.fromCoroutine(session.news.until(look))
     session.news.fire()
 
-    assert (2, False) == (len(looks), wait.called)
+    assert (len(looks), wait.called) == (2, False)
     session.news.fire()
 
     assert result_of(wait) is None
@@ -189,7 +189,7 @@ def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> No
 
     with pytest.raises(KeyboardInterrupt):
         result_of(wait)
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("sets", [0, 1])
@@ -209,7 +209,7 @@ def test_no_timer_to_be_had(
 
     with pytest.raises(BoomError):
         result_of(wait)
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 def test_nothing_is_kept(session: Session) -> None:
@@ -243,7 +243,7 @@ def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
 
     with pytest.raises(BoomError):
         result_of(wait)
-    assert [] == clock.getDelayedCalls()
+    assert clock.getDelayedCalls() == []
 
 
 def test_old_news(session: Session) -> None:
@@ -275,7 +275,7 @@ def test_expected() -> None:
     for what in "c", "e":
         waits.tell(what, 5, None)
 
-    assert [(1, None), (None, 3)] == told
+    assert told == [(1, None), (None, 3)]
 
 
 def test_first_reason_counts() -> None:
@@ -322,10 +322,10 @@ def test_answered(session: Session, clock: Clock) -> None:
     clock.advance(2)
     answer.callback(7)
 
-    assert [(7, None)] == told
-    assert (100.0, 102.0, None) == (request.sent, request.answered, request.failed)
-    assert [] == list(session.patience.outstanding)
-    assert 102.0 == session.patience.last_event
+    assert told == [(7, None)]
+    assert (request.sent, request.answered, request.failed) == (100.0, 102.0, None)
+    assert list(session.patience.outstanding) == []
+    assert session.patience.last_event == 102.0
     assert [request] == session.status.requests
 
 
@@ -335,9 +335,9 @@ def test_failed(session: Session, call: Any) -> None:
     request, told = Request("s", "get_buckets"), list[object]()
     session.ask(request, call, note(told))
 
-    assert "[(None, ServerFailedError('failed: BoomError: boom'))]" == repr(told)
-    assert (None, 100.0, "BoomError: boom") == (request.answered, request.failed, request.error)
-    assert [] == list(session.patience.outstanding)
+    assert repr(told) == "[(None, ServerFailedError('failed: BoomError: boom'))]"
+    assert (request.answered, request.failed, request.error) == (None, 100.0, "BoomError: boom")
+    assert list(session.patience.outstanding) == []
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
@@ -356,7 +356,7 @@ def test_defect(session: Session) -> None:
     request = Request("s", "x")
     session.ask(request, lambda: succeed(1), boom)
 
-    assert (100.0, None) == (request.answered, request.failed)
+    assert (request.answered, request.failed) == (100.0, None)
     with pytest.raises(BoomError):
         session.waits.check()
 
@@ -367,4 +367,4 @@ def test_no_deferred(session: Session) -> None:
     session.ask(Request("s", "x"), lambda: 3, note(told))  # type: ignore[arg-type, return-value]
     session.ask(Request("s", "x"), lambda: succeed(3), note(told))
 
-    assert [(3, None), (3, None)] == told
+    assert told == [(3, None), (3, None)]

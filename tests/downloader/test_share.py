@@ -101,11 +101,11 @@ def test_good(version: int, number: int) -> None:
     start = layout.header_size(version)
 
     assert read_uri_extension(data, FILES[version].cap) == extension
-    assert 3 == len(now(share.crypttext_hashes(extension)))
+    assert len(now(share.crypttext_hashes(extension))) == 3
     for segment, (offset, length) in enumerate([(0, 20), (20, 20), (40, 10)]):
         block = data[start + offset : start + offset + length]
         assert block == now(share.block(extension, segment))
-    assert (None, False) == (share.problem, share.lost)
+    assert (share.problem, share.lost) == (None, False)
 
 
 def test_reads() -> None:
@@ -116,7 +116,7 @@ def test_reads() -> None:
     for segment in 0, 2, 0:
         now(share.block(EXTENSION, segment))
 
-    assert [
+    assert whats(share) == [
         "header",
         "UEB",
         "crypttext hashes",
@@ -124,7 +124,7 @@ def test_reads() -> None:
         "block hashes",
         "block 2",
         "block 0",
-    ] == whats(share)
+    ]
 
 
 def test_sizes() -> None:
@@ -154,18 +154,18 @@ def test_round_trips() -> None:
     share = share_of(bucket)
     first = Deferred.fromCoroutine(share.block(EXTENSION, 0))
 
-    assert ["header"] == whats(share)
+    assert whats(share) == ["header"]
     bucket.answer()
 
-    assert ["header", "block 0", "block hashes"] == whats(share)
+    assert whats(share) == ["header", "block 0", "block hashes"]
     bucket.answer_all()
 
-    assert BLOCKS[0] == result_of(first)
+    assert result_of(first) == BLOCKS[0]
     second = Deferred.fromCoroutine(share.block(EXTENSION, 1))
     bucket.answer()
 
-    assert BLOCKS[1] == result_of(second)
-    assert ["header", "block 0", "block hashes", "block 1"] == whats(share)
+    assert result_of(second) == BLOCKS[1]
+    assert whats(share) == ["header", "block 0", "block hashes", "block 1"]
 
 
 @pytest.mark.parametrize("first", ["block", "hashes"])
@@ -182,7 +182,7 @@ def test_either_comes_first(first: str) -> None:
     assert not reading.called
     bucket.answer()
 
-    assert BLOCKS[0] == result_of(reading)
+    assert result_of(reading) == BLOCKS[0]
 
 
 def test_open_once() -> None:
@@ -192,11 +192,11 @@ def test_open_once() -> None:
     waiting = [share.open(), share.open()]
     reading = Deferred.fromCoroutine(share.uri_extension())
 
-    assert ["header"] == whats(share)
+    assert whats(share) == ["header"]
     bucket.answer_all()
 
-    assert [None, None] == [result_of(d) for d in waiting]
-    assert EXTENSION == result_of(reading)
+    assert [result_of(d) for d in waiting] == [None, None]
+    assert result_of(reading) == EXTENSION
     assert result_of(share.open()) is None
 
 
@@ -219,7 +219,7 @@ def test_stop(read: str, answers: int, late: str) -> None:
     while bucket.waiting:
         getattr(bucket, late)()
 
-    assert (None, False) == (share.problem, share.lost)
+    assert (share.problem, share.lost) == (None, False)
 
 
 @pytest.mark.parametrize("read", READS)
@@ -230,8 +230,8 @@ def test_stopped(read: str) -> None:
     with pytest.raises(DownloadStopped):
         now(READS[read](share))
 
-    assert [] == whats(share)
-    assert (None, False) == (share.problem, share.lost)
+    assert whats(share) == []
+    assert (share.problem, share.lost) == (None, False)
 
 
 @pytest.mark.parametrize("read", READS)
@@ -248,7 +248,7 @@ def test_server_fails(read: str, how: Callable[..., Any]) -> None:
         now(READS[read](share))
 
     assert share.lost
-    assert "failed: BoomError: boom" == share.problem
+    assert share.problem == "failed: BoomError: boom"
 
 
 @pytest.mark.parametrize("read", READS)
@@ -260,7 +260,7 @@ def test_server_fails_header(read: str) -> None:
             now(READS[read](share))
 
     assert share.lost
-    assert ["header"] == whats(share)
+    assert whats(share) == ["header"]
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_another_segment() -> None:
     swapped = data[:36] + BLOCKS[1] + BLOCKS[0] + data[76:]
     share = share_of(MemoryBucket(swapped))
 
-    assert BLOCKS[2] == now(share.block(EXTENSION, 2))
+    assert now(share.block(EXTENSION, 2)) == BLOCKS[2]
     for segment in 0, 1:
         with pytest.raises(CorruptShareError, match=f"block {segment} does not match"):
             now(share.block(EXTENSION, segment))
@@ -359,7 +359,7 @@ def test_chain_in_any_order() -> None:
     longer = replace(header, uri_extension=header.share_hashes + len(entries) * 34).pack()
     share = longer + data[len(longer) : header.share_hashes] + layout.pack_share_hashes(entries)
 
-    assert BLOCKS[0] == now(share_of(MemoryBucket(share)).block(EXTENSION, 0))
+    assert now(share_of(MemoryBucket(share)).block(EXTENSION, 0)) == BLOCKS[0]
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_no_room_for_hashes(name: str, by: int) -> None:
     with pytest.raises(CorruptShareError, match="does not leave room for the hashes"):
         now(share.block(EXTENSION, 0))
 
-    assert ["header", "block 0"] == whats(share)
+    assert whats(share) == ["header", "block 0"]
 
 
 def test_no_room_for_hashes_and_no_block() -> None:
@@ -399,7 +399,7 @@ def test_no_room_for_hashes_and_no_block() -> None:
         result_of(reading)
     bucket.fail()
 
-    assert "failed: BoomError: read" == share.problem
+    assert share.problem == "failed: BoomError: read"
 
 
 @pytest.mark.parametrize("length", [0, 10, 68, 100, 300, 500])
@@ -434,7 +434,7 @@ def test_first_problem_counts() -> None:
     share.blame(CorruptShareError("first"))
     share.drop(CorruptShareError("second"))
 
-    assert "first" == share.problem
+    assert share.problem == "first"
     assert share.lost
 
 
@@ -442,10 +442,10 @@ def test_one_block_bad() -> None:
     """Each block is checked by itself, also when the hashes are there already."""
     share = share_of(MemoryBucket(flipped(FILE.shares[0], 60)))
 
-    assert BLOCKS[0] == now(share.block(EXTENSION, 0))
+    assert now(share.block(EXTENSION, 0)) == BLOCKS[0]
     with pytest.raises(CorruptShareError, match="block 1 does not match its hash"):
         now(share.block(EXTENSION, 1))
-    assert BLOCKS[2] == now(share.block(EXTENSION, 2))
+    assert now(share.block(EXTENSION, 2)) == BLOCKS[2]
 
 
 def test_block_too_short() -> None:
@@ -497,11 +497,11 @@ def test_one_round(number: int) -> None:
     missing = round_of(share, known)
 
     assert known_of(file) == known
-    assert [] == share.missing(known, 0)
+    assert share.missing(known, 0) == []
     assert [(0, parse_header(file.shares[0]).uri_extension + 1024)] == missing
     assert known.uri_extension is not None
     assert file.shares[number][36:86] == share.take_block(known.uri_extension, 0)
-    assert (None, False) == (share.problem, share.lost)
+    assert (share.problem, share.lost) == (None, False)
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -517,7 +517,7 @@ def test_two_rounds(version: int, segment_size: int, position: int) -> None:
         rounds += 1
 
     assert rounds <= 2
-    assert 1 == rounds or (version, segment_size) != (1, 1000)
+    assert rounds == 1 or (version, segment_size) != (1, 1000)
     assert known_of(file) == known
     assert known.uri_extension is not None
     segment = position // known.uri_extension.segment_size
@@ -544,8 +544,8 @@ def test_second_segment() -> None:
         round_of(share, known, 0)
     share.take_block(EXTENSION, 0)
 
-    assert [(56, 20)] == share.missing(known, 40)
-    assert [(76, 10)] == round_of(share, known, 99)
+    assert share.missing(known, 40) == [(56, 20)]
+    assert round_of(share, known, 99) == [(76, 10)]
     assert FILE.shares[2][76:86] == share.take_block(EXTENSION, 2)
 
 
@@ -574,13 +574,13 @@ def test_take_forgets() -> None:
         round_of(share, known, 0)
     share.take_block(EXTENSION, 0)
 
-    assert [(36, 20)] == share.missing(known, 0)
+    assert share.missing(known, 0) == [(36, 20)]
     round_of(share, known, 0)
 
-    assert [] == share.missing(known, 0)
+    assert share.missing(known, 0) == []
     share.forget()
 
-    assert [(36, 20)] == share.missing(known, 0)
+    assert share.missing(known, 0) == [(36, 20)]
 
 
 @given(
@@ -623,7 +623,7 @@ def test_far_parts_are_read_side_by_side() -> None:
     share, known = in_rounds(file, bucket), known_of(file)
     reading = spans_of(share, share.missing(known, 0))
 
-    assert 1 == len(bucket.waiting)  # the block reaches from the header to the hashes
+    assert len(bucket.waiting) == 1  # the block reaches from the header to the hashes
     bucket.answer_all()
     result_of(reading)
     extension = known.uri_extension
@@ -635,17 +635,17 @@ def test_far_parts_are_read_side_by_side() -> None:
     share = in_rounds(file, bucket)
     reading = spans_of(share, [(0, 68), (5000, 10), (15_000, 10)])
 
-    assert 3 == len(bucket.waiting)
+    assert len(bucket.waiting) == 3
     bucket.answer()
     bucket.waiting.reverse()
     bucket.answer()
 
     assert not reading.called
-    assert "still being read" == share.state
+    assert share.state == "still being read"
     bucket.answer()
 
     assert result_of(reading) is None
-    assert "good" == share.state
+    assert share.state == "good"
 
 
 def block_in_rounds(share: Share, known: Known, extension: URIExtension) -> bytes:
@@ -667,7 +667,7 @@ def test_answer_that_ends_early() -> None:
         with pytest.raises(CorruptShareError):
             block_in_rounds(share, Known(), extension)
 
-        assert 1 == len(share.session.status.requests)
+        assert len(share.session.status.requests) == 1
 
 
 @pytest.mark.parametrize("part", ["header", "UEB", "block hashes", "share hashes", "block"])
@@ -691,10 +691,10 @@ def test_wrong_guess(version: int) -> None:
     first = round_of(share, known, 39_999)
 
     assert Known() == known
-    assert 0 == first[0][0]
+    assert first[0][0] == 0
     second = round_of(share, known, 39_999)
 
-    assert [] == share.missing(known, 39_999)
+    assert share.missing(known, 39_999) == []
     assert known_of(file) == known
     assert 0 not in {offset for offset, _ in second}
 
@@ -770,7 +770,7 @@ def test_nonsense_in_rounds(answer: Any) -> None:
 
     assert share.lost
     assert share.problem
-    assert [] == share.reading
+    assert share.reading == []
 
 
 @pytest.mark.parametrize("first", ["fail", "answer"])
@@ -788,7 +788,7 @@ def test_one_read_of_a_round_fails(first: str) -> None:
         bucket.fail()
 
     assert share.lost
-    assert "failed: BoomError: read" == share.problem
+    assert share.problem == "failed: BoomError: read"
 
 
 def test_nothing_to_read() -> None:
@@ -808,7 +808,7 @@ def test_round_after_the_end() -> None:
     bucket.answer()
 
     assert not reading.called
-    assert 0 == share.session.status.bytes_received
+    assert share.session.status.bytes_received == 0
     with pytest.raises(DownloadStopped):
         share.read([(0, 68)], lambda _: None)
 
@@ -859,7 +859,7 @@ def test_any_file_in_rounds(
         if share.missing(known, position):
             round_of(share, known, position)
 
-    assert [] == share.missing(known, position)
+    assert share.missing(known, position) == []
     assert known_of(file) == known
     assert known.uri_extension is not None
     segment = position // known.uri_extension.segment_size
@@ -875,4 +875,4 @@ def test_end_of_a_share_is_remembered() -> None:
     share = in_rounds(file, MemoryBucket(file.shares[0][:500]))
     result_of(spans_of(share, share.missing(Known(), 0)))
 
-    assert [] == share.missing(Known(), 39_999)
+    assert share.missing(Known(), 39_999) == []

@@ -23,11 +23,11 @@ def test_fields() -> None:
     """They differ in when locating ends, and in what becomes of late answers."""
     fields = [(s.locating_ends, s.late_answers) for s in map(find_strategy, FOUR_PHASES)]
 
-    assert [
+    assert fields == [
         ("all-answered", "ignored"),
         ("k-distinct", "ignored"),
         ("k-distinct", "used"),
-    ] == fields
+    ]
 
 
 def test_fields_without_an_end() -> None:
@@ -37,12 +37,12 @@ def test_fields_without_an_end() -> None:
         for s in map(find_strategy, ["windowed", "hedged"])
     ]
 
-    assert ["windowed", "hedged"] == list(STRATEGIES)[3:]
-    assert [
+    assert list(STRATEGIES)[3:] == ["windowed", "hedged"]
+    assert fields == [
         ("never", "used", 10, 10.0, False, None, False),
         ("never", "used", "2N", "adaptive", True, 60.0, True),
-    ] == fields
-    assert [0] * 5 == [s.spares for s in STRATEGIES.values()]
+    ]
+    assert [s.spares for s in STRATEGIES.values()] == [0] * 5
 
 
 def test_described() -> None:
@@ -131,7 +131,7 @@ def test_composed() -> None:
     assert not run.fired
     servers[1].answer()
 
-    assert {1, 3} == run.done().shares_used
+    assert run.done().shares_used == {1, 3}
 
 
 def test_composed_to_wait() -> None:
@@ -143,7 +143,7 @@ def test_composed_to_wait() -> None:
         assert not run.fired
         server.answer()
 
-    assert {0, 1} == run.done().shares_used
+    assert run.done().shares_used == {0, 1}
 
 
 @pytest.mark.parametrize(

@@ -49,17 +49,17 @@ class OddTextError(Exception):
 
 def test_cut() -> None:
     """A text is cut where it is too long, and left as it is where it is not."""
-    assert "x" * 10 == cut("x" * 10, 10)
-    assert "xxxxxxx..." == cut("x" * 11, 10)
-    assert "yyyyyyy..." == cut(LongString("y" * 11), 10)
+    assert cut("x" * 10, 10) == "x" * 10
+    assert cut("x" * 11, 10) == "xxxxxxx..."
+    assert cut(LongString("y" * 11), 10) == "yyyyyyy..."
 
 
 def test_one_line() -> None:
     """What servers say is told in one line, and not at any length."""
-    assert "a b c" == one_line(" a\n\tb\r\nc ")
-    assert 200 == len(one_line("x" * 201))
-    assert "x" * 200 == one_line("x" * 200)
-    assert "a ..." == one_line("a" + " " * LARGE + "b")
+    assert one_line(" a\n\tb\r\nc ") == "a b c"
+    assert len(one_line("x" * 201)) == 200
+    assert one_line("x" * 200) == "x" * 200
+    assert one_line("a" + " " * LARGE + "b") == "a ..."
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_share_number(number: Any) -> None:
     server = AnyServer(lambda _: {number: None}, "odd")
     run = Download([server, *servers_of(FILE.shares, range(3))], FILE.cap)
 
-    assert "done" == run.done().phase
+    assert run.done().phase == "done"
 
 
 def test_message_that_exits() -> None:

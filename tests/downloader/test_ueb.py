@@ -89,7 +89,7 @@ def test_real_round_trip(file: RealFile) -> None:
 
 def test_sensible() -> None:
     """The entries are read, and written again in the same way."""
-    assert SENSIBLE == parse(pack(ENTRIES))
+    assert parse(pack(ENTRIES)) == SENSIBLE
     assert pack(ENTRIES) == SENSIBLE.pack()
 
 
@@ -144,14 +144,14 @@ def test_missing(key: str) -> None:
 )
 def test_told_twice(key: str) -> None:
     """What the cap tells too, or what follows from it, may be missing, but not be different."""
-    assert SENSIBLE == parse(pack(without(key)))
+    assert parse(pack(without(key))) == SENSIBLE
     with pytest.raises(BadURIExtensionError, match=f"{key} is"):
         parse(pack(ENTRIES | {key: b"7"}))
 
 
 def test_more() -> None:
     """Entries of other versions, such as the hashes of the plaintext, do not matter."""
-    assert SENSIBLE == parse(pack(ENTRIES | {"plaintext_hash": b"d" * 32, "x": b""}))
+    assert parse(pack(ENTRIES | {"plaintext_hash": b"d" * 32, "x": b""})) == SENSIBLE
 
 
 @pytest.mark.parametrize("size", [b"0", b"1", b"41", b"43", b"100"])
@@ -235,7 +235,7 @@ def test_anything(data: bytes, start: int, length: int) -> None:
     except BadURIExtensionError:
         return
 
-    assert (3, 10, 100) == (extension.k, extension.n, extension.size)
+    assert (extension.k, extension.n, extension.size) == (3, 10, 100)
     assert extension.segment_size > 0
     assert extension.segment_size % 3 == 0
 
@@ -283,7 +283,7 @@ def test_guess(k: int, size: int) -> None:
     guess = guess_segmentation(cap)
 
     assert (k, 255, size) == (guess.k, guess.n, guess.size)
-    assert 0 == guess.segment_size % k
+    assert guess.segment_size % k == 0
     assert min(size, 2**20) <= guess.segment_size < min(size, 2**20) + k
 
 

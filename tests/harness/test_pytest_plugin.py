@@ -133,7 +133,7 @@ def test_replay(project: pytest.Pytester) -> None:
     assert command
     again = CliRunner().invoke(main, [*shlex.split(command[1]), "--format", "json"])
 
-    assert 1 == again.exit_code
+    assert again.exit_code == 1
     assert f'"digest": "{properties(project.path / "j.xml")["digest"]}"' in again.stdout
 
 
@@ -262,7 +262,7 @@ def test_never_collected(folder: str, glob: str, why: str, project: pytest.Pytes
     (path / "lost.toml").write_text(HUNG)
     result = ran(project, ini=f"[pytest]\nfirstk_scenarios = {glob}\n")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
             f"*{folder}/lost.toml would never run: pytest does not look into {why}*".replace(
@@ -274,11 +274,11 @@ def test_never_collected(folder: str, glob: str, why: str, project: pytest.Pytes
 
 def test_strategies(project: pytest.Pytester) -> None:
     """There is a test for each strategy of which something is expected, and no other."""
-    assert [
+    assert names(project) == [
         "checks/one-hung.toml::wait-for-all",
         "checks/one-hung.toml::hedged",
-    ] == names(project)
-    assert ["checks/one-hung.toml::fetch:download"] == names(project, ini=OURS)
+    ]
+    assert names(project, ini=OURS) == ["checks/one-hung.toml::fetch:download"]
     ran(project, ini=INI, passed=2)
 
 
@@ -289,7 +289,7 @@ def test_order(project: pytest.Pytester) -> None:
     found = names(project)
 
     assert sorted(found, key=lambda name: name.partition("::")[0]) == found
-    assert 8 == len(found)
+    assert len(found) == 8
     assert [found[2]] == names(project, found[2])
 
 
@@ -305,14 +305,14 @@ def test_other_files(glob: str, project: pytest.Pytester) -> None:
 
 def test_none_by_default(project: pytest.Pytester) -> None:
     """Without the ini key no file is collected."""
-    assert [] == names(project, ini="[pytest]\n")
+    assert names(project, ini="[pytest]\n") == []
 
 
 def test_no_match(project: pytest.Pytester) -> None:
     """A glob that matches nothing is an error: its tests would never run."""
     result = ran(project, ini="[pytest]\nfirstk_scenarios = check/*.toml\n")
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert "firstk_scenarios: no file matches 'check/*.toml'" in result.stderr.str()
 
 
@@ -448,7 +448,7 @@ def test_bad_option(option: str, project: pytest.Pytester) -> None:
     """A number that makes no sense is a usage error, in a short line."""
     result = ran(project, option)
 
-    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert all(len(line) < 250 for line in result.errlines)
 
 
@@ -516,7 +516,7 @@ def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None
             f"E * {hung}  =...* never answered",
         ]
     )
-    assert ("**TABLES" != what) == ("replay: firstk run" in result.stdout.str())
+    assert (what != "**TABLES") == ("replay: firstk run" in result.stdout.str())
     assert "pytest_api.py" not in result.stdout.str()
     project.makepyfile(fetch=MENDED)
     own(project, body, passed=1)
@@ -680,13 +680,14 @@ def test_fault_that_one_strategy_met(project: pytest.Pytester) -> None:
     hedged = read.replace('"7"', '"4"')  # first-k reads from s0, s1 and s2 alone
     file = project.path / "checks" / "one-hung.toml"
     file.write_text(hedged + '[expect.first-k]\noutcome = "ok"\n')
-    assert 1 == ran(project, *WARN, ini=INI).parseoutcomes()["warnings"]
+    assert ran(project, *WARN, ini=INI).parseoutcomes()["warnings"] == 1
 
     file.write_text(file.read_text() + '[expect."hedged+2"]\noutcome = "ok"\n')
-    assert {"passed": 2} == ran(project, ini=INI).parseoutcomes()
-    assert {"passed": 1, "deselected": 1} == (
-        ran(project, "-k", "first-k", ini=INI).parseoutcomes()
-    )
+    assert ran(project, ini=INI).parseoutcomes() == {"passed": 2}
+    assert (ran(project, "-k", "first-k", ini=INI).parseoutcomes()) == {
+        "passed": 1,
+        "deselected": 1,
+    }
 
 
 def test_faults_in_the_fixture(project: pytest.Pytester) -> None:
@@ -762,7 +763,7 @@ def test_unrelated_suite() -> None:
     """Where no scenario is asked for, nothing that takes time is imported, no file looked at."""
     said = dict((line.split(" ", 1)) for line in run_python(UNRELATED).splitlines() if " " in line)
 
-    assert ("True", "False") == (said["plugin"], said["collecting"])
+    assert (said["plugin"], said["collecting"]) == ("True", "False")
     heavy = {"twisted", "simpy", "pydantic", "matplotlib", "zfec", "click", "rich"}
     assert set() == heavy & set(said["loaded"].split())
     assert "firstk" in said["loaded"].split()

@@ -69,16 +69,16 @@ def test_points(tmp_path: Path) -> None:
     """Each combination of the axes' values is a scenario, the last axis varies first."""
     experiment = load_experiment(write(tmp_path))
 
-    assert ("first-k", "hedged") == experiment.strategies
-    assert (20, None, 0) == (experiment.runs, experiment.precision, experiment.seed)
+    assert experiment.strategies == ("first-k", "hedged")
+    assert (experiment.runs, experiment.precision, experiment.seed) == (20, None, 0)
     assert [(c, v) for c in (0, 7) for v in (0.05, 0.1, 0.15)] == [
         tuple(point.values.values()) for point in experiment.points
     ]
     last = experiment.points[-1]
-    assert "servers.0.select.count = 7, grid.rtt.value = 0.15" == str(last)
-    assert {"count": 7} == last.scenario.servers[0].select.model_dump()  # type: ignore[union-attr]
-    assert 0.15 == last.scenario.grid.rtt.value  # type: ignore[union-attr]
-    assert "e" == last.scenario.name
+    assert str(last) == "servers.0.select.count = 7, grid.rtt.value = 0.15"
+    assert last.scenario.servers[0].select.model_dump() == {"count": 7}  # type: ignore[union-attr]
+    assert last.scenario.grid.rtt.value == 0.15  # type: ignore[union-attr]
+    assert last.scenario.name == "e"
 
 
 def test_keys_without_quotes(tmp_path: Path) -> None:
@@ -96,10 +96,10 @@ def test_named_scenario(name: str, tmp_path: Path) -> None:
     path = write(tmp_path, f'name = "e"\nscenario = "{name}"\n[axes]\n"grid.servers" = [12, 20]\n')
     experiment = load_experiment(path)
 
-    assert [12, 20] == [point.scenario.grid.servers for point in experiment.points]
+    assert [point.scenario.grid.servers for point in experiment.points] == [12, 20]
     if name == "my.toml":
-        assert (30, 5) == (experiment.runs, experiment.seed)
-        assert ("first-k", "hedged") == experiment.strategies
+        assert (experiment.runs, experiment.seed) == (30, 5)
+        assert experiment.strategies == ("first-k", "hedged")
 
 
 def test_paths(tmp_path: Path) -> None:
@@ -115,15 +115,15 @@ def test_paths(tmp_path: Path) -> None:
     path = write(tmp_path, f'name = "e"\nscenario = "scenarios/s.toml"\n{axes}')
     (point,) = load_experiment(path).points
 
-    assert (1.0,) == point.scenario.grid.rtt.times  # type: ignore[union-attr]
-    assert (2.0,) == point.scenario.grid.service.times  # type: ignore[union-attr]
+    assert point.scenario.grid.rtt.times == (1.0,)  # type: ignore[union-attr]
+    assert point.scenario.grid.service.times == (2.0,)  # type: ignore[union-attr]
 
 
 def test_no_axes(tmp_path: Path) -> None:
     """Without axes there is one point."""
     (point,) = load_experiment(write(tmp_path, GOOD.partition("[axes]")[0])).points
 
-    assert "" == str(point)
+    assert str(point) == ""
 
 
 def test_precision(tmp_path: Path) -> None:
@@ -141,14 +141,14 @@ def test_all_mistakes(tmp_path: Path) -> None:
     text = text.replace("value = 0.05 }", "valu = 0.05 }").replace("[0, 7]", "[]")
     text = text.replace("from = 0.05, to = 0.15", "from = 2, to = 1")
 
-    assert [
+    assert places(write(tmp_path, text)) == [
         (2, "strategies[1]"),
         (3, "rums"),
         (13, "scenario.grid.rtt.value"),
         (13, "scenario.grid.rtt.valu"),
         (19, "axes.servers.0.select.count"),
         (20, "axes.grid.rtt.value.to"),
-    ] == places(write(tmp_path, text))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -202,9 +202,9 @@ def test_mistake(old: str, new: str, line: int, key: str, message: str, tmp_path
 
 def test_points_at_fault(tmp_path: Path) -> None:
     """What is wrong with a value is told once, however many points have it."""
-    assert [(19, "axes.servers.0.select.count")] == places(
-        write(tmp_path, GOOD.replace("[0, 7]", "[0, 11]"))
-    )
+    assert places(write(tmp_path, GOOD.replace("[0, 7]", "[0, 11]"))) == [
+        (19, "axes.servers.0.select.count")
+    ]
 
 
 def test_another_key_at_fault(tmp_path: Path) -> None:
@@ -213,19 +213,19 @@ def test_another_key_at_fault(tmp_path: Path) -> None:
     text = text.replace("servers.0.select.count", "file.n").replace("[0, 7]", "[2, 9]")
     (found,) = mistakes(write(tmp_path, text))
 
-    assert (18, "axes", "at file.n = 2: file.k: should be 2 (n) or less, not 3") == (
+    assert (
         found.line,
         found.key,
         found.message,
-    )
+    ) == (18, "axes", "at file.n = 2: file.k: should be 2 (n) or less, not 3")
 
 
 def test_many_points_at_fault(tmp_path: Path) -> None:
     """Not more than twenty mistakes of points are told, and how many more there are."""
     found = mistakes(write(tmp_path, GOOD.replace("[0, 7]", "{ from = 11, to = 50, step = 1 }")))
 
-    assert 21 == len(found)
-    assert "and 20 more mistakes" == found[-1].message
+    assert len(found) == 21
+    assert found[-1].message == "and 20 more mistakes"
 
 
 @pytest.mark.parametrize(
@@ -240,7 +240,7 @@ def test_no_such_scenario(name: str, message: str, tmp_path: Path) -> None:
     """A scenario that is not there is told beside what else is wrong."""
     found = mistakes(write(tmp_path, f'name = "e"\nscenario = "{name}"\nx = 1\n'))
 
-    assert [(2, "scenario"), (3, "x")] == [(m.line, m.key) for m in found]
+    assert [(m.line, m.key) for m in found] == [(2, "scenario"), (3, "x")]
     assert message in found[0].message
 
 
@@ -261,7 +261,7 @@ def test_no_toml(text: Any, tmp_path: Path) -> None:
     if text is not None:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    assert [""] == [mistake.key for mistake in mistakes(path)]
+    assert [mistake.key for mistake in mistakes(path)] == [""]
 
 
 @pytest.mark.parametrize(
@@ -346,8 +346,8 @@ def test_workload(tmp_path: Path) -> None:
     points = load_experiment(write(tmp_path, text)).points
 
     rates = {p.scenario.workload.arrivals.rate for p in points if p.scenario.workload}  # type: ignore[union-attr]
-    assert {1.0, 3.0} == rates
-    assert 12 == len(points)
+    assert rates == {1.0, 3.0}
+    assert len(points) == 12
 
 
 def test_few_downloads(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_few_downloads(tmp_path: Path) -> None:
     found = load_experiment(write(tmp_path, text + "[precision]\nrelative = 0.1\n"))
 
     assert found.precision is not None
-    assert 0.99 == found.precision.quantile
+    assert found.precision.quantile == 0.99
 
 
 # All mistakes at once, however many there are
@@ -402,7 +402,7 @@ def test_no_false_mistakes(tmp_path: Path) -> None:
     axes = '[axes]\n"file.k" = [12]\n"file.n" = { from = 20, to = 20 }\n"grid.servers" = [0]\n'
     keys = [mistake.key for mistake in mistakes_of(GOOD.partition("[axes]")[0] + axes, tmp_path)]
 
-    assert {"axes.file.n", "axes.file.n.to", "axes.grid.servers"} == set(keys)
+    assert set(keys) == {"axes.file.n", "axes.file.n.to", "axes.grid.servers"}
 
 
 def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
@@ -422,12 +422,12 @@ def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     values = [*range(1, 10_001)]
     axis = GOOD.partition("[axes]")[0] + "[axes]\nfile.size = "
 
-    assert 10_000 == len(load_experiment(write(tmp_path, f"{axis}{values}\n")).points)
-    assert 10_000 == hashable.call_count
+    assert len(load_experiment(write(tmp_path, f"{axis}{values}\n")).points) == 10_000
+    assert hashable.call_count == 10_000
     (found,) = mistakes_of(f"{axis}{[*values, 10_001]}\n", tmp_path)
-    assert "make 10001 points; the most are 10000" == found.message
+    assert found.message == "make 10001 points; the most are 10000"
     *_, more = mistakes_of(f"{axis}{[-value for value in values]}\n", tmp_path)
-    assert "and 9,980 more mistakes" == more.message
+    assert more.message == "and 9,980 more mistakes"
 
 
 @pytest.mark.parametrize(
@@ -450,11 +450,11 @@ def test_twice(values: str, twice: str | None, tmp_path: Path) -> None:
 def test_seeds(tmp_path: Path) -> None:
     """The last run's seed is bounded, whatever says how many runs there are."""
     text = GOOD.replace("runs = 20", f"seed = {2**63 - 20}\nruns = 20")
-    assert 2**63 - 20 == load_experiment(write(tmp_path, text)).seed
+    assert load_experiment(write(tmp_path, text)).seed == 2**63 - 20
 
-    assert [(4, "runs")] == places(write(tmp_path, text.replace("runs = 20", "runs = 21")))
+    assert places(write(tmp_path, text.replace("runs = 20", "runs = 21"))) == [(4, "runs")]
     precise = text.replace("runs = 20", "precision = { relative = 0.1, max_runs = 250 }")
-    assert [(4, "precision.max_runs")] == places(write(tmp_path, precise))
+    assert places(write(tmp_path, precise)) == [(4, "precision.max_runs")]
 
 
 @pytest.mark.parametrize("kind", ["scenario", "plan"])
@@ -474,6 +474,6 @@ def test_experiment_of_an_experiment(tmp_path: Path) -> None:
     (found,) = mistakes(path)
 
     assert (str(tmp_path / "e.toml"), None) == (found.file, found.line)
-    assert "is an experiment: `firstk sweep` takes it; this command takes a scenario" == (
+    assert (
         found.message
-    )
+    ) == "is an experiment: `firstk sweep` takes it; this command takes a scenario"

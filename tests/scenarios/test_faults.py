@@ -53,7 +53,7 @@ def test_window(kind: str) -> None:
     """A fault holds from its start on, and no longer at its end."""
     one = fault(kind, start=2.0, end=5.0)
 
-    assert [False, True, True, False, False] == [one.active(t) for t in (1.9, 2.0, 4.9, 5.0, 9.0)]
+    assert [one.active(t) for t in (1.9, 2.0, 4.9, 5.0, 9.0)] == [False, True, True, False, False]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,7 +78,7 @@ def test_changes_one_thing(kind: str) -> None:
         "spoil": one.spoil(SHARE, 0, SHARE) != SHARE,
     }
 
-    assert [True] == [value for value in changed.values() if value]
+    assert [value for value in changed.values() if value] == [True]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_slow(keys: dict[str, float], time: float) -> None:
 
 def test_slow_both() -> None:
     """What is added is not multiplied."""
-    assert 1.0 * 3 + 2 == fault("slow", factor=3.0, extra=2.0).round_trip(1.0)
+    assert fault("slow", factor=3.0, extra=2.0).round_trip(1.0) == 1.0 * 3 + 2
 
 
 def test_failures() -> None:
@@ -132,7 +132,7 @@ def test_flaky(operation: Operation, probability: float, failed: list[float]) ->
 
 def test_chancy() -> None:
     """A flaky server takes draws, and no other does."""
-    assert ["flaky"] == [kind for kind in KINDS if fault(kind).chancy]
+    assert [kind for kind in KINDS if fault(kind).chancy] == ["flaky"]
 
 
 @pytest.mark.parametrize(

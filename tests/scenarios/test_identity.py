@@ -38,7 +38,7 @@ def test_consumer() -> None:
     made = scenario(hung("3-9"))
 
     assert scenario_hash(made) != scenario_hash(scenario(hung("3-9"), consumer={"bandwidth": 9}))
-    assert "e04085fd9081e8250767e579b3f95d7a2c528382c3b6e5d148fae8b664f61e63" == scenario_hash(made)
+    assert scenario_hash(made) == "e04085fd9081e8250767e579b3f95d7a2c528382c3b6e5d148fae8b664f61e63"
 
 
 def test_numbers() -> None:

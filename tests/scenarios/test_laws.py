@@ -118,7 +118,7 @@ def test_constant() -> None:
     """A constant is drawn without an error, and takes nothing from the stream."""
     random = Random(1)
 
-    assert 0.05 == law(law="constant", value=0.05).sample(random)
+    assert law(law="constant", value=0.05).sample(random) == 0.05
     assert Random(1).random() == random.random()
 
 
@@ -192,8 +192,8 @@ def test_mixture_edges() -> None:
     laws = [{"law": "constant", "value": value} for value in (1.0, 2.0, 3.0)]
     mixture = law(law="mixture", weights=[0.1, 0.1, 0.1], laws=laws)
 
-    assert 1.0 == mixture.sample(Edge(greatest=False))
-    assert 3.0 == mixture.sample(Edge(greatest=True))
+    assert mixture.sample(Edge(greatest=False)) == 1.0
+    assert mixture.sample(Edge(greatest=True)) == 3.0
 
 
 def test_nested_mixture() -> None:
@@ -206,10 +206,10 @@ def test_nested_mixture() -> None:
     outer = law(law="mixture", weights=[40, 60], laws=[inner, {"law": "constant", "value": 3.0}])
     draws = samples(outer, 10_000)
 
-    assert {1.0, 2.0, 3.0} == set(draws)
-    assert 0.2 == pytest.approx(draws.count(1.0) / 10_000, abs=0.02)
-    assert 0.2 == pytest.approx(draws.count(2.0) / 10_000, abs=0.02)
-    assert 0.6 == pytest.approx(draws.count(3.0) / 10_000, abs=0.02)
+    assert set(draws) == {1.0, 2.0, 3.0}
+    assert pytest.approx(draws.count(1.0) / 10_000, abs=0.02) == 0.2
+    assert pytest.approx(draws.count(2.0) / 10_000, abs=0.02) == 0.2
+    assert pytest.approx(draws.count(3.0) / 10_000, abs=0.02) == 0.6
 
 
 CONSTANT = {"law": "constant", "value": 1.0}
@@ -269,7 +269,7 @@ def test_empirical(content: str, column: str | None, tmp_path: Path) -> None:
     """Times are read from a text file, or from a column of a CSV file, each as likely."""
     draws = samples(measured(tmp_path, content, column), 3000)
 
-    assert {0.1, 0.2, 0.4} == set(draws)
+    assert set(draws) == {0.1, 0.2, 0.4}
     assert all(900 < draws.count(time) < 1100 for time in set(draws))
 
 
@@ -277,7 +277,7 @@ def test_empirical_weights(tmp_path: Path) -> None:
     """A time that was measured twice is twice as likely."""
     draws = samples(measured(tmp_path, "1\n1\n2\n"), 3000)
 
-    assert 2000 == pytest.approx(draws.count(1.0), rel=0.05)
+    assert pytest.approx(draws.count(1.0), rel=0.05) == 2000
 
 
 @pytest.mark.parametrize("greatest", [False, True])
@@ -290,8 +290,8 @@ def test_byte_order_mark(tmp_path: Path) -> None:
     """A byte order mark, as Windows programs write it, costs no time and hides no column."""
     text = measured(tmp_path, b"\xef\xbb\xbf0.1\n0.2\n")
 
-    assert {0.1, 0.2} == set(samples(text, 100))
-    assert {0.3} == set(samples(measured(tmp_path, b"\xef\xbb\xbfrtt,x\n0.3,1\n", "rtt"), 10))
+    assert set(samples(text, 100)) == {0.1, 0.2}
+    assert set(samples(measured(tmp_path, b"\xef\xbb\xbfrtt,x\n0.3,1\n", "rtt"), 10)) == {0.3}
 
 
 @pytest.mark.parametrize(
@@ -348,6 +348,6 @@ def test_no_file(path: str, words: str, tmp_path: Path) -> None:
 
     key, message = caught.value.errors()[0]["ctx"]["found"][0]
 
-    assert "path" == key
+    assert key == "path"
     assert message.startswith(f"{path}: ")
     assert words in message

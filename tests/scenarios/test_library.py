@@ -64,7 +64,7 @@ def check(name: str, strategy: str, runs: range) -> None:
     scenario = SCENARIOS[name]
     results = [simulate(scenario, strategy, run).result for run in runs]
 
-    assert [] == [problem for r in results for problem in unmet(scenario.expect[strategy], r)]
+    assert [problem for r in results for problem in unmet(scenario.expect[strategy], r)] == []
     assert all(result.content_ok is not False for result in results)
 
 
@@ -83,8 +83,8 @@ def test_sets() -> None:
     """The default set is that of ticket #928, and a set's files are in their order."""
     library = sets()
 
-    assert "ticket-928" == DEFAULT_SET
-    assert 13 == len(library[DEFAULT_SET])
+    assert DEFAULT_SET == "ticket-928"
+    assert len(library[DEFAULT_SET]) == 13
     for files in library.values():
         assert [f"{i:02}" for i in range(1, len(files) + 1)] == [f.name[:2] for f in files]
     assert sorted(library) == list(library)
@@ -117,8 +117,8 @@ def test_targets(tmp_path: Path) -> None:
     first, second = load(FILES[0]).name, load(FILES[1]).name
     b, a = str(tmp_path / "b.toml"), str(tmp_path / "sub" / "a.toml")
 
-    assert [("one-hung", "one-hung")] == names("one-hung")
-    assert 13 == len(names("ticket-928"))
+    assert names("one-hung") == [("one-hung", "one-hung")]
+    assert len(names("ticket-928")) == 13
     assert [(first, b)] == names(b)
     assert [(first, b), (second, a)] == names(str(tmp_path))
     assert [("one-slow", "one-slow"), (first, b)] == names("one-slow", b)
@@ -157,4 +157,4 @@ def test_all_that_is_wrong(tmp_path: Path) -> None:
 
     assert "the sets are hung-server, laws, robustness, ticket-928" in lines[0]
     assert "no *.toml file is in this folder" in lines[3]
-    assert "nope.toml: No such file or directory" == lines[4]
+    assert lines[4] == "nope.toml: No such file or directory"

@@ -74,9 +74,9 @@ def test_good(tmp_path: Path) -> None:
     path = write(tmp_path, GOOD)
     scenario = load(path)
 
-    assert "t" == scenario.name
+    assert scenario.name == "t"
     assert str(path) == scenario.source
-    assert "elsewhere" == load(path, source="elsewhere").source
+    assert load(path, source="elsewhere").source == "elsewhere"
 
 
 #: A line of the good file, what it becomes, and the mistake: its line, its key, its words.
@@ -383,7 +383,7 @@ def test_key_named_like_its_law(tmp_path: Path) -> None:
     rtt = 'rtt = { law = "constant", constant = 0.05 }'
     found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
 
-    assert {(12, "grid.rtt.constant"), (12, "grid.rtt.value")} == set(places(found))
+    assert set(places(found)) == {(12, "grid.rtt.constant"), (12, "grid.rtt.value")}
 
 
 def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_keys_beside_one_named_like_its_law(tmp_path: Path) -> None:
     rtt = 'rtt = { law = "constant", value = 1, constant = 0.05, foo = 1 }'
     found = mistakes(write(tmp_path, GOOD.replace(RTT, rtt)))
 
-    assert {(12, "grid.rtt.constant"), (12, "grid.rtt.foo")} == set(places(found))
+    assert set(places(found)) == {(12, "grid.rtt.constant"), (12, "grid.rtt.foo")}
 
 
 def test_key_named_like_its_fault(tmp_path: Path) -> None:
@@ -399,7 +399,7 @@ def test_key_named_like_its_fault(tmp_path: Path) -> None:
     fault = 'fault = { kind = "slow", slow = 2, factor = "x" }'
     found = mistakes(write(tmp_path, GOOD.replace("# of the entry", fault)))
 
-    assert {(17, "servers[0].fault.slow"), (17, "servers[0].fault.factor")} == set(places(found))
+    assert set(places(found)) == {(17, "servers[0].fault.slow"), (17, "servers[0].fault.factor")}
 
 
 @pytest.mark.parametrize(
@@ -425,9 +425,10 @@ def test_law_with_a_kind(tmp_path: Path) -> None:
     rtt = 'rtt = { law = "constant", value = 1, kind = "x" }'
     text = GOOD.replace(RTT, rtt).replace("# of the entry", 'fault = {kind = "hung", law = "x"}')
 
-    assert [(12, "grid.rtt.kind"), (17, "servers[0].fault.law")] == places(
-        mistakes(write(tmp_path, text))
-    )
+    assert places(mistakes(write(tmp_path, text))) == [
+        (12, "grid.rtt.kind"),
+        (17, "servers[0].fault.law"),
+    ]
 
 
 @pytest.mark.parametrize("key", ["kind", "law"])
@@ -460,7 +461,7 @@ def test_no_table(text: str, key: str, tmp_path: Path) -> None:
     """What should be a table is said in the words of TOML, not of Python."""
     found = {mistake.key: mistake for mistake in mistakes(write(tmp_path, text))}
 
-    assert 1 == found[key].line
+    assert found[key].line == 1
     assert not re.search("instance|dictionary|object", found[key].message)
 
 
@@ -501,7 +502,7 @@ def test_ten_mistakes(tmp_path: Path) -> None:
     """All mistakes are told at once, in the order of their lines."""
     found = mistakes(write(tmp_path, TEN))
 
-    assert [
+    assert places(found) == [
         (1, "name"),
         (2, "seed"),
         (3, "strategies[1]"),
@@ -512,7 +513,7 @@ def test_ten_mistakes(tmp_path: Path) -> None:
         (20, "servers[1].select"),
         (25, "servers[2].fault.kind"),
         (29, "expect.first-k.error"),
-    ] == places(found)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -564,8 +565,8 @@ def test_unknown_key_hides_nothing(tmp_path: Path) -> None:
     text = GOOD.replace("# of the file", "kk = 1").replace("# of the entry", "shares = [10]")
     two = mistakes(write(tmp_path, text))
 
-    assert [(6, "file.k"), (7, "file.kk")] == places(one)
-    assert [(8, "file.kk"), (17, "servers[0].shares")] == places(two)
+    assert places(one) == [(6, "file.k"), (7, "file.kk")]
+    assert places(two) == [(8, "file.kk"), (17, "servers[0].shares")]
 
 
 def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
@@ -587,7 +588,7 @@ def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
 )
 def test_ranges(range_: str, tmp_path: Path) -> None:
     """A range may end where the file ends, begin there, and be empty."""
-    assert "t" == load(write(tmp_path, GOOD.replace("# of the file", range_))).name
+    assert load(write(tmp_path, GOOD.replace("# of the file", range_))).name == "t"
 
 
 @pytest.mark.parametrize(
@@ -634,7 +635,7 @@ def test_empty(tmp_path: Path) -> None:
     """An empty file lacks all that a scenario must have."""
     found = mistakes(write(tmp_path, ""))
 
-    assert [(1, "name"), (1, "file"), (1, "grid")] == places(found)
+    assert places(found) == [(1, "name"), (1, "file"), (1, "grid")]
 
 
 def test_not_there(tmp_path: Path) -> None:
@@ -672,7 +673,7 @@ def test_windows_line_ends(tmp_path: Path) -> None:
     """Lines may end as Windows ends them."""
     found = mistakes(write(tmp_path, GOOD.replace("k = 3", "k = 11").replace("\n", "\r\n")))
 
-    assert [(6, "file.k")] == places(found)
+    assert places(found) == [(6, "file.k")]
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u0085"], ids=["U+2028", "U+0085"])
@@ -680,7 +681,7 @@ def test_lines_are_those_of_an_editor(separator: str, tmp_path: Path) -> None:
     """Only what TOML calls a newline ends a line."""
     text = GOOD.replace("# of the scenario", f"# a{separator}b").replace("k = 3", "k = 11")
 
-    assert [(6, "file.k")] == places(mistakes(write(tmp_path, text)))
+    assert places(mistakes(write(tmp_path, text))) == [(6, "file.k")]
 
 
 # Large files
@@ -699,7 +700,7 @@ def test_large_file(tmp_path: Path) -> None:
     text = entries(3000).replace('"2999"', '"3000"')
     found = mistakes(write(tmp_path, text))
 
-    assert [(15 + 3 * 2999 + 1, "servers[2999].select")] == places(found)
+    assert places(found) == [(15 + 3 * 2999 + 1, "servers[2999].select")]
 
 
 def test_many_mistakes(tmp_path: Path) -> None:
@@ -707,7 +708,7 @@ def test_many_mistakes(tmp_path: Path) -> None:
     *found, more = mistakes(write(tmp_path, entries(150, prefix="x")))
 
     assert [(15 + 3 * i + 1, f"servers[{i}].select") for i in range(20)] == places(tuple(found))
-    assert (None, "and 130 more mistakes") == (more.line, more.message)
+    assert (more.line, more.message) == (None, "and 130 more mistakes")
 
 
 def test_long_list(tmp_path: Path) -> None:
@@ -716,7 +717,7 @@ def test_long_list(tmp_path: Path) -> None:
     text = GOOD.replace("# of the entry\n", f"shares = [\n{shares}]\nfoo = 1\n")
     found = mistakes(write(tmp_path, text))
 
-    assert [(1019, "servers[0].foo")] == places(found)
+    assert places(found) == [(1019, "servers[0].foo")]
 
 
 # Real shares
@@ -765,7 +766,7 @@ def test_some_shares(folder: Path) -> None:
         (folder / "shares" / str(number)).unlink()
     (folder / "shares" / "README.txt").write_text("no share")
 
-    assert [2, 6, 9] == load(write(folder, real())).file.numbers
+    assert load(write(folder, real())).file.numbers == [2, 6, 9]
 
 
 def test_corrupt_shares(folder: Path) -> None:
@@ -821,7 +822,7 @@ def test_cap_of_another_shape(old: str, new: str, folder: Path) -> None:
     """A cap whose numbers are not those of the shares does not match them."""
     found = mistakes(write(folder, real(cap(REAL.name, old, new))))
 
-    assert [(4, "file.cap")] == places(found)
+    assert places(found) == [(4, "file.cap")]
     assert "does not match the shares" in found[0].message
 
 
@@ -831,7 +832,7 @@ def test_half_a_real_file(key: str, folder: Path) -> None:
     found = mistakes(write(folder, re.sub(f"^{key} = .*$", "#", real(), flags=re.MULTILINE)))
 
     assert [(2, f"file.{key}")] == places(found)
-    assert "is missing" == found[0].message
+    assert found[0].message == "is missing"
 
 
 def test_too_few_shares(folder: Path) -> None:
@@ -840,7 +841,7 @@ def test_too_few_shares(folder: Path) -> None:
         (folder / "shares" / str(number)).unlink()
     found = mistakes(write(folder, real()))
 
-    assert [(3, "file.shares")] == places(found)
+    assert places(found) == [(3, "file.shares")]
     assert "has 2 share files (named 0 to 9); the file needs 3" in found[0].message
 
 
@@ -849,8 +850,8 @@ def test_absent_share(folder: Path) -> None:
     (folder / "shares" / "9").unlink()
     found = mistakes(write(folder, real() + "shares = [0, 9]\n"))
 
-    assert [(11, "servers[0].shares")] == places(found)
-    assert "there is no share 9; the file has 0, 1, 2, 3, 4, 5, 6, 7, 8" == found[0].message
+    assert places(found) == [(11, "servers[0].shares")]
+    assert found[0].message == "there is no share 9; the file has 0, 1, 2, 3, 4, 5, 6, 7, 8"
 
 
 @pytest.mark.parametrize(
@@ -868,7 +869,7 @@ def test_bad_container(container: bytes, words: str, folder: Path) -> None:
     (folder / "shares" / "4").write_bytes(container)
     found = mistakes(write(folder, real()))
 
-    assert [(3, "file.shares")] == places(found)
+    assert places(found) == [(3, "file.shares")]
     assert words in found[0].message
 
 
@@ -877,7 +878,7 @@ def test_share_beyond_n(folder: Path) -> None:
     shutil.copy(folder / "shares" / "0", folder / "shares" / "10")
     found = mistakes(write(folder, real()))
 
-    assert [(3, "file.shares")] == places(found)
+    assert places(found) == [(3, "file.shares")]
     assert "has a share 10, and the cap says 0 to 9" in found[0].message
 
 
@@ -885,7 +886,7 @@ def test_share_and_range(folder: Path) -> None:
     """What is wrong with the range is told beside what is wrong with the shares."""
     found = mistakes(write(folder, real(shares="nope", more="offset = 1001")))
 
-    assert [(3, "file.shares"), (5, "file.offset")] == places(found)
+    assert places(found) == [(3, "file.shares"), (5, "file.offset")]
 
 
 def test_from_tables(tmp_path: Path) -> None:
@@ -904,16 +905,16 @@ def test_mistakes_in_tables() -> None:
 
     assert before == tables
     told = {str(mistake).partition(";")[0] for mistake in caught.value.mistakes}
-    assert {
+    assert told == {
         "scenario: file.k: should be 10 (n) or less, not 11",
         "scenario: servers[0].select: is missing",
         "scenario: servers[0].selct: unknown key",
-    } == told
+    }
 
 
 def test_expectation() -> None:
     """An expectation may stand alone; what is wrong with it is told as in a file."""
-    assert 0.3 == expectation_from({"ttfb_max": 0.3}).ttfb_max
+    assert expectation_from({"ttfb_max": 0.3}).ttfb_max == 0.3
     with pytest.raises(ScenarioError) as caught:
         expectation_from({"ttfb_mx": 0.3, "outcome": "fine"})
 
@@ -936,7 +937,7 @@ def test_twenty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [(i + 2, f"x{i}") for i in range(20)] == places(tuple(found))
     assert f"{path}: and 4,980 more mistakes" == str(more)
-    assert (20, 1) == (words.call_count, loads.call_count)
+    assert (words.call_count, loads.call_count) == (20, 1)
 
 
 def test_one_more(tmp_path: Path) -> None:
@@ -944,8 +945,8 @@ def test_one_more(tmp_path: Path) -> None:
     unknown = [f"x{i} = 1\n" for i in range(21)]
     text = GOOD.replace("# of the scenario\n", "".join(unknown))
 
-    assert "and 1 more mistake" == mistakes(write(tmp_path, text))[-1].message
-    assert 20 == len(mistakes(write(tmp_path, text.replace(unknown[-1], ""))))
+    assert mistakes(write(tmp_path, text))[-1].message == "and 1 more mistake"
+    assert len(mistakes(write(tmp_path, text.replace(unknown[-1], "")))) == 20
 
 
 @pytest.mark.parametrize(
@@ -966,7 +967,7 @@ def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
     """Mistakes of any kind are counted beyond twenty."""
     found = mistakes(write(tmp_path, GOOD.replace(old, new)))
 
-    assert 21 == len(found)
+    assert len(found) == 21
     assert f"and {count - 20:,} more mistakes" == found[-1].message
 
 
@@ -976,7 +977,7 @@ def test_ranges_that_overlap(tmp_path: Path) -> None:
     text = GOOD.replace('"all"', f'"{select}"').replace("servers = 10", "servers = 1000000")
     scenario = load(write(tmp_path, text))
 
-    assert "t" == scenario.name
+    assert scenario.name == "t"
     assert list(range(8)) == selected("5-7,0-2,1-6,s3", 8)
 
 
@@ -1008,7 +1009,7 @@ def test_share_that_is_a_device(folder: Path) -> None:
     (folder / "shares" / "4").symlink_to("/dev/zero")
     (found,) = mistakes(write(folder, real()))
 
-    assert "shares: share 4: Is a device, not a regular file" == found.message
+    assert found.message == "shares: share 4: Is a device, not a regular file"
 
 
 def test_large_share(folder: Path) -> None:
@@ -1017,7 +1018,7 @@ def test_large_share(folder: Path) -> None:
         file.truncate(100_000_000)
     (found,) = mistakes(write(folder, real()))
 
-    assert "shares: share 4: Has 100,000,000 bytes; a share may have 67,108,864" == found.message
+    assert found.message == "shares: share 4: Has 100,000,000 bytes; a share may have 67,108,864"
 
 
 @pytest.mark.parametrize(
@@ -1048,7 +1049,7 @@ def test_large_numbers(number: str, tmp_path: Path) -> None:
         (found,) = mistakes(path)
 
         assert GOOD.splitlines().index(old) + 1 == found.line
-        assert 200 > len(str(found)) - len(str(path))
+        assert len(str(found)) - len(str(path)) < 200
 
 
 def test_large_number_in_a_table() -> None:
@@ -1059,7 +1060,7 @@ def test_large_number_in_a_table() -> None:
         with pytest.raises(ScenarioError) as caught:
             from_tables(tables)
 
-        assert 500 > len(str(caught.value))
+        assert len(str(caught.value)) < 500
 
 
 def test_control_characters(tmp_path: Path) -> None:

@@ -28,23 +28,23 @@ def test_defaults() -> None:
     """What a file does not say is as DESIGN has it."""
     one = scenario()
 
-    assert ["wait-for-all", "first-k"] == one.strategies
-    assert (0, 1, 3600.0, "complete") == (one.seed, one.runs, one.deadline, one.stop)
-    assert ("request", "listed") == (one.grid.rtt_per, one.grid.order)
-    assert (None, None, None, None) == (
+    assert one.strategies == ["wait-for-all", "first-k"]
+    assert (one.seed, one.runs, one.deadline, one.stop) == (0, 1, 3600.0, "complete")
+    assert (one.grid.rtt_per, one.grid.order) == ("request", "listed")
+    assert (
         one.grid.bandwidth,
         one.grid.client_bandwidth,
         one.grid.service,
         one.grid.concurrency,
-    )
+    ) == (None, None, None, None)
     assert isinstance(one.file, MadeUpFile)
-    assert (0, None, 1024 * 1024) == (one.file.offset, one.file.length, one.file.segment_size)
-    assert ([], {}) == (one.servers, one.expect)
+    assert (one.file.offset, one.file.length, one.file.segment_size) == (0, None, 1024 * 1024)
+    assert (one.servers, one.expect) == ([], {})
 
 
 def test_source() -> None:
     """A scenario that was not read from a file is called by its name."""
-    assert "t" == scenario().source
+    assert scenario().source == "t"
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_faults_of_an_entry() -> None:
 
     assert [Hung(kind="hung")] == faults(fault=hung)
     assert [Hung(kind="hung"), Slow(kind="slow", factor=2.0)] == faults(fault=[hung, slow])
-    assert [] == faults(fault=[])
+    assert faults(fault=[]) == []
     assert faults() is None
 
 

@@ -32,8 +32,8 @@ def test_candidates(tmp_path: Path) -> None:
         ["2-of-4 with windowed"],
         ["2-of-5 with windowed"],
     ]
-    assert [1.0, 4 / 3, 5 / 3, 2.0, 2.5] == [of[0].expansion for of in found.levels]
-    assert ["windowed", "hedged", "first-k"] == [one.strategy for one in found.levels[1]]
+    assert [of[0].expansion for of in found.levels] == [1.0, 4 / 3, 5 / 3, 2.0, 2.5]
+    assert [one.strategy for one in found.levels[1]] == ["windowed", "hedged", "first-k"]
 
 
 def test_points(tmp_path: Path) -> None:
@@ -43,9 +43,9 @@ def test_points(tmp_path: Path) -> None:
         file = found.experiment.points[candidate.point].scenario.file
         assert (candidate.k, candidate.n) == (file.k, file.n)
 
-    assert ("file.k", "file.n") == found.experiment.axes
-    assert "file.k = 2, file.n = 4" == str(found.experiment.points[1])
-    assert ("windowed", "hedged", "hedged+1") == found.experiment.strategies
+    assert found.experiment.axes == ("file.k", "file.n")
+    assert str(found.experiment.points[1]) == "file.k = 2, file.n = 4"
+    assert found.experiment.strategies == ("windowed", "hedged", "hedged+1")
 
 
 def test_ranges_and_expansion(tmp_path: Path) -> None:
@@ -53,11 +53,11 @@ def test_ranges_and_expansion(tmp_path: Path) -> None:
     wide = ("n = [2, 4, 5]", "n = { from = 9, to = 12, step = 1 }\nmax_expansion = 3.3")
     found = plan(tmp_path, wide, ("k = [2]", "k = { from = 3, to = 4, step = 1 }"))
 
-    assert [(4, 9), (4, 10), (4, 11), (3, 9), (4, 12)] == [
+    assert [
         (point.values["file.k"], point.values["file.n"]) for point in found.experiment.points
-    ]
+    ] == [(4, 9), (4, 10), (4, 11), (3, 9), (4, 12)]
     tenth = plan(tmp_path, ("k = [2]", "k = [10]"), ("[2, 4, 5]", "[11]\nmax_expansion = 1.1"))
-    assert 1 == len(tenth.experiment.points)
+    assert len(tenth.experiment.points) == 1
 
 
 def test_named_scenario(tmp_path: Path) -> None:
@@ -69,16 +69,16 @@ def test_named_scenario(tmp_path: Path) -> None:
     found = load_plan(path)
 
     assert "wait-for-all" in found.experiment.strategies
-    assert 5 == found.experiment.seed
-    assert [2, 4, 5] == [point.scenario.file.n for point in found.experiment.points]
+    assert found.experiment.seed == 5
+    assert [point.scenario.file.n for point in found.experiment.points] == [2, 4, 5]
 
 
 def test_target() -> None:
     """A target is told as one would write it."""
     target = Target.model_validate({"p50": 0.1, "p99.9": 2, "success": 0.9999})
 
-    assert "p50 < 0.1 s, p99.9 < 2 s and success > 99.99 %" == str(target)
-    assert "p90 < 0.5 s" == str(Target(p90=0.5))
+    assert str(target) == "p50 < 0.1 s, p99.9 < 2 s and success > 99.99 %"
+    assert str(Target(p90=0.5)) == "p90 < 0.5 s"
     assert Condition("p99.9", 0.999, 2) == target.conditions[1]
 
 
@@ -95,7 +95,7 @@ def test_all_mistakes(tmp_path: Path) -> None:
         ("max_runs = 80", "max_runs = 0"),
     )
 
-    assert [
+    assert [(m.line, m.key) for m in mistakes(bad)] == [
         (5, "scenario.file.size"),
         (6, "scenario.file.sice"),
         (15, "target.p95"),
@@ -104,7 +104,7 @@ def test_all_mistakes(tmp_path: Path) -> None:
         (20, "search.n"),
         (21, "search.strategies[2]"),
         (22, "search.max_runs"),
-    ] == [(m.line, m.key) for m in mistakes(bad)]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -151,18 +151,18 @@ def test_real_shares(tmp_path: Path) -> None:
     path = tmp_path / "p.toml"
     path.write_text(text)
 
-    assert ["has real shares"] == [m.message[:15] for m in mistakes(path)]
+    assert [m.message[:15] for m in mistakes(path)] == ["has real shares"]
 
 
 def test_looks(tmp_path: Path) -> None:
     """Looks double up to all runs; where a run is many downloads the first is early."""
     one = plan(tmp_path)
 
-    assert [80] == one.looks
-    assert [250, 500, 1000] == replace(one, max_runs=1000).looks
-    assert [250, 500, 1000, 1200] == replace(one, max_runs=1200).looks
-    assert [10, 20, 40, 80] == plan(tmp_path, loaded(100)).looks
-    assert [3] == replace(plan(tmp_path, loaded(100)), max_runs=3).looks
+    assert one.looks == [80]
+    assert replace(one, max_runs=1000).looks == [250, 500, 1000]
+    assert replace(one, max_runs=1200).looks == [250, 500, 1000, 1200]
+    assert plan(tmp_path, loaded(100)).looks == [10, 20, 40, 80]
+    assert replace(plan(tmp_path, loaded(100)), max_runs=3).looks == [3]
 
 
 def test_schema() -> None:

@@ -19,8 +19,8 @@ def test_read(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"\xef\xbb\xbfa\r\nb\rc")
 
-    assert b"\xef\xbb\xbfa\r\nb\rc" == read_bytes(path, SMALL)
-    assert "a\nb\nc" == read_text(path, SMALL)
+    assert read_bytes(path, SMALL) == b"\xef\xbb\xbfa\r\nb\rc"
+    assert read_text(path, SMALL) == "a\nb\nc"
 
 
 def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def _unread(descriptor: int, mode: str) -> object:
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc")
 def test_no_size() -> None:
     """A file that has more in it than its size says is read no farther than the limit."""
-    assert 0 == os.stat("/proc/self/environ").st_size
+    assert os.stat("/proc/self/environ").st_size == 0
     with pytest.raises(OSError, match="Has more than 10 bytes"):
         read_bytes("/proc/self/environ", SMALL)
 
@@ -110,4 +110,4 @@ def test_begins_with(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"SQLite")
 
-    assert [True, True, False] == [begins_with(path, head) for head in (b"", b"SQL", b"SQLite ")]
+    assert [begins_with(path, head) for head in (b"", b"SQL", b"SQLite ")] == [True, True, False]

@@ -56,21 +56,21 @@ def test_schema(kind: str) -> None:
 @pytest.mark.parametrize("file", LIBRARY, ids=lambda file: file.stem)
 def test_library(file: Path) -> None:
     """All files of the library are accepted."""
-    assert [] == problems(file.read_text(encoding="utf-8"))
+    assert problems(file.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("block", [b for _, b in BLOCKS], ids=[name for name, _ in BLOCKS])
 def test_guides(block: str) -> None:
     """So is what README and the guides show."""
-    assert [] == problems(block)
+    assert problems(block) == []
 
 
 def test_blocks() -> None:
     """They show each kind."""
     kinds = [kind_of(tomllib.loads(block)).name for _, block in BLOCKS]
 
-    assert {"a scenario", "an experiment", "a plan"} == set(kinds)
-    assert 10 <= len(kinds)
+    assert set(kinds) == {"a scenario", "an experiment", "a plan"}
+    assert len(kinds) >= 10
 
 
 SCENARIO_TEXT = """\
@@ -216,7 +216,7 @@ def test_good(text: str, tmp_path: Path) -> None:
     """The texts that are changed below are good."""
     check(text, tmp_path)
 
-    assert [] == problems(text)
+    assert problems(text) == []
 
 
 @pytest.mark.parametrize(("text", "old", "new"), REFUSED, ids=[case[2] for case in REFUSED])
@@ -247,7 +247,7 @@ def test_accepted(old: str, new: str, tmp_path: Path) -> None:
     text = EXPERIMENT_TEXT.replace(old, new)
     check(text, tmp_path)
 
-    assert [] == problems(text)
+    assert problems(text) == []
 
 
 def test_files_of_a_workload() -> None:

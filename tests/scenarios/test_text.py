@@ -37,20 +37,20 @@ def test_always_printable(text: str) -> None:
 
 def test_keep() -> None:
     """Line ends may be kept."""
-    assert "a\n\\x1b" == printable("a\n\x1b", keep="\n")
+    assert printable("a\n\x1b", keep="\n") == "a\n\\x1b"
 
 
 def test_shown() -> None:
     """Values are written as Python does, and cut; a huge number is not written at all."""
-    assert "'a\\x1b'" == shown("a\x1b")
-    assert 80 == len(shown("a" * 1000))
-    assert "a number of thousands of digits" == shown(16**5000)
-    assert "abcdefg..." == cut("abcdefghijk", 10)
+    assert shown("a\x1b") == "'a\\x1b'"
+    assert len(shown("a" * 1000)) == 80
+    assert shown(16**5000) == "a number of thousands of digits"
+    assert cut("abcdefghijk", 10) == "abcdefg..."
 
 
 def test_listed() -> None:
     """Of very many names the first are listed, and the rest counted."""
-    assert "a, b" == listed("ab")
+    assert listed("ab") == "a, b"
     assert listed(range(100)).endswith("38, 39 and 60 more")
 
 

@@ -54,7 +54,7 @@ def test_arrivals(arrivals: str, kind: type, tmp_path: Path) -> None:
     found = loaded(tmp_path, f"arrivals = {arrivals}\ndownloads = 100")
 
     assert isinstance(found.arrivals, kind)
-    assert (10, 110, False) == (found.warmed_up, found.last, found.cancel)
+    assert (found.warmed_up, found.last, found.cancel) == (10, 110, False)
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_mistakes(workload: str, line: int, said: str, tmp_path: Path) -> None:
         loaded(tmp_path, workload)
 
     found = [m for m in caught.value.mistakes if said in str(m)]
-    assert 1 == len(found), str(caught.value)
+    assert len(found) == 1, str(caught.value)
     assert LINE - 1 + line == found[0].line
 
 

@@ -22,7 +22,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def save(change: Callable[[dict[str, Any]], object] = lambda row: None) -> None:
     """Save a baseline, and change its first row, which is one of first-k."""
-    assert 0 == firstk("compare", "t.toml", "--save", "b.json").exit_code
+    assert firstk("compare", "t.toml", "--save", "b.json").exit_code == 0
     baseline = json.loads(Path("b.json").read_text())
     change(baseline["rows"][0])
     Path("b.json").write_text(json.dumps(baseline))
@@ -33,12 +33,13 @@ def test_save() -> None:
     result = firstk("compare", "t.toml", "--save", "b.json")
     rows = json.loads(Path("b.json").read_text())["rows"]
 
-    assert (0, "The baseline of 2 runs is b.json.\n") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "The baseline of 2 runs is b.json.\n")
     assert "time to first block" in result.stdout
-    assert [("first-k", 7, "ok"), ("wait-for-all", 7, "ok")] == [
-        (row["strategy"], row["seed"], row["outcome"]) for row in rows
+    assert [(row["strategy"], row["seed"], row["outcome"]) for row in rows] == [
+        ("first-k", 7, "ok"),
+        ("wait-for-all", 7, "ok"),
     ]
-    assert {"t.toml", "b.json"} == {path.name for path in Path().iterdir()}
+    assert {path.name for path in Path().iterdir()} == {"t.toml", "b.json"}
 
 
 def test_equal() -> None:
@@ -46,8 +47,8 @@ def test_equal() -> None:
     save()
     result = firstk("compare", "t.toml", "--check", "b.json")
 
-    assert (0, "") == (result.exit_code, result.stderr)
-    assert "Against b.json: 0 worse, 0 better, 2 equal, 0 new, 0 gone.\n" == result.stdout
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "Against b.json: 0 worse, 0 better, 2 equal, 0 new, 0 gone.\n"
 
 
 def test_worse() -> None:
@@ -55,8 +56,8 @@ def test_worse() -> None:
     save(lambda row: row.update(requests=row["requests"] - 1))
     result = firstk("compare", "t.toml", "--check", "b.json")
 
-    assert 1 == result.exit_code
-    assert "To replay the first: firstk run t.toml --strategy first-k --seed 7\n" == result.stderr
+    assert result.exit_code == 1
+    assert result.stderr == "To replay the first: firstk run t.toml --strategy first-k --seed 7\n"
     assert "worse t first-k 7 requests 20 21 +1 (+5%)" in " ".join(result.stdout.split())
     assert "Against b.json: 1 worse, 0 better, 1 equal" in result.stdout
 
@@ -66,7 +67,7 @@ def test_better() -> None:
     save(lambda row: row.update(outcome="stalled", ttfb=None, finished=None))
     result = firstk("compare", "t.toml", "--check", "b.json")
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert "better t first-k 7 outcome stalled ok" in " ".join(result.stdout.split())
 
 
@@ -74,10 +75,10 @@ def test_tolerance() -> None:
     """The tolerance is in per cent."""
     save(lambda row: row.update(requests=20))
 
-    assert [1, 0] == [
+    assert [
         firstk("compare", "t.toml", "--check", "b.json", "--tolerance", per_cent).exit_code
         for per_cent in ("4.9", "5")
-    ]
+    ] == [1, 0]
 
 
 def test_markdown() -> None:
@@ -85,11 +86,11 @@ def test_markdown() -> None:
     save(lambda row: row.update(requests=20))
     result = firstk("compare", "t.toml", "--check", "b.json", "--format", "markdown")
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert result.stdout.startswith("**Against `b.json`: 1 worse, ")
     assert (
-        "| **worse** | t | `first-k` | 7 | requests | 20 | 21 | +1 (+5%) |\n"
-        == (result.stdout.splitlines(keepends=True)[-1])
+        (result.stdout.splitlines(keepends=True)[-1])
+        == "| **worse** | t | `first-k` | 7 | requests | 20 | 21 | +1 (+5%) |\n"
     )
 
 
@@ -97,22 +98,22 @@ def test_update() -> None:
     """A file can be held against and written anew at once; then all is equal."""
     save(lambda row: row.update(requests=20))
 
-    assert [1, 0] == [
+    assert [
         firstk("compare", "t.toml", "--check", "b.json", "--save", "b.json").exit_code
         for _ in range(2)
-    ]
+    ] == [1, 0]
 
 
 def test_gone() -> None:
     """Runs that are gone fail the check, unless that is allowed."""
-    assert 0 == firstk("compare", "t.toml", "one-hung", "--save", "b.json").exit_code
+    assert firstk("compare", "t.toml", "one-hung", "--save", "b.json").exit_code == 0
     gone = firstk("compare", "t.toml", "--check", "b.json")
     allowed = firstk("compare", "t.toml", "--check", "b.json", "--allow-gone")
 
-    assert (1, 0) == (gone.exit_code, allowed.exit_code)
+    assert (gone.exit_code, allowed.exit_code) == (1, 0)
     assert "5 gone.\n" in gone.stdout
     assert "b.json: 5 runs are gone; --allow-gone lets that pass, and --save" in gone.stderr
-    assert "" == allowed.stderr
+    assert allowed.stderr == ""
 
 
 @pytest.mark.parametrize("option", [[], ["--allow-gone"]])
@@ -121,7 +122,7 @@ def test_nothing_left(option: list[str]) -> None:
     save()
     result = firstk("compare", "one-hung", "--check", "b.json", *option)
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert "b.json: none of its runs was made now, so nothing was compared" in result.stderr
 
 
@@ -130,7 +131,7 @@ def test_pictures() -> None:
     """Pictures are drawn all the same where it is said where they go."""
     result = firstk("compare", "t.toml", "--save", "b.json", "--out", "pictures")
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert "The picture is pictures/latency; " in result.stdout
 
 
@@ -151,5 +152,5 @@ def test_usage(args: list[str], message: str) -> None:
     Path("other.toml").write_text("[tool]\n")
     result = firstk("compare", "t.toml", *args)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr

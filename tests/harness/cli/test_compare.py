@@ -21,7 +21,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["latency", *(f"timeline-{scenario.name}" for scenario in scenarios)]
     files = sorted((tmp_path / "firstk-report").iterdir())
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert sorted(f"{name}.{kind}" for name in names for kind in ("png", "svg")) == [
         file.name for file in files
     ]
@@ -40,10 +40,13 @@ def test_compare_out(tmp_path: Path) -> None:
     out = tmp_path / "a" / "b"
     result = firstk("compare", "one-hung", "--out", out)
 
-    assert 0 == result.exit_code
-    assert ["latency.png", "latency.svg", "timeline-one-hung.png", "timeline-one-hung.svg"] == (
-        sorted(file.name for file in out.iterdir())
-    )
+    assert result.exit_code == 0
+    assert (sorted(file.name for file in out.iterdir())) == [
+        "latency.png",
+        "latency.svg",
+        "timeline-one-hung.png",
+        "timeline-one-hung.svg",
+    ]
     assert "∞" in result.stdout
     assert "stalls for ever" in result.stdout
     assert "over bound: the time to first block divided by the earliest" in result.stdout
@@ -60,7 +63,7 @@ def test_compare_targets(tmp_path: Path) -> None:
     file = write(tmp_path, "third")
     result = firstk("compare", folder, "one-slow", file, "--out", tmp_path)
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert [
         str(folder / "first.toml"),
         str(folder / "second.toml"),
@@ -80,7 +83,7 @@ def test_compare_on_a_terminal(width: int, tmp_path: Path, monkeypatch: pytest.M
     table = text.partition("To replay")[0]
     rows = re.findall(rf"^ .*?(?:{'|'.join(STRATEGIES)}) .*$", table, re.MULTILINE)
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     told = r"(wait-for-all|first-k\S*|windowed|hedged) +(\d+|stalls|fails)"
     assert 9 * len(STRATEGIES) == len(rows)
     assert all(re.search(told, row) for row in rows)

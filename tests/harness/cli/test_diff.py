@@ -12,14 +12,14 @@ from tests.harness.command_line import firstk, write
 def saved(folder: Path, *args: str) -> Path:
     """Return a file with the events of a run."""
     path = folder / f"{'-'.join(args)}.events"
-    assert 0 == firstk("run", *args, "--events", path).exit_code
+    assert firstk("run", *args, "--events", path).exit_code == 0
     return path
 
 
 def heads(*args: str | Path) -> list[str]:
     """Return which runs are told to differ."""
     result = firstk("diff", *args)
-    assert (1, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (1, "")
     return [line[4:].split(": ")[0] for line in result.stdout.splitlines()[:2]]
 
 
@@ -27,29 +27,30 @@ def test_seeds(tmp_path: Path) -> None:
     """Two seeds of a scenario."""
     args = (write(tmp_path), "--strategy", "first-k", "--seed", "16", "--seed", "17")
 
-    assert ["t, first-k, seed 16", "t, first-k, seed 17"] == heads(*args)
+    assert heads(*args) == ["t, first-k, seed 16", "t, first-k, seed 17"]
 
 
 def test_strategies() -> None:
     """Two strategies; the scenario's own, if it has two."""
     named = heads("late-answer", "-s", "first-k-late", "-s", "first-k")
 
-    assert ["late-answer, first-k-late, seed 0", "late-answer, first-k, seed 0"] == named
+    assert named == ["late-answer, first-k-late, seed 0", "late-answer, first-k, seed 0"]
 
 
 def test_own_strategies(tmp_path: Path) -> None:
     """The strategies need no name where the scenario has just two; the seed is the one given."""
     path = write(tmp_path)
 
-    assert ["t, wait-for-all, seed 7", "t, first-k, seed 7"] == heads(path)
-    assert ["t, wait-for-all, seed 9", "t, first-k, seed 9"] == heads(path, "--seed", "9")
+    assert heads(path) == ["t, wait-for-all, seed 7", "t, first-k, seed 7"]
+    assert heads(path, "--seed", "9") == ["t, wait-for-all, seed 9", "t, first-k, seed 9"]
 
 
 def test_scenarios() -> None:
     """Two scenarios, with one strategy."""
-    assert ["one-slow, hedged, seed 0", "one-hung, hedged, seed 0"] == heads(
-        "one-slow", "one-hung", "-s", "hedged"
-    )
+    assert heads("one-slow", "one-hung", "-s", "hedged") == [
+        "one-slow, hedged, seed 0",
+        "one-hung, hedged, seed 0",
+    ]
 
 
 def test_files(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ def test_equal(tmp_path: Path) -> None:
     itself = firstk("diff", "one-hung", "-s", "hedged", "--seed", "3", "--seed", "3")
 
     for result in (again, itself):
-        assert (0, "") == (result.exit_code, result.stderr)
+        assert (result.exit_code, result.stderr) == (0, "")
         assert result.stdout.startswith("The runs are equal in all ")
 
 
@@ -95,7 +96,7 @@ def test_usage(args: list[str]) -> None:
     """What does not mean two runs is told, and what would."""
     result = firstk("diff", *args)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr
 
 
@@ -112,7 +113,7 @@ def test_usage_of_files(tmp_path: Path) -> None:
     for args, message in wrong.items():
         result = firstk("diff", *args)
 
-        assert (2, "") == (result.exit_code, result.stdout)
+        assert (result.exit_code, result.stdout) == (2, "")
         assert message in result.stderr
 
 
@@ -120,6 +121,6 @@ def test_events_of_one_strategy(tmp_path: Path) -> None:
     """`firstk run --events` keeps one run, so it wants one strategy."""
     result = firstk("run", "one-hung", "--events", tmp_path / "e")
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert "name it by --strategy" in result.stderr
     assert not (tmp_path / "e").exists()

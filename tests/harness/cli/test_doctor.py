@@ -17,7 +17,7 @@ def test_all_is_well() -> None:
     done = process("doctor", capture_output=True, cwd=ROOT)
     lines = done.stdout.splitlines()
 
-    assert (0, "", "All is well.") == (done.returncode, done.stderr, lines[-1])
+    assert (done.returncode, done.stderr, lines[-1]) == (0, "", "All is well.")
     assert all(line.startswith("ok ") for line in lines[:-1])
     for name in ("firstk", "twisted", "simpy", "zfec", "cryptography"):
         assert any(f" {name} {version(name)}" in line for line in lines)
@@ -31,5 +31,5 @@ def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor, "CHECKS", [lambda: iter(findings)])
     result = firstk("doctor")
 
-    assert (1, "") == (result.exit_code, result.stderr)
-    assert "ok     this\nWRONG  that: should be so\n1 thing is wrong.\n" == result.stdout
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout == "ok     this\nWRONG  that: should be so\n1 thing is wrong.\n"

@@ -13,7 +13,7 @@ def test_refusing(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended, refusing(KeyError, ValueError, prefix=prefix):
         raise ValueError("f.toml:3: should be so")
 
-    assert USAGE == ended.value.code
+    assert ended.value.code == USAGE
     assert ("", f"{prefix}f.toml:3: should be so\n") == capsys.readouterr()
 
 
@@ -22,4 +22,4 @@ def test_not_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), refusing(ValueError):
         raise ZeroDivisionError
 
-    assert ("", "") == capsys.readouterr()
+    assert capsys.readouterr() == ("", "")

@@ -27,14 +27,14 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
     (file,) = (tmp_path / "finds").glob("*.toml")
     again = firstk("fuzz", str(file))
 
-    assert (1, 1) == (ran.exit_code, again.exit_code)
+    assert (ran.exit_code, again.exit_code) == (1, 1)
     assert "counted: " in ran.stdout
     assert "the status counts what the servers count; it told of" in ran.stdout
     assert f"to replay it: firstk fuzz {file}" in ran.stdout
     assert ran.stdout.endswith("seed 0. Something was found.\n")
     assert "the status counts what the servers count; it told of" in again.stdout
     monkeypatch.undo()
-    assert 0 == firstk("fuzz", str(file)).exit_code
+    assert firstk("fuzz", str(file)).exit_code == 0
 
 
 def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
@@ -43,12 +43,12 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     late_answers_ignored(monkeypatch)
     found = Fuzzer().search(scenarios=400)
     assert found is not None
-    assert "succeeds" == found.broken.invariant.name
+    assert found.broken.invariant.name == "succeeds"
     file = found.write(tmp_path)
 
-    assert 1 == firstk("run", str(file)).exit_code
+    assert firstk("run", str(file)).exit_code == 1
     monkeypatch.undo()
-    assert 0 == firstk("run", str(file)).exit_code
+    assert firstk("run", str(file)).exit_code == 0
 
 
 def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
@@ -56,12 +56,12 @@ def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
     monkeypatch.chdir(tmp_path)
     ran = firstk("fuzz", "--seconds", "0.5", "--seed", "5")
 
-    assert 0 == ran.exit_code
+    assert ran.exit_code == 0
     assert re.fullmatch(
         r"\d+ scenarios, \d+ runs: .*\d+ ok.*, seed 5\. Nothing was found\.\n", ran.stdout
     )
-    assert "" == ran.stderr
-    assert [] == list(tmp_path.iterdir())
+    assert ran.stderr == ""
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_defect_of_ours(monkeypatch: Patch) -> None:
@@ -73,7 +73,7 @@ def test_defect_of_ours(monkeypatch: Patch) -> None:
     monkeypatch.setattr("firstk.harness.fuzz.invariants.bound", boom)
     ran = firstk("fuzz", "--seconds", "30")
 
-    assert 3 == ran.exit_code
+    assert ran.exit_code == 3
     assert "RuntimeError: boom\nThe scenario was:\nname = " in ran.stderr
 
 
@@ -81,7 +81,7 @@ def test_library() -> None:
     """The scenarios that come with firstk break no invariant."""
     ran = firstk("fuzz", "ticket-928")
 
-    assert 0 == ran.exit_code
+    assert ran.exit_code == 0
     assert ran.stdout.endswith("Nothing was found.\n")
 
 
@@ -89,8 +89,8 @@ def test_usage(tmp_path: Path) -> None:
     """A bad file and a bad number are usage errors."""
     (tmp_path / "bad.toml").write_text("name = 1")
 
-    assert 2 == firstk("fuzz", str(tmp_path / "bad.toml")).exit_code
-    assert 2 == firstk("fuzz", "--seconds", "-1").exit_code
+    assert firstk("fuzz", str(tmp_path / "bad.toml")).exit_code == 2
+    assert firstk("fuzz", "--seconds", "-1").exit_code == 2
 
 
 def test_workload(tmp_path: Path) -> None:
@@ -103,9 +103,9 @@ def test_workload(tmp_path: Path) -> None:
     )
     ran = firstk("fuzz", "three-good-seven-hung", str(file))
 
-    assert 2 == ran.exit_code
+    assert ran.exit_code == 2
     assert f"{file} has a [workload], and `fuzz` looks at single downloads" in ran.stderr
-    assert "" == ran.stdout
+    assert ran.stdout == ""
 
 
 #: Runs firstk, and says so on standard error when a scenario has been tried.
@@ -133,9 +133,9 @@ def test_interrupted(tmp_path: Path) -> None:
         text=True,
     ) as running:
         assert running.stderr is not None
-        assert "tried\n" == running.stderr.readline()
+        assert running.stderr.readline() == "tried\n"
         running.send_signal(signal.SIGINT)
         told, _ = running.communicate(timeout=30)
 
-    assert 130 == running.returncode
+    assert running.returncode == 130
     assert re.fullmatch(r"\d+ scenarios?, .*seed 0\. Nothing was found\.\n", told)

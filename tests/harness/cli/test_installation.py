@@ -73,7 +73,7 @@ def test_extras(monkeypatch: pytest.MonkeyPatch) -> None:
         " where you want it",
         f"simpy {version('simpy')}, of the extra 'more'",
     ] == told[:3]
-    assert 4 == len(told)
+    assert len(told) == 4
 
 
 def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,21 +123,21 @@ def test_erasure_code(monkeypatch: pytest.MonkeyPatch) -> None:
         def decode(self, blocks: list[bytes], numbers: list[int]) -> list[bytes]:
             return blocks
 
-    assert [] == wrong(doctor.erasure_code())
+    assert wrong(doctor.erasure_code()) == []
     monkeypatch.setattr(zfec, "Decoder", Bad)
-    assert 1 == len(wrong(doctor.erasure_code()))
+    assert len(wrong(doctor.erasure_code())) == 1
 
 
 def test_cipher(monkeypatch: pytest.MonkeyPatch) -> None:
     """A cipher that gives something else is found."""
-    assert [] == wrong(doctor.cipher())
+    assert wrong(doctor.cipher()) == []
     monkeypatch.setattr(Keystream, "apply", lambda self, data: data)
-    assert 1 == len(wrong(doctor.cipher()))
+    assert len(wrong(doctor.cipher())) == 1
 
 
 def test_known_digests() -> None:
     """The digests that doctor knows are those of this firstk; who changes them sees it here."""
-    assert [] == wrong(doctor.simulation())
+    assert wrong(doctor.simulation()) == []
 
 
 def test_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +153,7 @@ def test_unmet(monkeypatch: pytest.MonkeyPatch) -> None:
     """So is one that does not come out as the scenario expects."""
     monkeypatch.setattr("firstk.harness.run.result.unmet", lambda expected, result: ["it stalled"])
 
-    assert 2 == sum("with first-k: it stalled" in words for words in wrong(doctor.simulation()))
+    assert sum("with first-k: it stalled" in words for words in wrong(doctor.simulation())) == 2
 
 
 def test_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +167,6 @@ def test_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     findings = list(doctor.examine())
     words = wrong(iter(findings))
 
-    assert "firstk is no installed distribution: install it with pip" == words[0]
+    assert words[0] == "firstk is no installed distribution: install it with pip"
     assert any(w.startswith("Try whether zfec makes shares and mends a loss: ") for w in words)
     assert any(f.good and f.words.endswith("encrypts as the standard says") for f in findings)

@@ -24,7 +24,7 @@ def test_version_and_help() -> None:
     for command in ([], *([name] for name in main.commands)):
         result = firstk(*command, "-h")
 
-        assert (0, "") == (result.exit_code, result.stderr)
+        assert (result.exit_code, result.stderr) == (0, "")
         assert "Usage: " in result.stdout
 
 
@@ -64,7 +64,7 @@ def test_usage(args: list[str]) -> None:
     """What makes no sense is told on standard error, and nothing else is done."""
     result = firstk(*args)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr
     assert "Traceback" not in result.stderr
 
@@ -83,7 +83,7 @@ def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(ZeroDivisionError("oops")))
     result = firstk("run", "one-hung")
 
-    assert (3, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (3, "")
     assert "ZeroDivisionError: oops" in result.stderr
     assert "firstk: internal error: this is a defect in firstk" in result.stderr
 
@@ -93,7 +93,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(KeyboardInterrupt()))
     result = firstk("run", "one-hung")
 
-    assert (130, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (130, "")
     assert "firstk: interrupted" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -106,9 +106,9 @@ def test_process(tmp_path: Path) -> None:
     good = process("run", unmet(tmp_path), "--format", "json", capture_output=True)
     bad = process("validate", write(tmp_path, "bad", BAD), capture_output=True)
 
-    assert (1, 2) == (good.returncode, len(json.loads(good.stdout)))
+    assert (good.returncode, len(json.loads(good.stdout))) == (1, 2)
     assert good.stderr.startswith("not as expected: firstk run ")
-    assert (2, "", 2) == (bad.returncode, bad.stdout, len(bad.stderr.splitlines()))
+    assert (bad.returncode, bad.stdout, len(bad.stderr.splitlines())) == (2, "", 2)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_nobody_reads(args: Sequence[str]) -> None:
     finally:
         os.close(writer)
 
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(

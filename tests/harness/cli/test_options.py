@@ -16,11 +16,11 @@ def test_formats() -> None:
         if "--format" in option.opts and isinstance(option.type, click.Choice)
     }
 
-    assert {
+    assert forms == {
         "compare": ("table", "markdown"),
         "plan": ("table", "markdown", "json"),
         "run": ("table", "json", "csv"),
         "sweep": ("table", "csv", "markdown", "json"),
-    } == forms
+    }
     for name in forms:
-        assert {"table"} == {o.default for o in main.commands[name].params if o.name == "form"}
+        assert {o.default for o in main.commands[name].params if o.name == "form"} == {"table"}

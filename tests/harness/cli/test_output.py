@@ -18,7 +18,7 @@ def test_unmet(command: str, tmp_path: Path) -> None:
     options = ["--out", str(tmp_path)] if command == "compare" else []
     result = firstk(command, path, *options)
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert (
         f"not as expected: firstk run {path} --strategy first-k --seed 7:"
         " expected outcome 'stalled', got 'ok'\n"
@@ -30,16 +30,16 @@ def test_unmet_json(tmp_path: Path) -> None:
     """The results are printed all the same, and nothing but them."""
     result = firstk("run", unmet(tmp_path), "--format", "json")
 
-    assert 1 == result.exit_code
-    assert 2 == len(json.loads(result.stdout))
+    assert result.exit_code == 1
+    assert len(json.loads(result.stdout)) == 2
 
 
 def test_many_unmet(tmp_path: Path) -> None:
     """Of very many the first are told, and how many more there are."""
     result = firstk("run", unmet(tmp_path), "--runs", "50")
 
-    assert 1 == result.exit_code
-    assert 20 == result.stderr.count("not as expected: firstk run")
+    assert result.exit_code == 1
+    assert result.stderr.count("not as expected: firstk run") == 20
     assert "and 30 more are not as expected" in result.stderr
 
 
@@ -49,7 +49,7 @@ def test_unwritable_out(below: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = firstk("compare", "one-hung", "--out", f"{tmp_path}/file{below}")
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert f"{tmp_path}/file" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -59,5 +59,5 @@ def test_unwritable_trace(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     result = firstk("run", "one-hung", "--trace", tmp_path / "file" / "t", "--format", "json")
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert f"cannot write {tmp_path}/file/t: Not a directory" in result.stderr

@@ -27,20 +27,24 @@ def test_found(folder: Path) -> None:
     second = firstk("plan", "p.toml", "--workers", "2", "--store", "s")
     again = firstk("plan", "p.toml")
 
-    assert (0, "") == (first.exit_code, first.stderr)
+    assert (first.exit_code, first.stderr) == (0, "")
     assert first.stdout == second.stdout == again.stdout
     assert (
         "\n2-of-4 with hedged is the cheapest that meets p90 < 0.5 s and success > 90 %:"
         " expansion 2.00, "
     ) in first.stdout
     assert words(first.stdout).endswith(words(LEGEND))
-    assert ["p.sqlite", "p.sqlite-lock", "p.toml", "s", "s-lock"] == sorted(
-        path.name for path in folder.iterdir()
-    )
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "p.sqlite",
+        "p.sqlite-lock",
+        "p.toml",
+        "s",
+        "s-lock",
+    ]
     told = json.loads(firstk("plan", "p.toml", "--format", "json").stdout)
     assert told["headline"] in first.stdout
     assert firstk("plan", "p.toml", "--format", "markdown").stdout.startswith("| k-of-n |")
-    assert 0 == firstk("run", "--from", "p.sqlite", "1").exit_code
+    assert firstk("run", "--from", "p.sqlite", "1").exit_code == 0
 
 
 def test_none(folder: Path) -> None:
@@ -48,7 +52,7 @@ def test_none(folder: Path) -> None:
     write(folder, ("p90 = 0.5", "p90 = 0.05"))
     ran = firstk("plan", "p.toml", "--workers", "1")
 
-    assert (1, "") == (ran.exit_code, ran.stderr)
+    assert (ran.exit_code, ran.stderr) == (1, "")
     assert "none of 9 candidates meets p90 < 0.05 s and success > 90 %: the near" in ran.stdout
 
 
@@ -57,7 +61,7 @@ def test_undecided(folder: Path) -> None:
     write(folder, ("success = 0.9", "success = 0.99"))
     ran = firstk("plan", "p.toml", "--workers", "1")
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert ran.stderr == (
         "p.toml: note: to show that p90 < 0.5 s and success > 99 % is met takes 461 runs,"
         " however good they are, and search.max_runs is 80\n"
@@ -78,7 +82,7 @@ def test_wrong_bytes(folder: Path) -> None:
     db.close()
     ran = firstk("plan", "p.toml")
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert "firstk run --from p.sqlite 1: windowed with seed 0 wrote wrong bytes" in ran.stderr
 
 
@@ -99,7 +103,7 @@ def test_usage(args: list[str], message: str, folder: Path) -> None:
     (folder / "bad.toml").write_text('name = "b"\ntarget = 3\nscenario = "one-hung"\n')
     ran = firstk(*args)
 
-    assert (2, "") == (ran.exit_code, ran.stdout)
+    assert (ran.exit_code, ran.stdout) == (2, "")
     assert message in ran.stderr
 
 
@@ -113,5 +117,5 @@ def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(folder)
     ran = firstk("plan", "p.toml")
 
-    assert 130 == ran.exit_code
+    assert ran.exit_code == 130
     assert "0 runs are kept in p.sqlite; run the same command again to resume\n" in ran.stderr

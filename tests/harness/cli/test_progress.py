@@ -23,14 +23,14 @@ def test_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "120")
 
-    assert [1, 2, 3] == work()
+    assert work() == [1, 2, 3]
     out, err = capsys.readouterr()
-    assert "" == out
+    assert out == ""
     for words in ("1/7", "drawing", "simulating"):
         assert words in err
 
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is no terminal nothing is shown, and the work is the same."""
-    assert [1, 2, 3] == work()
-    assert ("", "") == capsys.readouterr()
+    assert work() == [1, 2, 3]
+    assert capsys.readouterr() == ("", "")

@@ -22,7 +22,7 @@ def test_found_above(table: str, tmp_path: Path) -> None:
 
     assert found
     assert tmp_path / "pyproject.toml" == found.file
-    assert "a:b" == found.downloader
+    assert found.downloader == "a:b"
     assert [tmp_path, tmp_path, tmp_path / "src"] == found.folders
 
 

@@ -47,7 +47,7 @@ def test_scenarios(tmp_path: Path) -> None:
     """Scenarios are run, and the page says of each what came of it."""
     ran = firstk("report", "one-hung", "too-few-shares", "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     assert f"The page is {tmp_path / 'report.html'}" in ran.stdout
     assert "With 1 of 10 servers hung, wait-for-all never starts" in page(tmp_path)
     assert "every strategy fails after 0.05 s: have 2, need 3" in page(tmp_path)
@@ -60,7 +60,7 @@ def test_workload(tmp_path: Path) -> None:
     file.write_text(LOAD)
     ran = firstk("report", str(file), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     assert "A run is many downloads" in page(tmp_path)
     assert "under way" in page(tmp_path)
 
@@ -72,7 +72,7 @@ def test_overload(tmp_path: Path) -> None:
     file.write_text(LOAD + "max_under_way = 50\n" + held)
     ran = firstk("report", str(file), "--out", str(tmp_path))
 
-    assert 2 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 2, ran.stderr
     assert "note: busy, first-k, seed 0: the grid cannot carry this load" in ran.stderr
     assert "the grid cannot carry this load" in page(tmp_path)
 
@@ -82,8 +82,8 @@ def test_store(tmp_path: Path) -> None:
     swept(experiment(tmp_path, runs=20), tmp_path / "e.sqlite")
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
-    assert "" == ran.stderr
+    assert ran.exit_code == 0, ran.stderr
+    assert ran.stderr == ""
     assert "As servers.0.select.count goes from 0 to 7, the median of first-k" in page(tmp_path)
     assert "at 9 most downloads never start" in page(tmp_path)
     assert "firstk run --from e.sqlite 1<" in page(tmp_path)
@@ -101,7 +101,7 @@ def test_half_finished(tmp_path: Path) -> None:
         add(store, wanted, 1, 1, 2)
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     for words in (
         "1 of 3 points have no runs",
         "Strategies and points have 1 to 2 runs each",
@@ -118,7 +118,7 @@ def test_empty(tmp_path: Path, begun: bool) -> None:
             store.begin(experiment(tmp_path))
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     assert "There are no results yet" in page(tmp_path)
     assert "e.sqlite has no runs yet" in ran.stderr
 
@@ -132,7 +132,7 @@ def test_crashed(tmp_path: Path) -> None:
         store.add(crashed(place, "0.1.0") for place in places(wanted, hashes, 0, 0))
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     assert "2 runs are not sound" in page(tmp_path)
     assert "crashed: it ended its process (row 1)" in page(tmp_path)
 
@@ -157,7 +157,7 @@ def test_refused(
     Store(tmp_path / "e.sqlite", write=True).close()
     ran = firstk("report", *arguments)
 
-    assert 2 == ran.exit_code
+    assert ran.exit_code == 2
     assert message in ran.stderr
 
 
@@ -168,7 +168,7 @@ def test_unmet(tmp_path: Path) -> None:
     file.write_text(scenario + '[expect.first-k]\noutcome = "failed"\n')
     ran = firstk("report", str(file), "--out", str(tmp_path))
 
-    assert 0 == ran.exit_code, ran.stderr
+    assert ran.exit_code == 0, ran.stderr
     assert "busy is not as expected, 2 times" in page(tmp_path)
 
 
@@ -181,5 +181,5 @@ def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     page = tmp_path / "out" / "report.html"
     result = firstk("report", path, "--out", page.parent)
 
-    assert 0 == result.exit_code, result.output
+    assert result.exit_code == 0, result.output
     assert "content not checked: what wait-for-all wrote in t, and 1 more" in page.read_text()

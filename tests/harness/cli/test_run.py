@@ -29,7 +29,7 @@ def test_run_table() -> None:
     result = firstk("run", "only-share-0")
     rows = [line.split() for line in result.stdout.splitlines()]
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert ["first-k", "0", "0", "failed", "never", "never", "never", "0.05", "10", "0"] in rows
     assert "NotEnoughSharesError: not enough shares: have 1, need 3" in result.stdout
     assert "  s9: " in result.stdout
@@ -42,9 +42,9 @@ def test_run_json(tmp_path: Path) -> None:
     parsed = json.loads(result.stdout)
     runs = [simulate(load_all([str(path)])[0], s).result for s in ("wait-for-all", "first-k")]
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert [run.digest for run in runs] == [one["digest"] for one in parsed]
-    assert [7, 7] == [one["seed"] for one in parsed]
+    assert [one["seed"] for one in parsed] == [7, 7]
     assert all(one["content_ok"] for one in parsed)
 
 
@@ -54,7 +54,7 @@ def test_run_bound(tmp_path: Path) -> None:
     scenario = load_all([str(path)])[0]
     bounds = [bound(scenario, number) for number in range(3)]
 
-    assert 3 == len({one.ttfb for one in bounds})
+    assert len({one.ttfb for one in bounds}) == 3
     assert [(one.ttfb, one.requests, one.bytes) for one in bounds] * 2 == [
         (one["bound"], one["minimum_requests"], one["minimum_bytes"])
         for one in results(path, "--runs", "3")
@@ -67,7 +67,7 @@ def test_run_csv(tmp_path: Path) -> None:
     result = firstk("run", path, "--format", "csv", "--runs", "3")
     rows = list(csv.DictReader(io.StringIO(result.stdout, newline="")))
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert [one["digest"] for one in results(path, "--runs", "3")] == [r["digest"] for r in rows]
 
 
@@ -77,9 +77,9 @@ def test_seed_and_runs(tmp_path: Path) -> None:
     many = results(path, "--seed", "20", "--runs", "3", "--strategy", "first-k")
     alone = [results(path, "--seed", str(seed), "-s", "first-k")[0] for seed in (20, 21, 22)]
 
-    assert [(0, 20), (1, 21), (2, 22)] == [(one["run"], one["seed"]) for one in many]
+    assert [(one["run"], one["seed"]) for one in many] == [(0, 20), (1, 21), (2, 22)]
     assert [one["digest"] for one in alone] == [one["digest"] for one in many]
-    assert 3 == len({one["digest"] for one in many})
+    assert len({one["digest"] for one in many}) == 3
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_trace(tmp_path: Path) -> None:
     result = firstk("run", "ten-good", "--runs", "2", "--trace", file, "--format", "json")
     events = json.loads(file.read_text())["traceEvents"]
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert [f"ten-good, {strategy}, seed 0" for strategy in STRATEGIES] == [
         event["args"]["name"] for event in events if event["name"] == "process_name"
     ]
@@ -146,7 +146,7 @@ def test_real_shares(tmp_path: Path) -> None:
 
 def test_only_what_ran(tmp_path: Path) -> None:
     """Nothing is expected of a strategy that was not run."""
-    assert 0 == firstk("run", unmet(tmp_path), "--strategy", "wait-for-all").exit_code
+    assert firstk("run", unmet(tmp_path), "--strategy", "wait-for-all").exit_code == 0
 
 
 # Replays
@@ -155,7 +155,7 @@ def test_only_what_ran(tmp_path: Path) -> None:
 def replayed(command: str, *options: str) -> dict[str, Any]:
     """Return the first result of a command that runs something again."""
     name, *args = shlex.split(command)
-    assert "firstk" == name
+    assert name == "firstk"
     result = firstk(*args, *options, "--format", "json")
     assert not result.stderr.startswith("Usage")
     first: dict[str, Any] = json.loads(result.stdout)[0]
@@ -211,7 +211,7 @@ def test_replay_stored(tmp_path: Path) -> None:
     result = firstk("run", "--from", tmp_path / "s", "10", "--format", "json")
     (again,) = json.loads(result.stdout)
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert (row.digest, row.seed, row.strategy) == (
         again["digest"],
         again["seed"],
@@ -227,7 +227,7 @@ def test_replay_otherwise(tmp_path: Path) -> None:
     db.close()
     result = firstk("run", "--from", tmp_path / "s", "1")
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert result.stderr.startswith(f"row 1 had the digest {'ab' * 32} with firstk 0.0.9, and has ")
 
 
@@ -248,7 +248,7 @@ def test_no_such_row(
     swept(experiment(tmp_path, runs=1), tmp_path / "stored")
     result = firstk("run", "--from", *args)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -278,11 +278,11 @@ def test_content_not_checked(
     path = write(tmp_path, text=text.replace("seed = 7", 'seed = 7\nstop = "first-block"'))
     result = firstk(command, path, *options)
 
-    assert (0, 1) == (result.exit_code, result.stderr.count("content not checked")), result.stderr
+    assert (result.exit_code, result.stderr.count("content not checked")) == (0, 1), result.stderr
     assert "t.toml: content not checked: the shares in shares cannot be decoded" in result.stderr
     if "json" in options:
         found = json.loads(result.stdout)
-        assert [("ok", None)] * 2 == [(one["outcome"], one["content_ok"]) for one in found]
+        assert [(one["outcome"], one["content_ok"]) for one in found] == [("ok", None)] * 2
         assert all(one["ttfb"] for one in found)
 
 
@@ -292,5 +292,5 @@ def test_content_checked(tmp_path: Path) -> None:
     path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))
     result = firstk("run", path, "--format", "json")
 
-    assert (0, "") == (result.exit_code, result.stderr)
-    assert [True, True] == [one["content_ok"] for one in json.loads(result.stdout)]
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert [one["content_ok"] for one in json.loads(result.stdout)] == [True, True]

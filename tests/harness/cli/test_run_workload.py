@@ -54,13 +54,13 @@ def test_table(firstk: Callable[..., Result]) -> None:
     """The table has a row a strategy, and no quantile that too few downloads tell of."""
     result = firstk(LOAD, "run", "load.toml")
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     rows = [line.split() for line in result.stdout.splitlines() if line[:5] in (" firs", " hedg")]
-    assert [["first-k", "40", "100%"], ["hedged", "40", "100%"]] == [row[:3] for row in rows]
+    assert [row[:3] for row in rows] == [["first-k", "40", "100%"], ["hedged", "40", "100%"]]
     assert all(row[-1].endswith("%") for row in rows)
     assert "p90" not in result.stdout.split("first-k")[0]  # nothing is shown of p90 of 40
     assert "of all downloads of all runs" in " ".join(result.stdout.split())
-    assert "" == result.stderr
+    assert result.stderr == ""
 
 
 def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,10 +75,10 @@ def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyP
     )
 
     assert "100% (22.3% to 100%)" in few_row
-    assert 1 == few_row.count("~ ")  # p50; of p90 there are six beyond
-    assert 2 == few_row.count(" to ")  # ok and busy
+    assert few_row.count("~ ") == 1  # p50; of p90 there are six beyond
+    assert few_row.count(" to ") == 2  # ok and busy
     assert "~" in more_row  # p90 takes 44 runs
-    assert 3 == more_row.count(" to ")  # the median too
+    assert more_row.count(" to ") == 3  # the median too
     assert "means; no interval for them is valid" in " ".join(more.split())
 
 
@@ -87,16 +87,19 @@ def test_json(firstk: Callable[..., Result]) -> None:
     result = firstk(LOAD, "run", "load.toml", "--runs", "2", "--format", "json")
     rows = json.loads(result.stdout)
 
-    assert [("first-k", 7), ("first-k", 8), ("hedged", 7), ("hedged", 8)] == [
-        (row["strategy"], row["seed"]) for row in rows
+    assert [(row["strategy"], row["seed"]) for row in rows] == [
+        ("first-k", 7),
+        ("first-k", 8),
+        ("hedged", 7),
+        ("hedged", 8),
     ]
     one = rows[0]
-    assert {"ok": 40, "failed": 0, "stalled": 0, "deadline": 0} == one["outcomes"]
+    assert one["outcomes"] == {"ok": 40, "failed": 0, "stalled": 0, "deadline": 0}
     assert 0 < one["ttfb"]["p50"] < one["finished"]["mean"] + 5
-    assert (None, 0) == (one["ttfb"]["p99.9"], one["ttfb"]["never"])
+    assert (one["ttfb"]["p99.9"], one["ttfb"]["never"]) == (None, 0)
     assert 0 < one["utilisation"] < 1
     assert one["content_ok"] is True
-    assert 64 == len(one["digest"])
+    assert len(one["digest"]) == 64
     again = json.loads(firstk(LOAD, "run", "load.toml", "--format", "json").stdout)
     assert again[0] == one
 
@@ -131,8 +134,8 @@ def test_expectations(firstk: Callable[..., Result]) -> None:
     good = firstk(LOAD + expected, "run", "load.toml", "-s", "first-k")
     bad = firstk(LOAD + HUNG + expected, "run", "load.toml", "-s", "first-k", "--runs", "2")
 
-    assert (0, "") == (good.exit_code, good.stderr)
-    assert 1 == bad.exit_code
+    assert (good.exit_code, good.stderr) == (0, "")
+    assert bad.exit_code == 1
     assert [
         f"firstk run load.toml --strategy first-k --seed {seed} --runs 1: 40 of 40 downloads are"
         " not as expected; the first: expected outcome 'ok', got 'stalled'"
@@ -150,7 +153,7 @@ def test_errors_in_callbacks(firstk: Callable[..., Result], tmp_path: Path) -> N
     )
     result = firstk(LOAD, "run", "load.toml", "--downloader", "stray_mine:mine")
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert "errors came up in callbacks: division by zero" in result.stderr
 
 
@@ -167,7 +170,7 @@ def test_refused(arguments: list[str], said: str, firstk: Callable[..., Result])
     """What is about one download is refused."""
     result = firstk(LOAD, *arguments)
 
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert said in result.stderr
     assert not Path("x").exists()
 
@@ -187,7 +190,7 @@ def test_interrupted(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Connection, "get_buckets", interrupted)
     result = firstk(LOAD.replace("= 40", "= 10_000_000\nwarmup = 0"), "run", "load.toml")
 
-    assert (130, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (130, "")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -203,7 +206,7 @@ def test_overload(firstk: Callable[..., Result]) -> None:
     """A load that the grid cannot carry is the user's error, told with what can be done."""
     result = firstk(HELD, "run", "load.toml", "-s", "first-k")
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     (said,) = result.stderr.splitlines()
     assert "load, first-k, seed 7: the grid cannot carry this load (poisson arrivals, 2 a" in said
     assert "50 downloads are under way at" in said
@@ -223,7 +226,7 @@ def test_overload_of_one_strategy(firstk: Callable[..., Result], tmp_path: Path)
         text, "run", "load.toml", "-s", "first-k", "--downloader", "waits_of_a_test:mine"
     )
 
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert "first-k" in result.stdout
     assert "waits_of_a_test:mine, seed 7: the grid cannot carry this load" in result.stderr
 
@@ -245,9 +248,9 @@ def test_overload_in_a_sweep(firstk: Callable[..., Result], tmp_path: Path) -> N
     result = firstk(HELD, *sweep, "csv")
     good, bad = csv.DictReader(io.StringIO(result.stdout))
 
-    assert 1 == result.exit_code, result.stderr
-    assert ("1.0", "0", "2") == (good["ok"], good["overloaded"], good["runs"])
-    assert ("0.0", "inf", "2", "") == (bad["ok"], bad["p50"], bad["overloaded"], bad["requests"])
+    assert result.exit_code == 1, result.stderr
+    assert (good["ok"], good["overloaded"], good["runs"]) == ("1.0", "0", "2")
+    assert (bad["ok"], bad["p50"], bad["overloaded"], bad["requests"]) == ("0.0", "inf", "2", "")
     assert [
         f"firstk run --from rates.sqlite {row}: first-k with seed {seed} had too many downloads"
         " under way: the grid cannot carry this load"
@@ -256,13 +259,13 @@ def test_overload_in_a_sweep(firstk: Callable[..., Result], tmp_path: Path) -> N
     again = firstk(HELD, *sweep, "table")
     assert "overloaded" in again.stdout.splitlines()[1]
     replayed = firstk(HELD, "run", "--from", "rates.sqlite", "2")
-    assert (2, True) == (replayed.exit_code, "cannot carry" in replayed.stderr)
+    assert (replayed.exit_code, "cannot carry" in replayed.stderr) == (2, True)
     with Store(Path("rates.sqlite")) as store:
         row = store.row(2)
-    assert ("overloaded", None) == (row.outcome, row.load)
+    assert (row.outcome, row.load) == ("overloaded", None)
     assert "50 downloads are under way" in json.loads(row.result)["message"]
     reported = firstk(HELD, "report", "rates.sqlite", "--out", "report")
-    assert 0 == reported.exit_code, reported.stderr
+    assert reported.exit_code == 0, reported.stderr
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert "overloaded 2" in page
     assert "first-k with seed 7 had too many downloads under way" in page

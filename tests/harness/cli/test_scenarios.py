@@ -19,7 +19,7 @@ def test_validate(tmp_path: Path) -> None:
     path = write(tmp_path)
     result = firstk("validate", path, "one-hung")
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert [f"{path}: ok: 3-of-10, 10 servers", "one-hung: ok: 3-of-10, 10 servers"] == (
         result.stdout.splitlines()
     )
@@ -30,7 +30,7 @@ def test_validate_several(tmp_path: Path) -> None:
     bad, worse = write(tmp_path, "bad", BAD), write(tmp_path, "worse", "x")
     result = firstk("validate", bad, "one-hung", worse, "nope")
 
-    assert (2, "one-hung: ok: 3-of-10, 10 servers\n") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "one-hung: ok: 3-of-10, 10 servers\n")
     assert [str(bad), str(bad), str(worse), "nope"] == [
         line.split(":")[0] for line in result.stderr.splitlines()
     ]
@@ -45,9 +45,9 @@ def test_validate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     write_plan(tmp_path)
     result = firstk("validate", ".", "hung-fraction")
 
-    assert (0, "") == (result.exit_code, result.stderr)
-    assert ["e.toml: ok: 3 points", "p.toml: ok: 9 candidates"] == result.stdout.splitlines()[:2]
-    assert "sub/t.toml: ok: 3-of-10, 10 servers" == result.stdout.splitlines()[2]
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[:2] == ["e.toml: ok: 3 points", "p.toml: ok: 9 candidates"]
+    assert result.stdout.splitlines()[2] == "sub/t.toml: ok: 3-of-10, 10 servers"
     assert result.stdout.splitlines()[3].startswith("hung-fraction: ok: ")
 
 
@@ -56,7 +56,7 @@ def test_list() -> None:
     result = firstk("list")
     lines = result.stdout.splitlines()
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     own = [(name, load_experiment(file).description) for name, file in experiments().items()]
 
     assert [*sets(), "experiments"] == [line for line in lines if not line.startswith(" ")]
@@ -71,7 +71,7 @@ def test_schema() -> None:
     result = firstk("schema")
     schema = json.loads(result.stdout)
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert schema["$schema"].startswith("https://json-schema.org/")
     assert {"name", "file", "grid", "servers", "expect"} <= set(schema["properties"])
 
@@ -83,8 +83,8 @@ def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
     result = firstk("validate", "e.toml", "bad.toml")
 
-    assert (2, "e.toml: ok: 3 points\n") == (result.exit_code, result.stdout)
-    assert "bad.toml:3: axes: should be a table, not 3\n" == result.stderr
+    assert (result.exit_code, result.stdout) == (2, "e.toml: ok: 3 points\n")
+    assert result.stderr == "bad.toml:3: axes: should be a table, not 3\n"
     assert "axes" in json.loads(firstk("schema", "experiment").stdout)["properties"]
 
 
@@ -93,5 +93,5 @@ def test_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write_plan(tmp_path)
 
-    assert "p.toml: ok: 9 candidates\n" == firstk("validate", "p.toml").stdout
+    assert firstk("validate", "p.toml").stdout == "p.toml: ok: 9 candidates\n"
     assert "search" in json.loads(firstk("schema", "plan").stdout)["properties"]

@@ -75,10 +75,10 @@ def test_sweep(folder: Path) -> None:
     write(folder, runs=3)
     first, again = (firstk("sweep", "e.toml", "--workers", "1") for _ in range(2))
 
-    assert (0, "") == (first.exit_code, first.stderr)
+    assert (first.exit_code, first.stderr) == (0, "")
     assert first.stdout == again.stdout
     assert words(LEGEND.format(first="first-k")) in words(first.stdout)
-    assert ["e.sqlite", "e.sqlite-lock", "e.toml"] == sorted(path.name for path in folder.iterdir())
+    assert sorted(path.name for path in folder.iterdir()) == ["e.sqlite", "e.sqlite-lock", "e.toml"]
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_formats(folder: Path) -> None:
     }
 
     assert table == formats["csv"]
-    assert 6 == len(json.loads(formats["json"]))
-    assert 8 == len(formats["markdown"].splitlines())
+    assert len(json.loads(formats["json"])) == 6
+    assert len(formats["markdown"].splitlines()) == 8
 
 
 def oracle(folder: Path, **changes: str) -> str:
@@ -133,11 +133,11 @@ def test_oracle(folder: Path) -> None:
         form: firstk("sweep", file, "--format", form).stdout for form in ("csv", "json", "markdown")
     }
 
-    assert (0, "") == (printed.exit_code, printed.stderr)
+    assert (printed.exit_code, printed.stderr) == (0, "")
     assert words(oracle_table.LEGEND) in words(printed.stdout)
-    assert 1 + 5 + 5 + 1 == len(forms["csv"].splitlines())
-    assert 5 + 5 + 1 == len(json.loads(forms["json"]))
-    assert 2 + 5 + 5 + 1 == len(forms["markdown"].splitlines())
+    assert len(forms["csv"].splitlines()) == 1 + 5 + 5 + 1
+    assert len(json.loads(forms["json"])) == 5 + 5 + 1
+    assert len(forms["markdown"].splitlines()) == 2 + 5 + 5 + 1
 
 
 @pytest.mark.parametrize("form", ["table", "csv"])
@@ -151,7 +151,7 @@ def test_oracle_is_off(folder: Path, form: str) -> None:
         store._db.commit()
     printed = firstk("sweep", file, "--format", form)
 
-    assert 1 == printed.exit_code
+    assert printed.exit_code == 1
     assert "of 11 numbers are 4 standard errors or more off" in printed.stderr
 
 
@@ -160,19 +160,19 @@ def test_no_oracle(folder: Path) -> None:
     file = oracle(folder, exponential="constant", mean="value")
     sweep, validate = firstk("sweep", file), firstk("validate", file)
 
-    assert (2, "", 2, "") == (sweep.exit_code, sweep.stdout, validate.exit_code, validate.stdout)
+    assert (sweep.exit_code, sweep.stdout, validate.exit_code, validate.stdout) == (2, "", 2, "")
     assert sweep.stderr == validate.stderr
     assert sweep.stderr.startswith("o.toml: oracle: mathematics has no number for servers.0")
     assert "'constant' has no closed form" in sweep.stderr
     assert not Path("e.sqlite").exists()
-    assert 0 == firstk("validate", oracle(folder)).exit_code
+    assert firstk("validate", oracle(folder)).exit_code == 0
 
 
 def test_no_oracle_of_ones_own(folder: Path) -> None:
     """A downloader of one's own has none."""
     ran = firstk("sweep", oracle(folder), "--downloader", CRASHING)
 
-    assert 2 == ran.exit_code
+    assert ran.exit_code == 2
     assert f"of {CRASHING} it is not known" in ran.stderr
 
 
@@ -184,7 +184,7 @@ def test_number_of_workers(folder: Path) -> None:
         args = ("--workers", workers, "--store", f"{workers}.sqlite", "--format", "csv")
         assert undisturbed == firstk("sweep", "e.toml", *args).stdout
     exports = {firstk("export", f"{name}.sqlite").stdout for name in ("whole", "1", "2", "3")}
-    assert 1 == len(exports)
+    assert len(exports) == 1
 
 
 def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
@@ -213,7 +213,7 @@ def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
                 assert reported <= before
             else:
                 out, err = running.communicate()
-                assert (0, "") == (running.returncode, err)
+                assert (running.returncode, err) == (0, "")
                 assert undisturbed == out
                 break
         assert every == firstk("export", store).stdout
@@ -222,13 +222,13 @@ def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
 
 def test_killed(folder: Path) -> None:
     """A sweep that is killed goes on where it stopped, to the same table."""
-    assert 2 == killed(folder, 2, runs=100, seed=1)
+    assert killed(folder, 2, runs=100, seed=1) == 2
 
 
 @pytest.mark.slow
 def test_killed_often(folder: Path) -> None:
     """Fifty random kills change nothing."""
-    assert 50 == killed(folder, 50, runs=400, seed=2)
+    assert killed(folder, 50, runs=400, seed=2) == 50
 
 
 def test_interrupted(folder: Path) -> None:
@@ -271,7 +271,7 @@ def test_interrupted_on_a_terminal(folder: Path) -> None:
     running.communicate()
 
     kept = f"\n{rows('e.sqlite')} runs are kept in e.sqlite; run the same command again to resume\r"
-    assert 130 == running.returncode
+    assert running.returncode == 130
     assert kept.encode() in shown
 
 
@@ -285,7 +285,7 @@ def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args = ("--downloader", KILLED, "--workers", "2", "--format", "csv")
     ran = process("sweep", "e.toml", *args, capture_output=True)
 
-    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (ran.returncode, ran.stderr) == (0, "")
     assert (folder / "marker").exists()
     assert undisturbed == ran.stdout
 
@@ -298,13 +298,13 @@ def test_crash(folder: Path) -> None:
     with Store(folder / "e.sqlite") as store:
         crashes = [row.row for row in store.rows() if row.outcome == CRASHED]
 
-    assert 1 == ran.returncode
+    assert ran.returncode == 1
     assert crashes
     assert "crashed" in ran.stdout.splitlines()[1]
     assert [f"firstk run --from e.sqlite {row}" for row in crashes] == [
         line.partition(":")[0] for line in ran.stderr.splitlines()
     ]
-    assert 27 == rows("e.sqlite")
+    assert rows("e.sqlite") == 27
 
 
 def test_export(folder: Path) -> None:
@@ -313,9 +313,9 @@ def test_export(folder: Path) -> None:
     result = firstk("export", "s")
     found = list(csv.DictReader(io.StringIO(result.stdout)))
 
-    assert 12 == len(found)
-    assert ["0", "0", "7", "7", "9", "9"] == [r["servers.0.select.count"] for r in found[:6]]
-    assert 0 == firstk("export", "s", "out.csv").exit_code
+    assert len(found) == 12
+    assert [r["servers.0.select.count"] for r in found[:6]] == ["0", "0", "7", "7", "9", "9"]
+    assert firstk("export", "s", "out.csv").exit_code == 0
     assert result.stdout == (folder / "out.csv").read_text()
 
 
@@ -345,7 +345,7 @@ def test_usage(args: list[str], message: str, folder: Path) -> None:
     (folder / "bad.toml").write_text('name = "b"\nscenario = "x"\n')
     result = firstk(*args)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert message in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -356,7 +356,7 @@ def test_no_pyarrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = firstk("export", "s", "x.parquet")
 
-    assert 2 == result.exit_code
+    assert result.exit_code == 2
     assert "pip install 'firstk[parquet]'" in result.stderr
 
 
@@ -390,7 +390,7 @@ def test_scheduler(folder: Path, scheduler: str) -> None:
     args = ("--scheduler", scheduler, "--format", "csv")
     ran = process("sweep", "e.toml", *args, capture_output=True)
 
-    assert (0, "") == (ran.returncode, ran.stderr)
+    assert (ran.returncode, ran.stderr) == (0, "")
     assert undisturbed == ran.stdout
     assert firstk("export", "whole").stdout == firstk("export", "e.sqlite").stdout
 

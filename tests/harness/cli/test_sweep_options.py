@@ -30,7 +30,7 @@ def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with telling() as tell:
         tell(Progress(done=1, total=2))
 
-    assert ("", "") == capsys.readouterr()
+    assert capsys.readouterr() == ("", "")
 
 
 def test_resumable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -26,8 +26,8 @@ def test_bad_file(command: str, tmp_path: Path) -> None:
     result = firstk(command, path)
     lines = result.stderr.splitlines()
 
-    assert (2, "") == (result.exit_code, result.stdout)
-    assert 2 == len(lines)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(lines) == 2
     assert lines[0].startswith(f"{path}:3: sed: unknown key; did you mean 'seed'?")
     assert f"{path}:7: file.k: should be 10 (n) or less, not 11" == lines[1]
 
@@ -40,7 +40,7 @@ def test_equal_names(tmp_path: Path) -> None:
     other = write(tmp_path / "other")
     result = firstk("compare", one, other, "--out", tmp_path)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert f"{one} and {other} are both called 't'" in result.stderr
 
 
@@ -50,7 +50,7 @@ def test_idle_expectations(tmp_path: Path) -> None:
     note = f"{file}: note: [expect.hedged] is not looked at: `strategies` does not have hedged\n"
 
     assert (0, note) == told(firstk("validate", file))
-    assert 1 == firstk("run", file, "--strategy", "hedged").exit_code
+    assert firstk("run", file, "--strategy", "hedged").exit_code == 1
     file.write_text(file.read_text() + '[expect.first-k]\noutcome = "ok"\n')
     assert (0, note) == told(firstk("run", file))
 
@@ -69,7 +69,7 @@ def test_only_foreign_expectations(subject: str, command: str, tmp_path: Path) -
     file = write(tmp_path, text=GOOD + f'[expect.{subject}]\noutcome = "ok"\n')
     result = firstk(command, file)
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert (
         f"{file}: no expectations for wait-for-all, first-k: the file has only [expect.{subject}];"
         f" {FOREIGN[subject]}\n" in result.stderr
@@ -81,7 +81,7 @@ def test_foreign_expectations_of_a_load(tmp_path: Path) -> None:
     load = "[workload]\ndownloads = 2\narrivals = {{ kind = 'fixed', rate = 1 }}\n"
     file = write(tmp_path, text=GOOD + load + '[expect.downloader]\noutcome = "ok"\n')
 
-    assert (2, "") == (firstk("run", file).exit_code, firstk("run", file).stdout)
+    assert (firstk("run", file).exit_code, firstk("run", file).stdout) == (2, "")
 
 
 def test_named_subjects(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_named_subjects(tmp_path: Path) -> None:
 
     assert (0, f"{file}: note: {what}\n") == told(firstk("run", file, "-s", "hedged"))
     strict = firstk("run", file, "-s", "hedged", "--strict")
-    assert (2, "") == (strict.exit_code, strict.stdout)
+    assert (strict.exit_code, strict.stdout) == (2, "")
     assert strict.stderr.startswith(f"{file}: {what}; add expectations for it")
 
 
@@ -132,8 +132,8 @@ def test_downloader_of_the_project() -> None:
     """Where no downloader is named that of pyproject.toml is run, alone as in pytest."""
     result = firstk("run", "t.toml", "--format", "json")
 
-    assert (0, TAKEN) == told(result)
-    assert ["of_project:fetch"] == [one["strategy"] for one in json.loads(result.stdout)]
+    assert told(result) == (0, TAKEN)
+    assert [one["strategy"] for one in json.loads(result.stdout)] == ["of_project:fetch"]
 
 
 @pytest.mark.usefixtures("project", "no_pictures")
@@ -141,7 +141,7 @@ def test_compare_takes_it_too() -> None:
     """`compare` puts it beside the strategies."""
     result = firstk("compare", "t.toml")
 
-    assert (0, TAKEN) == told(result)
+    assert told(result) == (0, TAKEN)
     assert "first-k" in result.stdout
     assert "of_project:fetch" in result.stdout
 
@@ -152,7 +152,7 @@ def test_without_it(options: list[str]) -> None:
     """It is left out where the command line says so, or names strategies."""
     result = firstk("run", "t.toml", "--format", "json", *options)
 
-    assert 0 == result.exit_code
+    assert result.exit_code == 0
     assert "downloader of_project" not in result.stderr
     assert "of_project" not in result.stdout
 
@@ -162,9 +162,9 @@ def test_not_of_the_library() -> None:
     """A scenario that expects something of strategies only is run with them."""
     result = firstk("run", "one-hung")
 
-    assert (0, "") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, "")
     assert "of_project" not in result.stdout
-    assert 0 == firstk("run", "one-hung", "--downloader", "of_project:fetch").exit_code
+    assert firstk("run", "one-hung", "--downloader", "of_project:fetch").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_bad_project(table: str, said: str, project: Path) -> None:
     (project / "pyproject.toml").write_text(table)
     result = firstk("run", "t.toml")
 
-    assert (2, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (2, "")
     assert said in result.stderr
     assert "pyproject.toml" in result.stderr
 

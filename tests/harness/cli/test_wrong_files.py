@@ -43,7 +43,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def refused(result: Result) -> str:
     """Return the last line that a command is refused with."""
-    assert 2 == result.exit_code, result.output
+    assert result.exit_code == 2, result.output
     assert all(line.isprintable() for line in result.output.split("\n"))
     return str(result.stderr.splitlines()[-1])
 
@@ -74,7 +74,7 @@ def test_nothing_is_waited_for() -> None:
     """A FIFO without a writer is refused at once, in a process of its own too."""
     result = process("validate", "fifo", capture_output=True, timeout=60)
 
-    assert (2, "fifo: Is a FIFO, not a regular file\n") == (result.returncode, result.stderr)
+    assert (result.returncode, result.stderr) == (2, "fifo: Is a FIFO, not a regular file\n")
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_other_kind(command: str, path: str, words: str) -> None:
 
 def test_records_of_another_kind() -> None:
     """So are stores, baselines and events where they are not taken, and TOML where they are."""
-    assert 0 == firstk("compare", "scenario.toml", "--save", "b.json").exit_code
-    assert 0 == firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code
-    assert 0 == firstk("sweep", "experiment.toml", "--workers", "1").exit_code
+    assert firstk("compare", "scenario.toml", "--save", "b.json").exit_code == 0
+    assert firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code == 0
+    assert firstk("sweep", "experiment.toml", "--workers", "1").exit_code == 0
 
     assert "is a baseline: `firstk compare --check` takes it" in refused(firstk("run", "b.json"))
     assert "is a file of events: `firstk diff` takes it" in refused(firstk("validate", "e.txt"))
@@ -147,14 +147,14 @@ def test_misspelt_command(name: str, meant: str) -> None:
 )
 def test_large_numbers(args: list[str], number: str) -> None:
     """A number that is too large for an option ends in a short line."""
-    assert 250 > len(refused(firstk(*args, number)))
+    assert len(refused(firstk(*args, number))) < 250
 
 
 def test_last_seed() -> None:
     """The seed of the last run is bounded, also where options say what it is."""
     largest = str(2**63 - 1)
 
-    assert 0 == firstk("run", "scenario.toml", "--seed", largest).exit_code
+    assert firstk("run", "scenario.toml", "--seed", largest).exit_code == 0
     said = refused(firstk("run", "scenario.toml", "--seed", largest, "--runs", "2"))
     assert f"the last of 2 runs would have the seed {2**63}; the largest is {largest}" in said
 
@@ -176,7 +176,7 @@ def test_hostile_source() -> None:
     for command in (["validate"], ["run"], ["compare", "--out", "out"]):
         result = firstk(*command, path)
 
-        assert 0 == result.exit_code
+        assert result.exit_code == 0
         assert all(line.isprintable() for line in result.output.split("\n"))
 
 
@@ -195,7 +195,7 @@ def test_hostile_markup() -> None:
 @pytest.mark.parametrize("key", ["scenario", "strategy", "error"])
 def test_hostile_baseline(key: str) -> None:
     """A baseline whose names cannot be printed is refused."""
-    assert 0 == firstk("compare", "scenario.toml", "--save", "b.json").exit_code
+    assert firstk("compare", "scenario.toml", "--save", "b.json").exit_code == 0
     baseline = json.loads(Path("b.json").read_text())
     baseline["rows"][0][key] = HOSTILE
     Path("b.json").write_text(json.dumps(baseline))
@@ -207,12 +207,12 @@ def test_hostile_baseline(key: str) -> None:
 
 def test_hostile_events() -> None:
     """What a file of events says is escaped, and a file that is not text is refused."""
-    assert 0 == firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code
+    assert firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code == 0
     text = Path("e.txt").read_text()
     Path("f.txt").write_text(text.replace("answered", "failed").rstrip() + "\x1b]0;t\x07\n")
     result = firstk("diff", "e.txt", "f.txt")
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert all(line.isprintable() for line in result.output.split("\n"))
     Path("f.txt").write_bytes(text.encode() + b"\xff")
     with pytest.raises(EventsError, match="is not UTF-8 text"):
@@ -293,4 +293,4 @@ def test_any_file(text: str) -> None:
     assert result.exit_code in (0, 2), result.output
     assert "Traceback" not in result.output
     assert all(line.isprintable() for line in result.output.split("\n"))
-    assert 22 >= len(result.stderr.splitlines())
+    assert len(result.stderr.splitlines()) <= 22

@@ -74,7 +74,7 @@ KNOWN = {
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 def test_known(known: Scenario) -> None:
     """It is mended."""
-    assert [] == list(broken(Case(known)))
+    assert list(broken(Case(known))) == []
 
 
 def test_copy_with_bad_hashes() -> None:
@@ -87,7 +87,7 @@ def test_copy_with_bad_hashes() -> None:
         strategies=["hedged"],
     )
 
-    assert [] == list(broken(Case(known)))
+    assert list(broken(Case(known))) == []
 
 
 def test_copy_on_another_server() -> None:
@@ -101,7 +101,7 @@ def test_copy_on_another_server() -> None:
         strategies=["hedged+2"],
     )
 
-    assert [] == list(broken(Case(known)))
+    assert list(broken(Case(known))) == []
 
 
 # Nothing is found
@@ -111,7 +111,7 @@ def test_copy_on_another_server() -> None:
 @given(st.randoms(use_true_random=False))
 def test_invariants(random: Random) -> None:
     """Whatever the grid and the strategy, every invariant holds."""
-    assert [] == list(broken(Case(Scenario.model_validate(tables(random.randrange)))))
+    assert list(broken(Case(Scenario.model_validate(tables(random.randrange))))) == []
 
 
 @pytest.mark.slow
@@ -120,7 +120,7 @@ def test_many() -> None:
     fuzzer = Fuzzer(928)
 
     assert fuzzer.search(scenarios=20_000) is None
-    assert 20_000 == fuzzer.counts.scenarios
+    assert fuzzer.counts.scenarios == 20_000
 
 
 # What is broken on purpose is found
@@ -344,7 +344,7 @@ def test_unequal_runs(monkeypatch: Patch) -> None:
     found = Fuzzer().search(scenarios=400)
     assert found is not None
 
-    assert "repeatable" == found.broken.invariant.name
+    assert found.broken.invariant.name == "repeatable"
 
 
 def test_first_k_later(monkeypatch: Patch) -> None:
@@ -388,7 +388,7 @@ def test_repeatable(monkeypatch: Patch) -> None:
 
     assert made == sequence(monkeypatch, 1)
     assert made != sequence(monkeypatch, 2)
-    assert 2 * 20 == len(made)
+    assert len(made) == 2 * 20
 
 
 def test_variety(monkeypatch: Patch) -> None:
@@ -418,7 +418,7 @@ def test_plainest() -> None:
     """All zeros are the plainest scenario: one good server."""
     made = tables(lambda n: 0)
 
-    assert {"size": 1, "k": 1, "n": 1} == made["file"]
+    assert made["file"] == {"size": 1, "k": 1, "n": 1}
     assert {"servers": 1, "rtt": constant(0.25)} == made["grid"]
     assert "servers" not in made
 
@@ -439,7 +439,7 @@ def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
     }
 
     assert str(found.broken) in map(str, broken(Case(loaded)))
-    assert 1 == len(digests)
+    assert len(digests) == 1
 
 
 @pytest.mark.parametrize("seed", range(20))

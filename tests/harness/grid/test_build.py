@@ -86,12 +86,12 @@ def test_shares() -> None:
     one = {"select": "0,2", "shares": [7, 1, 7]}
     other = {"select": "3", "shares": []}
 
-    assert [[1, 7], [1, 5, 9], [1, 7], []] == shares(scenario(one, other, grid={"servers": 4}))
+    assert shares(scenario(one, other, grid={"servers": 4})) == [[1, 7], [1, 5, 9], [1, 7], []]
 
 
 def test_names() -> None:
     """Servers are named by their numbers."""
-    assert ["s0", "s1", "s2"] == list(survey(scenario(grid={"servers": 3})))
+    assert list(survey(scenario(grid={"servers": 3}))) == ["s0", "s1", "s2"]
 
 
 # Entries of [[servers]]
@@ -122,7 +122,7 @@ def test_select_count() -> None:
     drawn = [failing(scenario(broken({"count": 3})), seed) for seed in range(200)]
     often = [sum(f"s{i}" in names for names in drawn) for i in range(10)]
 
-    assert {3} == {len(names) for names in drawn}
+    assert {len(names) for names in drawn} == {3}
     assert all(30 < number < 95 for number in often), often  # 60 expected, deviation 6.5
 
 
@@ -168,12 +168,12 @@ def test_later_entries_replace_keys() -> None:
         grid={"servers": 4},
     )
 
-    assert {
+    assert survey(made) == {
         "s0": [(2.0, [])],
         "s1": [(2.0, "failed")],
         "s2": [(2.0, [3])],
         "s3": [(1.0, [4])],
-    } == survey(made)
+    }
 
 
 def test_several_faults() -> None:
@@ -185,7 +185,7 @@ def test_several_faults() -> None:
         grid={"servers": 2},
     )
 
-    assert {"s0": [(0.5, "failed")], "s1": [(2.0, [])]} == survey(made)
+    assert survey(made) == {"s0": [(0.5, "failed")], "s1": [(2.0, [])]}
 
 
 def test_rtt_per() -> None:
@@ -193,8 +193,8 @@ def test_rtt_per() -> None:
     made = scenario({"select": "1", "rtt_per": "server"}, grid={"servers": 2, "rtt": exponential()})
     found = times(made, queries=5)
 
-    assert 5 == len(set(found["s0"]))
-    assert 1 == len(set(found["s1"]))
+    assert len(set(found["s0"])) == 5
+    assert len(set(found["s1"])) == 1
 
 
 def test_service() -> None:
@@ -205,11 +205,11 @@ def test_service() -> None:
         grid={"servers": 3, "service": constant(1.0), "concurrency": 1},
     )
 
-    assert {
+    assert times(made, queries=3) == {
         "s0": [1.5, 2.5, 3.5],
         "s1": [2.5, 2.5, 4.5],
         "s2": [1.5, 1.5, 2.5],
-    } == times(made, queries=3)
+    }
 
 
 def read_times(of: Scenario, length: int) -> dict[str, float]:
@@ -235,26 +235,31 @@ def test_bandwidth() -> None:
     ]
     grid: dict[str, Any] = {"servers": 3}
 
-    assert {"s0": 0.5, "s1": 1.5, "s2": 0.5} == read_times(scenario(*entries, grid=grid), 64)
-    assert {"s0": 2.5, "s1": 1.5, "s2": 2.5} == read_times(
-        scenario(*entries, grid=grid | {"bandwidth": 32}), 64
-    )
+    assert read_times(scenario(*entries, grid=grid), 64) == {"s0": 0.5, "s1": 1.5, "s2": 0.5}
+    assert read_times(scenario(*entries, grid=grid | {"bandwidth": 32}), 64) == {
+        "s0": 2.5,
+        "s1": 1.5,
+        "s2": 2.5,
+    }
 
 
 def test_client_bandwidth() -> None:
     """All servers share the client's downlink."""
     grid = {"servers": 3, "client_bandwidth": 64}
 
-    assert {"s0": 1.5, "s1": 2.5, "s2": 3.5} == read_times(
-        scenario({"select": "all", "shares": [0]}, grid=grid), 64
-    )
+    assert read_times(scenario({"select": "all", "shares": [0]}, grid=grid), 64) == {
+        "s0": 1.5,
+        "s1": 2.5,
+        "s2": 3.5,
+    }
 
 
 def test_hung_server() -> None:
     """A hung server is on the grid, and says nothing."""
-    assert {"s0": [(0.5, [0, 2])], "s1": []} == survey(
-        scenario(hung("1"), file={"n": 3}, grid={"servers": 2})
-    )
+    assert survey(scenario(hung("1"), file={"n": 3}, grid={"servers": 2})) == {
+        "s0": [(0.5, [0, 2])],
+        "s1": [],
+    }
 
 
 # Draws
@@ -273,7 +278,7 @@ def test_servers_differ() -> None:
     """Each server draws times of its own."""
     made = scenario(grid={"rtt": exponential()})
 
-    assert 10 == len({time for [time] in times(made).values()})
+    assert len({time for [time] in times(made).values()}) == 10
 
 
 @pytest.mark.parametrize("per", ["request", "server"])

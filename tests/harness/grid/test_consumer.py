@@ -88,12 +88,12 @@ def test_nothing_written() -> None:
     """Where nothing is written there is no first byte, and nothing right or wrong."""
     consumer = Bench().run()
 
-    assert (None, None) == (consumer.first, consumer.content_ok)
+    assert (consumer.first, consumer.content_ok) == (None, None)
 
 
 def test_first() -> None:
     """The time of the first byte is kept, whatever comes later."""
-    assert 2 == Bench().write(2, b"plain").write(3, b"text").run().first
+    assert Bench().write(2, b"plain").write(3, b"text").run().first == 2
 
 
 def test_content() -> None:
@@ -138,8 +138,8 @@ def test_empty_write() -> None:
     """An empty write brings no first byte, and is neither right nor wrong."""
     consumer = Bench().write(1, b"").run()
 
-    assert (None, None) == (consumer.first, consumer.content_ok)
-    assert 2 == Bench().write(1, b"").write(2, b"p").run().first
+    assert (consumer.first, consumer.content_ok) == (None, None)
+    assert Bench().write(1, b"").write(2, b"p").run().first == 2
 
 
 def test_stop() -> None:
@@ -147,8 +147,8 @@ def test_stop() -> None:
     bench = Bench(stop=True).write(1, b"").write(2, b"plain")
     bench.run()
 
-    assert 1 == bench.producer.stopped
-    assert 2 == bench.consumer.first
+    assert bench.producer.stopped == 1
+    assert bench.consumer.first == 2
 
 
 def test_no_stop() -> None:
@@ -156,7 +156,7 @@ def test_no_stop() -> None:
     bench = Bench().write(1, b"plain").write(2, b"text")
     bench.run()
 
-    assert 0 == bench.producer.stopped
+    assert bench.producer.stopped == 0
 
 
 def test_trace() -> None:
@@ -164,7 +164,7 @@ def test_trace() -> None:
     bench = Bench(offset=1).write(1, b"lain").write(2.5, b"wrong")
     bench.run()
 
-    assert ["1 wrote 4 bytes at 1 ", "2.5 wrote 5 bytes at 5 "] == bench.trace.lines
+    assert bench.trace.lines == ["1 wrote 4 bytes at 1 ", "2.5 wrote 5 bytes at 5 "]
 
 
 # Producers, as Twisted's transports treat them
@@ -216,8 +216,9 @@ def test_pause() -> None:
 
     empty = 1 + (BUFFER_SIZE + 2001) / 1000
     assert [(3, "pause"), (pytest.approx(empty), "resume")] == slow.told()
-    assert ["paused", "resumed"] == [
-        line.split()[1] for line in slow.trace.lines if "buffer" in line
+    assert [line.split()[1] for line in slow.trace.lines if "buffer" in line] == [
+        "paused",
+        "resumed",
     ]
 
 
@@ -226,7 +227,7 @@ def test_ignored_pause() -> None:
     slow = Slow().write(0, 70_000).write(10, 10_000).write(40, 1000)
     slow.consumer.registerProducer(slow.producer, True)
 
-    assert [(0, "pause"), (10, "pause"), (81, "resume")] == slow.told()
+    assert slow.told() == [(0, "pause"), (10, "pause"), (81, "resume")]
 
 
 def test_buffered() -> None:
@@ -236,10 +237,10 @@ def test_buffered() -> None:
     slow.reactor.callLater(2, lambda: None)
     slow.reactor.run()
 
-    assert 3000 == slow.consumer.buffered
+    assert slow.consumer.buffered == 3000
     fast = Slow(bandwidth=None)
     fast.consumer.write(bytes(5000))
-    assert 0 == fast.consumer.buffered
+    assert fast.consumer.buffered == 0
 
 
 def test_fast_consumer() -> None:
@@ -247,7 +248,7 @@ def test_fast_consumer() -> None:
     slow = Slow(bandwidth=None).write(0, 500_000).write(0, 500_000)
     slow.consumer.registerProducer(slow.producer, True)
 
-    assert [] == slow.told()
+    assert slow.told() == []
 
 
 def test_pull() -> None:
@@ -255,7 +256,7 @@ def test_pull() -> None:
     slow = Slow().write(1, 500).write(1.25, 250).write(5, 0)
     slow.consumer.registerProducer(slow.producer, False)
 
-    assert [(0, "resume"), (1.75, "resume")] == slow.told()
+    assert slow.told() == [(0, "resume"), (1.75, "resume")]
 
 
 def test_unregistered() -> None:
@@ -264,8 +265,8 @@ def test_unregistered() -> None:
     slow.consumer.registerProducer(slow.producer, True)
     slow.reactor.callLater(1, slow.consumer.unregisterProducer)
 
-    assert [(0, "pause")] == slow.told()
-    assert 1 == slow.reactor.seconds()
+    assert slow.told() == [(0, "pause")]
+    assert slow.reactor.seconds() == 1
 
 
 def test_stopped() -> None:
@@ -274,7 +275,7 @@ def test_stopped() -> None:
     slow.consumer.registerProducer(slow.producer, True)
     slow.reactor.callLater(1, slow.consumer.registerProducer, slow.producer, False)
 
-    assert [(0, "stop"), (1, "stop")] == slow.told()
+    assert slow.told() == [(0, "stop"), (1, "stop")]
 
 
 def test_second_producer() -> None:
@@ -451,7 +452,7 @@ def test_good_downloaders(name: str, stop: str) -> None:
     """A downloader that does what Twisted's interfaces ask for is well."""
     one = result(name, stop=stop)
 
-    assert ("ok", True, None) == (one.outcome, one.content_ok, one.message)
+    assert (one.outcome, one.content_ok, one.message) == ("ok", True, None)
 
 
 @pytest.mark.parametrize(
@@ -475,7 +476,7 @@ def test_bad_downloaders(name: str, error: str, message: str) -> None:
 
 def test_left_when_it_is_stopped() -> None:
     """A producer that the consumer has stopped is not left behind by anybody."""
-    assert "ok" == result("leaves", stop="first-block").outcome
+    assert result("leaves", stop="first-block").outcome == "ok"
 
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged", "hedged+2"]
@@ -510,7 +511,7 @@ def test_slow_for_long() -> None:
     with SimGrid(**SLOW | {"consumer_bandwidth": 800.0}) as grid:
         slow = grid.download("hedged")
 
-    assert "ok" == slow.outcome
+    assert slow.outcome == "ok"
     assert (slow.finished or 0) > 1000
 
 
@@ -539,6 +540,6 @@ def test_slow_in_a_workload() -> None:
     )
     loaded = simulate_load(made, "windowed")
 
-    assert {"ok": 4} == loaded.outcomes
+    assert loaded.outcomes == {"ok": 4}
     assert (loaded.in_system or 0) > 3
-    assert {"ok": 4} == simulate_load(made, Downloaders.pull).outcomes
+    assert simulate_load(made, Downloaders.pull).outcomes == {"ok": 4}

@@ -76,7 +76,7 @@ def test_inert(name: str) -> None:
 @pytest.mark.parametrize("name", MET)
 def test_met(name: str) -> None:
     """A fault that changes what happens to a request is not."""
-    assert [] == told(scenario(MET[name]))
+    assert told(scenario(MET[name])) == []
 
 
 def test_words() -> None:
@@ -86,10 +86,10 @@ def test_words() -> None:
         {"select": "7", "fault": [{"kind": "broken"}, {"kind": "corrupt", "part": "ueb"}]},
     )
 
-    assert [
+    assert told(given) == [
         'servers[0].fault: hung (on = ["read"]) on s0-s2, s5, from 60 s to 70 s, met no request',
         'servers[1].fault[1]: corrupt (part = "ueb") on s7, from 0 s on, met no request',
-    ] == told(given)
+    ]
 
 
 @pytest.mark.parametrize("select", [{"count": 0}, {"probability": 0.0}])
@@ -113,8 +113,8 @@ def test_several_runs() -> None:
     late = scenario(fault({"count": 1}, kind="hung", start=60.0), runs=20)
     alone = [bool(simulate(often, "first-k", number).unmet_faults) for number in range(20)]
 
-    assert {True, False} == set(alone)
-    assert [] == told(often)
+    assert set(alone) == {True, False}
+    assert told(often) == []
     assert re.search(r"hung on s\d\S*, s\d.*, from 60 s on, met no request", told(late)[0])
 
 
@@ -123,21 +123,21 @@ def test_hidden_behind_another() -> None:
     held = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "hung"}]}
     failed = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "empty"}]}
 
-    assert ["servers[0].fault[0]: broken on s0-s9, from 0 s on, met no request"] == (
-        told(scenario(held))
-    )
-    assert ["servers[0].fault[1]: empty on s0-s9, from 0 s on, met no request"] == (
-        told(scenario(failed))
-    )
+    assert (told(scenario(held))) == [
+        "servers[0].fault[0]: broken on s0-s9, from 0 s on, met no request"
+    ]
+    assert (told(scenario(failed))) == [
+        "servers[0].fault[1]: empty on s0-s9, from 0 s on, met no request"
+    ]
 
 
 @pytest.mark.parametrize("queue", [{}, {"service": constant(0.01)}, {"bandwidth": 1e4}])
 def test_with_queues(queue: dict[str, Any]) -> None:
     """The same holds where servers and links take their time."""
     for entry in MET.values():
-        assert [] == told(scenario(entry, grid=queue))
+        assert told(scenario(entry, grid=queue)) == []
     for entry in INERT.values():
-        assert 1 == len(told(scenario(entry, grid=queue)))
+        assert len(told(scenario(entry, grid=queue))) == 1
 
 
 _TIMES = st.floats(0, 3, allow_nan=False)
@@ -195,8 +195,8 @@ def test_load() -> None:
     hung = scenario(fault("0", kind="hung"), workload={**load, "cancel": True})
     late = scenario(fault("0", kind="hung", start=1e3), workload=load)
 
-    assert {} == simulate_load(hung, "first-k").unmet_faults
-    assert {(0, 0): ["s0"]} == simulate_load(late, "first-k").unmet_faults
+    assert simulate_load(hung, "first-k").unmet_faults == {}
+    assert simulate_load(late, "first-k").unmet_faults == {(0, 0): ["s0"]}
 
 
 def test_library() -> None:
@@ -210,7 +210,7 @@ def test_library() -> None:
             left = here if left is None else unmet_in_all([left, here])
         found += [f"{one.name}: {said}" for said in described(one, left or {})]
 
-    assert [] == found
+    assert found == []
 
 
 # Grids
@@ -219,7 +219,7 @@ def test_library() -> None:
 def test_grid() -> None:
     """What a test does to servers is looked at call by call; healing changes nothing of it."""
     with SimGrid(rtt=0.5) as grid:
-        assert [] == grid.unmet_faults()
+        assert grid.unmet_faults() == []
         grid.servers[2:].hang()
         grid.servers[5].slow(2.0, start=50.0)
         grid.start("first-k")
@@ -228,10 +228,10 @@ def test_grid() -> None:
         grid.servers[3].corrupt("header")
         grid.finish()
 
-        assert [
+        assert grid.unmet_faults() == [
             "slow (factor = 2.0) on s5, from 50 s on, met no request",
             'corrupt (part = "header") on s3, from 2 s on, met no request',
-        ] == grid.unmet_faults()
+        ]
 
 
 # The command line
@@ -259,7 +259,7 @@ def test_met_by_one(tmp_path: Path) -> None:
     file = write(tmp_path, text=text.replace('"exponential", mean', '"constant", value'))
     both = firstk("run", file, "-s", "first-k", "-s", "hedged")
 
-    assert (0, "") == (both.exit_code, both.stderr)
+    assert (both.exit_code, both.stderr) == (0, "")
 
 
 def test_told_of_a_load(tmp_path: Path) -> None:
@@ -268,4 +268,4 @@ def test_told_of_a_load(tmp_path: Path) -> None:
     file = write(tmp_path, text=LATE + load)
 
     assert "warning: servers[0].fault: hung" in firstk("run", file).stderr
-    assert 1 == firstk("run", file, "--strict").exit_code
+    assert firstk("run", file, "--strict").exit_code == 1

@@ -40,10 +40,10 @@ def test_made_up() -> None:
     header = parse_header(file.shares[0][:HEADER_SIZE])
     assert file.plaintext is not None
 
-    assert 1000 == len(file.plaintext)
-    assert [0, 1, 2, 3, 4] == list(file.shares)
-    assert (2, 5, 1000) == (file.cap.k, file.cap.n, file.cap.size)
-    assert (50, 10 * 50) == (header.block_size, header.data_size)
+    assert len(file.plaintext) == 1000
+    assert list(file.shares) == [0, 1, 2, 3, 4]
+    assert (file.cap.k, file.cap.n, file.cap.size) == (2, 5, 1000)
+    assert (header.block_size, header.data_size) == (50, 10 * 50)
 
 
 def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,8 +62,8 @@ def test_made_up_by_seed() -> None:
     files = [file_of(made, seed) for seed in (0, 1, 2, 0, 1)]
 
     assert files[:2] == files[3:]
-    assert 3 == len({file.plaintext for file in files})
-    assert 3 == len({str(file.cap) for file in files})
+    assert len({file.plaintext for file in files}) == 3
+    assert len({str(file.cap) for file in files}) == 3
 
 
 def test_made_up_does_not_depend_on_the_grid() -> None:
@@ -96,8 +96,8 @@ def test_same_for_every_strategy() -> None:
     """Each strategy of a run meets the same file: they read the same bytes, rightly."""
     runs = [simulate(scenario(file={"size": 200}), strategy, 3) for strategy in STRATEGIES]
 
-    assert [True] * 3 == [run.result.content_ok for run in runs]
-    assert 1 == len({run.result.bytes_received for run in runs})
+    assert [run.result.content_ok for run in runs] == [True] * 3
+    assert len({run.result.bytes_received for run in runs}) == 1
 
 
 # Real
@@ -117,7 +117,7 @@ def test_real_download(file: RealFile, strategy: str) -> None:
     """A real file is downloaded from a simulated grid, whole and right."""
     result = simulate(real(file, sha256=sha256(file.plaintext).hexdigest()), strategy).result
 
-    assert ("ok", True) == (result.outcome, result.content_ok)
+    assert (result.outcome, result.content_ok) == ("ok", True)
     assert sorted(range(file.k or 0)) == result.shares_used
 
 
@@ -127,8 +127,8 @@ def test_wrong_sha256(strategy: str) -> None:
     right = simulate(real(FILE), strategy).result
     wrong = simulate(real(FILE, sha256=sha256(b"other").hexdigest()), strategy).result
 
-    assert ("ok", True) == (right.outcome, right.content_ok)
-    assert ("ok", False) == (wrong.outcome, wrong.content_ok)
+    assert (right.outcome, right.content_ok) == ("ok", True)
+    assert (wrong.outcome, wrong.content_ok) == ("ok", False)
     assert right.digest == wrong.digest
 
 
@@ -155,7 +155,7 @@ def test_real_and_partly_corrupt(tmp_path: Path, spoiled: list[int]) -> None:
     result = simulate(made, "wait-for-all").result
 
     assert FILE.plaintext == file_of(made, 0).plaintext
-    assert ("ok", True) == (result.outcome, result.content_ok)
+    assert (result.outcome, result.content_ok) == ("ok", True)
 
 
 def test_real_and_corrupt(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_real_and_corrupt(tmp_path: Path) -> None:
     result = simulate(made, "wait-for-all").result
 
     assert file_of(made, 0).plaintext is None
-    assert ("failed", "NotEnoughSharesError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "NotEnoughSharesError")
     assert result.content_ok is None
 
 

@@ -206,8 +206,8 @@ def test_defect(
     files._real.cache_clear()
     right = simulate(made, strategy).result
 
-    assert ("ok", False) == (wrong.outcome, wrong.content_ok), wrong.message
-    assert ("ok", True) == (right.outcome, right.content_ok)
+    assert (wrong.outcome, wrong.content_ok) == ("ok", False), wrong.message
+    assert (right.outcome, right.content_ok) == ("ok", True)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -221,7 +221,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())
     result = simulate(made, strategy).result
 
-    assert ("ok", False) == (result.outcome, result.content_ok), result.message
+    assert (result.outcome, result.content_ok) == ("ok", False), result.message
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -237,7 +237,7 @@ def test_unchecked_ueb(strategy: str, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(ueb, "uri_extension_hash", lambda _: Anything())
     result = simulate(made, strategy).result
 
-    assert ("ok", False) == (result.outcome, result.content_ok), result.message
+    assert (result.outcome, result.content_ok) == ("ok", False), result.message
 
 
 def test_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,4 +246,4 @@ def test_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     for made in real(FILE), real(FILE, sha256="0" * 64):
         result = simulate(made, "first-k").result
 
-        assert ("ok", None) == (result.outcome, result.content_ok)
+        assert (result.outcome, result.content_ok) == ("ok", None)

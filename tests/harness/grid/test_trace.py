@@ -37,14 +37,14 @@ def test_lines() -> None:
     trace.note(3.0, "wrote", "4 bytes at 0")
     trace.note(3.0, "fired", "the download")
 
-    assert [
+    assert trace.lines == [
         "0 sent 0 s0 get_buckets ",
         "1 sent 1 s0 read 2 3 4 ",
         "2 answered 1 s0 read 2 3 4 detail",
         "2.5 failed 0 s0 get_buckets the server is broken",
         "3 wrote 4 bytes at 0 ",
         "3 fired the download ",
-    ] == trace.lines
+    ]
 
 
 def test_exchange() -> None:
@@ -52,8 +52,8 @@ def test_exchange() -> None:
     unanswered, answered = query(), read()
     traced(unanswered, answered, ended=2.0)
 
-    assert (None, False, "") == (unanswered.ended, unanswered.ok, unanswered.detail)
-    assert (2.0, True, "detail") == (answered.ended, answered.ok, answered.detail)
+    assert (unanswered.ended, unanswered.ok, unanswered.detail) == (None, False, "")
+    assert (answered.ended, answered.ok, answered.detail) == (2.0, True, "detail")
 
 
 def test_failed_exchange() -> None:
@@ -61,8 +61,8 @@ def test_failed_exchange() -> None:
     failed = read()
     trace = traced(query(), failed, ok=False)
 
-    assert (2.0, False, "detail") == (failed.ended, failed.ok, failed.detail)
-    assert "2 failed 1 s0 read 2 3 4 detail" == trace.lines[-1]
+    assert (failed.ended, failed.ok, failed.detail) == (2.0, False, "detail")
+    assert trace.lines[-1] == "2 failed 1 s0 read 2 3 4 detail"
 
 
 def test_sums() -> None:
@@ -73,14 +73,14 @@ def test_sums() -> None:
     trace.sent(read(2))
     trace.sent(query(3))
 
-    assert (2, 2, 4) == (trace.queries, trace.reads, trace.bytes_received)
+    assert (trace.queries, trace.reads, trace.bytes_received) == (2, 2, 4)
 
 
 def test_empty() -> None:
     """Where nothing happened nothing is counted."""
     trace = Trace()
 
-    assert (0, 0, 0) == (trace.queries, trace.reads, trace.bytes_received)
+    assert (trace.queries, trace.reads, trace.bytes_received) == (0, 0, 0)
     assert sha256(b"").hexdigest() == trace.digest()
 
 
@@ -121,7 +121,7 @@ def test_digest_of_details() -> None:
             trace.sent(one)
         return trace.digest()
 
-    assert 3 == len({digest("0"), digest("1"), digest("0", read())})
+    assert len({digest("0"), digest("1"), digest("0", read())}) == 3
 
 
 def test_last_bits() -> None:

@@ -80,7 +80,7 @@ def test_in_a_run(run: Callable[..., None], downloader: Callable[..., Any]) -> N
         run(downloader)
 
     assert before is signal.getsignal(signal.SIGINT)
-    assert "ok" == simulate(scenario(), "first-k").result.outcome
+    assert simulate(scenario(), "first-k").result.outcome == "ok"
 
 
 @pytest.mark.parametrize("method", ["get_buckets", "read"])
@@ -95,7 +95,7 @@ def test_in_a_request(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Connection, method, interrupted)
     result = firstk("run", "one-hung", "--strategy", "first-k")
 
-    assert (130, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (130, "")
 
 
 def test_after_the_last_event() -> None:
@@ -119,7 +119,7 @@ def test_handler_of_another() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
 
-    assert [signal.SIGINT] == caught
+    assert caught == [signal.SIGINT]
 
 
 def test_another_thread() -> None:

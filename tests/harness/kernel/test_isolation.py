@@ -305,7 +305,7 @@ def run(downloader: Callable[..., Any] | str, *servers: dict[str, Any], **change
 
 def told(result: Result) -> str:
     """Return the message of an escape."""
-    assert ("failed", "EscapeError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "EscapeError")
     assert result.message is not None
     return result.message
 
@@ -430,7 +430,7 @@ def test_not_seen(words: str) -> None:
 
     guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
     section = guide.partition("## What is not seen")[2].partition("## ")[0]
-    assert "ok" == run(uses).outcome
+    assert run(uses).outcome == "ok"
     assert words in " ".join(section.split())
 
 
@@ -443,7 +443,7 @@ def test_kept_sleep_is_not_seen() -> None:
         KEPT[1]()
         return download(*them)
 
-    assert "ok" == run(uses).outcome
+    assert run(uses).outcome == "ok"
 
 
 @pytest.mark.parametrize("name", ["sleep", "thread", "new_socket", "process", "clock"])
@@ -453,7 +453,7 @@ def test_swallowed(name: str) -> None:
     result = run(swallowing(way))
 
     assert f":{line_of(way)} in {name}: " in told(result)
-    assert (True, None) != (result.content_ok, result.ttfb)
+    assert (result.content_ok, result.ttfb) != (True, None)
 
 
 def test_turned_into_another_error() -> None:
@@ -485,7 +485,7 @@ def test_lets_go_of_the_simulation() -> None:
     failure = simulate(scenario(), swallowing(Ways.sleep)).failure
 
     assert isinstance(failure, EscapeError)
-    assert (None, None) == (failure.__traceback__, failure.__context__)
+    assert (failure.__traceback__, failure.__context__) == (None, None)
 
 
 def test_straight_from_a_timer() -> None:
@@ -562,7 +562,7 @@ def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.Monkey
         a_library.wait()
         return download(*them)
 
-    assert "ok" == run(measures).outcome
+    assert run(measures).outcome == "ok"
     assert f"{waits.__code__.co_firstlineno + 1} in waits: " in told(run(waits))
 
 
@@ -583,7 +583,7 @@ def test_reading_files(tmp_path: Path) -> None:
 
     sys.modules.pop("wave", None)
 
-    assert "ok" == run(reads).outcome
+    assert run(reads).outcome == "ok"
 
 
 def test_the_reactors_own_threads() -> None:
@@ -591,10 +591,10 @@ def test_the_reactors_own_threads() -> None:
     from twisted.internet.threads import deferToThreadPool
 
     async def computes(reactor: Any, *them: Any) -> None:
-        assert 3 == await deferToThreadPool(reactor, reactor.getThreadPool(), len, "abc")
+        assert await deferToThreadPool(reactor, reactor.getThreadPool(), len, "abc") == 3
         await download(reactor, *them)
 
-    assert "ok" == run(computes).outcome
+    assert run(computes).outcome == "ok"
 
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
@@ -772,7 +772,7 @@ def test_other_threads() -> None:
     thread.join()
     random.setstate(state)
 
-    assert "ok" == result.outcome
+    assert result.outcome == "ok"
     assert [random.Random(7).random(), True, "slept"] == seen
 
 
@@ -800,7 +800,7 @@ def test_two_threads_at_once() -> None:
     thread.join()
 
     assert "time.time at" in message
-    assert ["ok"] == [result.outcome for result in results]
+    assert [result.outcome for result in results] == ["ok"]
 
 
 def test_run_within_a_run() -> None:
@@ -816,10 +816,10 @@ def test_run_within_a_run() -> None:
         inner.append(run("first-k"))
         return Ways.bound_clock(*them)
 
-    assert "ok" == run(nests).outcome
-    assert ["EscapeError", "EscapeError"] == [result.error for result in inner]
+    assert run(nests).outcome == "ok"
+    assert [result.error for result in inner] == ["EscapeError", "EscapeError"]
     assert "time.time at" in told(run(nests_and_leaves))
-    assert ("ok", None) == (inner[-1].outcome, inner[-1].error)
+    assert (inner[-1].outcome, inner[-1].error) == ("ok", None)
 
 
 def test_names_behind_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -827,7 +827,7 @@ def test_names_behind_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as frozen:
         frozen.setattr(time, "time", lambda: 1.5)
         frozen.setattr(sys.modules[__name__], "now", lambda: 1.5)
-        assert "ok" == run(Ways.bound_clock).outcome
+        assert run(Ways.bound_clock).outcome == "ok"
 
     assert "time.time at" in told(run(Ways.bound_clock))
 
@@ -842,7 +842,7 @@ def test_names_found_by_an_inner_run(monkeypatch: pytest.MonkeyPatch) -> None:
         assert "time.time at" in told(run("elsewhere:download"))
         return download(*them)
 
-    assert "ok" == run(nests).outcome
+    assert run(nests).outcome == "ok"
     assert "time.time at" in told(run("elsewhere:download"))
 
 
@@ -934,10 +934,10 @@ def test_a_stand_in_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1.5)
 
     def asks(*them: Any) -> Any:
-        assert 1.5 == time.time()
+        assert time.time() == 1.5
         return download(*them)
 
-    assert "ok" == run(asks).outcome
+    assert run(asks).outcome == "ok"
 
 
 def test_what_is_kept_for_later() -> None:
@@ -948,7 +948,7 @@ def test_what_is_kept_for_later() -> None:
         kept.append(time.time)
         return download(*them)
 
-    assert "ok" == run(keeps).outcome
+    assert run(keeps).outcome == "ok"
     assert kept[0]() > 1
     assert kept[0] is not time.time
 
@@ -996,7 +996,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "t.toml").write_text(TOML)
     ran = CliRunner().invoke(main, ["run", "t.toml", "--downloader", "escapes_mine:mine"])
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert f"escapes_mine:mine, seed 0: {TOLD}" in ran.stdout
     assert "expected outcome 'ok', got 'failed' (EscapeError: time.sleep at" in ran.stderr
 
@@ -1018,7 +1018,7 @@ def test_pytest(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert 1 == ran.returncode
+    assert ran.returncode == 1
     assert f"expected outcome 'ok', got 'failed' ({TOLD}" in ran.stdout
     assert "harness" not in ran.stdout
 
@@ -1035,6 +1035,6 @@ def test_guide() -> None:
     watched |= {f"time.{name}" for name in escapes._CLOCKS if not name.endswith("_ns")}
 
     assert {"time.sleep", "socket.connect", "asyncio.run", "time.monotonic"} < watched
-    assert [] == [what for what in sorted(watched) if f"`{what}" not in guide]
+    assert [what for what in sorted(watched) if f"`{what}" not in guide] == []
     for page in ("README.md", "docs/scenarios.md"):
         assert "boundary.md)" in (ROOT / page).read_text(encoding="utf-8")

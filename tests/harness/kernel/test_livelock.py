@@ -34,7 +34,7 @@ def test_repeats(name: str) -> None:
     """Timers, callFromThread, requests and iterate are counted alike, and the line is named."""
     result = simulate(scenario(grid={"servers": 10, "rtt": constant(0.0)}), f"{HERE}:{name}").result
 
-    assert ("failed", "EndlessError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "EndlessError")
     assert f"what repeats is {REPEATING[name]}" in (result.message or "")
     assert f"in {'again' if name in ('turning', 'calling') else name}" in (result.message or "")
 
@@ -57,15 +57,15 @@ def test_coroutine() -> None:
 def test_grid() -> None:
     """A grid goes on after it."""
     with SimGrid() as grid:
-        assert "EndlessError" == grid.download(f"{HERE}:turning").error
-        assert "ok" == grid.download("first-k").outcome
+        assert grid.download(f"{HERE}:turning").error == "EndlessError"
+        assert grid.download("first-k").outcome == "ok"
 
 
 def test_load() -> None:
     """In a workload the download has failed, and not the others."""
     load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 2}
 
-    assert {"EndlessError": 2} == simulate_load(scenario(workload=load), f"{HERE}:turning").errors
+    assert simulate_load(scenario(workload=load), f"{HERE}:turning").errors == {"EndlessError": 2}
 
 
 def test_process() -> None:
@@ -81,7 +81,7 @@ def test_process() -> None:
 
     result = simulate(scenario(), processing).result
 
-    assert "EndlessError" == result.error
+    assert result.error == "EndlessError"
     assert "process never at " in (result.message or "")
 
 
@@ -113,7 +113,7 @@ def test_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
         again(5_000)
         return done
 
-    assert "KeyError" == simulate(scenario(), busy).result.error
+    assert simulate(scenario(), busy).result.error == "KeyError"
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,4 +124,4 @@ def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
         grid={"servers": 10, "rtt": constant(0.0)},
     )
 
-    assert "ok" == simulate(of, "first-k").result.outcome
+    assert simulate(of, "first-k").result.outcome == "ok"

@@ -59,7 +59,7 @@ def test_run(name: str, tmp_path: Path) -> None:
     """`firstk run` shows it, and is not green though nothing is expected of the downloader."""
     ran = process("run", write(tmp_path), "--downloader", f"{HERE}:{name}", capture_output=True)
 
-    assert 1 == ran.returncode
+    assert ran.returncode == 1
     assert f"{RAISING[name]}: " in ran.stdout
     assert "downloaders.py:" in ran.stdout
     assert f"not as expected: firstk run {tmp_path}" in ran.stderr
@@ -71,7 +71,7 @@ def test_expected(tmp_path: Path) -> None:
     path = write(tmp_path)
     path.write_text(path.read_text() + '[expect.downloader]\nerror = "SystemExit"\n')
 
-    assert 0 == firstk("run", path, "--downloader", f"{HERE}:leaving").exit_code
+    assert firstk("run", path, "--downloader", f"{HERE}:leaving").exit_code == 0
 
 
 def test_compare(name: str, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_compare(name: str, tmp_path: Path) -> None:
     path, saved = write(tmp_path), tmp_path / "saved.json"
     ran = firstk("compare", path, "--save", saved, "--downloader", f"{HERE}:{name}")
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert f"{RAISING[name]}: " in ran.stderr
     assert "downloaders.py:" in ran.stderr
 
@@ -90,7 +90,7 @@ def test_grid(name: str) -> None:
         bad = grid.download(f"{HERE}:{name}")
 
         assert ("failed", RAISING[name]) == (bad.outcome, bad.error)
-        assert "ok" == grid.download("first-k").outcome
+        assert grid.download("first-k").outcome == "ok"
 
 
 def test_load(name: str) -> None:
@@ -112,7 +112,7 @@ def test_trigger() -> None:
 
     result = simulate(scenario(), leaving).result
 
-    assert ("failed", "SystemExit", [1]) == (result.outcome, result.error, ran)
+    assert (result.outcome, result.error, ran) == ("failed", "SystemExit", [1])
 
 
 def test_reactor() -> None:
@@ -124,7 +124,7 @@ def test_reactor() -> None:
     with pytest.raises(ExitError, match=r"raised SystemExit\(1\)"):
         reactor.run()
 
-    assert [2] == called
+    assert called == [2]
 
 
 def test_streams_stay() -> None:
@@ -163,7 +163,7 @@ def test_import(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert (2, "") == (ran.returncode, ran.stdout)
+    assert (ran.returncode, ran.stdout) == (2, "")
     assert "cannot import script: SystemExit: 0 (at script.py:3 in <module>)" in ran.stderr
 
 
@@ -183,7 +183,7 @@ def test_json_and_traceback(tmp_path: Path) -> None:
     """With --traceback standard output is still JSON."""
     args = ("--downloader", f"{HERE}:misconfigured", "--traceback")
 
-    assert "KeyError" == results(write(tmp_path), *args)[-1]["error"]
+    assert results(write(tmp_path), *args)[-1]["error"] == "KeyError"
 
 
 def test_reported_on_purpose() -> None:
@@ -192,7 +192,7 @@ def test_reported_on_purpose() -> None:
         raise DownloadError("no")
     e = caught.value
 
-    assert (None, None, "DownloadError: no") == (own_traceback(e), where(e), traceback_of(e))
+    assert (own_traceback(e), where(e), traceback_of(e)) == (None, None, "DownloadError: no")
 
 
 def test_as_error() -> None:
@@ -200,4 +200,4 @@ def test_as_error() -> None:
     error = ValueError("x")
 
     assert error is as_error(error)
-    assert ("ValueError", "SystemExit") == (error_name(error), error_name(as_error(SystemExit(2))))
+    assert (error_name(error), error_name(as_error(SystemExit(2)))) == ("ValueError", "SystemExit")

@@ -66,8 +66,8 @@ def test_chain(reactor: SimReactor) -> None:
     reactor.callLater(1, tick)
     reactor.run()
 
-    assert [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] == times
-    assert 10 == reactor.env.now
+    assert times == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert reactor.env.now == 10
 
 
 def test_chain_beside_a_long_timer(reactor: SimReactor) -> None:
@@ -78,7 +78,7 @@ def test_chain_beside_a_long_timer(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert ["chained", "long"] == fired
+    assert fired == ["chained", "long"]
 
 
 def test_arguments(reactor: SimReactor) -> None:
@@ -88,7 +88,7 @@ def test_arguments(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert [((1, 2), {"key": 3})] == got
+    assert got == [((1, 2), {"key": 3})]
 
 
 def test_equal_times(reactor: SimReactor) -> None:
@@ -125,7 +125,7 @@ def test_reset_goes_to_the_end(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert ["first", "reset", "last"] == fired
+    assert fired == ["first", "reset", "last"]
 
 
 def test_zero_delay(reactor: SimReactor) -> None:
@@ -139,7 +139,7 @@ def test_zero_delay(reactor: SimReactor) -> None:
     reactor.callLater(1, later)
     reactor.run()
 
-    assert [1] == fired
+    assert fired == [1]
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ def test_cancelled_does_not_fire(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert [1, 3, 4] == fired
+    assert fired == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_clock_does_not_move(reactor: SimReactor, change: Change) -> None:
 
     reactor.run()
 
-    assert 1 == reactor.env.now
+    assert reactor.env.now == 1
 
 
 def test_only_cancelled(reactor: SimReactor) -> None:
@@ -206,7 +206,7 @@ def test_only_cancelled(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert 0 == reactor.env.now
+    assert reactor.env.now == 0
 
 
 CHANGES: dict[str, Change] = {
@@ -237,7 +237,7 @@ def test_already_called_by_itself(reactor: SimReactor, change: Change) -> None:
     with pytest.raises(AlreadyCalled):
         reactor.run()
 
-    assert 1 == reactor.env.now
+    assert reactor.env.now == 1
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
@@ -269,7 +269,7 @@ def test_active(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert [False] == states
+    assert states == [False]
     assert not timer.active()
 
 
@@ -297,7 +297,7 @@ def test_get_delayed_calls(reactor: SimReactor) -> None:
     reactor.run()
     look()
 
-    assert [["a", "b", "c"], ["a", "c"], ["c"], ["c"], ["c", "d"], ["d"], [], []] == seen
+    assert seen == [["a", "b", "c"], ["a", "c"], ["c"], ["c"], ["c", "d"], ["d"], [], []]
 
 
 def test_get_delayed_calls_after_an_exception(reactor: SimReactor) -> None:
@@ -307,7 +307,7 @@ def test_get_delayed_calls_after_an_exception(reactor: SimReactor) -> None:
     with pytest.raises(ValueError, match="boom"):
         reactor.run()
 
-    assert [] == reactor.getDelayedCalls()
+    assert reactor.getDelayedCalls() == []
     assert timer.called
 
 
@@ -317,7 +317,7 @@ def test_impossible_delay(reactor: SimReactor, delay: float) -> None:
     with pytest.raises(ValueError, match="is not zero or more"):
         reactor.callLater(delay, boom)
 
-    assert [] == reactor.getDelayedCalls()
+    assert reactor.getDelayedCalls() == []
     assert inf == reactor.peek()
 
 
@@ -334,8 +334,8 @@ def test_impossible_reset(reactor: SimReactor, delay: float) -> None:
 
     reactor.run()
 
-    assert [5] == fired
-    assert [] == reactor.getDelayedCalls()
+    assert fired == [5]
+    assert reactor.getDelayedCalls() == []
 
 
 def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
@@ -348,7 +348,7 @@ def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert [5] == fired
+    assert fired == [5]
 
 
 def test_infinite_delay(reactor: SimReactor) -> None:
@@ -358,19 +358,19 @@ def test_infinite_delay(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert 1 == reactor.env.now
+    assert reactor.env.now == 1
     assert [timer] == reactor.getDelayedCalls()
 
 
 def test_repr_of_a_timer(reactor: SimReactor) -> None:
     """A timer tells what it calls, and when."""
-    assert "<SimTimer boom at 0.25 s>" == repr(reactor.callLater(0.25, boom))
+    assert repr(reactor.callLater(0.25, boom)) == "<SimTimer boom at 0.25 s>"
     # Nothing in it that differs from one process to another.
-    assert "<SimTimer partial at 0.5 s>" == repr(reactor.callLater(0.5, partial(print, 1)))
+    assert repr(reactor.callLater(0.5, partial(print, 1))) == "<SimTimer partial at 0.5 s>"
     timer = reactor.callLater(1, boom)
     timer.cancel()
 
-    assert "<SimTimer that is over>" == repr(timer)
+    assert repr(timer) == "<SimTimer that is over>"
 
 
 @pytest.mark.parametrize("moves", [0, 1])
@@ -386,7 +386,7 @@ def test_repr_of_a_timer_that_fires(reactor: SimReactor, moves: int) -> None:
         timer.reset(0.5)
     reactor.run()
 
-    assert ["<SimTimer test_repr_of_a_timer_that_fires.<locals>.tell at 0.5 s>"] == told
+    assert told == ["<SimTimer test_repr_of_a_timer_that_fires.<locals>.tell at 0.5 s>"]
 
 
 def test_interfaces(reactor: SimReactor) -> None:
@@ -406,8 +406,8 @@ def test_twisted_tasks(reactor: SimReactor) -> None:
 
     reactor.run()
 
-    assert [0, 2, 4, 6] == times
-    assert 7 == reactor.env.now
+    assert times == [0, 2, 4, 6]
+    assert reactor.env.now == 7
 
 
 class _Clock(Protocol):
@@ -564,13 +564,13 @@ def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
         reactor.callLater(10_000 - i, boom).cancel()
 
     assert [*kept, timer] == reactor.getDelayedCalls()
-    assert 300 > len(reactor.env._queue)
+    assert len(reactor.env._queue) < 300
 
     timer.cancel()
     reactor.run()
 
     assert sorted(range(100), key=lambda i: i % 7) == fired
-    assert 1006 == reactor.env.now
+    assert reactor.env.now == 1006
 
 
 @pytest.mark.parametrize("moves", [0, 1, 2])
@@ -635,7 +635,7 @@ def test_many_timers(reactor: SimReactor) -> None:
     reactor.run(until=999)
 
     assert sorted(range(1000), key=lambda i: (i * 7) % 1000) == fired
-    assert 99_000 == len(reactor.getDelayedCalls())
+    assert len(reactor.getDelayedCalls()) == 99_000
     # A heap of 101,000 is 17 deep; a single pass over the list would be 100,000.
     assert 1000 < comparisons < 100_000
 
@@ -661,14 +661,14 @@ def test_call_from_thread(reactor: SimReactor) -> None:
     reactor.callLater(2, happen, "later")
     reactor.run()
 
-    assert [
+    assert happened == [
         (0, "before the run"),
         (1, "asked"),
         (1, "due before"),
         (1, "one"),
         (1, "two"),
         (2, "later"),
-    ] == happened
+    ]
 
 
 def test_call_in_thread(reactor: SimReactor) -> None:
@@ -682,7 +682,7 @@ def test_call_in_thread(reactor: SimReactor) -> None:
 
     reactor.callInThread(work)
 
-    assert ["outer", "inner", "inner two"] == done
+    assert done == ["outer", "inner", "inner two"]
 
 
 def test_defer_to_thread(reactor: SimReactor) -> None:
@@ -700,7 +700,7 @@ def test_defer_to_thread(reactor: SimReactor) -> None:
     reactor.callLater(5, ask)
     reactor.run()
 
-    assert [(5, 0), (5, 1), (5, 4)] == results
+    assert results == [(5, 0), (5, 1), (5, 4)]
 
 
 def test_defer_to_thread_fails(reactor: SimReactor) -> None:
@@ -728,7 +728,7 @@ def test_pool_goes_on_after_a_callback_that_raises(reactor: SimReactor) -> None:
     with pytest.raises(ValueError, match="boom"):
         reactor.run()
 
-    assert [2] == done
+    assert done == [2]
 
 
 def test_pool_size(reactor: SimReactor) -> None:
@@ -744,7 +744,7 @@ def test_run_in_a_thread(reactor: SimReactor) -> None:
     thread.start()
     thread.join()
 
-    assert [3] == fired
+    assert fired == [3]
 
 
 # Exceptions
@@ -792,8 +792,8 @@ def test_exception(reactor: SimReactor, raiser: Callable[[SimReactor], object]) 
     with pytest.raises(ValueError, match=r"^boom$"):
         reactor.run()
 
-    assert ["running", "same time", "later", "before", "during", "after"] == happened
-    assert [] == reactor.errors
+    assert happened == ["running", "same time", "later", "before", "during", "after"]
+    assert reactor.errors == []
 
 
 def test_several_exceptions(reactor: SimReactor) -> None:
@@ -818,7 +818,7 @@ def test_exception_does_not_stop_those_at_the_same_event(reactor: SimReactor) ->
     with pytest.raises(ValueError, match="boom"):
         reactor.run()
 
-    assert ["second"] == happened
+    assert happened == ["second"]
 
 
 def test_failed_process_that_is_awaited(reactor: SimReactor) -> None:
@@ -838,7 +838,7 @@ def test_failed_process_that_is_awaited(reactor: SimReactor) -> None:
     reactor.env.process(waiting())
     reactor.run()
 
-    assert ["boom"] == handled
+    assert handled == ["boom"]
 
 
 def test_control_c(reactor: SimReactor) -> None:
@@ -854,7 +854,7 @@ def test_control_c(reactor: SimReactor) -> None:
     with pytest.raises(KeyboardInterrupt):
         reactor.run()
 
-    assert [] == happened
+    assert happened == []
 
 
 # The life of a reactor
@@ -864,7 +864,7 @@ def test_nothing_to_do(reactor: SimReactor) -> None:
     """A reactor without anything to do ends where it began."""
     reactor.run()
 
-    assert 0 == reactor.env.now
+    assert reactor.env.now == 0
     assert not reactor.running
 
 
@@ -878,7 +878,7 @@ def test_ends_with_waiting_processes(reactor: SimReactor) -> None:
     process = reactor.env.process(waiting())
     reactor.run()
 
-    assert 3 == reactor.env.now
+    assert reactor.env.now == 3
     assert process.is_alive
 
 
@@ -890,10 +890,10 @@ def test_until(reactor: SimReactor) -> None:
 
     reactor.run(until=5)
 
-    assert [1, 5] == fired
-    assert 5 == reactor.env.now
-    assert 2 == len(reactor.getDelayedCalls())
-    assert 5.0000001 == reactor.peek()
+    assert fired == [1, 5]
+    assert reactor.env.now == 5
+    assert len(reactor.getDelayedCalls()) == 2
+    assert reactor.peek() == 5.0000001
 
 
 def test_until_infinity(reactor: SimReactor) -> None:
@@ -903,7 +903,7 @@ def test_until_infinity(reactor: SimReactor) -> None:
 
     reactor.run(until=inf)
 
-    assert [1] == fired
+    assert fired == [1]
     assert not reactor.running
 
 
@@ -920,7 +920,7 @@ def test_until_survives_a_second_run(reactor: SimReactor) -> None:
     reactor.callLater(9, fired.append, "too late")
     reactor.run(until=5)
 
-    assert ["refused"] == fired
+    assert fired == ["refused"]
 
 
 def test_stop(reactor: SimReactor) -> None:
@@ -935,8 +935,8 @@ def test_stop(reactor: SimReactor) -> None:
     reactor.addSystemEventTrigger("before", "shutdown", happen, "shutdown")
     reactor.run()
 
-    assert [(1, "shutdown")] == happened
-    assert 1 == len(reactor.getDelayedCalls())
+    assert happened == [(1, "shutdown")]
+    assert len(reactor.getDelayedCalls()) == 1
 
 
 def test_stop_at_the_start(reactor: SimReactor) -> None:
@@ -974,11 +974,11 @@ def test_call_when_running(reactor: SimReactor) -> None:
 
     reactor.callWhenRunning(start)
 
-    assert [] == happened
+    assert happened == []
 
     reactor.run()
 
-    assert ["start", "at once", "started"] == happened
+    assert happened == ["start", "at once", "started"]
 
 
 def test_shutdown_waits(reactor: SimReactor) -> None:
@@ -997,7 +997,7 @@ def test_shutdown_waits(reactor: SimReactor) -> None:
     reactor.callLater(1, reactor.stop)
     reactor.run()
 
-    assert [(11, "during")] == happened
+    assert happened == [(11, "during")]
 
 
 def test_shutdown_that_never_ends(reactor: SimReactor) -> None:
@@ -1040,8 +1040,8 @@ def test_signal(reactor: SimReactor, sigterm: Callable[..., None]) -> None:
 
     reactor.run()
 
-    assert ["shutdown"] == fired
-    assert 1 == reactor.env.now
+    assert fired == ["shutdown"]
+    assert reactor.env.now == 1
     assert before == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     assert before[1] is sigterm
 
@@ -1080,16 +1080,16 @@ def test_peek(reactor: SimReactor) -> None:
 
     reactor.env.timeout(5)
 
-    assert 5 == reactor.peek()
+    assert reactor.peek() == 5
 
     timer = reactor.callLater(3, boom)
 
-    assert 3 == reactor.peek()
+    assert reactor.peek() == 3
 
     timer.cancel()
 
-    assert 5 == reactor.peek()
-    assert 0 == reactor.env.now
+    assert reactor.peek() == 5
+    assert reactor.env.now == 0
 
 
 def test_step(reactor: SimReactor) -> None:
@@ -1100,8 +1100,8 @@ def test_step(reactor: SimReactor) -> None:
         reactor.callLater(time, fired.append, time)
     reactor.step()
 
-    assert [2] == fired
-    assert 2 == reactor.env.now
+    assert fired == [2]
+    assert reactor.env.now == 2
 
 
 def test_step_without_events(reactor: SimReactor) -> None:
@@ -1111,7 +1111,7 @@ def test_step_without_events(reactor: SimReactor) -> None:
     with pytest.raises(simpy.core.EmptySchedule):
         reactor.step()
 
-    assert 0 == reactor.env.now
+    assert reactor.env.now == 0
 
 
 def test_iterate(reactor: SimReactor) -> None:
@@ -1125,11 +1125,11 @@ def test_iterate(reactor: SimReactor) -> None:
     reactor.callLater(0, tick)
     reactor.iterate()
 
-    assert [0] == fired
+    assert fired == [0]
 
     reactor.iterate(2.5)
 
-    assert [0, 1, 2] == fired
+    assert fired == [0, 1, 2]
 
 
 def test_iterate_for_ever(reactor: SimReactor) -> None:
@@ -1139,7 +1139,7 @@ def test_iterate_for_ever(reactor: SimReactor) -> None:
 
     reactor.iterate(inf)
 
-    assert [1] == fired
+    assert fired == [1]
 
 
 def test_exceptions_by_hand(reactor: SimReactor) -> None:
@@ -1147,7 +1147,7 @@ def test_exceptions_by_hand(reactor: SimReactor) -> None:
     reactor.callLater(1, boom)
     reactor.iterate(1)
 
-    assert ["boom"] == list(map(str, reactor.errors))
+    assert list(map(str, reactor.errors)) == ["boom"]
 
     with pytest.raises(ValueError, match="boom"):
         reactor.run()
@@ -1168,8 +1168,8 @@ def test_environment_of_its_own() -> None:
     reactor.run()
 
     assert env is reactor.env
-    assert [(101, "timer"), (102, "event"), (102, "second timer")] == happened
-    assert 102 == reactor.seconds()
+    assert happened == [(101, "timer"), (102, "event"), (102, "second timer")]
+    assert reactor.seconds() == 102
 
 
 def test_two_reactors() -> None:
@@ -1179,4 +1179,4 @@ def test_two_reactors() -> None:
     two.callLater(3, lambda: None)
     one.run()
 
-    assert (5, 0) == (one.seconds(), two.seconds())
+    assert (one.seconds(), two.seconds()) == (5, 0)

@@ -18,8 +18,8 @@ def test_area() -> None:
     level.change(-3)
     env.run(until=50)
 
-    assert 0 == level.now
-    assert 2 * 3 + 3 * 2 == level.area
+    assert level.now == 0
+    assert level.area == 2 * 3 + 3 * 2
 
 
 def test_area_of_what_is() -> None:
@@ -31,4 +31,4 @@ def test_area_of_what_is() -> None:
     assert 2 == level.area == level.area
     env.run(until=13)
 
-    assert 3 == level.area
+    assert level.area == 3

@@ -24,12 +24,12 @@ def test_simulate() -> None:
     result = simulate(scenario(), SPINNING, timeout=0.2).result
 
     assert time.monotonic() - begun < 5
-    assert ("failed", "StuckError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "StuckError")
     assert "no end after 0.2 s of real time, at 0 s of virtual time" in (result.message or "")
     assert "downloaders.py:" in (result.message or "")
     assert "in spinning" in (result.message or "")
     assert before is signal.getsignal(signal.SIGALRM)
-    assert (0.0, 0.0) == signal.getitimer(signal.ITIMER_REAL)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_in_time() -> None:
@@ -44,7 +44,7 @@ def test_run(tmp_path: Path) -> None:
     args = ("--downloader", SPINNING, "--timeout", "0.2", "--traceback")
     ran = firstk("run", write(tmp_path), *args)
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert "StuckError: no end after 0.2 s" in ran.stdout
     assert ", in spinning\n" in ran.stderr
 
@@ -52,7 +52,7 @@ def test_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "1e9", "soon"])
 def test_wrong_timeout(seconds: str, tmp_path: Path) -> None:
     """A time that is none is a usage error."""
-    assert 2 == firstk("run", write(tmp_path), "--timeout", seconds).exit_code
+    assert firstk("run", write(tmp_path), "--timeout", seconds).exit_code == 2
 
 
 def test_grid() -> None:
@@ -60,8 +60,8 @@ def test_grid() -> None:
     with SimGrid() as grid:
         grid.timeout = 0.2
 
-        assert "StuckError" == grid.download(SPINNING).error
-        assert "ok" == grid.download("first-k").outcome
+        assert grid.download(SPINNING).error == "StuckError"
+        assert grid.download("first-k").outcome == "ok"
 
 
 def test_another_thread() -> None:
@@ -78,4 +78,4 @@ def test_another_thread() -> None:
     thread.start()
     thread.join()
 
-    assert ["a timeout needs the main thread"] == [str(e).partition(",")[0] for e in errors]
+    assert [str(e).partition(",")[0] for e in errors] == ["a timeout needs the main thread"]

@@ -204,7 +204,7 @@ def test_runs() -> None:
     """Each run has a bound of its own, that of its seed."""
     made = scenario(grid={"rtt": exponential()}, runs=3)
 
-    assert 3 == len({bound(made, run).ttfb for run in range(3)})
+    assert len({bound(made, run).ttfb for run in range(3)}) == 3
     assert bound(scenario(grid={"rtt": exponential()}, seed=2)) == bound(made, 2)
 
 
@@ -238,8 +238,8 @@ def test_disturbs_nothing() -> None:
 )
 def test_bad_shares(kind: str, keys: dict[str, Any]) -> None:
     """A server with such a fault gives no block: with two others there is no first block."""
-    assert TWO_ROUND_TRIPS == ttfb(fault("3-9", kind, **keys))
-    assert NONE == bound(scenario(fault("2-9", kind, **keys)))
+    assert ttfb(fault("3-9", kind, **keys)) == TWO_ROUND_TRIPS
+    assert bound(scenario(fault("2-9", kind, **keys))) == NONE
 
 
 @pytest.mark.parametrize(
@@ -251,16 +251,16 @@ def test_bad_shares(kind: str, keys: dict[str, Any]) -> None:
 )
 def test_bad_uebs(kind: str, keys: dict[str, Any]) -> None:
     """One good UEB is enough."""
-    assert TWO_ROUND_TRIPS == ttfb(fault("1-9", kind, **keys))
-    assert TWO_ROUND_TRIPS == ttfb(fault("0", "read-error"), fault("2-9", kind, **keys))
-    assert NONE == bound(scenario(fault("all", kind, **keys)))
+    assert ttfb(fault("1-9", kind, **keys)) == TWO_ROUND_TRIPS
+    assert ttfb(fault("0", "read-error"), fault("2-9", kind, **keys)) == TWO_ROUND_TRIPS
+    assert bound(scenario(fault("all", kind, **keys))) == NONE
 
 
 def test_late_ueb() -> None:
     """The only good UEB is waited for."""
     slow = {"select": "0", "fault": {"kind": "slow", "factor": 4}}
 
-    assert 4.0 == ttfb(fault("1-9", "corrupt", part="ueb"), slow)
+    assert ttfb(fault("1-9", "corrupt", part="ueb"), slow) == 4.0
 
 
 @pytest.mark.parametrize(
@@ -294,10 +294,10 @@ def test_copies() -> None:
     others = [{"select": str(number), "shares": [number]} for number in (1, 2)]
     late = {"select": "1", "rtt": constant(2)}
 
-    assert NONE == bound(scenario(copies, others[0]))
-    assert TWO_ROUND_TRIPS == ttfb(copies, *others)
-    assert 4.0 == ttfb(copies, *others, late)
-    assert TWO_ROUND_TRIPS == ttfb(copies, *others, late, {"select": "5", "shares": [1]})
+    assert bound(scenario(copies, others[0])) == NONE
+    assert ttfb(copies, *others) == TWO_ROUND_TRIPS
+    assert ttfb(copies, *others, late) == 4.0
+    assert ttfb(copies, *others, late, {"select": "5", "shares": [1]}) == TWO_ROUND_TRIPS
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -327,7 +327,7 @@ def test_arrival_to_the_last_bit(rtt: float, end: float) -> None:
 @pytest.mark.parametrize("part", ["block-hashes", "crypttext-hashes"])
 def test_hashes_of_one_segment(part: str) -> None:
     """With one segment the root hashes are all there is, and they stand elsewhere too."""
-    assert TWO_ROUND_TRIPS == ttfb(fault("all", "corrupt", part=part))
+    assert ttfb(fault("all", "corrupt", part=part)) == TWO_ROUND_TRIPS
 
 
 def test_hashes_of_several_segments() -> None:
@@ -339,11 +339,11 @@ def test_hashes_of_several_segments() -> None:
     )
     others = fault("0", "slow", factor=4)
 
-    assert TWO_ROUND_TRIPS == ttfb(blocks, file=file)
-    assert NONE == bound(scenario(blocks | {"select": "2-9"}, file=file))
-    assert TWO_ROUND_TRIPS == ttfb(crypttext, file=file)
-    assert 4.0 == ttfb(crypttext, others | {"fault": [others["fault"]]}, file=file)
-    assert NONE == bound(scenario(crypttext | {"select": "all"}, file=file))
+    assert ttfb(blocks, file=file) == TWO_ROUND_TRIPS
+    assert bound(scenario(blocks | {"select": "2-9"}, file=file)) == NONE
+    assert ttfb(crypttext, file=file) == TWO_ROUND_TRIPS
+    assert ttfb(crypttext, others | {"fault": [others["fault"]]}, file=file) == 4.0
+    assert bound(scenario(crypttext | {"select": "all"}, file=file)) == NONE
 
 
 def test_hashes_of_a_copy() -> None:
@@ -353,8 +353,8 @@ def test_hashes_of_a_copy() -> None:
     alone = {"select": "4-9", "shares": []}
     file = {"segment_size": 30, "n": 3}
 
-    assert NONE == bound(scenario(alone, block_hashes, file=file))
-    assert TWO_ROUND_TRIPS == ttfb(alone, block_hashes, copy, file=file)
+    assert bound(scenario(alone, block_hashes, file=file)) == NONE
+    assert ttfb(alone, block_hashes, copy, file=file) == TWO_ROUND_TRIPS
 
 
 def test_chain_of_a_sibling() -> None:
@@ -363,18 +363,18 @@ def test_chain_of_a_sibling() -> None:
     lost = fault("3-9", "broken")
     late = {"select": "3", "fault": {"kind": "slow", "factor": 4}}
 
-    assert NONE == bound(scenario(chain, lost))  # the root hash of 2 is nowhere
-    assert NONE == bound(scenario(chain | {"select": "0,1"}, lost))
-    assert 4.0 == ttfb(chain, lost, late)
-    assert TWO_ROUND_TRIPS == ttfb(chain, lost | {"select": "3-8"})  # 0, 1 and 9
+    assert bound(scenario(chain, lost)) == NONE  # the root hash of 2 is nowhere
+    assert bound(scenario(chain | {"select": "0,1"}, lost)) == NONE
+    assert ttfb(chain, lost, late) == 4.0
+    assert ttfb(chain, lost | {"select": "3-8"}) == TWO_ROUND_TRIPS  # 0, 1 and 9
 
 
 def test_no_chain_of_one_share() -> None:
     """The root hash of the only share is in the UEB."""
     chain = fault("all", "corrupt", part="share-hashes")
 
-    assert TWO_ROUND_TRIPS == ttfb(chain, file={"k": 1, "n": 1})
-    assert NONE == bound(scenario(chain, file={"k": 1, "n": 2}))
+    assert ttfb(chain, file={"k": 1, "n": 1}) == TWO_ROUND_TRIPS
+    assert bound(scenario(chain, file={"k": 1, "n": 2})) == NONE
 
 
 # Reading again
@@ -403,7 +403,7 @@ def test_flaky_for_ever() -> None:
     """Where every read fails there is no first block; where few do not, there is one."""
     first = {"kind": "flaky", "start": 0.4}
 
-    assert NONE == bound(scenario({"select": "all", "fault": first | {"probability": 1}}))
+    assert bound(scenario({"select": "all", "fault": first | {"probability": 1}})) == NONE
     rare = bound(scenario({"select": "all", "fault": first | {"probability": 1 - 1e-6}}))
     assert rare.ttfb is not None
     assert rare.ttfb > TWO_ROUND_TRIPS
@@ -416,7 +416,7 @@ def test_uplink() -> None:
     """A header and a block take their size divided by the bandwidth of the server."""
     slow = ttfb(file={"size": 2400}, grid={"bandwidth": 100})
 
-    assert TWO_ROUND_TRIPS + (HEADER + 800) / 100 == pytest.approx(slow)
+    assert pytest.approx(slow) == TWO_ROUND_TRIPS + (HEADER + 800) / 100
 
 
 def test_one_uplink() -> None:
@@ -444,7 +444,7 @@ def test_uplink_and_downlink() -> None:
     grid = {"bandwidth": 100, "client_bandwidth": 1e6}
     both = ttfb(file={"size": 2400}, grid=grid)
 
-    assert TWO_ROUND_TRIPS + (HEADER + 800) * (1 / 100 + 1 / 1e6) == pytest.approx(both)
+    assert pytest.approx(both) == TWO_ROUND_TRIPS + (HEADER + 800) * (1 / 100 + 1 / 1e6)
 
 
 def test_downlink() -> None:
@@ -459,15 +459,15 @@ def test_lost_on_the_way() -> None:
     lost = fault("all", "disconnect", start=9)
     grid = {"bandwidth": 100}
 
-    assert NONE == bound(scenario(lost, file={"size": 2400}, grid=grid))
-    assert NONE != bound(scenario(lost, file={"size": 2100}, grid=grid))
+    assert bound(scenario(lost, file={"size": 2400}, grid=grid)) == NONE
+    assert bound(scenario(lost, file={"size": 2100}, grid=grid)) != NONE
 
 
 def test_queue() -> None:
     """A server that works on two requests at once works three times for five shares."""
     made = scenario(file={"k": 5}, grid={"servers": 1, "service": constant(3), "concurrency": 2})
 
-    assert TWO_ROUND_TRIPS + 3 + 3 * 3 == ttfb_of(made)
+    assert ttfb_of(made) == TWO_ROUND_TRIPS + 3 + 3 * 3
 
 
 def test_queues() -> None:
@@ -479,12 +479,12 @@ def test_queues() -> None:
     )
 
     # One answers the query at 1.5, and reads at 3, 4, 5; the other at 3, and at 6.
-    assert 6 == ttfb_of(made)
+    assert ttfb_of(made) == 6
 
 
 def test_service() -> None:
     """A server works on the query and on the read."""
-    assert TWO_ROUND_TRIPS + 6 == ttfb(grid={"service": constant(3)})
+    assert ttfb(grid={"service": constant(3)}) == TWO_ROUND_TRIPS + 6
 
 
 def test_range() -> None:
@@ -492,11 +492,11 @@ def test_range() -> None:
     file = {"size": 6000 + 2400, "segment_size": 3000}
 
     # The block does not lie beside the header but in the first segment.
-    assert TWO_ROUND_TRIPS + HEADER + 1000 + 64 == ttfb(file=file, grid={"bandwidth": 1})
+    assert ttfb(file=file, grid={"bandwidth": 1}) == TWO_ROUND_TRIPS + HEADER + 1000 + 64
     second = ttfb(file=file | {"offset": 5999}, grid={"bandwidth": 1})
-    assert TWO_ROUND_TRIPS + HEADER + 1000 + 64 == second
+    assert second == TWO_ROUND_TRIPS + HEADER + 1000 + 64
     third = ttfb(file=file | {"offset": 6000}, grid={"bandwidth": 1})
-    assert TWO_ROUND_TRIPS + HEADER + 800 + 32 == third
+    assert third == TWO_ROUND_TRIPS + HEADER + 800 + 32
 
 
 # What it costs
@@ -519,7 +519,7 @@ def test_requests_to_good_shares() -> None:
     """Only good shares count."""
     two_each = fault("0-2", "read-error")
 
-    assert 3 + 3 == bound(scenario(two_each, file={"n": 9}, grid={"servers": 6})).requests
+    assert bound(scenario(two_each, file={"n": 9}, grid={"servers": 6})).requests == 3 + 3
 
 
 @pytest.mark.parametrize(
@@ -565,8 +565,8 @@ def test_nothing_asked_for() -> None:
 
 def test_hung_servers() -> None:
     """Hung servers do not matter as long as enough others are there."""
-    assert TWO_ROUND_TRIPS == ttfb(hung("0-6"))
-    assert NONE == bound(scenario(hung("0-7")))
+    assert ttfb(hung("0-6")) == TWO_ROUND_TRIPS
+    assert bound(scenario(hung("0-7"))) == NONE
 
 
 def test_block_with_a_later_request() -> None:

@@ -45,8 +45,8 @@ def test_given_by_another() -> None:
     one = Offer([1.0, 9.0], {0: 1.0, 1: 1.0})
     other = Offer([1.0, 9.0], {0: 1.0})
 
-    assert 2 == most_by(1.0, [one, other], enough=2)
-    assert 1.0 == earliest_choice(2, [one, other])
+    assert most_by(1.0, [one, other], enough=2) == 2
+    assert earliest_choice(2, [one, other]) == 1.0
 
 
 @pytest.mark.parametrize(("time", "most"), [(0.5, 0), (1.0, 1), (2.0, 2), (3.0, 2)])

@@ -447,7 +447,7 @@ THOUSANDS = [
 @pytest.mark.parametrize("seeds", [range(40), *THOUSANDS], ids=str)
 def test_nobody_undercuts_it(seeds: range) -> None:
     """No strategy does, nor Tahoe-LAFS, in random scenarios of all kinds."""
-    assert {} == {seed: found for seed in seeds if (found := undercut(random_scenario(seed)))}
+    assert {seed: found for seed in seeds if (found := undercut(random_scenario(seed)))} == {}
 
 
 @needs_tahoe
@@ -461,7 +461,7 @@ def test_tahoe_reads_needed_hashes() -> None:
     )
 
     assert 0.1 == bound(made).ttfb == simulate(made, "tahoe").result.ttfb
-    assert 1.0 == simulate(made, "windowed").result.ttfb
+    assert simulate(made, "windowed").result.ttfb == 1.0
 
 
 @needs_tahoe
@@ -492,4 +492,4 @@ def test_tahoe_reads_in_three_places() -> None:
         seed=680,
     )
 
-    assert [] == undercut(made)
+    assert undercut(made) == []

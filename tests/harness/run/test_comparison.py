@@ -18,7 +18,7 @@ def unmet(*summaries: StrategyRuns, **expect: Any) -> list[str]:
 
 def test_replay() -> None:
     """A replay names the scenario as a command line does, the strategy and the seed."""
-    assert "firstk run t --strategy first-k --seed 17" == replay(scenario(), "first-k", 17)
+    assert replay(scenario(), "first-k", 17) == "firstk run t --strategy first-k --seed 17"
 
 
 def test_replay_of_a_file(tmp_path: Path) -> None:
@@ -34,9 +34,9 @@ def test_replay_of_a_file(tmp_path: Path) -> None:
 
 def test_met() -> None:
     """Nothing is told of what is as expected, or of which nothing is expected."""
-    assert [] == unmet(summary(OK), first_k={"outcome": "ok", "ttfb": 0.25})
-    assert [] == unmet(summary(STALLED), wait_for_all={"outcome": "ok"})
-    assert [] == unmet(summary(STALLED))
+    assert unmet(summary(OK), first_k={"outcome": "ok", "ttfb": 0.25}) == []
+    assert unmet(summary(STALLED), wait_for_all={"outcome": "ok"}) == []
+    assert unmet(summary(STALLED)) == []
 
 
 def test_unmet() -> None:
@@ -49,7 +49,7 @@ def test_unmet() -> None:
         f"{prefix} 1: expected a first block, and it never came",
     ] == told[:2]
     assert told[2].startswith(f"{prefix} 2: expected outcome 'ok', got 'failed' (NotEnoughSh")
-    assert 4 == len(told)
+    assert len(told) == 4
 
 
 def test_each_strategy_by_itself() -> None:
@@ -61,9 +61,9 @@ def test_each_strategy_by_itself() -> None:
         first_k={"outcome": "ok"},
     )
 
-    assert [
+    assert told == [
         "firstk run t --strategy first-k --seed 0: expected outcome 'ok', got 'stalled'"
-    ] == told
+    ]
 
 
 def test_real_runs() -> None:
@@ -71,5 +71,5 @@ def test_real_runs() -> None:
     expect = {"first-k": {"ttfb": 0.25}, "wait-for-all": {"ttfb_max": 0.24}}
     one = compared(scenario(expect=expect))
 
-    assert 1 == len(one.unmet)
+    assert len(one.unmet) == 1
     assert one.unmet[0].startswith("firstk run t --strategy wait-for-all --seed 0: expected 0.24")

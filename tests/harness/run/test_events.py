@@ -33,7 +33,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert is_events(path)
     assert Events.of(run()).events == read.events
     assert len(run().trace.lines) == len(read.events)
-    assert "many, first-k, seed 0" == Events.of(run()).label
+    assert Events.of(run()).label == "many, first-k, seed 0"
     assert f"{path}, many, first-k, seed 0" == read.label
 
 
@@ -41,7 +41,7 @@ def test_file() -> None:
     """A file has a line an event, as the trace has it, without spaces at its end."""
     first, second, *lines = as_text(run()).splitlines()
 
-    assert ("# firstk events 1", "# many, first-k, seed 0") == (first, second)
+    assert (first, second) == ("# firstk events 1", "# many, first-k, seed 0")
     assert [line.rstrip() for line in run().trace.lines] == lines
 
 

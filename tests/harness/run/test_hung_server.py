@@ -58,14 +58,14 @@ def rounds(downloader: str) -> int:
 
 def assert_ok(result: Result, ttfb: float | None = None) -> None:
     """Check that the file was downloaded, and when its first block came."""
-    assert ("ok", True) == (result.outcome, result.content_ok)
+    assert (result.outcome, result.content_ok) == ("ok", True)
     if ttfb is not None:
         assert pytest.approx(ttfb) == result.ttfb
 
 
 def assert_too_few(result: Result, have: int) -> None:
     """Check that the download failed for want of shares, and said how many it had."""
-    assert ("failed", "NotEnoughSharesError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "NotEnoughSharesError")
     said = "ran out of shares" if result.strategy == "tahoe" else f"have {have}, need 3"
     assert said in str(result.message)
 
@@ -108,7 +108,7 @@ def test_3_good_7_hung(grid: SimGrid, downloader: str) -> None:
     result = grid.download()
 
     if downloader == "wait-for-all":
-        assert ("stalled", None) == (result.outcome, result.ttfb)
+        assert (result.outcome, result.ttfb) == ("stalled", None)
         assert grid.servers[3:].names == waiting(grid)
     else:
         assert_ok(result, rounds(downloader) * RTT)
@@ -161,7 +161,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
         assert "gave up after 60 s without progress" in str(result.message)
         assert pytest.approx(2 * RTT + 60) == result.finished  # it has read the two by then
     else:
-        assert ("stalled", None) == (result.outcome, result.ttfb)
+        assert (result.outcome, result.ttfb) == ("stalled", None)
     assert grid.servers[2:].names == waiting(grid)
 
 
@@ -185,7 +185,7 @@ def test_2_good_8_hung_then_1_recovers(
     result = download.finish()
 
     if downloader == "wait-for-all":
-        assert "stalled" == result.outcome  # on the seven others
+        assert result.outcome == "stalled"  # on the seven others
         assert grid.servers[3:].names == waiting(grid)
     else:  # half a round trip until its answer is there, and then all that comes after it
         assert_ok(result, recovers + RTT / 2 + (rounds(downloader) - 1) * RTT)
@@ -206,10 +206,10 @@ def test_5_overdue() -> None:
     download = grid.start(window("windowed", 5))
     grid.advance(9.99)
     assert grid.servers[:5].names == waiting(grid)
-    assert 5 == len(grid.outstanding)
+    assert len(grid.outstanding) == 5
 
     grid.advance(0.02)
-    assert 10 == len(grid.outstanding)
+    assert len(grid.outstanding) == 10
 
     assert_ok(download.finish(), 10 + 2 * RTT)
     assert grid.servers[:5].names == waiting(grid)
@@ -230,7 +230,7 @@ def test_10_overdue(downloader: str) -> None:
         result = grid.download()
 
     if downloader == "wait-for-all":
-        assert "stalled" == result.outcome
+        assert result.outcome == "stalled"
     else:
         overdue = 10 if downloader in ("windowed", "tahoe") else 0
         assert_ok(result, overdue + rounds(downloader) * RTT)
@@ -283,13 +283,13 @@ def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> 
     segmented.advance(RTT * (rounds(downloader) + 1.5))
     segmented.servers[0].disconnect()
     segmented.advance(5)
-    assert ("first-k" == downloader) is download.done  # it knows of no other, and waits for none
+    assert (downloader == "first-k") is download.done  # it knows of no other, and waits for none
 
     segmented.servers[9].heal()
     result = download.finish()
 
     if downloader == "wait-for-all":
-        assert ("stalled", None) == (result.outcome, result.ttfb)  # it has not begun to read
+        assert (result.outcome, result.ttfb) == ("stalled", None)  # it has not begun to read
     elif downloader == "first-k":
         assert_too_few(result, have=2)
     else:
@@ -306,5 +306,5 @@ def test_yes_then_hang(grid: SimGrid, downloader: str) -> None:
     if downloader == "hedged":
         assert_ok(result)
     else:
-        assert ("stalled", None) == (result.outcome, result.ttfb)
-    assert ["s0"] == waiting(grid)
+        assert (result.outcome, result.ttfb) == ("stalled", None)
+    assert waiting(grid) == ["s0"]

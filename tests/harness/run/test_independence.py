@@ -168,7 +168,7 @@ def test_ends_its_process(folder: Path) -> None:
     ended = Repeat([Made(one, subject, 0, "x", "here")], 0.0).digests()
     raised = Repeat([Made(one, exits, 0, "x", "here")], 0.0).digests()
 
-    assert ["none: it ended its process, with status 0"] == ended
+    assert ended == ["none: it ended its process, with status 0"]
     assert [simulate(one, exits).result.digest] == raised
 
 
@@ -204,8 +204,13 @@ def test_order() -> None:
     one = scenario()
     runs = [Made(one, s, n, "", "") for s, count in (("a:b", 3), ("c:d", 1)) for n in range(count)]
 
-    assert [("a:b", 2), ("c:d", 0), ("a:b", 2), ("c:d", 0), ("a:b", 1), ("a:b", 0)] == [
-        (made.subject, made.run) for made in last_first(runs)
+    assert [(made.subject, made.run) for made in last_first(runs)] == [
+        ("a:b", 2),
+        ("c:d", 0),
+        ("a:b", 2),
+        ("c:d", 0),
+        ("a:b", 1),
+        ("a:b", 0),
     ]
 
 
@@ -281,7 +286,7 @@ def test_command(command: str, folder: Path) -> None:
         args = ["compare", "t.toml", "other.toml", "--save", "b.json"]
     result = firstk(*args, "--downloader", subject)
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert subject in result.stdout
     assert f"the downloader keeps state between runs: {subject}, " in result.stderr
     assert " 8\n" in result.stderr or " 9\n" in result.stderr
@@ -293,8 +298,8 @@ def test_one_run_is_not_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     subject = module(folder, STATEFUL["global"])
     write(folder)
 
-    assert 0 == firstk("run", "t.toml", "--downloader", subject).exit_code
-    assert 0 == firstk("run", "t.toml", "--runs", "3").exit_code
+    assert firstk("run", "t.toml", "--downloader", subject).exit_code == 0
+    assert firstk("run", "t.toml", "--runs", "3").exit_code == 0
 
 
 def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -309,11 +314,10 @@ def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     ]
     independence.add(one, other)
 
-    assert 0 == independence.check()
+    assert independence.check() == 0
     assert (
-        "note: did not check whether a:b keeps state between runs: a run takes about 10.0 s\n"
-        == (capsys.readouterr().err)
-    )
+        capsys.readouterr().err
+    ) == "note: did not check whether a:b keeps state between runs: a run takes about 10.0 s\n"
 
 
 def test_sweep(folder: Path) -> None:
@@ -323,12 +327,12 @@ def test_sweep(folder: Path) -> None:
     with Store(Path("e.sqlite"), write=True) as store:
         with pytest.raises(StateError, match=r"keeps state between runs: .*, row \d+ of e.sqlite"):
             Sweep(given, store).run(Here)
-        assert 9 == len(store)
+        assert len(store) == 9
     exported = firstk("export", "e.sqlite")
 
     with pytest.raises(StoreError, match="cannot be trusted, use another file: the downloader"):
         swept(given, Path("e.sqlite"))
-    assert 10 == len(exported.stdout.splitlines())
+    assert len(exported.stdout.splitlines()) == 10
     assert "e.sqlite: warning: its runs cannot be trusted: the downloader keeps" in exported.stderr
     assert "cannot be trusted" in firstk("run", "--from", "e.sqlite", "1").stderr
 
@@ -340,8 +344,8 @@ def test_sweep_in_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
     experiment(folder, runs=10)
     result = firstk("sweep", "e.toml", "--workers", "1", "--downloader", subject)
 
-    assert (1, "") == (result.exit_code, result.stdout)
+    assert (result.exit_code, result.stdout) == (1, "")
     assert "the downloader keeps state between runs" in result.stderr
     again = firstk("sweep", "e.toml", "--downloader", subject)
-    assert (2, "") == (again.exit_code, again.stdout)
+    assert (again.exit_code, again.stdout) == (2, "")
     assert "its runs cannot be trusted, use another file" in again.stderr

@@ -128,14 +128,14 @@ def test_one(downloader: Any) -> None:
         known = answers[-1 if downloader == "wait-for-all" else 2]
         result = run.result
 
-        assert ("ok", 0, 0, None) == (
+        assert (
             result.outcome,
             result.reads,
             result.bytes_received,
             result.content_ok,
-        ), result.message
+        ) == ("ok", 0, 0, None), result.message
         assert known == result.located == result.finished
-        assert 10 >= result.queries
+        assert result.queries <= 10
         assert not any(" read " in line for line in run.trace.lines)
 
 
@@ -147,10 +147,10 @@ def test_nothing_is_left(downloader: str) -> None:
         grid.until(lambda: running.done)
         assert {"get_buckets"} >= {e.operation for e in grid.outstanding}
         grid.advance(600.0)
-        assert [] == grid.outstanding
+        assert grid.outstanding == []
         result = running.finish()
 
-    assert ("ok", 0) == (result.outcome, result.reads)
+    assert (result.outcome, result.reads) == ("ok", 0)
 
 
 @pytest.mark.parametrize("downloader", ALL)
@@ -167,7 +167,7 @@ def test_too_few(downloader: Any) -> None:
     of = scenario(hung("0-7"), stop="located", deadline=500.0)
     result = simulate(of, downloader).result
 
-    assert (0, None) == (result.reads, result.located)
+    assert (result.reads, result.located) == (0, None)
     assert {"hedged": "failed"}.get(downloader, "stalled") == result.outcome
 
 
@@ -175,21 +175,21 @@ def test_failing_to_stop() -> None:
     """What a downloader raises when it is told to stop is its failure."""
     result = simulate(scenario(stop="located"), failing).result
 
-    assert ("failed", "RuntimeError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "RuntimeError")
 
 
 def test_lazy() -> None:
     """A downloader that reports success before its shares are located has not done its work."""
     result = simulate(scenario(stop="located"), lazy).result
 
-    assert ("failed", "MisconductError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "MisconductError")
 
 
 def test_nothing_asked_for() -> None:
     """Where no byte is asked for there is nothing to locate."""
     result = simulate(scenario(file={"length": 0}, stop="located"), "first-k").result
 
-    assert ("ok", 0, None) == (result.outcome, result.queries, result.located)
+    assert (result.outcome, result.queries, result.located) == ("ok", 0, None)
 
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", "hedged+2"])
@@ -236,7 +236,7 @@ def located(of: Scenario, downloader: Any) -> list[float]:
     load = simulate_load(of, downloader, each=results.append)
 
     assert ({"ok": load.downloads}, 0) == (load.outcomes, load.strays), load.message
-    assert {0} == {result.reads for result in results}
+    assert {result.reads for result in results} == {0}
     return [result.located or 0.0 for result in results]
 
 
@@ -334,7 +334,7 @@ def test_utilisation(cancel: bool) -> None:
     load = simulate_load(of, "first-k")
 
     assert load.utilisation is not None
-    assert (1.0, 0.0) == (load.requests, load.bytes_received)
+    assert (load.requests, load.bytes_received) == (1.0, 0.0)
     # One that began after the last that counts may be worked on at the end.
     assert pytest.approx(busy / load.span, abs=2.0 / load.span) == load.utilisation
 
@@ -350,5 +350,5 @@ def test_stalled_in_a_load(strategy: Any) -> None:
     )
     load = simulate_load(of, strategy)
 
-    assert {"stalled": 3} == load.outcomes
-    assert 10 == load.requests
+    assert load.outcomes == {"stalled": 3}
+    assert load.requests == 10

@@ -125,8 +125,8 @@ def test_shares_before() -> None:
     """Which share is before a limit is known but for the bin that has both sides of it."""
     runs = [load([0.1, 0.2, 0.3, None]), None, load([0.1, 0.2499, 0.25001, 0.2501])]
 
-    assert ([0.5, 0, 0.5], [0.5, 0, 0.75]) == pooled.shares_before(runs, 0.25005)
-    assert ([0.75, 0, 1.0], [0.75, 0, 1.0]) == pooled.shares_before(runs, 0.5)
+    assert pooled.shares_before(runs, 0.25005) == ([0.5, 0, 0.5], [0.5, 0, 0.75])
+    assert pooled.shares_before(runs, 0.5) == ([0.75, 0, 1.0], [0.75, 0, 1.0])
 
 
 def test_rare_bad_runs_are_covered() -> None:

@@ -49,13 +49,13 @@ def problems(result: Result, **expected: Any) -> list[str]:
 @pytest.mark.parametrize("result", [OK, FAILED, STALLED])
 def test_nothing_expected(result: Result) -> None:
     """Where nothing is expected everything will do."""
-    assert [] == problems(result)
+    assert problems(result) == []
 
 
 @pytest.mark.parametrize("outcome", ["ok", "failed", "stalled", "deadline"])
 def test_outcome_met(outcome: Any) -> None:
     """The outcome is as expected."""
-    assert [] == problems(replace(OK, outcome=outcome), outcome=outcome)
+    assert problems(replace(OK, outcome=outcome), outcome=outcome) == []
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_outcome_unmet(expected: str, result: Result, problem: str) -> None:
 )
 def test_error_met(error: str, expected: str) -> None:
     """An error is the one that was expected, or a kind of it."""
-    assert [] == problems(replace(FAILED, error=error), error=expected)
+    assert problems(replace(FAILED, error=error), error=expected) == []
 
 
 @pytest.mark.parametrize("expected", ["Exception", "ValueError"])
 def test_error_met_by_an_outside_base(expected: str) -> None:
     """Classes that an error inherits from count, even if they are not the downloader's."""
-    assert [] == problems(replace(FAILED, error="BadCapError"), error=expected)
+    assert problems(replace(FAILED, error="BadCapError"), error=expected) == []
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_error_unmet(error: str, expected: str) -> None:
 
 def test_no_error() -> None:
     """No error is not the one that was expected."""
-    assert ["expected the error NoSharesError, got none"] == problems(OK, error="NoSharesError")
+    assert problems(OK, error="NoSharesError") == ["expected the error NoSharesError, got none"]
 
 
 @pytest.mark.parametrize("message", ["have 0, need 3", "not enough shares: have 0, need 3"])
 def test_message_met(message: str) -> None:
     """The message contains the text."""
-    assert [] == problems(FAILED, message=message)
+    assert problems(FAILED, message=message) == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_message_unmet(result: Result, got: str) -> None:
 )
 def test_ttfb_met(bound: dict[str, float]) -> None:
     """The first block comes in time; the last bits of a sum of times do not matter."""
-    assert [] == problems(OK, **bound)
+    assert problems(OK, **bound) == []
 
 
 @pytest.mark.parametrize(
@@ -179,45 +179,38 @@ def test_ttfb_unmet(bound: dict[str, float], problem: str) -> None:
 
 def test_ttfb_zero() -> None:
     """A first block at once is a first block."""
-    assert [] == problems(replace(OK, ttfb=0.0), ttfb=0.0, ttfb_min=0.0, ttfb_max=0.0)
+    assert problems(replace(OK, ttfb=0.0), ttfb=0.0, ttfb_min=0.0, ttfb_max=0.0) == []
 
 
 @pytest.mark.parametrize("key", ["ttfb", "ttfb_min", "ttfb_max"])
 def test_no_first_block(key: str) -> None:
     """A first block that never comes meets no bound."""
-    assert ["expected a first block, and it never came"] == problems(STALLED, **{key: 0.0})
+    assert problems(STALLED, **{key: 0.0}) == ["expected a first block, and it never came"]
 
 
 @pytest.mark.parametrize("most", [21, 22])
 def test_requests_met(most: int) -> None:
     """So many requests or fewer were sent: queries and reads together."""
-    assert 21 == OK.requests
-    assert [] == problems(OK, requests_max=most)
+    assert OK.requests == 21
+    assert problems(OK, requests_max=most) == []
 
 
 def test_requests_unmet() -> None:
     """Too many requests are told."""
-    assert ["expected 20 requests or fewer, and 21 were sent"] == problems(OK, requests_max=20)
+    assert problems(OK, requests_max=20) == ["expected 20 requests or fewer, and 21 were sent"]
 
 
 @pytest.mark.parametrize("result", [OK, FAILED, STALLED])
 def test_wrong_bytes(result: Result) -> None:
     """That no wrong byte is written is expected always."""
-    assert ["expected the file's bytes, and wrong ones were written"] == problems(
-        replace(result, content_ok=False)
-    )
+    assert problems(replace(result, content_ok=False)) == [
+        "expected the file's bytes, and wrong ones were written"
+    ]
 
 
 def test_all_at_once() -> None:
     """Everything that is not as expected is told."""
-    assert [
-        "expected outcome 'failed', got 'ok'",
-        "expected the error NoSharesError, got none",
-        "expected the message to contain 'need 3', got None",
-        "expected 0.3 s: the first block came after 0.5 s",
-        "expected 0.3 s or less: the first block came after 0.5 s",
-        "expected 0 requests or fewer, and 21 were sent",
-    ] == problems(
+    assert problems(
         OK,
         outcome="failed",
         error="NoSharesError",
@@ -225,4 +218,11 @@ def test_all_at_once() -> None:
         ttfb=0.3,
         ttfb_max=0.3,
         requests_max=0,
-    )
+    ) == [
+        "expected outcome 'failed', got 'ok'",
+        "expected the error NoSharesError, got none",
+        "expected the message to contain 'need 3', got None",
+        "expected 0.3 s: the first block came after 0.5 s",
+        "expected 0.3 s or less: the first block came after 0.5 s",
+        "expected 0 requests or fewer, and 21 were sent",
+    ]

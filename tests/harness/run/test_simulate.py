@@ -77,11 +77,11 @@ def test_failed(strategy: str) -> None:
     """A download that fails says why; no byte was written."""
     found = result(scenario(broken("2-9")), strategy)
 
-    assert ("failed", "NotEnoughSharesError") == (found.outcome, found.error)
+    assert (found.outcome, found.error) == ("failed", "NotEnoughSharesError")
     assert found.message is not None
     assert found.message.startswith("not enough shares: have 2, need 3\n")
-    assert (None, None, 0.5, 0.5) == (found.located, found.ttfb, found.finished, found.ended)
-    assert (None, []) == (found.content_ok, found.shares_used)
+    assert (found.located, found.ttfb, found.finished, found.ended) == (None, None, 0.5, 0.5)
+    assert (found.content_ok, found.shares_used) == (None, [])
 
 
 def test_failed_while_reading() -> None:
@@ -89,7 +89,7 @@ def test_failed_while_reading() -> None:
     read_error = {"select": "1-9", "fault": {"kind": "read-error"}}
     found = result(scenario(read_error))
 
-    assert ("failed", 0.5, None) == (found.outcome, found.located, found.ttfb)
+    assert (found.outcome, found.located, found.ttfb) == ("failed", 0.5, None)
 
 
 def test_failed_after_the_first_block() -> None:
@@ -98,18 +98,18 @@ def test_failed_after_the_first_block() -> None:
     file = segments(3, k=3, n=3)
     found = result(scenario({"select": "all", "fault": fault}, file=file))
 
-    assert ("failed", "NotEnoughSharesError") == (found.outcome, found.error)
-    assert (2.5, 3.0, True) == (found.ttfb, found.finished, found.content_ok)
+    assert (found.outcome, found.error) == ("failed", "NotEnoughSharesError")
+    assert (found.ttfb, found.finished, found.content_ok) == (2.5, 3.0, True)
 
 
 def test_stalled() -> None:
     """A download that waits for a hung server for ever is found out at once."""
     found = result(scenario(hung("7")), "wait-for-all")
 
-    assert ("stalled", None, None) == (found.outcome, found.error, found.message)
-    assert (None, None, None, 0.5) == (found.located, found.ttfb, found.finished, found.ended)
-    assert (10, 0, 0) == (found.queries, found.reads, found.bytes_received)
-    assert ([], None) == (found.shares_used, found.content_ok)
+    assert (found.outcome, found.error, found.message) == ("stalled", None, None)
+    assert (found.located, found.ttfb, found.finished, found.ended) == (None, None, None, 0.5)
+    assert (found.queries, found.reads, found.bytes_received) == (10, 0, 0)
+    assert (found.shares_used, found.content_ok) == ([], None)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -117,7 +117,7 @@ def test_stalled_while_reading(strategy: str) -> None:
     """A download that hangs later has located its shares."""
     found = result(scenario(hung("0", on=["read"])), strategy)
 
-    assert ("stalled", 0.5, None) == (found.outcome, found.located, found.ttfb)
+    assert (found.outcome, found.located, found.ttfb) == ("stalled", 0.5, None)
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,12 @@ def test_deadline_in_the_middle() -> None:
     """What happened up to the deadline counts, what was due at the deadline too."""
     found = result(scenario(file=segments(5), deadline=3.0))
 
-    assert ("deadline", 2.5, None, 3.0) == (
+    assert (
         found.outcome,
         found.ttfb,
         found.finished,
         found.ended,
-    )
+    ) == ("deadline", 2.5, None, 3.0)
     assert found.content_ok
 
 
@@ -149,7 +149,7 @@ def test_ok_and_answers_behind_the_deadline() -> None:
     slow = {"select": "9", "fault": {"kind": "slow", "extra": 100}}
     found = result(scenario(slow, deadline=50))
 
-    assert ("ok", 2.5, 2.5) == (found.outcome, found.finished, found.ended)
+    assert (found.outcome, found.finished, found.ended) == ("ok", 2.5, 2.5)
 
 
 # Times
@@ -160,7 +160,7 @@ def test_ended() -> None:
     slow = {"select": "9", "fault": {"kind": "slow", "factor": 20}}
     found = result(scenario(slow))
 
-    assert (0.5, 2.5, 2.5, 10.0) == (found.located, found.ttfb, found.finished, found.ended)
+    assert (found.located, found.ttfb, found.finished, found.ended) == (0.5, 2.5, 2.5, 10.0)
 
 
 def test_located_and_slow() -> None:
@@ -168,14 +168,14 @@ def test_located_and_slow() -> None:
     slow = {"select": "9", "fault": {"kind": "slow", "factor": 20}}
     found = result(scenario(slow), "wait-for-all")
 
-    assert (10.0, 12.0, 12.0, 12.0) == (found.located, found.ttfb, found.finished, found.ended)
+    assert (found.located, found.ttfb, found.finished, found.ended) == (10.0, 12.0, 12.0, 12.0)
 
 
 def test_segments() -> None:
     """Each further segment is one more round trip; the first byte comes with the first."""
     found = result(scenario(file=segments(4)))
 
-    assert (2.5, 4.0) == (found.ttfb, found.finished)
+    assert (found.ttfb, found.finished) == (2.5, 4.0)
     assert found.content_ok
 
 
@@ -184,7 +184,7 @@ def test_first_block() -> None:
     whole = result(scenario(file=segments(4)))
     found = result(scenario(file=segments(4), stop="first-block"))
 
-    assert ("ok", 2.5, 2.5, 2.5) == (found.outcome, found.ttfb, found.finished, found.ended)
+    assert (found.outcome, found.ttfb, found.finished, found.ended) == ("ok", 2.5, 2.5, 2.5)
     assert (True, whole.reads - 9) == (found.content_ok, found.reads)
 
 
@@ -194,7 +194,7 @@ def test_range(stop: str) -> None:
     run = simulate(scenario(file=segments(4, offset=40, length=45), stop=stop), "first-k")
     writes = [line for line in run.trace.lines if " wrote " in line]
 
-    assert ("ok", True) == (run.result.outcome, run.result.content_ok)
+    assert (run.result.outcome, run.result.content_ok) == ("ok", True)
     assert (
         writes
         == [
@@ -209,7 +209,7 @@ def test_hangs_between_segments(strategy: str) -> None:
     """A server that hangs in the middle holds up the blocks until it has recovered."""
     found = result(scenario(hung("0", on=["read"], start=3, end=9), file=segments(4)), strategy)
 
-    assert ("ok", 2.5, 9.75) == (found.outcome, found.ttfb, found.finished)
+    assert (found.outcome, found.ttfb, found.finished) == ("ok", 2.5, 9.75)
     assert found.content_ok
 
 
@@ -218,12 +218,12 @@ def test_hangs_for_ever_between_segments(strategy: str) -> None:
     """A server that hangs in the middle for ever stalls the download after the first block."""
     found = result(scenario(hung("0", start=3), file=segments(4)), strategy)
 
-    assert ("stalled", 2.5, None, True) == (
+    assert (
         found.outcome,
         found.ttfb,
         found.finished,
         found.content_ok,
-    )
+    ) == ("stalled", 2.5, None, True)
 
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k-late"])
@@ -233,7 +233,7 @@ def test_disconnect_between_segments(strategy: str) -> None:
     found = result(scenario(lost, file=segments(4)), strategy)
 
     # The header of the other share takes a round trip more than the blocks.
-    assert ("ok", 2.5, 4.75) == (found.outcome, found.ttfb, found.finished)
+    assert (found.outcome, found.ttfb, found.finished) == ("ok", 2.5, 4.75)
     assert found.content_ok
 
 
@@ -242,9 +242,9 @@ def test_disconnect_is_told() -> None:
     lost = {"select": "1-9", "fault": {"kind": "disconnect"}}
     found = result(scenario(lost))
 
-    assert ("failed", "NotEnoughSharesError", 0.5) == (found.outcome, found.error, found.ended)
+    assert (found.outcome, found.error, found.ended) == ("failed", "NotEnoughSharesError", 0.5)
     assert found.message is not None
-    assert 9 == found.message.count("failed: ConnectionLost")
+    assert found.message.count("failed: ConnectionLost") == 9
 
 
 def test_disconnect_later() -> None:
@@ -258,7 +258,7 @@ def test_nothing_asked_for() -> None:
     """Where no byte is asked for none comes, and no server is asked."""
     found = result(scenario(file={"length": 0}))
 
-    assert ("ok", None, None, 0) == (found.outcome, found.ttfb, found.located, found.queries)
+    assert (found.outcome, found.ttfb, found.located, found.queries) == ("ok", None, None, 0)
     assert found.content_ok is None
 
 
@@ -275,7 +275,7 @@ def test_corrupt_servers(part: str) -> None:
     """Corrupt shares make no corrupt content: others are read in their place."""
     found = result(scenario(corrupt(part, "0-6")), "wait-for-all")
 
-    assert ("ok", True) == (found.outcome, found.content_ok)
+    assert (found.outcome, found.content_ok) == ("ok", True)
 
 
 def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,8 +290,8 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.harness.run.under_test.download", wrong)
     found = result(scenario(file={"size": 100}))
 
-    assert ("ok", False, 0.0) == (found.outcome, found.content_ok, found.ttfb)
-    assert (None, None) == (found.located, found.shares_used)
+    assert (found.outcome, found.content_ok, found.ttfb) == ("ok", False, 0.0)
+    assert (found.located, found.shares_used) == (None, None)
 
 
 # What errors say
@@ -317,8 +317,8 @@ def test_long_message(later: bool) -> None:
 
     found = simulate(scenario(), wordy).result
 
-    assert ("failed", "ValueError") == (found.outcome, found.error)
-    assert "x" * 9_997 + "..." == found.message
+    assert (found.outcome, found.error) == ("failed", "ValueError")
+    assert found.message == "x" * 9_997 + "..."
 
 
 def test_no_message() -> None:
@@ -329,8 +329,8 @@ def test_no_message() -> None:
 
     found = simulate(scenario(), mute).result
 
-    assert ("failed", "UnprintableError") == (found.outcome, found.error)
-    assert "its message cannot be shown: str() raised RuntimeError" == found.message
+    assert (found.outcome, found.error) == ("failed", "UnprintableError")
+    assert found.message == "its message cannot be shown: str() raised RuntimeError"
 
 
 # Equal runs
@@ -363,7 +363,7 @@ def test_fingerprint() -> None:
     """The runs that other processes are to repeat differ from one another."""
     wait_for_all, other_run, first_k, *_ = fingerprint().split()
 
-    assert 3 == len({wait_for_all, other_run, first_k})
+    assert len({wait_for_all, other_run, first_k}) == 3
 
 
 @pytest.mark.parametrize("hash_seed", ["0", "1", "928"])
@@ -379,8 +379,8 @@ def test_seeds() -> None:
     made = scenario(grid={"rtt": exponential()}, seed=928, runs=5)
     found = [result(made, run=run) for run in range(5)]
 
-    assert [(0, 928), (1, 929), (2, 930), (3, 931), (4, 932)] == [(r.run, r.seed) for r in found]
-    assert 5 == len({r.digest for r in found})
+    assert [(r.run, r.seed) for r in found] == [(0, 928), (1, 929), (2, 930), (3, 931), (4, 932)]
+    assert len({r.digest for r in found}) == 5
     assert found[3].digest == result(scenario(grid={"rtt": exponential()}, seed=931)).digest
 
 
@@ -404,13 +404,13 @@ def test_run() -> None:
     assert run.result.queries == run.status.queries_sent == run.trace.queries
     assert run.result.reads == run.status.reads == run.trace.reads
     assert run.result.bytes_received == run.status.bytes_received == run.trace.bytes_received
-    assert "2.5 fired the download " == run.trace.lines[-1]
+    assert run.trace.lines[-1] == "2.5 fired the download "
 
 
 def test_failure_in_the_trace() -> None:
     """A download that fails is told so in its trace."""
     assert (
-        "0.5 raised the download " == simulate(scenario(broken("all")), "first-k").trace.lines[-1]
+        simulate(scenario(broken("all")), "first-k").trace.lines[-1] == "0.5 raised the download "
     )
 
 
@@ -547,7 +547,7 @@ def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
     found = result(scenario())
 
-    assert ("failed", "RuntimeError", "lost") == (found.outcome, found.error, found.message)
+    assert (found.outcome, found.error, found.message) == ("failed", "RuntimeError", "lost")
 
 
 @pytest.mark.usefixtures("_no_collector")
@@ -563,7 +563,7 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
     result(scenario())
     monkeypatch.setattr("firstk.harness.run.under_test.download", collect)
 
-    assert "ok" == result(scenario()).outcome
+    assert result(scenario()).outcome == "ok"
 
 
 def test_control_c_among_errors() -> None:
@@ -597,7 +597,7 @@ def test_garbage_collector(threshold: int) -> None:
 
         assert (threshold, 11, 12) == gc.get_threshold()
         assert [max(threshold, 20_000) if threshold else 0] == seen
-        assert 0 == gc.get_freeze_count()
+        assert gc.get_freeze_count() == 0
     finally:
         gc.set_threshold(*before)
 
@@ -611,14 +611,14 @@ def test_garbage_collector_of_several_runs() -> None:
         second.__enter__()
         first.__exit__(None, None, None)
 
-        assert 20_000 == gc.get_threshold()[0]
+        assert gc.get_threshold()[0] == 20_000
         second.__exit__(None, None, None)
 
         assert before == gc.get_threshold()
         with logged_errors([]):
             gc.set_threshold(321, 4, 5)
 
-        assert (321, 4, 5) == gc.get_threshold()
+        assert gc.get_threshold() == (321, 4, 5)
     finally:
         gc.set_threshold(*before)
 
@@ -633,12 +633,12 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
     found = result(scenario())
 
-    assert ("failed", "ExceptionGroup", 2.5, True) == (
+    assert (
         found.outcome,
         found.error,
         found.finished,
         found.content_ok,
-    )
+    ) == ("failed", "ExceptionGroup", 2.5, True)
 
 
 def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -647,8 +647,8 @@ def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> N
     run = simulate(scenario(), "first-k")
 
     assert run.status is None
-    assert (None, None) == (run.result.located, run.result.shares_used)
-    assert ["0 raised the download "] == run.trace.lines
+    assert (run.result.located, run.result.shares_used) == (None, None)
+    assert run.trace.lines == ["0 raised the download "]
 
 
 def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -666,7 +666,7 @@ def test_entry_rtt() -> None:
     near = {"select": "0-2", "rtt": constant(0.25)}
     found = result(scenario(near))
 
-    assert (0.25, 1.25, [0, 1, 2]) == (found.located, found.ttfb, found.shares_used)
+    assert (found.located, found.ttfb, found.shares_used) == (0.25, 1.25, [0, 1, 2])
 
 
 @pytest.mark.parametrize("strategy", ["first-k", "hedged"])
@@ -682,5 +682,5 @@ def test_leaves_nothing(strategy: str) -> None:
     for run in range(20):
         result(made, strategy, run)
 
-    assert {"ok", "failed"} == outcomes
+    assert outcomes == {"ok", "failed"}
     assert gc.collect() < 20  # a simulation is hundreds of objects

@@ -92,7 +92,7 @@ def test_endless_reading(row: Row) -> None:
     run = simulate(row.scenario().model_copy(update={"deadline": 2.0}), "tahoe")
     times = {round(e.sent, 6) for e in run.trace.exchanges if (e.server, e.share) == ("s0", 0)}
 
-    assert ("deadline", None) == (run.result.outcome, run.result.ttfb)
+    assert (run.result.outcome, run.result.ttfb) == ("deadline", None)
     assert {round(n * RTT, 6) for n in range(1, 40)} <= times
 
 
@@ -102,8 +102,8 @@ def test_no_servers() -> None:
     reactor.callWhenRunning(lambda: alone(reactor).addErrback(failures.append))
     copy_context().run(reactor.run)
 
-    assert ["NoSharesError"] == [type(failure.value).__name__ for failure in failures]
-    assert 0 == reactor.seconds()
+    assert [type(failure.value).__name__ for failure in failures] == ["NoSharesError"]
+    assert reactor.seconds() == 0
 
 
 def same(one: object, other: object) -> bool:
@@ -138,7 +138,7 @@ def test_real_shares(file: RealFile) -> None:
     )
     found = tahoe(made)
 
-    assert ("ok", True) == (found.outcome, found.content_ok)
+    assert (found.outcome, found.content_ok) == ("ok", True)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_range(offset: int, length: int | None) -> None:
         file["length"] = length
     found = tahoe(scenario(file=file))
 
-    assert "ok" == found.outcome
+    assert found.outcome == "ok"
     assert (None if offset == 3000 else True) is found.content_ok
 
 
@@ -160,7 +160,7 @@ def test_first_block() -> None:
     file = {"size": 3000, "segment_size": 700}
     whole, first = (tahoe(scenario(file=file, stop=s)) for s in ("complete", "first-block"))
 
-    assert ("ok", "ok") == (whole.outcome, first.outcome)
+    assert (whole.outcome, first.outcome) == ("ok", "ok")
     assert first.ttfb == whole.ttfb == first.finished
     assert first.reads < whole.reads
 
@@ -179,7 +179,7 @@ def test_errors_in_its_own_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetcher.SegmentFetcher, "loop", lambda _: 1 / 0)
     found = tahoe(scenario())
 
-    assert ("failed", "ZeroDivisionError") == (found.outcome, found.error)
+    assert (found.outcome, found.error) == ("failed", "ZeroDivisionError")
 
 
 # Runs do not know of one another
@@ -191,7 +191,7 @@ def test_repeatable() -> None:
     digests = [[tahoe(made, run).digest for run in range(5)] for _ in "ab"]
 
     assert digests[0] == digests[1]
-    assert 5 == len(set(digests[0]))
+    assert len(set(digests[0])) == 5
 
 
 DIGESTS = """
@@ -242,7 +242,7 @@ def test_bound_back(outcome: str, entries: list[dict[str, Any]]) -> None:
 
     assert outcome == found.outcome
     assert list(map(id, before)) == list(map(id, bound()))
-    assert [] == real.getDelayedCalls()
+    assert real.getDelayedCalls() == []
 
 
 def test_real_use_meanwhile() -> None:
@@ -257,8 +257,8 @@ def test_real_use_meanwhile() -> None:
 
     assert abs(finder.now() - time.time()) < 60
     assert eventual.reactor.seconds is real.seconds
-    assert [] == eventual._theSimpleQueue._events
-    assert "ok" == grid.finish()[0].outcome
+    assert eventual._theSimpleQueue._events == []
+    assert grid.finish()[0].outcome == "ok"
 
 
 def test_after_a_broken_run() -> None:
@@ -328,7 +328,7 @@ def test_many_at_once(load: str, case: str) -> None:
 
     assert alone[0] == case.partition(",")[0]
     if case == "ok, late":  # it depends on when it begins
-        assert {"ok"} == {result.outcome for result in together(made, LOADS[load])}
+        assert {result.outcome for result in together(made, LOADS[load])} == {"ok"}
     else:
         assert {alone} == set(map(came_to, together(made, LOADS[load])))
 
@@ -341,7 +341,7 @@ def test_many_files_at_once() -> None:
     alone = set(map(came_to, together(made, apart, 20)))
     results = together(made, LOADS["poisson"] | {"files": files}, 20)
 
-    assert 3 == len(alone)
+    assert len(alone) == 3
     assert alone == set(map(came_to, results))
 
 
@@ -384,7 +384,7 @@ def test_several_in_a_grid() -> None:
     first.close()
     third = first_times(SimGrid(rtt=RTT).download("tahoe"))
 
-    assert {"ok"} == {result.outcome for of in results for result in of}
+    assert {result.outcome for of in results for result in of} == {"ok"}
     assert {third} == set(map(first_times, results[0]))
     assert {third * 2} == set(map(first_times, results[1]))
 
@@ -412,9 +412,9 @@ def test_command_line(tmp_path: Path) -> None:
         "firstk.harness.run.tahoe:download",
     ]
 
-    assert 0 == ran.exit_code
+    assert ran.exit_code == 0
     assert re.search(r" tahoe +stalls for ever ", ran.stdout)
-    assert 0 == CliRunner().invoke(main, long).exit_code
+    assert CliRunner().invoke(main, long).exit_code == 0
 
 
 TOML = """

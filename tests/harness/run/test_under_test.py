@@ -99,14 +99,14 @@ def test_as_ours(name: str) -> None:
     other = result(name, hung("3-9"))
 
     assert f"{HERE}:{name}" == other.strategy
-    assert ("ok", 2.5, True) == (other.outcome, other.ttfb, other.content_ok)
+    assert (other.outcome, other.ttfb, other.content_ok) == ("ok", 2.5, True)
     assert (ours.queries, ours.bytes_received) == (other.queries, other.bytes_received)
 
 
 def test_defect_is_shown() -> None:
     """One that waits for all servers is stopped by one that hangs."""
-    assert "ok" == result("waits_for_all").outcome
-    assert "stalled" == result("waits_for_all", hung("7")).outcome
+    assert result("waits_for_all").outcome == "ok"
+    assert result("waits_for_all", hung("7")).outcome == "stalled"
 
 
 def test_range() -> None:
@@ -114,8 +114,8 @@ def test_range() -> None:
     file = {"offset": 10, "length": 20}
     other = result("first_k", file=file)
 
-    assert ("ok", True) == (result("coroutine", file=file).outcome, True)
-    assert ("failed", "TypeError") == (other.outcome, other.error)
+    assert (result("coroutine", file=file).outcome, True) == ("ok", True)
+    assert (other.outcome, other.error) == ("failed", "TypeError")
     assert other.message is not None
     assert "offset" in other.message
 
@@ -139,8 +139,8 @@ def test_misconduct(name: str, error: str, message: str) -> None:
 
 def test_stopped() -> None:
     """What becomes of a download that was told to stop is its own affair."""
-    assert "failed" == result("fails_when_stopped").outcome
-    assert "ok" == result("fails_when_stopped", stop="first-block").outcome
+    assert result("fails_when_stopped").outcome == "failed"
+    assert result("fails_when_stopped", stop="first-block").outcome == "ok"
 
 
 @pytest.mark.parametrize(
@@ -171,8 +171,8 @@ def test_callable() -> None:
     inner = simulate(scenario(), lambda *them: first_k(*them)).result
 
     assert result("waits_for_all", hung("7")) == given
-    assert ("ok", f"{HERE}:test_callable.<locals>.<lambda>") == (inner.outcome, inner.strategy)
-    assert "functools:partial" == name_of(partial(first_k))
+    assert (inner.outcome, inner.strategy) == ("ok", f"{HERE}:test_callable.<locals>.<lambda>")
+    assert name_of(partial(first_k)) == "functools:partial"
 
 
 @pytest.mark.parametrize("given", [three, 5])
@@ -249,11 +249,11 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "mine_of_a_test:mine"
     ran = CliRunner().invoke(main, ["run", "t.toml", "--downloader", name])
 
-    assert 1 == ran.exit_code
+    assert ran.exit_code == 1
     assert f"firstk run t.toml --downloader {name} --seed 0: expected outcome 'ok'" in ran.stderr
     both = CliRunner().invoke(main, ["compare", "t.toml", "--downloader", name])
 
-    assert 1 == both.exit_code
+    assert both.exit_code == 1
     for shown in ("wait-for-all", "first-k", name):
         assert shown in both.stdout
 
@@ -263,5 +263,5 @@ def test_command_line_refuses(name: str) -> None:
     """What is no downloader is a usage error."""
     ran = CliRunner().invoke(main, ["run", "one-hung", "--downloader", name])
 
-    assert 2 == ran.exit_code
+    assert ran.exit_code == 2
     assert "--downloader" in ran.stderr

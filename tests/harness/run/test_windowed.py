@@ -104,9 +104,9 @@ def check(row: Row, run: Run, expected: float | str | None) -> None:
     """Check that a run came to what is expected of it."""
     found = run.result
     if expected is None:
-        assert ("stalled", None) == (found.outcome, found.ttfb)
+        assert (found.outcome, found.ttfb) == ("stalled", None)
     elif expected == LATER:
-        assert ("ok", True) == (found.outcome, found.content_ok)
+        assert (found.outcome, found.content_ok) == ("ok", True)
         assert found.ttfb is not None
         assert 0.100 < found.ttfb < 10
     elif isinstance(expected, str):
@@ -114,7 +114,7 @@ def check(row: Row, run: Run, expected: float | str | None) -> None:
         assert row.ends is not None
         assert pytest.approx(row.ends) == found.finished
     else:
-        assert ("ok", True) == (found.outcome, found.content_ok)
+        assert (found.outcome, found.content_ok) == ("ok", True)
         assert pytest.approx(expected) == found.ttfb
 
 
@@ -135,7 +135,7 @@ def test_hedged_with_spares(row: Row) -> None:
     """Two spares make up for two shares that are bad, or that hang when they are read."""
     found = simulate(row.scenario(), "hedged+2").result
     if isinstance(row.hedged, float):
-        assert ("ok", True) == (found.outcome, found.content_ok)
+        assert (found.outcome, found.content_ok) == ("ok", True)
         assert found.ttfb is not None
         assert found.ttfb <= row.hedged
     elif row.hedged == LATER:
@@ -152,12 +152,12 @@ def test_all_hung(strategy: str) -> None:
     found = simulate(Row("", None, "", [hung("all")]).scenario(56), strategy).result
 
     if strategy == "windowed":
-        assert ("stalled", None) == (found.outcome, found.finished)
+        assert (found.outcome, found.finished) == ("stalled", None)
     else:
-        assert ("failed", NONE) == (found.outcome, found.error)
+        assert (found.outcome, found.error) == ("failed", NONE)
         assert STRATEGIES["hedged"].give_up == found.finished
         assert "gave up after 60 s without progress" in str(found.message)
-        assert 10 == str(found.message).count(": no answer")
+        assert str(found.message).count(": no answer") == 10
 
 
 @pytest.mark.parametrize("spares", [0, 1, 2])
@@ -179,8 +179,8 @@ def test_slow_read_is_not_chosen_again() -> None:
     run = simulate(made, "hedged")
     times = {e.sent for e in run.trace.exchanges if (e.operation, e.server) == ("read", "s0")}
 
-    assert {RTT} == times
-    assert ("ok", True) == (run.result.outcome, run.result.content_ok)
+    assert times == {RTT}
+    assert (run.result.outcome, run.result.content_ok) == ("ok", True)
     assert run.result.finished is not None
     assert run.result.finished < 10
 
@@ -201,7 +201,7 @@ def test_window(strategy: str) -> None:
         most = max(most, len(outstanding))
 
     assert window == most
-    assert 40 == run.result.queries
+    assert run.result.queries == 40
 
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
@@ -210,7 +210,7 @@ def test_no_more_is_asked_than_needed(strategy: str) -> None:
     made = scenario(file={"n": 10}, grid={"servers": 100, "rtt": constant(RTT)})
     run = simulate(made, strategy)
 
-    assert "ok" == run.result.outcome
+    assert run.result.outcome == "ok"
     assert {"windowed": 10, "hedged": 20}[strategy] + 3 - 1 == run.result.queries
 
 
@@ -238,4 +238,4 @@ def test_repeatable(strategy: str) -> None:
     digests = [[simulate(made, strategy, run).result.digest for run in range(5)] for _ in "ab"]
 
     assert digests[0] == digests[1]
-    assert 5 == len(set(digests[0]))
+    assert len(set(digests[0])) == 5

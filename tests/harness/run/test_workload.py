@@ -60,8 +60,8 @@ def test_alone(strategy: str) -> None:
     alone = simulate(scenario(), strategy).result
     load = simulate_load(loaded(), strategy)
 
-    assert 10 == load.downloads
-    assert {"ok": 10} == load.outcomes
+    assert load.downloads == 10
+    assert load.outcomes == {"ok": 10}
     assert alone.ttfb == load.ttfb.quantile(0.01) == load.ttfb.quantile(1) == load.ttfb.mean
     assert alone.finished == load.finished.mean
     assert alone.located == load.located.mean
@@ -73,16 +73,16 @@ def test_times_from_their_own_start() -> None:
     """Each result is that of the download alone, digest and request numbers aside."""
     results = each(loaded())
 
-    assert 10 == len(results)
-    assert {ALONE} == {result.ttfb for result in results}
-    assert 10 == len({result.digest for result in results})
+    assert len(results) == 10
+    assert {result.ttfb for result in results} == {ALONE}
+    assert len({result.digest for result in results}) == 10
 
 
 def test_span() -> None:
     """The span is from the first start to the last end, and tells how many were under way."""
     load = simulate_load(loaded(), "first-k")
 
-    assert 9 * 4 + ALONE == load.span
+    assert load.span == 9 * 4 + ALONE
     assert pytest.approx(10 * ALONE / load.span) == load.in_system
 
 
@@ -93,7 +93,7 @@ def test_warmup() -> None:
     late = simulate_load(loaded(downloads=3, warmup=7), "first-k")
 
     assert 3 == len(results) == late.downloads
-    assert 2 * 4 + ALONE == late.span
+    assert late.span == 2 * 4 + ALONE
     assert everything.digest == late.digest
 
 
@@ -103,7 +103,7 @@ def test_default_warmup() -> None:
 
     load = simulate_load(of, "first-k")
 
-    assert (20, 19 * 4 + ALONE) == (load.downloads, load.span)
+    assert (load.downloads, load.span) == (20, 19 * 4 + ALONE)
 
 
 def test_the_last_are_not_alone() -> None:
@@ -175,8 +175,8 @@ def test_closed_without_thinking() -> None:
     load = simulate_load(loaded(arrivals={"kind": "closed", "clients": 3}), "first-k")
     none = starts(loaded(arrivals={"kind": "closed", "clients": 3}))
 
-    assert (3, 4 * ALONE) == (load.in_system, load.span)
-    assert [0.0] * 10 == none
+    assert (load.in_system, load.span) == (3, 4 * ALONE)
+    assert none == [0.0] * 10
 
 
 def test_trace(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_trace(tmp_path: Path) -> None:
     arrivals = trace(tmp_path, "time", *times)
 
     assert [float(t) for t in times] == starts(loaded(arrivals=arrivals, downloads=None, warmup=0))
-    assert 2 == simulate_load(loaded(arrivals=arrivals, downloads=2, warmup=1), "first-k").downloads
+    assert simulate_load(loaded(arrivals=arrivals, downloads=2, warmup=1), "first-k").downloads == 2
 
 
 def test_sizes_of_a_trace(tmp_path: Path) -> None:
@@ -291,7 +291,7 @@ def test_sizes() -> None:
     )
     received = {result.bytes_received for result in each(of)}
 
-    assert 4 == len(received)
+    assert len(received) == 4
 
 
 def test_popularity() -> None:
@@ -314,14 +314,14 @@ def test_named_shares() -> None:
     ]
     results = each(loaded(*entries, files={"count": 3}))
 
-    assert {(0, 1, 9)} == {tuple(result.shares_used or ()) for result in results}
+    assert {tuple(result.shares_used or ()) for result in results} == {(0, 1, 9)}
 
 
 def test_order() -> None:
     """In permuted order a file's first shares lie on the servers that are asked first."""
     of = loaded(files={"count": 5}, grid={"servers": 40, "order": "permuted"}, downloads=20)
 
-    assert {(0, 1, 2)} == {tuple(result.shares_used or ()) for result in each(of, "windowed")}
+    assert {tuple(result.shares_used or ()) for result in each(of, "windowed")} == {(0, 1, 2)}
 
 
 # What goes wrong
@@ -331,9 +331,9 @@ def test_stalled() -> None:
     """A download that waits for what never comes has stalled; the others go on."""
     load = simulate_load(loaded(hung("2-9", start=14.0)), "first-k")
 
-    assert {"ok": 3, "stalled": 7} == load.outcomes  # the fourth is being read then
-    assert (7, 7) == (load.ttfb.never, load.finished.never)
-    assert ALONE == load.ttfb.mean
+    assert load.outcomes == {"ok": 3, "stalled": 7}  # the fourth is being read then
+    assert (load.ttfb.never, load.finished.never) == (7, 7)
+    assert load.ttfb.mean == ALONE
 
 
 def test_stalled_after_the_first_block() -> None:
@@ -342,16 +342,16 @@ def test_stalled_after_the_first_block() -> None:
     load = simulate_load(of, "first-k")
     alone = simulate(of.model_copy(update={"workload": None}), "first-k").result
 
-    assert {"stalled": 1} == load.outcomes
-    assert (ALONE, ALONE) == (load.ttfb.mean, alone.ttfb)
-    assert (0, 0, 1) == (load.located.never, load.ttfb.never, load.finished.never)
+    assert load.outcomes == {"stalled": 1}
+    assert (load.ttfb.mean, alone.ttfb) == (ALONE, ALONE)
+    assert (load.located.never, load.ttfb.never, load.finished.never) == (0, 0, 1)
 
 
 def test_stalled_at_once() -> None:
     """A download that never asks for anything has stalled too."""
     load = simulate_load(loaded(), lambda *_: Deferred())
 
-    assert {"stalled": 10} == load.outcomes
+    assert load.outcomes == {"stalled": 10}
     assert load.content_ok is None
 
 
@@ -359,10 +359,10 @@ def test_failed() -> None:
     """Downloads that fail are counted by their errors, and the first message is kept."""
     load = simulate_load(loaded({"select": "2-9", "fault": {"kind": "broken"}}), "first-k")
 
-    assert ({"failed": 10}, {"NotEnoughSharesError": 10}) == (load.outcomes, load.errors)
+    assert (load.outcomes, load.errors) == ({"failed": 10}, {"NotEnoughSharesError": 10})
     assert load.message is not None
     assert "have 2, need 3" in load.message
-    assert 0 == load.strays
+    assert load.strays == 0
 
 
 def test_deadline() -> None:
@@ -370,8 +370,8 @@ def test_deadline() -> None:
     of = loaded(hung("2-9", end=1000.0), deadline=20.0)
     load = simulate_load(of, "first-k")
 
-    assert {"deadline": 10} == load.outcomes
-    assert 9 * 4 + 20 == load.span
+    assert load.outcomes == {"deadline": 10}
+    assert load.span == 9 * 4 + 20
 
 
 def test_timer_is_no_stall() -> None:
@@ -385,7 +385,7 @@ def test_timer_is_no_stall() -> None:
     results: list[Result] = []
     simulate_load(loaded(), waiting, each=results.append)
 
-    assert {6.0} == {result.finished for result in results}
+    assert {result.finished for result in results} == {6.0}
 
 
 def test_strays() -> None:
@@ -430,9 +430,9 @@ def test_stalled_by_an_error() -> None:
 
     load = simulate_load(loaded(), raising)
 
-    assert {"stalled": 10} == load.outcomes
-    assert 37 == load.span
-    assert 10 == load.strays
+    assert load.outcomes == {"stalled": 10}
+    assert load.span == 37
+    assert load.strays == 10
 
 
 def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,7 +478,7 @@ def test_equal_digests(strategy: str) -> None:
     """Equal seeds give equal digests, whatever hashes are."""
     digests = {run_python(BUSY.format(strategy), PYTHONHASHSEED=seed) for seed in ("0", "7")}
 
-    assert 1 == len(digests)
+    assert len(digests) == 1
 
 
 def test_runs_differ() -> None:
@@ -490,7 +490,7 @@ def test_runs_differ() -> None:
         simulate_load(of.model_copy(update={"seed": 5}), "first-k"),
     )
 
-    assert (3, 5, 5) == (one.seed, other.seed, same.seed)
+    assert (one.seed, other.seed, same.seed) == (3, 5, 5)
     assert one.digest != other.digest == same.digest
 
 
@@ -538,7 +538,7 @@ arrivals = { kind = "trace", path = "times.csv" }
     )
     load_result: LoadResult = simulate_load(load(tmp_path / "load.toml"), "first-k")
 
-    assert (2, 1 + ALONE) == (load_result.downloads, load_result.span)
+    assert (load_result.downloads, load_result.span) == (2, 1 + ALONE)
 
 
 def test_escapes_are_counted_once() -> None:
@@ -550,7 +550,7 @@ def test_escapes_are_counted_once() -> None:
 
     load = simulate_load(loaded(), sleepy)
 
-    assert ({"EscapeError": 10}, 0) == (load.errors, load.strays)
+    assert (load.errors, load.strays) == ({"EscapeError": 10}, 0)
 
 
 def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
@@ -566,7 +566,7 @@ def test_woken_by_another() -> None:
     """One that counted as stalled, and is woken by another download, is an error of the run."""
     load = simulate_load(loaded(), wakes)
 
-    assert {"stalled": 10} == load.outcomes
+    assert load.outcomes == {"stalled": 10}
     assert {"MisconductError": load.strays} == load.errors
     assert load.message is not None
     assert "ended at 4 s that had counted as stalled" in load.message
@@ -613,7 +613,7 @@ def test_context(changes: dict[str, Any]) -> None:
     load = simulate_load(loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context)
 
     assert {"deadline" if "deadline" in changes else "ok": 10} == load.outcomes
-    assert (0, {}) == (load.strays, load.errors)
+    assert (load.strays, load.errors) == (0, {})
     assert _whose.get(None) is None
 
 
@@ -628,8 +628,8 @@ def test_context_entered_twice() -> None:
             server.get_buckets(b"").addBoth(lambda _: seen.append(_whose.get(None)))
         return download(reactor, servers, cap, consumer)
 
-    assert "ok" == simulate(scenario(), stepping).result.outcome
-    assert [7] * 10 == seen
+    assert simulate(scenario(), stepping).result.outcome == "ok"
+    assert seen == [7] * 10
 
 
 # Loads that a grid cannot carry
@@ -674,7 +674,7 @@ def test_too_many_of_a_trace(tmp_path: Path) -> None:
     arrivals = trace(tmp_path, "time", *["0.5"] * 12)
     changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
 
-    assert {"ok": 12} == simulate_load(loaded(max_under_way=12, **changes), "first-k").outcomes
+    assert simulate_load(loaded(max_under_way=12, **changes), "first-k").outcomes == {"ok": 12}
     with pytest.raises(OverloadError, match=r"11 downloads are under way at 0\.5 s"):
         simulate_load(loaded(max_under_way=11, **changes), "first-k")
 
@@ -695,14 +695,14 @@ def test_recovers_in_time() -> None:
     """A grid that recovers before there are too many carries its load."""
     of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
 
-    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+    assert simulate_load(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_closed_clients_are_a_bound() -> None:
     """Of closed clients there may be more: their number is its own bound."""
     of = loaded(hung("all", end=3.0), arrivals={"kind": "closed", "clients": 50})
 
-    assert {"ok": 10} == simulate_load(of, "first-k").outcomes
+    assert simulate_load(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,23 +51,23 @@ def least_often(repetitions: int, confidence: float = 0.95) -> float:
 
 def test_words() -> None:
     """An interval is told with its ends; one that is a single point is told as that."""
-    assert "0.25 s (0.2 s to 0.3 s)" == Interval(0.25, 0.2, 0.3).words(seconds)
-    assert "99.8% (99.1% to over 99.9%)" == Interval(0.998, 0.991, 0.9999).words(percent)
-    assert "0.25 s" == Interval(0.25, 0.25, 0.25).words(seconds)
+    assert Interval(0.25, 0.2, 0.3).words(seconds) == "0.25 s (0.2 s to 0.3 s)"
+    assert Interval(0.998, 0.991, 0.9999).words(percent) == "99.8% (99.1% to over 99.9%)"
+    assert Interval(0.25, 0.25, 0.25).words(seconds) == "0.25 s"
 
 
 def test_never_in_words() -> None:
     """Never has no number of seconds; a difference may be to never, or from it."""
-    assert "5.2 s (0.25 s to never)" == Interval(5.2, 0.25, inf).words(seconds)
-    assert "never" == Interval(inf, inf, inf).words(seconds)
-    assert "-1 s (instead of never to 0 s)" == Interval(-1, -inf, 0).words(seconds)
+    assert Interval(5.2, 0.25, inf).words(seconds) == "5.2 s (0.25 s to never)"
+    assert Interval(inf, inf, inf).words(seconds) == "never"
+    assert Interval(-1, -inf, 0).words(seconds) == "-1 s (instead of never to 0 s)"
 
 
 def test_not_enough_in_words() -> None:
     """That there are not enough runs is said, with how many are needed."""
-    assert "0.25 s (not enough runs: 35 of 36)" == NotEnough(0.25, 35, 36).words(seconds)
-    assert "never (not enough runs: 35 of 36)" == NotEnough(inf, 35, 36).words(seconds)
-    assert "not enough runs: 0 of 2" == NotEnough(None, 0, 2).words(seconds)
+    assert NotEnough(0.25, 35, 36).words(seconds) == "0.25 s (not enough runs: 35 of 36)"
+    assert NotEnough(inf, 35, 36).words(seconds) == "never (not enough runs: 35 of 36)"
+    assert NotEnough(None, 0, 2).words(seconds) == "not enough runs: 0 of 2"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_probability_covers(runs: int) -> None:
         chances = stats.binom.pmf(range(runs + 1), runs, truth)
         held = sum(p for p, i in zip(chances, intervals, strict=True) if holds(i, float(truth)))
 
-        assert 0.95 - 1e-9 <= held, truth
+        assert held >= 0.95 - 1e-9, truth
 
 
 def test_mean_share() -> None:
@@ -126,7 +126,7 @@ def test_mean_share() -> None:
     assert probability(2, 5) == mean_share([0, 1, 0, 1, 0])
     equal = mean_share([0.25] * 100)
 
-    assert 0.25 == equal.estimate
+    assert equal.estimate == 0.25
     assert 0.2 < equal.low < 0.25 < equal.high < 0.3
 
 
@@ -197,7 +197,7 @@ def test_runs_that_never_came() -> None:
 
     found = [ranks(100, q) for q in (0.5, 0.6, 0.7, 0.9)]
 
-    assert [(33, 68), (43, 77), (54, 86), (78, 99)] == found
+    assert found == [(33, 68), (43, 77), (54, 86), (78, 99)]
     assert Interval(40, 24, 58) == quantile(times, 0.4)
     assert Interval(50, 33, inf) == quantile(times, 0.5)
     assert Interval(60, 43, inf) == quantile(times, 0.6)
@@ -398,7 +398,7 @@ def test_hang_against_none() -> None:
     """Where the other alone is done, always, the difference is "instead of never"."""
     found = median_difference([None] * 50, [0.25] * 50)
 
-    assert "instead of never" == found.words(seconds)
+    assert found.words(seconds) == "instead of never"
 
 
 @pytest.mark.parametrize(("first", "second"), [([1.0], []), ([], [None])])
@@ -463,10 +463,10 @@ def test_z_of_count_is_the_binomial_tail(runs: int, part: float) -> None:
 
 def test_z_of_impossible_counts() -> None:
     """What is certain is so without exception, and zero has one sign."""
-    assert ["0.0", "-inf", "0.0", "inf"] == [
+    assert [
         str(z_of_count(count, 10, part))
         for count, part in ((10, 1.0), (9, 1.0), (0, 0.0), (1, 0.0))
-    ]
+    ] == ["0.0", "-inf", "0.0", "inf"]
 
 
 def test_z_of_mean() -> None:

@@ -50,13 +50,13 @@ def test_never() -> None:
     """What never was is beyond all times, and in no mean."""
     histogram = counted(1.0, None, 3.0, None)
 
-    assert (4, 2, 2.0) == (histogram.count, histogram.never, histogram.mean)
+    assert (histogram.count, histogram.never, histogram.mean) == (4, 2, 2.0)
     assert [1.0, 3.0, inf, inf] == [histogram.quantile(q) for q in (0.25, 0.5, 0.51, 1)]
 
 
 def test_none() -> None:
     """Where nothing was counted there is nothing to tell."""
-    assert (None, None) == (Histogram().mean, Histogram().quantile(0.5))
+    assert (Histogram().mean, Histogram().quantile(0.5)) == (None, None)
     assert counted(None).mean is None
 
 
@@ -64,7 +64,7 @@ def test_constant() -> None:
     """A time that is always the same is told exactly."""
     histogram = counted(*[0.1] * 1000)
 
-    assert (0.1, 0.1) == (histogram.quantile(0.5), histogram.quantile(0.999))
+    assert (histogram.quantile(0.5), histogram.quantile(0.999)) == (0.1, 0.1)
     assert pytest.approx(0.1, rel=1e-15) == histogram.mean
 
 

@@ -34,7 +34,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of an experiment and its undamaged store."""
     folder = tmp_path_factory.mktemp("whole")
     swept(load_experiment(write(folder, runs=16)), folder / "s")
-    assert 0 == firstk("export", folder / "s", folder / "s.csv").exit_code
+    assert firstk("export", folder / "s", folder / "s.csv").exit_code == 0
     return folder
 
 
@@ -60,7 +60,7 @@ def refused(*args: str) -> str:
     """Return the one line with which a command refuses a store."""
     result = firstk(*args)
 
-    assert (2, 1) == (result.exit_code, len(result.stderr.splitlines())), result.stderr
+    assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.stderr
     return result.stderr
 
 
@@ -118,7 +118,7 @@ def test_edited(edit: str, message: str, folder: Path) -> None:
     found = records((folder / "saved.csv").read_text())
     damaged_row = edit.startswith("runs")
 
-    assert 1 == saved.exit_code
+    assert saved.exit_code == 1
     assert (ROWS - 1 if damaged_row else ROWS) == len(found)
     assert f"s: {len(found)} rows saved, {ROWS - len(found)} skipped\n" in saved.stderr
     assert "5" not in [row["row"] for row in found] or not damaged_row
@@ -130,15 +130,15 @@ def test_unknown_strategy(folder: Path) -> None:
     change(folder / "s", "UPDATE runs SET strategy = 'x' WHERE strategy = 'first-k'")
 
     assert "s: row 1: no strategy is called 'x'" in refused("run", "--from", "s", "1")
-    assert 0 == firstk("run", "--from", "s", "2").exit_code
-    assert 0 == firstk("export", "s").exit_code
+    assert firstk("run", "--from", "s", "2").exit_code == 0
+    assert firstk("export", "s").exit_code == 0
 
 
 def test_salvage_of_a_whole_store(whole: Path, folder: Path) -> None:
     """Where nothing is damaged all is saved, as it is exported."""
     result = firstk("export", "s", "--salvage")
 
-    assert (0, f"s: {ROWS} rows saved, 0 skipped\n") == (result.exit_code, result.stderr)
+    assert (result.exit_code, result.stderr) == (0, f"s: {ROWS} rows saved, 0 skipped\n")
     assert (whole / "s.csv").read_text() == result.stdout
 
 
@@ -168,7 +168,7 @@ def test_zeroed_pages(whole: Path, folder: Path) -> None:
     result = firstk("export", "s", "--salvage")
     saved, all_rows = records(result.stdout), records((whole / "s.csv").read_text())
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert [row for row in all_rows if row in saved] == saved
     assert ROWS // 2 < len(saved) < ROWS
     assert f"s: {len(saved)} rows saved, {ROWS - len(saved)} skipped" in result.stderr
@@ -185,9 +185,9 @@ def test_cut_off(whole: Path, folder: Path) -> None:
     result = firstk("export", "s", "--salvage")
     saved = records(result.stdout)
 
-    assert 1 == result.exit_code
+    assert result.exit_code == 1
     assert before == (folder / "s").read_bytes()
-    assert ["e.toml", "s"] == sorted(path.name for path in folder.iterdir())
+    assert sorted(path.name for path in folder.iterdir()) == ["e.toml", "s"]
     assert saved
     assert [row for row in records((whole / "s.csv").read_text()) if row in saved] == saved
 
@@ -369,7 +369,7 @@ def test_full_disk(whole: Path, folder: Path, full: Callable[[int], None]) -> No
     assert "firstk: t: the disk is full: database or disk is full. " in said
     assert f"{kept} runs are kept; free some space and run the same command again" in said
 
-    assert 0 == firstk("sweep", "e.toml", "--store", "t").exit_code
+    assert firstk("sweep", "e.toml", "--store", "t").exit_code == 0
     assert (whole / "s.csv").read_text() == firstk("export", "t").stdout
 
 
@@ -378,7 +378,7 @@ def test_full_at_once(folder: Path, full: Callable[[int], None]) -> None:
     full(2)
     assert "the disk is full" in refused("sweep", "e.toml", "--store", "t")
     full(0)
-    assert 0 == firstk("sweep", "e.toml", "--store", "t").exit_code
+    assert firstk("sweep", "e.toml", "--store", "t").exit_code == 0
 
 
 def test_full_error(whole: Path, tmp_path: Path, full: Callable[[int], None]) -> None:
@@ -414,4 +414,4 @@ def test_salvage_without_an_index(folder: Path) -> None:
         numbers = [row.row for row in salvage.rows()]
 
     assert [row for row in range(1, ROWS + 1) if row not in (5, 50)] == numbers
-    assert (94, True) == (salvage.saved, salvage.unsure)
+    assert (salvage.saved, salvage.unsure) == (94, True)

@@ -65,7 +65,7 @@ def test_success(good: int, met: bool | None) -> None:
     assert interval == one(judged).estimate
     assert met is (True if interval.low > 0.99 else False if interval.high < 0.99 else None)
     assert (met is None) == (judged.needed is not None or good == 990)
-    assert (14.0, 1000, 0) == (judged.cost, judged.runs, judged.crashed)
+    assert (judged.cost, judged.runs, judged.crashed) == (14.0, 1000, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,12 +120,12 @@ def test_crashed_and_wrong() -> None:
     wrong = Sample(0, "ok", None, 0.1, 10, 4, 99, False, None)
     judged = judge(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong])
 
-    assert (0.8, 1, 1, 14.0) == (
+    assert (
         one(judged).estimate.estimate,
         judged.crashed,
         judged.wrong,
         judged.cost,
-    )
+    ) == (0.8, 1, 1, 14.0)
     assert inf == judge(Target(success=0.5), [crashed]).cost
 
 
@@ -204,7 +204,7 @@ def test_success_of_loads(good: list[int], met: bool | None) -> None:
     assert mean_share(count / 100 for count in good) == one(judged).estimate
     assert (met is None) == (judged.needed is not None)
     assert judged.needed is None or judged.needed > len(good)
-    assert 12.0 == judged.cost
+    assert judged.cost == 12.0
 
 
 def test_quantile_of_loads() -> None:
@@ -216,7 +216,7 @@ def test_quantile_of_loads() -> None:
 
     assert False is judge(Target(p90=0.15), spread).met
     near = judge(Target(p90=0.195), spread)
-    assert (None, True) == (near.met, near.needed is not None and near.needed > 50)
+    assert (near.met, near.needed is not None and near.needed > 50) == (None, True)
     never = judge(Target(p99=0.2), loads(*[100, 90, 100] * 10))
     assert inf == one(never).excess
     assert None is judge(Target(p90=0.2), loads(100)).met
@@ -235,7 +235,7 @@ def test_limit_in_a_bin() -> None:
     """Times that share a bin with the limit may be on either side of it: neither is claimed."""
     equal = [sample(load([0.25001] * 20))] * 200  # in the bin from 0.25 to 0.2505
 
-    assert (None, None) == met_and_needed(judge(Target(p90=0.25001), equal))
+    assert met_and_needed(judge(Target(p90=0.25001), equal)) == (None, None)
     assert True is judge(Target(p90=0.2501), equal).met  # the greatest in a bin is known
     assert False is judge(Target(p90=0.25), equal).met
 
@@ -319,7 +319,7 @@ def raised(folder: Path, *changes: tuple[str, str], most: int) -> list[int]:
 def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
     """Of workloads whose p90 is just at the limit few are judged, also with max_runs raised."""
     looks = raised(tmp_path, loaded(DOWNLOADS), most=40)
-    assert [10, 20, 40, 10, 20, 40, 80, 160, 200] == looks
+    assert looks == [10, 20, 40, 10, 20, 40, 80, 160, 200]
     plans = late_runs(law, 0.1, 150, looks[-1])
     check([decided(Target(p90=0.5), runs, sorted(set(looks))) for runs in plans])
 

@@ -73,8 +73,8 @@ def test_hung_by_chance() -> None:
     likely = stage(one(drawn({"probability": 0.2})))
     some = stage(one(drawn({"count": 4})))
 
-    assert (0.2, 0) == (likely.probability, likely.hung)
-    assert (0.0, 4) == (some.probability, some.hung)
+    assert (likely.probability, likely.hung) == (0.2, 0)
+    assert (some.probability, some.hung) == (0.0, 4)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_hung_by_name() -> None:
     of = one(hung("0-3"))
 
     assert Stage(of.grid.rtt, first_of(3, 6)) == stage(of)
-    assert 0 == stage(of, "wait-for-all").success
+    assert stage(of, "wait-for-all").success == 0
 
 
 def test_healed_by_name() -> None:
@@ -115,7 +115,7 @@ def test_several_shares_a_server() -> None:
     """Ten shares on four servers: two hold three, two hold two."""
     of = one(grid={"servers": 4}, file={"k": 5})
 
-    assert [0, 0, 5 / 6, 1, 1] == pytest.approx(list(stage(of).enough))
+    assert pytest.approx(list(stage(of).enough)) == [0, 0, 5 / 6, 1, 1]
 
 
 def test_duplicates() -> None:
@@ -130,7 +130,7 @@ def test_duplicates() -> None:
         file={"n": 3},
     )
     assert distinct([8, 1, 1], 3) == stage(twice).enough
-    assert 0 == stage(of).success  # the other shares are nowhere
+    assert stage(of).success == 0  # the other shares are nowhere
 
 
 def test_fork_join() -> None:

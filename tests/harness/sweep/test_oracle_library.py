@@ -57,7 +57,7 @@ def far(found: list[Verdict]) -> list[Verdict]:
 @pytest.mark.parametrize("name", LIBRARY)
 def test_library(name: str, tmp_path: Path) -> None:
     """Few runs are as they should be."""
-    assert [] == far(judged(shorter(of_library(name)), tmp_path / "s"))
+    assert far(judged(shorter(of_library(name)), tmp_path / "s")) == []
 
 
 @pytest.mark.slow
@@ -66,7 +66,7 @@ def test_library_closely(name: str, tmp_path: Path) -> None:
     """All its runs are as they should be; loads are as others have simulated them."""
     experiment = of_library(name)
 
-    assert [] == far(judged(experiment, tmp_path / "s"))
+    assert far(judged(experiment, tmp_path / "s")) == []
     with Store(tmp_path / "s") as store:
         for number, point in enumerate(experiment.points):
             theory = theory_of(point.scenario, "first-k")
@@ -107,7 +107,7 @@ def test_library_has_the_reference() -> None:
         ]
     )
 
-    assert [] == [theory for theory in wanted if theory not in there]
+    assert [theory for theory in wanted if theory not in there] == []
 
 
 #: Other laws, numbers of servers and shares, and hung servers, than the library has.
@@ -178,7 +178,7 @@ def check(text: str, folder: Path, quickly: bool) -> None:
     (folder / "o.toml").write_text(text)
     experiment = load_experiment(folder / "o.toml")
 
-    assert [] == far(judged(shorter(experiment) if quickly else experiment, folder / "s"))
+    assert far(judged(shorter(experiment) if quickly else experiment, folder / "s")) == []
 
 
 @QUICKLY
@@ -263,12 +263,12 @@ def test_sent_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = replace(shorter(experiment), runs=10)
     experiment = replace(experiment, points=experiment.points[-1:])
 
-    assert [] == far(judged(experiment, tmp_path / "right"))
+    assert far(judged(experiment, tmp_path / "right")) == []
     begin = Client.__init__
     monkeypatch.setattr(
         Client, "__init__", lambda client, *args, holds=(), **keys: begin(client, *args, **keys)
     )
-    assert {"mean"} == {verdict.measure for verdict in far(judged(experiment, tmp_path / "wrong"))}
+    assert {verdict.measure for verdict in far(judged(experiment, tmp_path / "wrong"))} == {"mean"}
 
 
 def test_unharmed(tmp_path: Path) -> None:

@@ -99,12 +99,12 @@ def test_winner(tmp_path: Path) -> None:
     best = cheapest(looked)
 
     assert best is not None
-    assert "2-of-4 with hedged" == str(best.candidate)
-    assert [False] * 3 == [of.judged.met for of in looked[:3] if of.judged]
+    assert str(best.candidate) == "2-of-4 with hedged"
+    assert [of.judged.met for of in looked[:3] if of.judged] == [False] * 3
     assert {(point, s): 80 for point in (0, 1) for s in one.experiment.strategies} == runs(
         tmp_path / "s"
     )
-    assert [None] * 3 == [of.judged for of in looked[6:]]
+    assert [of.judged for of in looked[6:]] == [None] * 3
 
 
 @pytest.mark.usefixtures("_few")
@@ -123,15 +123,15 @@ def test_order_of_requests(tmp_path: Path) -> None:
     telling = Telling()
     looked = searched(one, tmp_path / "s", by, telling)
 
-    assert {
+    assert verdicts(looked) == {
         "2-of-2 with hedged+1": None,
         "2-of-2 with hedged": True,
         "2-of-2 with windowed": "dearer",
-    } == verdicts(looked)
-    assert [10] * 3 + [20] * 2 == asked
-    assert {(0, "windowed"): 10, (0, "hedged"): 20, (0, "hedged+1"): 20} == runs(tmp_path / "s")
-    assert ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"] == telling.parts
-    assert [30, 20, 20] == telling.ends
+    }
+    assert asked == [10] * 3 + [20] * 2
+    assert runs(tmp_path / "s") == {(0, "windowed"): 10, (0, "hedged"): 20, (0, "hedged+1"): 20}
+    assert telling.parts == ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"]
+    assert telling.ends == [30, 20, 20]
 
 
 def test_told_beside_the_winner(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_told_beside_the_winner(tmp_path: Path) -> None:
     told = iter([True, False, None])
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(next(told)))
 
-    assert [True, False, "dearer"] == list(verdicts(looked).values())
+    assert list(verdicts(looked).values()) == [True, False, "dearer"]
 
 
 @pytest.mark.usefixtures("_few")
@@ -149,8 +149,8 @@ def test_none(tmp_path: Path) -> None:
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 80"), ("[2, 4, 5]", "[2, 3]"))
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(False))
 
-    assert {False} == set(verdicts(looked).values())
-    assert {10} == set(runs(tmp_path / "s").values())
+    assert set(verdicts(looked).values()) == {False}
+    assert set(runs(tmp_path / "s").values()) == {10}
 
 
 def test_undecided(tmp_path: Path) -> None:
@@ -158,8 +158,8 @@ def test_undecided(tmp_path: Path) -> None:
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 3"), ("[2, 4, 5]", "[2, 3]"))
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(None, inf))
 
-    assert {None} == set(verdicts(looked).values())
-    assert 6 == len(looked)
+    assert set(verdicts(looked).values()) == {None}
+    assert len(looked) == 6
 
 
 def test_workers_and_interruptions(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def test_workers_and_interruptions(tmp_path: Path) -> None:
     assert undisturbed == as_json(one, found(one, tmp_path / "s", Here(count=3)))
     workers = Here()
     assert undisturbed == as_json(one, found(one, tmp_path / "s", workers))
-    assert [] == workers.batches
+    assert workers.batches == []
 
 
 def test_another_target(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_another_target(tmp_path: Path) -> None:
     before = runs(tmp_path / "s")
     workers = Here()
     found(plan(tmp_path, ("p90 = 0.5", "p50 = 0.5")), tmp_path / "s", workers)
-    assert [] == workers.batches
+    assert workers.batches == []
 
     found(plan(tmp_path, ("max_runs = 80", "max_runs = 85")), tmp_path / "s", workers)
     assert dict.fromkeys(before, 85) == runs(tmp_path / "s")
@@ -215,7 +215,7 @@ def test_more_runs(tmp_path: Path) -> None:
     raised = found(many, tmp_path / "s")
 
     assert cheapest(raised) is not None
-    assert {60} == set(runs(tmp_path / "s").values())
+    assert set(runs(tmp_path / "s").values()) == {60}
     assert as_json(many, raised) == as_json(many, found(many, tmp_path / "other"))
     assert runs(tmp_path / "s") == runs(tmp_path / "other")
 
@@ -227,8 +227,8 @@ def test_workload(tmp_path: Path) -> None:
     best = cheapest(looked)
 
     assert best is not None
-    assert "2-of-4 with hedged" == str(best.candidate)
+    assert str(best.candidate) == "2-of-4 with hedged"
     assert best.judged is not None
-    assert 50 == best.judged.runs
+    assert best.judged.runs == 50
     assert 0.9 < best.judged.findings[1].estimate.low < 1  # type: ignore[union-attr]
-    assert {10} == {count for (point, _), count in runs(tmp_path / "s").items() if point == 0}
+    assert {count for (point, _), count in runs(tmp_path / "s").items() if point == 0} == {10}

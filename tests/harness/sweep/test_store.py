@@ -71,7 +71,7 @@ def test_row(small: Experiment, tmp_path: Path) -> None:
         again = simulate(store.scenario(stored), stored.strategy).result
 
     assert row == stored
-    assert (1, "hedged", 1, 8, "1.2", "ok") == (row[1], *row[2:5], row.version, row.outcome)
+    assert (row[1], *row[2:5], row.version, row.outcome) == (1, "hedged", 1, 8, "1.2", "ok")
     assert scenario_hash(scenario) == row.scenario_hash
     assert (result.ttfb, result.digest, result.bytes_received) == (
         row.ttfb,
@@ -87,7 +87,7 @@ def test_rest(small: Experiment) -> None:
     result = simulate(small.points[2].scenario, "hedged").result
     row = row_of(place(small), result, "1")
 
-    assert "NotEnoughSharesError" == row.error
+    assert row.error == "NotEnoughSharesError"
     assert result.message == json.loads(row.result)["message"]
 
 
@@ -97,11 +97,11 @@ def test_crashed(small: Experiment, tmp_path: Path) -> None:
         store.begin(small)
         store.add([crashed(place(small), "1"), crashed(place(small, 1), "1", "SystemExit")])
 
-        assert [(CRASHED, None, None)] * 2 == [(r.outcome, r.ttfb, r.digest) for r in store.rows()]
-        assert [
+        assert [(r.outcome, r.ttfb, r.digest) for r in store.rows()] == [(CRASHED, None, None)] * 2
+        assert list(store.bad()) == [
             (1, "first-k with seed 7 crashed: it ended its process"),
             (3, "first-k with seed 7 crashed (SystemExit)"),
-        ] == list(store.bad())
+        ]
 
 
 def test_wrong_bytes(small: Experiment, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_wrong_bytes(small: Experiment, tmp_path: Path) -> None:
         store.begin(small)
         store.add([row._replace(content_ok=False)])
 
-        assert [(1, "first-k with seed 7 wrote wrong bytes")] == list(store.bad())
+        assert list(store.bad()) == [(1, "first-k with seed 7 wrote wrong bytes")]
 
 
 def test_all_or_none(small: Experiment, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_all_or_none(small: Experiment, tmp_path: Path) -> None:
         with pytest.raises(sqlite3.ProgrammingError):
             store.add([crashed(place(small, 1), "1"), Row(*row)[:3]])  # type: ignore[list-item]
 
-        assert ["1"] == [row.version for row in store.rows()]
+        assert [row.version for row in store.rows()] == ["1"]
 
 
 def test_read_while_written(small: Experiment, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_read_while_written(small: Experiment, tmp_path: Path) -> None:
         store.begin(small)
         store.add([crashed(place(small), "1")])
         with Store(tmp_path / "s") as reader:
-            assert 1 == len(list(reader.rows()))
+            assert len(list(reader.rows())) == 1
 
 
 def test_tidy(small: Experiment, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_tidy(small: Experiment, tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         list(store.rows())
 
-    assert ["e.toml", "s", "s-lock"] == sorted(path.name for path in tmp_path.iterdir())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["e.toml", "s", "s-lock"]
 
 
 def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -150,7 +150,7 @@ def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.Monkey
     swept(small, tmp_path / "s")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with Store(tmp_path / "s") as store:
-        assert 12 == len(list(store.rows()))
+        assert len(list(store.rows())) == 12
         with pytest.raises(StoreError, match=r"s: cannot be used as a store: .* readonly"):
             store.add([crashed(place(small, 2, 5), "1")])
 
@@ -225,7 +225,7 @@ def python(code: str, path: Path) -> subprocess.Popen[str]:
         text=True,
     )
     assert process.stdout is not None
-    assert "ready\n" == process.stdout.readline()
+    assert process.stdout.readline() == "ready\n"
     return process
 
 
@@ -233,8 +233,8 @@ def test_three_writers(tmp_path: Path) -> None:
     """Of three processes that compete for a store, never two write to it at a time."""
     processes = [python(_COMPETES, tmp_path / "s") for _ in range(3)]
 
-    assert [("", "")] * 3 == [process.communicate("go\n", timeout=60) for process in processes]
-    assert [0] * 3 == [process.returncode for process in processes]
+    assert [process.communicate("go\n", timeout=60) for process in processes] == [("", "")] * 3
+    assert [process.returncode for process in processes] == [0] * 3
 
 
 def test_killed_writer(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_no_lock(
     with pytest.raises(StoreError, match=f"s: cannot be locked for writing: .*s-lock: .*{reason}"):
         Store(tmp_path / "s", write=True)
 
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_folder(tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_no_folder(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"no/s: there is no folder .*no$"):
         Store(tmp_path / "no" / "s", write=True)
 
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
@@ -375,8 +375,8 @@ def search(of: Experiment, path: Path) -> None:
     with Store(path, write=True) as store:
         for point in range(len(of.points)):
             two = replace(of, runs=2)
-            assert [2] == Sweep(two, store, points=[point], strategies=["hedged"]).run(Nothing)
-            assert 2 == len(store.samples(point, "hedged", 2))
+            assert Sweep(two, store, points=[point], strategies=["hedged"]).run(Nothing) == [2]
+            assert len(store.samples(point, "hedged", 2)) == 2
 
 
 class Nothing(Here):
@@ -420,7 +420,7 @@ def test_not_there(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="there is no such file"):
         Store(tmp_path / "s")
 
-    assert [] == list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_other_file(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_number_of_workers(tmp_path: Path) -> None:
     one = experiment(tmp_path)
     tables = {swept(one, tmp_path / str(count), Here(count=count)) for count in (1, 2, 5)}
 
-    assert 1 == len(tables)
+    assert len(tables) == 1
     assert rows(tmp_path / "1") == rows(tmp_path / "5")
 
 
@@ -112,7 +112,7 @@ def test_nothing_left(tmp_path: Path) -> None:
     with Store(tmp_path / "s", write=True) as store:
         found = Sweep(one, store).run(lambda: pytest.fail("workers were asked for"))
 
-    assert [20, 20, 20] == found
+    assert found == [20, 20, 20]
     assert table == swept(one, tmp_path / "s")
 
 
@@ -123,7 +123,7 @@ def test_more_runs(tmp_path: Path) -> None:
     workers = Here()
 
     assert swept(many, tmp_path / "whole") == swept(many, tmp_path / "s", workers)
-    assert 90 == sum(len(runs_of(batch)) for batch in workers.batches)
+    assert sum(len(runs_of(batch)) for batch in workers.batches) == 90
     assert table == swept(few, tmp_path / "s")
 
 
@@ -134,7 +134,7 @@ def test_worker_lost(tmp_path: Path) -> None:
     workers = Here(lambda batch: len(workers.batches) == 4)
 
     assert undisturbed == swept(one, tmp_path / "s", workers)
-    assert 1 == workers.renewed
+    assert workers.renewed == 1
     lost, *again = workers.batches[3:]
     assert [[run] for run in runs_of(lost)] == [runs_of(batch) for batch in again][
         : len(runs_of(lost))
@@ -164,10 +164,10 @@ def test_crash(tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         crashes = [row for row in store.rows() if row.outcome == CRASHED]
 
-        assert 120 == len(list(store.rows()))
+        assert len(list(store.rows())) == 120
     assert [bad] == [(row.point, row.strategy, row.run) for row in crashes]
-    assert 2 == sum(runs_of(batch) == [bad] for batch in workers.batches)
-    assert "1" == list(DictReader(table.splitlines()))[3]["crashed"]
+    assert sum(runs_of(batch) == [bad] for batch in workers.batches) == 2
+    assert list(DictReader(table.splitlines()))[3]["crashed"] == "1"
     assert table == swept(one, tmp_path / "s", Here())
 
 
@@ -178,7 +178,7 @@ def test_crash_once(tmp_path: Path) -> None:
     workers = Here(lambda batch: bad in runs_of(batch) and workers.renewed < 2)
 
     assert swept(one, tmp_path / "whole") == swept(one, tmp_path / "s", workers)
-    assert 2 == workers.renewed
+    assert workers.renewed == 2
 
 
 @pytest.mark.slow
@@ -212,10 +212,10 @@ def test_exit(tmp_path: Path) -> None:
         crashes = [row for row in store.rows() if row.outcome == CRASHED]
 
     assert crashes
-    assert {(EXITING, None)} == {(row.strategy, row.digest) for row in crashes}
+    assert {(row.strategy, row.digest) for row in crashes} == {(EXITING, None)}
     assert all("SystemExit: raised SystemExit(3) at " in (row.error or "") for row in crashes)
     assert all("downloaders.py:" in (row.error or "") for row in crashes)
-    assert 0 == workers.renewed
+    assert workers.renewed == 0
 
 
 def test_progress(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_progress(tmp_path: Path) -> None:
             Sweep(replace(one, runs=runs), store, tell=tell).run(Here)
 
     assert (30, 0, 30) in told
-    assert (120, 30, 120) == told[-1]
+    assert told[-1] == (120, 30, 120)
 
 
 def test_precision(tmp_path: Path) -> None:
@@ -251,7 +251,7 @@ def test_precision(tmp_path: Path) -> None:
         runs = Sweep(one, store, enough).run(Here)
 
     assert sorted(runs) == [10, 35, 35] or sorted(runs) == [20, 35, 35]
-    assert {10, 20} == {number for of in asked for number in of}
+    assert {number for of in asked for number in of} == {10, 20}
     assert sum(runs) * 2 == len(rows(tmp_path / "s"))
 
 
@@ -314,7 +314,7 @@ def test_files_travel(tmp_path: Path) -> None:
     (tmp_path / "times").unlink()
     scenario = pickle.loads(pickle.dumps(one.points[0].scenario))  # noqa: S301 - our own
 
-    assert (1.0, 2.0) == scenario.grid.rtt.times
+    assert scenario.grid.rtt.times == (1.0, 2.0)
     assert one.points[0].scenario == scenario
 
 
@@ -349,11 +349,11 @@ def test_part(tmp_path: Path) -> None:
     for _ in range(2):
         with Store(tmp_path / "s", write=True) as store:
             part = Sweep(one, store, points=[2, 0], strategies=["hedged"])
-            assert [20, 20] == part.run(Here)
+            assert part.run(Here) == [20, 20]
             told.append((part.progress.done, part.progress.kept, part.progress.total))
 
-    assert [(40, 0, 40), (40, 40, 40)] == told
+    assert told == [(40, 0, 40), (40, 40, 40)]
     with Store(tmp_path / "s") as store:
-        assert {(0, "hedged"), (2, "hedged")} == {(r.point, r.strategy) for r in store.rows()}
+        assert {(r.point, r.strategy) for r in store.rows()} == {(0, "hedged"), (2, "hedged")}
     assert swept(one, tmp_path / "whole") == swept(one, tmp_path / "s")
     assert rows(tmp_path / "whole") == rows(tmp_path / "s")

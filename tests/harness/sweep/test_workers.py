@@ -50,7 +50,7 @@ def test_pool(pool: Pool, tmp_path: Path) -> None:
     pool.renew()
     (done,) = pool.submit(batch(one, "hedged", 2)).result()
 
-    assert ["ok", "ok"] == [row.outcome for row in done.rows]
+    assert [row.outcome for row in done.rows] == ["ok", "ok"]
     assert done.seconds > 0
 
 
@@ -103,9 +103,9 @@ def test_driver_killed(tmp_path: Path) -> None:
         check=False,
     )
     # That its output ended tells that all ended who had it: the workers too.
-    assert -9 == ran.returncode
+    assert ran.returncode == -9
     assert ran.stdout.split()
-    assert [] == [pid for pid in ran.stdout.split() if _runs(pid)]
+    assert [pid for pid in ran.stdout.split() if _runs(pid)] == []
 
 
 def _runs(pid: str) -> bool:
@@ -175,6 +175,6 @@ def test_crash_on_cluster(distributed: Any, tmp_path: Path) -> None:
     with Store(tmp_path / "s") as store:
         crashed = {(row.strategy, row.run) for row in store.rows() if row.outcome == CRASHED}
 
-    assert 24 == len(list(Store(tmp_path / "s").rows()))
+    assert len(list(Store(tmp_path / "s").rows())) == 24
     assert crashed
-    assert {CRASHING} == {strategy for strategy, _ in crashed}
+    assert {strategy for strategy, _ in crashed} == {CRASHING}

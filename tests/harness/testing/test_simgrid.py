@@ -58,12 +58,12 @@ def test_choose(which: Any, names: list[str], grid: SimGrid) -> None:
 def test_iterate(grid: SimGrid) -> None:
     """One goes through the servers one by one."""
     assert [[f"s{i}"] for i in range(10)] == [server.names for server in grid.servers]
-    assert 10 == len(grid.servers)
+    assert len(grid.servers) == 10
 
 
 def test_choose_of_some(grid: SimGrid) -> None:
     """Of some servers only they can be chosen."""
-    assert ["s5"] == grid.servers[4:8]["s1,s5"].names
+    assert grid.servers[4:8]["s1,s5"].names == ["s5"]
 
 
 @pytest.mark.parametrize("which", ["s10", "3-1", "x"])
@@ -118,12 +118,12 @@ def test_faults(verb: Callable[[Servers], object], table: dict[str, Any], strate
 def test_several_faults(grid: SimGrid) -> None:
     """A server may have several faults, and is healed of all."""
     grid.servers.slow(extra=1).corrupt("ueb")
-    assert "failed" == grid.download("first-k").outcome
+    assert grid.download("first-k").outcome == "failed"
 
     grid.servers.heal()
 
     result = grid.download("first-k")
-    assert ("ok", 2.5) == (result.outcome, result.ttfb)
+    assert (result.outcome, result.ttfb) == ("ok", 2.5)
 
 
 def test_hold(grid: SimGrid) -> None:
@@ -134,7 +134,7 @@ def test_hold(grid: SimGrid) -> None:
 
     result = grid.download("first-k")
 
-    assert [0, 2, 5] == result.shares_used
+    assert result.shares_used == [0, 2, 5]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_bad_verb(do: Callable[[Any], object], said: str, grid: SimGrid) -> None
     with pytest.raises((ScenarioError, TypeError), match=said):
         do(grid.servers)
 
-    assert 2.5 == grid.download("first-k").ttfb
+    assert grid.download("first-k").ttfb == 2.5
 
 
 @pytest.mark.parametrize(
@@ -200,16 +200,16 @@ def test_keys() -> None:
 def test_advance(grid: SimGrid) -> None:
     """Time passes as told, though nothing happens then, and no further."""
     download = grid.start("first-k")
-    assert 0 == grid.now
-    assert 10 == len(grid.outstanding)
+    assert grid.now == 0
+    assert len(grid.outstanding) == 10
 
     grid.advance(0.25)
-    assert (0.25, 10) == (grid.now, len(grid.outstanding))
+    assert (grid.now, len(grid.outstanding)) == (0.25, 10)
     grid.advance(0.25)
-    assert (0.5, 3) == (grid.now, len(grid.outstanding))  # the headers of the chosen shares ...
-    assert {"read"} == {request.operation for request in grid.outstanding}
+    assert (grid.now, len(grid.outstanding)) == (0.5, 3)  # the headers of the chosen shares ...
+    assert {request.operation for request in grid.outstanding} == {"read"}
     grid.advance(100)
-    assert (100.5, []) == (grid.now, grid.outstanding)
+    assert (grid.now, grid.outstanding) == (100.5, [])
     assert download.done
 
 
@@ -217,10 +217,10 @@ def test_advance_to(grid: SimGrid) -> None:
     """One may go to a time, to the last bit, and not back."""
     grid.advance(0.1)
     grid.advance_to(2.6510933567)
-    assert 2.6510933567 == grid.now
+    assert grid.now == 2.6510933567
     grid.advance_to(1)
 
-    assert 2.6510933567 == grid.now
+    assert grid.now == 2.6510933567
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
@@ -230,7 +230,7 @@ def test_no_time(seconds: float, grid: SimGrid) -> None:
         with pytest.raises(ValueError, match="is no time in seconds"):
             do(seconds)
 
-    assert 2.5 == grid.download("first-k").ttfb
+    assert grid.download("first-k").ttfb == 2.5
 
 
 def test_condition_is_the_tests(grid: SimGrid) -> None:
@@ -240,7 +240,7 @@ def test_condition_is_the_tests(grid: SimGrid) -> None:
 
     grid.until(lambda: download.done or time.monotonic() > latest)
 
-    assert "ok" == download.finish().outcome
+    assert download.finish().outcome == "ok"
 
 
 def test_never_tells_of_errors(grid: SimGrid) -> None:
@@ -255,19 +255,19 @@ def test_never_tells_of_errors(grid: SimGrid) -> None:
         grid.until(lambda: download.done)
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
-    assert "ZeroDivisionError" == download.finish().error
+    assert download.finish().error == "ZeroDivisionError"
 
 
 def test_until(grid: SimGrid) -> None:
     """It stops where the condition is true for the first time."""
     download = grid.start("first-k")
-    assert (None, False) == (download.ttfb, download.done)
+    assert (download.ttfb, download.done) == (None, False)
 
     grid.until(lambda: download.ttfb is not None)
 
-    assert (2.5, 2.5) == (grid.now, download.ttfb)
+    assert (grid.now, download.ttfb) == (2.5, 2.5)
     assert download.status is not None
-    assert [0, 1, 2] == sorted(download.status.shares_used)
+    assert sorted(download.status.shares_used) == [0, 1, 2]
 
 
 def test_never(grid: SimGrid) -> None:
@@ -304,7 +304,7 @@ def test_true_at_once(grid: SimGrid) -> None:
     grid.start("first-k")
     grid.until(lambda: True)
 
-    assert 0 == grid.now
+    assert grid.now == 0
 
 
 @pytest.mark.parametrize(
@@ -323,11 +323,11 @@ def test_release(limits: dict[str, Any]) -> None:
     grid.servers[4].heal()
     result = download.finish()
 
-    assert [0, 1, 4] == result.shares_used
+    assert result.shares_used == [0, 1, 4]
     assert result.ttfb is not None
     assert 5 + 0.25 + 4 * 0.5 <= result.ttfb < 5 + 0.25 + 4 * 0.5 + 1
-    assert 7 == len(grid.outstanding)
-    assert [] == grid.servers[4].outstanding
+    assert len(grid.outstanding) == 7
+    assert grid.servers[4].outstanding == []
 
 
 def test_hang_spares_what_was_taken_up(grid: SimGrid) -> None:
@@ -336,8 +336,8 @@ def test_hang_spares_what_was_taken_up(grid: SimGrid) -> None:
     grid.advance(0.3)  # the queries arrived at 0.25 s
     grid.servers.hang()
 
-    assert "stalled" == download.finish().outcome
-    assert {"read"} == {request.operation for request in grid.outstanding}
+    assert download.finish().outcome == "stalled"
+    assert {request.operation for request in grid.outstanding} == {"read"}
 
 
 def test_hang_holds_what_is_under_way(grid: SimGrid) -> None:
@@ -347,7 +347,7 @@ def test_hang_holds_what_is_under_way(grid: SimGrid) -> None:
     grid.servers.hang()
     grid.advance(10)
 
-    assert 10 == len(grid.outstanding)
+    assert len(grid.outstanding) == 10
 
 
 @pytest.mark.parametrize("limits", [{}, {"service": constant(0.5)}], ids=["", "service"])
@@ -361,8 +361,8 @@ def test_disconnect_fails_what_is_outstanding(limits: dict[str, Any]) -> None:
     grid.servers.disconnect()
 
     result = download.finish()
-    assert ("failed", "NoSharesError", 0.3) == (result.outcome, result.error, result.finished)
-    assert [] == grid.outstanding
+    assert (result.outcome, result.error, result.finished) == ("failed", "NoSharesError", 0.3)
+    assert grid.outstanding == []
 
 
 def test_hang_again() -> None:
@@ -371,10 +371,10 @@ def test_hang_again() -> None:
     grid.servers.hang().heal(at=1).hang(start=2)
 
     result = grid.download("first-k")
-    assert "ok" == result.outcome
+    assert result.outcome == "ok"
     assert pytest.approx(1.45) == result.ttfb
     grid.advance_to(2)
-    assert "stalled" == grid.download("first-k").outcome
+    assert grid.download("first-k").outcome == "stalled"
 
 
 def test_heal_before_it_begins(grid: SimGrid) -> None:
@@ -382,7 +382,7 @@ def test_heal_before_it_begins(grid: SimGrid) -> None:
     grid.servers.hang(start=1).disconnect(start=0.2).fault("broken", start=2)
     grid.servers.heal()
 
-    assert 2.5 == grid.download("first-k").ttfb
+    assert grid.download("first-k").ttfb == 2.5
 
 
 # Downloads
@@ -402,7 +402,7 @@ def test_second_download(grid: SimGrid) -> None:
     first = grid.download("first-k")
     second = grid.download("first-k")
 
-    assert 5.0 == grid.now
+    assert grid.now == 5.0
     assert (first.ttfb, first.located, first.finished) == (2.5, 0.5, 2.5)
     assert (second.ttfb, second.located, second.finished) == (2.5, 0.5, 2.5)
     assert first.queries == second.queries == 10
@@ -427,7 +427,7 @@ def test_side_by_side() -> None:
 def test_range(grid: SimGrid) -> None:
     """Some bytes may be asked for, and a stop after the first block."""
     part = grid.download("first-k", offset=50, length=6)
-    assert (True, "ok") == (part.content_ok, part.outcome)
+    assert (part.content_ok, part.outcome) == (True, "ok")
 
     grid = SimGrid(size=5000, segment_size=500, rtt=0.5)
     stopped = grid.download("first-k", stop="first-block")
@@ -447,8 +447,8 @@ def test_downloader_of_the_grid() -> None:
     """A grid may know what is put to the test; a download may say otherwise."""
     grid = SimGrid(downloader="wait-for-all")
 
-    assert "wait-for-all" == grid.download().strategy
-    assert "hedged" == grid.download("hedged").strategy
+    assert grid.download().strategy == "wait-for-all"
+    assert grid.download("hedged").strategy == "hedged"
 
 
 def test_strategy_of_ones_own(grid: SimGrid) -> None:
@@ -457,9 +457,9 @@ def test_strategy_of_ones_own(grid: SimGrid) -> None:
     grid.servers[:2].hang()
     download = grid.start(narrow)
 
-    assert 2 == len(grid.outstanding)
+    assert len(grid.outstanding) == 2
     result = download.finish()
-    assert ("narrow", "ok", 11.5) == (result.strategy, result.outcome, result.ttfb)
+    assert (result.strategy, result.outcome, result.ttfb) == ("narrow", "ok", 11.5)
 
 
 def test_no_downloader(grid: SimGrid) -> None:
@@ -474,7 +474,7 @@ def test_not_over(grid: SimGrid) -> None:
     """A download that waits for nothing that could come has stalled, and is not done."""
     download = grid.start(never)
 
-    assert "stalled" == download.finish().outcome
+    assert download.finish().outcome == "stalled"
     assert not download.done
     assert download.status is None
 
@@ -486,7 +486,7 @@ def test_deadline() -> None:
 
     result = grid.download("first-k")
 
-    assert ("deadline", None) == (result.outcome, result.finished)
+    assert (result.outcome, result.finished) == ("deadline", None)
     assert result.ended <= 3.0
 
 
@@ -509,8 +509,8 @@ def test_errors_are_not_lost(grid: SimGrid) -> None:
 
     for downloader in careless, raising:
         result = grid.download(downloader)
-        assert ("failed", "ZeroDivisionError") == (result.outcome, result.error)
-    assert "ok" == grid.download("first-k").outcome
+        assert (result.outcome, result.error) == ("failed", "ZeroDivisionError")
+    assert grid.download("first-k").outcome == "ok"
 
 
 def test_whose_error_it_is(grid: SimGrid) -> None:
@@ -528,7 +528,7 @@ def test_whose_error_it_is(grid: SimGrid) -> None:
         grid.start(downloader)
 
     errors = [result.error for result in grid.finish()]
-    assert [None, "ZeroDivisionError", "EscapeError"] == errors
+    assert errors == [None, "ZeroDivisionError", "EscapeError"]
 
 
 def test_escapes(grid: SimGrid) -> None:
@@ -545,7 +545,7 @@ def test_escapes(grid: SimGrid) -> None:
     time.sleep(0)
 
     result = download.finish()
-    assert ("failed", "EscapeError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "EscapeError")
     assert result.message is not None
     assert "time.sleep" in result.message
 
@@ -566,7 +566,7 @@ def test_chance_goes_on(grid: SimGrid) -> None:
             grid.advance(1)
 
     assert drawn[:3] == drawn[3:]
-    assert 3 == len(set(drawn))
+    assert len(set(drawn)) == 3
 
 
 def test_shut_down() -> None:
@@ -579,11 +579,11 @@ def test_shut_down() -> None:
 
     with SimGrid() as grid:
         grid.download(waiting)
-        assert [] == called
+        assert called == []
     grid.close()
 
-    assert ["over"] == called
-    assert 0 == gc.get_freeze_count()
+    assert called == ["over"]
+    assert gc.get_freeze_count() == 0
 
 
 def test_untold_errors() -> None:
@@ -622,7 +622,7 @@ def test_faults_of_a_scenario() -> None:
     grid.servers.heal()
 
     result = download.finish()
-    assert ("ok", 12.25) == (result.outcome, result.ttfb)
+    assert (result.outcome, result.ttfb) == ("ok", 12.25)
 
 
 # What is done to servers whose buckets were found before
@@ -692,8 +692,8 @@ def test_hold_spares_what_was_taken_up(limits: dict[str, Any]) -> None:
     grid.servers[0].hold()
     grid.advance_to(50)
 
-    assert [HEADER, "ServerError"] == [told for _, told in answers]
-    assert [1.5, 1.7] == pytest.approx([at for at, _ in answers])
+    assert [told for _, told in answers] == [HEADER, "ServerError"]
+    assert pytest.approx([at for at, _ in answers]) == [1.5, 1.7]
 
 
 def test_hold_spares_queries_that_were_taken_up() -> None:
@@ -715,7 +715,7 @@ def test_all_shares_go(strategy: str) -> None:
     grid.servers.hold()
     result = running.finish()
 
-    assert ("failed", "NotEnoughSharesError") == (result.outcome, result.error)
+    assert (result.outcome, result.error) == ("failed", "NotEnoughSharesError")
     assert "ServerError: share 0 is gone" in (result.message or "")
 
 
@@ -726,4 +726,4 @@ def test_shares_come_back(grid: SimGrid) -> None:
     grid.servers.hold()
     grid.servers[:3].hold(0, 1, 2)
 
-    assert "ok" == running.finish().outcome
+    assert running.finish().outcome == "ok"

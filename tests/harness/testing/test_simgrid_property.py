@@ -174,4 +174,4 @@ def test_answers_keep_their_order(meddle: Callable[[Servers], object]) -> None:
     grid.advance(0.01)
     meddle(grid.servers[0])
 
-    assert [0, 1, 2] == download.finish().shares_used
+    assert download.finish().shares_used == [0, 1, 2]

@@ -30,8 +30,8 @@ def test_hung() -> None:
     text, lines, _ = told({"select": "7", **HUNG})
 
     assert text.startswith("wait-for-all: stalls for ever\nnever answered: s7\n")
-    assert "=...............................  asked at 0, never answered" == lines["s7"]
-    assert f"{'=' * 32}  asked at 0, answered at 0.05: share 3" == lines["s3"]
+    assert lines["s7"] == "=...............................  asked at 0, never answered"
+    assert lines["s3"] == f"{'=' * 32}  asked at 0, answered at 0.05: share 3"
     assert [f"s{i}" for i in range(10)] == list(lines)
 
 
@@ -89,16 +89,16 @@ def test_later_than_the_download() -> None:
     """An answer that comes after the end of the download is told, and its bar is full."""
     _, lines, _ = told(entry("4", "slow", extra=99), strategy="first-k")
 
-    assert f"{'=' * 32}  asked at 0, answered at 99.05: share 4" == lines["s4"]
+    assert lines["s4"] == f"{'=' * 32}  asked at 0, answered at 99.05: share 4"
 
 
 def test_wide() -> None:
     """Of many servers those that were silent are shown, then those that were read from."""
     text, lines, last = told({"select": "70", **HUNG}, count=100, strategy="first-k")
 
-    assert MAX_LINES == len(lines)
+    assert len(lines) == MAX_LINES
     assert {"s0", "s1", "s2", "s70"} < lines.keys()
-    assert "  76 more servers were asked, and not shown" == last
+    assert last == "  76 more servers were asked, and not shown"
     assert "never answered: s70\n" in text
 
 
@@ -114,6 +114,6 @@ def test_not_asked() -> None:
     hung = {"select": "all", **HUNG}
 
     assert (
-        "  2 servers were not asked" == told(hung, count=12, strategy="windowed", deadline=5.0)[2]
+        told(hung, count=12, strategy="windowed", deadline=5.0)[2] == "  2 servers were not asked"
     )
-    assert "  1 server was not asked" == told(hung, count=11, strategy="windowed", deadline=5.0)[2]
+    assert told(hung, count=11, strategy="windowed", deadline=5.0)[2] == "  1 server was not asked"

@@ -44,8 +44,8 @@ def test_distribution_counts_never() -> None:
     """Downloads that never start are no part of the times, and of the count."""
     spread = Distribution.of([3.0, inf, 1.0, 2.0])
 
-    assert [1.0, 2.0, 3.0] == spread.times
-    assert (3, 4) == (spread.came, spread.count)
+    assert spread.times == [1.0, 2.0, 3.0]
+    assert (spread.came, spread.count) == (3, 4)
     assert (2.0, 3.0, inf) == (spread.quantile(0.5), spread.quantile(0.75), spread.quantile(0.76))
 
 
@@ -57,7 +57,7 @@ def test_distribution_of_histograms() -> None:
     other.add(1.0)
     spread = Distribution.of_histograms([one, other])
 
-    assert ([1.0, 2.0], [2, 3], 4) == (spread.times, spread.counts, spread.count)
+    assert (spread.times, spread.counts, spread.count) == ([1.0, 2.0], [2, 3], 4)
     assert not spread.independent
 
 
@@ -67,11 +67,11 @@ def test_case_of_scenario() -> None:
     case = case_of(made([summary(*results)], runs=4))
     (one,) = case.strategies
 
-    assert 0.2 == one.quantile(0.5).estimate
+    assert one.quantile(0.5).estimate == 0.2
     assert inf == one.quantile(0.9).estimate
-    assert 0.75 == one.started.estimate
-    assert {"ok": 3, "stalled": 1} == one.outcomes
-    assert 2 == one.slowest
+    assert one.started.estimate == 0.75
+    assert one.outcomes == {"ok": 3, "stalled": 1}
+    assert one.slowest == 2
     assert case.asks
 
 
@@ -100,12 +100,12 @@ def test_store_as_scenario(tmp_path: Path) -> None:
     same = case_of(compared(point.model_copy(update={"runs": 12})))
     case = stored(tmp_path / "e.sqlite")[1]
 
-    assert ["first-k", "hedged"] == [one.strategy for one in case.strategies]
+    assert [one.strategy for one in case.strategies] == ["first-k", "hedged"]
     for one, other in zip(case.strategies, same.strategies, strict=True):
         assert other.distribution == one.distribution
         assert (other.cell, other.against, other.requests) == (one.cell, one.against, one.requests)
         assert other.ratios == one.ratios
-    assert {"servers.0.select.count": 7} == case.values
+    assert case.values == {"servers.0.select.count": 7}
 
 
 def test_replay(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_replay(tmp_path: Path) -> None:
         row = store.row(int(case.replay("hedged", 2).rpartition(" ")[2]))
 
     assert "firstk run --from e.sqlite" in case.replay("hedged", 2)
-    assert (2, "hedged", 2) == (row.point, row.strategy, row.run)
+    assert (row.point, row.strategy, row.run) == (2, "hedged", 2)
 
 
 def add(store: Store, wanted: Experiment, point: int, run: int, strategies: int) -> None:
@@ -136,17 +136,17 @@ def test_half_finished(tmp_path: Path) -> None:
         add(store, wanted, 0, 1, 1)
     found = stored(tmp_path / "e.sqlite")
 
-    assert [2, 0, 0] == [len(case.strategies) for case in found]
+    assert [len(case.strategies) for case in found] == [2, 0, 0]
     one, other = found[0].strategies
-    assert (2, 1) == (one.runs, other.runs)
-    assert (None, 1) == (one.against, getattr(other.against, "runs", None))
+    assert (one.runs, other.runs) == (2, 1)
+    assert (one.against, getattr(other.against, "runs", None)) == (None, 1)
 
 
 def test_empty_store(tmp_path: Path) -> None:
     """A store that nothing was written to has no cases."""
     Store(tmp_path / "e.sqlite", write=True).close()
 
-    assert [] == stored(tmp_path / "e.sqlite")
+    assert stored(tmp_path / "e.sqlite") == []
 
 
 def test_load() -> None:
@@ -156,10 +156,10 @@ def test_load() -> None:
     case = case_of_load(one, [LoadSummary(results)])
     (measured,) = case.strategies
 
-    assert 90 == measured.distribution.count
+    assert measured.distribution.count == 90
     assert NotEnough(measured.distribution.quantile(0.5), 3, 7) == measured.quantile(0.5)
     assert isinstance(measured.started, Interval)
-    assert 1 == measured.started.estimate
+    assert measured.started.estimate == 1
     assert 0.2 < measured.started.low < 0.3
     assert sum(result.requests for result in results) / 3 == measured.requests
     assert case.has_workload

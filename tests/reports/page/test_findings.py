@@ -46,8 +46,8 @@ def test_headline() -> None:
     hung = scenario(entries=[{"select": "3", **HUNG}])
 
     assert (
-        "With 1 of 10 servers hung, wait-for-all never starts; first-k starts after 0.25 s."
-        == findings.headline(case_of(compared(hung)))
+        findings.headline(case_of(compared(hung)))
+        == "With 1 of 10 servers hung, wait-for-all never starts; first-k starts after 0.25 s."
     )
 
 
@@ -119,14 +119,14 @@ def test_along() -> None:
     points = [at({"x": i}, of) for i, of in enumerate([good, [took(0.2)] * 10, none, none])]
     holes = [at({"x": i}, of) for i, of in enumerate([good, none, good])]
 
-    assert [
+    assert list(findings.along(points, "x")) == [
         "As x goes from 0 to 1, the median of wait-for-all goes from 0.1 s to 0.2 s;"
         " from 2 on most downloads never start."
-    ] == list(findings.along(points, "x"))
+    ]
     assert "; at 1 most downloads never start." in next(findings.along(holes, "x"))
-    assert ["wait-for-all never starts in most runs, whatever x is."] == list(
-        findings.along(points[2:], "x")
-    )
+    assert list(findings.along(points[2:], "x")) == [
+        "wait-for-all never starts in most runs, whatever x is."
+    ]
 
 
 def test_over() -> None:
@@ -153,8 +153,9 @@ def test_order() -> None:
     """An axis is told from its least value to its greatest, in whatever order it was given."""
     points = [at({"x": i}, [took(i)] * 10) for i in (3, 1, 2)]
 
-    assert "As x goes from 1 to 3, the median of wait-for-all goes from 1 s to 3 s." == next(
-        findings.along(points, "x")
+    assert (
+        next(findings.along(points, "x"))
+        == "As x goes from 1 to 3, the median of wait-for-all goes from 1 s to 3 s."
     )
 
 
@@ -164,15 +165,16 @@ def test_gain() -> None:
 
     assert "first-k starts 0.15 s (" in str(findings.gain(case(slow, fast)))
     assert findings.gain(case(fast, slow)) is None
-    assert "In most runs first-k starts where wait-for-all never does." == findings.gain(
-        case([STALLED] * 10, fast)
+    assert (
+        findings.gain(case([STALLED] * 10, fast))
+        == "In most runs first-k starts where wait-for-all never does."
     )
 
 
 def test_estimate_in_words() -> None:
     """What has too few runs for an interval is told as such, and never is a word."""
-    assert "~ never" == in_words(case([STALLED]).strategies[0].quantile(0.5))
-    assert "-" == in_words(None)
+    assert in_words(case([STALLED]).strategies[0].quantile(0.5)) == "~ never"
+    assert in_words(None) == "-"
 
 
 def test_overloaded() -> None:

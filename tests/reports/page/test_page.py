@@ -73,7 +73,7 @@ def test_equal_bytes(tmp_path: Path) -> None:
         for name in ("one", "other")
     )
 
-    assert 9 == len(one)
+    assert len(one) == 9
     assert one == other
 
 
@@ -85,10 +85,10 @@ def test_one_file(tmp_path: Path) -> None:
     ids = {str(a["id"]) for _, a in parsed.tags if "id" in a}
     links = [str(a["href"]) for a in parsed.of("a", "link")]
 
-    assert [] == parsed.open
-    assert 4 == len(images)
+    assert parsed.open == []
+    assert len(images) == 4
     assert all(str(a["src"]).startswith("data:image/svg+xml;base64,") for a in images)
-    assert [] == [a for a in parsed.of("script", "link", "iframe") if "src" in a]
+    assert [a for a in parsed.of("script", "link", "iframe") if "src" in a] == []
     assert all(
         link[1:] in ids if link.startswith("#") else link == "data:," or (tmp_path / link).is_file()
         for link in links
@@ -103,8 +103,8 @@ def test_accessible(tmp_path: Path) -> None:
     levels = [tag for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
     alternatives = [str(a["alt"]) for a in parsed.of("img")]
 
-    assert "h1" == levels[0]
-    assert {"h2"} == set(levels[1:])
+    assert levels[0] == "h1"
+    assert set(levels[1:]) == {"h2"}
     assert 'lang="en"' in text
     assert "With 1 of 10 servers hung, wait-for-all never starts; first-k" in alternatives[0]
     assert all(len(alt) > 40 for alt in alternatives)
@@ -182,10 +182,10 @@ def test_nothing(tmp_path: Path) -> None:
 
     assert "There are no results yet" in text
     assert "it has no runs yet" in text
-    assert [] == list(Parsed(text).of("img", "table"))
-    assert ["There are no results yet: nothing has been run."] == list(
-        headlines(Report("t", "", [], "1.0"))
-    )
+    assert list(Parsed(text).of("img", "table")) == []
+    assert list(headlines(Report("t", "", [], "1.0"))) == [
+        "There are no results yet: nothing has been run."
+    ]
 
 
 @pytest.mark.usefixtures("no_drawing")
@@ -196,4 +196,4 @@ def test_hostile(tmp_path: Path) -> None:
 
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
-    assert [] == Parsed(text).open
+    assert Parsed(text).open == []

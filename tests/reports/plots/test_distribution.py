@@ -39,8 +39,8 @@ def test_stays_below(monkeypatch: pytest.MonkeyPatch) -> None:
     below, above = figure.axes
     (started,), (waiting,) = curves(above), curves(below)
 
-    assert 0.75 == points(started)[-1][1]
-    assert 0.25 == points(waiting)[-1][1]
+    assert points(started)[-1][1] == 0.75
+    assert points(waiting)[-1][1] == 0.25
     assert any("never starts: 25% (" in text for text in spans(figure))
 
 
@@ -59,8 +59,8 @@ def test_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     """The part that has started is shown from 0 to all; the tail is logarithmic and says so."""
     below, above = drawn(monkeypatch, case({"first-k": spread(0.1, 40)})).axes
 
-    assert (0, 1.02) == above.get_ylim()
-    assert "log" == below.get_yscale()
+    assert above.get_ylim() == (0, 1.02)
+    assert below.get_yscale() == "log"
     assert "logarithmic" in below.get_ylabel()
     assert below.get_ylim()[0] <= 0.001
 
@@ -71,7 +71,7 @@ def test_alike(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, case({"windowed": same, "hedged": same, "first-k": spread(1, 30)}))
 
     assert {"windowed, hedged", "first-k"} <= spans(figure).keys()
-    assert 3 == len({line.get_color() for line in curves(figure.axes[1])})
+    assert len({line.get_color() for line in curves(figure.axes[1])}) == 3
 
 
 @pytest.mark.parametrize(
@@ -99,6 +99,6 @@ def test_legible(monkeypatch: pytest.MonkeyPatch, strategies: Any) -> None:
     """No text lies across another one, or is cut off; none is taken for a formula."""
     figure = drawn(monkeypatch, case(strategies))
 
-    assert [] == overlaps(figure)
-    assert [] == outside(figure)
-    assert [] == formulas(figure)
+    assert overlaps(figure) == []
+    assert outside(figure) == []
+    assert formulas(figure) == []

@@ -52,7 +52,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, *compared: Compared) -> Figure:
     """Return the picture of a comparison."""
     caught = catch_figures(monkeypatch)
     latency.draw(compared, Path("latency"), "1.0")
-    assert 1 == len(caught)
+    assert len(caught) == 1
     return caught[0]
 
 
@@ -80,7 +80,7 @@ def never_marks(axes: Axes, y: float) -> list[str]:
 
 def bounds(axes: Axes) -> list[tuple[float, float, float]]:
     """Return the lines of bounds: the time, and from where to where they reach."""
-    ends = [points(line) for line in axes.lines if 2 == len(points(line))]
+    ends = [points(line) for line in axes.lines if len(points(line)) == 2]
     return [(x, top, bottom) for (x, top), (same, bottom) in ends if x == same and top != bottom]
 
 
@@ -115,8 +115,8 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """A time to first block is marked where it is."""
     axes = drawn(monkeypatch, made([waiting(took(5.2)), summary(took(0.25))])).axes[0]
 
-    assert [("s", 5.2)] == marks(axes, rows(axes, "wait-for-all")[0])
-    assert [("o", 0.25)] == marks(axes, rows(axes, "first-k")[0])
+    assert marks(axes, rows(axes, "wait-for-all")[0]) == [("s", 5.2)]
+    assert marks(axes, rows(axes, "first-k")[0]) == [("o", 0.25)]
 
 
 @pytest.mark.parametrize(
@@ -135,11 +135,11 @@ def test_never(results: list[Result], said: str, monkeypatch: pytest.MonkeyPatch
     axes = drawn(monkeypatch, made([one, summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
-    assert [] == times(axes, y)
-    assert ["s"] == never_marks(axes, y)
-    assert 1 == arrows(axes, y)
+    assert times(axes, y) == []
+    assert never_marks(axes, y) == ["s"]
+    assert arrows(axes, y) == 1
     assert said in [text.get_text() for text in axes.texts]
-    assert 0 == arrows(axes, rows(axes, "first-k")[0])
+    assert arrows(axes, rows(axes, "first-k")[0]) == 0
 
 
 def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +147,7 @@ def test_some_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, made([waiting(STALLED, FAILED, FAILED), summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
-    assert [("x", 0.05)] == marks(axes, y)
+    assert marks(axes, y) == [("x", 0.05)]
     assert "1 stall, 2 fail of 3" in words(axes)
     assert "fails in 2 of 3 runs: have 2, need 3" in words(axes)
 
@@ -157,8 +157,8 @@ def test_real_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     one = compared(scenario(entries=[{"select": "3-9", **HUNG}]))
     axes = drawn(monkeypatch, one).axes[0]
 
-    assert [] == times(axes, rows(axes, "wait-for-all")[0])
-    assert [0.25] == times(axes, rows(axes, "first-k")[0])
+    assert times(axes, rows(axes, "wait-for-all")[0]) == []
+    assert times(axes, rows(axes, "first-k")[0]) == [0.25]
 
 
 def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,8 +167,8 @@ def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, one).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
-    assert [0.25] == times(axes, y)
-    assert 1 == arrows(axes, y)
+    assert times(axes, y) == [0.25]
+    assert arrows(axes, y) == 1
     assert "stalls for ever" in [text.get_text() for text in axes.texts]
 
 
@@ -177,8 +177,8 @@ def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, made([waiting(FAILED), summary(OK)])).axes[0]
     y = rows(axes, "wait-for-all")[0]
 
-    assert [("x", 0.05)] == marks(axes, y)
-    assert 0 == arrows(axes, y)
+    assert marks(axes, y) == [("x", 0.05)]
+    assert arrows(axes, y) == 0
     assert "fails: have 2, need 3" in [text.get_text() for text in axes.texts]
 
 
@@ -188,8 +188,8 @@ def test_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, made([summary(*results)])).axes[0]
     y = rows(axes, "first-k")[0]
 
-    assert [("o", 0.3)] == marks(axes, y)
-    assert [0.1, 0.3, 0.5] == times(axes, y)
+    assert marks(axes, y) == [("o", 0.3)]
+    assert times(axes, y) == [0.1, 0.3, 0.5]
 
 
 def test_median_of_an_even_number(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_linear_from_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     """A linear axis begins at zero: lengths can be compared."""
     axes = drawn(monkeypatch, made([waiting(took(0.5)), summary(took(0.25))])).axes[0]
 
-    assert 0 == axes.get_xlim()[0]
+    assert axes.get_xlim()[0] == 0
 
 
 @pytest.mark.parametrize("result", [STALLED, NOTHING, DEADLINE], ids=["stalled", "nothing", "busy"])
@@ -230,7 +230,7 @@ def test_no_times(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, made([waiting(result), waiting(result)]))
 
     assert all(isfinite(edge) for edge in figure.axes[0].get_xlim())
-    assert [] == outside(figure)
+    assert outside(figure) == []
 
 
 @pytest.mark.parametrize("result", [took(0.0), FAILED], ids=["first block", "failure"])
@@ -269,7 +269,7 @@ def test_all_scenarios_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
         *["scenario-1", *strategies[:1]],
         *["scenario-2", *strategies[:2]],
     ] == names
-    assert [3, 2, 1] == [len(rows(axes, strategy)) for strategy in strategies]
+    assert [len(rows(axes, strategy)) for strategy in strategies] == [3, 2, 1]
     assert all(
         [0.1 * i + n] == times(axes, y)
         for n, strategy in enumerate(strategies)
@@ -283,7 +283,7 @@ def test_strategy_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """A strategy that has no name of ours is drawn too."""
     axes = drawn(monkeypatch, made([summary(OK, strategy="mine")])).axes[0]
 
-    assert [("^", 0.25)] == marks(axes, rows(axes, "mine")[0])
+    assert marks(axes, rows(axes, "mine")[0]) == [("^", 0.25)]
 
 
 def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +302,7 @@ def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All texts of the library's pictures are inside of them."""
     figure = drawn(monkeypatch, *(compared(one) for one in load_all([set_])))
 
-    assert [] == outside(figure)
+    assert outside(figure) == []
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_fits(one: Compared, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is cut off at the edges, however much there is to say."""
-    assert [] == outside(drawn(monkeypatch, one))
+    assert outside(drawn(monkeypatch, one)) == []
 
 
 def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +328,7 @@ def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, one)
 
     assert {"never [0.3 s to never]", "98 of 100 stall"} <= set(words(figure.axes[0]))
-    assert [] == overlaps(figure)
+    assert overlaps(figure) == []
 
 
 def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,8 +342,8 @@ def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, one).axes[0]
     most, few = rows(axes, "wait-for-all")[0], rows(axes, "first-k")[0]
 
-    assert ([], ["s"]) == (marks(axes, most), never_marks(axes, most))
-    assert [("o", 0.2)] == marks(axes, few)
+    assert (marks(axes, most), never_marks(axes, most)) == ([], ["s"])
+    assert marks(axes, few) == [("o", 0.2)]
     assert "0.2 s [0.1 s to never]" in words(axes)
 
 
@@ -360,12 +360,12 @@ def test_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
     lines = lines_at(axes, y)
     places = [line.get_transform().transform(points(line)[0])[0] for line in lines]
 
-    assert [("s", 0.1), ("o", 0.1), ("D", 0.1)] == marks(axes, y)
-    assert [("v", 0.2), ("P", 0.2)] == marks(axes, rows(axes, "windowed")[0])
+    assert marks(axes, y) == [("s", 0.1), ("o", 0.1), ("D", 0.1)]
+    assert marks(axes, rows(axes, "windowed")[0]) == [("v", 0.2), ("P", 0.2)]
     assert y == rows(axes, "wait-for-all")[0] == rows(axes, "first-k-late")[0]
     assert pytest.approx(axes.transData.transform((0.1, y))[0]) == places[0]
     assert all(b - a > lines[0].get_markersize() for a, b in pairwise(places))
-    assert 1 == words(axes).count("0.1 s")
+    assert words(axes).count("0.1 s") == 1
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_with_spares(monkeypatch: pytest.MonkeyPatch) -> None:
     full, hollow = (lines_at(axes, rows(axes, s)[0])[0] for s in ("hedged", "hedged+2"))
 
     assert full.get_color() == full.get_markerfacecolor() == hollow.get_color()
-    assert "white" == hollow.get_markerfacecolor()
+    assert hollow.get_markerfacecolor() == "white"
     assert full.get_marker() != hollow.get_marker()
 
 
@@ -420,7 +420,7 @@ def test_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     axes = drawn(monkeypatch, *several).axes[0]
     blocks = list(zip(rows(axes, "first-k"), rows(axes, "wait-for-all"), strict=True))
 
-    assert [0.1, 0.15] == [time for time, _, _ in bounds(axes)]
+    assert [time for time, _, _ in bounds(axes)] == [0.1, 0.15]
     assert all(
         top < first < last < bottom
         for (_, top, bottom), (first, last) in zip(bounds(axes), blocks, strict=True)
@@ -454,7 +454,7 @@ def test_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     one = made([summary(NOTHING, bounds=[Bound(None, 0, 0)])])
     axes = drawn(monkeypatch, one).axes[0]
 
-    assert [] == bounds(axes)
+    assert bounds(axes) == []
     assert not any("bound" in word for word in words(axes))
 
 
@@ -465,8 +465,8 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scenarios = [one.model_copy(update={"strategies": seven}) for one in load_all([set_])]
     figure = drawn(monkeypatch, *(compared(one) for one in scenarios))
 
-    assert [] == outside(figure)
-    assert [] == overlaps(figure)
+    assert outside(figure) == []
+    assert overlaps(figure) == []
 
 
 @pytest.mark.parametrize("latest", [0.3, 10.0], ids=["linear", "logarithmic"])
@@ -488,9 +488,9 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     one = scenario(rtt=0.05, entries=[some], runs=12, strategies=[*FIVE, "hedged+2"])
     figure = drawn(monkeypatch, compared(one))
 
-    assert [] == outside(figure)
-    assert [] == overlaps(figure)
-    assert [] == covered(figure)
+    assert outside(figure) == []
+    assert overlaps(figure) == []
+    assert covered(figure) == []
 
 
 @pytest.mark.parametrize("times", [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)])
@@ -506,9 +506,9 @@ def test_marks_beside_a_text(
     late = made([summary(took(latest)), *([waiting(STALLED)] if sharing % 2 else [])])
     figure = drawn(monkeypatch, one, late)
 
-    assert [] == covered(figure)
-    assert [] == overlaps(figure)
-    assert [] == outside(figure)
+    assert covered(figure) == []
+    assert overlaps(figure) == []
+    assert outside(figure) == []
 
 
 @pytest.mark.parametrize(
@@ -529,9 +529,9 @@ def test_marks_in_the_never_column(results: list[Result], monkeypatch: pytest.Mo
     figure = drawn(monkeypatch, one)
     axes = figure.axes[0]
 
-    assert ["s", "o"] == never_marks(axes, rows(axes, "first-k")[0])
-    assert [] == never_marks(axes, rows(axes, "s")[0])
-    assert [] == covered(figure)
+    assert never_marks(axes, rows(axes, "first-k")[0]) == ["s", "o"]
+    assert never_marks(axes, rows(axes, "s")[0]) == []
+    assert covered(figure) == []
 
 
 @pytest.mark.parametrize(
@@ -554,7 +554,7 @@ def test_never_column(one: Compared, column: bool, monkeypatch: pytest.MonkeyPat
 
     assert column is ("never" in words(axes))
     assert pytest.approx(latency._AXIS if column else latency._WIDE_AXIS) == width
-    assert [] == outside(figure)
+    assert outside(figure) == []
 
 
 def test_files(tmp_path: Path) -> None:
@@ -577,7 +577,7 @@ def test_no_formulas(description: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A description is text, whatever it would mean as a formula."""
     figure = drawn(monkeypatch, made([summary(OK)], description=description))
 
-    assert [] == formulas(figure)
+    assert formulas(figure) == []
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
@@ -605,5 +605,5 @@ def test_all_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     for strategy in ("wait-for-all", "first-k"):
         y = rows(axes, strategy)[0]
 
-        assert [0.05] == times(axes, y)
-        assert 0 == arrows(axes, y)
+        assert times(axes, y) == [0.05]
+        assert arrows(axes, y) == 0

@@ -65,7 +65,7 @@ def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
         if str(line.get_marker()) in "so"
     }
 
-    assert (21, 10) == (at["o"][0], at["s"][0])
+    assert (at["o"][0], at["s"][0]) == (21, 10)
     assert at["s"][1] > at["o"][1]
     assert 0 == requests.get_xlim()[0] == size.get_xlim()[0]
 
@@ -75,6 +75,6 @@ def test_legible(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """No text lies across another one, or is cut off."""
     cases = [case(SOME, x=x) for x in range(count)]
     for figure in (ratios(monkeypatch, cases), costs(monkeypatch, cases)):
-        assert [] == overlaps(figure)
-        assert [] == outside(figure)
-        assert [] == formulas(figure)
+        assert overlaps(figure) == []
+        assert outside(figure) == []
+        assert formulas(figure) == []

@@ -44,11 +44,11 @@ def test_said() -> None:
     axes = Figure().add_subplot()
     set_scale(axes.yaxis, Scale.of([0.001, 5.0]), "time", never=True)
 
-    assert "time\n(logarithmic scale)" == axes.get_ylabel()
-    assert ["never"] == [text.get_text() for text in axes.texts]
+    assert axes.get_ylabel() == "time\n(logarithmic scale)"
+    assert [text.get_text() for text in axes.texts] == ["never"]
 
 
 def test_evenly() -> None:
     """Of many items the first, the last and some between are taken, in their order."""
-    assert [0, 3, 6, 9] == evenly(range(10), 4)
-    assert [0, 1] == evenly([0, 1], 4)
+    assert evenly(range(10), 4) == [0, 3, 6, 9]
+    assert evenly([0, 1], 4) == [0, 1]

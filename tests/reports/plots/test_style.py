@@ -86,7 +86,7 @@ def test_left_as_they_were() -> None:
     with pytest.raises(ZeroDivisionError), style.style():
         raise ZeroDivisionError
 
-    assert "firstk" == inside["svg.hashsalt"]
+    assert inside["svg.hashsalt"] == "firstk"
     assert before == dict(mpl.rcParams)
 
 
@@ -105,8 +105,8 @@ def test_looks_with_spares() -> None:
 
     assert {style.look("hedged").colour} == {look.colour for look in looks}
     assert all(look.hollow for look in looks)
-    assert "white" == looks[0].mark(5)["markerfacecolor"]
-    assert 3 == len({look.marker for look in looks})
+    assert looks[0].mark(5)["markerfacecolor"] == "white"
+    assert len({look.marker for look in looks}) == 3
 
 
 def test_descriptions() -> None:
@@ -114,7 +114,7 @@ def test_descriptions() -> None:
     assert STRATEGIES["first-k"].description == style.description("first-k")
     assert "reads 2 more" in style.description("hedged+2")
     assert "Tahoe-LAFS 1.20" in style.description("tahoe")
-    assert "" == style.description("one of my own")
+    assert style.description("one of my own") == ""
 
 
 @pytest.mark.parametrize("name", ["a", "a.b", "v1.2.svg", "a.png"])

@@ -50,11 +50,11 @@ def test_along(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = list(zip((0, 1, 4), halves, strict=True))
 
     assert wanted == marks(median, "o")
-    assert [0, 1, 4] == [x for x, _ in marks(median, "s")]
+    assert [x for x, _ in marks(median, "s")] == [0, 1, 4]
     assert all(y > max(halves) for _, y in marks(median, "s"))
-    assert [0.25] * 3 == [y for _, y in marks(start, "s")]
-    assert 0 >= start.get_ylim()[0]
-    assert 1 <= start.get_ylim()[1]
+    assert [y for _, y in marks(start, "s")] == [0.25] * 3
+    assert start.get_ylim()[0] <= 0
+    assert start.get_ylim()[1] >= 1
 
 
 def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:
     median, *_ = along(monkeypatch, [case(few, x=x) for x in (0, 1)]).axes
     marked = [line for line in median.lines if line.get_marker() == "o" and len(points(line)) == 1]
 
-    assert {"white"} == {line.get_markerfacecolor() for line in marked[:2]}
+    assert {line.get_markerfacecolor() for line in marked[:2]} == {"white"}
 
 
 @pytest.mark.parametrize(
@@ -93,15 +93,15 @@ def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
     cases = [case(strategies(0.2 + i), x=value) for i, value in enumerate(values)]
     figure = along(monkeypatch, cases)
 
-    assert [] == overlaps(figure)
-    assert [] == outside(figure)
-    assert [] == formulas(figure)
+    assert overlaps(figure) == []
+    assert outside(figure) == []
+    assert formulas(figure) == []
 
 
 def test_tail() -> None:
     """The tail is a quantile of which every interval is known."""
-    assert 0.99 == sweep_plots.tail([case({"first-k": spread(0.1, 500)}, x=0)])
-    assert 0.9 == sweep_plots.tail([case({"first-k": spread(0.1, 50)}, x=0)])
+    assert sweep_plots.tail([case({"first-k": spread(0.1, 500)}, x=0)]) == 0.99
+    assert sweep_plots.tail([case({"first-k": spread(0.1, 50)}, x=0)]) == 0.9
 
 
 def cells(figure: Figure) -> list[list[Rectangle]]:
@@ -123,7 +123,7 @@ def test_map(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     assert not any(cell.get_hatch() for cell in starting)
     assert ("never\n25% start" in spans(figure)) == (columns == 2)
     assert (columns == 30) == (len(figure.axes) == 3)  # then there is a key of the colours
-    assert [] == outside(figure)
+    assert outside(figure) == []
 
 
 def test_never_is_not_scaled() -> None:

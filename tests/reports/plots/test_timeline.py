@@ -44,7 +44,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, one: Compared) -> Figure:
     """Return the picture of a scenario's runs."""
     caught = catch_figures(monkeypatch)
     timeline.draw(one, Path("timeline"), "1.0")
-    assert 1 == len(caught)
+    assert len(caught) == 1
     return caught[0]
 
 
@@ -85,7 +85,7 @@ def lines(axes: Axes, dashed: bool) -> list[float]:
     return [
         points(line)[0][0]
         for line in axes.lines
-        if 2 == len(points(line)) and line.is_dashed() == dashed
+        if len(points(line)) == 2 and line.is_dashed() == dashed
     ]
 
 
@@ -158,13 +158,13 @@ def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """A stall has no first block: the line that marks one is not there."""
     one, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
-    assert ["stalled", "ok"] == [run.result.outcome for run in one.first_runs]
+    assert [run.result.outcome for run in one.first_runs] == ["stalled", "ok"]
     marked = [[w for w in words(panel) if w.startswith("first block")] for panel in axes]
 
-    assert [[], ["first block, 0.25 s"]] == marked
-    assert [[], [0.25]] == [lines(panel, dashed=False) for panel in axes]
-    assert "wait-for-all: stalls for ever" == axes[0].get_title(loc="left")
-    assert "first-k: 0.25 s" == axes[1].get_title(loc="left")
+    assert marked == [[], ["first block, 0.25 s"]]
+    assert [lines(panel, dashed=False) for panel in axes] == [[], [0.25]]
+    assert axes[0].get_title(loc="left") == "wait-for-all: stalls for ever"
+    assert axes[1].get_title(loc="left") == "first-k: 0.25 s"
 
 
 @pytest.mark.parametrize("rtt", [0.3, 0.6])
@@ -174,9 +174,9 @@ def test_one_time_axis(rtt: float, monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
 
     assert len(FIVE) == len(axes)
-    assert 1 == len({panel.get_xlim() for panel in axes})
+    assert len({panel.get_xlim() for panel in axes}) == 1
     assert rtt + 0.2 < axes[0].get_xlim()[1]
-    assert {"", "virtual time"} == {panel.get_xlabel() for panel in axes}
+    assert {panel.get_xlabel() for panel in axes} == {"", "virtual time"}
 
 
 def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +186,8 @@ def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     ends = [panel.get_xlim()[1] for panel in axes]
 
     assert [pytest.approx(5.2 * 1.12), *[pytest.approx(0.25 * 1.12)] * 4] == ends
-    assert "virtual time, on another scale than above" == axes[1].get_xlabel()
-    assert ["", "virtual time"] == [axes[0].get_xlabel(), axes[4].get_xlabel()]
+    assert axes[1].get_xlabel() == "virtual time, on another scale than above"
+    assert [axes[0].get_xlabel(), axes[4].get_xlabel()] == ["", "virtual time"]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_after_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["first-k"]))
 
-    assert 0.3 > axes[0].get_xlim()[1]
+    assert axes[0].get_xlim()[1] < 0.3
     assert "until 5 s" in words(axes[0])
 
 
@@ -218,9 +218,9 @@ def test_same_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
 
-    assert "first-k, first-k-late: 0.25 s" == axes[1].get_title(loc="left")
+    assert axes[1].get_title(loc="left") == "first-k, first-k-late: 0.25 s"
     assert axes[1] is axes[2]
-    assert 4 == len({id(panel) for panel in axes})
+    assert len({id(panel) for panel in axes}) == 4
 
 
 def test_overdue_sets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,7 +228,7 @@ def test_overdue_sets_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = {"select": "9", "rtt": {"law": "constant", "value": 0.1}}
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["windowed", "hedged"]))
 
-    assert [[], [4]] == [[lane for _, lane in triangles(panel)] for panel in axes]
+    assert [[lane for _, lane in triangles(panel)] for panel in axes] == [[], [4]]
 
 
 def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -284,8 +284,8 @@ def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
     late = {"select": "2", "fault": {"kind": "hung", "end": 5.0}}
     _, axes = panels(monkeypatch, scenario(entries=[empty, late], strategies=["first-k"]))
 
-    assert ["first block, 5.22 s (bound, 5.08 s)"] == [w for w in words(axes[0]) if "bound" in w]
-    assert [5.225] == lines(axes[0], dashed=False)
+    assert [w for w in words(axes[0]) if "bound" in w] == ["first block, 5.22 s (bound, 5.08 s)"]
+    assert lines(axes[0], dashed=False) == [5.225]
     assert [pytest.approx(5.075)] == lines(axes[0], dashed=True)
 
 
@@ -295,7 +295,7 @@ def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     broken = {"select": "8-9", **BROKEN}
     _, axes = panels(monkeypatch, scenario(entries=[slow, broken], strategies=["first-k"]))
 
-    assert ["s0", "s1", "s2", "s3 to s5", "s6", "s7", "s8 to s9"] == lanes(axes[0])
+    assert lanes(axes[0]) == ["s0", "s1", "s2", "s3 to s5", "s6", "s7", "s8 to s9"]
     assert {"shares 3, 4, 5", "share 6", "share 7"} <= set(words(axes[0]))
 
 
@@ -339,9 +339,9 @@ def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=[{"select": "8-9", **BROKEN}]))
     crosses = [points(line)[0] for line in axes[0].lines if line.get_marker() == "x"]
 
-    assert [(0.05, 4.0)] == crosses
-    assert "s8 to s9" == lanes(axes[0])[4]
-    assert 1 == sum("the server is broken" in text for text in words(axes[0]))
+    assert crosses == [(0.05, 4.0)]
+    assert lanes(axes[0])[4] == "s8 to s9"
+    assert sum("the server is broken" in text for text in words(axes[0])) == 1
 
 
 def test_phases(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +349,7 @@ def test_phases(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
     phases = {"locate", "UEB", "hashes", "blocks"}
 
-    assert {"locate"} == phases & set(words(axes[0]))
+    assert phases & set(words(axes[0])) == {"locate"}
     assert phases == phases & set(words(axes[1]))
 
 
@@ -358,14 +358,14 @@ def test_phases_of_one_round(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(strategies=["windowed", "hedged"]))
 
     for panel in axes:
-        assert {"locate", "blocks"} == {"locate", "UEB", "hashes", "blocks"} & set(words(panel))
+        assert {"locate", "UEB", "hashes", "blocks"} & set(words(panel)) == {"locate", "blocks"}
 
 
 def test_nothing_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no server was asked there is a lane that says so."""
     _, axes = panels(monkeypatch, scenario(file={"length": 0}))
 
-    assert [["(no server was asked)"]] * 2 == [lanes(panel) for panel in axes]
+    assert [lanes(panel) for panel in axes] == [["(no server was asked)"]] * 2
     assert "ok, nothing was asked for" in axes[0].get_title(loc="left")
 
 
@@ -374,7 +374,7 @@ def test_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
     one = compared(scenario())
     bare = replace(one, first_runs=[replace(run, status=None) for run in one.first_runs])
 
-    assert 1 == len(drawn(monkeypatch, bare).axes)
+    assert len(drawn(monkeypatch, bare).axes) == 1
 
 
 def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,7 +391,7 @@ def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 100 < len(bars(panel, hatched=False)) < 200
     assert 50 < panel.get_xlim()[1] < 100
-    assert ["goes on and on"] == [text for text in words(panel) if "goes" in text]
+    assert [text for text in words(panel) if "goes" in text] == ["goes on and on"]
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, compared(load_all([name])[0]))
     where = spans(figure)
 
-    assert [] == outside(figure)
+    assert outside(figure) == []
     assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
 
 
@@ -413,8 +413,8 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
         figure = drawn(monkeypatch, compared(one.model_copy(update={"strategies": FIVE})))
         monkeypatch.undo()
 
-        assert [] == outside(figure)
-        assert [] == overlaps(figure)
+        assert outside(figure) == []
+        assert overlaps(figure) == []
 
 
 @pytest.mark.parametrize("name", ["duplicate-heavy", "everything-at-once"])
@@ -423,9 +423,9 @@ def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.Monkey
     one = load_all([name])[0].model_copy(update={"runs": 1, "strategies": FIVE})
     figure = drawn(monkeypatch, compared(one))
 
-    assert 20 == one.grid.servers
-    assert [] == outside(figure)
-    assert [] == overlaps(figure)
+    assert one.grid.servers == 20
+    assert outside(figure) == []
+    assert overlaps(figure) == []
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_long_lane_name(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, compared(one))
 
     assert any("more" in name for panel in figure.axes for name in lanes(panel))
-    assert [] == outside(figure)
+    assert outside(figure) == []
 
 
 @pytest.mark.parametrize(
@@ -477,7 +477,7 @@ def test_long_texts(name: str, description: str, monkeypatch: pytest.MonkeyPatch
     figure = drawn(monkeypatch, compared(scenario(name=name, description=description)))
     where = spans(figure)
 
-    assert [] == outside(figure)
+    assert outside(figure) == []
     assert not any(where[name].overlaps(where[text]) for *_, text in timeline._LEGEND)
 
 
@@ -500,4 +500,4 @@ def test_files(tmp_path: Path) -> None:
 
 def test_no_formulas(monkeypatch: pytest.MonkeyPatch) -> None:
     """A description is text, whatever it would mean as a formula."""
-    assert [] == formulas(drawn(monkeypatch, compared(scenario(description="from $1 to $2"))))
+    assert formulas(drawn(monkeypatch, compared(scenario(description="from $1 to $2")))) == []

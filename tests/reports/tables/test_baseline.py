@@ -30,7 +30,7 @@ def keep(folder: Path, text: str) -> Path:
 
 def test_row() -> None:
     """A row has which run it is, what it came to and what it cost."""
-    assert {
+    assert ROW == {
         "scenario": "t",
         "strategy": "first-k",
         "seed": 0,
@@ -41,7 +41,7 @@ def test_row() -> None:
         "finished": 0.25,
         "requests": 21,
         "bytes": 4117,
-    } == ROW
+    }
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -60,8 +60,10 @@ def test_readable_in_a_diff() -> None:
 
     assert text == backwards
     assert {"baseline_version": 1, "rows": rows} == json.loads(text)
-    assert [("first-k", 0), ("hedged", 0), ("hedged", 1)] == [
-        (row["strategy"], row["seed"]) for row in rows
+    assert [(row["strategy"], row["seed"]) for row in rows] == [
+        ("first-k", 0),
+        ("hedged", 0),
+        ("hedged", 1),
     ]
 
 

@@ -35,8 +35,8 @@ def test_equal() -> None:
     """Equal runs are equal, and so are times that differ in their last bits alone."""
     sums = checked(took(0.3), took(0.1 + 0.2))
 
-    assert 1 == checked(STALLED, STALLED).equal
-    assert (1, []) == (sums.equal, sums.changes)
+    assert checked(STALLED, STALLED).equal == 1
+    assert (sums.equal, sums.changes) == (1, [])
 
 
 def test_time() -> None:
@@ -55,8 +55,8 @@ def test_never() -> None:
     """A time that never comes is longer than any, whatever is tolerated."""
     none = replace(OK, ttfb=None)
 
-    assert [("worse", "first block", "0.25 s", "never", "")] == told(OK, none, 1e9)
-    assert [("better", "first block", "never", "0.25 s", "")] == told(none, OK, 1e9)
+    assert told(OK, none, 1e9) == [("worse", "first block", "0.25 s", "never", "")]
+    assert told(none, OK, 1e9) == [("better", "first block", "never", "0.25 s", "")]
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_costs(changes: dict[str, Any], what: str, by: str) -> None:
     more = replace(OK, **changes)
 
     assert [("worse", what, by)] == [(v, w, b) for v, w, _, _, b in told(OK, more)]
-    assert ["better"] == [verdict for verdict, *_ in told(more, OK)]
+    assert [verdict for verdict, *_ in told(more, OK)] == ["better"]
 
 
 def test_from_nothing() -> None:
     """Where there was none before there is no part by which it is more."""
     none = replace(OK, bytes_received=0)
 
-    assert [("worse", "bytes", "0", "4117", "+4117")] == told(none, OK)
+    assert told(none, OK) == [("worse", "bytes", "0", "4117", "+4117")]
 
 
 @pytest.mark.parametrize(
@@ -90,14 +90,14 @@ def test_tolerance(before: int, now: int, tolerance: float) -> None:
     one, other = (replace(OK, bytes_received=count) for count in (before, now))
     further = replace(OK, bytes_received=now + (1 if now > before else -1))
 
-    assert [] == told(one, other, tolerance)
-    assert 1 == len(told(one, further, tolerance))
+    assert told(one, other, tolerance) == []
+    assert len(told(one, further, tolerance)) == 1
 
 
 def test_tolerated_times() -> None:
     """A time may be longer by just what is tolerated."""
-    assert [] == told(took(0.25), took(0.275), 0.1)
-    assert 2 == len(told(took(0.25), took(0.276), 0.1))
+    assert told(took(0.25), took(0.275), 0.1) == []
+    assert len(told(took(0.25), took(0.276), 0.1)) == 2
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_tolerated_times() -> None:
 )
 def test_outcomes(better: Result, worse: Result) -> None:
     """A good end is better than a clear error, and this than a hang, which is proven or not."""
-    assert "worse" == told(better, worse)[0][0]
-    assert "better" == told(worse, better)[0][0]
+    assert told(better, worse)[0][0] == "worse"
+    assert told(worse, better)[0][0] == "better"
 
 
 def test_outcome_decides() -> None:
@@ -114,27 +114,27 @@ def test_outcome_decides() -> None:
     stalled = replace(STALLED, reads=50)
     changes = told(stalled, OK)
 
-    assert ("better", "outcome", "stalled", "ok", "") == changes[0]
-    assert {"first block", "finished", "requests", "bytes"} == {what for _, what, *_ in changes[1:]}
-    assert {None} == {verdict for verdict, *_ in changes[1:]}
-    assert [] == checked(stalled, OK).worse
+    assert changes[0] == ("better", "outcome", "stalled", "ok", "")
+    assert {what for _, what, *_ in changes[1:]} == {"first block", "finished", "requests", "bytes"}
+    assert {verdict for verdict, *_ in changes[1:]} == {None}
+    assert checked(stalled, OK).worse == []
 
 
 def test_another_error() -> None:
     """That it fails with another error is worse, whichever way."""
-    assert [("worse", "outcome", "failed: NotEnoughSharesError", "failed: ValueError", "")] == told(
-        FAILED, OTHER_ERROR
-    )
-    assert "worse" == told(OTHER_ERROR, FAILED)[0][0]
+    assert told(FAILED, OTHER_ERROR) == [
+        ("worse", "outcome", "failed: NotEnoughSharesError", "failed: ValueError", "")
+    ]
+    assert told(OTHER_ERROR, FAILED)[0][0] == "worse"
 
 
 def test_wrong_bytes() -> None:
     """Wrong bytes are worse, and nothing written is not wrong."""
     wrong = replace(OK, content_ok=False)
 
-    assert [("worse", "bytes written", "right", "wrong", "")] == told(OK, wrong)
-    assert [("better", "bytes written", "wrong", "right", "")] == told(wrong, OK)
-    assert [] == told(OK, replace(OK, content_ok=None))
+    assert told(OK, wrong) == [("worse", "bytes written", "right", "wrong", "")]
+    assert told(wrong, OK) == [("better", "bytes written", "wrong", "right", "")]
+    assert told(OK, replace(OK, content_ok=None)) == []
 
 
 def test_rows() -> None:
@@ -145,14 +145,14 @@ def test_rows() -> None:
         runs, [replace(mixed, seed=0), replace(took(0.1), seed=1), runs[2], replace(OK, seed=9)]
     )
 
-    assert ([0], [1], 1) == (
+    assert (
         [row.seed for row in found.worse],
         [row.seed for row in found.better],
         found.equal,
-    )
-    assert ([9], [3, 4]) == ([row.seed for row in found.new], [row.seed for row in found.gone])
-    assert "Against b: 1 worse, 1 better, 1 equal, 1 new, 2 gone." == headline(found, "b")
-    assert ["new: t, 1 run of first-k", "gone: t, 2 runs of first-k"] == list(notes(found))
+    ) == ([0], [1], 1)
+    assert ([row.seed for row in found.new], [row.seed for row in found.gone]) == ([9], [3, 4])
+    assert headline(found, "b") == "Against b: 1 worse, 1 better, 1 equal, 1 new, 2 gone."
+    assert list(notes(found)) == ["new: t, 1 run of first-k", "gone: t, 2 runs of first-k"]
 
 
 def test_many() -> None:
@@ -163,19 +163,20 @@ def test_many() -> None:
     now.append(replace(OK, scenario=names[-1], reads=12))
     found = checked(before, now)
 
-    assert 20 == changes_table(found).row_count
+    assert changes_table(found).row_count == 20
     assert "| **worse** | t29 |" in as_markdown(found, "b").splitlines()[4]
-    assert ["10 more changes are not shown."] == list(notes(found))
-    assert ["gone: t19, 1 run of first-k", "gone: 10 more scenarios"] == (
-        list(notes(checked(before, [])))[-2:]
-    )
+    assert list(notes(found)) == ["10 more changes are not shown."]
+    assert (list(notes(checked(before, [])))[-2:]) == [
+        "gone: t19, 1 run of first-k",
+        "gone: 10 more scenarios",
+    ]
 
 
 def test_markdown() -> None:
     """Markdown is a line that says it all, a table, and a list of what is new and gone."""
     gone = replace(OK, strategy="hedged")
 
-    assert (
+    assert as_markdown(checked([OK, gone], [replace(OK, reads=12)]), "b.json") == (
         "**Against `b.json`: 1 worse, 0 better, 0 equal, 0 new, 1 gone.**\n"
         "\n"
         "|  | scenario | strategy | seed | what | before | now | change |\n"
@@ -183,7 +184,8 @@ def test_markdown() -> None:
         "| **worse** | t | `first-k` | 0 | requests | 21 | 22 | +1 (+4.76%) |\n"
         "\n"
         "- gone: t, 1 run of hedged\n"
-    ) == as_markdown(checked([OK, gone], [replace(OK, reads=12)]), "b.json")
-    assert "**Against `b`: 0 worse, 0 better, 1 equal, 0 new, 0 gone.**\n" == as_markdown(
-        checked(OK, OK), "b"
+    )
+    assert (
+        as_markdown(checked(OK, OK), "b")
+        == "**Against `b`: 0 worse, 0 better, 1 equal, 0 new, 0 gone.**\n"
     )

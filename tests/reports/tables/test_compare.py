@@ -63,8 +63,8 @@ def test_complete(extra: Extra) -> None:
     """Every scenario and strategy has its row, with all that there is to say."""
     lines = rendered(comparison_table(COMPARED, extra), width=400)
 
-    assert ["one-slow", LONG, "many"] == column(lines, "scenario", "strategy")
-    assert [
+    assert column(lines, "scenario", "strategy") == ["one-slow", LONG, "many"]
+    assert column(lines, "strategy", "time to first block") == [
         "wait-for-all",
         "first-k",
         "wait-for-all",
@@ -72,8 +72,8 @@ def test_complete(extra: Extra) -> None:
         "wait-for-all",
         "first-k",
         "first-k-late",
-    ] == column(lines, "strategy", "time to first block")
-    assert [
+    ]
+    assert column(lines, "time to first block", "sooner by") == [
         "5.2 s",
         "0.25 s",
         "stalls for ever",
@@ -81,19 +81,37 @@ def test_complete(extra: Extra) -> None:
         "1 s [1 s to never], starts in 1 of 2 runs, stalls for ever in 1 of 2 runs",
         "0.25 s",
         "is still busy at the deadline in 1 of 2 runs, fails in 1 of 2 runs",
-    ] == column(lines, "time to first block", "sooner by")
-    assert ["20.8 ×", "∞", "-", "-"] == column(lines, "sooner by", "over bound")
-    assert ["52 ×", "2.5 ×", "∞", "2.5 ×", "10 ×", "2.5 ×", "∞"] == (
-        column(lines, "over bound", "requests")
-    )
-    assert ["3.5 ×", "3.5 ×", "∞", "3.5 ×", "∞", "3.5 ×", "∞"] == (
-        column(lines, "requests", "  bytes")
-    )
-    assert ["1.03 ×", "1.03 ×", "∞", "1.03 ×", "∞", "1.03 ×", "∞"] == (
-        column(lines, "  bytes", "  seed")
-    )
+    ]
+    assert column(lines, "sooner by", "over bound") == ["20.8 ×", "∞", "-", "-"]
+    assert (column(lines, "over bound", "requests")) == [
+        "52 ×",
+        "2.5 ×",
+        "∞",
+        "2.5 ×",
+        "10 ×",
+        "2.5 ×",
+        "∞",
+    ]
+    assert (column(lines, "requests", "  bytes")) == [
+        "3.5 ×",
+        "3.5 ×",
+        "∞",
+        "3.5 ×",
+        "∞",
+        "3.5 ×",
+        "∞",
+    ]
+    assert (column(lines, "  bytes", "  seed")) == [
+        "1.03 ×",
+        "1.03 ×",
+        "∞",
+        "1.03 ×",
+        "∞",
+        "1.03 ×",
+        "∞",
+    ]
     seeds = column(lines, "  seed", "replay" if extra == "replay" else None)
-    assert ["0"] * 4 + ["0 to 1"] * 3 == seeds
+    assert seeds == ["0"] * 4 + ["0 to 1"] * 3
     assert not any("…" in line for line in lines)
 
 
@@ -127,7 +145,7 @@ def test_aligned(extra: Extra) -> None:
     """All lines have one width: no sign is counted wrong."""
     lines = rendered(comparison_table(COMPARED, extra))
 
-    assert 1 == len({cell_len(line) for line in lines})
+    assert len({cell_len(line) for line in lines}) == 1
 
 
 @pytest.mark.parametrize("width", [80, 100])
@@ -170,12 +188,12 @@ def test_runs() -> None:
     """A table of runs has a row for each, and says of what never came that it never did."""
     lines = rendered(runs_table([summary(OK, STALLED, FAILED, bounds=[BOUND, BOUND, NO_BOUND])]))
 
-    assert [
+    assert [line.split() for line in lines if "first-k" in line] == [
         ["first-k", "0", "0", "ok", "0.05", "0.25", "0.1", "0.25", "21", "4117"],
         ["first-k", "1", "1", "stalled", "never", "never", "0.1", "never", "10", "0"],
         ["first-k", "2", "2", "failed", "never", "never", "never", "0.05", "10", "0"],
-    ] == [line.split() for line in lines if "first-k" in line]
-    assert 1 == len({cell_len(line) for line in lines})
+    ]
+    assert len({cell_len(line) for line in lines}) == 1
 
 
 def test_times_of_runs() -> None:
@@ -190,8 +208,11 @@ def test_legend() -> None:
     """Each column of numbers has its line in the legend."""
     lines = LEGEND.splitlines()
 
-    assert ["time to first block", "sooner by", "over bound", "requests, bytes"] == [
-        line.partition(":")[0] for line in lines if ":" in line
+    assert [line.partition(":")[0] for line in lines if ":" in line] == [
+        "time to first block",
+        "sooner by",
+        "over bound",
+        "requests, bytes",
     ]
 
 
@@ -201,5 +222,5 @@ def test_what_a_few_runs_cost() -> None:
     one = made([summary(OK, OK, OK, dear, bounds=[Bound(0.1, 10, 4117)] * 4)])
     lines = rendered(comparison_table([one], "seed"))
 
-    assert ["3.58 ×"] == column(lines, "requests", "  bytes")
-    assert ["1.24 ×"] == column(lines, "  bytes", "  seed")
+    assert column(lines, "requests", "  bytes") == ["3.58 ×"]
+    assert column(lines, "  bytes", "  seed") == ["1.24 ×"]

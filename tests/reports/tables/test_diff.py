@@ -27,7 +27,7 @@ def told(one: Sequence[Event], other: Sequence[Event]) -> list[str]:
 def test_equal() -> None:
     """Runs that are equal do not part."""
     assert parting(events(*SENT), events(*SENT, label="B")) is None
-    assert ["The runs are equal in all 2 events."] == told(SENT, SENT)
+    assert told(SENT, SENT) == ["The runs are equal in all 2 events."]
 
 
 def test_parting() -> None:
@@ -36,8 +36,8 @@ def test_parting() -> None:
     one = [*SENT, *ANSWERED, *ENDED]
     other = [*SENT, ANSWERED[0], failed, Event(1.25, "raised", "the download")]
 
-    assert 3 == parting(events(*one), events(*other))
-    assert [
+    assert parting(events(*one), events(*other)) == 3
+    assert told(one, other) == [
         "--- A: first block at 2 s, ends well at 2 s, 2 requests",
         "+++ B: no block, fails at 1.25 s, 2 requests",
         "@@ 3 events are equal, and then the runs part @@",
@@ -53,7 +53,7 @@ def test_parting() -> None:
         "  s1 is asked for its shares",
         "-   1.25 s  s1 answers that it has share 1",
         "+   1.25 s  s1 fails to tell its shares: lost",
-    ] == told(one, other)
+    ]
 
 
 def test_one_ends() -> None:
@@ -61,11 +61,12 @@ def test_one_ends() -> None:
     one = [*SENT, *ANSWERED]
     lines = told(one, one[:3])
 
-    assert "+++ B: no block, never over, 2 requests" == lines[1]
-    assert ["- 1.25 s  s1 answers that it has share 1", "+         nothing more happens"] == lines[
-        6:8
+    assert lines[1] == "+++ B: no block, never over, 2 requests"
+    assert lines[6:8] == [
+        "- 1.25 s  s1 answers that it has share 1",
+        "+         nothing more happens",
     ]
-    assert "+   no answer comes" == lines[-1]
+    assert lines[-1] == "+   no answer comes"
     assert "-         nothing more happens" in told(one[:3], one)
 
 
@@ -74,8 +75,8 @@ def test_times_alone() -> None:
     late = [*SENT, Event(0.75, "answered", "0", S0)]
     lines = told([*SENT, ANSWERED[0]], late)
 
-    assert ["- 0.5 s", "+ 0.75 s"] == [" ".join(line.split()[:3]) for line in lines[-2:]]
-    assert 1 == sum(line.startswith("@@") for line in lines)
+    assert [" ".join(line.split()[:3]) for line in lines[-2:]] == ["- 0.5 s", "+ 0.75 s"]
+    assert sum(line.startswith("@@") for line in lines) == 1
 
 
 def test_an_extra_event() -> None:
@@ -83,10 +84,10 @@ def test_an_extra_event() -> None:
     extra = Event(0.25, "sent", "", Request("s2"))
     lines = told([*SENT, *ANSWERED], [*SENT, extra, *ANSWERED])
 
-    assert ["+ 0.25 s  s2 is asked for its shares"] == [
-        line for line in lines[3:] if not line.startswith(" ")
+    assert [line for line in lines[3:] if not line.startswith(" ")] == [
+        "+ 0.25 s  s2 is asked for its shares"
     ]
-    assert 8 == len(lines)
+    assert len(lines) == 8
 
 
 def test_repeated() -> None:
@@ -96,7 +97,7 @@ def test_repeated() -> None:
     lines = told([*again, ANSWERED[0]], [*again, empty])
 
     assert "  s0 is asked for its shares, time 2" in lines
-    assert "+   3 s  s0 answers that it has no share" == lines[-1]
+    assert lines[-1] == "+   3 s  s0 answers that it has no share"
 
 
 def test_long() -> None:
@@ -106,8 +107,8 @@ def test_long() -> None:
     none = [Event(1.0, "answered", "", event.request) for event in asked]
     lines = told([*asked, *full], [*asked, *none])
 
-    assert "@@ 30 events are equal, and then the runs part @@" == lines[2]
-    assert [3, 8, 8] == [sum(line.startswith(f"{m} 1 s") for line in lines) or 3 for m in " -+"]
-    assert 2 == sum(line.endswith("and more") for line in lines)
-    assert "  and 20 more" == lines[-1]
+    assert lines[2] == "@@ 30 events are equal, and then the runs part @@"
+    assert [sum(line.startswith(f"{m} 1 s") for line in lines) or 3 for m in " -+"] == [3, 8, 8]
+    assert sum(line.endswith("and more") for line in lines) == 2
+    assert lines[-1] == "  and 20 more"
     assert len(lines) < 60

@@ -39,14 +39,14 @@ def test_csv(one: Experiment, tmp_path: Path) -> None:
         stored = list(store.rows())
     rows = list(csv.DictReader(io.StringIO(text.getvalue())))
 
-    assert ["row", "point", "i", "f", "b", "s", "strategy", "run"] == list(rows[0])[:8]
-    assert [("2", "2", "False", "{x = 1}")] * 2 == [
-        (row["i"], row["f"], row["b"], row["s"]) for row in rows[2:4]
-    ]
+    assert list(rows[0])[:8] == ["row", "point", "i", "f", "b", "s", "strategy", "run"]
+    assert [(row["i"], row["f"], row["b"], row["s"]) for row in rows[2:4]] == [
+        ("2", "2", "False", "{x = 1}")
+    ] * 2
     assert [(str(r.row), r.digest, r.scenario_hash) for r in stored] == [
         (row["row"], row["digest"], row["scenario_hash"]) for row in rows
     ]
-    assert {"0.1.0"} == {row["version"] for row in rows}
+    assert {row["version"] for row in rows} == {"0.1.0"}
     assert [r.ttfb for r in stored] == [float(r["ttfb"]) if r["ttfb"] else None for r in rows]
 
 
@@ -60,7 +60,7 @@ def test_parquet(one: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     found = pq.read_table(tmp_path / "x.parquet")
 
     kinds = {name: str(found.schema.field(name).type) for name in ("i", "f", "b", "s", "ttfb")}
-    assert {"i": "int64", "f": "double", "b": "bool", "s": "string", "ttfb": "double"} == kinds
+    assert kinds == {"i": "int64", "f": "double", "b": "bool", "s": "string", "ttfb": "double"}
     assert [row._asdict() for row in stored] == [
         {key: row[key] for key in stored[0]._fields} for row in found.to_pylist()
     ]
@@ -73,4 +73,4 @@ def test_empty(tmp_path: Path) -> None:
         write_csv(store, text)
 
     assert text.getvalue().startswith("row,point,strategy,")
-    assert 1 == len(text.getvalue().splitlines())
+    assert len(text.getvalue().splitlines()) == 1

@@ -91,19 +91,19 @@ def test_stage(tmp_path: Path) -> None:
     times = [simulate(of.points[0].scenario, "first-k", run).result.located for run in range(40)]
     here = by_name(found)
 
-    assert ["located", "mean", "p50", "p90", "p99"] == list(here)
-    assert (1.0, (1.0,), 0.0) == (
+    assert list(here) == ["located", "mean", "p50", "p90", "p99"]
+    assert (
         here["located"].simulated,
         here["located"].exact,
         here["located"].z,
-    )
+    ) == (1.0, (1.0,), 0.0)
     assert pytest.approx(sum(t or inf for t in times) / 40) == here["mean"].simulated
     assert (good.mean,) == here["mean"].exact
     assert good.quantile(0.9) == pytest.approx(here["p90"].exact[0])
     assert sorted(t or inf for t in times)[19] == here["p50"].simulated
     assert not any(verdict.is_far for verdict in found)
-    assert (0.05 * (1 + 1 / 2 + 1 / 3),) == pytest.approx(good_of_three["mean"].exact)
-    assert {"located": (0.0,)} == {name: v.exact for name, v in good_of_one.items()}
+    assert pytest.approx(good_of_three["mean"].exact) == (0.05 * (1 + 1 / 2 + 1 / 3),)
+    assert {name: v.exact for name, v in good_of_one.items()} == {"located": (0.0,)}
 
 
 def test_z(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_z(tmp_path: Path) -> None:
     of = one(tmp_path)
     late = by_name(stored(of, tmp_path, [{"located": 1.0}] * 39 + [{"located": None}]))
 
-    assert {"located", "mean", "p50", "p90", "p99"} == {n for n, v in late.items() if v.is_far}
+    assert {n for n, v in late.items() if v.is_far} == {"located", "mean", "p50", "p90", "p99"}
     assert late["located"].z == -inf
     assert all((verdict.z or 0) > 4 for name, verdict in late.items() if name != "located")
 
@@ -134,8 +134,8 @@ def test_none_came(tmp_path: Path) -> None:
     """Where no run came there is nothing to say of times."""
     found = by_name(stored(one(tmp_path), tmp_path, [{"located": None}] * 3))
 
-    assert {None} == {found[name].z for name in ("mean", "p50", "p90", "p99")}
-    assert {None} == {found[name].simulated for name in ("mean", "p50", "p90", "p99")}
+    assert {found[name].z for name in ("mean", "p50", "p90", "p99")} == {None}
+    assert {found[name].simulated for name in ("mean", "p50", "p90", "p99")} == {None}
 
 
 def test_few(tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_deadline(tmp_path: Path) -> None:
     found = by_name(judged(of, tmp_path / "s"))
     good = Stage(cut.grid.rtt, first_of(3, 10))
 
-    assert ["located", "p50", "p90", "p99"] == list(found)
+    assert list(found) == ["located", "p50", "p90", "p99"]
     assert (good.cdf(0.02),) == found["located"].exact
     assert 0.5 * good.cdf(0.02) == pytest.approx(good.cdf(found["p50"].exact[0]))
     assert not any(verdict.is_far for verdict in found.values())
@@ -182,14 +182,14 @@ def test_fork_join(tmp_path: Path) -> None:
 
     assert (ForkJoin(3, 1, 0.5, 1.0).exact,) == one_["mean"].exact
     assert pytest.approx(sum(means) / 4) == one_["mean"].simulated
-    assert (1.0, (1.0,), 0.0) == (
+    assert (
         one_["located"].simulated,
         one_["located"].exact,
         one_["located"].z,
-    )
+    ) == (1.0, (1.0,), 0.0)
     model = ForkJoin(3, 2, 0.5, 1.0)
     assert (model.lower, model.upper) == two["mean"].exact
-    assert 0.0 == two["mean"].z
+    assert two["mean"].z == 0.0
     assert not any(verdict.is_far for verdict in (*one_.values(), *two.values()))
 
 
@@ -219,7 +219,7 @@ def test_crashed_load(tmp_path: Path) -> None:
     found = by_name(stored(loaded(tmp_path, 1), tmp_path, [{"outcome": "crashed"}] * 2))
 
     assert (0.0, -inf) == (found["located"].simulated, found["located"].z)
-    assert (None, None) == (found["mean"].simulated, found["mean"].z)
+    assert (found["mean"].simulated, found["mean"].z) == (None, None)
 
 
 FOUND = [
@@ -237,21 +237,31 @@ def test_table() -> None:
     assert isinstance(console.file, io.StringIO)
     lines = [line.split() for line in console.file.getvalue().splitlines() if line.strip()]
 
-    assert ["a", "strategy", "runs", "measure", "simulated", "exact", "z"] == lines[0]
-    assert ["1", "first-k", "9", "located", "50%", "25%", "+1.23"] == lines[2]
-    assert ["mean", "0.05", "s", "infinite", "-"] == lines[3]
-    assert ["wait-for-all", "9", "mean", "-", "0.1", "s", "to", "0.2", "s", "-4.50", "!"] == lines[
-        4
+    assert lines[0] == ["a", "strategy", "runs", "measure", "simulated", "exact", "z"]
+    assert lines[2] == ["1", "first-k", "9", "located", "50%", "25%", "+1.23"]
+    assert lines[3] == ["mean", "0.05", "s", "infinite", "-"]
+    assert lines[4] == [
+        "wait-for-all",
+        "9",
+        "mean",
+        "-",
+        "0.1",
+        "s",
+        "to",
+        "0.2",
+        "s",
+        "-4.50",
+        "!",
     ]
-    assert ["2", "first-k", "9", "mean", "0.15", "s"] == lines[5][:6]
+    assert lines[5][:6] == ["2", "first-k", "9", "mean", "0.15", "s"]
 
 
 def test_markdown() -> None:
     """As Markdown every row has all its values."""
     lines = as_markdown(rows(FOUND), ["a"]).splitlines()
 
-    assert "| 1 | first-k | 9 | mean | 0.05 s | infinite | - |" == lines[3]
-    assert "| 2 | first-k | 9 | mean | 0.15 s | 0.1 s to 0.2 s | -inf ! |" == lines[5]
+    assert lines[3] == "| 1 | first-k | 9 | mean | 0.05 s | infinite | - |"
+    assert lines[5] == "| 2 | first-k | 9 | mean | 0.15 s | 0.1 s to 0.2 s | -inf ! |"
 
 
 def test_csv_and_json() -> None:
@@ -259,11 +269,11 @@ def test_csv_and_json() -> None:
     lines = list(csv.DictReader(io.StringIO(as_csv(rows(FOUND), ["a"]))))
     objects = json.loads(as_json(rows(FOUND)))
 
-    assert ["1", "1", "1", "2"] == [row["a"] for row in lines]
-    assert [{"a": 1}] * 3 + [{"a": 2}] == [object_["values"] for object_ in objects]
+    assert [row["a"] for row in lines] == ["1", "1", "1", "2"]
+    assert [object_["values"] for object_ in objects] == [{"a": 1}] * 3 + [{"a": 2}]
     for row, object_ in zip(lines, objects, strict=True):
         for key in object_.keys() - {"values"}:
             assert ("" if object_[key] is None else str(object_[key])) == row[key]
-    assert (0.25, 0.25, 0.25) == tuple(objects[0][key] for key in ("exact", "lower", "upper"))
-    assert (None, 0.1, 0.2) == tuple(objects[2][key] for key in ("exact", "lower", "upper"))
-    assert ("inf", "-inf") == (objects[1]["exact"], objects[3]["z"])
+    assert tuple(objects[0][key] for key in ("exact", "lower", "upper")) == (0.25, 0.25, 0.25)
+    assert tuple(objects[2][key] for key in ("exact", "lower", "upper")) == (None, 0.1, 0.2)
+    assert (objects[1]["exact"], objects[3]["z"]) == ("inf", "-inf")

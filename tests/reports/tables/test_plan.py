@@ -119,10 +119,17 @@ def test_table(tmp_path: Path) -> None:
         for line in as_markdown(plan(tmp_path), found).splitlines()
     ]
 
-    assert ["k-of-n", "strategy", "expansion", "runs", "p90", "success", "requests", "verdict"] == (
-        rows[0]
-    )
-    assert [
+    assert (rows[0]) == [
+        "k-of-n",
+        "strategy",
+        "expansion",
+        "runs",
+        "p90",
+        "success",
+        "requests",
+        "verdict",
+    ]
+    assert [row[-1] for row in rows[2:]] == [
         "misses p90: never, success by 20 points",
         "misses p90 by 0.25 s",
         "more runs are needed: about 43,819",
@@ -130,8 +137,8 @@ def test_table(tmp_path: Path) -> None:
         "meets: the cheapest",
         "meets, dearer",
         "not run further: needs more requests",
-    ] == [row[-1] for row in rows[2:]]
-    assert [
+    ]
+    assert rows[6] == [
         "2-of-4",
         "hedged",
         "2.00",
@@ -140,7 +147,7 @@ def test_table(tmp_path: Path) -> None:
         "100% (99% to 100%)",
         "14.1",
         "meets: the cheapest",
-    ] == rows[6]
+    ]
     console = Console(file=io.StringIO(), width=200)
     console.print(table(plan(tmp_path), found))
     printed = console.file.getvalue()  # type: ignore[attr-defined]
@@ -161,19 +168,19 @@ def test_json(tmp_path: Path) -> None:
     found = [looked(2, NEVER, BAD), looked(3, OPEN, GOOD), WINNER, looked(5)]
     told = json.loads(as_json(plan(tmp_path), found))
 
-    assert ("p", "found", {"p90": 0.5, "success": 0.9}) == (
+    assert (
         told["plan"],
         told["verdict"],
         told["target"],
-    )
-    assert {"k": 2, "n": 4, "strategy": "hedged"} == told["cheapest"]
+    ) == ("p", "found", {"p90": 0.5, "success": 0.9})
+    assert told["cheapest"] == {"k": 2, "n": 4, "strategy": "hedged"}
     rows = told["candidates"]
-    assert ["misses", "undecided", "meets", "dearer"] == [row["verdict"] for row in rows]
-    assert [None, 43_819, None, None] == [row["runs_needed"] for row in rows]
-    assert ["inf", 0.4, 0.2, None] == [row["p90"] for row in rows]
-    assert [None, 14.12, 14.12, 14.12][::-1] == [row["requests"] for row in rows]
-    assert (0.18, 0.25) == (rows[2]["p90_low"], rows[2]["p90_high"])
-    assert 1 == len({tuple(row) for row in rows})
+    assert [row["verdict"] for row in rows] == ["misses", "undecided", "meets", "dearer"]
+    assert [row["runs_needed"] for row in rows] == [None, 43_819, None, None]
+    assert [row["p90"] for row in rows] == ["inf", 0.4, 0.2, None]
+    assert [row["requests"] for row in rows] == [None, 14.12, 14.12, 14.12][::-1]
+    assert (rows[2]["p90_low"], rows[2]["p90_high"]) == (0.18, 0.25)
+    assert len({tuple(row) for row in rows}) == 1
 
 
 @pytest.mark.parametrize(

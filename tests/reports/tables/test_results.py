@@ -56,8 +56,8 @@ def as_csv(of: list[Result], bound: Bound = BOUND) -> str:
 
 def test_keys() -> None:
     """JSON objects and CSV rows have just the keys of the contract, in their order."""
-    assert [KEYS] * 5 == [list(one) for one in json.loads(as_json(ALL))]
-    assert KEYS == as_csv(ALL).splitlines()[0].split(",")
+    assert [list(one) for one in json.loads(as_json(ALL))] == [KEYS] * 5
+    assert as_csv(ALL).splitlines()[0].split(",") == KEYS
 
 
 def test_json() -> None:
@@ -74,7 +74,7 @@ def test_no_bound() -> None:
 
     for key in ("bound", "minimum_requests", "minimum_bytes"):
         assert parsed[key] is None
-        assert "" == row[key]
+        assert row[key] == ""
 
 
 @pytest.mark.parametrize("of", [[], [OK], ALL], ids=len)
@@ -134,5 +134,5 @@ def test_no_shares_known() -> None:
     """Where nothing is known of the shares, nothing is said of them."""
     row = next(csv.DictReader(io.StringIO(as_csv([replace(OK, shares_used=None)]))))
 
-    assert "" == row["shares_used"]
+    assert row["shares_used"] == ""
     assert json.loads(as_json([replace(OK, shares_used=None)]))[0]["shares_used"] is None

@@ -29,32 +29,32 @@ def test_csv() -> None:
     """Values that are no numbers are told in words; what is not known is empty."""
     heading, *lines = csv.reader(io.StringIO(as_csv(ROWS, ["k", "fault"])))
 
-    assert ["point", "k", "fault", "strategy", "p50", "p99"] == heading
-    assert ["0", "3", "first-k", "0.25", ""] == [*lines[0][:2], *lines[0][3:]]
+    assert heading == ["point", "k", "fault", "strategy", "p50", "p99"]
+    assert [*lines[0][:2], *lines[0][3:]] == ["0", "3", "first-k", "0.25", ""]
     assert "hung" in lines[0][2]
-    assert ["a|b", "inf", "-inf"] == lines[1][3:]
+    assert lines[1][3:] == ["a|b", "inf", "-inf"]
 
 
 def test_json() -> None:
     """Values are what they are; what JSON has no number for is in quotes."""
     first, second = json.loads(as_json(ROWS))
 
-    assert {
+    assert first == {
         "point": 0,
         "values": {"k": 3, "fault": {"kind": "hung"}},
         "strategy": "first-k",
         "p50": 0.25,
         "p99": None,
-    } == first
-    assert ("inf", "-inf") == (second["p50"], second["p99"])
+    }
+    assert (second["p50"], second["p99"]) == ("inf", "-inf")
 
 
 def test_markdown() -> None:
     """Words go into a table, whose cells they do not break."""
     heading, rule, *lines = as_markdown(ROWS, ["k", "fault"]).splitlines()
 
-    assert "| k | fault | strategy | ok |" == heading
-    assert "| --- | --- | --- | --- |" == rule
+    assert heading == "| k | fault | strategy | ok |"
+    assert rule == "| --- | --- | --- | --- |"
     assert lines[0].endswith(" | first-k | 100% |")
     assert lines[1].endswith(" | a\\|b | - |")
-    assert "| a |\n| --- |\n| x\\|y |\n" == markdown([["a"], ["x|y"]])
+    assert markdown([["a"], ["x|y"]]) == "| a |\n| --- |\n| x\\|y |\n"

@@ -104,7 +104,7 @@ def test_never(tmp_path: Path) -> None:
     """A run that never came counts, and is later than all that did."""
     cell = made(tmp_path, [(1.0, {}), (2.0, {}), (None, {}), (None, {})])[0]
 
-    assert (0.5, 4) == (cell.ok.estimate, cell.runs)
+    assert (cell.ok.estimate, cell.runs) == (0.5, 4)
     assert (2.0, inf) == (cell.quantiles["p50"].estimate, cell.quantiles["p90"].estimate)
 
 
@@ -115,8 +115,8 @@ def test_crashed_and_wrong(tmp_path: Path) -> None:
         tmp_path, [(1.0, {}), (1.0, {"content_ok": False}), (1.0, {**gone, "outcome": "crashed"})]
     )[0]
 
-    assert (3, 1, 1) == (cell.runs, cell.crashed, cell.wrong)
-    assert (14, 1000) == (cell.requests, cell.bytes)
+    assert (cell.runs, cell.crashed, cell.wrong) == (3, 1, 1)
+    assert (cell.requests, cell.bytes) == (14, 1000)
     assert inf == cell.quantiles["p99"].estimate
 
 
@@ -148,11 +148,11 @@ def test_table(tmp_path: Path) -> None:
     lines = [line for line in text(of, one.axes).splitlines() if line.strip()]
 
     heading = lines[0].split()
-    assert ["servers.0.select.count", "strategy", "runs", "ok", "p50", "p90", "p99"] == heading[:7]
+    assert heading[:7] == ["servers.0.select.count", "strategy", "runs", "ok", "p50", "p90", "p99"]
     assert "against first-k" in lines[0]
     assert "crashed" not in lines[0]
-    assert ["0", "first-k", "8", "100%"] == lines[2].split()[:4]
-    assert ["hedged", "8", "100%"] == lines[3].split()[:3]
+    assert lines[2].split()[:4] == ["0", "first-k", "8", "100%"]
+    assert lines[3].split()[:3] == ["hedged", "8", "100%"]
     assert "~ never" in lines[6]
     assert "{first}" in LEGEND
 
@@ -173,7 +173,7 @@ def test_markdown(tmp_path: Path) -> None:
     assert heading.startswith("| servers.0.select.count | strategy | runs | ok | p50 |")
     assert heading.count("|") == rule.count("|") == lines[0].count("|")
     assert lines[1].startswith("| 0 | hedged | 8 | 100% (")
-    assert 6 == len(lines)
+    assert len(lines) == 6
 
 
 def test_csv_and_json(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_csv_and_json(tmp_path: Path) -> None:
         for key in object_.keys() - {"values"}:
             assert ("" if object_[key] is None else str(object_[key])) == row[key]
     assert "inf" == lines[-1]["p50"] == objects[-1]["p50"]
-    assert "" == lines[0]["p99_low"]
+    assert lines[0]["p99_low"] == ""
     assert pytest.approx(of[0].quantiles["p50"].estimate) == float(lines[0]["p50"])
 
 
@@ -269,7 +269,7 @@ def test_intervals_of_loads() -> None:
     slow = cell_of(0, {}, "first-k", first, None, loads=True)
     fast = cell_of(0, {}, "hedged", second, first, loads=True)
 
-    assert (0.5, 0.98) == (slow.ok.estimate, fast.ok.estimate)
+    assert (slow.ok.estimate, fast.ok.estimate) == (0.5, 0.98)
     assert Interval(inf, inf, inf) == slow.quantiles["p90"]
     assert isinstance(fast.quantiles["p50"], Interval)
     assert NotEnough(inf, 50, 461) == fast.quantiles["p99"]
@@ -277,7 +277,7 @@ def test_intervals_of_loads() -> None:
     assert isinstance(fast.against, Interval)
     assert -1 - 0.48 <= fast.against.low <= fast.against.estimate <= fast.against.high < -1
     assert sorted([*differences, inf])[24] == pytest.approx(fast.against.estimate, abs=0.02)
-    assert (1, 0) == (fast.crashed, slow.crashed)
+    assert (fast.crashed, slow.crashed) == (1, 0)
 
 
 def scenario_of(folder: Path) -> Scenario:
@@ -291,12 +291,12 @@ def test_table_of_loads(tmp_path: Path) -> None:
     heading, _, *lines = as_markdown(rows(found), ["start"]).splitlines()
 
     assert heading.endswith("| requests | bytes | under way | busy |")
-    assert 4 == len(lines)
+    assert len(lines) == 4
     assert " ~ " in lines[0]
     assert "never" in lines[2]
     (first, *_) = csv.DictReader(io.StringIO(as_csv(rows(found), ["start"])))
     assert float(first["under_way"]) > 0
-    assert "" == first["p99_low"]
+    assert first["p99_low"] == ""
 
 
 def test_enough_of_loads() -> None:

@@ -44,7 +44,7 @@ def test_requests(runs: list[Run]) -> None:
     ended = Counter(request(e) for e in events if e["ph"] == "e")
     begins = {request(e): e["ts"] for e in events if e["ph"] == "b"}
 
-    assert {1} == set(begun.values())
+    assert set(begun.values()) == {1}
     assert ended <= begun
     assert all(begins[request(e)] <= e["ts"] for e in events if e["ph"] == "e")
 
@@ -65,7 +65,7 @@ def test_hung() -> None:
     events = [e for e in events_of([HANGS]) if e["ph"] in "be"]
 
     assert {f"s{i}" for i in range(10)} == {e["cat"] for e in events if e["ph"] == "b"}
-    assert {"s0", "s1", "s2"} == {e["cat"] for e in events if e["ph"] == "e"}
+    assert {e["cat"] for e in events if e["ph"] == "e"} == {"s0", "s1", "s2"}
 
 
 def test_tracks() -> None:
@@ -74,9 +74,9 @@ def test_tracks() -> None:
     processes = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
 
-    assert ["t, first-k, seed 0", "t, wait-for-all, seed 0"] == list(processes.values())
-    assert ["download", "download"] == [tracks.pop((pid, 0)) for pid in (1, 2)]
-    assert 20 == len(tracks)
+    assert list(processes.values()) == ["t, first-k, seed 0", "t, wait-for-all, seed 0"]
+    assert [tracks.pop((pid, 0)) for pid in (1, 2)] == ["download", "download"]
+    assert len(tracks) == 20
     assert all(e["cat"] == tracks[e["pid"], e["tid"]] for e in events if e["ph"] in "be")
 
 
@@ -85,8 +85,8 @@ def test_answers() -> None:
     ends = [e for e in events_of([FAILS]) if e["ph"] == "e"]
     said = {e["cat"]: e["args"] for e in ends}
 
-    assert {"ok": True, "answer": "0"} == said["s0"]
-    assert {"ok": False, "answer": "the server is broken"} == said["s9"]
+    assert said["s0"] == {"ok": True, "answer": "0"}
+    assert said["s9"] == {"ok": False, "answer": "the server is broken"}
 
 
 def test_reads() -> None:
@@ -102,24 +102,28 @@ def test_reads() -> None:
 
 def test_first_block() -> None:
     """The first block is marked, if there was one."""
-    assert [250000.0] == [e["ts"] for e in events_of([GOOD]) if e["ph"] == "i"]
-    assert [] == [e for e in events_of([HANGS, FAILS]) if e["ph"] == "i"]
+    assert [e["ts"] for e in events_of([GOOD]) if e["ph"] == "i"] == [250000.0]
+    assert [e for e in events_of([HANGS, FAILS]) if e["ph"] == "i"] == []
 
 
 def test_no_runs() -> None:
     """The trace of no runs is a trace."""
-    assert [] == events_of([])
+    assert events_of([]) == []
 
 
 def test_phases() -> None:
     """The phases follow one another without a gap, and one that never ends says so."""
     good, hangs = ([e for e in events_of([run]) if e["ph"] == "X"] for run in (GOOD, HANGS))
 
-    assert ["locating", "uri-extension", "crypttext-hashes", "blocks"] == [e["name"] for e in good]
-    assert [0.0, 50000.0, 150000.0, 200000.0, 250000.0] == pytest.approx(
-        [e["ts"] for e in good] + [good[-1]["ts"] + good[-1]["dur"]]
-    )
-    assert ["locating (never ends)"] == [e["name"] for e in hangs]
+    assert [e["name"] for e in good] == ["locating", "uri-extension", "crypttext-hashes", "blocks"]
+    assert pytest.approx([e["ts"] for e in good] + [good[-1]["ts"] + good[-1]["dur"]]) == [
+        0.0,
+        50000.0,
+        150000.0,
+        200000.0,
+        250000.0,
+    ]
+    assert [e["name"] for e in hangs] == ["locating (never ends)"]
 
 
 def test_hedges() -> None:
@@ -130,7 +134,7 @@ def test_hedges() -> None:
     overdue = [e for e in events if e["ph"] == "n"]
     hedges = [e for e in events if e["ph"] == "b" and e["args"].get("hedge")]
 
-    assert ["s0"] == [e["cat"] for e in overdue]
+    assert [e["cat"] for e in overdue] == ["s0"]
     assert [e["ts"] for e in overdue] == [e["ts"] for e in hedges]
     assert request(overdue[0]) in [request(e) for e in events if e["ph"] == "b"]
 
@@ -141,4 +145,4 @@ def test_corrupt() -> None:
     run = simulate(scenario(entries=[{"select": "0", "fault": spoils}]), "hedged")
     corrupt = [e for e in events_of([run]) if e["ph"] == "e" and e["args"].get("corrupt")]
 
-    assert {"s0"} == {e["cat"] for e in corrupt}
+    assert {e["cat"] for e in corrupt} == {"s0"}
