@@ -4,8 +4,8 @@ It runs on any Twisted reactor that is passed in, and reads from anything that p
 `IStorageServer`. `download` is the way in.
 """
 
+from firstk.downloader.api import Download, download, start
 from firstk.downloader.cap import CHKCap, LITCap, parse_cap
-from firstk.downloader.download import download
 from firstk.downloader.errors import (
     BadCapError,
     BadCiphertextHashError,
@@ -24,6 +24,7 @@ __all__ = [
     "BadCiphertextHashError",
     "BadURIExtensionError",
     "CHKCap",
+    "Download",
     "DownloadError",
     "DownloadStatus",
     "IBucket",
@@ -35,4 +36,5 @@ __all__ = [
     "Strategy",
     "download",
     "parse_cap",
+    "start",
 ]

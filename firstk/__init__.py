@@ -1,1 +1,103 @@
-"""What hung, slow and lying storage servers do to a download, in virtual time."""
+"""What hung, slow and lying storage servers do to a download, in virtual time.
+
+All public names are here, and nothing else is public. The code lies in four packages, each of which
+imports only those before it:
+
+- `firstk.downloader`: a downloader for Tahoe-LAFS immutable files. It knows no simulator.
+- `firstk.scenarios`: what a scenario is, and the library of scenarios.
+- `firstk.harness`: virtual time, simulated grids, runs, sweeps, tests; its command line.
+- `firstk.reports`: tables, pictures and the page. Only the command line imports it.
+
+Names are imported when they are first used, so that `import firstk` takes no time.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from firstk.downloader.api import Download as Download
+    from firstk.downloader.api import download as download
+    from firstk.downloader.api import start as start
+    from firstk.downloader.cap import CHKCap as CHKCap
+    from firstk.downloader.cap import LITCap as LITCap
+    from firstk.downloader.cap import parse_cap as parse_cap
+    from firstk.downloader.encode import encode as encode
+    from firstk.downloader.errors import BadCapError as BadCapError
+    from firstk.downloader.errors import BadCiphertextHashError as BadCiphertextHashError
+    from firstk.downloader.errors import BadURIExtensionError as BadURIExtensionError
+    from firstk.downloader.errors import DownloadError as DownloadError
+    from firstk.downloader.errors import NoSharesError as NoSharesError
+    from firstk.downloader.errors import NotEnoughSharesError as NotEnoughSharesError
+    from firstk.downloader.interfaces import IBucket as IBucket
+    from firstk.downloader.interfaces import IStorageServer as IStorageServer
+    from firstk.downloader.status import DownloadStatus as DownloadStatus
+    from firstk.downloader.strategy import STRATEGIES as STRATEGIES
+    from firstk.downloader.strategy import Strategy as Strategy
+    from firstk.harness.grid.encounters import UnmetFaultWarning as UnmetFaultWarning
+    from firstk.harness.kernel.isolation import EscapeError as EscapeError
+    from firstk.harness.kernel.livelock import EndlessError as EndlessError
+    from firstk.harness.kernel.reactor import SimReactor as SimReactor
+    from firstk.harness.run.independence import StateError as StateError
+    from firstk.harness.run.result import Result as Result
+    from firstk.harness.run.simulate import Run as Run
+    from firstk.harness.run.simulate import simulate as simulate
+    from firstk.harness.run.under_test import MisconductError as MisconductError
+    from firstk.harness.run.under_test import SubjectError as SubjectError
+    from firstk.harness.testing.pytest_api import Firstk as Firstk
+    from firstk.harness.testing.pytest_api import UnmetError as UnmetError
+    from firstk.harness.testing.simgrid import NeverError as NeverError
+    from firstk.harness.testing.simgrid import SimGrid as SimGrid
+    from firstk.scenarios.load import ScenarioError as ScenarioError
+    from firstk.scenarios.load import load_scenario as load_scenario
+    from firstk.scenarios.model import Scenario as Scenario
+
+#: Where each public name is defined.
+_MODULES = {
+    "downloader.api": ("Download", "download", "start"),
+    "downloader.cap": ("CHKCap", "LITCap", "parse_cap"),
+    "downloader.encode": ("encode",),
+    "downloader.errors": (
+        "BadCapError",
+        "BadCiphertextHashError",
+        "BadURIExtensionError",
+        "DownloadError",
+        "NoSharesError",
+        "NotEnoughSharesError",
+    ),
+    "downloader.interfaces": ("IBucket", "IStorageServer"),
+    "downloader.status": ("DownloadStatus",),
+    "downloader.strategy": ("STRATEGIES", "Strategy"),
+    "harness.grid.encounters": ("UnmetFaultWarning",),
+    "harness.kernel.isolation": ("EscapeError",),
+    "harness.kernel.livelock": ("EndlessError",),
+    "harness.kernel.reactor": ("SimReactor",),
+    "harness.run.independence": ("StateError",),
+    "harness.run.result": ("Result",),
+    "harness.run.simulate": ("Run", "simulate"),
+    "harness.run.under_test": ("MisconductError", "SubjectError"),
+    "harness.testing.pytest_api": ("Firstk", "UnmetError"),
+    "harness.testing.simgrid": ("NeverError", "SimGrid"),
+    "scenarios.load": ("ScenarioError", "load_scenario"),
+    "scenarios.model": ("Scenario",),
+}
+
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        from difflib import get_close_matches
+
+        close = get_close_matches(name, _HOMES, 1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *(name for name in _HOMES if name not in globals())]

@@ -64,7 +64,7 @@ class ScenarioError(ValueError):
         super().__init__("\n".join(map(str, mistakes)))
 
 
-def load(path: str | Path, source: str | None = None) -> Scenario:
+def load_scenario(path: str | Path, source: str | None = None) -> Scenario:
     """Return the scenario in a TOML file.
 
     Paths in it are relative to it. `source` is what a command line calls it; default the
@@ -120,7 +120,7 @@ def _unreadable(name: str, text: str, error: Exception) -> Mistake:
 def from_tables(tables: Mapping[str, Any]) -> Scenario:
     """Return the scenario that tables make, as they would stand in a file.
 
-    Paths in it are relative to the current folder. Raises `ScenarioError` as `load` does.
+    Paths in it are relative to the current folder. Raises `ScenarioError` as `load_scenario` does.
     """
     return validated(Scenario, "scenario", NoLines(tables), Path())
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 from twisted.internet.defer import maybeDeferred
 from twisted.python.failure import Failure
 
+from firstk.downloader import Download as OurDownload
 from firstk.downloader import DownloadStatus
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.grid.files import GridFile
@@ -117,8 +118,8 @@ class Download:
     @property
     def status(self) -> DownloadStatus | None:
         """What the downloader reports about itself; None if it is not ours."""
-        status = getattr(self._consumer.producer, "status", None)
-        return status if isinstance(status, DownloadStatus) else None
+        producer = self._consumer.producer
+        return producer.status if isinstance(producer, OurDownload) else None
 
     @property
     def _located(self) -> float | None:

@@ -118,10 +118,10 @@ def _ours(strategy: Strategy, order: Order) -> Deferred[Any]:
         order.servers,
         order.cap,
         order.consumer,
-        strategy,
-        order.offset,
-        order.length,
-        order.random,
+        strategy=strategy,
+        offset=order.offset,
+        size=order.length,
+        random=order.random,
     )
 
 

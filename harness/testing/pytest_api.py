@@ -23,7 +23,7 @@ from firstk.harness.run.under_test import Given, SubjectError, find_subject, is_
 from firstk.harness.testing.simgrid import SimGrid
 from firstk.harness.testing.timeline import text_timeline
 from firstk.scenarios.library import load_all
-from firstk.scenarios.load import ScenarioError, expectation_from, from_tables, load
+from firstk.scenarios.load import ScenarioError, expectation_from, from_tables, load_scenario
 from firstk.scenarios.model import OTHER, Expectation, Scenario
 
 
@@ -49,7 +49,7 @@ class Settings:
     def load(self, path: Path) -> Scenario:
         """Return the scenario in a file."""
         path = self.root / path
-        return load(path, self.named(path))
+        return load_scenario(path, self.named(path))
 
     def named(self, path: Path) -> str:
         """Return what a command line calls a file."""

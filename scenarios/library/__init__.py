@@ -116,7 +116,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
     Each is a file, a folder of files, or the name of a scenario or a set in the library.
     Raises `ScenarioError`, with the mistakes of all of them.
     """
-    from firstk.scenarios.load import Mistake, ScenarioError, load
+    from firstk.scenarios.load import Mistake, ScenarioError, load_scenario
 
     scenarios: list[Scenario] = []
     mistakes: list[Mistake] = []
@@ -131,7 +131,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
             continue
         for source, file in files:
             try:
-                scenarios.append(load(file, source))
+                scenarios.append(load_scenario(file, source))
             except ScenarioError as e:
                 mistakes += e.mistakes
     if mistakes:

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock, deferLater
 from zope.interface import implementer
 
+from firstk.downloader.api import start
 from firstk.downloader.cap import Cap
-from firstk.downloader.download import download
 from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.downloader.layout import HEADER_SIZE, parse_header
 from firstk.downloader.status import DownloadStatus, Request
@@ -44,7 +44,8 @@ class Download:
         self.clock = clock or Clock()
         self.consumer = consumer or MemoryConsumer()
         self.results: list[Any] = []
-        self.deferred = download(self.clock, servers, cap, self.consumer, **options)
+        self.running = start(self.clock, servers, cap, self.consumer, **options)
+        self.deferred = self.running.done
         self.deferred.addBoth(self._fired)
 
     def _fired(self, result: Any) -> None:
@@ -58,8 +59,7 @@ class Download:
     @property
     def status(self) -> DownloadStatus:
         """The status, while the download runs and after."""
-        status: DownloadStatus = self.consumer.producer.status
-        return status
+        return self.running.status
 
     def done(self) -> DownloadStatus:
         """Return the status with which the Deferred fired; raise what it failed with."""

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 # What is loaded now is not loaded again in each of the small projects, nor forgotten after it.
 from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
-from firstk.scenarios.load import load
+from firstk.scenarios.load import load_scenario
 from tests.harness.making import run_python
 
 pytest_plugins = ["pytester"]
@@ -30,7 +30,7 @@ from firstk import downloader
 async def download(reactor, servers, cap, consumer):
     index = downloader.parse_cap(cap).storage_index
     await DeferredList([server.get_buckets(index) for server in servers])
-    await downloader.download(reactor, servers, cap, consumer, "first-k")
+    await downloader.download(reactor, servers, cap, consumer, strategy="first-k")
 """
 
 MENDED = re.sub(r"    (index|await Def).*\n", "", WAITS)
@@ -392,7 +392,7 @@ def properties(file: Path) -> dict[str, str]:
 def test_properties(project: pytest.Pytester) -> None:
     """JUnit files say what it came to, as `firstk run` says it."""
     ran(project, "--junitxml=j.xml", failed=1)
-    scenario = load(project.path / "checks" / "one-hung.toml")
+    scenario = load_scenario(project.path / "checks" / "one-hung.toml")
 
     assert {
         "seed": "5",
@@ -409,7 +409,9 @@ def test_seed_and_runs(project: pytest.Pytester) -> None:
     """The options take the place of what the file says; the first run that fails is told."""
     text = HUNG.replace('"7"', "{ probability = 0.05 }") + "\n"
     (project.path / "checks" / "one-hung.toml").write_text(text)
-    scenario = load(project.path / "checks" / "one-hung.toml").model_copy(update={"seed": 100})
+    scenario = load_scenario(project.path / "checks" / "one-hung.toml").model_copy(
+        update={"seed": 100}
+    )
     bad = [
         100 + run
         for run in range(12)
@@ -713,7 +715,8 @@ runs = []
 
 async def download(reactor, servers, cap, consumer):
     runs.append(1)
-    await downloader.download(reactor, servers[: 7 - min(len(runs), 2)], cap, consumer, "first-k")
+    few = servers[: 7 - min(len(runs), 2)]
+    await downloader.download(reactor, few, cap, consumer, strategy="first-k")
 """
 
 

@@ -10,17 +10,17 @@ import pytest
 from firstk.harness.run.result import unmet
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.library import DEFAULT_SET, described, load_all, scenario_name, sets
-from firstk.scenarios.load import ScenarioError, load
+from firstk.scenarios.load import ScenarioError, load_scenario
 
 FILES = [file for files in sets().values() for file in files]
 
-SCENARIOS = {scenario_name(file): load(file) for file in FILES}
+SCENARIOS = {scenario_name(file): load_scenario(file) for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_name(file: Path) -> None:
     """A scenario is called as its file is, without the number."""
-    assert scenario_name(file) == load(file).name
+    assert scenario_name(file) == load_scenario(file).name
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
@@ -114,7 +114,7 @@ def test_targets(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     shutil.copy(FILES[1], tmp_path / "sub" / "a.toml")
     (tmp_path / "notes.txt").write_text("no scenario")
-    first, second = load(FILES[0]).name, load(FILES[1]).name
+    first, second = load_scenario(FILES[0]).name, load_scenario(FILES[1]).name
     b, a = str(tmp_path / "b.toml"), str(tmp_path / "sub" / "a.toml")
 
     assert names("one-hung") == [("one-hung", "one-hung")]
@@ -130,7 +130,7 @@ def test_files_before_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     shutil.copy(FILES[0], tmp_path / "one-hung")
     (tmp_path / "ticket-928").mkdir()
     shutil.copy(FILES[0], tmp_path / "ticket-928" / "x.toml")
-    first = load(FILES[0]).name
+    first = load_scenario(FILES[0]).name
 
     assert [(first, "one-hung")] == names("one-hung")
     assert [(first, "ticket-928/x.toml")] == names("ticket-928")

@@ -18,7 +18,7 @@ from firstk.scenarios.load import (
     ScenarioError,
     expectation_from,
     from_tables,
-    load,
+    load_scenario,
 )
 from firstk.scenarios.model import RealFile, Scenario, selected
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
@@ -60,7 +60,7 @@ def write(folder: Path, text: str | bytes) -> Path:
 def mistakes(path: Path) -> tuple[Mistake, ...]:
     """Return all that is wrong with a file."""
     with pytest.raises(ScenarioError) as caught:
-        load(path)
+        load_scenario(path)
     return caught.value.mistakes
 
 
@@ -72,11 +72,11 @@ def places(found: tuple[Mistake, ...]) -> list[tuple[int | None, str]]:
 def test_good(tmp_path: Path) -> None:
     """The file that the others are made from by one change is a scenario."""
     path = write(tmp_path, GOOD)
-    scenario = load(path)
+    scenario = load_scenario(path)
 
     assert scenario.name == "t"
     assert str(path) == scenario.source
-    assert load(path, source="elsewhere").source == "elsewhere"
+    assert load_scenario(path, source="elsewhere").source == "elsewhere"
 
 
 #: A line of the good file, what it becomes, and the mistake: its line, its key, its words.
@@ -588,7 +588,7 @@ def test_unknown_key_of_a_fault_hides_nothing(tmp_path: Path) -> None:
 )
 def test_ranges(range_: str, tmp_path: Path) -> None:
     """A range may end where the file ends, begin there, and be empty."""
-    assert load(write(tmp_path, GOOD.replace("# of the file", range_))).name == "t"
+    assert load_scenario(write(tmp_path, GOOD.replace("# of the file", range_))).name == "t"
 
 
 @pytest.mark.parametrize(
@@ -743,7 +743,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_real_shares(folder: Path) -> None:
     """Real shares are read from beside the scenario file, without their containers."""
-    file = load(write(folder, real())).file
+    file = load_scenario(write(folder, real())).file
 
     assert isinstance(file, RealFile)
     assert (3, 10, list(range(10))) == (file.k, file.n, file.numbers)
@@ -754,8 +754,8 @@ def test_real_shares(folder: Path) -> None:
 def test_shares_elsewhere(folder: Path) -> None:
     """They may lie anywhere: the path may be absolute, or go up."""
     (folder / "scenarios").mkdir()
-    up = load(write(folder / "scenarios", real(shares="../shares"))).file
-    absolute = load(write(folder / "scenarios", real(shares=str(folder / "shares")))).file
+    up = load_scenario(write(folder / "scenarios", real(shares="../shares"))).file
+    absolute = load_scenario(write(folder / "scenarios", real(shares=str(folder / "shares")))).file
 
     assert list(range(10)) == up.numbers == absolute.numbers
 
@@ -766,7 +766,7 @@ def test_some_shares(folder: Path) -> None:
         (folder / "shares" / str(number)).unlink()
     (folder / "shares" / "README.txt").write_text("no share")
 
-    assert load(write(folder, real())).file.numbers == [2, 6, 9]
+    assert load_scenario(write(folder, real())).file.numbers == [2, 6, 9]
 
 
 def test_corrupt_shares(folder: Path) -> None:
@@ -775,7 +775,7 @@ def test_corrupt_shares(folder: Path) -> None:
         path = folder / "shares" / str(number)
         path.write_bytes(path.read_bytes()[:12] + bytes(1040 - 12 - 72) + bytes(72))
 
-    assert list(range(10)) == load(write(folder, real())).file.numbers
+    assert list(range(10)) == load_scenario(write(folder, real())).file.numbers
 
 
 def cap(name: str, old: str, new: str) -> str:
@@ -891,7 +891,7 @@ def test_share_and_range(folder: Path) -> None:
 
 def test_from_tables(tmp_path: Path) -> None:
     """Tables make the scenario that a file of them makes."""
-    loaded, made = load(write(tmp_path, GOOD)), from_tables(tomllib.loads(GOOD))
+    loaded, made = load_scenario(write(tmp_path, GOOD)), from_tables(tomllib.loads(GOOD))
 
     assert loaded.model_dump() == made.model_dump()
 
@@ -975,7 +975,7 @@ def test_ranges_that_overlap(tmp_path: Path) -> None:
     """Thousands of selected ranges are put together, and not one by one made into servers."""
     select = ",".join(["0-999999"] * 20_000 + ["5"])
     text = GOOD.replace('"all"', f'"{select}"').replace("servers = 10", "servers = 1000000")
-    scenario = load(write(tmp_path, text))
+    scenario = load_scenario(write(tmp_path, text))
 
     assert scenario.name == "t"
     assert list(range(8)) == selected("5-7,0-2,1-6,s3", 8)
@@ -1073,7 +1073,7 @@ def test_control_characters(tmp_path: Path) -> None:
     folder.mkdir()
     path = write(folder, text)
     with pytest.raises(ScenarioError) as caught:
-        load(path)
+        load_scenario(path)
 
     assert 5 <= len(caught.value.mistakes) == len(str(caught.value).splitlines())
     assert all(line.isprintable() for line in str(caught.value).split("\n"))

@@ -13,7 +13,7 @@ import pytest
 from firstk.scenarios.experiment import load_experiment
 from firstk.scenarios.kinds import EXPERIMENT, PLAN, kind_of
 from firstk.scenarios.library import experiments, sets
-from firstk.scenarios.load import ScenarioError, from_tables, load
+from firstk.scenarios.load import ScenarioError, from_tables, load_scenario
 from firstk.scenarios.plan import load_plan
 from firstk.scenarios.schema import KINDS, schema_of
 from tests.harness.plans import TEXT as PLAN_TEXT
@@ -208,7 +208,7 @@ def check(text: str, folder: Path) -> None:
     path = folder / "t.toml"
     path.write_text(text, encoding="utf-8")
     loads: dict[Any, Any] = {EXPERIMENT: load_experiment, PLAN: load_plan}
-    loads.get(kind_of(tomllib.loads(text)), load)(path)
+    loads.get(kind_of(tomllib.loads(text)), load_scenario)(path)
 
 
 @pytest.mark.parametrize("text", [SCENARIO_TEXT, EXPERIMENT_TEXT, PLAN_TEXT])

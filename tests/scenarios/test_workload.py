@@ -8,7 +8,7 @@ from random import Random
 
 import pytest
 
-from firstk.scenarios.load import ScenarioError, load
+from firstk.scenarios.load import ScenarioError, load_scenario
 from firstk.scenarios.workload import Closed, FixedRate, Poisson, TraceFile, Workload
 
 BEGINNING = """\
@@ -32,7 +32,7 @@ def loaded(folder: Path, workload: str, beginning: str = BEGINNING) -> Workload:
     """Return the workload of a scenario file."""
     path = folder / "load.toml"
     path.write_text(beginning + workload)
-    found = load(path).workload
+    found = load_scenario(path).workload
     assert found is not None
     return found
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.python.failure import Failure
 
 from firstk.downloader.aes import Keystream
-from firstk.downloader.download import _Download
+from firstk.downloader.api import Download
 from firstk.downloader.errors import ShareError
 from firstk.downloader.fetch import Fetcher
 from firstk.downloader.locate import Located
@@ -28,7 +28,7 @@ from firstk.harness.fuzz.generate import tables
 from firstk.harness.fuzz.invariants import INVARIANTS, Case, Invariant, broken
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.simulate import Run, simulate
-from firstk.scenarios.load import load
+from firstk.scenarios.load import load_scenario
 from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, constant, scenario
 
@@ -231,13 +231,13 @@ def offset_ignored(patch: Patch) -> None:
 
 def byte_too_few(patch: Patch) -> None:
     """Lose the last byte of every segment."""
-    write = _Download._write
-    patch.setattr(_Download, "_write", lambda self, data: write(self, data[:-1]))
+    write = Download._write
+    patch.setattr(Download, "_write", lambda self, data: write(self, data[:-1]))
 
 
 def pauses_ignored(patch: Patch) -> None:
     """Write on while the consumer pauses."""
-    patch.setattr(_Download, "pauseProducing", lambda self: None)
+    patch.setattr(Download, "pauseProducing", lambda self: None)
 
 
 def choice_by_chance(patch: Patch) -> None:
@@ -432,7 +432,7 @@ def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
     responses_counted(monkeypatch)
     found = Fuzzer(3).search(scenarios=400)
     assert found is not None
-    loaded = load(found.write(tmp_path))
+    loaded = load_scenario(found.write(tmp_path))
     digests = {
         simulate(one, found.broken.strategy).result.digest
         for one in (loaded, Scenario.model_validate(found.tables))
@@ -448,4 +448,4 @@ def test_any_file(seed: int, tmp_path: Path) -> None:
     made = tables(Random(seed).randrange)
     file = Find(next(iter(()), None), made).write(tmp_path)  # type: ignore[arg-type]
 
-    assert Scenario.model_validate(made).model_dump() == load(file).model_dump()
+    assert Scenario.model_validate(made).model_dump() == load_scenario(file).model_dump()

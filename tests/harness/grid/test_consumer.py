@@ -372,7 +372,7 @@ def test_like_a_transport(steps: list[str | int], bandwidth: float) -> None:
 async def plaintext(reactor: Any, servers: Any, cap: str) -> bytes:
     """Return the file."""
     memory = MemoryConsumer()
-    await download(reactor, servers, cap, memory, "first-k")
+    await download(reactor, servers, cap, memory, strategy="first-k")
     return memory.data
 
 

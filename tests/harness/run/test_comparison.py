@@ -7,7 +7,7 @@ from typing import Any
 
 from firstk.harness.run.comparison import replay
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.scenarios.load import load
+from firstk.scenarios.load import load_scenario
 from tests.reports.samples import FAILED, OK, STALLED, compared, made, scenario, summary
 
 
@@ -29,7 +29,9 @@ def test_replay_of_a_file(tmp_path: Path) -> None:
         'grid = {servers = 1, rtt = {law = "constant", value = 1}}\n'
     )
 
-    assert f"firstk run {path} --strategy first-k --seed 0" == replay(load(path), "first-k", 0)
+    assert f"firstk run {path} --strategy first-k --seed 0" == replay(
+        load_scenario(path), "first-k", 0
+    )
 
 
 def test_met() -> None:

@@ -25,7 +25,7 @@ from tests.harness.making import exponential, hung, scenario
 
 _FETCH = """
 async def fetch(reactor, servers, cap, consumer):
-    await download(reactor, servers[: first()], cap, consumer, "first-k")
+    await download(reactor, servers[: first()], cap, consumer, strategy="first-k")
 """
 
 #: Modules whose `fetch` asks all ten servers in its first run, and fewer later.

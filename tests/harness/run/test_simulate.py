@@ -282,7 +282,12 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     """A downloader that writes what is not in the file is found out."""
 
     def wrong(
-        reactor: SimReactor, servers: object, cap: object, consumer: SimConsumer, *_: object
+        reactor: SimReactor,
+        servers: object,
+        cap: object,
+        consumer: SimConsumer,
+        *_: object,
+        **__: Any,
     ) -> Deferred[DownloadStatus]:
         consumer.write(b"wrong" * 20)
         return succeed(DownloadStatus())
@@ -308,7 +313,7 @@ class UnprintableError(Exception):
 def test_long_message(later: bool) -> None:
     """Of a message of any length a result keeps the beginning, whoever raises it."""
 
-    def wordy(reactor: SimReactor, *_: object) -> Deferred[DownloadStatus]:
+    def wordy(reactor: SimReactor, *_: object, **__: Any) -> Deferred[DownloadStatus]:
         error = ValueError("x" * 1_000_000)
         if not later:
             raise error
@@ -324,7 +329,7 @@ def test_long_message(later: bool) -> None:
 def test_no_message() -> None:
     """An exception that cannot be printed fails a run as any other does."""
 
-    def mute(*_: object) -> None:
+    def mute(*_: object, **__: Any) -> None:
         raise UnprintableError
 
     found = simulate(scenario(), mute).result
@@ -422,85 +427,89 @@ def boom() -> None:
     raise RuntimeError("lost")
 
 
-def raise_at_once(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def raise_at_once(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Raise instead of returning a Deferred."""
     raise RuntimeError("lost")
 
 
-def fail_at_once(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def fail_at_once(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Return a Deferred that has failed."""
     return fail(RuntimeError("lost"))
 
 
-def raise_in_a_timer(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def raise_in_a_timer(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but let a timer raise while that goes on."""
     reactor.callLater(1, boom)
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def raise_after_the_end(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def raise_after_the_end(
+    reactor: SimReactor, *rest: Any, **options: Any
+) -> Deferred[DownloadStatus]:
     """Download, but let a timer raise long after that is over."""
     reactor.callLater(1000, boom)
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def raise_in_a_thread(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def raise_in_a_thread(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but let the work of a thread raise."""
     reactor.callInThread(boom)
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def lose_a_failure(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def lose_a_failure(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but forget a Deferred that has failed."""
     fail(RuntimeError("lost"))
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def lose_a_callback(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def lose_a_callback(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but raise in a callback of a Deferred that is then forgotten."""
     reactor.callLater(1, succeed(None).addCallback, lambda _: boom())
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def log_a_failure(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def log_a_failure(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but write an exception to Twisted's log."""
     try:
         boom()
     except RuntimeError:
         Logger().failure("it went wrong")
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def log_in_the_old_way(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def log_in_the_old_way(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but write an exception to Twisted's log as one did before 2014."""
     try:
         boom()
     except RuntimeError:
         log.err()  # type: ignore[no-untyped-call]
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def lose_a_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def lose_a_coroutine(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but forget a coroutine that raises."""
 
     async def work() -> None:
         boom()
 
     Deferred.fromCoroutine(work())
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def lose_a_ring(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def lose_a_ring(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
     """Download, but forget a failed Deferred that only the garbage collector can free."""
     ring: list[object] = []
     lost: Deferred[None] = Deferred()
     lost.addCallback(ring.append)
     ring += [ring, lost]
     lost.errback(RuntimeError("lost"))
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
-def lose_an_old_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+def lose_an_old_coroutine(
+    reactor: SimReactor, *rest: Any, **options: Any
+) -> Deferred[DownloadStatus]:
     """Download, but forget a coroutine that raises after it has outlived a collection."""
     waiting: Deferred[None] = Deferred()
 
@@ -511,7 +520,7 @@ def lose_an_old_coroutine(reactor: SimReactor, *rest: Any) -> Deferred[DownloadS
     Deferred.fromCoroutine(work())
     reactor.callLater(1, gc.collect)  # as happens by itself in a long run
     reactor.callLater(2, waiting.callback, None)
-    return download(reactor, *rest)
+    return download(reactor, *rest, **options)
 
 
 @pytest.fixture
@@ -555,9 +564,9 @@ def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
 def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error is one of the run in which it happened, and never of a later one."""
 
-    def collect(*args: Any) -> Deferred[DownloadStatus]:
+    def collect(*args: Any, **options: Any) -> Deferred[DownloadStatus]:
         gc.collect()
-        return download(*args)
+        return download(*args, **options)
 
     monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
     result(scenario())
@@ -569,7 +578,7 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
 def test_control_c_among_errors() -> None:
     """Control-C is passed on though other things went wrong before it."""
 
-    def interrupted(reactor: Any, *_: Any) -> Deferred[None]:
+    def interrupted(reactor: Any, *_: Any, **__: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
         done: Deferred[None] = Deferred()
         reactor.callLater(2, signal.raise_signal, signal.SIGINT)
@@ -584,7 +593,7 @@ def test_garbage_collector(threshold: int) -> None:
     """In a run garbage is looked for more rarely; afterwards as before, also after Control-C."""
     seen: list[int] = []
 
-    def interrupted(*_: Any) -> Deferred[None]:
+    def interrupted(*_: Any, **__: Any) -> Deferred[None]:
         seen.append(gc.get_threshold()[0])
         signal.raise_signal(signal.SIGINT)
         return Deferred()
@@ -626,9 +635,9 @@ def test_garbage_collector_of_several_runs() -> None:
 def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     """Several errors make the run fail as a group, even if the download is done."""
 
-    def downloader(reactor: SimReactor, *rest: Any) -> Deferred[DownloadStatus]:
+    def downloader(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
         reactor.callLater(1, boom)
-        return raise_after_the_end(reactor, *rest)
+        return raise_after_the_end(reactor, *rest, **options)
 
     monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
     found = result(scenario())

@@ -28,7 +28,7 @@ Servers = Sequence[IStorageServer]
 
 def first_k(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
     """Be a downloader that does it right."""
-    return download(reactor, servers, cap, consumer, "first-k")
+    return download(reactor, servers, cap, consumer, strategy="first-k")
 
 
 async def coroutine(
@@ -40,7 +40,7 @@ async def coroutine(
     size: int | None = None,
 ) -> None:
     """Be one that is written with async and await, and takes byte ranges."""
-    await download(reactor, servers, cap, consumer, "first-k", offset, size)
+    await download(reactor, servers, cap, consumer, strategy="first-k", offset=offset, size=size)
 
 
 async def waits_for_all(
@@ -49,7 +49,7 @@ async def waits_for_all(
     """Be one with the defect of ticket #928."""
     parsed: Any = parse_cap(cap)
     await DeferredList([server.get_buckets(parsed.storage_index) for server in servers])
-    await download(reactor, servers, cap, consumer, "first-k")
+    await download(reactor, servers, cap, consumer, strategy="first-k")
 
 
 def leaves_a_timer(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
@@ -232,7 +232,7 @@ MINE = """
 from firstk.downloader import download
 
 def mine(reactor, servers, cap, consumer):
-    return download(reactor, servers, cap, consumer, "wait-for-all")
+    return download(reactor, servers, cap, consumer, strategy="wait-for-all")
 """
 
 

@@ -20,7 +20,7 @@ from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.workload import OverloadError, simulate_load
 from firstk.harness.run.workload_result import LoadResult
-from firstk.scenarios.load import load
+from firstk.scenarios.load import load_scenario
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
 
@@ -536,7 +536,7 @@ rtt = { law = "constant", value = 0.5 }
 arrivals = { kind = "trace", path = "times.csv" }
 """
     )
-    load_result: LoadResult = simulate_load(load(tmp_path / "load.toml"), "first-k")
+    load_result: LoadResult = simulate_load(load_scenario(tmp_path / "load.toml"), "first-k")
 
     assert (load_result.downloads, load_result.span) == (2, 1 + ALONE)
 

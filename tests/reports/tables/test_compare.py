@@ -13,7 +13,7 @@ from rich.table import Table
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.comparison import Compared
 from firstk.reports.tables.compare import LEGEND, Extra, comparison_table, runs_table
-from firstk.scenarios.load import load
+from firstk.scenarios.load import load_scenario
 from tests.reports.samples import (
     BOUND,
     DEADLINE,
@@ -173,7 +173,7 @@ def read_from(folder: Path) -> Compared:
         'name = "t"\nfile = {size = 1, k = 1, n = 1}\n'
         'grid = {servers = 1, rtt = {law = "constant", value = 1}}\n'
     )
-    return Compared(load(folder / "t.toml"), [summary(OK)], [])
+    return Compared(load_scenario(folder / "t.toml"), [summary(OK)], [])
 
 
 @pytest.mark.parametrize("folder", ["a[old]b", "a[red]b", "a:smile:b", "a[1]"])

@@ -1,4 +1,4 @@
-"""The public door: download a file, or a part of it, to a consumer."""
+"""Download a file, or a part of it, to a consumer."""
 
 from __future__ import annotations
 
@@ -28,73 +28,116 @@ def download(
     servers: Iterable[IStorageServer],
     cap: Cap | str,
     consumer: IConsumer,
+    *,
     strategy: Strategy | str = "first-k",
     offset: int = 0,
     size: int | None = None,
     random: Random | None = None,
 ) -> Deferred[DownloadStatus]:
-    """Write the file of `cap`, from `offset` on, to `consumer`.
+    """Write the file of a read-cap to a consumer.
 
-    The servers are asked in their order.
-    At most `size` bytes are written, in order, none before its hash is checked; a range
-    that reaches past the end of the file is cut there. The consumer gets a push producer
-    for the time being: it may pause it, and may stop it, which ends the download cleanly,
-    with the phase `stopped`. `random` makes the strategy's random choices; without it they
-    follow from the cap alone, so that equal downloads are equal.
+    The bytes are written in order, each one only after its hash was checked. The consumer gets a
+    push producer, a `Download`; it may pause it, and it may stop it, which ends the download with
+    the phase `stopped` and no error.
 
-    The Deferred fires with the `DownloadStatus` when the last byte is written. It fails
-    with `NotEnoughSharesError` if K distinct good shares cannot be had, with
-    `BadURIExtensionError` or `BadCiphertextHashError` if the file was made wrong, and with
-    whatever the consumer raised.
+    Args:
+        reactor: Provides the time and timers, nothing else.
+        servers: The storage servers, in the order in which they are asked.
+        cap: The read-cap, parsed or as text.
+        consumer: Where the file is written.
+        strategy: A `Strategy`, or the name of one: a key of `STRATEGIES`, or `hedged+1`.
+        offset: The first byte to be written.
+        size: The most bytes to be written; None for all the rest. A range that reaches past the
+            end of the file is cut there.
+        random: Makes the strategy's random choices. Without it they follow from the cap alone, so
+            that equal downloads are equal.
 
-    Raises `BadCapError` for a malformed cap, and `ValueError` for an unknown strategy or a
-    negative `offset` or `size`.
+    Returns:
+        A Deferred that fires with the `DownloadStatus` once the last byte is written. It fails
+        with `NotEnoughSharesError` if K distinct good shares cannot be had, with
+        `BadURIExtensionError` or `BadCiphertextHashError` if the uploader made the file wrong,
+        and with whatever the consumer raised. To cancel it stops the download.
+
+    Raises:
+        BadCapError: The cap is malformed.
+        ValueError: There is no such strategy, or `offset` or `size` is negative.
     """
+    return start(
+        reactor,
+        servers,
+        cap,
+        consumer,
+        strategy=strategy,
+        offset=offset,
+        size=size,
+        random=random,
+    ).done
+
+
+def start(
+    reactor: IReactorTime,
+    servers: Iterable[IStorageServer],
+    cap: Cap | str,
+    consumer: IConsumer,
+    *,
+    strategy: Strategy | str = "first-k",
+    offset: int = 0,
+    size: int | None = None,
+    random: Random | None = None,
+) -> Download:
+    """Start a download, and return a handle of it; the arguments are those of `download`."""
     parsed = parse_cap(cap) if isinstance(cap, str) else cap
     strategy = find_strategy(strategy)
     if offset < 0 or (size is not None and size < 0):
         raise ValueError(f"offset and size must not be negative: {offset}, {size}")
     end = parsed.size if size is None else min(parsed.size, offset + size)
-    running = _Download(reactor, consumer)
+    running = Download(reactor, consumer)
     if isinstance(parsed, LITCap):
-        return running.start(running.literal(parsed.data[offset:end]))
+        running._start(running._literal(parsed.data[offset:end]))
+        return running
     session = Session(
         reactor=reactor,
         cap=parsed,
         strategy=strategy,
         random=random or Random(parsed.storage_index),
         status=running.status,
-        waits=running.waits,
+        waits=running._waits,
     )
     # A list may change meanwhile; what makes its items when they are looked at stays as it is.
     if isinstance(servers, list) or not isinstance(servers, Sequence):
         servers = list(servers)
-    return running.start(running.shares(session, servers, offset, end))
+    running._start(running._shares(session, servers, offset, end))
+    return running
 
 
 @implementer(IPushProducer)
-class _Download:
-    """A running download: the producer that its consumer sees."""
+class Download:
+    """A running download, which is the producer of its consumer too. `start` makes it.
+
+    `status` is its state at every moment, and `done` the Deferred that `download` returns.
+    """
+
+    done: Deferred[DownloadStatus]
 
     def __init__(self, reactor: IReactorTime, consumer: IConsumer) -> None:
         self.status = DownloadStatus()
-        self.waits = Waits()
+        self._waits = Waits()
         self._reactor = reactor
         self._consumer = consumer
         self._paused = False
-        self._resumption = News(reactor, self.waits)
+        self._resumption = News(reactor, self._waits)
         self._enter("starting")
 
-    def start(self, work: Coroutine[Deferred[Any], Any, None]) -> Deferred[DownloadStatus]:
-        """Do the work; the Deferred fires when it is over, and its cancellation stops it."""
+    def _start(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
+        """Do the work; `done` fires when it is over, and its cancellation stops it."""
         result: Deferred[DownloadStatus] = Deferred(lambda _: self.stopProducing())
+        self.done = result
 
         def over(outcome: Any) -> None:
             if not result.called:  # cancelled by the consumer while it was being called
                 result.callback(outcome)
 
         Deferred.fromCoroutine(self._run(work)).addCallback(lambda _: self.status).addBoth(over)
-        return result
 
     async def _run(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
         try:
@@ -104,7 +147,7 @@ class _Download:
             self._enter("failed")
             raise
         try:
-            self.waits.check()
+            self._waits.check()
             await work
         except DownloadStopped:
             self._end("stopped")
@@ -120,7 +163,7 @@ class _Download:
 
     def _end(self, phase: Phase) -> None:
         self._enter(phase)
-        self.waits.stop()  # what is still being read is not wanted any more
+        self._waits.stop()  # what is still being read is not wanted any more
         self._consumer.unregisterProducer()
 
     def _enter(self, phase: Phase) -> None:
@@ -131,17 +174,17 @@ class _Download:
         await self._wanted()
         self.status.bytes_written += len(data)
         self._consumer.write(data)
-        self.waits.check()
+        self._waits.check()
 
     async def _wanted(self) -> None:
         await self._resumption.until(lambda: inf if self._paused else None)
 
-    async def literal(self, data: bytes) -> None:
+    async def _literal(self, data: bytes) -> None:
         """Write what the cap itself holds."""
         if data:
             await self._write(data)
 
-    async def shares(
+    async def _shares(
         self, session: Session, servers: Sequence[IStorageServer], offset: int, end: int
     ) -> None:
         """Write the file's bytes from `offset` to `end`, from shares on `servers`."""
@@ -178,4 +221,4 @@ class _Download:
 
     def stopProducing(self) -> None:
         """Write no more, and end."""
-        self.waits.stop()
+        self._waits.stop()
