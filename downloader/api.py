@@ -14,11 +14,11 @@ from zope.interface import implementer
 from firstk.downloader.aes import Keystream
 from firstk.downloader.cap import Cap, LITCap, parse_cap
 from firstk.downloader.errors import DownloadStopped
-from firstk.downloader.fetch import Fetcher
+from firstk.downloader.fetch import PhasedFetcher
 from firstk.downloader.interfaces import IStorageServer
-from firstk.downloader.locate import Located
-from firstk.downloader.one_round import OneRound
-from firstk.downloader.session import News, Session, Waits
+from firstk.downloader.locate import ShareFinder
+from firstk.downloader.pipelined import PipelinedFetcher
+from firstk.downloader.session import PendingWaits, Session, Signal
 from firstk.downloader.status import DownloadStatus, Phase
 from firstk.downloader.strategy import Strategy, find_strategy
 
@@ -121,11 +121,11 @@ class Download:
 
     def __init__(self, reactor: IReactorTime, consumer: IConsumer) -> None:
         self.status = DownloadStatus()
-        self._waits = Waits()
+        self._waits = PendingWaits()
         self._reactor = reactor
         self._consumer = consumer
         self._paused = False
-        self._resumption = News(reactor, self._waits)
+        self._resumption = Signal(reactor, self._waits)
         self._enter("starting")
 
     def _start(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
@@ -191,13 +191,13 @@ class Download:
         if offset >= end:
             return
         session.enter("locating")
-        located = Located(session, servers)
-        fetcher: Fetcher | OneRound
+        located = ShareFinder(session, servers)
+        fetcher: PhasedFetcher | PipelinedFetcher
         if session.strategy.locating_ends == "never":
-            fetcher = OneRound(session, located, offset)
+            fetcher = PipelinedFetcher(session, located, offset)
         else:
             await located.locate()
-            fetcher = Fetcher(session, located)
+            fetcher = PhasedFetcher(session, located)
         await fetcher.prepare()
         keystream = Keystream(session.cap.key, offset)
         size = fetcher.ueb.segment_size

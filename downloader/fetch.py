@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from firstk.downloader.errors import BadCiphertextHashError, ShareError
 from firstk.downloader.hashes import crypttext_segment_hash
-from firstk.downloader.locate import Located
+from firstk.downloader.locate import ShareFinder
 from firstk.downloader.session import Session
 from firstk.downloader.share import Share
 from firstk.downloader.ueb import URIExtension
@@ -21,7 +21,7 @@ from firstk.downloader.ueb import URIExtension
 T = TypeVar("T")
 
 
-class Fetcher:
+class PhasedFetcher:
     """Reads a file's segments from located shares, in four phases.
 
     The UEB and the crypttext hash tree are asked of one share at a time, over all that
@@ -31,7 +31,7 @@ class Fetcher:
 
     ueb: URIExtension
 
-    def __init__(self, session: Session, located: Located) -> None:
+    def __init__(self, session: Session, located: ShareFinder) -> None:
         self._session = session
         self._located = located
         self._chosen: list[Share] = []

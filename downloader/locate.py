@@ -35,7 +35,7 @@ class _Answer:
         return f"{self.server}: {said}" + (" (too late, ignored)" if self.late else "")
 
 
-class Located:
+class ShareFinder:
     """The shares that are located, in the order in which the answers came.
 
     Once it is `closed` no more will join.

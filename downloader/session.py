@@ -14,10 +14,10 @@ from twisted.python.failure import Failure
 
 from firstk.downloader.cap import CHKCap
 from firstk.downloader.errors import DownloadStopped, ServerFailedError
-from firstk.downloader.patience import Patience
 from firstk.downloader.status import DownloadStatus, Phase, Request
 from firstk.downloader.strategy import Strategy
 from firstk.downloader.text import message_of, one_line
+from firstk.downloader.timeouts import RtoEstimator
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
-class Waits:
+class PendingWaits:
     """What a download waits for: to stop it is to fail its Deferreds and to forget the rest.
 
     It may be stopped at any moment, also by a server or a consumer that it is just
@@ -98,10 +98,10 @@ class Waits:
             self._fail(next(iter(self._waiting)), reason)
 
 
-class News:
+class Signal:
     """Lets the one who waits for something look again whenever something has happened."""
 
-    def __init__(self, reactor: IReactorTime, waits: Waits) -> None:
+    def __init__(self, reactor: IReactorTime, waits: PendingWaits) -> None:
         self._reactor = reactor
         self._waits = waits
         self._look: Callable[[], float | None] = _see_nothing
@@ -176,13 +176,13 @@ class Session:
     strategy: Strategy
     random: Random
     status: DownloadStatus
-    waits: Waits = field(default_factory=Waits)
-    news: News = field(init=False)
-    patience: Patience = field(init=False)
+    waits: PendingWaits = field(default_factory=PendingWaits)
+    news: Signal = field(init=False)
+    patience: RtoEstimator = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "news", News(self.reactor, self.waits))
-        object.__setattr__(self, "patience", Patience(self.reactor, self.strategy))
+        object.__setattr__(self, "news", Signal(self.reactor, self.waits))
+        object.__setattr__(self, "patience", RtoEstimator(self.reactor, self.strategy))
 
     def enter(self, phase: Phase) -> None:
         """Note that a phase begins now."""

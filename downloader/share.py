@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDeferred
 from twisted.python.failure import Failure
 
-from firstk.downloader import layout, parts
+from firstk.downloader import layout, sections
 from firstk.downloader.errors import CorruptShareError, ServerFailedError, ShareError
 from firstk.downloader.interfaces import IBucket
 from firstk.downloader.layout import Header
-from firstk.downloader.parts import Span
+from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
 from firstk.downloader.status import Request
 from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
@@ -31,7 +31,7 @@ _NEAR = 1024
 
 
 @dataclass(slots=True)
-class Known:
+class FileMetadata:
     """What is known of a file beyond its cap: whichever share it came from, it is the same."""
 
     uri_extension: URIExtension | None = None
@@ -66,7 +66,7 @@ class Share:
     _header: Header | None = None
     _opening: Deferred[None] | None = None
     _block_hashes: list[bytes] | None = field(default=None, repr=False)
-    _pieces: dict[Span, bytes] = field(default_factory=dict, repr=False)
+    _pieces: dict[ByteRange, bytes] = field(default_factory=dict, repr=False)
 
     @property
     def state(self) -> str:
@@ -160,15 +160,15 @@ class Share:
         Raises `BadURIExtensionError` if it is the right one and makes no sense.
         """
         header = await self._opened()
-        section = await self._read("UEB", *parts.uri_extension_span(header))
-        return parts.check_uri_extension(section, header, self.session.cap)
+        section = await self._read("UEB", *sections.uri_extension_span(header))
+        return sections.check_uri_extension(section, header, self.session.cap)
 
     async def crypttext_hashes(self, extension: URIExtension) -> list[bytes]:
         """Return the hash of each segment's ciphertext."""
         header = await self._opened()
-        span = parts.crypttext_hashes_span(header, extension)
+        span = sections.crypttext_hashes_span(header, extension)
         section = await self._read("crypttext hashes", *span)
-        return parts.check_crypttext_hashes(section, extension)
+        return sections.check_crypttext_hashes(section, extension)
 
     async def block(self, extension: URIExtension, segment: int) -> bytes:
         """Return this share's block of the segment.
@@ -176,7 +176,7 @@ class Share:
         The first block brings its hashes with it, in the same round trip.
         """
         header = await self._opened()
-        span = parts.block_span(header, extension, segment)
+        span = sections.block_span(header, extension, segment)
         reading = self._read(f"block {segment}", *span)
         if self._block_hashes is None:
             checking = maybeDeferred(self._read_hashes, header, extension)
@@ -184,20 +184,20 @@ class Share:
             self._block_hashes = hashes
         else:
             block, hashes = await reading, self._block_hashes
-        return parts.check_block(block, hashes, extension, segment)
+        return sections.check_block(block, hashes, extension, segment)
 
     def _read_hashes(self, header: Header, extension: URIExtension) -> Deferred[list[bytes]]:
         """Return a Deferred of the hashes of this share's blocks, checked against the UEB."""
 
         def check(section: bytes) -> list[bytes]:
-            return parts.check_block_hashes(section, header, extension, self.number)
+            return sections.check_block_hashes(section, header, extension, self.number)
 
-        span = parts.block_hashes_span(header, extension)
+        span = sections.block_hashes_span(header, extension)
         return self._read("block hashes", *span).addCallback(check)
 
     # In rounds
 
-    def missing(self, known: Known, position: int) -> list[Span]:
+    def missing(self, known: FileMetadata, position: int) -> list[ByteRange]:
         """Return what must still be read of this share for the block at a file's byte.
 
         What the header and the UEB say is guessed as long as they are not known. Raises
@@ -207,14 +207,14 @@ class Share:
         header = self._header or cut.header(1)
         wanted = [] if self._header else [(0, layout.HEADER_SIZE)]
         if known.uri_extension is None:
-            wanted.append(parts.uri_extension_span(header))
+            wanted.append(sections.uri_extension_span(header))
             if self._header and cut.num_segments > _MOST_SEGMENTS:
                 return _merged([span for span in wanted if self._piece(span) is None])
-        wanted.append(parts.block_span(header, cut, position // cut.segment_size))
+        wanted.append(sections.block_span(header, cut, position // cut.segment_size))
         if known.segment_hashes is None:
-            wanted.append(parts.crypttext_hashes_span(header, cut))
+            wanted.append(sections.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:
-            wanted.append(parts.block_hashes_span(header, cut))
+            wanted.append(sections.block_hashes_span(header, cut))
         if self._pieces:
             wanted = [span for span in wanted if self._piece(span) is None]
         return _merged(wanted)
@@ -229,7 +229,7 @@ class Share:
             raise CorruptShareError(f"the header says blocks of {header.block_size} bytes")
         return Segmentation(cap.k, cap.n, cap.size, header.block_size * cap.k)
 
-    def _piece(self, span: Span) -> bytes | None:
+    def _piece(self, span: ByteRange) -> bytes | None:
         """Return what was read of a span; None if it was not asked for."""
         offset, length = span
         for (start, asked), data in self._pieces.items():
@@ -238,7 +238,7 @@ class Share:
                 return data[offset - start : offset - start + length]
         return None
 
-    def read(self, spans: Sequence[Span], done: Callable[[ShareError | None], None]) -> None:
+    def read(self, spans: Sequence[ByteRange], done: Callable[[ShareError | None], None]) -> None:
         """Ask for spans, all at once; what came is kept.
 
         `done` is called when all have come, or with the first error; not at all once all is
@@ -247,7 +247,7 @@ class Share:
         lacking = dict.fromkeys(spans)
         over = False
 
-        def told(span: Span, answer: bytes | ShareError) -> None:
+        def told(span: ByteRange, answer: bytes | ShareError) -> None:
             nonlocal over
             error: ShareError | None
             if isinstance(answer, ShareError):
@@ -277,25 +277,25 @@ class Share:
                 return e
         return None
 
-    def teach(self, known: Known) -> None:
+    def teach(self, known: FileMetadata) -> None:
         """Add to what is known of the file from what has been read of this share.
 
         Raises `BadURIExtensionError` if the UEB is the right one and makes no sense.
         """
         assert self._header is not None
         if known.uri_extension is None:
-            section = self._piece(parts.uri_extension_span(self._header))
+            section = self._piece(sections.uri_extension_span(self._header))
             if section is None:
                 return
-            extension = parts.check_uri_extension(section, self._header, self.session.cap)
+            extension = sections.check_uri_extension(section, self._header, self.session.cap)
             known.uri_extension = extension
             if extension.num_segments == 1:  # a tree of one leaf is this leaf
                 known.segment_hashes = [extension.crypttext_root_hash]
         if known.segment_hashes is None:
-            span = parts.crypttext_hashes_span(self._header, known.uri_extension)
+            span = sections.crypttext_hashes_span(self._header, known.uri_extension)
             section = self._piece(span)
             if section is not None:
-                known.segment_hashes = parts.check_crypttext_hashes(section, known.uri_extension)
+                known.segment_hashes = sections.check_crypttext_hashes(section, known.uri_extension)
 
     def take_block(self, extension: URIExtension, segment: int) -> bytes | None:
         """Return this share's block of a segment; None if it, or its hashes, was not all read.
@@ -305,19 +305,19 @@ class Share:
         assert self._header is not None
         section = None
         if self._block_hashes is None:
-            section = self._piece(parts.block_hashes_span(self._header, extension))
+            section = self._piece(sections.block_hashes_span(self._header, extension))
             if section is None:
                 return None
-        block = self._piece(parts.block_span(self._header, extension, segment))
+        block = self._piece(sections.block_span(self._header, extension, segment))
         if block is None:
             return None
         if section is not None:
-            self._block_hashes = parts.check_block_hashes(
+            self._block_hashes = sections.check_block_hashes(
                 section, self._header, extension, self.number
             )
         assert self._block_hashes is not None
         self.forget()
-        return parts.check_block(block, self._block_hashes, extension, segment)
+        return sections.check_block(block, self._block_hashes, extension, segment)
 
     def forget(self) -> None:
         """Forget what was read and not taken."""
@@ -334,9 +334,9 @@ async def _both(one: Deferred[T], other: Deferred[U]) -> tuple[T, U]:
     return first, second
 
 
-def _merged(spans: list[Span]) -> list[Span]:
+def _merged(spans: list[ByteRange]) -> list[ByteRange]:
     """Return spans that cover these, with neighbours in one."""
-    merged: list[Span] = []
+    merged: list[ByteRange] = []
     for offset, length in sorted(spans):
         if merged:
             start, size = merged[-1]

@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from firstk.downloader.status import DownloadStatus as DownloadStatus
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
     from firstk.downloader.strategy import Strategy as Strategy
-    from firstk.harness.grid.encounters import UnmetFaultWarning as UnmetFaultWarning
+    from firstk.harness.grid.untriggered import UntriggeredFaultWarning as UntriggeredFaultWarning
     from firstk.harness.kernel.isolation import EscapeError as EscapeError
-    from firstk.harness.kernel.livelock import EndlessError as EndlessError
+    from firstk.harness.kernel.livelock import LivelockError as LivelockError
     from firstk.harness.kernel.reactor import SimReactor as SimReactor
     from firstk.harness.run.independence import StateError as StateError
     from firstk.harness.run.result import Result as Result
     from firstk.harness.run.simulate import Run as Run
     from firstk.harness.run.simulate import simulate as simulate
+    from firstk.harness.run.under_test import DownloaderError as DownloaderError
     from firstk.harness.run.under_test import MisconductError as MisconductError
-    from firstk.harness.run.under_test import SubjectError as SubjectError
     from firstk.harness.testing.pytest_api import Firstk as Firstk
     from firstk.harness.testing.pytest_api import UnmetError as UnmetError
-    from firstk.harness.testing.simgrid import NeverError as NeverError
+    from firstk.harness.testing.simgrid import ConditionNeverMetError as ConditionNeverMetError
     from firstk.harness.testing.simgrid import SimGrid as SimGrid
     from firstk.scenarios.load import ScenarioError as ScenarioError
     from firstk.scenarios.load import load_scenario as load_scenario
@@ -69,16 +69,16 @@ _MODULES = {
     "downloader.interfaces": ("IBucket", "IStorageServer"),
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
-    "harness.grid.encounters": ("UnmetFaultWarning",),
+    "harness.grid.untriggered": ("UntriggeredFaultWarning",),
     "harness.kernel.isolation": ("EscapeError",),
-    "harness.kernel.livelock": ("EndlessError",),
+    "harness.kernel.livelock": ("LivelockError",),
     "harness.kernel.reactor": ("SimReactor",),
     "harness.run.independence": ("StateError",),
     "harness.run.result": ("Result",),
     "harness.run.simulate": ("Run", "simulate"),
-    "harness.run.under_test": ("MisconductError", "SubjectError"),
+    "harness.run.under_test": ("MisconductError", "DownloaderError"),
     "harness.testing.pytest_api": ("Firstk", "UnmetError"),
-    "harness.testing.simgrid": ("NeverError", "SimGrid"),
+    "harness.testing.simgrid": ("ConditionNeverMetError", "SimGrid"),
     "scenarios.load": ("ScenarioError", "load_scenario"),
     "scenarios.model": ("Scenario",),
 }

@@ -206,7 +206,7 @@ class ScenarioFile(pytest.File):
 
     def collect(self) -> Iterator[ScenarioItem]:
         """Yield the tests; what is wrong with the file is told with its lines."""
-        from firstk.harness.testing.pytest_api import ScenarioError, SubjectError, expected_of
+        from firstk.harness.testing.pytest_api import DownloaderError, ScenarioError, expected_of
 
         settings = _settings(self.config)
         name = settings.named(self.path)
@@ -216,7 +216,7 @@ class ScenarioFile(pytest.File):
         except ScenarioError as e:
             told = (str(replace(mistake, file=name)) for mistake in e.mistakes)
             raise self.CollectError("\n".join(told)) from None
-        except SubjectError as e:
+        except DownloaderError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
         changed = settings.changed(scenario)
         if problem := beyond(changed.seed, changed.runs):
@@ -253,7 +253,11 @@ class ScenarioItem(pytest.Item):
 
         What one strategy never asks another may ask: a fault is unmet if it is so in all of them.
         """
-        from firstk.harness.grid.encounters import UnmetFaultWarning, described, unmet_in_all
+        from firstk.harness.grid.untriggered import (
+            UntriggeredFaultWarning,
+            described,
+            untriggered_in_all,
+        )
         from firstk.harness.run.comparison import expectation, replay
         from firstk.harness.run.result import unmet
         from firstk.harness.testing.pytest_api import check_isolation, failure, run_all, unmet_error
@@ -281,21 +285,21 @@ class ScenarioItem(pytest.Item):
             raise unmet_error(text, run) from run.failure
         if settings.isolation:
             check_isolation(scenario, self.name, runs.digests)
-        met_nothing = runs.unmet_faults
+        untriggered = runs.untriggered_faults
         for other in self._others:
-            if met_nothing:
-                there = run_all(scenario, other, settings.timeout).unmet_faults
-                met_nothing = unmet_in_all([met_nothing, there])
-        for fault in described(scenario, met_nothing):
-            warnings.warn_explicit(fault, UnmetFaultWarning, scenario.source, 1)
+            if untriggered:
+                there = run_all(scenario, other, settings.timeout).untriggered_faults
+                untriggered = untriggered_in_all([untriggered, there])
+        for fault in described(scenario, untriggered):
+            warnings.warn_explicit(fault, UntriggeredFaultWarning, scenario.source, 1)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
         """Return what was not as expected, and the traceback of the code under test, if any."""
-        from firstk.harness.grid.encounters import UnmetFaultWarning
+        from firstk.harness.grid.untriggered import UntriggeredFaultWarning
         from firstk.harness.kernel.raised import own_traceback, traceback_of
         from firstk.harness.testing.pytest_api import StateError, UnmetError
 
-        if isinstance(excinfo.value, UnmetError | StateError | UnmetFaultWarning):
+        if isinstance(excinfo.value, UnmetError | StateError | UntriggeredFaultWarning):
             cause = excinfo.value.__cause__
             raised = cause is not None and own_traceback(cause) is not None
             return str(excinfo.value) + (f"\n{traceback_of(cause)}" if cause and raised else "")

@@ -29,11 +29,11 @@ from pydantic import (
 
 from firstk.downloader.text import shown
 from firstk.scenarios.base import Table, mistakes
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.kinds import EXPERIMENT, SCENARIO
 from firstk.scenarios.library import find_scenario
 from firstk.scenarios.lines import MAX_DEPTH, Lines, Location
-from firstk.scenarios.load import Flaw, Mistake, ScenarioError, examined, mistakes_of, read, spell
+from firstk.scenarios.load import Flaw, Problem, ScenarioError, examined, mistakes_of, read, spell
 from firstk.scenarios.model import Name, Scenario, Strategies
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
 from firstk.scenarios.text import cut, printable
@@ -290,7 +290,7 @@ class Point:
 
     @cached_property
     def scenario_hash(self) -> str:
-        """The hash of the scenario; see `firstk.scenarios.identity`."""
+        """The hash of the scenario; see `firstk.scenarios.hashing`."""
         return scenario_hash(self.scenario)
 
     def __str__(self) -> str:
@@ -427,7 +427,7 @@ class Varied(Generic[T]):
     base: Scenario | None
     tables: Mapping[str, Any]
     flaws: Sequence[Flaw]
-    mistakes: Sequence[Mistake]
+    mistakes: Sequence[Problem]
 
     def refuse(self, path: Path, lines: Lines, flaws: Sequence[Flaw]) -> None:
         """Raise `ScenarioError` if something is wrong with the file or with the scenario."""

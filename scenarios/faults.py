@@ -25,7 +25,7 @@ Operation = Literal["get_buckets", "read"]
 class _Fault(Table):
     """What all faults have in common."""
 
-    chancy: ClassVar[bool] = False
+    stochastic: ClassVar[bool] = False
     """Whether it takes a draw for each request."""
     start: Seconds = 0.0
     """When it begins, in virtual seconds."""
@@ -55,7 +55,7 @@ class _Fault(Table):
     def failure(self, operation: Operation, chance: float) -> str | None:
         """Return why such a request fails, if it does.
 
-        `chance` was drawn for it, from 0 up to 1; it is 1 if the fault is not `chancy`.
+        `chance` was drawn for it, from 0 up to 1; it is 1 if the fault is not `stochastic`.
         """
         return None
 
@@ -144,7 +144,7 @@ class Disconnect(_Fault):
 class Flaky(_Fault):
     """Fails some requests, each by chance."""
 
-    chancy = True
+    stochastic = True
     kind: Literal["flaky"]
     probability: float = Field(ge=0, le=1)
     """How likely each request is to fail."""

@@ -178,7 +178,7 @@ class Lines:
 
 
 @dataclass(frozen=True)
-class NoLines:
+class NoPositions:
     """Takes the place of `Lines` where tables stand in no text."""
 
     data: Mapping[str, Any]

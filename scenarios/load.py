@@ -21,7 +21,7 @@ from firstk.scenarios.lines import (
     MIN_INTEGER,
     Lines,
     Location,
-    NoLines,
+    NoPositions,
     RefusedError,
     too_large,
 )
@@ -29,7 +29,7 @@ from firstk.scenarios.model import OTHER, Expectation, Scenario, Servers
 from firstk.scenarios.reading import TOML, read_text
 from firstk.scenarios.text import cut, listed, printable
 
-__all__ = ["Lines", "Location", "Mistake", "NoLines", "ScenarioError"]
+__all__ = ["Lines", "Location", "NoPositions", "Problem", "ScenarioError"]
 
 T = TypeVar("T", bound=BaseModel)
 
@@ -38,7 +38,7 @@ MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
-class Mistake:
+class Problem:
     """One thing that is wrong with a file: where, and what would be right.
 
     `line` counts from 1; it is None where the whole file is wrong. As text, what cannot be
@@ -59,7 +59,7 @@ class Mistake:
 class ScenarioError(ValueError):
     """A file is not a scenario; `mistakes` says all that is wrong with it."""
 
-    def __init__(self, mistakes: Sequence[Mistake]) -> None:
+    def __init__(self, mistakes: Sequence[Problem]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(map(str, mistakes)))
 
@@ -89,11 +89,11 @@ def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lin
     except (OSError, ValueError, RecursionError) as e:
         known = kind_of_head(path)
         mistake = (
-            _unreadable(name, text, e) if known is None else Mistake(name, None, "", str(known))
+            _unreadable(name, text, e) if known is None else Problem(name, None, "", str(known))
         )
         raise ScenarioError([mistake]) from e
     if kind is not None and (other := other_kind(kind, found.data)):
-        raise ScenarioError([Mistake(name, None, "", f"{other}; this command takes {kind.name}")])
+        raise ScenarioError([Problem(name, None, "", f"{other}; this command takes {kind.name}")])
     refused = [
         Flaw(where, f"should be {MIN_INTEGER} to {MAX_INTEGER}, not {shown(value)}")
         for where, value in too_large(found.data)
@@ -103,18 +103,18 @@ def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lin
     return found
 
 
-def _unreadable(name: str, text: str, error: Exception) -> Mistake:
+def _unreadable(name: str, text: str, error: Exception) -> Problem:
     """Return why a file is not read."""
     match error:
         case OSError():
-            return Mistake(name, None, "", str(error.strerror or error))
+            return Problem(name, None, "", str(error.strerror or error))
         case UnicodeDecodeError():
-            return Mistake(name, None, "", f"is not UTF-8 text: {error.reason}")
+            return Problem(name, None, "", f"is not UTF-8 text: {error.reason}")
         case RefusedError():
-            return Mistake(name, error.line, "", str(error))
+            return Problem(name, error.line, "", str(error))
         case tomllib.TOMLDecodeError():
             return _not_toml(name, text, error)
-    return Mistake(name, None, "", f"cannot be read: {error}")
+    return Problem(name, None, "", f"cannot be read: {error}")
 
 
 def from_tables(tables: Mapping[str, Any]) -> Scenario:
@@ -122,7 +122,7 @@ def from_tables(tables: Mapping[str, Any]) -> Scenario:
 
     Paths in it are relative to the current folder. Raises `ScenarioError` as `load_scenario` does.
     """
-    return validated(Scenario, "scenario", NoLines(tables), Path())
+    return validated(Scenario, "scenario", NoPositions(tables), Path())
 
 
 def expectation_from(table: Mapping[str, Any]) -> Expectation:
@@ -152,7 +152,7 @@ def _table_from(
             data = [data] if isinstance(part, int) else {part: data}
         errors = [ErrorDetails(**{**one, "loc": (*location, *one["loc"])}) for one in e.errors()]
         flaws = [flaw for error in errors for flaw in _flaws(Scenario, data, error)]
-        raise ScenarioError(mistakes_of(name, NoLines(data), flaws)) from None
+        raise ScenarioError(mistakes_of(name, NoPositions(data), flaws)) from None
 
 
 class Flaw(NamedTuple):
@@ -175,7 +175,7 @@ class Flaw(NamedTuple):
         return self.path, self.message["type"], self.message["msg"]
 
 
-def validated(model: type[T], name: str, lines: Lines | NoLines, folder: Path) -> T:
+def validated(model: type[T], name: str, lines: Lines | NoPositions, folder: Path) -> T:
     """Return what tables make that stand in the file `name`; paths are relative to `folder`.
 
     Raises `ScenarioError` with all that is wrong.
@@ -206,15 +206,15 @@ def examined(
     return None, list(found.values())
 
 
-def mistakes_of(name: str, lines: Lines | NoLines, flaws: Iterable[Flaw]) -> list[Mistake]:
+def mistakes_of(name: str, lines: Lines | NoPositions, flaws: Iterable[Flaw]) -> list[Problem]:
     """Return flaws as mistakes in the order of their lines: the first, and a count of the rest."""
     placed = sorted(((lines.find(flaw.path), flaw) for flaw in flaws), key=_line)
     found = [
-        Mistake(name, line, spell(flaw.path), flaw.at + _words(flaw.model, flaw.message))
+        Problem(name, line, spell(flaw.path), flaw.at + _words(flaw.model, flaw.message))
         for line, flaw in placed[:MOST_LISTED]
     ]
     if more := len(placed) - len(found):
-        found.append(Mistake(name, None, "", f"and {more:,} more mistake{'s' if more > 1 else ''}"))
+        found.append(Problem(name, None, "", f"and {more:,} more mistake{'s' if more > 1 else ''}"))
     return found
 
 
@@ -241,11 +241,11 @@ def _without_unknown(data: Mapping[str, Any], errors: list[ErrorDetails]) -> dic
     return left if dropped else None
 
 
-def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Mistake:
+def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Problem:
     message, _, place = str(error).partition(" (at ")
     words = place.rstrip(")").replace(",", "").split()
     line = int(words[1]) if words[:1] == ["line"] else text.rstrip("\n").count("\n") + 1
-    return Mistake(name, line, "", f"is not valid TOML: {message}")
+    return Problem(name, line, "", f"is not valid TOML: {message}")
 
 
 def _flaws(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.testing.simgrid import RunningDownload, Servers, SimGrid
+from firstk.harness.testing.simgrid import RunningDownload, ServerGroup, SimGrid
 
 _ROOT = Path(__file__).parent.parent
 _GUIDE = (_ROOT / "docs" / "python.md").read_text(encoding="utf-8")
@@ -26,7 +26,7 @@ def test_guide(pytester: pytest.Pytester) -> None:
     assert outcomes["passed"] >= 4
 
 
-@pytest.mark.parametrize("kind", [SimGrid, Servers, RunningDownload])
+@pytest.mark.parametrize("kind", [SimGrid, ServerGroup, RunningDownload])
 def test_names(kind: type) -> None:
     """It names every method and attribute that is there for users."""
     names = [name for name in vars(kind) if not name.startswith("_")]

@@ -13,7 +13,7 @@ from firstk.harness.cli.exit import OK, UNMET
 if TYPE_CHECKING:
     from firstk.harness.run.independence import Made
     from firstk.harness.run.result import Result
-    from firstk.harness.run.workload_result import LoadResult
+    from firstk.harness.run.workload_result import WorkloadResult
     from firstk.scenarios.model import Scenario
 
 
@@ -28,7 +28,7 @@ class Independence:
         self._runs = 0
         self._made: list[Made] = []
 
-    def add(self, scenario: Scenario, results: Sequence[Result | LoadResult]) -> None:
+    def add(self, scenario: Scenario, results: Sequence[Result | WorkloadResult]) -> None:
         """Add runs of a scenario that were made."""
         self._runs += len(results)
         self._made += _of_others(scenario, results)
@@ -57,10 +57,10 @@ class Independence:
         return OK
 
 
-def _of_others(scenario: Scenario, results: Sequence[Result | LoadResult]) -> Iterator[Made]:
+def _of_others(scenario: Scenario, results: Sequence[Result | WorkloadResult]) -> Iterator[Made]:
     from firstk.harness.run.independence import Made
-    from firstk.harness.run.under_test import is_other
+    from firstk.harness.run.under_test import is_external
 
     for one in results:
-        if is_other(one.strategy):
+        if is_external(one.strategy):
             yield Made(scenario, one.strategy, one.run, one.digest, scenario.source)

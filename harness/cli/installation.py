@@ -45,7 +45,7 @@ _REINSTALL = "install firstk anew, into an environment of its own"
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What was found, in words, and whether it is as it should be."""
 
     good: bool
@@ -55,7 +55,7 @@ class Finding:
         return f"{'ok' if self.good else 'WRONG':7}{self.words}"
 
 
-def python() -> Iterator[Finding]:
+def python() -> Iterator[CheckResult]:
     """Look at Python and at firstk itself."""
     from packaging.specifiers import SpecifierSet
 
@@ -63,11 +63,11 @@ def python() -> Iterator[Finding]:
     now = platform.python_version()
     good = SpecifierSet(wanted).contains(now, prereleases=True)
     words = f"Python {now} ({platform.system()}, {sys.prefix})"
-    yield Finding(good, words if good else f"{words}: should be {wanted}")
-    yield Finding(True, f"firstk {version('firstk')}, in {Path(__file__).parents[2]}")
+    yield CheckResult(good, words if good else f"{words}: should be {wanted}")
+    yield CheckResult(True, f"firstk {version('firstk')}, in {Path(__file__).parents[2]}")
 
 
-def requirements() -> Iterator[Finding]:
+def requirements() -> Iterator[CheckResult]:
     """Look at the versions of what firstk needs, and of its extras."""
     from packaging.requirements import Requirement
 
@@ -81,7 +81,7 @@ def requirements() -> Iterator[Finding]:
                 yield _requirement(one, extra)
 
 
-def _requirement(one: Requirement, extra: str | None = None) -> Finding:
+def _requirement(one: Requirement, extra: str | None = None) -> CheckResult:
     name, wanted = one.name, str(one.specifier)
     of = f", of the extra {extra!r}" if extra else ""
     try:
@@ -89,19 +89,21 @@ def _requirement(one: Requirement, extra: str | None = None) -> Finding:
     except PackageNotFoundError:
         if extra:
             words = f"{name} is not there{of}: pip install 'firstk[{extra}]' where you want it"
-            return Finding(True, words)
-        return Finding(False, f"{name} is not there: pip install '{name}{wanted}'")
+            return CheckResult(True, words)
+        return CheckResult(False, f"{name} is not there: pip install '{name}{wanted}'")
     if one.specifier.contains(found, prereleases=True):
-        return Finding(True, f"{name} {found}{of}")
-    return Finding(False, f"{name} {found}{of}: should be {wanted}: pip install '{name}{wanted}'")
+        return CheckResult(True, f"{name} {found}{of}")
+    return CheckResult(
+        False, f"{name} {found}{of}: should be {wanted}: pip install '{name}{wanted}'"
+    )
 
 
-def name() -> Iterator[Finding]:
+def name() -> Iterator[CheckResult]:
     """Look whether another distribution, or another folder, has a package of our name."""
     ours = Path(__file__).parents[2]
     others = sorted(set(packages_distributions().get(PACKAGE, ())) - {"firstk"})
     if others:
-        yield Finding(
+        yield CheckResult(
             False,
             f"the package {PACKAGE!r} comes with {', '.join(others)} too, and one has"
             f" overwritten the other: {_REINSTALL}",
@@ -109,16 +111,16 @@ def name() -> Iterator[Finding]:
     spec = find_spec(PACKAGE)
     origin = "nowhere" if spec is None or spec.origin is None else Path(spec.origin).parent
     if origin != ours:
-        yield Finding(
+        yield CheckResult(
             False,
             f"the package {PACKAGE!r} is found in {origin}, and should be in {ours}:"
             " take the other one from the path, or rename it",
         )
     elif not others:
-        yield Finding(True, f"the package {PACKAGE!r} is ours alone")
+        yield CheckResult(True, f"the package {PACKAGE!r} is ours alone")
 
 
-def reactor() -> Iterator[Finding]:
+def reactor() -> Iterator[CheckResult]:
     """Look whether Twisted's real reactor is loaded when ours is."""
     for module in (
         "harness.run.simulate",
@@ -128,16 +130,16 @@ def reactor() -> Iterator[Finding]:
     ):
         import_module(f"firstk.{module}")
     if "twisted.internet.reactor" in sys.modules:
-        yield Finding(
+        yield CheckResult(
             False,
             "Twisted's real reactor is loaded, and should not be: some module imports"
             " twisted.internet.reactor on its own, and what uses it is not simulated",
         )
     else:
-        yield Finding(True, "Twisted's real reactor is not loaded")
+        yield CheckResult(True, "Twisted's real reactor is not loaded")
 
 
-def erasure_code() -> Iterator[Finding]:
+def erasure_code() -> Iterator[CheckResult]:
     """Try whether zfec makes shares and mends a loss."""
     import zfec
 
@@ -149,12 +151,12 @@ def erasure_code() -> Iterator[Finding]:
     )
     words = f"zfec {version('zfec')} "
     if good:
-        yield Finding(True, words + "makes a file of any 3 of 10 shares")
+        yield CheckResult(True, words + "makes a file of any 3 of 10 shares")
     else:
-        yield Finding(False, words + f"does not make a file of its shares again: {_REINSTALL}")
+        yield CheckResult(False, words + f"does not make a file of its shares again: {_REINSTALL}")
 
 
-def cipher() -> Iterator[Finding]:
+def cipher() -> Iterator[CheckResult]:
     """Try whether AES-128 in counter mode gives what NIST SP 800-38A, F.5.1, says."""
     from firstk.downloader.aes import Keystream
 
@@ -164,12 +166,12 @@ def cipher() -> Iterator[Finding]:
     good = got.hex() == "874d6191b620e3261bef6864990db6ce"
     words = f"cryptography {version('cryptography')} "
     if good:
-        yield Finding(True, words + "encrypts as the standard says")
+        yield CheckResult(True, words + "encrypts as the standard says")
     else:
-        yield Finding(False, words + f"does not encrypt as NIST SP 800-38A says: {_REINSTALL}")
+        yield CheckResult(False, words + f"does not encrypt as NIST SP 800-38A says: {_REINSTALL}")
 
 
-def simulation() -> Iterator[Finding]:
+def simulation() -> Iterator[CheckResult]:
     """Run scenarios of the library whose outcomes and digests are known."""
     from firstk.harness.run.result import unmet
     from firstk.harness.run.simulate import simulate
@@ -186,12 +188,12 @@ def simulation() -> Iterator[Finding]:
             )
         words = f"the simulation of {name} with {strategy}"
         if problems:
-            yield Finding(False, f"{words}: {'; '.join(problems)}")
+            yield CheckResult(False, f"{words}: {'; '.join(problems)}")
         else:
-            yield Finding(True, f"{words} comes out as is known")
+            yield CheckResult(True, f"{words} comes out as is known")
 
 
-CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
+CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
     python,
     requirements,
     name,
@@ -202,13 +204,13 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
 )
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[CheckResult]:
     """Yield the findings of all checks; that a check fails is a finding too."""
     for check in CHECKS:
         try:
             yield from check()
         except PackageNotFoundError as e:
-            yield Finding(False, f"{e.name} is no installed distribution: install it with pip")
+            yield CheckResult(False, f"{e.name} is no installed distribution: install it with pip")
         except Exception as e:
             what = (check.__doc__ or "").strip().rstrip(".")
-            yield Finding(False, f"{what}: {type(e).__name__}: {e}: {_REINSTALL}")
+            yield CheckResult(False, f"{what}: {type(e).__name__}: {e}: {_REINSTALL}")

@@ -14,7 +14,7 @@ from firstk.harness.cli.tables import print_table
 from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
-    from firstk.harness.grid.encounters import Unmet
+    from firstk.harness.grid.untriggered import Unmet
     from firstk.harness.run.comparison import Compared
     from firstk.reports.tables.compare import Extra
     from firstk.scenarios.model import Scenario
@@ -48,12 +48,12 @@ def tell_unmet(compared: Sequence[Compared]) -> int:
 
 def tell_unmet_faults(compared: Sequence[Compared], strict: bool) -> int:
     """Print the faults that met no request, whatever ran; return the exit status."""
-    return print_unmet_faults([(one.scenario, one.unmet_faults) for one in compared], strict)
+    return print_unmet_faults([(one.scenario, one.untriggered_faults) for one in compared], strict)
 
 
 def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) -> int:
     """Print the faults of some scenarios that met no request: a failure if it is `strict`."""
-    from firstk.harness.grid.encounters import described
+    from firstk.harness.grid.untriggered import described
 
     what = "error" if strict else "warning"
     lines = [

@@ -161,7 +161,7 @@ def _run_load(
 ) -> int:
     """Run a scenario with a workload."""
     from firstk.harness.cli.run_workload import run_load
-    from firstk.harness.grid.encounters import unmet_in_all
+    from firstk.harness.grid.untriggered import untriggered_in_all
 
     if file is not None:
         raise click.UsageError(f"{scenario.name} has a [workload]: it has no trace of one download")
@@ -173,14 +173,16 @@ def _run_load(
         return status if _is_same(row, summaries[0].results[0].digest) else UNMET
     for summary in summaries:
         independence.add(scenario, summary.results)
-    faults = unmet_in_all(one.unmet_faults for summary in summaries for one in summary.results)
+    faults = untriggered_in_all(
+        one.untriggered_faults for summary in summaries for one in summary.results
+    )
     return max(status, print_unmet_faults([(scenario, faults)], strict), independence.check())
 
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
     """Return a row of a store, and the scenario that makes it again."""
     from firstk.downloader.text import shown
-    from firstk.harness.run.under_test import is_other, is_strategy
+    from firstk.harness.run.under_test import is_external, is_strategy
     from firstk.harness.sweep.store import Store, StoreError
 
     if not number.isdecimal() or len(number) > _MOST_DIGITS:
@@ -189,9 +191,9 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
         tell_distrusted(opened)
         row = opened.row(int(number))
         scenario = opened.scenario(row)
-        if not is_other(row.strategy) and not is_strategy(row.strategy):
+        if not is_external(row.strategy) and not is_strategy(row.strategy):
             raise StoreError(f"{store}: row {row.row}: no strategy is called {shown(row.strategy)}")
-    other_downloaders([row.strategy] if is_other(row.strategy) else [])
+    other_downloaders([row.strategy] if is_external(row.strategy) else [])
     return scenario, row
 
 

@@ -16,12 +16,12 @@ from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
     from firstk.harness.run.result import Result
-    from firstk.harness.run.workload_result import LoadResult
-    from firstk.reports.model.workload import LoadSummary
+    from firstk.harness.run.workload_result import WorkloadResult
+    from firstk.reports.model.workload import WorkloadSummary
     from firstk.scenarios.model import Scenario
 
 
-def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]:
+def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[WorkloadSummary]]:
     """Run a workload with each strategy and print the results; return the exit status too."""
     from firstk.reports.tables import workload as reports
 
@@ -47,16 +47,16 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[LoadSummary]]
     return (USAGE if overloads else UNMET if unmet else OK), summaries
 
 
-def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], list[str]]:
+def simulate_loads(scenario: Scenario) -> tuple[list[WorkloadSummary], list[str], list[str]]:
     """Run a workload with each strategy.
 
     Return the results, what was not as expected, and with which strategies the grid could not
     carry the load: those have no results.
     """
     from firstk.harness.run.workload import OverloadError
-    from firstk.reports.model.workload import LoadSummary
+    from firstk.reports.model.workload import WorkloadSummary
 
-    summaries: list[LoadSummary] = []
+    summaries: list[WorkloadSummary] = []
     unmet: list[str] = []
     overloads: list[str] = []
     tell_unchecked([scenario])
@@ -67,18 +67,18 @@ def simulate_loads(scenario: Scenario) -> tuple[list[LoadSummary], list[str], li
             except OverloadError as e:
                 overloads.append(str(e))
                 continue
-            summaries.append(LoadSummary([result for result, _ in ran]))
+            summaries.append(WorkloadSummary([result for result, _ in ran]))
             unmet += [problem for _, problems in ran for problem in problems]
     return summaries, unmet, overloads
 
 
 def _run(
     scenario: Scenario, strategy: str, number: int, tell: Callable[[], None]
-) -> tuple[LoadResult, list[str]]:
+) -> tuple[WorkloadResult, list[str]]:
     """Return what one run comes to, and what in it was not as expected, in words."""
     from firstk.harness.run.comparison import expectation, replay
     from firstk.harness.run.result import unmet
-    from firstk.harness.run.workload import simulate_load
+    from firstk.harness.run.workload import simulate_workload
 
     expected = expectation(scenario, strategy)
     first: list[str] = []
@@ -94,7 +94,7 @@ def _run(
             bad += 1
             first.extend(problems if bad == 1 else [])
 
-    result = simulate_load(scenario, strategy, number, each)
+    result = simulate_workload(scenario, strategy, number, each)
     told = []
     command = replay(scenario, strategy, result.seed)
     if bad:

@@ -17,7 +17,7 @@ def simulate_all(
     scenario: Scenario, progress: bool = False, timeout: float | None = None
 ) -> Compared:
     """Run all strategies of a scenario through all its runs; see `simulate` for `timeout`."""
-    from firstk.harness.grid.encounters import Unmet, unmet_in_all
+    from firstk.harness.grid.untriggered import Unmet, untriggered_in_all
     from firstk.harness.run.bound import bound
     from firstk.harness.run.comparison import Compared, Raised
     from firstk.harness.run.simulate import simulate
@@ -39,8 +39,8 @@ def simulate_all(
             results.append(run.result)
             if (error := Raised.of(run)) is not None:
                 raised.append(error)
-            found = run.unmet_faults
-            unmet = found if unmet is None else unmet_in_all([unmet, found])
+            found = run.untriggered_faults
+            unmet = found if unmet is None else untriggered_in_all([unmet, found])
             if number == 0:
                 first_runs.append(run)
         first = of_strategies[0].samples if of_strategies else None

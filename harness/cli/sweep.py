@@ -28,7 +28,7 @@ from firstk.scenarios.text import printable
 if TYPE_CHECKING:
     from firstk.harness.sweep.salvage import Salvage
     from firstk.harness.sweep.store import Store
-    from firstk.harness.sweep.sweep import Enough
+    from firstk.harness.sweep.sweep import StopRule
     from firstk.harness.sweep.workers import Workers
     from firstk.reports.tables.rows import TableRow
     from firstk.scenarios.experiment import Experiment, Precision
@@ -62,7 +62,7 @@ def sweep(
     for that.
     """
     from firstk.harness.run.independence import StateError
-    from firstk.harness.run.under_test import SubjectError
+    from firstk.harness.run.under_test import DownloaderError
     from firstk.harness.sweep.batch import OtherVersionError
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.harness.sweep.sweep import Sweep
@@ -76,7 +76,7 @@ def sweep(
     tell_unchecked(point.scenario for point in experiment.points)
     path = path or Path(f"{experiment.name}.sqlite")
     rule = _enough(target, experiment.precision) if experiment.precision else None
-    unusable = (StoreError, SubjectError, WorkersError, OtherVersionError)
+    unusable = (StoreError, DownloaderError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         try:
             with resumable(store), telling() as tell:
@@ -96,7 +96,7 @@ def sweep(
         return status
 
 
-def _enough(target: str, precision: Precision) -> Enough:
+def _enough(target: str, precision: Precision) -> StopRule:
     """Return what decides whether runs are enough; say it where `max_runs` never are."""
     from firstk.harness.stats.estimates import least_runs
     from firstk.harness.sweep.precision import enough

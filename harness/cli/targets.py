@@ -61,7 +61,7 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
     Where the command line has `named` what runs this is only noted, unless it is `strict`.
     """
     from firstk.harness.run.comparison import expectation
-    from firstk.harness.run.under_test import is_other
+    from firstk.harness.run.under_test import is_external
     from firstk.scenarios.model import OTHER
 
     refused = False
@@ -77,7 +77,11 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
                 remedy = "add expectations for it, or omit --strict" if named else _remedy(scenario)
                 note(f"{scenario.source}: {what}; {remedy}")
                 refused = True
-        elif OTHER in scenario.expect and not named and not any(map(is_other, scenario.strategies)):
+        elif (
+            OTHER in scenario.expect
+            and not named
+            and not any(map(is_external, scenario.strategies))
+        ):
             what = f"[expect.{OTHER}] is ignored without --downloader"
             note(f"{scenario.source}: note: {what}")
     if refused:
@@ -86,22 +90,24 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
 
 def is_for_downloader(scenario: Scenario) -> bool:
     """Return whether a downloader can run a scenario alone, as far as its expectations go."""
-    from firstk.harness.run.under_test import is_other
+    from firstk.harness.run.under_test import is_external
     from firstk.scenarios.model import OTHER
 
-    return not scenario.expect or any(name == OTHER or is_other(name) for name in scenario.expect)
+    return not scenario.expect or any(
+        name == OTHER or is_external(name) for name in scenario.expect
+    )
 
 
 def _remedy(scenario: Scenario) -> str:
     """Return what to do about a scenario that expects nothing of what runs."""
-    from firstk.harness.run.under_test import is_other
+    from firstk.harness.run.under_test import is_external
     from firstk.scenarios.model import OTHER, TAHOE
 
     if OTHER in scenario.expect:
         return "pass --downloader MODULE:CALLABLE, or set firstk_downloader in pyproject.toml"
     if TAHOE in scenario.expect:
         return "pass --downloader tahoe"
-    others = list(filter(is_other, scenario.strategies))
+    others = list(filter(is_external, scenario.strategies))
     if others:
         return (
             f"add [expect.{OTHER}], or pass --downloader {NO_DOWNLOADER} to run firstk's own"
@@ -182,19 +188,19 @@ def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[
 
     `hint` is where they are named.
     """
-    from firstk.harness.run.under_test import SubjectError, find_subject, is_other
+    from firstk.harness.run.under_test import DownloaderError, find_downloader, is_external
     from firstk.scenarios.model import TAHOE
 
     if names:
         _make_importable()
     # Tahoe-LAFS comes last: with it comes the real reactor, and who else brought it is not seen.
     for name in sorted(names, key=TAHOE.__eq__):
-        if not is_other(name):
+        if not is_external(name):
             wrong = f"should be MODULE:CALLABLE or {TAHOE}, not {name!r}"
             raise click.BadParameter(wrong, param_hint=hint)
         try:
-            find_subject(name)
-        except SubjectError as e:
+            find_downloader(name)
+        except DownloaderError as e:
             raise click.BadParameter(str(e), param_hint=hint) from e
     return list(dict.fromkeys(names))
 

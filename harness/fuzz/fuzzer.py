@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import Flaky
 
 from firstk.harness.fuzz.generate import tables
-from firstk.harness.fuzz.invariants import Broken, Case, broken
+from firstk.harness.fuzz.invariants import ScenarioRuns, Violation, broken
 from firstk.scenarios.model import Scenario
 
 #: How many scenarios Hypothesis makes at a time: it remembers them all.
@@ -40,7 +40,7 @@ class Counts:
     scenarios: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
-    def add(self, case: Case) -> None:
+    def add(self, case: ScenarioRuns) -> None:
         """Count a scenario and its runs."""
         self.scenarios += 1
         self.outcomes.update(run.result.outcome for run in case.runs)
@@ -54,10 +54,10 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Find:
+class Counterexample:
     """A scenario that breaks an invariant, as a scenario file has it."""
 
-    broken: Broken
+    broken: Violation
     tables: dict[str, Any]
 
     @property
@@ -91,8 +91,8 @@ class Fuzzer:
     seed: int = 0
     tried: Callable[[], None] = lambda: None
     counts: Counts = field(default_factory=Counts)
-    _find: Find | None = None
-    _smallest: Find | None = None
+    _find: Counterexample | None = None
+    _smallest: Counterexample | None = None
     _end: float = inf
 
     @property
@@ -101,11 +101,11 @@ class Fuzzer:
         return "fuzzing" if self._find is None else "shrinking"
 
     @property
-    def found(self) -> Find | None:
+    def found(self) -> Counterexample | None:
         """What was found, as small as it is by now; None if nothing was."""
         return None if self._find is None else _told(self._find)
 
-    def search(self, seconds: float = inf, scenarios: float = inf) -> Find | None:
+    def search(self, seconds: float = inf, scenarios: float = inf) -> Counterexample | None:
         """Try scenarios for so long, or so many; return what was found, made small."""
         self._end = monotonic() + seconds
         batch = 0
@@ -154,7 +154,7 @@ class Fuzzer:
         if before is not None:
             made |= {"strategies": [before.broken.strategy]}
         try:
-            case = Case(Scenario.model_validate(made))
+            case = ScenarioRuns(Scenario.model_validate(made))
             found = [
                 one
                 for one in broken(case)
@@ -169,7 +169,7 @@ class Fuzzer:
         if not found:
             return
         one = found[0]
-        self._find = Find(one, made | {"strategies": [one.strategy]})
+        self._find = Counterexample(one, made | {"strategies": [one.strategy]})
         if before is None:
             self._end = monotonic() + SHRINKING
         if self._smallest is None or len(self._find.toml) <= len(self._smallest.toml):
@@ -177,7 +177,7 @@ class Fuzzer:
         raise _FoundError
 
 
-def _told(find: Find) -> Find:
+def _told(find: Counterexample) -> Counterexample:
     """Return a find whose scenario says what it is, and what would have been right."""
     one = find.broken
     named = {"name": "", "description": f"{one.strategy}: {one.invariant.sentence}"}
@@ -185,13 +185,13 @@ def _told(find: Find) -> Find:
     if one.invariant.name == "succeeds":
         made["expect"] = {one.strategy: {"outcome": "ok"}}
     mark = sha256(tomli_w.dumps(made).encode()).hexdigest()[:8]
-    return Find(one, made | {"name": f"fuzz-{one.invariant.name}-{mark}"})
+    return Counterexample(one, made | {"name": f"fuzz-{one.invariant.name}-{mark}"})
 
 
-def check(scenario: Scenario, counts: Counts) -> Iterator[Broken]:
+def check(scenario: Scenario, counts: Counts) -> Iterator[Violation]:
     """Yield what the strategies of a scenario break, in all its runs."""
     for number in range(scenario.runs):
-        case = Case(scenario, number)
+        case = ScenarioRuns(scenario, number)
         yield from broken(case)
         counts.add(case)
 

@@ -17,7 +17,7 @@ from math import inf
 from firstk.downloader import errors
 from firstk.downloader.errors import NoSharesError, NotEnoughSharesError
 from firstk.downloader.strategy import find_strategy
-from firstk.harness.grid.build import Plan, plan_servers
+from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.run.bound import Bound, bound
@@ -34,7 +34,7 @@ _NEARLY = 1 + 1e-9
 _GENEROUS = 1e6
 
 
-class Case:
+class ScenarioRuns:
     """One run of a scenario with each of its strategies, and what is known of it beforehand."""
 
     def __init__(self, scenario: Scenario, number: int = 0) -> None:
@@ -42,7 +42,7 @@ class Case:
         self.number = number
         self.seed = scenario.seed_of(number)
         self.file = file_of(scenario, self.seed)
-        self.plans = {p.name: p for p in plan_servers(scenario, self.seed, self.file.shares)}
+        self.plans = {p.name: p for p in server_specs(scenario, self.seed, self.file.shares)}
         self._runs: dict[str, Run] = {}
 
     def run(self, strategy: str) -> Run:
@@ -84,19 +84,19 @@ class Case:
         return {number for name in servers for number in self.plans[name].shares}
 
 
-def _is_steady(plan: Plan) -> bool:
+def _is_steady(plan: ServerSpec) -> bool:
     return all(f.kind == "slow" or (f.kind == "hung" and f.end is not None) for f in plan.faults)
 
 
-def _hangs(plan: Plan, operation: Operation) -> bool:
+def _hangs(plan: ServerSpec, operation: Operation) -> bool:
     """Tell whether the server may leave such a request without an answer for ever."""
     return any(f.holds(operation) and f.end is None for f in plan.faults)
 
 
-class Trial:
+class CheckedRun:
     """One run of one strategy, and what the servers have noted of it."""
 
-    def __init__(self, case: Case, strategy: str) -> None:
+    def __init__(self, case: ScenarioRuns, strategy: str) -> None:
         self.case = case
         self.strategy = find_strategy(strategy)
         self.run = case.run(strategy)
@@ -175,7 +175,7 @@ class Trial:
 
 
 #: Returns in words what was got instead, or None if the invariant holds.
-Check = Callable[[Trial], str | None]
+Check = Callable[[CheckedRun], str | None]
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class Invariant:
 
 
 @dataclass(frozen=True)
-class Broken:
+class Violation:
     """An invariant that a run has broken: which, by which strategy, and what was got."""
 
     invariant: Invariant
@@ -199,14 +199,14 @@ class Broken:
         return f"{self.strategy}: {self.invariant.sentence}; {self.got}"
 
 
-def broken(case: Case) -> Iterator[Broken]:
+def broken(case: ScenarioRuns) -> Iterator[Violation]:
     """Yield what the runs of the scenario's strategies break."""
     for strategy in case.scenario.strategies:
-        trial = Trial(case, strategy)
+        trial = CheckedRun(case, strategy)
         for invariant in INVARIANTS:
             got = invariant.check(trial)
             if got is not None:
-                yield Broken(invariant, strategy, got)
+                yield Violation(invariant, strategy, got)
 
 
 def _told(result: Result) -> str:
@@ -221,13 +221,13 @@ def _told(result: Result) -> str:
     return f"it ended well after {result.ended:.9g} s"
 
 
-def _right_bytes(trial: Trial) -> str | None:
+def _right_bytes(trial: CheckedRun) -> str | None:
     if trial.case.honest and trial.result.content_ok is False:
         return "a wrong byte was written"
     return None
 
 
-def _all_bytes(trial: Trial) -> str | None:
+def _all_bytes(trial: CheckedRun) -> str | None:
     if isinstance(trial.run.failure, MisconductError) and not trial.run.timers_left:
         return str(trial.run.failure)
     used, k = len(trial.result.shares_used or []), trial.case.file.cap.k
@@ -236,7 +236,7 @@ def _all_bytes(trial: Trial) -> str | None:
     return None
 
 
-def _documented(trial: Trial) -> str | None:
+def _documented(trial: CheckedRun) -> str | None:
     failure = trial.run.failure
     allowed = NotEnoughSharesError if trial.case.honest else errors.DownloadError
     if failure is None or isinstance(failure, (allowed, MisconductError)):
@@ -244,7 +244,7 @@ def _documented(trial: Trial) -> str | None:
     return _told(trial.result)
 
 
-def _over(trial: Trial) -> str | None:
+def _over(trial: CheckedRun) -> str | None:
     if trial.run.timers_left:
         return f"left over: {', '.join(trial.run.timers_left)}"
     kinds = [line.split(" ", 2)[1] for line in trial.run.trace.lines]
@@ -255,7 +255,7 @@ def _over(trial: Trial) -> str | None:
     return f"it {after[0]} something afterwards" if after else None
 
 
-def _heeds_pauses(trial: Trial) -> str | None:
+def _heeds_pauses(trial: CheckedRun) -> str | None:
     paused = False
     for line in trial.run.trace.lines:
         match line.split(" ", 2)[1]:
@@ -266,7 +266,7 @@ def _heeds_pauses(trial: Trial) -> str | None:
     return None
 
 
-def _honest_shortage(trial: Trial) -> str | None:
+def _honest_shortage(trial: CheckedRun) -> str | None:
     error = trial.run.failure
     if not isinstance(error, NotEnoughSharesError):
         return None
@@ -280,7 +280,7 @@ def _honest_shortage(trial: Trial) -> str | None:
     return None
 
 
-def _late_shortage(trial: Trial) -> str | None:
+def _late_shortage(trial: CheckedRun) -> str | None:
     error, strategy = trial.run.failure, trial.strategy
     if not isinstance(error, NotEnoughSharesError) or error.silence is not None:
         return None
@@ -293,7 +293,7 @@ def _late_shortage(trial: Trial) -> str | None:
     return None
 
 
-def _honest_silence(trial: Trial) -> str | None:
+def _honest_silence(trial: CheckedRun) -> str | None:
     if trial.result.outcome not in ("stalled", "deadline"):
         return None
     silent = trial.silent
@@ -305,7 +305,7 @@ def _honest_silence(trial: Trial) -> str | None:
     return None if silent else f"{_told(trial.result)}, and every server has answered"
 
 
-def _located(trial: Trial) -> str | None:
+def _located(trial: CheckedRun) -> str | None:
     expected = trial.known
     if trial.strategy.locating_ends == "all-answered" and expected is not None:
         expected = trial.all_heard
@@ -317,7 +317,7 @@ def _located(trial: Trial) -> str | None:
     return None
 
 
-def _counted(trial: Trial) -> str | None:
+def _counted(trial: CheckedRun) -> str | None:
     status, trace = trial.run.status, trial.run.trace
     if status is None:
         return None
@@ -332,7 +332,7 @@ def _counted(trial: Trial) -> str | None:
     return None
 
 
-def _patient(trial: Trial) -> str | None:
+def _patient(trial: CheckedRun) -> str | None:
     give_up = trial.strategy.give_up
     if give_up is None:
         return None
@@ -356,7 +356,7 @@ def _within(pauses: Sequence[tuple[float, float]], begin: float, end: float) -> 
     return sum(max(0.0, min(b, end) - max(a, begin)) for a, b in pauses)
 
 
-def _succeeds(trial: Trial) -> str | None:
+def _succeeds(trial: CheckedRun) -> str | None:
     if trial.result.outcome == "ok" or not _must_succeed(trial):
         return None
     if trial.result.outcome == "deadline" and (trial.silent or trial.paused):
@@ -364,7 +364,7 @@ def _succeeds(trial: Trial) -> str | None:
     return _told(trial.result)
 
 
-def _must_succeed(trial: Trial) -> bool:
+def _must_succeed(trial: CheckedRun) -> bool:
     """Tell whether the strategy succeeds by its definition; False where that is not certain."""
     case, k = trial.case, trial.case.file.cap.k
     if trial.strategy.hedge:
@@ -383,7 +383,7 @@ def _must_succeed(trial: Trial) -> bool:
     return len(case.numbers(case.steady)) >= k
 
 
-def _too_slow(trial: Trial) -> set[str]:
+def _too_slow(trial: CheckedRun) -> set[str]:
     """Return the servers that kept a download waiting until it gave up, and until that moment."""
     error = trial.run.failure
     if not isinstance(error, NotEnoughSharesError) or error.silence is None:
@@ -393,7 +393,7 @@ def _too_slow(trial: Trial) -> set[str]:
     return {server for server, ended in ends if ended is None or ended >= finished}
 
 
-def _same_again(trial: Trial) -> str | None:
+def _same_again(trial: CheckedRun) -> str | None:
     case, strategies = trial.case, trial.case.scenario.strategies
     if trial.result.strategy != strategies[case.seed % len(strategies)]:
         return None  # one of them each time
@@ -401,7 +401,7 @@ def _same_again(trial: Trial) -> str | None:
     return None if again == trial.result else f"the second time {_told(again)}"
 
 
-def _not_early(trial: Trial) -> str | None:
+def _not_early(trial: CheckedRun) -> str | None:
     result = trial.result
     if result.ttfb is None or not trial.case.honest:
         return None
@@ -417,7 +417,7 @@ def _not_early(trial: Trial) -> str | None:
     return None
 
 
-def _first_is_first(trial: Trial) -> str | None:
+def _first_is_first(trial: CheckedRun) -> str | None:
     if trial.strategy.locating_ends != "k-distinct" or trial.case.queues:
         return None
     last = trial.case.run("wait-for-all").result.located

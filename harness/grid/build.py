@@ -11,9 +11,9 @@ from typing import Literal
 import simpy
 
 from firstk.harness.grid.files import GridFile
-from firstk.harness.grid.link import Line, Link
+from firstk.harness.grid.link import Link, SharedChannel
 from firstk.harness.grid.server import Service, SimServer
-from firstk.harness.grid.timing import Chances
+from firstk.harness.grid.timing import FaultDraws
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Fault
@@ -22,7 +22,7 @@ from firstk.scenarios.model import Count, Grid, Probability, Scenario, Select, s
 
 
 @dataclass(slots=True)
-class Plan:
+class ServerSpec:
     """What one server is to be, before it is made; the keys of a scenario file say more."""
 
     name: str
@@ -61,32 +61,32 @@ def make_servers(
             ),
             service=service_of(env, plan, seed),
             faults=plan.faults,
-            chances=Chances(plan.faults, seed, plan.name),
+            chances=FaultDraws(plan.faults, seed, plan.name),
             entry=plan.entry,
             met=met[plan.entry],
         )
-        for plan in plan_servers(scenario, seed, file.shares)
+        for plan in server_specs(scenario, seed, file.shares)
     ]
-    return ordered(grid, seed, file.cap.storage_index, servers)
+    return in_download_order(grid, seed, file.cap.storage_index, servers)
 
 
-def service_of(env: simpy.Environment, plan: Plan, seed: int) -> Service | None:
+def service_of(env: simpy.Environment, plan: ServerSpec, seed: int) -> Service | None:
     """Return what a server does with requests; nothing if that takes no time."""
     if plan.service is None:
         return None
     return Service(env, plan.service, plan.concurrency, seed, plan.name)
 
 
-def _lines(env: simpy.Environment, bandwidth: float | None) -> list[Line]:
+def _lines(env: simpy.Environment, bandwidth: float | None) -> list[SharedChannel]:
     """Return the line of this bandwidth; none if it is unlimited."""
-    return [] if bandwidth is None else [Line(env, bandwidth)]
+    return [] if bandwidth is None else [SharedChannel(env, bandwidth)]
 
 
-def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[Plan]:
+def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[ServerSpec]:
     """Return what each server is to be: the grid's settings, then entry after entry."""
     grid = scenario.grid
     plans = [
-        Plan(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
+        ServerSpec(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
         for i in range(grid.servers)
     ]
     for number in shares:
@@ -105,7 +105,9 @@ def plan_servers(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     return plans
 
 
-def _select(select: Select, purpose: str, seed: int, plans: Sequence[Plan]) -> list[Plan]:
+def _select(
+    select: Select, purpose: str, seed: int, plans: Sequence[ServerSpec]
+) -> list[ServerSpec]:
     """Return the servers that an entry is about.
 
     Every server draws for itself, so that one more server changes nothing for the others
@@ -120,7 +122,7 @@ def _select(select: Select, purpose: str, seed: int, plans: Sequence[Plan]) -> l
     return [plans[i] for _, i in sorted(draws)[: select.count]]
 
 
-def permuted(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:
+def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:
     """Return servers in the order of a file, as Tahoe-LAFS does; names are permutation seeds."""
 
     def key(server: SimServer) -> bytes:
@@ -129,13 +131,13 @@ def permuted(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServ
     return sorted(servers, key=key)
 
 
-def ordered(
+def in_download_order(
     grid: Grid, seed: int, storage_index: bytes, servers: list[SimServer]
 ) -> list[SimServer]:
     """Return servers in the order in which a downloader of this file is given them."""
     match grid.order:
         case "permuted":
-            return permuted(storage_index, servers)
+            return tahoe_order(storage_index, servers)
         case "shuffled":
 
             def key(server: SimServer) -> bytes:

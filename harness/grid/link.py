@@ -10,17 +10,17 @@ from typing import Any, Literal
 import simpy
 
 from firstk.harness.kernel.rng import stream
-from firstk.harness.kernel.time_average import Level
+from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.laws import Law
 
 #: In pieces of so many bytes an answer is sent: the most that a TLS record holds.
-PIECE = 16 * 1024
+CHUNK = 16 * 1024
 
 #: What a SimPy process does: it yields the events that it waits for.
 Process = Generator[simpy.Event, Any, None]
 
 
-class Line:
+class SharedChannel:
     """What bytes pass one piece at a time: a server's uplink, or the client's downlink.
 
     Whose piece has waited longest is next, so that transfers share a line evenly.
@@ -28,7 +28,7 @@ class Line:
 
     def __init__(self, env: simpy.Environment, bandwidth: float) -> None:
         self.env = env
-        self.busy = Level(env)
+        self.busy = TimeAverage(env)
         self._bandwidth = bandwidth
         self._turn = simpy.Resource(env)
 
@@ -57,7 +57,7 @@ class Link:
         per: Literal["request", "server"],
         seed: int,
         server: str,
-        lines: Sequence[Line] = (),
+        lines: Sequence[SharedChannel] = (),
     ) -> None:
         self.lines = lines
         self._law = law
@@ -89,10 +89,10 @@ class Link:
             return
         first, *second = self.lines
         passing: simpy.Event | None = None
-        for sent in range(0, size, PIECE):
+        for sent in range(0, size, CHUNK):
             if not wanted():
                 return
-            piece = min(PIECE, size - sent)
+            piece = min(CHUNK, size - sent)
             yield from first.carry(piece, wanted)
             for line in second:
                 passing = line.env.process(line.carry(piece, wanted))

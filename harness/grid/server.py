@@ -18,11 +18,11 @@ from zope.interface import implementer
 
 from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.harness.grid.link import Link, Process
-from firstk.harness.grid.timing import Chances, Course, delaying, failing, foresee
+from firstk.harness.grid.timing import FaultDraws, RequestTiming, delaying, failing, plan_request
 from firstk.harness.grid.trace import Exchange, Trace
 from firstk.harness.kernel.reactor import SimReactor, event_at, take_place
 from firstk.harness.kernel.rng import stream
-from firstk.harness.kernel.time_average import Level
+from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.laws import Law
 
@@ -48,7 +48,7 @@ class Service:
     ) -> None:
         self.law = law
         self.concurrency = concurrency
-        self.busy = Level(env)
+        self.busy = TimeAverage(env)
         self._env = env
         self._seed = seed
         self._server = server
@@ -108,7 +108,7 @@ class _Request:
     rtt: float
     work: float
     chances: list[float]
-    course: Course
+    course: RequestTiming
     event: Event | None = None
     losing: Event | None = None
     working: simpy.Process | None = None
@@ -141,7 +141,7 @@ class SimServer:
         link: Link,
         service: Service | None,
         faults: Sequence[Fault],
-        chances: Chances,
+        chances: FaultDraws,
         entry: int | None = None,
         met: set[int] | None = None,
     ) -> None:
@@ -163,7 +163,7 @@ class SimServer:
         return f"<SimServer {self.name}>"
 
     @property
-    def limits(self) -> dict[Level, int]:
+    def limits(self) -> dict[TimeAverage, int]:
         """What there is only so much of, places to work and lines: its use, and how much."""
         limits = {line.busy: 1 for line in self._link.lines}
         if self._service is not None and self._service.concurrency is not None:
@@ -197,7 +197,7 @@ class SimServer:
             sent = course.sent
             met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
         elif outcome is not None:
-            if course.failure or any(fault.chancy for fault in course.faults):
+            if course.failure or any(fault.stochastic for fault in course.faults):
                 met.update(failing(operation, course, request.chances))
             if isinstance(outcome, _Answer):
                 met.update(course.places[i] for i in outcome.changed_by)
@@ -256,7 +256,7 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), take_place(self._env)
-        course = foresee(self.faults, operation, sent, rtt, chances)
+        course = plan_request(self.faults, operation, sent, rtt, chances)
         request = _Request(
             self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
         )
@@ -301,7 +301,7 @@ class SimServer:
         # What was held is taken up in the order in which it arrived.
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             exchange = request.exchange
-            course = foresee(
+            course = plan_request(
                 self.faults, exchange.operation, exchange.sent, request.rtt, request.chances
             )
             if request.taken_up or request.course.taken_up < now:

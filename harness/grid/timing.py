@@ -15,7 +15,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Fault, Operation
 
 
-class Course(NamedTuple):
+class RequestTiming(NamedTuple):
     """What becomes of one request. Times are in virtual seconds, infinity is never.
 
     It arrives after half its round trip (`rtt`, a slow server's included), and is taken up
@@ -45,13 +45,13 @@ class Course(NamedTuple):
         return self.taken_up + work + self.rtt / 2
 
 
-def foresee(
+def plan_request(
     faults: Sequence[Fault],
     operation: Operation,
     sent: float,
     rtt: float,
     chances: Sequence[float],
-) -> Course:
+) -> RequestTiming:
     """Return the course of a request that is sent at `sent` to a server with these faults.
 
     `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
@@ -59,7 +59,7 @@ def foresee(
     """
     if not faults:  # most servers are well
         arrives = sent + rtt / 2
-        return Course(sent, rtt, arrives, arrives, inf, (), None)
+        return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
     lost = inf
     for fault in faults:
         if fault.active(sent):
@@ -73,11 +73,11 @@ def foresee(
             met.append(fault)
             places.append(i)
             failure = failure or fault.failure(operation, chances[i])
-    return Course(sent, rtt, arrives, taken_up, lost, met, failure, places)
+    return RequestTiming(sent, rtt, arrives, taken_up, lost, met, failure, places)
 
 
 def delaying(
-    faults: Sequence[Fault], operation: Operation, rtt: float, course: Course, now: float
+    faults: Sequence[Fault], operation: Operation, rtt: float, course: RequestTiming, now: float
 ) -> Iterator[int]:
     """Yield the places of the faults that have slowed or held a request by `now`.
 
@@ -93,7 +93,7 @@ def delaying(
         time = faults[holding[0]].end if holding else None
 
 
-def failing(operation: Operation, course: Course, chances: Sequence[float]) -> Iterator[int]:
+def failing(operation: Operation, course: RequestTiming, chances: Sequence[float]) -> Iterator[int]:
     """Yield the places of the faults that failed a request, or could have by chance."""
     for i, fault in zip(course.places, course.faults, strict=True):
         if fault.failure(operation, 0.0) is not None:  # the worst draw there is
@@ -113,7 +113,7 @@ def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> flo
         time = holding[0].end
 
 
-class Chances:
+class FaultDraws:
     """What is drawn for the faults of one server, request after request.
 
     Each fault that chance decides has a stream of its own, and takes one draw for each
@@ -131,7 +131,7 @@ class Chances:
     def add(self, fault: Fault) -> list[float]:
         """Draw for one more fault from now on; return what it draws for the requests so far."""
         before = sum(random is not None for random in self._streams)
-        drawn = stream(self._seed, self._server, f"fault {before}") if fault.chancy else None
+        drawn = stream(self._seed, self._server, f"fault {before}") if fault.stochastic else None
         self._streams.append(drawn)
         return [_next(drawn) for _ in range(self.requests)]
 

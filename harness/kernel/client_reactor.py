@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from firstk.harness.kernel import livelock as endless
-from firstk.harness.kernel.livelock import AtOnce, EndlessError, name_of_call, site
+from firstk.harness.kernel.livelock import AtOnce, LivelockError, name_of_call, site
 from firstk.harness.kernel.raised import as_error
 from firstk.harness.kernel.reactor import SimReactor, SimTimer, checked
 
@@ -28,7 +28,7 @@ class Context:
     with the error then.
     """
 
-    def __init__(self, env: simpy.Environment, aborted: Callable[[EndlessError], None]) -> None:
+    def __init__(self, env: simpy.Environment, aborted: Callable[[LivelockError], None]) -> None:
         self._context = copy_context()
         self._entered = False
         self._at_once = AtOnce(env, endless.MOST_AT_ONCE)
@@ -56,7 +56,7 @@ class Context:
             self._entered = False
 
     def note(self, what: str, of: Callable[..., Any] | str) -> None:
-        """Note what code of the download does; raises `EndlessError` if it is too much."""
+        """Note what code of the download does; raises `LivelockError` if it is too much."""
         if (error := self._is_too_much()) is not None:
             raise error
         if self._at_once.looks:
@@ -67,7 +67,7 @@ class Context:
         """Begin to count anew: bytes of the file have been written."""
         self._at_once.reset()
 
-    def _is_too_much(self) -> EndlessError | None:
+    def _is_too_much(self) -> LivelockError | None:
         """Count one more thing at this time; return the error if it is one too many."""
         error = self._at_once.count()
         if error is not None and not self._is_over:
@@ -81,7 +81,7 @@ class _OwnTimer(SimTimer):
 
     def __init__(
         self,
-        clock: DownloadClock,
+        clock: ClientReactor,
         time: float,
         function: Callable[..., Any],
         args: tuple[Any, ...],
@@ -111,7 +111,7 @@ class _OwnTimer(SimTimer):
 
 
 @implementer(IReactorTime)
-class DownloadClock:
+class ClientReactor:
     """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
 
     `fired` is called after each of these timers, and `failed` with what one raises; without it
@@ -135,7 +135,7 @@ class DownloadClock:
         self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
 
     def __repr__(self) -> str:
-        return f"<DownloadClock at {self._env.now:.6g} s>"
+        return f"<ClientReactor at {self._env.now:.6g} s>"
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""

@@ -1,7 +1,7 @@
 """Code under test that reaches outside the simulation is told of, with the place where it does.
 
 A download in virtual time is repeatable as long as all that it does goes through what it is
-passed: the reactor, the servers, the consumer. `no_escapes` watches one run for the rest: the
+passed: the reactor, the servers, the consumer. `isolated` watches one run for the rest: the
 real reactor, asyncio's loop, sockets, threads, processes, whatever waits, and the real clock.
 What the module `random` draws meanwhile is drawn from the run's seed.
 
@@ -201,7 +201,7 @@ _here = _Here()
 
 
 @contextmanager
-def no_escapes(
+def isolated(
     name: str, draws: Callable[[], random.Random], failures: list[BaseException]
 ) -> Iterator[None]:
     """Watch one run of what is called `name`, on this thread.

@@ -26,7 +26,7 @@ MOST_EVENTS = 500_000
 _LOOKED_AT = 1_000
 
 
-class EndlessError(AbortedError):
+class LivelockError(AbortedError):
     """Too much happens at one virtual time. The message says what repeats, and where."""
 
 
@@ -44,7 +44,7 @@ class AtOnce:
         self._count = 0
         self._seen: Counter[str] = Counter()
 
-    def count(self) -> EndlessError | None:
+    def count(self) -> LivelockError | None:
         """Count one more thing; return an error if it is one too many."""
         now = self._env._now
         if now != self._time:
@@ -65,10 +65,10 @@ class AtOnce:
         """Note what happens."""
         self._seen[what] += 1
 
-    def _error(self) -> EndlessError:
+    def _error(self) -> LivelockError:
         most = self._seen.most_common(1)
         repeats = f": what repeats is {most[0][0]}" if most else ""
-        return EndlessError(
+        return LivelockError(
             f"time stands still at {self._time:.6g} s, after {self.most:,.0f} timers, requests and"
             f" calls at that time{repeats}"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import simpy
 
 
-class Level:
+class TimeAverage:
     """A number that changes as time goes on: transfers on a line, downloads under way."""
 
     def __init__(self, env: simpy.Environment) -> None:

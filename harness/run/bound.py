@@ -36,7 +36,7 @@ from itertools import accumulate
 from math import inf
 from operator import attrgetter
 
-from firstk.harness.grid.build import plan_servers
+from firstk.harness.grid.build import server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.run.bound_choice import Offer, earliest_choice
 from firstk.harness.run.bound_needs import (
@@ -89,7 +89,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     first, last = offset // ueb.segment_size, (end - 1) // ueb.segment_size
     downlink = scenario.grid.client_bandwidth
     at_once = reads_at_once(file.cap, ueb)
-    plans = plan_servers(scenario, seed, file.shares)
+    plans = server_specs(scenario, seed, file.shares)
     servers = [Foreseen(plan, seed, at_once, downlink) for plan in plans if plan.shares]
     grid = _Grid(Needs(file, ueb, first), [s for s in servers if s.answered < inf])
     ttfb = grid.first_block()

@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 import simpy
 
-from firstk.harness.grid.build import Plan, service_of
-from firstk.harness.grid.link import PIECE, Link
-from firstk.harness.grid.timing import Chances, Course, foresee
+from firstk.harness.grid.build import ServerSpec, service_of
+from firstk.harness.grid.link import CHUNK, Link
+from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
 from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
 
 #: Tells whether a read that meets these faults brings what is wanted.
@@ -51,7 +51,7 @@ class _Read(NamedTuple):
 
     ready: float
     work: float
-    courses: Sequence[Course]
+    courses: Sequence[RequestTiming]
 
     @property
     def over(self) -> float:
@@ -70,7 +70,7 @@ class Foreseen:
     until the server works on it.
     """
 
-    def __init__(self, plan: Plan, seed: int, at_once: int, downlink: float | None) -> None:
+    def __init__(self, plan: ServerSpec, seed: int, at_once: int, downlink: float | None) -> None:
         self.numbers = plan.shares
         self.bandwidths = [b for b in (plan.bandwidth, downlink) if b is not None]
         self.spoils = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
@@ -81,7 +81,7 @@ class Foreseen:
         self._alike = (
             (plan.rtt.law == "constant" or plan.rtt_per == "server")
             and (plan.service is None or plan.service.law == "constant")
-            and not any(fault.chancy for fault in plan.faults)
+            and not any(fault.stochastic for fault in plan.faults)
         )
         losing = [fault for fault in plan.faults if isinstance(fault, Disconnect)]
         # Whether requests may end before the server has worked on them; when all do, for ever.
@@ -116,7 +116,7 @@ class Foreseen:
         if len(self.bandwidths) < 2:
             return size / self.bandwidths[0] if self.bandwidths else 0.0
         up, down = self.bandwidths
-        return max(size / up, min(size, PIECE) / up + size / down)
+        return max(size / up, min(size, CHUNK) / up + size / down)
 
     def stream(self, size: float) -> float:
         """Return how long `size` bytes of any number of answers pass the lines, at the least."""
@@ -265,17 +265,17 @@ class Foreseen:
         return self._ends(brings, transfer, _Read(ready, 0.0, courses))
 
 
-def _draws(plan: Plan, seed: int) -> Iterator[_Request]:
+def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
     """Yield what a server's requests draw, one after another."""
     link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
     service = service_of(simpy.Environment(), plan, seed) if plan.service is not None else None
-    chances = Chances(plan.faults, seed, plan.name)
+    chances = FaultDraws(plan.faults, seed, plan.name)
     while True:
         work = 0.0 if service is None else service.time()
         yield _Request(link.round_trip(), work, chances.draw())
 
 
-def _shows(course: Course, numbers: Sequence[int]) -> bool:
+def _shows(course: RequestTiming, numbers: Sequence[int]) -> bool:
     """Tell whether the answer to a query shows shares."""
     for fault in course.faults:
         numbers = fault.buckets(numbers)
@@ -284,23 +284,23 @@ def _shows(course: Course, numbers: Sequence[int]) -> bool:
 
 def _courses(
     faults: Sequence[Fault], operation: Operation, request: _Request, ready: float
-) -> Sequence[Course]:
+) -> Sequence[RequestTiming]:
     """Return how a request can go that may be sent from `ready` on.
 
     Between the beginnings and the ends of faults nothing changes, so it is sent at once,
     at one of these times, or such that it arrives then.
     """
     if not faults:
-        return [foresee(faults, operation, ready, request.rtt, request.chances)]
+        return [plan_request(faults, operation, ready, request.rtt, request.chances)]
     courses = []
     edges = sorted({t for f in faults for t in (f.start, f.end) if t is not None and t > ready})
     for begin, end in pairwise([ready, *edges, inf]):
-        course = foresee(faults, operation, begin, request.rtt, request.chances)
+        course = plan_request(faults, operation, begin, request.rtt, request.chances)
         courses.append(course)
         for edge in edges:
             time = edge - course.rtt / 2
             while time + course.rtt / 2 < edge:  # it was rounded down
                 time = nextafter(time, inf)
             if begin < time < end:
-                courses.append(foresee(faults, operation, time, request.rtt, request.chances))
+                courses.append(plan_request(faults, operation, time, request.rtt, request.chances))
     return courses

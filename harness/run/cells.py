@@ -90,7 +90,7 @@ def cell(
     loads_of = [sample.load for sample in samples if sample.load is not None]
     medians = [_median(sample) for sample in samples]
     return make(
-        ok=pooled.share([sample.load for sample in samples], lambda load: load.part_ok),
+        ok=pooled.share([sample.load for sample in samples], lambda load: load.success_fraction),
         against=median_difference(map(_median, first), medians) if first else None,
         requests=_mean([load.requests for load in loads_of]),
         bytes=_mean([load.bytes_received for load in loads_of]),

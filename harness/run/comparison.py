@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from firstk.downloader import DownloadError
-from firstk.harness.grid.encounters import Unmet
+from firstk.harness.grid.untriggered import Unmet
 from firstk.harness.kernel.raised import AbortedError, traceback_of, where
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.result import Result, unmet
 from firstk.harness.run.simulate import Run
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.under_test import is_other
+from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import OTHER, Expectation, Scenario
 from firstk.scenarios.text import shell_word
 
@@ -44,14 +44,14 @@ class Raised:
 class Compared:
     """One scenario: a summary for each strategy, and the first run of each for timelines.
 
-    `unmet_faults` are the scenario's faults that met no request in any run of any strategy.
+    `untriggered_faults` are the scenario's faults that met no request in any run of any strategy.
     `raised` are the runs that failed with an error of the code itself.
     """
 
     scenario: Scenario
     strategies: Sequence[StrategyRuns]
     first_runs: Sequence[Run]
-    unmet_faults: Unmet = field(default_factory=dict)
+    untriggered_faults: Unmet = field(default_factory=dict)
     raised: Sequence[Raised] = ()
 
     @property
@@ -82,11 +82,11 @@ class Compared:
 def expectation(scenario: Scenario, strategy: str) -> Expectation | None:
     """Return what a scenario expects of a strategy, or of another downloader."""
     expect = scenario.expect
-    return expect.get(strategy, expect.get(OTHER) if is_other(strategy) else None)
+    return expect.get(strategy, expect.get(OTHER) if is_external(strategy) else None)
 
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
     one = " --runs 1" if scenario.runs > 1 else ""
-    what = "--downloader" if is_other(strategy) else "--strategy"
+    what = "--downloader" if is_external(strategy) else "--strategy"
     return f"firstk run {shell_word(scenario.source)} {what} {strategy} --seed {seed}{one}"

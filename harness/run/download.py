@@ -15,17 +15,17 @@ from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.server import Client, Connections, SimServer
 from firstk.harness.grid.trace import Trace
-from firstk.harness.kernel.client_reactor import Context, DownloadClock
-from firstk.harness.kernel.livelock import EndlessError
+from firstk.harness.kernel.client_reactor import ClientReactor, Context
+from firstk.harness.kernel.livelock import LivelockError
 from firstk.harness.kernel.raised import as_error
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.run.under_test import (
-    Given,
+    DownloaderSpec,
+    DownloadRequest,
     MisconductError,
-    Order,
-    find_subject,
-    is_other,
+    find_downloader,
+    is_external,
     name_of,
 )
 from firstk.scenarios.faults import Operation
@@ -33,7 +33,7 @@ from firstk.scenarios.model import Scenario
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class DownloadOutcome:
     """What is kept of a download when it is over, or nothing more is to happen.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
@@ -56,7 +56,7 @@ class Ending:
     misconduct: Sequence[str] = ()
 
 
-class Download:
+class SimulatedDownload:
     """A download of what a scenario asks for, from servers that are there.
 
     With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
@@ -65,19 +65,19 @@ class Download:
     `number` tells it from others in the same grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
     its timers raise; without it that goes to the reactor.
-    Raises `SubjectError` if `strategy` is neither one of ours nor another downloader.
+    Raises `DownloaderError` if `strategy` is neither one of ours nor another downloader.
     """
 
     def __init__(
         self,
         scenario: Scenario,
         seed: int,
-        strategy: Given,
+        strategy: DownloaderSpec,
         reactor: SimReactor,
         file: GridFile,
         servers: Sequence[SimServer],
         number: int = 0,
-        over: Callable[[Download], None] | None = None,
+        over: Callable[[SimulatedDownload], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
     ) -> None:
         self.scenario = scenario
@@ -86,7 +86,7 @@ class Download:
         self.started = 0.0
         self.finished: float | None = None
         self.failure: Exception | None = None
-        self._subject = find_subject(strategy)
+        self._subject = find_downloader(strategy)
         self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
         self._over = over
@@ -94,14 +94,14 @@ class Download:
         self._known: float | None = None
         heard = self._heard if over is not None or self._locates else None
         context = Context(reactor.env, self._abort)
-        self._clock = DownloadClock(reactor, heard, failed, context)
+        self._clock = ClientReactor(reactor, heard, failed, context)
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
         run, blame = self._clock.run, context.note
         self.client = Client(self.trace, heard, run, holds=held, note=blame)
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
-        self._drain = DownloadClock(reactor, heard, failed, context)
+        self._drain = ClientReactor(reactor, heard, failed, context)
         self._consumer = SimConsumer(
             self._drain,
             file,
@@ -139,7 +139,7 @@ class Download:
     def start(self) -> None:
         """Begin now."""
         self.started = self._reactor.seconds()
-        order = Order(
+        order = DownloadRequest(
             self._clock,
             self._connections,
             self._file.cap,
@@ -152,7 +152,7 @@ class Download:
         if self._over is not None:
             self._heard()
 
-    def _begin(self, order: Order) -> None:
+    def _begin(self, order: DownloadRequest) -> None:
         maybeDeferred(self._subject, order).addBoth(self._end)
 
     def _heard(self) -> None:
@@ -191,7 +191,7 @@ class Download:
         self._context.progress()
         self._reactor.at_once.reset()
 
-    def _abort(self, error: EndlessError) -> None:
+    def _abort(self, error: LivelockError) -> None:
         """End it: it does one thing after another, and time does not pass."""
         if self.finished is not None:
             self._reactor.errors.append(error)
@@ -212,7 +212,7 @@ class Download:
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         self._consumer.end()
         # What becomes of a download that was told to stop is its own affair, if it is not ours.
-        stopped = self._consumer.stopped and is_other(name_of(self.strategy))
+        stopped = self._consumer.stopped and is_external(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
             self.failure = as_error(cast(BaseException, outcome.value))
         self._finish()
@@ -221,14 +221,14 @@ class Download:
         self.finished = self._reactor.seconds()
         self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
 
-    def ending(self, dry: bool) -> Ending:
+    def ending(self, dry: bool) -> DownloadOutcome:
         """Return what it has come to by now; `dry` tells that nothing is left to happen."""
 
         def since(time: float | None) -> float | None:
             return None if time is None else float(time - self.started)
 
         consumer = self._consumer
-        return Ending(
+        return DownloadOutcome(
             failure=self.failure,
             finished=since(self.finished),
             ended=float(self._reactor.seconds() - self.started),

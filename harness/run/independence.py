@@ -20,7 +20,7 @@ from tempfile import TemporaryFile
 from time import monotonic, perf_counter
 from typing import IO
 
-from firstk.harness.run.under_test import is_other
+from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import Scenario
 
 #: The part of the time that checks may take, and the time from which on it counts: what may be
@@ -74,7 +74,7 @@ def serve() -> None:
     This is what a fresh process does: a line for each run, as JSON, and null at the end. It
     prints an object with the error if a downloader cannot be found.
     """
-    from firstk.harness.run.under_test import SubjectError
+    from firstk.harness.run.under_test import DownloaderError
 
     runs, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - it is from who started us
     out = os.dup(1)
@@ -88,20 +88,20 @@ def serve() -> None:
                 if perf_counter() - begun >= seconds:
                     break
             print("null", file=answers)  # else a run has ended the process
-        except SubjectError as e:
+        except DownloaderError as e:
             print(json.dumps({"error": str(e)}), file=answers)
 
 
 def _digest(scenario: Scenario, subject: str, run: int) -> str:
     from firstk.harness.run.simulate import simulate
-    from firstk.harness.run.under_test import SubjectError
-    from firstk.harness.run.workload import simulate_load
+    from firstk.harness.run.under_test import DownloaderError
+    from firstk.harness.run.workload import simulate_workload
 
     try:
         if scenario.workload is not None:
-            return simulate_load(scenario, subject, run).digest
+            return simulate_workload(scenario, subject, run).digest
         return simulate(scenario, subject, run).result.digest
-    except SubjectError:
+    except DownloaderError:
         raise
     except BaseException as e:  # a downloader that would end its process, as sys.exit() does
         return f"none: it raised {type(e).__name__}"
@@ -260,7 +260,7 @@ class SpotChecks:
 
         Before run 0 no other may have come, so it is not what a check begins with.
         """
-        others = [one for one in made if is_other(one.subject)]
+        others = [one for one in made if is_external(one.subject)]
         self._others += len(others)
         if not others and self._others:
             return

@@ -17,16 +17,16 @@ from operator import attrgetter
 
 import numpy as np
 
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.stats.betting import Evidence
 from firstk.harness.stats.estimates import CONFIDENCE, Interval, NotEnough, least_runs, mean_share
 from firstk.harness.stats.histogram import Histogram, least
 
 #: What the runs of a workload resulted in.
-Loads = Sequence[LoadResult | None]
+Loads = Sequence[WorkloadResult | None]
 
 
-def share(loads: Loads, of: Callable[[LoadResult], float]) -> Interval:
+def share(loads: Loads, of: Callable[[WorkloadResult], float]) -> Interval:
     """Return a share of all downloads, of which `of` returns that of a run."""
     return mean_share([0.0 if load is None else of(load) for load in loads])
 
@@ -56,7 +56,7 @@ def _shares_before(times: Histogram, limit: float) -> tuple[float, float]:
 
 
 def quantile(
-    loads: Loads, q: float, of: Callable[[LoadResult], Histogram] = attrgetter("ttfb")
+    loads: Loads, q: float, of: Callable[[WorkloadResult], Histogram] = attrgetter("ttfb")
 ) -> Interval | NotEnough:
     """Return the time by which a part `q` of all downloads have their first block.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple, get_args
 from pydantic import BeforeValidator, Field
 
 from firstk.harness.run.result import Outcome, Result
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 
 #: The outcome of a run that killed the process it ran in, twice.
@@ -42,7 +42,7 @@ class Sample(NamedTuple):
     reads: Count | None
     bytes_received: Count | None
     content_ok: Flag | None
-    load: LoadResult | None
+    load: WorkloadResult | None
 
 
 #: A run of one download, as it was simulated or as a store has it; or one of many downloads.

@@ -17,18 +17,18 @@ from zope.interface import implementer
 from firstk.downloader import DownloadError, DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
-from firstk.harness.grid.encounters import Unmet, unmet_faults
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Trace
+from firstk.harness.grid.untriggered import Unmet, untriggered_faults
 from firstk.harness.kernel.interrupt import interruptible
-from firstk.harness.kernel.isolation import EscapeError, no_escapes
+from firstk.harness.kernel.isolation import EscapeError, isolated
 from firstk.harness.kernel.raised import AbortedError, as_error, error_name
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
-from firstk.harness.run.download import Download, Ending
+from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.result import Outcome, Result
-from firstk.harness.run.under_test import Given, MisconductError, name_of
+from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
 from firstk.scenarios.model import Scenario
 
 
@@ -37,8 +37,8 @@ class Run:
     """One run: its result, and all that happened in it.
 
     `failure` is what the download failed with, if it did, and `timers_left` tells the timers
-    of its own that were still to fire when it was over. `unmet_faults` are the scenario's faults
-    that met no request.
+    of its own that were still to fire when it was over. `untriggered_faults` are the scenario's
+    faults that met no request.
     """
 
     scenario: Scenario
@@ -47,11 +47,11 @@ class Run:
     status: DownloadStatus | None
     failure: Exception | None = None
     timers_left: Sequence[str] = ()
-    unmet_faults: Unmet = field(default_factory=dict)
+    untriggered_faults: Unmet = field(default_factory=dict)
 
 
 def simulate(
-    scenario: Scenario, strategy: Given, run: int = 0, timeout: float | None = None
+    scenario: Scenario, strategy: DownloaderSpec, run: int = 0, timeout: float | None = None
 ) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
@@ -60,8 +60,8 @@ def simulate(
     `StuckError`; that needs the main thread, and a system with `signal.setitimer`, else
     `RuntimeError` is raised.
 
-    Raises `SubjectError` if there is no such downloader, and `ValueError` if the scenario has a
-    workload: that is for `firstk.harness.run.workload.simulate_load`.
+    Raises `DownloaderError` if there is no such downloader, and `ValueError` if the scenario has a
+    workload: that is for `firstk.harness.run.workload.simulate_workload`.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
@@ -70,27 +70,27 @@ def simulate(
     failures: list[BaseException] = []
     with logged_errors(failures):
         trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
-    return run_of(scenario, strategy, run, seed, trace, ending, failures, unmet)
+    return finish_run(scenario, strategy, run, seed, trace, ending, failures, unmet)
 
 
 def _play(
     scenario: Scenario,
-    strategy: Given,
+    strategy: DownloaderSpec,
     seed: int,
     failures: list[BaseException],
     timeout: float | None,
-) -> tuple[Trace, Ending, Unmet]:
+) -> tuple[Trace, DownloadOutcome, Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor)
-    download = Download(scenario, seed, strategy, reactor, file, servers)
+    download = SimulatedDownload(scenario, seed, strategy, reactor, file, servers)
     reactor.callWhenRunning(download.start)
     try:
         with (
             watchdog(reactor, timeout, failures),
             interruptible(reactor),
-            no_escapes(name_of(strategy), partial(stream, seed, "client", "random"), failures),
+            isolated(name_of(strategy), partial(stream, seed, "client", "random"), failures),
         ):
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
@@ -98,26 +98,26 @@ def _play(
     except Exception as e:
         failures.append(e)
     if download.failure is not None:
-        forget_frames(download.failure)
+        drop_frames(download.failure)
     ending = download.ending(dry=reactor.peek() == inf)
-    return download.trace, ending, unmet_faults(scenario, servers)
+    return download.trace, ending, untriggered_faults(scenario, servers)
 
 
-def run_of(
+def finish_run(
     scenario: Scenario,
-    strategy: Given,
+    strategy: DownloaderSpec,
     run: int,
     seed: int,
     trace: Trace,
-    ending: Ending,
+    ending: DownloadOutcome,
     failures: Sequence[BaseException],
-    unmet_faults: Unmet | None = None,
+    untriggered_faults: Unmet | None = None,
 ) -> Run:
     """Return what one run came to; `failures` are those that no Deferred told of."""
     own = [] if ending.failure is None else [ending.failure]
     if failures and not isinstance(ending.failure, AbortedError):
         own = []  # it may result from them
-    failure = one_failure([*failures, *own]) or _misconduct(ending, scenario.stop)
+    failure = combine_failures([*failures, *own]) or _misconduct(ending, scenario.stop)
     outcome: Outcome
     if failure is not None:
         outcome = "failed"
@@ -145,10 +145,12 @@ def run_of(
         content_ok=ending.content_ok,
         digest=trace.digest(),
     )
-    return Run(scenario, result, trace, status, failure, ending.timers_left, unmet_faults or {})
+    return Run(
+        scenario, result, trace, status, failure, ending.timers_left, untriggered_faults or {}
+    )
 
 
-def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
+def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
     """Return what a download did wrong that said that all was well.
 
     `stop` says how much of what was asked for it was to write.
@@ -170,7 +172,7 @@ def _misconduct(ending: Ending, stop: str) -> MisconductError | None:
     return MisconductError("; ".join(wrong)) if wrong else None
 
 
-def one_failure(failures: Sequence[BaseException]) -> Exception | None:
+def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     """Return the failures as one."""
     errors = [as_error(failure) for failure in failures]
     for kind in (EscapeError, StuckError, AbortedError):
@@ -182,7 +184,7 @@ def one_failure(failures: Sequence[BaseException]) -> Exception | None:
     return errors[0] if errors else None
 
 
-def forget_frames(error: BaseException) -> None:
+def drop_frames(error: BaseException) -> None:
     """Let go of the frames that an error came through: they hold the whole simulation.
 
     An error that the downloader reports on purpose says all in its message. Where any other
@@ -226,14 +228,14 @@ def logged_errors(failures: list[BaseException]) -> Iterator[None]:
     # it leaves is let go now: later it would count among what is there already.
     gc.freeze()
     try:
-        with _seldom, observed(failures):
+        with _gc_threshold, observed(failures):
             yield
             gc.collect()
     finally:
         gc.unfreeze()
 
 
-class _Seldom:
+class _GcThreshold:
     """Lets garbage be looked for more seldom while any run is under way, in whatever thread."""
 
     def __init__(self) -> None:
@@ -256,7 +258,7 @@ class _Seldom:
                 gc.set_threshold(*self._before)
 
 
-_seldom = _Seldom()
+_gc_threshold = _GcThreshold()
 
 
 @contextmanager

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.result import Result
 from firstk.harness.run.sample import OneRun
-from firstk.harness.run.summary import Over, verdict
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.summary import BoundRatios, verdict
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.stats import figures
 from firstk.harness.stats.figures import rank, ratio_to_bound
 from firstk.harness.stats.formats import multiple
@@ -103,7 +103,7 @@ class StrategyRuns:
         return self.results[0] if self.runs == 1 and self.results else None
 
     @cached_property
-    def loads(self) -> list[LoadResult]:
+    def loads(self) -> list[WorkloadResult]:
         """What many downloads came to, a run each; empty where a run is one download."""
         return [sample.load for sample in self.samples if sample.load is not None]
 
@@ -189,23 +189,25 @@ class StrategyRuns:
         return not self.times
 
     @property
-    def over_ttfb(self) -> Over:
+    def over_ttfb(self) -> BoundRatios:
         """The times to first block over the bound."""
-        return Over(sorted(self.ratios), self.runs)
+        return BoundRatios(sorted(self.ratios), self.runs)
 
     @property
-    def over_requests(self) -> Over:
+    def over_requests(self) -> BoundRatios:
         """The requests of the downloads that ended well, over the fewest possible."""
         return self._over(lambda run: run.requests, lambda bound: bound.requests)
 
     @property
-    def over_bytes(self) -> Over:
+    def over_bytes(self) -> BoundRatios:
         """The bytes that they received, over the fewest possible."""
         return self._over(lambda run: run.bytes_received, lambda bound: bound.bytes)
 
-    def _over(self, took: Callable[[Result], int], least: Callable[[Bound], int | None]) -> Over:
+    def _over(
+        self, took: Callable[[Result], int], least: Callable[[Bound], int | None]
+    ) -> BoundRatios:
         both = zip(self.results, self.bounds, strict=True)
-        return Over.of((took(r) if r.outcome == "ok" else None, least(b)) for r, b in both)
+        return BoundRatios.of((took(r) if r.outcome == "ok" else None, least(b)) for r, b in both)
 
     @property
     def verdict(self) -> str:

@@ -18,7 +18,7 @@ _ENOUGH_FOR_P99 = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Over:
+class BoundRatios:
     """How many times the least that is possible the runs of a strategy took, sorted.
 
     A run that came to nothing took infinitely many times as much. Left out are only the
@@ -29,7 +29,7 @@ class Over:
     runs: int
 
     @classmethod
-    def of(cls, runs: Iterable[tuple[float | None, float | None]]) -> Over:
+    def of(cls, runs: Iterable[tuple[float | None, float | None]]) -> BoundRatios:
         """Return the ratios of runs, each with what it took and the least that is possible."""
         ratios = [ratio_to_bound(took, least) for took, least in runs]
         return cls(sorted(ratio for ratio in ratios if ratio is not None), len(ratios))
@@ -65,7 +65,7 @@ def verdict(results: Sequence[Result]) -> str:
     words = []
     came = sorted(r.ttfb for r in results if r.ttfb is not None)
     if came:
-        words.append(middle_and_range(results))
+        words.append(median_and_range(results))
         if len(came) < len(results):
             words.append(f"starts in {len(came)} of {len(results)} runs")
     outcomes = Counter(r.outcome for r in results)
@@ -85,19 +85,19 @@ def _after(later: int, count: int) -> str:
     return f" ({'' if later == count else f'{later} of them '}after the first block)"
 
 
-def middle(results: Sequence[Result]) -> float:
+def median_ttfb(results: Sequence[Result]) -> float:
     """Return the median time to first block; a run that has none counts as infinite."""
     return median_time(r.ttfb for r in results)
 
 
-def middle_and_range(results: Sequence[Result]) -> str:
+def median_and_range(results: Sequence[Result]) -> str:
     """Return the median and, in brackets, the range of the times to first block of all runs.
 
     A run that has none is later than all others in both.
     """
     times = [inf if r.ttfb is None else r.ttfb for r in results]
     low, high = seconds(min(times)), seconds(max(times))
-    return low if low == high else f"{seconds(middle(results))} [{low} to {high}]"
+    return low if low == high else f"{seconds(median_ttfb(results))} [{low} to {high}]"
 
 
 #: What a download comes to that asks for no bytes.

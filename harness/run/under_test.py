@@ -37,10 +37,10 @@ _REAL_REACTOR = "twisted.internet.reactor"
 
 
 #: What is put to the test: the name of a strategy or a downloader, or one of them itself.
-Given = str | Strategy | Callable[..., Any]
+DownloaderSpec = str | Strategy | Callable[..., Any]
 
 
-class SubjectError(ValueError):
+class DownloaderError(ValueError):
     """There is no such downloader, or it cannot be put to the test."""
 
 
@@ -49,7 +49,7 @@ class MisconductError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class DownloadRequest:
     """What a download is to do: write `length` bytes of a file from `offset` on to a consumer.
 
     None for `length` means all the rest. `random` makes its random choices, if it is ours.
@@ -65,10 +65,10 @@ class Order:
 
 
 #: Starts a download; the Deferred fires when it is over.
-Subject = Callable[[Order], Deferred[Any]]
+Subject = Callable[[DownloadRequest], Deferred[Any]]
 
 
-def is_other(name: str) -> bool:
+def is_external(name: str) -> bool:
     """Tell whether a name is that of another downloader, not of a strategy of ours."""
     return ":" in name or name == TAHOE
 
@@ -82,7 +82,7 @@ def is_strategy(name: str) -> bool:
     return True
 
 
-def name_of(given: Given) -> str:
+def name_of(given: DownloaderSpec) -> str:
     """Return the name of what is put to the test; a callable's says where it was written."""
     if isinstance(given, str):
         return given
@@ -92,27 +92,27 @@ def name_of(given: Given) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
-def find_subject(given: Given) -> Subject:
+def find_downloader(given: DownloaderSpec) -> Subject:
     """Return what is put to the test: a strategy of ours, or another downloader.
 
     A strategy is named, or given itself; another downloader is named as
-    `package.module:callable` or `tahoe`, or is the callable. Raises `SubjectError` with what is
+    `package.module:callable` or `tahoe`, or is the callable. Raises `DownloaderError` with what is
     wrong.
     """
     name = name_of(given)
     if not isinstance(given, str | Strategy):
-        return partial(_other, name, _checked(name, given))
-    if isinstance(given, str) and is_other(given):
-        return partial(_other, name, _load(name))
+        return partial(_external, name, _checked(name, given))
+    if isinstance(given, str) and is_external(given):
+        return partial(_external, name, _load(name))
     try:
         strategy = find_strategy(given)
     except ValueError as e:
-        raise SubjectError(str(e)) from None
+        raise DownloaderError(str(e)) from None
 
-    return partial(_ours, strategy)
+    return partial(_builtin, strategy)
 
 
-def _ours(strategy: Strategy, order: Order) -> Deferred[Any]:
+def _builtin(strategy: Strategy, order: DownloadRequest) -> Deferred[Any]:
     return download(
         order.reactor,
         order.servers,
@@ -134,21 +134,21 @@ def _load(name: str) -> Callable[..., Any]:
         raise
     except BaseException as e:  # sys.exit() of a script, too
         if module_name == _TAHOE_MODULE and isinstance(e, ModuleNotFoundError):
-            raise SubjectError(
+            raise DownloaderError(
                 f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
             ) from e
-        raise SubjectError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
+        raise DownloaderError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
     # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
     real_since = not real_before and _REAL_REACTOR in sys.modules
     if real_since and module_name != _TAHOE_MODULE:
-        raise SubjectError(
+        raise DownloaderError(
             f"{name}: to import {module_name} installs Twisted's real reactor, in which nothing"
             " is simulated; a downloader takes the reactor that it is passed"
         )
     try:
         found = attrgetter(path)(module)
     except AttributeError:
-        raise SubjectError(f"{name}: {module_name} has no {path!r}") from None
+        raise DownloaderError(f"{name}: {module_name} has no {path!r}") from None
     return _checked(name, found)
 
 
@@ -166,11 +166,11 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
     """Return what was found under a name, if it can be called as a downloader."""
     if not callable(found):
         path = name.partition(":")[2]
-        raise SubjectError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
+        raise DownloaderError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
     try:
         inspect.signature(found).bind(None, None, None, None)
     except TypeError as e:
-        raise SubjectError(
+        raise DownloaderError(
             f"{name}: cannot be called with (reactor, servers, cap, consumer): {e}"
         ) from None
     except ValueError:  # it has no signature to look at
@@ -179,7 +179,7 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
     return loaded
 
 
-def _other(name: str, start: Callable[..., Any], order: Order) -> Deferred[Any]:
+def _external(name: str, start: Callable[..., Any], order: DownloadRequest) -> Deferred[Any]:
     wanted: dict[str, Any] = {}
     if order.offset or order.length is not None:
         wanted = {"offset": order.offset, "size": order.length}

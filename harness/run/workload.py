@@ -12,21 +12,21 @@ from random import Random
 from twisted.internet.interfaces import IDelayedCall
 
 from firstk.downloader.text import message_of
-from firstk.harness.grid.build import make_servers, ordered, permuted, plan_servers
-from firstk.harness.grid.encounters import unmet_faults
+from firstk.harness.grid.build import in_download_order, make_servers, server_specs, tahoe_order
 from firstk.harness.grid.files import GridFile, file_of, make_up
 from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.untriggered import untriggered_faults
 from firstk.harness.kernel.interrupt import interruptible
-from firstk.harness.kernel.isolation import no_escapes
+from firstk.harness.kernel.isolation import isolated
 from firstk.harness.kernel.raised import error_name
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
-from firstk.harness.kernel.time_average import Level
-from firstk.harness.run.download import Download
+from firstk.harness.kernel.time_average import TimeAverage
+from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import logged_errors, one_failure, run_of
-from firstk.harness.run.under_test import Given, name_of
-from firstk.harness.run.workload_result import LoadResult, Tally
+from firstk.harness.run.simulate import combine_failures, finish_run, logged_errors
+from firstk.harness.run.under_test import DownloaderSpec, name_of
+from firstk.harness.run.workload_result import Tally, WorkloadResult
 from firstk.scenarios.base import MAX_MADE_UP_SIZE
 from firstk.scenarios.laws import Law
 from firstk.scenarios.model import MadeUpFile, Scenario
@@ -43,18 +43,18 @@ class OverloadError(Exception):
     """
 
 
-def simulate_load(
+def simulate_workload(
     scenario: Scenario,
-    strategy: Given,
+    strategy: DownloaderSpec,
     run: int = 0,
     each: Callable[[Result], None] | None = None,
-) -> LoadResult:
+) -> WorkloadResult:
     """Run the downloads of a scenario's workload in virtual time, with the seed for this run.
 
     The first ones to begin are left out of the result, as many as the workload's `warmup` says.
     Further ones go on to begin until all that count are over, so that these never have the grid
     for themselves. `each` is called with the result of each that counts, in the order in which
-    they end; its times are from its own start. Raises `SubjectError` as `simulate` does, and
+    they end; its times are from its own start. Raises `DownloaderError` as `simulate` does, and
     `OverloadError` once more downloads are under way than the workload allows.
     """
     seed = scenario.seed_of(run)
@@ -62,10 +62,10 @@ def simulate_load(
     with logged_errors(failures):
         load = _Load(scenario, strategy, seed, run, each)
         tally = load.play(failures)
-        unmet = unmet_faults(scenario, load.servers)
+        unmet = untriggered_faults(scenario, load.servers)
         del load  # what is left of it goes while errors are logged
     if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
-        if (error := one_failure(failures)) is not None:
+        if (error := combine_failures(failures)) is not None:
             first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
             text = f"{error_name(first)}: {message_of(first)}"
             raise OverloadError(f"{tally}. Errors came up meanwhile: {text}")
@@ -80,7 +80,7 @@ class _Load:
     def __init__(
         self,
         scenario: Scenario,
-        strategy: Given,
+        strategy: DownloaderSpec,
         seed: int,
         run: int,
         each: Callable[[Result], None] | None,
@@ -96,7 +96,7 @@ class _Load:
         self._reactor.at_once.most = inf  # each download counts for itself
         self._files = _Files(scenario, seed, self._reactor)
         self._tally = Tally(self._files.servers)
-        self._under_way = Level(self._reactor.env)
+        self._under_way = TimeAverage(self._reactor.env)
         self._begun = 0
         self._left = self._workload.counted  # that count and are not over
         self._overload: OverloadError | None = None
@@ -120,7 +120,7 @@ class _Load:
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
         chance = partial(stream, self._seed, "client", "random")
-        with interruptible(reactor), no_escapes(name_of(self._strategy), chance, failures):
+        with interruptible(reactor), isolated(name_of(self._strategy), chance, failures):
             while self._left and self._overload is None and reactor.peek() < inf:
                 reactor.step()
         if self._left and self._overload is None:  # no further one begins: it could not
@@ -193,33 +193,33 @@ class _Load:
         file, servers = self._files.draw(number)
         timer: IDelayedCall | None = None
 
-        def over(download: Download) -> None:
+        def over(download: SimulatedDownload) -> None:
             if timer is not None:
                 timer.cancel()
             end(download)
 
-        def end(download: Download, *, cut: bool = False) -> None:
+        def end(download: SimulatedDownload, *, cut: bool = False) -> None:
             self._under_way.change(-1)
             self._end(number, download, cut=cut)
             if then is not None:
                 then()
 
-        download = Download(
+        download = SimulatedDownload(
             self._scenario, self._seed, self._strategy, self._reactor, file, servers, number, over
         )
         self._under_way.change(1)
         timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
         download.start()
 
-    def _cut(self, download: Download, end: Callable[..., None]) -> None:
+    def _cut(self, download: SimulatedDownload, end: Callable[..., None]) -> None:
         """Count a download as it stands at its deadline, and stop it."""
         end(download, cut=True)
         download.stop()
 
-    def _end(self, number: int, download: Download, *, cut: bool) -> None:
+    def _end(self, number: int, download: SimulatedDownload, *, cut: bool) -> None:
         """Take down what a download has come to, and let go of it."""
         ending = download.ending(dry=not cut)
-        result = run_of(
+        result = finish_run(
             download.scenario,
             self._strategy,
             self._run,
@@ -264,7 +264,7 @@ class _Files:
             self._draws = stream(seed, "workload", "file")
         self._named = {
             plan.name: plan.shares
-            for plan in plan_servers(scenario, seed, first.shares)
+            for plan in server_specs(scenario, seed, first.shares)
             if plan.shares_named
         }
 
@@ -300,7 +300,7 @@ class _Files:
         held: dict[str, dict[int, bytes]] = {
             name: {n: file.shares[n] for n in numbers} for name, numbers in self._named.items()
         }
-        places = permuted(index, self.servers)
+        places = tahoe_order(index, self.servers)
         for n, share in file.shares.items():
             name = places[n % len(places)].name
             if name not in self._named:
@@ -311,6 +311,6 @@ class _Files:
         grid = self._scenario.grid
         in_order = places
         if grid.order != "permuted":
-            in_order = ordered(grid, self._seed, index, self.servers)
+            in_order = in_download_order(grid, self._seed, index, self.servers)
         self._made[key] = file, in_order
         return self._made[key]

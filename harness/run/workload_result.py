@@ -9,12 +9,12 @@ from hashlib import sha256
 from typing import Any, Self
 
 from firstk.downloader.text import message_of
-from firstk.harness.grid.encounters import Unmet
 from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.untriggered import Unmet
 from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.kernel.raised import as_error, error_name
 from firstk.harness.run.result import Outcome, Result
-from firstk.harness.run.under_test import Given, name_of
+from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.stats.histogram import Histogram
 from firstk.scenarios.model import Scenario
 
@@ -25,7 +25,7 @@ _WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed")
 
 
 @dataclass(frozen=True, slots=True)
-class LoadResult:
+class WorkloadResult:
     """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
 
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
@@ -36,7 +36,7 @@ class LoadResult:
     and `in_system` how many downloads were under way in it, in the mean: None if no time passed.
     `utilisation` is how much was in use, in the mean, of what was busiest: a server's
     `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
-    is the SHA-256 of all that happened. `unmet_faults` are the scenario's faults that met no
+    is the SHA-256 of all that happened. `untriggered_faults` are the scenario's faults that met no
     request; it is not kept in a store.
     """
 
@@ -59,7 +59,7 @@ class LoadResult:
     in_system: float | None
     utilisation: float | None
     digest: str
-    unmet_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
+    untriggered_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it in a form that JSON has."""
@@ -73,7 +73,7 @@ class LoadResult:
         return cls(**{**data, **times})
 
     @property
-    def part_ok(self) -> float:
+    def success_fraction(self) -> float:
         """Which part of the downloads ended well."""
         return self.outcomes.get("ok", 0) / self.downloads
 
@@ -102,7 +102,7 @@ class Tally:
         self._busy: list[float] = []
 
     def open(self, now: float, under_way: float) -> None:
-        """Begin to look at servers and at how many are under way (its area; see `Level`)."""
+        """Begin to look at servers and at how many are under way (its area; see `TimeAverage`)."""
         self._opened, self._under_way = now, under_way
         self._busy = [level.area for level in self._limits]
 
@@ -144,14 +144,14 @@ class Tally:
     def result(
         self,
         scenario: Scenario,
-        strategy: Given,
+        strategy: DownloaderSpec,
         run: int,
-        unmet_faults: Unmet,
-    ) -> LoadResult:
+        untriggered_faults: Unmet,
+    ) -> WorkloadResult:
         """Return what all came to."""
         downloads = sum(self._outcomes.values())
         span = self._closed - self._opened
-        return LoadResult(
+        return WorkloadResult(
             scenario=scenario.name,
             strategy=name_of(strategy),
             run=run,
@@ -168,6 +168,6 @@ class Tally:
             in_system=self._under_way / span if span else None,
             utilisation=max(self._busy) / span if span and self._busy else None,
             digest=self._digest.hexdigest(),
-            unmet_faults=unmet_faults,
+            untriggered_faults=untriggered_faults,
             **self._times,
         )

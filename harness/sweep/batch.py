@@ -14,8 +14,8 @@ from time import perf_counter
 from firstk.harness.kernel.raised import AbortedError
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import OverloadError, simulate_load
-from firstk.harness.sweep.store import Place, Row, overloaded, row_of, row_of_load
+from firstk.harness.run.workload import OverloadError, simulate_workload
+from firstk.harness.sweep.store import Row, RunKey, overloaded, row_of, row_of_load
 from firstk.scenarios.model import Scenario
 
 
@@ -24,23 +24,23 @@ class OtherVersionError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """Runs of one scenario: its seed is that of run 0."""
 
     scenario: Scenario
-    places: Sequence[Place]
+    places: Sequence[RunKey]
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Runs of some scenarios, for workers with this version of firstk."""
 
-    parts: Sequence[Part]
+    parts: Sequence[BatchPart]
     version: str
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class BatchResult:
     """What a part came to, and the seconds of real time that it took."""
 
     rows: Sequence[Row]
@@ -52,8 +52,8 @@ class Done:
 _alone = Lock()
 
 
-def run_batch(batch: Batch) -> list[Done]:
-    """Run a batch, part by part; raises `SubjectError` where a downloader cannot be had here."""
+def run_batch(batch: Batch) -> list[BatchResult]:
+    """Run a batch, part by part; raises `DownloaderError` where a downloader cannot be had here."""
     here = version("firstk")
     if here != batch.version:
         raise OtherVersionError(f"a worker has firstk {here}, and this is firstk {batch.version}")
@@ -62,14 +62,14 @@ def run_batch(batch: Batch) -> list[Done]:
         for part in batch.parts:
             begun = perf_counter()
             rows = [_run(part.scenario, place, here) for place in part.places]
-            done.append(Done(rows, perf_counter() - begun))
+            done.append(BatchResult(rows, perf_counter() - begun))
     return done
 
 
-def _run(scenario: Scenario, place: Place, here: str) -> Row:
+def _run(scenario: Scenario, place: RunKey, here: str) -> Row:
     try:
         if scenario.workload is not None:
-            return row_of_load(place, simulate_load(scenario, place.strategy, place.run), here)
+            return row_of_load(place, simulate_workload(scenario, place.strategy, place.run), here)
         run = simulate(scenario, place.strategy, place.run)
         if isinstance(run.failure, AbortedError):
             return crashed(place, here, f"{run.result.error}: {run.result.message}")
@@ -78,6 +78,6 @@ def _run(scenario: Scenario, place: Place, here: str) -> Row:
         return overloaded(place, str(e), here)
 
 
-def crashed(place: Place, version: str, error: str | None = None) -> Row:
+def crashed(place: RunKey, version: str, error: str | None = None) -> Row:
     """Return the row of a run without a result: it ended its process, or was aborted."""
     return Row(*place, version=version, outcome=CRASHED, error=error)

@@ -154,8 +154,10 @@ def _ended_well(sample: Sample) -> bool:
 def _of_loads(condition: Condition, samples: Sequence[Sample]) -> Finding:
     loads = [sample.load for sample in samples]
     if condition.quantile is None:
-        parts = Evidence.of(0.0 if load is None else load.part_ok for load in loads)
-        return _finding(condition, pooled.share(loads, lambda load: load.part_ok), parts, parts)
+        parts = Evidence.of(0.0 if load is None else load.success_fraction for load in loads)
+        return _finding(
+            condition, pooled.share(loads, lambda load: load.success_fraction), parts, parts
+        )
     sure, most = map(Evidence.of, pooled.shares_before(loads, condition.limit))
     return _finding(condition, pooled.quantile(loads, condition.quantile), sure, most)
 

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from firstk.downloader.strategy import find_strategy
-from firstk.harness.grid.build import Plan, plan_servers
-from firstk.harness.run.under_test import is_other
+from firstk.harness.grid.build import ServerSpec, server_specs
+from firstk.harness.run.under_test import is_external
 from firstk.harness.stats.theory import ForkJoin, Stage, covering
 from firstk.scenarios.experiment import Experiment
 from firstk.scenarios.faults import Fault, Hung
 from firstk.scenarios.laws import Constant, Exponential, Law
-from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.load import Problem, ScenarioError
 from firstk.scenarios.model import Count, Probability, Scenario, Servers
 from firstk.scenarios.workload import Poisson
 
@@ -32,7 +32,7 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
 
     Raises `NoOracleError` where it says nothing, or nothing that is known here.
     """
-    if is_other(strategy) or find_strategy(strategy).locating_ends == "never":
+    if is_external(strategy) or find_strategy(strategy).locating_ends == "never":
         raise NoOracleError(
             f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
         )
@@ -52,7 +52,7 @@ def refuse(experiment: Experiment, file: str) -> None:
             except NoOracleError as e:
                 at = f"{point}: " if point.values else ""
                 told = f"mathematics has no number for {at}{strategy}: {e}"
-                raise ScenarioError([Mistake(file, None, "oracle", told)]) from e
+                raise ScenarioError([Problem(file, None, "oracle", told)]) from e
 
 
 def _stage(scenario: Scenario, waits: bool) -> Stage:
@@ -139,10 +139,10 @@ def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers
     return hangs, named
 
 
-def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[Plan]:
+def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[ServerSpec]:
     """Return the servers as entries make them that need no seed."""
     shares = dict.fromkeys(scenario.file.numbers, b"")
-    return plan_servers(scenario.model_copy(update={"servers": list(entries)}), 0, shares)
+    return server_specs(scenario.model_copy(update={"servers": list(entries)}), 0, shares)
 
 
 def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
@@ -164,7 +164,7 @@ def _one(laws: Sequence[Law], key: str) -> Law:
 
 
 def _enough(
-    scenario: Scenario, plans: Sequence[Plan], *, waits: bool, never: bool
+    scenario: Scenario, plans: Sequence[ServerSpec], *, waits: bool, never: bool
 ) -> Sequence[float]:
     """Return how probable it is that the first m answers are enough; see `Stage`."""
     k, distinct = scenario.file.k, len({number for plan in plans for number in plan.shares})
@@ -177,15 +177,15 @@ def _enough(
     return covering(_groups(plans), k)
 
 
-def _groups(plans: Sequence[Plan]) -> Iterator[tuple[int, int]]:
+def _groups(plans: Sequence[ServerSpec]) -> Iterator[tuple[int, int]]:
     """Yield how many servers hold the same shares, and how many shares these are."""
     for shares, servers in Counter(tuple(plan.shares) for plan in plans).items():
         yield servers, len(shares)
 
 
-def _common(plans: Sequence[Plan]) -> str | None:
+def _common(plans: Sequence[ServerSpec]) -> str | None:
     """Return which two servers hold some shares in common, but not all."""
-    holders: dict[int, Plan] = {}
+    holders: dict[int, ServerSpec] = {}
     for plan in plans:
         for number in plan.shares:
             other = holders.setdefault(number, plan)

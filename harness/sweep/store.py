@@ -35,7 +35,7 @@ from firstk.harness.run.sample import (
     Sample,
     Time,
 )
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.sweep.store_checks import (
     Columns,
     Digest,
@@ -51,8 +51,8 @@ from firstk.harness.sweep.store_checks import (
 from firstk.harness.sweep.store_errors import StoreError as StoreError
 from firstk.harness.sweep.store_errors import damaged, explaining
 from firstk.scenarios.experiment import Experiment, Point
-from firstk.scenarios.identity import scenario_hash
-from firstk.scenarios.load import NoLines, ScenarioError, validated
+from firstk.scenarios.hashing import scenario_hash
+from firstk.scenarios.load import NoPositions, ScenarioError, validated
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.seeds import MAX_RUNS, seed_of
 from firstk.scenarios.text import cut, shell_word
@@ -148,7 +148,7 @@ _REST = tuple(
 )
 
 
-class Place(NamedTuple):
+class RunKey(NamedTuple):
     """Which run a row is of: its first columns."""
 
     row: int
@@ -159,7 +159,7 @@ class Place(NamedTuple):
     scenario_hash: str
 
 
-def row_of(place: Place, result: Result, version: str) -> Row:
+def row_of(place: RunKey, result: Result, version: str) -> Row:
     """Return the row of a result, made by a version of firstk."""
     all_of_it = asdict(result)
     rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
@@ -172,7 +172,7 @@ def row_of(place: Place, result: Result, version: str) -> Row:
     )
 
 
-def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
+def row_of_load(place: RunKey, load: WorkloadResult, version: str) -> Row:
     """Return the row of what many downloads came to, made by a version of firstk."""
     return Row(
         *place,
@@ -184,7 +184,7 @@ def row_of_load(place: Place, load: LoadResult, version: str) -> Row:
     )
 
 
-def overloaded(place: Place, message: str, version: str) -> Row:
+def overloaded(place: RunKey, message: str, version: str) -> Row:
     """Return the row of a run in which the grid could not carry the load; `message` says how."""
     return Row(
         *place,
@@ -198,7 +198,7 @@ class NoRowError(StoreError):
     """A store has no row of a number; the message says which it has."""
 
 
-class About(NamedTuple):
+class ExperimentInfo(NamedTuple):
     """What a store says of its experiment: the strategies and axes in order, the first seed."""
 
     name: Word
@@ -208,7 +208,7 @@ class About(NamedTuple):
     seed: Count
 
 
-_ABOUT = Columns(About)
+_ABOUT = Columns(ExperimentInfo)
 
 
 class StoredPoint(NamedTuple):
@@ -624,7 +624,7 @@ class Store:
     def _scenario(self, row: Row, of_point: dict[str, Any]) -> Scenario:
         tables = of_point | {"seed": row.seed, "runs": 1}
         try:
-            scenario = validated(Scenario, str(self.path), NoLines(tables), Path())
+            scenario = validated(Scenario, str(self.path), NoPositions(tables), Path())
         except ScenarioError as e:
             raise StoreError(f"row {row.row} cannot be run again: {e}") from e
         if scenario_hash(scenario) != row.scenario_hash:
@@ -636,14 +636,14 @@ class Store:
         return scenario.model_copy(update={"strategies": [row.strategy]})
 
     @property
-    def about(self) -> About:
+    def about(self) -> ExperimentInfo:
         """What the experiment is; a store that nothing was written to yet has none of it."""
         query = "SELECT name, description, strategies, axes, seed FROM experiment"
         found = self._all("experiment", query)
         if not found:
-            return About("", "", [], [], 0)
+            return ExperimentInfo("", "", [], [], 0)
         with self._explaining("experiment"):
-            about = About(*_ABOUT.checked(found[0]))
+            about = ExperimentInfo(*_ABOUT.checked(found[0]))
             if not about.strategies:
                 raise ValueError("strategies: there is none")
             return about
@@ -690,7 +690,7 @@ class Store:
 class _Known(NamedTuple):
     """What all rows of a store share."""
 
-    about: About
+    about: ExperimentInfo
     hashes: Sequence[str]
 
 
@@ -728,7 +728,7 @@ def _point_row(point: Point) -> tuple[str, str, str, str]:
 
 def places(
     experiment: Experiment, hashes: Sequence[str] | Mapping[int, str], point: int, run: int
-) -> Iterator[Place]:
+) -> Iterator[RunKey]:
     """Yield the places of a run of a point, one for each strategy.
 
     `hashes` are those of the points' scenarios, by their numbers. More runs do not change the
@@ -736,7 +736,7 @@ def places(
     """
     first = first_row(len(experiment.points), len(experiment.strategies), point, run)
     for i, strategy in enumerate(experiment.strategies):
-        yield Place(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
+        yield RunKey(first + i, point, strategy, run, seed_of(experiment.seed, run), hashes[point])
 
 
 def first_row(points: int, strategies: int, point: int, run: int) -> int:

@@ -22,7 +22,7 @@ from firstk.downloader.text import shown
 from firstk.harness.run.result import Outcome
 from firstk.harness.run.sample import Count as Count
 from firstk.harness.run.sample import Run, Time
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.scenarios.seeds import MAX_SEED
 
 
@@ -97,16 +97,16 @@ class _Load(BaseModel, strict=True, allow_inf_nan=False):
     digest: Digest
 
 
-def load_of(text: str) -> LoadResult:
+def load_of(text: str) -> WorkloadResult:
     """Return what many downloads resulted in; raises `ValueError` if the JSON is not of that."""
-    load = LoadResult.from_json(_checked(_Load.model_validate_json, text).model_dump())
+    load = WorkloadResult.from_json(_checked(_Load.model_validate_json, text).model_dump())
     counts = {sum(load.outcomes.values()), *(h.count for h in _histograms(load))}
     if counts != {load.downloads}:
         raise ValueError(f"has {load.downloads} downloads, but counts {sorted(counts)} of them")
     return load
 
 
-def _histograms(load: LoadResult) -> Sequence[Any]:
+def _histograms(load: WorkloadResult) -> Sequence[Any]:
     return load.located, load.ttfb, load.finished
 
 

@@ -15,8 +15,8 @@ from math import ceil, inf
 
 from firstk.harness.run.independence import Made, SpotChecks, StateError
 from firstk.harness.run.sample import CRASHED, Sample
-from firstk.harness.sweep.batch import Batch, Done, OtherVersionError, Part, crashed
-from firstk.harness.sweep.store import Place, Row, Store, StoreError, places
+from firstk.harness.sweep.batch import Batch, BatchPart, BatchResult, OtherVersionError, crashed
+from firstk.harness.sweep.store import Row, RunKey, Store, StoreError, places
 from firstk.harness.sweep.workers import Workers, WorkersError
 from firstk.scenarios.experiment import Experiment
 
@@ -31,7 +31,7 @@ _BATCHES = 2
 _ATTEMPTS = 2
 
 #: Tells, of the runs of each strategy of a point, in their order, whether there are enough.
-Enough = Callable[[Mapping[str, Sequence[Sample]]], bool]
+StopRule = Callable[[Mapping[str, Sequence[Sample]]], bool]
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Sweep:
         self,
         experiment: Experiment,
         store: Store,
-        enough: Enough | None = None,
+        enough: StopRule | None = None,
         tell: Callable[[Progress], None] = lambda progress: None,
         points: Sequence[int] | None = None,
         strategies: Sequence[str] | None = None,
@@ -113,7 +113,7 @@ class Sweep:
         return [self._closed[point] for point in self._chosen]
 
     def _work(self, workers: Workers, batch: Batch | None) -> None:
-        out: dict[Future[list[Done]], Batch] = {}
+        out: dict[Future[list[BatchResult]], Batch] = {}
         while True:
             lost: list[Batch] = []
             count = workers.count
@@ -142,11 +142,13 @@ class Sweep:
             if len(out) < limit:
                 batch = self._next(count)
 
-    def _collect(self, workers: Workers, done: Mapping[Future[list[Done]], Batch]) -> list[Batch]:
+    def _collect(
+        self, workers: Workers, done: Mapping[Future[list[BatchResult]], Batch]
+    ) -> list[Batch]:
         """Commit what batches came to; return those whose workers died."""
         lost: list[Batch] = []
         rows: list[Row] = []
-        finished: list[tuple[Part, Done]] = []
+        finished: list[tuple[BatchPart, BatchResult]] = []
         for future, batch in done.items():
             try:
                 results = _result(workers, future)
@@ -163,7 +165,7 @@ class Sweep:
             self._checks.offer(made, result.seconds / len(part.places))
         return lost
 
-    def _made(self, part: Part, row: Row) -> Iterator[Made]:
+    def _made(self, part: BatchPart, row: Row) -> Iterator[Made]:
         """Yield a row as what may be repeated, unless it came to nothing."""
         if row.digest is not None:
             where = f"row {row.row} of {self._store.path}"
@@ -174,11 +176,11 @@ class Sweep:
         rows = []
         for part in batch.parts:
             for place in part.places:
-                alone = Batch([Part(part.scenario, [place])], batch.version)
+                alone = Batch([BatchPart(part.scenario, [place])], batch.version)
                 rows.append(self._run_alone(workers, alone, place))
         self._commit(rows)
 
-    def _run_alone(self, workers: Workers, batch: Batch, place: Place) -> Row:
+    def _run_alone(self, workers: Workers, batch: Batch, place: RunKey) -> Row:
         for _ in range(_ATTEMPTS):
             try:
                 (done,) = _result(workers, workers.submit(batch))
@@ -199,7 +201,7 @@ class Sweep:
         self.progress.done += len(rows)
         self._tell(self.progress)
 
-    def _time(self, part: Part, done: Done) -> None:
+    def _time(self, part: BatchPart, done: BatchResult) -> None:
         """Learn from a part how long a run takes."""
         each = done.seconds / len(part.places)
         point = self._open[part.places[0].point]
@@ -212,7 +214,7 @@ class Sweep:
         seconds = _BATCH
         if self._mean is not None:  # towards the end less, so that all end at about one time
             seconds = min(seconds, left * self._mean / (_BATCHES * workers))
-        parts: list[Part] = []
+        parts: list[BatchPart] = []
         for point in self._points():
             runs = 1
             if point.each is not None:
@@ -222,7 +224,7 @@ class Sweep:
             # All strategies of a run go together: they have the same file, which takes its time.
             taken = point.take(runs * len(self._strategies))
             if taken:
-                parts.append(Part(self.experiment.points[point.index].scenario, taken))
+                parts.append(BatchPart(self.experiment.points[point.index].scenario, taken))
                 each = point.each if point.each is not None else self._mean
                 seconds -= inf if each is None else each * len(taken)
             if seconds <= 0:
@@ -283,7 +285,7 @@ class Sweep:
         return self._enough(samples)
 
 
-def _result(workers: Workers, future: Future[list[Done]]) -> list[Done]:
+def _result(workers: Workers, future: Future[list[BatchResult]]) -> list[BatchResult]:
     """Return what a batch came to; raises `workers.lost`, and `WorkersError` if it is no use."""
     try:
         return future.result()
@@ -303,11 +305,11 @@ class _Point:
         self.runs = 0
         self.left = 0
         self.out = 0
-        self.places: Iterator[Place] = iter(())
+        self.places: Iterator[RunKey] = iter(())
         #: How long a run takes, in seconds of real time.
         self.each: float | None = None
 
-    def take(self, number: int) -> list[Place]:
+    def take(self, number: int) -> list[RunKey]:
         """Return the next places, at most so many."""
         taken = list(islice(self.places, number))
         self.left -= len(taken)

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Protocol
 
-from firstk.harness.sweep.batch import Batch, Done, run_batch
+from firstk.harness.sweep.batch import Batch, BatchResult, run_batch
 
 
 class WorkersError(RuntimeError):
@@ -36,7 +36,7 @@ class Workers(Protocol):
     def count(self) -> int:
         """How many batches are run at a time."""
 
-    def submit(self, batch: Batch) -> Future[list[Done]]:
+    def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Let a batch be run; may raise `lost` too."""
 
     def renew(self) -> None:
@@ -75,7 +75,7 @@ class Pool:
         )
         self._theirs = alive
 
-    def submit(self, batch: Batch) -> Future[list[Done]]:
+    def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
         try:
             return self._executor.submit(run_batch, batch)
@@ -177,9 +177,9 @@ class Cluster:
             raise WorkersError(f"the scheduler is gone: {e}; what was told as done is kept") from e
         return max(1, sum(threads.values()))
 
-    def submit(self, batch: Batch) -> Future[list[Done]]:
+    def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Let a batch be run."""
-        future: Future[list[Done]] = self._executor.submit(run_batch, batch)
+        future: Future[list[BatchResult]] = self._executor.submit(run_batch, batch)
         return future
 
     def renew(self) -> None:

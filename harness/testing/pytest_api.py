@@ -13,13 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from firstk.harness.grid.encounters import Unmet, UnmetFaultWarning, described, unmet_in_all
+from firstk.harness.grid.untriggered import (
+    Unmet,
+    UntriggeredFaultWarning,
+    described,
+    untriggered_in_all,
+)
 from firstk.harness.kernel.raised import own_traceback, where
 from firstk.harness.run.comparison import expectation, replay
 from firstk.harness.run.independence import Made, StateError, check, last_first
 from firstk.harness.run.result import Result, unmet
 from firstk.harness.run.simulate import Run, simulate
-from firstk.harness.run.under_test import Given, SubjectError, find_subject, is_other, name_of
+from firstk.harness.run.under_test import (
+    DownloaderError,
+    DownloaderSpec,
+    find_downloader,
+    is_external,
+    name_of,
+)
 from firstk.harness.testing.simgrid import SimGrid
 from firstk.harness.testing.timeline import text_timeline
 from firstk.scenarios.library import load_all
@@ -64,14 +75,14 @@ class Settings:
         return scenario.model_copy(update={k: v for k, v in asked.items() if v is not None})
 
     def find_downloader(self) -> None:
-        """Import the downloader under test; raises `SubjectError` if there is no such thing."""
+        """Import the downloader under test; raises `DownloaderError` if there is no such thing."""
         if self.downloader is None:
             return
-        if not is_other(self.downloader):
-            raise SubjectError(f"should be MODULE:CALLABLE, not {self.downloader!r}")
+        if not is_external(self.downloader):
+            raise DownloaderError(f"should be MODULE:CALLABLE, not {self.downloader!r}")
         if str(self.root) not in sys.path:
             sys.path.append(str(self.root))  # as `firstk run` does with the current folder
-        find_subject(self.downloader)
+        find_downloader(self.downloader)
 
 
 def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation]:
@@ -93,12 +104,12 @@ class Runs:
     """All runs of a test.
 
     `told` is the run to tell of: the first that is not as expected, or else the first. `failed` of
-    them are not as expected. `unmet_faults` are the faults that met no request in any of them.
+    them are not as expected. `untriggered_faults` are those that met no request in any of them.
     """
 
     told: Run
     failed: int
-    unmet_faults: Unmet
+    untriggered_faults: Unmet
     digests: Sequence[str]
 
 
@@ -107,15 +118,15 @@ def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs
     expected = expectation(scenario, name)
     assert expected is not None
     told, failed = simulate(scenario, name, timeout=timeout), 0
-    met_nothing, digests = told.unmet_faults, []
+    untriggered, digests = told.untriggered_faults, []
     for number in range(scenario.runs):
         run = simulate(scenario, name, number, timeout) if number else told
         digests.append(run.result.digest)
-        met_nothing = unmet_in_all([met_nothing, run.unmet_faults])
+        untriggered = untriggered_in_all([untriggered, run.untriggered_faults])
         if any(unmet(expected, run.result)):
             told = run if failed == 0 else told
             failed += 1
-    return Runs(told, failed, met_nothing, digests)
+    return Runs(told, failed, untriggered, digests)
 
 
 def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> None:
@@ -166,7 +177,7 @@ class Firstk:
         self,
         scenario: str | Path | None = None,
         *,
-        downloader: Given | None = None,
+        downloader: DownloaderSpec | None = None,
         strategy: str | None = None,
         seed: int | None = None,
         **tables: Any,
@@ -195,14 +206,14 @@ class Firstk:
                 original = self._load(scenario)
             changed = self._settings.changed(original, seed)
             run = simulate(changed, subject, timeout=self._settings.timeout)
-        except (ScenarioError, SubjectError) as e:
+        except (ScenarioError, DownloaderError) as e:
             raise e.with_traceback(None) from None  # the user's test is what there is to see
         command = None
         if scenario is not None and _importable(subject):
             command = replay(original, name_of(subject), run.result.seed)
         self._runs.append((run, command))
-        for fault in described(changed, run.unmet_faults):
-            warnings.warn(f"{changed.source}: {fault}", UnmetFaultWarning, stacklevel=2)
+        for fault in described(changed, run.untriggered_faults):
+            warnings.warn(f"{changed.source}: {fault}", UntriggeredFaultWarning, stacklevel=2)
         if self._settings.isolation and _importable(subject):
             try:
                 check_isolation(changed, name_of(subject), [run.result.digest])
@@ -228,7 +239,7 @@ class Firstk:
             else:
                 seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
                 grid = SimGrid(**seed | keys)
-        except (ScenarioError, SubjectError) as e:
+        except (ScenarioError, DownloaderError) as e:
             raise e.with_traceback(None) from None
         grid.timeout = self._settings.timeout
         self._grids.append(grid)
@@ -254,8 +265,8 @@ class Firstk:
                 if not self._told:  # else the test has failed, and its timelines show the error
                     raise
         for grid in self._grids:
-            for fault in grid.unmet_faults():
-                warnings.warn(f"grid: {fault}", UnmetFaultWarning, stacklevel=2)
+            for fault in grid.untriggered_faults():
+                warnings.warn(f"grid: {fault}", UntriggeredFaultWarning, stacklevel=2)
 
     def _all_runs(self) -> list[tuple[Run, str | None]]:
         return [*self._runs, *((run, None) for grid in self._grids for run in grid.runs)]
@@ -290,7 +301,7 @@ class Firstk:
         return found[0]
 
 
-def _importable(subject: Given) -> bool:
+def _importable(subject: DownloaderSpec) -> bool:
     """Tell whether a command line can name a downloader too."""
     if isinstance(subject, str):
         return True
@@ -298,4 +309,4 @@ def _importable(subject: Given) -> bool:
     return getattr(sys.modules.get(module), path, None) is subject
 
 
-__all__ = ["Firstk", "ScenarioError", "Settings", "StateError", "SubjectError", "UnmetError"]
+__all__ = ["DownloaderError", "Firstk", "ScenarioError", "Settings", "StateError", "UnmetError"]

@@ -19,21 +19,21 @@ from typing import Any, Literal, Self
 from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
-from firstk.harness.grid.encounters import described, unmet_faults, words
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Exchange
+from firstk.harness.grid.untriggered import described, untriggered_faults, words
 from firstk.harness.kernel.interrupt import interruptible
-from firstk.harness.kernel.isolation import no_escapes, not_watched
-from firstk.harness.kernel.livelock import EndlessError
+from firstk.harness.kernel.isolation import isolated, not_watched
+from firstk.harness.kernel.livelock import LivelockError
 from firstk.harness.kernel.raised import error_name
 from firstk.harness.kernel.reactor import SimReactor, event_at
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
-from firstk.harness.run.download import Download
+from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import Run, forget_frames, observed, one_failure, run_of
-from firstk.harness.run.under_test import Given, name_of
+from firstk.harness.run.simulate import Run, combine_failures, drop_frames, finish_run, observed
+from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
 from firstk.scenarios.model import Scenario, selected
@@ -42,11 +42,11 @@ from firstk.scenarios.model import Scenario, selected
 _MOST_TOLD = 12
 
 
-class NeverError(AssertionError):
+class ConditionNeverMetError(AssertionError):
     """What a test waits for never happens; the message says what is outstanding."""
 
 
-class Servers:
+class ServerGroup:
     """Some servers of a grid. What is done to them is done to each, from now on.
 
     A part of them is taken with a number or a slice, as of a list, or by name: `["s3"]`,
@@ -139,17 +139,17 @@ class Servers:
     def __len__(self) -> int:
         return len(self._servers)
 
-    def __iter__(self) -> Iterator[Servers]:
+    def __iter__(self) -> Iterator[ServerGroup]:
         return (self[i] for i in range(len(self)))
 
-    def __getitem__(self, which: int | slice | str) -> Servers:
+    def __getitem__(self, which: int | slice | str) -> ServerGroup:
         if isinstance(which, str):
             numbers = selected(which, self._grid.scenario.grid.servers)
             chosen = {f"s{number}" for number in numbers}
-            return Servers(self._grid, [s for s in self._servers if s.name in chosen])
+            return ServerGroup(self._grid, [s for s in self._servers if s.name in chosen])
         if isinstance(which, slice):
-            return Servers(self._grid, self._servers[which])
-        return Servers(self._grid, [self._servers[which]])
+            return ServerGroup(self._grid, self._servers[which])
+        return ServerGroup(self._grid, [self._servers[which]])
 
     def __repr__(self) -> str:
         return f"<Servers {', '.join(self.names)}>"
@@ -158,7 +158,9 @@ class Servers:
 class RunningDownload:
     """A download that has begun in a grid. Times are in virtual seconds from its start."""
 
-    def __init__(self, grid: SimGrid, download: Download, errors: Sequence[Exception]) -> None:
+    def __init__(
+        self, grid: SimGrid, download: SimulatedDownload, errors: Sequence[Exception]
+    ) -> None:
         self._grid = grid
         self._download = download
         self._errors = errors
@@ -239,7 +241,7 @@ class SimGrid:
         rtt: float | Mapping[str, Any] = 0.05,
         seed: int = 0,
         deadline: float = 3600.0,
-        downloader: Given | None = None,
+        downloader: DownloaderSpec | None = None,
         consumer_bandwidth: float | None = None,
         **more: Any,
     ) -> None:
@@ -254,13 +256,13 @@ class SimGrid:
         self._set_up(from_tables(tables), downloader)
 
     @classmethod
-    def of(cls, scenario: Scenario, downloader: Given | None = None) -> Self:
+    def of(cls, scenario: Scenario, downloader: DownloaderSpec | None = None) -> Self:
         """Return the grid of a scenario, with what is wrong with its servers."""
         grid = cls.__new__(cls)
         grid._set_up(scenario, downloader)
         return grid
 
-    def _set_up(self, scenario: Scenario, downloader: Given | None) -> None:
+    def _set_up(self, scenario: Scenario, downloader: DownloaderSpec | None) -> None:
         self.scenario = scenario
         self.file = file_of(scenario, scenario.seed)
         self.reactor = SimReactor()
@@ -275,7 +277,7 @@ class SimGrid:
         self._added: list[tuple[Fault, list[tuple[SimServer, int]]]] = []
         self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
         by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
-        self.servers = Servers(self, by_number)
+        self.servers = ServerGroup(self, by_number)
         self.reactor.startRunning(installSignalHandlers=False)
 
     @property
@@ -291,7 +293,7 @@ class SimGrid:
 
     def start(
         self,
-        downloader: Given | None = None,
+        downloader: DownloaderSpec | None = None,
         *,
         offset: int = 0,
         length: int | None = None,
@@ -299,7 +301,7 @@ class SimGrid:
     ) -> RunningDownload:
         """Begin a download now, of `length` bytes from `offset` on: default the whole file.
 
-        Raises `SubjectError` if there is no such downloader, and `ValueError` if the file has
+        Raises `DownloaderError` if there is no such downloader, and `ValueError` if the file has
         no such bytes.
         """
         subject = downloader or self._downloader
@@ -315,7 +317,7 @@ class SimGrid:
         asked = {"file": file, "stop": stop or self.scenario.stop}
         scenario = self.scenario.model_copy(update=asked)
         errors: list[Exception] = []
-        download = Download(
+        download = SimulatedDownload(
             scenario,
             scenario.seed,
             subject,
@@ -332,7 +334,7 @@ class SimGrid:
             download.start()
         return running
 
-    def download(self, downloader: Given | None = None, **asked: Any) -> Result:
+    def download(self, downloader: DownloaderSpec | None = None, **asked: Any) -> Result:
         """Return what a download comes to: `start` it and `finish` it."""
         return self.start(downloader, **asked).finish()
 
@@ -352,8 +354,8 @@ class SimGrid:
     def until(self, condition: Callable[[], object]) -> None:
         """Let one thing happen after another until `condition()` is true.
 
-        Raises `NeverError` if it is not by the time at which nothing is left to happen, or at
-        the grid's `deadline`, counted from now.
+        Raises `ConditionNeverMetError` if it is not true when nothing is left to happen, or by the
+        grid's `deadline`, counted from now.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
         latest = self.now + self.scenario.deadline
@@ -367,7 +369,7 @@ class SimGrid:
         if not condition():
             errors = self._errors()
             message = self._never(self.reactor.peek() == inf, errors)
-            raise NeverError(message) from (errors[0] if errors else None)
+            raise ConditionNeverMetError(message) from (errors[0] if errors else None)
 
     def _errors(self) -> list[BaseException]:
         """Return what went wrong in the downloads that no result tells of yet."""
@@ -398,14 +400,14 @@ class SimGrid:
             watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
             observed(self._failures),
-            no_escapes(self._subject, lambda: self._random, self._failures),
+            isolated(self._subject, lambda: self._random, self._failures),
         ):
             try:
                 yield
-            except EndlessError as e:
+            except LivelockError as e:
                 self._failures.append(e)
 
-    def _finish(self, download: Download, errors: Sequence[Exception]) -> Run:
+    def _finish(self, download: SimulatedDownload, errors: Sequence[Exception]) -> Run:
         latest = download.started + self.scenario.deadline
         try:
             with self._watched():
@@ -420,8 +422,8 @@ class SimGrid:
         self._failures.clear()
         self.reactor.errors.clear()
         if download.failure is not None:
-            forget_frames(download.failure)
-        run = run_of(
+            drop_frames(download.failure)
+        run = finish_run(
             download.scenario,
             download.strategy,
             0,
@@ -442,7 +444,7 @@ class SimGrid:
         for running in self._running:
             if running._run is None:
                 download = running._download
-                run = run_of(
+                run = finish_run(
                     download.scenario,
                     download.strategy,
                     0,
@@ -454,11 +456,11 @@ class SimGrid:
                 found.append((run, self.now - download.started))
         return found
 
-    def unmet_faults(self) -> list[str]:
+    def untriggered_faults(self) -> list[str]:
         """Return, in words, the faults that met no request; none if no download was begun."""
         if not self._subject:
             return []
-        found = list(described(self.scenario, unmet_faults(self.scenario, self._in_order)))
+        found = list(described(self.scenario, untriggered_faults(self.scenario, self._in_order)))
         for fault, places in self._added:
             if not any(place in server.met_faults() for server, place in places):
                 found.append(words(fault, [server.name for server, _ in places]))
@@ -474,7 +476,7 @@ class SimGrid:
             with interruptible(self.reactor):
                 self.reactor.stop()
                 self.reactor.mainLoop()
-        untold = one_failure(self._errors())
+        untold = combine_failures(self._errors())
         self._failures.clear()
         self.reactor.errors.clear()
         self._running.clear()

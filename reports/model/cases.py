@@ -14,12 +14,12 @@ from firstk.harness.run.bound import Bound
 from firstk.harness.run.comparison import Compared, replay
 from firstk.harness.run.sample import Sample
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.sweep.store import Store, first_row
-from firstk.reports.model.workload import LoadSummary
+from firstk.reports.model.workload import WorkloadSummary
 from firstk.scenarios.experiment import label
-from firstk.scenarios.identity import scenario_hash
-from firstk.scenarios.load import NoLines, ScenarioError, validated
+from firstk.scenarios.hashing import scenario_hash
+from firstk.scenarios.load import NoPositions, ScenarioError, validated
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.seeds import seed_range
 from firstk.scenarios.text import shell_word
@@ -78,7 +78,7 @@ def case_of(compared: Compared) -> Case:
     return _scenario_case(compared.scenario, compared.strategies, compared)
 
 
-def case_of_load(scenario: Scenario, summaries: Sequence[LoadSummary]) -> Case:
+def case_of_load(scenario: Scenario, summaries: Sequence[WorkloadSummary]) -> Case:
     """Return the case of a scenario with a workload that was run."""
     of_strategy = []
     first: Sequence[Sample] | None = None
@@ -105,7 +105,7 @@ def _scenario_case(
     )
 
 
-def _load_sample(load: LoadResult) -> Sample:
+def _load_sample(load: WorkloadResult) -> Sample:
     return Sample(
         run=load.run,
         outcome=load.outcome,
@@ -167,7 +167,7 @@ def in_order(cases: Sequence[Case], axis: str) -> list[Case]:
 def _scenario(store: Store, tables: Mapping[str, Any], expected_hash: str) -> Scenario | None:
     """Return the scenario of a point; None if files that it needs are gone, or have changed."""
     try:
-        found = validated(Scenario, str(store.path), NoLines(dict(tables)), store.path.parent)
+        found = validated(Scenario, str(store.path), NoPositions(dict(tables)), store.path.parent)
     except ScenarioError:
         return None
     return found if scenario_hash(found) == expected_hash else None

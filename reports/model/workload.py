@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 
 
 @dataclass(frozen=True)
-class LoadSummary:
+class WorkloadSummary:
     """The runs of one strategy with one workload, in their order."""
 
-    results: Sequence[LoadResult]
+    results: Sequence[WorkloadResult]
 
     @property
     def strategy(self) -> str:
@@ -25,6 +25,6 @@ class LoadSummary:
         """How many downloads count, in all runs."""
         return sum(result.downloads for result in self.results)
 
-    def mean(self, of: Callable[[LoadResult], float]) -> float:
+    def mean(self, of: Callable[[WorkloadResult], float]) -> float:
         """Return the mean of a number over the runs."""
         return fmean(map(of, self.results))

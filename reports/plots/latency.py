@@ -24,7 +24,7 @@ from matplotlib.transforms import ScaledTranslation
 from firstk.harness.run.bound import BOUND
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.strategy_runs import StrategyRuns
-from firstk.harness.run.summary import middle, middle_and_range, reason
+from firstk.harness.run.summary import median_and_range, median_ttfb, reason
 from firstk.harness.stats.figures import median_time
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
@@ -213,7 +213,7 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
     )
     failed = [r for r in summary.results if r.outcome == "failed"]
     if summary.times:
-        low, half, high = summary.times[0], middle(summary.results), summary.times[-1]
+        low, half, high = summary.times[0], median_ttfb(summary.results), summary.times[-1]
         if low < high or half == inf:
             axes.plot([low, high], [y, y], color=colour, linewidth=1.5, zorder=2)
         begin, end = _points(axes, low), _points(axes, high)
@@ -310,7 +310,7 @@ def _said(summary: StrategyRuns) -> str:
         result = summary.results[0]
         then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
         return seconds(summary.times[0]) + then
-    return middle_and_range(summary.results)
+    return median_and_range(summary.results)
 
 
 def _never(summary: StrategyRuns) -> str:

@@ -42,7 +42,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Row(_Strict):
+class BaselineRow(_Strict):
     """What one run came to; the times are those of a `Result`."""
 
     scenario: _Text
@@ -57,7 +57,7 @@ class Row(_Strict):
     bytes: _Count
 
     @classmethod
-    def of(cls, result: Result) -> Row:
+    def of(cls, result: Result) -> BaselineRow:
         """Return the row of a result."""
         return cls(
             scenario=result.scenario,
@@ -82,12 +82,12 @@ class Baseline(_Strict):
     """The rows of many runs, in no order that matters."""
 
     baseline_version: Literal[1] = 1
-    rows: list[Row]
+    rows: list[BaselineRow]
 
     @classmethod
     def of(cls, compared: Iterable[Compared]) -> Baseline:
         """Return the baseline that comparisons make; what was run twice is in it once."""
-        rows = [Row.of(r) for one in compared for s in one.strategies for r in s.results]
+        rows = [BaselineRow.of(r) for one in compared for s in one.strategies for r in s.results]
         return cls(rows=list({row.key: row for row in rows}.values()))
 
     @classmethod
@@ -131,5 +131,5 @@ def _first_mistake(error: ValidationError) -> str:
     return f"{words}, not {shown(mistake['input'], 60)}"
 
 
-def _named(row: Row) -> str:
+def _named(row: BaselineRow) -> str:
     return f"{row.scenario}, {row.strategy}, seed {row.seed}"

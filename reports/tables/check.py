@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from firstk.reports.tables.baseline import Baseline, Row
+from firstk.reports.tables.baseline import Baseline, BaselineRow
 
 #: What a download can come to, the best first: a clear error is better than a hang.
 _OUTCOMES = ("ok", "failed", "deadline", "stalled")
@@ -38,7 +38,7 @@ class Change:
     more or fewer requests, which is neither good nor bad.
     """
 
-    row: Row
+    row: BaselineRow
     what: str
     before: str
     now: str
@@ -55,22 +55,22 @@ class Checked:
 
     changes: Sequence[Change]
     equal: int
-    new: Sequence[Row]
-    gone: Sequence[Row]
+    new: Sequence[BaselineRow]
+    gone: Sequence[BaselineRow]
     compared: int
 
     @property
-    def worse(self) -> Sequence[Row]:
+    def worse(self) -> Sequence[BaselineRow]:
         """The rows that have a regression."""
         return self._rows("worse")
 
     @property
-    def better(self) -> Sequence[Row]:
+    def better(self) -> Sequence[BaselineRow]:
         """The rows that have become better, and in nothing worse."""
         worse = {row.key for row in self.worse}
         return [row for row in self._rows("better") if row.key not in worse]
 
-    def _rows(self, verdict: Verdict) -> Sequence[Row]:
+    def _rows(self, verdict: Verdict) -> Sequence[BaselineRow]:
         rows = {c.row.key: c.row for c in self.changes if c.verdict == verdict}
         return list(rows.values())
 
@@ -95,7 +95,7 @@ def check(before: Baseline, now: Baseline, tolerance: float) -> Checked:
     )
 
 
-def _changes(old: Row, new: Row, tolerance: float) -> Iterator[Change]:
+def _changes(old: BaselineRow, new: BaselineRow, tolerance: float) -> Iterator[Change]:
     """Yield what has changed in one run, what counts most first."""
     comparable = old.outcome == new.outcome and old.error == new.error
     if not comparable:
@@ -119,7 +119,7 @@ def _changes(old: Row, new: Row, tolerance: float) -> Iterator[Change]:
         yield Change(new, what, _value(x, unit), _value(y, unit), _by(x, y, unit), verdict)
 
 
-def _badness(row: Row) -> int:
+def _badness(row: BaselineRow) -> int:
     return _OUTCOMES.index(row.outcome)
 
 
@@ -127,7 +127,7 @@ def _verdict(worse: bool) -> Verdict:
     return "worse" if worse else "better"
 
 
-def _outcome(row: Row) -> str:
+def _outcome(row: BaselineRow) -> str:
     return f"{row.outcome}: {row.error}" if row.error else row.outcome
 
 

@@ -17,11 +17,11 @@ from rich.text import Text
 
 from firstk.harness.run import pooled
 from firstk.harness.run.result import Outcome
-from firstk.harness.run.workload_result import TIMES, LoadResult
+from firstk.harness.run.workload_result import TIMES, WorkloadResult
 from firstk.harness.stats.estimates import Interval, NotEnough, in_words
 from firstk.harness.stats.formats import percent, seconds
 from firstk.harness.stats.histogram import Histogram
-from firstk.reports.model.workload import LoadSummary
+from firstk.reports.model.workload import WorkloadSummary
 
 #: The quantiles that are told.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
@@ -49,7 +49,9 @@ def _shows(downloads: int, q: float) -> bool:
     return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
 
 
-def load_tables(summaries: Sequence[LoadSummary], times: Literal["ttfb", "located"]) -> list[Table]:
+def load_tables(
+    summaries: Sequence[WorkloadSummary], times: Literal["ttfb", "located"]
+) -> list[Table]:
     """Return the table of workloads, a row for each strategy, with quantiles of these times.
 
     The second is narrower: its headings have more lines.
@@ -59,7 +61,9 @@ def load_tables(summaries: Sequence[LoadSummary], times: Literal["ttfb", "locate
         {
             "strategy": summary.strategy,
             "downloads": str(summary.downloads),
-            "ok": _said(summary, pooled.share(summary.results, lambda load: load.part_ok), percent),
+            "ok": _said(
+                summary, pooled.share(summary.results, lambda load: load.success_fraction), percent
+            ),
             **{before + _name(q): _quantile(summary, q, times) for q in QUANTILES},
             "requests": _number(summary.mean(lambda result: result.requests)),
             "bytes": _number(summary.mean(lambda result: result.bytes_received)),
@@ -83,12 +87,12 @@ def _table(rows: Sequence[dict[str, str]], names: Sequence[str], between: str) -
     return table
 
 
-def _under_way(summary: LoadSummary) -> str:
+def _under_way(summary: WorkloadSummary) -> str:
     known = [result.in_system for result in summary.results if result.in_system is not None]
     return _number(fmean(known)) if known else "-"
 
 
-def _quantile(summary: LoadSummary, q: float, times: str) -> str:
+def _quantile(summary: WorkloadSummary, q: float, times: str) -> str:
     found = None
     if _shows(summary.downloads, q):
         found = pooled.quantile(summary.results, q, attrgetter(times))
@@ -96,7 +100,7 @@ def _quantile(summary: LoadSummary, q: float, times: str) -> str:
 
 
 def _said(
-    summary: LoadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
+    summary: WorkloadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
 ) -> str:
     """Return an estimate for reading; one run is an example, and has no interval."""
     if estimate is not None and estimate.estimate is not None and len(summary.results) == 1:
@@ -104,7 +108,7 @@ def _said(
     return in_words(estimate, say)
 
 
-def problems(summaries: Sequence[LoadSummary]) -> Iterator[str]:
+def problems(summaries: Sequence[WorkloadSummary]) -> Iterator[str]:
     """Yield how many downloads did not end well, and why, in words."""
     for summary in summaries:
         for outcome in OUTCOMES[1:]:
@@ -129,13 +133,13 @@ _WORDS = {
 }
 
 
-def as_json(summaries: Sequence[LoadSummary]) -> str:
+def as_json(summaries: Sequence[WorkloadSummary]) -> str:
     """Return a JSON list, an object a run."""
     rows = [row(result) for summary in summaries for result in summary.results]
     return json.dumps(rows, indent=1) + "\n"
 
 
-def as_csv(summaries: Sequence[LoadSummary]) -> str:
+def as_csv(summaries: Sequence[WorkloadSummary]) -> str:
     """Return CSV with a header, a row a run."""
     rows = [_flat(row(result)) for summary in summaries for result in summary.results]
     text = io.StringIO()
@@ -145,7 +149,7 @@ def as_csv(summaries: Sequence[LoadSummary]) -> str:
     return text.getvalue()
 
 
-def row(result: LoadResult) -> dict[str, Any]:
+def row(result: WorkloadResult) -> dict[str, Any]:
     """Return the numbers of a run, by their names; a time that never came is None."""
     found: dict[str, Any] = {
         name: getattr(result, name) for name in ("scenario", "strategy", "run", "seed", "downloads")

@@ -67,7 +67,7 @@ def find_scenario(name: str) -> Path:
     Raises `ScenarioError` if there is none, or if it is the name of a set.
     """
     from firstk.downloader.names import did_you_mean
-    from firstk.scenarios.load import Mistake, ScenarioError
+    from firstk.scenarios.load import Problem, ScenarioError
 
     files = _scenarios()
     if name in files:
@@ -76,7 +76,7 @@ def find_scenario(name: str) -> Path:
         f"{name!r:.100} is not a scenario of the library; {did_you_mean(name, files)}"
         "`firstk list` shows them, and the path of a file ends in .toml"
     )
-    raise ScenarioError([Mistake(name, None, "", message)])
+    raise ScenarioError([Problem(name, None, "", message)])
 
 
 def _scenarios() -> dict[str, Path]:
@@ -90,7 +90,7 @@ def find_experiment(target: str) -> Path:
     Raises `ScenarioError` if there is none.
     """
     from firstk.downloader.names import did_you_mean
-    from firstk.scenarios.load import Mistake, ScenarioError
+    from firstk.scenarios.load import Problem, ScenarioError
 
     files = experiments()
     path = Path(target)
@@ -107,7 +107,7 @@ def find_experiment(target: str) -> Path:
             "no such file, and no such experiment in the library;"
             f" {did_you_mean(target, files)}there are {listed(files)}"
         )
-    raise ScenarioError([Mistake(target, None, "", message)])
+    raise ScenarioError([Problem(target, None, "", message)])
 
 
 def load_all(targets: Iterable[str]) -> list[Scenario]:
@@ -116,10 +116,10 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
     Each is a file, a folder of files, or the name of a scenario or a set in the library.
     Raises `ScenarioError`, with the mistakes of all of them.
     """
-    from firstk.scenarios.load import Mistake, ScenarioError, load_scenario
+    from firstk.scenarios.load import Problem, ScenarioError, load_scenario
 
     scenarios: list[Scenario] = []
-    mistakes: list[Mistake] = []
+    mistakes: list[Problem] = []
     for target in targets:
         try:
             files = _find(target)
@@ -127,7 +127,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
             mistakes += e.mistakes
             continue
         except OSError as e:  # a name too long, a folder that may not be read
-            mistakes.append(Mistake(target, None, "", str(e.strerror)))
+            mistakes.append(Problem(target, None, "", str(e.strerror)))
             continue
         for source, file in files:
             try:
@@ -142,7 +142,7 @@ def load_all(targets: Iterable[str]) -> list[Scenario]:
 def _find(target: str) -> list[tuple[str, Path]]:
     """Return the files that a target means, each with what a command line calls it."""
     from firstk.downloader.names import did_you_mean
-    from firstk.scenarios.load import Mistake, ScenarioError
+    from firstk.scenarios.load import Problem, ScenarioError
 
     path = Path(target)
     found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
@@ -156,13 +156,13 @@ def _find(target: str) -> list[tuple[str, Path]]:
     if files:
         return [(scenario_name(file), file) for file in files]
     if path.is_dir():
-        raise ScenarioError([Mistake(target, None, "", "no *.toml file is in this folder")])
+        raise ScenarioError([Problem(target, None, "", "no *.toml file is in this folder")])
     if target in experiments():
         message = f"{EXPERIMENT}; this command takes {SCENARIO.name}"
-        raise ScenarioError([Mistake(target, None, "", message)])
+        raise ScenarioError([Problem(target, None, "", message)])
     meant = did_you_mean(target, [*library, *_scenarios()])
     message = (
         f"no such file or folder, and no such scenario or set in the library; {meant}the sets are"
         f" {', '.join(library)}, and `firstk list` shows their scenarios"
     )
-    raise ScenarioError([Mistake(target, None, "", message)])
+    raise ScenarioError([Problem(target, None, "", message)])

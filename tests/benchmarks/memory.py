@@ -16,7 +16,7 @@ _FEW = 10_000
 
 _CODE = """
 import sys
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.scenarios.load import from_tables
 
 few, many = map(int, sys.argv[1:])
@@ -29,7 +29,7 @@ def look(_):
         pages = int(open("/proc/self/statm").read().split()[1])
         print(pages, flush=True)
 
-simulate_load(from_tables({
+simulate_workload(from_tables({
     "name": "bench",
     "stop": "first-block",
     "file": {"size": 1000, "k": 3, "n": 10},

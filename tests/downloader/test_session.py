@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 
 from firstk.downloader.cap import CHKCap
 from firstk.downloader.errors import DownloadStopped
-from firstk.downloader.session import Session, Waits
+from firstk.downloader.session import PendingWaits, Session
 from firstk.downloader.status import DownloadStatus, Request
 from firstk.downloader.strategy import find_strategy
 from tests.doubles import result_of
@@ -42,12 +42,12 @@ def waiting(session: Session, *dues: float | None) -> Deferred[None]:
     return Deferred.fromCoroutine(session.news.until(lambda: next(said)))
 
 
-# News
+# Signal
 
 
 @pytest.mark.parametrize("due", [INF, 105.0])
 def test_news(session: Session, clock: Clock, due: float) -> None:
-    """News are looked at at once, and when there is no more to wait for the timer is gone."""
+    """Signal are looked at at once, and when there is no more to wait for the timer is gone."""
     wait = waiting(session, due, due, None)
     for _ in range(2):
         assert not wait.called
@@ -153,7 +153,7 @@ def test_stopped_while_looking(session: Session, clock: Clock) -> None:
 
 
 def test_news_while_looking(session: Session) -> None:
-    """News that come while somebody looks are not heard: who looks sees for himself."""
+    """Signal that come while somebody looks are not heard: who looks sees for himself."""
     looks: list[float | None] = []
 
     def look() -> float | None:
@@ -247,7 +247,7 @@ def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
 
 
 def test_old_news(session: Session) -> None:
-    """News that came before are not waited for: who waits has looked already."""
+    """Signal that came before are not waited for: who waits has looked already."""
     session.news.fire()
     wait = waiting(session, INF, None)
 
@@ -258,12 +258,12 @@ def test_old_news(session: Session) -> None:
     assert result_of(wait) is None
 
 
-# Waits
+# PendingWaits
 
 
 def test_expected() -> None:
     """What is expected is told once, and not at all once all is stopped."""
-    waits, told = Waits(), list[object]()
+    waits, told = PendingWaits(), list[object]()
     for what in "a", "b", "c":
         waits.expect(what, note(told))
     waits.tell("a", 1, None)
@@ -280,7 +280,7 @@ def test_expected() -> None:
 
 def test_first_reason_counts() -> None:
     """Whatever else stops it, all fail with the first reason."""
-    waits = Waits()
+    waits = PendingWaits()
     before = waits.wait()
     waits.stop(BoomError("first"))
     waits.stop(BoomError("second"))
@@ -295,7 +295,7 @@ def test_first_reason_counts() -> None:
 @pytest.mark.parametrize("late", [1, None])
 def test_late_result(late: object) -> None:
     """A result that comes after the stop is not wanted, and no error."""
-    waits = Waits()
+    waits = PendingWaits()
     wait = waits.wait()
     waits.stop()
     waits.fire(wait, late)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 
-from firstk.downloader import layout, parts
+from firstk.downloader import layout, sections
 from firstk.downloader.encode import Encoded, encode
 from firstk.downloader.errors import (
     BadURIExtensionError,
@@ -23,9 +23,9 @@ from firstk.downloader.errors import (
 )
 from firstk.downloader.hashes import block_hash, uri_extension_hash
 from firstk.downloader.layout import parse_header
-from firstk.downloader.parts import Span
+from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
-from firstk.downloader.share import Known, Share, _merged
+from firstk.downloader.share import FileMetadata, Share, _merged
 from firstk.downloader.status import DownloadStatus
 from firstk.downloader.strategy import find_strategy
 from firstk.downloader.ueb import URIExtension, read_uri_extension
@@ -79,7 +79,7 @@ def now(read: Coroutine[Deferred[Any], Any, Any]) -> Any:
     return result_of(Deferred.fromCoroutine(read))
 
 
-def spans_of(share: Share, spans: Sequence[Span]) -> Deferred[None]:
+def spans_of(share: Share, spans: Sequence[ByteRange]) -> Deferred[None]:
     """Read spans of a share in one round; the Deferred fires when they are there."""
     done: Deferred[Any] = Deferred()
     share.read(spans, lambda error: done.errback(error) if error else done.callback(None))
@@ -468,11 +468,11 @@ def test_block_too_short() -> None:
 ONE = {v: encode(bytes(range(100)), k=2, n=5, version=v) for v in (1, 2)}
 
 
-def known_of(file: Encoded) -> Known:
+def known_of(file: Encoded) -> FileMetadata:
     """Return all that there is to know of a file."""
     extension = read_uri_extension(file.shares[0], file.cap)
     share = in_rounds(file)
-    return Known(extension, now(share.crypttext_hashes(extension)))
+    return FileMetadata(extension, now(share.crypttext_hashes(extension)))
 
 
 def in_rounds(file: Encoded, bucket: Any = None, number: int = 0) -> Share:
@@ -481,7 +481,7 @@ def in_rounds(file: Encoded, bucket: Any = None, number: int = 0) -> Share:
     return Share(session, "s", number, bucket or MemoryBucket(file.shares[number]))
 
 
-def round_of(share: Share, known: Known, position: int = 0) -> list[Span]:
+def round_of(share: Share, known: FileMetadata, position: int = 0) -> list[ByteRange]:
     """Read what is missing for a byte, and learn of it; return what was read."""
     missing = share.missing(known, position)
     result_of(spans_of(share, missing))
@@ -492,7 +492,7 @@ def round_of(share: Share, known: Known, position: int = 0) -> list[Span]:
 @pytest.mark.parametrize("number", range(5))
 def test_one_round(number: int) -> None:
     """Where the layout is guessed right one round brings it all: header, block, hashes, UEB."""
-    file, known = ONE[1], Known()
+    file, known = ONE[1], FileMetadata()
     share = in_rounds(file, number=number)
     missing = round_of(share, known)
 
@@ -510,7 +510,7 @@ def test_one_round(number: int) -> None:
 def test_two_rounds(version: int, segment_size: int, position: int) -> None:
     """Where the guess is wrong the header says so, and a second round is enough, in any segment."""
     file = encode(bytes(range(100)), k=2, n=5, segment_size=segment_size, version=version)
-    share, known = in_rounds(file, number=3), Known()
+    share, known = in_rounds(file, number=3), FileMetadata()
     rounds = 0
     while share.missing(known, position):
         round_of(share, known, position)
@@ -552,7 +552,7 @@ def test_second_segment() -> None:
 @pytest.mark.parametrize(
     "read", [(0, 68), (36, 200), (300, 2000)], ids=["header", "block", "hashes"]
 )
-def test_take_too_early(read: Span) -> None:
+def test_take_too_early(read: ByteRange) -> None:
     """Of a share of which the block or its hashes are missing no block is taken, and none lost."""
     share, known = in_rounds(FILE), known_of(FILE)
     result_of(spans_of(share, [(0, 68)]))
@@ -586,7 +586,7 @@ def test_take_forgets() -> None:
 @given(
     spans=st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 3000)), max_size=8),
 )
-def test_merged(spans: list[Span]) -> None:
+def test_merged(spans: list[ByteRange]) -> None:
     """Merged spans cover each of theirs, in order, far from one another, and no more than that."""
     merged = _merged(spans)
 
@@ -611,7 +611,7 @@ def test_merged(spans: list[Span]) -> None:
         ([(5000, 1), (0, 1)], [(0, 1), (5000, 1)]),
     ],
 )
-def test_merged_examples(spans: list[Span], expected: list[Span]) -> None:
+def test_merged_examples(spans: list[ByteRange], expected: list[ByteRange]) -> None:
     """Neighbours are read as one, as long as no more than a kilobyte lies between."""
     assert expected == _merged(spans)
 
@@ -648,7 +648,7 @@ def test_far_parts_are_read_side_by_side() -> None:
     assert share.state == "good"
 
 
-def block_in_rounds(share: Share, known: Known, extension: URIExtension) -> bytes:
+def block_in_rounds(share: Share, known: FileMetadata, extension: URIExtension) -> bytes:
     """Return the first block of a share; a few rounds are enough, or it does not do."""
     for _ in range(3):
         if share.missing(known, 0):
@@ -665,7 +665,7 @@ def test_answer_that_ends_early() -> None:
     for length in range(len(file.shares[0])):
         share = in_rounds(file, MemoryBucket(file.shares[0][:length]))
         with pytest.raises(CorruptShareError):
-            block_in_rounds(share, Known(), extension)
+            block_in_rounds(share, FileMetadata(), extension)
 
         assert len(share.session.status.requests) == 1
 
@@ -675,7 +675,7 @@ def test_answer_that_ends_early() -> None:
 def test_corrupt_in_rounds(part: str, file: Encoded) -> None:
     """What no hash matches is found out here as well."""
     share = in_rounds(file, MemoryBucket(corrupt(file.shares[0], part)))
-    known = Known() if part == "UEB" else known_of(file)
+    known = FileMetadata() if part == "UEB" else known_of(file)
     extension = read_uri_extension(file.shares[0], file.cap)
     with pytest.raises(CorruptShareError):
         block_in_rounds(share, known, extension)
@@ -687,10 +687,10 @@ def test_corrupt_in_rounds(part: str, file: Encoded) -> None:
 def test_wrong_guess(version: int) -> None:
     """A large share whose layout was not to be guessed takes two rounds, the header the first."""
     file = encode(bytes(40_000), k=2, n=5, segment_size=700 * version, version=version)
-    share, known = in_rounds(file, number=1), Known()
+    share, known = in_rounds(file, number=1), FileMetadata()
     first = round_of(share, known, 39_999)
 
-    assert Known() == known
+    assert FileMetadata() == known
     assert first[0][0] == 0
     second = round_of(share, known, 39_999)
 
@@ -702,12 +702,12 @@ def test_wrong_guess(version: int) -> None:
 def test_corrupt_crypttext_hashes() -> None:
     """A corrupt crypttext hash tree is told when it is learned of; the UEB is known by then."""
     bad = corrupt(FILE.shares[0], "crypttext hashes")
-    share, known = in_rounds(FILE, MemoryBucket(bad)), Known()
+    share, known = in_rounds(FILE, MemoryBucket(bad)), FileMetadata()
     result_of(spans_of(share, share.missing(known, 0)))
     with pytest.raises(CorruptShareError, match="crypttext hash tree does not match"):
         share.teach(known)
 
-    assert Known(EXTENSION) == known
+    assert FileMetadata(EXTENSION) == known
     assert FILE.shares[0][36:56] == share.take_block(EXTENSION, 0)
 
 
@@ -715,7 +715,7 @@ def test_one_segment_needs_no_crypttext_hashes() -> None:
     """A tree of one leaf is this leaf: where the UEB is known it is not read."""
     share, known = (
         in_rounds(ONE[1], MemoryBucket(corrupt(ONE[1].shares[0], "crypttext hashes"))),
-        Known(),
+        FileMetadata(),
     )
     round_of(share, known)
 
@@ -730,7 +730,7 @@ def test_one_segment_needs_no_crypttext_hashes() -> None:
 def test_hostile_block_size(size: int) -> None:
     """A header whose blocks cannot be of this file is refused before a number follows from it."""
     header = replace(parse_header(FILE.shares[0]), block_size=size).pack()
-    share, known = in_rounds(FILE, MemoryBucket(header + FILE.shares[0][36:])), Known()
+    share, known = in_rounds(FILE, MemoryBucket(header + FILE.shares[0][36:])), FileMetadata()
     result_of(spans_of(share, share.missing(known, 0)))
     with pytest.raises(CorruptShareError, match=f"the header says blocks of {size} bytes"):
         share.missing(known, 0)
@@ -742,7 +742,7 @@ def test_hostile_block_size(size: int) -> None:
 @settings(deadline=None, max_examples=150)
 def test_hostile_header(numbers: list[int]) -> None:
     """Whatever a header says, what is read because of it is small, and ends after two rounds."""
-    known = Known()
+    known = FileMetadata()
     header = layout.Header(2, numbers[0], numbers[1], 68, *numbers[3:])
     share = in_rounds(FILE, MemoryBucket(header.pack() + bytes(1000)))
     try:
@@ -766,7 +766,7 @@ def test_nonsense_in_rounds(answer: Any) -> None:
     """A server that answers nonsense has lost its share, and the other reads are over with it."""
     share = in_rounds(FILE, AnyBucket(boom if answer is boom else lambda *_: succeed(answer)))
     with pytest.raises(ShareError):
-        result_of(spans_of(share, share.missing(Known(), 0)))
+        result_of(spans_of(share, share.missing(FileMetadata(), 0)))
 
     assert share.lost
     assert share.problem
@@ -815,15 +815,15 @@ def test_round_after_the_end() -> None:
 
 def test_teach_what_was_not_read() -> None:
     """A share teaches what it was read for: nothing where the guess missed, and no error."""
-    share, known = in_rounds(FILE), Known()
+    share, known = in_rounds(FILE), FileMetadata()
     result_of(spans_of(share, [(0, 68)]))
     share.teach(known)
 
-    assert Known() == known
-    result_of(spans_of(share, [parts.uri_extension_span(parse_header(FILE.shares[0]))]))
+    assert FileMetadata() == known
+    result_of(spans_of(share, [sections.uri_extension_span(parse_header(FILE.shares[0]))]))
     share.teach(known)
 
-    assert Known(EXTENSION) == known
+    assert FileMetadata(EXTENSION) == known
 
 
 def test_teach_senseless() -> None:
@@ -834,7 +834,7 @@ def test_teach_senseless() -> None:
     cap = replace(share.session.cap, ueb_hash=uri_extension_hash(b"no"))
     share.session = replace(share.session, cap=cap)
     with pytest.raises(BadURIExtensionError):
-        round_of(share, Known())
+        round_of(share, FileMetadata())
 
 
 @given(
@@ -854,7 +854,7 @@ def test_any_file_in_rounds(
     file = encode(plaintext, k=k, n=k + more, segment_size=-(-size // segments), version=version)
     number, position = random.randrange(k + more), random.randrange(size)
     share = in_rounds(file, number=number)
-    known = known_of(file) if random.random() < 0.5 else Known()
+    known = known_of(file) if random.random() < 0.5 else FileMetadata()
     for _ in range(2):
         if share.missing(known, position):
             round_of(share, known, position)
@@ -863,7 +863,7 @@ def test_any_file_in_rounds(
     assert known_of(file) == known
     assert known.uri_extension is not None
     segment = position // known.uri_extension.segment_size
-    span = parts.block_span(parse_header(file.shares[number]), known.uri_extension, segment)
+    span = sections.block_span(parse_header(file.shares[number]), known.uri_extension, segment)
     assert file.shares[number][span[0] : sum(span)] == share.take_block(
         known.uri_extension, segment
     )
@@ -873,6 +873,6 @@ def test_end_of_a_share_is_remembered() -> None:
     """Behind the place where an answer ended early nothing more is asked for."""
     file = encode(bytes(40_000), k=2, n=5, segment_size=700)
     share = in_rounds(file, MemoryBucket(file.shares[0][:500]))
-    result_of(spans_of(share, share.missing(Known(), 0)))
+    result_of(spans_of(share, share.missing(FileMetadata(), 0)))
 
-    assert share.missing(Known(), 39_999) == []
+    assert share.missing(FileMetadata(), 39_999) == []

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from firstk.harness.sweep.batch import Batch, Done, run_batch
+from firstk.harness.sweep.batch import Batch, BatchResult, run_batch
 from firstk.harness.sweep.precision import enough
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Sweep
@@ -73,10 +73,10 @@ class Here:
         self.closed = False
         self._dies = dies
 
-    def submit(self, batch: Batch) -> Future[list[Done]]:
+    def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Run a batch."""
         self.batches.append(batch)
-        future: Future[list[Done]] = Future()
+        future: Future[list[BatchResult]] = Future()
         try:
             if self._dies(batch):
                 raise LostError

@@ -559,7 +559,7 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
         ("firstk.run('nothing')", "ScenarioError: nothing: no such file"),
         ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
         ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
-        ("firstk.run('one-hung', downloader='fetch:x')", "SubjectError: fetch:x: fetch has no"),
+        ("firstk.run('one-hung', downloader='fetch:x')", "DownloaderError: fetch:x: fetch has no"),
         ("firstk.run('one-hung', downloader=TABLES.get)", "cannot be called with (reactor,"),
         ("firstk.check(None)", "TypeError: check() takes a result that run(), or"),
         ("firstk.grid('one-hung', k=3)", "TypeError: grid() takes a scenario, or the keys"),
@@ -618,7 +618,10 @@ def test_grid(project: pytest.Pytester) -> None:
     )
     own(project, GRID + "grid.servers.heal()\nassert download.finish().ttfb > 5", passed=1)
     own(project, GRID + "firstk.grid().until(lambda: False)", failed=1).stdout.fnmatch_lines(
-        [">       firstk.grid().until(lambda: False)", "E *NeverError: it never is: nothing*"]
+        [
+            ">       firstk.grid().until(lambda: False)",
+            "E *ConditionNeverMetError: it never is: nothing*",
+        ]
     )
 
 
@@ -659,7 +662,7 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
 LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
 
 #: Makes warnings of them what they are in a suite that does not say that they are errors.
-WARN = ("-W", "default::firstk.harness.grid.encounters.UnmetFaultWarning")
+WARN = ("-W", "default::firstk.harness.grid.untriggered.UntriggeredFaultWarning")
 
 #: What is said of it, as a pattern.
 SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
@@ -669,9 +672,11 @@ def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
     """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
     (project.path / "checks" / "one-hung.toml").write_text(LATE)
     warned = ran(project, *WARN, passed=1, warnings=1)
-    error = ran(project, "-W", "error::firstk.harness.grid.encounters.UnmetFaultWarning", failed=1)
+    error = ran(
+        project, "-W", "error::firstk.harness.grid.untriggered.UntriggeredFaultWarning", failed=1
+    )
 
-    warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UnmetFaultWarning: {SAID}"])
+    warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UntriggeredFaultWarning: {SAID}"])
     error.stdout.fnmatch_lines([SAID])
     assert "Traceback" not in error.stdout.str()
 
@@ -701,8 +706,8 @@ def test_faults_in_the_fixture(project: pytest.Pytester) -> None:
 
     result.stdout.fnmatch_lines(
         [
-            "*UnmetFaultWarning: checks/one-hung.toml: servers[[]0].fault: hung on s7, from 60 s*",
-            "*UnmetFaultWarning: grid: hung * on s3, from 60 s on, met no request",
+            "*UntriggeredFaultWarning: checks/one-hung.toml: servers[[]0].fault: hung on s7*",
+            "*UntriggeredFaultWarning: grid: hung * on s3, from 60 s on, met no request",
         ]
     )
 

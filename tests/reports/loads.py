@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from firstk.harness.run.sample import CRASHED, Sample
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.stats.histogram import Histogram
 
 
-def load(times: Sequence[float | None], utilisation: float | None = None) -> LoadResult:
+def load(times: Sequence[float | None], utilisation: float | None = None) -> WorkloadResult:
     """Return a run whose downloads have these times to first block; None is a stall."""
     counted = Histogram()
     for time in times:
         counted.add(time)
-    return LoadResult(
+    return WorkloadResult(
         scenario="s",
         strategy="hedged",
         run=0,
@@ -37,12 +37,12 @@ def load(times: Sequence[float | None], utilisation: float | None = None) -> Loa
     )
 
 
-def sample(of: LoadResult | None) -> Sample:
+def sample(of: WorkloadResult | None) -> Sample:
     """Return a run as a store has it; None is one that crashed."""
     outcome = CRASHED if of is None else of.outcome
     return Sample(0, outcome, None, None, None, None, None, None if of is None else True, of)
 
 
-def parted(good: int, downloads: int = 100, time: float = 0.1) -> LoadResult:
+def parted(good: int, downloads: int = 100, time: float = 0.1) -> WorkloadResult:
     """Return a run of which so many downloads have this time, and the others never start."""
     return load([time] * good + [None] * (downloads - good))

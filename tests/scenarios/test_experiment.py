@@ -20,7 +20,7 @@ from firstk.scenarios.experiment import (
     load_experiment,
 )
 from firstk.scenarios.library import experiments, find_experiment, scenario_name
-from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.load import Problem, ScenarioError
 
 GOOD = """\
 name = "e"
@@ -53,7 +53,7 @@ def write(folder: Path, text: str = GOOD, name: str = "e.toml") -> Path:
     return path
 
 
-def mistakes(path: Path) -> list[Mistake]:
+def mistakes(path: Path) -> list[Problem]:
     """Return what is wrong with a file that is no experiment."""
     with pytest.raises(ScenarioError) as e:
         load_experiment(path)
@@ -392,7 +392,7 @@ expect.x = [1]
         assert mistake.message.startswith(words)
 
 
-def mistakes_of(text: str, folder: Path) -> list[Mistake]:
+def mistakes_of(text: str, folder: Path) -> list[Problem]:
     """Return what is wrong with a text that is not an experiment."""
     return mistakes(write(folder, text))
 

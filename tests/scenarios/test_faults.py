@@ -132,7 +132,7 @@ def test_flaky(operation: Operation, probability: float, failed: list[float]) ->
 
 def test_chancy() -> None:
     """A flaky server takes draws, and no other does."""
-    assert [kind for kind in KINDS if fault(kind).chancy] == ["flaky"]
+    assert [kind for kind in KINDS if fault(kind).stochastic] == ["flaky"]
 
 
 @pytest.mark.parametrize(

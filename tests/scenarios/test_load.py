@@ -14,7 +14,7 @@ import pytest
 
 from firstk.scenarios import load as module
 from firstk.scenarios.load import (
-    Mistake,
+    Problem,
     ScenarioError,
     expectation_from,
     from_tables,
@@ -57,14 +57,14 @@ def write(folder: Path, text: str | bytes) -> Path:
     return path
 
 
-def mistakes(path: Path) -> tuple[Mistake, ...]:
+def mistakes(path: Path) -> tuple[Problem, ...]:
     """Return all that is wrong with a file."""
     with pytest.raises(ScenarioError) as caught:
         load_scenario(path)
     return caught.value.mistakes
 
 
-def places(found: tuple[Mistake, ...]) -> list[tuple[int | None, str]]:
+def places(found: tuple[Problem, ...]) -> list[tuple[int | None, str]]:
     """Return the lines and the keys of mistakes."""
     return [(mistake.line, mistake.key) for mistake in found]
 
@@ -642,13 +642,13 @@ def test_not_there(tmp_path: Path) -> None:
     """A file that is not there is told by its name; there is no line."""
     path = tmp_path / "nope.toml"
 
-    assert (Mistake(str(path), None, "", "No such file or directory"),) == mistakes(path)
+    assert (Problem(str(path), None, "", "No such file or directory"),) == mistakes(path)
     assert f"{path}: No such file or directory" == str(mistakes(path)[0])
 
 
 def test_folder(tmp_path: Path) -> None:
     """A folder is no scenario file."""
-    assert (Mistake(str(tmp_path), None, "", "Is a directory"),) == mistakes(tmp_path)
+    assert (Problem(str(tmp_path), None, "", "Is a directory"),) == mistakes(tmp_path)
 
 
 def test_no_utf8(tmp_path: Path) -> None:

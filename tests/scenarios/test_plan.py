@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from firstk.scenarios.load import Mistake, ScenarioError
+from firstk.scenarios.load import Problem, ScenarioError
 from firstk.scenarios.plan import Condition, PlanTable, Target, load_plan
 from tests.harness.plans import TEXT, loaded, plan, write
 from tests.tahoe import CHK_FILES, FOLDER
 
 
-def mistakes(path: Path) -> list[Mistake]:
+def mistakes(path: Path) -> list[Problem]:
     """Return what is wrong with a file that is no plan."""
     with pytest.raises(ScenarioError) as e:
         load_plan(path)

@@ -7,7 +7,7 @@ from importlib.metadata import version
 import pytest
 
 from firstk.harness.cli import installation as doctor
-from firstk.harness.cli.installation import Finding
+from firstk.harness.cli.installation import CheckResult
 from tests.harness.command_line import firstk, process
 from tests.harness.making import ROOT
 
@@ -27,7 +27,7 @@ def test_all_is_well() -> None:
 
 def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is marked, counted, and told by the exit status."""
-    findings = [Finding(True, "this"), Finding(False, "that: should be so")]
+    findings = [CheckResult(True, "this"), CheckResult(False, "that: should be so")]
     monkeypatch.setattr(doctor, "CHECKS", [lambda: iter(findings)])
     result = firstk("doctor")
 

@@ -15,10 +15,10 @@ import zfec
 
 from firstk.downloader.aes import Keystream
 from firstk.harness.cli import installation as doctor
-from firstk.harness.cli.installation import Finding
+from firstk.harness.cli.installation import CheckResult
 
 
-def wrong(found: Iterator[Finding]) -> list[str]:
+def wrong(found: Iterator[CheckResult]) -> list[str]:
     """Return what a check found wrong."""
     return [finding.words for finding in found if not finding.good]
 

@@ -9,7 +9,7 @@ import pytest
 
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.store import Store, places
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.model.test_cases import add

@@ -17,15 +17,15 @@ from twisted.python.failure import Failure
 from firstk.downloader.aes import Keystream
 from firstk.downloader.api import Download
 from firstk.downloader.errors import ShareError
-from firstk.downloader.fetch import Fetcher
-from firstk.downloader.locate import Located
-from firstk.downloader.one_round import OneRound
-from firstk.downloader.session import News, Waits
+from firstk.downloader.fetch import PhasedFetcher
+from firstk.downloader.locate import ShareFinder
+from firstk.downloader.pipelined import PipelinedFetcher
+from firstk.downloader.session import PendingWaits, Signal
 from firstk.downloader.share import Share
 from firstk.downloader.status import DownloadStatus
-from firstk.harness.fuzz.fuzzer import Find, Fuzzer
+from firstk.harness.fuzz.fuzzer import Counterexample, Fuzzer
 from firstk.harness.fuzz.generate import tables
-from firstk.harness.fuzz.invariants import INVARIANTS, Case, Invariant, broken
+from firstk.harness.fuzz.invariants import INVARIANTS, Invariant, ScenarioRuns, broken
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.simulate import Run, simulate
 from firstk.scenarios.load import load_scenario
@@ -74,7 +74,7 @@ KNOWN = {
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 def test_known(known: Scenario) -> None:
     """It is mended."""
-    assert list(broken(Case(known))) == []
+    assert list(broken(ScenarioRuns(known))) == []
 
 
 def test_copy_with_bad_hashes() -> None:
@@ -87,7 +87,7 @@ def test_copy_with_bad_hashes() -> None:
         strategies=["hedged"],
     )
 
-    assert list(broken(Case(known))) == []
+    assert list(broken(ScenarioRuns(known))) == []
 
 
 def test_copy_on_another_server() -> None:
@@ -101,7 +101,7 @@ def test_copy_on_another_server() -> None:
         strategies=["hedged+2"],
     )
 
-    assert list(broken(Case(known))) == []
+    assert list(broken(ScenarioRuns(known))) == []
 
 
 # Nothing is found
@@ -111,7 +111,7 @@ def test_copy_on_another_server() -> None:
 @given(st.randoms(use_true_random=False))
 def test_invariants(random: Random) -> None:
     """Whatever the grid and the strategy, every invariant holds."""
-    assert list(broken(Case(Scenario.model_validate(tables(random.randrange))))) == []
+    assert list(broken(ScenarioRuns(Scenario.model_validate(tables(random.randrange))))) == []
 
 
 @pytest.mark.slow
@@ -128,42 +128,42 @@ def test_many() -> None:
 
 def buckets_counted(patch: Patch) -> None:
     """Count buckets, not distinct share numbers."""
-    take = Located._take
+    take = ShareFinder._take
 
-    def counting(self: Located, *args: Any) -> None:
+    def counting(self: ShareFinder, *args: Any) -> None:
         take(self, *args)
         vars(self)["_numbers"] = {(s.server, s.number) for s in self.shares}
 
-    patch.setattr(Located, "_take", counting)
+    patch.setattr(ShareFinder, "_take", counting)
 
 
 def checked_for_each_bucket(patch: Patch) -> None:
     """See whether servers are left once for each bucket: not for an answer without any."""
-    take, check = Located._take, Located._check
+    take, check = ShareFinder._take, ShareFinder._check
     empty: list[bool] = []
 
-    def noting(self: Located, buckets: Any, *args: Any) -> None:
+    def noting(self: ShareFinder, buckets: Any, *args: Any) -> None:
         take(self, buckets, *args)
         empty.append(not buckets)
 
-    def checking(self: Located) -> None:
+    def checking(self: ShareFinder) -> None:
         if not (empty and empty.pop()):
             check(self)
 
-    patch.setattr(Located, "_take", noting)
-    patch.setattr(Located, "_check", checking)
+    patch.setattr(ShareFinder, "_take", noting)
+    patch.setattr(ShareFinder, "_check", checking)
 
 
 def fired_twice(patch: Patch) -> None:
     """Fire a Deferred a second time if a server failed."""
-    fire = Waits.fire
+    fire = PendingWaits.fire
 
-    def twice(self: Waits, deferred: Any, result: Any) -> None:
+    def twice(self: PendingWaits, deferred: Any, result: Any) -> None:
         fire(self, deferred, result)
         if isinstance(result, Failure):
             deferred.callback(None)
 
-    patch.setattr(Waits, "fire", twice)
+    patch.setattr(PendingWaits, "fire", twice)
 
 
 def responses_counted(patch: Patch) -> None:
@@ -173,35 +173,35 @@ def responses_counted(patch: Patch) -> None:
 
 def late_answers_ignored(patch: Patch) -> None:
     """Close the pool when phase 1 is over."""
-    check = Located._check
+    check = ShareFinder._check
 
-    def closing(self: Located) -> None:
+    def closing(self: ShareFinder) -> None:
         check(self)
         self.closed = self.closed or self._ended
 
-    patch.setattr(Located, "_check", closing)
+    patch.setattr(ShareFinder, "_check", closing)
 
 
 def no_other_share(patch: Patch) -> None:
     """Choose no other share once one is lost."""
-    choose = Fetcher._choose
+    choose = PhasedFetcher._choose
 
-    def stubborn(self: Fetcher, taken: Any) -> Share | None:
+    def stubborn(self: PhasedFetcher, taken: Any) -> Share | None:
         lost = any(share.lost for share in self._located.shares)
         return None if lost else choose(self, taken)
 
-    patch.setattr(Fetcher, "_choose", stubborn)
+    patch.setattr(PhasedFetcher, "_choose", stubborn)
 
 
 def no_hedge(patch: Patch) -> None:
     """Wait for a read that hangs."""
-    patch.setattr(OneRound, "_dues", lambda self, readings, latest: [inf] * len(readings))
+    patch.setattr(PipelinedFetcher, "_dues", lambda self, readings, latest: [inf] * len(readings))
 
 
 def k_shares_asked(patch: Patch) -> None:
     """Ask no more than K shares for the UEB and the hashes."""
 
-    async def from_any(self: Fetcher, read: Callable[[Share], Awaitable[Any]]) -> Any:
+    async def from_any(self: PhasedFetcher, read: Callable[[Share], Awaitable[Any]]) -> Any:
         for share in self._chosen[: self._session.cap.k]:
             try:
                 return await read(share)
@@ -209,18 +209,18 @@ def k_shares_asked(patch: Patch) -> None:
                 share.blame(e)
         raise self._located.shortage(0)
 
-    patch.setattr(Fetcher, "_from_any", from_any)
+    patch.setattr(PhasedFetcher, "_from_any", from_any)
 
 
 def timer_left(patch: Patch) -> None:
     """Leave the timer that wakes a download for what is overdue."""
-    set_timer = News._set_timer
+    set_timer = Signal._set_timer
 
-    def leaving(self: News, due: float) -> None:
+    def leaving(self: Signal, due: float) -> None:
         if due < inf:
             set_timer(self, due)
 
-    patch.setattr(News, "_set_timer", leaving)
+    patch.setattr(Signal, "_set_timer", leaving)
 
 
 def offset_ignored(patch: Patch) -> None:
@@ -247,7 +247,7 @@ def choice_by_chance(patch: Patch) -> None:
 
 def never_given_up(patch: Patch) -> None:
     """Wait for ever."""
-    patch.setattr(OneRound, "_give_up_at", lambda self: inf)
+    patch.setattr(PipelinedFetcher, "_give_up_at", lambda self: inf)
 
 
 def bound_too_late(patch: Patch) -> None:
@@ -257,14 +257,14 @@ def bound_too_late(patch: Patch) -> None:
 
 def closed_too_soon(patch: Patch) -> None:
     """Hope for no more shares once K have been located, if they are used as they come."""
-    check = Located._check
+    check = ShareFinder._check
 
-    def closing(self: Located) -> None:
+    def closing(self: ShareFinder) -> None:
         check(self)
         enough = len(self._numbers) >= self._session.cap.k
         self.closed |= enough and self._session.strategy.locating_ends == "never"
 
-    patch.setattr(Located, "_check", closing)
+    patch.setattr(ShareFinder, "_check", closing)
 
 
 #: Each defect, and the invariants that tell of it. The first eight are what went wrong on
@@ -304,7 +304,7 @@ def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
     assert found.broken.invariant.name in names
 
 
-def says(find: Find) -> int:
+def says(find: Counterexample) -> int:
     """Return how many lines of a scenario file say something."""
     return sum(bool(line.strip(" []")) for line in find.toml.splitlines())
 
@@ -356,7 +356,7 @@ def test_first_k_later(monkeypatch: Patch) -> None:
         return replace(run, result=replace(run.result, located=late))
 
     monkeypatch.setattr("firstk.harness.fuzz.invariants.simulate", later)
-    found = broken(Case(scenario(strategies=["first-k"])))
+    found = broken(ScenarioRuns(scenario(strategies=["first-k"])))
 
     assert "first-k-first" in {one.invariant.name for one in found}
 
@@ -438,7 +438,7 @@ def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
         for one in (loaded, Scenario.model_validate(found.tables))
     }
 
-    assert str(found.broken) in map(str, broken(Case(loaded)))
+    assert str(found.broken) in map(str, broken(ScenarioRuns(loaded)))
     assert len(digests) == 1
 
 
@@ -446,6 +446,6 @@ def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
 def test_any_file(seed: int, tmp_path: Path) -> None:
     """Whatever scenario is made: its file says the same."""
     made = tables(Random(seed).randrange)
-    file = Find(next(iter(()), None), made).write(tmp_path)  # type: ignore[arg-type]
+    file = Counterexample(next(iter(()), None), made).write(tmp_path)  # type: ignore[arg-type]
 
     assert Scenario.model_validate(made).model_dump() == load_scenario(file).model_dump()

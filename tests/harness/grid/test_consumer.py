@@ -26,7 +26,7 @@ from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from tests.doubles import MemoryConsumer
 from tests.harness.making import needs_tahoe, scenario
@@ -538,8 +538,8 @@ def test_slow_in_a_workload() -> None:
         consumer={"bandwidth": 10_000},
         file={"size": 300_000, "segment_size": 30_000},
     )
-    loaded = simulate_load(made, "windowed")
+    loaded = simulate_workload(made, "windowed")
 
     assert loaded.outcomes == {"ok": 4}
     assert (loaded.in_system or 0) > 3
-    assert simulate_load(made, Downloaders.pull).outcomes == {"ok": 4}
+    assert simulate_workload(made, Downloaders.pull).outcomes == {"ok": 4}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from firstk.harness.grid.link import PIECE, Line, Link
+from firstk.harness.grid.link import CHUNK, Link, SharedChannel
 from firstk.scenarios.laws import Constant, Law
 from tests.harness.making import exponential
 
@@ -68,8 +68,8 @@ class Wiring:
             Link(law, "request", 0, "s0", [*self._lines(uplink), *shared]) for uplink in uplinks
         ]
 
-    def _lines(self, bandwidth: float | None) -> list[Line]:
-        return [] if bandwidth is None else [Line(self.env, bandwidth * PIECE)]
+    def _lines(self, bandwidth: float | None) -> list[SharedChannel]:
+        return [] if bandwidth is None else [SharedChannel(self.env, bandwidth * CHUNK)]
 
     def send(
         self, name: str, pieces: float, link: int = 0, at: float = 0.0, until: float = 1e9
@@ -78,7 +78,7 @@ class Wiring:
 
         def send() -> Any:
             yield self.env.timeout(at)
-            size = round(pieces * PIECE)
+            size = round(pieces * CHUNK)
             yield from self.links[link].carry(size, lambda: self.env.now < until)
             self.arrived[name] = self.env.now
 
@@ -169,7 +169,7 @@ def test_not_wanted_while_it_waits() -> None:
 
 
 @given(
-    st.lists(st.integers(1, 5 * PIECE), min_size=1, max_size=5),
+    st.lists(st.integers(1, 5 * CHUNK), min_size=1, max_size=5),
     st.sampled_from([0.5, 1, 2]),
     st.sampled_from([0.5, 1, 2]),
 )
@@ -177,9 +177,9 @@ def test_nothing_is_lost(sizes: list[int], uplink: float, downlink: float) -> No
     """Whoever shares it, a line that is never idle has carried all bytes at its bandwidth."""
     wiring = Wiring(*[uplink] * len(sizes), downlink=downlink)
     for link, size in enumerate(sizes):
-        wiring.send(str(link), size / PIECE, link)
+        wiring.send(str(link), size / CHUNK, link)
     over = max(wiring.run().values())
 
-    assert over >= sum(sizes) / PIECE / downlink
-    assert over >= max(sizes) / PIECE / uplink
-    assert over <= sum(sizes) / PIECE / downlink + max(sizes) / PIECE / uplink
+    assert over >= sum(sizes) / CHUNK / downlink
+    assert over >= max(sizes) / CHUNK / uplink
+    assert over <= sum(sizes) / CHUNK / downlink + max(sizes) / CHUNK / uplink

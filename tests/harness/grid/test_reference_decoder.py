@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstk.downloader import aes, fetch, parts, ueb
+from firstk.downloader import aes, fetch, ueb
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.encode import encode
 from firstk.downloader.layout import HEADER_SIZE, parse_header
@@ -217,7 +217,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
     for number in range(3):
         spoil(tmp_path, number)
     made = real(FILE, folder=tmp_path)
-    monkeypatch.setattr(parts, "check_block", lambda block, *_: block)
+    monkeypatch.setattr(sections, "check_block", lambda block, *_: block)
     monkeypatch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())
     result = simulate(made, strategy).result
 

@@ -18,7 +18,7 @@ from zope.interface.verify import verifyObject
 from firstk.downloader.encode import encode
 from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
-from firstk.harness.grid.link import Line, Link
+from firstk.harness.grid.link import Link, SharedChannel
 from firstk.harness.grid.server import (
     Client,
     Connection,
@@ -27,7 +27,7 @@ from firstk.harness.grid.server import (
     Service,
     SimServer,
 )
-from firstk.harness.grid.timing import Chances
+from firstk.harness.grid.timing import FaultDraws
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
@@ -77,7 +77,7 @@ class Bench:
         works = None
         if service is not None:
             works = Service(env, LAW.validate_python(service), concurrency, seed, "s0")
-        lines = [] if bandwidth is None else [Line(env, bandwidth)]
+        lines = [] if bandwidth is None else [SharedChannel(env, bandwidth)]
         self.shares = {number: SHARES[version][number] for number in (4, 7)}
         self.server = SimServer(
             reactor=self.reactor,
@@ -86,7 +86,7 @@ class Bench:
             link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
             service=works,
             faults=made,
-            chances=Chances(made, seed, "s0"),
+            chances=FaultDraws(made, seed, "s0"),
         )
         self.connection = Connection(self.server, Client(self.trace))
 

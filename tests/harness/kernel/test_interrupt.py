@@ -19,7 +19,7 @@ from firstk.harness.grid.server import Connection
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from tests.harness.command_line import firstk
 from tests.harness.making import ROOT, scenario
@@ -62,7 +62,7 @@ def alone(downloader: Callable[..., Any]) -> None:
 
 def load(downloader: Callable[..., Any]) -> None:
     """Run a workload."""
-    simulate_load(scenario(deadline=1e12, workload=LOAD), downloader)
+    simulate_workload(scenario(deadline=1e12, workload=LOAD), downloader)
 
 
 def grid(downloader: Callable[..., Any]) -> None:

@@ -44,7 +44,7 @@ from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.run import simulate as simulating
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from tests.harness.making import ROOT, exponential, hung, run_python, scenario
 
 #: Made before any run, as a test suite's own may be.
@@ -602,7 +602,7 @@ def test_equal_digests(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is watched is the same as one that is not."""
     made = scenario(hung("3-5"), grid={"rtt": exponential()}, file={"size": 3000})
     watched = simulate(made, strategy).result
-    monkeypatch.setattr(simulating, "no_escapes", lambda *_: nullcontext())
+    monkeypatch.setattr(simulating, "isolated", lambda *_: nullcontext())
 
     assert simulate(made, strategy).result == watched
 
@@ -956,7 +956,7 @@ def test_what_is_kept_for_later() -> None:
 def test_many_downloads() -> None:
     """In a simulation of many downloads a way out that one of them hides is told too."""
     workload = {"downloads": 3, "arrivals": {"kind": "closed", "clients": 1}}
-    loaded = simulate_load(scenario(workload=workload), swallowing(Ways.sleep))
+    loaded = simulate_workload(scenario(workload=workload), swallowing(Ways.sleep))
 
     assert "time.sleep at" in (loaded.message or "")
 

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 
 from firstk.harness.kernel import livelock as endless
-from firstk.harness.kernel.livelock import EndlessError
+from firstk.harness.kernel.livelock import LivelockError
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from tests.harness.making import constant, scenario
 
@@ -34,7 +34,7 @@ def test_repeats(name: str) -> None:
     """Timers, callFromThread, requests and iterate are counted alike, and the line is named."""
     result = simulate(scenario(grid={"servers": 10, "rtt": constant(0.0)}), f"{HERE}:{name}").result
 
-    assert (result.outcome, result.error) == ("failed", "EndlessError")
+    assert (result.outcome, result.error) == ("failed", "LivelockError")
     assert f"what repeats is {REPEATING[name]}" in (result.message or "")
     assert f"in {'again' if name in ('turning', 'calling') else name}" in (result.message or "")
 
@@ -57,7 +57,7 @@ def test_coroutine() -> None:
 def test_grid() -> None:
     """A grid goes on after it."""
     with SimGrid() as grid:
-        assert grid.download(f"{HERE}:turning").error == "EndlessError"
+        assert grid.download(f"{HERE}:turning").error == "LivelockError"
         assert grid.download("first-k").outcome == "ok"
 
 
@@ -65,7 +65,9 @@ def test_load() -> None:
     """In a workload the download has failed, and not the others."""
     load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 2}
 
-    assert simulate_load(scenario(workload=load), f"{HERE}:turning").errors == {"EndlessError": 2}
+    assert simulate_workload(scenario(workload=load), f"{HERE}:turning").errors == {
+        "LivelockError": 2
+    }
 
 
 def test_process() -> None:
@@ -81,7 +83,7 @@ def test_process() -> None:
 
     result = simulate(scenario(), processing).result
 
-    assert result.error == "EndlessError"
+    assert result.error == "LivelockError"
     assert "process never at " in (result.message or "")
 
 
@@ -93,7 +95,7 @@ def test_reactor() -> None:
         reactor.callLater(0, again)
 
     again()
-    with pytest.raises(EndlessError, match=r"again at .*test_livelock\.py:"):
+    with pytest.raises(LivelockError, match=r"again at .*test_livelock\.py:"):
         reactor.run()
 
 

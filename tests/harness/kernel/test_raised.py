@@ -22,7 +22,7 @@ from firstk.harness.kernel.raised import (
 )
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from tests.harness import downloaders
 from tests.harness.command_line import firstk, process, results, write
@@ -96,7 +96,7 @@ def test_grid(name: str) -> None:
 def test_load(name: str) -> None:
     """In a workload each download has failed so, and the others go on."""
     load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 3}
-    result = simulate_load(scenario(workload=load), f"{HERE}:{name}")
+    result = simulate_workload(scenario(workload=load), f"{HERE}:{name}")
 
     assert RAISING[name] in result.errors
 

@@ -17,7 +17,7 @@ import pytest
 from firstk.downloader import STRATEGIES
 from firstk.downloader import download as download_with
 from firstk.harness.run.result import Result
-from firstk.harness.testing.simgrid import NeverError, Servers, SimGrid
+from firstk.harness.testing.simgrid import ConditionNeverMetError, ServerGroup, SimGrid
 from tests.harness.making import needs_tahoe
 
 #: The time of a round trip, in seconds.
@@ -70,12 +70,12 @@ def assert_too_few(result: Result, have: int) -> None:
     assert said in str(result.message)
 
 
-def waiting(servers: SimGrid | Servers) -> list[str]:
+def waiting(servers: SimGrid | ServerGroup) -> list[str]:
     """Return which servers owe an answer."""
     return sorted({exchange.server for exchange in servers.outstanding})
 
 
-def is_read(servers: Servers) -> bool:
+def is_read(servers: ServerGroup) -> bool:
     """Tell whether a share of theirs is being read."""
     return any(exchange.operation == "read" for exchange in servers.outstanding)
 
@@ -165,7 +165,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
     assert grid.servers[2:].names == waiting(grid)
 
 
-# Servers that recover
+# ServerGroup that recover
 
 
 @pytest.mark.parametrize("shares", [[2], [0, 2]], ids=["1 share", "2 shares"])
@@ -260,7 +260,7 @@ def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
     grid.servers[3:].hang()
     download = grid.start()
     if downloader == "wait-for-all":
-        with pytest.raises(NeverError, match=r"s3 \(get_buckets at 0 s\), .* s9"):
+        with pytest.raises(ConditionNeverMetError, match=r"s3 \(get_buckets at 0 s\), .* s9"):
             grid.until(lambda: is_read(grid.servers[2]))
         return
 

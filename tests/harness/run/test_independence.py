@@ -15,8 +15,8 @@ from firstk.harness.cli.independence import Independence
 from firstk.harness.run import independence as isolation
 from firstk.harness.run.independence import Made, Repeat, SpotChecks, StateError, check, last_first
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.under_test import SubjectError
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.under_test import DownloaderError
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Sweep
 from tests.harness.command_line import GOOD, firstk, write
@@ -154,7 +154,9 @@ def test_load(folder: Path) -> None:
     subject = module(folder, STATEFUL["global"])
     load = {"downloads": 3, "arrivals": {"kind": "fixed", "rate": 1.0}}
     one = scenario(workload=load)
-    runs = [Made(one, subject, n, simulate_load(one, subject, n).digest, "here") for n in range(2)]
+    runs = [
+        Made(one, subject, n, simulate_workload(one, subject, n).digest, "here") for n in range(2)
+    ]
 
     with pytest.raises(StateError, match="keeps state between runs"):
         check(last_first(runs))
@@ -176,7 +178,7 @@ def test_cannot_be_imported() -> None:
     """A downloader that a fresh process does not find is named."""
     with pytest.raises(StateError, match=r"could not be repeated.*no\.such:fetch: cannot import"):
         Repeat([Made(scenario(), "no.such:fetch", 0, "x", "here")], 0.0).digests()
-    with pytest.raises(SubjectError):
+    with pytest.raises(DownloaderError):
         simulate(scenario(), "no.such:fetch")
 
 

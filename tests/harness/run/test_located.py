@@ -11,11 +11,11 @@ import pytest
 from twisted.internet.defer import Deferred, DeferredList
 
 from firstk.downloader.cap import CHKCap, parse_cap
-from firstk.downloader.one_round import OneRound
+from firstk.downloader.pipelined import PipelinedFetcher
 from firstk.harness.kernel.rng import stream
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from firstk.reports.model.requests import bars_of
 from firstk.scenarios.model import Scenario
@@ -208,7 +208,9 @@ def test_held_reads_ask_nobody(strategy: str, monkeypatch: pytest.MonkeyPatch) -
         return [[line for line in one if " sent " in line] for one in lines]
 
     holding = sent()
-    monkeypatch.setattr(OneRound, "_read_more", lambda _: True)  # reads nothing, asks for more
+    monkeypatch.setattr(
+        PipelinedFetcher, "_read_more", lambda _: True
+    )  # reads nothing, asks for more
 
     assert holding == sent()
 
@@ -233,7 +235,7 @@ def test_bars() -> None:
 def located(of: Scenario, downloader: Any) -> list[float]:
     """Return how long each download took, which all end well, in the order of their ends."""
     results: list[Result] = []
-    load = simulate_load(of, downloader, each=results.append)
+    load = simulate_workload(of, downloader, each=results.append)
 
     assert ({"ok": load.downloads}, 0) == (load.outcomes, load.strays), load.message
     assert {result.reads for result in results} == {0}
@@ -331,7 +333,7 @@ def test_utilisation(cancel: bool) -> None:
     draws = stream(of.seed, "s0", "service")
     assert of.grid.service is not None
     busy = sum(of.grid.service.sample(draws) for _ in range(60))
-    load = simulate_load(of, "first-k")
+    load = simulate_workload(of, "first-k")
 
     assert load.utilisation is not None
     assert (load.requests, load.bytes_received) == (1.0, 0.0)
@@ -348,7 +350,7 @@ def test_stalled_in_a_load(strategy: Any) -> None:
         deadline=100.0,
         workload={"arrivals": {"kind": "fixed", "rate": 0.001}, "downloads": 3, "warmup": 0},
     )
-    load = simulate_load(of, strategy)
+    load = simulate_workload(of, strategy)
 
     assert load.outcomes == {"stalled": 3}
     assert load.requests == 10

@@ -25,7 +25,7 @@ def test_share() -> None:
     """A share of all downloads is the mean of those of the runs; of a run that crashed it is 0."""
     runs = [parted(100), parted(50), None, parted(90)]
 
-    assert mean_share([1.0, 0.5, 0.0, 0.9]) == pooled.share(runs, lambda one: one.part_ok)
+    assert mean_share([1.0, 0.5, 0.0, 0.9]) == pooled.share(runs, lambda one: one.success_fraction)
 
 
 def test_busy() -> None:

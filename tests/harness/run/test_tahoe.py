@@ -23,8 +23,8 @@ from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.under_test import find_subject
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.under_test import find_downloader
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from firstk.scenarios.library import load_all
 from firstk.scenarios.model import Scenario
@@ -73,7 +73,7 @@ def alone(reactor: SimReactor) -> Deferred[Any]:
 
 def module() -> Any:
     """Return the module under test, which Tahoe-LAFS must be there for."""
-    find_subject("tahoe")
+    find_downloader("tahoe")
     return sys.modules["firstk.harness.run.tahoe"]
 
 
@@ -309,7 +309,7 @@ def together(made: Scenario, load: dict[str, Any], downloads: int = 12) -> list[
     """Return the results of many downloads at once."""
     workload = Workload.model_validate({"downloads": downloads, "warmup": 0, **load})
     results: list[Result] = []
-    summed = simulate_load(
+    summed = simulate_workload(
         made.model_copy(update={"workload": workload}), "tahoe", each=results.append
     )
 
@@ -350,7 +350,7 @@ def test_many_in_queues() -> None:
     grid = {"rtt": constant(RTT), "service": constant(0.02), "concurrency": 1}
     workload = {"arrivals": {"kind": "fixed", "rate": 40.0}, "downloads": 40, "warmup": 0}
     made = scenario(grid=grid, workload=workload)
-    theirs, ours = (simulate_load(made, subject) for subject in ("tahoe", "windowed"))
+    theirs, ours = (simulate_workload(made, subject) for subject in ("tahoe", "windowed"))
 
     assert {"ok": 40} == theirs.outcomes == ours.outcomes
     assert theirs.ttfb.quantile(1) == pytest.approx(ours.ttfb.quantile(1), rel=0.02)
@@ -363,7 +363,7 @@ def test_load_is_repeatable() -> None:
         grid={"rtt": {"law": "lognormal", "median": RTT, "sigma": 1.0}},
         workload=LOADS["poisson"] | {"downloads": 30},
     )
-    digests = [[simulate_load(made, "tahoe", run).digest for run in (0, 1)] for _ in "ab"]
+    digests = [[simulate_workload(made, "tahoe", run).digest for run in (0, 1)] for _ in "ab"]
 
     assert digests[0] == digests[1]
     assert digests[0][0] != digests[0][1]

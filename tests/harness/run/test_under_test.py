@@ -18,7 +18,7 @@ from firstk.downloader.interfaces import IStorageServer
 from firstk.harness.cli.main import main
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.under_test import SubjectError, find_subject, is_other, name_of
+from firstk.harness.run.under_test import DownloaderError, find_downloader, is_external, name_of
 from tests.harness.making import hung, run_python, scenario
 
 HERE = __name__
@@ -159,8 +159,8 @@ def test_stopped() -> None:
 )
 def test_not_found(name: str, message: str) -> None:
     """What is no downloader is told, with what is wrong."""
-    with pytest.raises(SubjectError) as caught:
-        find_subject(name)
+    with pytest.raises(DownloaderError) as caught:
+        find_downloader(name)
 
     assert message in str(caught.value)
 
@@ -178,17 +178,17 @@ def test_callable() -> None:
 @pytest.mark.parametrize("given", [three, 5])
 def test_no_downloader(given: Any) -> None:
     """What cannot be called as a downloader is refused with its name."""
-    with pytest.raises(SubjectError, match="called") as caught:
-        find_subject(given)
+    with pytest.raises(DownloaderError, match="called") as caught:
+        find_downloader(given)
 
     assert name_of(given) in str(caught.value)
 
 
 def test_is_other() -> None:
     """A colon tells other downloaders from strategies; one has a short name."""
-    assert is_other("a.b:c")
-    assert is_other("tahoe")
-    assert not is_other("hedged+2")
+    assert is_external("a.b:c")
+    assert is_external("tahoe")
+    assert not is_external("hedged+2")
 
 
 def test_real_reactor(tmp_path: Path) -> None:
@@ -196,9 +196,9 @@ def test_real_reactor(tmp_path: Path) -> None:
     (tmp_path / "real.py").write_text("from twisted.internet import reactor\ndef get(*_): ...\n")
     said = run_python(
         f"import sys; sys.path.append({str(tmp_path)!r})\n"
-        "from firstk.harness.run.under_test import SubjectError, find_subject\n"
-        "try: find_subject('real:get')\n"
-        "except SubjectError as e: print(e)"
+        "from firstk.harness.run.under_test import DownloaderError, find_downloader\n"
+        "try: find_downloader('real:get')\n"
+        "except DownloaderError as e: print(e)"
     )
 
     assert "real:get: to import real installs Twisted's real reactor" in said
@@ -209,11 +209,11 @@ def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "wrong_module.py").write_text("\n1 / 0")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
-        SubjectError,
+        DownloaderError,
         match=r"cannot import wrong_module: ZeroDivisionError: division by zero \(at .*"
         r"wrong_module\.py:2 in <module>\)",
     ):
-        find_subject("wrong_module:get")
+        find_downloader("wrong_module:get")
 
 
 @pytest.mark.parametrize("name", ["tahoe", "firstk.harness.run.tahoe:download"])
@@ -222,8 +222,8 @@ def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "firstk.harness.run.tahoe", raising=False)
     monkeypatch.setitem(sys.modules, "foolscap", None)
     monkeypatch.setitem(sys.modules, "foolscap.eventual", None)
-    with pytest.raises(SubjectError, match=r"to install it: pip install 'firstk\[tahoe\]'"):
-        find_subject(name)
+    with pytest.raises(DownloaderError, match=r"to install it: pip install 'firstk\[tahoe\]'"):
+        find_downloader(name)
 
 
 # The command line

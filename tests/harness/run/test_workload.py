@@ -15,11 +15,11 @@ import pytest
 from twisted.internet.defer import Deferred, succeed
 
 from firstk.downloader import download
-from firstk.harness.run.download import Download
+from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import OverloadError, simulate_load
-from firstk.harness.run.workload_result import LoadResult
+from firstk.harness.run.workload import OverloadError, simulate_workload
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.scenarios.load import load_scenario
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
@@ -41,7 +41,7 @@ def loaded(*servers: dict[str, Any], arrivals: Any = FIXED, **changes: Any) -> S
 def each(of: Scenario, strategy: str = "first-k") -> list[Result]:
     """Return the results of all downloads that count, in the order in which they end."""
     results: list[Result] = []
-    simulate_load(of, strategy, each=results.append)
+    simulate_workload(of, strategy, each=results.append)
     return results
 
 
@@ -58,7 +58,7 @@ def trace(folder: Path, *lines: str) -> dict[str, Any]:
 def test_alone(strategy: str) -> None:
     """Downloads that do not meet come out as one that is alone."""
     alone = simulate(scenario(), strategy).result
-    load = simulate_load(loaded(), strategy)
+    load = simulate_workload(loaded(), strategy)
 
     assert load.downloads == 10
     assert load.outcomes == {"ok": 10}
@@ -80,7 +80,7 @@ def test_times_from_their_own_start() -> None:
 
 def test_span() -> None:
     """The span is from the first start to the last end, and tells how many were under way."""
-    load = simulate_load(loaded(), "first-k")
+    load = simulate_workload(loaded(), "first-k")
 
     assert load.span == 9 * 4 + ALONE
     assert pytest.approx(10 * ALONE / load.span) == load.in_system
@@ -89,8 +89,8 @@ def test_span() -> None:
 def test_warmup() -> None:
     """Those that begin first are left out; they are there all the same."""
     results = each(loaded(downloads=3, warmup=7))
-    everything = simulate_load(loaded(), "first-k")
-    late = simulate_load(loaded(downloads=3, warmup=7), "first-k")
+    everything = simulate_workload(loaded(), "first-k")
+    late = simulate_workload(loaded(downloads=3, warmup=7), "first-k")
 
     assert 3 == len(results) == late.downloads
     assert late.span == 2 * 4 + ALONE
@@ -101,7 +101,7 @@ def test_default_warmup() -> None:
     """A tenth is left out unless the scenario says otherwise."""
     of = scenario(workload={"arrivals": FIXED, "downloads": 20})
 
-    load = simulate_load(of, "first-k")
+    load = simulate_workload(of, "first-k")
 
     assert (load.downloads, load.span) == (20, 19 * 4 + ALONE)
 
@@ -132,7 +132,7 @@ def starts(of: Scenario) -> list[float]:
         began.append(reactor.seconds())
         return succeed(None)
 
-    simulate_load(of, note)
+    simulate_workload(of, note)
     assert of.workload is not None
     return began[: of.workload.last]
 
@@ -164,7 +164,7 @@ def test_poisson_seeds() -> None:
 def test_closed() -> None:
     """Each client begins again when it has thought over its last download."""
     arrivals = {"kind": "closed", "clients": 2, "think": constant(1.5)}
-    load = simulate_load(loaded(arrivals=arrivals), "first-k")
+    load = simulate_workload(loaded(arrivals=arrivals), "first-k")
 
     assert pytest.approx(4 * (ALONE + 1.5) + ALONE) == load.span
     assert pytest.approx(2 * 5 * ALONE / load.span) == load.in_system
@@ -172,7 +172,7 @@ def test_closed() -> None:
 
 def test_closed_without_thinking() -> None:
     """A client that does not think begins again at once, also where a download takes no time."""
-    load = simulate_load(loaded(arrivals={"kind": "closed", "clients": 3}), "first-k")
+    load = simulate_workload(loaded(arrivals={"kind": "closed", "clients": 3}), "first-k")
     none = starts(loaded(arrivals={"kind": "closed", "clients": 3}))
 
     assert (load.in_system, load.span) == (3, 4 * ALONE)
@@ -185,7 +185,10 @@ def test_trace(tmp_path: Path) -> None:
     arrivals = trace(tmp_path, "time", *times)
 
     assert [float(t) for t in times] == starts(loaded(arrivals=arrivals, downloads=None, warmup=0))
-    assert simulate_load(loaded(arrivals=arrivals, downloads=2, warmup=1), "first-k").downloads == 2
+    assert (
+        simulate_workload(loaded(arrivals=arrivals, downloads=2, warmup=1), "first-k").downloads
+        == 2
+    )
 
 
 def test_sizes_of_a_trace(tmp_path: Path) -> None:
@@ -221,7 +224,7 @@ def test_utilisation(limit: str) -> None:
         "client_bandwidth": {"client_bandwidth": 1000.0},
     }
     grid = grids[limit]
-    load = simulate_load(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.1}), "first-k")
+    load = simulate_workload(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.1}), "first-k")
     received = load.bytes_received * 10 / 1000.0
     results = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.1}))
 
@@ -237,7 +240,7 @@ def test_utilisation(limit: str) -> None:
 
 def test_no_limits() -> None:
     """Where nothing has a limit nothing has a utilisation."""
-    assert simulate_load(loaded(), "first-k").utilisation is None
+    assert simulate_workload(loaded(), "first-k").utilisation is None
 
 
 @pytest.mark.parametrize("k", [1, 3])
@@ -250,7 +253,9 @@ def test_cancel(k: int) -> None:
         "arrivals": {"kind": "poisson", "rate": 0.5},
         "downloads": 150,
     }
-    purging, all_of_it = (simulate_load(loaded(cancel=c, **of), "first-k") for c in (True, False))
+    purging, all_of_it = (
+        simulate_workload(loaded(cancel=c, **of), "first-k") for c in (True, False)
+    )
 
     assert purging.utilisation is not None
     assert all_of_it.utilisation is not None
@@ -267,7 +272,7 @@ def test_little(tmp_path: Path) -> None:
         arrivals=trace(tmp_path, "time", *map(repr, times)),
         downloads=None,
     )
-    load = simulate_load(of, "first-k")
+    load = simulate_workload(of, "first-k")
 
     assert load.finished.mean is not None
     assert pytest.approx(40 * load.finished.mean) == (load.in_system or 0) * load.span
@@ -329,7 +334,7 @@ def test_order() -> None:
 
 def test_stalled() -> None:
     """A download that waits for what never comes has stalled; the others go on."""
-    load = simulate_load(loaded(hung("2-9", start=14.0)), "first-k")
+    load = simulate_workload(loaded(hung("2-9", start=14.0)), "first-k")
 
     assert load.outcomes == {"ok": 3, "stalled": 7}  # the fourth is being read then
     assert (load.ttfb.never, load.finished.never) == (7, 7)
@@ -339,7 +344,7 @@ def test_stalled() -> None:
 def test_stalled_after_the_first_block() -> None:
     """A first block that was there counts, though the download never ends; so alone, too."""
     of = loaded(hung("all", start=ALONE), file={"size": 560, "segment_size": 56}, downloads=1)
-    load = simulate_load(of, "first-k")
+    load = simulate_workload(of, "first-k")
     alone = simulate(of.model_copy(update={"workload": None}), "first-k").result
 
     assert load.outcomes == {"stalled": 1}
@@ -349,7 +354,7 @@ def test_stalled_after_the_first_block() -> None:
 
 def test_stalled_at_once() -> None:
     """A download that never asks for anything has stalled too."""
-    load = simulate_load(loaded(), lambda *_: Deferred())
+    load = simulate_workload(loaded(), lambda *_: Deferred())
 
     assert load.outcomes == {"stalled": 10}
     assert load.content_ok is None
@@ -357,7 +362,7 @@ def test_stalled_at_once() -> None:
 
 def test_failed() -> None:
     """Downloads that fail are counted by their errors, and the first message is kept."""
-    load = simulate_load(loaded({"select": "2-9", "fault": {"kind": "broken"}}), "first-k")
+    load = simulate_workload(loaded({"select": "2-9", "fault": {"kind": "broken"}}), "first-k")
 
     assert (load.outcomes, load.errors) == ({"failed": 10}, {"NotEnoughSharesError": 10})
     assert load.message is not None
@@ -368,7 +373,7 @@ def test_failed() -> None:
 def test_deadline() -> None:
     """A download that is still busy at the deadline is counted so, and is stopped."""
     of = loaded(hung("2-9", end=1000.0), deadline=20.0)
-    load = simulate_load(of, "first-k")
+    load = simulate_workload(of, "first-k")
 
     assert load.outcomes == {"deadline": 10}
     assert load.span == 9 * 4 + 20
@@ -383,7 +388,7 @@ def test_timer_is_no_stall() -> None:
         return done
 
     results: list[Result] = []
-    simulate_load(loaded(), waiting, each=results.append)
+    simulate_workload(loaded(), waiting, each=results.append)
 
     assert {result.finished for result in results} == {6.0}
 
@@ -397,7 +402,7 @@ def test_strays() -> None:
         reactor.callLater(2, done.callback, None)
         return done
 
-    load = simulate_load(loaded(), careless)
+    load = simulate_workload(loaded(), careless)
 
     assert 10 == load.strays == load.errors["ZeroDivisionError"]
 
@@ -415,7 +420,7 @@ def test_long_message() -> None:
         return done
 
     for downloader in (wordy, later):
-        load = simulate_load(loaded(), downloader)
+        load = simulate_workload(loaded(), downloader)
         assert "ValueError" in load.errors
         assert load.message is not None
         assert len(load.message) <= 10_000
@@ -428,7 +433,7 @@ def test_stalled_by_an_error() -> None:
         reactor.callLater(1, lambda: 1 / 0)
         return Deferred()
 
-    load = simulate_load(loaded(), raising)
+    load = simulate_workload(loaded(), raising)
 
     assert load.outcomes == {"stalled": 10}
     assert load.span == 37
@@ -440,7 +445,7 @@ def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.harness.run.workload.make_up", lambda *_: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
-        simulate_load(loaded(files={"count": 2}), "first-k")
+        simulate_workload(loaded(files={"count": 2}), "first-k")
 
 
 def test_control_c() -> None:
@@ -451,13 +456,13 @@ def test_control_c() -> None:
         return Deferred()
 
     with pytest.raises(KeyboardInterrupt):
-        simulate_load(loaded(), interrupted)
+        simulate_workload(loaded(), interrupted)
 
 
 # Equal runs, and memory
 
 BUSY = """
-from firstk.harness.run.workload import OverloadError, simulate_load
+from firstk.harness.run.workload import OverloadError, simulate_workload
 from tests.harness.making import exponential
 from tests.harness.run.test_workload import loaded
 
@@ -469,7 +474,7 @@ of = loaded(
     downloads=30,
     cancel=True,
 )
-print(simulate_load(of, "{}", 3).digest)
+print(simulate_workload(of, "{}", 3).digest)
 """
 
 
@@ -485,9 +490,9 @@ def test_runs_differ() -> None:
     """Each run has a seed of its own."""
     of = loaded(grid={"rtt": exponential(0.5)}, seed=3)
     one, other, same = (
-        simulate_load(of, "first-k"),
-        simulate_load(of, "first-k", 2),
-        simulate_load(of.model_copy(update={"seed": 5}), "first-k"),
+        simulate_workload(of, "first-k"),
+        simulate_workload(of, "first-k", 2),
+        simulate_workload(of.model_copy(update={"seed": 5}), "first-k"),
     )
 
     assert (one.seed, other.seed, same.seed) == (3, 5, 5)
@@ -506,7 +511,7 @@ def kept(downloads: int, *servers: dict[str, Any]) -> int:
             gc.collect()
             objects = len(gc.get_objects())
 
-    simulate_load(loaded(*servers, downloads=downloads), "first-k", each=look)
+    simulate_workload(loaded(*servers, downloads=downloads), "first-k", each=look)
     return objects
 
 
@@ -536,9 +541,11 @@ rtt = { law = "constant", value = 0.5 }
 arrivals = { kind = "trace", path = "times.csv" }
 """
     )
-    load_result: LoadResult = simulate_load(load_scenario(tmp_path / "load.toml"), "first-k")
+    workload_result: WorkloadResult = simulate_workload(
+        load_scenario(tmp_path / "load.toml"), "first-k"
+    )
 
-    assert (load_result.downloads, load_result.span) == (2, 1 + ALONE)
+    assert (workload_result.downloads, workload_result.span) == (2, 1 + ALONE)
 
 
 def test_escapes_are_counted_once() -> None:
@@ -548,7 +555,7 @@ def test_escapes_are_counted_once() -> None:
         time.sleep(0)
         return Deferred()
 
-    load = simulate_load(loaded(), sleepy)
+    load = simulate_workload(loaded(), sleepy)
 
     assert (load.errors, load.strays) == ({"EscapeError": 10}, 0)
 
@@ -564,7 +571,7 @@ def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
 
 def test_woken_by_another() -> None:
     """One that counted as stalled, and is woken by another download, is an error of the run."""
-    load = simulate_load(loaded(), wakes)
+    load = simulate_workload(loaded(), wakes)
 
     assert load.outcomes == {"stalled": 10}
     assert {"MisconductError": load.strays} == load.errors
@@ -610,7 +617,9 @@ def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[
 @pytest.mark.parametrize("changes", [{}, {"stop": "first-block"}, {"deadline": 1.5}])
 def test_context(changes: dict[str, Any]) -> None:
     """All of a download runs in a context of its own, however many there are."""
-    load = simulate_load(loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context)
+    load = simulate_workload(
+        loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context
+    )
 
     assert {"deadline" if "deadline" in changes else "ok": 10} == load.outcomes
     assert (load.strays, load.errors) == (0, {})
@@ -648,7 +657,7 @@ def test_too_many(arrivals: dict[str, Any], words: str) -> None:
     """A load under which downloads pile up ends with an error that says all there is to know."""
     of = loaded(hung("all", end=3000.0), arrivals=arrivals, max_under_way=200)
     with pytest.raises(OverloadError) as caught:
-        simulate_load(of, "first-k", run=3)
+        simulate_workload(of, "first-k", run=3)
 
     said = str(caught.value)
     assert f"test, first-k, seed 3: the grid cannot carry this load ({words})" in said
@@ -663,7 +672,7 @@ def test_too_many_in_queues() -> None:
     grid = {"service": constant(0.1), "concurrency": 1}
     of = loaded(grid=grid, arrivals=RISING | {"rate": 5.0}, downloads=1000, max_under_way=40)
     with pytest.raises(OverloadError) as caught:
-        simulate_load(of, "first-k")
+        simulate_workload(of, "first-k")
 
     over = int(str(caught.value).partition(", and ")[2].partition(" of the 1,000")[0])
     assert 10 < over < 100
@@ -674,9 +683,9 @@ def test_too_many_of_a_trace(tmp_path: Path) -> None:
     arrivals = trace(tmp_path, "time", *["0.5"] * 12)
     changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
 
-    assert simulate_load(loaded(max_under_way=12, **changes), "first-k").outcomes == {"ok": 12}
+    assert simulate_workload(loaded(max_under_way=12, **changes), "first-k").outcomes == {"ok": 12}
     with pytest.raises(OverloadError, match=r"11 downloads are under way at 0\.5 s"):
-        simulate_load(loaded(max_under_way=11, **changes), "first-k")
+        simulate_workload(loaded(max_under_way=11, **changes), "first-k")
 
 
 def test_too_many_and_errors() -> None:
@@ -688,21 +697,21 @@ def test_too_many_and_errors() -> None:
         return Deferred()
 
     with pytest.raises(OverloadError, match=r"200 downloads are under way.*ZeroDivisionError"):
-        simulate_load(loaded(arrivals=RISING, max_under_way=200), careless)
+        simulate_workload(loaded(arrivals=RISING, max_under_way=200), careless)
 
 
 def test_recovers_in_time() -> None:
     """A grid that recovers before there are too many carries its load."""
     of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
 
-    assert simulate_load(of, "first-k").outcomes == {"ok": 10}
+    assert simulate_workload(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_closed_clients_are_a_bound() -> None:
     """Of closed clients there may be more: their number is its own bound."""
     of = loaded(hung("all", end=3.0), arrivals={"kind": "closed", "clients": 50})
 
-    assert simulate_load(of, "first-k").outcomes == {"ok": 10}
+    assert simulate_workload(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -720,14 +729,14 @@ def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         OverloadError, match="virtual time stands still, since neither clients nor servers"
     ):
-        simulate_load(of, "first-k")
+        simulate_workload(of, "first-k")
 
 
 def test_overload_while_warming_up() -> None:
     """A grid that cannot carry the load is found out before the first download counts too."""
     slow = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50, warmup=200)
     with pytest.raises(OverloadError, match="the grid cannot carry this load"):
-        simulate_load(slow, "first-k")
+        simulate_workload(slow, "first-k")
 
 
 def test_overload_lets_go() -> None:
@@ -735,20 +744,20 @@ def test_overload_lets_go() -> None:
     of = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50)
     before = downloads()  # what another test has left
     with pytest.raises(OverloadError):
-        simulate_load(of, "first-k")
+        simulate_workload(of, "first-k")
     gc.collect()
 
     assert not [one for one in downloads() if not any(one is other for other in before)]
 
 
-def downloads() -> list[Download]:
+def downloads() -> list[SimulatedDownload]:
     """Return all downloads in memory."""
-    return [one for one in gc.get_objects() if isinstance(one, Download)]
+    return [one for one in gc.get_objects() if isinstance(one, SimulatedDownload)]
 
 
 def test_no_time_passes() -> None:
     """Where no time passes there is no mean over it of how many downloads were under way."""
     arrivals = {"kind": "closed", "clients": 3}
-    load = simulate_load(loaded(grid={"rtt": constant(0.0)}, arrivals=arrivals), "first-k")
+    load = simulate_workload(loaded(grid={"rtt": constant(0.0)}, arrivals=arrivals), "first-k")
 
-    assert (load.span, load.in_system, load.part_ok) == (0.0, None, 1.0)
+    assert (load.span, load.in_system, load.success_fraction) == (0.0, None, 1.0)

@@ -273,7 +273,7 @@ LAWS: dict[str, Callable[[np.random.Generator, int], Numbers]] = {
 
 
 @cache
-def run_of(late: int) -> Sample:
+def finish_run(late: int) -> Sample:
     """Return a run of which so many downloads are later than half a second."""
     return sample(load([0.1] * (DOWNLOADS - late) + [1.0] * late))
 
@@ -292,7 +292,7 @@ def late_runs(law: str, late: float, plans: int, runs: int) -> Iterator[list[Sam
     for _ in range(plans):
         exact = DOWNLOADS * np.minimum(1, low * LAWS[law](random, runs))
         counts = np.floor(exact + random.random(runs)).astype(int).tolist()
-        yield [run_of(count) for count in counts]
+        yield [finish_run(count) for count in counts]
 
 
 def decided(target: Target, samples: Sequence[Sample], looks: Sequence[int]) -> bool | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from firstk.downloader.locate import Located
+from firstk.downloader.locate import ShareFinder
 from firstk.harness.grid.link import Link
 from firstk.harness.grid.server import Client
 from firstk.harness.stats.theory import ForkJoin, Stage, first_of
@@ -238,13 +238,13 @@ def broken(tmp_path: Path) -> set[str]:
 
 def test_one_answer_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A downloader that waits for K + 1 answers is found out."""
-    check = Located._check
+    check = ShareFinder._check
 
-    def late(self: Located) -> None:
+    def late(self: ShareFinder) -> None:
         if len(self._numbers) != self._session.cap.k:
             check(self)
 
-    monkeypatch.setattr(Located, "_check", late)
+    monkeypatch.setattr(ShareFinder, "_check", late)
 
     assert {"mean", "p50", "p90"} <= broken(tmp_path)
 

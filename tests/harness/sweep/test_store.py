@@ -21,15 +21,23 @@ from filelock import FileLock
 
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.run.simulate import simulate
-from firstk.harness.sweep.batch import Batch, Done, crashed
-from firstk.harness.sweep.store import SCHEMA_VERSION, Place, Row, Store, StoreError, places, row_of
+from firstk.harness.sweep.batch import Batch, BatchResult, crashed
+from firstk.harness.sweep.store import (
+    SCHEMA_VERSION,
+    Row,
+    RunKey,
+    Store,
+    StoreError,
+    places,
+    row_of,
+)
 from firstk.harness.sweep.sweep import Sweep
 from firstk.reports.model.cases import cases_of
 from firstk.reports.model.cells import cells
 from firstk.reports.tables.export import write_csv
-from firstk.scenarios import identity
+from firstk.scenarios import hashing
 from firstk.scenarios.experiment import Experiment, Point, load_experiment
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from tests.harness.experiments import Here, experiment, swept, write
 from tests.harness.making import ROOT
 
@@ -40,7 +48,7 @@ def small(tmp_path: Path) -> Experiment:
     return experiment(tmp_path, runs=2)
 
 
-def place(of: Experiment, point: int = 0, run: int = 0, strategy: int = 0) -> Place:
+def place(of: Experiment, point: int = 0, run: int = 0, strategy: int = 0) -> RunKey:
     """Return a place of an experiment."""
     hashes = [scenario_hash(one.scenario) for one in of.points]
     return list(places(of, hashes, point, run))[strategy]
@@ -324,7 +332,7 @@ class Work:
 
         self._patch.setattr(sqlite3, "connect", connected)
         self._patch.setattr(json, "loads", loaded)
-        self._patch.setattr(identity, "_content", self._counting(identity._content))
+        self._patch.setattr(hashing, "_content", self._counting(hashing._content))
         return self
 
     def _counting(self, function: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -382,10 +390,13 @@ def search(of: Experiment, path: Path) -> None:
 class Nothing(Here):
     """Workers that run nothing, and say that every run crashed."""
 
-    def submit(self, batch: Batch) -> Future[list[Done]]:
+    def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Return rows of runs that crashed."""
-        future: Future[list[Done]] = Future()
-        done = [Done([crashed(p, batch.version) for p in part.places], 0.0) for part in batch.parts]
+        future: Future[list[BatchResult]] = Future()
+        done = [
+            BatchResult([crashed(p, batch.version) for p in part.places], 0.0)
+            for part in batch.parts
+        ]
         future.set_result(done)
         return future
 

@@ -13,8 +13,8 @@ import pytest
 
 from firstk.harness.run.sample import CRASHED, Sample
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.under_test import SubjectError
-from firstk.harness.sweep.batch import Batch, Done, OtherVersionError, Part, run_batch
+from firstk.harness.run.under_test import DownloaderError
+from firstk.harness.sweep.batch import Batch, BatchPart, BatchResult, OtherVersionError, run_batch
 from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import WorkersError
@@ -186,7 +186,7 @@ def test_bookkeeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All that is no run takes at most 3 % of the CPU's time, as the store does."""
     of_runs = 0.0
 
-    def timed(batch: Batch) -> list[Done]:
+    def timed(batch: Batch) -> list[BatchResult]:
         nonlocal of_runs
         begun = process_time()
         done = run_batch(batch)
@@ -298,7 +298,7 @@ def test_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_worker_of_other_version(tmp_path: Path) -> None:
     """A worker with another firstk refuses a batch."""
     with pytest.raises(OtherVersionError, match=r"a worker has firstk .*, and this is firstk 99"):
-        run_batch(Batch([Part(experiment(tmp_path).points[0].scenario, [])], "99"))
+        run_batch(Batch([BatchPart(experiment(tmp_path).points[0].scenario, [])], "99"))
 
 
 def test_files_travel(tmp_path: Path) -> None:
@@ -320,7 +320,7 @@ def test_files_travel(tmp_path: Path) -> None:
 
 def test_no_such_downloader(tmp_path: Path) -> None:
     """A downloader that a worker has not ends the sweep."""
-    with pytest.raises(SubjectError, match="cannot import"):
+    with pytest.raises(DownloaderError, match="cannot import"):
         swept(experiment(tmp_path, strategies=("no.such:thing",)), tmp_path / "s")
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from firstk.harness.run.sample import CRASHED
-from firstk.harness.sweep.batch import Batch, Part
-from firstk.harness.sweep.store import Place, Store
+from firstk.harness.sweep.batch import Batch, BatchPart
+from firstk.harness.sweep.store import RunKey, Store
 from firstk.harness.sweep.workers import Cluster, Pool, WorkersError
 from firstk.scenarios.experiment import Experiment
 from tests.harness.experiments import experiment, swept, write
@@ -28,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 def batch(of: Experiment, strategy: str, runs: int) -> Batch:
     """Return a batch of the first runs of an experiment's first point."""
-    places = [Place(run + 1, 0, strategy, run, run, "") for run in range(runs)]
-    return Batch([Part(of.points[0].scenario, places)], version("firstk"))
+    places = [RunKey(run + 1, 0, strategy, run, run, "") for run in range(runs)]
+    return Batch([BatchPart(of.points[0].scenario, places)], version("firstk"))
 
 
 @pytest.fixture
@@ -68,14 +68,14 @@ _KILLED = """
 import os, signal, sys
 from importlib.metadata import version
 from pathlib import Path
-from firstk.harness.sweep.batch import Batch, Part
-from firstk.harness.sweep.store import Place
+from firstk.harness.sweep.batch import Batch, BatchPart
+from firstk.harness.sweep.store import RunKey
 from firstk.harness.sweep.workers import Pool
 from firstk.scenarios.experiment import load_experiment
 
 def batch(runs):
-    places = [Place(1, 0, "hedged", run, run, "") for run in range(runs)]
-    return Batch([Part(scenario, places)], version("firstk"))
+    places = [RunKey(1, 0, "hedged", run, run, "") for run in range(runs)]
+    return Batch([BatchPart(scenario, places)], version("firstk"))
 
 if __name__ == "__main__":
     scenario = load_experiment(Path(sys.argv[1])).points[0].scenario

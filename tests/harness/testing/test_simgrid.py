@@ -16,8 +16,8 @@ from twisted.internet.task import deferLater
 from firstk.downloader import parse_cap
 from firstk.downloader.strategy import find_strategy
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.under_test import SubjectError
-from firstk.harness.testing.simgrid import NeverError, Servers, SimGrid
+from firstk.harness.run.under_test import DownloaderError
+from firstk.harness.testing.simgrid import ConditionNeverMetError, ServerGroup, SimGrid
 from firstk.scenarios.library import load_all
 from firstk.scenarios.load import ScenarioError
 from tests.harness.making import constant, exponential, hung, scenario
@@ -106,7 +106,9 @@ def test_order() -> None:
         (lambda s: s.hang().heal(at=2), {"kind": "hung", "end": 2.0}),
     ],
 )
-def test_faults(verb: Callable[[Servers], object], table: dict[str, Any], strategy: str) -> None:
+def test_faults(
+    verb: Callable[[ServerGroup], object], table: dict[str, Any], strategy: str
+) -> None:
     """The verbs do what the faults of their names do in a scenario file."""
     file = scenario({"select": "0-2", "fault": table}, name="grid")
     grid = SimGrid(size=56, rtt=0.5)
@@ -251,7 +253,9 @@ def test_never_tells_of_errors(grid: SimGrid) -> None:
         return Deferred()
 
     download = grid.start(raising)
-    with pytest.raises(NeverError, match="none; ZeroDivisionError: division by zero") as caught:
+    with pytest.raises(
+        ConditionNeverMetError, match="none; ZeroDivisionError: division by zero"
+    ) as caught:
         grid.until(lambda: download.done)
 
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
@@ -275,7 +279,7 @@ def test_never(grid: SimGrid) -> None:
     grid.servers[:9].hang()
     download = grid.start("first-k")
 
-    with pytest.raises(NeverError) as caught:
+    with pytest.raises(ConditionNeverMetError) as caught:
         grid.until(lambda: download.done)
 
     waiting = ", ".join(f"s{i} (get_buckets at 0 s)" for i in range(9))
@@ -295,7 +299,9 @@ def test_never_by_the_deadline() -> None:
         grid.reactor.callLater(1, tick)
 
     tick()
-    with pytest.raises(NeverError, match=r"the deadline is over at 100 s; .*s11 .* and 18 more$"):
+    with pytest.raises(
+        ConditionNeverMetError, match=r"the deadline is over at 100 s; .*s11 .* and 18 more$"
+    ):
         grid.until(lambda: False)
 
 
@@ -466,7 +472,7 @@ def test_no_downloader(grid: SimGrid) -> None:
     """Without a downloader nothing can begin."""
     with pytest.raises(TypeError, match="needs a downloader, or a strategy"):
         grid.start()
-    with pytest.raises(SubjectError, match="lucky"):
+    with pytest.raises(DownloaderError, match="lucky"):
         grid.start("lucky")
 
 
@@ -669,7 +675,7 @@ HEADER = b"\0\0\0\1"
 )
 @pytest.mark.parametrize("limits", [{}, {"bandwidth": 1e12}])
 def test_found_before(
-    verb: Callable[[Servers], object], told: list[Any], limits: dict[str, Any]
+    verb: Callable[[ServerGroup], object], told: list[Any], limits: dict[str, Any]
 ) -> None:
     """Whatever is done to a server goes for the buckets that were found before, too."""
     answers: list[tuple[float, Any]] = []

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from firstk.downloader import STRATEGIES
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
-from firstk.harness.testing.simgrid import Servers, SimGrid
+from firstk.harness.testing.simgrid import ServerGroup, SimGrid
 from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 
@@ -167,7 +167,7 @@ def test_held_requests_are_taken_up_as_they_came(limits: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     "meddle", [lambda s: s.slow(2), lambda s: s.hang().heal(), lambda s: s.disconnect(start=9)]
 )
-def test_answers_keep_their_order(meddle: Callable[[Servers], object]) -> None:
+def test_answers_keep_their_order(meddle: Callable[[ServerGroup], object]) -> None:
     """What changes nothing for a query that is under way does not put it behind the others."""
     grid = SimGrid(rtt=0.05)
     download = grid.start("first-k", stop="first-block")

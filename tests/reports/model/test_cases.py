@@ -10,15 +10,15 @@ import pytest
 
 from firstk.harness.run.bound import bound
 from firstk.harness.run.strategy_runs import Distribution
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.estimates import Interval, NotEnough
 from firstk.harness.stats.histogram import Histogram
-from firstk.harness.sweep.batch import Batch, Part, run_batch
+from firstk.harness.sweep.batch import Batch, BatchPart, run_batch
 from firstk.harness.sweep.store import Store, places
 from firstk.reports.model.cases import Case, case_of, case_of_load, cases_of
-from firstk.reports.model.workload import LoadSummary
+from firstk.reports.model.workload import WorkloadSummary
 from firstk.scenarios.experiment import Experiment
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from tests.harness.experiments import experiment, swept
 from tests.reports.cases import case, results
 from tests.reports.samples import (
@@ -123,7 +123,7 @@ def add(store: Store, wanted: Experiment, point: int, run: int, strategies: int)
     """Run some strategies of one run of a point into a store."""
     hashes = [scenario_hash(one.scenario) for one in wanted.points]
     here = list(places(wanted, hashes, point, run))[:strategies]
-    (done,) = run_batch(Batch([Part(wanted.points[point].scenario, here)], "0.1.0"))
+    (done,) = run_batch(Batch([BatchPart(wanted.points[point].scenario, here)], "0.1.0"))
     store.add(done.rows)
 
 
@@ -152,8 +152,8 @@ def test_empty_store(tmp_path: Path) -> None:
 def test_load() -> None:
     """Of a workload all downloads of all runs count; three runs have no interval of the median."""
     one = scenario(runs=3, workload={"arrivals": {"kind": "poisson", "rate": 5.0}, "downloads": 30})
-    results = [simulate_load(one, "first-k", run) for run in range(3)]
-    case = case_of_load(one, [LoadSummary(results)])
+    results = [simulate_workload(one, "first-k", run) for run in range(3)]
+    case = case_of_load(one, [WorkloadSummary(results)])
     (measured,) = case.strategies
 
     assert measured.distribution.count == 90

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from firstk.reports.tables.baseline import Baseline, BaselineError, Row
+from firstk.reports.tables.baseline import Baseline, BaselineError, BaselineRow
 from tests.reports.samples import FAILED, OK, STALLED, made, summary
 
-ROW = json.loads(Row.of(OK).model_dump_json())
+ROW = json.loads(BaselineRow.of(OK).model_dump_json())
 
 
 def baseline() -> Baseline:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from firstk.harness.run.result import Result
-from firstk.reports.tables.baseline import Baseline, Row
+from firstk.reports.tables.baseline import Baseline, BaselineRow
 from firstk.reports.tables.check import Checked, as_markdown, changes_table, check, headline, notes
 from tests.reports.samples import DEADLINE, FAILED, OK, STALLED, took
 
@@ -21,7 +21,7 @@ def checked(
 ) -> Checked:
     """Return what comes of holding `now` against `before`."""
     both = ([of] if isinstance(of, Result) else of for of in (before, now))
-    old, new = (Baseline(rows=[Row.of(one) for one in of]) for of in both)
+    old, new = (Baseline(rows=[BaselineRow.of(one) for one in of]) for of in both)
     return check(old, new, tolerance)
 
 

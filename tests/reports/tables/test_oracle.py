@@ -15,14 +15,14 @@ import pytest
 from rich.console import Console
 
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.stats.theory import ForkJoin, Stage, first_of
-from firstk.harness.sweep.store import Place, Row, Store, places, row_of_load
+from firstk.harness.sweep.store import Row, RunKey, Store, places, row_of_load
 from firstk.reports.tables.oracle import Verdict, rows, table, verdicts
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 from firstk.scenarios.experiment import Experiment, load_experiment
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from tests.harness.experiments import experiment, judged, write
 
 LOAD = """\
@@ -73,7 +73,7 @@ def stored(of: Experiment, folder: Path, rows: Sequence[dict[str, Any]]) -> list
         return list(verdicts(of, store, [len(rows)]))
 
 
-def _row(place: Place) -> Row:
+def _row(place: RunKey) -> Row:
     return Row(*place, version="1", outcome="ok", queries=0, reads=0, bytes_received=0)
 
 
@@ -178,7 +178,7 @@ def test_fork_join(tmp_path: Path) -> None:
     """Of a load the mean is exact for K = 1, and has bounds for more."""
     one_, two = (by_name(judged(loaded(tmp_path, k), tmp_path / f"{k}")) for k in (1, 2))
     of = loaded(tmp_path, 1).points[0].scenario
-    means = [simulate_load(of, "first-k", run).located.mean or inf for run in range(4)]
+    means = [simulate_workload(of, "first-k", run).located.mean or inf for run in range(4)]
 
     assert (ForkJoin(3, 1, 0.5, 1.0).exact,) == one_["mean"].exact
     assert pytest.approx(sum(means) / 4) == one_["mean"].simulated
@@ -199,7 +199,7 @@ def test_fork_join_is_off(tmp_path: Path, k: int, time: float, sign: int) -> Non
     """Runs whose means are off what is exact, or beyond a bound, are told of."""
     of = loaded(tmp_path, k)
     hashes = [scenario_hash(of.points[0].scenario)]
-    load = simulate_load(of.points[0].scenario, "first-k")
+    load = simulate_workload(of.points[0].scenario, "first-k")
     with Store(tmp_path / "s", write=True) as store:
         store.begin(of)
         for run in range(30):

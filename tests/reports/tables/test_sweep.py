@@ -18,7 +18,7 @@ from rich.console import Console
 from firstk.harness.run.cells import QUANTILES, Cell
 from firstk.harness.run.cells import cell as cell_of
 from firstk.harness.run.sample import OVERLOADED, Sample
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.estimates import (
     Interval,
     NotEnough,
@@ -29,12 +29,12 @@ from firstk.harness.stats.estimates import (
 from firstk.harness.stats.histogram import Histogram
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.precision import enough
-from firstk.harness.sweep.store import Place, Row, Store, places
+from firstk.harness.sweep.store import Row, RunKey, Store, places
 from firstk.reports.model.cells import cells
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 from firstk.reports.tables.sweep import LEGEND, rows, table
 from firstk.scenarios.experiment import Experiment, Precision, load_experiment
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.model import Scenario
 from tests.harness.experiments import experiment, swept
 from tests.reports.loads import load as load_of
@@ -70,7 +70,7 @@ def made(folder: Path, rows: Sequence[tuple[float | None, dict[str, Any]]]) -> l
         return list(cells(one, store, [len(rows)]))
 
 
-def _row(place: Place, ttfb: float | None) -> Row:
+def _row(place: RunKey, ttfb: float | None) -> Row:
     return Row(
         *place,
         version="1",
@@ -242,7 +242,7 @@ def test_loads(tmp_path: Path) -> None:
     """Of workloads all downloads of all runs count; means have no interval, and bounded ones do."""
     good, hedged, stalled, failed = loads(tmp_path)
     of = scenario_of(tmp_path)
-    single = [simulate_load(of, "first-k", run) for run in range(3)]
+    single = [simulate_workload(of, "first-k", run) for run in range(3)]
     whole = Histogram()
     for load in single:
         whole.merge(load.ttfb)

@@ -25,11 +25,11 @@ Unmet = Mapping[tuple[int, int], Sequence[str]]
 _MOST_RANGES = 8
 
 
-class UnmetFaultWarning(UserWarning):
+class UntriggeredFaultWarning(UserWarning):
     """A fault of a scenario met no request, so the test shows nothing about it."""
 
 
-def unmet_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
+def untriggered_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
     """Return the faults of a scenario that no request met, when a simulation is over."""
     left: dict[tuple[int, int], list[str]] = {
         (i, j): []
@@ -52,7 +52,7 @@ def unmet_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
     return left
 
 
-def unmet_in_all(found: Iterable[Unmet]) -> Unmet:
+def untriggered_in_all(found: Iterable[Unmet]) -> Unmet:
     """Return the faults that met no request in any of several runs, whoever had them there."""
     first, *others = found
     together = {key: dict.fromkeys(names) for key, names in first.items()}

@@ -19,8 +19,8 @@ from firstk.downloader.errors import (
     NoSharesError,
     NotEnoughSharesError,
 )
-from firstk.downloader.fetch import Fetcher
-from firstk.downloader.one_round import OneRound
+from firstk.downloader.fetch import PhasedFetcher
+from firstk.downloader.pipelined import PipelinedFetcher
 from firstk.downloader.strategy import STRATEGIES
 from tests.doubles import MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
@@ -787,7 +787,7 @@ def test_what_was_read_is_let_go(strategy: str) -> None:
     del run, servers
     gc.collect()
 
-    assert [o for o in gc.get_objects() if isinstance(o, OneRound | Fetcher)] == []
+    assert [o for o in gc.get_objects() if isinstance(o, PipelinedFetcher | PhasedFetcher)] == []
 
 
 # Hostile servers

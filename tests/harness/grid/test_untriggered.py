@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstk.harness.grid.encounters import described, unmet_in_all
+from firstk.harness.grid.untriggered import described, untriggered_in_all
 from firstk.harness.run.simulate import simulate
-from firstk.harness.run.workload import simulate_load
+from firstk.harness.run.workload import simulate_workload
 from firstk.harness.testing.simgrid import SimGrid
 from firstk.scenarios.library import load_all, sets
 from firstk.scenarios.model import Scenario
@@ -23,8 +23,8 @@ from tests.harness.making import constant, exponential, scenario
 
 def told(given: Scenario, strategy: str = "first-k") -> list[str]:
     """Return what is said of the faults that met no request in the runs of one strategy."""
-    runs = [simulate(given, strategy, number).unmet_faults for number in range(given.runs)]
-    return list(described(given, unmet_in_all(runs)))
+    runs = [simulate(given, strategy, number).untriggered_faults for number in range(given.runs)]
+    return list(described(given, untriggered_in_all(runs)))
 
 
 def fault(select: Any = "0-6", **keys: Any) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def test_several_runs() -> None:
     """A fault is met if it is in any of several runs; servers are those of all."""
     often = scenario(fault({"probability": 0.05}, kind="hung"), runs=20)
     late = scenario(fault({"count": 1}, kind="hung", start=60.0), runs=20)
-    alone = [bool(simulate(often, "first-k", number).unmet_faults) for number in range(20)]
+    alone = [bool(simulate(often, "first-k", number).untriggered_faults) for number in range(20)]
 
     assert set(alone) == {True, False}
     assert told(often) == []
@@ -186,7 +186,7 @@ def test_is_what_makes_a_difference(
     sick = simulate(scenario(entry, grid=grid), strategy)
     well = simulate(scenario(grid=grid), strategy)
 
-    assert (sick.result.digest == well.result.digest) == bool(sick.unmet_faults)
+    assert (sick.result.digest == well.result.digest) == bool(sick.untriggered_faults)
 
 
 def test_load() -> None:
@@ -195,8 +195,8 @@ def test_load() -> None:
     hung = scenario(fault("0", kind="hung"), workload={**load, "cancel": True})
     late = scenario(fault("0", kind="hung", start=1e3), workload=load)
 
-    assert simulate_load(hung, "first-k").unmet_faults == {}
-    assert simulate_load(late, "first-k").unmet_faults == {(0, 0): ["s0"]}
+    assert simulate_workload(hung, "first-k").untriggered_faults == {}
+    assert simulate_workload(late, "first-k").untriggered_faults == {(0, 0): ["s0"]}
 
 
 def test_library() -> None:
@@ -206,8 +206,8 @@ def test_library() -> None:
         runs = product(one.strategies, range(one.runs))
         left = None
         while left != {} and (run := next(runs, None)):
-            here = simulate(one, *run).unmet_faults
-            left = here if left is None else unmet_in_all([left, here])
+            here = simulate(one, *run).untriggered_faults
+            left = here if left is None else untriggered_in_all([left, here])
         found += [f"{one.name}: {said}" for said in described(one, left or {})]
 
     assert found == []
@@ -219,7 +219,7 @@ def test_library() -> None:
 def test_grid() -> None:
     """What a test does to servers is looked at call by call; healing changes nothing of it."""
     with SimGrid(rtt=0.5) as grid:
-        assert grid.unmet_faults() == []
+        assert grid.untriggered_faults() == []
         grid.servers[2:].hang()
         grid.servers[5].slow(2.0, start=50.0)
         grid.start("first-k")
@@ -228,7 +228,7 @@ def test_grid() -> None:
         grid.servers[3].corrupt("header")
         grid.finish()
 
-        assert grid.unmet_faults() == [
+        assert grid.untriggered_faults() == [
             "slow (factor = 2.0) on s5, from 50 s on, met no request",
             'corrupt (part = "header") on s3, from 2 s on, met no request',
         ]

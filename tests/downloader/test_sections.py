@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from firstk.downloader import parts
+from firstk.downloader import sections
 from firstk.downloader.encode import encode
 from firstk.downloader.errors import BadURIExtensionError, CorruptShareError
 from firstk.downloader.hashes import uri_extension_hash
 from firstk.downloader.layout import HEADER_SIZE, pack_uri_extension, parse_header
-from firstk.downloader.parts import Span
+from firstk.downloader.sections import ByteRange
 from firstk.downloader.ueb import read_uri_extension
 from tests.downloader.scenery import flipped
 
@@ -31,7 +31,7 @@ class Made:
         self.header = parse_header(self.data[:HEADER_SIZE])
         self.extension = read_uri_extension(self.data, file.cap)
 
-    def cut(self, span: Span) -> bytes:
+    def cut(self, span: ByteRange) -> bytes:
         """Return what a server would answer."""
         offset, length = span
         return self.data[offset : offset + length]
@@ -50,16 +50,16 @@ def test_good(k: int, more: int, segment_size: int, version: int) -> None:
     for number in {0, n // 2, n - 1}:
         made = Made(k=k, n=n, segment_size=segment_size, version=version, number=number)
         header, extension = made.header, made.extension
-        section = made.cut(parts.uri_extension_span(header))
+        section = made.cut(sections.uri_extension_span(header))
 
-        assert extension == parts.check_uri_extension(section, header, made.cap)
-        section = made.cut(parts.crypttext_hashes_span(header, extension))
-        assert extension.num_segments == len(parts.check_crypttext_hashes(section, extension))
-        section = made.cut(parts.block_hashes_span(header, extension))
-        hashes = parts.check_block_hashes(section, header, extension, number)
+        assert extension == sections.check_uri_extension(section, header, made.cap)
+        section = made.cut(sections.crypttext_hashes_span(header, extension))
+        assert extension.num_segments == len(sections.check_crypttext_hashes(section, extension))
+        section = made.cut(sections.block_hashes_span(header, extension))
+        hashes = sections.check_block_hashes(section, header, extension, number)
         for segment in range(extension.num_segments):
-            block = made.cut(parts.block_span(header, extension, segment))
-            assert block == parts.check_block(block, hashes, extension, segment)
+            block = made.cut(sections.block_span(header, extension, segment))
+            assert block == sections.check_block(block, hashes, extension, segment)
 
 
 def test_spans() -> None:
@@ -67,12 +67,14 @@ def test_spans() -> None:
     made = Made()
     header = made.header
 
-    assert (header.uri_extension, 1024) == parts.uri_extension_span(header)
-    assert (header.crypttext_hashes + 96, 96) == parts.crypttext_hashes_span(header, made.extension)
-    assert (header.block_hashes + 96, 128 + 4 * 34) == parts.block_hashes_span(
+    assert (header.uri_extension, 1024) == sections.uri_extension_span(header)
+    assert (header.crypttext_hashes + 96, 96) == sections.crypttext_hashes_span(
         header, made.extension
     )
-    assert [parts.block_span(header, made.extension, segment) for segment in range(3)] == [
+    assert (header.block_hashes + 96, 128 + 4 * 34) == sections.block_hashes_span(
+        header, made.extension
+    )
+    assert [sections.block_span(header, made.extension, segment) for segment in range(3)] == [
         (36, 20),
         (56, 20),
         (76, 10),
@@ -84,61 +86,61 @@ def test_any_byte_of_a_hash(segment_size: int) -> None:
     """A flipped bit anywhere in what is checked is found out; in padding it does not matter."""
     made = Made(segment_size=segment_size)
     extension, header = made.extension, made.header
-    crypttext = made.cut(parts.crypttext_hashes_span(header, extension))
-    blocks = made.cut(parts.block_hashes_span(header, extension))
+    crypttext = made.cut(sections.crypttext_hashes_span(header, extension))
+    blocks = made.cut(sections.block_hashes_span(header, extension))
     leaves = 32 * extension.num_segments
     padding = 32 * (extension.num_segments == 3)
     for offset in range(len(crypttext)):
         with pytest.raises(CorruptShareError, match="crypttext hash tree does not match the UEB"):
-            parts.check_crypttext_hashes(flipped(crypttext, offset), extension)
+            sections.check_crypttext_hashes(flipped(crypttext, offset), extension)
     for offset in range(len(blocks)):
         if leaves <= offset < leaves + padding:
-            assert parts.check_block_hashes(flipped(blocks, offset), header, extension, 0)
+            assert sections.check_block_hashes(flipped(blocks, offset), header, extension, 0)
             continue
         with pytest.raises(CorruptShareError, match=r"do not match the UEB|chain has no node"):
-            parts.check_block_hashes(flipped(blocks, offset), header, extension, 0)
+            sections.check_block_hashes(flipped(blocks, offset), header, extension, 0)
 
 
 def test_cut_short() -> None:
     """What ends too early is corrupt, wherever it ends."""
     made = Made()
     extension, header = made.extension, made.header
-    ueb = made.cut(parts.uri_extension_span(header))
-    crypttext = made.cut(parts.crypttext_hashes_span(header, extension))
-    blocks = made.cut(parts.block_hashes_span(header, extension))
-    block = made.cut(parts.block_span(header, extension, 0))
-    hashes = parts.check_block_hashes(blocks, header, extension, 0)
+    ueb = made.cut(sections.uri_extension_span(header))
+    crypttext = made.cut(sections.crypttext_hashes_span(header, extension))
+    blocks = made.cut(sections.block_hashes_span(header, extension))
+    block = made.cut(sections.block_span(header, extension, 0))
+    hashes = sections.check_block_hashes(blocks, header, extension, 0)
     for length in range(len(ueb)):
         with pytest.raises(CorruptShareError):
-            parts.check_uri_extension(ueb[:length], header, made.cap)
+            sections.check_uri_extension(ueb[:length], header, made.cap)
     for length in range(len(crypttext)):
         with pytest.raises(CorruptShareError):
-            parts.check_crypttext_hashes(crypttext[:length], extension)
+            sections.check_crypttext_hashes(crypttext[:length], extension)
     for length in range(len(blocks)):
         with pytest.raises(CorruptShareError):
-            parts.check_block_hashes(blocks[:length], header, extension, 0)
+            sections.check_block_hashes(blocks[:length], header, extension, 0)
     for length in range(len(block)):
         with pytest.raises(CorruptShareError, match="block 0 does not match its hash"):
-            parts.check_block(block[:length], hashes, extension, 0)
+            sections.check_block(block[:length], hashes, extension, 0)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_another_number(number: int) -> None:
     """The hashes of one share are not those of another."""
     made = Made()
-    section = made.cut(parts.block_hashes_span(made.header, made.extension))
+    section = made.cut(sections.block_hashes_span(made.header, made.extension))
     with pytest.raises(CorruptShareError, match=r"do not match the UEB|chain has no node"):
-        parts.check_block_hashes(section, made.header, made.extension, number)
+        sections.check_block_hashes(section, made.header, made.extension, number)
 
 
 def test_another_segment() -> None:
     """The block of one segment is not that of another."""
     made = Made()
-    section = made.cut(parts.block_hashes_span(made.header, made.extension))
-    hashes = parts.check_block_hashes(section, made.header, made.extension, 0)
-    block = made.cut(parts.block_span(made.header, made.extension, 1))
+    section = made.cut(sections.block_hashes_span(made.header, made.extension))
+    hashes = sections.check_block_hashes(section, made.header, made.extension, 0)
+    block = made.cut(sections.block_span(made.header, made.extension, 1))
     with pytest.raises(CorruptShareError, match="block 0 does not match"):
-        parts.check_block(block, hashes, made.extension, 0)
+        sections.check_block(block, hashes, made.extension, 0)
 
 
 @pytest.mark.parametrize("room", [-256, -32, -1, 1, 32, 256])
@@ -147,7 +149,7 @@ def test_no_room_for_the_tree(room: int) -> None:
     made = Made()
     header = replace(made.header, block_hashes=made.header.block_hashes - room)
     with pytest.raises(CorruptShareError, match="does not leave room"):
-        parts.block_hashes_span(header, made.extension)
+        sections.block_hashes_span(header, made.extension)
 
 
 def test_room_for_the_chain() -> None:
@@ -156,17 +158,17 @@ def test_room_for_the_chain() -> None:
     longest = 14 * 34
     header = replace(made.header, uri_extension=made.header.share_hashes + longest)
 
-    assert 128 + longest == parts.block_hashes_span(header, made.extension)[1]
+    assert 128 + longest == sections.block_hashes_span(header, made.extension)[1]
     header = replace(header, uri_extension=header.uri_extension + 1)
     with pytest.raises(CorruptShareError, match="does not leave room"):
-        parts.block_hashes_span(header, made.extension)
+        sections.block_hashes_span(header, made.extension)
 
 
 def test_room_for_the_chain_of_one() -> None:
     """Where there is one share, its chain has the root for a leaf."""
     made = Made(k=1, n=1)
 
-    assert parts.block_hashes_span(made.header, made.extension)[1] == 128 + 34
+    assert sections.block_hashes_span(made.header, made.extension)[1] == 128 + 34
 
 
 def test_file_made_wrong() -> None:
@@ -175,4 +177,4 @@ def test_file_made_wrong() -> None:
     cap = replace(made.cap, ueb_hash=uri_extension_hash(b"nonsense"))
     section = pack_uri_extension(1, b"nonsense")
     with pytest.raises(BadURIExtensionError):
-        parts.check_uri_extension(section, made.header, cap)
+        sections.check_uri_extension(section, made.header, cap)

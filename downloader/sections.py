@@ -12,10 +12,10 @@ from firstk.downloader.hashes import HASH_SIZE, block_hash
 from firstk.downloader.layout import Header
 from firstk.downloader.ueb import Segmentation, URIExtension
 
-Span = tuple[int, int]
+ByteRange = tuple[int, int]
 
 
-def uri_extension_span(header: Header) -> Span:
+def uri_extension_span(header: Header) -> ByteRange:
     """Return where the UEB lies; it is shorter, and ends where the share does."""
     return header.uri_extension, ueb.MAX_SECTION_SIZE
 
@@ -29,7 +29,7 @@ def check_uri_extension(section: bytes, header: Header, cap: CHKCap) -> URIExten
     return ueb.parse(layout.unpack_uri_extension(header.version, section), cap)
 
 
-def crypttext_hashes_span(header: Header, cut: Segmentation) -> Span:
+def crypttext_hashes_span(header: Header, cut: Segmentation) -> ByteRange:
     """Return where the leaves of the crypttext hash tree lie: all else follows from them."""
     leaves = cut.num_segments
     return header.crypttext_hashes + _leaves_offset(leaves), leaves * HASH_SIZE
@@ -43,7 +43,7 @@ def check_crypttext_hashes(section: bytes, extension: URIExtension) -> list[byte
     return leaves
 
 
-def block_hashes_span(header: Header, cut: Segmentation) -> Span:
+def block_hashes_span(header: Header, cut: Segmentation) -> ByteRange:
     """Return where the leaves of the block hash tree lie, and behind them the share hash chain.
 
     Raises `CorruptShareError` if the header does not leave room for just these.
@@ -76,7 +76,7 @@ def check_block_hashes(
     return leaves
 
 
-def block_span(header: Header, cut: Segmentation, segment: int) -> Span:
+def block_span(header: Header, cut: Segmentation, segment: int) -> ByteRange:
     """Return where the block of a segment lies."""
     return header.data + segment * cut.block_size, cut.block_length(segment)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firstk.scenarios.identity import scenario_hash
+from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.load import from_tables
 from tests.harness.making import hung, scenario
 from tests.tahoe import CHK_FILES, FOLDER

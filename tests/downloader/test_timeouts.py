@@ -1,4 +1,4 @@
-"""Patience: how long a request may take, from the round trips seen and from those to come."""
+"""RtoEstimator: how long a request may take, from the round trips seen and from those to come."""
 
 from dataclasses import replace
 from math import ceil, inf
@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from firstk.downloader import patience as module
-from firstk.downloader.patience import (
+from firstk.downloader import timeouts as module
+from firstk.downloader.status import Request
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.downloader.timeouts import (
     FIRST_QUERY,
     FIRST_READ,
     LATE,
@@ -17,10 +19,8 @@ from firstk.downloader.patience import (
     PER_SPARE,
     QUANTILE,
     SLOW_LINK,
-    Patience,
+    RtoEstimator,
 )
-from firstk.downloader.status import Request
-from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
 
 HEDGED = STRATEGIES["hedged"]
 
@@ -32,7 +32,7 @@ class Seen:
 
     def __init__(self, strategy: Strategy | str = HEDGED) -> None:
         self.clock = Clock()
-        self.patience = Patience(self.clock, find_strategy(strategy))
+        self.patience = RtoEstimator(self.clock, find_strategy(strategy))
 
     def send(self, *, read: bool = False, length: int = 1) -> Request:
         """Send a request now."""
@@ -216,7 +216,7 @@ def test_young_requests_count_for_nothing() -> None:
 
 @given(st.lists(times, min_size=1, max_size=20), st.floats(0.01, 100))
 def test_scale(seconds: list[float], factor: float) -> None:
-    """Patience has no scale of its own: where all takes longer it waits so much longer."""
+    """RtoEstimator has no scale of its own: where all takes longer it waits so much longer."""
     slow, fast = Seen(), Seen()
     fast.took(*seconds)
     slow.took(*(factor * time for time in seconds))

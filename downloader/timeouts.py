@@ -1,4 +1,4 @@
-"""Patience: how long a request may take before it is overdue, from the round trips seen.
+"""RtoEstimator: how long a request may take before it is overdue, from the round trips seen.
 
 A request is overdue once it has taken longer, by a quarter, than a high quantile of its kind
 (J. Dean and L. A. Barroso, "The Tail at Scale", 2013, hedge after a quantile). A quarter,
@@ -45,7 +45,7 @@ SLOW_LINK = 125_000
 _KEPT = 100
 
 
-class Patience:
+class RtoEstimator:
     """The requests of one download, and how long to wait for them.
 
     `outstanding` holds those that have neither been answered nor failed, in the order of

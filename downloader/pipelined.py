@@ -17,13 +17,13 @@ from math import ceil, inf
 
 from firstk.downloader.errors import NotEnoughSharesError, ShareError
 from firstk.downloader.fetch import crypttext_of
-from firstk.downloader.locate import Located
-from firstk.downloader.parts import Span
+from firstk.downloader.locate import ShareFinder
+from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
-from firstk.downloader.share import Known, Share
+from firstk.downloader.share import FileMetadata, Share
 from firstk.downloader.ueb import URIExtension
 
-#: Patience doubles with each K hedges for one segment (RFC 6298, 5.5), so many times at most:
+#: RtoEstimator doubles with each K hedges for one segment (RFC 6298, 5.5), so many times at most:
 #: on a slow link, hedges make all reads slower.
 _MOST_DOUBLINGS = 3
 
@@ -45,16 +45,16 @@ class _Reading:
     failed: bool = False
 
 
-class OneRound:
+class PipelinedFetcher:
     """Reads a file's segments from the fastest of its shares.
 
     Call `prepare` before anything else.
     """
 
-    def __init__(self, session: Session, located: Located, offset: int) -> None:
+    def __init__(self, session: Session, located: ShareFinder, offset: int) -> None:
         self._session = session
         self._located = located
-        self._known = Known()
+        self._known = FileMetadata()
         self._first = True
         self._tries = 0  # how often reads were overdue before any good share was read
         self._next_try = 0.0
@@ -239,7 +239,7 @@ class OneRound:
             self._located.ask_more()
         return choice
 
-    def _read(self, share: Share, spans: Sequence[Span]) -> None:
+    def _read(self, share: Share, spans: Sequence[ByteRange]) -> None:
         """Ask a share for spans, in one round."""
         if self._session.status.phase == "locating":
             self._session.enter("blocks")
