@@ -151,7 +151,7 @@ class Download:
             await work
         except DownloadStopped:
             self._end("stopped")
-        except GeneratorExit:  # thrown away while it waits: nobody is left to be told
+        except GeneratorExit:  # thrown away while it waits: there is nobody to report to
             raise
         except BaseException:
             self._end("failed")

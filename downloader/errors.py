@@ -1,4 +1,4 @@
-"""What can go wrong in a download, and how it is told."""
+"""The errors with which a download fails."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A share is a header of offsets and then its sections, without gaps: the blocks, the
 plaintext hash tree (all zeros today), the crypttext hash tree, the block hash tree, the
 share hash chain and the UEB. Version 1 writes its numbers in 4 bytes, version 2 in 8.
-Nothing in a header is to be trusted: it says where to look, and the hashes say whether
+Do not trust anything in a header: it says where to look, and the hashes say whether
 what was found is right. Source: Tahoe-LAFS, file-encoding specification.
 """
 
@@ -107,7 +107,7 @@ def unpack_uri_extension(version: int, section: bytes) -> bytes:
     (length,) = prefix.unpack_from(section)
     ueb = section[prefix.size : prefix.size + length]
     if len(ueb) < length:
-        raise CorruptShareError(f"the UEB should have {length} bytes, and {len(ueb)} are there")
+        raise CorruptShareError(f"the UEB should have {length} bytes, but has {len(ueb)}")
     return ueb
 
 
@@ -119,7 +119,7 @@ def pack_share_hashes(chain: Mapping[int, bytes]) -> bytes:
 def unpack_share_hashes(section: bytes) -> dict[int, bytes]:
     """Return the nodes of a share hash chain by their index in the tree.
 
-    Raises `CorruptShareError` if the section is no whole number of entries.
+    Raises `CorruptShareError` if the section is not a whole number of entries.
     """
     if len(section) % _CHAIN_ENTRY.size:
         raise CorruptShareError(f"the share hash chain has {len(section)} bytes")

@@ -14,7 +14,7 @@ from firstk.downloader.share import Share
 from firstk.downloader.status import Request
 from firstk.downloader.text import one_line, shown
 
-#: So many impossible share numbers in one answer are told; a server may send thousands.
+#: How many of the impossible share numbers in one answer are named; a server may send thousands.
 _MOST_REFUSED = 3
 
 
@@ -121,7 +121,7 @@ class ShareFinder:
         answer = _Answer(_name(server, place))
         request = Request(answer.server, "get_buckets")
 
-        def told(buckets: Any, error: ServerFailedError | None) -> None:
+        def answered(buckets: Any, error: ServerFailedError | None) -> None:
             if error is not None:
                 answer.said = str(error)
             else:
@@ -134,7 +134,7 @@ class ShareFinder:
         self._answers.append(answer)
         self._waiting[request] = None
         storage_index = self._session.cap.storage_index
-        self._session.ask(request, lambda: server.get_buckets(storage_index), told)
+        self._session.ask(request, lambda: server.get_buckets(storage_index), answered)
 
     def _take(self, buckets: Any, answer: _Answer, rtt: float) -> None:
         """Make shares of what a server answered, which may be anything."""

@@ -23,12 +23,12 @@ from firstk.downloader.session import Session
 from firstk.downloader.share import FileMetadata, Share
 from firstk.downloader.ueb import URIExtension
 
-#: RtoEstimator doubles with each K hedges for one segment (RFC 6298, 5.5), so many times at most:
+#: RtoEstimator doubles with each K hedges for one segment (RFC 6298, 5.5), at most this many times:
 #: on a slow link, hedges make all reads slower.
 _MOST_DOUBLINGS = 3
 
 #: While no good share has been read, a read is given more time for those that are under way
-#: beside it, as if they shared one link: up to so many times K of them.
+#: beside it, as if they shared one link: up to this many times K of them.
 _MOST_SHARING = 3
 
 
@@ -109,7 +109,7 @@ class PipelinedFetcher:
         await self._session.news.until(partial(self._look, done))
 
     def _look(self, done: Callable[[], bool]) -> float | None:
-        """Do what is to be done now, unless all is `done`; return when to look again."""
+        """Advance as far as possible now, unless `done`; return when to look again."""
         requests = self._session.status.requests
         while True:
             self._session.waits.check()
@@ -193,11 +193,11 @@ class PipelinedFetcher:
     # What goes out
 
     def _read_more(self) -> bool:
-        """Read shares until enough are on the way; tell whether there are too few of them."""
+        """Read shares until enough are on the way; return whether there are too few of them."""
         target = self._session.cap.k
         if self._first:
             target += self._session.strategy.spares
-        while not self._settled:  # what a server has answered at once is to be looked at first
+        while not self._settled:  # process first what a server has answered at once
             self._session.waits.check()
             coming = {r.share.number for r in self._current() if not r.overdue}
             enough = len(self._blocks.keys() | coming) >= target

@@ -21,7 +21,7 @@ from firstk.downloader.timeouts import RtoEstimator
 
 T = TypeVar("T")
 
-#: What is raised in a server and is not its failure. Others that are no `Exception` are:
+#: What is raised in a server and is not its failure. Others that are not an `Exception` are:
 #: asyncio's CancelledError is one.
 NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
@@ -36,7 +36,7 @@ class PendingWaits:
     def __init__(self) -> None:
         self._reason: BaseException | None = None
         self._waiting: dict[Deferred[Any], None] = {}
-        self._told: dict[object, Callable[[Any, Any], None]] = {}
+        self._callbacks: dict[object, Callable[[Any, Any], None]] = {}
 
     @property
     def stopped(self) -> bool:
@@ -51,7 +51,7 @@ class PendingWaits:
     def wait(self) -> Deferred[Any]:
         """Return a new Deferred, which fails with the reason when all is stopped.
 
-        It is to be awaited at once.
+        Await it at once.
         """
         deferred: Deferred[Any] = Deferred()
         self.wait_on(deferred)
@@ -64,7 +64,7 @@ class PendingWaits:
             self._fail(deferred, self._reason)
 
     def leave(self, deferred: Deferred[Any]) -> bool:
-        """Wait no more for a Deferred; tell whether it was waited for, and has not failed."""
+        """Forget `deferred`; return True if it was still pending and has not failed."""
         waited_for = deferred in self._waiting
         if waited_for:
             del self._waiting[deferred]
@@ -75,16 +75,16 @@ class PendingWaits:
         if self.leave(deferred):
             deferred.callback(result)
 
-    def expect(self, what: object, told: Callable[[Any, Any], None]) -> None:
-        """Have `told` called by `tell`, unless all is stopped before."""
+    def expect(self, what: object, callback: Callable[[Any, Any], None]) -> None:
+        """Have `settle` call `callback`, unless everything is stopped before."""
         if self._reason is None:
-            self._told[what] = told
+            self._callbacks[what] = callback
 
-    def tell(self, what: object, answer: object, error: object) -> None:
-        """Tell the answer, or the error, that was expected: once."""
-        told = self._told.pop(what, None)
-        if told is not None:
-            told(answer, error)
+    def settle(self, what: object, answer: object, error: object) -> None:
+        """Pass on the answer, or the error, that was expected: once."""
+        callback = self._callbacks.pop(what, None)
+        if callback is not None:
+            callback(answer, error)
 
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
         del self._waiting[deferred]
@@ -93,13 +93,13 @@ class PendingWaits:
     def stop(self, reason: BaseException | None = None) -> None:
         """Fail whatever is waited for, now and from now on."""
         reason = self._reason = self._reason or reason or DownloadStopped()
-        self._told.clear()  # they hold what has been read, and an answer may never come
+        self._callbacks.clear()  # they hold what has been read, and an answer may never come
         while self._waiting:
             self._fail(next(iter(self._waiting)), reason)
 
 
 class Signal:
-    """Lets the one who waits for something look again whenever something has happened."""
+    """Wakes the coroutine that waits for a condition whenever something has happened."""
 
     def __init__(self, reactor: IReactorTime, waits: PendingWaits) -> None:
         self._reactor = reactor
@@ -125,7 +125,7 @@ class Signal:
             self._set_timer(inf)
 
     def fire(self) -> None:
-        """Let the one who waits look again, if there is one."""
+        """Wake the coroutine that waits, if there is one."""
         waiter, self._waiter = self._waiter, None
         if waiter is None or not self._waits.leave(waiter):
             return
@@ -141,7 +141,7 @@ class Signal:
             waiter.callback(None)
 
     def _see(self) -> bool:
-        """Look, and set the timer; tell whether there is more to wait for."""
+        """Check the condition and set the timer; return whether to wait any longer."""
         try:
             due = self._look()
         finally:
@@ -160,7 +160,7 @@ class Signal:
 
 
 def _see_nothing() -> None:
-    """Look at nothing: nobody waits."""
+    """Do nothing: no coroutine waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,11 +192,11 @@ class Session:
         self,
         request: Request,
         call: Callable[[], Deferred[T]],
-        told: Callable[[T | None, ServerFailedError | None], None],
+        callback: Callable[[T | None, ServerFailedError | None], None],
     ) -> None:
         """Send one request to a server by `call`, and keep its times in the status.
 
-        `told` is called with the answer, or with the error into which whatever the server
+        `callback` is called with the answer, or with the error into which whatever the server
         raised is made. What no server is to blame for, Control-C or a defect of ours, stops
         the download.
         """
@@ -210,7 +210,7 @@ class Session:
                 if not isinstance(result, Failure):
                     request.answered = now
                     self.patience.ended(request, now)
-                    told(result, None)
+                    callback(result, None)
                     return
                 request.failed = now
                 self.patience.ended(request, now)
@@ -219,7 +219,7 @@ class Session:
                 if isinstance(error, NO_SERVERS_FAULT):
                     raise error
                 request.error = one_line(f"{type(error).__name__}: {message_of(error)}")
-                told(None, ServerFailedError(f"failed: {request.error}"))
+                callback(None, ServerFailedError(f"failed: {request.error}"))
             except BaseException as e:
                 self.waits.stop(e)
 

@@ -22,7 +22,7 @@ from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 T = TypeVar("T")
 U = TypeVar("U")
 
-#: What a header says is believed before the UEB is known, up to so many segments: more
+#: What a header says is believed before the UEB is known, up to this many segments: more
 #: hashes than belong to these are not asked for on the word of a share alone.
 _MOST_SEGMENTS = 2048
 
@@ -45,7 +45,7 @@ class Share:
     What its methods return has passed its hash check. They raise `ShareError` where the
     share does not do: the server failed the read (and then the share is `lost`, as it is
     when its header is bad), or the bytes are not what an honest encoder made.
-    `problem` is the first thing that was wrong, in words, and `rtt` the round trip of the
+    `problem` describes the first thing that was wrong, and `rtt` the round trip of the
     answer that named the share, or of a later one, in seconds. `round` is how long the last
     round of reads took, in seconds, and how many bytes were asked for in it.
 
@@ -70,17 +70,17 @@ class Share:
 
     @property
     def state(self) -> str:
-        """What is to be told of it, in words."""
+        """What a failed download reports of it."""
         if self.problem is None and self.reading:
             return "still being read"
         return self.problem or "good"
 
     def _ask(
-        self, what: str, offset: int, length: int, told: Callable[[bytes | ShareError], None]
+        self, what: str, offset: int, length: int, callback: Callable[[bytes | ShareError], None]
     ) -> None:
         """Ask for up to `length` bytes of the share data at `offset`.
 
-        `told` is called with them, or with what is wrong; not at all once all is stopped.
+        `callback` gets them, or what is wrong with them; not at all once everything is stopped.
         """
         session = self.session
         session.waits.check()
@@ -90,21 +90,21 @@ class Share:
         def answered(data: Any, error: ServerFailedError | None) -> None:
             self.reading.remove(request)
             if error is not None:
-                told(self.drop(error))
+                callback(self.drop(error))
                 return
             if not isinstance(data, bytes):
-                told(self.drop(CorruptShareError(f"{what}: got {type(data).__name__}, not bytes")))
+                callback(self.drop(CorruptShareError(f"{what}: got {type(data).__name__}")))
                 return
             size = len(data)
             session.status.bytes_received += size
             if size > length:
-                told(self.drop(CorruptShareError(f"{what}: asked for {length} bytes, got {size}")))
+                callback(self.drop(CorruptShareError(f"{what}: wanted {length} bytes, got {size}")))
                 return
-            told(data)
+            callback(data)
 
         session.waits.expect(request, answered)
-        tell = partial(session.waits.tell, request)
-        session.ask(request, lambda: self.bucket.read(offset, length), tell)
+        settle = partial(session.waits.settle, request)
+        session.ask(request, lambda: self.bucket.read(offset, length), settle)
 
     def _read(self, what: str, offset: int, length: int) -> Deferred[bytes]:
         """Return a Deferred of up to `length` bytes of the share data at `offset`."""
@@ -112,11 +112,11 @@ class Share:
         waits.check()
         answer: Deferred[bytes] = waits.wait()
 
-        def told(result: bytes | ShareError) -> None:
+        def read(result: bytes | ShareError) -> None:
             failed = isinstance(result, ShareError)
             waits.fire(answer, Failure(result) if failed else result)  # type: ignore[no-untyped-call]
 
-        self._ask(what, offset, length, told)
+        self._ask(what, offset, length, read)
         return answer
 
     def blame(self, error: ShareError) -> None:
@@ -132,7 +132,7 @@ class Share:
     # Part by part
 
     def open(self) -> Deferred[None]:
-        """Read the header, unless that has begun; fires when it is there, or never will be."""
+        """Read the header, unless that has begun; fires once it is known, or cannot be had."""
         if self._opening is None:
             self._opening = Deferred.fromCoroutine(self._open())
         return self._opening
@@ -143,7 +143,7 @@ class Share:
         except ShareError as e:
             self.drop(e)
         except BaseException:
-            if not self.session.waits.stopped:  # else whoever wants the header will find out
+            if not self.session.waits.stopped:  # else those that want the header will find out
                 raise
 
     async def _opened(self) -> Header:
@@ -247,7 +247,7 @@ class Share:
         lacking = dict.fromkeys(spans)
         over = False
 
-        def told(span: ByteRange, answer: bytes | ShareError) -> None:
+        def arrived(span: ByteRange, answer: bytes | ShareError) -> None:
             nonlocal over
             error: ShareError | None
             if isinstance(answer, ShareError):
@@ -263,7 +263,7 @@ class Share:
                 done(error)
 
         for span in spans:
-            self._ask("parts", *span, partial(told, span))
+            self._ask("parts", *span, partial(arrived, span))
         if not spans:  # all was read before, for a block that is not wanted any more
             done(self._take_header())
 

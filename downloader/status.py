@@ -50,7 +50,7 @@ class DownloadStatus:
     `phases` lists each phase with the time at which it began; `located` is the time at
     which K distinct share numbers were known and locating ended, if it ever does, or None.
     `shares_used` are the numbers of the shares whose blocks went into the file.
-    `decode_needed` tells whether a secondary share was among them, so that decoding took
+    `decode_needed` is True if a secondary share was among them, so that decoding took
     arithmetic. `hedges` counts the shares that were read because a read was overdue, and
     `blocks_unused` the blocks that were there, or still being read, when K others were.
     """

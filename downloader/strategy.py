@@ -36,13 +36,13 @@ class Strategy:
 
     `window` is how many queries may be outstanding: a number, `all`, or `2N` for twice the
     number of shares made. A query that is overdue gives its place to another; its answer
-    still counts. `overdue` says when one is: after so many seconds, `never`, or `adaptive`,
+    still counts. `overdue` says when one is: after a number of seconds, `never`, or `adaptive`,
     from the round trips seen.
 
     The rest is for strategies whose locating never ends. With `hedge`, a read can be
     overdue too, and another share is then read beside it; the first K valid blocks win. So
     many `spares`, shares beyond K, are read for the first segment. After `give_up` seconds
-    in which nothing happened, the download fails; None: it waits for ever. `salvage` says
+    in which nothing happened, the download fails; None means that it waits forever. `salvage` says
     whether a share may give blocks whose copy of the UEB or of the crypttext hash tree is
     corrupt.
 

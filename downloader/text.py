@@ -39,7 +39,7 @@ def one_line(text: str, most: int = _LINE) -> str:
 def message_of(error: BaseException, most: int = _MESSAGE) -> str:
     """Return the message of an exception, cut where it goes on for too long.
 
-    It is `str(error)`, but for large containers in it; where that fails, the reason is told.
+    It is `str(error)`, but for large containers in it; where that fails, it says why.
     """
     try:
         return cut(_message(error), most)

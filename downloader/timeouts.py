@@ -37,7 +37,7 @@ PER_SPARE = 0.2
 LEAST_QUANTILE = 0.5
 
 #: While no good share has been read, a read may take as many round trips of a query, and what its
-#: bytes take on a slow link of so many bytes a second: nothing is known of the links yet.
+#: bytes take on a slow link of this many bytes per second: nothing is known of the links yet.
 FIRST_READ = 3.0
 SLOW_LINK = 125_000
 
@@ -74,9 +74,9 @@ class RtoEstimator:
             self._queries.append(request.answered - request.sent)
 
     def has_taken(self, seconds: float, length: int) -> None:
-        """Learn how long it took to read so many bytes: of a share that was good.
+        """Learn how long it took to read a number of bytes of a good share.
 
-        Of others nothing is to be learnt: who sends nonsense sends it at once.
+        Others teach nothing: a server that sends nonsense sends it at once.
         """
         if length:
             self._reads.append((seconds, length))
@@ -120,7 +120,7 @@ class RtoEstimator:
     ) -> float:
         """Return the `p`-quantile of the sorted round trips `seen`, and of those to come.
 
-        With the time that so many bytes take in `passing`, reads are among them, without it.
+        With `passing`, the time that the bytes take, reads are among them; without it they are not.
         """
         now, longest = self._reactor.seconds(), seen[-1]
         waiting = 0

@@ -15,17 +15,17 @@ from firstk.downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
 @lru_cache(maxsize=64)
 def padded(leaves: int) -> int:
-    """Return how many leaves a tree over so many hashes has: the next power of two."""
+    """Return how many leaves a tree over a number of hashes has: the next power of two."""
     return 1 << depth(leaves)
 
 
 def depth(leaves: int) -> int:
-    """Return how many siblings lead from a leaf of a tree over so many hashes to the root."""
+    """Return how many siblings lead from a leaf of a tree over a number of hashes to the root."""
     return (leaves - 1).bit_length()
 
 
 def tree_size(leaves: int) -> int:
-    """Return the size in bytes of a whole tree over so many hashes."""
+    """Return the size in bytes of a whole tree over a number of hashes."""
     return (2 * padded(leaves) - 1) * HASH_SIZE
 
 

@@ -36,7 +36,7 @@ MAX_SECTION_SIZE = 1024
 class Segmentation:
     """How a file is cut, in bytes: `size` of it into segments of `segment_size`.
 
-    A segment is so many bytes of ciphertext, the last one what is left; each makes one
+    A segment is that many bytes of ciphertext, the last one what remains; each makes one
     block in each of `n` shares, and any `k` of these make it again.
     """
 
@@ -86,7 +86,7 @@ def rounded_segment_size(maximum: int, size: int, k: int) -> int:
 
 @lru_cache(maxsize=16)
 def guess_segmentation(cap: CHKCap) -> Segmentation:
-    """Return how the file of `cap` is cut if nobody asked for anything unusual."""
+    """Return how the file of `cap` is cut if the uploader chose nothing unusual."""
     return Segmentation(
         cap.k, cap.n, cap.size, rounded_segment_size(DEFAULT_SEGMENT_SIZE, cap.size, cap.k)
     )
@@ -178,7 +178,7 @@ def parse(packed: bytes, cap: CHKCap) -> URIExtension:
             share_root_hash=_hash(entries, "share_root_hash"),
         )
         if ueb.segment_size < 1 or ueb.segment_size % cap.k:
-            raise ValueError(f"segment_size {ueb.segment_size} is no multiple of k = {cap.k}")
+            raise ValueError(f"segment_size {ueb.segment_size} is not a multiple of k = {cap.k}")
         for key, expected in ueb._entries().items():
             if entries.get(key, expected) != expected:
                 raise ValueError(f"{key} is {entries[key][:40]!r}, not {expected!r}")

@@ -111,7 +111,7 @@ def _timeout(config: pytest.Config) -> float | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find the scenario files, if there are to be any; else files are not even looked at."""
+    """Find the scenario files, if any are configured; else no file is even looked at."""
     _timeout(config)
     if globs := config.getini("firstk_scenarios"):
         config.stash[_SCENARIOS] = found = _find(config.rootpath, globs)
@@ -152,7 +152,7 @@ def _check_collected(config: pytest.Config, path: Path) -> None:
 
 
 def _matches(folder: Path, pattern: str) -> bool:
-    """Tell whether a pattern of norecursedirs names a folder, as pytest reads it."""
+    """Return whether a pattern of norecursedirs names a folder, as pytest reads it."""
     if os.sep not in pattern:
         return fnmatch(folder.name, pattern)
     return fnmatch(str(folder), pattern if os.path.isabs(pattern) else f"*{os.sep}{pattern}")
@@ -185,7 +185,7 @@ class _Collecting:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
-        """Tell of scenarios that would never run since `testpaths` leaves them out."""
+        """Warn of scenarios that would never run since `testpaths` leaves them out."""
         if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
             return
         folders = [config.invocation_params.dir / arg for arg in config.args]
@@ -205,7 +205,7 @@ class ScenarioFile(pytest.File):
     """
 
     def collect(self) -> Iterator[ScenarioItem]:
-        """Yield the tests; what is wrong with the file is told with its lines."""
+        """Yield the tests. Mistakes in the file are reported with their lines."""
         from firstk.harness.testing.pytest_api import DownloaderError, ScenarioError, expected_of
 
         settings = _settings(self.config)
@@ -214,8 +214,8 @@ class ScenarioFile(pytest.File):
             scenario = settings.load(self.path)
             settings.find_downloader()
         except ScenarioError as e:
-            told = (str(replace(mistake, file=name)) for mistake in e.mistakes)
-            raise self.CollectError("\n".join(told)) from None
+            mistakes = (str(replace(mistake, file=name)) for mistake in e.mistakes)
+            raise self.CollectError("\n".join(mistakes)) from None
         except DownloaderError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
         changed = settings.changed(scenario)
@@ -249,7 +249,7 @@ class ScenarioItem(pytest.Item):
         self._others = others
 
     def runtest(self) -> None:
-        """Run it as often as is asked for, and hold each run to what is expected.
+        """Run it as often as requested, and compare each run with the expectations.
 
         What one strategy never asks another may ask: a fault is unmet if it is so in all of them.
         """
@@ -265,7 +265,7 @@ class ScenarioItem(pytest.Item):
         settings = _settings(self.config)
         scenario = settings.changed(self.scenario)
         runs = run_all(scenario, self.name, settings.timeout)
-        run, failed = runs.told, runs.failed
+        run, failed = runs.shown, runs.failed
         result = run.result
         command = replay(self.scenario, self.name, result.seed)
         self.user_properties += [
@@ -310,7 +310,7 @@ class ScenarioItem(pytest.Item):
         return self.path, None, f"{self.scenario.name}: {self.name}"
 
 
-class _Telling:
+class _Timelines:
     """The hook of a test suite that uses the fixture `firstk`."""
 
     @pytest.hookimpl(wrapper=True)
@@ -324,8 +324,8 @@ class _Telling:
             from firstk.harness.testing.pytest_api import UnmetError
 
             shown = call.excinfo is None or call.excinfo.errisinstance(UnmetError)
-            if not shown and (told := firstk.told()):
-                report.sections.append(("firstk: what happened", told))
+            if not shown and (timelines := firstk.timelines()):
+                report.sections.append(("firstk: what happened", timelines))
         return report
 
 
@@ -334,8 +334,8 @@ def firstk(pytestconfig: pytest.Config) -> Iterator[Firstk]:
     """Test downloads in virtual time: `firstk.run(...)`, `.grid(...)`, `.check(result, ...)`."""
     from firstk.harness.testing.pytest_api import Firstk
 
-    if not pytestconfig.pluginmanager.has_plugin("firstk-telling"):
-        pytestconfig.pluginmanager.register(_Telling(), "firstk-telling")
+    if not pytestconfig.pluginmanager.has_plugin("firstk-timelines"):
+        pytestconfig.pluginmanager.register(_Timelines(), "firstk-timelines")
     found = Firstk(_settings(pytestconfig))
     yield found
     found.close()

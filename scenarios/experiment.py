@@ -162,7 +162,7 @@ class _AxisLines(Lines):
         for parts, value in _flat(axes):
             key = ".".join(parts)
             if key in found:
-                problem = "is there twice, with quotes and without"
+                problem = "appears twice, with quotes and without"
                 self.flaws.append(Flaw(("axes", key), problem))
             found[key] = value
             self._written[key] = parts
@@ -185,7 +185,7 @@ def _flat(
     axes: Mapping[str, Any], parents: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in axes.items():
-        # A table that holds lists or tables is no range.
+        # A table that holds lists or tables is not a range.
         if isinstance(value, Mapping) and any(isinstance(v, list | dict) for v in value.values()):
             yield from _flat(value, (*parents, key))
         else:
@@ -199,7 +199,7 @@ Axis = Annotated[
 
 
 class Precision(Table):
-    """Take runs until a quantile of the times to first block is known well enough.
+    """Take runs until a quantile of the times to first byte is known well enough.
 
     With a workload it is the quantile of all downloads of all runs.
     """
@@ -318,7 +318,7 @@ class Experiment:
 
 
 def label(value: Any) -> str:
-    """Return a value of an axis for reading."""
+    """Return a value of an axis as text."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key} = {label(of)}" for key, of in value.items()) + "}"
     if isinstance(value, list):
@@ -452,7 +452,7 @@ def read_varied(path: Path, lines: Lines, model: type[T]) -> Varied[T]:
         flaws.append(Flaw(("scenario",), e.mistakes[0].message))
         return Varied(table, None, {}, flaws, [])
     if not os.path.lexists(file):
-        flaws.append(Flaw(("scenario",), f"there is no file {cut(str(file))}"))
+        flaws.append(Flaw(("scenario",), f"no such file: {cut(str(file))}"))
         return Varied(table, None, {}, flaws, [])
     try:
         found = read(file, SCENARIO)
@@ -488,7 +488,7 @@ def make_points(
 
     What is wrong with them comes second, each as a flaw of the axis that brought it about:
     `places` says for each axis where its values stand in the file. `lacking` are axes that are
-    left out since they are wrong themselves: what they might put right is no flaw.
+    left out since they are wrong themselves: what they might put right is not a flaw.
     """
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
     axes, unsure = _Keys(places), _Keys(key.rpartition(".")[0] or key for key in lacking)
@@ -549,8 +549,8 @@ def _blame(
     # It is reported once: of an unknown key, with the first value; else with each, which is in
     # the message.
     value = point[key]
-    told = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
-    same = (key, flaw.key, None if told else _hashable(value))
+    known = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
+    same = (key, flaw.key, None if known else _hashable(value))
     if same not in found:
         itself = ".".join(map(str, flaw.path)) == key
         at = f"at {cut(label(value))}: " + ("" if itself else f"{where}: ")

@@ -41,7 +41,7 @@ class _Fault(Table):
         return end
 
     def active(self, time: float) -> bool:
-        """Tell whether the server has this fault at `time`."""
+        """Return whether the server has this fault at `time`."""
         return self.start <= time and (self.end is None or time < self.end)
 
     def round_trip(self, rtt: float) -> float:
@@ -49,7 +49,7 @@ class _Fault(Table):
         return rtt
 
     def holds(self, operation: Operation) -> bool:
-        """Tell whether such a request is kept without an answer while the fault lasts."""
+        """Return whether such a request is kept without an answer while the fault lasts."""
         return False
 
     def failure(self, operation: Operation, chance: float) -> str | None:
@@ -200,4 +200,4 @@ Fault = Annotated[
     Hung | Slow | Broken | Empty | ReadError | Disconnect | Flaky | Corrupt | Truncated,
     Field(discriminator="kind"),
 ]
-"""Any fault: which one is told by its key `kind`."""
+"""Any fault; the key `kind` says which."""

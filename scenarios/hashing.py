@@ -16,7 +16,7 @@ from firstk.scenarios.laws import Empirical
 from firstk.scenarios.model import RealFile, Scenario
 from firstk.scenarios.workload import TraceFile
 
-#: What no run depends on, and what is told beside the hash.
+#: What no run depends on, or what is shown beside the hash.
 _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
 
 

@@ -55,12 +55,12 @@ def other_kind(wanted: Kind, tables: Mapping[str, Any]) -> Kind | None:
     keys = tables.keys()
     if found is wanted or wanted.keys & keys or not {"scenario", *found.keys} & keys:
         return None
-    # Experiments and plans both have the key `scenario`: alone it does not tell them apart.
+    # Experiments and plans both have the key `scenario`: alone it does not distinguish them.
     return found if found.keys & keys or wanted is SCENARIO else None
 
 
 def kind_of_head(path: str | Path) -> Kind | None:
-    """Return what a file is that is not TOML, as its first bytes tell."""
+    """Return what a file is that is not TOML, by its first bytes."""
     try:
         with open_file(path) as file:
             head = file.read(_HEAD)

@@ -171,7 +171,7 @@ def _read_times(path: Path, column: str | None) -> list[float]:
     times = []
     for number, row in enumerate(rows[first:], first + 1):
         if not first and len(row) > 1:
-            raise ValueError(f"line {number}: more than one number, and no header to tell them")
+            raise ValueError(f"line {number}: more than one number, and no header")
         cell = row[place : place + 1]
         if row and not (_is_number(cell) and 0 <= float(cell[0]) < float("inf")):
             said = shown(",".join(cell), 40)
@@ -227,5 +227,5 @@ Law = Annotated[
     | Mixture,
     Field(discriminator="law"),
 ]
-"""Any law: which one is told by its key `law`."""
+"""Any law; the key `law` says which."""
 Mixture.model_rebuild()

@@ -1,6 +1,6 @@
 """Where things stand in a TOML text, which Python's parser does not report.
 
-The text is split into its statements in one pass: a line can be told for any number of mistakes.
+The text is split into its statements in one pass: any number of mistakes can then be located.
 """
 
 from __future__ import annotations

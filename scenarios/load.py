@@ -342,7 +342,7 @@ _VARIANTS = {
 }
 
 
-#: The keys whose tables are told apart by a key of theirs: pydantic names their variants.
+#: The keys whose tables have variants, which pydantic names in the location of an error.
 _DISCRIMINATORS = {
     **dict.fromkeys(("rtt", "service", "laws", "think", "sizes"), "law"),
     **dict.fromkeys(("fault", "arrivals"), "kind"),

@@ -68,11 +68,11 @@ StrategyName = Annotated[
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Refuse names of which one is there twice."""
+    """Refuse a name that appears twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise mistakes([("", f"{name!r} is there twice")])
+            raise mistakes([("", f"{name!r} appears twice")])
         seen.add(name)
     return names
 
@@ -135,7 +135,7 @@ class _Range(Table):
 
 
 def _range_mistakes(size: int, info: ValidationInfo) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the range that is asked for, of a file of so many bytes."""
+    """Yield what is wrong with the requested range of a file of `size` bytes."""
     offset, length = info.data.get("offset", 0), info.data.get("length") or 0
     if offset > size:
         yield "../offset", f"should be {size} (the file's size) or less, not {offset}"
@@ -178,7 +178,7 @@ class MadeUpFile(_Range):
 
 
 class RealFile(_Range):
-    """A file whose shares are there, as a Tahoe-LAFS storage server keeps them."""
+    """A file whose shares lie in a folder, as a Tahoe-LAFS storage server keeps them."""
 
     shares: str
     """A folder beside the scenario file, with a file for each share, named by its number."""
@@ -256,7 +256,7 @@ class RealFile(_Range):
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the shares that are there, sorted."""
+        """The numbers of the shares in the folder, sorted."""
         return list(self._data)
 
     @property
@@ -409,7 +409,7 @@ def _ranges(select: str, servers: int) -> Iterator[tuple[int, int]]:
 
 
 def _select_problem(select: Select, servers: int | None) -> str | None:
-    """Return what is wrong with a selection from so many servers, if it is known how many."""
+    """Return what is wrong with a selection from `servers`, if their number is known."""
     servers = servers or MAX_SERVERS
     if isinstance(select, str):
         try:
@@ -477,7 +477,7 @@ class Servers(_Limits):
 
 
 class Expectation(Table):
-    """What one strategy is expected to come to, in every run."""
+    """What is expected of one strategy, in every run."""
 
     outcome: Literal["ok", "failed", "stalled", "deadline"] | None = None
     """How the download ends."""
@@ -486,11 +486,11 @@ class Expectation(Table):
     message: str | None = None
     """A text that the error's message contains."""
     ttfb: Seconds | None = None
-    """The time to the first block, in seconds."""
+    """The time to the first byte, in seconds."""
     ttfb_min: Seconds | None = None
-    """The least time to the first block."""
+    """The least time to the first byte."""
     ttfb_max: Seconds | None = None
-    """The most time to the first block."""
+    """The most time to the first byte."""
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
 
@@ -591,13 +591,13 @@ class Scenario(Table):
 
     @property
     def notes(self) -> list[str]:
-        """What may not be meant, though it is no mistake."""
+        """Notes on what may not be meant, although it is valid."""
         idle = [name for name in self.expect if name not in (OTHER, *self.strategies)]
         found = [
             f"[expect.{name}] is not looked at: `strategies` does not have {name}" for name in idle
         ]
         if len(self.file.numbers) < self.file.n:
-            found.append(f"only the shares {', '.join(map(str, self.file.numbers))} are there")
+            found.append(f"the folder has only the shares {', '.join(map(str, self.file.numbers))}")
         return found
 
     def seed_of(self, run: int) -> int:

@@ -47,7 +47,7 @@ _FIRST_LOOK, _FIRST_LOOK_AT_LOADS = 250, 10
 class Condition:
     """One thing that a target asks for.
 
-    Either a quantile of the time to first block, that it is less than `limit` seconds, or,
+    Either a quantile of the time to first byte, that it is less than `limit` seconds, or,
     where `quantile` is None, the probability that a download ends well, that it is over `limit`.
     With a workload both are of all downloads of all runs.
     """
@@ -63,10 +63,10 @@ class Condition:
 
 
 class Target(Table):
-    """What is asked for: quantiles of the time to first block, and how many downloads end well."""
+    """What is asked for: quantiles of the time to first byte, and how many downloads end well."""
 
     p50: PositiveSeconds | None = None
-    """The median of the time to first block is to be less than this, in seconds."""
+    """The median of the time to first byte should be less than this, in seconds."""
     p90: PositiveSeconds | None = None
     """The same of the 90th percentile."""
     p99: PositiveSeconds | None = None
@@ -74,7 +74,7 @@ class Target(Table):
     p999: PositiveSeconds | None = Field(default=None, alias="p99.9")
     """The same of the 99.9th percentile."""
     success: float | None = Field(default=None, gt=0, lt=1)
-    """The probability that a download ends well is to be more than this."""
+    """The probability that a download succeeds should be more than this."""
 
     @model_validator(mode="before")
     @classmethod
@@ -195,7 +195,7 @@ class Candidate:
 
     @property
     def shares(self) -> str:
-        """Its k and n for reading."""
+        """Its k and n as text."""
         return f"{self.k}-of-{self.n}"
 
     def __str__(self) -> str:
@@ -283,4 +283,4 @@ def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
     if isinstance(scenario.file, RealFile):
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):
-        yield 'has stop = "located": there is no first block, and the target has a time for it'
+        yield 'has stop = "located": no byte is read, but the target limits the time to first byte'

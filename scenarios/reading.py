@@ -96,7 +96,7 @@ def read_text(path: str | Path, limit: Limit) -> str:
 
 
 def begins_with(path: str | Path, head: bytes) -> bool:
-    """Tell whether this is a regular file that begins with these bytes."""
+    """Return whether this is a regular file that begins with these bytes."""
     try:
         with open_file(path) as file:
             return file.read(len(head)) == head

@@ -44,7 +44,7 @@ class Poisson(Table):
 
     kind: Literal["poisson"]
     rate: Rate
-    """How many begin in a second, in the mean."""
+    """How many begin per second, on average."""
 
     def times(self, random: Random) -> Iterator[float]:
         """Yield when one download after another begins, in seconds."""
@@ -156,7 +156,7 @@ def _size(text: str, line: int) -> int:
 
 
 Arrivals = Annotated[Poisson | FixedRate | Closed | TraceFile, Field(discriminator="kind")]
-"""When downloads begin: which rule is told by the key `kind`."""
+"""When downloads begin; the key `kind` says which rule."""
 
 
 class Files(Table):

@@ -129,8 +129,8 @@ def test_sort(browser: Any, pages: dict[str, Path]) -> None:
 def test_sort_by_size(browser: Any, pages: dict[str, Path]) -> None:
     """Numbers are sorted by their size, not by their letters: the most negative one comes first."""
     show(browser, pages["store"], WIDTHS[0])
-    browser.find_element("xpath", "//th/button[text()='against first-k']").click()
-    numbers = [words for words in column(browser, "against first-k") if words != "-"]
+    browser.find_element("xpath", "//th/button[text()='vs first-k']").click()
+    numbers = [words for words in column(browser, "vs first-k") if words != "-"]
     finite = [float(words.removesuffix(" s")) for words in numbers]
 
     assert len(finite) > 1

@@ -1,4 +1,4 @@
-"""`firstk compare --save` and `--check`: what runs came to is kept, and held against later ones."""
+"""`firstk compare --save` and `--check`: save results, and compare later ones with them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def save_baseline(compared: Sequence[Compared], path: Path) -> None:
     baseline = Baseline.of(compared)
     with writing(path):
         path.write_text(baseline.as_text(), encoding="utf-8")
-    click.echo(printable(f"The baseline of {len(baseline.rows)} runs is {path}."), err=True)
+    click.echo(printable(f"Saved the baseline of {len(baseline.rows)} runs to {path}."), err=True)
 
 
 def print_check(

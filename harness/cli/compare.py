@@ -38,19 +38,19 @@ if TYPE_CHECKING:
     metavar="DIR",
     show_default=DEFAULT_OUT,
     type=FOLDER,
-    help="Where the pictures go; with --save and --check there are none but for this option.",
+    help="Directory for the pictures. With --save or --check none are drawn unless this is given.",
 )
 @click.option(
     "--save",
     metavar="FILE",
     type=FILE,
-    help="Write what each run came to, for a later --check.",
+    help="Save the result of each run, for a later --check.",
 )
 @click.option(
     "--check",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
-    help="Tell, instead of the table, what is worse and better than in this file.",
+    help="Compare with the results in this file, and report what is worse and better.",
 )
 @click.option(
     "--tolerance",
@@ -58,14 +58,14 @@ if TYPE_CHECKING:
     default=0.0,
     show_default=True,
     type=click.FloatRange(min=0),
-    help="By how much times, requests and bytes may differ from those in the file.",
+    help="How far times, requests and bytes may differ from those in the file.",
 )
 @click.option(
     "--allow-gone",
     is_flag=True,
-    help="Let --check pass where runs of the file are gone, as long as some are left.",
+    help="Let --check pass although runs of the file are missing, as long as some are left.",
 )
-@format_option("markdown", help="How --check tells it.")
+@format_option("markdown", help="Output format of --check.")
 def compare(
     targets: tuple[str, ...],
     downloaders: tuple[str, ...],
@@ -77,9 +77,9 @@ def compare(
     allow_gone: bool,
     form: str,
 ) -> int:
-    """Run the strategies of scenarios against each other.
+    """Compare the strategies of scenarios.
 
-    Prints a table, and writes a picture of the times to first block and a timeline for
+    Prints a table, and writes a picture of the times to first byte and a timeline for
     each scenario. Without arguments the scenarios are those of ticket #928. Other
     downloaders are put beside the strategies. Exit status 1 means that an expectation
     was not met, that --check found something worse or gone, or that a downloader keeps state
@@ -141,4 +141,4 @@ def _draw(compared: Sequence[Compared], out: Path) -> None:
         written = latency.draw(compared, out / "latency", release)
         for one in each(compared, "drawing timelines"):
             written += timeline.draw(one, out / f"timeline-{one.scenario.name}", release)
-    click.echo(f"The picture is {written[0]}; {len(written) - 1} more files are beside it.")
+    click.echo(f"Wrote {written[0]} and {len(written) - 1} other files.")

@@ -1,4 +1,4 @@
-"""`firstk diff`: where two runs part."""
+"""`firstk diff`: where two runs diverge."""
 
 from __future__ import annotations
 
@@ -19,16 +19,24 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
-@click.option("-s", "--strategy", "strategies", multiple=True, help="Of one strategy, or of two.")
+@click.option(
+    "-s",
+    "--strategy",
+    "strategies",
+    multiple=True,
+    help="Strategy to run; give two to compare them.",
+)
 @downloader_option()
-@click.option("--seed", "seeds", multiple=True, type=SEED, help="Of one seed, or of two.")
+@click.option(
+    "--seed", "seeds", multiple=True, type=SEED, help="Seed to run; give two to compare them."
+)
 def diff(
     targets: tuple[str, ...],
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
     seeds: tuple[int, ...],
 ) -> int:
-    """Show where two runs part, with a few events around it.
+    """Show where two runs diverge, with a few events around it.
 
     Name two of one thing: two seeds, two strategies, two scenarios, or two files that
     `firstk run --events` has written; one such file can also be held against a scenario.

@@ -1,4 +1,4 @@
-"""`firstk doctor`: whether firstk is well where it is installed."""
+"""`firstk doctor`: check the installation."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from firstk.harness.cli.exit import OK, UNMET
 
 @click.command()
 def doctor() -> int:
-    """Tell whether firstk is well here: what it stands on, and a test of itself.
+    """Check the installation: dependency versions and a self-test.
 
-    Exit status 1 means that something is wrong; what would be right is told.
+    Exit status 1 means that something is wrong; the output says what would be right.
     """
     from firstk.harness.cli.installation import examine
 
@@ -20,5 +20,5 @@ def doctor() -> int:
         click.echo(str(finding))
         wrong += not finding.good
     things = "1 thing is" if wrong == 1 else f"{wrong} things are"
-    click.echo(f"{things} wrong." if wrong else "All is well.")
+    click.echo(f"{things} wrong." if wrong else "No problems found.")
     return UNMET if wrong else OK

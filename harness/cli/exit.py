@@ -24,7 +24,7 @@ class Ended(SystemExit):
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Say why on standard error, and end; of what is not printable only line ends are kept."""
+    """Print a message to standard error, made printable, and exit with a status."""
     click.echo(printable(message, keep="\n"), err=True)
     raise Ended(status)
 

@@ -84,7 +84,7 @@ def _replay(targets: tuple[str, ...]) -> int:
 
 
 def _print_find(fuzzer: Fuzzer, out: Path) -> int:
-    """Write the scenario that was found, if one was, and tell of it; return the exit status."""
+    """Write the counterexample, if one was found, and report it; return the exit status."""
     found = fuzzer.found
     if found is not None:
         with writing(out):

@@ -1,4 +1,4 @@
-"""Is firstk well here? Each check yields what it finds; what is wrong says what would be right.
+"""Checks of the installation. Each yields its findings; a problem comes with its remedy.
 
 A check imports what it looks at itself, so that what cannot be imported is a finding too.
 """
@@ -46,7 +46,7 @@ _REINSTALL = "install firstk anew, into an environment of its own"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What was found, in words, and whether it is as it should be."""
+    """A description of what was found, and whether it is as it should be."""
 
     good: bool
     words: str
@@ -190,7 +190,7 @@ def simulation() -> Iterator[CheckResult]:
         if problems:
             yield CheckResult(False, f"{words}: {'; '.join(problems)}")
         else:
-            yield CheckResult(True, f"{words} comes out as is known")
+            yield CheckResult(True, f"{words} matches its reference digest")
 
 
 CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (

@@ -49,7 +49,7 @@ class _Group(click.Group):
             e.show(file=shown)
             click.echo(printable(shown.getvalue(), keep="\n"), err=True, nl=False)
             sys.exit(USAGE)
-        except BrokenPipeError:  # whoever read the output has seen enough
+        except BrokenPipeError:  # the reader of the output has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)
         except Ended:
@@ -71,7 +71,7 @@ class _Group(click.Group):
         except Ended:
             raise
         except (SystemExit, EOFError) as e:  # click would take an EOFError for Control-C
-            raise RuntimeError(f"{type(e).__name__} came out of a command") from e
+            raise RuntimeError(f"a command raised {type(e).__name__}") from e
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Say which command a misspelt name may mean, as newer versions of click do."""

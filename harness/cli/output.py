@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from firstk.reports.tables.compare import Extra
     from firstk.scenarios.model import Scenario
 
-#: More runs than this are summed up rather than told one by one.
+#: More runs than this are summarised rather than listed one by one.
 MOST_RUNS = 20
 
 
@@ -75,7 +75,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder: that it cannot be made is told before the work, not after it."""
+    """Make a folder, so that a failure is reported before the work and not after it."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
 @STORE
 @WORKERS
-@format_option("markdown", "json", help="How what it came to is printed.")
+@format_option("markdown", "json", help="Output format.")
 def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     """Find the cheapest k, n and strategy that meet a target.
 
@@ -83,7 +83,7 @@ def _plan(file: Path) -> Plan:
 
 
 def _print(asked: Plan, found: Found, form: str) -> None:
-    """Print what the search came to."""
+    """Print the result of the search."""
     from firstk.reports.tables import plan as plan_table
 
     if form == "json":

@@ -32,7 +32,7 @@ def bar(*columns: ProgressColumn) -> Progress:
 
 @contextmanager
 def doing(what: str) -> Iterator[Callable[[str], None]]:
-    """Show what is being done; what is yielded is told what comes next."""
+    """Show a status line; call the function that is yielded to change it."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -20,7 +20,7 @@ class ProjectError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What a `pyproject.toml` tells pytest, as far as firstk needs it.
+    """The pytest settings of a `pyproject.toml` that firstk uses.
 
     `downloader` is its `firstk_downloader`. `folders` are where its modules are: the folder of the
     file, and those of `pythonpath`.

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from firstk.reports.page.page import Report
     from firstk.scenarios.model import Scenario
 
-#: For so many runs of a store the bound is worked out: of each point, and of all together.
+#: For how many runs of a store the bound is worked out: of each point, and of all together.
 _BOUNDS_EACH, _BOUNDS = 200, 4000
 
-#: So many seeds of runs that went wrong are told.
-_TOLD = 5
+#: How many seeds of runs that went wrong are listed.
+_LISTED = 5
 
 
 @click.command()
@@ -69,7 +69,7 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
 
 
 def _is_store(target: str) -> bool:
-    """Tell whether a target is meant as a store: a file that is none is told of as one then."""
+    """Return whether a target is meant as a store, so that errors call it one."""
     path = Path(target)
     if path.suffix in (".sqlite", ".sqlite3", ".db"):
         return True
@@ -77,7 +77,7 @@ def _is_store(target: str) -> bool:
 
 
 def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
-    """Run scenarios, and return the report of what they come to."""
+    """Run scenarios, and return the report of their results."""
     from importlib.metadata import version
 
     from firstk.harness.cli.run_workload import simulate_loads
@@ -171,9 +171,9 @@ def _crashes(store: Store) -> Iterator[str]:
     bad = list(store.bad())
     if not bad:
         return
-    more = f"; and {len(bad) - _TOLD} more" if len(bad) > _TOLD else ""
-    told = "; ".join(f"{what} (row {row})" for row, what in bad[:_TOLD])
-    yield f"{len(bad)} {'run is' if len(bad) == 1 else 'runs are'} not sound: {told}{more}."
+    more = f"; and {len(bad) - _LISTED} more" if len(bad) > _LISTED else ""
+    listed = "; ".join(f"{what} (row {row})" for row, what in bad[:_LISTED])
+    yield f"{len(bad)} {'run is' if len(bad) == 1 else 'runs are'} not sound: {listed}{more}."
 
 
 def _bad(cases: Sequence[Case]) -> Iterator[str]:
@@ -199,7 +199,7 @@ def _bad(cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _unchecked(sample: OneRun) -> bool:
-    """Tell whether a run wrote bytes of which it is not known whether they are right."""
+    """Return whether a run wrote bytes of which it is not known whether they are right."""
     came = sample.ttfb is not None
     if sample.load is not None:
         came = sample.load.ttfb.never < sample.load.ttfb.count

@@ -1,4 +1,4 @@
-"""`firstk run`: one scenario, from a file or as a row of a store tells of it."""
+"""`firstk run`: one scenario, from a file or from a row of a store."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _MOST_DIGITS = 18
     "store",
     metavar="STORE",
     type=FILE,
-    help="Run again what the row of this number in a store of `firstk sweep` tells of.",
+    help="Re-run the given row of the store of a sweep.",
 )
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
@@ -102,7 +102,7 @@ def run(
     What the options say takes the place of what the file says. The downloader of pyproject.toml
     is run alone, but not with --strategy, nor where the scenario has expectations of strategies
     only. Exit status 1 means that an expectation of the scenario was not
-    met, that a downloader keeps state between runs, or that a row of a store came out otherwise.
+    met, that a downloader keeps state between runs, or that a re-run row has another result.
     """
     row: Row | None = None
     named: list[str] = []
@@ -198,7 +198,7 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
 
 
 def _is_same(row: Row, digest: str) -> bool:
-    """Tell whether a row of a store came out as it did before, and say so if it did not."""
+    """Return whether a row of a store has the same result as before; report it if not."""
     from importlib.metadata import version
 
     if row.digest in (None, digest):

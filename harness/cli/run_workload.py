@@ -75,7 +75,7 @@ def simulate_loads(scenario: Scenario) -> tuple[list[WorkloadSummary], list[str]
 def _run(
     scenario: Scenario, strategy: str, number: int, tell: Callable[[], None]
 ) -> tuple[WorkloadResult, list[str]]:
-    """Return what one run comes to, and what in it was not as expected, in words."""
+    """Return the result of one run, and a sentence for each problem in it."""
     from firstk.harness.run.comparison import expectation, replay
     from firstk.harness.run.result import unmet
     from firstk.harness.run.workload import simulate_workload
@@ -95,16 +95,16 @@ def _run(
             first.extend(problems if bad == 1 else [])
 
     result = simulate_workload(scenario, strategy, number, each)
-    told = []
+    problems = []
     command = replay(scenario, strategy, result.seed)
     if bad:
-        told.append(
+        problems.append(
             f"{command}: {bad} of {result.downloads} downloads are not as expected;"
             f" the first: {'; '.join(first)}"
         )
     if result.strays:
-        told.append(f"{command}: {result.strays} errors came up in callbacks: {result.message}")
-    return result, told
+        problems.append(f"{command}: {result.strays} errors came up in callbacks: {result.message}")
+    return result, problems
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def validate(files: tuple[str, ...]) -> int:
 
 
 def _within(name: str) -> list[str]:
-    """Return the TOML files in a folder; what is not a folder, or has none, is itself."""
+    """Return the TOML files in a folder, or the path itself if there are none."""
     path = Path(name)
     found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
     return list(map(str, found)) or [name]

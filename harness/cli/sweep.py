@@ -1,4 +1,4 @@
-"""The commands of sweeps: running an experiment, and taking what it came to elsewhere."""
+"""The commands of sweeps: run an experiment, and export its results."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from firstk.reports.tables.rows import TableRow
     from firstk.scenarios.experiment import Experiment, Precision
 
-    #: Prints the table for reading.
+    #: Prints the table.
     Printer = Callable[[Sequence[TableRow], Sequence[str]], None]
 
 
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 @WORKERS
 @click.option("--scheduler", metavar="ADDRESS", help="Let a Dask cluster run it: tcp://HOST:PORT.")
 @DOWNLOADER
-@format_option("csv", "markdown", "json", help="How what it came to is printed.")
+@format_option("csv", "markdown", "json", help="Output format.")
 def sweep(
     target: str,
     path: Path | None,
@@ -140,7 +140,7 @@ def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
 
 
 def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Printer) -> None:
-    """Print what the sweep came to."""
+    """Print the results of the sweep."""
     from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 
     match form:
@@ -155,7 +155,7 @@ def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Pr
 
 
 def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
-    """Print the table for reading, with as much as there is room for."""
+    """Print the table, with as much as there is room for."""
     from firstk.reports.tables.sweep import LEFT_OUT, LEGEND, Intervals, table
 
     tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
@@ -167,7 +167,7 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 
 
 def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:
-    """Print what mathematics says of what the sweep came to; return the exit status."""
+    """Print the sweep's results beside theory's; return the exit status."""
     from firstk.reports.tables.oracle import TOO_FAR, rows, verdicts
 
     found = list(verdicts(experiment, store, runs))
@@ -180,7 +180,7 @@ def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], f
 
 
 def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
-    """Print the table for reading of what is held against mathematics."""
+    """Print the table of the comparison with theory."""
     from firstk.reports.tables.oracle import LEGEND, table
 
     print_table([table(rows, axes)], keys=len(axes) + 1)

@@ -27,7 +27,7 @@ STORE = click.option(
     metavar="FILE",
     show_default="NAME.sqlite",
     type=FILE,
-    help="Where the runs are kept; what is there already is not run again.",
+    help="Store of the runs. Runs that it has already are not repeated.",
 )
 
 WORKERS = click.option(
@@ -40,7 +40,7 @@ WORKERS = click.option(
 
 
 def processes(count: int | None) -> Callable[[], Workers]:
-    """Return what makes so many processes, or as many as there are CPUs."""
+    """Return a function that starts `workers` processes, or as many as there are CPUs."""
     from firstk.harness.sweep.workers import Pool
 
     return lambda: Pool(count or _cpus())
@@ -77,7 +77,7 @@ def telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def resumable(store: Store) -> Iterator[None]:
-    """Say what is kept, and how to go on, if Control-C ends it."""
+    """On Control-C, say what was saved and how to resume."""
     try:
         yield
     except KeyboardInterrupt:

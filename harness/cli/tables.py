@@ -29,7 +29,7 @@ _PROSE = 97
 def console() -> Console:
     """Return standard output for tables; where it is not a terminal no row is folded.
 
-    Text in tables is not taken for markup, and what is not printable in it is escaped.
+    Text in tables is not markup, and characters that are not printable are escaped.
     """
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment

@@ -128,7 +128,7 @@ def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
 
 
 def tell_notes(scenario: Scenario) -> None:
-    """Print what is odd about a scenario, though nothing is wrong with it."""
+    """Print notes about a scenario that is valid but odd."""
     for said in scenario.notes:
         note(f"{scenario.source}: note: {said}")
 

@@ -106,7 +106,7 @@ class Fuzzer:
         return None if self._find is None else _told(self._find)
 
     def search(self, seconds: float = inf, scenarios: float = inf) -> Counterexample | None:
-        """Try scenarios for so long, or so many; return what was found, made small."""
+        """Try scenarios for some time, or a number of them; return a small counterexample."""
         self._end = monotonic() + seconds
         batch = 0
         try:

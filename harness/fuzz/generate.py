@@ -102,7 +102,7 @@ def _consumer(draw: Draw, file: dict[str, Any]) -> dict[str, Any]:
 
 
 def _limits(draw: Draw, rarely: int) -> dict[str, Any]:
-    """Return what slows servers down; each once in so many times."""
+    """Return what slows servers down, each with a small probability."""
     return {
         **_sometimes(draw, rarely, "bandwidth", _of(_RATES, draw)),
         **_sometimes(draw, rarely, "service", _law(draw)),
@@ -111,7 +111,7 @@ def _limits(draw: Draw, rarely: int) -> dict[str, Any]:
 
 
 def _sometimes(draw: Draw, rarely: int, key: str, value: Any) -> dict[str, Any]:
-    """Return a key with its value once in so many times."""
+    """Return a key with its value, with a small probability."""
     return {key: value} if draw(rarely) == rarely - 1 else {}
 
 
@@ -172,7 +172,7 @@ def _shares(draw: Draw, n: int) -> dict[str, Any]:
 
 
 def _faults(draw: Draw) -> dict[str, Any]:
-    """Return now and then what is wrong with the servers: one fault, or several."""
+    """Return sometimes what is wrong with the servers: one fault, or several."""
     found = [fault for _ in range(_FAULTS) if (fault := _fault(draw))]
     if not found:
         return {}

@@ -30,7 +30,7 @@ from firstk.scenarios.model import MadeUpFile, Scenario
 #: Sums of times may differ in the last bits.
 _NEARLY = 1 + 1e-9
 
-#: By then whoever gives up has done so, as often as it may be heartened, in virtual seconds.
+#: By then, in virtual seconds, every strategy that gives up has done so, after any progress.
 _GENEROUS = 1e6
 
 
@@ -89,7 +89,7 @@ def _is_steady(plan: ServerSpec) -> bool:
 
 
 def _hangs(plan: ServerSpec, operation: Operation) -> bool:
-    """Tell whether the server may leave such a request without an answer for ever."""
+    """Return whether the server may leave such a request without an answer forever."""
     return any(f.holds(operation) and f.end is None for f in plan.faults)
 
 
@@ -103,7 +103,7 @@ class CheckedRun:
 
     @property
     def result(self) -> Result:
-        """What the run came to."""
+        """The result of the run."""
         return self.run.result
 
     @cached_property
@@ -174,7 +174,7 @@ class CheckedRun:
         return {n for _, name, ns in self.shown if servers is None or name in servers for n in ns}
 
 
-#: Returns in words what was got instead, or None if the invariant holds.
+#: Returns a description of what happened instead, or None if the invariant holds.
 Check = Callable[[CheckedRun], str | None]
 
 
@@ -210,7 +210,7 @@ def broken(case: ScenarioRuns) -> Iterator[Violation]:
 
 
 def _told(result: Result) -> str:
-    """Return in words how a run ended."""
+    """Return a description of how a run ended."""
     match result.outcome:
         case "failed":
             return f"it failed with {result.error}: {result.message}"
@@ -218,7 +218,7 @@ def _told(result: Result) -> str:
             return f"it stalled: nothing was left to happen after {result.ended:.9g} s"
         case "deadline":
             return f"it was still busy at the deadline, after {result.ended:.9g} s"
-    return f"it ended well after {result.ended:.9g} s"
+    return f"it succeeded after {result.ended:.9g} s"
 
 
 def _right_bytes(trial: CheckedRun) -> str | None:
@@ -240,7 +240,7 @@ def _documented(trial: CheckedRun) -> str | None:
     failure = trial.run.failure
     allowed = NotEnoughSharesError if trial.case.honest else errors.DownloadError
     if failure is None or isinstance(failure, (allowed, MisconductError)):
-        return None  # what is misconduct breaks another invariant
+        return None  # misconduct violates another invariant
     return _told(trial.result)
 
 
@@ -274,9 +274,9 @@ def _honest_shortage(trial: CheckedRun) -> str | None:
     if error.need != trial.case.file.cap.k or error.have >= error.need or error.have > shown:
         return f"{_told(trial.result)}; servers have shown {shown} distinct shares"
     if isinstance(error, NoSharesError) != (error.have == 0):
-        return f"{type(error).__name__} told of {error.have} good shares"
+        return f"{type(error).__name__} reported {error.have} good shares"
     if len(error.servers) != servers:
-        return f"it told of {len(error.servers)} servers of {servers}"
+        return f"it reported {len(error.servers)} of {servers} servers"
     return None
 
 
@@ -326,9 +326,9 @@ def _counted(trial: CheckedRun) -> str | None:
     said = status.queries_sent, status.queries_answered, status.queries_failed, status.reads
     true = trace.queries, right, len(ended) - right, trace.reads
     if said != true:
-        return f"it told of {said} queries sent, answered, failed, and reads; there were {true}"
+        return f"it reported {said} queries sent, answered, failed, and reads; there were {true}"
     if status.bytes_received > trace.bytes_received or status.bytes_written != trial.wrote:
-        return f"it told of {status.bytes_received} bytes received, {status.bytes_written} written"
+        return f"it reported {status.bytes_received} bytes received, {status.bytes_written} written"
     return None
 
 
@@ -365,7 +365,7 @@ def _succeeds(trial: CheckedRun) -> str | None:
 
 
 def _must_succeed(trial: CheckedRun) -> bool:
-    """Tell whether the strategy succeeds by its definition; False where that is not certain."""
+    """Return whether the strategy succeeds by its definition; False where that is not certain."""
     case, k = trial.case, trial.case.file.cap.k
     if trial.strategy.hedge:
         return len(case.numbers(case.steady - _too_slow(trial))) >= k
@@ -407,9 +407,9 @@ def _not_early(trial: CheckedRun) -> str | None:
         return None
     least = trial.case.bound
     if least.ttfb is None:
-        return f"the first block came after {result.ttfb:.9g} s, and there can be none"
+        return f"the first byte came after {result.ttfb:.9g} s, and there can be none"
     if least.ttfb > result.ttfb * _NEARLY:
-        return f"the first block came after {result.ttfb:.9g} s, not {least.ttfb:.9g} s or more"
+        return f"the first byte came after {result.ttfb:.9g} s, not {least.ttfb:.9g} s or more"
     if result.outcome == "ok" and result.requests < (least.requests or 0):
         return f"it took {result.requests} requests, not {least.requests} or more"
     if result.outcome == "ok" and result.bytes_received < (least.bytes or 0):
@@ -432,11 +432,11 @@ INVARIANTS = (
     Invariant("documented-errors", "only documented errors are raised or logged", _documented),
     Invariant("over", "a download ends once, and then nothing of it is left", _over),
     Invariant("heeds-pauses", "nothing is written while the consumer pauses", _heeds_pauses),
-    Invariant("honest-shortage", "a shortage tells the truth", _honest_shortage),
+    Invariant("honest-shortage", "a reported shortage is true", _honest_shortage),
+    Invariant("late-shortage", "a shortage is reported once nothing more can come", _late_shortage),
     Invariant(
-        "late-shortage", "a shortage is told when nothing more can come, not before", _late_shortage
+        "honest-silence", "a waiting download is waiting for a silent server", _honest_silence
     ),
-    Invariant("honest-silence", "who waits waits for a server that is silent", _honest_silence),
     Invariant("located", "shares are located when K distinct ones are known", _located),
     Invariant("counted", "the status counts what the servers count", _counted),
     Invariant("gives-up", "a strategy that gives up never waits for longer", _patient),

@@ -23,7 +23,7 @@ from firstk.scenarios.model import Count, Grid, Probability, Scenario, Select, s
 
 @dataclass(slots=True)
 class ServerSpec:
-    """What one server is to be, before it is made; the keys of a scenario file say more."""
+    """What one server will be like; see the keys of a scenario file."""
 
     name: str
     rtt: Law
@@ -83,7 +83,7 @@ def _lines(env: simpy.Environment, bandwidth: float | None) -> list[SharedChanne
 
 
 def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[ServerSpec]:
-    """Return what each server is to be: the grid's settings, then entry after entry."""
+    """Return what each server will be like: the grid's settings, changed entry by entry."""
     grid = scenario.grid
     plans = [
         ServerSpec(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)

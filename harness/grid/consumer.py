@@ -27,7 +27,7 @@ class SimConsumer:
     """Takes a file's bytes from `offset` on; with `stop` it stops its producer at the first.
 
     It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
-    once. `misconduct` lists what producers did that no consumer allows, in words.
+    once. `misconduct` describes what producers did that no consumer allows.
     `progress` is called whenever bytes of the file are written.
     """
 

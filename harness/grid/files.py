@@ -48,7 +48,7 @@ def _made_up(file: MadeUpFile, seed: int) -> GridFile:
 
 
 def make_up(file: MadeUpFile, seed: int, number: int = 0) -> GridFile:
-    """Return a file that is made up from a seed; `number` tells it from others."""
+    """Return a file made up from a seed; another `number` gives another file."""
     name = ["file", str(number)] if number else ["file"]
     plaintext = _random_bytes(stream(seed, *name), file.size)
     encoded = encode(plaintext, k=file.k, n=file.n, segment_size=file.segment_size)

@@ -13,7 +13,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.laws import Law
 
-#: In pieces of so many bytes an answer is sent: the most that a TLS record holds.
+#: The size of the chunks in which an answer is sent, in bytes: the most that a TLS record holds.
 CHUNK = 16 * 1024
 
 #: What a SimPy process does: it yields the events that it waits for.
@@ -33,7 +33,7 @@ class SharedChannel:
         self._turn = simpy.Resource(env)
 
     def carry(self, piece: int, wanted: Callable[[], bool]) -> Process:
-        """Let a piece of so many bytes pass, if it is still `wanted` when its turn comes."""
+        """Let a chunk of `piece` bytes pass, if it is still `wanted` when its turn comes."""
         with self._turn.request() as turn:
             yield turn
             if wanted():

@@ -89,10 +89,10 @@ class _Answer(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class _Request:
-    """A request that a server was sent and has not answered yet, and what is to come of it.
+    """A request that a server was sent and has not answered yet, and its planned course.
 
     `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
-    where that may come while the server works on it. `taken_up` tells whether it does, or waits
+    where that may come while the server works on it. `taken_up` is True while it does, or waits
     for its turn to, and `working` is the process that does. `number` counts the requests that
     the server was sent, from 0. Of what is to happen at the same time that goes first whose
     request was sent first: `place` says which was.
@@ -164,7 +164,7 @@ class SimServer:
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
-        """What there is only so much of, places to work and lines: its use, and how much."""
+        """The use and the capacity of each limited resource: slots to work in, and channels."""
         limits = {line.busy: 1 for line in self._link.lines}
         if self._service is not None and self._service.concurrency is not None:
             limits[self._service.busy] = self._service.concurrency
@@ -244,7 +244,7 @@ class SimServer:
     ) -> Deferred[Any]:
         """Send the server a request; when its time has come, it is answered or fails.
 
-        What the client holds is never sent: nothing comes of it, and no trace has it.
+        What the client holds is never sent or answered, and is in no trace.
         """
         client.note(operation, self.name)
         if operation in client.holds:
@@ -276,11 +276,11 @@ class SimServer:
                 self._reactor.give_up(event)
 
     def _settle(self, request: _Request) -> None:
-        """Let come what is to come of a request, as its course says."""
+        """Schedule the next event of a request, as planned."""
         env, course, place = self._env, request.course, request.place
         known = course.taken_up if self._queues else course.ends()
         if known == course.lost == inf:
-            request.event = None  # held for ever
+            request.event = None  # held forever
         elif course.lost <= known:
             request.event = event_at(env, course.lost, lambda _: self._lose(request), place)
         elif not self._queues:
@@ -293,7 +293,7 @@ class SimServer:
             self._arrive(request)
 
     def _settle_again(self) -> None:
-        """Foresee anew what is to come of the requests, since the faults are not what they were.
+        """Plan the outstanding requests anew, since the faults have changed.
 
         What the server took up before goes on, if its connection is not lost.
         """
@@ -308,7 +308,7 @@ class SimServer:
                 course = request.course._replace(lost=course.lost)
             before, request.course = request.course, course
             if course.times == before.times:
-                continue  # what is to come of it keeps its place
+                continue  # its events keep their places
             if request.taken_up:
                 self._settle_loss(request)
                 continue
@@ -326,7 +326,7 @@ class SimServer:
         request.working = self._env.process(self._serve(request, self._outcome(request)))
 
     def _settle_loss(self, request: _Request) -> None:
-        """Let the connection be lost when it is to be, while the server works on a request."""
+        """Schedule the loss of the connection, while the server works on a request."""
         if request.losing is not None:
             self._reactor.give_up(request.losing)
         lost = request.course.lost
@@ -382,7 +382,7 @@ class SimServer:
 
 
 class Client:
-    """A client of the servers: it keeps a trace of what is asked and answered.
+    """A client of the servers. It keeps a trace of requests and answers.
 
     `heard` is called after each answer, and each failure, when the client has dealt with it.
     `run` calls what deals with them: a function, with its arguments. `note` is called with the
@@ -413,7 +413,7 @@ class Client:
         return any(request.event or request.taken_up for request in self.outstanding)
 
     def withdraw(self, *, held: bool = False) -> None:
-        """Withdraw all that is outstanding; only what is `held` for ever if that is true."""
+        """Withdraw all outstanding requests, or with `held` only those that wait forever."""
         for request in list(self.outstanding):
             if not held or not (request.event or request.taken_up):
                 request.server.withdraw(request)

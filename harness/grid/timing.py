@@ -124,7 +124,7 @@ class FaultDraws:
         self._seed = seed
         self._server = server
         self._streams: list[Random | None] = []
-        self.requests = 0  # so many have drawn
+        self.requests = 0  # that have drawn
         for fault in faults:
             self.add(fault)
 

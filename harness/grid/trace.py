@@ -18,7 +18,7 @@ Kind = Literal["sent", "answered", "failed", "wrote", "paused", "resumed", "fire
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request to a server and what came of it. Times are in virtual seconds.
+    """One request to a server and its answer. Times are in virtual seconds.
 
     `received` counts the bytes of share data in the answer, and `spoiled` tells whether a
     fault changed them; `detail` says what was answered, or why it failed. `text` is the

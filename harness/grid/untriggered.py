@@ -1,7 +1,7 @@
 """Which faults of a scenario met a request, and which never did.
 
 A fault meets a request when it changes what happens to it: a server that hangs holds it, a slow
-one lengthens its round trip, a broken one fails it, a corrupt one spoils bytes that were read. A
+one lengthens its round trip, a broken one fails it, a corrupt one changes bytes that were read. A
 `flaky` server meets every request that it could have failed, whether chance failed it or not.
 A test with a fault that meets nothing shows nothing about that fault.
 """
@@ -53,7 +53,7 @@ def untriggered_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unme
 
 
 def untriggered_in_all(found: Iterable[Unmet]) -> Unmet:
-    """Return the faults that met no request in any of several runs, whoever had them there."""
+    """Return the faults that met no request in any of several runs."""
     first, *others = found
     together = {key: dict.fromkeys(names) for key, names in first.items()}
     for one in others:
@@ -73,7 +73,7 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
 
 
 def words(fault: Fault, names: Sequence[str]) -> str:
-    """Return that a fault met no request, with the servers that had it and when, in words."""
+    """Return a sentence that says which fault met no request, on which servers and when."""
     keys = fault.model_dump(exclude={"kind", "start", "end"}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     what = f"{fault.kind} ({more})" if more else fault.kind

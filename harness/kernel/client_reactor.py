@@ -1,7 +1,7 @@
-"""The reactor that one download gets: it tells the download's own timers from all others.
+"""The reactor that one download gets: it knows which timers are the download's own.
 
 All code of a download, from its first call to the last answer it hears, runs in a context of its
-own (`contextvars`), so that a library with module-level state can tell downloads apart.
+own (`contextvars`), so that a library with module-level state can distinguish downloads.
 """
 
 from __future__ import annotations
@@ -105,14 +105,14 @@ class _OwnTimer(SimTimer):
                 clock._fired()
 
     def cancel(self) -> None:
-        """Never fire; see `SimTimer.cancel`."""
+        """Cancel this call; see `SimTimer.cancel`."""
         super().cancel()
         del self._clock._timers[self]
 
 
 @implementer(IReactorTime)
 class ClientReactor:
-    """A reactor whose `getDelayedCalls` tells of the timers that were set here, and no others.
+    """A reactor whose `getDelayedCalls` returns only the timers that were set here.
 
     `fired` is called after each of these timers, and `failed` with what one raises; without it
     that goes to the reactor. The timers fire in `context`, by default one of the clock's own;

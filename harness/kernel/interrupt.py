@@ -64,5 +64,5 @@ def interruptible(reactor: SimReactor) -> Iterator[None]:
         over = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
         interrupted, reactor.interrupted = reactor.interrupted, False
-        if interrupted:  # whatever came of it
+        if interrupted:  # whatever else happened
             raise KeyboardInterrupt

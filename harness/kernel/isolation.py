@@ -1,4 +1,4 @@
-"""Code under test that reaches outside the simulation is told of, with the place where it does.
+"""Reports code under test that reaches outside the simulation, and the place where it does.
 
 A download in virtual time is repeatable as long as all that it does goes through what it is
 passed: the reactor, the servers, the consumer. `isolated` watches one run for the rest: the
@@ -93,7 +93,7 @@ _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
     (sys.modules.get("_posixsubprocess"), ["fork_exec"], _PROCESS),
 ]
 
-#: The clocks, which libraries may read: they tell it in logs and metrics.
+#: The clocks, which libraries may read: they use them in logs and metrics.
 _CLOCKS = ["monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns"]
 
 #: What is never to blame: ways out that these take, they take for who calls them.
@@ -148,7 +148,7 @@ class _Guard:
             self.first.__traceback__ = self.first.__context__ = None
 
     def tests(self, frame: FrameType) -> bool:
-        """Tell whether a frame is one of code under test."""
+        """Return whether a frame is one of code under test."""
         module = frame.f_globals
         return _is_under_test(self.own, str(module.get("__name__")), module.get("__file__"))
 
@@ -161,7 +161,7 @@ class _Guard:
             frame = frame.f_back
 
     def makes_loop(self) -> bool:
-        """Tell whether asyncio is making a loop, for which it needs sockets."""
+        """Return whether asyncio is making a loop, for which it needs sockets."""
         return any(frame.f_code.co_name == "_make_self_pipe" for frame in self.frames())
 
     def _site(self) -> str:
@@ -182,7 +182,7 @@ def _top(module: dict[str, Any]) -> str:
 
 @cache
 def _is_under_test(own: str, module: str, file: str | None) -> bool:
-    """Tell whether a module is under test: not installed, or in the same package as what is."""
+    """Return whether a module is under test: not installed, or in the same package as what is."""
     top = module.partition(".")[0]
     if top in _FIRSTK:
         return False
@@ -551,9 +551,9 @@ def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any =
 
 
 def _import_reactor(guard: _Guard) -> None:
-    """Let a library import the real reactor, and nobody else.
+    """Let a library, but not code under test, import the real reactor.
 
-    Some take it for a default, as a `LoopingCall` does until it is told its clock. To have it
+    Some take it for a default, as a `LoopingCall` does until its clock is set. To have it
     is no escape; to use it is.
     """
     importer = next(f for f in guard.frames() if _top(f.f_globals) != "importlib")

@@ -1,4 +1,4 @@
-"""Time that stands still: code that does one thing after another, all at one virtual time."""
+"""Livelock: code that does one thing after another without virtual time advancing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class LivelockError(AbortedError):
 class AtOnce:
     """Counts what happens at one virtual time, or since the last progress at that time.
 
-    More than `most` are an error. `looks` tells that the limit is near: `note` what happens then.
+    More than `most` are an error. `looks` is True near the limit: `note` what happens then.
     """
 
     def __init__(self, env: simpy.Environment, most: float) -> None:
@@ -69,8 +69,8 @@ class AtOnce:
         most = self._seen.most_common(1)
         repeats = f": what repeats is {most[0][0]}" if most else ""
         return LivelockError(
-            f"time stands still at {self._time:.6g} s, after {self.most:,.0f} timers, requests and"
-            f" calls at that time{repeats}"
+            f"{self.most:,.0f} timers, requests and calls happened at {self._time:.6g} s without"
+            f" time advancing{repeats}"
         )
 
 

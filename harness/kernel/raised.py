@@ -90,7 +90,7 @@ def place(frame: FrameType, line: int | None = None) -> str:
 
 
 def is_under_test(frame: FrameType) -> bool:
-    """Tell whether a frame is one of code under test, or of a library that it uses."""
+    """Return whether a frame is one of code under test, or of a library that it uses."""
     return _top(frame) not in _CALLERS
 
 

@@ -46,7 +46,7 @@ from firstk.harness.kernel.raised import as_error
 #: Later than anything that happens: an event at infinity never does.
 _FOREVER = sys.float_info.max
 
-#: So many given-up entries in the queue are never worth the work of dropping them.
+#: Up to this many given-up entries in the queue are not worth the work of dropping them.
 _MOST_GIVEN_UP = 64
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -88,7 +88,7 @@ def take_place(env: simpy.Environment) -> int:
 
 
 def _nothing() -> None:
-    """Be what a timer calls that is over."""
+    """Do nothing; stands in for a finished timer's function."""
 
 
 @implementer(IDelayedCall)
@@ -130,7 +130,7 @@ class SimTimer(_Entry):
             self._let_go()
 
     def _let_go(self) -> None:
-        """Refer to nothing any more: the place that it held first may be in the queue for long."""
+        """Drop all references: the entry may stay in the queue for long."""
         self._function = _nothing
         self._args = ()
         self._kwargs = {}
@@ -146,7 +146,7 @@ class SimTimer(_Entry):
         return self._time
 
     def cancel(self) -> None:
-        """Never fire; raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
+        """Cancel this call. Raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
         self._check()
         self._reactor.give_up(self._moved or self)
         self._cancelled = True
@@ -154,12 +154,12 @@ class SimTimer(_Entry):
         self._let_go()
 
     def reset(self, secondsFromNow: float) -> None:
-        """Fire so many seconds from now instead; raises as `cancel` does."""
+        """Fire `secondsFromNow` seconds from now instead. Raises as `cancel` does."""
         self._check()
         self._move(self.env.now + checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
-        """Fire so many seconds later than it would; raises as `cancel` does."""
+        """Fire `secondsLater` seconds later than planned. Raises as `cancel` does."""
         self._check()
         if isnan(secondsLater):
             checked(secondsLater)
@@ -171,13 +171,13 @@ class SimTimer(_Entry):
         self._moved = event_at(self.env, time, self._fire)
 
     def active(self) -> bool:
-        """Tell whether it is still to fire."""
+        """Return whether it is still to fire."""
         return not self.called and not self._cancelled
 
     def __repr__(self) -> str:
         function = self._function
         if function is _nothing:
-            return "<SimTimer that is over>"
+            return "<SimTimer, finished>"
         # No address: the same on every machine.
         name = getattr(function, "__qualname__", None) or type(function).__qualname__
         return f"<SimTimer {name} at {self._time:.9g} s>"
@@ -315,7 +315,7 @@ class SimReactor(ReactorBase):
         )
 
     def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call something that nobody waits for, and keep what it raises."""
+        """Call a function whose result is not needed, and keep what it raises."""
         try:
             result = callable(*args, **kwargs)
         except KeyboardInterrupt:
@@ -401,7 +401,7 @@ class SimReactor(ReactorBase):
             raise simpy.core.EmptySchedule
 
     def _next(self, until: float) -> bool:
-        """Let the next event happen, if it is due by a time in seconds; tell whether it was.
+        """Let the next event happen, if it is due by a time in seconds; return whether it was.
 
         Most events are entries: what SimPy does with any event is done here for them, without
         what they have no need of.

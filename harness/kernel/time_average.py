@@ -1,4 +1,4 @@
-"""How many of something there are in virtual time, and how many in the mean."""
+"""How many of something there are in virtual time, and how many on average."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class StuckError(AbortedError):
 def watchdog(
     reactor: SimReactor, seconds: float | None, failures: list[BaseException]
 ) -> Iterator[None]:
-    """End what the reactor does meanwhile after so many `seconds` of real time; None: never.
+    """End the reactor's run after `seconds` of real time; None means never.
 
     A `StuckError` is put among `failures` then, and this context left. Raises `RuntimeError` where
     there is no such timer: off the main thread, and on systems without `signal.setitimer`.

@@ -1,4 +1,4 @@
-"""The clairvoyant bound: the earliest first block of a download that knows every draw beforehand.
+"""The clairvoyant bound: the earliest first byte of a download that knows every draw beforehand.
 
 `BOUND` says in a sentence for which downloads it holds. In full:
 
@@ -53,7 +53,7 @@ from firstk.scenarios.model import Scenario
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
-    "the earliest possible first block for a download that knows every random draw in"
+    "the earliest possible first byte for a download that knows every random draw in"
     " advance, queries each server once, reads only the parts of each share that it needs (the"
     " header first, none twice at once), and waits its turn in queues and on links"
 )
@@ -63,9 +63,9 @@ BOUND = (
 class Bound:
     """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
 
-    `ttfb` is the time to first block in virtual seconds, None also if no byte is asked for.
+    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for.
     `requests` counts one read for each of K shares, and the queries to as many servers as
-    hold so many good share numbers together, those with the most first. `bytes` counts what is
+    hold that many good share numbers together, those with the most first. `bytes` counts what is
     needed of the first segment if the scenario stops there, else of all that are asked for:
     headers and blocks of K shares, the hashes beside the way from these blocks to the roots of
     their hash trees, share hash chains, one for two siblings, and once the crypttext hashes
@@ -244,7 +244,7 @@ class _Grid:
         return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
-        """Return what tells whether a read brings these bytes; None if every read does."""
+        """Return a test of whether a read brings these bytes; None if every read does."""
         if not server.spoils:
             return None
         return partial(unspoiled, share=self._needs.share(number), spans=spans)

@@ -59,7 +59,7 @@ def _in_order(offer: Offer) -> list[float]:
 
 
 def _all_at_once(offer: Offer) -> bool:
-    """Tell whether a server's shares take no longer together than alone."""
+    """Return whether a server's shares take no longer together than alone."""
     return not offer.steps or offer.steps[-1] <= min(offer.shares.values())
 
 

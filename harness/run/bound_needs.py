@@ -1,4 +1,4 @@
-"""What the clairvoyant must have from shares before the first block: where it lies, and how much.
+"""What the clairvoyant must have from shares before the first byte: where it lies, and how much.
 
 Before a byte of a segment is written each of K blocks has passed its hash check, and so has
 the segment. That takes:
@@ -44,7 +44,7 @@ Spans = tuple[tuple[int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where the parts of a share lie. `adjoining` tells whether the block follows the header."""
+    """Where the parts of a share lie. `adjoining` is True if the block follows the header."""
 
     header: Spans
     block: Spans
@@ -135,7 +135,7 @@ def ueb_of(file: GridFile) -> URIExtension:
 
 
 def unspoiled(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
-    """Tell whether a read that meets these faults brings these bytes of a share as they are."""
+    """Return whether a read that meets these faults brings these bytes of a share as they are."""
     for begin, end in spans:
         right = read = share[begin:end]
         for fault in faults:

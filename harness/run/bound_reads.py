@@ -22,13 +22,13 @@ from firstk.harness.grid.link import CHUNK, Link
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
 from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
 
-#: Tells whether a read that meets these faults brings what is wanted.
+#: Returns whether a read that meets these faults brings what is wanted.
 Brings = Callable[[Sequence[Fault]], bool]
 
-#: After so many reads the next one counts as the luckiest possible.
+#: After this many reads the next one counts as the luckiest possible.
 _MOST_READS = 256
 
-#: After so many reads beyond the first ones the way back of the next counts as no time.
+#: After this many reads beyond the first ones the way back of the next takes no time.
 _MORE_READS = 32
 
 #: The highest number that a fault can draw.
@@ -66,7 +66,7 @@ class Foreseen:
 
     `at_once` is how many reads of one share may be under way, `answered` when the query's answer
     shows the server's shares, at the earliest, and `spoils` whether reads may bring something
-    else than what the shares hold. `queues` tells whether a request may have to wait for others
+    else than what the shares hold. `queues` is True if a request may have to wait for others
     until the server works on it.
     """
 
@@ -84,7 +84,7 @@ class Foreseen:
             and not any(fault.stochastic for fault in plan.faults)
         )
         losing = [fault for fault in plan.faults if isinstance(fault, Disconnect)]
-        # Whether requests may end before the server has worked on them; when all do, for ever.
+        # Whether requests may end before the server has worked on them; when all do, forever.
         self._loses = bool(losing)
         self._lost = min((fault.start for fault in losing if fault.end is None), default=inf)
         self._window = len(plan.shares) * (1 if self._alike else at_once)
@@ -127,7 +127,7 @@ class Foreseen:
     ) -> float:
         """Return when a read can be back that brings something; any read will do if None.
 
-        `transfer` is how long its bytes pass the lines. `opening` tells that what is wanted
+        `transfer` is how long its bytes pass the lines. `opening` means that what is wanted
         comes with the first read of a share, or after it.
         """
         return next(iter(self._back(brings, transfer, 1, opening)), inf)
@@ -142,7 +142,7 @@ class Foreseen:
     def _back(
         self, brings: Brings | None, transfer: float, count: int, opening: bool
     ) -> list[float]:
-        """Return when reads can be back that bring something, the first `count` if so many can."""
+        """Return when reads can be back that bring something: the first `count`, or fewer."""
         found: list[float] = []
         for number, read in enumerate(self._reads(opening)):
             if len(found) >= count and read.ready >= found[count - 1]:
@@ -198,7 +198,7 @@ class Foreseen:
             return 0.0
         self._draw(count - 1 + self._window)
         times = sorted(request.work for request in self._drawn[: count - 1 + self._window])
-        each = sum(times[: -(-count // self._concurrency)])  # one place has at least so many
+        each = sum(times[: -(-count // self._concurrency)])  # one place has at least this many
         return max(each, sum(times[:count]) / self._concurrency)
 
     def _reads(self, opening: bool) -> Iterator[_Read]:
@@ -217,7 +217,7 @@ class Foreseen:
             yield read
 
     def _foresee(self, first: int) -> Iterator[_Read]:
-        """Yield the reads, of which so many can be sent at first."""
+        """Yield the reads, of which a number can be sent at first."""
         over: list[float] = []
         ready, sent, ended = self.answered, 0, 0
         if ready == inf:
@@ -237,7 +237,7 @@ class Foreseen:
                 return
 
     def _draw(self, count: int) -> None:
-        """Draw for so many reads, if that has not been done."""
+        """Draw for a number of reads, if that has not been done."""
         while len(self._drawn) < count:
             self._drawn.append(next(self._draws))
 
@@ -276,7 +276,7 @@ def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
 
 
 def _shows(course: RequestTiming, numbers: Sequence[int]) -> bool:
-    """Tell whether the answer to a query shows shares."""
+    """Return whether the answer to a query shows shares."""
     for fault in course.faults:
         numbers = fault.buckets(numbers)
     return bool(numbers)

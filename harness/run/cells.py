@@ -1,6 +1,6 @@
 """The estimates that a set of runs of one strategy amounts to: a cell of a table of results.
 
-A run that never has its first block, because it stalled, failed, crashed or was cut off, is
+A run that never has its first byte, because it stalled, failed, crashed or was cut off, is
 later than any that does. No quantile leaves it out.
 """
 
@@ -24,7 +24,7 @@ from firstk.harness.stats.estimates import (
 
 Estimate = Interval | NotEnough
 
-#: The quantiles of the time to first block, by their names.
+#: The quantiles of the time to first byte, by their names.
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
@@ -63,7 +63,7 @@ def cell(
     *,
     loads: bool,
 ) -> Cell:
-    """Return what came of runs, of many downloads each if `loads` says so; there is one at least.
+    """Return the estimates from one or more runs, of many downloads each if `loads` is True.
 
     `first` are the same runs of the first strategy, None for that one itself.
     """
@@ -100,7 +100,7 @@ def cell(
 
 
 def _median(sample: OneRun) -> float | None:
-    """Return the median of the times to first block in a run of many downloads."""
+    """Return the median of the times to first byte in a run of many downloads."""
     return None if sample.load is None else sample.load.ttfb.quantile(0.5)
 
 
@@ -109,7 +109,7 @@ def _mean(numbers: Sequence[float]) -> float | None:
 
 
 def quantile_of(samples: Sequence[OneRun], q: float) -> Estimate:
-    """Return a quantile of the times to first block: of all downloads of all runs."""
+    """Return a quantile of the times to first byte: of all downloads of all runs."""
     if any(sample.load for sample in samples):
         return pooled.quantile([sample.load for sample in samples], q)
     return quantile([sample.ttfb for sample in samples], q)

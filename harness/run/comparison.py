@@ -1,4 +1,4 @@
-"""A comparison: scenarios, and for each what its strategies came to."""
+"""A comparison: scenarios, and for each the results of its strategies."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Raised:
     """A run that failed with an error that no downloader reports on purpose.
 
     `where` is the place in code under test that raised it, if it is known, and `traceback` is the
-    text that Python prints, from that code on. `aborted` tells whether the run was ended for it.
+    text that Python prints, from that code on. `aborted` is True if the run was ended for it.
     """
 
     result: Result
@@ -61,7 +61,7 @@ class Compared:
 
     @property
     def unmet(self) -> list[str]:
-        """Each expectation that some run did not meet, in words, with how to replay it.
+        """A sentence for each expectation that some run did not meet, with the replay command.
 
         A run that was aborted is not as expected either where nothing is expected.
         """

@@ -1,4 +1,4 @@
-"""One download in a simulated grid, from its start to what it came to."""
+"""One download in a simulated grid, from its start to its outcome."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from firstk.scenarios.model import Scenario
 
 @dataclass(frozen=True, slots=True)
 class DownloadOutcome:
-    """What is kept of a download when it is over, or nothing more is to happen.
+    """The outcome of a download: what is kept when it is over, or no events are left.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
     and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end.
@@ -44,7 +44,7 @@ class DownloadOutcome:
     failure: Exception | None
     finished: float | None
     ended: float
-    dry: bool
+    queue_empty: bool
     located: float | None
     first: float | None
     content_ok: bool | None
@@ -62,7 +62,7 @@ class SimulatedDownload:
     With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
     when K distinct share numbers are known: at once if it does not obey.
 
-    `number` tells it from others in the same grid. `over` is called when it has finished, or
+    `number` distinguishes it from others in the grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
     its timers raise; without it that goes to the reactor.
     Raises `DownloaderError` if `strategy` is neither one of ours nor another downloader.
@@ -156,7 +156,7 @@ class SimulatedDownload:
         maybeDeferred(self._subject, order).addBoth(self._end)
 
     def _heard(self) -> None:
-        """See what to do after something has happened to the download."""
+        """Check the download after each of its events."""
         if self._locates and self.finished is None:
             if self._known is None and len(self.client.known) >= self._file.cap.k:
                 self._known = self._reactor.seconds()
@@ -182,7 +182,7 @@ class SimulatedDownload:
             self._finish()
 
     def stop(self) -> None:
-        """End it, if that can be done, and tell nobody."""
+        """Stop it, if that is possible, without reporting its end."""
         self._over = None
         if self.finished is None:
             self._clock.run(self._consumer.stop)
@@ -211,7 +211,7 @@ class SimulatedDownload:
             self._reactor.errors.append(MisconductError(message))
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         self._consumer.end()
-        # What becomes of a download that was told to stop is its own affair, if it is not ours.
+        # Another downloader may end in any way after it was stopped.
         stopped = self._consumer.stopped and is_external(name_of(self.strategy))
         if isinstance(outcome, Failure) and not stopped:
             self.failure = as_error(cast(BaseException, outcome.value))
@@ -221,8 +221,8 @@ class SimulatedDownload:
         self.finished = self._reactor.seconds()
         self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
 
-    def ending(self, dry: bool) -> DownloadOutcome:
-        """Return what it has come to by now; `dry` tells that nothing is left to happen."""
+    def ending(self, queue_empty: bool) -> DownloadOutcome:
+        """Return the outcome so far; `queue_empty` says that no events are left."""
 
         def since(time: float | None) -> float | None:
             return None if time is None else float(time - self.started)
@@ -232,7 +232,7 @@ class SimulatedDownload:
             failure=self.failure,
             finished=since(self.finished),
             ended=float(self._reactor.seconds() - self.started),
-            dry=dry,
+            queue_empty=queue_empty,
             located=since(self._located),
             first=since(consumer.first),
             content_ok=consumer.content_ok,

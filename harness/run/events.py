@@ -48,7 +48,7 @@ class Request:
         return f"{self.length} bytes at {self.offset} of share {self.share}"
 
     def outcome(self, answered: bool, detail: str) -> str:
-        """Return what came of it, in words."""
+        """Return a description of the answer."""
         if not answered:
             what = "to tell its shares" if self.share is None else f"to read {self._bytes}"
             return f"{self.server} fails {what}: {detail}"
@@ -73,7 +73,7 @@ class Event:
 
     @property
     def words(self) -> str:
-        """What happened, in words."""
+        """A description of the event."""
         match self.kind:
             case "wrote":
                 return f"{self.detail} of the file are written"
@@ -130,7 +130,7 @@ def as_text(run: Run) -> str:
 
 
 def is_events(path: Path) -> bool:
-    """Tell whether this is a file of events."""
+    """Return whether this is a file of events."""
     return begins_with(path, _HEADER.encode())
 
 

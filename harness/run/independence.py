@@ -56,7 +56,7 @@ class StateError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A run that was made, and its digest. `where` tells people which it is."""
+    """A run that was made, and its digest. `where` names it in messages."""
 
     scenario: Scenario
     subject: str
@@ -232,7 +232,7 @@ def _why(one: Made, again: str, each: float) -> str:
 
 
 def is_affordable(each: float, elapsed: float) -> bool:
-    """Tell whether a command that took so long may repeat a run, which takes `each` seconds."""
+    """Return whether a command that took so long may repeat a run, which takes `each` seconds."""
     return _START + each <= SHARE * max(MINUTE, elapsed)
 
 
@@ -250,7 +250,7 @@ class SpotChecks:
         self._cost = _START
         self._runs: list[Made] = []
         self._each = 0.0
-        self._others = 0  # so many runs of other downloaders were offered
+        self._others = 0  # runs of other downloaders that were offered
         self._repeat: Repeat | None = None
         self._started = 0.0
         self._is_checked = False
@@ -269,7 +269,7 @@ class SpotChecks:
             self._begin(self._elapsed)
 
     def poll(self) -> None:
-        """See what came of a check that is over; raises `StateError` as `check` does."""
+        """Look at the result of a check that is over. Raises `StateError` as `check` does."""
         if self._repeat is not None and self._repeat.is_over:
             self._end()
 

@@ -5,7 +5,7 @@ is asked of the downloads is therefore the mean, over the runs, of a share of th
 run. As all runs have equally many downloads, that is the share of all downloads. The intervals
 hold however the downloads of a run depend on one another, and whatever a rare bad run does.
 
-A run that crashed, None here, has no result: none of its downloads started or ended well.
+A run that crashed, None here, has no result: none of its downloads started or succeeded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def share(loads: Loads, of: Callable[[WorkloadResult], float]) -> Interval:
 
 
 def busy(loads: Loads) -> Interval | None:
-    """Return how much of what is busiest is in use, in the mean over the runs.
+    """Return the utilisation of the busiest resource, on average over the runs.
 
     None if nothing has a limit.
     """
@@ -58,7 +58,7 @@ def _shares_before(times: Histogram, limit: float) -> tuple[float, float]:
 def quantile(
     loads: Loads, q: float, of: Callable[[WorkloadResult], Histogram] = attrgetter("ttfb")
 ) -> Interval | NotEnough:
-    """Return the time by which a part `q` of all downloads have their first block.
+    """Return the time by which a part `q` of all downloads have their first byte.
 
     `of` returns which of a run's times are meant, where they are others. The estimate is the
     greatest time in the first bin of the histograms by which so many have, all together; infinity

@@ -15,15 +15,15 @@ Outcome = Literal["ok", "failed", "stalled", "deadline"]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one download came to. Times are in virtual seconds, sizes in bytes.
+    """The result of one download. Times are in virtual seconds, sizes in bytes.
 
     `outcome` is `ok`; `failed` (`error` names the exception's class, `message` is its
     text); `stalled` (nothing was left to happen and the download was not over: it would
-    have hung for ever); or `deadline` (it was still busy then).
+    have hung forever); or `deadline` (it was still busy then).
     `located` is when K distinct share numbers were known and, in the four-phase
     strategies, phase 1 ended. `ttfb` is the time to the first byte at the consumer,
     `finished` when the download was over, `ended` when the last event happened; each is
-    None if it never came. `content_ok` tells whether every byte that was written is the
+    None if it never came. `content_ok` says whether every byte that was written is the
     file's; it is None if none was, or if that was not checked (see `GridFile`).
     `digest` is the SHA-256 of all that happened.
     """
@@ -58,7 +58,7 @@ class Result:
 
 
 def unmet(expected: Expectation, result: Result) -> Iterator[str]:
-    """Yield, in words, each expectation that the result does not meet.
+    """Yield a sentence for each expectation that the result does not meet.
 
     That no wrong byte is written is expected always.
     """
@@ -73,11 +73,11 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
     bounds = (expected.ttfb, expected.ttfb_min, expected.ttfb_max)
     if result.ttfb is None:
         if any(bound is not None for bound in bounds):
-            yield "expected a first block, and it never came"
+            yield "expected a first byte, but none came"
     else:
         # Sums of times may differ in the last bits: a bound that is met is met.
         near = [b is not None and math.isclose(result.ttfb, b, rel_tol=1e-9) for b in bounds]
-        got = f"the first block came after {result.ttfb:.9g} s"
+        got = f"the first byte came after {result.ttfb:.9g} s"
         if expected.ttfb is not None and not near[0]:
             yield f"expected {expected.ttfb} s: {got}"
         if expected.ttfb_min is not None and result.ttfb < expected.ttfb_min and not near[1]:
@@ -91,6 +91,6 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
 
 
 def _is_error(name: str | None, expected: str) -> bool:
-    """Tell whether the error `name` is the expected one, or inherits from it."""
+    """Return whether the error `name` is the expected one, or inherits from it."""
     kind = getattr(errors, name or "", None)
     return expected in [name, *(base.__name__ for base in getattr(kind, "__mro__", ()))]

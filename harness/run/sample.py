@@ -32,7 +32,7 @@ AnyOutcome = Annotated[str, Field(pattern=f"^({'|'.join([*get_args(Outcome), *NO
 
 
 class Sample(NamedTuple):
-    """What a run of a point and strategy came to, as far as the statistics look at it."""
+    """The result of a run, as far as the statistics look at it."""
 
     run: Run
     outcome: AnyOutcome

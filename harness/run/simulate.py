@@ -36,7 +36,7 @@ from firstk.scenarios.model import Scenario
 class Run:
     """One run: its result, and all that happened in it.
 
-    `failure` is what the download failed with, if it did, and `timers_left` tells the timers
+    `failure` is what the download failed with, if it did, and `timers_left` describes the timers
     of its own that were still to fire when it was over. `untriggered_faults` are the scenario's
     faults that met no request.
     """
@@ -64,7 +64,7 @@ def simulate(
     workload: that is for `firstk.harness.run.workload.simulate_workload`.
     """
     if scenario.workload is not None:
-        raise ValueError(f"{scenario.name} has a [workload]: it is no single download")
+        raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
@@ -99,7 +99,7 @@ def _play(
         failures.append(e)
     if download.failure is not None:
         drop_frames(download.failure)
-    ending = download.ending(dry=reactor.peek() == inf)
+    ending = download.ending(queue_empty=reactor.peek() == inf)
     return download.trace, ending, untriggered_faults(scenario, servers)
 
 
@@ -113,7 +113,7 @@ def finish_run(
     failures: Sequence[BaseException],
     untriggered_faults: Unmet | None = None,
 ) -> Run:
-    """Return what one run came to; `failures` are those that no Deferred told of."""
+    """Return the finished run; `failures` are the errors that no Deferred reported."""
     own = [] if ending.failure is None else [ending.failure]
     if failures and not isinstance(ending.failure, AbortedError):
         own = []  # it may result from them
@@ -124,7 +124,7 @@ def finish_run(
     elif ending.finished is not None:
         outcome = "ok"
     else:
-        outcome = "stalled" if ending.dry else "deadline"
+        outcome = "stalled" if ending.queue_empty else "deadline"
     status = ending.status
     result = Result(
         scenario=scenario.name,
@@ -151,7 +151,7 @@ def finish_run(
 
 
 def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
-    """Return what a download did wrong that said that all was well.
+    """Return what a download that reported success did wrong.
 
     `stop` says how much of what was asked for it was to write.
     """
@@ -164,11 +164,11 @@ def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
         least = 0
     wrong = list(ending.misconduct)
     if ending.wrote > ending.asked:
-        wrong.append(f"wrote {ending.wrote} bytes, and {ending.asked} were asked for")
+        wrong.append(f"wrote {ending.wrote} bytes where {ending.asked} were requested")
     if ending.wrote < least:
-        wrong.append(f"ended well after {ending.wrote} bytes of {ending.asked}")
+        wrong.append(f"reported success after writing {ending.wrote} of {ending.asked} bytes")
     if ending.timers_left:
-        wrong.append(f"left timers behind: {', '.join(ending.timers_left)}")
+        wrong.append(f"left timers running: {', '.join(ending.timers_left)}")
     return MisconductError("; ".join(wrong)) if wrong else None
 
 
@@ -194,10 +194,10 @@ def drop_frames(error: BaseException) -> None:
         error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
-#: Once in so many runs the garbage of the whole process is collected.
+#: Once in this many runs the garbage of the whole process is collected.
 _FULL_COLLECTION = 500
 
-#: So many objects may be made in a run before garbage is looked for in its midst: most of a
+#: How many objects a run may make before the collector looks for garbage in it: most of a
 #: run's objects live until its end.
 _YOUNG = 20_000
 

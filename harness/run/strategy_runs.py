@@ -35,9 +35,9 @@ BASELINE = "wait-for-all"
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """How times are spread: by `times[i]`, `counts[i]` of `count` downloads have come to it.
+    """A distribution of times: by `times[i]`, `counts[i]` of `count` downloads were done.
 
-    Times are sorted. Those that never came to it count, and have no time. Downloads of one run
+    Times are sorted. Downloads that were never done count, and have no time. Downloads of one run
     of a workload are not `independent` of one another.
     """
 
@@ -64,11 +64,11 @@ class Distribution:
 
     @property
     def came(self) -> int:
-        """How many came to it."""
+        """The number of downloads that were done."""
         return self.counts[-1] if self.counts else 0
 
     def quantile(self, q: float) -> float:
-        """Return the time by which a part `q` of all came to it; infinity is never."""
+        """Return the time by which a part `q` of all were done; infinity is never."""
         place = bisect_left(self.counts, rank(q, self.count))
         return self.times[place] if place < len(self.times) else inf
 
@@ -104,7 +104,7 @@ class StrategyRuns:
 
     @cached_property
     def loads(self) -> list[WorkloadResult]:
-        """What many downloads came to, a run each; empty where a run is one download."""
+        """The results of runs with a workload; empty where a run is one download."""
         return [sample.load for sample in self.samples if sample.load is not None]
 
     @cached_property
@@ -125,14 +125,14 @@ class StrategyRuns:
         return cell(0, {}, self.strategy, samples, first, loads=bool(self.loads))
 
     def quantile(self, q: float) -> Estimate:
-        """Return a quantile of the time to first block, with its interval."""
+        """Return a quantile of the time to first byte, with its interval."""
         from firstk.harness.run.cells import quantile_of
 
         return quantile_of(self.samples, q)
 
     @cached_property
     def started(self) -> Estimate:
-        """How probable it is that the first block ever comes."""
+        """The probability that the first byte ever comes."""
         from firstk.harness.run import pooled
         from firstk.harness.stats.estimates import probability
 
@@ -153,19 +153,19 @@ class StrategyRuns:
 
     @cached_property
     def under_way(self) -> float | None:
-        """How many downloads there are at a time, with a workload: the mean over the runs."""
+        """The number of downloads in progress, with a workload: the mean over the runs."""
         return self.cell.under_way
 
     @cached_property
     def busy(self) -> Estimate | None:
-        """How much is in use of what is busiest, with a workload; None if nothing has a limit."""
+        """The utilisation of the busiest resource of a workload; None if nothing has a limit."""
         from firstk.harness.run import pooled
 
         return pooled.busy(self.loads)
 
     @cached_property
     def ratios(self) -> list[float]:
-        """The times to first block over the bound, run by run, where the bound is known.
+        """The times to first byte over the bound, run by run, where the bound is known.
 
         Infinity is never. Left out are only the runs in which no strategy could have any.
         """
@@ -175,27 +175,27 @@ class StrategyRuns:
 
     @cached_property
     def times(self) -> list[float]:
-        """The times to first block of the runs that had one, sorted, in seconds."""
+        """The times to first byte of the runs that had one, sorted, in seconds."""
         return sorted(run.ttfb for run in self.samples if run.ttfb is not None)
 
     @property
     def typical(self) -> float | None:
-        """The median time to first block; None unless every run had one."""
+        """The median time to first byte; None unless every run had one."""
         return figures.quantile(self.times, 0.5) if len(self.times) == self.runs else None
 
     @property
     def never_started(self) -> bool:
-        """Whether no run had a first block."""
+        """Whether no run had a first byte."""
         return not self.times
 
     @property
     def over_ttfb(self) -> BoundRatios:
-        """The times to first block over the bound."""
+        """The times to first byte over the bound."""
         return BoundRatios(sorted(self.ratios), self.runs)
 
     @property
     def over_requests(self) -> BoundRatios:
-        """The requests of the downloads that ended well, over the fewest possible."""
+        """The requests of the successful downloads, over the fewest possible."""
         return self._over(lambda run: run.requests, lambda bound: bound.requests)
 
     @property
@@ -211,7 +211,7 @@ class StrategyRuns:
 
     @property
     def verdict(self) -> str:
-        """The results in words, the time to first block first."""
+        """A description of the results, the time to first byte first."""
         return verdict(self.results)
 
     def over_bound(self, q: float) -> Estimate | None:
@@ -222,14 +222,14 @@ class StrategyRuns:
 
     @cached_property
     def distribution(self) -> Distribution:
-        """How the times to first block are spread."""
+        """The distribution of the times to first byte."""
         if self.loads:
             return Distribution.of_histograms([load.ttfb for load in self.loads])
         return Distribution.of([inf if s.ttfb is None else s.ttfb for s in self.samples])
 
     @cached_property
     def outcomes(self) -> Counter[str]:
-        """How many downloads ended how."""
+        """The number of downloads with each outcome."""
         found: Counter[str] = Counter()
         for sample in self.samples:
             if sample.load is not None:
@@ -240,7 +240,7 @@ class StrategyRuns:
 
     @property
     def slowest(self) -> int:
-        """The number of the run with the latest first block; one that never has it before all."""
+        """The number of the run with the latest first byte; one that has none counts as latest."""
         return max(self.samples, key=lambda sample: (_latest(sample), -sample.run)).run
 
 
@@ -252,7 +252,7 @@ def _latest(sample: OneRun) -> tuple[bool, float]:
 
 
 def ratio(one: StrategyRuns, baseline: StrategyRuns) -> str:
-    """Return how many times sooner the first block came than with the baseline."""
+    """Return the speed-up over the baseline: the ratio of the times to first byte."""
     if one is baseline:
         return ""
     if baseline.never_started and one.typical is not None:

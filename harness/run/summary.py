@@ -1,4 +1,4 @@
-"""What the runs of one strategy through one scenario came to, in numbers and in words."""
+"""A summary of the runs of one strategy through one scenario, in numbers and in text."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _ENOUGH_FOR_P99 = 100
 
 @dataclass(frozen=True, slots=True)
 class BoundRatios:
-    """How many times the least that is possible the runs of a strategy took, sorted.
+    """The ratios of what the runs of a strategy took to the least possible, sorted.
 
-    A run that came to nothing took infinitely many times as much. Left out are only the
-    runs in which no strategy could come to anything; `runs` counts all.
+    A run without a result has an infinite ratio. Left out are only the
+    runs in which no strategy could have one; `runs` counts all.
     """
 
     ratios: Sequence[float]
@@ -54,12 +54,12 @@ class BoundRatios:
 
     @property
     def mean(self) -> str:
-        """The mean for reading, in which a run in a hundred counts too, unlike in the median."""
+        """The mean as text. Unlike the median it reflects a rare slow run."""
         return multiple(fmean(self.ratios)) if self.ratios else "-"
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """Return what the runs of one strategy came to, in words."""
+    """Return a description of the runs of one strategy."""
     if len(results) == 1:
         return _single(results[0])
     words = []
@@ -79,19 +79,19 @@ def verdict(results: Sequence[Result]) -> str:
 
 
 def _after(later: int, count: int) -> str:
-    """Return how many of the runs that did not end well had their first block before."""
+    """Return how many of the runs that did not succeed had their first byte before."""
     if not later:
         return ""
-    return f" ({'' if later == count else f'{later} of them '}after the first block)"
+    return f" ({'' if later == count else f'{later} of them '}after the first byte)"
 
 
 def median_ttfb(results: Sequence[Result]) -> float:
-    """Return the median time to first block; a run that has none counts as infinite."""
+    """Return the median time to first byte; a run that has none counts as infinite."""
     return median_time(r.ttfb for r in results)
 
 
 def median_and_range(results: Sequence[Result]) -> str:
-    """Return the median and, in brackets, the range of the times to first block of all runs.
+    """Return the median and, in brackets, the range of the times to first byte of all runs.
 
     A run that has none is later than all others in both.
     """
@@ -100,11 +100,11 @@ def median_and_range(results: Sequence[Result]) -> str:
     return low if low == high else f"{seconds(median_ttfb(results))} [{low} to {high}]"
 
 
-#: What a download comes to that asks for no bytes.
+#: The description of a download that asks for no bytes.
 _NOTHING = "ok, nothing was asked for"
 
 _OUTCOMES = {
-    "stalled": "stalls for ever",
+    "stalled": "stalls forever",
     "failed": "fails",
     "deadline": "is still busy at the deadline",
 }
@@ -114,7 +114,7 @@ def _single(result: Result) -> str:
     words = [] if result.ttfb is None else [seconds(result.ttfb)]
     match result.outcome:
         case "stalled":
-            words.append("stalls for ever")
+            words.append("stalls forever")
         case "failed":
             when = "" if result.finished is None else f" after {seconds(result.finished)}"
             words.append(f"fails{when}: {reason(result)}")

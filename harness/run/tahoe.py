@@ -135,7 +135,7 @@ class _Broker:
         self._servers = servers
 
     def get_servers_for_psi(self, storage_index: bytes) -> Sequence[_Server]:
-        """Return the servers in the order in which they are to be asked."""
+        """Return the servers in the order in which to ask them."""
         return self._servers
 
 

@@ -1,4 +1,4 @@
-"""What is put to the test: our downloader with one of its strategies, or any other downloader.
+"""The downloader under test: ours with one of its strategies, or any other.
 
 Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
 is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
@@ -36,21 +36,21 @@ _TAHOE_MODULE = "firstk.harness.run.tahoe"
 _REAL_REACTOR = "twisted.internet.reactor"
 
 
-#: What is put to the test: the name of a strategy or a downloader, or one of them itself.
+#: The downloader under test: the name of a strategy or a downloader, or one of them itself.
 DownloaderSpec = str | Strategy | Callable[..., Any]
 
 
 class DownloaderError(ValueError):
-    """There is no such downloader, or it cannot be put to the test."""
+    """There is no such downloader, or it cannot be tested."""
 
 
 class MisconductError(Exception):
-    """A download said that all was well, and it was not."""
+    """A download reported success, but did something wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """What a download is to do: write `length` bytes of a file from `offset` on to a consumer.
+    """What to download: `length` bytes of a file from `offset` on, written to a consumer.
 
     None for `length` means all the rest. `random` makes its random choices, if it is ours.
     """
@@ -69,7 +69,7 @@ Subject = Callable[[DownloadRequest], Deferred[Any]]
 
 
 def is_external(name: str) -> bool:
-    """Tell whether a name is that of another downloader, not of a strategy of ours."""
+    """Return whether a name is that of another downloader, not of a strategy of ours."""
     return ":" in name or name == TAHOE
 
 
@@ -83,7 +83,7 @@ def is_strategy(name: str) -> bool:
 
 
 def name_of(given: DownloaderSpec) -> str:
-    """Return the name of what is put to the test; a callable's says where it was written."""
+    """Return the name of a downloader under test; that of a callable is MODULE:CALLABLE."""
     if isinstance(given, str):
         return given
     if isinstance(given, Strategy):
@@ -93,7 +93,7 @@ def name_of(given: DownloaderSpec) -> str:
 
 
 def find_downloader(given: DownloaderSpec) -> Subject:
-    """Return what is put to the test: a strategy of ours, or another downloader.
+    """Return a function that starts the downloader under test.
 
     A strategy is named, or given itself; another downloader is named as
     `package.module:callable` or `tahoe`, or is the callable. Raises `DownloaderError` with what is
@@ -166,7 +166,7 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
     """Return what was found under a name, if it can be called as a downloader."""
     if not callable(found):
         path = name.partition(":")[2]
-        raise DownloaderError(f"{name}: {path} is a {type(found).__name__}, and cannot be called")
+        raise DownloaderError(f"{name}: {path} is not callable: its type is {type(found).__name__}")
     try:
         inspect.signature(found).bind(None, None, None, None)
     except TypeError as e:

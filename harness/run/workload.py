@@ -63,7 +63,7 @@ def simulate_workload(
         load = _Load(scenario, strategy, seed, run, each)
         tally = load.play(failures)
         unmet = untriggered_faults(scenario, load.servers)
-        del load  # what is left of it goes while errors are logged
+        del load  # the rest of it goes while errors are logged
     if isinstance(tally, OverloadError):  # raised here, where no frame holds the simulation
         if (error := combine_failures(failures)) is not None:
             first = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
@@ -164,7 +164,7 @@ class _Load:
         )
 
     def _is_endless(self) -> bool:
-        """Count a download that begins; tell whether it is one too many for this time."""
+        """Count a download that begins; return whether it is one too many for this time."""
         now = self._reactor.seconds()
         if now != self._time:
             self._time, self._at_once = now, 0
@@ -217,8 +217,8 @@ class _Load:
         download.stop()
 
     def _end(self, number: int, download: SimulatedDownload, *, cut: bool) -> None:
-        """Take down what a download has come to, and let go of it."""
-        ending = download.ending(dry=not cut)
+        """Record the outcome of a download, and drop it."""
+        ending = download.ending(queue_empty=not cut)
         result = finish_run(
             download.scenario,
             self._strategy,
@@ -234,7 +234,7 @@ class _Load:
             self._left -= 1
             if self._each is not None:
                 self._each(result)
-        # What is held for ever would be kept for ever.
+        # What is held forever would be kept forever.
         download.client.withdraw(held=not self._workload.cancel)
 
 

@@ -1,4 +1,4 @@
-"""What a load on a grid comes to: how many downloads ended how, their times, what it cost."""
+"""The result of a workload: the downloads' outcomes, their times, what they cost."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed")
 
 @dataclass(frozen=True, slots=True)
 class WorkloadResult:
-    """What one simulation of a workload came to. Times are in virtual seconds, sizes in bytes.
+    """The result of one simulation of a workload. Times are in virtual seconds, sizes in bytes.
 
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
     failed with which error; `message` is that of the first. `strays` counts the errors among
-    them that no download told of: they came up in callbacks. The times are from each download's
+    them that no download reported: they came up in callbacks. The times are from each download's
     own start: to K distinct shares, to the first byte, to a good end. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
-    and `in_system` how many downloads were under way in it, in the mean: None if no time passed.
-    `utilisation` is how much was in use, in the mean, of what was busiest: a server's
+    and `in_system` how many downloads were under way in it, on average: None if no time passed.
+    `utilisation` is how much was in use, on average, of what was busiest: a server's
     `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
     is the SHA-256 of all that happened. `untriggered_faults` are the scenario's faults that met no
     request; it is not kept in a store.
@@ -63,8 +63,8 @@ class WorkloadResult:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it in a form that JSON has."""
-        told = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
-        return told | {name: told[name].to_json() for name in TIMES}
+        found = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
+        return found | {name: found[name].to_json() for name in TIMES}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
@@ -74,7 +74,7 @@ class WorkloadResult:
 
     @property
     def success_fraction(self) -> float:
-        """Which part of the downloads ended well."""
+        """The fraction of the downloads that succeeded."""
         return self.outcomes.get("ok", 0) / self.downloads
 
     @property
@@ -115,7 +115,7 @@ class Tally:
         ]
 
     def add(self, number: int, result: Result, *, counts: bool) -> None:
-        """Add what the download with this number came to."""
+        """Add the outcome of the download with this number."""
         self._digest.update(f"{number} {result.outcome} {result.digest}\n".encode())
         if not counts:
             return
@@ -135,7 +135,7 @@ class Tally:
         """Add errors that no download reports."""
         for failure in failures:
             if isinstance(failure, EscapeError) and self._errors[EscapeError.__name__]:
-                continue  # it is told once for the run, and here a download has told of it
+                continue  # a download has reported it: it counts once
             self._strays += 1
             error = as_error(failure)
             self._errors[error_name(error)] += 1
@@ -148,7 +148,7 @@ class Tally:
         run: int,
         untriggered_faults: Unmet,
     ) -> WorkloadResult:
-        """Return what all came to."""
+        """Return the result of the whole workload."""
         downloads = sum(self._outcomes.values())
         span = self._closed - self._opened
         return WorkloadResult(

@@ -109,9 +109,9 @@ class Evidence:
         return np.asarray(gains.sum(axis=1))
 
     def is_over(self, limit: float, confidence: float) -> bool | None:
-        """Tell whether the mean is over `limit`; None if the numbers do not show it.
+        """Return whether the mean is over `limit`; None if the numbers do not show it.
 
-        With a probability of half of `1 - confidence` at most it is ever told to be over a
+        With a probability of at most half of `1 - confidence` this ever returns True for a
         limit that it is not over, whenever and however often one asks while numbers come in; it is
         the same for "under". Raises `ValueError` if either is not between 0 and 1.
         """
@@ -122,7 +122,7 @@ class Evidence:
         return False if self._mirrored.log_capital(1 - limit) >= enough else None
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the ends between which all limits lie that `is_over` does not tell the mean from.
+        """Return the interval of all limits for which `is_over` returns None.
 
         The mean lies between them at all times at once with a probability of `confidence` or
         more. Raises `ValueError` if that is not between 0 and 1.
@@ -149,7 +149,7 @@ class Evidence:
         return float(np.exp(low))
 
     def runs_to_tell(self, limit: float, confidence: float) -> int | None:
-        """Return how many runs in all `is_over` takes to tell, if they go on like these.
+        """Return how many runs in all `is_over` needs to decide, if they go on like these.
 
         None if a thousand million would not do: the mean is too near the limit. Raises
         `ValueError` as `is_over` does.
@@ -160,10 +160,10 @@ class Evidence:
         gains = self._log_gains(limit) if over else self._mirrored._log_gains(1 - limit)
         each = gains / self.runs
 
-        def told(runs: float) -> bool:
+        def decided(runs: float) -> bool:
             return _log_sum(_LOG_SHARES + runs * each) >= enough
 
-        return _first(told, _MOST_RUNS)
+        return _first(decided, _MOST_RUNS)
 
 
 def _log_sum(logs: Numbers) -> float:
@@ -172,14 +172,14 @@ def _log_sum(logs: Numbers) -> float:
     return float(most + np.log(np.exp(logs - most).sum()))
 
 
-def _first(told: Callable[[float], bool], most: int) -> int | None:
+def _first(decided: Callable[[float], bool], most: int) -> int | None:
     """Return the first number of runs from 1 on of which it is true, as it is of all after it."""
-    if not told(most):
+    if not decided(most):
         return None
     low, high = 0, most
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if told(middle) else (middle, high)
+        low, high = (low, middle) if decided(middle) else (middle, high)
     return high
 
 

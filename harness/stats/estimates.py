@@ -1,13 +1,13 @@
-"""What many runs show of the truth behind them: estimates, each with its interval.
+"""Estimates from many runs, each with its confidence interval.
 
-The *time* of a run is when something happened in it, its first block for one. It is None (or
+The *time* of a run is when something happened in it, its first byte for one. It is None (or
 infinity) for a run in which it never did, as the run stalled, failed, or was cut off at the
 deadline. Such a run is not left out: it is later than all others, and "never" may be what a
 quantile says.
 
 Times are in any order, in seconds or any other unit. An interval holds the true value with a
 probability of `confidence` or more, whatever the distribution, and *at all times at once*: it holds
-no less often for whoever looks after each run, stops when an interval is narrow enough, or goes on
+no less often if you look after each run, stop when an interval is narrow enough, or go on
 later with more runs (see `betting`). At each end the risk is half. Each interval is
 for itself.
 """
@@ -82,7 +82,7 @@ class NotEnough:
         return inf
 
     def words(self, say: Callable[[float], str]) -> str:
-        """Return it for reading, as that of an interval."""
+        """Return it as text, like that of an interval."""
         why = f"not enough runs: {self.runs} of {self.needed}"
         return why if self.estimate is None else f"{say(self.estimate)} ({why})"
 
@@ -99,7 +99,7 @@ def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] 
 
 
 def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return the probability of what `count` of so many independent runs did.
+    """Return the probability of something that happened in `count` of `runs` independent runs.
 
     Raises `ValueError` if there are no runs, or fewer than `count`.
     """
@@ -121,7 +121,7 @@ def quantile(
 ) -> Interval | NotEnough:
     """Return the time by which a part `q` of the runs are done: 0.5 for the median.
 
-    The estimate is the time of one run, the first by which so many were: halfway between a
+    The estimate is the time of one run, the first by which that many were: halfway between a
     time and never there is nothing. The ends are times of runs as well, at `ranks`. Differences
     can be given too, from minus infinity on.
     Raises `ValueError` if `q` is not between 0 and 1.
@@ -180,7 +180,7 @@ def median_difference(
     that what the grid does to both falls out of the difference. It is less than 0 where the
     other is sooner, infinite where it alone never is done, minus infinity where it alone is, and
     there is none where neither is: those runs do not count. It is not the difference of the
-    medians, nor does it tell of the tails.
+    medians, and says nothing about the tails.
     Raises `ValueError` if there are not as many of each.
     """
     pairs = [
@@ -192,7 +192,7 @@ def median_difference(
 
 
 def z_of_count(count: int, runs: int, part: float) -> float:
-    """Return by how many standard errors `count` of so many runs is off, if a `part` should be.
+    """Return by how many standard errors `count` of `runs` is off the expected part.
 
     It is the exact tail of the binomial distribution, said as that of a normal one: 4 means
     what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
@@ -206,7 +206,7 @@ def z_of_mean(times: Sequence[float], expected: float) -> float | None:
     """Return by how many standard errors the mean of times is off what it should be.
 
     It is the tail of Student's t distribution, expressed as that of a normal one: right in so far
-    as the mean of so many times is normal. None if there are fewer than two times.
+    as the mean of that many times is normal. None if there are fewer than two times.
     """
     if len(times) < 2:
         return None

@@ -1,4 +1,4 @@
-"""How numbers are written for reading: times, ratios and probabilities."""
+"""Numbers as text: times, ratios and probabilities."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _three_digits(number: float) -> str:
 
 
 def multiple(ratio: float) -> str:
-    """Return a ratio for reading."""
+    """Return a ratio as text."""
     return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
 
 
 def percent(part: float) -> str:
-    """Return a probability for reading; only what is certain is told as 0% or 100%."""
+    """Return a probability as text; 0% and 100% only if it is exactly that."""
     if 0 < part < 0.001:
         return "under 0.1%"
     if 0.999 < part < 1:

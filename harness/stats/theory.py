@@ -1,4 +1,4 @@
-"""What mathematics says: the numbers that a simulation must come to.
+"""What theory says: exact values that a simulation must reproduce.
 
 Two models have closed forms. A `Stage` is phase 1 of a download: all servers are asked at
 once, and enough of them answer. A `ForkJoin` is a whole grid under load: each download asks
@@ -96,7 +96,7 @@ class Stage:
 
     @cached_property
     def _ways(self) -> list[tuple[float, int, int]]:
-        """In which ways T may come: how probable it is to be the k-th of n answers."""
+        """The probability that T is the k-th of n answers, for each k and n."""
         answering = stats.binom.pmf(range(self._asked + 1), self._asked, 1 - self.probability)
         return [
             (float(probability) * step, k, n)
@@ -112,7 +112,7 @@ class Stage:
 
     @cached_property
     def _steps(self) -> list[float]:
-        """How probable it is that it takes exactly so many answers, up to as many as may come."""
+        """The probability that it takes exactly m answers, for each m up to their number."""
         enough = self.enough[: self._asked + 1]
         return [enough[0], *(after - before for before, after in pairwise(enough))]
 
@@ -141,7 +141,7 @@ def covering(groups: Iterable[tuple[int, int]], k: int) -> list[float]:
     them. Every set of m servers is as likely as any other to be the first: those sets are
     counted.
     """
-    # How many sets of so many servers hold so many distinct shares (k stands for more): the keys.
+    # The keys: the size of a set of servers, and its distinct shares (k stands for more).
     sets = {(0, 0): 1}
     servers = 0
     for count, held in groups:
@@ -156,7 +156,7 @@ def covering(groups: Iterable[tuple[int, int]], k: int) -> list[float]:
 
 
 def first_of(needed: int, servers: int) -> list[float]:
-    """Return the same where every server holds a share of its own: so many answers are needed.
+    """Return the same where each server holds another share: `needed` answers are needed.
 
     First-K needs K of them, wait-for-all as many as there are servers.
     """

@@ -1,6 +1,6 @@
 """What a worker of a sweep does: a batch of runs, one after the other.
 
-A batch is plain data and so is what it comes to, so that it may be run in any process.
+A batch and its result are plain data, so that it can be run in any process.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a part came to, and the seconds of real time that it took."""
+    """The rows of a part, and the seconds of real time that it took."""
 
     rows: Sequence[Row]
     seconds: float

@@ -1,7 +1,7 @@
 """Whether a candidate of a plan meets the target, as far as its runs show.
 
 Every condition is a claim about a share of downloads: p90 < 0.5 s says that more than 90 % of all
-downloads have their first block before 0.5 s. The risk of a wrong "met" is 2.5 % at most, and so is
+downloads have their first byte before 0.5 s. The risk of a wrong "met" is 2.5 % at most, and so is
 that of a wrong "missed", however often the runs are looked at and however many more are taken later
 (see `betting`). That a candidate meets the target is wrong less often still, as all
 conditions must be met. Candidates and conditions are each for themselves: of many, some verdicts
@@ -43,7 +43,7 @@ class Finding:
 
     @property
     def excess(self) -> float:
-        """How many times what is asked for: more than 1 if the condition seems unmet.
+        """The ratio to what is asked for: more than 1 if the condition seems unmet.
 
         Of a time it is that over its limit, of a probability how often it is missed over how
         often that is allowed.
@@ -76,17 +76,17 @@ class Judged:
 
     @property
     def cost(self) -> float:
-        """How many requests a download sends in the mean; infinity if there was none."""
+        """The mean number of requests of a download; infinity if there was none."""
         return inf if self.requests is None else self.requests
 
     @property
     def excess(self) -> float:
-        """How many times what is asked for, in the condition that is met the least."""
+        """The ratio to what is asked for, in the condition that is met the least."""
         return max(finding.excess for finding in self.findings)
 
     @property
     def needed(self) -> int | None:
-        """About how many runs in all it takes to decide, if they go on like these.
+        """The number of runs, about, that it takes to decide, if they go on like these.
 
         None if it is decided, or no number is likely to decide it. One condition that is missed
         is enough to miss the target, and all must be met to meet it.
@@ -104,7 +104,7 @@ class Judged:
 def judge(target: Target, samples: Sequence[Sample]) -> Judged:
     """Return what the runs of a candidate show; there is one at least.
 
-    A run that never has its first block, as it stalls, fails or crashes, is later than any
+    A run that never has its first byte, as it stalls, fails or crashes, is later than any
     limit. Where a run is many downloads, all downloads of all runs count.
     """
     find = _of_loads if any(sample.load for sample in samples) else _of_downloads

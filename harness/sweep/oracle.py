@@ -24,7 +24,7 @@ from firstk.scenarios.workload import Poisson
 
 
 class NoOracleError(ValueError):
-    """Mathematics says nothing of a scenario; the message tells why."""
+    """Theory has no exact value for a scenario; the message says why."""
 
 
 def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
@@ -51,8 +51,8 @@ def refuse(experiment: Experiment, file: str) -> None:
                 theory_of(point.scenario, strategy)
             except NoOracleError as e:
                 at = f"{point}: " if point.values else ""
-                told = f"mathematics has no number for {at}{strategy}: {e}"
-                raise ScenarioError([Problem(file, None, "oracle", told)]) from e
+                problem = f"theory has no exact value for {at}{strategy}: {e}"
+                raise ScenarioError([Problem(file, None, "oracle", problem)]) from e
 
 
 def _stage(scenario: Scenario, waits: bool) -> Stage:
@@ -87,7 +87,7 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
     if not isinstance(arrivals, Poisson):
         raise NoOracleError('downloads should begin as { kind = "poisson", rate = ... } says')
     if scenario.stop != "located":
-        raise NoOracleError('a workload needs `stop = "located"`: what is read keeps servers busy')
+        raise NoOracleError('a workload needs `stop = "located"`: reads keep servers busy')
     if workload.files is not None:
         raise NoOracleError("a workload should have one file, without [workload.files]")
     hangs, named = _apart(scenario)
@@ -121,7 +121,7 @@ def _need_no_limits(scenario: Scenario) -> None:
 
 
 def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers]]:
-    """Return which servers hang by chance, and the entries that tell servers by their names."""
+    """Return which servers hang by chance, and the entries that select servers by name."""
     named: list[Servers] = []
     hangs: Count | Probability | None = None
     for entry in scenario.servers:
@@ -146,12 +146,12 @@ def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[ServerSpec]:
 
 
 def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
-    """Tell whether a server never answers where its shares are, or does as a good one."""
+    """Return whether a server never answers where its shares are, or does as a good one."""
     for fault in faults:
         if not isinstance(fault, Hung):
             raise NoOracleError(f"{name} has the fault {fault.kind!r}; it can only be hung")
         if fault.start or fault.end is not None:
-            raise NoOracleError(f"{name} is hung for a time; it can only be so from 0 for ever")
+            raise NoOracleError(f"{name} is hung for a time; it can only be so from 0 forever")
     return any(fault.holds("get_buckets") for fault in faults)
 
 

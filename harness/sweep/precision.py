@@ -10,7 +10,7 @@ from firstk.scenarios.experiment import Precision
 
 
 def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], bool]:
-    """Return what tells whether the runs of each strategy of a point are enough.
+    """Return a test of whether the runs of each strategy of a point are enough.
 
     They are if the interval of the quantile is narrow enough for all of them, or it is known to
     be infinite since the grid cannot carry the load.

@@ -24,7 +24,7 @@ class Salvage:
     of the axes; where the experiment cannot be read there are no axes.
 
     `saved` counts the rows that were read and `lost` those that were skipped; `reasons` are the
-    first of what is wrong. It is `unsure` whether more rows were lost if not even the index of the
+    first problem. It is `unsure` whether more rows were lost if not even the index of the
     rows can be read.
     """
 

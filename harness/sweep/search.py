@@ -37,7 +37,7 @@ J = TypeVar("J", bound=Judged)
 #: Judges a candidate by its runs, in their order.
 Judge = Callable[[Sequence[Sample]], J]
 
-#: Begins to tell of the progress of a part of the search, which is named.
+#: Shows the progress of a named part of the search.
 Telling = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
 

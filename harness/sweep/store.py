@@ -1,11 +1,11 @@
-"""Where a sweep keeps what its runs came to: one SQLite file, with all that is needed to go on.
+"""The store of a sweep: one SQLite file with the results of its runs, and all it takes to resume.
 
 The file has the experiment, its points as scenarios, and a row for each run. One process writes
 it, a transaction for each group of rows, in WAL mode: what was committed is there after a
 `kill -9` of the writer at any moment, and others may read meanwhile.
 
 The number of a row follows from its run, point and strategy alone, so that equal experiments
-make equal rows, whoever ran what first.
+make equal rows, in whatever order the runs were made.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ from firstk.scenarios.text import cut, shell_word
 #: The version of the tables below. It changes with them.
 SCHEMA_VERSION = 1
 
-#: What tells a store from any other SQLite file: "fstk".
+#: Marks a store among SQLite files: "fstk".
 _APPLICATION = 0x6673746B
 
 _TABLES = """
@@ -98,7 +98,7 @@ CREATE TABLE runs (
     bytes_received INTEGER,
     content_ok INTEGER,
     result TEXT NOT NULL,   -- JSON: what has no column
-    load TEXT               -- JSON: what many downloads came to, where there is a workload
+    load TEXT               -- JSON: the result of many downloads, where there is a workload
 );
 CREATE INDEX cells ON runs
     (point, strategy, run, outcome, ttfb, queries, reads, bytes_received, content_ok);
@@ -173,7 +173,7 @@ def row_of(place: RunKey, result: Result, version: str) -> Row:
 
 
 def row_of_load(place: RunKey, load: WorkloadResult, version: str) -> Row:
-    """Return the row of what many downloads came to, made by a version of firstk."""
+    """Return the row of a workload's result, made by a version of firstk."""
     return Row(
         *place,
         version=version,
@@ -269,7 +269,7 @@ class Store:
             raise
 
     def _look(self, write: bool) -> None:
-        """Make the tables of a new file, and refuse what is none of ours."""
+        """Make the tables of a new file, and refuse a file that is not a store."""
         db = self._db
         application, schema, tables = (
             db.execute(question).fetchone()[0]
@@ -347,7 +347,7 @@ class Store:
             " LIMIT 1"
         )
         for (row,) in self._all("runs", query, (json.dumps(self.about.strategies),)):
-            self.row(row)  # says what is wrong with it
+            self.row(row)  # reports what is wrong with it
 
     def begin(self, experiment: Experiment) -> None:
         """Write down the experiment; raises `StoreError` if another one is there.
@@ -470,7 +470,7 @@ class Store:
     def samples(self, point: int, strategy: str, runs: int | None = None) -> list[Sample]:
         """Return what the runs of a point and strategy resulted in, in their order.
 
-        With `runs` these are the first so many, and all have to be there.
+        With `runs` these are that many, from the first on, and none may be missing.
         """
         # What many downloads resulted in lies farther away than the rest: no index has it.
         is_load = self._is_load(point)
@@ -574,7 +574,7 @@ class Store:
                 yield int(number)
 
     def bad(self) -> Iterator[tuple[int, str]]:
-        """Yield the rows that should not be, each with what is wrong, in words."""
+        """Yield the rows without numbers, each with the reason."""
         query = (
             'SELECT "row", strategy, seed, outcome, error FROM runs'
             ' WHERE outcome IN (?, ?) OR content_ok = 0 ORDER BY "row"'
@@ -596,7 +596,7 @@ class Store:
         return self._row(found[0])
 
     def _there(self, number: int) -> str:
-        """Return, in words, which rows there are in place of one that there is not."""
+        """Return a description of the rows there are, for a row that is missing."""
         query = 'SELECT count(*), min("row"), max("row") FROM runs'
         ((count, first, last),) = self._all("runs", query)
         if not count:
@@ -615,7 +615,7 @@ class Store:
     def scenario(self, row: Row) -> Scenario:
         """Return the scenario of a row, to be run again: with its strategy and seed, one run.
 
-        Raises `StoreError` if files that it needs are gone or are no longer what they were.
+        Raises `StoreError` if files that it needs are gone or have changed.
         """
         of_point = self.point(row.point).scenario
         with self._explaining(f"point {row.point} of points"):
@@ -630,7 +630,7 @@ class Store:
         if scenario_hash(scenario) != row.scenario_hash:
             raise StoreError(
                 f"{self.path}: row {row.row} cannot be run again: its files of shares or times"
-                " are no longer what they were, or this firstk reads its scenario otherwise"
+                " have changed, or this firstk reads its scenario otherwise"
             )
         # A strategy that is another downloader is no name that a file may have.
         return scenario.model_copy(update={"strategies": [row.strategy]})

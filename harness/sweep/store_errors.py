@@ -1,4 +1,4 @@
-"""What is wrong with a store, in words: damage, a full disk, a file that cannot be written."""
+"""Errors of a store, explained: damage, a full disk, a file that cannot be written."""
 
 from __future__ import annotations
 

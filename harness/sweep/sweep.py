@@ -1,6 +1,6 @@
-"""Running an experiment: what is not in the store yet is run, in batches, and put there.
+"""Runs an experiment: the runs that are not in the store yet, in batches.
 
-What comes of it depends on the experiment alone. How long a run takes decides only how large the
+The result depends on the experiment alone. How long a run takes decides only how large the
 next batch is, and workers that die, interruptions and the number of workers decide nothing.
 """
 
@@ -30,7 +30,7 @@ _BATCHES = 2
 #: How often a run may end the process that it runs in, alone, until it is given up.
 _ATTEMPTS = 2
 
-#: Tells, of the runs of each strategy of a point, in their order, whether there are enough.
+#: Returns whether a point has enough runs, given those of each strategy in their order.
 StopRule = Callable[[Mapping[str, Sequence[Sample]]], bool]
 
 
@@ -52,7 +52,7 @@ class Progress:
 class Sweep:
     """One sweep of an experiment into a store; `enough` is asked where it has a `precision`.
 
-    `tell` is called with the progress whenever something was committed. With `points` (their
+    `on_progress` is called with the progress whenever rows were committed. With `points` (their
     numbers) and `strategies` only a part of the experiment is run.
     """
 
@@ -61,7 +61,7 @@ class Sweep:
         experiment: Experiment,
         store: Store,
         enough: StopRule | None = None,
-        tell: Callable[[Progress], None] = lambda progress: None,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
         points: Sequence[int] | None = None,
         strategies: Sequence[str] | None = None,
     ) -> None:
@@ -71,7 +71,7 @@ class Sweep:
         self.progress = Progress()
         self._store = store
         self._enough = enough
-        self._tell = tell
+        self._on_progress = on_progress
         self._version = version("firstk")
         self._course = _Rounds(experiment)
         self._closed: dict[int, int] = {}
@@ -82,12 +82,12 @@ class Sweep:
         self.progress.total = len(self._chosen) * self._course.first * len(self._strategies)
 
     def run(self, workers: Callable[[], Workers]) -> list[int]:
-        """Run what is left; return how many runs each point has.
+        """Run the rest; return the number of runs of each point.
 
         `workers` is called if there is something to run. Raises `WorkersError` where they
         cannot be had, `StoreError` where the store has runs of another version of firstk,
         `StateError` where runs are not independent (the store keeps that too), and what a batch
-        raised. What was told as done is in the store whatever is raised.
+        raised. What was reported as done is in the store whatever is raised.
         """
         self._store.begin(self.experiment)
         _, end = _bounds(self.experiment, 0, self._course.first)
@@ -145,7 +145,7 @@ class Sweep:
     def _collect(
         self, workers: Workers, done: Mapping[Future[list[BatchResult]], Batch]
     ) -> list[Batch]:
-        """Commit what batches came to; return those whose workers died."""
+        """Commit the results of batches; return the batches whose workers died."""
         lost: list[Batch] = []
         rows: list[Row] = []
         finished: list[tuple[BatchPart, BatchResult]] = []
@@ -166,7 +166,7 @@ class Sweep:
         return lost
 
     def _made(self, part: BatchPart, row: Row) -> Iterator[Made]:
-        """Yield a row as what may be repeated, unless it came to nothing."""
+        """Yield a row as a run that can be repeated, if it has a result."""
         if row.digest is not None:
             where = f"row {row.row} of {self._store.path}"
             yield Made(part.scenario, row.strategy, row.run, row.digest, where)
@@ -199,7 +199,7 @@ class Sweep:
             self._open[row.point].out -= 1
             self.progress.crashed += row.outcome == CRASHED
         self.progress.done += len(rows)
-        self._tell(self.progress)
+        self._on_progress(self.progress)
 
     def _time(self, part: BatchPart, done: BatchResult) -> None:
         """Learn from a part how long a run takes."""
@@ -219,7 +219,7 @@ class Sweep:
             runs = 1
             if point.each is not None:
                 runs = max(1, ceil(seconds / max(point.each * len(self._strategies), 1e-6)))
-            elif point.out:  # the first run of a point tells how long the others take
+            elif point.out:  # the first run of a point shows how long the others take
                 continue
             # All strategies of a run go together: they have the same file, which takes its time.
             taken = point.take(runs * len(self._strategies))
@@ -265,7 +265,7 @@ class Sweep:
         self.progress.kept += rows
 
     def _goes_on(self, point: _Point) -> bool:
-        """Tell whether a point has something to run, now; begin its next round if it may."""
+        """Return whether a point has something to run, now; begin its next round if it may."""
         while not point.left and not point.out:
             runs = self._course.after(point.runs)
             if runs is None or self._is_enough(point):
@@ -286,7 +286,7 @@ class Sweep:
 
 
 def _result(workers: Workers, future: Future[list[BatchResult]]) -> list[BatchResult]:
-    """Return what a batch came to; raises `workers.lost`, and `WorkersError` if it is no use."""
+    """Return the result of a batch. Raises `workers.lost`, or `WorkersError` if none can work."""
     try:
         return future.result()
     except (workers.lost, OtherVersionError):
@@ -294,7 +294,7 @@ def _result(workers: Workers, future: Future[list[BatchResult]]) -> list[BatchRe
     except workers.unfit as e:
         raise WorkersError(f"the workers cannot run this: {e}") from e
     except CancelledError as e:
-        raise WorkersError("the workers are gone; what was told as done is kept") from e
+        raise WorkersError("the workers are gone; completed runs are saved") from e
 
 
 class _Point:
@@ -310,7 +310,7 @@ class _Point:
         self.each: float | None = None
 
     def take(self, number: int) -> list[RunKey]:
-        """Return the next places, at most so many."""
+        """Return the next runs, at most `number`."""
         taken = list(islice(self.places, number))
         self.left -= len(taken)
         self.out += len(taken)
@@ -325,7 +325,7 @@ class _Rounds:
         self.first = experiment.precision.min_runs if experiment.precision else experiment.runs or 0
 
     def after(self, runs: int) -> int | None:
-        """Return how many runs there may be after so many; None if these are all."""
+        """Return the number of runs of the next round, after `runs`; None if these are all."""
         if self._precision is None or runs >= self._precision.max_runs:
             return None
         return min(2 * runs, self._precision.max_runs)

@@ -111,7 +111,7 @@ def _kill_forkserver() -> None:
 
 def _begin(alive: Connection) -> None:
     """Begin the life of a worker, that ends with that of who reads its results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C is told to all; one decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C reaches all processes; one decides
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
@@ -152,7 +152,7 @@ class Cluster:
                 f"a cluster needs Dask, which is not there ({e}); to install it:"
                 " pip install 'firstk[dask]'"
             ) from e
-        # What goes wrong is raised here, and told once.
+        # An error is raised here, and reported once.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self.lost: type[Exception] = distributed.KilledWorker
         try:
@@ -174,7 +174,7 @@ class Cluster:
         try:
             threads: dict[str, int] = self._client.nthreads()
         except OSError as e:
-            raise WorkersError(f"the scheduler is gone: {e}; what was told as done is kept") from e
+            raise WorkersError(f"the scheduler is gone: {e}; completed runs are saved") from e
         return max(1, sum(threads.values()))
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:

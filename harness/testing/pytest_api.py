@@ -1,4 +1,4 @@
-"""Scenarios as tests: running them, holding them to what is expected, telling why they fail.
+"""Scenarios as tests: run them, compare them with the expectations, explain failures.
 
 The pytest plugin imports this when there is something to run, and not before.
 """
@@ -39,7 +39,7 @@ from firstk.scenarios.model import OTHER, Expectation, Scenario
 
 
 class UnmetError(AssertionError):
-    """A result is not what was expected; the message says all that there is to say."""
+    """A result is not as expected; the message explains it, with a timeline."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Settings:
 
 
 def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation]:
-    """Return what is to be tested in a scenario, each with what is expected of it.
+    """Return the names of what a scenario tests, each with its expectation.
 
     That is the downloader under test, if there is one; else every strategy of which
     something is expected, also if it is not among those that the scenario compares. What
@@ -103,30 +103,30 @@ def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation
 class Runs:
     """All runs of a test.
 
-    `told` is the run to tell of: the first that is not as expected, or else the first. `failed` of
+    `shown` is the run to report: the first that is not as expected, or else the first. `failed` of
     them are not as expected. `untriggered_faults` are those that met no request in any of them.
     """
 
-    told: Run
+    shown: Run
     failed: int
     untriggered_faults: Unmet
     digests: Sequence[str]
 
 
 def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs:
-    """Run a scenario as often as it says, and hold each run to what is expected."""
+    """Run a scenario as often as it says, and compare each run with the expectations."""
     expected = expectation(scenario, name)
     assert expected is not None
-    told, failed = simulate(scenario, name, timeout=timeout), 0
-    untriggered, digests = told.untriggered_faults, []
+    shown, failed = simulate(scenario, name, timeout=timeout), 0
+    untriggered, digests = shown.untriggered_faults, []
     for number in range(scenario.runs):
-        run = simulate(scenario, name, number, timeout) if number else told
+        run = simulate(scenario, name, number, timeout) if number else shown
         digests.append(run.result.digest)
         untriggered = untriggered_in_all([untriggered, run.untriggered_faults])
         if any(unmet(expected, run.result)):
-            told = run if failed == 0 else told
+            shown = run if failed == 0 else shown
             failed += 1
-    return Runs(told, failed, untriggered, digests)
+    return Runs(shown, failed, untriggered, digests)
 
 
 def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> None:
@@ -141,7 +141,7 @@ def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> No
 def failure(
     run: Run, problems: Sequence[str], command: str | None, failed: int = 1, runs: int = 1
 ) -> str:
-    """Return all that there is to say of a run that is not as expected, the reason first.
+    """Return a report of a run that is not as expected, the reason first.
 
     `command` replays it, if a command line can; `failed` of `runs` are not as expected.
     """
@@ -159,19 +159,19 @@ def failure(
 
 
 def unmet_error(text: str, run: Run) -> UnmetError:
-    """Return the error to raise; a debugger lands where the code under test raised its own."""
+    """Return the error to raise. A debugger lands where the code under test raised its own."""
     error = UnmetError(text)
     return error.with_traceback(own_traceback(run.failure) if run.failure else None)
 
 
 class Firstk:
-    """Runs scenarios in a test of your own, and holds results to what is expected of them."""
+    """Runs scenarios in a test of your own, and checks their results: the fixture `firstk`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._runs: list[tuple[Run, str | None]] = []
         self._grids: list[SimGrid] = []
-        self._told = False
+        self._shown = False
 
     def run(
         self,
@@ -182,12 +182,12 @@ class Firstk:
         seed: int | None = None,
         **tables: Any,
     ) -> Result:
-        """Return what one download comes to.
+        """Run one download, and return its result.
 
         `scenario` is a file (relative to pytest's root folder) or a name in the library;
         or else `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
         on. `downloader` is a callable, or `package.module:callable`; default the one that
-        pytest was told to test. `strategy` runs one of firstk's own.
+        pytest is configured to test. `strategy` runs one of firstk's own.
         """
         __tracebackhide__ = True
         if (scenario is None) == (not tables):
@@ -225,7 +225,7 @@ class Firstk:
         """Return a grid to hang and heal the servers of, step by step; see `SimGrid`.
 
         It is that of a scenario, as `run` takes it, or of keys that `SimGrid` takes. Its
-        downloader is the one that pytest was told to test, if it is given no other.
+        downloader is the one that pytest is configured to test, unless another is given.
         """
         __tracebackhide__ = True
         if scenario is not None and keys.keys() - {"downloader"}:
@@ -248,13 +248,13 @@ class Firstk:
     def __repr__(self) -> str:
         return f"<Firstk: {len(self._runs)} runs, {len(self._grids)} grids>"
 
-    def told(self) -> str:
+    def timelines(self) -> str:
         """Return timelines of what was run; those of running downloads end now."""
-        self._told = True
-        timelines = [text_timeline(run) for run, _ in self._all_runs()]
+        self._shown = True
+        found = [text_timeline(run) for run, _ in self._all_runs()]
         for grid in self._grids:
-            timelines += [text_timeline(run, now) for run, now in grid.under_way()]
-        return "\n".join(timelines)
+            found += [text_timeline(run, now) for run, now in grid.under_way()]
+        return "\n".join(found)
 
     def close(self) -> None:
         """End the grids, and warn of faults that met no request of the downloads in them."""
@@ -262,7 +262,7 @@ class Firstk:
             try:
                 grid.close()
             except Exception:
-                if not self._told:  # else the test has failed, and its timelines show the error
+                if not self._shown:  # else the test has failed, and its timelines show the error
                     raise
         for grid in self._grids:
             for fault in grid.untriggered_faults():
@@ -288,7 +288,9 @@ class Firstk:
             raise e.with_traceback(None) from None
         wanted = wanted or expectation(run.scenario, result.strategy)
         if wanted is None or not wanted.model_fields_set:
-            raise TypeError(f"nothing is expected of {result.strategy}: check() could not fail")
+            raise TypeError(
+                f"check() has nothing to check: nothing is expected of {result.strategy}"
+            )
         if problems := list(unmet(wanted, result)):
             raise unmet_error(failure(run, problems, command), run) from None
 
@@ -302,7 +304,7 @@ class Firstk:
 
 
 def _importable(subject: DownloaderSpec) -> bool:
-    """Tell whether a command line can name a downloader too."""
+    """Return whether a command line can name a downloader too."""
     if isinstance(subject, str):
         return True
     module, _, path = name_of(subject).partition(":")

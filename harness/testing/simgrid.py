@@ -38,12 +38,12 @@ from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
 from firstk.scenarios.model import Scenario, selected
 
-#: So many requests are told of in a message, and no more.
+#: The most outstanding requests that a message lists.
 _MOST_TOLD = 12
 
 
 class ConditionNeverMetError(AssertionError):
-    """What a test waits for never happens; the message says what is outstanding."""
+    """A condition never became true; the message lists the outstanding requests."""
 
 
 class ServerGroup:
@@ -75,7 +75,7 @@ class ServerGroup:
         start: float | None = None,
         end: float | None = None,
     ) -> Self:
-        """Hold the connection and answer nothing; what is held is answered when it is over."""
+        """Hold the connection and answer nothing; held requests are answered when it is over."""
         operations = [on] if isinstance(on, str) else list(on)
         return self.fault("hung", on=operations, start=start, end=end)
 
@@ -97,7 +97,7 @@ class ServerGroup:
         return self.fault("corrupt", part=part, start=start, end=end)
 
     def disconnect(self, *, start: float | None = None, end: float | None = None) -> Self:
-        """Lose the connections: what is outstanding then fails, and what is sent later."""
+        """Lose the connections: outstanding requests fail, and so do later ones."""
         return self.fault("disconnect", start=start, end=end)
 
     def fault(self, kind: str, **keys: Any) -> Self:
@@ -167,7 +167,7 @@ class RunningDownload:
         self._run: Run | None = None
 
     def __repr__(self) -> str:
-        ending = self._download.ending(dry=False)
+        ending = self._download.ending(queue_empty=False)
         if self._download.failure is not None:
             state = f"failed with {error_name(self._download.failure)}"
         elif self.done:
@@ -192,7 +192,7 @@ class RunningDownload:
     @property
     def ttfb(self) -> float | None:
         """The time to the first byte, if it has come."""
-        return self._download.ending(dry=False).first
+        return self._download.ending(queue_empty=False).first
 
     @property
     def buffered(self) -> int:
@@ -201,11 +201,11 @@ class RunningDownload:
 
     @property
     def status(self) -> DownloadStatus | None:
-        """What the downloader tells of itself; None if it is not ours, or has not begun."""
+        """The downloader's own status; None if it is not ours, or has not begun."""
         return self._download.status
 
     def finish(self) -> Result:
-        """Let happen all that is left to happen, late answers too; return what it came to.
+        """Let everything happen that is left, late answers too, and return the result.
 
         If nothing is left and it is not over it has `stalled`; at the grid's `deadline`,
         counted from its start, it is cut off.
@@ -224,8 +224,8 @@ class SimGrid:
     scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
     by `seed`; `deadline` is when a download is cut off, in virtual seconds.
 
-    `downloader` is what is put to the test where `start` and `download` do not say. With
-    `consumer_bandwidth` the consumer of each download drains its buffer at so many bytes a second.
+    `downloader` is the default of `start` and `download`. With
+    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s.
     `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
     seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
     Raises `ScenarioError` if there cannot be such a grid.
@@ -335,15 +335,15 @@ class SimGrid:
         return running
 
     def download(self, downloader: DownloaderSpec | None = None, **asked: Any) -> Result:
-        """Return what a download comes to: `start` it and `finish` it."""
+        """Run a download, and return its result: `start` it and `finish` it."""
         return self.start(downloader, **asked).finish()
 
     def finish(self) -> list[Result]:
-        """Bring all downloads to their end; return what they came to, in their order."""
+        """Finish all downloads, and return their results in their order."""
         return [running.finish() for running in self._running]
 
     def advance(self, seconds: float) -> None:
-        """Let happen all that is due within so many seconds, and be at that time then."""
+        """Let everything happen that is due within `seconds`, and be at that time then."""
         self.advance_to(self.now + _finite(seconds))
 
     def advance_to(self, time: float) -> None:
@@ -372,20 +372,21 @@ class SimGrid:
             raise ConditionNeverMetError(message) from (errors[0] if errors else None)
 
     def _errors(self) -> list[BaseException]:
-        """Return what went wrong in the downloads that no result tells of yet."""
+        """Return the errors of downloads that no result reports yet."""
         going = [running for running in self._running if running._run is None]
         own = [error for running in going for error in running._wrong]
         return _without([*self._failures, *self.reactor.errors], own) + own
 
     def _never(self, dry: bool, errors: Sequence[BaseException]) -> str:
-        why = "nothing is left to happen" if dry else "the deadline is over"
+        why = "no events left" if dry else "deadline reached"
         outstanding = self.outstanding
         waiting = ", ".join(map(_words, outstanding[:_MOST_TOLD])) or "none"
         if len(outstanding) > _MOST_TOLD:
             waiting += f" and {len(outstanding) - _MOST_TOLD} more"
-        told = "".join(f"; {type(error).__name__}: {message_of(error)}" for error in errors)
+        raised = "".join(f"; {type(error).__name__}: {message_of(error)}" for error in errors)
         return (
-            f"it never is: {why} at {self.now:.6g} s; requests without an answer: {waiting}{told}"
+            f"the condition never became true: {why} at {self.now:.6g} s;"
+            f" outstanding requests: {waiting}{raised}"
         )
 
     def _step_while(self, condition: Callable[[], bool]) -> None:
@@ -395,7 +396,7 @@ class SimGrid:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Keep errors that no Deferred tells of, and ways out of the simulation that are taken."""
+        """Keep errors that no Deferred reports, and escapes from the simulation."""
         with (
             watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
@@ -413,10 +414,10 @@ class SimGrid:
             with self._watched():
                 while self.reactor.peek() <= latest:
                     self.reactor.step()
-                gc.collect()  # a Deferred tells of its failure when it goes
+                gc.collect()  # a Deferred reports its failure when it goes
         finally:
             gc.unfreeze()
-        # What is known to be another download's is not told of this one.
+        # An error that is known to be another download's is not reported for this one.
         known = [error for running in self._running for error in running._wrong]
         failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
         self._failures.clear()
@@ -429,7 +430,7 @@ class SimGrid:
             0,
             download.scenario.seed,
             download.trace,
-            download.ending(dry=self.reactor.peek() == inf),
+            download.ending(queue_empty=self.reactor.peek() == inf),
             failures,
         )
         self.runs.append(run)
@@ -457,7 +458,7 @@ class SimGrid:
         return found
 
     def untriggered_faults(self) -> list[str]:
-        """Return, in words, the faults that met no request; none if no download was begun."""
+        """Return a sentence for each fault that met no request; none if no download was begun."""
         if not self._subject:
             return []
         found = list(described(self.scenario, untriggered_faults(self.scenario, self._in_order)))
@@ -469,19 +470,19 @@ class SimGrid:
     def close(self) -> None:
         """Shut the reactor down: what a downloader has set up for the time of the grid ends.
 
-        Raises what went wrong in a download whose result nobody asked for.
+        Raises the errors of downloads whose results were not asked for.
         """
         gc.unfreeze()
         if self.reactor.running:
             with interruptible(self.reactor):
                 self.reactor.stop()
                 self.reactor.mainLoop()
-        untold = combine_failures(self._errors())
+        unreported = combine_failures(self._errors())
         self._failures.clear()
         self.reactor.errors.clear()
         self._running.clear()
-        if untold is not None:
-            raise untold
+        if unreported is not None:
+            raise unreported
 
     def __repr__(self) -> str:
         downloads = len(self._running)
@@ -501,7 +502,7 @@ class SimGrid:
         try:
             self.close()
         except Exception:
-            if error is None:  # else there is that to tell of
+            if error is None:  # else that error is reported
                 raise
 
 

@@ -1,4 +1,4 @@
-"""The timeline of a run as text: a line a server, what it was asked when and what came back."""
+"""The timeline of a run as text: one line per server, its requests and answers."""
 
 from __future__ import annotations
 
@@ -78,9 +78,9 @@ def _rank(exchanges: Sequence[Exchange]) -> int:
 
 
 def _names(names: Sequence[str]) -> str:
-    told = ", ".join(names[:_MAX_NAMES])
+    listed = ", ".join(names[:_MAX_NAMES])
     more = len(names) - _MAX_NAMES
-    return f"{told} and {more} more" if more > 0 else told
+    return f"{listed} and {more} more" if more > 0 else listed
 
 
 def _end(run: Run) -> float:
@@ -150,8 +150,8 @@ def _answer(query: Exchange, never: str) -> str:
 def _shares(numbers: Sequence[object]) -> str:
     if not numbers:
         return "no shares"
-    told = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
-    return f"share{'s' if len(numbers) > 1 else ''} {told}"
+    listed = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
+    return f"share{'s' if len(numbers) > 1 else ''} {listed}"
 
 
 def _brief(text: str) -> str:

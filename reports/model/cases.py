@@ -27,10 +27,10 @@ from firstk.scenarios.text import shell_word
 
 @dataclass(frozen=True)
 class Case:
-    """A scenario, or a point of an experiment, and what each strategy came to there.
+    """A scenario, or a point of an experiment, with the runs of each strategy.
 
     `values` are those of the axes. `tables` are the scenario as its file has it. `compared` is
-    what `firstk compare` shows of it, None at a point. `replay` tells the command that makes a
+    what `firstk compare` shows of it, None at a point. `replay` returns the command that makes a
     run of a strategy again.
     """
 
@@ -69,7 +69,7 @@ class Case:
 
     @property
     def asks(self) -> bool:
-        """Whether it has a first block to wait for, in any run."""
+        """Whether it has a first byte to wait for, in any run."""
         return any(set(one.outcomes) != {"ok"} or one.distribution.came for one in self.strategies)
 
 
@@ -119,7 +119,7 @@ def _load_sample(load: WorkloadResult) -> Sample:
     )
 
 
-#: Works out the bounds of the first runs of a scenario, so many or fewer.
+#: Returns the bounds of the first runs of a scenario, at most this many.
 Bounds = Callable[[Scenario, int], Sequence[Bound]]
 
 
@@ -176,7 +176,7 @@ def _scenario(store: Store, tables: Mapping[str, Any], expected_hash: str) -> Sc
 def _replayed(
     name: str, strategies: Sequence[str], points: int, point: int
 ) -> Callable[[str, int], str]:
-    """Return what tells how to run a row of a store again, in the folder in which it lies."""
+    """Return a function that gives the replay command of a row of a store."""
 
     def command(strategy: str, run: int) -> str:
         row = first_row(points, len(strategies), point, run) + strategies.index(strategy)

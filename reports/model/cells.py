@@ -11,7 +11,7 @@ from firstk.scenarios.experiment import Experiment
 
 
 def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Cell]:
-    """Yield what came of each point, which has so many runs, and each strategy."""
+    """Yield the estimates for each point, with its number of runs, and each strategy."""
     for number, point in enumerate(experiment.points):
         first: Sequence[Sample] | None = None
         for strategy in experiment.strategies:

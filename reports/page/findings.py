@@ -1,7 +1,7 @@
 """What the results say, in sentences: the headlines of a report, and what its pictures show.
 
 Every sentence is computed. Times of many runs are medians in which a run that never starts is
-later than all others; how many never start is told with it.
+later than all others; the number of those that never start is given with it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def circumstances(case: Case) -> str:
 
 
 def _trouble(scenario: Scenario) -> str | None:
-    """Return what is wrong with the servers, if it can be told in a few words."""
+    """Return what is wrong with the servers, if a few words can say it."""
     servers = scenario.grid.servers
     found: list[str] = []
     seen: set[int] = set()
@@ -114,12 +114,12 @@ _S = "\N{SECTION SIGN}"
 
 
 def one_came_to(one: StrategyRuns) -> str:
-    """Return what one strategy came to: a sentence but for its subject."""
+    """Return the result of one strategy: a sentence without its subject."""
     return _came_to(one).replace(_S, "s")
 
 
 def _came_to(one: StrategyRuns) -> str:
-    """Return what a strategy came to: a sentence but for its subject, with marks at its verbs."""
+    """Return the result of a strategy: a sentence without its subject, its verbs marked."""
     if overloaded := one.outcomes[OVERLOADED]:
         runs = "the run" if one.runs == 1 else f"{overloaded} of {one.runs} runs"
         return f"let{_S} downloads pile up faster than the grid can carry them, in {runs}"
@@ -154,7 +154,7 @@ def _single(one: StrategyRuns) -> str:
     first = "" if sample.ttfb is None else f"start{_S} after {seconds(sample.ttfb)}"
     match sample.outcome:
         case "stalled":
-            return f"{first}, then stall{_S} for ever" if first else f"never start{_S}"
+            return f"{first}, then stall{_S} forever" if first else f"never start{_S}"
         case "failed":
             said = f"fail{_S}"
             result = one.single
@@ -273,7 +273,7 @@ def spread(case: Case) -> str:
             if (time := found.quantile(q)) is not None and (1 - q) * found.count >= 1 - 1e-9
         ]
         parts.append(f"{one.strategy} {', '.join(quantiles)}")
-    return f"Time to first block, {case.name}: {'; '.join(parts)}."
+    return f"Time to first byte, {case.name}: {'; '.join(parts)}."
 
 
 def nearness(cases: Sequence[Case]) -> str:
@@ -286,7 +286,7 @@ def nearness(cases: Sequence[Case]) -> str:
             continue
         low, high = multiple(min(numbers)), multiple(max(numbers))
         parts.append(f"{name} {low if low == high else f'{low} to {high}'}")
-    return f"Median time to first block over the bound: {'; '.join(parts)}."
+    return f"Median time to first byte over the bound: {'; '.join(parts)}."
 
 
 def price(cases: Sequence[Case]) -> str:
@@ -294,14 +294,14 @@ def price(cases: Sequence[Case]) -> str:
     case = cases[-1]
     parts = [
         f"{one.strategy} {count(one.requests)} requests and {count(one.bytes)} bytes"
-        f" for a first block after {in_words(one.quantile(0.5))}"
+        f" for a first byte after {in_words(one.quantile(0.5))}"
         for one in case.strategies
     ]
-    return f"{circumstances(case)}, a download takes, in the mean: {'; '.join(parts)}."
+    return f"{circumstances(case)}, a download takes, on average: {'; '.join(parts)}."
 
 
 def count(number: float | None) -> str:
-    """Return a mean of counts for reading, "-" where there is none."""
+    """Return a mean of counts as text, "-" where there is none."""
     if number is None:
         return "-"
     return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"

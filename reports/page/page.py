@@ -1,6 +1,6 @@
 """The page of a report: one HTML file with all its pictures in it, which needs nothing else.
 
-It is made of cases alone, so that equal results make equal bytes. Whoever has no JavaScript has
+It is made of cases alone, so that equal results make equal bytes. A reader without JavaScript has
 all of it still; it sorts tables and hides scenarios.
 """
 
@@ -35,7 +35,7 @@ from firstk.scenarios.experiment import label
 #: The name of the page.
 NAME = "report.html"
 
-#: So many distributions of an experiment are drawn, and so many of its maps or lines.
+#: How many distributions of an experiment are drawn, and how many of its maps or lines.
 _DISTRIBUTIONS = 4
 _SLICES = 6
 
@@ -100,7 +100,7 @@ class Report:
 
     @property
     def of_many(self) -> bool:
-        """Whether there are estimates to tell: some case has more than one run."""
+        """Whether there are estimates: some case has more than one run."""
         return any(case.runs > 1 or case.has_workload for case in self.there)
 
 
@@ -150,7 +150,7 @@ def headlines(report: Report) -> Iterator[str]:
         yield (
             "The grid cannot carry this load: there are no results."
             if report.overloaded
-            else "There are no results yet: nothing has been run."
+            else "There are no results yet."
         )
     elif len(report.axes) == 1:
         yield from findings.along(report.there, report.axes[0])
@@ -184,7 +184,7 @@ class _Pictures:
         version = report.version
         compared = [case.compared for case in report.there if case.compared is not None]
         if compared:
-            caption = "Time to first block, scenario by scenario."
+            caption = "Time to first byte, scenario by scenario."
             if any(one.scenario.runs > 1 for one in compared):
                 caption += " Marks are medians, lines ranges over the runs."
             alt = " ".join(findings.headline(c) for c in report.there if c.compared is not None)
@@ -194,7 +194,7 @@ class _Pictures:
         found += self._along_axes()
         if ratio.shown(report.there):
             files = ratio.draw(report.there, self._folder / "ratio", version)
-            caption = f"Time to first block over the clairvoyant bound: {BOUND}."
+            caption = f"Time to first byte over the clairvoyant bound: {BOUND}."
             found.append(self._add(files, caption, findings.nearness(ratio.shown(report.there))))
         if report.of_store and (some := cost.shown(report.there)):
             files = cost.draw(report.there, self._folder / "cost", version)
@@ -229,7 +229,7 @@ class _Pictures:
                 files = sweep_plots.draw_map(
                     of_slice, (drawn[0], drawn[1]), path, self._report.version, at
                 )
-                caption = f"Median time to first block over {drawn[0]} and {drawn[1]}{at}.{left}"
+                caption = f"Median time to first byte over {drawn[0]} and {drawn[1]}{at}.{left}"
                 alt = " ".join(findings.over(of_slice))
             else:
                 files = sweep_plots.draw_along(
@@ -307,14 +307,14 @@ def _key(value: object) -> str:
 
 
 def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
-    """Return what a table tells of a single run."""
+    """Return the cells of a single run."""
     sample = one.samples[0]
     came = findings.one_came_to(one) if one.single is None else verdict([one.single])
     time = inf if sample.ttfb is None else sample.ttfb
     over = one.ratios[0] if one.ratios else None
     return {
         "strategy": Value(one.strategy),
-        "time to first block": Value(came, key=repr(time)),
+        "time to first byte": Value(came, key=repr(time)),
         "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _mean(one.requests),
         "bytes": _mean(one.bytes),
@@ -323,7 +323,7 @@ def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
 
 
 def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
-    """Return what a table tells of many runs: estimates, with their intervals."""
+    """Return the cells of many runs: estimates, with their intervals."""
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
     sure = one.runs > 1 or bool(one.loads)  # one run alone is an example, and no estimate
     row = {
@@ -337,7 +337,7 @@ def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
         enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9
         row[f"p{100 * q:g}"] = _estimate(one.quantile(q)) if enough else Value("-")
     against = case.strategies[0].strategy
-    row[f"against {against}"] = _estimate(one.against)
+    row[f"vs {against}"] = _estimate(one.against)
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
     row["requests"] = _mean(one.requests)
     row["bytes"] = _mean(one.bytes)

@@ -1,4 +1,4 @@
-"""What a strategy costs against what it gains: requests and bytes against the time to first block.
+"""What a strategy costs against what it gains: requests and bytes against the time to first byte.
 
 Down and to the left is better. All axes begin at 0 or say that they are logarithmic.
 """
@@ -66,7 +66,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
         title(figure, "What does the gain cost?", f"down and to the left is better{more}")
         small_print(
             figure,
-            f"cost: mean, and gain: median time to first block, of {_runs(some)} from seed"
+            f"cost: mean, and gain: median time to first byte, of {_runs(some)} from seed"
             f" {some[0].seed}; lines: its 95 % interval; virtual time; firstk {version}",
         )
         return style.save(figure, path)
@@ -88,7 +88,7 @@ def _panel(axes: Axes, case: Case, what: str, cost: Callable[[StrategyRuns], flo
     x = Scale.of([paid for _, paid, _ in points])
     y = Scale.of([end for _, _, half in points for end in _ends(half)])
     never = any(end == inf for _, _, half in points for end in _ends(half))
-    set_scale(axes.yaxis, y, "median time\nto first block", never=never)
+    set_scale(axes.yaxis, y, "median time\nto first byte", never=never)
     x = replace(x, high=x.at(1.12))
     set_scale(axes.xaxis, x, what, lambda number: f"{number:,.0f}")
     spots = []

@@ -1,8 +1,8 @@
-"""How the times to first block are spread: how many have started by when, and how many have not.
+"""How the times to first byte are spread: how many have started by when, and how many have not.
 
 Above, the part of downloads that have started (the distribution function); below, on the same
 time axis, the part that is still waiting, on a logarithmic scale down to one in a thousand, where
-the tail is. Downloads that never start count in both, and are told beside the curves.
+the tail is. Downloads that never start count in both; their number stands beside the curves.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ENOUGH = 20
 _LEAST = 0.001
 _MARKED = (0.5, 0.9, 0.99, 0.999)
 
-#: For so many counts, at most, the interval of the part that has started is worked out.
+#: For how many counts, at most, the interval of the part that has started is worked out.
 _BAND = 100
 
 _WIDTH = 9.3  # inches; so are the others
@@ -67,7 +67,7 @@ class _Curve:
 
 
 def is_worth_drawing(case: Case) -> bool:
-    """Tell whether there are enough downloads for a picture, and something to wait for."""
+    """Return whether there are enough downloads for a picture, and something to wait for."""
     spreads = [one.distribution for one in case.strategies]
     return any(s.came for s in spreads) and all(s.count >= ENOUGH for s in spreads)
 
@@ -88,20 +88,20 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
             _curve(above, curve, scale, waiting=False)
             _curve(below, curve, scale, waiting=True)
         for axes in (above, below):
-            set_scale(axes.xaxis, scale, "time to first block")
+            set_scale(axes.xaxis, scale, "time to first byte")
             _never(axes)
         _part_started(above)
         _part_waiting(below)
         above.set_xlabel("")
         above.tick_params(axis="x", labelbottom=False)
         _key(figure, curves, height)
-        title(figure, "How long until the first block?", style.plain(case.name, 110))
+        title(figure, "How long until the first byte?", style.plain(case.name, 110))
         small_print(figure, f"{_made_of(case)}; firstk {version}")
         return style.save(figure, path)
 
 
 def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
-    """Return the curves, the soonest first: strategies that came to the same share one."""
+    """Return the curves, the fastest first: strategies with equal results share one."""
     alike: dict[Hashable, list[StrategyRuns]] = {}
     for one in strategies:
         spread = one.distribution
@@ -158,7 +158,7 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
 
 
 def _level(axes: Axes, part: float, colour: str) -> None:
-    """Draw into the strip for what never comes at which part a curve stays for ever."""
+    """Draw into the strip for what never comes at which part a curve stays forever."""
     axes.annotate(
         "", (1 + _STRIP / _AXIS, part), (1.0, part),
         xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
@@ -226,12 +226,12 @@ def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:
 def _numbers(one: StrategyRuns) -> list[str]:
     """Return the numbers of a strategy, in two lines at most."""
     spread = one.distribution
-    told = [
+    counts = [
         f"p{100 * q:g} {seconds(time)}"
         for q in _MARKED
         if (time := spread.quantile(q)) < inf and (1 - q) * spread.count >= 1 - 1e-9
     ]
-    lines = [", ".join(told)] if told else []
+    lines = [", ".join(counts)] if counts else []
     if spread.came < spread.count:
         started = one.started
         if isinstance(started, Interval):

@@ -1,6 +1,6 @@
-"""The main picture: time to first block, a block of lines a scenario.
+"""The main picture: time to first byte, a block of lines a scenario.
 
-Strategies that come to the same in a scenario share a line, and their marks stand beside
+Strategies with equal results in a scenario share a line, and their marks stand beside
 one another. A thin line through the block is the bound (`firstk.harness.run.bound`).
 """
 
@@ -110,7 +110,7 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
 
 
 def _block(summaries: Sequence[StrategyRuns]) -> list[_Line]:
-    """Return the lines of a scenario: strategies that come to the same share one."""
+    """Return the lines of a scenario: strategies with equal results share one."""
     lines: dict[Hashable, list[StrategyRuns]] = {}
     for summary in summaries:
         outcomes = (
@@ -140,7 +140,7 @@ def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:
 def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: float) -> None:
     """Set the time axis: from zero, or logarithmic where times differ by much.
 
-    It is so many inches wide, with room beside the ranges of many runs.
+    It is `width` inches wide, with room beside the ranges of many runs.
     """
     everything = [t for one in compared for s in one.strategies for t in _times(s)]
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
@@ -153,10 +153,10 @@ def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: f
         axes.set_xlim(left, max(high * 2.2, left * (high / left) ** (1 / (1 - room))))
         axes.xaxis.set_major_locator(LogLocator(subs=(1.0,)))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("time to first block (logarithmic scale)")
+        axes.set_xlabel("time to first byte (logarithmic scale)")
     else:
         axes.set_xlim(0, max(high * 1.35, high / (1 - room)))
-        axes.set_xlabel("time to first block")
+        axes.set_xlabel("time to first byte")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.grid(axis="x", color="#E4E4E4", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -165,7 +165,7 @@ def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: f
 
 
 def _times(summary: StrategyRuns) -> list[float]:
-    """Return the times that a line shows: of first blocks, or of failures if there are none."""
+    """Return the times that a line shows: of first bytes, or of failures if there are none."""
     if summary.times:
         return summary.times
     return [r.finished for r in summary.results if r.outcome == "failed" and r.finished is not None]
@@ -197,7 +197,7 @@ def _heading(axes: Axes, one: Compared, y: float) -> None:
 
 
 def _line(axes: Axes, line: _Line, y: float) -> None:
-    """Draw strategies that come to the same: marks at their time, or an arrow to never."""
+    """Draw strategies with equal results: marks at their time, or an arrow to never."""
     summary = line.summaries[0]
     looks = [style.look(s.strategy) for s in line.summaries]
     colour = looks[0].colour if len(looks) == 1 else style.INK
@@ -305,7 +305,7 @@ def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
 
 
 def _said(summary: StrategyRuns) -> str:
-    """Return what stands beside the mark of a first block."""
+    """Return what stands beside the mark of a first byte."""
     if summary.runs == 1:
         result = summary.results[0]
         then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
@@ -318,9 +318,9 @@ def _never(summary: StrategyRuns) -> str:
     counts = Counter(r.outcome for r in summary.results)
     stalled, busy, failed = counts["stalled"], counts["deadline"], counts["failed"]
     if summary.runs == 1:
-        return "stalls for ever" if stalled else "busy at the deadline" if busy else ""
+        return "stalls forever" if stalled else "busy at the deadline" if busy else ""
     if not summary.times and not stalled and not busy:
-        return ""  # they all fail, and that is told where they do
+        return ""  # they all fail, which is shown where they do
     words = [
         f"{count} {what}"
         for count, what in ((stalled, "stall"), (busy, "busy"), (failed, "fail"))
@@ -332,12 +332,12 @@ def _never(summary: StrategyRuns) -> str:
 
 
 def _some_never(one: Compared) -> bool:
-    """Tell whether anything of a scenario belongs into the column of what never comes."""
+    """Return whether anything of a scenario belongs into the column of what never comes."""
     return _never_bound(one) or any(map(_never, one.strategies))
 
 
 def _never_bound(one: Compared) -> bool:
-    """Tell whether no download of the bound's class has a first block, though one is asked for."""
+    """Return whether no download of the bound's class has a first byte, though one is asked for."""
     return _typical_bound(one) == inf and any(bound.requests != 0 for bound in one.bounds)
 
 
@@ -372,7 +372,7 @@ def _note(axes: Axes, begin: float, end: float, y: float, text: str) -> None:
 
 
 def _title(figure: Figure, height: float) -> None:
-    title = "When does the download start? Time to first block, by scenario and strategy"
+    title = "When does the download start? Time to first byte, by scenario and strategy"
     figure.text(0.02, 1 - 0.18 / height, title, size=12, weight="bold", va="top")
 
 

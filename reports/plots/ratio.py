@@ -1,4 +1,4 @@
-"""How near strategies come to the clairvoyant bound: the ratio to it, a line a case and strategy.
+"""How close strategies are to the clairvoyant bound: a line for each case and strategy.
 
 One is the bound. No strategy's ratio can be less, so that the axis begins there.
 """
@@ -56,7 +56,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
             if number is not None
         ]
         scale = Scale.of(numbers, least=1.0)
-        set_scale(axes.xaxis, scale, "time to first block over the bound", multiple, never=True)
+        set_scale(axes.xaxis, scale, "time to first byte over the bound", multiple, never=True)
         axes.text(scale.place(inf), 1.0, "∞", transform=axes.get_xaxis_transform(),
                   ha="center", va="bottom", size=8, weight="bold")  # fmt: skip
         axes.axvline(1.0, color=style.INK, linewidth=0.9)

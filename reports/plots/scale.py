@@ -1,4 +1,4 @@
-"""Axes that tell no untruth: from zero, or logarithmic and said to be, with a place for never."""
+"""Honest axes: from zero, or logarithmic and labelled so, with a place for never."""
 
 from __future__ import annotations
 
@@ -87,12 +87,12 @@ def set_scale(
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_minor_formatter(NullFormatter())
 
-    def told(number: float, _: object = None) -> str:
+    def text(number: float, _: object = None) -> str:
         if not scale.low <= number <= scale.high * (1 + 1e-9):
             return ""
         return "0" if number == 0 else say(number)
 
-    axis.set_major_formatter(FuncFormatter(told))
+    axis.set_major_formatter(FuncFormatter(text))
     axis.set_label_text(f"{what}\n(logarithmic scale)" if vertical and scale.log else what)
     if scale.log and not vertical:
         axis.set_label_text(f"{what} (logarithmic scale)")
@@ -109,7 +109,7 @@ def set_scale(
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:
-    """Return so many of the items at most: the first, the last, and some between them."""
+    """Return at most `most` of the items: the first, the last, and some between them."""
     if len(items) <= most:
         return list(items)
     return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]

@@ -35,8 +35,8 @@ class Look:
         }
 
 
-#: How each strategy looks: told apart by the colour-blind (Okabe and Ito, 2008; the
-#: last of Tol, 2021), and by their shapes in grey. Downloaders of one's own take the other.
+#: How each strategy looks: colours for the colour-blind (Okabe and Ito, 2008; the
+#: last of Tol, 2021), shapes for grey prints. Other downloaders take the rest.
 _LOOKS = {
     "wait-for-all": Look("#D55E00", "s"),
     "first-k": Look("#0072B2", "o"),
@@ -93,7 +93,7 @@ def _known_spares(strategy: str) -> int:
 
 
 def plain(text: str, width: int) -> str:
-    """Return a user's text on one line, cut to so many letters, and fit for an SVG."""
+    """Return a user's text on one line, cut to `most` letters, and fit for an SVG."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return shorten(printable, width, placeholder=" ...")
 

@@ -79,8 +79,8 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping):
         if len(value) == 1:
             return f"{next(iter(value))} {label(next(iter(value.values())))}"
-        told = [v if k == "law" else f"{k} {label(v)}" for k, v in value.items()]
-        return style.plain("\n".join(map(str, told)).replace("\n", " | "), 60).replace(" | ", "\n")
+        parts = [v if k == "law" else f"{k} {label(v)}" for k, v in value.items()]
+        return style.plain("\n".join(map(str, parts)).replace("\n", " | "), 60).replace(" | ", "\n")
     return f"{value:g}" if isinstance(value, float) else style.plain(label(value), 30)
 
 
@@ -105,8 +105,8 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
         height = 3 * _PANEL + 2 * _GAP + 1.55 + 0.17 * lines
         figure = Figure(figsize=(_WIDTH, height))
         panels: list[tuple[str, Of]] = [
-            ("median time\nto first block", lambda one: one.quantile(0.5)),
-            (f"p{100 * q:g} time\nto first block", lambda one: one.quantile(q)),
+            ("median time\nto first byte", lambda one: one.quantile(0.5)),
+            (f"p{100 * q:g} time\nto first byte", lambda one: one.quantile(q)),
             ("downloads\nthat start", lambda one: one.started),
         ]
         for i, (what, of) in enumerate(panels):
@@ -116,7 +116,7 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
             if i < 2:
                 axes.tick_params(axis="x", labelbottom=False)
         axes.set_xlabel(axis + (" (logarithmic scale)" if places.log else ""))
-        title(figure, f"What {axis} does to the time to first block", _UNDER)
+        title(figure, f"What {axis} does to the time to first byte", _UNDER)
         small_print(figure, f"{_made_of(cases)}; firstk {version}")
         return style.save(figure, path)
 
@@ -261,7 +261,7 @@ def draw_map(
 ) -> list[Path]:
     """Write a map over two axes to `path`.png and `path`.svg, a panel a strategy; return the files.
 
-    The colour is the median time to first block; cells in which most downloads never start are
+    The colour is the median time to first byte; cells in which most downloads never start are
     hatched. In each cell stands the median, and below it how many start if not all do.
     """
     first, second = axes_of
@@ -288,7 +288,7 @@ def draw_map(
         axes.set_xlabel(first)
         if cell[0] < _ROOM:
             _colour_key(figure, norm, width, height)
-        title(figure, "Median time to first block", f"over {first} and {second} {under}".strip())
+        title(figure, "Median time to first byte", f"over {first} and {second} {under}".strip())
         small_print(
             figure,
             f"{_runs(cases)}; lighter is later; hatched: most never start; firstk {version}",

@@ -26,7 +26,7 @@ from firstk.reports.plots import style
 #: More lanes than this do not fit a page: what is wrong with servers comes first, then reads.
 MAX_LANES = 24
 
-#: Of a run that was busy at the deadline so many requests to one server are shown.
+#: Of a run that was busy at the deadline this many requests to one server are shown.
 _ENOUGH = 100
 
 #: Panels whose times differ by more have scales of their own.
@@ -40,7 +40,7 @@ _LEFT = 1.3
 _AXIS = 8.2
 _LANE = 0.24
 _BOUND = 1.0  # the label of the bound
-_FIRST = 1.5  # that of the first block
+_FIRST = 1.5  # that of the first byte
 _HEAD = 0.55  # the heading of a panel, and its phases
 _FOOT = 0.45  # its times
 
@@ -130,7 +130,7 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
 
 
 def _panels(runs: Sequence[Run]) -> list[_Panel]:
-    """Return what is to be drawn: a panel for strategies that did just the same."""
+    """Return what to draw: a panel for all strategies that did just the same."""
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
         phases = tuple(run.status.phases) if run.status else ()
@@ -248,9 +248,9 @@ def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
 
 
 def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
-    """Draw the first block and the bound as lines, and write under the lanes what they are.
+    """Draw the first byte and the bound as lines, and write under the lanes what they are.
 
-    Where they are too near for two labels, that of the first block says both.
+    Where they are too near for two labels, that of the first byte says both.
     """
     ttfb, end = panel.run.result.ttfb, panel.end
     inch = end / _AXIS
@@ -269,7 +269,7 @@ def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
             beside = f" ({said})"
     if ttfb is not None:
         axes.axvline(ttfb, color=style.INK, linewidth=1.2)
-        _label(axes, ttfb, f"first block, {seconds(ttfb)}{beside}", right, "bold")
+        _label(axes, ttfb, f"first byte, {seconds(ttfb)}{beside}", right, "bold")
 
 
 def _label(axes: Axes, time: float, text: str, right: bool, weight: str) -> None:
@@ -363,7 +363,7 @@ def _say(axes: Axes, text: str, time: float, lane: int, colour: str, right: bool
 
 
 def _phases(axes: Axes, run: Run, end: float) -> None:
-    """Mark the phases above the lanes, where the downloader tells them."""
+    """Mark the phases above the lanes, where the downloader reports them."""
     phases = run.status.phases if run.status else []
     if not phases:
         return

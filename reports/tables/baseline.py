@@ -1,4 +1,4 @@
-"""A baseline: what runs came to, kept in a file for later runs to be held against.
+"""A baseline: the results of runs, saved in a file to compare later runs with.
 
 The file is JSON with a row a line, sorted, so that a change of it reads well in a diff.
 """
@@ -35,7 +35,7 @@ _Text = Annotated[str, AfterValidator(_printable)]
 
 
 class BaselineError(ValueError):
-    """A file is no baseline; the message says which file, where, and what is wrong."""
+    """A file is not a baseline; the message says which file, where, and what is wrong."""
 
 
 class _Strict(BaseModel):
@@ -43,7 +43,7 @@ class _Strict(BaseModel):
 
 
 class BaselineRow(_Strict):
-    """What one run came to; the times are those of a `Result`."""
+    """The result of one run; the times are those of a `Result`."""
 
     scenario: _Text
     strategy: _Text

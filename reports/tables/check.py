@@ -13,7 +13,7 @@ from rich.text import Text
 
 from firstk.reports.tables.baseline import Baseline, BaselineRow
 
-#: What a download can come to, the best first: a clear error is better than a hang.
+#: The outcomes of a download, the best first: a clear error is better than a hang.
 _OUTCOMES = ("ok", "failed", "deadline", "stalled")
 
 #: By what part two times may differ that are equal but for their rounding to nine digits.
@@ -22,7 +22,7 @@ _ROUNDING = 1e-8
 #: So little is none: 0.29 times 100 is a hair less than 29.
 _HAIR = 1e-12
 
-#: More changes than this are counted rather than told.
+#: More changes than this are counted rather than listed.
 _MOST = 20
 
 _COLUMNS = ("", "scenario", "strategy", "seed", "what", "before", "now", "change")
@@ -32,9 +32,9 @@ Verdict = Literal["worse", "better"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that has changed in a run, in words.
+    """One change in a run, described.
 
-    `verdict` is None where it cannot be said: a download that comes to another end sends
+    `verdict` is None where it cannot be said: a download with another outcome sends
     more or fewer requests, which is neither good nor bad.
     """
 
@@ -48,7 +48,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of the check.
+    """The result of the check.
 
     `new` and `gone` are rows that only one side has, `compared` is the number that both have.
     """
@@ -106,7 +106,7 @@ def _changes(old: BaselineRow, new: BaselineRow, tolerance: float) -> Iterator[C
         before, now = ("right", "wrong") if worse else ("wrong", "right")
         yield Change(new, "bytes written", before, now, "", _verdict(worse))
     for what, a, b, unit in (
-        ("first block", old.ttfb, new.ttfb, " s"),
+        ("first byte", old.ttfb, new.ttfb, " s"),
         ("finished", old.finished, new.finished, " s"),
         ("requests", old.requests, new.requests, ""),
         ("bytes", old.bytes, new.bytes, ""),
@@ -144,7 +144,7 @@ def _by(before: float, now: float, unit: str) -> str:
 
 
 def headline(checked: Checked, name: str) -> str:
-    """Return in a line what came of the check."""
+    """Return the result of the check in one line."""
     counts = [
         f"{len(checked.worse)} worse",
         f"{len(checked.better)} better",
@@ -167,7 +167,7 @@ def missing(checked: Checked, allow_gone: bool) -> str | None:
 
 
 def notes(checked: Checked) -> Iterator[str]:
-    """Yield in a line each what is new, what is gone, and what is not told."""
+    """Yield a line each for what is new, what is gone, and what is not listed."""
     left_out = len(checked.changes) - _MOST
     if left_out > 0:
         yield f"{left_out} more changes are not shown."
@@ -193,7 +193,7 @@ def _cells(checked: Checked) -> Iterator[tuple[str, ...]]:
 
 
 def changes_table(checked: Checked) -> Table:
-    """Return the changes as a table for reading."""
+    """Return the changes as a table."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in _COLUMNS:
         right = column in ("seed", "before", "now", "change")

@@ -1,4 +1,4 @@
-"""Tables for reading."""
+"""The table of `firstk compare` and `firstk run`."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ Extra = Literal["replay", "seed", "nothing"]
 
 #: What the columns of a comparison mean.
 LEGEND = f"""\
-time to first block: with several runs the median and, in brackets, the least and the greatest
-sooner by: the time to first block of wait-for-all (or of the first strategy, if wait-for-all \
+TTFB: time to first byte; with several runs the median and, in brackets, the range
+speed-up: the TTFB of wait-for-all (or of the first strategy, if wait-for-all \
 was not run) divided by this one's. With several runs, medians are compared; - if some runs had \
-no first block
-over bound: the time to first block divided by {BOUND}. With several runs the median and, from \
+no first byte
+over bound: the TTFB divided by {BOUND}. With several runs the median and, from \
 100 runs on, the 99th percentile (p99)
 requests, bytes: of the whole download, divided by the least that it can take; with several \
 runs the mean
-In the last three, a run without a first block, or without a good end, counts as ∞; runs in \
+In the last three, a run without a first byte, or without a good end, counts as ∞; runs in \
 which no such download can succeed are left out, or shown as -.
 """
 
 
 def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
-    """Return the table of a comparison, a row a strategy."""
+    """Return the table of a comparison, with a row per strategy."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("scenario", overflow="fold", min_width=10)
     table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
-    table.add_column("time to first block", min_width=15)
+    table.add_column("TTFB", min_width=15)
     gap = "\n" if extra == "nothing" else " "  # every column counts there
-    table.add_column(f"sooner{gap}by", justify="right", no_wrap=True)
+    table.add_column("speed-up", justify="right", no_wrap=True)
     table.add_column(f"over{gap}bound", justify="right", min_width=6)
     table.add_column("requests", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
@@ -84,7 +84,7 @@ _TIMES = ("located", "ttfb", "bound", "finished")
 
 
 def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
-    """Return a table of single runs, a row each."""
+    """Return a table with a row per run."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):
         head = f"{column}, s" if column in _TIMES else column

@@ -21,7 +21,7 @@ _MOST = 8
 #: How far behind the parting it is looked for what the runs share again.
 _WINDOW = 200
 
-#: How many requests are told that came to different ends.
+#: How many requests with different answers are listed.
 _MOST_REQUESTS = 10
 
 
@@ -35,7 +35,7 @@ def parting(one: Events, other: Events) -> int | None:
 
 
 def diff_text(one: Events, other: Events) -> str:
-    """Return in words where two runs part."""
+    """Return a description of where two runs diverge."""
     equal = parting(one, other)
     if equal is None:
         return f"The runs are equal in all {len(one.events)} events.\n"
@@ -50,10 +50,10 @@ def diff_text(one: Events, other: Events) -> str:
 
 
 def _summary(events: Sequence[Event]) -> str:
-    """Return what a run came to, in words."""
+    """Return a description of a run's result."""
     wrote = next((e.time for e in events if e.kind == "wrote"), None)
     over = next((e for e in events if e.kind in ("fired", "raised")), None)
-    first = "no block" if wrote is None else f"first block at {_time(wrote)}"
+    first = "no block" if wrote is None else f"first byte at {_time(wrote)}"
     if over is None:
         end = "never over"
     else:
@@ -87,7 +87,7 @@ def _marked(mark: str, events: Sequence[Event], width: int) -> Iterator[str]:
 
 
 def _unequal_answers(one: Sequence[Event], other: Sequence[Event]) -> Iterator[str]:
-    """Yield the requests of both runs that came to different ends, whenever they did.
+    """Yield the requests of both runs that were answered differently, at whatever time.
 
     Where round trips are drawn by the seed two runs part at the first answer, which is no
     news; what the servers did otherwise is.
@@ -95,7 +95,7 @@ def _unequal_answers(one: Sequence[Event], other: Sequence[Event]) -> Iterator[s
     a, b = _ends(one), _ends(other)
     unequal = [key for key in a if key in b and _said(a[key]) != _said(b[key])]
     if unequal:
-        yield "@@ requests of both that came to different ends, at whatever time @@"
+        yield "@@ requests of both that were answered differently, at whatever time @@"
     for request, number in unequal[:_MOST_REQUESTS]:
         again = f", time {number + 1}" if number else ""
         yield f"  {request}{again}"

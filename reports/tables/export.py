@@ -79,7 +79,7 @@ def _rows(store: Source) -> Iterator[tuple[Any, ...]]:
     """Yield the rows with the values of their axes."""
     points = store.points()
     kinds = [_kind(values) for values in zip(*points, strict=True)]
-    told = [
+    axes = [
         tuple(
             label(v) if kind is str and v is not None else v
             for v, kind in zip(values, kinds, strict=True)
@@ -87,7 +87,7 @@ def _rows(store: Source) -> Iterator[tuple[Any, ...]]:
         for values in points
     ]
     for row in store.rows():
-        yield (*row[:_BEFORE], *(told[row.point] if told else ()), *row[_BEFORE:])
+        yield (*row[:_BEFORE], *(axes[row.point] if axes else ()), *row[_BEFORE:])
 
 
 def _kind(values: Sequence[Any]) -> type:

@@ -23,7 +23,7 @@ from firstk.harness.sweep.store import Store
 from firstk.reports.tables.rows import TableRow
 from firstk.scenarios.experiment import Experiment, Point, label
 
-#: From so many standard errors on a number is not what it should be.
+#: From this many standard errors on a number is not what it should be.
 TOO_FAR = 4.0
 
 #: Fewer times have no mean that is nearly normal.
@@ -32,7 +32,7 @@ _LEAST = 30
 #: Nor have times whose mean is still so skewed.
 _SKEWED = 0.25
 
-#: The part of the times that may come after the deadline without their mean telling of it.
+#: The part of the times that may lie after the deadline without affecting their mean.
 _LATE = 1e-9
 
 #: What the columns of the table mean.
@@ -52,7 +52,7 @@ class Verdict:
     """One number that is held against mathematics; a part of the runs, or a time in seconds.
 
     `exact` has two values where only bounds are known. `simulated` is None if there is none,
-    and `z` if it tells nothing.
+    and `z` if it means nothing.
     """
 
     point: int
@@ -75,7 +75,7 @@ _Measure = tuple[str, float | None, tuple[float] | tuple[float, float], float | 
 
 
 def verdicts(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Verdict]:
-    """Yield what is known of each point, which has so many runs, and each strategy.
+    """Yield the measures of each point, with its number of runs, and each strategy.
 
     Raises `NoOracleError` where mathematics says nothing of one.
     """
@@ -143,7 +143,7 @@ def rows(found: Sequence[Verdict]) -> list[TableRow]:
 
 
 def table(of: Sequence[TableRow], axes: Sequence[str]) -> Table:
-    """Return the table for reading."""
+    """Return the table."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in axes:
         made.add_column(name, overflow="fold")
@@ -162,7 +162,7 @@ def table(of: Sequence[TableRow], axes: Sequence[str]) -> Table:
 
 
 def _words(verdict: Verdict) -> dict[str, str]:
-    """Return what stands in a row for reading."""
+    """Return the cells of a row as text."""
     say = percent if verdict.measure == "located" else seconds
     z = "-" if verdict.z is None else f"{verdict.z:+.2f}" + (" !" if verdict.is_far else "")
     return {

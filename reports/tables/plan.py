@@ -30,19 +30,19 @@ Found = Sequence[Looked[Judged]]
 #: What the columns of the table mean.
 LEGEND = """\
 expansion: the size of all shares together, as a multiple of the file's (n / k)
-p50, p90, p99: quantiles of the time to first block; a download that never has it is later than \
+p50, p90, p99: quantiles of the time to first byte; a download that never has it is later than \
 all others. With a workload: of all downloads of all runs
-success: the probability that a download ends well; with a workload, of all downloads of all \
+success: the probability that a download succeeds; with a workload, of all downloads of all \
 runs
 requests: of a whole download, the mean over all runs; of equal expansion fewer are cheaper
-In parentheses: 95 % confidence intervals, which hold however often one looks and however many \
+In parentheses: 95 % confidence intervals, which hold however often you look and however many \
 runs are added, each condition and each candidate separately. ~ marks estimates from too few \
 runs for one.
 """
 
 
 def verdict(found: Found) -> Verdict:
-    """Tell whether one meets the target, none does, or more runs are needed."""
+    """Return whether one meets the target, none does, or more runs are needed."""
     if cheapest(found) is not None:
         return "found"
     return "undecided" if any(_is_open(one) for one in found) else "none"
@@ -54,12 +54,12 @@ def cheapest(found: Found) -> Looked[Judged] | None:
 
 
 def _is_open(one: Looked[Judged]) -> bool:
-    """Tell whether all runs of a candidate do not decide it."""
+    """Return whether all runs of a candidate do not decide it."""
     return one.pursued and one.judged is not None and one.judged.met is None
 
 
 def headline(plan: Plan, found: Found) -> str:
-    """Return what came of it, in a sentence."""
+    """Return the result in a sentence."""
     target, best = plan.target, cheapest(found)
     if best is not None:
         assert best.judged is not None
@@ -99,7 +99,7 @@ def _open(found: Found, before: Looked[Judged] | None = None) -> list[Looked[Jud
 
 
 def notes(plan: Plan, found: Found) -> list[str]:
-    """Return what is to be said of candidates that are undecided, or were not looked at."""
+    """Return notes on candidates that are undecided, or were not looked at."""
     lines = []
     open_ = _open(found, cheapest(found))
     for one in open_:
@@ -125,7 +125,7 @@ _GO_ON = (
 
 
 def table(plan: Plan, found: Found) -> Table:
-    """Return the table for reading."""
+    """Return the table."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False)
     heading, *rows = _rows(plan, found)
     for name in heading:
@@ -189,7 +189,7 @@ def _value(finding: Finding) -> str:
 
 
 def nines(part: float) -> str:
-    """Return a probability for reading, with two digits of what it lacks to 1."""
+    """Return a probability as text, with two digits of its difference to 1."""
     rest = 100 * (1 - part)
     digits = 0 if not 0 < rest < 100 else max(0, 1 - floor(log10(rest)))
     text = f"{100 * part:.{digits}f}"
@@ -199,7 +199,7 @@ def nines(part: float) -> str:
 def as_json(plan: Plan, found: Found) -> str:
     """Return a JSON object: "inf" is never, and null is not known."""
     best = cheapest(found)
-    told = {
+    document = {
         "plan": plan.experiment.name,
         "target": {one.name: one.limit for one in plan.target.conditions},
         "confidence": CONFIDENCE,
@@ -209,7 +209,7 @@ def as_json(plan: Plan, found: Found) -> str:
         "cheapest": None if best is None else _name(best),
         "candidates": [_object(one, plan.target.conditions) for one in found],
     }
-    return json.dumps(told, indent=1) + "\n"
+    return json.dumps(document, indent=1) + "\n"
 
 
 def _name(one: Looked[Judged]) -> dict[str, Any]:

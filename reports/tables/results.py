@@ -17,7 +17,7 @@ _BOUND = ("bound", "minimum_requests", "minimum_bytes")
 
 
 def as_json(summaries: Sequence[StrategyRuns]) -> str:
-    """Return a JSON list, an object a run."""
+    """Return a JSON list with an object per run."""
     return json.dumps(list(_rows(summaries)), indent=1) + "\n"
 
 

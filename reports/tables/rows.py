@@ -15,9 +15,9 @@ from firstk.scenarios.experiment import label
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """What is told of one strategy at one point, by column.
+    """The row of one strategy at one point, by column.
 
-    `values` are those of the axes. `words` are for reading, and `numbers` for programs: all rows
+    `values` are those of the axes. `words` are for people, and `numbers` for programs: all rows
     of a table have the same columns of each.
     """
 

@@ -1,6 +1,6 @@
 """What a sweep resulted in: a row for each point and strategy, made of the store alone.
 
-A run that never has its first block, because it stalled, failed, crashed or was cut off, is
+A run that never has its first byte, because it stalled, failed, crashed or was cut off, is
 later than any that does. No quantile leaves it out.
 """
 
@@ -25,25 +25,25 @@ from firstk.scenarios.experiment import label
 
 #: What the columns of the table mean.
 LEGEND = """\
-ok: the probability that a download ends well
-p50, p90, p99: the time within which 50, 90, 99 % of the downloads have their first block; \
+ok: the probability that a download succeeds
+p50, p90, p99: the time within which 50, 90, 99 % of the downloads have their first byte; \
 one that never has it counts as later than all others. With a workload: of all downloads of all \
 runs
-against {first}: the median, over pairs of runs with one seed, of how much later the first \
-block comes than with {first}; less than 0 is sooner. With a workload: of how much later the \
+vs {first}: the median, over pairs of runs with one seed, of how much later the first \
+byte comes than with {first}; less than 0 is sooner. With a workload: of how much later the \
 run's median is
 requests, bytes: of a whole download, means over all downloads
 under way, busy: with a workload, the number of downloads in progress, and the utilisation of \
 the busiest resource; means over the runs
-In parentheses: 95 % confidence intervals, which hold however often one looks and whenever one \
-stops; ~ marks estimates from too few runs for one. Means of requests, bytes and downloads \
+In parentheses: 95 % confidence intervals, which hold however often you look and whenever you \
+stop; ~ marks estimates from too few runs for one. Means of requests, bytes and downloads \
 under way have none: the values have no upper limit, so none is valid for every distribution.
 """
 
 
 def rows(found: Sequence[Cell]) -> list[TableRow]:
-    """Return a row for each cell; what is for reading has no column that says nothing."""
-    against = f"against {found[0].strategy}"
+    """Return a row for each cell. The words leave out columns that say nothing."""
+    against = f"vs {found[0].strategy}"
     loads = any(cell.under_way is not None for cell in found)
     says = {
         against: any(cell.against for cell in found),
@@ -68,7 +68,7 @@ LEFT_OUT = ("runs", "p90", "bytes")
 
 
 def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
-    """Return the table for reading, its intervals beside or below the estimates, or without."""
+    """Return the table, its intervals beside or below the estimates, or left out."""
     shown = list(of[0].words)
     if intervals == "nowhere":
         empty = {"-", ""}
@@ -98,7 +98,7 @@ def _placed(words: str, intervals: Intervals) -> str:
 
 
 def _words(cell: Cell, against: str) -> dict[str, str]:
-    """Return what stands in a row for reading; `against` is the name of one of its columns."""
+    """Return the cells of a row as text; `against` is the name of one of its columns."""
     return {
         "strategy": cell.strategy,
         "runs": str(cell.runs),

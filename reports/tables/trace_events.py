@@ -39,7 +39,7 @@ def _events(pid: int, run: Run) -> Iterator[dict[str, Any]]:
             "ph": "i",
             "s": "p",
             "ts": result.ttfb * 1e6,
-            "name": "first block",
+            "name": "first byte",
             "pid": pid,
             "tid": 0,
         }
@@ -50,7 +50,7 @@ def _thread(pid: int, tid: int, name: str) -> dict[str, Any]:
 
 
 def _phases(pid: int, run: Run) -> Iterator[dict[str, Any]]:
-    """Yield the phases of the download, as far as it tells them: they never overlap.
+    """Yield the phases of the download, as far as it reports them. They never overlap.
 
     Where one never ends it lasts until the last event, and says so.
     """
@@ -73,7 +73,7 @@ def _phases(pid: int, run: Run) -> Iterator[dict[str, Any]]:
 
 
 def _request(pid: int, tid: int, bar: Bar) -> Iterator[dict[str, Any]]:
-    """Yield the events of a request: of one category and id, they are told from all others."""
+    """Yield the events of a request, which share a category and an id."""
     exchange = bar.exchange
     read = exchange.operation == "read"
     label = f"read share {exchange.share}" if read else "get_buckets"

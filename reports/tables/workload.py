@@ -1,4 +1,4 @@
-"""What loads on a grid resulted in: tables for reading, and JSON and CSV for other programs."""
+"""Tables of workloads, and their results as JSON and CSV."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from firstk.harness.stats.formats import percent, seconds
 from firstk.harness.stats.histogram import Histogram
 from firstk.reports.model.workload import WorkloadSummary
 
-#: The quantiles that are told.
+#: The quantiles that are shown.
 QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
 #: What the columns of the table mean.
 LEGEND = """\
-p50, p90, p99, p99.9: quantiles of the time to first block of all downloads of all runs, each \
+p50, p90, p99, p99.9: quantiles of the time to first byte of all downloads of all runs, each \
 from its own start; one that never has it is later than all others. A quantile is shown where \
 ten downloads lie beyond it. With stop = "located": of the time until K distinct shares are \
 known
@@ -40,12 +40,12 @@ In parentheses, of several runs: 95 % confidence intervals, which hold however t
 one run depend on one another; ~ marks estimates from too few runs for one.
 """
 
-#: A quantile of downloads is shown where so many of them lie beyond it.
+#: A quantile of downloads is shown where this many of them lie beyond it.
 _BEYOND = 10
 
 
 def _shows(downloads: int, q: float) -> bool:
-    """Tell whether so many downloads are enough to show a quantile of their times."""
+    """Return whether a number of downloads is enough to show a quantile of their times."""
     return q <= 0.5 or downloads * (1 - q) >= _BEYOND - 1e-9
 
 
@@ -102,14 +102,14 @@ def _quantile(summary: WorkloadSummary, q: float, times: str) -> str:
 def _said(
     summary: WorkloadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
 ) -> str:
-    """Return an estimate for reading; one run is an example, and has no interval."""
+    """Return an estimate as text. One run is an example, and has no interval."""
     if estimate is not None and estimate.estimate is not None and len(summary.results) == 1:
         return say(estimate.estimate)
     return in_words(estimate, say)
 
 
 def problems(summaries: Sequence[WorkloadSummary]) -> Iterator[str]:
-    """Yield how many downloads did not end well, and why, in words."""
+    """Yield a sentence for each way in which downloads did not succeed."""
     for summary in summaries:
         for outcome in OUTCOMES[1:]:
             count = sum(result.outcomes.get(outcome, 0) for result in summary.results)
@@ -121,26 +121,26 @@ def problems(summaries: Sequence[WorkloadSummary]) -> Iterator[str]:
                 errors[error] = errors.get(error, 0) + count
         for error, count in sorted(errors.items()):
             yield f"{summary.strategy}: {error} {count} times"
-        told = [result.message for result in summary.results if result.message]
-        if told:
-            yield f"{summary.strategy}: the first: {told[0].partition(chr(10))[0]}"
+        messages = [result.message for result in summary.results if result.message]
+        if messages:
+            yield f"{summary.strategy}: the first: {messages[0].partition(chr(10))[0]}"
 
 
 _WORDS = {
     "failed": "failed",
-    "stalled": "stalled for ever",
+    "stalled": "stalled forever",
     "deadline": "were still busy at the deadline",
 }
 
 
 def as_json(summaries: Sequence[WorkloadSummary]) -> str:
-    """Return a JSON list, an object a run."""
+    """Return a JSON list with an object per run."""
     rows = [row(result) for summary in summaries for result in summary.results]
     return json.dumps(rows, indent=1) + "\n"
 
 
 def as_csv(summaries: Sequence[WorkloadSummary]) -> str:
-    """Return CSV with a header, a row a run."""
+    """Return CSV with a header and a row per run."""
     rows = [_flat(row(result)) for summary in summaries for result in summary.results]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")

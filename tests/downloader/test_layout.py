@@ -141,7 +141,7 @@ def test_uri_extension_cut(version: int) -> None:
 def test_uri_extension_length(version: int, length: int) -> None:
     """A length that promises more than there is is refused, whatever it is."""
     section = length.to_bytes(4 * version, "big") + b"ueb"
-    with pytest.raises(CorruptShareError, match=f"should have {length} bytes, and 3 are there"):
+    with pytest.raises(CorruptShareError, match=f"should have {length} bytes, but has 3"):
         layout.unpack_uri_extension(version, section)
 
 

@@ -271,7 +271,7 @@ def test_hung_read(file: Any) -> None:
 
 
 def test_hung_read_stalls_windowed() -> None:
-    """Windowed waits for it for ever, as Tahoe-LAFS does."""
+    """Windowed waits for it forever, as Tahoe-LAFS does."""
     clock = Clock()
     servers = [mute(clock, 0), *grid(clock, some(*range(1, 10)))]
     run = Download(servers, FILE.cap, strategy="windowed", clock=clock)
@@ -600,7 +600,7 @@ def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
 
 
 def test_windowed_never_gives_up() -> None:
-    """Windowed waits for the last silent server for ever, and has no timer."""
+    """Windowed waits for the last silent server forever, and has no timer."""
     clock = Clock()
     run = Download([silent(), *grid(clock, some(0, 1))], FILE.cap, strategy="windowed", clock=clock)
     let_pass(run, 1e6, 1e4)

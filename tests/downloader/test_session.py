@@ -196,7 +196,7 @@ def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> No
 def test_no_timer_to_be_had(
     monkeypatch: pytest.MonkeyPatch, session: Session, clock: Clock, sets: int
 ) -> None:
-    """A reactor that sets no timer ends the wait, and does not leave it for ever."""
+    """A reactor that sets no timer ends the wait, and does not leave it forever."""
     call_later = clock.callLater
     calls = [call_later] * sets
 
@@ -266,14 +266,14 @@ def test_expected() -> None:
     waits, told = PendingWaits(), list[object]()
     for what in "a", "b", "c":
         waits.expect(what, note(told))
-    waits.tell("a", 1, None)
-    waits.tell("a", 2, None)
-    waits.tell("b", None, 3)
-    waits.tell("d", 4, None)
+    waits.settle("a", 1, None)
+    waits.settle("a", 2, None)
+    waits.settle("b", None, 3)
+    waits.settle("d", 4, None)
     waits.stop()
     waits.expect("e", note(told))
     for what in "c", "e":
-        waits.tell(what, 5, None)
+        waits.settle(what, 5, None)
 
     assert told == [(1, None), (None, 3)]
 

@@ -70,7 +70,7 @@ class Seen:
     [("wait-for-all", inf), ("first-k", inf), ("first-k-late", inf), ("windowed", 10.0)],
 )
 def test_fixed(name: str, query: float) -> None:
-    """Whatever was seen, a query may take what the strategy says, and a read for ever."""
+    """Whatever was seen, a query may take what the strategy says, and a read forever."""
     seen = Seen(name)
     for _ in range(2):
         assert query == seen.patience.with_query()

@@ -157,7 +157,7 @@ def test_more() -> None:
 @pytest.mark.parametrize("size", [b"0", b"1", b"41", b"43", b"100"])
 def test_segment_size(size: bytes) -> None:
     """A segment must be a multiple of k, and more than nothing."""
-    with pytest.raises(BadURIExtensionError, match="no multiple of k = 3"):
+    with pytest.raises(BadURIExtensionError, match="not a multiple of k = 3"):
         parse(pack(without("codec_params") | {"segment_size": size}))
 
 

@@ -110,7 +110,7 @@ def test_story(workers: list[str], project: pytest.Pytester) -> None:
         [
             "*_ one-hung: fetch:download _*",
             "expected outcome 'ok', got 'stalled' (one-hung, fetch:download)",
-            "  expected a first block, and it never came",
+            "  expected a first byte, but none came",
             "seed: 5",
             "replay: firstk run checks/one-hung.toml --downloader fetch:download --seed 5",
             "never answered: s7",
@@ -564,7 +564,10 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
         ("firstk.check(None)", "TypeError: check() takes a result that run(), or"),
         ("firstk.grid('one-hung', k=3)", "TypeError: grid() takes a scenario, or the keys"),
         ("firstk.grid(k=11)", "ScenarioError: scenario: file.k: should be 10 (n) or less"),
-        ("firstk.check(firstk.run('one-hung'))", "TypeError: nothing is expected of fetch:"),
+        (
+            "firstk.check(firstk.run('one-hung'))",
+            "TypeError: check() has nothing to check: nothing is expected of fetch:",
+        ),
         (
             "firstk.check(firstk.run('one-hung'), ttfb_mx=1)",
             "ttfb_mx: unknown key; did you mean 'ttfb_max'?",
@@ -600,7 +603,7 @@ def test_grid(project: pytest.Pytester) -> None:
         [
             ">       assert download.done",
             "*- firstk: what happened -*",
-            "fetch:download: stalls for ever",
+            "fetch:download: stalls forever",
             "never answered: s7",
         ]
     )
@@ -620,7 +623,7 @@ def test_grid(project: pytest.Pytester) -> None:
     own(project, GRID + "firstk.grid().until(lambda: False)", failed=1).stdout.fnmatch_lines(
         [
             ">       firstk.grid().until(lambda: False)",
-            "E *ConditionNeverMetError: it never is: nothing*",
+            "E *ConditionNeverMetError: the condition never became true: no*",
         ]
     )
 
@@ -635,7 +638,7 @@ def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
     )
     assert "what happened" not in result.stdout.str()  # it stands there already
     own(project, body.replace("load()", 'load("first-k")'), failed=1).stdout.fnmatch_lines(
-        ["E *TypeError: nothing is expected of first-k*"]
+        ["E *TypeError: check() has nothing to check: nothing is expected of first-k*"]
     )
 
 

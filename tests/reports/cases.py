@@ -12,7 +12,7 @@ from tests.reports.samples import STALLED, made, summary, took
 
 
 def results(*times: float | None) -> list[Result]:
-    """Return results with these times to first block; None is a stall."""
+    """Return results with these times to first byte; None is a stall."""
     return [STALLED if time is None else took(time) for time in times]
 
 

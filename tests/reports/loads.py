@@ -10,7 +10,7 @@ from firstk.harness.stats.histogram import Histogram
 
 
 def load(times: Sequence[float | None], utilisation: float | None = None) -> WorkloadResult:
-    """Return a run whose downloads have these times to first block; None is a stall."""
+    """Return a run whose downloads have these times to first byte; None is a stall."""
     counted = Histogram()
     for time in times:
         counted.add(time)

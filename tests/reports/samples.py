@@ -74,7 +74,7 @@ BROKEN = {"fault": {"kind": "broken"}}
 
 
 def took(time: float, **changes: Any) -> Result:
-    """Return a result whose first block came after `time`."""
+    """Return a result whose first byte came after `time`."""
     return replace(OK, ttfb=time, finished=time, ended=time, **changes)
 
 

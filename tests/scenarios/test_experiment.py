@@ -232,7 +232,7 @@ def test_many_points_at_fault(tmp_path: Path) -> None:
     ("name", "message"),
     [
         ("one-hun", "did you mean 'one-hung'?"),
-        ("gone.toml", "there is no file"),
+        ("gone.toml", "no such file"),
         ("ticket-928", "is not a scenario of the library"),
     ],
 )
@@ -381,7 +381,7 @@ expect.x = [1]
         (first + 1, "axes.servers.1.select.probability", "the scenario has no servers.1;"),
         (first + 2, "axes.grid.rt.sigma", "at 0.1: grid.rt: unknown key; did you mean"),
         (first + 3, "axes.grid.rtt.value.to", "should be more than 0.1 (from)"),
-        (first + 5, "axes.file.size", "is there twice"),
+        (first + 5, "axes.file.size", "appears twice"),
         (first + 7, "axes.deadline.x", "is a part of 'deadline'"),
         (first + 8, "axes.expect.x", "is not an axis"),
     ]

@@ -316,7 +316,7 @@ ONE_MISTAKE = [
         'strategies = ["first-k", "wait-for-all", "first-k"]',
         2,
         "strategies",
-        "'first-k' is there twice",
+        "'first-k' appears twice",
     ),
     (
         "[expect.first-k]",

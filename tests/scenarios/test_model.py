@@ -158,7 +158,7 @@ def test_contradicting_expectations(outcome: str, key: str) -> None:
     [{"ttfb_min": 2, "ttfb_max": 1}, {"ttfb": 1, "ttfb_min": 2}, {"ttfb": 3, "ttfb_max": 2}],
 )
 def test_contradicting_bounds(bounds: dict[str, float]) -> None:
-    """A time that no first block can have is not to be expected."""
+    """A time that no first byte can have is not to be expected."""
     with pytest.raises(ValidationError, match="ttfb"):
         scenario(expect={"first-k": bounds})
 

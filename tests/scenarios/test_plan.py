@@ -127,7 +127,7 @@ def test_all_mistakes(tmp_path: Path) -> None:
         ),
         ("k = [2]", "", 18, "search.k", "is missing"),
         ("[target]\np90 = 0.5\nsuccess = 0.9", "", 1, "target", "is missing"),
-        ('"first-block"', '"located"', 3, "scenario", "there is no first block"),
+        ('"first-block"', '"located"', 3, "scenario", "no byte is read"),
         (
             'select = "0-1"',
             'select = "0-1"\nshares = [4]',

@@ -33,8 +33,8 @@ def test_save() -> None:
     result = firstk("compare", "t.toml", "--save", "b.json")
     rows = json.loads(Path("b.json").read_text())["rows"]
 
-    assert (result.exit_code, result.stderr) == (0, "The baseline of 2 runs is b.json.\n")
-    assert "time to first block" in result.stdout
+    assert (result.exit_code, result.stderr) == (0, "Saved the baseline of 2 runs to b.json.\n")
+    assert "TTFB" in result.stdout
     assert [(row["strategy"], row["seed"], row["outcome"]) for row in rows] == [
         ("first-k", 7, "ok"),
         ("wait-for-all", 7, "ok"),
@@ -132,7 +132,7 @@ def test_pictures() -> None:
     result = firstk("compare", "t.toml", "--save", "b.json", "--out", "pictures")
 
     assert result.exit_code == 0
-    assert "The picture is pictures/latency; " in result.stdout
+    assert "Wrote pictures/latency and " in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from firstk.harness.fuzz.generate import tables
 from tests.harness.command_line import firstk
 
-#: A bound of 0 and a first block that is later: the ratio is infinite, though each run has one.
+#: A bound of 0 and a first byte that is later: the ratio is infinite, though each run has one.
 ZERO_BOUND = {
     "name": "zero-bound",
     "strategies": ["first-k", "windowed"],
@@ -167,7 +167,7 @@ def three_digits(number: float) -> str:
 
 
 def near(text: str | float | None, number: float) -> bool:
-    """Tell whether a printed number is this one, to nine digits."""
+    """Return whether a printed number is this one, to nine digits."""
     assert text is not None
     return math.isclose(float(text), number, rel_tol=1e-8) or float(text) == number
 

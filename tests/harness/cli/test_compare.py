@@ -32,7 +32,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for scenario in scenarios
         for strategy in scenario.strategies
     ] == replays(result.stdout)
-    assert "The picture is firstk-report/latency.png; 27 more files" in result.stdout
+    assert "Wrote firstk-report/latency.png and 27 other files" in result.stdout
 
 
 def test_compare_out(tmp_path: Path) -> None:
@@ -48,8 +48,8 @@ def test_compare_out(tmp_path: Path) -> None:
         "timeline-one-hung.svg",
     ]
     assert "∞" in result.stdout
-    assert "stalls for ever" in result.stdout
-    assert "over bound: the time to first block divided by the earliest" in result.stdout
+    assert "stalls forever" in result.stdout
+    assert "over bound: the TTFB divided by the earliest" in result.stdout
     assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.01 × +0 +firstk", result.stdout)
 
 

@@ -29,10 +29,10 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
 
     assert (ran.exit_code, again.exit_code) == (1, 1)
     assert "counted: " in ran.stdout
-    assert "the status counts what the servers count; it told of" in ran.stdout
+    assert "the status counts what the servers count; it reported" in ran.stdout
     assert f"to replay it: firstk fuzz {file}" in ran.stdout
     assert ran.stdout.endswith("seed 0. Something was found.\n")
-    assert "the status counts what the servers count; it told of" in again.stdout
+    assert "the status counts what the servers count; it reported" in again.stdout
     monkeypatch.undo()
     assert firstk("fuzz", str(file)).exit_code == 0
 

@@ -109,7 +109,7 @@ def test_many_runs_are_summed_up(tmp_path: Path) -> None:
 
     assert 0 < stalled < 30
     assert f"starts in {30 - stalled} of 30 runs" in result.stdout
-    assert f"stalls for ever in {stalled} of 30 runs" in result.stdout
+    assert f"stalls forever in {stalled} of 30 runs" in result.stdout
     assert "7 to 36" in result.stdout
 
 
@@ -140,7 +140,7 @@ def test_real_shares(tmp_path: Path) -> None:
         validated = firstk("validate", path)
 
         assert f"{path}: ok: 3-of-10, 10 servers\n" == validated.stdout
-        assert f"{path}: note: only the shares 0, 1, 2" in validated.stderr
+        assert f"{path}: note: the folder has only the shares 0, 1, 2" in validated.stderr
         assert [right] * 2 == [one["content_ok"] for one in results(path)]
 
 

@@ -121,7 +121,7 @@ def test_trouble(firstk: Callable[..., Result]) -> None:
     failed = firstk(LOAD + HUNG.replace("hung", "broken"), "run", "load.toml", "-s", "first-k")
 
     assert 0 == stalled.exit_code == failed.exit_code  # nothing is expected of it
-    assert "first-k: 40 downloads stalled for ever" in stalled.stdout
+    assert "first-k: 40 downloads stalled forever" in stalled.stdout
     assert "never" in stalled.stdout
     assert "first-k: 40 downloads failed" in failed.stdout
     assert "first-k: NotEnoughSharesError 40 times" in failed.stdout

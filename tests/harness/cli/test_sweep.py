@@ -62,7 +62,7 @@ def rows(store: str) -> int:
 
 
 def until(store: str, number: int, running: subprocess.Popen[str]) -> bool:
-    """Wait until a store has so many rows; tell whether the process was there until then."""
+    """Wait until a store has so many rows; return whether the process was there until then."""
     while rows(store) < number:
         with suppress(subprocess.TimeoutExpired):
             running.wait(0.02)
@@ -162,7 +162,7 @@ def test_no_oracle(folder: Path) -> None:
 
     assert (sweep.exit_code, sweep.stdout, validate.exit_code, validate.stdout) == (2, "", 2, "")
     assert sweep.stderr == validate.stderr
-    assert sweep.stderr.startswith("o.toml: oracle: mathematics has no number for servers.0")
+    assert sweep.stderr.startswith("o.toml: oracle: theory has no exact value for servers.0")
     assert "'constant' has no closed form" in sweep.stderr
     assert not Path("e.sqlite").exists()
     assert firstk("validate", oracle(folder)).exit_code == 0

@@ -246,7 +246,7 @@ def choice_by_chance(patch: Patch) -> None:
 
 
 def never_given_up(patch: Patch) -> None:
-    """Wait for ever."""
+    """Wait forever."""
     patch.setattr(PipelinedFetcher, "_give_up_at", lambda self: inf)
 
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstk.downloader import aes, fetch, ueb
+from firstk.downloader import aes, fetch, sections, ueb
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.encode import encode
 from firstk.downloader.layout import HEADER_SIZE, parse_header

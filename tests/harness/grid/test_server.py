@@ -297,7 +297,7 @@ def test_hung_with_a_pause() -> None:
 
 
 def test_hung_for_ever_at_last() -> None:
-    """A server that hangs for ever after it recovered answers nothing any more."""
+    """A server that hangs forever after it recovered answers nothing any more."""
     faults = [{"kind": "hung", "end": 5}, {"kind": "hung", "start": 5}]
 
     assert Bench(*faults).query(1).run() == []

@@ -119,7 +119,7 @@ def test_several_runs() -> None:
 
 
 def test_hidden_behind_another() -> None:
-    """What is held for ever, or failed by another fault, is met by no later one."""
+    """What is held forever, or failed by another fault, is met by no later one."""
     held = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "hung"}]}
     failed = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "empty"}]}
 

@@ -28,7 +28,7 @@ LOAD = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 10}
 
 
 def endless(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Deferred[Any]:
-    """Set one timer after the other, for ever; the first time, press Control-C."""
+    """Set one timer after the other, forever; the first time, press Control-C."""
 
     def again() -> None:
         reactor.callLater(1, again)

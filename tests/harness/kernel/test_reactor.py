@@ -352,7 +352,7 @@ def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
 
 
 def test_infinite_delay(reactor: SimReactor) -> None:
-    """A timer at infinity waits for ever: it keeps no reactor from ending."""
+    """A timer at infinity waits forever: it keeps no reactor from ending."""
     timer = reactor.callLater(inf, boom)
     reactor.callLater(1, lambda: None)
 
@@ -370,7 +370,7 @@ def test_repr_of_a_timer(reactor: SimReactor) -> None:
     timer = reactor.callLater(1, boom)
     timer.cancel()
 
-    assert repr(timer) == "<SimTimer that is over>"
+    assert repr(timer) == "<SimTimer, finished>"
 
 
 @pytest.mark.parametrize("moves", [0, 1])

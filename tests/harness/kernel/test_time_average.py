@@ -1,4 +1,4 @@
-"""Levels: how many of something there are, in the mean."""
+"""Levels: how many of something there are, on average."""
 
 from __future__ import annotations
 

@@ -37,12 +37,12 @@ CHAIN = 5 * 34
 
 
 def ttfb(*servers: dict[str, Any], **changes: Any) -> float | None:
-    """Return the earliest first block of a scenario with these `[[servers]]`."""
+    """Return the earliest first byte of a scenario with these `[[servers]]`."""
     return bound(scenario(*servers, **changes)).ttfb
 
 
 def ttfb_of(of: Scenario) -> float | None:
-    """Return the earliest first block of a scenario."""
+    """Return the earliest first byte of a scenario."""
     return bound(of).ttfb
 
 
@@ -136,7 +136,7 @@ files = st.fixed_dictionaries(
     )
 )
 def test_no_strategy_is_earlier(made: Scenario) -> None:
-    """Whatever the grid, no strategy has a first block earlier, or for less."""
+    """Whatever the grid, no strategy has a first byte earlier, or for less."""
     least = bound(made)
     for strategy in STRATEGIES:
         found = simulate(made, strategy).result
@@ -237,7 +237,7 @@ def test_disturbs_nothing() -> None:
     ],
 )
 def test_bad_shares(kind: str, keys: dict[str, Any]) -> None:
-    """A server with such a fault gives no block: with two others there is no first block."""
+    """A server with such a fault gives no block: with two others there is no first byte."""
     assert ttfb(fault("3-9", kind, **keys)) == TWO_ROUND_TRIPS
     assert bound(scenario(fault("2-9", kind, **keys))) == NONE
 
@@ -400,7 +400,7 @@ def test_flaky_reads() -> None:
 
 
 def test_flaky_for_ever() -> None:
-    """Where every read fails there is no first block; where few do not, there is one."""
+    """Where every read fails there is no first byte; where few do not, there is one."""
     first = {"kind": "flaky", "start": 0.4}
 
     assert bound(scenario({"select": "all", "fault": first | {"probability": 1}})) == NONE
@@ -550,7 +550,7 @@ def test_chains() -> None:
 
 
 def test_bytes_of_the_first_block() -> None:
-    """Where a run stops at the first block the first segment counts alone."""
+    """Where a run stops at the first byte the first segment counts alone."""
     file = {"size": 150, "segment_size": 30}
     one = bound(scenario(file=file | {"length": 1}))
 
@@ -558,7 +558,7 @@ def test_bytes_of_the_first_block() -> None:
 
 
 def test_nothing_asked_for() -> None:
-    """Where no byte is asked for there is no first block, and it costs nothing."""
+    """Where no byte is asked for there is no first byte, and it costs nothing."""
     assert Bound(None, 0, 0) == bound(scenario(file={"length": 0}))
     assert Bound(None, 0, 0) == bound(scenario(file={"offset": 56}))
 

@@ -3,7 +3,7 @@
 A grid is small: up to four servers with a share or a few of a file of one segment. For each
 server all scripts are played that a download of the class may have: which parts it reads, in
 which order, and when. The simulated servers say when each part comes; of all combinations that
-bring what a first block takes the earliest counts.
+bring what a first byte takes the earliest counts.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def play(made: Scenario, scripts: Sequence[Script | None]) -> Came:
 
 
 def first_block(made: Scenario, came: Iterable[Came]) -> float:
-    """Return when all is there that a first block takes; infinity if it never is."""
+    """Return when all is there that a first byte takes; infinity if it never is."""
     blocks: dict[int, float] = {}
     chains: dict[int, float] = {}
     ueb = inf
@@ -144,7 +144,7 @@ def first_block(made: Scenario, came: Iterable[Came]) -> float:
 
 
 def earliest(made: Scenario, scripts: Sequence[Iterable[Script]]) -> float:
-    """Return the earliest first block of all downloads that choose a script for each server."""
+    """Return the earliest first byte of all downloads that choose a script for each server."""
     options: list[list[Came]] = []
     for server, some in enumerate(scripts):
         nobody: list[Script | None] = [None] * made.grid.servers
@@ -261,7 +261,7 @@ def test_draws(seed: int) -> None:
 
 
 def test_draws_of_all_kinds() -> None:
-    """The grids of the test before have a first block, mostly, and sometimes none."""
+    """The grids of the test before have a first byte, mostly, and sometimes none."""
     found = [bound(drawn(seed)).ttfb is None for seed in range(100)]
 
     assert 10 < sum(found) < 50
@@ -429,7 +429,7 @@ def undercut(made: Scenario) -> list[str]:
 
 
 def random_scenario(seed: int) -> Scenario:
-    """Return any scenario but those in which time may stand still: Tahoe-LAFS may read for ever."""
+    """Return any scenario but those in which time may stand still: Tahoe-LAFS may read forever."""
     made = Scenario.model_validate(tables(Random(seed).randrange) | {"deadline": 500.0})
     laws = [made.grid.rtt, *(entry.rtt for entry in made.servers if entry.rtt is not None)]
     if any(law.law == "constant" and law.value == 0 for law in laws):

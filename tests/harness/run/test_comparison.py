@@ -48,7 +48,7 @@ def test_unmet() -> None:
 
     assert [
         f"{prefix} 1: expected outcome 'ok', got 'stalled'",
-        f"{prefix} 1: expected a first block, and it never came",
+        f"{prefix} 1: expected a first byte, but none came",
     ] == told[:2]
     assert told[2].startswith(f"{prefix} 2: expected outcome 'ok', got 'failed' (NotEnoughSh")
     assert len(told) == 4

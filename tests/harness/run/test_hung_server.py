@@ -23,7 +23,7 @@ from tests.harness.making import needs_tahoe
 #: The time of a round trip, in seconds.
 RTT = 0.05
 
-#: Those that read in phases, one after another: five round trips until the first block.
+#: Those that read in phases, one after another: five round trips until the first byte.
 IN_PHASES = ("wait-for-all", "first-k", "first-k-late")
 
 #: Those that ask for all that they need of a share in one round: two round trips.
@@ -52,12 +52,12 @@ def segmented(downloader: str) -> Iterator[SimGrid]:
 
 
 def rounds(downloader: str) -> int:
-    """Return after how many round trips the first block comes where nothing is in the way."""
+    """Return after how many round trips the first byte comes where nothing is in the way."""
     return 5 if downloader in IN_PHASES else 2
 
 
 def assert_ok(result: Result, ttfb: float | None = None) -> None:
-    """Check that the file was downloaded, and when its first block came."""
+    """Check that the file was downloaded, and when its first byte came."""
     assert (result.outcome, result.content_ok) == ("ok", True)
     if ttfb is not None:
         assert pytest.approx(ttfb) == result.ttfb
@@ -76,7 +76,7 @@ def waiting(servers: SimGrid | ServerGroup) -> list[str]:
 
 
 def is_read(servers: ServerGroup) -> bool:
-    """Tell whether a share of theirs is being read."""
+    """Return whether a share of theirs is being read."""
     return any(exchange.operation == "read" for exchange in servers.outstanding)
 
 
@@ -84,12 +84,12 @@ def is_read(servers: ServerGroup) -> bool:
 
 
 def test_10_good(grid: SimGrid, downloader: str) -> None:
-    """Where nothing is wrong the first block comes after as many round trips as it takes."""
+    """Where nothing is wrong the first byte comes after as many round trips as it takes."""
     assert_ok(grid.download(), rounds(downloader) * RTT)
 
 
 def test_10_good_copied_share(grid: SimGrid, downloader: str) -> None:
-    """That a share is there twice is in nobody's way."""
+    """That a share appears twice is in nobody's way."""
     grid.servers[0].hold(0, 2)
 
     assert_ok(grid.download(), rounds(downloader) * RTT)
@@ -152,7 +152,7 @@ def test_2_good_8_broken_duplicate_share(grid: SimGrid) -> None:
 
 
 def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
-    """Nobody ever knows whether the others have shares; only `hedged` does not wait for ever."""
+    """Nobody ever knows whether the others have shares; only `hedged` does not wait forever."""
     grid.servers[2:].hang()
     result = grid.download()
 

@@ -185,7 +185,7 @@ def test_all_needed(per: str, seed: int) -> None:
 @pytest.mark.parametrize("strategy", [*BOTH, "first-k-late"])
 @pytest.mark.parametrize("rtt", [0.0625, 0.5, 1.0])
 def test_constant_replies(rtt: float, strategy: str) -> None:
-    """On a good grid phase 1 takes a round trip, and the first block comes after five."""
+    """On a good grid phase 1 takes a round trip, and the first byte comes after five."""
     result = simulate(scenario(grid={"rtt": constant(rtt)}), strategy).result
 
     assert (rtt, 5 * rtt) == (result.located, result.ttfb)
@@ -203,7 +203,7 @@ def test_any_constant_reply(rtt: float, strategy: str) -> None:
 @pytest.mark.parametrize("rtt", [0.0625, 0.5, 1.0])
 @pytest.mark.parametrize("factor", [1, 4, 64])
 def test_slowest(rtt: float, factor: int) -> None:
-    """Wait-for-all has its first block four round trips after the slowest answer."""
+    """Wait-for-all has its first byte four round trips after the slowest answer."""
     slow = {"select": "9", "fault": {"kind": "slow", "factor": factor}}
     made = scenario(slow, grid={"rtt": constant(rtt)})
     last, first = (simulate(made, strategy).result.ttfb for strategy in BOTH)

@@ -154,38 +154,38 @@ def test_message_unmet(result: Result, got: str) -> None:
     ids=str,
 )
 def test_ttfb_met(bound: dict[str, float]) -> None:
-    """The first block comes in time; the last bits of a sum of times do not matter."""
+    """The first byte comes in time; the last bits of a sum of times do not matter."""
     assert problems(OK, **bound) == []
 
 
 @pytest.mark.parametrize(
     ("bound", "problem"),
     [
-        ({"ttfb": 0.4}, "expected 0.4 s: the first block came after 0.5 s"),
-        ({"ttfb": 0.6}, "expected 0.6 s: the first block came after 0.5 s"),
-        ({"ttfb_min": 0.6}, "expected 0.6 s or more: the first block came after 0.5 s"),
-        ({"ttfb_max": 0.4}, "expected 0.4 s or less: the first block came after 0.5 s"),
-        ({"ttfb_max": 0.0}, "expected 0.0 s or less: the first block came after 0.5 s"),
-        ({"ttfb": 0.5000001}, "expected 0.5000001 s: the first block came after 0.5 s"),
-        ({"ttfb_min": 0.5000001}, "expected 0.5000001 s or more: the first block came after 0.5 s"),
-        ({"ttfb_max": 0.4999999}, "expected 0.4999999 s or less: the first block came after 0.5 s"),
+        ({"ttfb": 0.4}, "expected 0.4 s: the first byte came after 0.5 s"),
+        ({"ttfb": 0.6}, "expected 0.6 s: the first byte came after 0.5 s"),
+        ({"ttfb_min": 0.6}, "expected 0.6 s or more: the first byte came after 0.5 s"),
+        ({"ttfb_max": 0.4}, "expected 0.4 s or less: the first byte came after 0.5 s"),
+        ({"ttfb_max": 0.0}, "expected 0.0 s or less: the first byte came after 0.5 s"),
+        ({"ttfb": 0.5000001}, "expected 0.5000001 s: the first byte came after 0.5 s"),
+        ({"ttfb_min": 0.5000001}, "expected 0.5000001 s or more: the first byte came after 0.5 s"),
+        ({"ttfb_max": 0.4999999}, "expected 0.4999999 s or less: the first byte came after 0.5 s"),
     ],
     ids=str,
 )
 def test_ttfb_unmet(bound: dict[str, float], problem: str) -> None:
-    """A first block that comes too early or too late is told, with both times."""
+    """A first byte that comes too early or too late is told, with both times."""
     assert [problem] == problems(OK, **bound)
 
 
 def test_ttfb_zero() -> None:
-    """A first block at once is a first block."""
+    """A first byte at once is a first byte."""
     assert problems(replace(OK, ttfb=0.0), ttfb=0.0, ttfb_min=0.0, ttfb_max=0.0) == []
 
 
 @pytest.mark.parametrize("key", ["ttfb", "ttfb_min", "ttfb_max"])
 def test_no_first_block(key: str) -> None:
-    """A first block that never comes meets no bound."""
-    assert problems(STALLED, **{key: 0.0}) == ["expected a first block, and it never came"]
+    """A first byte that never comes meets no bound."""
+    assert problems(STALLED, **{key: 0.0}) == ["expected a first byte, but none came"]
 
 
 @pytest.mark.parametrize("most", [21, 22])
@@ -222,7 +222,7 @@ def test_all_at_once() -> None:
         "expected outcome 'failed', got 'ok'",
         "expected the error NoSharesError, got none",
         "expected the message to contain 'need 3', got None",
-        "expected 0.3 s: the first block came after 0.5 s",
-        "expected 0.3 s or less: the first block came after 0.5 s",
+        "expected 0.3 s: the first byte came after 0.5 s",
+        "expected 0.3 s or less: the first byte came after 0.5 s",
         "expected 0 requests or fewer, and 21 were sent",
     ]

@@ -93,7 +93,7 @@ def test_failed_while_reading() -> None:
 
 
 def test_failed_after_the_first_block() -> None:
-    """A download that fails in the middle has had a first block, and it was right."""
+    """A download that fails in the middle has had a first byte, and it was right."""
     fault = {"kind": "broken", "start": 2.5}
     file = segments(3, k=3, n=3)
     found = result(scenario({"select": "all", "fault": fault}, file=file))
@@ -103,7 +103,7 @@ def test_failed_after_the_first_block() -> None:
 
 
 def test_stalled() -> None:
-    """A download that waits for a hung server for ever is found out at once."""
+    """A download that waits for a hung server forever is found out at once."""
     found = result(scenario(hung("7")), "wait-for-all")
 
     assert (found.outcome, found.error, found.message) == ("stalled", None, None)
@@ -180,7 +180,7 @@ def test_segments() -> None:
 
 
 def test_first_block() -> None:
-    """A run that stops at the first block ends well there, and reads no further."""
+    """A run that stops at the first byte ends well there, and reads no further."""
     whole = result(scenario(file=segments(4)))
     found = result(scenario(file=segments(4), stop="first-block"))
 
@@ -215,7 +215,7 @@ def test_hangs_between_segments(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_hangs_for_ever_between_segments(strategy: str) -> None:
-    """A server that hangs in the middle for ever stalls the download after the first block."""
+    """A server that hangs in the middle forever stalls the download after the first byte."""
     found = result(scenario(hung("0", start=3), file=segments(4)), strategy)
 
     assert (

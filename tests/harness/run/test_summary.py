@@ -62,8 +62,8 @@ def test_seconds_below_a_thousand(time: float) -> None:
     [
         (OK, "0.25 s"),
         (NOTHING, "ok, nothing was asked for"),
-        (STALLED, "stalls for ever"),
-        (replace(STALLED, ttfb=0.25), "0.25 s, then stalls for ever"),
+        (STALLED, "stalls forever"),
+        (replace(STALLED, ttfb=0.25), "0.25 s, then stalls forever"),
         (FAILED, "fails after 0.05 s: have 2, need 3"),
         (replace(FAILED, ttfb=0.25, finished=3), "0.25 s, then fails after 3 s: have 2, need 3"),
         (replace(FAILED, finished=None), "fails: have 2, need 3"),
@@ -72,7 +72,7 @@ def test_seconds_below_a_thousand(time: float) -> None:
     ],
 )
 def test_single(result: Result, verdict: str) -> None:
-    """One run is told with its time to first block, and how it ended if not well."""
+    """One run is told with its time to first byte, and how it ended if not well."""
     assert verdict == summary(result).verdict
 
 
@@ -84,7 +84,7 @@ def test_single(result: Result, verdict: str) -> None:
         ([took(0.1), took(0.2), took(0.3), took(0.4)], "0.2 s [0.1 s to 0.4 s]"),
         (
             [*[OK] * 98, STALLED, STALLED],
-            "0.25 s [0.25 s to never], starts in 98 of 100 runs, stalls for ever in 2 of 100 runs",
+            "0.25 s [0.25 s to never], starts in 98 of 100 runs, stalls forever in 2 of 100 runs",
         ),
         (
             [took(0.1), FAILED, took(0.2), DEADLINE],
@@ -93,33 +93,33 @@ def test_single(result: Result, verdict: str) -> None:
         ),
         (
             [took(0.1), took(0.3), took(0.2), STALLED],
-            "0.2 s [0.1 s to never], starts in 3 of 4 runs, stalls for ever in 1 of 4 runs",
+            "0.2 s [0.1 s to never], starts in 3 of 4 runs, stalls forever in 1 of 4 runs",
         ),
         (
             [replace(STALLED, ttfb=0.25), OK],
-            "0.25 s, stalls for ever in 1 of 2 runs (after the first block)",
+            "0.25 s, stalls forever in 1 of 2 runs (after the first byte)",
         ),
         (
             [*[took(0.1)] * 22, *[replace(FAILED, ttfb=0.1)] * 65, *[FAILED] * 13],
             "0.1 s [0.1 s to never], starts in 87 of 100 runs,"
-            " fails in 78 of 100 runs (65 of them after the first block)",
+            " fails in 78 of 100 runs (65 of them after the first byte)",
         ),
         (
             [OK, replace(STALLED, ttfb=0.25), replace(DEADLINE, ttfb=0.25), DEADLINE],
             "0.25 s [0.25 s to never], starts in 3 of 4 runs,"
-            " is still busy at the deadline in 2 of 4 runs (1 of them after the first block),"
-            " stalls for ever in 1 of 4 runs (after the first block)",
+            " is still busy at the deadline in 2 of 4 runs (1 of them after the first byte),"
+            " stalls forever in 1 of 4 runs (after the first byte)",
         ),
-        ([STALLED] * 2, "stalls for ever in 2 of 2 runs"),
+        ([STALLED] * 2, "stalls forever in 2 of 2 runs"),
         ([FAILED] * 2, "fails in 2 of 2 runs"),
         ([DEADLINE] * 2, "is still busy at the deadline in 2 of 2 runs"),
-        ([STALLED, FAILED], "fails in 1 of 2 runs, stalls for ever in 1 of 2 runs"),
+        ([STALLED, FAILED], "fails in 1 of 2 runs, stalls forever in 1 of 2 runs"),
     ],
 )
 def test_many(results: list[Result], verdict: str) -> None:
     """Many runs are told with their median, their range, and how many ended otherwise.
 
-    Those that never came to a first block are the latest.
+    Those that never came to a first byte are the latest.
     """
     assert verdict == summary(*results).verdict
 
@@ -227,7 +227,7 @@ def test_baseline() -> None:
 
 
 def over(results: list[Result], ttfb: list[float | None]) -> StrategyRuns:
-    """Return a summary of runs in which no first block could come before these."""
+    """Return a summary of runs in which no first byte could come before these."""
     bounds = [NO_BOUND if time is None else Bound(time, 6, 4000) for time in ttfb]
     return summary(*results, bounds=bounds)
 
@@ -255,7 +255,7 @@ def over(results: list[Result], ttfb: list[float | None]) -> StrategyRuns:
     ],
 )
 def test_over_bound(results: list[Result], ttfb: list[float | None], text: str) -> None:
-    """A run without a first block is infinitely late, but where none was possible."""
+    """A run without a first byte is infinitely late, but where none was possible."""
     assert text == str(over(results, ttfb).over_ttfb)
 
 

@@ -35,7 +35,7 @@ from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
 pytestmark = needs_tahoe
 
-#: Where Tahoe-LAFS reads a share again each round trip, for ever, and `windowed` does not.
+#: Where Tahoe-LAFS reads a share again each round trip, forever, and `windowed` does not.
 ENDLESS = ("1 share cut below 36 bytes", "1 share cut to nothing")
 
 
@@ -107,7 +107,7 @@ def test_no_servers() -> None:
 
 
 def same(one: object, other: object) -> bool:
-    """Tell whether two values are equal, or two times but for their last digits."""
+    """Return whether two values are equal, or two times but for their last digits."""
     return one == (pytest.approx(other) if isinstance(other, float) else other)
 
 
@@ -156,7 +156,7 @@ def test_range(offset: int, length: int | None) -> None:
 
 
 def test_first_block() -> None:
-    """A download that is told to stop after the first block ends there, and well."""
+    """A download that is told to stop after the first byte ends there, and well."""
     file = {"size": 3000, "segment_size": 700}
     whole, first = (tahoe(scenario(file=file, stop=s)) for s in ("complete", "first-block"))
 
@@ -287,7 +287,7 @@ LOADS: dict[str, dict[str, Any]] = {
 
 CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     "ok": ([], {}),
-    "ok, first block": ([], {"stop": "first-block"}),
+    "ok, first byte": ([], {"stop": "first-block"}),
     "ok, range": ([], {"file": {"offset": 1500, "length": 900}}),
     "deadline": ([], {"deadline": 0.15}),
     "stalled": ([hung("all", on=["read"])], {}),
@@ -390,7 +390,7 @@ def test_several_in_a_grid() -> None:
 
 
 def first_times(result: Result) -> float:
-    """Return the time to first block, but for its last digits."""
+    """Return the time to first byte, but for its last digits."""
     assert result.ttfb is not None
     return round(result.ttfb, 9)
 
@@ -413,7 +413,7 @@ def test_command_line(tmp_path: Path) -> None:
     ]
 
     assert ran.exit_code == 0
-    assert re.search(r" tahoe +stalls for ever ", ran.stdout)
+    assert re.search(r" tahoe +stalls forever ", ran.stdout)
     assert CliRunner().invoke(main, long).exit_code == 0
 
 

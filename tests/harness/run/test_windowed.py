@@ -34,7 +34,7 @@ def holding(select: str, *shares: int) -> Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A grid, and what becomes of a download: the time of its first block, or else how it ends.
+    """A grid, and what becomes of a download: the time of its first byte, or else how it ends.
 
     None as a time is a stall. The file is 3-of-`servers`, one share on each.
     """
@@ -60,7 +60,7 @@ class Row:
 
 SHORT, NONE = "NotEnoughSharesError", "NoSharesError"
 
-#: The first block comes when a read is overdue and another has been made in its place.
+#: The first byte comes when a read is overdue and another has been made in its place.
 LATER = "later"
 
 ROWS = [
@@ -89,7 +89,7 @@ ROWS = [
         [fault("2-8", "empty"), hung("9")],
         ends=60.100,
     ),
-    # Tahoe-LAFS reads this one again each round trip, for ever: a defect, and not copied.
+    # Tahoe-LAFS reads this one again each round trip, forever: a defect, and not copied.
     Row("1 share cut below 36 bytes", 0.150, 0.150, [fault("0", "truncated", length=20)]),
     Row("1 share cut to nothing", 0.150, 0.150, [fault("0", "truncated", length=0)]),
     Row("2 good, 8 broken", SHORT, SHORT, [fault("2-9", "broken")], ends=0.050),
@@ -148,7 +148,7 @@ def test_hedged_with_spares(row: Row) -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_all_hung(strategy: str) -> None:
-    """Where no server answers windowed waits for ever; hedged says so after a minute, of each."""
+    """Where no server answers windowed waits forever; hedged says so after a minute, of each."""
     found = simulate(Row("", None, "", [hung("all")]).scenario(56), strategy).result
 
     if strategy == "windowed":
@@ -162,7 +162,7 @@ def test_all_hung(strategy: str) -> None:
 
 @pytest.mark.parametrize("spares", [0, 1, 2])
 def test_hanging_reads(spares: int) -> None:
-    """As many reads may hang as there are spares, and the first block comes when it would."""
+    """As many reads may hang as there are spares, and the first byte comes when it would."""
     name = "hedged" + f"+{spares}" * bool(spares)
     made = Row("", None, "", [hung(f"0-{spares - 1}", on=["read"])] * bool(spares)).scenario()
 
@@ -217,7 +217,7 @@ def test_no_more_is_asked_than_needed(strategy: str) -> None:
 @pytest.mark.parametrize("rounds", ["2r", "3r"])
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_rounds(strategy: str, rounds: str) -> None:
-    """The first block takes two round trips; three where the layout was not to be guessed."""
+    """The first byte takes two round trips; three where the layout was not to be guessed."""
     unusual = {"segment_size": 2000} if rounds == "3r" else {}
     made = scenario(file={"size": 40_000, **unusual}, grid={"rtt": constant(RTT)})
     found = simulate(made, strategy).result

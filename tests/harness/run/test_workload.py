@@ -342,7 +342,7 @@ def test_stalled() -> None:
 
 
 def test_stalled_after_the_first_block() -> None:
-    """A first block that was there counts, though the download never ends; so alone, too."""
+    """A first byte that was there counts, though the download never ends; so alone, too."""
     of = loaded(hung("all", start=ALONE), file={"size": 560, "segment_size": 56}, downloads=1)
     load = simulate_workload(of, "first-k")
     alone = simulate(of.model_copy(update={"workload": None}), "first-k").result

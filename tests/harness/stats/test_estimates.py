@@ -36,7 +36,7 @@ CONFIDENCE = st.floats(0.5, 0.999)
 
 
 def holds(interval: Interval | NotEnough, truth: float) -> bool:
-    """Tell whether the truth lies in an interval."""
+    """Return whether the truth lies in an interval."""
     assert isinstance(interval, Interval)
     return interval.low <= truth <= interval.high
 

@@ -23,7 +23,7 @@ from tests.reports.loads import load, parted, sample
 
 
 def samples(times: Sequence[float | None], ok: int | None = None) -> list[Sample]:
-    """Return runs with these times to first block, of which the first `ok` end well."""
+    """Return runs with these times to first byte, of which the first `ok` end well."""
     count = len(times) if ok is None else ok
     return [
         Sample(

@@ -210,5 +210,5 @@ def test_refuse(tmp_path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
         refuse(experiment(tmp_path), "e.toml")
 
-    told = "mathematics has no number for servers.0.select.count = 0: hedged: of hedged"
+    told = "theory has no exact value for servers.0.select.count = 0: hedged: of hedged"
     assert str(caught.value).startswith(f"e.toml: oracle: {told}")

@@ -230,7 +230,7 @@ def test_progress(tmp_path: Path) -> None:
 
     for runs in (5, 20):
         with Store(tmp_path / "s", write=True) as store:
-            Sweep(replace(one, runs=runs), store, tell=tell).run(Here)
+            Sweep(replace(one, runs=runs), store, on_progress=tell).run(Here)
 
     assert (30, 0, 30) in told
     assert told[-1] == (120, 30, 120)

@@ -284,7 +284,7 @@ def test_never(grid: SimGrid) -> None:
 
     waiting = ", ".join(f"s{i} (get_buckets at 0 s)" for i in range(9))
     assert (
-        "it never is: nothing is left to happen at 0.5 s; requests without an answer: " + waiting
+        "the condition never became true: no events left at 0.5 s; outstanding requests: " + waiting
         == str(caught.value)
     )
 
@@ -300,7 +300,7 @@ def test_never_by_the_deadline() -> None:
 
     tick()
     with pytest.raises(
-        ConditionNeverMetError, match=r"the deadline is over at 100 s; .*s11 .* and 18 more$"
+        ConditionNeverMetError, match=r"deadline reached at 100 s; .*s11 .* and 18 more$"
     ):
         grid.until(lambda: False)
 
@@ -431,7 +431,7 @@ def test_side_by_side() -> None:
 
 
 def test_range(grid: SimGrid) -> None:
-    """Some bytes may be asked for, and a stop after the first block."""
+    """Some bytes may be asked for, and a stop after the first byte."""
     part = grid.download("first-k", offset=50, length=6)
     assert (part.content_ok, part.outcome) == (True, "ok")
 

@@ -29,7 +29,7 @@ def test_hung() -> None:
     """The server that hangs is named before all, and its line says what was not answered."""
     text, lines, _ = told({"select": "7", **HUNG})
 
-    assert text.startswith("wait-for-all: stalls for ever\nnever answered: s7\n")
+    assert text.startswith("wait-for-all: stalls forever\nnever answered: s7\n")
     assert lines["s7"] == "=...............................  asked at 0, never answered"
     assert lines["s3"] == f"{'=' * 32}  asked at 0, answered at 0.05: share 3"
     assert [f"s{i}" for i in range(10)] == list(lines)
@@ -77,7 +77,7 @@ def test_failure_is_marked() -> None:
 
 
 def test_deadline() -> None:
-    """What may still be answered after the deadline is not said to be silent for ever."""
+    """What may still be answered after the deadline is not said to be silent forever."""
     text, lines, _ = told(entry("4", "slow", extra=99), deadline=10.0)
 
     assert "never" not in text

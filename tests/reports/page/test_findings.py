@@ -88,7 +88,7 @@ def test_circumstances(entries: list[dict[str, Any]], words: str) -> None:
         ([STALLED], "wait-for-all never starts."),
         ([FAILED], "wait-for-all fails after 0.05 s: have 2, need 3."),
         ([DEADLINE], "wait-for-all had not started by the deadline."),
-        ([replace(OK, outcome="stalled")], "starts after 0.25 s, then stalls for ever."),
+        ([replace(OK, outcome="stalled")], "starts after 0.25 s, then stalls forever."),
         ([STALLED] * 10, "wait-for-all never starts, in none of 10 runs (so in 36.8% at most)."),
         ([took(0.1)] * 4 + [STALLED] * 6, "starts in 40% (4.59% to 86.3%) of the runs only."),
         ([took(0.1)] * 6 + [STALLED] * 4, "and never in 40% (4.59% to 86.3%) of the runs."),

@@ -112,7 +112,7 @@ def waiting(*results: Result) -> StrategyRuns:
 
 
 def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A time to first block is marked where it is."""
+    """A time to first byte is marked where it is."""
     axes = drawn(monkeypatch, made([waiting(took(5.2)), summary(took(0.25))])).axes[0]
 
     assert marks(axes, rows(axes, "wait-for-all")[0]) == [("s", 5.2)]
@@ -122,7 +122,7 @@ def test_times(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("results", "said"),
     [
-        ([STALLED], "stalls for ever"),
+        ([STALLED], "stalls forever"),
         ([DEADLINE], "busy at the deadline"),
         ([STALLED] * 3, "3 of 3 stall"),
         ([STALLED, DEADLINE], "1 stall, 1 busy of 2"),
@@ -169,7 +169,7 @@ def test_stall_after_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert times(axes, y) == [0.25]
     assert arrows(axes, y) == 1
-    assert "stalls for ever" in [text.get_text() for text in axes.texts]
+    assert "stalls forever" in [text.get_text() for text in axes.texts]
 
 
 def test_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_no_times(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     assert outside(figure) == []
 
 
-@pytest.mark.parametrize("result", [took(0.0), FAILED], ids=["first block", "failure"])
+@pytest.mark.parametrize("result", [took(0.0), FAILED], ids=["first byte", "failure"])
 def test_at_once(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came at 0 s is in the picture, also among times that differ by much."""
     now = summary(replace(result, finished=0.0))
@@ -332,7 +332,7 @@ def test_texts_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_median_of_survivors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run without a first block counts as infinite: where most have none, so is the median."""
+    """A run without a first byte counts as infinite: where most have none, so is the median."""
     one = made(
         [
             waiting(took(0.3), took(0.5), *[STALLED] * 3),

@@ -81,7 +81,7 @@ def coloured(axes: Axes, colour: str) -> set[float]:
 
 
 def lines(axes: Axes, dashed: bool) -> list[float]:
-    """Return where the lines through a panel are: those of first blocks, or of bounds."""
+    """Return where the lines through a panel are: those of first bytes, or of bounds."""
     return [
         points(line)[0][0]
         for line in axes.lines
@@ -156,14 +156,14 @@ def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stall has no first block: the line that marks one is not there."""
+    """A stall has no first byte: the line that marks one is not there."""
     one, axes = panels(monkeypatch, scenario(entries=SOME_HUNG))
     assert [run.result.outcome for run in one.first_runs] == ["stalled", "ok"]
-    marked = [[w for w in words(panel) if w.startswith("first block")] for panel in axes]
+    marked = [[w for w in words(panel) if w.startswith("first byte")] for panel in axes]
 
-    assert marked == [[], ["first block, 0.25 s"]]
+    assert marked == [[], ["first byte, 0.25 s"]]
     assert [lines(panel, dashed=False) for panel in axes] == [[], [0.25]]
-    assert axes[0].get_title(loc="left") == "wait-for-all: stalls for ever"
+    assert axes[0].get_title(loc="left") == "wait-for-all: stalls forever"
     assert axes[1].get_title(loc="left") == "first-k: 0.25 s"
 
 
@@ -258,8 +258,8 @@ def test_requests_are_exchanges(set_: str) -> None:
 @pytest.mark.parametrize(
     ("entries", "bounds", "said"),
     [
-        ([], [[0.1], []], [["bound, 0.1 s"], ["first block, 0.1 s (the bound)"]]),
-        (SOME_HUNG, [[0.1], []], [["bound, 0.1 s"], ["first block, 0.1 s (the bound)"]]),
+        ([], [[0.1], []], [["bound, 0.1 s"], ["first byte, 0.1 s (the bound)"]]),
+        (SOME_HUNG, [[0.1], []], [["bound, 0.1 s"], ["first byte, 0.1 s (the bound)"]]),
         ([{"select": "2-9", **BROKEN}], [[], []], [[], []]),
     ],
     ids=["good", "hung", "impossible"],
@@ -270,7 +270,7 @@ def test_bound(
     said: list[list[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The bound is a dashed line in each panel, but where the first block is at it."""
+    """The bound is a dashed line in each panel, but where the first byte is at it."""
     one = scenario(entries=entries, strategies=["wait-for-all", "windowed"])
     _, axes = panels(monkeypatch, one)
 
@@ -284,7 +284,7 @@ def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
     late = {"select": "2", "fault": {"kind": "hung", "end": 5.0}}
     _, axes = panels(monkeypatch, scenario(entries=[empty, late], strategies=["first-k"]))
 
-    assert [w for w in words(axes[0]) if "bound" in w] == ["first block, 5.22 s (bound, 5.08 s)"]
+    assert [w for w in words(axes[0]) if "bound" in w] == ["first byte, 5.22 s (bound, 5.08 s)"]
     assert lines(axes[0], dashed=False) == [5.225]
     assert [pytest.approx(5.075)] == lines(axes[0], dashed=True)
 

@@ -42,10 +42,10 @@ def test_equal() -> None:
 def test_time() -> None:
     """A time that is longer is worse, one that is shorter is better."""
     longer = [
-        ("worse", "first block", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
+        ("worse", "first byte", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
         ("worse", "finished", "0.25 s", "0.3 s", "+0.05 s (+20%)"),
     ]
-    shorter = ("better", "first block", "0.3 s", "0.25 s", "-0.05 s (-16.7%)")
+    shorter = ("better", "first byte", "0.3 s", "0.25 s", "-0.05 s (-16.7%)")
 
     assert longer == told(took(0.25), took(0.3))
     assert shorter == told(took(0.3), took(0.25))[0]
@@ -55,8 +55,8 @@ def test_never() -> None:
     """A time that never comes is longer than any, whatever is tolerated."""
     none = replace(OK, ttfb=None)
 
-    assert told(OK, none, 1e9) == [("worse", "first block", "0.25 s", "never", "")]
-    assert told(none, OK, 1e9) == [("better", "first block", "never", "0.25 s", "")]
+    assert told(OK, none, 1e9) == [("worse", "first byte", "0.25 s", "never", "")]
+    assert told(none, OK, 1e9) == [("better", "first byte", "never", "0.25 s", "")]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_outcome_decides() -> None:
     changes = told(stalled, OK)
 
     assert changes[0] == ("better", "outcome", "stalled", "ok", "")
-    assert {what for _, what, *_ in changes[1:]} == {"first block", "finished", "requests", "bytes"}
+    assert {what for _, what, *_ in changes[1:]} == {"first byte", "finished", "requests", "bytes"}
     assert {verdict for verdict, *_ in changes[1:]} == {None}
     assert checked(stalled, OK).worse == []
 

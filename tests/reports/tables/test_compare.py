@@ -64,7 +64,7 @@ def test_complete(extra: Extra) -> None:
     lines = rendered(comparison_table(COMPARED, extra), width=400)
 
     assert column(lines, "scenario", "strategy") == ["one-slow", LONG, "many"]
-    assert column(lines, "strategy", "time to first block") == [
+    assert column(lines, "strategy", "TTFB") == [
         "wait-for-all",
         "first-k",
         "wait-for-all",
@@ -73,16 +73,16 @@ def test_complete(extra: Extra) -> None:
         "first-k",
         "first-k-late",
     ]
-    assert column(lines, "time to first block", "sooner by") == [
+    assert column(lines, "TTFB", "speed-up") == [
         "5.2 s",
         "0.25 s",
-        "stalls for ever",
+        "stalls forever",
         "0.25 s",
-        "1 s [1 s to never], starts in 1 of 2 runs, stalls for ever in 1 of 2 runs",
+        "1 s [1 s to never], starts in 1 of 2 runs, stalls forever in 1 of 2 runs",
         "0.25 s",
         "is still busy at the deadline in 1 of 2 runs, fails in 1 of 2 runs",
     ]
-    assert column(lines, "sooner by", "over bound") == ["20.8 ×", "∞", "-", "-"]
+    assert column(lines, "speed-up", "over bound") == ["20.8 ×", "∞", "-", "-"]
     assert (column(lines, "over bound", "requests")) == [
         "52 ×",
         "2.5 ×",
@@ -154,8 +154,8 @@ def test_narrow(width: int) -> None:
     short = [one for one in COMPARED if one.scenario.name != LONG]
     lines = rendered(comparison_table(short, "nothing"), width)
     verdicts = slice(
-        next(line.index("time to") for line in lines if "time to" in line),
-        next(line.index("sooner") for line in lines if "sooner" in line),
+        next(line.index("TTFB") for line in lines if "TTFB" in line),
+        next(line.index("speed-up") for line in lines if "speed-up" in line),
     )
     words = " ".join(" ".join(line[verdicts] for line in lines).split())
 
@@ -163,7 +163,7 @@ def test_narrow(width: int) -> None:
     assert not any("…" in line for line in lines)
     assert any(line.endswith("1.03 × ") for line in lines)
     assert "5.2 s" in words
-    assert "1 s [1 s to never], starts in 1 of 2 runs, stalls for ever in 1 of 2 runs" in words
+    assert "1 s [1 s to never], starts in 1 of 2 runs, stalls forever in 1 of 2 runs" in words
 
 
 def read_from(folder: Path) -> Compared:
@@ -209,8 +209,8 @@ def test_legend() -> None:
     lines = LEGEND.splitlines()
 
     assert [line.partition(":")[0] for line in lines if ":" in line] == [
-        "time to first block",
-        "sooner by",
+        "TTFB",
+        "speed-up",
         "over bound",
         "requests, bytes",
     ]

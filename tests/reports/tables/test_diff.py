@@ -38,7 +38,7 @@ def test_parting() -> None:
 
     assert parting(events(*one), events(*other)) == 3
     assert told(one, other) == [
-        "--- A: first block at 2 s, ends well at 2 s, 2 requests",
+        "--- A: first byte at 2 s, ends well at 2 s, 2 requests",
         "+++ B: no block, fails at 1.25 s, 2 requests",
         "@@ 3 events are equal, and then the runs part @@",
         "     0 s  s0 is asked for its shares",
@@ -49,7 +49,7 @@ def test_parting() -> None:
         "-    2 s  the download ends well",
         "+ 1.25 s  s1 fails to tell its shares: lost",
         "+ 1.25 s  the download fails",
-        "@@ requests of both that came to different ends, at whatever time @@",
+        "@@ requests of both that were answered differently, at whatever time @@",
         "  s1 is asked for its shares",
         "-   1.25 s  s1 answers that it has share 1",
         "+   1.25 s  s1 fails to tell its shares: lost",

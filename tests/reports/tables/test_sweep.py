@@ -149,7 +149,7 @@ def test_table(tmp_path: Path) -> None:
 
     heading = lines[0].split()
     assert heading[:7] == ["servers.0.select.count", "strategy", "runs", "ok", "p50", "p90", "p99"]
-    assert "against first-k" in lines[0]
+    assert "vs first-k" in lines[0]
     assert "crashed" not in lines[0]
     assert lines[2].split()[:4] == ["0", "first-k", "8", "100%"]
     assert lines[3].split()[:3] == ["hedged", "8", "100%"]
@@ -162,7 +162,7 @@ def test_one_strategy(tmp_path: Path) -> None:
     one = experiment(tmp_path, 2, strategies=("hedged",))
     swept(one, tmp_path / "s")
     with Store(tmp_path / "s") as store:
-        assert "against" not in text(list(cells(one, store, [2] * 3)), one.axes)
+        assert "vs " not in text(list(cells(one, store, [2] * 3)), one.axes)
 
 
 def test_markdown(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_enough() -> None:
 
 
 def samples(*times: float | None) -> list[Sample]:
-    """Return runs with these times to first block."""
+    """Return runs with these times to first byte."""
     return [Sample(i, "ok", None, time, 10, 11, 1000, True, None) for i, time in enumerate(times)]
 
 

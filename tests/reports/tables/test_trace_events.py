@@ -101,7 +101,7 @@ def test_reads() -> None:
 
 
 def test_first_block() -> None:
-    """The first block is marked, if there was one."""
+    """The first byte is marked, if there was one."""
     assert [e["ts"] for e in events_of([GOOD]) if e["ph"] == "i"] == [250000.0]
     assert [e for e in events_of([HANGS, FAILS]) if e["ph"] == "i"] == []
 
