@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,8 @@ from firstk.harness.cli.sweep_options import (
     WORKERS,
     processes,
     resumable,
+    sweep_progress,
     tell_crashes,
-    telling,
 )
 from firstk.harness.cli.tables import print_legend, print_table
 
@@ -40,8 +39,7 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     """
     from firstk.harness.run.independence import StateError
     from firstk.harness.sweep.batch import OtherVersionError
-    from firstk.harness.sweep.decision import judge
-    from firstk.harness.sweep.search import Search
+    from firstk.harness.sweep.search import PlanSearch
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.harness.sweep.workers import WorkersError
     from firstk.reports.tables.plan import verdict
@@ -50,15 +48,14 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     path = path or Path(f"{asked.experiment.name}.sqlite")
     unusable = (StoreError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
-        judged = partial(judge, asked.target)
         try:
             with resumable(store):
-                found = Search(asked, store, judged, processes(workers), telling).run()
+                found = PlanSearch(asked, store, processes(workers), sweep_progress).run()
         except StateError as e:
             click.echo(str(e), err=True)
             return UNMET
         _print(asked, found, form)
-        bad = any(one.judged.crashed or one.judged.wrong for one in found if one.judged)
+        bad = any(one.decision.crashed or one.decision.wrong for one in found if one.decision)
         if bad:
             tell_crashes(store)
         return OK if verdict(found) == "found" and not bad else UNMET

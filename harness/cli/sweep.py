@@ -17,9 +17,9 @@ from firstk.harness.cli.sweep_options import (
     WORKERS,
     processes,
     resumable,
+    sweep_progress,
     tell_crashes,
     tell_distrusted,
-    telling,
 )
 from firstk.harness.cli.tables import print_legend, print_table
 from firstk.harness.cli.targets import chosen_downloaders, tell_unchecked
@@ -79,7 +79,7 @@ def sweep(
     unusable = (StoreError, DownloaderError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         try:
-            with resumable(store), telling() as tell:
+            with resumable(store), sweep_progress() as tell:
                 runs = Sweep(experiment, store, rule, tell).run(_workers(workers, scheduler))
         except StateError as e:
             click.echo(str(e), err=True)

@@ -54,7 +54,7 @@ def _cpus() -> int:
 
 
 @contextmanager
-def telling(what: str = "") -> Iterator[Callable[[Progress], None]]:
+def sweep_progress(what: str = "") -> Iterator[Callable[[Progress], None]]:
     """Show how far a sweep is, and of what, where standard error is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 

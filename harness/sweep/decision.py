@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Decision:
     """What runs of a candidate show.
 
     `requests` is the mean of what a download sends, None if all runs crashed; `crashed` runs
@@ -101,7 +101,7 @@ class Judged:
         return None if None in needed else max(n for n in needed if n is not None)
 
 
-def judge(target: Target, samples: Sequence[Sample]) -> Judged:
+def decide(target: Target, samples: Sequence[Sample]) -> Decision:
     """Return what the runs of a candidate show; there is one at least.
 
     A run that never has its first byte, as it stalls, fails or crashes, is later than any
@@ -113,7 +113,7 @@ def judge(target: Target, samples: Sequence[Sample]) -> Judged:
         for sample in samples
         if sample.outcome not in NO_NUMBERS
     ]
-    return Judged(
+    return Decision(
         len(samples),
         [find(condition, samples) for condition in target.conditions],
         fmean(requests) if requests else None,

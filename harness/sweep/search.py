@@ -11,50 +11,31 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
 
-from firstk.harness.run.sample import Sample
+from firstk.harness.sweep.decision import Decision, decide
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import Workers
 from firstk.scenarios.plan import Candidate, Plan
 
-
-class Judged(Protocol):
-    """What some runs show of a candidate."""
-
-    @property
-    def met(self) -> bool | None:
-        """Whether it meets the target; None if they do not show it."""
-
-    @property
-    def cost(self) -> float:
-        """How many requests a download sends; infinity where it is not known."""
-
-
-J = TypeVar("J", bound=Judged)
-
-#: Judges a candidate by its runs, in their order.
-Judge = Callable[[Sequence[Sample]], J]
-
 #: Shows the progress of a named part of the search.
-Telling = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
+ShowProgress = Callable[[str], AbstractContextManager[Callable[[Progress], None]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Looked(Generic[J]):
-    """What was found out of a candidate: None if it was not looked at.
+class CandidateResult:
+    """What the search found out about a candidate; `decision` is None if it was not run.
 
-    It was `pursued` if it was looked at until it was decided or had all its runs; the others
-    are dearer than one that meets the target.
+    `finished` is True if it was run until it was decided, or had all its runs. The others cost
+    more than one that meets the target.
     """
 
     candidate: Candidate
-    judged: J | None
-    pursued: bool
+    decision: Decision | None
+    finished: bool
 
 
-class Search(Generic[J]):
+class PlanSearch:
     """One search of a plan, which keeps its runs in a store.
 
     `workers` is called whenever there is something to run.
@@ -64,58 +45,58 @@ class Search(Generic[J]):
         self,
         plan: Plan,
         store: Store,
-        judge: Judge[J],
         workers: Callable[[], Workers],
-        telling: Telling,
+        show_progress: ShowProgress,
     ) -> None:
         self._plan = plan
         self._store = store
-        self._judge = judge
         self._workers = workers
-        self._telling = telling
+        self._show_progress = show_progress
 
-    def run(self) -> list[Looked[J]]:
-        """Search; return what was found out of all candidates, the cheapest first.
+    def run(self) -> list[CandidateResult]:
+        """Search; return the results of all candidates, the cheapest first.
 
         Raises what `Sweep.run` does. What was committed is in the store whatever is raised.
         """
-        looked: list[Looked[J]] = []
+        results: list[CandidateResult] = []
         found = False
         for level in self._plan.levels:
             if found:
-                looked += [Looked(candidate, None, False) for candidate in level]
+                results += [CandidateResult(candidate, None, False) for candidate in level]
                 continue
-            for candidate, judged in self._first_look(level):
+            for candidate, decision in self._first_look(level):
                 if found:
-                    looked.append(Looked(candidate, judged, judged.met is not None))
+                    decided = decision.met is not None
+                    results.append(CandidateResult(candidate, decision, decided))
                     continue
-                judged = self._pursue(candidate, judged)
-                looked.append(Looked(candidate, judged, True))
-                found = judged.met is True
-        return looked
+                decision = self._finish(candidate, decision)
+                results.append(CandidateResult(candidate, decision, True))
+                found = decision.met is True
+        return results
 
-    def _first_look(self, level: Sequence[Candidate]) -> list[tuple[Candidate, J]]:
+    def _first_look(self, level: Sequence[Candidate]) -> list[tuple[Candidate, Decision]]:
         """Return what a few runs show of candidates, those with the fewest requests first."""
         first, expansion = self._plan.looks[0], level[0].expansion
         points = list(dict.fromkeys(candidate.point for candidate in level))
         strategies = self._plan.experiment.strategies
         self._run(f"{expansion:.2f} times the file", first, points, strategies)
-        judged = [(candidate, self._look(candidate, first)) for candidate in level]
-        return sorted(judged, key=lambda pair: pair[1].cost)
+        decisions = [(candidate, self._decide(candidate, first)) for candidate in level]
+        return sorted(decisions, key=lambda pair: pair[1].cost)
 
-    def _pursue(self, candidate: Candidate, judged: J) -> J:
-        """Return what is known of a candidate when it is decided, or has all its runs."""
+    def _finish(self, candidate: Candidate, decision: Decision) -> Decision:
+        """Run a candidate until it is decided, or has all its runs."""
         for runs in self._plan.looks[1:]:
-            if judged.met is not None:
+            if decision.met is not None:
                 break
             self._run(str(candidate), runs, [candidate.point], [candidate.strategy])
-            judged = self._look(candidate, runs)
-        return judged
+            decision = self._decide(candidate, runs)
+        return decision
 
     def _run(self, what: str, runs: int, points: Sequence[int], strategies: Sequence[str]) -> None:
         experiment = replace(self._plan.experiment, runs=runs)
-        with self._telling(what) as tell:
-            Sweep(experiment, self._store, None, tell, points, strategies).run(self._workers)
+        with self._show_progress(what) as on_progress:
+            Sweep(experiment, self._store, None, on_progress, points, strategies).run(self._workers)
 
-    def _look(self, candidate: Candidate, runs: int) -> J:
-        return self._judge(self._store.samples(candidate.point, candidate.strategy, runs))
+    def _decide(self, candidate: Candidate, runs: int) -> Decision:
+        samples = self._store.samples(candidate.point, candidate.strategy, runs)
+        return decide(self._plan.target, samples)

@@ -18,14 +18,14 @@ from firstk.harness.run.cells import Estimate
 from firstk.harness.stats.estimates import CONFIDENCE, Interval, in_words
 from firstk.harness.stats.figures import rounded
 from firstk.harness.stats.formats import seconds
-from firstk.harness.sweep.decision import Finding, Judged
-from firstk.harness.sweep.search import Looked
+from firstk.harness.sweep.decision import Decision, Finding
+from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.tables.rows import markdown
 from firstk.scenarios.plan import Condition, Plan
 
 Verdict = Literal["found", "none", "undecided"]
 
-Found = Sequence[Looked[Judged]]
+Found = Sequence[CandidateResult]
 
 #: What the columns of the table mean.
 LEGEND = """\
@@ -48,26 +48,26 @@ def verdict(found: Found) -> Verdict:
     return "undecided" if any(_is_open(one) for one in found) else "none"
 
 
-def cheapest(found: Found) -> Looked[Judged] | None:
+def cheapest(found: Found) -> CandidateResult | None:
     """Return the cheapest candidate that is shown to meet the target."""
-    return next((one for one in found if one.judged is not None and one.judged.met), None)
+    return next((one for one in found if one.decision is not None and one.decision.met), None)
 
 
-def _is_open(one: Looked[Judged]) -> bool:
+def _is_open(one: CandidateResult) -> bool:
     """Return whether all runs of a candidate do not decide it."""
-    return one.pursued and one.judged is not None and one.judged.met is None
+    return one.finished and one.decision is not None and one.decision.met is None
 
 
 def headline(plan: Plan, found: Found) -> str:
     """Return the result in a sentence."""
     target, best = plan.target, cheapest(found)
     if best is not None:
-        assert best.judged is not None
+        assert best.decision is not None
         known = "that is known to meet" if _open(found, best) else "that meets"
         return (
             f"{best.candidate} is the cheapest {known} {target}:"
             f" expansion {best.candidate.expansion:.2f},"
-            f" {best.judged.cost:.1f} requests a download"
+            f" {best.decision.cost:.1f} requests a download"
         )
     open_ = _open(found)
     if open_:
@@ -75,9 +75,9 @@ def headline(plan: Plan, found: Found) -> str:
         return (
             f"more runs are needed: of {_count(found)} {open_[0].candidate}{more} may meet {target}"
         )
-    nearest = min((one for one in found if one.judged), key=lambda one: _excess(one.judged))
-    assert nearest.judged is not None
-    missed = [finding for finding in nearest.judged.findings if finding.met is False]
+    nearest = min((one for one in found if one.decision), key=lambda one: _excess(one.decision))
+    assert nearest.decision is not None
+    missed = [finding for finding in nearest.decision.findings if finding.met is False]
     what = " and ".join(f"{f.condition.name} {_value(f)}" for f in missed)
     return (
         f"none of {_count(found)} meets {target}: the nearest is {nearest.candidate}, with {what}"
@@ -88,11 +88,11 @@ def _count(found: Found) -> str:
     return f"{len(found)} candidate{'s' if len(found) > 1 else ''}"
 
 
-def _excess(judged: Judged | None) -> float:
-    return inf if judged is None else judged.excess
+def _excess(decision: Decision | None) -> float:
+    return inf if decision is None else decision.excess
 
 
-def _open(found: Found, before: Looked[Judged] | None = None) -> list[Looked[Judged]]:
+def _open(found: Found, before: CandidateResult | None = None) -> list[CandidateResult]:
     """Return the undecided candidates that are cheaper than one."""
     end = len(found) if before is None else list(found).index(before)
     return [one for one in found[:end] if _is_open(one)]
@@ -103,15 +103,15 @@ def notes(plan: Plan, found: Found) -> list[str]:
     lines = []
     open_ = _open(found, cheapest(found))
     for one in open_:
-        assert one.judged is not None
-        if one.judged.needed is None:
+        assert one.decision is not None
+        if one.decision.needed is None:
             words = "is so near the target that more runs are not likely to decide it"
         else:
-            words = f"needs about {one.judged.needed:,} runs"
+            words = f"needs about {one.decision.needed:,} runs"
         lines.append(f"{one.candidate} {words}; max_runs is {plan.max_runs:,}")
     if open_:
         lines.append(_GO_ON)
-    dearer = [one for one in found if one.judged is None]
+    dearer = [one for one in found if one.decision is None]
     if dearer:
         lines.append(f"{_count(dearer)} with more expansion were not run")
     return lines
@@ -142,34 +142,34 @@ def as_markdown(plan: Plan, found: Found) -> str:
 
 def _rows(plan: Plan, found: Found) -> list[list[str]]:
     """Return the cells of the table, row by row, its heading first."""
-    crashes = any(one.judged.crashed for one in found if one.judged)
+    crashes = any(one.decision.crashed for one in found if one.decision)
     names = [condition.name for condition in plan.target.conditions]
     crashed = ["crashed"] if crashes else []
     rows = [["k-of-n", "strategy", "expansion", "runs", *names, "requests", *crashed, "verdict"]]
     best = cheapest(found)
     for one in found:
-        candidate, judged = one.candidate, one.judged
-        if judged is None:
+        candidate, decision = one.candidate, one.decision
+        if decision is None:
             continue
         row = [candidate.shares, candidate.strategy, f"{candidate.expansion:.2f}"]
-        row += [str(judged.runs), *(_value(finding) for finding in judged.findings)]
-        row.append("-" if judged.requests is None else f"{judged.requests:.1f}")
-        row += [str(judged.crashed)] if crashes else []
-        rows.append([*row, _words(one, judged, best)])
+        row += [str(decision.runs), *(_value(finding) for finding in decision.findings)]
+        row.append("-" if decision.requests is None else f"{decision.requests:.1f}")
+        row += [str(decision.crashed)] if crashes else []
+        rows.append([*row, _words(one, decision, best)])
     return rows
 
 
-def _words(one: Looked[Judged], judged: Judged, best: Looked[Judged] | None) -> str:
+def _words(one: CandidateResult, decision: Decision, best: CandidateResult | None) -> str:
     """Return the verdict on a candidate."""
-    if judged.met:
+    if decision.met:
         return "meets: the cheapest" if one is best else "meets, dearer"
-    if judged.met is False:
-        return "misses " + ", ".join(_missed(f) for f in judged.findings if f.met is False)
-    if not one.pursued:
+    if decision.met is False:
+        return "misses " + ", ".join(_missed(f) for f in decision.findings if f.met is False)
+    if not one.finished:
         return "not run further: needs more requests"
-    if judged.needed is None:
+    if decision.needed is None:
         return "too near to decide"
-    return f"more runs are needed: about {judged.needed:,}"
+    return f"more runs are needed: about {decision.needed:,}"
 
 
 def _missed(finding: Finding) -> str:
@@ -212,29 +212,29 @@ def as_json(plan: Plan, found: Found) -> str:
     return json.dumps(document, indent=1) + "\n"
 
 
-def _name(one: Looked[Judged]) -> dict[str, Any]:
+def _name(one: CandidateResult) -> dict[str, Any]:
     candidate = one.candidate
     return {"k": candidate.k, "n": candidate.n, "strategy": candidate.strategy}
 
 
-def _object(one: Looked[Judged], conditions: Sequence[Condition]) -> dict[str, Any]:
-    judged = one.judged
+def _object(one: CandidateResult, conditions: Sequence[Condition]) -> dict[str, Any]:
+    decision = one.decision
     row = _name(one) | {"expansion": rounded(one.candidate.expansion)}
-    if judged is None:
+    if decision is None:
         empty: dict[str, Any] = {"verdict": "dearer", "runs": 0, "runs_needed": None}
         for condition in conditions:
             empty |= _ends(condition.name, None)
         return row | empty | {"requests": None, "crashed": 0, "wrong_bytes": 0}
-    words = {True: "meets", False: "misses", None: "undecided" if one.pursued else "dearer"}
+    words = {True: "meets", False: "misses", None: "undecided" if one.finished else "dearer"}
     row |= {
-        "verdict": words[judged.met],
-        "runs": judged.runs,
-        "runs_needed": judged.needed if one.pursued else None,
+        "verdict": words[decision.met],
+        "runs": decision.runs,
+        "runs_needed": decision.needed if one.finished else None,
     }
-    for finding in judged.findings:
+    for finding in decision.findings:
         row |= _ends(finding.condition.name, finding.estimate)
-    row |= {"requests": rounded(judged.requests)}
-    return row | {"crashed": judged.crashed, "wrong_bytes": judged.wrong}
+    row |= {"requests": rounded(decision.requests)}
+    return row | {"crashed": decision.crashed, "wrong_bytes": decision.wrong}
 
 
 def _ends(name: str, estimate: Estimate | None) -> dict[str, float | str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.cli.sweep_options import resumable, telling
+from firstk.harness.cli.sweep_options import resumable, sweep_progress
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress
 
@@ -17,7 +17,7 @@ def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     monkeypatch.setenv("COLUMNS", "120")
     clock = iter([100.0, 110.0])
     monkeypatch.setattr("firstk.harness.cli.sweep_options.monotonic", lambda: next(clock))
-    with telling() as tell:
+    with sweep_progress() as tell:
         tell(Progress(done=60, kept=50, total=3660, crashed=2, replaced=3))
     shown = capsys.readouterr().err
 
@@ -27,7 +27,7 @@ def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is no terminal nothing is shown."""
-    with telling() as tell:
+    with sweep_progress() as tell:
         tell(Progress(done=1, total=2))
 
     assert capsys.readouterr() == ("", "")

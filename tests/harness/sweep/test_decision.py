@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from firstk.harness.run.sample import CRASHED, NO_NUMBERS, Sample
 from firstk.harness.stats.estimates import Interval, NotEnough, mean_share, probability, quantile
-from firstk.harness.sweep.decision import Finding, Judged, judge, least_runs
+from firstk.harness.sweep.decision import Decision, Finding, decide, least_runs
 from firstk.scenarios.plan import Condition, Target
 from tests.harness.plans import loaded, plan
 from tests.reports.loads import load, parted, sample
@@ -46,9 +46,9 @@ def loads(*good: int) -> list[Sample]:
     return [sample(parted(count)) for count in good]
 
 
-def one(judged: Judged) -> Finding:
+def one(decision: Decision) -> Finding:
     """Return the only finding."""
-    (finding,) = judged.findings
+    (finding,) = decision.findings
     return finding
 
 
@@ -58,14 +58,14 @@ def one(judged: Judged) -> Finding:
 )
 def test_success(good: int, met: bool | None) -> None:
     """Success is decided where its interval lies on one side of what is asked for."""
-    judged = judge(Target(success=0.99), samples([0.1] * 1000, good))
+    decision = decide(Target(success=0.99), samples([0.1] * 1000, good))
     interval = probability(good, 1000)
 
-    assert met is judged.met
-    assert interval == one(judged).estimate
+    assert met is decision.met
+    assert interval == one(decision).estimate
     assert met is (True if interval.low > 0.99 else False if interval.high < 0.99 else None)
-    assert (met is None) == (judged.needed is not None or good == 990)
-    assert (judged.cost, judged.runs, judged.crashed) == (14.0, 1000, 0)
+    assert (met is None) == (decision.needed is not None or good == 990)
+    assert (decision.cost, decision.runs, decision.crashed) == (14.0, 1000, 0)
 
 
 @pytest.mark.parametrize(
@@ -74,11 +74,11 @@ def test_success(good: int, met: bool | None) -> None:
 def test_quantile(late: int, met: bool | None) -> None:
     """A quantile is decided where its interval lies on one side of the limit."""
     times: list[float | None] = [0.1] * (1000 - late) + [None] * late
-    judged = judge(Target(p99=0.5), samples(times))
+    decision = decide(Target(p99=0.5), samples(times))
     interval = quantile(times, 0.99)
 
-    assert met is judged.met
-    assert interval == one(judged).estimate
+    assert met is decision.met
+    assert interval == one(decision).estimate
     assert isinstance(interval, Interval)
     assert met is (True if interval.high < 0.5 else False if interval.low >= 0.5 else None)
 
@@ -91,42 +91,42 @@ def test_quantile(late: int, met: bool | None) -> None:
 def test_any_quantile(times: list[float | None], q: float, limit: float) -> None:
     """What is decided of a quantile is what its interval says, and no more than it says."""
     name = f"p{100 * q:.0f}"
-    judged = judge(Target.model_validate({name: limit}), samples(times))
-    interval = one(judged).estimate
+    decision = decide(Target.model_validate({name: limit}), samples(times))
+    interval = one(decision).estimate
     if isinstance(interval, Interval):
         expected = True if interval.high < limit else False if interval.low >= limit else None
-        assert expected is judged.met
+        assert expected is decision.met
     else:  # an end of it may be known
-        assert judged.met is not True
+        assert decision.met is not True
 
 
 def test_strict() -> None:
     """A time that equals the limit is not less than it, and is late."""
-    assert False is judge(Target(p50=0.5), samples([0.5] * 100)).met
-    assert True is judge(Target(p50=0.5), samples([0.499] * 100)).met
+    assert False is decide(Target(p50=0.5), samples([0.5] * 100)).met
+    assert True is decide(Target(p50=0.5), samples([0.499] * 100)).met
 
 
 def test_clear_failure_with_few_runs() -> None:
     """What fails clearly is decided with fewer runs than the interval of a quantile takes."""
-    judged = judge(Target.model_validate({"p99.9": 1.0}), samples([2.0] * 20))
+    decision = decide(Target.model_validate({"p99.9": 1.0}), samples([2.0] * 20))
 
-    assert False is judged.met
-    assert isinstance(one(judged).estimate, NotEnough)
+    assert False is decision.met
+    assert isinstance(one(decision).estimate, NotEnough)
 
 
 def test_crashed_and_wrong() -> None:
     """A run that crashed, or wrote wrong bytes, has not ended well; it has no requests."""
     crashed = sample(None)
     wrong = Sample(0, "ok", None, 0.1, 10, 4, 99, False, None)
-    judged = judge(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong])
+    decision = decide(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong])
 
     assert (
-        one(judged).estimate.estimate,
-        judged.crashed,
-        judged.wrong,
-        judged.cost,
+        one(decision).estimate.estimate,
+        decision.crashed,
+        decision.wrong,
+        decision.cost,
     ) == (0.8, 1, 1, 14.0)
-    assert inf == judge(Target(success=0.5), [crashed]).cost
+    assert inf == decide(Target(success=0.5), [crashed]).cost
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_crashed_and_wrong() -> None:
 )
 def test_least_runs(target: Target, runs: int) -> None:
     """Exactly as many runs as it takes without a failure are said to be needed, also of loads."""
-    assert runs == least_runs(target) == judge(target, samples([0.09] * 6)).needed
+    assert runs == least_runs(target) == decide(target, samples([0.09] * 6)).needed
     if runs < 1000:
-        assert True is judge(target, samples([0.09] * runs)).met
-        assert None is judge(target, samples([0.09] * (runs - 1))).met
+        assert True is decide(target, samples([0.09] * runs)).met
+        assert None is decide(target, samples([0.09] * (runs - 1))).met
         some = [sample(parted(5, 5, 0.09))]
-        assert True is judge(target, some * runs).met
-        assert (None, runs) == met_and_needed(judge(target, some * (runs - 1)))
+        assert True is decide(target, some * runs).met
+        assert (None, runs) == met_and_needed(decide(target, some * (runs - 1)))
 
 
 def finding(met: bool | None, needed: int | None, excess: float) -> Finding:
@@ -169,18 +169,18 @@ def finding(met: bool | None, needed: int | None, excess: float) -> Finding:
 )
 def test_all_conditions(findings: list[Finding], met: bool | None, needed: int | None) -> None:
     """All conditions must be met, and one that is missed will do to miss the target."""
-    judged = Judged(9, findings, 1.0, 0, 0)
+    decision = Decision(9, findings, 1.0, 0, 0)
 
-    assert (met, needed) == (judged.met, judged.needed)
+    assert (met, needed) == (decision.met, decision.needed)
 
 
 def test_excess() -> None:
     """How far a candidate is off is that of its worst condition."""
     times: list[float | None] = [1.0] * 97 + [None] * 3
-    judged = judge(Target(p50=2.0, success=0.99), samples(times))
+    decision = decide(Target(p50=2.0, success=0.99), samples(times))
 
-    assert pytest.approx(3) == judged.excess
-    assert [0.5, pytest.approx(3)] == [finding.excess for finding in judged.findings]
+    assert pytest.approx(3) == decision.excess
+    assert [0.5, pytest.approx(3)] == [finding.excess for finding in decision.findings]
 
 
 # Workloads
@@ -198,28 +198,28 @@ def test_excess() -> None:
 )
 def test_success_of_loads(good: list[int], met: bool | None) -> None:
     """What ends well of all downloads is decided by its interval, and that by the runs."""
-    judged = judge(Target(success=0.99), loads(*good))
+    decision = decide(Target(success=0.99), loads(*good))
 
-    assert met is judged.met
-    assert mean_share(count / 100 for count in good) == one(judged).estimate
-    assert (met is None) == (judged.needed is not None)
-    assert judged.needed is None or judged.needed > len(good)
-    assert judged.cost == 12.0
+    assert met is decision.met
+    assert mean_share(count / 100 for count in good) == one(decision).estimate
+    assert (met is None) == (decision.needed is not None)
+    assert decision.needed is None or decision.needed > len(good)
+    assert decision.cost == 12.0
 
 
 def test_quantile_of_loads() -> None:
     """A quantile of many downloads is that of all downloads of all runs."""
     spread = [sample(load([0.1 + i / 1000 for i in range(100)]))] * 50
-    sure = judge(Target(p90=0.25), spread)
+    sure = decide(Target(p90=0.25), spread)
     assert True is sure.met
     assert pytest.approx(0.189, rel=0.002) == one(sure).estimate.estimate
 
-    assert False is judge(Target(p90=0.15), spread).met
-    near = judge(Target(p90=0.195), spread)
+    assert False is decide(Target(p90=0.15), spread).met
+    near = decide(Target(p90=0.195), spread)
     assert (near.met, near.needed is not None and near.needed > 50) == (None, True)
-    never = judge(Target(p99=0.2), loads(*[100, 90, 100] * 10))
+    never = decide(Target(p99=0.2), loads(*[100, 90, 100] * 10))
     assert inf == one(never).excess
-    assert None is judge(Target(p90=0.2), loads(100)).met
+    assert None is decide(Target(p90=0.2), loads(100)).met
 
 
 def test_a_few_slow_runs() -> None:
@@ -227,33 +227,33 @@ def test_a_few_slow_runs() -> None:
     fast, slow = sample(load([0.1] * 20)), sample(load([2.0] * 20))
     runs = [*[fast] * 88, *[slow] * 12] * 40
 
-    assert False is judge(Target(p90=0.5), runs).met
-    assert True is judge(Target(p50=0.5), runs).met
+    assert False is decide(Target(p90=0.5), runs).met
+    assert True is decide(Target(p50=0.5), runs).met
 
 
 def test_limit_in_a_bin() -> None:
     """Times that share a bin with the limit may be on either side of it: neither is claimed."""
     equal = [sample(load([0.25001] * 20))] * 200  # in the bin from 0.25 to 0.2505
 
-    assert met_and_needed(judge(Target(p90=0.25001), equal)) == (None, None)
-    assert True is judge(Target(p90=0.2501), equal).met  # the greatest in a bin is known
-    assert False is judge(Target(p90=0.25), equal).met
+    assert met_and_needed(decide(Target(p90=0.25001), equal)) == (None, None)
+    assert True is decide(Target(p90=0.2501), equal).met  # the greatest in a bin is known
+    assert False is decide(Target(p90=0.25), equal).met
 
 
-def met_and_needed(judged: Judged) -> tuple[bool | None, int | None]:
+def met_and_needed(decision: Decision) -> tuple[bool | None, int | None]:
     """Return both."""
-    return judged.met, judged.needed
+    return decision.met, decision.needed
 
 
 @pytest.mark.parametrize("outcome", NO_NUMBERS)
 def test_crashed_loads(outcome: str) -> None:
     """A run that crashed or was overloaded has no download that ended well, or was in time."""
     crashed = sample(None)._replace(outcome=outcome)
-    judged = judge(Target(p90=0.5, success=0.95), [*loads(*[100] * 80), *[crashed] * 20])
+    decision = decide(Target(p90=0.5, success=0.95), [*loads(*[100] * 80), *[crashed] * 20])
 
-    assert [inf, 0.8] == [finding.estimate.estimate for finding in judged.findings]
-    assert False is judged.met
-    assert judged.crashed == (20 if outcome == CRASHED else 0)
+    assert [inf, 0.8] == [finding.estimate.estimate for finding in decision.findings]
+    assert False is decision.met
+    assert decision.crashed == (20 if outcome == CRASHED else 0)
 
 
 # Right as often as they say: candidates exactly at the limit
@@ -297,7 +297,7 @@ def late_runs(law: str, late: float, plans: int, runs: int) -> Iterator[list[Sam
 
 def decided(target: Target, samples: Sequence[Sample], looks: Sequence[int]) -> bool | None:
     """Return the first verdict of all looks, as a search does."""
-    verdicts = (judge(target, samples[:runs]).met for runs in looks)
+    verdicts = (decide(target, samples[:runs]).met for runs in looks)
     return next((met for met in verdicts if met is not None), None)
 
 
@@ -317,7 +317,7 @@ def raised(folder: Path, *changes: tuple[str, str], most: int) -> list[int]:
 
 @pytest.mark.parametrize("law", LAWS)
 def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
-    """Of workloads whose p90 is just at the limit few are judged, also with max_runs raised."""
+    """Of workloads whose p90 is just at the limit few are decision, also with max_runs raised."""
     looks = raised(tmp_path, loaded(DOWNLOADS), most=40)
     assert looks == [10, 20, 40, 10, 20, 40, 80, 160, 200]
     plans = late_runs(law, 0.1, 150, looks[-1])

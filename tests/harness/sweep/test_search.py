@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from math import inf
 from pathlib import Path
 
 import pytest
 
 from firstk.harness.run.sample import Sample
+from firstk.harness.sweep import search
 from firstk.harness.sweep.batch import Batch
-from firstk.harness.sweep.decision import Judged, judge
-from firstk.harness.sweep.search import Judge, Looked, Search
+from firstk.harness.sweep.search import CandidateResult, PlanSearch
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress
 from firstk.reports.tables.plan import as_json, cheapest
@@ -33,7 +32,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firstk.scenarios.plan._FIRST_LOOK", FEW)
 
 
-class Telling:
+class ShownProgress:
     """Keeps of what it was told, and how far it was."""
 
     def __init__(self) -> None:
@@ -56,25 +55,28 @@ class Telling:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a judge of a test says."""
+    """What a test decides."""
 
     met: bool | None
     cost: float = 1.0
 
 
 def searched(
-    of: Plan, path: Path, judge: Judge[Opinion], telling: Telling | None = None
-) -> list[Looked[Opinion]]:
-    """Return what a search comes to with a judge of one's own."""
-    with Store(path, write=True) as store:
-        return Search(of, store, judge, Here, telling or Telling()).run()
+    of: Plan,
+    path: Path,
+    opinion: Callable[[Sequence[Sample]], Opinion],
+    progress: ShownProgress | None = None,
+) -> list[CandidateResult]:
+    """Return the results of a search that decides as the test says."""
+    with pytest.MonkeyPatch.context() as patch, Store(path, write=True) as store:
+        patch.setattr(search, "decide", lambda target, samples: opinion(samples))
+        return PlanSearch(of, store, Here, progress or ShownProgress()).run()
 
 
-def found(of: Plan, path: Path, workers: Here | None = None) -> list[Looked[Judged]]:
-    """Return what a search comes to."""
+def found(of: Plan, path: Path, workers: Here | None = None) -> list[CandidateResult]:
+    """Return the results of a search."""
     with Store(path, write=True) as store:
-        by = partial(judge, of.target)
-        return Search(of, store, by, lambda: workers or Here(), Telling()).run()
+        return PlanSearch(of, store, lambda: workers or Here(), ShownProgress()).run()
 
 
 def runs(path: Path) -> dict[tuple[int, str], int]:
@@ -85,10 +87,11 @@ def runs(path: Path) -> dict[tuple[int, str], int]:
     return {key: sum((r.point, r.strategy) == key for r in rows) for key in keys}
 
 
-def verdicts(of: Sequence[Looked[Opinion]]) -> dict[str, bool | str | None]:
+def verdicts(of: Sequence[CandidateResult]) -> dict[str, bool | str | None]:
     """Return what is known of each candidate."""
     return {
-        str(one.candidate): one.judged.met if one.judged and one.pursued else "dearer" for one in of
+        str(one.candidate): one.decision.met if one.decision and one.finished else "costlier"
+        for one in of
     }
 
 
@@ -100,16 +103,16 @@ def test_winner(tmp_path: Path) -> None:
 
     assert best is not None
     assert str(best.candidate) == "2-of-4 with hedged"
-    assert [of.judged.met for of in looked[:3] if of.judged] == [False] * 3
+    assert [of.decision.met for of in looked[:3] if of.decision] == [False] * 3
     assert {(point, s): 80 for point in (0, 1) for s in one.experiment.strategies} == runs(
         tmp_path / "s"
     )
-    assert [of.judged for of in looked[6:]] == [None] * 3
+    assert [of.decision for of in looked[6:]] == [None] * 3
 
 
 @pytest.mark.usefixtures("_few")
 def test_order_of_requests(tmp_path: Path) -> None:
-    """Of equal disk space, who sends fewer requests goes first, and the dearer is not pursued."""
+    """Of equal disk space, who sends fewer requests goes first, and the dearer is not finished."""
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 20"), ("[2, 4, 5]", "[2]"))
     costs = {"windowed": 3.0, "hedged": 2.0, "hedged+1": 1.0}
     asked: list[int] = []
@@ -120,18 +123,18 @@ def test_order_of_requests(tmp_path: Path) -> None:
         cost = list(costs.values())[len(asked) - 1] if len(asked) <= 3 else 1.0
         return Opinion(None if len(asked) < 5 else True, cost)
 
-    telling = Telling()
-    looked = searched(one, tmp_path / "s", by, telling)
+    progress = ShownProgress()
+    looked = searched(one, tmp_path / "s", by, progress)
 
     assert verdicts(looked) == {
         "2-of-2 with hedged+1": None,
         "2-of-2 with hedged": True,
-        "2-of-2 with windowed": "dearer",
+        "2-of-2 with windowed": "costlier",
     }
     assert asked == [10] * 3 + [20] * 2
     assert runs(tmp_path / "s") == {(0, "windowed"): 10, (0, "hedged"): 20, (0, "hedged+1"): 20}
-    assert telling.parts == ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"]
-    assert telling.ends == [30, 20, 20]
+    assert progress.parts == ["1.00 times the file", "2-of-2 with hedged+1", "2-of-2 with hedged"]
+    assert progress.ends == [30, 20, 20]
 
 
 def test_told_beside_the_winner(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_told_beside_the_winner(tmp_path: Path) -> None:
     told = iter([True, False, None])
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(next(told)))
 
-    assert list(verdicts(looked).values()) == [True, False, "dearer"]
+    assert list(verdicts(looked).values()) == [True, False, "costlier"]
 
 
 @pytest.mark.usefixtures("_few")
@@ -202,9 +205,9 @@ def test_crashes(tmp_path: Path) -> None:
     one = replace(one, experiment=replace(one.experiment, strategies=(EXITING,)))
     (looked,) = found(one, tmp_path / "s")
 
-    assert looked.judged is not None
-    assert looked.judged.crashed
-    assert looked.judged.findings[1].estimate.estimate == 1 - looked.judged.crashed / 80
+    assert looked.decision is not None
+    assert looked.decision.crashed
+    assert looked.decision.findings[1].estimate.estimate == 1 - looked.decision.crashed / 80
 
 
 def test_more_runs(tmp_path: Path) -> None:
@@ -228,7 +231,7 @@ def test_workload(tmp_path: Path) -> None:
 
     assert best is not None
     assert str(best.candidate) == "2-of-4 with hedged"
-    assert best.judged is not None
-    assert best.judged.runs == 50
-    assert 0.9 < best.judged.findings[1].estimate.low < 1  # type: ignore[union-attr]
+    assert best.decision is not None
+    assert best.decision.runs == 50
+    assert 0.9 < best.decision.findings[1].estimate.low < 1  # type: ignore[union-attr]
     assert {count for (point, _), count in runs(tmp_path / "s").items() if point == 0} == {10}

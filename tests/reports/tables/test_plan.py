@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from firstk.harness.stats.estimates import Interval
-from firstk.harness.sweep.decision import Finding, Judged
-from firstk.harness.sweep.search import Looked
+from firstk.harness.sweep.decision import Decision, Finding
+from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.tables.plan import (
     as_json,
     as_markdown,
@@ -37,10 +37,12 @@ OPEN = Finding(P90, Interval(0.4, 0.3, 0.6), None, 43_819)
 NEAR = Finding(P90, Interval(0.5, 0.4, 0.6), None, None)
 
 
-def looked(n: int, *findings: Finding, pursued: bool = True, crashed: int = 0) -> Looked[Judged]:
+def looked(n: int, *findings: Finding, finished: bool = True, crashed: int = 0) -> CandidateResult:
     """Return what was found of 2-of-n with hedged; nothing, if nothing is given."""
-    judged = Judged(40, findings, 14.12, crashed, 0) if findings else None
-    return Looked(Candidate(2, n, "hedged", 0), judged, pursued and judged is not None)
+    decision = Decision(40, findings, 14.12, crashed, 0) if findings else None
+    return CandidateResult(
+        Candidate(2, n, "hedged", 0), decision, finished and decision is not None
+    )
 
 
 #: What is said of a greater max_runs.
@@ -63,7 +65,7 @@ WINNER = looked(4, GOOD_TIME, GOOD)
             ["2 candidates with more expansion were not run"],
         ),
         (
-            [looked(3, OPEN, GOOD), WINNER, looked(4, OPEN, GOOD, pursued=False)],
+            [looked(3, OPEN, GOOD), WINNER, looked(4, OPEN, GOOD, finished=False)],
             "found",
             "2-of-4 with hedged is the cheapest that is known to meet p90 < 0.5 s and"
             " success > 90 %: expansion 2.00, 14.1 requests a download",
@@ -91,7 +93,7 @@ WINNER = looked(4, GOOD_TIME, GOOD)
     ],
 )
 def test_headline(
-    found: list[Looked[Judged]], said: str, sentence: str, lines: list[str], tmp_path: Path
+    found: list[CandidateResult], said: str, sentence: str, lines: list[str], tmp_path: Path
 ) -> None:
     """The headline says whether one meets the target, none does, or it is not known."""
     one = plan(tmp_path)
@@ -110,8 +112,8 @@ def test_table(tmp_path: Path) -> None:
         looked(3, OPEN, GOOD),
         looked(3, NEAR, GOOD),
         WINNER,
-        looked(4, GOOD_TIME, GOOD, pursued=False),
-        looked(4, OPEN, GOOD, pursued=False),
+        looked(4, GOOD_TIME, GOOD, finished=False),
+        looked(4, OPEN, GOOD, finished=False),
         looked(5),
     ]
     rows = [
