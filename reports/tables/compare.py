@@ -41,7 +41,7 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
     table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
     table.add_column("TTFB", min_width=15)
     gap = "\n" if extra == "nothing" else " "  # every column counts there
-    table.add_column("speed-up", justify="right", no_wrap=True)
+    table.add_column("speed-up" if gap == " " else "speed-\nup", justify="right", no_wrap=True)
     table.add_column(f"over{gap}bound", justify="right", min_width=6)
     table.add_column("requests", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
