@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Literal
 
-import simpy
-
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.link import Link, SharedChannel
 from firstk.harness.grid.server import Service, SimServer
 from firstk.harness.grid.timing import FaultDraws
+from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Fault
@@ -70,14 +69,14 @@ def make_servers(
     return in_download_order(grid, seed, file.cap.storage_index, servers)
 
 
-def service_of(env: simpy.Environment, plan: ServerSpec, seed: int) -> Service | None:
+def service_of(env: Environment, plan: ServerSpec, seed: int) -> Service | None:
     """Return what a server does with requests; nothing if that takes no time."""
     if plan.service is None:
         return None
     return Service(env, plan.service, plan.concurrency, seed, plan.name)
 
 
-def _lines(env: simpy.Environment, bandwidth: float | None) -> list[SharedChannel]:
+def _lines(env: Environment, bandwidth: float | None) -> list[SharedChannel]:
     """Return the line of this bandwidth; none if it is unlimited."""
     return [] if bandwidth is None else [SharedChannel(env, bandwidth)]
 

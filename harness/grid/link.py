@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import simpy
 
+from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.laws import Law
@@ -26,7 +27,7 @@ class SharedChannel:
     Whose piece has waited longest is next, so that transfers share a line evenly.
     """
 
-    def __init__(self, env: simpy.Environment, bandwidth: float) -> None:
+    def __init__(self, env: Environment, bandwidth: float) -> None:
         self.env = env
         self.busy = TimeAverage(env)
         self._bandwidth = bandwidth

@@ -11,7 +11,6 @@ from random import Random
 from typing import Any, NamedTuple, overload
 
 import simpy
-from simpy.events import Event
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
@@ -20,7 +19,8 @@ from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.harness.grid.link import Link, Process
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, delaying, failing, plan_request
 from firstk.harness.grid.trace import Exchange, Trace
-from firstk.harness.kernel.reactor import SimReactor, event_at, take_place
+from firstk.harness.kernel.environment import Entry, Environment
+from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
@@ -40,7 +40,7 @@ class Service:
 
     def __init__(
         self,
-        env: simpy.Environment,
+        env: Environment,
         law: Law,
         concurrency: int | None,
         seed: int,
@@ -109,8 +109,8 @@ class _Request:
     work: float
     chances: list[float]
     course: RequestTiming
-    event: Event | None = None
-    losing: Event | None = None
+    event: Entry | None = None
+    losing: Entry | None = None
     working: simpy.Process | None = None
     taken_up: bool = False
 
@@ -249,13 +249,13 @@ class SimServer:
         client.note(operation, self.name)
         if operation in client.holds:
             return Deferred()
-        sent = self._env._now
+        sent = self._env.clock
         number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
         client.trace.sent(exchange)
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
-        chances, place = self._chances.draw(), take_place(self._env)
+        chances, place = self._chances.draw(), self._env.take_place()
         course = plan_request(self.faults, operation, sent, rtt, chances)
         request = _Request(
             self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
@@ -273,7 +273,7 @@ class SimServer:
             request.working.interrupt()
         for event in request.event, request.losing:
             if event is not None:
-                self._reactor.give_up(event)
+                self._env.give_up(event)
 
     def _settle(self, request: _Request) -> None:
         """Schedule the next event of a request, as planned."""
@@ -282,13 +282,13 @@ class SimServer:
         if known == course.lost == inf:
             request.event = None  # held forever
         elif course.lost <= known:
-            request.event = event_at(env, course.lost, lambda _: self._lose(request), place)
+            request.event = env.at(course.lost, lambda _: self._lose(request), place)
         elif not self._queues:
-            request.event = event_at(
-                env, known, lambda _: self._end(request, self._outcome(request)), place
+            request.event = env.at(
+                known, lambda _: self._end(request, self._outcome(request)), place
             )
         elif course.arrives >= env.now:
-            request.event = event_at(env, course.arrives, lambda _: self._arrive(request), place)
+            request.event = env.at(course.arrives, lambda _: self._arrive(request), place)
         else:
             self._arrive(request)
 
@@ -313,13 +313,11 @@ class SimServer:
                 self._settle_loss(request)
                 continue
             if request.event is not None:
-                self._reactor.give_up(request.event)
+                self._env.give_up(request.event)
             self._settle(request)
 
     def _arrive(self, request: _Request) -> None:
-        request.event = event_at(
-            self._env, request.course.taken_up, lambda _: self._take_up(request)
-        )
+        request.event = self._env.at(request.course.taken_up, lambda _: self._take_up(request))
 
     def _take_up(self, request: _Request) -> None:
         request.taken_up, request.event = True, None
@@ -328,11 +326,11 @@ class SimServer:
     def _settle_loss(self, request: _Request) -> None:
         """Schedule the loss of the connection, while the server works on a request."""
         if request.losing is not None:
-            self._reactor.give_up(request.losing)
+            self._env.give_up(request.losing)
         lost = request.course.lost
         request.losing = None
         if lost < inf:
-            lose = event_at(self._env, lost, lambda _: self._lose(request), request.place)
+            lose = self._env.at(lost, lambda _: self._lose(request), request.place)
             request.losing = lose
 
     def _serve(self, request: _Request, outcome: _Answer | Exception) -> Process:
@@ -351,23 +349,23 @@ class SimServer:
             return
         if wanted():
             ends = self._env.now + request.course.rtt / 2
-            request.event = event_at(self._env, ends, lambda _: self._end(request, outcome))
+            request.event = self._env.at(ends, lambda _: self._end(request, outcome))
 
     def _lose(self, request: _Request) -> None:
         """Fail a request whose connection is lost, whatever was still to come of it."""
         if request.taken_up and request.event is not None:
-            self._reactor.give_up(request.event)
+            self._env.give_up(request.event)
         request.losing = None
         self._end(request, ConnectionLost())
 
     def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
         """Let a request's answer, or its failure, reach the downloader."""
-        exchange, client, now = request.exchange, request.client, self._env._now
+        exchange, client, now = request.exchange, request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
         del self._outstanding[request], client.outstanding[request]
         if request.losing is not None:
-            self._reactor.give_up(request.losing)
+            self._env.give_up(request.losing)
         if isinstance(outcome, Exception):
             client.trace.ended(exchange, now, False, str(outcome))
             client.run(request.deferred.errback, outcome)

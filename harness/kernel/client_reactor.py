@@ -10,12 +10,11 @@ from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any
 
-import simpy
-from simpy.events import Event
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
 from firstk.harness.kernel import livelock as endless
+from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.livelock import AtOnce, LivelockError, name_of_call, site
 from firstk.harness.kernel.raised import as_error
 from firstk.harness.kernel.reactor import SimReactor, SimTimer, checked
@@ -28,7 +27,7 @@ class Context:
     with the error then.
     """
 
-    def __init__(self, env: simpy.Environment, aborted: Callable[[LivelockError], None]) -> None:
+    def __init__(self, env: Environment, aborted: Callable[[LivelockError], None]) -> None:
         self._context = copy_context()
         self._entered = False
         self._at_once = AtOnce(env, endless.MOST_AT_ONCE)
@@ -91,7 +90,7 @@ class _OwnTimer(SimTimer):
         self._clock = clock
         clock._timers[self] = None
 
-    def _fire(self, event: Event) -> None:
+    def _fire(self, event: Entry) -> None:
         clock = self._clock
         del clock._timers[self]
         try:
@@ -139,19 +138,19 @@ class ClientReactor:
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
-        return self._env._now
+        return self._env.clock
 
     def callLater(
         self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> SimTimer:
         """Call `callable` after `delay` seconds; see `SimReactor.callLater`."""
         self.context.note("callLater", callable)
-        return _OwnTimer(self, self._env._now + checked(delay), callable, args, kwargs)
+        return _OwnTimer(self, self._env.clock + checked(delay), callable, args, kwargs)
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call `callable` at this very time, after what is due before it."""
         self.context.note("callFromThread", callable)
-        _OwnTimer(self, self._env._now, callable, args, kwargs)
+        _OwnTimer(self, self._env.clock, callable, args, kwargs)
 
     def iterate(self, delay: float = 0.0) -> None:
         """Let everything happen that is due within `delay` seconds."""

@@ -11,6 +11,7 @@ from typing import Any
 import simpy
 from simpy.events import Event
 
+from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.raised import AbortedError, is_under_test, place
 
 #: How many things one download may do at one virtual time, or without writing anything at it. The
@@ -36,7 +37,7 @@ class AtOnce:
     More than `most` are an error. `looks` is True near the limit: `note` what happens then.
     """
 
-    def __init__(self, env: simpy.Environment, most: float) -> None:
+    def __init__(self, env: Environment, most: float) -> None:
         self.looks = False
         self._env = env
         self.most = most
@@ -46,7 +47,7 @@ class AtOnce:
 
     def count(self) -> LivelockError | None:
         """Count one more thing; return an error if it is one too many."""
-        now = self._env._now
+        now = self._env.clock
         if now != self._time:
             self._time = now
             self.reset()
@@ -93,7 +94,7 @@ def site(entered: CodeType) -> str:
     return ""
 
 
-def described(event: Event) -> str:
+def described(event: Event | Entry) -> str:
     """Return what happens in an event of a reactor: which function is called, or which process."""
     callback: Any = next(iter(event.callbacks or ()), None)
     owner = getattr(callback, "__self__", None)

@@ -18,11 +18,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from heapq import heapify, heappop, heappush
+from heapq import heappop, heappush
 from math import inf, isnan
 from typing import Any, cast
 
-import simpy
+from simpy.core import EmptySchedule, StopSimulation
 from simpy.events import NORMAL, Event
 from twisted.internet.base import ReactorBase
 from twisted.internet.defer import Deferred
@@ -40,51 +40,14 @@ from twisted.python.threadpool import ThreadPool
 from zope.interface import implementer
 
 from firstk.harness.kernel import livelock as endless
+from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.livelock import AtOnce, described
 from firstk.harness.kernel.raised import as_error
 
 #: Later than anything that happens: an event at infinity never does.
 _FOREVER = sys.float_info.max
 
-#: Up to this many given-up entries in the queue are not worth the work of dropping them.
-_MOST_GIVEN_UP = 64
-
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-
-
-class _Entry(Event):
-    """A place in the queue that a timer holds; without callbacks it is given up."""
-
-    _ok = True
-    _value = None
-
-    def __init__(self, env: simpy.Environment, callback: Callable[[Event], None]) -> None:
-        self.env = env
-        self.callbacks = [callback]
-
-    def __lt__(self, other: object) -> bool:
-        return False  # of two with the same time and place one is given up
-
-
-def event_at(
-    env: simpy.Environment,
-    time: float,
-    callback: Callable[[Event], None],
-    place: int | None = None,
-) -> Event:
-    """Return an event that happens at that very time, and then calls `callback`.
-
-    SimPy takes a delay only, and its sum with the time that it is might be rounded. `place` is
-    one that `take_place` gave; else the event comes after all that are there for that time.
-    """
-    event = _Entry(env, callback)
-    heappush(env._queue, (time, NORMAL, take_place(env) if place is None else place, event))
-    return event
-
-
-def take_place(env: simpy.Environment) -> int:
-    """Return a place for an event: before all that are made later for the same time."""
-    return next(env._eid)
 
 
 def _nothing() -> None:
@@ -92,13 +55,13 @@ def _nothing() -> None:
 
 
 @implementer(IDelayedCall)
-class SimTimer(_Entry):
+class SimTimer(Entry):
     """A call that `SimReactor.callLater` has scheduled: its own place in the queue, at first."""
 
     called = False
     _cancelled = False
-    _moved: Event | None = None
-    """The place that it holds instead, since it was moved."""
+    _moved: Entry | None = None
+    """The entry that it has instead, since it was moved."""
 
     def __init__(
         self,
@@ -113,12 +76,12 @@ class SimTimer(_Entry):
         self._args = args
         self._kwargs = kwargs
         self._time = time
-        env = self.env = reactor.env
         self.callbacks = [self._fire]
-        heappush(env._queue, (time, NORMAL, next(env._eid), self))
+        env = reactor.env
+        heappush(env.queue, (time, NORMAL, next(env.places), self))  # as `env.push` does
         reactor._timers[self] = None
 
-    def _fire(self, _: Event) -> None:
+    def _fire(self, _: Entry) -> None:
         del self._reactor._timers[self]
         self.called = True
         if self._moved is None:
@@ -148,7 +111,7 @@ class SimTimer(_Entry):
     def cancel(self) -> None:
         """Cancel this call. Raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
         self._check()
-        self._reactor.give_up(self._moved or self)
+        self._reactor.env.give_up(self._moved or self)
         self._cancelled = True
         del self._reactor._timers[self]
         self._let_go()
@@ -156,19 +119,19 @@ class SimTimer(_Entry):
     def reset(self, secondsFromNow: float) -> None:
         """Fire `secondsFromNow` seconds from now instead. Raises as `cancel` does."""
         self._check()
-        self._move(self.env.now + checked(secondsFromNow))
+        self._move(self._reactor.env.clock + checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
         """Fire `secondsLater` seconds later than planned. Raises as `cancel` does."""
         self._check()
         if isnan(secondsLater):
             checked(secondsLater)
-        self._move(max(self._time + secondsLater, self.env.now))
+        self._move(max(self._time + secondsLater, self._reactor.env.clock))
 
     def _move(self, time: float) -> None:
-        self._reactor.give_up(self._moved or self)
+        self._reactor.env.give_up(self._moved or self)
         self._time = time
-        self._moved = event_at(self.env, time, self._fire)
+        self._moved = self._reactor.env.at(time, self._fire)
 
     def active(self) -> bool:
         """Return whether it is still to fire."""
@@ -240,13 +203,14 @@ class SimReactor(ReactorBase):
 
     _registerAsIOThread = False  # which thread that is, is global state
 
-    def __init__(self, env: simpy.Environment | None = None) -> None:
-        self.env = simpy.Environment() if env is None else env
+    def __init__(self, env: Environment | None = None) -> None:
+        if env is not None and not isinstance(env, Environment):
+            raise TypeError(f"env should be a firstk.Environment, not {env!r}")
+        self.env = Environment() if env is None else env
         self.errors: list[Exception] = []
         self.interrupted = False
         self.at_once = AtOnce(self.env, endless.MOST_EVENTS)
         self._timers: dict[SimTimer, None] = {}  # in the order of their making
-        self._given_up = 0  # entries in the queue that no timer needs any more
         self._pool = _ThreadPool(self)
         self._until = _FOREVER
         super().__init__()
@@ -258,7 +222,7 @@ class SimReactor(ReactorBase):
 
     def seconds(self) -> float:
         """Return the virtual time, in seconds."""
-        return self.env._now
+        return self.env.clock
 
     def callLater(  # type: ignore[override]  # the base promises Twisted's own DelayedCall
         self, delay: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
@@ -269,7 +233,7 @@ class SimReactor(ReactorBase):
         """
         if not delay >= 0:
             checked(delay)
-        return SimTimer(self, self.env._now + delay, callable, args, kwargs)
+        return SimTimer(self, self.env.clock + delay, callable, args, kwargs)
 
     def callAt(
         self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
@@ -287,7 +251,7 @@ class SimReactor(ReactorBase):
         self, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
         """Call `callable` at this very time, after what is due before it."""
-        self.env.schedule(_Entry(self.env, lambda _: callable(*args, **kwargs)))
+        self.env.at(self.env.clock, lambda _: callable(*args, **kwargs))
 
     def callInThread(  # type: ignore[override]
         self, callable: Callable[..., Any], *args: Any, **kwargs: Any
@@ -370,35 +334,13 @@ class SimReactor(ReactorBase):
                 self.crash()
 
     def peek(self) -> float:
-        """Return the time of the next event in seconds, infinity if there is none."""
-        queue = self.env._queue  # SimPy cannot cancel: there is no public way to drop an event
-        while queue and _is_given_up(queue[0][3]):
-            heappop(queue)
-            self._given_up -= 1
-        return queue[0][0] if queue else inf
-
-    def give_up(self, event: Event) -> None:
-        """Let an event of `event_at` never happen."""
-        event.callbacks.clear()
-        self._given_up += 1
-        self._tidy()
-
-    def _tidy(self) -> None:
-        """Drop the entries that are given up once they are most of the queue.
-
-        Code that sets a timer for each request and cancels it at the answer would else
-        fill the memory with timers that lie in the far future.
-        """
-        queue = self.env._queue
-        if self._given_up > _MOST_GIVEN_UP and 2 * self._given_up > len(queue):
-            queue[:] = [place for place in queue if not _is_given_up(place[3])]
-            heapify(queue)
-            self._given_up = 0
+        """Return the time of the next event in seconds; infinity if there is none."""
+        return self.env.peek()
 
     def step(self) -> None:
-        """Let the next event happen; raises `simpy.core.EmptySchedule` if there is none."""
+        """Let the next event happen; raises `EmptySchedule` if there is none."""
         if not self._next(inf):
-            raise simpy.core.EmptySchedule
+            raise EmptySchedule
 
     def _next(self, until: float) -> bool:
         """Let the next event happen, if it is due by a time in seconds; return whether it was.
@@ -409,13 +351,13 @@ class SimReactor(ReactorBase):
         if self.interrupted:
             raise KeyboardInterrupt
         env = self.env
-        queue = env._queue
+        queue = env.queue
         while queue:
             time, _, _, event = queue[0]
-            if not isinstance(event, _Entry):
+            if not isinstance(event, Entry):
                 if time > until:
                     return False
-                env._now = time
+                env.clock = time
                 if (error := self.at_once.count()) is not None:
                     raise error
                 if self.at_once.looks:
@@ -425,21 +367,21 @@ class SimReactor(ReactorBase):
             callbacks = event.callbacks
             if not callbacks:  # it is given up
                 heappop(queue)
-                self._given_up -= 1
+                env.given_up -= 1
                 continue
             if time > until:
                 return False
-            env._now = time
+            env.clock = time
             if (error := self.at_once.count()) is not None:
                 raise error
             heappop(queue)
             if self.at_once.looks:
                 self.at_once.note(described(event))
-            event.callbacks = None  # type: ignore[assignment]  # as SimPy does
+            event.callbacks = None
             for callback in callbacks:
                 try:
                     callback(event)
-                except (simpy.core.StopSimulation, KeyboardInterrupt):
+                except (StopSimulation, KeyboardInterrupt):
                     raise
                 except BaseException as e:
                     self.errors.append(as_error(e))
@@ -448,10 +390,9 @@ class SimReactor(ReactorBase):
 
     def _step(self) -> None:
         """Let the first event in the queue happen, which is not given up."""
-        queue = self.env._queue
-        if len(queue[0][3].callbacks) > 1:
+        event = self.env.queue[0][3]
+        if event.callbacks and len(event.callbacks) > 1:
             # SimPy would drop those that come after one that raises.
-            event = queue[0][3]
             event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
         try:
             self.env.step()
@@ -460,10 +401,10 @@ class SimReactor(ReactorBase):
         except BaseException as e:
             self.errors.append(as_error(e))
 
-    def _collecting_callback(self, callback: Callable[[Event], None], event: Event) -> None:
+    def _collecting_callback(self, callback: Callable[[Any], None], event: Event) -> None:
         try:
             callback(event)
-        except (simpy.core.StopSimulation, KeyboardInterrupt):
+        except (StopSimulation, KeyboardInterrupt):
             raise
         except BaseException as e:
             self.errors.append(as_error(e))
@@ -482,10 +423,6 @@ class SimReactor(ReactorBase):
     def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
         """Return the file descriptors that were watched: none."""
         return []
-
-
-def _is_given_up(event: Event) -> bool:
-    return isinstance(event, _Entry) and not event.callbacks
 
 
 def checked(delay: float) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import simpy
+from firstk.harness.kernel.environment import Environment
 
 
 class TimeAverage:
     """A number that changes as time goes on: transfers on a line, downloads under way."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: Environment) -> None:
         self.now = 0
         self._env = env
         self._changed: float = env.now

@@ -15,11 +15,10 @@ from itertools import pairwise
 from math import inf, nextafter
 from typing import NamedTuple
 
-import simpy
-
 from firstk.harness.grid.build import ServerSpec, service_of
 from firstk.harness.grid.link import CHUNK, Link
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
+from firstk.harness.kernel.environment import Environment
 from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
 
 #: Returns whether a read that meets these faults brings what is wanted.
@@ -268,7 +267,7 @@ class Foreseen:
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
     """Yield what a server's requests draw, one after another."""
     link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
-    service = service_of(simpy.Environment(), plan, seed) if plan.service is not None else None
+    service = service_of(Environment(), plan, seed) if plan.service is not None else None
     chances = FaultDraws(plan.faults, seed, plan.name)
     while True:
         work = 0.0 if service is None else service.time()

@@ -27,7 +27,7 @@ from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.isolation import isolated, not_watched
 from firstk.harness.kernel.livelock import LivelockError
 from firstk.harness.kernel.raised import error_name
-from firstk.harness.kernel.reactor import SimReactor, event_at
+from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.run.download import SimulatedDownload
@@ -348,7 +348,7 @@ class SimGrid:
 
     def advance_to(self, time: float) -> None:
         """Let happen all that is due by a time, in virtual seconds, and be there then."""
-        event_at(self.reactor.env, max(_finite(time), self.now), lambda _: None)
+        self.reactor.env.at(max(_finite(time), self.now), lambda _: None)
         self._step_while(lambda: self.reactor.peek() <= time)
 
     def until(self, condition: Callable[[], object]) -> None:

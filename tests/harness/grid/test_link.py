@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import pytest
-import simpy
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from firstk.harness.grid.link import CHUNK, Link, SharedChannel
+from firstk.harness.kernel.environment import Environment
 from firstk.scenarios.laws import Constant, Law
 from tests.harness.making import exponential
 
@@ -60,7 +60,7 @@ class Wiring:
     """
 
     def __init__(self, *uplinks: float | None, downlink: float | None = None) -> None:
-        self.env = simpy.Environment()
+        self.env = Environment()
         self.arrived: dict[str, float] = {}
         shared = self._lines(downlink)
         law = Constant(law="constant", value=0.5)

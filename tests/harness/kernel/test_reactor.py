@@ -35,6 +35,7 @@ from twisted.internet.interfaces import (
 from twisted.internet.threads import deferToThreadPool
 from zope.interface.verify import verifyObject
 
+from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor, SimTimer
 
 Change = Callable[[SimTimer], None]
@@ -548,7 +549,7 @@ def test_order_is_that_of_a_sorted_list(program: _Program, most_given_up: int) -
     """
     expected = _OnSortedList(program).finish()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("firstk.harness.kernel.reactor._MOST_GIVEN_UP", most_given_up)
+        patch.setattr("firstk.harness.kernel.environment._MOST_GIVEN_UP", most_given_up)
         got = _OnReactor(program).finish()
 
     assert expected == got
@@ -564,7 +565,7 @@ def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
         reactor.callLater(10_000 - i, boom).cancel()
 
     assert [*kept, timer] == reactor.getDelayedCalls()
-    assert len(reactor.env._queue) < 300
+    assert len(reactor.env.queue) < 300
 
     timer.cancel()
     reactor.run()
@@ -1155,7 +1156,7 @@ def test_exceptions_by_hand(reactor: SimReactor) -> None:
 
 def test_environment_of_its_own() -> None:
     """A reactor may join a SimPy environment that has come some way."""
-    env = simpy.Environment(initial_time=100)
+    env = Environment(initial_time=100)
     happened: list[tuple[float, str]] = []
 
     def happen(what: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import simpy
-
+from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.time_average import TimeAverage
 
 
 def test_area() -> None:
     """Its integral counts each number for as long as it was."""
-    env = simpy.Environment()
+    env = Environment()
     level = TimeAverage(env)
     level.change(+2)
     env.run(until=3)
@@ -24,7 +23,7 @@ def test_area() -> None:
 
 def test_area_of_what_is() -> None:
     """To look at the integral changes nothing, and what is there counts up to now."""
-    env = simpy.Environment(initial_time=10)
+    env = Environment(initial_time=10)
     level = TimeAverage(env)
     level.change(+1)
     env.run(until=12)

@@ -1,0 +1,120 @@
+"""A SimPy environment that owns its queue: exact times, places, and events that can be given up.
+
+It overrides public methods of `simpy.Environment` alone. SimPy's processes, events and resources
+run in it unchanged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
+from itertools import count
+from math import inf
+from typing import Any
+
+import simpy
+from simpy.core import EmptySchedule
+from simpy.events import NORMAL, Event, EventPriority
+
+#: Up to this many given-up entries in the queue are not worth the work of dropping them.
+_MOST_GIVEN_UP = 64
+
+
+class Entry:
+    """An entry in the queue that calls functions with itself. Without callbacks it is given up."""
+
+    __slots__ = ("callbacks",)
+
+    def __init__(self, callback: Callable[[Any], None]) -> None:
+        self.callbacks: list[Callable[[Any], None]] | None = [callback]
+
+    def __lt__(self, other: object) -> bool:
+        return False  # of two with the same time and place one is given up
+
+
+class Environment(simpy.Environment):
+    """An environment in which entries can be scheduled at an exact time, and given up.
+
+    `clock` is the virtual time in seconds, as `now` is. `queue` is a heap of entries and events,
+    each with its time, its priority and its place among those of equal times, which comes from
+    `places`.
+    """
+
+    def __init__(self, initial_time: float = 0) -> None:
+        super().__init__(initial_time)
+        self.clock = initial_time
+        self.queue: list[tuple[float, int, int, Event | Entry]] = []
+        self.given_up = 0  # entries in the queue without callbacks
+        self.places = count()
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return self.clock
+
+    def schedule(self, event: Event, priority: EventPriority = NORMAL, delay: float = 0) -> None:
+        """Let an event happen after `delay` seconds."""
+        heappush(self.queue, (self.clock + delay, priority, next(self.places), event))
+
+    def take_place(self) -> int:
+        """Return a place: before all entries that are made later for the same time."""
+        return next(self.places)
+
+    def at(self, time: float, callback: Callable[[Any], None], place: int | None = None) -> Entry:
+        """Call `callback` at that very time, in seconds, and return the entry.
+
+        SimPy takes a delay only, and its sum with the present time might be rounded. `place` is
+        one that `take_place` returned; by default the entry comes last among those of that time.
+        """
+        entry = Entry(callback)
+        self.push(time, entry, place)
+        return entry
+
+    def push(self, time: float, entry: Entry, place: int | None = None) -> None:
+        """Put an entry into the queue."""
+        heappush(self.queue, (time, NORMAL, next(self.places) if place is None else place, entry))
+
+    def give_up(self, entry: Entry) -> None:
+        """Let an entry that is in the queue never happen.
+
+        Given-up entries are dropped once they are most of the queue. Code that sets a timer for
+        each request and cancels it at the answer would otherwise fill the memory.
+        """
+        entry.callbacks = []
+        self.given_up += 1
+        if self.given_up > _MOST_GIVEN_UP and 2 * self.given_up > len(self.queue):
+            self.queue[:] = [item for item in self.queue if not is_given_up(item[3])]
+            heapify(self.queue)
+            self.given_up = 0
+
+    def peek(self) -> float:
+        """Return the time of the next event in seconds; infinity if there is none."""
+        queue = self.queue
+        while queue and is_given_up(queue[0][3]):
+            heappop(queue)
+            self.given_up -= 1
+        return queue[0][0] if queue else inf
+
+    def step(self) -> None:
+        """Let the next event happen.
+
+        Raises `simpy.core.EmptySchedule` if there is none, and the error of an event that failed
+        and that nobody defused.
+        """
+        if self.peek() == inf and not self.queue:
+            raise EmptySchedule
+        self.clock, _, _, event = heappop(self.queue)
+        callbacks, event.callbacks = event.callbacks, None
+        assert callbacks is not None
+        for callback in callbacks:
+            callback(event)
+        if isinstance(event, Event) and not event.ok and not event.defused:
+            error: BaseException = event.value  # type: ignore[assignment]  # of an event that failed
+            raised = type(error)(*error.args)
+            raised.__cause__ = error
+            raise raised
+
+
+def is_given_up(event: Event | Entry) -> bool:
+    """Return whether an entry of a queue was given up."""
+    return isinstance(event, Entry) and not event.callbacks
