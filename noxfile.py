@@ -66,6 +66,18 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def simpy(session: nox.Session) -> None:
+    """Run SimPy's own tests with our environment in place of SimPy's."""
+    _install(session, "test")
+    folder = session.create_tmp()
+    session.run(
+        *("python", "-m", "tests.simpy_suite", folder),
+        *("--deselect", "tests/test_exceptions.py::test_exception_chaining"),  # a traceback's text
+        *session.posargs,
+    )
+
+
+@nox.session
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
     session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))

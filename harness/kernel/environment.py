@@ -13,11 +13,14 @@ from math import inf
 from typing import Any
 
 import simpy
-from simpy.core import EmptySchedule
+from simpy.core import EmptySchedule, StopSimulation
 from simpy.events import NORMAL, Event, EventPriority
 
 #: Up to this many given-up entries in the queue are not worth the work of dropping them.
 _MOST_GIVEN_UP = 64
+
+#: The priority of an event that goes before all others of its time.
+_FIRST = -1
 
 
 class Entry:
@@ -106,8 +109,14 @@ class Environment(simpy.Environment):
         self.clock, _, _, event = heappop(self.queue)
         callbacks, event.callbacks = event.callbacks, None
         assert callbacks is not None
-        for callback in callbacks:
-            callback(event)
+        try:
+            while callbacks:
+                callbacks.pop(0)(event)
+        except StopSimulation:
+            # `run` ends here; the other callbacks are called when it is resumed.
+            event.callbacks = callbacks
+            heappush(self.queue, (self.clock, _FIRST, next(self.places), event))
+            raise
         if isinstance(event, Event) and not event.ok and not event.defused:
             error: BaseException = event.value  # type: ignore[assignment]  # of an event that failed
             raised = type(error)(*error.args)
