@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
+from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 
 if TYPE_CHECKING:
     from firstk.harness.testing.pytest_api import Firstk, Settings
@@ -218,9 +218,10 @@ class ScenarioFile(pytest.File):
             raise self.CollectError("\n".join(mistakes)) from None
         except DownloaderError as e:
             raise self.CollectError(f"firstk_downloader: {e}") from None
-        changed = settings.changed(scenario)
-        if problem := beyond(changed.seed, changed.runs):
-            raise self.CollectError(f"{name}: {problem}")
+        try:
+            settings.changed(scenario)
+        except ValueError as e:
+            raise self.CollectError(f"{name}: {e}") from None
         if scenario.workload is not None:
             raise self.CollectError(
                 f"{name}: has a [workload]; a test is of one download, and `firstk run` runs this"

@@ -6,7 +6,7 @@ The fields are the keys of a scenario file, and their docstrings the texts of it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -599,6 +599,24 @@ class Scenario(Table):
         if len(self.file.numbers) < self.file.n:
             found.append(f"the folder has only the shares {', '.join(map(str, self.file.numbers))}")
         return found
+
+    def with_runs(
+        self,
+        *,
+        strategies: Sequence[str] | None = None,
+        seed: int | None = None,
+        runs: int | None = None,
+    ) -> Self:
+        """Return a copy that is run otherwise; None keeps what this scenario says.
+
+        A file names strategies only; here they may be other downloaders too.
+        Raises `ValueError` if a seed would be out of range.
+        """
+        seed, runs = self.seed if seed is None else seed, runs or self.runs
+        if seed < 0 or (problem := beyond(seed, runs)):
+            raise ValueError(problem if seed >= 0 else f"a seed should be 0 or more, not {seed}")
+        names = self.strategies if strategies is None else list(strategies)
+        return self.model_copy(update={"strategies": names, "seed": seed, "runs": runs})
 
     def seed_of(self, run: int) -> int:
         """Return the seed of a run; the first run is 0."""

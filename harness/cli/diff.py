@@ -80,6 +80,6 @@ def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) ->
         scenario = scenarios[target]
         for seed in seeds or [scenario.seed]:
             for strategy in strategies:
-                seeded = scenario.model_copy(update={"seed": seed})
+                seeded = scenario.with_runs(seed=seed)
                 runs.append(Events.of(simulate(seeded, strategy)))
     return runs

@@ -222,8 +222,8 @@ def _closely(cases: Sequence[Case]) -> Compared | None:
     names = [one.strategy for one in case.strategies if is_strategy(one.strategy)]
     if not names:
         return None
-    changes = {"strategies": names, "runs": 1, "description": case.name}
-    return simulate_all(case.scenario.model_copy(update=changes))
+    described = case.scenario.model_copy(update={"description": case.name})
+    return simulate_all(described.with_runs(strategies=names, runs=1))
 
 
 def _difference(case: Case) -> float:

@@ -32,7 +32,6 @@ from firstk.harness.cli.targets import (
     other_downloaders,
     tell_notes,
 )
-from firstk.scenarios.seeds import beyond
 from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
@@ -117,11 +116,10 @@ def run(
         named = [*known_strategies(strategies), *others]
     if not named:
         tell_notes(scenario)
-    options = {"strategies": named or None, "seed": seed, "runs": runs}
-    changed = {key: value for key, value in options.items() if value is not None}
-    scenario = scenario.model_copy(update=changed)
-    if problem := beyond(scenario.seed, scenario.runs):
-        raise click.UsageError(problem)
+    try:
+        scenario = scenario.with_runs(strategies=named or None, seed=seed, runs=runs)
+    except ValueError as e:
+        raise click.UsageError(str(e)) from e
     if row is None:
         check_expectations([scenario], named=bool(strategies or downloaders), strict=strict)
     if scenario.workload is not None:

@@ -52,7 +52,7 @@ def side_by_side(scenarios: Sequence[Scenario], downloaders: Sequence[str]) -> l
     for scenario in scenarios:
         tell_notes(scenario)
     others = chosen_downloaders(downloaders)
-    return [one.model_copy(update={"strategies": [*one.strategies, *others]}) for one in scenarios]
+    return [one.with_runs(strategies=[*one.strategies, *others]) for one in scenarios]
 
 
 def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bool) -> None:

@@ -65,7 +65,7 @@ class Made:
     where: str
 
     def __str__(self) -> str:
-        return f"{self.subject}, {self.where}, seed {self.scenario.seed + self.run}"
+        return f"{self.subject}, {self.where}, seed {self.scenario.seed_of(self.run)}"
 
 
 def serve() -> None:

@@ -632,8 +632,7 @@ class Store:
                 f"{self.path}: row {row.row} cannot be run again: its files of shares or times"
                 " have changed, or this firstk reads its scenario otherwise"
             )
-        # A strategy that is another downloader is no name that a file may have.
-        return scenario.model_copy(update={"strategies": [row.strategy]})
+        return scenario.with_runs(strategies=[row.strategy])
 
     @property
     def about(self) -> ExperimentInfo:

@@ -71,8 +71,7 @@ class Settings:
 
     def changed(self, scenario: Scenario, seed: int | None = None) -> Scenario:
         """Return a scenario with the seed and the runs that are asked for."""
-        asked = {"seed": self.seed if seed is None else seed, "runs": self.runs}
-        return scenario.model_copy(update={k: v for k, v in asked.items() if v is not None})
+        return scenario.with_runs(seed=self.seed if seed is None else seed, runs=self.runs)
 
     def find_downloader(self) -> None:
         """Import the downloader under test; raises `DownloaderError` if there is no such thing."""
