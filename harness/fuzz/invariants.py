@@ -125,9 +125,9 @@ class CheckedRun:
     def shown(self) -> list[tuple[float, str, set[int]]]:
         """When which server answered that it has which shares."""
         return sorted(
-            (e.ended, e.server, {int(number) for number in e.detail.split(",")})
+            (e.ended, e.server, set(e.shares))
             for e in self.queries
-            if e.ended is not None and e.ok and e.detail
+            if e.ended is not None and e.ok and e.shares
         )
 
     @cached_property
@@ -149,19 +149,17 @@ class CheckedRun:
     @cached_property
     def wrote(self) -> int:
         """How many bytes reached the consumer."""
-        lines = (line.split(" ", 3) for line in self.run.trace.lines)
-        return sum(int(line[2]) for line in lines if line[1] == "wrote")
+        return sum(event.size for event in self.run.trace.events if event.kind == "wrote")
 
     @cached_property
     def pauses(self) -> list[tuple[float, float]]:
         """From when to when the consumer had the download paused; infinity if it still has."""
         pauses: list[tuple[float, float]] = []
-        for line in self.run.trace.lines:
-            time, kind, _ = line.split(" ", 2)
-            if kind == "paused":
-                pauses.append((float(time), inf))
-            elif kind == "resumed":
-                pauses[-1] = pauses[-1][0], float(time)
+        for event in self.run.trace.events:
+            if event.kind == "paused":
+                pauses.append((event.time, inf))
+            elif event.kind == "resumed":
+                pauses[-1] = pauses[-1][0], event.time
         return pauses
 
     @property
@@ -247,7 +245,7 @@ def _documented(trial: CheckedRun) -> str | None:
 def _over(trial: CheckedRun) -> str | None:
     if trial.run.timers_left:
         return f"left over: {', '.join(trial.run.timers_left)}"
-    kinds = [line.split(" ", 2)[1] for line in trial.run.trace.lines]
+    kinds = [event.kind for event in trial.run.trace.events]
     ends = [i for i, kind in enumerate(kinds) if kind in ("fired", "raised")]
     if len(ends) > 1:
         return f"it ended {len(ends)} times"
@@ -257,12 +255,12 @@ def _over(trial: CheckedRun) -> str | None:
 
 def _heeds_pauses(trial: CheckedRun) -> str | None:
     paused = False
-    for line in trial.run.trace.lines:
-        match line.split(" ", 2)[1]:
-            case "paused" | "resumed" as kind:
-                paused = kind == "paused"
+    for event in trial.run.trace.events:
+        match event.kind:
+            case "paused" | "resumed":
+                paused = event.kind == "paused"
             case "wrote" if paused:
-                return f"it wrote while it was paused: {line}"
+                return f"it wrote while it was paused: {event.text}"
     return None
 
 

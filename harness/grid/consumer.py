@@ -106,7 +106,7 @@ class SimConsumer:
         if self._unregistered and not self.stopped:
             self._report("wrote after its producer was unregistered")
         now = self._clock.seconds()
-        self._trace.note(now, "wrote", f"{len(data)} bytes at {self._offset}")
+        self._trace.note(now, "wrote", len(data), self._offset)
         if not data:
             return
         if self.content_ok is not False:
@@ -162,7 +162,7 @@ class SimConsumer:
         self.producer.resumeProducing()
 
     def _note(self, what: Kind) -> None:
-        self._trace.note(self._clock.seconds(), what, f"{self.buffered} bytes in the buffer")
+        self._trace.note(self._clock.seconds(), what, self.buffered)
 
     def _let_go(self) -> None:
         self._registered = False

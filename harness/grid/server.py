@@ -81,9 +81,9 @@ class _Answer(NamedTuple):
     """What a server answers: the result, and what the trace says of it."""
 
     result: Any
-    detail: str
+    shares: Sequence[int] = ()
     received: int = 0
-    spoiled: bool = False
+    corrupt: bool = False
     changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
 
 
@@ -367,13 +367,14 @@ class SimServer:
         if request.losing is not None:
             self._env.give_up(request.losing)
         if isinstance(outcome, Exception):
-            client.trace.ended(exchange, now, False, str(outcome))
+            exchange.error = str(outcome)
+            client.trace.ended(exchange, now, False)
             client.run(request.deferred.errback, outcome)
         else:
-            exchange.received, exchange.spoiled = outcome.received, outcome.spoiled
+            _, exchange.shares, exchange.received, exchange.corrupt, _ = outcome
             if exchange.operation == "get_buckets":
                 client.known.update(outcome.result)
-            client.trace.ended(exchange, now, True, outcome.detail)
+            client.trace.ended(exchange, now, True)
             client.run(request.deferred.callback, outcome.result)
         if client.heard is not None:
             client.heard()
@@ -441,7 +442,7 @@ class Connection:
                 if len(shown) != len(before):
                     changed_by.append(i)
             buckets = {number: SimBucket(self, storage_index, number) for number in shown}
-            return _Answer(buckets, ",".join(map(str, shown)), changed_by=changed_by)
+            return _Answer(buckets, shown, changed_by=changed_by)
 
         return self._server.send(self._client, answer, "get_buckets")
 
@@ -464,9 +465,7 @@ class Connection:
                 before, read = read, fault.spoil(data, offset, read)
                 if read != before:
                     changed_by.append(i)
-            spoiled = read != right
-            detail = f"{len(read)} bytes" + (", spoiled" if spoiled else "")
-            return _Answer(read, detail, len(read), spoiled, changed_by)
+            return _Answer(read, (), len(read), read != right, changed_by)
 
         return self._server.send(self._client, answer, "read", number, offset, length)
 

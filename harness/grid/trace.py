@@ -6,9 +6,10 @@ and the consumer, so it is the same kind of thing whatever downloader runs.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from firstk.scenarios.faults import Operation
 
@@ -20,9 +21,9 @@ Kind = Literal["sent", "answered", "failed", "wrote", "paused", "resumed", "fire
 class Exchange:
     """One request to a server and its answer. Times are in virtual seconds.
 
-    `received` counts the bytes of share data in the answer, and `spoiled` tells whether a
-    fault changed them; `detail` says what was answered, or why it failed. `text` is the
-    request as the trace has it.
+    `shares` are the numbers that a query was answered with. `received` counts the bytes of share
+    data in the answer to a read, and `corrupt` says whether a fault changed them. `error` says why
+    the request failed.
     """
 
     number: int
@@ -34,41 +35,91 @@ class Exchange:
     sent: float
     ended: float | None = None
     ok: bool = False
+    shares: Sequence[int] = ()
     received: int = 0
-    spoiled: bool = False
-    detail: str = ""
-    text: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.text = f"{self.number} {self.server} {self.operation}"
-        if self.operation == "read":
-            self.text += f" {self.share} {self.offset} {self.length}"
+    corrupt: bool = False
+    error: str = ""
 
     def __str__(self) -> str:
-        return self.text
+        text = f"{self.number} {self.server} {self.operation}"
+        if self.operation == "read":
+            text += f" {self.share} {self.offset} {self.length}"
+        return text
+
+    @property
+    def detail(self) -> str:
+        """The answer, or why there is none, as the trace has it."""
+        if not self.ok:
+            return self.error
+        if self.operation == "get_buckets":
+            return ",".join(map(str, self.shares))
+        # The last word is part of all digests.
+        return f"{self.received} bytes" + (", spoiled" if self.corrupt else "")
+
+
+class TraceEvent(NamedTuple):
+    """One event of a run, at a virtual time in seconds.
+
+    An `exchange` is sent, answered or failed. Of the file `size` bytes at `offset` are written. A
+    producer is paused or resumed with `size` bytes in the consumer's buffer.
+    """
+
+    time: float
+    kind: Kind
+    exchange: Exchange | None = None
+    size: int = 0
+    offset: int = 0
+
+    @property
+    def detail(self) -> str:
+        """What was answered, written, paused or ended, as text."""
+        match self.kind:
+            case "answered" | "failed":
+                assert self.exchange is not None
+                return self.exchange.detail
+            case "wrote":
+                return f"{self.size} bytes at {self.offset}"
+            case "paused" | "resumed":
+                return f"{self.size} bytes in the buffer"
+            case "fired" | "raised":
+                return "the download"
+        return ""
+
+    @property
+    def text(self) -> str:
+        """The line of the trace. Digests are made of these lines."""
+        # Nine digits: the mathematical functions of two machines may differ in the last.
+        time = f"{self.time:.9g}"
+        if self.exchange is None:
+            return f"{time} {self.kind} {self.detail} "
+        return f"{time} {self.kind} {self.exchange} {self.detail}"
 
 
 @dataclass(slots=True)
 class Trace:
-    """The exchanges of a run, and the lines that say what happened when."""
+    """The events of a run in their order, and its exchanges in the order of their sending."""
 
     exchanges: list[Exchange] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
-
-    def note(self, time: float, kind: Kind, what: str, detail: str = "") -> None:
-        """Write down that something happens now."""
-        # Nine digits: the mathematical functions of two machines may differ in the last.
-        self.lines.append(f"{time:.9g} {kind} {what} {detail}")
+    events: list[TraceEvent] = field(default_factory=list)
 
     def sent(self, exchange: Exchange) -> None:
-        """Write down that a request is sent."""
+        """Record that a request is sent."""
         self.exchanges.append(exchange)
-        self.note(exchange.sent, "sent", exchange.text)
+        self.events.append(TraceEvent(exchange.sent, "sent", exchange))
 
-    def ended(self, exchange: Exchange, time: float, ok: bool, detail: str) -> None:
-        """Write down that its answer, or its failure, reaches the downloader."""
-        exchange.ended, exchange.ok, exchange.detail = time, ok, detail
-        self.note(time, "answered" if ok else "failed", exchange.text, detail)
+    def ended(self, exchange: Exchange, time: float, ok: bool) -> None:
+        """Record that its answer, or its failure, reaches the downloader."""
+        exchange.ended, exchange.ok = time, ok
+        self.events.append(TraceEvent(time, "answered" if ok else "failed", exchange))
+
+    def note(self, time: float, kind: Kind, size: int = 0, offset: int = 0) -> None:
+        """Record an event that is not one of a request."""
+        self.events.append(TraceEvent(time, kind, None, size, offset))
+
+    @property
+    def lines(self) -> list[str]:
+        """The events as text, a line each."""
+        return [event.text for event in self.events]
 
     @property
     def queries(self) -> int:

@@ -219,7 +219,7 @@ class SimulatedDownload:
 
     def _finish(self) -> None:
         self.finished = self._reactor.seconds()
-        self.trace.note(self.finished, "raised" if self.failure else "fired", "the download")
+        self.trace.note(self.finished, "raised" if self.failure else "fired")
 
     def ending(self, queue_empty: bool) -> DownloadOutcome:
         """Return the outcome so far; `queue_empty` says that no events are left."""

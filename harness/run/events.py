@@ -1,7 +1,7 @@
-"""The events of one run, to be kept in a file and to be held against those of another.
+"""The events of one run, saved in a file or compared with those of another.
 
 The file is plain text, an event a line, as the trace of the run has them: it can be read, put
-under version control, and held against what another version of a downloader does.
+under version control, and compared with what another version of a downloader does.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firstk.downloader.text import shown
+from firstk.harness.grid.trace import TraceEvent
 from firstk.harness.run.simulate import Run
 from firstk.scenarios.reading import RECORD, begins_with, read_text
 
@@ -26,7 +27,7 @@ _REQUEST = re.compile(
 
 
 class EventsError(ValueError):
-    """A file is no file of events; the message says where."""
+    """A file is not a file of events; the message says where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class Request:
             what = "to tell its shares" if self.share is None else f"to read {self._bytes}"
             return f"{self.server} fails {what}: {detail}"
         if self.share is not None:
-            size, comma, spoiled = detail.partition(",")
+            size, corrupt, _ = detail.partition(",")
             where = f"{size} at {self.offset} of share {self.share}"
-            return f"{self.server} answers with {where}{comma}{spoiled}"
+            return f"{self.server} answers with {where}{', corrupt' if corrupt else ''}"
         if not detail:
             return f"{self.server} answers that it has no share"
         several = "s" if "," in detail else ""
@@ -98,7 +99,7 @@ class Events:
     @classmethod
     def of(cls, run: Run) -> Events:
         """Return the events of a run."""
-        return cls(_label(run), [_event(line) for line in run.trace.lines])
+        return cls(_label(run), list(map(_of_trace, run.trace.events)))
 
     @classmethod
     def read(cls, path: Path) -> Events:
@@ -136,6 +137,14 @@ def is_events(path: Path) -> bool:
 
 def _label(run: Run) -> str:
     return f"{run.result.scenario}, {run.result.strategy}, seed {run.result.seed}"
+
+
+def _of_trace(event: TraceEvent) -> Event:
+    """Return an event of a run as it would be read from a file."""
+    request = None
+    if (asked := event.exchange) is not None:
+        request = Request(asked.server, asked.share, asked.offset, asked.length)
+    return Event(float(f"{event.time:.9g}"), event.kind, event.detail, request)
 
 
 def _event(line: str) -> Event:

@@ -72,7 +72,7 @@ def _rank(exchanges: Sequence[Exchange]) -> int:
     """Return how little there is to see of a server: 0 is what to look at first."""
     if _silent(exchanges):
         return 0
-    if any(not exchange.ok or exchange.spoiled for exchange in exchanges):
+    if any(not exchange.ok or exchange.corrupt for exchange in exchanges):
         return 1
     return 2 if len(exchanges) > 1 else 3
 
@@ -116,13 +116,13 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
             reads.append(exchange)
         else:
             yield f"asked at {_time(exchange.sent)}, {_answer(exchange, never)}"
-    if answered := [e for e in reads if e.ok and not e.spoiled]:
+    if answered := [e for e in reads if e.ok and not e.corrupt]:
         last = max(e.ended or 0.0 for e in answered)
         yield f"{_reads(answered)} answered, the last at {_time(last)}"
-    if spoiled := [e for e in reads if e.spoiled]:
-        yield f"{_reads(spoiled)} answered with wrong bytes"
-    for detail, count in Counter(e.detail for e in reads if _failed(e)).items():
-        yield f"{count} read{'s' if count > 1 else ''} failed: {_brief(detail)}"
+    if corrupt := [e for e in reads if e.corrupt]:
+        yield f"{_reads(corrupt)} answered with wrong bytes"
+    for error, count in Counter(e.error for e in reads if _failed(e)).items():
+        yield f"{count} read{'s' if count > 1 else ''} failed: {_brief(error)}"
     if silent := [e for e in reads if e.ended is None]:
         yield f"{_reads(silent)} at {_time(silent[0].sent)}, {never}"
 
@@ -142,9 +142,8 @@ def _answer(query: Exchange, never: str) -> str:
     if query.ended is None:
         return never
     if not query.ok:
-        return f"failed at {_time(query.ended)}: {_brief(query.detail)}"
-    shares = query.detail.split(",") if query.detail else []
-    return f"answered at {_time(query.ended)}: {_shares(shares)}"
+        return f"failed at {_time(query.ended)}: {_brief(query.error)}"
+    return f"answered at {_time(query.ended)}: {_shares(query.shares)}"
 
 
 def _shares(numbers: Sequence[object]) -> str:

@@ -21,8 +21,7 @@ class Bar:
     def course(self) -> Hashable:
         """What makes two exchanges look alike, but for the numbers of shares."""
         e = self.exchange
-        failure = None if e.ok else e.detail
-        return e.operation, e.sent, e.ended, failure, not e.detail, e.spoiled, self.overdue
+        return e.operation, e.sent, e.ended, e.ok, e.error, bool(e.shares), e.corrupt, self.overdue
 
 
 def bars_of(run: Run) -> list[Bar]:

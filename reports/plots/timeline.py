@@ -75,7 +75,7 @@ class _Lane:
 
     servers: Sequence[str]
     bars: Sequence[Bar]
-    details: Sequence[str]
+    shares: Sequence[int]
 
     @property
     def name(self) -> str:
@@ -157,12 +157,12 @@ def _lanes(run: Run) -> list[_Lane]:
     lanes: list[_Lane] = []
     for name, bars in servers.items():
         last = lanes[-1].bars if lanes else []
-        detail = bars[0].exchange.detail
+        shares = bars[0].exchange.shares
         if len(last) == len(bars) == 1 and last[0].course == bars[0].course:
             lane = lanes.pop()
-            lanes.append(_Lane([*lane.servers, name], last, [*lane.details, detail]))
+            lanes.append(_Lane([*lane.servers, name], last, [*lane.shares, *shares]))
         else:
-            lanes.append(_Lane([name], bars, [detail]))
+            lanes.append(_Lane([name], bars, shares))
     return lanes
 
 
@@ -177,7 +177,7 @@ def _merged(lanes: Sequence[_Lane]) -> list[_Lane]:
             continue
         first = found[place]
         servers = [*first.servers, *lane.servers]
-        found[place] = _Lane(servers, first.bars, [*first.details, *lane.details])
+        found[place] = _Lane(servers, first.bars, [*first.shares, *lane.shares])
     return found
 
 
@@ -191,7 +191,7 @@ def _rank(lane: _Lane) -> int:
     """Return how little there is to see in a lane: silence and trouble come first, then reads."""
     if any(bar.exchange.ended is None for bar in lane.bars):
         return 0
-    if any(not e.ok or e.spoiled or bar.overdue for bar in lane.bars if (e := bar.exchange)):
+    if any(not e.ok or e.corrupt or bar.overdue for bar in lane.bars if (e := bar.exchange)):
         return 1
     return 2 if len(lane.bars) > 1 else 3
 
@@ -311,7 +311,7 @@ def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
         _say(axes, f"until {seconds(late[0] or 0.0)}", end, lane, style.INK, right=False)
     elif len(shown.bars) == 1:  # there is room to say what came back
         exchange = shown.bars[0].exchange
-        said = f"   {exchange.detail}" if not exchange.ok else _shares(shown.details)
+        said = f"   {exchange.error}" if not exchange.ok else _shares(shown.shares)
         _say(axes, said, exchange.ended or 0.0, lane, style.GREY, right=True)
 
 
@@ -320,7 +320,7 @@ def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
     colour = _READ
     if exchange.operation == "get_buckets":
         colour = _QUERY
-    elif exchange.spoiled:
+    elif exchange.corrupt:
         colour = _BAD
     elif bar.hedge:
         colour = _HEDGE
@@ -338,9 +338,9 @@ def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
         axes.plot(exchange.ended, y, marker="x", color=_BAD, markeredgewidth=2)
 
 
-def _shares(details: Sequence[str]) -> str:
+def _shares(shares: Sequence[int]) -> str:
     """Return what the servers of a lane answered to a query."""
-    numbers = list(dict.fromkeys(number for d in details for number in d.split(",") if number))
+    numbers = list(map(str, dict.fromkeys(shares)))
     if not numbers:
         return "no shares"
     if len(numbers) > 8:

@@ -94,6 +94,6 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[dict[str, Any]]:
         yield {"ph": "n", "ts": bar.overdue * 1e6, "args": {"overdue": True}, **common}
     if exchange.ended is not None:
         said: dict[str, Any] = {"ok": exchange.ok, "answer": exchange.detail}
-        if exchange.spoiled:
+        if exchange.corrupt:
             said["corrupt"] = True
         yield {"ph": "e", "ts": exchange.ended * 1e6, "args": said, **common}

@@ -166,7 +166,7 @@ def test_read(offset: int, length: int) -> None:
     bench = Bench().read(1, offset, length)
 
     assert [(1.5, SHARE[offset : offset + length])] == bench.run()
-    assert not bench.trace.exchanges[0].spoiled
+    assert not bench.trace.exchanges[0].corrupt
 
 
 @pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, -1)])
@@ -514,12 +514,12 @@ def test_truncated(length: int) -> None:
     assert [SHARE[:length][offset : offset + 60] for offset in offsets] == [d for _, d in reads]
 
 
-def test_spoiled() -> None:
-    """An answer that a fault has changed is marked as spoiled, and only such a one."""
+def test_corrupt_answer() -> None:
+    """An answer that a fault has changed is marked as corrupt, and only such a one."""
     bench = Bench({"kind": "truncated", "length": 100}).read(0, 0, 100).read(1, 1, 100)
     bench.run()
 
-    assert [exchange.spoiled for exchange in bench.trace.exchanges] == [False, True]
+    assert [exchange.corrupt for exchange in bench.trace.exchanges] == [False, True]
     assert bench.trace.lines[-1] == "1.5 answered 1 s0 read 4 1 100 99 bytes, spoiled"
 
 
@@ -566,7 +566,7 @@ def test_corrupt(part: str, version: int, offset: int, length: int) -> None:
     assert [begin <= offset + i < end for i in range(len(right))] == [
         one != other for one, other in zip(right, data, strict=True)
     ]
-    assert (right != data) == bench.trace.exchanges[0].spoiled
+    assert (right != data) == bench.trace.exchanges[0].corrupt
 
 
 def test_corrupt_is_the_same_each_time() -> None:
@@ -895,4 +895,4 @@ def test_connections() -> None:
         connections[4]
     connections[2].get_buckets(INDEX)
 
-    assert [exchange.text for exchange in trace.exchanges] == ["0 s2 get_buckets"]
+    assert list(map(str, trace.exchanges)) == ["0 s2 get_buckets"]

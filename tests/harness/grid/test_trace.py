@@ -26,21 +26,24 @@ def traced(first: Exchange, second: Exchange, ended: float = 2.0, ok: bool = Tru
     trace = Trace()
     trace.sent(first)
     trace.sent(second)
-    trace.ended(second, ended, ok, "detail")
+    second.received, second.error = 4, "" if ok else "it is broken"
+    trace.ended(second, ended, ok)
     return trace
 
 
 def test_lines() -> None:
     """Each event is a line: when, what, which request and what came of it."""
     trace = traced(query(), read())
-    trace.ended(query(), 2.5, False, "the server is broken")
-    trace.note(3.0, "wrote", "4 bytes at 0")
-    trace.note(3.0, "fired", "the download")
+    broken = query()
+    broken.error = "the server is broken"
+    trace.ended(broken, 2.5, False)
+    trace.note(3.0, "wrote", 4, 0)
+    trace.note(3.0, "fired")
 
     assert trace.lines == [
         "0 sent 0 s0 get_buckets ",
         "1 sent 1 s0 read 2 3 4 ",
-        "2 answered 1 s0 read 2 3 4 detail",
+        "2 answered 1 s0 read 2 3 4 4 bytes",
         "2.5 failed 0 s0 get_buckets the server is broken",
         "3 wrote 4 bytes at 0 ",
         "3 fired the download ",
@@ -53,7 +56,7 @@ def test_exchange() -> None:
     traced(unanswered, answered, ended=2.0)
 
     assert (unanswered.ended, unanswered.ok, unanswered.detail) == (None, False, "")
-    assert (answered.ended, answered.ok, answered.detail) == (2.0, True, "detail")
+    assert (answered.ended, answered.ok, answered.detail) == (2.0, True, "4 bytes")
 
 
 def test_failed_exchange() -> None:
@@ -61,8 +64,8 @@ def test_failed_exchange() -> None:
     failed = read()
     trace = traced(query(), failed, ok=False)
 
-    assert (failed.ended, failed.ok, failed.detail) == (2.0, False, "detail")
-    assert trace.lines[-1] == "2 failed 1 s0 read 2 3 4 detail"
+    assert (failed.ended, failed.ok, failed.detail) == (2.0, False, "it is broken")
+    assert trace.lines[-1] == "2 failed 1 s0 read 2 3 4 it is broken"
 
 
 def test_sums() -> None:
@@ -114,14 +117,15 @@ def test_digest_differs(other: Callable[[], Trace]) -> None:
 def test_digest_of_details() -> None:
     """What was answered is part of the digest, and so is what nobody answered."""
 
-    def digest(detail: str, *more: Any) -> str:
-        trace = Trace()
-        trace.ended(query(), 1.0, True, detail)
+    def digest(share: int, *more: Any) -> str:
+        trace, answered = Trace(), query()
+        answered.shares = [share]
+        trace.ended(answered, 1.0, True)
         for one in more:
             trace.sent(one)
         return trace.digest()
 
-    assert len({digest("0"), digest("1"), digest("0", read())}) == 3
+    assert len({digest(0), digest(1), digest(0, read())}) == 3
 
 
 def test_last_bits() -> None:

@@ -55,7 +55,7 @@ def test_words() -> None:
         "s8 fails to tell its shares: the server is broken",
         "s1 is asked for 68 bytes at 0 of share 1",
         "s1 answers with 68 bytes at 0 of share 1",
-        "s0 answers with 19 bytes at 36 of share 0, spoiled",
+        "s0 answers with 19 bytes at 36 of share 0, corrupt",
         "the download fails",
     } <= words
     assert {"56 bytes at 0 of the file are written", "the download ends well"} <= {
