@@ -123,6 +123,13 @@ def picture(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into build/docs; a broken link or reference is an error."""
+    _install(session, "docs")
+    session.run("mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
+
+
+@nox.session
 def news(session: nox.Session) -> None:
     """Show what the news of the next release say."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "news"))

@@ -102,6 +102,9 @@ def parse_cap(text: str) -> Cap:
     """Return the read-cap that `text` spells.
 
     Raises `BadCapError` if it is not a well-formed `URI:CHK:` or `URI:LIT:` cap.
+
+    >>> parse_cap("URI:LIT:krugkidfnzsc4").data
+    b'The end.'
     """
     if match := _LIT.fullmatch(text):
         return LITCap(from_base32(match["data"]))

@@ -41,6 +41,10 @@ def encode(
 
     Raises `ValueError` for an empty plaintext or a segment size below 1, and
     `BadCapError` unless 1 <= k <= n <= 256.
+
+    >>> made = encode(b"any number of bytes but none", k=3, n=10)
+    >>> len(made.shares), made.cap.k
+    (10, 3)
     """
     if not plaintext:
         raise ValueError("an empty file has no shares")

@@ -8,9 +8,13 @@ from collections.abc import Sequence
 class DownloadError(Exception):
     """The base of every error that a download reports on purpose."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class BadCapError(DownloadError, ValueError):
     """The text is not a read-cap that this downloader reads."""
+
+    __module__ = "firstk"  # as users import it
 
 
 class NotEnoughSharesError(DownloadError):
@@ -23,6 +27,8 @@ class NotEnoughSharesError(DownloadError):
     seconds in which nothing was sent or heard before the download gave up; None where it
     did not have to.
     """
+
+    __module__ = "firstk"  # as users import it
 
     def __init__(
         self, have: int, need: int, servers: Sequence[str] = (), silence: float | None = None
@@ -52,6 +58,8 @@ class NotEnoughSharesError(DownloadError):
 class NoSharesError(NotEnoughSharesError):
     """Not one good share could be had."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class BadURIExtensionError(DownloadError):
     """The UEB is the one that the cap vouches for, and it makes no sense.
@@ -59,12 +67,16 @@ class BadURIExtensionError(DownloadError):
     No other share can help: the file was made wrong.
     """
 
+    __module__ = "firstk"  # as users import it
+
 
 class BadCiphertextHashError(DownloadError):
     """K valid blocks decode to a segment that is not the one that was encoded.
 
     No other share can help: the file was made wrong.
     """
+
+    __module__ = "firstk"  # as users import it
 
 
 class ShareError(DownloadError):

@@ -9,10 +9,17 @@ from zope.interface import Interface
 
 
 class IBucket(Interface):
-    """A bucket: one share on one server."""
+    """A bucket: one share on one server.
+
+    Answers are not trusted: a downloader checks every byte against hashes.
+    """
 
     def read(offset: int, length: int) -> Deferred[bytes]:
-        """Read `length` bytes of the share data from `offset`; fewer at its end."""
+        """Read `length` bytes of the share's data from `offset` on.
+
+        Return a Deferred of the bytes: fewer than `length` at the end of the share, none beyond
+        it. The Deferred may fail, or never fire.
+        """
 
 
 class IStorageServer(Interface):
@@ -22,4 +29,8 @@ class IStorageServer(Interface):
     """
 
     def get_buckets(storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Ask for the buckets it holds of a file, by share number."""
+        """Ask for the shares of a file, which has a storage index of 16 bytes.
+
+        Return a Deferred of a mapping from share numbers to buckets, empty if the server has no
+        share of the file. The Deferred may fail, or never fire.
+        """

@@ -22,7 +22,7 @@ _MOST_SPARES = 255
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
-    """How a download goes about it.
+    """How a download finds its shares and reads them, as data.
 
     `description` says so in half a sentence. `locating_ends` says when phase 1 is over:
     when `all-answered`, that is, every server has answered or failed; as soon as
@@ -48,6 +48,11 @@ class Strategy:
 
     Raises `ValueError` for numbers that are out of range, and for choices that contradict one
     another.
+
+    >>> from dataclasses import replace
+    >>> patient = replace(STRATEGIES["hedged"], name="patient", give_up=None)
+    >>> patient.window
+    '2N'
     """
 
     name: str
@@ -136,6 +141,9 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
 
     `hedged+2` is `hedged` with two spares, and so on. Raises `ValueError` for a name that
     no strategy has.
+
+    >>> find_strategy("hedged+2").spares
+    2
     """
     if isinstance(strategy, Strategy):
         return strategy

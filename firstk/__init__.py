@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
     from firstk.downloader.strategy import Strategy as Strategy
     from firstk.harness.grid.untriggered import UntriggeredFaultWarning as UntriggeredFaultWarning
+    from firstk.harness.kernel.environment import Environment as Environment
     from firstk.harness.kernel.isolation import EscapeError as EscapeError
     from firstk.harness.kernel.livelock import LivelockError as LivelockError
     from firstk.harness.kernel.reactor import SimReactor as SimReactor
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from firstk.harness.testing.pytest_api import UnmetError as UnmetError
     from firstk.harness.testing.simgrid import ConditionNeverMetError as ConditionNeverMetError
     from firstk.harness.testing.simgrid import SimGrid as SimGrid
+    from firstk.scenarios.faults import Fault as Fault
+    from firstk.scenarios.laws import Law as Law
     from firstk.scenarios.load import ScenarioError as ScenarioError
     from firstk.scenarios.load import load_scenario as load_scenario
     from firstk.scenarios.model import Scenario as Scenario
@@ -70,6 +73,7 @@ _MODULES = {
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),
+    "harness.kernel.environment": ("Environment",),
     "harness.kernel.isolation": ("EscapeError",),
     "harness.kernel.livelock": ("LivelockError",),
     "harness.kernel.reactor": ("SimReactor",),
@@ -79,6 +83,8 @@ _MODULES = {
     "harness.run.under_test": ("MisconductError", "DownloaderError"),
     "harness.testing.pytest_api": ("Firstk", "UnmetError"),
     "harness.testing.simgrid": ("ConditionNeverMetError", "SimGrid"),
+    "scenarios.faults": ("Fault",),
+    "scenarios.laws": ("Law",),
     "scenarios.load": ("ScenarioError", "load_scenario"),
     "scenarios.model": ("Scenario",),
 }
@@ -88,15 +94,17 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        from difflib import get_close_matches
+if not TYPE_CHECKING:  # a type checker is to find a misspelt name
 
-        close = get_close_matches(name, _HOMES, 1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    return value
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            from difflib import get_close_matches
+
+            close = get_close_matches(name, _HOMES, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+        value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return value
 
 
 def __dir__() -> list[str]:

@@ -59,6 +59,8 @@ class Problem:
 class ScenarioError(ValueError):
     """A file is not a scenario; `mistakes` says all that is wrong with it."""
 
+    __module__ = "firstk"  # as users import it
+
     def __init__(self, mistakes: Sequence[Problem]) -> None:
         self.mistakes = tuple(mistakes)
         super().__init__("\n".join(map(str, mistakes)))
@@ -68,7 +70,13 @@ def load_scenario(path: str | Path, source: str | None = None) -> Scenario:
     """Return the scenario in a TOML file.
 
     Paths in it are relative to it. `source` is what a command line calls it; default the
-    path. Raises `ScenarioError` if it cannot be read, is not TOML, or is not a scenario.
+    path. Raises `ScenarioError` if it cannot be read, is not TOML, or is not a scenario; its
+    message has all mistakes, each with its line.
+
+    >>> from firstk.scenarios.library import sets
+    >>> scenario = load_scenario(sets()["ticket-928"][2])
+    >>> scenario.name, scenario.grid.servers
+    ('one-hung', 10)
     """
     name = str(path)
     lines = read(path, SCENARIO)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from firstk.harness.stats.theory import Stage, distinct, first_of
+from firstk.harness.stats.theory import Stage, distinct
 from firstk.scenarios.laws import Law
 
 #: `definitions` in the file says what is what.
@@ -32,6 +32,11 @@ def law(name: str) -> Law:
     """Return a law of the file."""
     adapter: TypeAdapter[Law] = TypeAdapter(Law)
     return adapter.validate_python(LAWS[name])
+
+
+def first_of(needed: int, servers: int) -> list[float]:
+    """Return how probable it is that m of the servers, each with another share, are enough."""
+    return distinct([1] * servers, needed)
 
 
 def stage(table: dict[str, Any]) -> Stage:

@@ -28,6 +28,8 @@ _MOST_RANGES = 8
 class UntriggeredFaultWarning(UserWarning):
     """A fault of a scenario met no request, so the test shows nothing about it."""
 
+    __module__ = "firstk"  # as users import it
+
 
 def untriggered_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
     """Return the faults of a scenario that no request met, when a simulation is over."""

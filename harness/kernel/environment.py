@@ -41,6 +41,11 @@ class Environment(simpy.Environment):
     `clock` is the virtual time in seconds, as `now` is. `queue` is a heap of entries and events,
     each with its time, its priority and its place among those of equal times, which comes from
     `places`.
+
+    >>> env = Environment()
+    >>> entry = env.at(0.3, lambda _: print(env.now))
+    >>> env.run()
+    0.3
     """
 
     def __init__(self, initial_time: float = 0) -> None:

@@ -120,6 +120,8 @@ class EscapeError(Exception):
     It says what to use instead, too.
     """
 
+    __module__ = "firstk"  # as users import it
+
 
 class _Guard:
     """Watches one run, on one thread."""

@@ -30,6 +30,8 @@ _LOOKED_AT = 1_000
 class LivelockError(AbortedError):
     """Too much happens at one virtual time. The message says what repeats, and where."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class AtOnce:
     """Counts what happens at one virtual time, or since the last progress at that time.

@@ -199,6 +199,13 @@ class SimReactor(ReactorBase):
     `ExitError`; only `KeyboardInterrupt` ends the run at once.
 
     Once `interrupted` is set, the next event does not happen: `KeyboardInterrupt` is raised.
+
+    >>> reactor = SimReactor()
+    >>> timer = reactor.callLater(3600, print, "an hour has passed")
+    >>> reactor.run()
+    an hour has passed
+    >>> reactor.seconds()
+    3600
     """
 
     _registerAsIOThread = False  # which thread that is, is global state

@@ -53,6 +53,8 @@ _CHILD = (
 class StateError(RuntimeError):
     """Runs are not independent or not repeatable; the message says which, and of what."""
 
+    __module__ = "firstk"  # as users import it
+
 
 @dataclass(frozen=True, slots=True)
 class Made:

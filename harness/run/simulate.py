@@ -61,7 +61,14 @@ def simulate(
     `RuntimeError` is raised.
 
     Raises `DownloaderError` if there is no such downloader, and `ValueError` if the scenario has a
-    workload: that is for `firstk.harness.run.workload.simulate_workload`.
+    workload: such a scenario is for `firstk run`.
+
+    >>> from firstk.scenarios.library import load_all
+    >>> (scenario,) = load_all(["one-hung"])
+    >>> simulate(scenario, "first-k").result.ttfb
+    0.25
+    >>> simulate(scenario, "wait-for-all").result.outcome
+    'stalled'
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")

@@ -43,9 +43,13 @@ DownloaderSpec = str | Strategy | Callable[..., Any]
 class DownloaderError(ValueError):
     """There is no such downloader, or it cannot be tested."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class MisconductError(Exception):
     """A download reported success, but did something wrong."""
+
+    __module__ = "firstk"  # as users import it
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,11 @@ def rank(q: float, count: int) -> int:
 
 
 def quantile(ordered: Sequence[float], q: float) -> float | None:
-    """Return the quantile `q` of sorted values, the one at its `rank`; None if there are none."""
+    """Return the quantile `q` of sorted values, the one at its `rank`; None if there are none.
+
+    >>> quantile([0.1, 0.2, 0.4], 0.5)
+    0.2
+    """
     return ordered[rank(q, len(ordered)) - 1] if ordered else None
 
 

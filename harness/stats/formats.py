@@ -25,7 +25,11 @@ def _three_digits(number: float) -> str:
 
 
 def multiple(ratio: float) -> str:
-    """Return a ratio as text."""
+    """Return a ratio as text.
+
+    >>> multiple(2.5)
+    '2.5 ×'
+    """
     return "∞" if ratio == inf else f"{_three_digits(ratio)} ×"
 
 

@@ -155,14 +155,6 @@ def covering(groups: Iterable[tuple[int, int]], k: int) -> list[float]:
     return [sets.get((m, k), 0) / comb(servers, m) for m in range(servers + 1)]
 
 
-def first_of(needed: int, servers: int) -> list[float]:
-    """Return the same where each server holds another share: `needed` answers are needed.
-
-    First-K needs K of them, wait-for-all as many as there are servers.
-    """
-    return distinct([1] * servers, needed)
-
-
 def mean_of_kth(law: Law, k: int, n: int) -> float:
     """Return the mean of the k-th smallest of n times.
 

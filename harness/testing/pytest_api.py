@@ -41,6 +41,8 @@ from firstk.scenarios.model import OTHER, Expectation, Scenario
 class UnmetError(AssertionError):
     """A result is not as expected; the message explains it, with a timeline."""
 
+    __module__ = "firstk"  # as users import it
+
 
 @dataclass(frozen=True)
 class Settings:

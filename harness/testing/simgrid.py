@@ -45,6 +45,8 @@ _MOST_TOLD = 12
 class ConditionNeverMetError(AssertionError):
     """A condition never became true; the message lists the outstanding requests."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class ServerGroup:
     """Some servers of a grid. What is done to them is done to each, from now on.
@@ -229,6 +231,12 @@ class SimGrid:
     `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
     seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
     Raises `ScenarioError` if there cannot be such a grid.
+
+    >>> with SimGrid(servers=10, k=3, n=10, rtt=0.05) as grid:
+    ...     _ = grid.servers[3:].hang()
+    ...     result = grid.download("first-k")
+    >>> result.outcome, result.ttfb
+    ('ok', 0.25)
     """
 
     def __init__(

@@ -665,7 +665,7 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
 LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
 
 #: Makes warnings of them what they are in a suite that does not say that they are errors.
-WARN = ("-W", "default::firstk.harness.grid.untriggered.UntriggeredFaultWarning")
+WARN = ("-W", "default::firstk.UntriggeredFaultWarning")
 
 #: What is said of it, as a pattern.
 SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
@@ -675,9 +675,7 @@ def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
     """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
     (project.path / "checks" / "one-hung.toml").write_text(LATE)
     warned = ran(project, *WARN, passed=1, warnings=1)
-    error = ran(
-        project, "-W", "error::firstk.harness.grid.untriggered.UntriggeredFaultWarning", failed=1
-    )
+    error = ran(project, "-W", "error::firstk.UntriggeredFaultWarning", failed=1)
 
     warned.stdout.fnmatch_lines([f"*checks/one-hung.toml:1: UntriggeredFaultWarning: {SAID}"])
     error.stdout.fnmatch_lines([SAID])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from scipy.stats import hypergeom, lognorm
 
-from firstk.harness.stats.theory import ForkJoin, Stage, covering, distinct, first_of, mean_of_kth
+from firstk.harness.stats.theory import ForkJoin, Stage, covering, distinct, mean_of_kth
 from firstk.scenarios.laws import Law
 from tests.reference import (
     DUPLICATES,
@@ -20,6 +20,7 @@ from tests.reference import (
     HUNG,
     NON_PURGING,
     STAGES,
+    first_of,
     law,
     name_of_stage,
     stage,

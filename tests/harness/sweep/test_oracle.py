@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from firstk.harness.stats.theory import ForkJoin, Stage, covering, distinct, first_of
+from firstk.harness.stats.theory import ForkJoin, Stage, covering, distinct
 from firstk.harness.sweep.oracle import NoOracleError, refuse, theory_of
 from firstk.scenarios.load import ScenarioError
 from firstk.scenarios.model import Scenario
 from tests.harness.experiments import experiment
 from tests.harness.making import constant, exponential, hung, scenario
+from tests.reference import first_of
 
 LATE = {"kind": "hung", "start": 1.0}
 

@@ -18,7 +18,7 @@ import pytest
 from firstk.downloader.locate import ShareFinder
 from firstk.harness.grid.link import Link
 from firstk.harness.grid.server import Client
-from firstk.harness.stats.theory import ForkJoin, Stage, first_of
+from firstk.harness.stats.theory import ForkJoin, Stage
 from firstk.harness.sweep.oracle import theory_of
 from firstk.harness.sweep.store import Store
 from firstk.reports.tables.oracle import TOO_FAR, Verdict
@@ -26,6 +26,7 @@ from firstk.scenarios.experiment import Experiment, load_experiment
 from firstk.scenarios.library import experiments, find_experiment
 from tests import reference
 from tests.harness.experiments import judged
+from tests.reference import first_of
 
 LIBRARY = [name for name in experiments() if name.startswith("oracles/")]
 

@@ -17,13 +17,14 @@ from rich.console import Console
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.workload import simulate_workload
 from firstk.harness.stats.histogram import Histogram
-from firstk.harness.stats.theory import ForkJoin, Stage, first_of
+from firstk.harness.stats.theory import ForkJoin, Stage
 from firstk.harness.sweep.store import Row, RunKey, Store, places, row_of_load
 from firstk.reports.tables.oracle import Verdict, rows, table, verdicts
 from firstk.reports.tables.rows import as_csv, as_json, as_markdown
 from firstk.scenarios.experiment import Experiment, load_experiment
 from firstk.scenarios.hashing import scenario_hash
 from tests.harness.experiments import experiment, judged, write
+from tests.reference import first_of
 
 LOAD = """\
 name = "load"
