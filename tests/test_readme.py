@@ -4,8 +4,6 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from firstk.harness.run.result import unmet
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.experiment import load_experiment
@@ -28,15 +26,9 @@ def test_scenario() -> None:
         assert list(unmet(expected, simulate(scenario, strategy).result)) == []
 
 
-def test_python(pytester: pytest.Pytester) -> None:
-    """The test that it shows passes."""
-    block = re.search(r"```python\n(def test_.*?)```", _README, re.DOTALL)
-    assert block
-    pytester.makepyfile(block[1])
-
-    outcomes = pytester.runpytest_inprocess("-p", "no:cacheprovider").parseoutcomes()
-
-    assert outcomes == {"passed": 1}
+def test_length() -> None:
+    """It is short."""
+    assert len(_README.splitlines()) < 140
 
 
 def test_experiment(tmp_path: Path) -> None:
