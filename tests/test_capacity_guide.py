@@ -29,34 +29,79 @@ _COMMANDS = [
 _OWN = "from firstk.downloader import download\n"
 
 
-def test_guide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it shows is what it says."""
+@pytest.fixture
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be in a folder that has the files of the guide."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name, text in _FILES:
         Path(name).write_text(text)
     Path("mypackage").mkdir()
     Path("mypackage/fetch.py").write_text(_OWN)
-    printed = {}
-    for command in _COMMANDS:
+
+
+def printed(commands: list[str]) -> dict[str, str]:
+    """Run commands in their order; return what each prints."""
+    found = {}
+    for command in commands:
         if ".parquet" in command:
             pytest.importorskip("pyarrow")
         ran = firstk(*shlex.split(command))
         # What was saved of a store is reported beside it.
         expected = "hung.sqlite: 2000 rows saved, 0 skipped\n" if "--salvage" in command else ""
         assert (0, expected) == (ran.exit_code, ran.stderr), command
-        printed[command] = ran.stdout
+        found[command] = ran.stdout
+    return found
 
-    assert len(printed) >= 8
-    tables = [text for command, text in printed.items() if "markdown" in command]
-    lines = [line for text in tables for line in text.splitlines() if line]
-    shown = [line for line in _GUIDE.splitlines() if line.startswith("| ")]
-    assert shown == [line for line in lines if line.startswith("| ")]
+
+def missing(commands: dict[str, str]) -> list[str]:
+    """Return the lines of tables and sentences that the guide does not show."""
+    tables = [text for command, text in commands.items() if "markdown" in command]
     prose = " ".join(_GUIDE.replace("\n> ", " ").split())
-    assert [line for line in lines if not line.startswith("| ") and line not in prose] == []
+    shown = set(_GUIDE.splitlines())
+    lines = [line for text in tables for line in text.splitlines() if line]
+    return [one for one in lines if one not in (shown if one.startswith("| ") else prose)]
+
+
+@pytest.mark.usefixtures("_folder")
+def test_first_experiment() -> None:
+    """The sweep that it begins with, and all that is made of its store, print what it shows."""
+    found = printed([command for command in _COMMANDS if "hung." in command])
+
+    assert len(found) >= 5
+    assert missing(found) == []
     code = re.search(r"```python\n(.*?)```", _GUIDE, re.DOTALL)
     assert code
     exec(code[1], {"sqlite3": sqlite3})  # noqa: S102 - it is what is to be tried
+
+
+@pytest.mark.usefixtures("_folder")
+def test_other_experiments() -> None:
+    """The other sweeps print what it shows."""
+    others = [c for c in _COMMANDS if "hung." not in c and not c.startswith("plan ")]
+    found = printed(others)
+
+    assert len(found) >= 6
+    assert missing(found) == []
+
+
+@pytest.mark.usefixtures("_folder")
+def test_plan() -> None:
+    """What its plan prints is what it shows."""
+    found = printed([command for command in _COMMANDS if command.startswith("plan ")])
+
+    assert len(found) == 1
+    assert missing(found) == []
+
+
+def test_every_table() -> None:
+    """Every table that it shows has the heading of one that a command prints."""
+    headings = [
+        line for line in _GUIDE.splitlines() if line.startswith("| ") and "strategy" in line
+    ]
+
+    assert len(headings) >= 3
+    assert all("requests" in heading for heading in headings)
 
 
 def test_keys() -> None:

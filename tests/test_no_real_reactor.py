@@ -58,7 +58,8 @@ def test_no_real_reactor() -> None:
 
 def test_the_real_one_would_be_seen() -> None:
     """A module that imported it would not go unnoticed."""
-    *_, loaded = json.loads(run_python("import twisted.internet.reactor\n" + IMPORT_ALL))
+    few = IMPORT_ALL.replace('("firstk",)', "()")
+    *_, loaded = json.loads(run_python("import twisted.internet.reactor\n" + few))
 
     assert loaded is True
 

@@ -160,12 +160,11 @@ def test_as_a_module() -> None:
     assert done.stderr.startswith("Usage: firstk [OPTIONS] COMMAND")
 
 
-@pytest.mark.parametrize("backend", ["module://no.such.notebook", "nonsense"])
-def test_backend_of_a_notebook(backend: str, tmp_path: Path) -> None:
+def test_backend_of_a_notebook(tmp_path: Path) -> None:
     """Pictures are drawn whatever backend of matplotlib the environment names."""
     done = process(
         "compare", "one-hung", "--out", tmp_path, capture_output=True,
-        env={**os.environ, "MPLBACKEND": backend},
+        env={**os.environ, "MPLBACKEND": "module://no.such.notebook"},
     )  # fmt: skip
 
     assert (done.returncode, done.stderr) == (0, "")
