@@ -16,6 +16,7 @@ from firstk.harness.run.sample import Sample
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.sweep.store import Store, first_row
+from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.workload import WorkloadSummary
 from firstk.scenarios.experiment import label
 from firstk.scenarios.hashing import scenario_hash
@@ -140,7 +141,7 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
             if of
         ]
         at = dict(zip(about.axes, values, strict=True))
-        words = ", ".join(f"{key} = {label(value)}" for key, value in at.items())
+        words = ", ".join(f"{axis_name(key, scenario)} = {label(v)}" for key, v in at.items())
         found.append(
             Case(
                 words or about.name,

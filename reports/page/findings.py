@@ -15,6 +15,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.summary import reason
 from firstk.harness.stats.estimates import Interval, NotEnough, in_words
 from firstk.harness.stats.formats import multiple, percent, seconds
+from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.cases import Case, in_order
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
@@ -179,20 +180,22 @@ def _complement(part: Estimate) -> Estimate:
 
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
     """Yield, for each strategy, what becomes of the median along an axis."""
+    named = axis_name(axis, cases[0].scenario).partition(" (")[0]
+    said = axis if named == axis else f"the {named}"
     for name, points in _by_strategy(in_order(cases, axis)):
         values = [_value(case, axis) for case, _ in points]
         medians = [one.quantile(0.5) for _, one in points]
         starting = [i for i, m in enumerate(medians) if m.estimate is not None and m.estimate < inf]
         if not starting:
-            yield f"{name} never starts in most runs, whatever {axis} is."
+            yield f"{name} never starts in most runs, whatever {said} is."
             continue
         first, last = starting[0], starting[-1]
         begins, ends = medians[first], medians[last]
-        words = f"At {axis} = {values[first]}, {name} starts after {in_words(begins)} in the median"
+        words = f"Where {said} is {values[first]}, the median of {name} is {in_words(begins)}"
         if first != last:
             words = (
-                f"As {axis} goes from {values[first]} to {values[last]}, the median of {name} goes"
-                f" from {in_words(begins)} to {in_words(ends)}"
+                f"As {said} goes from {values[first]} to {values[last]}, the median of {name}"
+                f" goes from {in_words(begins)} to {in_words(ends)}"
             )
         silent = [values[i] for i in range(len(values)) if i not in starting]
         if silent and len(silent) == len(values) - last - 1:

@@ -28,8 +28,8 @@ _PANEL = 1.9
 _LEFT = 1.1
 
 _COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None]], ...] = (
-    ("requests a download", lambda one: one.requests),
-    ("bytes of shares a download", lambda one: one.bytes),
+    ("requests per download", lambda one: one.requests),
+    ("bytes of shares per download", lambda one: one.bytes),
 )
 
 
@@ -45,6 +45,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
         height = len(some) * (_PANEL + 0.75) + 0.95
         figure = Figure(figsize=(_WIDTH, height))
         wide = (_WIDTH - 2 * _LEFT - 0.2) / 2
+        scales = [_scales(some, cost) for _, cost in _COSTS]
         for row, case in enumerate(some):
             bottom = height - 0.95 - (row + 1) * _PANEL - row * 0.75
             for column, (what, cost) in enumerate(_COSTS):
@@ -56,14 +57,14 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
                         _PANEL / height,
                     )
                 )
-                _panel(axes, case, what, cost)
+                _panel(axes, case, what, cost, scales[column])
                 if column == 0:
                     axes.set_title(style.plain(case.name, 90), loc="left", size=8.5, weight="bold")
                 else:
                     axes.set_ylabel("")
         left = len([case for case in cases if case.strategies]) - len(some)
         more = f"; {left} more are not shown" if left else ""
-        title(figure, "What does the gain cost?", f"down and to the left is better{more}")
+        title(figure, "What does the speed cost?", f"down and to the left is better{more}")
         small_print(
             figure,
             f"cost: mean, and gain: median time to first byte, of {_runs(some)} from seed"
@@ -79,20 +80,51 @@ def _runs(some: Sequence[Case]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-def _panel(axes: Axes, case: Case, what: str, cost: Callable[[StrategyRuns], float | None]) -> None:
+#: A strategy, what it costs, and its median time to first byte.
+_Point = tuple[str, float, Estimate]
+
+
+def _points(case: Case, cost: Callable[[StrategyRuns], float | None]) -> list[_Point]:
     points = []
     for one in case.strategies:
         paid, half = cost(one), one.quantile(0.5)
         if paid is not None and half.estimate is not None:
             points.append((one.strategy, paid, half))
-    x = Scale.of([paid for _, paid, _ in points])
+    return points
+
+
+def _scales(
+    some: Sequence[Case], cost: Callable[[StrategyRuns], float | None]
+) -> tuple[Scale, Scale]:
+    """Return the scales of both axes, which are those of all cases."""
+    points = [point for case in some for point in _points(case, cost)]
+    x = Scale.of([paid for _, paid, half in points if half.estimate != inf])
     y = Scale.of([end for _, _, half in points for end in _ends(half)])
-    never = any(end == inf for _, _, half in points for end in _ends(half))
-    set_scale(axes.yaxis, y, "median time\nto first byte", never=never)
-    x = replace(x, high=x.at(1.12))
+    return replace(x, high=x.at(1.12)), y
+
+
+def _panel(
+    axes: Axes,
+    case: Case,
+    what: str,
+    cost: Callable[[StrategyRuns], float | None],
+    scales: tuple[Scale, Scale],
+) -> None:
+    points = _points(case, cost)
+    x, y = scales
+    set_scale(axes.yaxis, y, "median time\nto first byte", never=True)
     set_scale(axes.xaxis, x, what, lambda number: f"{number:,.0f}")
     spots = []
+    # What never starts costs less than a download: it has no place along the axis.
+    stalled = [name for name, _, half in points if half.estimate == inf]
+    if stalled:
+        axes.text(
+            0.99, y.place(inf), style.plain(", ".join(stalled), 60), ha="right", va="center",
+            size=7.5, transform=axes.get_yaxis_transform(), zorder=5,
+        )  # fmt: skip
     for name, paid, half in points:
+        if half.estimate == inf:
+            continue
         look = style.look(name)
         there = y.place(half.estimate or 0.0)
         if isinstance(half, Interval):

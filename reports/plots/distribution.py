@@ -18,7 +18,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-from matplotlib.transforms import ScaledTranslation
 
 from firstk.harness.run.strategy_runs import Distribution, StrategyRuns
 from firstk.harness.stats.estimates import Interval, probability
@@ -38,8 +37,8 @@ _MARKED = (0.5, 0.9, 0.99, 0.999)
 _BAND = 100
 
 _WIDTH = 9.3  # inches; so are the others
-_LEFT = 1.05
-_AXIS = 5.0
+_LEFT = 1.2
+_AXIS = 4.85
 _STRIP = 0.55  # for what never comes
 _PANEL = 2.1
 _KEY = 0.62  # a strategy in the key
@@ -146,12 +145,9 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
         time = spread.quantile(q)
         if time == inf or (1 - q) * spread.count < 1 - 1e-9:
             continue
-        for i, look in enumerate(looks):
-            beside = ScaledTranslation(i * _MARK / 72, 0, axes.figure.dpi_scale_trans)
-            axes.plot(
-                [time], [1 - q if waiting else q], **look.mark(5.5), linestyle="none",
-                transform=axes.transData + beside, zorder=4,
-            )  # fmt: skip
+        place = [time], [1 - q if waiting else q]
+        for mark in style.nested(looks, 5.5):
+            axes.plot(*place, **mark, linestyle="none", zorder=4)
     if spread.came < spread.count:
         never = 1 - spread.came / spread.count
         _level(axes, never if waiting else 1 - never, looks[0].colour)
@@ -195,13 +191,13 @@ def _part_waiting(axes: Axes) -> None:
     axes.set_ylim(_LEAST * 0.8, 1.2)
     axes.yaxis.set_major_locator(FixedLocator([1, 0.5, 0.1, 0.01, 0.001]))
     axes.yaxis.set_minor_locator(NullLocator())
-    names = {0.5: "  p50", 0.1: "  p90", 0.01: "  p99", 0.001: "p99.9"}
+    names = {0.5: " (p50)", 0.1: " (p90)", 0.01: " (p99)", 0.001: " (p99.9)"}
     axes.yaxis.set_major_formatter(
-        FuncFormatter(lambda part, _: f"{names.get(part, '')} {100 * part:g}%")
+        FuncFormatter(lambda part, _: f"{100 * part:g}%{names.get(part, '')}")
     )
     axes.tick_params(axis="y", labelsize=7.5)
     axes.grid(axis="y", color="#E4E4E4", linewidth=0.8)
-    axes.set_ylabel("still waiting\n(logarithmic scale)", labelpad=2)
+    axes.set_ylabel("still waiting\n(logarithmic)", labelpad=0, size=8.5)
 
 
 def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:

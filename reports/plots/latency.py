@@ -1,7 +1,7 @@
-"""The main picture: time to first byte, a block of lines a scenario.
+"""The main picture: time to first byte, with a block of lines for each scenario.
 
-Strategies with equal results in a scenario share a line, and their marks stand beside
-one another. A thin line through the block is the bound (`firstk.harness.run.bound`).
+Strategies with equal results in a scenario share a line, and their marks stand above one another,
+all at the same time. A thin line through the block is the bound (`firstk.harness.run.bound`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ _LETTER = 0.06  # how wide one is, in inches
 
 _ROOM = 1.9  # inches, beside the ranges of many runs for what is said of them
 
-_MARK = 10  # from a mark to the next, in points
+_MARK = 10  # from a mark to the next in the column of what never comes, in points
+_STACK = 6.4  # from a mark to the next above it, in points
 _BESIDE = 8  # from a mark to what is said of it
 
 _NEVER = 1.035  # where the column of what never comes is, as a part of the axis
@@ -69,7 +70,9 @@ class _Line:
     @property
     def height(self) -> float:
         """How high it is, in lines of one line."""
-        return 1 + _MORE * (len(self.names) - 1)
+        names = 1 + _MORE * (len(self.names) - 1)
+        stacked = len(self.summaries) if self.summaries[0].times else 0
+        return max(names, (stacked * _STACK + 5) / (_LINE * 72))
 
 
 def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
@@ -81,15 +84,15 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         )
         strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.strategies))
         bound = _what_the_bound_is(any(len(one.bounds) > 1 for one in compared))
-        height = lines * _LINE + 1.55 + (len(strategies) + len(bound)) * _KEY_LINE
+        fails = any(map(_some_fail, compared))
+        height = lines * _LINE + 1.55 + (len(strategies) + len(bound) + fails) * _KEY_LINE
         figure = Figure(figsize=(_WIDTH, height))
         some_never = any(map(_some_never, compared))
         width = _AXIS if some_never else _WIDE_AXIS
         axes = figure.add_axes(
             (_LEFT / _WIDTH, 0.75 / height, width / _WIDTH, lines * _LINE / height)
         )
-        most = max(len(line.summaries) for block in blocks for line in block)
-        _axis(axes, compared, width, _ROOM + (most - 1) * _MARK / 72)
+        _axis(axes, compared, width, _ROOM)
         axes.set_ylim(lines + 0.2, 0)
         y = 0.0
         for one, block in zip(compared, blocks, strict=True):
@@ -104,7 +107,7 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
         _title(figure, height)
         if some_never:
             _never_column(axes)
-        _key(figure, strategies, height, bound)
+        _key(figure, strategies, height, bound, fails)
         _small_print(figure, compared, height, version)
         return style.save(figure, path)
 
@@ -219,7 +222,6 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
         begin, end = _points(axes, low), _points(axes, high)
         if half < inf:
             _marks(axes, looks, half, y)
-            end = max(end, _points(axes, half) + (len(looks) - 1) * _MARK)
         _note(axes, begin, end, y, _said(summary))
     elif failed:
         when = failed[0].finished or 0.0
@@ -259,11 +261,13 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
 
 
 def _marks(axes: Axes, looks: Sequence[style.Look], time: float, y: float) -> None:
-    """Mark a time: the first of several marks is where it is, the others stand beside it."""
+    """Mark a time: several marks stand above one another, as they are at the same time."""
+    size = 6.5 if len(looks) == 1 else 5.5
     for i, look in enumerate(looks):
-        beside = ScaledTranslation(i * _MARK / 72, 0, axes.figure.dpi_scale_trans)
+        up = ((len(looks) - 1) / 2 - i) * _STACK / 72
+        above = ScaledTranslation(0, up, axes.figure.dpi_scale_trans)
         axes.plot(
-            [time], [y], **look.mark(6.5), linestyle="none", transform=axes.transData + beside,
+            [time], [y], **look.mark(size), linestyle="none", transform=axes.transData + above,
             clip_on=False, zorder=4,
         )  # fmt: skip
 
@@ -390,8 +394,27 @@ def _what_the_bound_is(many: bool) -> list[str]:
     return wrap(BOUND + "; of many runs the median of theirs" * many, _KEY_WIDTH)
 
 
-def _key(figure: Figure, strategies: Sequence[str], height: float, bound: list[str]) -> None:
-    """Say what each strategy does, and what the bound is."""
+def _some_fail(one: Compared) -> bool:
+    """Return whether a failure of a scenario is drawn."""
+    return any(
+        not summary.times and any(r.outcome == "failed" for r in summary.results)
+        for summary in one.strategies
+    )
+
+
+def _key(
+    figure: Figure, strategies: Sequence[str], height: float, bound: list[str], fails: bool
+) -> None:
+    """Say what each strategy does, what the bound is, and what a failure looks like."""
+    if fails:
+        y = 1 - (0.58 + (len(strategies) + len(bound)) * _KEY_LINE) / height
+        cross = Line2D([0.03], [y], color=style.INK, marker="x", markersize=6, markeredgewidth=2)
+        cross.set_transform(figure.transFigure)
+        figure.add_artist(cross)
+        figure.text(0.045, y, "failure", va="center", weight="bold", size=8.5)
+        figure.text(
+            0.145, y, "the download ends with an error, at this time", va="center", size=8.5
+        )
     for i, name in enumerate([*strategies, None]):
         y = 1 - (0.58 + i * _KEY_LINE) / height
         if name is None:
@@ -415,8 +438,8 @@ def _small_print(figure: Figure, compared: Sequence[Compared], height: float, ve
         0.02,
         0.12 / height,
         f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}."
-        "  Marks beside one another: the same time, that of the first."
-        "  × a clean failure.  Of many runs: the median of all, and in brackets their range.",
+        "  Marks above one another: the same time."
+        "  Of many runs: the median of all runs, and in brackets the range of all runs.",
         size=7,
         color=style.GREY,
     )

@@ -70,7 +70,8 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
                 axes.annotate(
                     style.plain(case.name, 100), (0, y - _HEAD / 2 - 0.02), va="center", size=8,
                     xycoords=("axes fraction", "data"), xytext=(-72 * (_LEFT - 0.13), 0),
-                    textcoords="offset points", weight="bold",
+                    textcoords="offset points", weight="bold", zorder=6,
+                    bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
                 )  # fmt: skip
                 before = case
             at = y + _LINE / 2
@@ -98,7 +99,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
                 said, (1, at), xycoords=("axes fraction", "data"),
                 xytext=(5, 0), textcoords="offset points", va="center", size=7,
             )  # fmt: skip
-        title(figure, "How near to the best possible?", _under(cases, some))
+        title(figure, "How close to optimal?", _under(cases, some))
         small_print(figure, _small(some, version))
         return style.save(figure, path)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,17 @@ class Look:
         }
 
 
+def nested(looks: Sequence[Look], size: float) -> list[dict[str, Any]]:
+    """Return marks for one place, each inside the one before, so that all of them can be seen."""
+    marks = []
+    for i, look in enumerate(looks):
+        mark = look.mark(size + 4.5 * (len(looks) - 1 - i))
+        if i < len(looks) - 1:
+            mark |= {"markerfacecolor": "white", "markeredgewidth": 1.5}
+        marks.append(mark)
+    return marks
+
+
 #: How each strategy looks: colours for the colour-blind (Okabe and Ito, 2008; the
 #: last of Tol, 2021), shapes for grey prints. Other downloaders take the rest.
 _LOOKS = {
@@ -47,8 +58,9 @@ _LOOKS = {
 }
 _OTHER = Look("#000000", "^")
 
-#: The outlines of hedged+1, hedged+2 and so on; then they begin anew.
-_SPARED = ("P", "X", "h", "p", "*")
+#: The outlines of hedged+1, hedged+2 and so on, darker than hedged; then they begin anew.
+_SPARED = ("o", "s", "^", "D", "p")
+_SPARED_COLOUR = "#7A4E00"
 
 GREY = "#767676"
 INK = "#222222"
@@ -71,7 +83,7 @@ _STYLE: Mapping[Any, Any] = {
 def look(strategy: str) -> Look:
     """Return how a strategy looks."""
     if spares := _known_spares(strategy):
-        return Look(_LOOKS["hedged"].colour, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
+        return Look(_SPARED_COLOUR, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
     return _LOOKS.get(strategy, _OTHER)
 
 

@@ -25,7 +25,8 @@ from matplotlib.transforms import ScaledTranslation
 from firstk.harness.run.cells import Estimate
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.stats.estimates import Interval, NotEnough
-from firstk.harness.stats.formats import seconds
+from firstk.harness.stats.formats import percent, seconds
+from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.cases import Case, in_order
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
@@ -115,9 +116,10 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
             _panel(axes, cases, places, of, what, probability=i == 2)
             if i < 2:
                 axes.tick_params(axis="x", labelbottom=False)
-        axes.set_xlabel(axis + (" (logarithmic scale)" if places.log else ""))
-        title(figure, f"What {axis} does to the time to first byte", _UNDER)
-        small_print(figure, f"{_made_of(cases)}; firstk {version}")
+        name = axis_name(axis, cases[0].scenario)
+        axes.set_xlabel(name + (", logarithmic scale" if places.log else ""))
+        title(figure, f"Time to first byte by {name.partition(' (')[0]}", _UNDER)
+        small_print(figure, f"axis: {axis}; {_made_of(cases)}; firstk {version}")
         return style.save(figure, path)
 
 
@@ -147,44 +149,45 @@ def _panel(
     _along(axes, places)
     labels = []
     for i, (name, points) in enumerate(found.items()):
-        dodge = (i - (len(names) - 1) / 2) * _APART / 72
         there = [(x, e) for x, e in points if e is not None and e.estimate is not None]
         if there:
-            _line(axes, name, there, scale, dodge)
+            _line(axes, name, there, scale, above=len(names) - 1 - i)
             _, last = there[-1]
             assert last.estimate is not None
             labels.append((name, scale.place(last.estimate)))
-    _label_ends(axes, labels, dodge=(len(names) - 1) / 2 * _APART)
+    _label_ends(axes, labels)
 
 
 def _line(
-    axes: Axes, name: str, points: Sequence[tuple[float, Estimate]], scale: Scale, dodge: float
+    axes: Axes, name: str, points: Sequence[tuple[float, Estimate]], scale: Scale, above: int
 ) -> None:
-    """Draw a strategy: its marks, their intervals, and a line that is dotted to and from never."""
+    """Draw a strategy: its marks, their intervals, and a line that is dotted to and from never.
+
+    The more strategies are drawn `above` it, the wider it is: what coincides can still be seen.
+    """
     look = style.look(name)
-    shift = ScaledTranslation(dodge, 0, axes.figure.dpi_scale_trans)
-    where = axes.transData + shift
     places = [(x, scale.place(e.estimate), e) for x, e in points if e.estimate is not None]
     for (x0, y0, one), (x1, y1, other) in pairwise(places):
         dotted = inf in (one.estimate, other.estimate)
         axes.plot(
-            [x0, x1], [y0, y1], color=look.colour, transform=where, zorder=3,
-            linewidth=1.0 if dotted else 1.5, linestyle=(0, (1, 2)) if dotted else "-",
+            [x0, x1], [y0, y1], color=look.colour, zorder=3,
+            linewidth=1.0 if dotted else 1.3 + 0.9 * above,
+            linestyle=(0, (1, 2)) if dotted else "-",
         )  # fmt: skip
     for x, y, estimate in places:
         if isinstance(estimate, Interval):
             low, high = scale.place(estimate.low), scale.place(estimate.high)
             axes.plot(
-                [x, x], [max(low, scale.low), high], color=look.colour, transform=where,
-                linewidth=4, alpha=0.35, solid_capstyle="butt", zorder=2,
+                [x, x], [max(low, scale.low), high], color=look.colour,
+                linewidth=4 + 2 * above, alpha=0.35, solid_capstyle="butt", zorder=2,
             )  # fmt: skip
-        mark = look.mark(5)
+        mark = look.mark(4.5 + 1.8 * above)
         if isinstance(estimate, NotEnough):
             mark["markerfacecolor"] = "white"
-        axes.plot([x], [y], **mark, linestyle="none", transform=where, zorder=4, clip_on=False)
+        axes.plot([x], [y], **mark, linestyle="none", zorder=4, clip_on=False)
 
 
-def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]], dodge: float) -> None:
+def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]]) -> None:
     """Write the names of lines at their ends, apart from one another."""
     pixels = 72 / axes.figure.dpi
     spots = sorted((axes.transData.transform((0, y))[1] * pixels, name) for name, y in labels)
@@ -196,13 +199,13 @@ def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]], dodge: float) -
     over = max(0.0, ordered[-1][0] - axes.bbox.y1 * pixels) if ordered else 0.0
     for at, name in ordered:
         y = at - over - axes.bbox.y0 * pixels
-        beside = ScaledTranslation((dodge + 9) / 72, y / 72, axes.figure.dpi_scale_trans)
+        beside = ScaledTranslation(9 / 72, y / 72, axes.figure.dpi_scale_trans)
         mark = Line2D([1], [0], **style.look(name).mark(4.5))
         mark.set_transform(axes.transAxes + beside)
         mark.set_clip_on(False)
         axes.add_artist(mark)
         axes.annotate(
-            style.plain(name, 24), (1, 0), xycoords="axes fraction", xytext=(dodge + 15, y),
+            style.plain(name, 24), (1, 0), xycoords="axes fraction", xytext=(15, y),
             textcoords="offset points", va="center", size=8, weight="bold",
         )  # fmt: skip
 
@@ -247,13 +250,13 @@ def _percent(axes: Axes, scale: Scale, what: str) -> None:
 
 
 def _made_of(cases: Sequence[Case]) -> str:
-    return f"{_runs(cases)}; bars: 95 % intervals; hollow: too few runs for one; marks side by side"
+    return f"{_runs(cases)}; bars: 95 % intervals; hollow: too few runs for one"
 
 
 def _runs(cases: Sequence[Case]) -> str:
     counts = sorted({one.runs for case in cases for one in case.strategies})
     runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{runs} runs a point and strategy from seed {cases[0].seed}; virtual time"
+    return f"{runs} runs per point and strategy, from seed {cases[0].seed}; virtual time"
 
 
 def draw_map(
@@ -285,7 +288,7 @@ def draw_map(
             _map(axes, name, cases, axes_of, columns, rows, norm, cell[0])
             if i < len(names) - 1:
                 axes.tick_params(axis="x", labelbottom=False)
-        axes.set_xlabel(first)
+        axes.set_xlabel(axis_name(first, cases[0].scenario))
         if cell[0] < _ROOM:
             _colour_key(figure, norm, width, height)
         title(figure, "Median time to first byte", f"over {first} and {second} {under}".strip())
@@ -367,7 +370,7 @@ def _map(
         text = "never" if never else seconds(median or 0.0)
         started = one.started.estimate
         if started is not None and 0 < started < 1:
-            text += f"\n{100 * started:.2g}% start"
+            text += f"\n{percent(started)} start"
         dark = _luminance(colour) < 0.18  # where black and white stand out as much
         axes.text(
             x, y, text, ha="center", va="center", size=7, color="white" if dark else style.INK,
@@ -376,7 +379,7 @@ def _map(
     axes.set_xticks(range(len(columns)), [_short(v) for v in columns], size=7.5)
     axes.set_yticks(range(len(rows)), [_short(v) for v in rows], size=7.5)
     axes.tick_params(length=0)
-    axes.set_ylabel(axes_of[1], size=8)
+    axes.set_ylabel(axis_name(axes_of[1], cases[0].scenario), size=8)
     axes.set_title(name, loc="left", size=9.5, weight="bold")
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)

@@ -84,7 +84,7 @@ def test_store(tmp_path: Path) -> None:
 
     assert ran.exit_code == 0, ran.stderr
     assert ran.stderr == ""
-    assert "As servers.0.select.count goes from 0 to 7, the median of first-k" in page(tmp_path)
+    assert "As the number of hung servers goes from 0 to 7, the median of first-k" in page(tmp_path)
     assert "at 9 most downloads never start" in page(tmp_path)
     assert "firstk run --from e.sqlite 1<" in page(tmp_path)
     assert (tmp_path / "timeline.svg").is_file()
