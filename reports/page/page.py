@@ -202,7 +202,7 @@ class _Pictures:
         if report.closely is not None:
             files = timeline.draw(report.closely, self._folder / "timeline", version)
             at = report.closely.scenario.description
-            caption = f"The first run closely, at {at}: a lane a server."
+            caption = f"The first run closely, at {at}: one lane per server."
             found.append(self._add(files, caption, _timeline_alt(report.closely)))
         return found
 
@@ -251,7 +251,7 @@ class _Pictures:
         if case.compared is not None:
             files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
             runs = case.runs
-            caption = "The download, request by request: a lane a server." + (
+            caption = "The download, request by request: one lane per server." + (
                 f" This is the first of {runs} runs." if runs > 1 else ""
             )
             found.append(self._add(files, caption, _timeline_alt(case.compared)))

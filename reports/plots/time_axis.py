@@ -1,0 +1,128 @@
+"""A time axis of which idle stretches are cut out, with a visible break where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, floor, log10
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from firstk.harness.stats.formats import seconds
+from firstk.reports.plots import style
+
+#: How many times a typical request takes, at least, where a stretch is cut out.
+_IDLE = 8
+
+#: So many stretches are cut out at most, the longest.
+_MOST = 4
+
+#: How much of the axis a break takes, and how many ticks there are, about.
+_GAP = 0.09
+_TICKS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class TimeAxis:
+    """An axis of times in seconds. `cuts` are where idle stretches begin and end, in order.
+
+    The ends of the cuts are ticks, `step` apart as all of them are. Each break is drawn as wide
+    as `gap` seconds are.
+    """
+
+    cuts: Sequence[tuple[float, float]] = ()
+    step: float = 0.0
+    gap: float = 0.0
+
+    @classmethod
+    def of(cls, events: Iterable[float], typical: float) -> TimeAxis:
+        """Return an axis on which stretches without an event are cut out.
+
+        A stretch is cut if it is much longer than a request `typical`-ly takes, and a good part
+        of all the time. Times before and after it are kept, for as long as such a request takes.
+        """
+        times = sorted({0.0, *events})
+        whole = times[-1]
+        idle = [
+            (a + typical, b - typical)
+            for a, b in pairwise(times)
+            if typical and b - a > _IDLE * typical and b - a > whole / 10
+        ]
+        idle = sorted(sorted(idle, key=lambda cut: cut[0] - cut[1])[:_MOST])
+        if not idle:
+            return cls()
+        kept = whole - sum(b - a for a, b in idle)
+        step = _nice(kept / _TICKS)
+        cuts = [(ceil(a / step - 1e-9) * step, floor(b / step + 1e-9) * step) for a, b in idle]
+        return cls([(a, b) for a, b in cuts if b - a > 2 * step], step, kept * _GAP)
+
+    def place(self, times: Any) -> Any:
+        """Return where times are drawn, in seconds as if nothing was idle; arrays as well."""
+        at, drawn = self._knots()
+        return np.interp(times, at, drawn) + np.maximum(0, np.asarray(times) - at[-1])
+
+    def time(self, places: Any) -> Any:
+        """Return which times are drawn at some places."""
+        at, drawn = self._knots()
+        return np.interp(places, drawn, at) + np.maximum(0, np.asarray(places) - drawn[-1])
+
+    def _knots(self) -> tuple[list[float], list[float]]:
+        at, drawn = [0.0], [0.0]
+        for begin, end in self.cuts:
+            drawn += [drawn[-1] + begin - at[-1], drawn[-1] + begin - at[-1] + self.gap]
+            at += [begin, end]
+        return at, drawn
+
+    def set_on(self, axes: Axes, end: float) -> None:
+        """Let the time axis of a panel go from 0 to `end`."""
+        if not self.cuts:
+            axes.set_xlim(0, end)
+            axes.xaxis.set_major_formatter(
+                FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t))
+            )
+            return
+        axes.set_xscale("function", functions=(self.place, self.time))
+        axes.set_xlim(0, end)
+        ticks = _multiples(0.0, min(self.cuts[0][0], end), self.step)
+        for (_, begin), (until, _) in pairwise([*self.cuts, (end, end)]):
+            ticks += _multiples(begin, min(until, end), self.step)
+        digits = max(0, -floor(log10(self.step)))
+        axes.xaxis.set_major_locator(FixedLocator(ticks))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda t, _: "0" if t == 0 else f"{t:.{digits}f} s")
+        )
+
+    def draw_breaks(self, axes: Axes) -> None:
+        """Interrupt everything in a panel where time is cut out, and say how much it is."""
+        low, high = axes.get_ylim()
+        for begin, end in self.cuts:
+            if begin >= axes.get_xlim()[1]:
+                continue
+            axes.axvspan(begin, end, facecolor="white", zorder=4, gid="break")
+            for edge in (begin, end):
+                axes.axvline(edge, color=style.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=5)
+                axes.plot(
+                    [edge], [0], marker=[(-0.4, -1), (0.4, 1)], markersize=10, color=style.INK,
+                    transform=axes.get_xaxis_transform(), zorder=6, clip_on=False,
+                )  # fmt: skip
+            middle = float(self.time((self.place(begin) + self.place(end)) / 2))
+            axes.text(
+                middle, (low + high) / 2, f"{seconds(end - begin)} cut out", rotation=90, size=7,
+                ha="center", va="center", color=style.GREY, zorder=6,
+            )  # fmt: skip
+
+
+def _nice(step: float) -> float:
+    """Return the next 1, 2 or 5 times a power of ten."""
+    power: float = 10.0 ** floor(log10(step))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= step * (1 - 1e-9))
+
+
+def _multiples(begin: float, end: float, step: float) -> list[float]:
+    first, last = ceil(begin / step - 1e-9), floor(end / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]
