@@ -43,8 +43,6 @@ _STRIP = 0.55  # for what never comes
 _PANEL = 2.1
 _KEY = 0.62  # a strategy in the key
 
-_MARK = 8  # from a mark to that of a strategy that does the same, in points
-
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
@@ -133,7 +131,7 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
         y = [1 - part or nan for part in y]  # the last step would go down without an end
     looks = [style.look(one.strategy) for one in curve.of]
     for i, look in enumerate(looks):
-        dashes = "-" if len(looks) == 1 else (4.0 * i, (4.0, 4.0 * (len(looks) - 1)))
+        dashes = style.shared(i, len(looks))
         axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
     if len(looks) == 1 and spread.independent and not waiting:
         lows, highs = _band(spread)

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
@@ -21,6 +21,9 @@ LOG_RATIO = 20
 
 #: Which part of an axis is for what never comes.
 _STRIP = 0.1
+
+#: How many ticks an axis from zero has, at most.
+_TICKS = 7
 
 GRID = "#E4E4E4"
 STRIP = "#F2F2F2"
@@ -86,6 +89,9 @@ def set_scale(
             subs = (1.0, 2.0, 5.0)
         axis.set_major_locator(LogLocator(subs=subs))
         axis.set_minor_formatter(NullFormatter())
+    else:
+        ticks = MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(scale.low, scale.high)
+        axis.set_major_locator(FixedLocator([t for t in ticks if t <= scale.high]))
 
     def text(number: float, _: object = None) -> str:
         if not scale.low <= number <= scale.high * (1 + 1e-9):

@@ -39,12 +39,21 @@ def nested(looks: Sequence[Look], size: float) -> list[dict[str, Any]]:
     """Return marks for one place, each inside the one before, so that all of them can be seen."""
     marks = []
     for i, look in enumerate(looks):
-        mark = look.mark(size + 4.5 * (len(looks) - 1 - i))
-        if i < len(looks) - 1:
-            mark |= {"markerfacecolor": "white", "markeredgewidth": 1.5}
+        mark = look.mark(size + _NESTED * (len(looks) - 1 - i))
+        if len(looks) > 1 and not look.hollow:
+            mark |= {"markeredgecolor": "white", "markeredgewidth": 0.9}
         marks.append(mark)
     return marks
 
+
+def shared(number: int, of: int) -> str | tuple[float, tuple[float, float]]:
+    """Return the dashes of one of some lines that lie on one another, so that all can be seen."""
+    return "-" if of == 1 else (_DASH * number, (_DASH, _DASH * (of - 1)))
+
+
+#: By how much a mark is greater than the one inside it, and how long a dash is, in points.
+_NESTED = 3.4
+_DASH = 4.0
 
 #: How each strategy looks: colours for the colour-blind (Okabe and Ito, 2008; the
 #: last of Tol, 2021), shapes for grey prints. Other downloaders take the rest.
@@ -105,7 +114,7 @@ def _known_spares(strategy: str) -> int:
 
 
 def plain(text: str, width: int) -> str:
-    """Return a user's text on one line, cut to `most` letters, and fit for an SVG."""
+    """Return a user's text on one line, cut to `width` letters, and fit for an SVG."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return shorten(printable, width, placeholder=" ...")
 
