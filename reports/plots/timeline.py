@@ -6,14 +6,17 @@ Strategies that did just the same share a panel, and servers that did share a la
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf, isclose
 from pathlib import Path
+from typing import Any
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
 from firstk.harness.run.comparison import Compared
@@ -22,6 +25,7 @@ from firstk.harness.run.summary import verdict
 from firstk.harness.stats.formats import seconds
 from firstk.reports.model.requests import Bar, bars_of
 from firstk.reports.plots import style
+from firstk.reports.plots.time_axis import TimeAxis
 
 #: More lanes than this do not fit a page: what is wrong with servers comes first, then reads.
 MAX_LANES = 24
@@ -31,6 +35,9 @@ _ENOUGH = 100
 
 #: Panels whose times differ by more have scales of their own.
 _SPREAD = 5
+
+#: A panel ends a little after the last event: a part of the time before it.
+_AFTER = 1.12
 
 #: How many servers of a lane are named: of more the last are counted.
 _NAMED = 3
@@ -49,16 +56,8 @@ _READ = "#0072B2"
 _HEDGE = "#E69F00"
 _BAD = "#D55E00"
 
-#: What the colours mean: where it is said (a part of the width), by which sign and text.
-_LEGEND = (
-    (0.02, _QUERY, "■", "query (get_buckets)"),
-    (0.165, _READ, "■", "read"),
-    (0.225, _HEDGE, "■", "hedge: read as another is overdue"),
-    (0.46, _BAD, "■", "read, corrupt answer"),
-    (0.615, _BAD, "×", "failed"),
-    (0.68, style.INK, "▼", "overdue"),
-    (0.755, style.GREY, "", "hatched: no answer"),
-)
+#: How many entries of the legend have room side by side.
+_LEGEND_COLUMNS = 6
 
 #: What the phases of a download are called in a picture.
 _PHASES = {
@@ -99,6 +98,7 @@ class _Panel:
     run: Run
     lanes: Sequence[_Lane]
     hidden: int
+    axis: TimeAxis
     end: float
 
     @property
@@ -110,26 +110,27 @@ class _Panel:
 def draw(one: Compared, path: Path, version: str) -> list[Path]:
     """Write the timelines of a scenario's strategies, one above the other; return the files."""
     with style.style():
-        panels = _panels(one.first_runs)
-        total = sum(panel.height + _HEAD + _FOOT for panel in panels) + 1.2
+        panels = _panels(one.first_runs, one.bounds[0].ttfb or 0.0)
+        two_rows = len(list(_legend(panels))) > _LEGEND_COLUMNS
+        total = sum(panel.height + _HEAD + _FOOT for panel in panels) + 1.2 + 0.18 * two_rows
         figure = Figure(figsize=(_WIDTH, total))
-        top = total - 0.9
-        before = panels[0].end
+        top = total - 0.9 - 0.18 * two_rows
+        scales = {panel.end for panel in panels}
         for panel in panels:
             bottom = top - _HEAD - panel.height
             axes = figure.add_axes(
                 (_LEFT / _WIDTH, bottom / total, _AXIS / _WIDTH, panel.height / total)
             )
             _panel(axes, panel, one.bounds[0].ttfb)
-            if panel.end != before:
-                axes.set_xlabel("virtual time, on another scale than above")
-            top, before = bottom - _FOOT, panel.end
+            if len(scales) > 1:
+                axes.set_xlabel(f"virtual time, from 0 to {seconds(panel.end)}")
+            top = bottom - _FOOT
         axes.set_xlabel(axes.get_xlabel() or "virtual time")
-        _title(figure, one, total, version, any(panel.hidden for panel in panels))
+        _title(figure, one, total, version, panels)
         return style.save(figure, path)
 
 
-def _panels(runs: Sequence[Run]) -> list[_Panel]:
+def _panels(runs: Sequence[Run], bound: float) -> list[_Panel]:
     """Return what to draw: a panel for all strategies that did just the same."""
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
@@ -137,15 +138,18 @@ def _panels(runs: Sequence[Run]) -> list[_Panel]:
         bars = Counter((bar.exchange.server, bar.course, bar.hedge) for bar in bars_of(run))
         came_to = (verdict([run.result]), run.result.ttfb)
         alike.setdefault((came_to, phases, frozenset(bars.items())), []).append(run)
-    ends = _scales([_end(same[0]) for same in alike.values()])
+    firsts = [same[0] for same in alike.values()]
+    axis = TimeAxis.of(t for run in firsts for t in [*_instants(run), bound] if t <= _end(run))
+    ends = _scales([axis.place(_end(run)) * _AFTER or 1.0 for run in firsts])
     panels = []
-    for same, end in zip(alike.values(), ends, strict=True):
+    for same, end in zip(alike.values(), map(axis.time, ends), strict=True):
         lanes = _lanes(same[0])
         if len(lanes) > MAX_LANES:
             lanes = _merged(lanes)
         shown = _fitting(lanes)
         hidden = sum(len(lane.servers) for lane in lanes if lane not in shown)
-        panels.append(_Panel([r.result.strategy for r in same], same[0], shown, hidden, end))
+        names = [run.result.strategy for run in same]
+        panels.append(_Panel(names, same[0], shown, hidden, axis, end))
     return panels
 
 
@@ -197,10 +201,9 @@ def _rank(lane: _Lane) -> int:
 
 
 def _end(run: Run) -> float:
-    """Return the time at which the picture of a run ends: a little after the download.
+    """Return the time after which a picture of a run need not show more: that of its last event.
 
-    What never ends is shown a little longer than anything happens; but of what goes on and on
-    the beginning is enough.
+    Of what goes on and on the beginning is enough.
     """
     end = run.result.finished
     if end is None:
@@ -210,7 +213,19 @@ def _end(run: Run) -> float:
         for exchange in run.trace.exchanges:
             sent.setdefault(exchange.server, []).append(exchange.sent)
         end = min([end, *(times[_ENOUGH] for times in sent.values() if len(times) > _ENOUGH)])
-    return end * 1.12 or 1.0
+    return end
+
+
+def _instants(run: Run) -> Iterator[float]:
+    """Yield the times at which something happens in the picture of a run."""
+    for bar in bars_of(run):
+        yield from (
+            t for t in (bar.exchange.sent, bar.exchange.ended, bar.overdue) if t is not None
+        )
+    if run.status:
+        yield from (begin for _, begin in run.status.phases)
+    yield _end(run)
+    yield run.result.ttfb or 0.0
 
 
 def _scales(ends: Sequence[float]) -> list[float]:
@@ -227,15 +242,14 @@ def _scales(ends: Sequence[float]) -> list[float]:
 
 def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
     lanes, end, result = panel.lanes, panel.end, panel.run.result
-    axes.set_xlim(0, end)
+    panel.axis.apply(axes, end)
     axes.set_ylim(len(lanes) + 0.3, -0.5)
     axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes])
     axes.tick_params(axis="y", length=0, labelsize=8)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t)))
     axes.hlines(range(len(lanes)), 0, end, color="#E4E4E4", linewidth=0.8, zorder=0)
     for y, lane in enumerate(lanes):
         _lane(axes, y, lane, end)
-    _phases(axes, panel.run, end)
+    _phases(axes, panel)
     _lines(axes, panel, bound)
     more = f"   ({panel.hidden} more servers are not shown)" if panel.hidden else ""
     axes.set_title(
@@ -252,19 +266,20 @@ def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
 
     Where they are too near for two labels, that of the first byte says both.
     """
-    ttfb, end = panel.run.result.ttfb, panel.end
-    inch = end / _AXIS
-    right = ttfb is not None and ttfb < end * 0.6
+    ttfb, end, place = panel.run.result.ttfb, panel.end, panel.axis.place
+    inch = place(end) / _AXIS
+    right = ttfb is not None and place(ttfb) < place(end) * 0.6
     beside = ""
     if bound is not None and ttfb is not None and isclose(bound, ttfb):
         beside = " (the bound)"
     elif bound is not None and bound <= end:
         axes.axvline(bound, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)))
         said = f"bound, {seconds(bound)}"
-        begins = bound if bound < _BOUND * inch else bound - _BOUND * inch
-        other = inf if ttfb is None else ttfb if right else ttfb - _FIRST * inch
+        at = place(bound)
+        begins = at if at < _BOUND * inch else at - _BOUND * inch
+        other = inf if ttfb is None else place(ttfb) - _FIRST * inch * (not right)
         if begins + _BOUND * inch <= other or other + _FIRST * inch <= begins:
-            _label(axes, bound, said, begins == bound, "normal")
+            _label(axes, bound, said, begins == at, "normal")
         else:
             beside = f" ({said})"
     if ttfb is not None:
@@ -297,6 +312,8 @@ def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
         rows[row : row + 1] = [end if ended is None else ended]
         places.append(row)
     thickness = 0.7 / max(1, len(rows))
+    if len(rows) > 1:  # what lies one under the other is of one server
+        axes.axhspan(lane - 0.42, lane + 0.42, color="#F1F4F7", zorder=-1)
     for bar, row in zip(bars, places, strict=True):
         _bar(axes, bar, lane - 0.35 + (row + 0.5) * thickness, thickness * 0.85, end)
     for overdue in sorted({bar.overdue for bar in shown.bars if bar.overdue is not None}):
@@ -306,7 +323,11 @@ def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
     if len(bars) < len(shown.bars):
         _say(axes, "goes on and on", end, lane, style.INK, right=False)
     elif any(bar.exchange.ended is None for bar in shown.bars):
-        _say(axes, "no answer", end, lane, style.INK, right=False)
+        source = next(
+            (bar.exchange.source for bar in shown.bars if bar.exchange.ended is None), None
+        )
+        said = f"no answer, sent by {source}" if source else "no answer"
+        _say(axes, said, end, lane, style.INK, right=False)
     elif late:
         _say(axes, f"until {seconds(late[0] or 0.0)}", end, lane, style.INK, right=False)
     elif len(shown.bars) == 1:  # there is room to say what came back
@@ -334,7 +355,9 @@ def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
         y, exchange.ended - exchange.sent, height, exchange.sent,
         color=colour, edgecolor="white", linewidth=0.4,
     )  # fmt: skip
-    if not exchange.ok:
+    if exchange.ended > end:
+        axes.plot(end, y, marker=">", color=style.INK, markersize=4.5, clip_on=False, zorder=5)
+    elif not exchange.ok:
         axes.plot(exchange.ended, y, marker="x", color=_BAD, markeredgewidth=2)
 
 
@@ -362,9 +385,10 @@ def _say(axes: Axes, text: str, time: float, lane: int, colour: str, right: bool
     )
 
 
-def _phases(axes: Axes, run: Run, end: float) -> None:
+def _phases(axes: Axes, panel: _Panel) -> None:
     """Mark the phases above the lanes, where the downloader reports them."""
-    phases = run.status.phases if run.status else []
+    phases = panel.run.status.phases if panel.run.status else []
+    end, place = panel.end, panel.axis.place
     if not phases:
         return
     ends = [begin for _, begin in phases[1:]] + [end]
@@ -381,10 +405,10 @@ def _phases(axes: Axes, run: Run, end: float) -> None:
             textcoords=where,
             arrowprops={"arrowstyle": "|-|", "mutation_scale": 2.5, "color": style.GREY},
         )
-        if until - begin > end * 0.04:
+        if place(until) - place(begin) > place(end) * 0.04:
             axes.annotate(
                 _PHASES[phase],
-                ((begin + until) / 2, 1),
+                (panel.axis.time((place(begin) + place(until)) / 2), 1),
                 xycoords=where,
                 xytext=(0, 3),
                 textcoords="offset points",
@@ -394,7 +418,36 @@ def _phases(axes: Axes, run: Run, end: float) -> None:
             )
 
 
-def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bool) -> None:
+def _legend(panels: Sequence[_Panel]) -> Iterator[Artist]:
+    """Yield an entry for each kind of mark that is drawn, and for nothing else."""
+    bars = [bar for panel in panels for lane in panel.lanes for bar in lane.bars]
+    exchanges = [bar.exchange for bar in bars]
+    reads = [bar for bar in bars if bar.exchange.operation == "read"]
+    if any(e.operation == "get_buckets" for e in exchanges):
+        yield Patch(color=_QUERY, label="query (get_buckets)")
+    if any(not bar.hedge and not bar.exchange.corrupt for bar in reads):
+        yield Patch(color=_READ, label="read")
+    if any(bar.hedge and not bar.exchange.corrupt for bar in reads):
+        yield Patch(color=_HEDGE, label="hedged read (another read is overdue)")
+    if any(e.corrupt for e in exchanges):
+        yield Patch(color=_BAD, label="read, corrupt answer")
+    if any(e.ended is None for e in exchanges):
+        yield Patch(facecolor="none", edgecolor=_QUERY, hatch="//////", label="no answer")
+    marks: dict[str, Any] = {"linestyle": "none", "color": style.INK}
+    if any(e.ended is not None and not e.ok for e in exchanges):
+        yield Line2D([], [], **marks | {"color": _BAD}, marker="x", label="failed")
+    if any(bar.overdue is not None for bar in bars):
+        yield Line2D([], [], **marks, marker="v", markersize=4.5, label="overdue")
+    if any((e.ended or 0.0) > panel.end for panel in panels for e in panel.run.trace.exchanges):
+        yield Line2D([], [], **marks, marker=">", markersize=4.5, label="ends later")
+    if any(panel.run.status for panel in panels):
+        yield Line2D([], [], color=style.GREY, marker="|", linewidth=1, label="phase")
+
+
+def _title(
+    figure: Figure, one: Compared, total: float, version: str, panels: Sequence[_Panel]
+) -> None:
+    hidden = any(panel.hidden for panel in panels)
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
         0.02,
@@ -404,17 +457,19 @@ def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bo
         color=style.GREY,
         va="top",
     )
-    for x, colour, sign, words in _LEGEND:
-        figure.text(x, 1 - 0.66 / total, sign, color=colour, size=8, va="top")
-        beside = x + 0.014 * bool(sign)
-        figure.text(beside, 1 - 0.66 / total, words, color=style.INK, size=8, va="top")
+    figure.legend(
+        handles=list(_legend(panels)), loc="upper left", bbox_to_anchor=(0.013, 1 - 0.58 / total),
+        ncols=_LEGEND_COLUMNS, frameon=False, fontsize=8, handlelength=1.3, handleheight=0.8,
+        columnspacing=1.4, handletextpad=0.5, borderaxespad=0, borderpad=0.2,
+    )  # fmt: skip
     runs = len(one.bounds)
     first = f", the first of {runs} runs" if runs > 1 else ""
+    idle = "; the axis is cut where nothing happens" * any(panel.axis.breaks for panel in panels)
     chosen = ".  Shown first: who never answered, failed, was overdue or corrupt; then who was read"
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}"
+        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}{idle}"
         + chosen * hidden,
         size=7,
         color=style.GREY,
