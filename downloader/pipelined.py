@@ -201,7 +201,7 @@ class PipelinedFetcher:
             self._session.waits.check()
             coming = {r.share.number for r in self._current() if not r.overdue}
             enough = len(self._blocks.keys() | coming) >= target
-            # K blocks are of no use as long as no share has told the crypttext hashes.
+            # K blocks are of no use as long as no share has supplied the crypttext hashes.
             if enough and (coming or self._known.segment_hashes is not None):
                 return False
             blocks_lack = len(self._blocks) < self._session.cap.k

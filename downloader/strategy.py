@@ -103,7 +103,7 @@ _ALL = (
         locating_ends="k-distinct",
         description="starts as soon as it knows K distinct shares, and ignores later answers",
     ),
-    # The same with the regression of ticket #287 mended, 31 January 2010.
+    # The same with the regression of ticket #287 fixed, 31 January 2010.
     Strategy(
         "first-k-late",
         locating_ends="k-distinct",

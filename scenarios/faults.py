@@ -70,7 +70,7 @@ class _Fault(Table):
         """Return which of the share numbers it has the server admits to."""
         return numbers
 
-    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+    def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
         """Return what becomes of `answer`, the bytes of `share` from `offset` on."""
         return answer
 
@@ -160,7 +160,7 @@ class Corrupt(_Fault):
     part: Literal["block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header"]
     """Which part of the share is wrong."""
 
-    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+    def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
         begin, end = (edge - offset for edge in self._span(share))
         begin, end = max(0, begin), max(0, end)
         return answer[:begin] + answer[begin:end].translate(_WRONG) + answer[end:]
@@ -192,7 +192,7 @@ class Truncated(_Fault):
     length: int = Field(ge=0)
     """How many bytes of the share data are left."""
 
-    def spoil(self, share: bytes, offset: int, answer: bytes) -> bytes:
+    def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
         return answer[: max(0, self.length - offset)]
 
 

@@ -103,7 +103,7 @@ class Fuzzer:
     @property
     def found(self) -> Counterexample | None:
         """What was found, as small as it is by now; None if nothing was."""
-        return None if self._find is None else _told(self._find)
+        return None if self._find is None else _named(self._find)
 
     def search(self, seconds: float = inf, scenarios: float = inf) -> Counterexample | None:
         """Try scenarios for some time, or a number of them; return a small counterexample."""
@@ -177,7 +177,7 @@ class Fuzzer:
         raise _FoundError
 
 
-def _told(find: Counterexample) -> Counterexample:
+def _named(find: Counterexample) -> Counterexample:
     """Return a find whose scenario says what it is, and what would have been right."""
     one = find.broken
     named = {"name": "", "description": f"{one.strategy}: {one.invariant.sentence}"}

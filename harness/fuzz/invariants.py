@@ -207,7 +207,7 @@ def broken(case: ScenarioRuns) -> Iterator[Violation]:
                 yield Violation(invariant, strategy, got)
 
 
-def _told(result: Result) -> str:
+def _described(result: Result) -> str:
     """Return a description of how a run ended."""
     match result.outcome:
         case "failed":
@@ -239,7 +239,7 @@ def _documented(trial: CheckedRun) -> str | None:
     allowed = NotEnoughSharesError if trial.case.honest else errors.DownloadError
     if failure is None or isinstance(failure, (allowed, MisconductError)):
         return None  # misconduct violates another invariant
-    return _told(trial.result)
+    return _described(trial.result)
 
 
 def _over(trial: CheckedRun) -> str | None:
@@ -270,7 +270,7 @@ def _honest_shortage(trial: CheckedRun) -> str | None:
         return None
     shown, servers = len(trial.distinct()), len(trial.case.plans)
     if error.need != trial.case.file.cap.k or error.have >= error.need or error.have > shown:
-        return f"{_told(trial.result)}; servers have shown {shown} distinct shares"
+        return f"{_described(trial.result)}; servers have shown {shown} distinct shares"
     if isinstance(error, NoSharesError) != (error.have == 0):
         return f"{type(error).__name__} reported {error.have} good shares"
     if len(error.servers) != servers:
@@ -287,7 +287,7 @@ def _late_shortage(trial: CheckedRun) -> str | None:
         return None
     finished = trial.result.finished or 0.0
     if trial.all_heard is None or trial.all_heard > finished:
-        return f"{_told(trial.result)}, after {finished:.9g} s, and not every server was heard"
+        return f"{_described(trial.result)}, after {finished:.9g} s, and not every server was heard"
     return None
 
 
@@ -300,7 +300,7 @@ def _honest_silence(trial: CheckedRun) -> str | None:
     if trial.result.outcome == "stalled":
         plans = trial.case.plans
         silent = [e for e in silent if _hangs(plans[e.server], e.operation)]
-    return None if silent else f"{_told(trial.result)}, and every server has answered"
+    return None if silent else f"{_described(trial.result)}, and every server has answered"
 
 
 def _located(trial: CheckedRun) -> str | None:
@@ -336,7 +336,7 @@ def _patient(trial: CheckedRun) -> str | None:
         return None
     outcome, deadline = trial.result.outcome, trial.case.scenario.deadline
     if outcome == "stalled" or (outcome == "deadline" and deadline >= _GENEROUS):
-        return _told(trial.result)
+        return _described(trial.result)
     finished = trial.result.finished
     end = deadline if finished is None else finished
     times = [0.0, end]
@@ -359,7 +359,7 @@ def _succeeds(trial: CheckedRun) -> str | None:
         return None
     if trial.result.outcome == "deadline" and (trial.silent or trial.paused):
         return None  # it may be that all is slow
-    return _told(trial.result)
+    return _described(trial.result)
 
 
 def _must_succeed(trial: CheckedRun) -> bool:
@@ -396,7 +396,7 @@ def _same_again(trial: CheckedRun) -> str | None:
     if trial.result.strategy != strategies[case.seed % len(strategies)]:
         return None  # one of them each time
     again = simulate(case.scenario, trial.result.strategy, case.number).result
-    return None if again == trial.result else f"the second time {_told(again)}"
+    return None if again == trial.result else f"the second time {_described(again)}"
 
 
 def _not_early(trial: CheckedRun) -> str | None:

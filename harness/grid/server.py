@@ -20,6 +20,7 @@ from firstk.harness.grid.link import Link, Process
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, delaying, failing, plan_request
 from firstk.harness.grid.trace import Exchange, Trace
 from firstk.harness.kernel.environment import Entry, Environment
+from firstk.harness.kernel.raised import Place
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
@@ -252,6 +253,8 @@ class SimServer:
         sent = self._env.clock
         number = len(client.trace.exchanges)
         exchange = Exchange(number, self.name, operation, share, offset, length, sent)
+        if client.source is not None:
+            exchange.source = client.source()
         client.trace.sent(exchange)
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
@@ -387,7 +390,8 @@ class Client:
     `run` calls what deals with them: a function, with its arguments. `note` is called with the
     operation and the server's name of each request, and may raise an error in place of it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
-    answered. `known` has the share numbers that answers to queries have named so far.
+    answered. `source` returns the line that sends one, if it is to be known. `known` has the
+    share numbers that answers to queries have named so far.
     """
 
     def __init__(
@@ -397,12 +401,14 @@ class Client:
         run: Callable[..., None] = lambda function, *args: function(*args),
         holds: Sequence[Operation] = (),
         note: Callable[[str, str], None] = lambda operation, server: None,
+        source: Callable[[], Place | None] | None = None,
     ) -> None:
         self.note = note
         self.trace = trace
         self.heard = heard
         self.run = run
         self.holds = holds
+        self.source = source
         self.known: set[int] = set()
         self.outstanding: dict[_Request, None] = {}  # in the order in which they were sent
 
@@ -462,7 +468,7 @@ class Connection:
             right = read = data[offset : offset + length]
             changed_by = []
             for i, fault in enumerate(faults):
-                before, read = read, fault.spoil(data, offset, read)
+                before, read = read, fault.alter(data, offset, read)
                 if read != before:
                     changed_by.append(i)
             return _Answer(read, (), len(read), read != right, changed_by)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, NamedTuple
 
+from firstk.harness.kernel.raised import Place
 from firstk.scenarios.faults import Operation
 
 #: What happened. The first three happen to an exchange.
@@ -23,7 +24,8 @@ class Exchange:
 
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
     data in the answer to a read, and `corrupt` says whether a fault changed them. `error` says why
-    the request failed.
+    the request failed. `source` is the line of the code under test that sent it, where there is
+    one. It is not part of the digest.
     """
 
     number: int
@@ -39,6 +41,7 @@ class Exchange:
     received: int = 0
     corrupt: bool = False
     error: str = ""
+    source: Place | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         text = f"{self.number} {self.server} {self.operation}"

@@ -15,8 +15,8 @@ from zope.interface import implementer
 
 from firstk.harness.kernel import livelock as endless
 from firstk.harness.kernel.environment import Entry, Environment
-from firstk.harness.kernel.livelock import AtOnce, LivelockError, name_of_call, site
-from firstk.harness.kernel.raised import as_error
+from firstk.harness.kernel.livelock import AtOnce, LivelockError, name_of_call
+from firstk.harness.kernel.raised import Place, as_error, called_from
 from firstk.harness.kernel.reactor import SimReactor, SimTimer, checked
 
 
@@ -60,7 +60,13 @@ class Context:
             raise error
         if self._at_once.looks:
             name = of if isinstance(of, str) else name_of_call(of)
-            self._at_once.note(f"{what} {name}{site(Context.run.__code__)}")
+            self._at_once.note(
+                f"{what} {name}{f' at {source}' if (source := self.source()) else ''}"
+            )
+
+    def source(self) -> Place | None:
+        """Return the line of the download's own code that is running; None where only ours is."""
+        return called_from(Context.run.__code__)
 
     def progress(self) -> None:
         """Begin to count anew: bytes of the file have been written."""

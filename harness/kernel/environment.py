@@ -19,7 +19,7 @@ from simpy.events import NORMAL, Event, EventPriority
 #: Up to this many given-up entries in the queue are not worth the work of dropping them.
 _MOST_GIVEN_UP = 64
 
-#: The priority of an event that goes before all others of its time.
+#: The priority of an event that precedes all others of its time.
 _FIRST = -1
 
 

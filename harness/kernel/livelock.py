@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable
-from types import CodeType, FrameType
 from typing import Any
 
 import simpy
 from simpy.events import Event
 
 from firstk.harness.kernel.environment import Entry, Environment
-from firstk.harness.kernel.raised import AbortedError, is_under_test, place
+from firstk.harness.kernel.raised import AbortedError
 
 #: How many things one download may do at one virtual time, or without writing anything at it. The
 #: most that were measured are 21,205: 10,000 servers and 256 shares, without any round-trip time.
@@ -81,19 +79,6 @@ def name_of_call(function: Callable[..., Any]) -> str:
     """Return what a function, or another callable, is called; no address: equal in every run."""
     function = getattr(function, "func", function)  # of a functools.partial
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
-
-
-def site(entered: CodeType) -> str:
-    """Return " at FILE:LINE in FUNCTION" of the innermost code under test, or "" without any.
-
-    `entered` is the code of ours that has called it: frames outside of that are not looked at.
-    """
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not entered:
-        if is_under_test(frame):
-            return f" at {place(frame)}"
-        frame = frame.f_back
-    return ""
 
 
 def described(event: Event | Entry) -> str:

@@ -11,7 +11,8 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from types import FrameType, TracebackType
+from types import CodeType, FrameType, TracebackType
+from typing import NamedTuple
 
 from firstk.downloader import DownloadError
 from firstk.downloader.text import message_of
@@ -77,16 +78,44 @@ def where(error: BaseException) -> str | None:
     tracebacks = list(_walk(own_traceback(error)))
     under_test = [tb for tb in tracebacks if is_under_test(tb.tb_frame)]
     for tb in (under_test or tracebacks)[-1:]:
-        return place(tb.tb_frame, tb.tb_lineno)
+        return str(place(tb.tb_frame, tb.tb_lineno))
     return None
 
 
-def place(frame: FrameType, line: int | None = None) -> str:
-    """Return where a frame is: file, line and function."""
-    path = frame.f_code.co_filename
-    relative = os.path.relpath(path) if os.path.isabs(path) else path
-    shown_path = path if relative.startswith(os.pardir) else relative
-    return f"{shown_path}:{line or frame.f_lineno} in {frame.f_code.co_name}"
+class Place(NamedTuple):
+    """A line of code.
+
+    As text it is `FILE:LINE in FUNCTION`; the path is relative to the working folder if it is
+    in there.
+    """
+
+    path: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        relative = os.path.relpath(self.path) if os.path.isabs(self.path) else self.path
+        path = self.path if relative.startswith(os.pardir) else relative
+        return f"{path}:{self.line} in {self.function}"
+
+
+def place(frame: FrameType, line: int | None = None) -> Place:
+    """Return where a frame is, or was when it was in a line."""
+    code = frame.f_code
+    return Place(code.co_filename, line or frame.f_lineno, code.co_name)
+
+
+def called_from(entered: CodeType) -> Place | None:
+    """Return the innermost line of code under test that has called firstk; None without any.
+
+    `entered` is the code of ours that has called that code: frames outside of it do not count.
+    """
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_code is not entered:
+        if is_under_test(frame):
+            return place(frame)
+        frame = frame.f_back
+    return None
 
 
 def is_under_test(frame: FrameType) -> bool:

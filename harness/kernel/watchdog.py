@@ -92,7 +92,7 @@ def _frames_under_test(frame: FrameType | None) -> list[FrameType]:
 
 
 def _error(seconds: float, now: float, frames: list[FrameType]) -> StuckError:
-    places = [place(frame) for frame in reversed(frames) if is_under_test(frame)]
+    places = [str(place(frame)) for frame in reversed(frames) if is_under_test(frame)]
     stack = ", called from ".join(places[:_MOST_PLACES])
     at = f": it was at {stack}" if stack else ""
     error = StuckError(

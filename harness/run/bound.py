@@ -46,7 +46,7 @@ from firstk.harness.run.bound_needs import (
     bytes_from_one,
     reads_at_once,
     ueb_of,
-    unspoiled,
+    unaltered,
 )
 from firstk.harness.run.bound_reads import Brings, Foreseen
 from firstk.scenarios.model import Scenario
@@ -122,7 +122,7 @@ class _Grid:
         if without == inf:
             return inf
         for server, offer in zip(self._servers, self._offers, strict=True):
-            plain = not server.spoils and not server.limited
+            plain = not server.alters and not server.limited
             if plain and min(offer.shares.values()) <= without:
                 return without  # whatever else is needed can come with the first of its reads
         ttfb = self._with_ueb(without)
@@ -171,12 +171,12 @@ class _Grid:
 
     def _offer(self, server: Foreseen) -> Offer:
         shares: dict[int, float] = {}
-        times: dict[Parts, float] = {}  # where nothing is spoiled, equal parts come together
+        times: dict[Parts, float] = {}  # where nothing is altered, equal parts come together
         for number in server.numbers:
             parts = self._needs.parts(number)
             if parts is None:
                 shares[number] = inf
-            elif server.spoils:
+            elif server.alters:
                 shares[number] = self._alone(server, number, parts)
             else:
                 if parts not in times:
@@ -190,13 +190,13 @@ class _Grid:
         transfer = server.transfer(needs.block + needs.header * together)
         brings = self._brings(server, number, parts.block)
         block = server.earliest(brings, transfer, opening=parts.adjoining)
-        if parts.adjoining and not server.spoils:
+        if parts.adjoining and not server.alters:
             return block
         brings = self._brings(server, number, parts.header)
         time = max(block, server.earliest(brings, opening=True))
-        if server.spoils and needs.chain:
+        if server.alters and needs.chain:
             time = max(time, self._from_any((number, number ^ 1), _CHAIN))
-        if server.spoils and needs.block_hashes:
+        if server.alters and needs.block_hashes:
             time = max(time, self._from_any((number,), _BLOCK_HASHES))
         return time
 
@@ -232,7 +232,7 @@ class _Grid:
 
     def _part(self, server: Foreseen, number: int, part: _Part) -> float:
         """Return when a part of a share can be there."""
-        key = server, number if server.spoils else None, part  # unspoiled shares are alike
+        key = server, number if server.alters else None, part  # unaltered shares are alike
         if key not in self._parts:
             parts = self._needs.parts(number)
             self._parts[key] = inf
@@ -245,9 +245,9 @@ class _Grid:
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
         """Return a test of whether a read brings these bytes; None if every read does."""
-        if not server.spoils:
+        if not server.alters:
             return None
-        return partial(unspoiled, share=self._needs.share(number), spans=spans)
+        return partial(unaltered, share=self._needs.share(number), spans=spans)
 
 
 #: One of the parts of a share.

@@ -134,12 +134,12 @@ def ueb_of(file: GridFile) -> URIExtension:
     raise AssertionError("a scenario has a share that matches its cap")
 
 
-def unspoiled(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
+def unaltered(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
     """Return whether a read that meets these faults brings these bytes of a share as they are."""
     for begin, end in spans:
         right = read = share[begin:end]
         for fault in faults:
-            read = fault.spoil(share, begin, read)
+            read = fault.alter(share, begin, read)
         if read != right:
             return False
     return True

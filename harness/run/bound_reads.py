@@ -64,7 +64,7 @@ class Foreseen:
     """One server with its draws. Times are in virtual seconds, infinity is never.
 
     `at_once` is how many reads of one share may be under way, `answered` when the query's answer
-    shows the server's shares, at the earliest, and `spoils` whether reads may bring something
+    shows the server's shares, at the earliest, and `alters` whether reads may bring something
     else than what the shares hold. `queues` is True if a request may have to wait for others
     until the server works on it.
     """
@@ -72,7 +72,7 @@ class Foreseen:
     def __init__(self, plan: ServerSpec, seed: int, at_once: int, downlink: float | None) -> None:
         self.numbers = plan.shares
         self.bandwidths = [b for b in (plan.bandwidth, downlink) if b is not None]
-        self.spoils = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
+        self.alters = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
         self.faults = plan.faults
         self._concurrency = plan.concurrency
         self.queues = plan.service is not None and plan.concurrency is not None

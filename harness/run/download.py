@@ -27,6 +27,7 @@ from firstk.harness.run.under_test import (
     find_downloader,
     is_external,
     name_of,
+    runs_strategy,
 )
 from firstk.scenarios.faults import Operation
 from firstk.scenarios.model import Scenario
@@ -97,8 +98,14 @@ class SimulatedDownload:
         self._clock = ClientReactor(reactor, heard, failed, context)
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
-        run, blame = self._clock.run, context.note
-        self.client = Client(self.trace, heard, run, holds=held, note=blame)
+        self.client = Client(
+            self.trace,
+            heard,
+            self._clock.run,
+            holds=held,
+            note=context.note,
+            source=None if runs_strategy(strategy) else context.source,
+        )
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
         self._drain = ClientReactor(reactor, heard, failed, context)

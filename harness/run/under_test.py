@@ -86,6 +86,11 @@ def is_strategy(name: str) -> bool:
     return True
 
 
+def runs_strategy(given: DownloaderSpec) -> bool:
+    """Return whether a downloader under test is one of our strategies, by its name or itself."""
+    return isinstance(given, Strategy) or (isinstance(given, str) and not is_external(given))
+
+
 def name_of(given: DownloaderSpec) -> str:
     """Return the name of a downloader under test; that of a callable is MODULE:CALLABLE."""
     if isinstance(given, str):

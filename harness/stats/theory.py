@@ -292,7 +292,7 @@ class ForkJoin:
     def upper(self) -> float:
         """An upper bound.
 
-        With purging, from Joshi, Liu and Soljanin too: no server starts before all can start
+        With purging, also from Joshi, Liu and Soljanin: no server starts before all can start
         together. This split-merge queue is M/G/1, whose service time is the k-th smallest of n
         (Pollaczek and Khinchine). It can do less, and be overloaded where fork-join is not.
 

@@ -20,7 +20,7 @@ _WIDTH = 32  # of the bars, in characters
 
 
 def text_timeline(run: Run, now: float | None = None) -> str:
-    """Return what happened in a run, the servers that never answered named before all.
+    """Return what happened in a run, the servers that never answered first.
 
     With `now`, a time in virtual seconds from its start, it is still under way and ends there.
     """
@@ -115,7 +115,8 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
         if exchange.operation == "read":
             reads.append(exchange)
         else:
-            yield f"asked at {_time(exchange.sent)}, {_answer(exchange, never)}"
+            by = _sent_by(exchange) if exchange.ended is None else ""
+            yield f"asked at {_time(exchange.sent)}{by}, {_answer(exchange, never)}"
     if answered := [e for e in reads if e.ok and not e.corrupt]:
         last = max(e.ended or 0.0 for e in answered)
         yield f"{_reads(answered)} answered, the last at {_time(last)}"
@@ -124,7 +125,11 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
     for error, count in Counter(e.error for e in reads if _failed(e)).items():
         yield f"{count} read{'s' if count > 1 else ''} failed: {_brief(error)}"
     if silent := [e for e in reads if e.ended is None]:
-        yield f"{_reads(silent)} at {_time(silent[0].sent)}, {never}"
+        yield f"{_reads(silent)} at {_time(silent[0].sent)}{_sent_by(silent[0])}, {never}"
+
+
+def _sent_by(exchange: Exchange) -> str:
+    return f" by {exchange.source}" if exchange.source else ""
 
 
 def _failed(exchange: Exchange) -> bool:

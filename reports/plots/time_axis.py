@@ -48,17 +48,22 @@ class TimeAxis:
         times = sorted({0.0, *events})
         whole = times[-1]
         idle = [
-            (a + typical, b - typical)
-            for a, b in pairwise(times)
-            if typical and b - a > _IDLE * typical and b - a > whole / 10
+            (begin, end)
+            for begin, end in pairwise(times)
+            if typical and end - begin > max(_IDLE * typical, whole / 10)
         ]
-        idle = sorted(sorted(idle, key=lambda cut: cut[0] - cut[1])[:_MOST])
+        idle = sorted(sorted(idle, key=lambda gap: gap[0] - gap[1])[:_MOST])
         if not idle:
             return cls()
-        kept = whole - sum(b - a for a, b in idle)
+        kept = whole - sum(end - begin - 2 * typical for begin, end in idle)
         step = _nice(kept / _TICKS)
-        cuts = [(ceil(a / step - 1e-9) * step, floor(b / step + 1e-9) * step) for a, b in idle]
-        return cls([(a, b) for a, b in cuts if b - a > 2 * step], step, kept * _GAP)
+        cuts = []
+        for begin, end in idle:
+            first = ceil((begin + typical) / step - 1e-9) * step
+            last = floor((end - typical) / step + 1e-9) * step
+            if begin <= first and last <= end and last - first > 2 * step:
+                cuts.append((first, last))
+        return cls(cuts, step, kept * _GAP)
 
     def place(self, times: Any) -> Any:
         """Return where times are drawn, in seconds as if nothing was idle; arrays as well."""

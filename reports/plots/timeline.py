@@ -459,8 +459,10 @@ def _lane(axes: Axes, top: float, lane: _Lane, axis: TimeAxis, end: float) -> No
     late = [time for bar in lane.bars if (time := bar.exchange.ended or 0.0) > end]
     if len(bars) < len(lane.bars):
         _say(axes, "goes on and on \N{RIGHTWARDS ARROW}", end, middle, right=False)
-    elif any(bar.exchange.ended is None for bar in lane.bars):
-        _say(axes, "no answer", end, middle, right=False)
+    elif silent := [bar.exchange for bar in lane.bars if bar.exchange.ended is None]:
+        source = silent[0].source
+        said = f"no answer, sent by {style.plain(str(source), 80)}" if source else "no answer"
+        _say(axes, said, end, middle, right=False)
     elif late:
         until = f"until {seconds(max(late))} \N{RIGHTWARDS ARROW}"
         _say(axes, until, end, middle, right=False)

@@ -28,7 +28,7 @@ DEFAULT_SET = "ticket-928"
 
 
 def sets() -> dict[str, list[Path]]:
-    """Return the scenario files of each set, in the order in which they are told."""
+    """Return the scenario files of each set, in the order in which the set presents them."""
     files: dict[str, list[Path]] = {}
     for path in sorted(_FOLDER.glob("*/*.toml")):
         if path.parent.name != EXPERIMENTS:

@@ -75,7 +75,7 @@ def test_changes_one_thing(kind: str) -> None:
         "failure": one.failure("read", 0.0) is not None,
         "lost": one.lost(1.0) != inf,
         "buckets": list(one.buckets([1, 2])) != [1, 2],
-        "spoil": one.spoil(SHARE, 0, SHARE) != SHARE,
+        "alter": one.alter(SHARE, 0, SHARE) != SHARE,
     }
 
     assert [value for value in changed.values() if value] == [True]
@@ -153,11 +153,11 @@ def test_disconnect(end: float | None, lost: list[float]) -> None:
 def test_corrupt(part: str) -> None:
     """Every byte of the part is wrong, and every other byte is right."""
     begin, end = place(part)
-    spoiled = fault("corrupt", part=part).spoil(SHARE, 0, SHARE)
-    wrong = [i for i in range(len(SHARE)) if SHARE[i] != spoiled[i]]
+    altered = fault("corrupt", part=part).alter(SHARE, 0, SHARE)
+    wrong = [i for i in range(len(SHARE)) if SHARE[i] != altered[i]]
 
     assert begin < end
-    assert len(SHARE) == len(spoiled)
+    assert len(SHARE) == len(altered)
     assert list(range(begin, end)) == wrong
 
 
@@ -165,25 +165,25 @@ def test_corrupt(part: str) -> None:
 def test_corrupt_piecewise(part: str) -> None:
     """Read in pieces, the share is as wrong as read at once."""
     one = fault("corrupt", part=part)
-    pieces = [one.spoil(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
+    pieces = [one.alter(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
 
-    assert one.spoil(SHARE, 0, SHARE) == b"".join(pieces)
+    assert one.alter(SHARE, 0, SHARE) == b"".join(pieces)
 
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("share", [b"", b"nonsense", bytes(100)], ids=["empty", "short", "zeros"])
 def test_corrupt_no_share(part: str, share: bytes) -> None:
     """What is no share has no parts: all of it is corrupt."""
-    spoiled = fault("corrupt", part=part).spoil(share, 0, share)
+    altered = fault("corrupt", part=part).alter(share, 0, share)
 
-    assert all(a != b for a, b in zip(share, spoiled, strict=True))
+    assert all(a != b for a, b in zip(share, altered, strict=True))
 
 
 @pytest.mark.parametrize("length", [0, 1, 10, 500, 10_000])
 def test_truncated(length: int) -> None:
     """A truncated share ends after so many bytes, wherever it is read."""
     one = fault("truncated", length=length)
-    pieces = [one.spoil(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
+    pieces = [one.alter(SHARE, i, SHARE[i : i + 7]) for i in range(0, len(SHARE), 7)]
 
     assert SHARE[:length] == b"".join(pieces)
 

@@ -137,7 +137,7 @@ def test_real_does_not_depend_on_the_seed() -> None:
     assert file_of(real(FILE), 0) == file_of(real(FILE), 1)
 
 
-def spoil(folder: Path, number: int) -> None:
+def alter(folder: Path, number: int) -> None:
     """Make the block of a share wrong, in a copy of the real files."""
     path = folder / FILE.name / str(number)
     data = bytearray(path.read_bytes())
@@ -145,12 +145,12 @@ def spoil(folder: Path, number: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("spoiled", [[9], [0], [0, 1, 2, 3, 4, 5, 6]], ids=["9", "0", "0-6"])
-def test_real_and_partly_corrupt(tmp_path: Path, spoiled: list[int]) -> None:
+@pytest.mark.parametrize("altered", [[9], [0], [0, 1, 2, 3, 4, 5, 6]], ids=["9", "0", "0-6"])
+def test_real_and_partly_corrupt(tmp_path: Path, altered: list[int]) -> None:
     """As long as K shares are good the plaintext is known, whichever they are."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
-    for number in spoiled:
-        spoil(tmp_path, number)
+    for number in altered:
+        alter(tmp_path, number)
     made = real(FILE, folder=tmp_path)
     result = simulate(made, "wait-for-all").result
 
@@ -162,7 +162,7 @@ def test_real_and_corrupt(tmp_path: Path) -> None:
     """Of a file of which fewer than K shares are good no plaintext is known."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     for number in range(8):
-        spoil(tmp_path, number)
+        alter(tmp_path, number)
     made = real(FILE, folder=tmp_path)
     result = simulate(made, "wait-for-all").result
 

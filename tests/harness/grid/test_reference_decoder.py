@@ -21,7 +21,7 @@ from firstk.downloader.layout import HEADER_SIZE, parse_header
 from firstk.harness.grid import files, reference_decoder
 from firstk.harness.grid.reference_decoder import decode
 from firstk.harness.run.simulate import simulate
-from tests.harness.grid.test_files import real, spoil
+from tests.harness.grid.test_files import alter, real
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
 FILE = next(file for file in CHK_FILES if file.name == "k3n10-1000")
@@ -215,7 +215,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
     """Damaged blocks that a downloader takes without a check make wrong bytes."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     for number in range(3):
-        spoil(tmp_path, number)
+        alter(tmp_path, number)
     made = real(FILE, folder=tmp_path)
     monkeypatch.setattr(sections, "check_block", lambda block, *_: block)
     monkeypatch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())

@@ -581,9 +581,9 @@ def test_corrupt_is_the_same_each_time() -> None:
 def test_corrupt_what_is_no_share() -> None:
     """Of a share without a header every byte is wrong."""
     fault = Corrupt(kind="corrupt", part="ueb")
-    spoiled = fault.spoil(b"abc", 0, b"abc")
+    altered = fault.alter(b"abc", 0, b"abc")
 
-    assert [one != other for one, other in zip(b"abc", spoiled, strict=True)] == [True] * 3
+    assert [one != other for one, other in zip(b"abc", altered, strict=True)] == [True] * 3
 
 
 def test_corrupt_for_a_time() -> None:

@@ -12,7 +12,7 @@ from tests.harness.making import hung, scenario
 
 
 def run(strategy: str = "first-k") -> Run:
-    """Return a run in which servers answer, fail, spoil and hang."""
+    """Return a run in which servers answer, fail, alter and hang."""
     broken = {"select": "8", "fault": {"kind": "broken"}}
     corrupt = {"select": "0", "fault": {"kind": "corrupt", "part": "block"}}
     return simulate(scenario(hung("9"), broken, corrupt, name="many"), strategy)

@@ -262,7 +262,7 @@ def test_real_use_meanwhile() -> None:
 
 
 def test_after_a_broken_run() -> None:
-    """A run that was broken off spoils no later one."""
+    """A run that was broken off alters no later one."""
     expected = tahoe(segments()).digest
     copy_context().run(alone, SimReactor())
 

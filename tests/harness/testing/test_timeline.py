@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from twisted.internet.defer import gatherResults
 
+from firstk import IStorageServer, parse_cap
+from firstk.downloader.cap import CHKCap
 from firstk.harness.run.simulate import simulate
 from firstk.harness.testing.timeline import MAX_LINES, text_timeline
 from tests.reports.samples import BROKEN, HUNG, scenario
 
 
-def told(
+def lines_of(
     *entries: dict[str, Any], strategy: str = "wait-for-all", **tables: Any
 ) -> tuple[str, dict[str, str], str]:
     """Return the timeline of a run, and its lines by their servers."""
@@ -26,8 +30,8 @@ def entry(select: str, kind: str, **keys: Any) -> dict[str, Any]:
 
 
 def test_hung() -> None:
-    """The server that hangs is named before all, and its line says what was not answered."""
-    text, lines, _ = told({"select": "7", **HUNG})
+    """The server that hangs is named first, and its line says what was not answered."""
+    text, lines, _ = lines_of({"select": "7", **HUNG})
 
     assert text.startswith("wait-for-all: stalls forever\nnever answered: s7\n")
     assert lines["s7"] == "=...............................  asked at 0, never answered"
@@ -37,7 +41,7 @@ def test_hung() -> None:
 
 def test_hung_read() -> None:
     """One that answers the query and then hangs is named too, with what was read."""
-    text, lines, _ = told(entry("1", "hung", on=["read"]), strategy="first-k")
+    text, lines, _ = lines_of(entry("1", "hung", on=["read"]), strategy="first-k")
 
     assert "never answered: s1\n" in text
     assert lines["s1"].endswith(
@@ -47,8 +51,8 @@ def test_hung_read() -> None:
 
 
 def test_good() -> None:
-    """Where all answer nothing else is said; queries and reads are told apart."""
-    text, lines, _ = told(strategy="first-k")
+    """Where all answer nothing else is said; queries and reads differ."""
+    text, lines, _ = lines_of(strategy="first-k")
 
     assert "never answered:" not in text
     assert lines["s0"].startswith("======##########################  asked at 0")
@@ -68,17 +72,17 @@ def test_good() -> None:
 )
 def test_faults(fault: dict[str, Any], said: str) -> None:
     """What a server did is told in words."""
-    assert said in told(fault)[1]["s0"]
+    assert said in lines_of(fault)[1]["s0"]
 
 
 def test_failure_is_marked() -> None:
     """A request that fails ends in a cross."""
-    assert told({"select": "0", **BROKEN}, strategy="first-k")[1]["s0"].startswith("=====x ")
+    assert lines_of({"select": "0", **BROKEN}, strategy="first-k")[1]["s0"].startswith("=====x ")
 
 
 def test_deadline() -> None:
     """What may still be answered after the deadline is not said to be silent forever."""
-    text, lines, _ = told(entry("4", "slow", extra=99), deadline=10.0)
+    text, lines, _ = lines_of(entry("4", "slow", extra=99), deadline=10.0)
 
     assert "never" not in text
     assert "no answer by the deadline: s4\n" in text
@@ -87,14 +91,14 @@ def test_deadline() -> None:
 
 def test_later_than_the_download() -> None:
     """An answer that comes after the end of the download is told, and its bar is full."""
-    _, lines, _ = told(entry("4", "slow", extra=99), strategy="first-k")
+    _, lines, _ = lines_of(entry("4", "slow", extra=99), strategy="first-k")
 
     assert lines["s4"] == f"{'=' * 32}  asked at 0, answered at 99.05: share 4"
 
 
 def test_wide() -> None:
     """Of many servers those that were silent are shown, then those that were read from."""
-    text, lines, last = told({"select": "70", **HUNG}, count=100, strategy="first-k")
+    text, lines, last = lines_of({"select": "70", **HUNG}, count=100, strategy="first-k")
 
     assert len(lines) == MAX_LINES
     assert {"s0", "s1", "s2", "s70"} < lines.keys()
@@ -104,7 +108,7 @@ def test_wide() -> None:
 
 def test_many_silent() -> None:
     """Of very many names the first are told, and how many more there are."""
-    text, _, _ = told({"select": "0-49", **HUNG}, count=100)
+    text, _, _ = lines_of({"select": "0-49", **HUNG}, count=100)
 
     assert "never answered: s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 and 38 more\n" in text
 
@@ -113,7 +117,24 @@ def test_not_asked() -> None:
     """How many servers were not asked at all is told."""
     hung = {"select": "all", **HUNG}
 
-    assert (
-        told(hung, count=12, strategy="windowed", deadline=5.0)[2] == "  2 servers were not asked"
-    )
-    assert told(hung, count=11, strategy="windowed", deadline=5.0)[2] == "  1 server was not asked"
+    for count, said in (12, "2 servers were not asked"), (11, "1 server was not asked"):
+        *_, last = lines_of(hung, count=count, strategy="windowed", deadline=5.0)
+        assert last == f"  {said}"
+
+
+def asks_all(reactor: Any, servers: Sequence[IStorageServer], cap: str, consumer: Any) -> Any:
+    """Ask all servers for their shares, and wait for every answer."""
+    read_cap = parse_cap(cap)
+    assert isinstance(read_cap, CHKCap)
+    index = read_cap.storage_index
+    return gatherResults([server.get_buckets(index) for server in servers])
+
+
+def test_line_of_the_code_under_test() -> None:
+    """Of a request that was never answered the line that sent it is named."""
+    hung = scenario(entries=[{"select": "4", **HUNG}])
+    text = text_timeline(simulate(hung, asks_all))
+    line = asks_all.__code__.co_firstlineno + 5
+
+    assert f"asked at 0 by tests/harness/testing/test_timeline.py:{line} in " in text
+    assert text.count(" by tests") == 1

@@ -141,8 +141,8 @@ def test_hedges() -> None:
 
 def test_corrupt() -> None:
     """A corrupt answer is told from a good one."""
-    spoils = {"kind": "corrupt", "part": "block"}
-    run = simulate(scenario(entries=[{"select": "0", "fault": spoils}]), "hedged")
+    alters = {"kind": "corrupt", "part": "block"}
+    run = simulate(scenario(entries=[{"select": "0", "fault": alters}]), "hedged")
     corrupt = [e for e in events_of([run]) if e["ph"] == "e" and e["args"].get("corrupt")]
 
     assert {e["cat"] for e in corrupt} == {"s0"}
