@@ -20,7 +20,7 @@ from firstk.harness.cli.sweep_options import (
 from firstk.harness.cli.tables import print_legend, print_table
 
 if TYPE_CHECKING:
-    from firstk.reports.tables.plan import Found
+    from firstk.reports.model.plan_words import Found
     from firstk.scenarios.plan import Plan
 
 
@@ -39,10 +39,10 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     """
     from firstk.harness.run.independence import StateError
     from firstk.harness.sweep.batch import OtherVersionError
-    from firstk.harness.sweep.search import PlanSearch
+    from firstk.harness.sweep.search import search_plan
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.harness.sweep.workers import WorkersError
-    from firstk.reports.tables.plan import verdict
+    from firstk.reports.model.plan_words import verdict
 
     asked = _plan(file)
     path = path or Path(f"{asked.experiment.name}.sqlite")
@@ -50,7 +50,7 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
         try:
             with resumable(store):
-                found = PlanSearch(asked, store, processes(workers), sweep_progress).run()
+                found = search_plan(asked, store, processes(workers), sweep_progress)
         except StateError as e:
             click.echo(str(e), err=True)
             return UNMET
@@ -81,6 +81,7 @@ def _plan(file: Path) -> Plan:
 
 def _print(asked: Plan, found: Found, form: str) -> None:
     """Print the result of the search."""
+    from firstk.reports.model import plan_words
     from firstk.reports.tables import plan as plan_table
 
     if form == "json":
@@ -90,8 +91,8 @@ def _print(asked: Plan, found: Found, form: str) -> None:
         click.echo(plan_table.as_markdown(asked, found))
     else:
         print_table([plan_table.table(asked, found)], keys=2)
-    click.echo(plan_table.headline(asked, found))
-    for line in plan_table.notes(asked, found):
+    click.echo(plan_words.headline(asked, found))
+    for line in plan_words.notes(asked, found):
         click.echo(line)
     if form == "table":
         click.echo()

@@ -112,6 +112,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
 
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.reports.model.cases import cases_of
+    from firstk.reports.model.plan import plan_of
     from firstk.reports.page.page import Report
 
     with refusing(StoreError, prefix="firstk: "), Store(path) as store:
@@ -119,6 +120,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
         about = store.about
         each = max(1, min(_BOUNDS_EACH, _BOUNDS // max(1, len(store.all_points()))))
         cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
+        plan = plan_of(store, cases)
         made_by = store.versions()
         warnings = [*_distrusted(store), *_unfinished(store, cases), *_crashes(store), *_bad(cases)]
     return Report(
@@ -129,6 +131,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
         axes=about.axes,
         warnings=warnings,
         of_store=True,
+        plan=plan,
         closely=_closely(cases),
         tell=lambda name: tell(f"drew {name}"),
     )

@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from math import inf
 
+from firstk.harness.run.sample import Sample
 from firstk.harness.sweep.decision import Decision, decide
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress, Sweep
@@ -27,7 +29,7 @@ class CandidateResult:
     """What the search found out about a candidate; `decision` is None if it was not run.
 
     `finished` is True if it was run until it was decided, or had all its runs. The others cost
-    more than one that meets the target.
+    more than one that meets the target, or the search was interrupted.
     """
 
     candidate: Candidate
@@ -35,68 +37,94 @@ class CandidateResult:
     finished: bool
 
 
-class PlanSearch:
-    """One search of a plan, which keeps its runs in a store.
+#: Makes the runs of some points and strategies: what they are for, how many, points, strategies.
+_Make = Callable[[str, int, Sequence[int], Sequence[str]], None]
 
-    `workers` is called whenever there is something to run.
+#: Returns the first so many runs of a candidate.
+_Samples = Callable[[Candidate, int], Sequence[Sample]]
+
+
+def search_plan(
+    plan: Plan, store: Store, workers: Callable[[], Workers], show_progress: ShowProgress
+) -> list[CandidateResult]:
+    """Search a plan; return the results of all candidates, the cheapest first.
+
+    Every run is kept in the store, and so is the plan. `workers` is called whenever there is
+    something to run. Raises what `Sweep.run` does. What was committed is in the store whatever is
+    raised.
     """
+    store.begin(plan.experiment)
+    store.note_plan(plan)
 
-    def __init__(
-        self,
-        plan: Plan,
-        store: Store,
-        workers: Callable[[], Workers],
-        show_progress: ShowProgress,
-    ) -> None:
-        self._plan = plan
-        self._store = store
-        self._workers = workers
-        self._show_progress = show_progress
+    def make(what: str, runs: int, points: Sequence[int], strategies: Sequence[str]) -> None:
+        experiment = replace(plan.experiment, runs=runs)
+        with show_progress(what) as on_progress:
+            Sweep(experiment, store, None, on_progress, points, strategies).run(workers)
 
-    def run(self) -> list[CandidateResult]:
-        """Search; return the results of all candidates, the cheapest first.
+    def samples(candidate: Candidate, runs: int) -> list[Sample]:
+        return store.samples(candidate.point, candidate.strategy, runs)
 
-        Raises what `Sweep.run` does. What was committed is in the store whatever is raised.
-        """
-        results: list[CandidateResult] = []
-        found = False
-        for level in self._plan.levels:
-            if found:
-                results += [CandidateResult(candidate, None, False) for candidate in level]
-                continue
-            for candidate, decision in self._first_look(level):
-                if found:
-                    decided = decision.met is not None
-                    results.append(CandidateResult(candidate, decision, decided))
-                    continue
-                decision = self._finish(candidate, decision)
-                results.append(CandidateResult(candidate, decision, True))
-                found = decision.met is True
-        return results
+    return _search(plan, make, samples)
 
-    def _first_look(self, level: Sequence[Candidate]) -> list[tuple[Candidate, Decision]]:
-        """Return what a few runs show of candidates, those with the fewest requests first."""
-        first, expansion = self._plan.looks[0], level[0].expansion
-        points = list(dict.fromkeys(candidate.point for candidate in level))
-        strategies = self._plan.experiment.strategies
-        self._run(f"{expansion:.2f} times the file", first, points, strategies)
-        decisions = [(candidate, self._decide(candidate, first)) for candidate in level]
-        return sorted(decisions, key=lambda pair: pair[1].cost)
 
-    def _finish(self, candidate: Candidate, decision: Decision) -> Decision:
-        """Run a candidate until it is decided, or has all its runs."""
-        for runs in self._plan.looks[1:]:
-            if decision.met is not None:
-                break
-            self._run(str(candidate), runs, [candidate.point], [candidate.strategy])
-            decision = self._decide(candidate, runs)
-        return decision
+def results_so_far(plan: Plan, store: Store) -> list[CandidateResult]:
+    """Return what the runs in a store show of a plan; nothing is run."""
 
-    def _run(self, what: str, runs: int, points: Sequence[int], strategies: Sequence[str]) -> None:
-        experiment = replace(self._plan.experiment, runs=runs)
-        with self._show_progress(what) as on_progress:
-            Sweep(experiment, self._store, None, on_progress, points, strategies).run(self._workers)
+    def make(*_: object) -> None:
+        pass
 
-    def _decide(self, candidate: Candidate, runs: int) -> Decision:
-        samples = self._store.samples(candidate.point, candidate.strategy, runs)
-        return decide(self._plan.target, samples)
+    def samples(candidate: Candidate, most: int) -> list[Sample]:
+        there = store.samples(candidate.point, candidate.strategy)[:most]
+        return [sample for i, sample in enumerate(there) if sample.run == i]
+
+    return _search(plan, make, samples)
+
+
+def _search(plan: Plan, make: _Make, samples: _Samples) -> list[CandidateResult]:
+    found: list[CandidateResult] = []
+    done = False
+    for level in plan.levels:
+        if done:
+            found += [CandidateResult(candidate, None, False) for candidate in level]
+            continue
+        for candidate, decision in _first_look(plan, level, make, samples):
+            is_dearer = done
+            if not done:
+                decision = _finish(plan, candidate, decision, make, samples)
+                done = decision is not None and decision.met is True
+            finished = decision is not None and (
+                decision.met is not None or (decision.runs == plan.looks[-1] and not is_dearer)
+            )
+            found.append(CandidateResult(candidate, decision, finished))
+    return found
+
+
+def _first_look(
+    plan: Plan, level: Sequence[Candidate], make: _Make, samples: _Samples
+) -> list[tuple[Candidate, Decision | None]]:
+    """Return what a few runs show of candidates, those with the fewest requests first."""
+    first, expansion = plan.looks[0], level[0].expansion
+    points = list(dict.fromkeys(candidate.point for candidate in level))
+    make(f"{expansion:.2f} times the file", first, points, plan.experiment.strategies)
+    decisions = [(candidate, _decide(plan, samples(candidate, first))) for candidate in level]
+    return sorted(decisions, key=lambda pair: inf if pair[1] is None else pair[1].cost)
+
+
+def _finish(
+    plan: Plan,
+    candidate: Candidate,
+    decision: Decision | None,
+    make: _Make,
+    samples: _Samples,
+) -> Decision | None:
+    """Return what is known of a candidate once it is decided, or has all its runs."""
+    for runs in plan.looks[1:]:
+        if decision is not None and decision.met is not None:
+            break
+        make(str(candidate), runs, [candidate.point], [candidate.strategy])
+        decision = _decide(plan, samples(candidate, runs))
+    return decision
+
+
+def _decide(plan: Plan, samples: Sequence[Sample]) -> Decision | None:
+    return decide(plan.target, samples) if samples else None

@@ -54,6 +54,7 @@ from firstk.scenarios.experiment import Experiment, Point
 from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.load import NoPositions, ScenarioError, validated
 from firstk.scenarios.model import Scenario
+from firstk.scenarios.plan import Plan, Target
 from firstk.scenarios.seeds import MAX_RUNS, seed_of
 from firstk.scenarios.text import cut, shell_word
 
@@ -221,6 +222,16 @@ class StoredPoint(NamedTuple):
 
 
 _POINT = Columns(StoredPoint)
+
+
+class StoredPlan(NamedTuple):
+    """The target of a plan as the table of its file, and how many runs a candidate has at most."""
+
+    target: Tables
+    max_runs: Number
+
+
+_PLAN = Columns(StoredPlan)
 
 
 _SAMPLE = Columns(Sample, without=["load"])
@@ -404,6 +415,27 @@ class Store:
                 " Take another file for the new one"
             )
         self._begun = about, experiment.points
+
+    def note_plan(self, plan: Plan) -> None:
+        """Write down the target of the plan whose runs these are, in place of one before."""
+        target = plan.target.model_dump_json(by_alias=True, exclude_none=True)
+        with self._explaining("plan"), self._db:
+            self._db.execute("DROP TABLE IF EXISTS plan")
+            self._db.execute("CREATE TABLE plan (target TEXT NOT NULL, max_runs INTEGER NOT NULL)")
+            self._db.execute("INSERT INTO plan VALUES (?, ?)", (target, plan.max_runs))
+
+    @property
+    def plan(self) -> StoredPlan | None:
+        """What the runs were made for, if a plan was searched."""
+        if not self._all("its tables", "SELECT 1 FROM sqlite_master WHERE name = 'plan'"):
+            return None
+        found = self._all("plan", "SELECT target, max_runs FROM plan")
+        with self._explaining("plan"):
+            if not found:
+                raise ValueError("it has no row")
+            stored = StoredPlan(*_PLAN.checked(found[0]))
+            Target.model_validate(stored.target)
+            return stored
 
     def distrust(self, reason: str) -> None:
         """Write down why the rows are not to be trusted; they stay, to be looked at."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
 from pathlib import Path
@@ -24,11 +24,15 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.summary import verdict
 from firstk.harness.stats.estimates import in_words
 from firstk.harness.stats.formats import multiple, percent, seconds
+from firstk.reports.model import plan_words
 from firstk.reports.model.cases import Case
+from firstk.reports.model.plan import PlanResult
 from firstk.reports.page import findings
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
+from firstk.reports.plots import plan as plan_plot
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.scale import evenly
+from firstk.reports.tables import plan as plan_table
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 
@@ -79,7 +83,8 @@ class Report:
 
     `overloaded` says that a grid could not carry its workload with some strategy, which has no
     results then. `version` says which firstk the results are of. `warnings` are what must be known
-    before any number is believed. `closely` is one run of an experiment, for its timeline.
+    before any number is believed. `closely` is one run of an experiment, for its timeline. `plan`
+    is what the store of a plan shows of it.
     """
 
     title: str
@@ -91,6 +96,7 @@ class Report:
     of_store: bool = False
     overloaded: bool = False
     closely: Compared | None = None
+    plan: PlanResult | None = None
     tell: Callable[[str], None] = field(default=lambda what: None)
 
     @cached_property
@@ -137,6 +143,14 @@ def write(report: Report, folder: Path) -> list[Path]:
     return [page, *drawn.files]
 
 
+def _of_interest(report: Report) -> list[Case]:
+    """Return the cases that are looked at closely: of a plan the cheapest that meets the target."""
+    if report.plan is None:
+        return report.there
+    best = plan_words.cheapest(report.plan.candidates)
+    return [] if best is None else [report.cases[best.candidate.point]]
+
+
 def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
     """Return the cases that have a section of their own."""
     if not report.of_store:
@@ -146,7 +160,11 @@ def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
 
 def headlines(report: Report) -> Iterator[str]:
     """Yield what the page says first, computed from its results."""
-    if not report.there:
+    if report.plan is not None and report.there:
+        plan, found = report.plan.plan, report.plan.candidates
+        for line in plan_words.headline(plan, found), *plan_words.notes(plan, found):
+            yield f"{line[0].upper()}{line[1:]}."
+    elif not report.there:
         yield (
             "The grid cannot carry this load: there are no results."
             if report.overloaded
@@ -169,7 +187,7 @@ class _Pictures:
         self._folder = folder
         self.files: list[Path] = []
         self._numbers = {case.name: number for number, case in enumerate(report.cases)}
-        spread = [case for case in report.there if distribution.is_worth_drawing(case)]
+        spread = [case for case in _of_interest(report) if distribution.is_worth_drawing(case)]
         most = _DISTRIBUTIONS if report.of_store else len(spread)
         self._spread = [case.name for case in evenly(spread, max(2, most))]
 
@@ -191,6 +209,8 @@ class _Pictures:
             found.append(
                 self._add(latency.draw(compared, self._folder / "latency", version), caption, alt)
             )
+        if report.plan is not None and plan_plot.shown(report.plan):
+            return [*found, self._of_plan(report.plan)]
         found += self._along_axes()
         if ratio.shown(report.there):
             files = ratio.draw(report.there, self._folder / "ratio", version)
@@ -205,6 +225,15 @@ class _Pictures:
             caption = f"The first run closely, at {at}: one lane per server."
             found.append(self._add(files, caption, _timeline_alt(report.closely)))
         return found
+
+    def _of_plan(self, plan: PlanResult) -> Picture:
+        files = plan_plot.draw(plan, self._folder / "plan", self._report.version)
+        return self._add(
+            files,
+            f"The candidates and the target, {plan.plan.target}. A candidate meets it once all of"
+            " its intervals lie in the shaded part.",
+            " ".join(headlines(self._report)),
+        )
 
     def _along_axes(self) -> Iterator[Picture]:
         """Yield what the axes of an experiment do: each value of further axes has its own."""
@@ -280,6 +309,8 @@ def _timeline_alt(compared: Compared) -> str:
 
 def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
     """Return the heading of the table, and its rows; a column that says nothing is left out."""
+    if report.plan is not None:
+        return _plan_table(report, report.plan)
     make = _estimates if report.of_many else _single
     rows = []
     for case in report.there:
@@ -300,6 +331,22 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
     said = [name for name in names if says(name)]
     cells = [[*first, *(row.get(name, none) for name in said)] for first, row in rows]
     return [*heading, *said], cells
+
+
+def _plan_table(report: Report, plan: PlanResult) -> tuple[list[str], list[list[Value]]]:
+    """Return the heading and the rows of the table of a plan."""
+    heading, *rows = plan_table.table_rows(plan.plan, plan.candidates)
+    run = [one.candidate for one in plan.candidates if one.decision is not None]
+    cells = []
+    for candidate, row in zip(run, rows, strict=True):
+        again = report.cases[candidate.point].replay(candidate.strategy, 0)
+        cells.append([*map(_value, row), Value(again, code=True)])
+    return [*heading, "first run again"], cells
+
+
+def _value(words: str) -> Value:
+    number, _, interval = words.partition(" (")
+    return Value(number, interval.removesuffix(")"))
 
 
 def _key(value: object) -> str:
@@ -350,10 +397,8 @@ def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
 
 
 def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
-    words = in_words(estimate, say)
-    number, _, interval = words.partition(" (")
     key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
-    return Value(number, interval.removesuffix(")"), key)
+    return replace(_value(in_words(estimate, say)), key=key)
 
 
 def _mean(number: float | None) -> Value:

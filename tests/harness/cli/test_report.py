@@ -10,6 +10,7 @@ import pytest
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.store import Store, places
 from firstk.scenarios.hashing import scenario_hash
+from tests.harness import plans
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.model.test_cases import add
@@ -183,3 +184,17 @@ def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     assert result.exit_code == 0, result.output
     assert "content not checked: what wait-for-all wrote in t, and 1 more" in page.read_text()
+
+
+def test_plan(tmp_path: Path) -> None:
+    """The page of a plan shows its target, the candidates and the verdict, and no map."""
+    file = plans.write(tmp_path)
+    store = tmp_path / "p.sqlite"
+    assert firstk("plan", str(file), "--store", str(store)).exit_code == 0
+    assert firstk("report", str(store), "--out", str(tmp_path / "out")).exit_code == 0
+    text = page(tmp_path / "out")
+
+    assert "2-of-4 with hedged is the cheapest that meets p90 &lt; 0.5 s" in text
+    assert "misses p90: never" in text
+    assert (tmp_path / "out" / "plan.svg").exists()
+    assert not list((tmp_path / "out").glob("map*"))

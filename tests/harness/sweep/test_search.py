@@ -13,10 +13,11 @@ import pytest
 from firstk.harness.run.sample import Sample
 from firstk.harness.sweep import search
 from firstk.harness.sweep.batch import Batch
-from firstk.harness.sweep.search import CandidateResult, PlanSearch
+from firstk.harness.sweep.search import CandidateResult, results_so_far, search_plan
 from firstk.harness.sweep.store import Store
 from firstk.harness.sweep.sweep import Progress
-from firstk.reports.tables.plan import as_json, cheapest
+from firstk.reports.model.plan_words import cheapest
+from firstk.reports.tables.plan import as_json
 from firstk.scenarios.plan import Plan
 from tests.harness.experiments import Here
 from tests.harness.plans import loaded, plan
@@ -59,6 +60,7 @@ class Opinion:
 
     met: bool | None
     cost: float = 1.0
+    runs: int = 0
 
 
 def searched(
@@ -69,14 +71,16 @@ def searched(
 ) -> list[CandidateResult]:
     """Return the results of a search that decides as the test says."""
     with pytest.MonkeyPatch.context() as patch, Store(path, write=True) as store:
-        patch.setattr(search, "decide", lambda target, samples: opinion(samples))
-        return PlanSearch(of, store, Here, progress or ShownProgress()).run()
+        patch.setattr(
+            search, "decide", lambda _, samples: replace(opinion(samples), runs=len(samples))
+        )
+        return search_plan(of, store, Here, progress or ShownProgress())
 
 
 def found(of: Plan, path: Path, workers: Here | None = None) -> list[CandidateResult]:
     """Return the results of a search."""
     with Store(path, write=True) as store:
-        return PlanSearch(of, store, lambda: workers or Here(), ShownProgress()).run()
+        return search_plan(of, store, lambda: workers or Here(), ShownProgress())
 
 
 def runs(path: Path) -> dict[tuple[int, str], int]:
@@ -235,3 +239,24 @@ def test_workload(tmp_path: Path) -> None:
     assert best.decision.runs == 50
     assert 0.9 < best.decision.findings[1].estimate.low < 1  # type: ignore[union-attr]
     assert {count for (point, _), count in runs(tmp_path / "s").items() if point == 0} == {10}
+
+
+def test_results_so_far(tmp_path: Path) -> None:
+    """What a search has found can be had again from its store, without running anything."""
+    one = plan(tmp_path)
+    looked = found(one, tmp_path / "s")
+
+    with Store(tmp_path / "s") as store:
+        assert store.plan is not None
+        assert store.plan.target == one.target.model_dump(by_alias=True, exclude_none=True)
+        assert store.plan.max_runs == one.max_runs
+        assert results_so_far(one, store) == looked
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Of a search that was interrupted the candidates that were not run have no decision."""
+    one = plan(tmp_path)
+    with Store(tmp_path / "s", write=True) as store:
+        store.begin(one.experiment)
+        assert {of.decision for of in results_so_far(one, store)} == {None}
+        assert not any(of.finished for of in results_so_far(one, store))

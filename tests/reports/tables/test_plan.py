@@ -13,16 +13,8 @@ from rich.console import Console
 from firstk.harness.stats.estimates import Interval
 from firstk.harness.sweep.decision import Decision, Finding
 from firstk.harness.sweep.search import CandidateResult
-from firstk.reports.tables.plan import (
-    as_json,
-    as_markdown,
-    cheapest,
-    headline,
-    nines,
-    notes,
-    table,
-    verdict,
-)
+from firstk.reports.model.plan_words import cheapest, headline, nines, notes, verdict
+from firstk.reports.tables.plan import as_json, as_markdown, table
 from firstk.scenarios.plan import Candidate, Condition
 from tests.harness.plans import plan
 
