@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log10
+from math import inf, isfinite, log, log10
 from typing import TypeVar
 
 from matplotlib.axis import Axis
@@ -58,6 +58,12 @@ class Scale:
         if self.log:
             return float(self.low * (self.high / self.low) ** part)
         return self.low + (self.high - self.low) * part
+
+    def part(self, number: float) -> float:
+        """Return at which part of the scale a number is; `at` returns the number again."""
+        if self.log:
+            return log(number / self.low) / log(self.high / self.low)
+        return (number - self.low) / (self.high - self.low)
 
     def place(self, number: float) -> float:
         """Return where a number is drawn: never is in the middle of its strip."""
