@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, inf, log10, nan
 from pathlib import Path
 from textwrap import wrap
@@ -36,7 +37,7 @@ _LEAST = 0.001
 _MARKED = (0.5, 0.9, 0.99, 0.999)
 
 #: Points of a curve that are nearer to one another than this are drawn as one, in points.
-_FINE = 0.6
+_FINE = 0.8
 
 #: For how many counts, at most, the interval of the part that has started is worked out.
 _BAND = 100
@@ -123,7 +124,7 @@ def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
     However many downloads there are, these are as many as the picture is fine. Nothing but the
     curve that is drawn is made of them.
     """
-    x = np.array([scale.part(time) for time in spread.times]) * _AXIS
+    x = scale.part(np.array(spread.times)) * _AXIS
     part = np.array(spread.counts) / spread.count
     if waiting:
         left = np.maximum(1 - part, _LEAST / 10)
@@ -133,17 +134,24 @@ def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
     return [0, *(np.flatnonzero(new[:-1]) + 1).tolist(), len(x) - 1] if len(x) > 1 else [0]
 
 
-def _band(spread: Distribution, steps: Sequence[int]) -> tuple[list[float], list[float]]:
+def _band(spread: Distribution, steps: Sequence[int]) -> list[tuple[float, float]]:
     """Return between which ends the part that has started lies, at some of the times.
 
     The interval of each count would take long; between some it reaches to the farther one's end.
     """
-    known = [*range(0, spread.count, ceil(spread.count / _BAND)), spread.count]
-    ends = [probability(count, spread.count) for count in known]
-    counts = [spread.counts[i] for i in steps]
-    lows = [ends[bisect_right(known, count) - 1].low for count in counts]
-    highs = [ends[bisect_left(known, count)].high for count in counts]
-    return lows, highs
+    known, ends = _intervals(spread.count)
+    counts = (spread.counts[i] for i in steps)
+    return [
+        (ends[bisect_right(known, count) - 1].low, ends[bisect_left(known, count)].high)
+        for count in counts
+    ]
+
+
+@lru_cache(maxsize=8)
+def _intervals(runs: int) -> tuple[list[int], list[Interval]]:
+    """Return some counts of runs, and the interval of the part that each of them is."""
+    known = [*range(0, runs, ceil(runs / _BAND)), runs]
+    return known, [probability(count, runs) for count in known]
 
 
 def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
@@ -160,10 +168,12 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
     for i, look in enumerate(looks):
         dashes = style.shared(i, len(looks))
         axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
-    if len(looks) == 1 and spread.independent and not waiting:
-        lows, highs = _band(spread, steps)
+    if len(looks) == 1 and spread.independent and times and not waiting:
+        ends = _band(spread, steps)
+        seen = [i for i in range(len(ends)) if i in (0, len(ends) - 1) or ends[i] != ends[i - 1]]
+        lows, highs = zip(*(ends[i] for i in seen), strict=True)
         axes.fill_between(
-            times, lows, highs, step="post",
+            [times[i] for i in seen], lows, highs, step="post",
             color=looks[0].colour, alpha=0.13, linewidth=0, zorder=2,
         )  # fmt: skip
     for q in _MARKED:

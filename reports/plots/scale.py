@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import inf, isfinite, log, log10
-from typing import TypeVar
+from math import inf, isfinite, log10
+from typing import Any, TypeVar
 
+import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -59,11 +60,11 @@ class Scale:
             return float(self.low * (self.high / self.low) ** part)
         return self.low + (self.high - self.low) * part
 
-    def part(self, number: float) -> float:
-        """Return at which part of the scale a number is; `at` returns the number again."""
+    def part(self, numbers: Any) -> Any:
+        """Return at which part of the scale numbers are; `at` returns them again."""
         if self.log:
-            return log(number / self.low) / log(self.high / self.low)
-        return (number - self.low) / (self.high - self.low)
+            return np.log(numbers / self.low) / np.log(self.high / self.low)
+        return (numbers - self.low) / (self.high - self.low)
 
     def place(self, number: float) -> float:
         """Return where a number is drawn: never is in the middle of its strip."""
