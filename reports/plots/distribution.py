@@ -39,6 +39,9 @@ _MARKED = (0.5, 0.9, 0.99, 0.999)
 #: Points of a curve that are nearer to one another than this are drawn as one, in points.
 _FINE = 0.8
 
+#: Curves that are mostly nearer than this are drawn with dashes in turn, in points.
+_CLOSE = 2.5
+
 #: For how many counts, at most, the interval of the part that has started is worked out.
 _BAND = 100
 
@@ -90,9 +93,11 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
         above = figure.add_axes((left, low + panel + 0.32 / height, width, panel), sharex=below)
         every = [curve.spread for curve in curves]
         scale = Scale.of([time for spread in every for time in spread.times])
-        for curve in curves:
-            _curve(above, curve, scale, waiting=False)
-            _curve(below, curve, scale, waiting=True)
+        for group in _near(curves, scale):
+            looks = [style.look(one.strategy) for curve in group for one in curve.of]
+            for curve in group:
+                _curve(above, curve, looks, scale, waiting=False)
+                _curve(below, curve, looks, scale, waiting=True)
         for axes in (above, below):
             set_scale(axes.xaxis, scale, "time to first byte")
             _never(axes)
@@ -116,6 +121,31 @@ def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
         alike.setdefault(key, []).append(one)
     curves = [_Curve(of) for of in alike.values()]
     return sorted(curves, key=lambda c: (c.spread.quantile(0.5), -c.spread.came / c.spread.count))
+
+
+def _near(curves: Sequence[_Curve], scale: Scale) -> list[list[_Curve]]:
+    """Return the curves in groups, each of those that would hide one another."""
+    groups: list[list[_Curve]] = []
+    for curve in curves:
+        group = next((g for g in groups if _apart(g[0].spread, curve.spread, scale) < _CLOSE), None)
+        if group is None:
+            groups.append([curve])
+        else:
+            group.append(curve)
+    return groups
+
+
+def _apart(one: Distribution, other: Distribution, scale: Scale) -> float:
+    """Return how far apart the curves of two distributions are, mostly, in points."""
+    apart = []
+    for q in (0.1, 0.25, 0.5, 0.75, 0.9):
+        times = one.quantile(q), other.quantile(q)
+        if times[0] != times[1]:
+            parts = [1.1 if time == inf else scale.part(time) for time in times]
+            apart.append(abs(parts[0] - parts[1]) * _AXIS * 72)
+        elif times[0] < inf:
+            apart.append(0.0)
+    return max(apart, default=0.0)
 
 
 def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
@@ -154,8 +184,13 @@ def _intervals(runs: int) -> tuple[list[int], list[Interval]]:
     return known, [probability(count, runs) for count in known]
 
 
-def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
-    """Draw the curve of strategies: dashes in the colours of all of them."""
+def _curve(
+    axes: Axes, curve: _Curve, looks: Sequence[style.Look], scale: Scale, *, waiting: bool
+) -> None:
+    """Draw the curve of strategies: dashes of all colours in turn where curves are close.
+
+    `looks` are those of all that are close to it, its own among them.
+    """
     spread = curve.spread
     steps = _visible(spread, scale, waiting=waiting) if spread.times else []
     times = [spread.times[i] for i in steps]
@@ -164,28 +199,29 @@ def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
     y.append(y[-1])
     if waiting:
         y = [1 - part or nan for part in y]  # the last step would go down without an end
-    looks = [style.look(one.strategy) for one in curve.of]
-    for i, look in enumerate(looks):
-        dashes = style.shared(i, len(looks))
+    own = [style.look(one.strategy) for one in curve.of]
+    for look in own:
+        dashes = style.shared(looks.index(look), len(looks))
         axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
-    if len(looks) == 1 and spread.independent and times and not waiting:
+    if len(own) == 1 and spread.independent and times and not waiting:
         ends = _band(spread, steps)
         seen = [i for i in range(len(ends)) if i in (0, len(ends) - 1) or ends[i] != ends[i - 1]]
         lows, highs = zip(*(ends[i] for i in seen), strict=True)
         axes.fill_between(
             [times[i] for i in seen], lows, highs, step="post",
-            color=looks[0].colour, alpha=0.13, linewidth=0, zorder=2,
+            color=own[0].colour, alpha=0.13, linewidth=0, zorder=2,
         )  # fmt: skip
     for q in _MARKED:
         time = spread.quantile(q)
         if time == inf or (1 - q) * spread.count < 1 - 1e-9:
             continue
         place = [time], [1 - q if waiting else q]
-        for mark in style.nested(looks, 5.5):
-            axes.plot(*place, **mark, linestyle="none", zorder=4)
+        for look, mark in zip(looks, style.nested(looks, 5.5), strict=True):
+            if look in own:
+                axes.plot(*place, **mark, linestyle="none", zorder=4)
     if spread.came < spread.count:
         never = 1 - spread.came / spread.count
-        _level(axes, never if waiting else 1 - never, looks[0].colour)
+        _level(axes, never if waiting else 1 - never, own[0].colour)
 
 
 def _level(axes: Axes, part: float, colour: str) -> None:

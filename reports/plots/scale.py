@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
@@ -94,11 +101,11 @@ def set_scale(
         subs: tuple[float, ...] = (1.0,)
         if log10(scale.high / scale.low) < 2:
             subs = (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_locator(_within(scale, LogLocator(subs=subs)))
+        axis.set_minor_locator(_within(scale, LogLocator(subs=range(2, 10))))
         axis.set_minor_formatter(NullFormatter())
     else:
-        ticks = MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10]).tick_values(scale.low, scale.high)
-        axis.set_major_locator(FixedLocator([t for t in ticks if t <= scale.high]))
+        axis.set_major_locator(_within(scale, MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10])))
 
     def text(number: float, _: object = None) -> str:
         if not scale.low <= number <= scale.high * (1 + 1e-9):
@@ -119,6 +126,12 @@ def set_scale(
                 -0.015, scale.place(inf), "never", transform=axes.get_yaxis_transform(),
                 ha="right", va="center", weight="bold", size=8,
             )  # fmt: skip
+
+
+def _within(scale: Scale, locator: Locator) -> FixedLocator:
+    """Return the ticks of a locator on the scale itself: there are none where never is."""
+    ticks = locator.tick_values(scale.low, scale.high)
+    return FixedLocator([tick for tick in ticks if scale.low <= tick <= scale.high * (1 + 1e-9)])
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:
