@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -133,4 +134,16 @@ def save(figure: Figure, path: Path) -> list[Path]:
     png, svg = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")
     figure.savefig(png, dpi=144, metadata={"Software": None})
     figure.savefig(svg, metadata={"Date": None})
+    drawing = svg.read_text(encoding="utf-8")
+    svg.write_text(_PATH.sub(_shorter, drawing), encoding="utf-8", newline="\n")
     return [png, svg]
+
+
+#: The points of a path in an SVG, and digits that nobody can see: hundredths of a point are enough.
+_PATH = re.compile(r' d="[^"]*"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def _shorter(path: re.Match[str]) -> str:
+    """Return a path without the digits that nobody can see."""
+    return _DIGITS.sub(r"\1", path[0])

@@ -70,7 +70,7 @@ _BAND = "#F4F4F4"  # behind every other lane
 _BARS = {
     "query": (_QUERY, None, "white"),
     "read": (_READ, None, "white"),
-    "hedge": (_HEDGE, "....", "#5C3D00"),
+    "hedge": (_HEDGE, "\\\\\\\\", "#5C3D00"),
     "corrupt": (_BAD, "xxxx", "white"),
 }
 

@@ -10,8 +10,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from firstk.downloader import parse_cap
-from firstk.downloader.cap import CHKCap
+from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.harness.run.simulate import Run, simulate
 from firstk.reports.tables.trace_events import trace_events
 from tests.reports.samples import BROKEN, HUNG, scenario
@@ -149,9 +148,9 @@ def test_source() -> None:
 
 def asks(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Any:
     """Ask the first server for its shares, and do no more."""
-    read_cap = parse_cap(cap)
-    assert isinstance(read_cap, CHKCap)
-    return servers[0].get_buckets(read_cap.storage_index)
+    found = parse_cap(cap)
+    assert isinstance(found, CHKCap)
+    return servers[0].get_buckets(found.storage_index)
 
 
 def test_first_block() -> None:
