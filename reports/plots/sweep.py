@@ -56,7 +56,7 @@ _ROOM = 0.45
 
 _UNDER = "the median, the tail, and below them how many downloads start at all"
 _UNDER_LOAD = (
-    "the median, the tail, how many downloads start, how busy the grid is, how many wait or run"
+    "the median, the tail, how many downloads start, how busy the grid is, how many are in progress"
 )
 
 Of = Callable[[StrategyRuns], Estimate | None]
@@ -231,7 +231,7 @@ def _marks(axes: Axes, found: _Found, scale: Scale) -> None:
                 low, high = scale.place(estimate.low), scale.place(estimate.high)
                 axes.plot(
                     [x, x], [max(low, scale.low), high], color=style.look(name).colour,
-                    linewidth=4 + 4 * (len(of) - 1 - i), alpha=0.35, solid_capstyle="butt",
+                    linewidth=4 + 2.5 * (len(of) - 1 - i), alpha=0.35, solid_capstyle="butt",
                     zorder=2,
                 )  # fmt: skip
             else:
