@@ -47,12 +47,16 @@ _LABEL = 10
 #: Quantiles that may be shown as the tail: the first for which there are enough runs.
 _TAILS = (0.99, 0.9)
 
+#: Maps beside one another take this much at most, with a gap between them, in inches.
+_MAPS = 9.5
+_MAP_GAP = 0.35
+
 #: How wide a cell of a map is in which there is room for numbers, in inches.
 _ROOM = 0.45
 
 _UNDER = "the median, the tail, and below them how many downloads start at all"
 _UNDER_LOAD = (
-    "the median, the tail, how many downloads start, how busy the grid is, how many wait or run"
+    "the median, the tail, how many downloads start, how busy the grid is, how many are in progress"
 )
 
 Of = Callable[[StrategyRuns], Estimate | None]
@@ -227,7 +231,7 @@ def _marks(axes: Axes, found: _Found, scale: Scale) -> None:
                 low, high = scale.place(estimate.low), scale.place(estimate.high)
                 axes.plot(
                     [x, x], [max(low, scale.low), high], color=style.look(name).colour,
-                    linewidth=4 + 4 * (len(of) - 1 - i), alpha=0.35, solid_capstyle="butt",
+                    linewidth=4 + 2.5 * (len(of) - 1 - i), alpha=0.35, solid_capstyle="butt",
                     zorder=2,
                 )  # fmt: skip
             else:
@@ -344,29 +348,41 @@ def draw_map(
     with style.style():
         cell = (min(0.85, 7.5 / len(columns)), 0.42)
         left = 0.55 + 0.07 * max(len(line) for v in rows for line in _short(v).split("\n"))
-        panel = cell[1] * len(rows)
-        lines = max(_short(v).count("\n") for v in columns)
-        height = 0.75 + len(names) * (panel + 0.42) + 0.75 + 0.15 * lines
-        width = max(7.0, left + cell[0] * len(columns) + 1.3)
+        wide, high = cell[0] * len(columns), cell[1] * len(rows)
+        beside = max(1, min(len(names), int((_MAPS - left) // (wide + _MAP_GAP))))
+        lines = -(-len(names) // beside)
+        foot = 0.75 + 0.15 * max(_short(v).count("\n") for v in columns)
+        height = 0.9 + lines * (high + 0.42 + foot) + 0.2
+        width = max(7.6, left + beside * (wide + _MAP_GAP) + 1.0)
         figure = Figure(figsize=(width, height))
         norm = _norm(cases)
         for i, name in enumerate(names):
-            bottom = height - 0.85 - (i + 1) * (panel + 0.42) + 0.15
-            axes = figure.add_axes(
-                (left / width, bottom / height, cell[0] * len(columns) / width, panel / height)
-            )
+            line, column = divmod(i, beside)
+            bottom = height - 0.9 - line * (high + 0.42 + foot) - high - 0.3
+            at = left + column * (wide + _MAP_GAP)
+            axes = figure.add_axes((at / width, bottom / height, wide / width, high / height))
             _map(axes, name, cases, axes_of, columns, rows, norm, cell[0])
-            if i < len(names) - 1:
-                axes.tick_params(axis="x", labelbottom=False)
-        axes.set_xlabel(axis_name(first, cases[0].scenario))
+            axes.set_xlabel(axis_name(first, cases[0].scenario), size=8)
+            if column:
+                axes.set_ylabel("")
+                axes.tick_params(axis="y", labelleft=False)
         if cell[0] < _ROOM:
             _colour_key(figure, norm, width, height)
-        title(figure, "Median time to first byte", f"over {first} and {second} {under}".strip())
+        over = " and ".join(
+            axis_name(axis, cases[0].scenario).partition(" (")[0] for axis in axes_of
+        )
+        title(figure, f"Median time to first byte by {over}", under.strip())
         small_print(
             figure,
-            f"{_runs(cases)}; lighter is later; hatched: most never start; firstk {version}",
+            f"{_runs(cases)}; lighter is later{_never_in_maps(cases)}; firstk {version}",
         )
         return style.save(figure, path)
+
+
+def _never_in_maps(cases: Sequence[Case]) -> str:
+    """Return what the hatching means, if there is any."""
+    medians = [one.quantile(0.5).estimate for case in cases for one in case.strategies]
+    return "; hatched: most never start" if None in medians or inf in medians else ""
 
 
 def _distinct(values: Any) -> list[Any]:

@@ -22,7 +22,7 @@ _IDLE = 8
 _MOST = 4
 
 #: How much of the axis a break takes, and how many ticks there are, about.
-_GAP = 0.09
+_GAP = 0.08
 _TICKS = 7
 
 
@@ -63,7 +63,7 @@ class TimeAxis:
             last = floor((end - typical) / step + 1e-9) * step
             if begin <= first and last <= end and last - first > 2 * step:
                 cuts.append((first, last))
-        return cls(cuts, step, kept * _GAP)
+        return cls(cuts, step, kept * _GAP / (1 - len(cuts) * _GAP))
 
     def place(self, times: Any) -> Any:
         """Return where times are drawn, in seconds as if nothing was idle; arrays as well."""
@@ -98,6 +98,7 @@ class TimeAxis:
         digits = max(0, -floor(log10(self.step)))
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="x", labelsize=7.5)  # two labels have room beside a break
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda t, _: "0" if t == 0 else f"{t:.{digits}f} s")
         )

@@ -43,6 +43,9 @@ _SPREAD = 10
 #: Answers that come after the download are shown if it took no less than this part of the time.
 _AFTER = 0.4
 
+#: A panel ends a little after the last event: a part of the time before it.
+_AFTERWARDS = 1.12
+
 #: How many servers of a lane are named: of more the last are counted.
 _NAMED = 3
 
@@ -141,6 +144,7 @@ class _Panel:
     run: Run
     lanes: Sequence[_Lane]
     hidden: int
+    axis: TimeAxis
     end: float
 
     @property
@@ -157,9 +161,9 @@ class _Panel:
 def draw(one: Compared, path: Path, version: str) -> list[Path]:
     """Write the timelines of a scenario's strategies, one above the other; return the files."""
     with style.style():
-        axis, panels = _panels(one.first_runs)
+        panels = _panels(one.first_runs)
         bound = one.bounds[0].ttfb
-        legend = _legend(panels, axis, bound)
+        legend = _legend(panels, bound)
         head = 0.66 + _LEGEND_ROW * -(-len(legend) // _LEGEND_COLUMNS)
         total = sum(panel.height + _HEAD + _FOOT for panel in panels) + head + 0.3
         figure = Figure(figsize=(_WIDTH, total))
@@ -170,8 +174,8 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
             axes = figure.add_axes(
                 (_LEFT / _WIDTH, bottom / total, _AXIS / _WIDTH, panel.height / total)
             )
-            axis.set_on(axes, panel.end)
-            _panel(axes, panel, axis, bound)
+            panel.axis.set_on(axes, panel.end)
+            _panel(axes, panel, bound)
             if own:
                 scale = f"virtual time, 0 to {seconds(panel.end)}: scales differ between panels"
                 axes.set_xlabel(scale, size=8)
@@ -188,27 +192,45 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
         return style.save(figure, path)
 
 
-def _panels(runs: Sequence[Run]) -> tuple[TimeAxis, list[_Panel]]:
-    """Return what to draw: a panel for all strategies that did just the same, and their axis."""
+def _panels(runs: Sequence[Run]) -> list[_Panel]:
+    """Return what to draw: a panel for all strategies that did just the same."""
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
         phases = tuple(run.status.phases) if run.status else ()
         bars = Counter((bar.exchange.server, bar.course, bar.hedge) for bar in bars_of(run))
         came_to = (verdict([run.result]), run.result.ttfb)
         alike.setdefault((came_to, phases, frozenset(bars.items())), []).append(run)
-    lasts = [_last(same[0]) for same in alike.values()]
-    axis = _axis([same[0] for same in alike.values()], max(lasts))
-    ends = _scales([float(axis.place(last)) * 1.12 or 1.0 for last in lasts])
+    firsts = [same[0] for same in alike.values()]
     panels = []
-    for same, end in zip(alike.values(), ends, strict=True):
+    for same, (axis, end) in zip(alike.values(), _axes(firsts), strict=True):
         lanes = _lanes(same[0])
         if len(lanes) > MAX_LANES:
             lanes = _merged(lanes)
         shown = _fitting(lanes)
         hidden = sum(len(lane.servers) for lane in lanes if lane not in shown)
         names = [r.result.strategy for r in same]
-        panels.append(_Panel(names, same[0], shown, hidden, float(axis.time(end))))
-    return axis, panels
+        panels.append(_Panel(names, same[0], shown, hidden, axis, end))
+    return panels
+
+
+def _axes(runs: Sequence[Run]) -> list[tuple[TimeAxis, float]]:
+    """Return the time axis of each run and where it ends.
+
+    All have the same, unless some would be too short to see anything: those with equal scales
+    then have one of their own.
+    """
+    lasts = [_last(run) for run in runs]
+    axis = _axis(runs, max(lasts))
+    scales = _scales([float(axis.place(last)) * _AFTERWARDS or 1.0 for last in lasts])
+    found = []
+    for scale in scales:
+        if len(set(scales)) > 1:
+            alike = [i for i, other in enumerate(scales) if other == scale]
+            last = max(lasts[i] for i in alike)
+            axis = _axis([runs[i] for i in alike], last)
+            scale = float(axis.place(last)) * _AFTERWARDS or 1.0
+        found.append((axis, float(axis.time(scale))))
+    return found
 
 
 def _axis(runs: Sequence[Run], last: float) -> TimeAxis:
@@ -301,7 +323,7 @@ def _scales(ends: Sequence[float]) -> list[float]:
     return [shared[end] for end in ends]
 
 
-def _legend(panels: Sequence[_Panel], axis: TimeAxis, bound: float | None) -> list[Artist]:
+def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     """Return the entries of the legend: all that is drawn, and nothing else."""
     bars = [(bar, panel.end) for panel in panels for bar in panel.bars]
     kinds = {_kind(bar) for bar, _ in bars}
@@ -313,7 +335,7 @@ def _legend(panels: Sequence[_Panel], axis: TimeAxis, bound: float | None) -> li
     started = any(panel.run.result.ttfb is not None for panel in panels)
     bounded = any(_bound_shows(panel, bound) for panel in panels)
     lost = any(panel.run.result.outcome == "failed" for panel in panels)
-    cut = any(begin < panel.end for begin, _ in axis.cuts for panel in panels)
+    cut = any(begin < panel.end for panel in panels for begin, _ in panel.axis.cuts)
     patches = [
         ("query" in kinds, "query (get_buckets)", _look("query")),
         ("read" in kinds, "read", _look("read")),
@@ -362,7 +384,7 @@ def _failed(bar: Bar) -> bool:
     return bar.exchange.ended is not None and not bar.exchange.ok
 
 
-def _panel(axes: Axes, panel: _Panel, axis: TimeAxis, bound: float | None) -> None:
+def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
     lanes, end, result = panel.lanes, panel.end, panel.run.result
     tops = [0.0]
     for lane in lanes:
@@ -374,10 +396,10 @@ def _panel(axes: Axes, panel: _Panel, axis: TimeAxis, bound: float | None) -> No
     for i, (lane, top) in enumerate(zip(lanes, tops, strict=False)):
         if i % 2 == 0:
             axes.axhspan(top, top + lane.height, facecolor=_BAND, zorder=0, gid="band")
-        _lane(axes, top, lane, axis, end)
-    axis.draw_breaks(axes)
+        _lane(axes, top, lane, panel.axis, end)
+    panel.axis.draw_breaks(axes)
     _phases(axes, panel)
-    _lines(axes, panel, axis, bound)
+    _lines(axes, panel, bound)
     more = f"   ({panel.hidden} more servers are not shown)" if panel.hidden else ""
     axes.set_title(
         f"{', '.join(panel.strategies)}: {style.plain(verdict([result]), 90)}{more}",
@@ -399,7 +421,7 @@ def _bound_shows(panel: _Panel, bound: float | None) -> bool:
     )
 
 
-def _lines(axes: Axes, panel: _Panel, axis: TimeAxis, bound: float | None) -> None:
+def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
     """Draw the first byte and the bound as lines, and write under the lanes what they are.
 
     Where they are too near for two labels, that of the first byte says both.
@@ -407,7 +429,7 @@ def _lines(axes: Axes, panel: _Panel, axis: TimeAxis, bound: float | None) -> No
     ttfb = panel.run.result.ttfb
 
     def inches(time: float) -> float:
-        return float(axis.place(time) / axis.place(panel.end)) * _AXIS
+        return float(panel.axis.place(time) / panel.axis.place(panel.end)) * _AXIS
 
     right = ttfb is not None and inches(ttfb) < 0.6 * _AXIS
     beside = ""
