@@ -151,7 +151,7 @@ def draw_cost() -> None:
 def draw_plan() -> None:
     """Draw a candidate that meets its target, one that misses it, and one with too few runs."""
     p90, success = Condition("p90", 0.9, 0.5), Condition("success", None, 0.9)
-    every = [
+    every: list[tuple[Interval | NotEnough, Interval, bool | None]] = [
         (Interval(0.7, 0.6, inf), Interval(0.8, 0.7, 0.86), False),
         (Interval(0.3, 0.25, 0.4), Interval(0.97, 0.94, 0.99), True),
         (NotEnough(0.2, 40, 461), Interval(1.0, 0.85, 1.0), None),
