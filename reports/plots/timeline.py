@@ -483,7 +483,8 @@ def _lane(axes: Axes, top: float, lane: _Lane, axis: TimeAxis, end: float) -> No
         _say(axes, "goes on and on \N{RIGHTWARDS ARROW}", end, middle, right=False)
     elif silent := [bar.exchange for bar in lane.bars if bar.exchange.ended is None]:
         source = silent[0].source
-        said = f"no answer, sent by {style.plain(str(source), 80)}" if source else "no answer"
+        by = f", sent by {style.plain(source.file_and_line, 80)}" if source else ""
+        said = f"no answer{by}"
         _say(axes, said, end, middle, right=False)
     elif late:
         until = f"until {seconds(max(late))} \N{RIGHTWARDS ARROW}"
