@@ -58,6 +58,14 @@ def pythons(session: nox.Session) -> None:
     session.run("pytest", "-m", "not slow", *session.posargs)
 
 
+@nox.session(python="3.11", venv_backend="uv")
+def lowest(session: nox.Session) -> None:
+    """Run the tests with the lowest versions that pyproject.toml allows; it takes uv."""
+    groups = nox.project.dependency_groups(PYPROJECT, "test")
+    session.install("--resolution", "lowest-direct", "-e", ".[dask,parquet,tahoe]", *groups)
+    session.run("pytest", "-n", "auto", "-m", "not slow", *session.posargs)
+
+
 @nox.session
 def slow(session: nox.Session) -> None:
     """Run the tests that take longer than a few seconds."""
