@@ -1,0 +1,60 @@
+"""What hosts send each other: addresses and segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from os import strerror
+from typing import NamedTuple
+
+#: What a socket is bound to that takes every address of its host.
+WILDCARDS = {"", "0.0.0.0", "::"}  # noqa: S104 - nothing real is bound
+
+
+class Address(NamedTuple):
+    """One end of a connection."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """What one host sends another; `window` is how many bytes beyond `ack` the sender takes."""
+
+    source: Address
+    target: Address
+    sequence: int
+    ack: int | None
+    window: int
+    data: bytes = b""
+    syn: bool = False
+    fin: bool = False
+    reset: bool = False
+
+    @property
+    def end(self) -> int:
+        """The sequence number after it."""
+        return self.sequence + len(self.data) + self.syn + self.fin
+
+    @property
+    def kind(self) -> str:
+        """The flags and the number of bytes, for a trace."""
+        flags = [name for name in ("syn", "fin", "reset") if getattr(self, name)]
+        if self.syn and self.ack is not None:
+            flags.append("ack")
+        if self.data:
+            flags.append(f"{len(self.data)} bytes")
+        return " ".join(flags) or "ack"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether an address is that of the host itself."""
+    return host == "::1" or host.startswith("127.")
+
+
+def os_error(number: int) -> OSError:
+    """Return the error that a system call fails with."""
+    return OSError(number, strerror(number))

@@ -1,0 +1,170 @@
+"""The kernel of a simulated host: its ports, and where a segment that arrives belongs.
+
+Nothing here knows Twisted.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from errno import EADDRINUSE, EADDRNOTAVAIL
+
+from firstk.harness.net.connection import LINGER, Connection, Timer
+from firstk.harness.net.segment import WILDCARDS, Address, Segment, is_loopback, os_error
+from firstk.harness.net.sockets import Socket
+
+_FIRST_PORT, _LAST_PORT = 32768, 60999
+
+
+class Stack:
+    """The kernel of one host.
+
+    `send` takes a segment on its way and returns when it has left the host.
+    `call_later(delay, function)` calls a function later, and `changed(socket)` is called when a
+    socket may have become readable or writable. With `addresses` None every address is the host's
+    own.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[Segment], float],
+        call_later: Callable[[float, Callable[[], None]], Timer],
+        seconds: Callable[[], float],
+        changed: Callable[[Socket], None],
+        addresses: dict[int, str] | None = None,
+    ) -> None:
+        self.send = send
+        self.call_later = call_later
+        self.seconds = seconds
+        self.changed = changed
+        self.addresses = addresses
+        self.sockets: dict[int, Socket] = {}  # by file descriptor
+        self.connections: dict[tuple[Address, Address], Connection] = {}
+        self.given_up: list[Connection] = []  # those that never had the answer they waited for
+        self.last_received: dict[tuple[Address, Address], float] = {}  # of connections that ended
+        self._bound: dict[tuple[int, int], list[Socket]] = {}  # by family and port
+        self._gone: dict[tuple[Address, Address], tuple[float, Segment]] = {}
+        self._next_port = _FIRST_PORT
+        self._next_descriptor = 1000
+
+    def socket(self, family: int = socket.AF_INET) -> Socket:
+        """Return a new socket."""
+        return Socket(self, family)
+
+    def descriptor(self, one: Socket) -> int:
+        """Return a file descriptor for a socket. None is used twice."""
+        self._next_descriptor += 1
+        self.sockets[self._next_descriptor] = one
+        return self._next_descriptor
+
+    # Names and ports
+
+    def own(self, family: int, host: str) -> bool:
+        """Return whether an address is one of this host."""
+        if self.addresses is None or host in WILDCARDS or is_loopback(host):
+            return True
+        return self.addresses.get(family) == host
+
+    def bind(self, one: Socket, host: str, port: int) -> Address:
+        """Reserve a port of an address for a socket; 0 is any port."""
+        if not 0 <= port <= 65535:
+            raise OverflowError("bind(): port must be 0-65535.")
+        if not self.own(one.family, host):
+            raise os_error(EADDRNOTAVAIL)
+        if port == 0:
+            port = self.free_port(one.family)
+        others = self._bound.setdefault((one.family, port), [])
+        reuse = one.reuses_address
+        for other in others:
+            overlap = host in WILDCARDS or other.name.host in {host, *WILDCARDS}
+            if overlap and not (reuse and other.reuses_address and not other.listens):
+                raise os_error(EADDRINUSE)
+        others.append(one)
+        return Address(host or "0.0.0.0", port)  # noqa: S104
+
+    def release(self, one: Socket) -> None:
+        """Release the port that a socket has."""
+        others = self._bound.get((one.family, one.name.port), [])
+        if one in others:
+            others.remove(one)
+
+    def free_port(self, family: int) -> int:
+        """Return a port that is not in use."""
+        for _ in range(_FIRST_PORT, _LAST_PORT + 1):
+            port = self._next_port
+            self._next_port = _FIRST_PORT if port == _LAST_PORT else port + 1
+            if not self._bound.get((family, port)):
+                return port
+        raise os_error(EADDRNOTAVAIL)
+
+    def source(self, family: int, target: str) -> str:
+        """Return the address from which packets to `target` are sent."""
+        if self.addresses is None or is_loopback(target):
+            return target
+        return self.addresses[family]
+
+    def listener(self, family: int, target: Address) -> Socket | None:
+        """Return the socket that listens at an address."""
+        for one in self._bound.get((family, target.port), ()):
+            if one.listens and one.name.host in {target.host, *WILDCARDS}:
+                return one
+        return None
+
+    # Segments
+
+    def receive(self, segment: Segment) -> None:
+        """Take a segment that arrives."""
+        key = segment.target, segment.source
+        connection = self.connections.get(key)
+        if connection is not None:
+            connection.receive(segment)
+            return
+        if segment.reset:
+            return
+        gone = self._gone.get(key)
+        if gone is not None and not segment.syn:
+            until, last = gone
+            if self.seconds() < until:
+                if segment.fin:  # the last acknowledgement was lost
+                    self.send(last)
+                    return
+            else:
+                del self._gone[key]
+        if segment.syn and segment.ack is None:
+            family = socket.AF_INET6 if ":" in segment.target.host else socket.AF_INET
+            listening = self.listener(family, segment.target)
+            if listening is not None:
+                self._gone.pop(key, None)
+                listening.take_syn(segment)
+                return
+        self.refuse(segment)
+
+    def refuse(self, segment: Segment) -> None:
+        """Answer a segment for which there is no connection with a reset."""
+        sequence = segment.ack or 0
+        self.send(Segment(segment.target, segment.source, sequence, segment.end, 0, reset=True))
+
+    def forget(self, connection: Connection, last: Segment | None = None) -> None:
+        """Drop a connection; `last` is what a repeated FIN of the peer is answered with."""
+        key = connection.local, connection.remote
+        if self.connections.get(key) is connection:
+            del self.connections[key]
+            if connection.waits:
+                self.given_up.append(connection)
+            if connection.received is not None and not connection.is_client:
+                self.last_received[key] = connection.received
+            if last is not None:
+                self._gone[key] = self.seconds() + LINGER, last
+
+    def kill(self) -> None:
+        """Close all sockets, as a kernel does when their process dies."""
+        for one in list(self.sockets.values()):
+            one.close()
+
+    def power_off(self) -> None:
+        """Forget everything, without a word to anybody."""
+        for connection in list(self.connections.values()):
+            connection.drop()
+        self.sockets.clear()
+        self._bound.clear()
+        self._gone.clear()
