@@ -115,8 +115,8 @@ class Connection:
         """Whether a client has heard nothing since it last wrote, or since it connected."""
         if not self.is_client or self._peer_closed:
             return False
-        if self._broken and self._broken != ETIMEDOUT and self.closed is None:
-            return False  # its process knows that it is over
+        if self._broken and self._broken != ETIMEDOUT:
+            return False  # it was refused, or reset
         return self.received is None or (self.wrote is not None and self.received < self.wrote)
 
     @property
@@ -201,11 +201,13 @@ class Connection:
             self._closing = True
             self._push()
 
-    def close(self) -> None:
-        """Close in order, or with a reset if not everything was read."""
+    def close(self, abruptly: bool = False) -> None:
+        """Close in order; with a reset if that is asked for, or not everything was read."""
+        if self.waits:
+            self._stack.given_up.append(self)
         self._orphan = True
         self.closed = self._stack.seconds()
-        if not self.is_open or self.incoming:
+        if abruptly or not self.is_open or self.incoming:
             self.abort()
             return
         self.finish()
@@ -312,11 +314,11 @@ class Connection:
             if self.reads:
                 self.incoming += data
             self._expected += len(data)
+        if self._expected > before:
+            self.received = self._stack.seconds()
         if self._early_fin == self._expected and not self._peer_closed:
             self._expected += 1
             self._peer_closed = True
-        if self._expected > before:
-            self.received = self._stack.seconds()
         return self._expected > before
 
     # What is sent

@@ -37,7 +37,7 @@ from firstk.harness.net.packet import Packet, digest_of
 from firstk.harness.net.process import Processes
 from firstk.harness.net.segment import Segment, is_loopback
 from firstk.harness.net.sequence import text_diagram
-from firstk.harness.net.unanswered import Unanswered
+from firstk.harness.net.unanswered import Unanswered, shown_time
 from firstk.scenarios.laws import Law
 
 #: Timers that go on forever, and after which nothing else ever happens.
@@ -285,9 +285,8 @@ class Network:
             if condition():
                 return
             why = "time is up"
-        raise ConditionNeverMetError(
-            f"the condition never became true: {why} at {self.now:.6g} s\n{self.report()}".rstrip()
-        )
+        said = f"the condition never became true: {why} at {shown_time(self.now)}"
+        raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
 
     def _check_outside(self) -> None:
         if self._is_simulating:
@@ -321,7 +320,7 @@ class Network:
         finally:
             globalLogPublisher.removeObserver(observer)
             self._is_simulating = False
-        errors = [*self._failures, *self.world.errors]
+        errors = list(dict.fromkeys([*self._failures, *self.world.errors]))
         self._failures.clear()
         self.world.errors.clear()
         if len(errors) == 1:
@@ -378,8 +377,10 @@ class Network:
         found = [
             self._described(host, connection)
             for host in self.hosts.values()
-            for connection in [*host.stack.given_up, *host.stack.connections.values()]
-            if connection.waits
+            for connection in [
+                *host.stack.given_up,
+                *(c for c in host.stack.connections.values() if c.waits and c.closed is None),
+            ]
         ]
         return sorted(found, key=lambda one: one.opened)
 
@@ -396,11 +397,11 @@ class Network:
             if peer is not None and peer.socket is None and peer.closed is None:
                 notes.append("never accepted")
             if host.state != "running":
-                notes.append(f"{host.name} is {host.state} since {host.since:.6g} s")
+                notes.append(f"{host.name} is {host.state} since {shown_time(host.since)}")
             if host is not client and any(way.cut for way in self._between(client, host)):
                 notes.append(f"{client.name} and {host.name} are partitioned")
         if connection.closed is not None:
-            notes.append(f"{client.name} gave up at {connection.closed:.6g} s")
+            notes.append(f"{client.name} gave up at {shown_time(connection.closed)}")
         return Unanswered(
             address if host is None else host.name,
             connection.remote.port,
@@ -419,10 +420,10 @@ class Network:
         lines = _listed([str(one) for one in self._unanswered()])
         for host in self.hosts.values():
             if host.state != "running":
-                lines.append(f"host {host.name} is {host.state} since {host.since:.6g} s")
+                lines.append(f"host {host.name} is {host.state} since {shown_time(host.since)}")
         lines += _listed(
             [
-                f"logged at {time:.6g} s{f' on {host}' if host else ''}:"
+                f"logged at {shown_time(time)}{f' on {host}' if host else ''}:"
                 f" {type(error).__name__}: {message_of(error)}"
                 for time, host, error in self.logged
             ]

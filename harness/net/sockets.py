@@ -199,11 +199,7 @@ class Socket:
         if self.connection is not None:
             self.connection.socket = None
             linger = self._options.get((socket.SOL_SOCKET, socket.SO_LINGER))
-            if linger == bytes([1, 0, 0, 0, 0, 0, 0, 0]):
-                self.connection.closed = self._stack.seconds()
-                self.connection.abort()
-            else:
-                self.connection.close()
+            self.connection.close(abruptly=linger == bytes([1, 0, 0, 0, 0, 0, 0, 0]))
 
     def getsockname(self) -> tuple[Any, ...]:
         """Return the own address."""

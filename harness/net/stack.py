@@ -149,7 +149,7 @@ class Stack:
         key = connection.local, connection.remote
         if self.connections.get(key) is connection:
             del self.connections[key]
-            if connection.waits:
+            if connection.waits and connection.closed is None:  # it has timed out
                 self.given_up.append(connection)
             if connection.received is not None and not connection.is_client:
                 self.last_received[key] = connection.received

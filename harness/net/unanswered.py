@@ -27,11 +27,16 @@ class Unanswered:
 
     def __str__(self) -> str:
         if self.received is None:
-            last = f"no byte received since it was opened at {self.opened:.6g} s"
+            last = f"no byte received since it was opened at {shown_time(self.opened)}"
         else:
-            last = f"last byte received at {self.received:.6g} s"
+            last = f"last byte received at {shown_time(self.received)}"
         note = f" ({self.note})" if self.note else ""
         return (
             f"never answered: host {self.host}, connection from"
             f" {self.client}:{self.client_port}, {last}{note}"
         )
+
+
+def shown_time(time: float) -> str:
+    """Return a virtual time as text, without the microseconds that turns of reactors take."""
+    return f"{round(time, 4):g} s" if time < 10 else f"{time:.6g} s"

@@ -8,6 +8,7 @@ accepted before its client has written anything.
 from __future__ import annotations
 
 import socket
+from functools import wraps
 from typing import Any
 
 import pytest
@@ -49,8 +50,8 @@ _LEFT_OUT = {
     test_tls.TLSPortTestsBuilder: "test_closePeerOnEMFILE",
 }
 
-#: One of these tests sends 32 MB over TLS.
-_SLOW = {test_tls.AbortSSLConnectionTests}
+#: It sends 32 MB over TLS.
+_SLOW = {test_tls.AbortSSLConnectionTests: "test_fullWriteBufferAfterByteExchange"}
 
 _reactors: list[HostReactor] = []  # the last one that was made is the one under test
 
@@ -117,16 +118,29 @@ def _simulated_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(test_tcp, "socket", _SocketModule())
 
 
+def _slow(test: Any) -> Any:
+    """Return a test that is marked as slow, for one class that inherits it."""
+
+    @pytest.mark.slow
+    @wraps(test)
+    def marked(self: Any) -> Any:
+        return test(self)
+
+    return marked
+
+
 def _test_class(base: type) -> type:
-    names = {
+    names: dict[str, Any] = {
         "__module__": __name__,
         "__doc__": f"{base.__name__}, as Twisted demands it of every reactor.",
         "reactorFactory": staticmethod(_make_reactor),
         # Twisted's own tests use what Twisted has deprecated.
-        "pytestmark": [pytest.mark.filterwarnings("ignore")] + [pytest.mark.slow] * (base in _SLOW),
+        "pytestmark": [pytest.mark.filterwarnings("ignore")],
     }
     if base in _LEFT_OUT:
         names[_LEFT_OUT[base]] = None
+    if base in _SLOW:
+        names[_SLOW[base]] = _slow(getattr(base, _SLOW[base]))
     return type(f"Test{base.__name__}", (base, unittest.SynchronousTestCase), names)
 
 
