@@ -48,6 +48,7 @@ _REACTOR = "twisted.internet.reactor"
 _WAITS = "it waits in real time; use reactor.callLater, or task.deferLater(reactor, seconds)"
 _CLOCK = "it reads the real clock; use reactor.seconds()"
 _NETWORK = "there is no network in a simulation; ask the servers that the downloader is passed"
+_ONLY_SIMULATED = "the only network there is is the simulated one; use the host's reactor"
 _THREAD = (
     "a thread runs in real time; use"
     " threads.deferToThreadPool(reactor, reactor.getThreadPool(), function)"
@@ -175,6 +176,8 @@ class _Guard:
 
     def escape(self, what: str, why: str) -> EscapeError:
         """Return what to raise, and keep the first: whoever catches it may not pass it on."""
+        if self.process is not None and why is _NETWORK:
+            why = _ONLY_SIMULATED
         error = EscapeError(f"{what} at {self._site()}: {why}")
         self.first = self.first or error
         return error

@@ -15,9 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
 
+from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from firstk.downloader.text import message_of
@@ -39,6 +41,8 @@ from firstk.harness.net.segment import Segment, is_loopback
 from firstk.harness.net.sequence import text_diagram
 from firstk.harness.net.unanswered import Unanswered, shown_time
 from firstk.scenarios.laws import Law
+
+T = TypeVar("T")
 
 #: Timers that go on forever, and after which nothing else ever happens.
 HOUSEKEEPING = ("twisted.web.http.HTTPFactory._updateLogDateTime",)
@@ -83,7 +87,7 @@ class Network:
         self.world = SimReactor()
         self.env = self.world.env
         self.processor = Processor()
-        self._seed = seed
+        self.seed = seed
         self._law = law_of(rtt)
         self._bandwidth = checked_bandwidth(bandwidth)
         self._ways: dict[tuple[str, str], Way] = {}
@@ -177,7 +181,7 @@ class Network:
     def _way(self, source: str, target: str) -> Way:
         key = source, target
         if key not in self._ways:
-            random = stream(self._seed, f"{source}>{target}", "packets")
+            random = stream(self.seed, f"{source}>{target}", "packets")
             self._ways[key] = Way(self._law, self._bandwidth, 0.0, random)
         return self._ways[key]
 
@@ -264,6 +268,23 @@ class Network:
         lists what was not answered.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
+        self._until(condition, timeout, "the condition never became true")
+
+    def wait(self, deferred: Deferred[T], timeout: float = 3600.0) -> T:
+        """Let one thing happen after another until a Deferred has fired, and return its result.
+
+        Raises what it failed with, and `ConditionNeverMetError` as `until` does.
+        """
+        __tracebackhide__ = True
+        results: list[T | Failure] = []
+        deferred.addBoth(results.append)
+        self._until(lambda: results, timeout, "the Deferred never fired")
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return results[0]
+
+    def _until(self, condition: Callable[[], object], timeout: float, failed: str) -> None:
+        __tracebackhide__ = True
         self._check_outside()
         end = self.now + timeout
         why = ""
@@ -273,7 +294,7 @@ class Network:
                     why = "nothing left to happen" if self.world.peek() == inf else ""
                     break
                 if self._next_is_housekeeping() and (timers := self._only_housekeeping()):
-                    why = f"nothing left but housekeeping ({', '.join(timers)})"
+                    why = f"nothing left but housekeeping ({timers})"
                     break
                 self.world.step()
                 if self.world.errors or self._failures:
@@ -285,7 +306,7 @@ class Network:
             if condition():
                 return
             why = "time is up"
-        said = f"the condition never became true: {why} at {shown_time(self.now)}"
+        said = f"{failed}: {why} at {shown_time(self.now)}"
         raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
 
     def _check_outside(self) -> None:
@@ -333,30 +354,33 @@ class Network:
     def _next_is_housekeeping(self) -> bool:
         return bool(self.env.queue) and self._idles(self.env.queue[0][3]) is not None
 
-    def _only_housekeeping(self) -> list[str]:
+    def _only_housekeeping(self) -> str:
         """Return what is left to happen if it is all housekeeping; nothing if there is more."""
-        found = []
+        hosts: dict[str, set[str]] = {}
         for _, _, _, entry in self.env.queue:
             if not is_given_up(entry):
-                name = self._idles(entry)
-                if name is None:
-                    return []
-                found.append(name)
-        return sorted({name for name in found if name})
+                idle = self._idles(entry)
+                if idle is None:
+                    return ""
+                what, host = idle
+                hosts.setdefault(what, set()).add(host)
+        return "; ".join(f"{what} on {', '.join(sorted(hosts[what]))}" for what in sorted(hosts))
 
-    def _idles(self, entry: object) -> str | None:
-        """Return what something in the queue is called if it is housekeeping, else None."""
+    def _idles(self, entry: object) -> tuple[str, str] | None:
+        """Return what housekeeping something in the queue is, and on which host; None if none."""
         function: Any = getattr(entry, "_function", None)
         owner = getattr(function, "__self__", None)
-        if isinstance(owner, Connection):
-            return "window probe" if self._probes_in_vain(owner) else None
+        if isinstance(owner, Connection) and self._probes_in_vain(owner):
+            return "window probes", self._by_address[owner.local.host].name
         if not isinstance(entry, HostTimer):
             return None
-        if entry.reactor.frozen or entry.reactor.dead:
-            return f"timers of frozen host {entry.reactor.name}"
-        function = entry.function
+        reactor = entry.reactor
+        if reactor.frozen:
+            return "frozen timers", reactor.name
         name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-        return f"{name} on {entry.reactor.name}" if name in self.housekeeping else None
+        if name in self.housekeeping:
+            return str(function.__qualname__), reactor.name
+        return None
 
     def _probes_in_vain(self, connection: Connection) -> bool:
         """Return whether a probe will find that the peer has no more room than it had."""

@@ -47,7 +47,7 @@ def test_housekeeping(net: Network) -> None:
     got = get(net.host("a"), "http://b/")
     never = (
         r"nothing left but housekeeping"
-        r" \(twisted\.web\.http\.HTTPFactory\._updateLogDateTime on b\) at 9\d"
+        r" \(HTTPFactory\._updateLogDateTime on b\) at 9\d"
     )
 
     with pytest.raises(ConditionNeverMetError, match=never):
@@ -61,7 +61,7 @@ def test_frozen_timers_are_no_event(net: Network) -> None:
     a.run(a.reactor.callLater, 5, lambda: fired.append(net.now))
     a.freeze()
 
-    with pytest.raises(ConditionNeverMetError, match=r"\(timers of frozen host a\) at 0 s"):
+    with pytest.raises(ConditionNeverMetError, match=r"\(frozen timers on a\) at 0 s"):
         net.until(lambda: fired)
     net.at(7, a.thaw)
     net.until(lambda: fired)
@@ -79,7 +79,10 @@ def test_window_probes(net: Network) -> None:
     a.run(here.transport.write, bytes(1_000_000))
     there = accepted.made[0]
 
-    with pytest.raises(ConditionNeverMetError, match=r"\(window probe\)"):
+    with pytest.raises(
+        ConditionNeverMetError,
+        match=r"\(frozen timers on b; window probes on a\)|\(window probes on a\)",
+    ):
         net.until(lambda: there.data)
     b.thaw()
     net.until(lambda: len(there.data) == 1_000_000)
