@@ -39,8 +39,6 @@ class Host:
     be looked up by all hosts.
     """
 
-    __module__ = "firstk"  # as users import it
-
     def __init__(self, network: Network, name: str, number: int) -> None:
         self.name = name
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"

@@ -71,8 +71,6 @@ class Network:
     an hour has passed
     """
 
-    __module__ = "firstk"  # as users import it
-
     def __init__(
         self,
         seed: int = 0,

@@ -15,8 +15,6 @@ class Packet:
     "120 bytes", "datagram of 120 bytes". `arrives` is None for one that is lost.
     """
 
-    __module__ = "firstk"  # as users import it
-
     sent: float
     source: str
     source_port: int

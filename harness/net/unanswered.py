@@ -15,8 +15,6 @@ class Unanswered:
     the connection was never accepted, when the client gave up.
     """
 
-    __module__ = "firstk"  # as users import it
-
     host: str
     port: int
     client: str
