@@ -256,12 +256,13 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
 
     def _turn(self, _: Entry) -> None:
         self._next_turn, self._last_turn = None, self.env.clock
-        candidates, self._candidates = list(self._candidates), {}
-        ready = {descriptor: self._ready(descriptor) for descriptor in candidates}
-        for descriptor, (reads, writes, broken) in ready.items():
+        candidates, self._candidates = self._candidates, {}
+        for descriptor, ready in [(one, self._ready(one)) for one in candidates]:
+            if not any(ready):
+                continue
             for one in dict.fromkeys(self._watched.get(descriptor, ())):
                 if one is not None and not self.frozen and not self.dead:
-                    self.enter(log.callWithLogger, one, self._serve, one, reads, writes, broken)
+                    self.enter(log.callWithLogger, one, self._serve, one, *ready)
         for descriptor in candidates:
             if any(self._ready(descriptor)):
                 self._candidates[descriptor] = None

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
+class Packet(NamedTuple):
     """A packet. Hosts are named, or an address where there is no such host; times are in seconds.
 
     `what` is its flags and what it carries: "syn", "syn ack", "ack", "fin", "reset",
