@@ -85,7 +85,7 @@ def start(
     size: int | None = None,
     random: Random | None = None,
 ) -> Download:
-    """Start a download, and return a handle of it; the arguments are those of `download`."""
+    """Start a download and return a handle to it; the arguments are those of `download`."""
     parsed = parse_cap(cap) if isinstance(cap, str) else cap
     strategy = find_strategy(strategy)
     if offset < 0 or (size is not None and size < 0):

@@ -117,4 +117,4 @@ if not TYPE_CHECKING:  # a type checker is to find a misspelt name
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *(name for name in _HOMES if name not in globals())]
+    return [*__all__, *(name for name in globals() if name.startswith("__"))]

@@ -9,18 +9,27 @@ from __future__ import annotations
 
 import csv
 from bisect import bisect
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import exp, isinf, log
+from operator import itemgetter
 from pathlib import Path
 from random import Random
 from statistics import NormalDist
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from firstk.downloader.names import did_you_mean
 from firstk.downloader.text import shown
 from firstk.scenarios.base import Seconds, Table, mistakes, relative_path
+from firstk.scenarios.presets import PRESETS
 from firstk.scenarios.reading import CSV, read_text
 from firstk.scenarios.text import listed
 
@@ -216,6 +225,83 @@ class Mixture(Table):
         return self.laws[place].sample(random)
 
 
+class Shifted(Table):
+    """A fixed time, and a time of another law on top."""
+
+    law: Literal["shifted"]
+    shift: Seconds
+    """The fixed time, in seconds."""
+    base: Law
+    """The law of what comes on top."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self.shift + self.base.sample(random)
+
+
+class Sum(Table):
+    """The sum of independent times, such as the way to a server and the way back."""
+
+    law: Literal["sum"]
+    laws: list[Law] = Field(min_length=1)
+    """The laws of the times that are added up."""
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return sum(law.sample(random) for law in self.laws)
+
+
+class Quantiles(Table):
+    """Times of which some quantiles are known, with straight lines between them."""
+
+    law: Literal["quantiles"]
+    table: list[Annotated[list[Seconds], Field(min_length=2, max_length=2)]] = Field(min_length=2)
+    """Pairs of a probability and the time that is not exceeded with it, from 0 to 1."""
+
+    @field_validator("table")
+    @classmethod
+    def _ascending(cls, table: list[list[float]]) -> list[list[float]]:
+        ends = table[0][0], table[-1][0]
+        if ends != (0, 1):
+            raise mistakes(
+                [("", f"should be from probability 0 to 1, not {ends[0]:g} to {ends[1]:g}")]
+            )
+        for (p, time), (next_p, next_time) in pairwise(table):
+            if not p < next_p or time > next_time:
+                problem = f"[{next_p:g}, {next_time:g}] should come before [{p:g}, {time:g}]"
+                raise mistakes([("", problem)])
+        return table
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        drawn = random.random()
+        place = bisect(self.table, drawn, key=itemgetter(0))
+        (p, time), (next_p, next_time) = self.table[place - 1 : place + 1]
+        return time + (next_time - time) * (drawn - p) / (next_p - p)
+
+
+class Preset(Table):
+    """A law with published parameters."""
+
+    law: Literal["preset"]
+    name: str
+    """Which one; `firstk.scenarios.presets` has them with their sources."""
+    _law: Law = PrivateAttr()
+
+    @model_validator(mode="after")
+    def _find(self) -> Self:
+        if self.name not in PRESETS:
+            meant = did_you_mean(self.name, PRESETS)
+            problem = f"there is no preset {shown(self.name)}; {meant}there are {listed(PRESETS)}"
+            raise mistakes([("name", problem)])
+        self._law = _LAW.validate_python(PRESETS[self.name])
+        return self
+
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        return self._law.sample(random)
+
+
 Law = Annotated[
     Constant
     | Uniform
@@ -224,8 +310,14 @@ Law = Annotated[
     | Lognormal
     | Pareto
     | Empirical
-    | Mixture,
+    | Mixture
+    | Shifted
+    | Sum
+    | Quantiles
+    | Preset,
     Field(discriminator="law"),
 ]
 """Any law; the key `law` says which."""
-Mixture.model_rebuild()
+for _kind in (Mixture, Shifted, Sum):
+    _kind.model_rebuild()
+_LAW: TypeAdapter[Law] = TypeAdapter(Law)

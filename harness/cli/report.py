@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from firstk.harness.cli.simulate import simulate_all
 from firstk.harness.cli.targets import load, side_by_side
 from firstk.scenarios.kinds import SQLITE_HEAD
 from firstk.scenarios.reading import begins_with
-from firstk.scenarios.text import printable
+from firstk.scenarios.text import printable, shell_word
 
 if TYPE_CHECKING:
     from firstk.harness.run.bound import Bound
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 #: For how many runs of a store the bound is worked out: of each point, and of all together.
 _BOUNDS_EACH, _BOUNDS = 200, 4000
 
+#: How many targets a title names.
+_NAMED = 4
+
 #: How many seeds of runs that went wrong are listed.
 _LISTED = 5
 
@@ -37,6 +41,7 @@ _LISTED = 5
 @click.command()
 @click.argument("targets", metavar="STORE|[FILE|DIR|NAME]...", nargs=-1, required=True)
 @DOWNLOADER
+@click.option("--title", help="What the page is called; default: what it is about.")
 @click.option(
     "--out",
     metavar="DIR",
@@ -45,7 +50,9 @@ _LISTED = 5
     type=FOLDER,
     help="Where the page and its pictures go.",
 )
-def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) -> int:
+def report(
+    targets: tuple[str, ...], downloaders: tuple[str, ...], title: str | None, out: Path
+) -> int:
     """Make a page with pictures: of a sweep's store, or of scenarios, which are run for it.
 
     The page needs no network and no other file: it has its pictures in it, which lie beside it
@@ -59,7 +66,12 @@ def report(targets: tuple[str, ...], downloaders: tuple[str, ...], out: Path) ->
     scenarios = [] if stores else side_by_side(load(targets), downloaders)
     make_folder(out)
     with doing("reading") as tell:
-        found = _of_store(Path(stores[0]), tell) if stores else _of_scenarios(scenarios, tell)
+        if stores:
+            found = _of_store(Path(stores[0]), tell)
+        else:
+            found = _of_scenarios(scenarios, targets, tell)
+        if title is not None:
+            found = replace(found, title=printable(title))
         with writing(out):
             files = write(found, out)
     click.echo(printable(f"The page is {files[0]}; {len(files) - 1} pictures are beside it."))
@@ -76,7 +88,9 @@ def _is_store(target: str) -> bool:
     return begins_with(path, SQLITE_HEAD)
 
 
-def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) -> Report:
+def _of_scenarios(
+    scenarios: Sequence[Scenario], targets: Sequence[str], tell: Callable[[str], None]
+) -> Report:
     """Run scenarios, and return the report of their results."""
     from importlib.metadata import version
 
@@ -96,14 +110,22 @@ def _of_scenarios(scenarios: Sequence[Scenario], tell: Callable[[str], None]) ->
             overloads += too_much
     names = [case.name for case in cases]
     return Report(
-        title=" and ".join(names) if len(names) < 3 else f"{len(names)} scenarios",
+        title=" and ".join(names) if len(names) < 3 else _title(len(names), targets),
         description=cases[0].description if len(cases) == 1 else "",
         cases=cases,
         version=version("firstk"),
         warnings=[*_bad(cases), *overloads],
         overloaded=bool(overloads),
+        files={shell_word(s.source): Path(s.source) for s in scenarios if Path(s.source).is_file()},
         tell=lambda name: tell(f"drew {name}"),
     )
+
+
+def _title(count: int, targets: Sequence[str]) -> str:
+    """Return what a page of several scenarios is called: where they are from, and their number."""
+    named = [Path(target).stem for target in targets]
+    rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"{', '.join(named[:_NAMED])}{rest}: {count} scenarios"
 
 
 def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
@@ -122,7 +144,8 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
         cases = cases_of(store, lambda scenario, runs: _bounds(scenario, min(runs, each), tell))
         plan = plan_of(store, cases)
         made_by = store.versions()
-        warnings = [*_distrusted(store), *_unfinished(store, cases), *_crashes(store), *_bad(cases)]
+        unfinished = [] if plan is not None else _unfinished(store, cases)
+        warnings = [*_distrusted(store), *unfinished, *_crashes(store), *_bad(cases)]
     return Report(
         title=about.name or "An empty store",
         description=about.description,
@@ -132,6 +155,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
         warnings=warnings,
         of_store=True,
         plan=plan,
+        files={shell_word(path.name): path},
         closely=_closely(cases),
         tell=lambda name: tell(f"drew {name}"),
     )

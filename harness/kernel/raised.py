@@ -94,9 +94,14 @@ class Place(NamedTuple):
     function: str
 
     def __str__(self) -> str:
+        return f"{self.file_and_line} in {self.function}"
+
+    @property
+    def file_and_line(self) -> str:
+        """`FILE:LINE` alone."""
         relative = os.path.relpath(self.path) if os.path.isabs(self.path) else self.path
         path = self.path if relative.startswith(os.pardir) else relative
-        return f"{path}:{self.line} in {self.function}"
+        return f"{path}:{self.line}"
 
 
 def place(frame: FrameType, line: int | None = None) -> Place:

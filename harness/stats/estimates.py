@@ -35,7 +35,7 @@ CONFIDENCE = 0.95
 class Interval:
     """An estimate, and the ends between which the true value lies, they themselves included.
 
-    Of times, infinity is never; of differences, minus infinity is "instead of never".
+    Of times, infinity is never; of differences, minus infinity is "starts only here".
     """
 
     estimate: float
@@ -96,6 +96,11 @@ def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] 
     if estimate is None or estimate.estimate is None:
         return "-"
     return estimate.words(say) if isinstance(estimate, Interval) else f"~ {say(estimate.estimate)}"
+
+
+def difference_in_words(estimate: Interval | NotEnough) -> str:
+    """Return a difference of times as text; "never in either" where no run has one."""
+    return "never in either" if estimate.estimate is None else in_words(estimate)
 
 
 def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:

@@ -10,10 +10,10 @@ from firstk.harness.stats.figures import rounded
 def seconds(time: float) -> str:
     """Return a time as text: three significant digits, in seconds or milliseconds.
 
-    Infinity is "never", and a difference of minus infinity "instead of never".
+    Infinity is "never". A difference of minus infinity is "starts only here": the other never does.
     """
     if abs(time) == inf:
-        return "never" if time > 0 else "instead of never"
+        return "never" if time > 0 else "starts only here"
     if 0 < time < 0.001:
         return f"{time * 1000:.3g} ms"
     return f"{_three_digits(time)} s"

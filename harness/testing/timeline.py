@@ -129,7 +129,7 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
 
 
 def _sent_by(exchange: Exchange) -> str:
-    return f" by {exchange.source}" if exchange.source else ""
+    return f" by {exchange.source.file_and_line}" if exchange.source else ""
 
 
 def _failed(exchange: Exchange) -> bool:

@@ -53,15 +53,18 @@ class Case:
     @property
     def made_of(self) -> str:
         """What stands in small print below its pictures."""
-        seeds = f"seed{'s' * (self.runs != 1)} {seed_range(self.seed, self.runs)}"
         counts = {one.runs for one in self.strategies} or {0}
-        each = " to ".join(map(str, sorted({min(counts), max(counts)})))
-        runs = "1 run" if each == "1" else f"{each} runs"
+        least, most = min(counts), max(counts)
+        if least < most:
+            runs = f"{least} to {most} runs of a strategy, from seed {self.seed}"
+        else:
+            seeds = f"seed{'s' * (most != 1)} {seed_range(self.seed, most)}"
+            runs = f"{seeds}; {most} run{'s' * (most != 1)} of each strategy"
         downloads = ""
         loads = (load for one in self.strategies for load in one.loads)
         if self.has_workload and (load := next(loads, None)) is not None:
             downloads = f" with {load.downloads} downloads in each"
-        return f"{self.name}; {seeds}; {runs} of each strategy{downloads}; virtual time"
+        return f"{self.name}; {runs}{downloads}; virtual time"
 
     @property
     def has_workload(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from firstk.harness.grid.trace import Exchange
@@ -11,11 +11,16 @@ from firstk.harness.run.simulate import Run
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An exchange as it is drawn: when it was overdue, and whether it is a hedge."""
+    """An exchange as it is drawn: when it was overdue, and of which overdue read it is a hedge."""
 
     exchange: Exchange
     overdue: float | None
-    hedge: bool
+    hedge_of: Exchange | None
+
+    @property
+    def hedge(self) -> bool:
+        """Whether it is a hedge."""
+        return self.hedge_of is not None
 
     @property
     def course(self) -> Hashable:
@@ -36,12 +41,29 @@ def bars_of(run: Run) -> list[Bar]:
     exchanges = run.trace.exchanges
     overdue: list[float | None] = [request.overdue for request in requests]
     overdue += [None] * (len(exchanges) - len(overdue))
-    reads = {
-        time
-        for exchange, time in zip(exchanges, overdue, strict=True)
-        if exchange.operation == "read" and time is not None
-    }
-    return [
-        Bar(exchange, time, exchange.operation == "read" and exchange.sent in reads)
-        for exchange, time in zip(exchanges, overdue, strict=True)
-    ]
+    both = list(zip(exchanges, overdue, strict=True))
+    late: dict[float, list[Exchange]] = {}
+    for exchange, time in both:
+        if exchange.operation == "read" and time is not None:
+            late.setdefault(time, []).append(exchange)
+    hedged = _hedged(exchanges, late)
+    return [Bar(exchange, time, hedged.get(exchange.number)) for exchange, time in both]
+
+
+def _hedged(
+    exchanges: Sequence[Exchange], late: Mapping[float, Sequence[Exchange]]
+) -> dict[int, Exchange]:
+    """Return of which overdue read each hedge is one: `late` has those by when they became so.
+
+    What is read of one share at one time belongs together. Where several shares were overdue at
+    once, the first hedge is of the first of them, and so on.
+    """
+    found = {}
+    for time, reads in late.items():
+        causes = list({(read.server, read.share): read for read in reversed(reads)}.values())[::-1]
+        hedges = [e for e in exchanges if e.operation == "read" and e.sent == time]
+        shares = list(dict.fromkeys((hedge.server, hedge.share) for hedge in hedges))
+        for hedge in hedges:
+            which = shares.index((hedge.server, hedge.share))
+            found[hedge.number] = causes[min(which, len(causes) - 1)]
+    return found

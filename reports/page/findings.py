@@ -180,6 +180,8 @@ def _complement(part: Estimate) -> Estimate:
 
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
     """Yield, for each strategy, what becomes of the median along an axis."""
+    if axis == _LOAD:
+        yield from _carried(in_order(cases, axis))
     named = axis_name(axis, cases[0].scenario).partition(" (")[0]
     said = axis if named == axis else f"the {named}"
     for name, points in _by_strategy(in_order(cases, axis)):
@@ -205,6 +207,48 @@ def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
         elif silent:
             words += f"; at {', '.join(silent)} most downloads never start"
         yield f"{words}{_fewest([points[i] for i in starting])}."
+
+
+#: The axis of a load, in downloads per second, and the utilisation from which a grid is saturated.
+_LOAD = "workload.arrivals.rate"
+_SATURATED = 0.95
+
+
+def _carried(cases: Sequence[Case]) -> Iterator[str]:
+    """Yield, for each strategy, which load the grid carries with it within the range swept."""
+    for name, points in _by_strategy(cases):
+        used = [_utilisation(one) for _, one in points]
+        known = [(_value(case, _LOAD), u) for (case, _), u in zip(points, used, strict=True) if u]
+        if not known:
+            continue
+        lost = next((found for found in known if found[1] >= _SATURATED), None)
+        busiest = "the busiest resource is in use"
+        if lost is None:
+            at, part = known[-1]
+            yield (
+                f"With {name} the grid carries every load swept, up to {at} downloads per second:"
+                f" {busiest} {percent(part)} of the time there."
+            )
+        elif known[0] is lost:
+            yield f"With {name} the grid saturates at {lost[0]} downloads per second already."
+        else:
+            at, part = known[known.index(lost) - 1]
+            yield (
+                f"With {name} the grid saturates between {at} and {lost[0]} downloads per second:"
+                f" {busiest} {percent(part)} of the time at {at} and"
+                f" {_in_use(lost[1])} at {lost[0]}."
+            )
+
+
+def _utilisation(one: StrategyRuns) -> float | None:
+    """Return how much of the busiest resource is in use, infinity if it cannot carry the load."""
+    if one.outcomes[OVERLOADED]:
+        return inf
+    return None if one.busy is None else one.busy.estimate
+
+
+def _in_use(part: float) -> str:
+    return "cannot keep up" if part == inf else percent(part)
 
 
 def over(cases: Sequence[Case]) -> Iterator[str]:

@@ -6,8 +6,9 @@ all of it still; it sorts tables and hides scenarios.
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import inf
@@ -22,9 +23,11 @@ from firstk.harness.run.cells import Estimate
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.summary import verdict
+from firstk.harness.run.under_test import is_external
 from firstk.harness.stats.estimates import in_words
 from firstk.harness.stats.formats import multiple, percent, seconds
 from firstk.reports.model import plan_words
+from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.page import findings
@@ -35,6 +38,7 @@ from firstk.reports.plots.scale import evenly
 from firstk.reports.tables import plan as plan_table
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
+from firstk.scenarios.seeds import seed_range
 
 #: The name of the page.
 NAME = "report.html"
@@ -74,7 +78,7 @@ class Value:
     words: str
     interval: str = ""
     key: str = ""
-    code: bool = False
+    command: bool = False
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Report:
     `overloaded` says that a grid could not carry its workload with some strategy, which has no
     results then. `version` says which firstk the results are of. `warnings` are what must be known
     before any number is believed. `closely` is one run of an experiment, for its timeline. `plan`
-    is what the store of a plan shows of it.
+    is what the store of a plan shows of it. `files` are those that
+    the commands name, by how they name them.
     """
 
     title: str
@@ -97,6 +102,7 @@ class Report:
     overloaded: bool = False
     closely: Compared | None = None
     plan: PlanResult | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=lambda what: None)
 
     @cached_property
@@ -129,8 +135,10 @@ def write(report: Report, folder: Path) -> list[Path]:
         headlines=list(headlines(report)),
         overview=overview,
         pictures=of_case,
+        facts=list(_facts(report)),
         columns=columns,
         rows=rows[:_ROWS],
+        files={word: _beside(path, folder) for word, path in report.files.items()},
         left_out=max(0, len(rows) - _ROWS),
         sentence=findings.headline,
         gain=findings.gain,
@@ -149,6 +157,32 @@ def _of_interest(report: Report) -> list[Case]:
         return report.there
     best = plan_words.cheapest(report.plan.candidates)
     return [] if best is None else [report.cases[best.candidate.point]]
+
+
+def _facts(report: Report) -> Iterator[tuple[str, str]]:
+    """Yield what the results are of: names and values."""
+    of_all = [(case, one) for case in report.there for one in case.strategies]
+    if not of_all:
+        return
+    names = list(dict.fromkeys(one.strategy for _, one in of_all))
+    own = [name for name in names if is_external(name)]
+    if own:
+        yield f"downloader{'s' * (len(own) > 1)}", ", ".join(own)
+    if ours := [name for name in names if name not in own]:
+        yield "strategies" if len(ours) > 1 else "strategy", ", ".join(ours)
+    counts = sorted({one.runs for _, one in of_all})
+    runs = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    what = "point and strategy" if report.of_store else "scenario and strategy"
+    yield "runs", f"{runs} of each {what}"
+    if len({case.seed for case in report.there}) == 1:
+        most = max(case.runs for case in report.there)
+        yield "seeds", str(seed_range(report.there[0].seed, most))
+    yield "firstk", report.version
+
+
+def _beside(file: Path, folder: Path) -> str:
+    """Return the path of a file as seen from a folder, with forward slashes."""
+    return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
 
 
 def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
@@ -222,7 +256,7 @@ class _Pictures:
         if report.closely is not None:
             files = timeline.draw(report.closely, self._folder / "timeline", version)
             at = report.closely.scenario.description
-            caption = f"The first run closely, at {at}: a lane a server."
+            caption = f"The first run closely, at {at}: one lane per server."
             found.append(self._add(files, caption, _timeline_alt(report.closely)))
         return found
 
@@ -280,7 +314,7 @@ class _Pictures:
         if case.compared is not None:
             files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
             runs = case.runs
-            caption = "The download, request by request: a lane a server." + (
+            caption = "The download, request by request: one lane per server." + (
                 f" This is the first of {runs} runs." if runs > 1 else ""
             )
             found.append(self._add(files, caption, _timeline_alt(case.compared)))
@@ -321,7 +355,8 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
             first = [Value(case.name)]
         for one in case.strategies:
             rows.append((first, make(case, one)))
-    heading = list(report.axes) if report.of_store else ["scenario"]
+    of = report.there[0].scenario if report.there else None
+    heading = [axis_name(axis, of) for axis in report.axes] if report.of_store else ["scenario"]
     names = list(dict.fromkeys(name for _, row in rows for name in row))
     none = Value("-")  # what only the rows of other scenarios have
 
@@ -340,7 +375,7 @@ def _plan_table(report: Report, plan: PlanResult) -> tuple[list[str], list[list[
     cells = []
     for candidate, row in zip(run, rows, strict=True):
         again = report.cases[candidate.point].replay(candidate.strategy, 0)
-        cells.append([*map(_value, row), Value(again, code=True)])
+        cells.append([*map(_value, row), Value(again, command=True)])
     return [*heading, "first run again"], cells
 
 
@@ -365,7 +400,7 @@ def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
         "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _mean(one.requests),
         "bytes": _mean(one.bytes),
-        "to replay it": Value(case.replay(one.strategy, sample.run), code=True),
+        "run it again": Value(case.replay(one.strategy, sample.run), command=True),
     }
 
 
@@ -384,21 +419,25 @@ def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
         enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9
         row[f"p{100 * q:g}"] = _estimate(one.quantile(q)) if enough else Value("-")
     against = case.strategies[0].strategy
-    row[f"vs {against}"] = _estimate(one.against)
+    none = "-" if one.against is None else "never in either"
+    row[f"vs {against}"] = _estimate(one.against, none=none)
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
     row["requests"] = _mean(one.requests)
     row["bytes"] = _mean(one.bytes)
     if one.loads:
         row["under way"] = _mean(one.under_way)
         row["busy"] = _estimate(one.busy, percent)
-    row["first run again"] = Value(case.replay(one.strategy, one.samples[0].run), code=True)
-    row["slowest run again"] = Value(case.replay(one.strategy, one.slowest), code=True)
+    row["first run again"] = Value(case.replay(one.strategy, one.samples[0].run), command=True)
+    row["slowest run again"] = Value(case.replay(one.strategy, one.slowest), command=True)
     return row
 
 
-def _estimate(estimate: Estimate | None, say: Callable[[float], str] = seconds) -> Value:
-    key = "" if estimate is None or estimate.estimate is None else repr(estimate.estimate)
-    return replace(_value(in_words(estimate, say)), key=key)
+def _estimate(
+    estimate: Estimate | None, say: Callable[[float], str] = seconds, none: str = "-"
+) -> Value:
+    if estimate is None or estimate.estimate is None:
+        return Value(none)
+    return replace(_value(in_words(estimate, say)), key=repr(estimate.estimate))
 
 
 def _mean(number: float | None) -> Value:

@@ -5,13 +5,14 @@ Down and to the left is better. All axes begin at 0 or say that they are logarit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from math import inf
+from math import dist, inf
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from firstk.harness.run.cells import Estimate
 from firstk.harness.run.strategy_runs import StrategyRuns
@@ -27,10 +28,19 @@ _WIDTH = 8.6  # inches; so are the others
 _PANEL = 1.9
 _LEFT = 1.1
 
-_COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None]], ...] = (
-    ("requests per download", lambda one: one.requests),
-    ("bytes of shares per download", lambda one: one.bytes),
+#: What a strategy costs: its name, how it is had, and by how much it is divided in the picture.
+_COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None], int], ...] = (
+    ("requests per download", lambda one: one.requests, 1),
+    ("share data per download (kB)", lambda one: one.bytes, 1000),
 )
+
+#: How far a name is from its mark, how wide a letter is and how high a line, in points.
+_BESIDE = 8
+_LETTER = 4.8
+_HIGH = 9
+
+#: Where a name has room beside its mark: to which sides, the best first.
+_SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1.3), (0, -1.3))
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
@@ -45,10 +55,11 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
         height = len(some) * (_PANEL + 0.75) + 0.95
         figure = Figure(figsize=(_WIDTH, height))
         wide = (_WIDTH - 2 * _LEFT - 0.2) / 2
-        scales = [_scales(some, cost) for _, cost in _COSTS]
+        scales = [_scales(some, cost) for _, cost, _ in _COSTS]
+        never = any(inf in _ends(one.quantile(0.5)) for case in some for one in case.strategies)
         for row, case in enumerate(some):
             bottom = height - 0.95 - (row + 1) * _PANEL - row * 0.75
-            for column, (what, cost) in enumerate(_COSTS):
+            for column, (what, cost, unit) in enumerate(_COSTS):
                 axes = figure.add_axes(
                     (
                         (_LEFT + column * (wide + _LEFT)) / _WIDTH,
@@ -57,7 +68,7 @@ def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
                         _PANEL / height,
                     )
                 )
-                _panel(axes, case, what, cost, scales[column])
+                _panel(axes, case, what, unit, cost, scales[column], never)
                 if column == 0:
                     axes.set_title(style.plain(case.name, 90), loc="left", size=8.5, weight="bold")
                 else:
@@ -107,14 +118,15 @@ def _panel(
     axes: Axes,
     case: Case,
     what: str,
+    unit: int,
     cost: Callable[[StrategyRuns], float | None],
     scales: tuple[Scale, Scale],
+    never: bool,
 ) -> None:
     points = _points(case, cost)
     x, y = scales
-    set_scale(axes.yaxis, y, "median time\nto first byte", never=True)
-    set_scale(axes.xaxis, x, what, lambda number: f"{number:,.0f}")
-    spots = []
+    set_scale(axes.yaxis, y, "median time\nto first byte", never=never)
+    set_scale(axes.xaxis, x, what, lambda number: f"{number / unit:,.3g}")
     # What never starts costs less than a download: it has no place along the axis.
     stalled = [name for name, _, half in points if half.estimate == inf]
     if stalled:
@@ -122,16 +134,20 @@ def _panel(
             0.99, y.place(inf), style.plain(", ".join(stalled), 60), ha="right", va="center",
             size=7.5, transform=axes.get_yaxis_transform(), zorder=5,
         )  # fmt: skip
+    spots: dict[tuple[float, float], list[str]] = {}
     for name, paid, half in points:
         if half.estimate == inf:
             continue
-        look = style.look(name)
         there = y.place(half.estimate or 0.0)
         if isinstance(half, Interval):
             ends = [y.place(half.low), y.place(half.high)]
-            axes.plot([paid, paid], ends, color=look.colour, linewidth=1)
-        axes.plot([paid], [there], **look.mark(7), linestyle="none", zorder=4, clip_on=False)
-        spots.append((paid, there, name))
+            axes.plot([paid, paid], ends, color=style.look(name).colour, linewidth=1)
+        place = _points_at(axes, paid, there)
+        same = next((spot for spot in spots if dist(_points_at(axes, *spot), place) < 3), None)
+        spots.setdefault(same or (paid, there), []).append(name)
+    for (paid, there), names in spots.items():
+        for mark in style.nested([style.look(name) for name in names], 7):
+            axes.plot([paid], [there], **mark, linestyle="none", zorder=4, clip_on=False)
     _names(axes, spots)
 
 
@@ -140,23 +156,32 @@ def _ends(estimate: Estimate) -> list[float]:
     return [end for end in (estimate.estimate, *ends) if end is not None]
 
 
-def _names(axes: Axes, spots: Sequence[tuple[float, float, str]]) -> None:
-    """Write names beside marks: those of marks that lie together share a place, line by line."""
-    pixels = 72 / axes.figure.dpi
-    placed: list[tuple[float, float, list[str]]] = []
-    for x, y, name in spots:
-        px, py = axes.transData.transform((x, y)) * pixels
-        near = next((p for p in placed if abs(p[0] - px) < 60 and abs(p[1] - py) < 12), None)
-        if near is None:
-            placed.append((px, py, [name]))
-        else:
-            near[2].append(name)
-    for px, py, names in placed:
-        x0, y0 = px - axes.bbox.x0 * pixels, py - axes.bbox.y0 * pixels
-        right = x0 < axes.bbox.width * pixels * 0.62
-        text = "\n".join(names) if right or len(names) > 1 else names[0]
+def _points_at(axes: Axes, x: float, y: float) -> tuple[float, float]:
+    """Return where something is in a panel, in points from its lower left corner."""
+    px, py = axes.transData.transform((x, y))
+    return float(px - axes.bbox.x0) * 72 / axes.figure.dpi, float(
+        py - axes.bbox.y0
+    ) * 72 / axes.figure.dpi
+
+
+def _names(axes: Axes, spots: Mapping[tuple[float, float], Sequence[str]]) -> None:
+    """Write names beside their marks, where neither a mark nor another name is."""
+    marks = [_points_at(axes, *spot) for spot in spots]
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in marks]
+    width, height = (size * 72 / axes.figure.dpi for size in (axes.bbox.width, axes.bbox.height))
+    for (px, py), names in zip(marks, spots.values(), strict=True):
+        text = style.plain(", ".join(names), 45)
+        found = []
+        for sideways, up in _SIDES:
+            wide = len(text) * _LETTER
+            left = px - wide / 2 + sideways * (wide / 2 + _BESIDE)
+            box = Bbox.from_bounds(left, py + up * _HIGH - _HIGH / 2, wide, _HIGH)
+            inside = box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
+            found.append((sum(map(box.overlaps, taken)) + 3 * (not inside), box, sideways))
+        _, box, sideways = min(found, key=lambda place: place[0])
+        taken.append(box)
         axes.annotate(
-            text, (0, 0), xycoords="axes fraction", xytext=(x0 + (9 if right else -9), y0),
-            textcoords="offset points", ha="left" if right else "right", size=7.5,
-            va="center", linespacing=1.05, zorder=5,
+            text, (0, 0), xycoords="axes fraction", va="center", size=7.5, zorder=5,
+            xytext=(px + sideways * _BESIDE, (box.y0 + box.y1) / 2), textcoords="offset points",
+            ha={1: "left", -1: "right"}.get(sideways, "center"),
         )  # fmt: skip

@@ -10,9 +10,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import ceil, inf, nan
+from functools import lru_cache
+from math import ceil, inf, log10, nan
 from pathlib import Path
+from textwrap import wrap
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -33,6 +36,12 @@ ENOUGH = 20
 _LEAST = 0.001
 _MARKED = (0.5, 0.9, 0.99, 0.999)
 
+#: Points of a curve that are nearer to one another than this are drawn as one, in points.
+_FINE = 0.8
+
+#: Curves that are mostly nearer than this are drawn with dashes in turn, in points.
+_CLOSE = 2.5
+
 #: For how many counts, at most, the interval of the part that has started is worked out.
 _BAND = 100
 
@@ -41,9 +50,9 @@ _LEFT = 1.2
 _AXIS = 4.85
 _STRIP = 0.55  # for what never comes
 _PANEL = 2.1
-_KEY = 0.62  # a strategy in the key
-
-_MARK = 8  # from a mark to that of a strategy that does the same, in points
+_KEY = 0.35  # the names of a curve in the key, and the gap below
+_KEY_LINE = 0.135  # a line of its numbers
+_KEY_WIDTH = 40  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,8 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
     """Write the picture to `path`.png and `path`.svg; return the files."""
     with style.style():
         curves = _curves(case.strategies)
-        height = max(2 * _PANEL + 1.75, len(curves) * _KEY + 1.4)
+        key = sum(_KEY + _KEY_LINE * len(_numbers(curve, case)) for curve in curves)
+        height = max(2 * _PANEL + 1.75, key + 1.4)
         figure = Figure(figsize=(_WIDTH, height))
         width, panel = _AXIS / _WIDTH, _PANEL / height
         left, low = _LEFT / _WIDTH, 0.75 / height
@@ -83,9 +93,11 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
         above = figure.add_axes((left, low + panel + 0.32 / height, width, panel), sharex=below)
         every = [curve.spread for curve in curves]
         scale = Scale.of([time for spread in every for time in spread.times])
-        for curve in curves:
-            _curve(above, curve, scale, waiting=False)
-            _curve(below, curve, scale, waiting=True)
+        for group in _near(curves, scale):
+            looks = [style.look(one.strategy) for curve in group for one in curve.of]
+            for curve in group:
+                _curve(above, curve, looks, scale, waiting=False)
+                _curve(below, curve, looks, scale, waiting=True)
         for axes in (above, below):
             set_scale(axes.xaxis, scale, "time to first byte")
             _never(axes)
@@ -93,7 +105,7 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
         _part_waiting(below)
         above.set_xlabel("")
         above.tick_params(axis="x", labelbottom=False)
-        _key(figure, curves, height)
+        _key(figure, curves, case, height)
         title(figure, "How long until the first byte?", style.plain(case.name, 110))
         small_print(figure, f"{_made_of(case)}; firstk {version}")
         return style.save(figure, path)
@@ -111,46 +123,105 @@ def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
     return sorted(curves, key=lambda c: (c.spread.quantile(0.5), -c.spread.came / c.spread.count))
 
 
-def _band(spread: Distribution) -> tuple[list[float], list[float]]:
-    """Return between which ends the part that has started lies, at each time.
+def _near(curves: Sequence[_Curve], scale: Scale) -> list[list[_Curve]]:
+    """Return the curves in groups, each of those that would hide one another."""
+    groups: list[list[_Curve]] = []
+    for curve in curves:
+        group = next((g for g in groups if _apart(g[0].spread, curve.spread, scale) < _CLOSE), None)
+        if group is None:
+            groups.append([curve])
+        else:
+            group.append(curve)
+    return groups
+
+
+def _apart(one: Distribution, other: Distribution, scale: Scale) -> float:
+    """Return how far apart the curves of two distributions are, mostly, in points."""
+    apart = []
+    for q in (0.1, 0.25, 0.5, 0.75, 0.9):
+        times = one.quantile(q), other.quantile(q)
+        if times[0] != times[1]:
+            parts = [1.1 if time == inf else scale.part(time) for time in times]
+            apart.append(abs(parts[0] - parts[1]) * _AXIS * 72)
+        elif times[0] < inf:
+            apart.append(0.0)
+    return max(apart, default=0.0)
+
+
+def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
+    """Return which steps of a curve can be told apart, the first and the last among them.
+
+    However many downloads there are, these are as many as the picture is fine. Nothing but the
+    curve that is drawn is made of them.
+    """
+    x = scale.part(np.array(spread.times)) * _AXIS
+    part = np.array(spread.counts) / spread.count
+    if waiting:
+        left = np.maximum(1 - part, _LEAST / 10)
+        part = 1 + np.log10(left) / -log10(_LEAST)
+    at = np.stack([x, part * _PANEL]) * 72 // _FINE
+    new = np.any(at[:, 1:] != at[:, :-1], axis=0)
+    return [0, *(np.flatnonzero(new[:-1]) + 1).tolist(), len(x) - 1] if len(x) > 1 else [0]
+
+
+def _band(spread: Distribution, steps: Sequence[int]) -> list[tuple[float, float]]:
+    """Return between which ends the part that has started lies, at some of the times.
 
     The interval of each count would take long; between some it reaches to the farther one's end.
     """
-    known = [*range(0, spread.count, ceil(spread.count / _BAND)), spread.count]
-    ends = [probability(count, spread.count) for count in known]
-    lows = [ends[bisect_right(known, count) - 1].low for count in spread.counts]
-    highs = [ends[bisect_left(known, count)].high for count in spread.counts]
-    return lows, highs
+    known, ends = _intervals(spread.count)
+    counts = (spread.counts[i] for i in steps)
+    return [
+        (ends[bisect_right(known, count) - 1].low, ends[bisect_left(known, count)].high)
+        for count in counts
+    ]
 
 
-def _curve(axes: Axes, curve: _Curve, scale: Scale, *, waiting: bool) -> None:
-    """Draw the curve of strategies: dashes in the colours of all of them."""
+@lru_cache(maxsize=8)
+def _intervals(runs: int) -> tuple[list[int], list[Interval]]:
+    """Return some counts of runs, and the interval of the part that each of them is."""
+    known = [*range(0, runs, ceil(runs / _BAND)), runs]
+    return known, [probability(count, runs) for count in known]
+
+
+def _curve(
+    axes: Axes, curve: _Curve, looks: Sequence[style.Look], scale: Scale, *, waiting: bool
+) -> None:
+    """Draw the curve of strategies: dashes of all colours in turn where curves are close.
+
+    `looks` are those of all that are close to it, its own among them.
+    """
     spread = curve.spread
-    x = [scale.low, *spread.times, scale.high]
-    y = [0.0, *(count / spread.count for count in spread.counts)]
+    steps = _visible(spread, scale, waiting=waiting) if spread.times else []
+    times = [spread.times[i] for i in steps]
+    x = [scale.low, *times, scale.high]
+    y = [0.0, *(spread.counts[i] / spread.count for i in steps)]
     y.append(y[-1])
     if waiting:
         y = [1 - part or nan for part in y]  # the last step would go down without an end
-    looks = [style.look(one.strategy) for one in curve.of]
-    for i, look in enumerate(looks):
-        dashes = "-" if len(looks) == 1 else (4.0 * i, (4.0, 4.0 * (len(looks) - 1)))
+    own = [style.look(one.strategy) for one in curve.of]
+    for look in own:
+        dashes = style.shared(looks.index(look), len(looks))
         axes.step(x, y, where="post", color=look.colour, linewidth=1.6, linestyle=dashes, zorder=3)
-    if len(looks) == 1 and spread.independent and not waiting:
-        lows, highs = _band(spread)
+    if len(own) == 1 and spread.independent and times and not waiting:
+        ends = _band(spread, steps)
+        seen = [i for i in range(len(ends)) if i in (0, len(ends) - 1) or ends[i] != ends[i - 1]]
+        lows, highs = zip(*(ends[i] for i in seen), strict=True)
         axes.fill_between(
-            spread.times, lows, highs, step="post",
-            color=looks[0].colour, alpha=0.13, linewidth=0, zorder=2,
+            [times[i] for i in seen], lows, highs, step="post",
+            color=own[0].colour, alpha=0.13, linewidth=0, zorder=2,
         )  # fmt: skip
     for q in _MARKED:
         time = spread.quantile(q)
         if time == inf or (1 - q) * spread.count < 1 - 1e-9:
             continue
         place = [time], [1 - q if waiting else q]
-        for mark in style.nested(looks, 5.5):
-            axes.plot(*place, **mark, linestyle="none", zorder=4)
+        for look, mark in zip(looks, style.nested(looks, 5.5), strict=True):
+            if look in own:
+                axes.plot(*place, **mark, linestyle="none", zorder=4)
     if spread.came < spread.count:
         never = 1 - spread.came / spread.count
-        _level(axes, never if waiting else 1 - never, looks[0].colour)
+        _level(axes, never if waiting else 1 - never, own[0].colour)
 
 
 def _level(axes: Axes, part: float, colour: str) -> None:
@@ -200,11 +271,12 @@ def _part_waiting(axes: Axes) -> None:
     axes.set_ylabel("still waiting\n(logarithmic)", labelpad=0, size=8.5)
 
 
-def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:
+def _key(figure: Figure, curves: Sequence[_Curve], case: Case, height: float) -> None:
     """Say beside the curves which is whose, with its numbers: the soonest is above."""
     left = (_LEFT + _AXIS + _STRIP + 0.25) / _WIDTH
-    for i, curve in enumerate(curves):
-        y = 1 - (0.95 + i * _KEY) / height
+    top = 0.95
+    for curve in curves:
+        y = 1 - top / height
         for j, one in enumerate(curve.of):
             mark = Line2D([left + j * 0.016], [y], **style.look(one.strategy).mark(6))
             mark.set_transform(figure.transFigure)
@@ -212,37 +284,45 @@ def _key(figure: Figure, curves: Sequence[_Curve], height: float) -> None:
         beside = left + 0.014 + (len(curve.of) - 1) * 0.016
         names = style.plain(curve.names, 36 - 2 * len(curve.of))
         figure.text(beside, y, names, va="center", weight="bold", size=8.5)
-        for line, text in enumerate(_numbers(curve.one)):
-            figure.text(
-                left, y - (0.155 + 0.135 * line) / height, text, va="center", size=7.5,
-                weight="bold" if "never" in text else "normal",
-            )  # fmt: skip
+        lines = _numbers(curve, case)
+        for i, text in enumerate(lines):
+            below = y - (0.155 + _KEY_LINE * i) / height
+            figure.text(left, below, text, va="center", size=7.5)
+        top += _KEY + _KEY_LINE * len(lines)
 
 
-def _numbers(one: StrategyRuns) -> list[str]:
-    """Return the numbers of a strategy, in two lines at most."""
-    spread = one.distribution
+def _numbers(curve: _Curve, case: Case) -> list[str]:
+    """Return the numbers of a curve, in lines that have room."""
+    one, spread = curve.one, curve.spread
     counts = [
         f"p{100 * q:g} {seconds(time)}"
         for q in _MARKED
         if (time := spread.quantile(q)) < inf and (1 - q) * spread.count >= 1 - 1e-9
     ]
-    lines = [", ".join(counts)] if counts else []
+    lines = wrap(", ".join(counts), _KEY_WIDTH)
     if spread.came < spread.count:
         started = one.started
+        never = percent(1 - spread.came / spread.count)
         if isinstance(started, Interval):
-            never = Interval(1 - started.estimate, 1 - started.high, 1 - started.low)
-            lines.append(f"never starts: {never.words(percent)}")
-        else:
-            lines.append(f"never starts: {percent(1 - spread.came / spread.count)}")
+            of = Interval(1 - started.estimate, 1 - started.high, 1 - started.low)
+            never = of.words(percent)
+        lines += wrap(f"never starts: {never}", _KEY_WIDTH)
+    if not _equally_many(case):
+        lines.append(f"of {one.runs} runs")
     return lines
 
 
+def _equally_many(case: Case) -> bool:
+    """Return whether all strategies have as many runs."""
+    return len({one.runs for one in case.strategies}) == 1
+
+
 def _made_of(case: Case) -> str:
-    count = case.strategies[0].distribution.count
+    counts = {one.distribution.count for one in case.strategies}
     said = [case.made_of]
-    if count < 1000:
-        said.append(f"the tail ends at 1 in {count}")
-    if not case.has_workload:
+    if min(counts) < 1 / _LEAST:
+        ends = str(*counts) if len(counts) == 1 else "its number of runs"
+        said.append(f"the tail ends at 1 in {ends}")
+    if any(one.distribution.independent for one in case.strategies):
         said.append("bands: 95 %, point by point")
     return "; ".join(said)

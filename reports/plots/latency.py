@@ -83,7 +83,9 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
             _HEADING + sum(line.height for line in block) + _FOOT + _GAP for block in blocks
         )
         strategies = list(dict.fromkeys(s.strategy for one in compared for s in one.strategies))
-        bound = _what_the_bound_is(any(len(one.bounds) > 1 for one in compared))
+        bounded = any(_typical_bound(one) < inf or _never_bound(one) for one in compared)
+        many = any(len(one.bounds) > 1 for one in compared)
+        bound = _what_the_bound_is(many) if bounded else []
         fails = any(map(_some_fail, compared))
         height = lines * _LINE + 1.55 + (len(strategies) + len(bound) + fails) * _KEY_LINE
         figure = Figure(figsize=(_WIDTH, height))
@@ -225,7 +227,7 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
         _note(axes, begin, end, y, _said(summary))
     elif failed:
         when = failed[0].finished or 0.0
-        axes.plot([when], [y], marker="x", color=colour, markersize=6.5, markeredgewidth=2)
+        axes.plot([when], [y], marker="x", color=style.INK, markersize=6.5, markeredgewidth=2)
         many = "" if summary.runs == 1 else f" in {len(failed)} of {summary.runs} runs"
         place = _points(axes, when)
         _note(axes, place, place, y, f"fails{many}: {style.plain(reason(failed[0]), 40)}")
@@ -415,7 +417,7 @@ def _key(
         figure.text(
             0.145, y, "the download ends with an error, at this time", va="center", size=8.5
         )
-    for i, name in enumerate([*strategies, None]):
+    for i, name in enumerate([*strategies, *[None] * bool(bound)]):
         y = 1 - (0.58 + i * _KEY_LINE) / height
         if name is None:
             mark = Line2D([0.03], [y], color=style.INK, marker="|", markersize=10)
@@ -431,15 +433,21 @@ def _key(
         figure.text(0.145, y, text, va="center", size=8.5)
 
 
+def _some_stack(compared: Sequence[Compared]) -> bool:
+    """Return whether marks stand above one another: some strategies have equal times."""
+    lines = (line for one in compared for line in _block(one.strategies))
+    return any(len(line.summaries) > 1 and line.summaries[0].times for line in lines)
+
+
 def _small_print(figure: Figure, compared: Sequence[Compared], height: float, version: str) -> None:
     seeds = sorted({one.scenario.seed for one in compared})
     runs = sorted({one.scenario.runs for one in compared})
     figure.text(
         0.02,
         0.12 / height,
-        f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}."
-        "  Marks above one another: the same time."
-        "  Of many runs: the median of all runs, and in brackets the range of all runs.",
+        f"seed {_span(seeds)}; runs {_span(runs)}; virtual time; firstk {version}"
+        + ".  Marks above one another: the same time" * _some_stack(compared)
+        + ".  Mark: the median of all runs, line and brackets: their range" * (runs[-1] > 1),
         size=7,
         color=style.GREY,
     )

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, log10
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    Locator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
@@ -21,6 +29,9 @@ LOG_RATIO = 20
 
 #: Which part of an axis is for what never comes.
 _STRIP = 0.1
+
+#: How many ticks an axis from zero has, at most.
+_TICKS = 7
 
 GRID = "#E4E4E4"
 STRIP = "#F2F2F2"
@@ -56,6 +67,12 @@ class Scale:
             return float(self.low * (self.high / self.low) ** part)
         return self.low + (self.high - self.low) * part
 
+    def part(self, numbers: Any) -> Any:
+        """Return at which part of the scale numbers are; `at` returns them again."""
+        if self.log:
+            return np.log(numbers / self.low) / np.log(self.high / self.low)
+        return (numbers - self.low) / (self.high - self.low)
+
     def place(self, number: float) -> float:
         """Return where a number is drawn: never is in the middle of its strip."""
         return self.at(1 + _STRIP / (1 - _STRIP) / 2) if number == inf else number
@@ -84,8 +101,11 @@ def set_scale(
         subs: tuple[float, ...] = (1.0,)
         if log10(scale.high / scale.low) < 2:
             subs = (1.0, 2.0, 5.0)
-        axis.set_major_locator(LogLocator(subs=subs))
+        axis.set_major_locator(_within(scale, LogLocator(subs=subs)))
+        axis.set_minor_locator(_within(scale, LogLocator(subs=range(2, 10))))
         axis.set_minor_formatter(NullFormatter())
+    else:
+        axis.set_major_locator(_within(scale, MaxNLocator(_TICKS, steps=[1, 2, 2.5, 5, 10])))
 
     def text(number: float, _: object = None) -> str:
         if not scale.low <= number <= scale.high * (1 + 1e-9):
@@ -106,6 +126,12 @@ def set_scale(
                 -0.015, scale.place(inf), "never", transform=axes.get_yaxis_transform(),
                 ha="right", va="center", weight="bold", size=8,
             )  # fmt: skip
+
+
+def _within(scale: Scale, locator: Locator) -> FixedLocator:
+    """Return the ticks of a locator on the scale itself: there are none where never is."""
+    ticks = locator.tick_values(scale.low, scale.high)
+    return FixedLocator([tick for tick in ticks if scale.low <= tick <= scale.high * (1 + 1e-9)])
 
 
 def evenly(items: Sequence[T], most: int) -> list[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,12 +40,21 @@ def nested(looks: Sequence[Look], size: float) -> list[dict[str, Any]]:
     """Return marks for one place, each inside the one before, so that all of them can be seen."""
     marks = []
     for i, look in enumerate(looks):
-        mark = look.mark(size + 4.5 * (len(looks) - 1 - i))
-        if i < len(looks) - 1:
-            mark |= {"markerfacecolor": "white", "markeredgewidth": 1.5}
+        mark = look.mark(size + _NESTED * (len(looks) - 1 - i))
+        if len(looks) > 1 and not look.hollow:
+            mark |= {"markeredgecolor": "white", "markeredgewidth": 0.9}
         marks.append(mark)
     return marks
 
+
+def shared(number: int, of: int) -> str | tuple[float, tuple[float, float]]:
+    """Return the dashes of one of some lines that lie on one another, so that all can be seen."""
+    return "-" if of == 1 else (_DASH * number, (_DASH, _DASH * (of - 1)))
+
+
+#: By how much a mark is greater than the one inside it, and how long a dash is, in points.
+_NESTED = 3.4
+_DASH = 4.0
 
 #: How each strategy looks: colours for the colour-blind (Okabe and Ito, 2008; the
 #: last of Tol, 2021), shapes for grey prints. Other downloaders take the rest.
@@ -105,7 +115,7 @@ def _known_spares(strategy: str) -> int:
 
 
 def plain(text: str, width: int) -> str:
-    """Return a user's text on one line, cut to `most` letters, and fit for an SVG."""
+    """Return a user's text on one line, cut to `width` letters, and fit for an SVG."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return shorten(printable, width, placeholder=" ...")
 
@@ -124,4 +134,16 @@ def save(figure: Figure, path: Path) -> list[Path]:
     png, svg = path.with_name(f"{path.name}.png"), path.with_name(f"{path.name}.svg")
     figure.savefig(png, dpi=144, metadata={"Software": None})
     figure.savefig(svg, metadata={"Date": None})
+    drawing = svg.read_text(encoding="utf-8")
+    svg.write_text(_PATH.sub(_shorter, drawing), encoding="utf-8", newline="\n")
     return [png, svg]
+
+
+#: The points of a path in an SVG, and digits that nobody can see: hundredths of a point are enough.
+_PATH = re.compile(r' d="[^"]*"')
+_DIGITS = re.compile(r"(\.\d\d)\d+")
+
+
+def _shorter(path: re.Match[str]) -> str:
+    """Return a path without the digits that nobody can see."""
+    return _DIGITS.sub(r"\1", path[0])

@@ -38,8 +38,8 @@ _AXIS = 6.0
 _PANEL = 1.75
 _GAP = 0.3
 
-#: From one strategy to the next at the same value of the axis, in points.
-_APART = 4
+#: Marks that are nearer than this lie in one another, and lines take turns, in points.
+_APART = 3
 
 #: The least distance of two labels, in points.
 _LABEL = 10
@@ -47,10 +47,17 @@ _LABEL = 10
 #: Quantiles that may be shown as the tail: the first for which there are enough runs.
 _TAILS = (0.99, 0.9)
 
+#: Maps beside one another take this much at most, with a gap between them, in inches.
+_MAPS = 9.5
+_MAP_GAP = 0.35
+
 #: How wide a cell of a map is in which there is room for numbers, in inches.
 _ROOM = 0.45
 
 _UNDER = "the median, the tail, and below them how many downloads start at all"
+_UNDER_LOAD = (
+    "the median, the tail, how many downloads start, how busy the grid is, how many are in progress"
+)
 
 Of = Callable[[StrategyRuns], Estimate | None]
 
@@ -103,88 +110,145 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
     with style.style():
         places = Places.of([case.values[axis] for case in cases])
         lines = max(words.count("\n") for words in places.labels)
-        height = 3 * _PANEL + 2 * _GAP + 1.55 + 0.17 * lines
+        panels = _panels(cases, q)
+        height = len(panels) * (_PANEL + _GAP) - _GAP + 1.55 + 0.17 * lines
         figure = Figure(figsize=(_WIDTH, height))
-        panels: list[tuple[str, Of]] = [
-            ("median time\nto first byte", lambda one: one.quantile(0.5)),
-            (f"p{100 * q:g} time\nto first byte", lambda one: one.quantile(q)),
-            ("downloads\nthat start", lambda one: one.started),
-        ]
-        for i, (what, of) in enumerate(panels):
+        for i, (what, of, is_share) in enumerate(panels):
             bottom = (height - 0.75 - (i + 1) * _PANEL - i * _GAP) / height
             axes = figure.add_axes((_LEFT / _WIDTH, bottom, _AXIS / _WIDTH, _PANEL / height))
-            _panel(axes, cases, places, of, what, probability=i == 2)
-            if i < 2:
+            _panel(axes, cases, places, of, what, is_share)
+            if i < len(panels) - 1:
                 axes.tick_params(axis="x", labelbottom=False)
         name = axis_name(axis, cases[0].scenario)
         axes.set_xlabel(name + (", logarithmic scale" if places.log else ""))
-        title(figure, f"Time to first byte by {name.partition(' (')[0]}", _UNDER)
-        small_print(figure, f"axis: {axis}; {_made_of(cases)}; firstk {version}")
+        title(figure, f"Time to first byte by {name.partition(' (')[0]}", _under(cases))
+        small_print(figure, f"axis: {axis}; {_made_of(cases, panels)}; firstk {version}")
         return style.save(figure, path)
 
 
+def _panels(cases: Sequence[Case], q: float) -> list[tuple[str, Of, bool]]:
+    """Return the panels: what each shows, how it is had, and whether it is a share."""
+    panels: list[tuple[str, Of, bool]] = [
+        ("median time\nto first byte", lambda one: one.quantile(0.5), False),
+        (f"p{100 * q:g} time\nto first byte", lambda one: one.quantile(q), False),
+        ("downloads\nthat start", lambda one: one.started, True),
+    ]
+    every = [one for case in cases for one in case.strategies]
+    if any(one.busy is not None for one in every):
+        panels.append(("busiest resource\nin use", lambda one: one.busy, True))
+    if any(one.under_way is not None for one in every):
+        panels.append(("downloads\nin progress", _in_progress, False))
+    return panels
+
+
+def _in_progress(one: StrategyRuns) -> Estimate | None:
+    mean = one.under_way
+    return None if mean is None else Interval(mean, mean, mean)
+
+
+def _under(cases: Sequence[Case]) -> str:
+    return _UNDER_LOAD if any(case.has_workload for case in cases) else _UNDER
+
+
 def _panel(
-    axes: Axes, cases: Sequence[Case], places: Places, of: Of, what: str, *, probability: bool
+    axes: Axes, cases: Sequence[Case], places: Places, of: Of, what: str, is_share: bool
 ) -> None:
     names = list(dict.fromkeys(one.strategy for case in cases for one in case.strategies))
     found = {
         name: [
-            (x, of(one))
+            (x, e)
             for x, case in zip(places.at, cases, strict=True)
             for one in case.strategies
-            if one.strategy == name
+            if one.strategy == name and (e := of(one)) is not None and e.estimate is not None
         ]
         for name in names
     }
-    known = [e for of_one in found.values() for _, e in of_one if e is not None]
-    if probability:
+    known = [estimate for of_one in found.values() for _, estimate in of_one]
+    if is_share:
         scale = Scale(-0.03, 1.05, log=False)
         _percent(axes, scale, what)
     else:
-        finite = [e.estimate for e in known if e.estimate is not None]
-        ends = [end for e in known if isinstance(e, Interval) for end in (e.low, e.high)]
-        scale = Scale.of([*finite, *ends])
-        never = any(number == inf for number in [*finite, *ends])
-        set_scale(axes.yaxis, scale, what, never=never)
+        numbers = [end for estimate in known for end in _numbers(estimate)]
+        scale = Scale.of(numbers)
+        say = _count if "progress" in what else seconds
+        set_scale(axes.yaxis, scale, what, say, never=inf in numbers)
     _along(axes, places)
-    labels = []
-    for i, (name, points) in enumerate(found.items()):
-        there = [(x, e) for x, e in points if e is not None and e.estimate is not None]
-        if there:
-            _line(axes, name, there, scale, above=len(names) - 1 - i)
-            _, last = there[-1]
-            assert last.estimate is not None
-            labels.append((name, scale.place(last.estimate)))
-    _label_ends(axes, labels)
+    _lines(axes, found, scale)
+    _marks(axes, found, scale)
+    ends = [(name, scale.place(_middle(of[-1][1]))) for name, of in found.items() if of]
+    _label_ends(axes, ends)
 
 
-def _line(
-    axes: Axes, name: str, points: Sequence[tuple[float, Estimate]], scale: Scale, above: int
-) -> None:
-    """Draw a strategy: its marks, their intervals, and a line that is dotted to and from never.
+def _count(number: float) -> str:
+    return f"{number:,.3g}"
 
-    The more strategies are drawn `above` it, the wider it is: what coincides can still be seen.
-    """
-    look = style.look(name)
-    places = [(x, scale.place(e.estimate), e) for x, e in points if e.estimate is not None]
-    for (x0, y0, one), (x1, y1, other) in pairwise(places):
-        dotted = inf in (one.estimate, other.estimate)
-        axes.plot(
-            [x0, x1], [y0, y1], color=look.colour, zorder=3,
-            linewidth=1.0 if dotted else 1.3 + 0.9 * above,
-            linestyle=(0, (1, 2)) if dotted else "-",
-        )  # fmt: skip
-    for x, y, estimate in places:
-        if isinstance(estimate, Interval):
-            low, high = scale.place(estimate.low), scale.place(estimate.high)
+
+def _numbers(estimate: Estimate) -> list[float]:
+    """Return the numbers that an estimate is drawn with."""
+    ends = (estimate.low, estimate.high) if isinstance(estimate, Interval) else ()
+    return [_middle(estimate), *ends]
+
+
+def _middle(estimate: Estimate) -> float:
+    assert estimate.estimate is not None
+    return estimate.estimate
+
+
+#: The estimates of each strategy, and where along the axis they are.
+_Found = Mapping[str, Sequence[tuple[float, Estimate]]]
+
+
+def _lines(axes: Axes, found: _Found, scale: Scale) -> None:
+    """Draw the lines between marks: dotted to and from never, in turns where they coincide."""
+    segments: dict[tuple[float, ...], list[tuple[str, bool]]] = {}
+    for name, points in found.items():
+        for (x0, one), (x1, other) in pairwise(points):
+            y0, y1 = (scale.place(_middle(e)) for e in (one, other))
+            dotted = inf in (one.estimate, other.estimate)
+            same = next((s for s in segments if _same(axes, s, (x0, y0, x1, y1))), None)
+            segments.setdefault(same or (x0, y0, x1, y1), []).append((name, dotted))
+    for (x0, y0, x1, y1), of in segments.items():
+        for i, (name, dotted) in enumerate(of):
             axes.plot(
-                [x, x], [max(low, scale.low), high], color=look.colour,
-                linewidth=4 + 2 * above, alpha=0.35, solid_capstyle="butt", zorder=2,
+                [x0, x1], [y0, y1], color=style.look(name).colour, zorder=3,
+                linewidth=1.2 if dotted else 1.6,
+                linestyle=(3.0 * i, (1, 3 * len(of) - 1)) if dotted else style.shared(i, len(of)),
             )  # fmt: skip
-        mark = look.mark(4.5 + 1.8 * above)
-        if isinstance(estimate, NotEnough):
-            mark["markerfacecolor"] = "white"
-        axes.plot([x], [y], **mark, linestyle="none", zorder=4, clip_on=False)
+
+
+def _marks(axes: Axes, found: _Found, scale: Scale) -> None:
+    """Draw the marks and their intervals: those in one place lie inside one another."""
+    places: dict[tuple[float, ...], list[tuple[str, Estimate]]] = {}
+    for name, points in found.items():
+        for x, estimate in points:
+            place = x, scale.place(_middle(estimate))
+            same = next((p for p in places if _same(axes, p, place)), None)
+            places.setdefault(same or place, []).append((name, estimate))
+    for (x, _), of in places.items():
+        marks = style.nested([style.look(name) for name, _ in of], 5)
+        for i, ((name, estimate), mark) in enumerate(zip(of, marks, strict=True)):
+            if isinstance(estimate, Interval):
+                low, high = scale.place(estimate.low), scale.place(estimate.high)
+                axes.plot(
+                    [x, x], [max(low, scale.low), high], color=style.look(name).colour,
+                    linewidth=4 + 2.5 * (len(of) - 1 - i), alpha=0.35, solid_capstyle="butt",
+                    zorder=2,
+                )  # fmt: skip
+            else:
+                colour = style.look(name).colour
+                mark |= {"markerfacecolor": "white", "markeredgecolor": colour}
+            y = scale.place(_middle(estimate))
+            axes.plot([x], [y], **mark, linestyle="none", zorder=4, clip_on=False)
+
+
+def _same(axes: Axes, one: Sequence[float], other: Sequence[float]) -> bool:
+    """Return whether places, x and y in turns, could not be told apart in the picture."""
+    if one[::2] != other[::2]:
+        return False
+    points = [axes.transData.transform((0, y))[1] for y in (*one[1::2], *other[1::2])]
+    half = len(points) // 2
+    apart = max(abs(a - b) for a, b in zip(points[:half], points[half:], strict=True))
+    return bool(apart * 72 / axes.figure.dpi < _APART)
 
 
 def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]]) -> None:
@@ -249,8 +313,18 @@ def _percent(axes: Axes, scale: Scale, what: str) -> None:
     axes.set_ylabel(what)
 
 
-def _made_of(cases: Sequence[Case]) -> str:
-    return f"{_runs(cases)}; bars: 95 % intervals; hollow: too few runs for one"
+def _made_of(cases: Sequence[Case], panels: Sequence[tuple[str, Of, bool]]) -> str:
+    """Return the small print: what is drawn, and nothing else."""
+    every = [one for case in cases for one in case.strategies]
+    drawn = [estimate for _, of, _ in panels for one in every if (estimate := of(one)) is not None]
+    words = [_runs(cases)]
+    if any(isinstance(estimate, Interval) and estimate.half_width for estimate in drawn):
+        words.append("bars: 95 % intervals")
+    if any(isinstance(estimate, NotEnough) for estimate in drawn):
+        words.append("hollow: too few runs for one")
+    if any(one.under_way is not None for one in every):
+        words.append("in progress: mean")
+    return "; ".join(words)
 
 
 def _runs(cases: Sequence[Case]) -> str:
@@ -274,29 +348,41 @@ def draw_map(
     with style.style():
         cell = (min(0.85, 7.5 / len(columns)), 0.42)
         left = 0.55 + 0.07 * max(len(line) for v in rows for line in _short(v).split("\n"))
-        panel = cell[1] * len(rows)
-        lines = max(_short(v).count("\n") for v in columns)
-        height = 0.75 + len(names) * (panel + 0.42) + 0.75 + 0.15 * lines
-        width = max(7.0, left + cell[0] * len(columns) + 1.3)
+        wide, high = cell[0] * len(columns), cell[1] * len(rows)
+        beside = max(1, min(len(names), int((_MAPS - left) // (wide + _MAP_GAP))))
+        lines = -(-len(names) // beside)
+        foot = 0.75 + 0.15 * max(_short(v).count("\n") for v in columns)
+        height = 0.9 + lines * (high + 0.42 + foot) + 0.2
+        width = max(7.6, left + beside * (wide + _MAP_GAP) + 1.0)
         figure = Figure(figsize=(width, height))
         norm = _norm(cases)
         for i, name in enumerate(names):
-            bottom = height - 0.85 - (i + 1) * (panel + 0.42) + 0.15
-            axes = figure.add_axes(
-                (left / width, bottom / height, cell[0] * len(columns) / width, panel / height)
-            )
+            line, column = divmod(i, beside)
+            bottom = height - 0.9 - line * (high + 0.42 + foot) - high - 0.3
+            at = left + column * (wide + _MAP_GAP)
+            axes = figure.add_axes((at / width, bottom / height, wide / width, high / height))
             _map(axes, name, cases, axes_of, columns, rows, norm, cell[0])
-            if i < len(names) - 1:
-                axes.tick_params(axis="x", labelbottom=False)
-        axes.set_xlabel(axis_name(first, cases[0].scenario))
+            axes.set_xlabel(axis_name(first, cases[0].scenario), size=8)
+            if column:
+                axes.set_ylabel("")
+                axes.tick_params(axis="y", labelleft=False)
         if cell[0] < _ROOM:
             _colour_key(figure, norm, width, height)
-        title(figure, "Median time to first byte", f"over {first} and {second} {under}".strip())
+        over = " and ".join(
+            axis_name(axis, cases[0].scenario).partition(" (")[0] for axis in axes_of
+        )
+        title(figure, f"Median time to first byte by {over}", under.strip())
         small_print(
             figure,
-            f"{_runs(cases)}; lighter is later; hatched: most never start; firstk {version}",
+            f"{_runs(cases)}; lighter is later{_never_in_maps(cases)}; firstk {version}",
         )
         return style.save(figure, path)
+
+
+def _never_in_maps(cases: Sequence[Case]) -> str:
+    """Return what the hatching means, if there is any."""
+    medians = [one.quantile(0.5).estimate for case in cases for one in case.strategies]
+    return "; hatched: most never start" if None in medians or inf in medians else ""
 
 
 def _distinct(values: Any) -> list[Any]:

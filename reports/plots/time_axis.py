@@ -1,118 +1,134 @@
-"""The time axis of timelines: idle time is cut out, visibly."""
+"""A time axis of which idle stretches are cut out, with a visible break where they were."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, floor, log10
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
 
-#: Time without an event is idle if it is longer than this many times all the rest.
-_IDLE = 4
+#: How many times a typical request takes, at least, where a stretch is cut out.
+_IDLE = 8
 
-#: Less than this part of the time is not a rest that could be drawn: floats differ by as much.
-_LEAST = 1e-6
+#: So many stretches are cut out at most, the longest.
+_MOST = 4
 
-#: What is left of idle time on both sides of a break, and how wide the break is: parts of the rest.
-_KEPT = 0.06
-_BREAK = 0.03
-
-#: How many ticks an axis has at most.
-_TICKS = 9
-
-#: So far on, the axis goes on as it does after the last break.
-_FAR = 1e12
+#: How much of the axis a break takes, and how many ticks there are, about.
+_GAP = 0.08
+_TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """A mapping of virtual time to places on an axis, both in seconds, with breaks.
+    """An axis of times in seconds. `cuts` are where idle stretches begin and end, in order.
 
-    `breaks` are the times that are cut out; each is `width` seconds wide.
+    The ends of the cuts are ticks, `step` apart as all of them are. Each break is drawn as wide
+    as `gap` seconds are.
     """
 
-    breaks: tuple[tuple[float, float], ...] = ()
-    width: float = 0.0
+    cuts: Sequence[tuple[float, float]] = ()
+    step: float = 0.0
+    gap: float = 0.0
 
     @classmethod
-    def of(cls, instants: Iterable[float]) -> TimeAxis:
-        """Return an axis for events at some times, without the idle time between them."""
-        times = sorted({0.0, *instants})
-        gaps = sorted((end - begin, begin, end) for begin, end in pairwise(times))
-        busy = 0.0
-        for i, (length, *_) in enumerate(gaps):
-            if busy > _LEAST * times[-1] and length > _IDLE * busy:
-                kept = _KEPT * busy
-                cut = [(begin + kept, end - kept) for _, begin, end in gaps[i:]]
-                return cls(tuple(sorted(cut)), _BREAK * busy)
-            busy += length
-        return cls()
+    def of(cls, events: Iterable[float], typical: float) -> TimeAxis:
+        """Return an axis on which stretches without an event are cut out.
 
-    def place(self, time: float) -> float:
-        """Return where a time is on the axis."""
-        return float(np.interp(time, *self._knots()))
+        A stretch is cut if it is much longer than a request `typical`-ly takes, and a good part
+        of all the time. Times before and after it are kept, for as long as such a request takes.
+        """
+        times = sorted({0.0, *events})
+        whole = times[-1]
+        idle = [
+            (begin, end)
+            for begin, end in pairwise(times)
+            if typical and end - begin > max(_IDLE * typical, whole / 10)
+        ]
+        idle = sorted(sorted(idle, key=lambda gap: gap[0] - gap[1])[:_MOST])
+        if not idle:
+            return cls()
+        kept = whole - sum(end - begin - 2 * typical for begin, end in idle)
+        step = _nice(kept / _TICKS)
+        cuts = []
+        for begin, end in idle:
+            first = ceil((begin + typical) / step - 1e-9) * step
+            last = floor((end - typical) / step + 1e-9) * step
+            if begin <= first and last <= end and last - first > 2 * step:
+                cuts.append((first, last))
+        return cls(cuts, step, kept * _GAP / (1 - len(cuts) * _GAP))
 
-    def time(self, place: float) -> float:
-        """Return the time at a place on the axis."""
-        times, places = self._knots()
-        return float(np.interp(place, places, times))
+    def place(self, times: Any) -> Any:
+        """Return where times are drawn, in seconds as if nothing was idle; arrays as well."""
+        at, drawn = self._knots()
+        return np.interp(times, at, drawn) + np.maximum(0, np.asarray(times) - at[-1])
+
+    def time(self, places: Any) -> Any:
+        """Return which times are drawn at some places."""
+        at, drawn = self._knots()
+        return np.interp(places, drawn, at) + np.maximum(0, np.asarray(places) - drawn[-1])
 
     def _knots(self) -> tuple[list[float], list[float]]:
-        times, places = [-_FAR, 0.0], [-_FAR, 0.0]
-        for begin, end in self.breaks:
-            there = places[-1] + begin - times[-1]
-            times += [begin, end]
-            places += [there, there + self.width]
-        return [*times, times[-1] + _FAR], [*places, places[-1] + _FAR]
+        at, drawn = [0.0], [0.0]
+        for begin, end in self.cuts:
+            drawn += [drawn[-1] + begin - at[-1], drawn[-1] + begin - at[-1] + self.gap]
+            at += [begin, end]
+        return at, drawn
 
-    def apply(self, axes: Axes, end: float) -> None:
-        """Make this the horizontal axis of a panel that ends at a time, and draw its breaks."""
-        times, places = self._knots()
-        if self.breaks:
-            axes.set_xscale(
-                "function",
-                functions=(
-                    lambda t: np.interp(t, times, places),
-                    lambda p: np.interp(p, places, times),
-                ),
+    def set_on(self, axes: Axes, end: float) -> None:
+        """Let the time axis of a panel go from 0 to `end`."""
+        if not self.cuts:
+            axes.set_xlim(0, end)
+            axes.xaxis.set_major_formatter(
+                FuncFormatter(lambda t, _: "0" if t == 0 else seconds(t))
             )
+            return
+        axes.set_xscale("function", functions=(self.place, self.time))
         axes.set_xlim(0, end)
-        ticks = self._ticks(end)
-        texts = {tick: seconds(tick) for tick in ticks}
-        if len({*texts.values()}) < len(texts):  # ticks that differ in the fourth digit
-            texts = {tick: f"{tick:.9g} s" for tick in ticks}
+        ticks = _multiples(0.0, min(self.cuts[0][0], end), self.step)
+        for (_, begin), (until, _) in pairwise([*self.cuts, (end, end)]):
+            ticks += _multiples(begin, min(until, end), self.step)
+        digits = max(0, -floor(log10(self.step)))
         axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda t, _: texts[t] if t else "0"))
-        for begin, until in self.breaks:
-            if until < end:
-                self._draw(axes, begin, until)
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.tick_params(axis="x", labelsize=7.5)  # two labels have room beside a break
+        axes.xaxis.set_major_formatter(
+            FuncFormatter(lambda t, _: "0" if t == 0 else f"{t:.{digits}f} s")
+        )
 
-    def _ticks(self, end: float) -> list[float]:
-        """Return where the ticks are: at round times, on both sides of each break."""
-        edges = [0.0, *(t for cut in self.breaks if cut[1] < end for t in cut), end]
-        length = self.place(end)
-        ticks: list[float] = []
-        for begin, until in zip(edges[::2], edges[1::2], strict=True):
-            most = max(1, round(_TICKS * (until - begin) / length))
-            round_times = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], min_n_ticks=1)
-            found = [float(t) for t in round_times.tick_values(begin, until)]
-            ticks += [round(t, 12) for t in found if begin <= t <= until] or [(begin + until) / 2]
-        return ticks
-
-    def _draw(self, axes: Axes, begin: float, end: float) -> None:
-        """Draw a break: a white gap with jagged edges from top to bottom."""
-        axes.axvspan(begin, end, color="white", zorder=2.2, linewidth=0)
-        height = axes.get_window_extent().height
-        teeth = np.arange(2 * round(height / 16) + 3)
-        for edge, inside in ((begin, 1), (end, -1)):
-            tip = self.time(self.place(edge) + inside * self.width / 3)
-            axes.plot(
-                np.where(teeth % 2, tip, edge), teeth / teeth[-1], color=style.GREY, linewidth=0.7,
-                transform=axes.get_xaxis_transform(), zorder=2.3, scalex=False, scaley=False,
+    def draw_breaks(self, axes: Axes) -> None:
+        """Interrupt everything in a panel where time is cut out, and say how much it is."""
+        low, high = axes.get_ylim()
+        for begin, end in self.cuts:
+            if begin >= axes.get_xlim()[1]:
+                continue
+            axes.axvspan(begin, end, facecolor="white", zorder=4, gid="break")
+            for edge in (begin, end):
+                axes.axvline(edge, color=style.GREY, linewidth=0.8, linestyle=(0, (1, 2)), zorder=5)
+                axes.plot(
+                    [edge], [0], marker=[(-0.4, -1), (0.4, 1)], markersize=10, color=style.INK,
+                    transform=axes.get_xaxis_transform(), zorder=6, clip_on=False,
+                )  # fmt: skip
+            middle = float(self.time((self.place(begin) + self.place(end)) / 2))
+            axes.text(
+                middle, (low + high) / 2, f"{seconds(end - begin)} cut out", rotation=90, size=7,
+                ha="center", va="center", color=style.GREY, zorder=6,
             )  # fmt: skip
+
+
+def _nice(step: float) -> float:
+    """Return the next 1, 2 or 5 times a power of ten."""
+    power: float = 10.0 ** floor(log10(step))
+    return next(n * power for n in (1, 2, 5, 10) if n * power >= step * (1 - 1e-9))
+
+
+def _multiples(begin: float, end: float, step: float) -> list[float]:
+    first, last = ceil(begin / step - 1e-9), floor(end / step + 1e-9)
+    return [n * step for n in range(first, last + 1)]

@@ -1,6 +1,7 @@
-"""The timeline of a download: a lane a server, what was asked when and what came back.
+"""The timeline of a download: one lane per server, what was asked when and what came back.
 
-Strategies that did just the same share a panel, and servers that did share a lane.
+Strategies that did just the same share a panel, and servers that did share a lane. Requests to a
+server that were in progress at once lie in rows of its lane.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, isclose
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend_handler import HandlerLine2D
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
@@ -34,10 +38,13 @@ MAX_LANES = 24
 _ENOUGH = 100
 
 #: Panels whose times differ by more have scales of their own.
-_SPREAD = 5
+_SPREAD = 10
+
+#: Answers that come after the download are shown if it took no less than this part of the time.
+_AFTER = 0.4
 
 #: A panel ends a little after the last event: a part of the time before it.
-_AFTER = 1.12
+_AFTERWARDS = 1.12
 
 #: How many servers of a lane are named: of more the last are counted.
 _NAMED = 3
@@ -45,19 +52,41 @@ _NAMED = 3
 _WIDTH = 10  # inches; so are the others
 _LEFT = 1.3
 _AXIS = 8.2
-_LANE = 0.24
+_LANE = 0.25  # a lane of one row
+_ROW = 0.13  # a row more
+_LINES = 0.25  # what the lines are, under the lanes
+_LETTER = 0.058
 _BOUND = 1.0  # the label of the bound
 _FIRST = 1.5  # that of the first byte
 _HEAD = 0.55  # the heading of a panel, and its phases
 _FOOT = 0.45  # its times
+_LEGEND_ROW = 0.21
+_LEGEND_COLUMNS = 5
 
 _QUERY = "#56B4E9"
 _READ = "#0072B2"
 _HEDGE = "#E69F00"
 _BAD = "#D55E00"
+_BAND = "#F4F4F4"  # behind every other lane
 
-#: How many entries of the legend have room side by side.
-_LEGEND_COLUMNS = 6
+#: How bars are drawn: their colour, the hatching in it, and its colour. Grey prints show it too.
+_BARS = {
+    "query": (_QUERY, None, "white"),
+    "read": (_READ, None, "white"),
+    "hedge": (_HEDGE, "\\\\\\\\", "#5C3D00"),
+    "corrupt": (_BAD, "xxxx", "white"),
+}
+
+#: What is hatched so was never answered.
+_NO_ANSWER = "////"
+
+_FAILED: dict[str, Any] = {"marker": "x", "color": _BAD, "markeredgewidth": 2, "markersize": 6}
+_OVERDUE: dict[str, Any] = {"marker": "v", "color": style.INK, "markersize": 4.5}
+_FIRST_LINE: dict[str, Any] = {"color": style.INK, "linewidth": 1.2}
+_BOUND_LINE: dict[str, Any] = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
+_FAIL_LINE: dict[str, Any] = {"color": _BAD, "linewidth": 1.6}
+_PHASE: dict[str, Any] = {"color": style.GREY, "marker": "|", "linewidth": 1}
+_BREAK: dict[str, Any] = {"facecolor": "none", "edgecolor": style.GREY, "linestyle": (0, (1, 2))}
 
 #: What the phases of a download are called in a picture.
 _PHASES = {
@@ -89,6 +118,23 @@ class _Lane:
         named = _NAMED - 1
         return f"{', '.join(self.servers[:named])} and {count - named} more"
 
+    @property
+    def rows(self) -> list[int]:
+        """The row of each bar: what was in progress at once has rows of its own."""
+        free: list[float] = []  # when each row is
+        rows = []
+        for bar in self.bars:
+            sent, ended = bar.exchange.sent, bar.exchange.ended
+            row = next((i for i, time in enumerate(free) if time <= sent), len(free))
+            free[row : row + 1] = [inf if ended is None else ended]
+            rows.append(row)
+        return rows
+
+    @property
+    def height(self) -> float:
+        """How high it is, in inches."""
+        return _LANE + _ROW * max(self.rows, default=0)
+
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
@@ -104,33 +150,49 @@ class _Panel:
     @property
     def height(self) -> float:
         """How high it is without its heading, in inches: the lanes, and the lines' labels."""
-        return (len(self.lanes) + 0.8) * _LANE
+        return sum(lane.height for lane in self.lanes) + _LINES
+
+    @property
+    def bars(self) -> Iterator[Bar]:
+        """The bars that are drawn, at least in part."""
+        return (bar for lane in self.lanes for bar in lane.bars if bar.exchange.sent < self.end)
 
 
 def draw(one: Compared, path: Path, version: str) -> list[Path]:
     """Write the timelines of a scenario's strategies, one above the other; return the files."""
     with style.style():
-        panels = _panels(one.first_runs, one.bounds[0].ttfb or 0.0)
-        two_rows = len(list(_legend(panels))) > _LEGEND_COLUMNS
-        total = sum(panel.height + _HEAD + _FOOT for panel in panels) + 1.2 + 0.18 * two_rows
+        panels = _panels(one.first_runs)
+        bound = one.bounds[0].ttfb
+        legend = _legend(panels, bound)
+        head = 0.66 + _LEGEND_ROW * -(-len(legend) // _LEGEND_COLUMNS)
+        total = sum(panel.height + _HEAD + _FOOT for panel in panels) + head + 0.3
         figure = Figure(figsize=(_WIDTH, total))
-        top = total - 0.9 - 0.18 * two_rows
-        scales = {panel.end for panel in panels}
+        top = total - head
+        own = len({panel.end for panel in panels}) > 1
         for panel in panels:
             bottom = top - _HEAD - panel.height
             axes = figure.add_axes(
                 (_LEFT / _WIDTH, bottom / total, _AXIS / _WIDTH, panel.height / total)
             )
-            _panel(axes, panel, one.bounds[0].ttfb)
-            if len(scales) > 1:
-                axes.set_xlabel(f"virtual time, from 0 to {seconds(panel.end)}")
+            panel.axis.set_on(axes, panel.end)
+            _panel(axes, panel, bound)
+            if own:
+                scale = f"virtual time, 0 to {seconds(panel.end)}: scales differ between panels"
+                axes.set_xlabel(scale, size=8)
             top = bottom - _FOOT
         axes.set_xlabel(axes.get_xlabel() or "virtual time")
-        _title(figure, one, total, version, panels)
+        _title(figure, one, total, version, any(panel.hidden for panel in panels))
+        figure.legend(
+            handles=legend, loc="upper left", bbox_to_anchor=(0.02, 1 - 0.6 / total),
+            ncol=_LEGEND_COLUMNS,
+            frameon=False, fontsize=8, borderpad=0, borderaxespad=0, columnspacing=1.6,
+            handletextpad=0.6, handlelength=1.8, labelspacing=0.45,
+            handler_map={one: HandlerLine2D(numpoints=2) for one in legend if _is_bracket(one)},
+        )  # fmt: skip
         return style.save(figure, path)
 
 
-def _panels(runs: Sequence[Run], bound: float) -> list[_Panel]:
+def _panels(runs: Sequence[Run]) -> list[_Panel]:
     """Return what to draw: a panel for all strategies that did just the same."""
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
@@ -139,18 +201,49 @@ def _panels(runs: Sequence[Run], bound: float) -> list[_Panel]:
         came_to = (verdict([run.result]), run.result.ttfb)
         alike.setdefault((came_to, phases, frozenset(bars.items())), []).append(run)
     firsts = [same[0] for same in alike.values()]
-    axis = TimeAxis.of(t for run in firsts for t in [*_instants(run), bound] if t <= _end(run))
-    ends = _scales([axis.place(_end(run)) * _AFTER or 1.0 for run in firsts])
     panels = []
-    for same, end in zip(alike.values(), map(axis.time, ends), strict=True):
+    for same, (axis, end) in zip(alike.values(), _axes(firsts), strict=True):
         lanes = _lanes(same[0])
         if len(lanes) > MAX_LANES:
             lanes = _merged(lanes)
         shown = _fitting(lanes)
         hidden = sum(len(lane.servers) for lane in lanes if lane not in shown)
-        names = [run.result.strategy for run in same]
+        names = [r.result.strategy for r in same]
         panels.append(_Panel(names, same[0], shown, hidden, axis, end))
     return panels
+
+
+def _axes(runs: Sequence[Run]) -> list[tuple[TimeAxis, float]]:
+    """Return the time axis of each run and where it ends.
+
+    All have the same, unless some would be too short to see anything: those with equal scales
+    then have one of their own.
+    """
+    lasts = [_last(run) for run in runs]
+    axis = _axis(runs, max(lasts))
+    scales = _scales([float(axis.place(last)) * _AFTERWARDS or 1.0 for last in lasts])
+    found = []
+    for scale in scales:
+        if len(set(scales)) > 1:
+            alike = [i for i, other in enumerate(scales) if other == scale]
+            last = max(lasts[i] for i in alike)
+            axis = _axis([runs[i] for i in alike], last)
+            scale = float(axis.place(last)) * _AFTERWARDS or 1.0
+        found.append((axis, float(axis.time(scale))))
+    return found
+
+
+def _axis(runs: Sequence[Run], last: float) -> TimeAxis:
+    """Return the axis of all panels: stretches in which nothing happens in any are cut out."""
+    events, took = {last}, []
+    for run in runs:
+        for bar in bars_of(run):
+            sent, ended = bar.exchange.sent, bar.exchange.ended
+            events |= {time for time in (sent, ended, bar.overdue) if time is not None}
+            if ended is not None:
+                took.append(ended - sent)
+        events |= {time for time in (run.result.ttfb, run.result.finished) if time is not None}
+    return TimeAxis.of((time for time in events if time <= last), median(took) if took else 0.0)
 
 
 def _lanes(run: Run) -> list[_Lane]:
@@ -200,32 +293,22 @@ def _rank(lane: _Lane) -> int:
     return 2 if len(lane.bars) > 1 else 3
 
 
-def _end(run: Run) -> float:
-    """Return the time after which a picture of a run need not show more: that of its last event.
+def _last(run: Run) -> float:
+    """Return the last time that matters in the picture of a run.
 
-    Of what goes on and on the beginning is enough.
+    It is when the download ended, or a little later where answers came soon after. What never ends
+    is shown as long as anything happens; but of what goes on and on the beginning is enough.
     """
+    ended = [e.ended for e in run.trace.exchanges if e.ended is not None]
     end = run.result.finished
     if end is None:
-        end = max((e.ended for e in run.trace.exchanges if e.ended is not None), default=1.0)
+        end = max(ended, default=1.0)
     if run.result.outcome == "deadline":
         sent: dict[str, list[float]] = {}
         for exchange in run.trace.exchanges:
             sent.setdefault(exchange.server, []).append(exchange.sent)
-        end = min([end, *(times[_ENOUGH] for times in sent.values() if len(times) > _ENOUGH)])
-    return end
-
-
-def _instants(run: Run) -> Iterator[float]:
-    """Yield the times at which something happens in the picture of a run."""
-    for bar in bars_of(run):
-        yield from (
-            t for t in (bar.exchange.sent, bar.exchange.ended, bar.overdue) if t is not None
-        )
-    if run.status:
-        yield from (begin for _, begin in run.status.phases)
-    yield _end(run)
-    yield run.result.ttfb or 0.0
+        return min([end, *(times[_ENOUGH] for times in sent.values() if len(times) > _ENOUGH)])
+    return max([end, *(time for time in ended if end >= _AFTER * time)])
 
 
 def _scales(ends: Sequence[float]) -> list[float]:
@@ -240,15 +323,81 @@ def _scales(ends: Sequence[float]) -> list[float]:
     return [shared[end] for end in ends]
 
 
+def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
+    """Return the entries of the legend: all that is drawn, and nothing else."""
+    bars = [(bar, panel.end) for panel in panels for bar in panel.bars]
+    kinds = {_kind(bar) for bar, _ in bars}
+    phases = {phase for panel in panels for phase, *_ in _phases_of(panel)}
+    ueb = "; UEB: the file's hashes" if "uri-extension" in phases else ""
+    silent = any(bar.exchange.ended is None for bar, _ in bars)
+    failed = any(_failed(bar) and (bar.exchange.ended or 0.0) <= end for bar, end in bars)
+    overdue = any(bar.overdue is not None and bar.overdue <= end for bar, end in bars)
+    started = any(panel.run.result.ttfb is not None for panel in panels)
+    bounded = any(_bound_shows(panel, bound) for panel in panels)
+    lost = any(panel.run.result.outcome == "failed" for panel in panels)
+    cut = any(begin < panel.end for panel in panels for begin, _ in panel.axis.cuts)
+    patches = [
+        ("query" in kinds, "query (get_buckets)", _look("query")),
+        ("read" in kinds, "read", _look("read")),
+        ("hedge" in kinds, "hedged read", _look("hedge")),
+        ("corrupt" in kinds, "read, corrupt answer", _look("corrupt")),
+        (silent, "never answered", _unanswered(_READ)),
+        (cut, "idle time, cut out", _BREAK),
+    ]
+    lines = [
+        (failed, "failed", {"linestyle": "none", **_FAILED}),
+        (overdue, "overdue from here on", {"linestyle": "none", **_OVERDUE}),
+        (started, "first byte", _FIRST_LINE),
+        (bounded, "earliest possible (bound)", _BOUND_LINE),
+        (lost, "the download fails", _FAIL_LINE),
+        (bool(phases), f"phase{ueb}", _PHASE),
+    ]
+    return [
+        *(Patch(label=words, **look) for drawn, words, look in patches if drawn),
+        *(Line2D([], [], label=words, **look) for drawn, words, look in lines if drawn),
+    ]
+
+
+def _look(kind: str) -> dict[str, Any]:
+    """Return how a bar with an answer is drawn."""
+    colour, hatch, edge = _BARS[kind]
+    return {"facecolor": colour, "hatch": hatch, "edgecolor": edge, "linewidth": 0.4}
+
+
+def _unanswered(colour: str) -> dict[str, Any]:
+    """Return how a bar without an answer is drawn."""
+    return {"facecolor": "white", "edgecolor": colour, "hatch": _NO_ANSWER, "linewidth": 0.6}
+
+
+def _is_bracket(entry: Artist) -> bool:
+    return isinstance(entry, Line2D) and entry.get_marker() == "|"
+
+
+def _kind(bar: Bar) -> str:
+    """Return how a bar is drawn: a key of `_BARS`."""
+    if bar.exchange.operation == "get_buckets":
+        return "query"
+    return "corrupt" if bar.exchange.corrupt else "hedge" if bar.hedge else "read"
+
+
+def _failed(bar: Bar) -> bool:
+    return bar.exchange.ended is not None and not bar.exchange.ok
+
+
 def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
     lanes, end, result = panel.lanes, panel.end, panel.run.result
-    panel.axis.apply(axes, end)
-    axes.set_ylim(len(lanes) + 0.3, -0.5)
-    axes.set_yticks(range(len(lanes)), [lane.name for lane in lanes])
+    tops = [0.0]
+    for lane in lanes:
+        tops.append(tops[-1] + lane.height)
+    axes.set_ylim(panel.height, 0)
+    middles = [(top + bottom) / 2 for top, bottom in pairwise(tops)]
+    axes.set_yticks(middles, [lane.name for lane in lanes])
     axes.tick_params(axis="y", length=0, labelsize=8)
-    axes.hlines(range(len(lanes)), 0, end, color="#E4E4E4", linewidth=0.8, zorder=0)
-    for y, lane in enumerate(lanes):
-        _lane(axes, y, lane, end)
+    for i, (lane, top) in enumerate(zip(lanes, tops, strict=False)):
+        if i % 2 == 0:
+            axes.axhspan(top, top + lane.height, facecolor=_BAND, zorder=0, gid="band")
+        _lane(axes, top, lane, panel.axis, end)
+    panel.axis.draw_breaks(axes)
     _phases(axes, panel)
     _lines(axes, panel, bound)
     more = f"   ({panel.hidden} more servers are not shown)" if panel.hidden else ""
@@ -261,29 +410,45 @@ def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
     )
 
 
+def _is_the_bound(ttfb: float | None, bound: float | None) -> bool:
+    return bound is not None and ttfb is not None and isclose(bound, ttfb)
+
+
+def _bound_shows(panel: _Panel, bound: float | None) -> bool:
+    """Return whether the bound has a line of its own."""
+    return (
+        bound is not None and bound <= panel.end and not _is_the_bound(panel.run.result.ttfb, bound)
+    )
+
+
 def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
     """Draw the first byte and the bound as lines, and write under the lanes what they are.
 
     Where they are too near for two labels, that of the first byte says both.
     """
-    ttfb, end, place = panel.run.result.ttfb, panel.end, panel.axis.place
-    inch = place(end) / _AXIS
-    right = ttfb is not None and place(ttfb) < place(end) * 0.6
+    ttfb = panel.run.result.ttfb
+
+    def inches(time: float) -> float:
+        return float(panel.axis.place(time) / panel.axis.place(panel.end)) * _AXIS
+
+    right = ttfb is not None and inches(ttfb) < 0.6 * _AXIS
     beside = ""
-    if bound is not None and ttfb is not None and isclose(bound, ttfb):
+    if _is_the_bound(ttfb, bound):
         beside = " (the bound)"
-    elif bound is not None and bound <= end:
-        axes.axvline(bound, color=style.INK, linewidth=0.9, linestyle=(0, (4, 2)))
-        said = f"bound, {seconds(bound)}"
-        at = place(bound)
-        begins = at if at < _BOUND * inch else at - _BOUND * inch
-        other = inf if ttfb is None else place(ttfb) - _FIRST * inch * (not right)
-        if begins + _BOUND * inch <= other or other + _FIRST * inch <= begins:
+    elif bound is not None and bound <= panel.end:
+        axes.axvline(bound, **_BOUND_LINE)
+        said, at = f"bound, {seconds(bound)}", inches(bound)
+        begins = at if at < _BOUND else at - _BOUND
+        other = inf if ttfb is None else inches(ttfb) if right else inches(ttfb) - _FIRST
+        if begins + _BOUND <= other or other + _FIRST <= begins:
             _label(axes, bound, said, begins == at, "normal")
         else:
             beside = f" ({said})"
+    result = panel.run.result
+    if result.outcome == "failed" and result.finished is not None:
+        axes.axvline(result.finished, **_FAIL_LINE)
     if ttfb is not None:
-        axes.axvline(ttfb, color=style.INK, linewidth=1.2)
+        axes.axvline(ttfb, **_FIRST_LINE)
         _label(axes, ttfb, f"first byte, {seconds(ttfb)}{beside}", right, "bold")
 
 
@@ -298,105 +463,103 @@ def _label(axes: Axes, time: float, text: str, right: bool, weight: str) -> None
         weight=weight,
         ha="left" if right else "right",
         bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+        zorder=7,
     )
 
 
-def _lane(axes: Axes, lane: int, shown: _Lane, end: float) -> None:
-    """Draw what went on with a server; what overlaps lies one under the other."""
-    rows: list[float] = []  # when each row is free
-    places = []
-    bars = [bar for bar in shown.bars if bar.exchange.sent < end]
-    for bar in bars:
-        ended = bar.exchange.ended
-        row = next((i for i, free in enumerate(rows) if free <= bar.exchange.sent), len(rows))
-        rows[row : row + 1] = [end if ended is None else ended]
-        places.append(row)
-    thickness = 0.7 / max(1, len(rows))
-    if len(rows) > 1:  # what lies one under the other is of one server
-        axes.axhspan(lane - 0.42, lane + 0.42, color="#F1F4F7", zorder=-1)
-    for bar, row in zip(bars, places, strict=True):
-        _bar(axes, bar, lane - 0.35 + (row + 0.5) * thickness, thickness * 0.85, end)
-    for overdue in sorted({bar.overdue for bar in shown.bars if bar.overdue is not None}):
+def _lane(axes: Axes, top: float, lane: _Lane, axis: TimeAxis, end: float) -> None:
+    """Draw what went on with a server, from `top` on."""
+    bars = [bar for bar in lane.bars if bar.exchange.sent < end]
+    for bar, row in zip(lane.bars, lane.rows, strict=True):
+        if bar in bars:
+            high = lane.height - 0.1 if len(lane.bars) == 1 else _ROW
+            _bar(axes, bar, top + 0.05 + row * _ROW + high / 2, high * 0.85, end)
+    for overdue in sorted({bar.overdue for bar in lane.bars if bar.overdue is not None}):
         if overdue <= end:
-            axes.plot(overdue, lane - 0.34, marker="v", color=style.INK, markersize=4.5)
-    late = [bar.exchange.ended for bar in shown.bars if (bar.exchange.ended or 0.0) > end]
-    if len(bars) < len(shown.bars):
-        _say(axes, "goes on and on", end, lane, style.INK, right=False)
-    elif any(bar.exchange.ended is None for bar in shown.bars):
-        source = next(
-            (bar.exchange.source for bar in shown.bars if bar.exchange.ended is None), None
-        )
-        said = f"no answer, sent by {source}" if source else "no answer"
-        _say(axes, said, end, lane, style.INK, right=False)
+            axes.plot(overdue, top + 0.03, **_OVERDUE, zorder=6)
+    middle = top + lane.height / 2
+    late = [time for bar in lane.bars if (time := bar.exchange.ended or 0.0) > end]
+    if len(bars) < len(lane.bars):
+        _say(axes, "goes on and on \N{RIGHTWARDS ARROW}", end, middle, right=False)
+    elif silent := [bar.exchange for bar in lane.bars if bar.exchange.ended is None]:
+        source = silent[0].source
+        by = f", sent by {style.plain(source.file_and_line, 80)}" if source else ""
+        said = f"no answer{by}"
+        _say(axes, said, end, middle, right=False)
     elif late:
-        _say(axes, f"until {seconds(late[0] or 0.0)}", end, lane, style.INK, right=False)
-    elif len(shown.bars) == 1:  # there is room to say what came back
-        exchange = shown.bars[0].exchange
-        said = f"   {exchange.error}" if not exchange.ok else _shares(shown.shares)
-        _say(axes, said, exchange.ended or 0.0, lane, style.GREY, right=True)
+        until = f"until {seconds(max(late))} \N{RIGHTWARDS ARROW}"
+        _say(axes, until, end, middle, right=False)
+    elif len(lane.bars) == 1:  # there is room to say what came back
+        exchange = lane.bars[0].exchange
+        ended = exchange.ended or 0.0
+        said = style.plain(exchange.error, 80) if not exchange.ok else _shares(lane.shares)
+        inside = float((axis.place(ended) - axis.place(exchange.sent)) / axis.place(end)) * _AXIS
+        if exchange.ok and len(said) * _LETTER + 0.1 < inside:
+            _say(axes, said, ended, middle, right=False, plain=True)
+        else:
+            _say(axes, said if exchange.ok else f"  {said}", ended, middle, right=True)
 
 
 def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
     exchange = bar.exchange
-    colour = _READ
-    if exchange.operation == "get_buckets":
-        colour = _QUERY
-    elif exchange.corrupt:
-        colour = _BAD
-    elif bar.hedge:
-        colour = _HEDGE
+    colour = _BARS[_kind(bar)][0]
     if exchange.ended is None:
-        axes.barh(
-            y, end - exchange.sent, height, exchange.sent,
-            facecolor="none", edgecolor=colour, hatch="////", linewidth=0.6,
-        )  # fmt: skip
+        axes.barh(y, end - exchange.sent, height, exchange.sent, **_unanswered(colour))
         return
-    axes.barh(
-        y, exchange.ended - exchange.sent, height, exchange.sent,
-        color=colour, edgecolor="white", linewidth=0.4,
-    )  # fmt: skip
-    if exchange.ended > end:
-        axes.plot(end, y, marker=">", color=style.INK, markersize=4.5, clip_on=False, zorder=5)
-    elif not exchange.ok:
-        axes.plot(exchange.ended, y, marker="x", color=_BAD, markeredgewidth=2)
+    axes.barh(y, exchange.ended - exchange.sent, height, exchange.sent, **_look(_kind(bar)))
+    if not exchange.ok:
+        axes.plot(exchange.ended, y, **_FAILED)
 
 
 def _shares(shares: Sequence[int]) -> str:
-    """Return what the servers of a lane answered to a query."""
-    numbers = list(map(str, dict.fromkeys(shares)))
-    if not numbers:
+    """Return what the servers of a lane answered to a query: "shares 0, 3 to 5"."""
+    spans: list[list[int]] = []
+    for number in sorted(set(shares)):
+        if spans and spans[-1][-1] == number - 1:
+            spans[-1].append(number)
+        else:
+            spans.append([number])
+    words = [
+        f"{span[0]} to {span[-1]}" if len(span) > 2 else ", ".join(map(str, span)) for span in spans
+    ]
+    if not words:
         return "no shares"
-    if len(numbers) > 8:
-        numbers[4:-1] = ["..."]
-    return f"share{'s' if len(numbers) > 1 else ''} {', '.join(numbers)}"
+    if len(words) > 6:
+        words[3:-1] = ["..."]
+    return f"share{'s' if len(set(shares)) > 1 else ''} {', '.join(words)}"
 
 
-def _say(axes: Axes, text: str, time: float, lane: int, colour: str, right: bool) -> None:
+def _say(axes: Axes, text: str, time: float, y: float, *, right: bool, plain: bool = False) -> None:
+    """Write beside a time, on a ground of its own unless it stands in a bar."""
     axes.annotate(
         text,
-        (time, lane),
+        (time, y),
         xytext=(4 if right else -4, 0),
         textcoords="offset points",
         ha="left" if right else "right",
         va="center",
         size=7,
-        color=colour,
-        bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.4},
+        color=style.INK,
+        bbox=None if plain else {"facecolor": "white", "edgecolor": "none", "pad": 0.6},
+        zorder=7,
     )
+
+
+def _phases_of(panel: _Panel) -> Iterator[tuple[str, float, float]]:
+    """Yield the phases that are drawn, each with its beginning and its end."""
+    phases = panel.run.status.phases if panel.run.status else []
+    ends = [*(begin for _, begin in phases), panel.end][1:]
+    for (phase, begin), until in zip(phases, ends, strict=True):
+        if phase in _PHASES and begin < panel.end:
+            yield phase, begin, min(until, panel.end)
 
 
 def _phases(axes: Axes, panel: _Panel) -> None:
     """Mark the phases above the lanes, where the downloader reports them."""
-    phases = panel.run.status.phases if panel.run.status else []
-    end, place = panel.end, panel.axis.place
-    if not phases:
-        return
-    ends = [begin for _, begin in phases[1:]] + [end]
     above = ScaledTranslation(0, 6 / 72, axes.figure.dpi_scale_trans)
     where = axes.get_xaxis_transform() + above
-    for (phase, begin), until in zip(phases, ends, strict=True):
-        if phase not in _PHASES:
-            continue
+    pixels = axes.bbox.width
+    for phase, begin, until in _phases_of(panel):
         axes.annotate(
             "",
             (begin, 1),
@@ -405,10 +568,11 @@ def _phases(axes: Axes, panel: _Panel) -> None:
             textcoords=where,
             arrowprops={"arrowstyle": "|-|", "mutation_scale": 2.5, "color": style.GREY},
         )
-        if place(until) - place(begin) > place(end) * 0.04:
+        x0, x1 = (axes.transData.transform((time, 0))[0] for time in (begin, until))
+        if x1 - x0 > pixels * 0.04:
             axes.annotate(
                 _PHASES[phase],
-                (panel.axis.time((place(begin) + place(until)) / 2), 1),
+                (axes.transData.inverted().transform(((x0 + x1) / 2, 0))[0], 1),
                 xycoords=where,
                 xytext=(0, 3),
                 textcoords="offset points",
@@ -418,58 +582,23 @@ def _phases(axes: Axes, panel: _Panel) -> None:
             )
 
 
-def _legend(panels: Sequence[_Panel]) -> Iterator[Artist]:
-    """Yield an entry for each kind of mark that is drawn, and for nothing else."""
-    bars = [bar for panel in panels for lane in panel.lanes for bar in lane.bars]
-    exchanges = [bar.exchange for bar in bars]
-    reads = [bar for bar in bars if bar.exchange.operation == "read"]
-    if any(e.operation == "get_buckets" for e in exchanges):
-        yield Patch(color=_QUERY, label="query (get_buckets)")
-    if any(not bar.hedge and not bar.exchange.corrupt for bar in reads):
-        yield Patch(color=_READ, label="read")
-    if any(bar.hedge and not bar.exchange.corrupt for bar in reads):
-        yield Patch(color=_HEDGE, label="hedged read (another read is overdue)")
-    if any(e.corrupt for e in exchanges):
-        yield Patch(color=_BAD, label="read, corrupt answer")
-    if any(e.ended is None for e in exchanges):
-        yield Patch(facecolor="none", edgecolor=_QUERY, hatch="//////", label="no answer")
-    marks: dict[str, Any] = {"linestyle": "none", "color": style.INK}
-    if any(e.ended is not None and not e.ok for e in exchanges):
-        yield Line2D([], [], **marks | {"color": _BAD}, marker="x", label="failed")
-    if any(bar.overdue is not None for bar in bars):
-        yield Line2D([], [], **marks, marker="v", markersize=4.5, label="overdue")
-    if any((e.ended or 0.0) > panel.end for panel in panels for e in panel.run.trace.exchanges):
-        yield Line2D([], [], **marks, marker=">", markersize=4.5, label="ends later")
-    if any(panel.run.status for panel in panels):
-        yield Line2D([], [], color=style.GREY, marker="|", linewidth=1, label="phase")
-
-
-def _title(
-    figure: Figure, one: Compared, total: float, version: str, panels: Sequence[_Panel]
-) -> None:
-    hidden = any(panel.hidden for panel in panels)
+def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bool) -> None:
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
         0.02,
-        1 - 0.42 / total,
+        1 - 0.38 / total,
         style.plain(one.scenario.description, 130),
         size=9,
         color=style.GREY,
         va="top",
     )
-    figure.legend(
-        handles=list(_legend(panels)), loc="upper left", bbox_to_anchor=(0.013, 1 - 0.58 / total),
-        ncols=_LEGEND_COLUMNS, frameon=False, fontsize=8, handlelength=1.3, handleheight=0.8,
-        columnspacing=1.4, handletextpad=0.5, borderaxespad=0, borderpad=0.2,
-    )  # fmt: skip
     runs = len(one.bounds)
     first = f", the first of {runs} runs" if runs > 1 else ""
-    idle = "; the axis is cut where nothing happens" * any(panel.axis.breaks for panel in panels)
     chosen = ".  Shown first: who never answered, failed, was overdue or corrupt; then who was read"
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}{idle}"
+        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}"
         + chosen * hidden,
         size=7,
         color=style.GREY,

@@ -14,10 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from firstk.harness.run.cells import Cell
-from firstk.harness.stats.estimates import (
-    Interval,
-    in_words,
-)
+from firstk.harness.stats.estimates import Interval, difference_in_words, in_words
 from firstk.harness.stats.figures import rounded
 from firstk.harness.stats.formats import percent
 from firstk.reports.tables.rows import TableRow
@@ -104,7 +101,7 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
         "runs": str(cell.runs),
         "ok": in_words(cell.ok, percent),
         **{name: in_words(estimate) for name, estimate in cell.quantiles.items()},
-        against: "" if cell.against is None else in_words(cell.against),
+        against: "" if cell.against is None else difference_in_words(cell.against),
         "requests": "-" if cell.requests is None else f"{cell.requests:.1f}",
         "bytes": "-" if cell.bytes is None else f"{cell.bytes:.0f}",
         "under way": "-" if cell.under_way is None else f"{cell.under_way:.3g}",

@@ -1,19 +1,23 @@
 """A run as Chrome trace events: a file that opens in Perfetto and chrome://tracing.
 
-Each run is a process, with a track for each server and one for the phases of the download.
-Requests overlap, and events of the kinds B, E and X must not: so they are asynchronous ones (b, n
-for "overdue", e), which belong together by category and id. A request that was never answered has
-no end. Source: Trace Event Format, Google, 2016.
+Each run is a process, with a track for the phases of the download and one for each server. Events
+of a track must nest, and requests in progress at once do not: the second at once has a track of
+its own below its server's. An arrow leads from an overdue read to its hedge. A request that was
+never answered begins and does not end. Source: Trace Event Format, Google, 2016.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import count
+from math import inf
 from typing import Any
 
 from firstk.harness.run.simulate import Run
 from firstk.reports.model.requests import Bar, bars_of
+
+Event = dict[str, Any]
 
 
 def trace_events(runs: Sequence[Run]) -> str:
@@ -22,34 +26,61 @@ def trace_events(runs: Sequence[Run]) -> str:
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}, indent=1) + "\n"
 
 
-def _events(pid: int, run: Run) -> Iterator[dict[str, Any]]:
+def _events(pid: int, run: Run) -> Iterator[Event]:
     result = run.result
     name = f"{result.scenario}, {result.strategy}, seed {result.seed}"
     yield {"ph": "M", "name": "process_name", "pid": pid, "tid": 0, "args": {"name": name}}
     yield from _phases(pid, run)
-    tids: dict[str, int] = {}
-    for bar in bars_of(run):
-        server = bar.exchange.server
-        if server not in tids:
-            tids[server] = len(tids) + 1
-            yield _thread(pid, tids[server], server)
-        yield from _request(pid, tids[server], bar)
+    bars = bars_of(run)
+    rows = _rows(bars)
+    for (server, row), track in rows.items():
+        yield from _thread(pid, track, f"{server}, {row + 1} at once" if row else server)
+    places = zip(bars, _places(bars), strict=True)
+    of = {bar.exchange.number: rows[place] for bar, place in places}
+    for bar in bars:
+        yield from _request(pid, of[bar.exchange.number], bar)
+    for bar in bars:
+        if bar.hedge_of is not None:
+            yield from _arrow(pid, of[bar.hedge_of.number], of[bar.exchange.number], bar)
     if result.ttfb is not None:
         yield {
             "ph": "i",
             "s": "p",
-            "ts": result.ttfb * 1e6,
+            "ts": _us(result.ttfb),
             "name": "first byte",
             "pid": pid,
             "tid": 0,
         }
 
 
-def _thread(pid: int, tid: int, name: str) -> dict[str, Any]:
-    return {"ph": "M", "name": "thread_name", "pid": pid, "tid": tid, "args": {"name": name}}
+def _places(bars: Sequence[Bar]) -> list[tuple[str, int]]:
+    """Return the server of each request, and its row there: rows are free where others ended."""
+    free: dict[str, list[float]] = {}
+    places = []
+    for bar in bars:
+        exchange = bar.exchange
+        rows = free.setdefault(exchange.server, [])
+        row = next((i for i, time in enumerate(rows) if time <= exchange.sent), len(rows))
+        rows[row : row + 1] = [inf if exchange.ended is None else exchange.ended]
+        places.append((exchange.server, row))
+    return places
 
 
-def _phases(pid: int, run: Run) -> Iterator[dict[str, Any]]:
+def _rows(bars: Sequence[Bar]) -> dict[tuple[str, int], int]:
+    """Return the number of the track of each row, those of a server together."""
+    servers = list(dict.fromkeys(bar.exchange.server for bar in bars))
+    rows = sorted(set(_places(bars)), key=lambda place: (servers.index(place[0]), place[1]))
+    return dict(zip(rows, count(1), strict=False))
+
+
+def _thread(pid: int, tid: int, name: str) -> Iterator[Event]:
+    """Yield what names a track, and puts it where it belongs."""
+    of = {"ph": "M", "pid": pid, "tid": tid}
+    yield {**of, "name": "thread_name", "args": {"name": name}}
+    yield {**of, "name": "thread_sort_index", "args": {"sort_index": tid}}
+
+
+def _phases(pid: int, run: Run) -> Iterator[Event]:
     """Yield the phases of the download, as far as it reports them. They never overlap.
 
     Where one never ends it lasts until the last event, and says so.
@@ -57,43 +88,59 @@ def _phases(pid: int, run: Run) -> Iterator[dict[str, Any]]:
     phases = run.status.phases if run.status else []
     if not phases:
         return
-    yield _thread(pid, 0, "download")
+    yield from _thread(pid, 0, "download")
     ends = [begin for _, begin in phases[1:]] + [run.result.ended]
     for (phase, begin), end in zip(phases, ends, strict=True):
         if end > begin:
             unending = phase == phases[-1][0] and run.result.finished is None
             yield {
                 "ph": "X",
-                "ts": begin * 1e6,
-                "dur": (end - begin) * 1e6,
+                "ts": _us(begin),
+                "dur": _lasts(begin, end),
                 "name": f"{phase} (never ends)" if unending else phase,
                 "pid": pid,
                 "tid": 0,
             }
 
 
-def _request(pid: int, tid: int, bar: Bar) -> Iterator[dict[str, Any]]:
-    """Yield the events of a request, which share a category and an id."""
+def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
+    """Yield the events of a request: from its sending to its answer, and when it was overdue."""
     exchange = bar.exchange
     read = exchange.operation == "read"
-    label = f"read share {exchange.share}" if read else "get_buckets"
-    common = {
-        "cat": exchange.server,
-        "id": f"{pid}.{exchange.number}",
-        "name": f"{exchange.server} {label}",
-        "pid": pid,
-        "tid": tid,
-    }
-    asked: dict[str, Any] = {}
+    of = {"pid": pid, "tid": tid, "cat": exchange.operation}
+    args: Event = {"server": exchange.server}
     if read:
-        asked = {"offset": exchange.offset, "length": exchange.length}
+        args |= {"share": exchange.share, "offset": exchange.offset, "length": exchange.length}
     if bar.hedge:
-        asked["hedge"] = True
-    yield {"ph": "b", "ts": exchange.sent * 1e6, "args": asked, **common}
-    if bar.overdue is not None:
-        yield {"ph": "n", "ts": bar.overdue * 1e6, "args": {"overdue": True}, **common}
-    if exchange.ended is not None:
-        said: dict[str, Any] = {"ok": exchange.ok, "answer": exchange.detail}
+        args["hedge"] = True
+    if exchange.source is not None:
+        args["sent by"] = str(exchange.source)
+    name = f"read share {exchange.share}" if read else "get_buckets"
+    begin = {"ts": _us(exchange.sent), "name": name, **of}
+    if exchange.ended is None:
+        yield {"ph": "B", **begin, "args": args}
+    else:
+        args |= {"ok": exchange.ok, "answer": exchange.detail}
         if exchange.corrupt:
-            said["corrupt"] = True
-        yield {"ph": "e", "ts": exchange.ended * 1e6, "args": said, **common}
+            args["corrupt"] = True
+        yield {"ph": "X", "dur": _lasts(exchange.sent, exchange.ended), **begin, "args": args}
+    if bar.overdue is not None:
+        yield {"ph": "i", "s": "t", "ts": _us(bar.overdue), "name": "overdue", **of}
+
+
+def _arrow(pid: int, start: int, end: int, hedge: Bar) -> Iterator[Event]:
+    """Yield an arrow from an overdue read to its hedge, each on its track."""
+    ts = _us(hedge.exchange.sent)
+    of = {"cat": "hedge", "name": "hedge", "id": f"{pid}.{hedge.exchange.number}", "pid": pid}
+    yield {"ph": "s", "ts": ts, "tid": start, **of}
+    yield {"ph": "f", "bp": "e", "ts": ts, "tid": end, **of}
+
+
+def _us(time: float) -> float:
+    """Return a time in microseconds, to the nanosecond as Perfetto keeps it."""
+    return round(time * 1e6, 3)
+
+
+def _lasts(begin: float, end: float) -> float:
+    """Return how long something lasts, so that it ends when what follows begins."""
+    return round(_us(end) - _us(begin), 3)

@@ -7,8 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from firstk.harness.run.result import Result
-from firstk.reports.model.cases import Case, case_of
-from tests.reports.samples import STALLED, made, summary, took
+from firstk.harness.run.workload import simulate_workload
+from firstk.reports.model.cases import Case, case_of, case_of_load
+from firstk.reports.model.workload import WorkloadSummary
+from tests.reports.samples import STALLED, made, scenario, summary, took
 
 
 def results(*times: float | None) -> list[Result]:
@@ -28,3 +30,24 @@ def case(strategies: Mapping[str, Sequence[Result]], **values: Any) -> Case:
     found = case_of(made(summaries, runs=runs))
     words = ", ".join(f"{axis} = {value}" for axis, value in values.items())
     return replace(found, values=values, name=words or found.name, compared=None)
+
+
+_QUEUEING = {
+    "servers": 10,
+    "rtt": {"law": "constant", "value": 0.05},
+    "service": {"law": "constant", "value": 0.005},
+    "concurrency": 1,
+}
+
+
+def loaded(rate: float, **strategies: float) -> Case:
+    """Return a case of a workload at a load: how much of the busiest resource each one uses."""
+    arrivals = {"kind": "poisson", "rate": 20.0}
+    workload = {"arrivals": arrivals, "downloads": 5}
+    one = scenario(workload=workload, grid=_QUEUEING)
+    result = simulate_workload(one, "first-k")
+    summaries = [
+        WorkloadSummary([replace(result, strategy=name, utilisation=of)])
+        for name, of in strategies.items()
+    ]
+    return replace(case_of_load(one, summaries), values={"workload.arrivals.rate": rate})

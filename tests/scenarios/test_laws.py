@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import erf, exp, inf, isfinite, log, sqrt
 from pathlib import Path
 from random import Random
+from statistics import fmean, stdev
 from typing import Any, get_args
 
 import pytest
@@ -43,6 +44,40 @@ KNOWN: list[Known] = [
         },
         0.75 * 0.5 + 0.25 * 3.0,
         lambda t: 0.75 * min(t, 1.0) + 0.25 * max(0.0, (t - 2.0) / 2.0),
+    ),
+    (
+        {"law": "shifted", "shift": 0.3, "base": {"law": "exponential", "mean": 0.2}},
+        0.5,
+        lambda t: 1.0 - exp(-(t - 0.3) / 0.2),
+    ),
+    (
+        # The triangular law on 0 to 2.
+        {"law": "sum", "laws": [{"law": "uniform", "low": 0.0, "high": 1.0}] * 2},
+        1.0,
+        lambda t: t * t / 2 if t < 1.0 else 1.0 - (2.0 - t) ** 2 / 2,
+    ),
+    (
+        # Gamma with shape 3.
+        {"law": "sum", "laws": [{"law": "exponential", "mean": 0.5}] * 3},
+        1.5,
+        lambda t: 1.0 - exp(-2 * t) * (1.0 + 2 * t + 2 * t * t),
+    ),
+    (
+        {"law": "quantiles", "table": [[0, 0.1], [0.5, 0.2], [0.9, 0.6], [1, 1.6]]},
+        0.5 * 0.15 + 0.4 * 0.4 + 0.1 * 1.1,
+        lambda t: (
+            5 * (t - 0.1) if t < 0.2 else 0.5 + (t - 0.2) if t < 0.6 else 0.9 + (t - 0.6) / 10
+        ),
+    ),
+    (
+        {"law": "preset", "name": "pbs-lnkd-ssd-one-way"},
+        0.9122 * 0.235e-3 * 10 / 9 + 0.0878 / 1660,
+        lambda t: 0.9122 * max(0.0, 1.0 - (0.235e-3 / t) ** 10) + 0.0878 * (1.0 - exp(-1660 * t)),
+    ),
+    (
+        {"law": "preset", "name": "pbs-ymmr-one-way"},
+        0.982 * 1.5e-3 * 3.8 / 2.8 + 0.018 / 21.7,
+        lambda t: 0.982 * max(0.0, 1.0 - (1.5e-3 / t) ** 3.8) + 0.018 * (1.0 - exp(-21.7 * t)),
     ),
 ]
 
@@ -102,7 +137,8 @@ def test_mean(keys: dict[str, Any], mean: float, cdf: Callable[[float], float]) 
     """The draws have the law's mean."""
     draws = samples(law(**keys), 20_000)
 
-    assert mean == pytest.approx(sum(draws) / len(draws), rel=0.02)
+    error = stdev(draws) / sqrt(len(draws))
+    assert mean == pytest.approx(fmean(draws), abs=4 * error)
 
 
 def test_all_are_tested() -> None:
@@ -242,6 +278,18 @@ CONSTANT = {"law": "constant", "value": 1.0}
         ({"law": "mixture", "weights": [inf], "laws": [CONSTANT]}, "finite"),
         ({"law": "mixture", "weights": [], "laws": []}, "at least 1"),
         ({"law": "mixture", "weights": [1], "laws": [{"law": "constant"}]}, "value"),
+        ({"law": "shifted", "shift": -1.0, "base": CONSTANT}, "shift"),
+        ({"law": "shifted", "shift": 1.0}, "base"),
+        ({"law": "sum", "laws": []}, "at least 1"),
+        ({"law": "quantiles", "table": [[0, 1.0]]}, "at least 2"),
+        ({"law": "quantiles", "table": [[0, 1.0], [0.9, 2.0]]}, "0 to 1, not 0 to 0.9"),
+        ({"law": "quantiles", "table": [[0.1, 1.0], [1, 2.0]]}, "0 to 1, not 0.1 to 1"),
+        ({"law": "quantiles", "table": [[0, 2.0], [1, 1.0]]}, "1, 1. should come before .0, 2"),
+        (
+            {"law": "quantiles", "table": [[0, 1.0], [0.5, 1.0], [0.5, 2.0], [1, 2.0]]},
+            "should come before",
+        ),
+        ({"law": "preset", "name": "pbs-ymmr"}, "did you mean 'pbs-ymmr-one-way'"),
         ({"law": "gaussian"}, "'lognormal'"),
         ({"value": 1.0}, "law"),
     ],
@@ -351,3 +399,22 @@ def test_no_file(path: str, words: str, tmp_path: Path) -> None:
     assert key == "path"
     assert message.startswith(f"{path}: ")
     assert words in message
+
+
+#: The exact 99.9th percentiles, in ms, of the k-th of n answers, each the sum of two draws of
+#: pbs-ymmr-one-way: recomputed by quadrature from the parameters in the paper.
+EXACT = {(1, 1): 168.19, (1, 2): 11.05, (2, 2): 200.39, (1, 3): 5.6, (2, 3): 32.95, (3, 3): 219.23}
+
+
+@pytest.mark.parametrize(("k", "n"), EXACT)
+def test_published_quantiles(k: int, n: int) -> None:
+    """A preset has the quantiles that follow from what the paper prints."""
+    one_way = {"law": "preset", "name": "pbs-ymmr-one-way"}
+    law_ = law(law="sum", laws=[one_way, one_way])
+    random, runs = Random(2012), 100_000
+    later = sum(
+        sorted(law_.sample(random) for _ in range(n))[k - 1] > EXACT[k, n] / 1000
+        for _ in range(runs)
+    )
+
+    assert 0.001 * runs == pytest.approx(later, abs=4 * sqrt(0.001 * runs))

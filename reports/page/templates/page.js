@@ -30,6 +30,57 @@ for (const table of document.querySelectorAll("table.sortable")) {
     });
   });
 }
+// Choose which columns of a wide table are shown.
+for (const table of document.querySelectorAll("table.sortable")) {
+  const headings = [...table.tHead.rows[0].cells];
+  if (headings.length < 8) continue;
+  const details = document.createElement("details");
+  details.className = "columns";
+  const summary = document.createElement("summary");
+  summary.textContent = "Columns";
+  details.append(summary);
+  headings.forEach((heading, column) => {
+    const label = document.createElement("label");
+    const box = document.createElement("input");
+    box.type = "checkbox";
+    box.checked = true;
+    box.addEventListener("change", () => {
+      for (const row of table.rows) row.cells[column].hidden = !box.checked;
+    });
+    label.append(box, " ", heading.textContent);
+    details.append(label);
+  });
+  table.parentElement.before(details);
+}
+// Copy a command. The files in it are named from the root, so that it works in any folder.
+const files = JSON.parse(document.getElementById("files").textContent);
+const absolute = (path) => {
+  const url = new URL(path.split("/").map(encodeURIComponent).join("/"), location);
+  const plain = decodeURIComponent(url.pathname).replace(/^\/([A-Za-z]:)/, "$1");
+  return /^[\w@%+=:,.\/-]+$/.test(plain) ? plain : `'${plain.replaceAll("'", `'"'"'`)}'`;
+};
+for (const code of document.querySelectorAll("td code")) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.addEventListener("click", async () => {
+    let command = code.textContent;
+    for (const [word, path] of Object.entries(files)) {
+      if (location.protocol === "file:") command = command.replace(` ${word} `, ` ${absolute(path)} `);
+    }
+    try {
+      await navigator.clipboard.writeText(command);
+      button.textContent = "Copied";
+    } catch {
+      code.textContent = command;
+      code.parentElement.open = true;
+      getSelection().selectAllChildren(code);
+      button.textContent = "Selected";
+    }
+    button.dataset.copied = command;
+  });
+  code.closest("details").after(button);
+}
 // Choose which scenario is shown.
 const cases = [...document.querySelectorAll("section.case")];
 if (cases.length > 1) {

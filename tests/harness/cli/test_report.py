@@ -198,3 +198,14 @@ def test_plan(tmp_path: Path) -> None:
     assert "misses p90: never" in text
     assert (tmp_path / "out" / "plan.svg").exists()
     assert not list((tmp_path / "out").glob("map*"))
+
+
+def test_title(tmp_path: Path) -> None:
+    """The title says where the scenarios are from, or what the user says."""
+    targets = ["one-hung", "hung-server", "yes-then-hang"]
+    assert firstk("report", *targets, "--out", str(tmp_path / "a")).exit_code == 0
+    ran = firstk("report", "one-hung", "--title", "For the review", "--out", str(tmp_path / "b"))
+
+    assert "<h1>one-hung, hung-server, yes-then-hang: 11 scenarios</h1>" in page(tmp_path / "a")
+    assert ran.exit_code == 0
+    assert "<h1>For the review</h1>" in page(tmp_path / "b")

@@ -136,5 +136,5 @@ def test_line_of_the_code_under_test() -> None:
     text = text_timeline(simulate(hung, asks_all))
     line = asks_all.__code__.co_firstlineno + 5
 
-    assert f"asked at 0 by tests/harness/testing/test_timeline.py:{line} in " in text
+    assert f"asked at 0 by tests/harness/testing/test_timeline.py:{line}, never answered" in text
     assert text.count(" by tests") == 1

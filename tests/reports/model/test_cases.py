@@ -170,4 +170,4 @@ def test_made_of_unequal_runs() -> None:
     """A caption says how many runs strategies have where they do not have equally many."""
     one = case({"first-k": results(0.1, 0.2, 0.3), "hedged": results(0.1)})
 
-    assert "seeds 0 to 2; 1 to 3 runs of each strategy" in one.made_of
+    assert "; 1 to 3 runs of a strategy, from seed 0; " in one.made_of

@@ -13,6 +13,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.stats.estimates import in_words
 from firstk.reports.model.cases import Case, case_of
 from firstk.reports.page import findings
+from tests.reports.cases import loaded
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -126,6 +127,21 @@ def test_along() -> None:
     assert "; at 1 most downloads never start." in next(findings.along(holes, "x"))
     assert list(findings.along(points[2:], "x")) == [
         "wait-for-all never starts in most runs, whatever x is."
+    ]
+
+
+def test_load() -> None:
+    """Of a load it is told which the grid carries with each strategy, and where it saturates."""
+    used = {20: (0.2, 0.1, 0.96), 60: (0.9, 0.4, 0.99), 90: (0.96, 0.5, 0.99)}
+    names = ("first-k", "hedged", "windowed")
+    points = [loaded(rate, **dict(zip(names, of, strict=True))) for rate, of in used.items()]
+
+    assert list(findings.along(points, "workload.arrivals.rate"))[:3] == [
+        "With first-k the grid saturates between 60 and 90 downloads per second: the busiest"
+        " resource is in use 90% of the time at 60 and 96% at 90.",
+        "With hedged the grid carries every load swept, up to 90 downloads per second: the busiest"
+        " resource is in use 50% of the time there.",
+        "With windowed the grid saturates at 20 downloads per second already.",
     ]
 
 

@@ -22,7 +22,7 @@ SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
 class Parsed(HTMLParser):
     """The tags of a page, and what does not close in order."""
 
-    VOID = frozenset({"meta", "link", "img", "br"})
+    VOID = frozenset({"meta", "link", "img", "br", "input"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -129,10 +129,10 @@ def test_many(tmp_path: Path) -> None:
     text = page(tmp_path, case(SOME))
 
     assert "<small>0% to 14.3%</small>" in text
-    assert re.search(r"0\.293 s<small>0\.2\d+ s to 0\.3\d+ s</small>", text)
+    assert re.search(r"0\.293 s</span><small>0\.2\d+ s to 0\.3\d+ s</small>", text)
     assert "stalled 30" in text
     assert ">never<" in text
-    assert "instead of never" in text
+    assert "starts only here" in text
 
 
 @pytest.mark.usefixtures("no_drawing")
@@ -195,3 +195,39 @@ def test_hostile(tmp_path: Path) -> None:
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert" in text
     assert Parsed(text).open == []
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_facts(tmp_path: Path) -> None:
+    """Below the title stands what the results are of: strategies, runs, seeds and firstk."""
+    one = case({"first-k": spread(0.2, 30), "own:download": spread(0.3, 30)}, x=0)
+    text = page(tmp_path, one, axes=["x"], of_store=True)
+    facts = dict(re.findall(r"<div><dt>(.*?)</dt><dd>(.*?)</dd></div>", text))
+
+    assert facts == {
+        "downloader": "own:download",
+        "strategy": "first-k",
+        "runs": "30 of each point and strategy",
+        "seeds": "0 to 29",
+        "firstk": "1.0",
+    }
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_never_in_either(tmp_path: Path) -> None:
+    """Where no run of two strategies starts, their difference is said in words."""
+    never = results(*[None] * 30)
+    text = page(tmp_path, case({"wait-for-all": never, "first-k": never}, x=0), of_store=True)
+
+    assert "never in either" in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_files_of_commands(tmp_path: Path) -> None:
+    """The page knows where the files lie that its commands name, as seen from itself."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    files = {"my.sqlite": tmp_path / "my.sqlite"}
+    text = page(folder, case(SOME, x=0), of_store=True, files=files)
+
+    assert '<script type="application/json" id="files">{"my.sqlite": "../my.sqlite"}<' in text

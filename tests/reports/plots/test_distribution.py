@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,30 @@ def test_axes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert below.get_yscale() == "log"
     assert "logarithmic" in below.get_ylabel()
     assert below.get_ylim()[0] <= 0.001
+
+
+def test_runs_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where strategies have not equally many runs the key says how many each has."""
+    one = case({"first-k": spread(0.1, 30), "hedged": spread(0.2, 50)})
+    found = spans(drawn(monkeypatch, one))
+
+    assert {"of 30 runs", "of 50 runs"} <= found.keys()
+    assert any("; the tail ends at 1 in its number of runs;" in text for text in found)
+
+
+def test_decimated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many downloads the curve has as many points as can be seen, its ends among them."""
+    one = case({"first-k": spread(0.1, 30_000), "hedged": spread(0.1, 30_000, never=3)})
+    below, above = drawn(monkeypatch, one).axes
+    times = one.strategies[0].times
+
+    for axes in (below, above):
+        for line in curves(axes):
+            drawn_at = [x for x, _ in points(line)]
+            assert len(drawn_at) < 1500
+            assert (drawn_at[1], drawn_at[-2]) == (times[0], times[-1])
+    for x, y in points(curves(above)[0])[1:-1]:
+        assert y == pytest.approx(bisect_right(times, x) / len(times), abs=0.005)
 
 
 def test_alike(monkeypatch: pytest.MonkeyPatch) -> None:

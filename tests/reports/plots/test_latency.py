@@ -351,7 +351,7 @@ FIVE = [*STRATEGIES]
 
 
 def test_same_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Strategies with equal results share a line: their marks stand above one another."""
+    """Strategies with equal results share a line: their marks are above one another."""
     one = made([summary(took(0.1 if "-" in s else 0.2), strategy=s) for s in FIVE])
     figure = drawn(monkeypatch, one)
     axes = figure.axes[0]

@@ -71,6 +71,29 @@ def test_cost(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0 == requests.get_xlim()[0] == size.get_xlim()[0]
 
 
+def test_one_scale(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All cases have the same scales, and never a strip only if something never starts."""
+    slow = case({"first-k": spread(2.0, 30)}, x=1)
+    fast = case({"first-k": spread(0.2, 30)}, x=2)
+    figure = costs(monkeypatch, [slow, fast])
+
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    assert "never" not in spans(figure)
+
+
+def test_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Strategies at one place share a name, in marks inside one another; others have their own."""
+    one = case(
+        {"first-k": spread(0.2, 30), "windowed": spread(0.2, 30), "hedged": spread(0.21, 30)}
+    )
+    figure = costs(monkeypatch, [one])
+    sizes = {str(line.get_marker()): line.get_markersize() for line in figure.axes[0].lines}
+
+    assert {"first-k, windowed", "hedged"} <= spans(figure).keys()
+    assert sizes["o"] > sizes["v"]
+    assert overlaps(figure) == []
+
+
 @pytest.mark.parametrize("count", [1, 12])
 def test_legible(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """No text lies across another one, or is cut off."""

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.sweep import Places
-from tests.reports.cases import case, results, spread
+from tests.reports.cases import case, loaded, results, spread
 from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
 
 LAWS = [
@@ -55,6 +55,40 @@ def test_along(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [y for _, y in marks(start, "s")] == [0.25] * 3
     assert start.get_ylim()[0] <= 0
     assert start.get_ylim()[1] >= 1
+
+
+def test_equal_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal values are at one place: marks lie inside one another, and lines take turns."""
+    both = {"wait-for-all": spread(0.2, 20), "first-k": spread(0.2, 20)}
+    median, *_ = along(monkeypatch, [case(both, x=x) for x in (19, 20)]).axes
+    drawn = [line for line in median.lines if len(points(line)) == 2]
+    lines = [line for line in drawn if points(line)[0][0] != points(line)[1][0]]
+    sizes = {
+        str(line.get_marker()): line.get_markersize()
+        for line in median.lines
+        if line.get_marker() in ("s", "o") and points(line)[0][0] == 20
+    }
+
+    assert marks(median, "s") == marks(median, "o")
+    assert [x for x, _ in marks(median, "o")] == [19, 20]
+    assert sizes["s"] > sizes["o"]
+    assert len({line.get_color() for line in lines if line.is_dashed()}) == 2
+
+
+def test_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A load has panels for the utilisation and for the downloads in progress, and has a unit."""
+    cases = [loaded(rate, **{"first-k": rate / 100}) for rate in (20, 90)]
+    figure = along(monkeypatch, cases, "workload.arrivals.rate")
+    busy, progress = figure.axes[3:]
+
+    assert (busy.get_ylabel(), progress.get_ylabel()) == (
+        "busiest resource\nin use",
+        "downloads\nin progress",
+    )
+    assert marks(busy, "o") == [(20, 0.2), (90, 0.9)]
+    assert progress.get_xlabel() == "load (downloads per second)"
+    assert outside(figure) == []
+    assert overlaps(figure) == []
 
 
 def test_hollow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 
 from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.grid.trace import Exchange, Trace
+from firstk.harness.run.bound import Bound
 from firstk.harness.run.comparison import Compared
 from firstk.reports.plots import timeline
 from firstk.scenarios.library import load_all
@@ -36,6 +37,8 @@ from tests.reports.samples import (
 LONG = "a-scenario-with-a-name-as-long-as-a-name-may-be-and-it-may-be-eighty-letters-ok"
 
 FIVE = [*STRATEGIES]
+
+CORRUPT = {"select": "0", "fault": {"kind": "corrupt", "part": "block"}}
 
 SOME_HUNG = [{"select": "3-9", **HUNG}]
 
@@ -61,12 +64,26 @@ def panels(monkeypatch: pytest.MonkeyPatch, one: Scenario) -> tuple[Compared, li
 
 def bars(axes: Axes, hatched: bool) -> set[tuple[float, float]]:
     """Return when the bars of a panel begin and end: those of one kind."""
-    found = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_zorder() == 1]
     return rounded(
         (bar.get_x(), bar.get_x() + bar.get_width())
-        for bar in found
-        if bool(bar.get_hatch()) == hatched
+        for bar in requests(axes)
+        if (bar.get_hatch() == timeline._NO_ANSWER) == hatched
     )
+
+
+def requests(axes: Axes) -> list[Rectangle]:
+    """Return the bars of a panel, without the bands behind them and the breaks over them."""
+    return [bar for bar in axes.patches if isinstance(bar, Rectangle) and not bar.get_gid()]
+
+
+def marked(axes: Axes, gid: str) -> list[Rectangle]:
+    """Return the bands of a panel, or its breaks."""
+    return [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_gid() == gid]
+
+
+def lane_at(axes: Axes, y: float) -> int:
+    """Return which lane a place is in."""
+    return min(range(len(lanes(axes))), key=lambda i: abs(axes.get_yticks()[i] - y))
 
 
 def rounded(times: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
@@ -76,8 +93,11 @@ def rounded(times: Iterable[tuple[float, float]]) -> set[tuple[float, float]]:
 
 def coloured(axes: Axes, colour: str) -> set[float]:
     """Return when the bars of a colour begin."""
-    found = [bar for bar in axes.patches if isinstance(bar, Rectangle) and bar.get_zorder() == 1]
-    return {float(bar.get_x()) for bar in found if to_hex(bar.get_facecolor()) == colour.lower()}
+    return {
+        float(bar.get_x())
+        for bar in requests(axes)
+        if to_hex(bar.get_facecolor()) == colour.lower()
+    }
 
 
 def lines(axes: Axes, dashed: bool) -> list[float]:
@@ -92,7 +112,7 @@ def lines(axes: Axes, dashed: bool) -> list[float]:
 def triangles(axes: Axes) -> list[tuple[float, int]]:
     """Return the marks of what is overdue: when, and in which lane."""
     marked = [points(line)[0] for line in axes.lines if line.get_marker() == "v"]
-    return [(time, round(y + 0.34)) for time, y in marked]
+    return [(time, lane_at(axes, y)) for time, y in marked]
 
 
 def lanes(axes: Axes) -> list[str]:
@@ -101,7 +121,7 @@ def lanes(axes: Axes) -> list[str]:
 
 
 def legend(figure: Figure) -> list[str]:
-    """Return the entries of a picture's legend."""
+    """Return what the legend lists."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -136,8 +156,8 @@ def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
         exchanges = run.trace.exchanges
         answered = [(x.sent, x.ended) for x in exchanges if x.ended is not None]
         silent = [(x.sent, edge) for x in exchanges if x.ended is None]
-        hatched = [bar for bar in panel.patches if isinstance(bar, Rectangle) and bar.get_hatch()]
-        lanes = {round(bar.get_y() + 0.2) for bar in hatched}
+        hatched = [bar for bar in requests(panel) if bar.get_hatch() == timeline._NO_ANSWER]
+        lanes = {lane_at(panel, bar.get_y() + bar.get_height() / 2) for bar in hatched}
         finished = run.result.finished
 
         assert rounded(answered) == bars(panel, hatched=False)
@@ -149,8 +169,7 @@ def test_bars(tables: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests that were under way at one time lie one under the other, within their lane."""
     _, axes = panels(monkeypatch, scenario(1, file={"segment_size": 300}))
-    patches = [bar for bar in axes[0].patches if bar.get_zorder() == 1]
-    boxes = [bar.get_bbox() for bar in patches if isinstance(bar, Rectangle)]
+    boxes = [bar.get_bbox() for bar in requests(axes[0])]
     pairs = [(a, b) for i, a in enumerate(boxes) for b in boxes[:i]]
 
     assert any(min(a.x1, b.x1) - max(a.x0, b.x0) > 0.01 for a, b in pairs)
@@ -158,7 +177,8 @@ def test_bars_apart(monkeypatch: pytest.MonkeyPatch) -> None:
         min(a.x1, b.x1) - max(a.x0, b.x0) > 1e-9 and min(a.y1, b.y1) - max(a.y0, b.y0) > 1e-9
         for a, b in pairs
     )
-    assert all(-0.5 < box.y0 < box.y1 < 0.5 for box in boxes)
+    assert all(0 < box.y0 < box.y1 < axes[0].get_ylim()[0] for box in boxes)
+    assert len({round(box.height, 6) for box in boxes}) == 1
 
 
 def test_stall(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,41 +205,43 @@ def test_one_time_axis(rtt: float, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {panel.get_xlabel() for panel in axes} == {"", "virtual time"}
 
 
-def test_break(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Idle time is cut out of all panels at the same place, with ticks on both sides of the gap."""
+def test_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing happens for long in any panel, that is cut out of all of them, visibly."""
     slow = {"select": "9", "rtt": {"law": "constant", "value": 5.0}}
-    _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=FIVE))
-    ticks = [tick for tick in axes[0].get_xticks() if tick]
-    gaps = [[b for b in panel.patches if b.get_zorder() == 2.2] for panel in axes]
+    figure = drawn(monkeypatch, compared(scenario(entries=[slow], strategies=FIVE)))
+    axes = figure.axes
 
+    for panel in axes:
+        breaks = [bar.get_bbox() for bar in marked(panel, "break")]
+        assert [(round(box.x0, 6), round(box.x1, 6)) for box in breaks] == [(0.3, 4.9)]
+        assert {0.3, 4.9} <= {round(float(tick), 6) for tick in panel.get_xticks()}
+        assert "4.6 s cut out" in words(panel)
+        width = panel.transData.transform((0.1, 0))[0] - panel.transData.transform((0, 0))[0]
+        assert width > panel.bbox.width / 10
     assert len({panel.get_xlim() for panel in axes}) == 1
-    assert [len(found) for found in gaps] == [1] * 5
-    assert 0 < min(ticks) < 0.3
-    assert 4.9 < max(ticks) < 5.3
-    assert not [tick for tick in ticks if 0.35 < tick < 4.9]
+    assert "idle time, cut out" in legend(figure)
 
 
 def test_two_time_axes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that takes much longer has a scale of its own, and each panel states its own."""
-    later = [
-        {"select": str(server), "rtt": {"law": "constant", "value": 0.3 * (server - 4)}}
-        for server in range(5, 10)
-    ]
-    _, axes = panels(monkeypatch, scenario(entries=later, strategies=["wait-for-all", "first-k"]))
-    ends = [panel.get_xlim()[1] for panel in axes]
+    """One that takes much longer has a scale of its own, and each panel says which it has."""
+    slow = {"select": "all", "rtt": {"law": "constant", "value": 1.0}}
+    runs = [compared(one).first_runs[0] for one in (scenario(entries=[slow]), scenario())]
+    both = replace(compared(scenario()), first_runs=runs)
+    labels = [axes.get_xlabel() for axes in drawn(monkeypatch, both).axes]
 
-    assert [pytest.approx(1.7 * 1.12), pytest.approx(0.25 * 1.12)] == ends
-    assert axes[0].get_xlabel() == "virtual time, from 0 to 1.9 s"
-    assert axes[1].get_xlabel() == "virtual time, from 0 to 0.28 s"
+    assert labels == [
+        "virtual time, 0 to 5.6 s: scales differ between panels",
+        "virtual time, 0 to 0.28 s: scales differ between panels",
+    ]
 
 
 @pytest.mark.parametrize(
     ("ends", "scales"),
     [
         ([1.0], [1.0]),
-        ([1.0, 4.0], [4.0, 4.0]),
+        ([1.0, 9.0], [9.0, 9.0]),
         ([6.0, 0.3, 0.1, 0.3], [6.0, 0.3, 0.3, 0.3]),
-        ([1.0, 4.0, 16.0, 100.0], [16.0, 16.0, 16.0, 100.0]),
+        ([1.0, 9.0, 80.0, 900.0], [80.0, 80.0, 80.0, 900.0]),
     ],
 )
 def test_scales(ends: list[float], scales: list[float]) -> None:
@@ -233,7 +255,7 @@ def test_after_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=[slow], strategies=["first-k"]))
 
     assert axes[0].get_xlim()[1] < 0.3
-    assert "until 5 s" in words(axes[0])
+    assert "until 5 s →" in words(axes[0])
 
 
 def test_same_panel(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,13 +325,13 @@ def test_bound(
 
 def test_bound_near_the_first_block(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no room for two labels, one says both."""
-    empty = {"select": "3-9", "shares": []}
-    late = {"select": "2", "fault": {"kind": "hung", "end": 1.0}}
-    _, axes = panels(monkeypatch, scenario(entries=[empty, late], strategies=["first-k"]))
+    one = compared(scenario(strategies=["first-k"]))
+    one = replace(one, strategies=[replace(one.strategies[0], bounds=[Bound(0.24, 6, 4000)])])
+    axes = drawn(monkeypatch, one).axes
 
-    assert [w for w in words(axes[0]) if "bound" in w] == ["first byte, 1.23 s (bound, 1.07 s)"]
-    assert lines(axes[0], dashed=False) == [1.225]
-    assert [pytest.approx(1.075)] == lines(axes[0], dashed=True)
+    assert [w for w in words(axes[0]) if "bound" in w] == ["first byte, 0.25 s (bound, 0.24 s)"]
+    assert lines(axes[0], dashed=False) == [0.25]
+    assert lines(axes[0], dashed=True) == [0.24]
 
 
 def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,7 +341,7 @@ def test_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=[slow, broken], strategies=["first-k"]))
 
     assert lanes(axes[0]) == ["s0", "s1", "s2", "s3 to s5", "s6", "s7", "s8 to s9"]
-    assert {"shares 3, 4, 5", "share 6", "share 7"} <= set(words(axes[0]))
+    assert {"shares 3 to 5", "share 6", "share 7"} <= set(words(axes[0]))
 
 
 @pytest.mark.parametrize("count", [10, 24])
@@ -362,9 +384,51 @@ def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
     _, axes = panels(monkeypatch, scenario(entries=[{"select": "8-9", **BROKEN}]))
     crosses = [points(line)[0] for line in axes[0].lines if line.get_marker() == "x"]
 
-    assert crosses == [(0.05, 4.0)]
+    assert [(time, lane_at(axes[0], y)) for time, y in crosses] == [(0.05, 4)]
     assert lanes(axes[0])[4] == "s8 to s9"
     assert sum("the server is broken" in text for text in words(axes[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("entries", "strategy", "more"),
+    [
+        ([], "windowed", []),
+        (SOME_HUNG, "windowed", ["never answered"]),
+        ([{"select": "8-9", **BROKEN}], "windowed", ["failed"]),
+        ([{"select": "2-9", **BROKEN}], "windowed", ["failed", "the download fails"]),
+        (
+            [{"select": "0", "fault": {"kind": "corrupt", "part": "block"}}],
+            "windowed",
+            ["read, corrupt answer"],
+        ),
+        (
+            [{"select": "0", "fault": {"kind": "hung", "on": ["read"]}}],
+            "hedged",
+            ["hedged read", "never answered", "overdue from here on"],
+        ),
+    ],
+    ids=["good", "hung", "broken", "fails", "corrupt", "hedged"],
+)
+def test_legend(
+    entries: list[dict[str, Any]], strategy: str, more: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The legend lists what is drawn, all of it and nothing else."""
+    figure = drawn(monkeypatch, compared(scenario(entries=entries, strategies=[strategy])))
+    fails = "the download fails" in more
+    always = {"query (get_buckets)", "phase"} | ({"read", "first byte"} if not fails else {"read"})
+
+    assert set(legend(figure)) - {"earliest possible (bound)"} == {*always, *more}
+
+
+def test_parallel_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests to a server at one time make its lane higher, and are as high as all others."""
+    figure = drawn(monkeypatch, compared(scenario(strategies=["first-k"])))
+    axes = figure.axes[0]
+    bands = [bar.get_bbox() for bar in marked(axes, "band")]
+
+    assert lanes(axes) == ["s0", "s1", "s2", "s3 to s9"]
+    assert bands[0].height == pytest.approx(timeline._LANE + timeline._ROW)
+    assert len({round(float(bar.get_height()), 6) for bar in requests(axes)[:-1]}) == 1
 
 
 def test_phases(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -414,7 +478,7 @@ def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert 100 < len(bars(panel, hatched=False)) < 200
     assert 50 < panel.get_xlim()[1] < 100
-    assert [text for text in words(panel) if "goes" in text] == ["goes on and on"]
+    assert [text for text in words(panel) if "goes" in text] == ["goes on and on →"]
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
 from typing import Any, NoReturn
 
 import pytest
 
+from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.harness.run.simulate import Run, simulate
 from firstk.reports.tables.trace_events import trace_events
 from tests.reports.samples import BROKEN, HUNG, scenario
@@ -31,79 +33,130 @@ def events_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     return events
 
 
-def request(event: dict[str, Any]) -> tuple[Any, Any]:
-    """Return what tells which request an event is of, to whoever reads the trace."""
-    return event["cat"], event["id"]
+HEDGED = simulate(
+    scenario(entries=[{"select": "0", "fault": {"kind": "hung", "on": ["read"]}}]), "hedged"
+)
+RUNS["hedged"] = [HEDGED]
+
+#: What an event has by its phase, beside name, ph, pid and tid (Trace Event Format, Google, 2016).
+KEYS = {
+    "M": {"args"},
+    "X": {"ts", "dur"},
+    "B": {"ts"},
+    "i": {"ts", "s"},
+    "s": {"ts", "cat", "id"},
+    "f": {"ts", "cat", "id", "bp"},
+}
+
+
+def slices(events: Sequence[dict[str, Any]]) -> dict[tuple[int, int], list[tuple[float, float]]]:
+    """Return when the events of each track begin and end; what has no end goes on forever."""
+    found: dict[tuple[int, int], list[tuple[float, float]]] = {}
+    for e in events:
+        if e["ph"] in "XB":
+            end = e["ts"] + e["dur"] if e["ph"] == "X" else inf
+            found.setdefault((e["pid"], e["tid"]), []).append((e["ts"], end))
+    return found
+
+
+def requests(events: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the events that are requests."""
+    return [e for e in events if e["ph"] in "XB" and e["tid"]]
 
 
 @pytest.mark.parametrize("runs", RUNS.values(), ids=RUNS)
-def test_requests(runs: list[Run]) -> None:
-    """Each request begins once, and ends once at most, at the same time or later."""
+def test_format(runs: list[Run]) -> None:
+    """Every event has what its phase asks for, and what is on a track does not overlap."""
     events = events_of(runs)
-    begun = Counter(request(e) for e in events if e["ph"] == "b")
-    ended = Counter(request(e) for e in events if e["ph"] == "e")
-    begins = {request(e): e["ts"] for e in events if e["ph"] == "b"}
 
-    assert set(begun.values()) == {1}
-    assert ended <= begun
-    assert all(begins[request(e)] <= e["ts"] for e in events if e["ph"] == "e")
+    for e in events:
+        assert {"name", "ph", "pid", "tid"} <= e.keys()
+        assert KEYS[e["ph"]] <= e.keys()
+    for track in slices(events).values():
+        assert all(end <= begin + 1e-6 for (_, end), (begin, _) in pairwise(sorted(track)))
 
 
 @pytest.mark.parametrize("run", [GOOD, HANGS, FAILS], ids=["good", "hangs", "fails"])
 def test_complete(run: Run) -> None:
     """Every exchange is there with its times; one that was never answered has no end."""
-    events, exchanges = events_of([run]), run.trace.exchanges
-    begun = [e["ts"] for e in events if e["ph"] == "b"]
-    ended = sorted(e["ts"] for e in events if e["ph"] == "e")
+    events, exchanges = requests(events_of([run])), run.trace.exchanges
+    ended = [e["ts"] + e["dur"] for e in events if e["ph"] == "X"]
 
-    assert [x.sent * 1e6 for x in exchanges] == begun
-    assert sorted(x.ended * 1e6 for x in exchanges if x.ended is not None) == ended
+    assert [e["ts"] for e in events] == pytest.approx([x.sent * 1e6 for x in exchanges])
+    assert ended == pytest.approx([x.ended * 1e6 for x in exchanges if x.ended is not None])
 
 
 def test_hung() -> None:
     """The requests of a hung server begin and never end."""
-    events = [e for e in events_of([HANGS]) if e["ph"] in "be"]
+    events = requests(events_of([HANGS]))
 
-    assert {f"s{i}" for i in range(10)} == {e["cat"] for e in events if e["ph"] == "b"}
-    assert {e["cat"] for e in events if e["ph"] == "e"} == {"s0", "s1", "s2"}
+    assert {f"s{i}" for i in range(3, 10)} == {
+        e["args"]["server"] for e in events if e["ph"] == "B"
+    }
+    assert {e["args"]["server"] for e in events if e["ph"] == "X"} == {"s0", "s1", "s2"}
 
 
 def test_tracks() -> None:
     """Each run is a process with a name, and each server of it a track with its own."""
-    events = events_of([GOOD, HANGS])
+    events = events_of([HEDGED, HANGS])
     processes = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     tracks = {(e["pid"], e["tid"]): e["args"]["name"] for e in events if e["name"] == "thread_name"}
 
-    assert list(processes.values()) == ["t, first-k, seed 0", "t, wait-for-all, seed 0"]
+    assert list(processes.values()) == ["t, hedged, seed 0", "t, wait-for-all, seed 0"]
     assert [tracks.pop((pid, 0)) for pid in (1, 2)] == ["download", "download"]
-    assert len(tracks) == 20
-    assert all(e["cat"] == tracks[e["pid"], e["tid"]] for e in events if e["ph"] in "be")
+    assert list(tracks.values()) == [f"s{i}" for i in range(10)] * 2
+    assert all(e["args"]["server"] == tracks[e["pid"], e["tid"]] for e in requests(events))
+
+
+def test_at_once() -> None:
+    """Of requests to a server at one time the second is on a track of its own, below the first."""
+    events = events_of([GOOD])
+    names = [e["args"]["name"] for e in events if e["name"] == "thread_name"]
+    order = [e["args"]["sort_index"] for e in events if e["name"] == "thread_sort_index"]
+
+    assert names[:5] == ["download", "s0", "s0, 2 at once", "s1", "s1, 2 at once"]
+    assert order == list(range(len(names)))
 
 
 def test_answers() -> None:
     """What came back is told: that it failed, or what it was."""
-    ends = [e for e in events_of([FAILS]) if e["ph"] == "e"]
-    said = {e["cat"]: e["args"] for e in ends}
+    said = {e["args"]["server"]: e["args"] for e in requests(events_of([FAILS]))}
 
-    assert said["s0"] == {"ok": True, "answer": "0"}
-    assert said["s9"] == {"ok": False, "answer": "the server is broken"}
+    assert said["s0"] == {"server": "s0", "ok": True, "answer": "0"}
+    assert said["s9"] == {"server": "s9", "ok": False, "answer": "the server is broken"}
 
 
 def test_reads() -> None:
     """A read says which share, and which of its bytes."""
-    reads = [e for e in events_of([GOOD]) if e["ph"] == "b" and "read share" in e["name"]]
+    reads = [e for e in requests(events_of([GOOD])) if e["cat"] == "read"]
     exchanges = [x for x in GOOD.trace.exchanges if x.operation == "read"]
 
-    assert [{"offset": x.offset, "length": x.length} for x in exchanges] == [
-        e["args"] for e in reads
+    assert [(x.offset, x.length) for x in exchanges] == [
+        (e["args"]["offset"], e["args"]["length"]) for e in reads
     ]
-    assert [f"{x.server} read share {x.share}" for x in exchanges] == [e["name"] for e in reads]
+    assert [f"read share {x.share}" for x in exchanges] == [e["name"] for e in reads]
+
+
+def test_source() -> None:
+    """A request of a downloader of the user's says which line sent it."""
+    run = simulate(scenario(), asks)
+    (event,) = requests(events_of([run]))
+
+    assert str(event["args"]["sent by"]).endswith("in asks")
+    assert "test_trace_events.py:" in event["args"]["sent by"]
+
+
+def asks(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Any:
+    """Ask the first server for its shares, and do no more."""
+    found = parse_cap(cap)
+    assert isinstance(found, CHKCap)
+    return servers[0].get_buckets(found.storage_index)
 
 
 def test_first_block() -> None:
     """The first byte is marked, if there was one."""
-    assert [e["ts"] for e in events_of([GOOD]) if e["ph"] == "i"] == [250000.0]
-    assert [e for e in events_of([HANGS, FAILS]) if e["ph"] == "i"] == []
+    assert [e["ts"] for e in events_of([GOOD]) if e["name"] == "first byte"] == [250000.0]
+    assert [e for e in events_of([HANGS, FAILS]) if e["name"] == "first byte"] == []
 
 
 def test_no_runs() -> None:
@@ -113,7 +166,9 @@ def test_no_runs() -> None:
 
 def test_phases() -> None:
     """The phases follow one another without a gap, and one that never ends says so."""
-    good, hangs = ([e for e in events_of([run]) if e["ph"] == "X"] for run in (GOOD, HANGS))
+    good, hangs = (
+        [e for e in events_of([run]) if e["ph"] == "X" and not e["tid"]] for run in (GOOD, HANGS)
+    )
 
     assert [e["name"] for e in good] == ["locating", "uri-extension", "crypttext-hashes", "blocks"]
     assert pytest.approx([e["ts"] for e in good] + [good[-1]["ts"] + good[-1]["dur"]]) == [
@@ -127,22 +182,25 @@ def test_phases() -> None:
 
 
 def test_hedges() -> None:
-    """An overdue request is told, and the hedge that begins then."""
-    reads_hang = {"kind": "hung", "on": ["read"]}
-    run = simulate(scenario(entries=[{"select": "0", "fault": reads_hang}]), "hedged")
-    events = events_of([run])
-    overdue = [e for e in events if e["ph"] == "n"]
-    hedges = [e for e in events if e["ph"] == "b" and e["args"].get("hedge")]
+    """An overdue request is told, and an arrow leads from it to the hedge that begins then."""
+    events = events_of([HEDGED])
+    (overdue,) = [e for e in events if e["name"] == "overdue"]
+    (hedge,) = [e for e in requests(events) if e["args"].get("hedge")]
+    (start,) = [e for e in events if e["ph"] == "s"]
+    (end,) = [e for e in events if e["ph"] == "f"]
+    late = [e for e in requests(events) if e["tid"] == overdue["tid"] and e["ph"] == "B"]
 
-    assert [e["cat"] for e in overdue] == ["s0"]
-    assert [e["ts"] for e in overdue] == [e["ts"] for e in hedges]
-    assert request(overdue[0]) in [request(e) for e in events if e["ph"] == "b"]
+    assert [e["args"]["server"] for e in late] == ["s0"]
+    assert hedge["args"]["server"] != "s0"
+    assert overdue["ts"] == hedge["ts"] == start["ts"] == end["ts"]
+    assert (start["tid"], end["tid"]) == (overdue["tid"], hedge["tid"])
+    assert (start["id"], start["cat"], start["name"]) == (end["id"], end["cat"], end["name"])
 
 
 def test_corrupt() -> None:
     """A corrupt answer is told from a good one."""
     alters = {"kind": "corrupt", "part": "block"}
     run = simulate(scenario(entries=[{"select": "0", "fault": alters}]), "hedged")
-    corrupt = [e for e in events_of([run]) if e["ph"] == "e" and e["args"].get("corrupt")]
+    corrupt = [e for e in events_of([run]) if e.get("args", {}).get("corrupt")]
 
-    assert {e["cat"] for e in corrupt} == {"s0"}
+    assert {e["args"]["server"] for e in corrupt} == {"s0"}
