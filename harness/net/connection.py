@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 from firstk.harness.net.segment import Address, Segment, os_error
 
 if TYPE_CHECKING:
-    from firstk.harness.net.sockets import Socket
     from firstk.harness.net.stack import Stack
+    from firstk.harness.net.stream_socket import StreamSocket
 
 #: The bytes that wait to be sent, and to be read, on one side of a connection.
 BUFFER = 256 * 1024
@@ -51,7 +51,7 @@ class Connection:
     def __init__(self, stack: Stack, local: Address, remote: Address) -> None:
         self.local = local
         self.remote = remote
-        self.socket: Socket | None = None
+        self.socket: StreamSocket | None = None
         self.error = 0
         self.reads = True
         self.incoming = bytearray()
@@ -61,7 +61,7 @@ class Connection:
         self.received: float | None = None
         self.closed: float | None = None  # when its process closed it
         self._stack = stack
-        self._listener: Socket | None = None
+        self._listener: StreamSocket | None = None
         self._outgoing = bytearray()  # from `_una` up to `_tail`
         self._una = self._nxt = self._sent = 0
         self._tail = 1
@@ -181,7 +181,7 @@ class Connection:
         self._timed = 1, self._left
         self._set_timer()
 
-    def answer_syn(self, segment: Segment, listener: Socket) -> None:
+    def answer_syn(self, segment: Segment, listener: StreamSocket) -> None:
         """Agree to a connection that the peer asks for."""
         self._listener = listener
         self._expected = 1

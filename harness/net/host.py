@@ -7,9 +7,9 @@ from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from firstk.harness.kernel.environment import Entry
+from firstk.harness.net.base_socket import BaseSocket
 from firstk.harness.net.host_reactor import HostReactor
-from firstk.harness.net.segment import Segment
-from firstk.harness.net.sockets import Socket
+from firstk.harness.net.segment import Datagram, Segment
 from firstk.harness.net.stack import Stack
 
 if TYPE_CHECKING:
@@ -59,11 +59,11 @@ class Host:
         made.addSystemEventTrigger("after", "shutdown", self._exited)
         return made
 
-    def _make_stack(self, changed: Callable[[Socket], None]) -> Stack:
+    def _make_stack(self, changed: Callable[[BaseSocket], None]) -> Stack:
         world = self._network.world
 
-        def send(segment: Segment) -> float:
-            return self._network.send(self, segment)
+        def send(packet: Segment | Datagram) -> float:
+            return self._network.send(self, packet)
 
         addresses = {int(AF_INET): self.address, int(AF_INET6): self.address6}
         self.stack = Stack(send, world.callLater, world.seconds, changed, addresses)
@@ -72,10 +72,10 @@ class Host:
     def __repr__(self) -> str:
         return f"<Host {self.name} {self.address} {self.state}>"
 
-    def arrives(self, segment: Segment) -> None:
-        """Take a segment that arrives, unless the host is switched off."""
+    def arrives(self, packet: Segment | Datagram) -> None:
+        """Take a packet that arrives, unless the host is switched off."""
         if self.state != "off":
-            self.stack.receive(segment)
+            self.stack.receive(packet)
 
     def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Call a function as code of this host, and return what it returns.

@@ -1,4 +1,4 @@
-"""The Twisted reactor of one simulated host: TCP and TLS over a simulated kernel.
+"""The Twisted reactor of one simulated host: TCP, TLS and UDP over a simulated kernel.
 
 Transports, ports and connectors are Twisted's own; the socket below them is ours.
 """
@@ -9,12 +9,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from twisted.internet import tcp
+from twisted.internet import tcp, udp
 from twisted.internet.interfaces import (
     IReactorFDSet,
     IReactorPluggableNameResolver,
     IReactorSSL,
     IReactorTCP,
+    IReactorUDP,
     IReadDescriptor,
     IWriteDescriptor,
 )
@@ -26,10 +27,10 @@ from zope.interface import implementer
 
 from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.reactor import SimReactor, SimTimer, checked
+from firstk.harness.net.base_socket import BaseSocket
 from firstk.harness.net.names import Names
-from firstk.harness.net.sockets import Socket
 from firstk.harness.net.stack import Stack
-from firstk.harness.net.transports import Connector, Port
+from firstk.harness.net.transports import Connector, Port, UDPPort
 
 T = TypeVar("T")
 
@@ -83,7 +84,7 @@ class HostTimer(SimTimer):
             self._moved = env.at(env.clock, self._fire)
 
 
-@implementer(IReactorTCP, IReactorSSL, IReactorFDSet, IReactorPluggableNameResolver)
+@implementer(IReactorTCP, IReactorSSL, IReactorUDP, IReactorFDSet, IReactorPluggableNameResolver)
 class HostReactor(_DisconnectSelectableMixin, SimReactor):
     """The reactor of one host, in the environment that all hosts of a network share.
 
@@ -97,7 +98,7 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
     def __init__(
         self,
         env: Environment,
-        make_stack: Callable[[Callable[[Socket], None]], Stack],
+        make_stack: Callable[[Callable[[BaseSocket], None]], Stack],
         resolve: Callable[[str], Sequence[str]],
         processor: Processor | None = None,
         name: str = "localhost",
@@ -241,7 +242,7 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
 
     # Readiness: a descriptor is looked at when its socket has changed, and as long as it is ready
 
-    def _changed(self, socket: Socket) -> None:
+    def _changed(self, socket: BaseSocket) -> None:
         self._may_be_ready(socket.fileno())
 
     def _may_be_ready(self, descriptor: int) -> None:
@@ -301,7 +302,7 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
         if why:
             self._disconnectSelectable(selectable, why, in_read)  # type: ignore[no-untyped-call]
 
-    # IReactorTCP, IReactorSSL
+    # IReactorTCP, IReactorSSL, IReactorUDP
 
     def listenTCP(
         self, port: int, factory: Any, backlog: int = 50, interface: str = ""
@@ -351,6 +352,14 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
         """Connect with TLS; see `IReactorSSL`."""
         over_tls = self._over_tls(contextFactory, True, factory)
         return self.connectTCP(host, port, over_tls, timeout, bindAddress)
+
+    def listenUDP(
+        self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192
+    ) -> udp.Port:
+        """Send and receive datagrams on a port of this host; see `IReactorUDP`."""
+        made = UDPPort(port, protocol, interface, maxPacketSize, self)  # type: ignore[no-untyped-call]
+        made.startListening()  # type: ignore[no-untyped-call]
+        return made
 
     def _over_tls(self, context_factory: Any, is_client: bool, factory: Any) -> Any:
         from twisted.protocols.tls import TLSMemoryBIOFactory  # it needs pyOpenSSL

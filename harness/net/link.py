@@ -25,8 +25,8 @@ class Way:
     """What delays the packets from one host to another.
 
     A packet takes half of a round-trip time that is drawn for it, after those before it have left
-    at `bandwidth` bytes of data per second. Each is lost with the probability `loss`, and sent
-    again as TCP does: it comes late. While the way is `cut` they are all lost for good.
+    at `bandwidth` bytes of data per second. Each is lost with the probability `loss`. While the
+    way is `cut` they all are.
     """
 
     law: Law
@@ -44,7 +44,10 @@ class Way:
         return now
 
     def arrival(self, leaves: float, ends: tuple[Address, Address]) -> float:
-        """Return when a packet arrives. Those between the same two `ends` keep their order."""
+        """Return when a segment arrives. One that is lost is sent again, as TCP does: it is late.
+
+        Those between the same two `ends` keep their order.
+        """
         time = leaves + self.law.sample(self.random) / 2
         wait = MIN_RTO
         while self.loss and self.random.random() < self.loss:
@@ -53,6 +56,11 @@ class Way:
         time = max(time, self._last_arrivals.get(ends, 0.0))
         self._last_arrivals[ends] = time
         return time
+
+    def arrival_of_datagram(self, leaves: float) -> float | None:
+        """Return when a datagram arrives, None if it is lost. Later ones may overtake it."""
+        time = leaves + self.law.sample(self.random) / 2
+        return None if self.loss and self.random.random() < self.loss else time
 
 
 def law_of(rtt: Rtt) -> Law:

@@ -37,7 +37,7 @@ from firstk.harness.net.host_reactor import POLL, HostReactor, HostTimer, Proces
 from firstk.harness.net.link import Way, checked_bandwidth, checked_loss, law_of
 from firstk.harness.net.packet import Packet, digest_of
 from firstk.harness.net.process import Processes
-from firstk.harness.net.segment import Segment, is_loopback
+from firstk.harness.net.segment import Datagram, Segment, is_loopback
 from firstk.harness.net.sequence import text_diagram
 from firstk.harness.net.unanswered import Unanswered, shown_time
 from firstk.scenarios.laws import Law
@@ -144,7 +144,7 @@ class Network:
         """Change the link between two hosts from now on, in both directions.
 
         What is None stays as it is; `math.inf` is an unlimited `bandwidth`. `loss` is the
-        probability that a packet is lost and sent again: it comes late.
+        probability that a packet is lost. TCP sends it again, and it comes late.
         """
         for way in self._between(a, b):
             way.law = way.law if rtt is None else law_of(rtt)
@@ -185,9 +185,9 @@ class Network:
 
     # Packets
 
-    def send(self, source: Host, segment: Segment) -> float:
+    def send(self, source: Host, packet: Segment | Datagram) -> float:
         """Take a packet to its target; return when it has left the host."""
-        address = segment.target.host
+        address = packet.target.host
         target = self._by_address.get(address)
         if is_loopback(address):
             target = source
@@ -197,15 +197,18 @@ class Network:
             arrives = now + POLL
         elif target is not None:
             way = self._way(source.name, target.name)
-            leaves = way.leaves(now, len(segment.data))
+            leaves = way.leaves(now, len(packet.data))
             if not way.cut:
-                arrives = way.arrival(leaves, (segment.source, segment.target))
+                if isinstance(packet, Datagram):
+                    arrives = way.arrival_of_datagram(leaves)
+                else:
+                    arrives = way.arrival(leaves, (packet.source, packet.target))
         name = address if target is None else target.name
-        ends = source.name, segment.source.port, name, segment.target.port
-        self.packets.append(Packet(now, *ends, segment.kind, len(segment.data), arrives))
+        ends = source.name, packet.source.port, name, packet.target.port
+        self.packets.append(Packet(now, *ends, packet.kind, len(packet.data), arrives))
         if arrives is not None and target is not None:
             to = target
-            self.env.at(arrives, lambda _: to.arrives(segment))
+            self.env.at(arrives, lambda _: to.arrives(packet))
         return leaves
 
     def note(self, text: str) -> None:

@@ -11,7 +11,7 @@ class Packet(NamedTuple):
     """A packet. Hosts are named, or an address where there is no such host; times are in seconds.
 
     `what` is its flags and what it carries: "syn", "syn ack", "ack", "fin", "reset",
-    "120 bytes", "datagram of 120 bytes". `arrives` is None for one that is lost.
+    "120 bytes", "udp 120 bytes". `arrives` is None for one that is lost.
     """
 
     sent: float

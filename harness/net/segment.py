@@ -1,4 +1,4 @@
-"""What hosts send each other: addresses and segments."""
+"""What hosts send each other: segments of TCP, and datagrams of UDP."""
 
 from __future__ import annotations
 
@@ -46,6 +46,20 @@ class Segment(NamedTuple):
         if self.data:
             flags.append(f"{len(self.data)} bytes")
         return " ".join(flags) or "ack"
+
+
+class Datagram(NamedTuple):
+    """What one host sends another by UDP; `unreachable` is the answer of ICMP to another one."""
+
+    source: Address
+    target: Address
+    data: bytes = b""
+    unreachable: bool = False
+
+    @property
+    def kind(self) -> str:
+        """What it is, for a trace."""
+        return "icmp unreachable" if self.unreachable else f"udp {len(self.data)} bytes"
 
 
 def is_loopback(host: str) -> bool:

@@ -9,9 +9,18 @@ import socket
 from collections.abc import Callable
 from errno import EADDRINUSE, EADDRNOTAVAIL
 
+from firstk.harness.net.base_socket import BaseSocket
 from firstk.harness.net.connection import LINGER, Connection, Timer
-from firstk.harness.net.segment import WILDCARDS, Address, Segment, is_loopback, os_error
-from firstk.harness.net.sockets import Socket
+from firstk.harness.net.datagram_socket import DatagramSocket
+from firstk.harness.net.segment import (
+    WILDCARDS,
+    Address,
+    Datagram,
+    Segment,
+    is_loopback,
+    os_error,
+)
+from firstk.harness.net.stream_socket import StreamSocket
 
 _FIRST_PORT, _LAST_PORT = 32768, 60999
 
@@ -27,10 +36,10 @@ class Stack:
 
     def __init__(
         self,
-        send: Callable[[Segment], float],
+        send: Callable[[Segment | Datagram], float],
         call_later: Callable[[float, Callable[[], None]], Timer],
         seconds: Callable[[], float],
-        changed: Callable[[Socket], None],
+        changed: Callable[[BaseSocket], None],
         addresses: dict[int, str] | None = None,
     ) -> None:
         self.send = send
@@ -38,20 +47,24 @@ class Stack:
         self.seconds = seconds
         self.changed = changed
         self.addresses = addresses
-        self.sockets: dict[int, Socket] = {}  # by file descriptor
+        self.sockets: dict[int, BaseSocket] = {}  # by file descriptor
         self.connections: dict[tuple[Address, Address], Connection] = {}
         self.given_up: list[Connection] = []  # those that never had the answer they waited for
         self.last_received: dict[tuple[Address, Address], float] = {}  # of connections that ended
-        self._bound: dict[tuple[int, int], list[Socket]] = {}  # by family and port
+        self._bound: dict[tuple[int, int, int], list[BaseSocket]] = {}  # by type, family and port
         self._gone: dict[tuple[Address, Address], tuple[float, Segment]] = {}
         self._next_port = _FIRST_PORT
         self._next_descriptor = 1000
 
-    def socket(self, family: int = socket.AF_INET) -> Socket:
-        """Return a new socket."""
-        return Socket(self, family)
+    def stream_socket(self, family: int) -> StreamSocket:
+        """Return a new TCP socket."""
+        return StreamSocket(self, family)
 
-    def descriptor(self, one: Socket) -> int:
+    def datagram_socket(self, family: int) -> DatagramSocket:
+        """Return a new UDP socket."""
+        return DatagramSocket(self, family)
+
+    def descriptor(self, one: BaseSocket) -> int:
         """Return a file descriptor for a socket. None is used twice."""
         self._next_descriptor += 1
         self.sockets[self._next_descriptor] = one
@@ -65,15 +78,15 @@ class Stack:
             return True
         return self.addresses.get(family) == host
 
-    def bind(self, one: Socket, host: str, port: int) -> Address:
+    def bind(self, one: BaseSocket, host: str, port: int) -> Address:
         """Reserve a port of an address for a socket; 0 is any port."""
         if not 0 <= port <= 65535:
             raise OverflowError("bind(): port must be 0-65535.")
         if not self.own(one.family, host):
             raise os_error(EADDRNOTAVAIL)
         if port == 0:
-            port = self.free_port(one.family)
-        others = self._bound.setdefault((one.family, port), [])
+            port = self.free_port(one)
+        others = self._bound.setdefault((one.type, one.family, port), [])
         reuse = one.reuses_address
         for other in others:
             overlap = host in WILDCARDS or other.name.host in {host, *WILDCARDS}
@@ -82,18 +95,18 @@ class Stack:
         others.append(one)
         return Address(host or "0.0.0.0", port)  # noqa: S104
 
-    def release(self, one: Socket) -> None:
+    def release(self, one: BaseSocket) -> None:
         """Release the port that a socket has."""
-        others = self._bound.get((one.family, one.name.port), [])
+        others = self._bound.get((one.type, one.family, one.name.port), [])
         if one in others:
             others.remove(one)
 
-    def free_port(self, family: int) -> int:
-        """Return a port that is not in use."""
+    def free_port(self, one: BaseSocket) -> int:
+        """Return a port that no socket of the same kind has."""
         for _ in range(_FIRST_PORT, _LAST_PORT + 1):
             port = self._next_port
             self._next_port = _FIRST_PORT if port == _LAST_PORT else port + 1
-            if not self._bound.get((family, port)):
+            if not self._bound.get((one.type, one.family, port)):
                 return port
         raise os_error(EADDRNOTAVAIL)
 
@@ -103,17 +116,35 @@ class Stack:
             return target
         return self.addresses[family]
 
-    def listener(self, family: int, target: Address) -> Socket | None:
-        """Return the socket that listens at an address."""
-        for one in self._bound.get((family, target.port), ()):
-            if one.listens and one.name.host in {target.host, *WILDCARDS}:
+    def _bound_to(self, kind: int, target: Address) -> list[BaseSocket]:
+        """Return the sockets of a kind that have an address."""
+        family = socket.AF_INET6 if ":" in target.host else socket.AF_INET
+        there = self._bound.get((kind, family, target.port), ())
+        return [one for one in there if one.name.host in {target.host, *WILDCARDS}]
+
+    def _listener(self, target: Address) -> StreamSocket | None:
+        for one in self._bound_to(socket.SOCK_STREAM, target):
+            if isinstance(one, StreamSocket) and one.listens:
                 return one
         return None
 
     # Segments
 
-    def receive(self, segment: Segment) -> None:
-        """Take a segment that arrives."""
+    def receive(self, arrived: Segment | Datagram) -> None:
+        """Take a segment or a datagram that arrives."""
+        if isinstance(arrived, Datagram):
+            self._receive_datagram(arrived)
+        else:
+            self._receive_segment(arrived)
+
+    def _receive_datagram(self, datagram: Datagram) -> None:
+        there = self._bound_to(socket.SOCK_DGRAM, datagram.target)
+        if isinstance(found := next(iter(there), None), DatagramSocket):
+            found.take(datagram)
+        elif not datagram.unreachable:
+            self.send(Datagram(datagram.target, datagram.source, unreachable=True))
+
+    def _receive_segment(self, segment: Segment) -> None:
         key = segment.target, segment.source
         connection = self.connections.get(key)
         if connection is not None:
@@ -131,8 +162,7 @@ class Stack:
             else:
                 del self._gone[key]
         if segment.syn and segment.ack is None:
-            family = socket.AF_INET6 if ":" in segment.target.host else socket.AF_INET
-            listening = self.listener(family, segment.target)
+            listening = self._listener(segment.target)
             if listening is not None:
                 self._gone.pop(key, None)
                 listening.take_syn(segment)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from socket import SO_REUSEADDR, SO_REUSEPORT, SOL_SOCKET
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import tcp
+from twisted.internet import tcp, udp
 
 if TYPE_CHECKING:
     from firstk.harness.net.host_reactor import HostReactor
-    from firstk.harness.net.sockets import Socket
+    from firstk.harness.net.stream_socket import StreamSocket
 
 
 class _Client(tcp.Client):
@@ -23,9 +23,9 @@ class _Client(tcp.Client):
         self.reactor = reactor  # the base makes the socket before it sets this
         super().__init__(host, port, bind, connector, reactor)  # type: ignore[no-untyped-call]
 
-    def createInternetSocket(self) -> Socket:
+    def createInternetSocket(self) -> StreamSocket:
         """Return a socket of the reactor's host."""
-        return self.reactor.stack.socket(self.addressFamily)
+        return self.reactor.stack.stream_socket(self.addressFamily)
 
 
 class Port(tcp.Port):
@@ -34,7 +34,7 @@ class Port(tcp.Port):
     def createInternetSocket(self) -> Any:
         """Return a socket with the options that the port was given, as Twisted's own does."""
         reactor: HostReactor = self.reactor  # type: ignore[assignment]
-        made = reactor.stack.socket(self.addressFamily)
+        made = reactor.stack.stream_socket(self.addressFamily)
         # Twisted 24.7 has neither attribute: it always reuses addresses, and never ports.
         if getattr(self, "_reuseAddress", True):
             made.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
@@ -49,3 +49,12 @@ class Connector(tcp.Connector):
     def _makeTransport(self) -> Any:
         reactor: HostReactor = self.reactor  # type: ignore[assignment]
         return _Client(self.host, self.port, self.bindAddress, self, reactor)
+
+
+class UDPPort(udp.Port):
+    """A port that sends and receives datagrams."""
+
+    def createInternetSocket(self) -> Any:
+        """Return a socket of the reactor's host."""
+        reactor: HostReactor = self.reactor  # type: ignore[assignment]
+        return reactor.stack.datagram_socket(self.addressFamily)

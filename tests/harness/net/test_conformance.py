@@ -16,15 +16,15 @@ import pytest
 pytest.importorskip("hamcrest", reason="Twisted's tests need PyHamcrest")
 pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")
 
-from twisted.internet.test import test_core, test_newtls, test_tcp, test_time, test_tls
+from twisted.internet.test import test_core, test_newtls, test_tcp, test_time, test_tls, test_udp
 from twisted.trial import unittest
 
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.net.host_reactor import HostReactor
-from firstk.harness.net.segment import Segment
-from firstk.harness.net.sockets import Socket
+from firstk.harness.net.segment import Datagram, Segment
 from firstk.harness.net.stack import Stack
+from firstk.harness.net.stream_socket import StreamSocket
 
 _CLASSES = [
     test_core.SystemEventTestsBuilder,
@@ -43,6 +43,7 @@ _CLASSES = [
     test_tls.TLSPortTestsBuilder,
     test_tls.AbortSSLConnectionTests,
     test_newtls.ProducerTestsMixin,
+    test_udp.UDPServerTestsBuilder,
 ]
 
 _LEFT_OUT = {
@@ -62,8 +63,8 @@ def _make_reactor() -> HostReactor:
     world = SimReactor(env)
     stacks: list[Stack] = []
 
-    def send(segment: Segment) -> float:
-        env.at(env.clock, lambda _: stacks[0].receive(segment))
+    def send(packet: Segment | Datagram) -> float:
+        env.at(env.clock, lambda _: stacks[0].receive(packet))
         return env.clock
 
     def make_stack(changed: Any) -> Stack:
@@ -83,13 +84,13 @@ class _TestsOwnSocket:
 
     def __init__(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> None:
         self._family = family
-        self._made: Socket | None = None
+        self._made: StreamSocket | None = None
 
     def setblocking(self, flag: bool) -> None:
         """Do nothing: it does not block."""
 
     def connect(self, address: tuple[Any, ...]) -> None:
-        self._made = _reactors[-1].stack.socket(self._family)
+        self._made = _reactors[-1].stack.stream_socket(self._family)
         self._made.connect(address)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A socket of a simulated host: what Twisted's transports use in place of `socket.socket`."""
+"""A TCP socket of a simulated host: it listens, or has a connection."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections import deque
 from errno import (
     EADDRINUSE,
     EALREADY,
-    EBADF,
     EINPROGRESS,
     EINVAL,
     EISCONN,
@@ -16,6 +15,7 @@ from errno import (
 )
 from typing import TYPE_CHECKING, Any
 
+from firstk.harness.net.base_socket import BaseSocket
 from firstk.harness.net.connection import Connection
 from firstk.harness.net.segment import WILDCARDS, Address, Segment, os_error
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from firstk.harness.net.stack import Stack
 
 
-class Socket:
+class StreamSocket(BaseSocket):
     """A non-blocking stream socket, with the part of the interface of `socket.socket` in use."""
 
     type = socket.SOCK_STREAM
@@ -35,60 +35,21 @@ class Socket:
         connection: Connection | None = None,
         scope: int = 0,
     ) -> None:
-        self.family = family
-        self.listens = False
-        self.name = Address("::" if family == socket.AF_INET6 else "0.0.0.0", 0)  # noqa: S104
+        super().__init__(stack, family, scope)
         self.connection = connection
         self.pending: deque[Connection] = deque()  # what can be accepted
         self._half_open: dict[Connection, None] = {}
         self._backlog = 0
-        self._scope = scope
-        self._stack = stack
-        self._options: dict[tuple[int, int], Any] = {}
-        self._fd = stack.descriptor(self)
         if connection is not None:
             self.name = connection.local
             connection.socket = self
 
-    def __repr__(self) -> str:
-        return f"<Socket {self._fd} {self.name}>"
-
-    def fileno(self) -> int:
-        """Return the file descriptor, -1 once it is closed."""
-        return self._fd
-
-    def setblocking(self, flag: bool) -> None:
-        """Accept False only: nothing can wait in virtual time."""
-        if flag:
-            raise ValueError("a simulated socket cannot block")
-
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Keep an option; address reuse and a linger time of 0 have an effect."""
-        self._check_open()
-        self._options[level, option] = value
-
-    def getsockopt(self, level: int, option: int) -> Any:
-        """Return an option; that of the pending error is cleared."""
-        self._check_open()
-        if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
-            if self.connection is None:
-                return 0
-            error, self.connection.error = self.connection.error, 0
-            return error
-        return self._options.get((level, option), 0)
-
-    @property
-    def reuses_address(self) -> bool:
-        """Whether the address may be bound though another socket has it that does not listen."""
-        return bool(self._options.get((socket.SOL_SOCKET, socket.SO_REUSEADDR)))
-
-    def bind(self, address: tuple[Any, ...]) -> None:
-        """Take an address and a port."""
-        self._check_open()
-        if self.name.port:
-            raise os_error(EINVAL)
-        host = self._host(address)
-        self.name = self._stack.bind(self, host, address[1])
+    def take_error(self) -> int:
+        """Return the error that its connection has ended with, once."""
+        if self.connection is None:
+            return 0
+        error, self.connection.error = self.connection.error, 0
+        return error
 
     def listen(self, backlog: int = 50) -> None:
         """Accept connections: up to one more than `backlog` wait for `accept`."""
@@ -117,7 +78,7 @@ class Socket:
         if connection in self.pending and not connection.incoming:
             self.pending.remove(connection)
 
-    def accept(self) -> tuple[Socket, tuple[Any, ...]]:
+    def accept(self) -> tuple[StreamSocket, tuple[Any, ...]]:
         """Return a socket for the next connection, and the peer's address."""
         self._check_open()
         if not self.listens:
@@ -126,7 +87,7 @@ class Socket:
             raise os_error(EWOULDBLOCK)
         connection = self.pending.popleft()
         connection.accepted()
-        made = Socket(self._stack, self.family, connection, self._scope)
+        made = StreamSocket(self._stack, self.family, connection, self._scope)
         return made, made._shown(connection.remote)
 
     def connect_ex(self, address: tuple[Any, ...]) -> int:
@@ -188,9 +149,7 @@ class Socket:
         """Close it: in order, or with a reset if data was not read, or linger is 0."""
         if self._fd == -1:
             return
-        del self._stack.sockets[self._fd]
-        self._fd = -1
-        self._stack.release(self)
+        super().close()
         for connection in [*self.pending, *self._half_open]:
             connection.abort()
         self.pending.clear()
@@ -200,11 +159,6 @@ class Socket:
             self.connection.socket = None
             linger = self._options.get((socket.SOL_SOCKET, socket.SO_LINGER))
             self.connection.close(abruptly=linger == bytes([1, 0, 0, 0, 0, 0, 0, 0]))
-
-    def getsockname(self) -> tuple[Any, ...]:
-        """Return the own address."""
-        self._check_open()
-        return self._shown(self.name)
 
     def getpeername(self) -> tuple[Any, ...]:
         """Return the peer's address."""
@@ -227,19 +181,6 @@ class Socket:
     def writable(self) -> bool:
         """Whether a write, or the end of a connect, would not block."""
         return self.connection is not None and self.connection.writable
-
-    def _host(self, address: tuple[Any, ...]) -> str:
-        """Return the host of an address, without the scope of an IPv6 address, which is kept."""
-        if len(address) == 4:
-            self._scope = address[3]
-        return str(address[0]).partition("%")[0]
-
-    def _shown(self, address: Address) -> tuple[Any, ...]:
-        return (*address, 0, self._scope) if self.family == socket.AF_INET6 else tuple(address)
-
-    def _check_open(self) -> None:
-        if self._fd == -1:
-            raise os_error(EBADF)
 
     def _connected(self) -> Connection:
         self._check_open()
