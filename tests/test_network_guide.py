@@ -20,7 +20,7 @@ _FILES = re.findall(r"```python\n# ([\w.]+)\n(.*?)```", _GUIDE, re.DOTALL)
 #: Names for those who write a simulator, and what is rarely of use.
 _INTERNAL = {
     Network: {"env", "world", "processor", "known", "resolve", "send", "note", "simulated", "seed"},
-    Host: {"arrives", "stack", "address6", "since", "state"},
+    Host: {"arrives", "start_reactor", "stack", "address6", "since", "state"},
 }
 
 

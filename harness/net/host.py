@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 
 class _Running(HostReactor):
-    """The reactor of a process that is running: no `run` drives it, so `stop` ends it itself."""
+    """The reactor of a process: no `run` drives it, so `stop` has to end it itself."""
+
+    exits = False
+    """Whether its process is over once the shutdown triggers are."""
 
     def stop(self) -> None:
         """Fire the shutdown triggers in the next turn; see `IReactorCore`."""
@@ -27,8 +30,9 @@ class _Running(HostReactor):
         self.callFromThread(self._shut_down)
 
     def _shut_down(self) -> None:
-        self._justStopped = False
-        self.fireSystemEvent("shutdown")
+        if self._justStopped:  # else a test has called `run`, which has done it
+            self._justStopped, self.exits = False, True
+            self.fireSystemEvent("shutdown")
 
 
 class Host:
@@ -49,13 +53,12 @@ class Host:
         self._network = network
         self.reactor = self._boot()
 
-    def _boot(self) -> HostReactor:
+    def _boot(self) -> _Running:
         network = self._network
         made = _Running(
             network.env, self._make_stack, network.resolve, network.processor, self.name
         )
         made.errors = network.world.errors
-        made.enter(made.startRunning, installSignalHandlers=False)
         made.addSystemEventTrigger("after", "shutdown", self._exited)
         return made
 
@@ -86,7 +89,13 @@ class Host:
         if self.state != "running":
             raise RuntimeError(f"host {self.name} is {self.state}: it can run nothing")
         with self._network.simulated():
+            self.start_reactor()
             return self.reactor.enter(function, *args, **kwargs)
+
+    def start_reactor(self) -> None:
+        """Let its reactor run, if it does not: what it has to call at its start is called."""
+        if self.state == "running" and not self.reactor.running:
+            self.reactor.enter(self.reactor.startRunning, installSignalHandlers=False)
 
     def freeze(self) -> None:
         """Stop its process, as SIGSTOP does.
@@ -141,7 +150,7 @@ class Host:
 
     def _exited(self) -> None:
         """Be over after `reactor.stop()`."""
-        if self.state == "running":
+        if self.state == "running" and self.reactor.exits:
             self._end("exited")
 
     def _end(self, state: str) -> None:

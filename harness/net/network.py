@@ -33,7 +33,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.net.connection import Connection
 from firstk.harness.net.host import Host
-from firstk.harness.net.host_reactor import POLL, HostReactor, HostTimer, Processor
+from firstk.harness.net.host_reactor import HostReactor, HostTimer, Processor
 from firstk.harness.net.link import Way, checked_bandwidth, checked_loss, law_of
 from firstk.harness.net.packet import Packet, digest_of
 from firstk.harness.net.process import Processes
@@ -101,12 +101,7 @@ class Network:
     def host(self, name: str) -> Host:
         """Return the host of that name; it is made when it is first asked for."""
         if name not in self.hosts:
-            if (
-                not isinstance(name, str)
-                or not name
-                or name == "localhost"
-                or set(name) & set(" :")
-            ):
+            if not isinstance(name, str) or not name or set(name) & set(" :"):
                 raise ValueError(
                     f"a host's name should be like 'server' or 'b.example', not {name!r}"
                 )
@@ -194,7 +189,7 @@ class Network:
         now = leaves = self.env.clock
         arrives: float | None = None
         if target is source:
-            arrives = now + POLL
+            arrives = now
         elif target is not None:
             way = self._way(source.name, target.name)
             leaves = way.leaves(now, len(packet.data))
@@ -258,6 +253,7 @@ class Network:
     def _reach(self, time: float) -> None:
         self._check_outside()
         with self.simulated():
+            self._start_reactors()
             self.env.at(time, lambda _: None)
             self.world.iterate(time - self.env.clock)
 
@@ -290,6 +286,7 @@ class Network:
         end = self.now + timeout
         why = ""
         with self.simulated():
+            self._start_reactors()
             while not self._is_met(condition):
                 if self.world.peek() > end:
                     why = "nothing left to happen" if self.world.peek() == inf else ""
@@ -313,6 +310,10 @@ class Network:
     def _check_outside(self) -> None:
         if self._is_simulating:
             raise RuntimeError("only the test lets time pass; code of hosts uses reactor.callLater")
+
+    def _start_reactors(self) -> None:
+        for host in self.hosts.values():
+            host.start_reactor()
 
     @staticmethod
     def _is_met(condition: Callable[[], object]) -> bool:

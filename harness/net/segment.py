@@ -63,8 +63,8 @@ class Datagram(NamedTuple):
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether an address is that of the host itself."""
-    return host == "::1" or host.startswith("127.")
+    """Return whether an address is that of every host itself: loopback, or link-local IPv6."""
+    return host == "::1" or host.startswith(("127.", "fe80:"))
 
 
 def os_error(number: int) -> OSError:

@@ -19,11 +19,8 @@ pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")
 from twisted.internet.test import test_core, test_newtls, test_tcp, test_time, test_tls, test_udp
 from twisted.trial import unittest
 
-from firstk.harness.kernel.environment import Environment
-from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.net.host_reactor import HostReactor
-from firstk.harness.net.segment import Datagram, Segment
-from firstk.harness.net.stack import Stack
+from firstk.harness.net.network import Network
 from firstk.harness.net.stream_socket import StreamSocket
 
 _CLASSES = [
@@ -58,23 +55,8 @@ _reactors: list[HostReactor] = []  # the last one that was made is the one under
 
 
 def _make_reactor() -> HostReactor:
-    """Return the reactor of one host, whose every address is its own, without latency."""
-    env = Environment()
-    world = SimReactor(env)
-    stacks: list[Stack] = []
-
-    def send(packet: Segment | Datagram) -> float:
-        env.at(env.clock, lambda _: stacks[0].receive(packet))
-        return env.clock
-
-    def make_stack(changed: Any) -> Stack:
-        stacks.append(Stack(send, world.callLater, world.seconds, changed))
-        return stacks[0]
-
-    def resolve(name: str) -> list[str]:
-        return ["127.0.0.1"] if name == "localhost" else [name]
-
-    reactor = HostReactor(env, make_stack, resolve)
+    """Return the reactor of one host, without latency."""
+    reactor = Network(rtt=0).host("localhost").reactor
     _reactors[:] = [reactor]
     return reactor
 
