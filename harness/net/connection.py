@@ -32,6 +32,11 @@ SYN_RETRIES, RETRIES = 6, 15
 LINGER = 60.0
 
 
+#: What is written so shortly before a connection is closed, in seconds, asks for nothing: TLS says
+#: goodbye.
+LAST_WORDS = 1e-3
+
+
 class Timer(Protocol):
     """A call that can be cancelled."""
 
@@ -59,6 +64,7 @@ class Connection:
         self.opened = stack.seconds()
         self.wrote: float | None = None  # when its process last wrote, and its kernel last received
         self.received: float | None = None
+        self._waited = False  # whether it did so when its process last wrote
         self.closed: float | None = None  # when its process closed it
         self._stack = stack
         self._listener: StreamSocket | None = None
@@ -146,6 +152,7 @@ class Connection:
         if room <= 0:
             raise os_error(EWOULDBLOCK)
         taken = data[:room]
+        self._waited = self.waits
         self.wrote = self._stack.seconds()
         self._outgoing += taken
         self._tail += len(taken)
@@ -203,10 +210,11 @@ class Connection:
 
     def close(self, abruptly: bool = False) -> None:
         """Close in order; with a reset if that is asked for, or not everything was read."""
-        if self.waits:
+        self.closed = self._stack.seconds()
+        wrote_at_last = self.wrote is not None and self.closed - self.wrote < LAST_WORDS
+        if self.waits and (self._waited or not wrote_at_last):
             self._stack.given_up.append(self)
         self._orphan = True
-        self.closed = self._stack.seconds()
         if abruptly or not self.is_open or self.incoming:
             self.abort()
             return

@@ -27,7 +27,9 @@ EPOCH = 1_767_225_600
 #: Cooperator that hosts shared would stop on all of them when one is frozen.
 _SINGLETONS: dict[tuple[str, str], Callable[[Any, HostReactor], Any]] = {
     ("twisted.internet.task", "_theCooperator"): lambda real, _: task.Cooperator(),
-    ("foolscap.eventual", "_theSimpleQueue"): lambda real, _: type(real)(),
+    ("foolscap.eventual", "_theSimpleQueue"): (
+        lambda real, _: sys.modules["foolscap.eventual"]._SimpleCallQueue()
+    ),
     ("treq.api", "_global_pool"): lambda real, _: [None],
     ("allmydata.util.cputhreadpool", "_CPU_THREAD_POOL"): (
         lambda real, reactor: reactor.getThreadPool()

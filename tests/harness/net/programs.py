@@ -25,7 +25,7 @@ EXACT = 1e-4
 
 
 #: For a host named "server", until 2126: made once, since a key made in a run would differ.
-_PEM = Path(__file__).parent / "server.pem"
+PEM = Path(__file__).parent / "server.pem"
 
 
 class Recorder(Protocol):
@@ -161,7 +161,7 @@ def server_context() -> Any:
     """Return a server's TLS context with the certificate of these tests (RSA: fixed sizes)."""
     from twisted.internet.ssl import PrivateCertificate
 
-    return PrivateCertificate.loadPEM(_PEM.read_bytes()).options()
+    return PrivateCertificate.loadPEM(PEM.read_bytes()).options()
 
 
 def client_policy() -> Any:
@@ -169,4 +169,4 @@ def client_policy() -> Any:
     from twisted.internet.ssl import Certificate
     from twisted.web.client import BrowserLikePolicyForHTTPS
 
-    return BrowserLikePolicyForHTTPS(Certificate.loadPEM(_PEM.read_bytes()))
+    return BrowserLikePolicyForHTTPS(Certificate.loadPEM(PEM.read_bytes()))
