@@ -36,10 +36,15 @@ if TYPE_CHECKING:
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
     from firstk.downloader.strategy import Strategy as Strategy
     from firstk.harness.grid.untriggered import UntriggeredFaultWarning as UntriggeredFaultWarning
+    from firstk.harness.kernel.condition import ConditionNeverMetError as ConditionNeverMetError
     from firstk.harness.kernel.environment import Environment as Environment
     from firstk.harness.kernel.isolation import EscapeError as EscapeError
     from firstk.harness.kernel.livelock import LivelockError as LivelockError
     from firstk.harness.kernel.reactor import SimReactor as SimReactor
+    from firstk.harness.net.host import Host as Host
+    from firstk.harness.net.network import Network as Network
+    from firstk.harness.net.packet import Packet as Packet
+    from firstk.harness.net.unanswered import Unanswered as Unanswered
     from firstk.harness.run.independence import StateError as StateError
     from firstk.harness.run.result import Result as Result
     from firstk.harness.run.simulate import Run as Run
@@ -48,7 +53,6 @@ if TYPE_CHECKING:
     from firstk.harness.run.under_test import MisconductError as MisconductError
     from firstk.harness.testing.pytest_api import Firstk as Firstk
     from firstk.harness.testing.pytest_api import UnmetError as UnmetError
-    from firstk.harness.testing.simgrid import ConditionNeverMetError as ConditionNeverMetError
     from firstk.harness.testing.simgrid import SimGrid as SimGrid
     from firstk.scenarios.faults import Fault as Fault
     from firstk.scenarios.laws import Law as Law
@@ -73,16 +77,21 @@ _MODULES = {
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),
+    "harness.kernel.condition": ("ConditionNeverMetError",),
     "harness.kernel.environment": ("Environment",),
     "harness.kernel.isolation": ("EscapeError",),
     "harness.kernel.livelock": ("LivelockError",),
     "harness.kernel.reactor": ("SimReactor",),
+    "harness.net.host": ("Host",),
+    "harness.net.network": ("Network",),
+    "harness.net.packet": ("Packet",),
+    "harness.net.unanswered": ("Unanswered",),
     "harness.run.independence": ("StateError",),
     "harness.run.result": ("Result",),
     "harness.run.simulate": ("Run", "simulate"),
     "harness.run.under_test": ("MisconductError", "DownloaderError"),
     "harness.testing.pytest_api": ("Firstk", "UnmetError"),
-    "harness.testing.simgrid": ("ConditionNeverMetError", "SimGrid"),
+    "harness.testing.simgrid": ("SimGrid",),
     "scenarios.faults": ("Fault",),
     "scenarios.laws": ("Law",),
     "scenarios.load": ("ScenarioError", "load_scenario"),

@@ -332,7 +332,7 @@ class _Timelines:
 
 @pytest.fixture
 def firstk(pytestconfig: pytest.Config) -> Iterator[Firstk]:
-    """Test downloads in virtual time: `firstk.run(...)`, `.grid(...)`, `.check(result, ...)`."""
+    """Test in virtual time: `firstk.run(...)`, `.grid(...)`, `.network(...)`, `.check(...)`."""
     from firstk.harness.testing.pytest_api import Firstk
 
     if not pytestconfig.pluginmanager.has_plugin("firstk-timelines"):

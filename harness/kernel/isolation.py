@@ -11,6 +11,10 @@ time of a run: in their own modules, and by whatever names modules under test, t
 defaults of their functions have bound to them.
 Twisted's real reactor, where there is one, has a class for that time that looks who asks.
 
+Where code under test runs in the processes of simulated hosts, what is process-wide is that of the
+host whose code is running, and no escape: the reactor, the clocks, random numbers. A `Process`
+provides it.
+
 All of it goes for the thread that simulates, and for no other. `docs/boundary.md` says where the
 boundary runs, and what is not seen.
 """
@@ -44,12 +48,14 @@ _REACTOR = "twisted.internet.reactor"
 _WAITS = "it waits in real time; use reactor.callLater, or task.deferLater(reactor, seconds)"
 _CLOCK = "it reads the real clock; use reactor.seconds()"
 _NETWORK = "there is no network in a simulation; ask the servers that the downloader is passed"
+_ONLY_SIMULATED = "the only network there is is the simulated one; use the host's reactor"
 _THREAD = (
     "a thread runs in real time; use"
     " threads.deferToThreadPool(reactor, reactor.getThreadPool(), function)"
 )
 _PROCESS = "a process runs in real time, and there is none in a simulation"
 _REAL = "it is Twisted's real reactor; use the reactor that the downloader is passed"
+_NO_HOST = "no host's code is running; call host.run(function)"
 _SEED = "without a seed it takes one from the system; in a run `random` follows from the run's seed"
 _LOOP = "asyncio's loop runs in real time; use the reactor that the downloader is passed"
 
@@ -76,6 +82,9 @@ _EVENTS = {
     "import": (_REACTOR, _REAL),  # of that module alone
 }
 
+#: The audit events of Twisted's transports: they parse and format IPv6 addresses, and ask nobody.
+_PARSERS = {"socket.getaddrinfo", "socket.getnameinfo"}
+
 #: The functions that are ways out, whoever calls them.
 _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
     (time, ["sleep"], _WAITS),
@@ -100,6 +109,9 @@ _CLOCKS = ["monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time
 _FIRSTK = {"firstk"}
 _BASE = _FIRSTK | {"simpy", "twisted", "zope"} | sys.stdlib_module_names
 
+#: Those that have no part in what a simulated process does.
+_NOT_LIBRARIES = _FIRSTK | {"simpy", "pytest", "_pytest"} | sys.stdlib_module_names
+
 #: Where libraries are installed.
 _LIBRARIES = tuple(
     {
@@ -123,22 +135,49 @@ class EscapeError(Exception):
     __module__ = "firstk"  # as users import it
 
 
+class Process(Protocol):
+    """What is process-wide for the code that is running, in a simulation with processes."""
+
+    @property
+    def reactor(self) -> object | None:
+        """What `twisted.internet.reactor` is; None while no process's code is running."""
+
+    @property
+    def random(self) -> random.Random:
+        """What the module `random` draws from."""
+
+    def read_clock(self, name: str) -> float:
+        """Return what that function of the module `time` returns."""
+
+    def entropy(self, size: int) -> bytes:
+        """Return what `os.urandom` returns."""
+
+
 class _Guard:
     """Watches one run, on one thread."""
 
-    def __init__(self, own: str, draws: Callable[[], random.Random], entered: FrameType) -> None:
+    def __init__(
+        self,
+        own: str,
+        draws: Callable[[], random.Random],
+        entered: FrameType,
+        process: Process | None,
+    ) -> None:
         self.own = own
         self.first: EscapeError | None = None
+        self.process = process
         self._draws = draws
         self._entered: FrameType | None = entered
 
     @cached_property
     def random(self) -> random.Random:
-        """What the module `random` draws from in this run."""
+        """What the module `random` draws from in a run without processes."""
         return self._draws()
 
     def escape(self, what: str, why: str) -> EscapeError:
         """Return what to raise, and keep the first: whoever catches it may not pass it on."""
+        if self.process is not None and why is _NETWORK:
+            why = _ONLY_SIMULATED
         error = EscapeError(f"{what} at {self._site()}: {why}")
         self.first = self.first or error
         return error
@@ -165,6 +204,11 @@ class _Guard:
     def makes_loop(self) -> bool:
         """Return whether asyncio is making a loop, for which it needs sockets."""
         return any(frame.f_code.co_name == "_make_self_pipe" for frame in self.frames())
+
+    def in_transport(self) -> bool:
+        """Return whether a TCP transport of Twisted is what is running."""
+        names = (str(frame.f_globals.get("__name__")) for frame in self.frames())
+        return next((name for name in names if name != "socket"), "") == "twisted.internet.tcp"
 
     def _site(self) -> str:
         frames = list(self.frames())
@@ -204,18 +248,22 @@ _here = _Here()
 
 @contextmanager
 def isolated(
-    name: str, draws: Callable[[], random.Random], failures: list[BaseException]
+    name: str,
+    draws: Callable[[], random.Random],
+    failures: list[BaseException],
+    process: Process | None = None,
 ) -> Iterator[None]:
     """Watch one run of what is called `name`, on this thread.
 
     `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
     Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
-    at the end, so that code which catches it and goes on does not hide it.
+    at the end, so that code which catches it and goes on does not hide it. With a `process` it
+    provides what is process-wide, and the clocks of libraries too.
     """
     own = name.partition(":")[0].partition(".")[0]
-    guard = _Guard(own, draws, sys._getframe(2))  # the frame with the `with`
+    guard = _Guard(own, draws, sys._getframe(2), process)  # the frame with the `with`
     outer, loop = _here.guard, asyncio._get_running_loop()
-    _watch.begin(own)
+    _watch.begin(own, libraries=process is not None)
     try:
         _here.guard = guard
         # With a test suite's loop at hand a run would differ from one without.
@@ -291,15 +339,28 @@ _METHODS = [
 ]
 
 
-def _clock(real: Callable[..., Any], what: str) -> Callable[..., Any]:
+def _clock(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     @wraps(real)
     def watched(*args: Any) -> Any:
         guard = _here.guard
+        if guard is not None and guard.process is not None:
+            return guard.process.read_clock(name)
         if guard is not None and guard.tests(sys._getframe(1)):
-            raise guard.escape(what, _CLOCK)
+            raise guard.escape(f"time.{name}", _CLOCK)
         return real(*args)
 
     return watched
+
+
+_urandom = os.urandom
+
+
+@wraps(_urandom)
+def _own_urandom(size: int, /) -> bytes:
+    guard = _here.guard
+    if guard is not None and guard.process is not None:
+        return guard.process.entropy(size)
+    return _urandom(size)
 
 
 def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -310,14 +371,15 @@ def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
             return real(*args, **kwargs)
         if name == "seed" and (args[0] if args else kwargs.get("a")) is None:
             raise guard.escape("random.seed", _SEED)
-        return getattr(guard.random, name)(*args, **kwargs)
+        source = guard.random if guard.process is None else guard.process.random
+        return getattr(source, name)(*args, **kwargs)
 
     return seeded
 
 
 def _modules() -> list[ModuleType]:
     """Return the modules that the functions which are watched come from."""
-    modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random])
+    modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random, os])
     return [module for module in modules if module is not None]
 
 
@@ -331,7 +393,8 @@ def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
                 yield real, _way_out(real, what, why)
     for name in _CLOCKS:
         real = getattr(time, name)
-        yield real, _clock(real, f"time.{name}")
+        yield real, _clock(real, name)
+    yield _urandom, _own_urandom
     for name, real in vars(random).items():
         if getattr(real, "__self__", None) is random._inst:
             yield real, _draw(real, name)
@@ -428,14 +491,17 @@ class _Watch:
         pairs = list(_stand_ins())
         self._stand_ins = {id(one): pair for pair in pairs for one in pair}
         self._originals = [self._watched(vars(module)) for module in _modules()]
-        self._bound: dict[str, list[_Bound]] = {}  # by the package under test
+        self._bound: dict[tuple[str, bool], list[_Bound]] = {}  # by what is under test
         self._known: object = None  # what they were found among
         self._changed: list[_Bound] = []
         self._reactor: ReactorBase | None = None
         self._reactor_class: type[ReactorBase] = ReactorBase
 
-    def begin(self, own: str) -> None:
-        """Begin to watch a run of code under test that comes from the package `own`."""
+    def begin(self, own: str, libraries: bool) -> None:
+        """Begin to watch a run of code under test that comes from the package `own`.
+
+        With `libraries` the names that they have bound in their modules are changed too.
+        """
         with self._lock:
             if not self._hooked:
                 sys.addaudithook(_audit)  # for good: one cannot be taken away
@@ -445,7 +511,7 @@ class _Watch:
                 self._watch_methods()
                 self._watch_reactor()
             self._runs += 1
-            self._take(self._bound_names(own))
+            self._take(self._bound_names(own, libraries))
 
     def end(self) -> None:
         """End to watch a run; after the last all is as it was."""
@@ -473,7 +539,7 @@ class _Watch:
             _change(names, reals, stand_ins)
         self._changed += found
 
-    def _bound_names(self, own: str) -> list[_Bound]:
+    def _bound_names(self, own: str, libraries: bool) -> list[_Bound]:
         """Return the names that modules under test, and what they hold, have for what is watched.
 
         They are looked for anew when modules have been imported, when a session has bound names
@@ -486,16 +552,18 @@ class _Watch:
         if self._known != known or not as_ever:
             self._bound.clear()
             self._known = known if as_ever else None
-        if own not in self._bound:
-            found = [
-                self._watched(names)
-                for name, module in list(sys.modules.items())
-                if isinstance(module, ModuleType)
-                and _is_under_test(own, name, vars(module).get("__file__"))
-                for names in _holders(module)
-            ]
-            self._bound[own] = [names for names in found if names[1]]
-        return self._bound[own]
+        key = own, libraries
+        if key not in self._bound:
+            found: list[_Bound] = []
+            for name, module in list(sys.modules.items()):
+                if not isinstance(module, ModuleType):
+                    continue
+                if _is_under_test(own, name, vars(module).get("__file__")):
+                    found += map(self._watched, _holders(module))
+                elif libraries and name.partition(".")[0] not in _NOT_LIBRARIES:
+                    found.append(self._watched(vars(module)))
+            self._bound[key] = [names for names in found if names[1]]
+        return self._bound[key]
 
     def _watched(self, names: _Names) -> _Bound:
         """Return some names, and what those among them that are watched mean."""
@@ -530,7 +598,11 @@ def _watched_class(real: type[ReactorBase]) -> type[ReactorBase]:
         guard = _here.guard
         # To ask what it is, as `isinstance` and `providedBy` do, is no escape.
         if guard is not None and not name.startswith("__"):
-            raise guard.escape(f"{_REACTOR}.{name}", _REAL)
+            if guard.process is None:
+                raise guard.escape(f"{_REACTOR}.{name}", _REAL)
+            if guard.process.reactor is None:
+                raise guard.escape(f"{_REACTOR}.{name}", _NO_HOST)
+            return getattr(guard.process.reactor, name)
         return real.__getattribute__(self, name)
 
     return type(real.__name__, (real,), {"__getattribute__": watched})
@@ -547,6 +619,8 @@ def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any =
         if args[0] == _REACTOR:
             _import_reactor(guard)
         return
+    if event in _PARSERS and guard.process is not None and guard.in_transport():
+        return
     if event == "socket.__new__" and guard.makes_loop():
         event = "sys.set_asyncgen_hook_firstiter"
     raise guard.escape(*events[event])
@@ -559,7 +633,7 @@ def _import_reactor(guard: _Guard) -> None:
     is no escape; to use it is.
     """
     importer = next(f for f in guard.frames() if _top(f.f_globals) != "importlib")
-    if guard.tests(importer):
+    if guard.process is None and guard.tests(importer):
         raise guard.escape(*_EVENTS["import"])
     _here.guard = None
     try:

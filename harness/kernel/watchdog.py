@@ -23,8 +23,6 @@ _AGAIN = 0.3
 #: How many places of the stack the message names; the traceback has all.
 _MOST_PLACES = 8
 
-_ENTERED: CodeType = Context.run.__code__
-
 
 class StuckError(AbortedError):
     """A run took longer than its limit in real time. The message and traceback say where it was."""
@@ -32,9 +30,14 @@ class StuckError(AbortedError):
 
 @contextmanager
 def watchdog(
-    reactor: SimReactor, seconds: float | None, failures: list[BaseException]
+    reactor: SimReactor,
+    seconds: float | None,
+    failures: list[BaseException],
+    entered: CodeType = Context.run.__code__,
 ) -> Iterator[None]:
     """End the reactor's run after `seconds` of real time; None means never.
+
+    `entered` is the code of ours that calls code under test.
 
     A `StuckError` is put among `failures` then, and this context left. Raises `RuntimeError` where
     there is no such timer: off the main thread, and on systems without `signal.setitimer`.
@@ -50,7 +53,7 @@ def watchdog(
         nonlocal stuck
         if over or (reactor.interrupted and stuck is None):
             return  # Control-C ends it
-        frames = _frames_under_test(frame)
+        frames = _frames_under_test(frame, entered)
         if stuck is None:
             stuck = _error(seconds, reactor.seconds(), frames)
             reactor.interrupted = True
@@ -80,11 +83,11 @@ def check_timeout(seconds: float | None) -> None:
         raise RuntimeError("a timeout needs the main thread, and a system with signal.setitimer")
 
 
-def _frames_under_test(frame: FrameType | None) -> list[FrameType]:
+def _frames_under_test(frame: FrameType | None, entered: CodeType) -> list[FrameType]:
     """Return the frames of code that the reactor has called, the outermost first; or none."""
     frames: list[FrameType] = []
     while frame is not None:
-        if frame.f_code is _ENTERED:
+        if frame.f_code is entered:
             return frames[::-1]
         frames.append(frame)
         frame = frame.f_back

@@ -20,6 +20,7 @@ from firstk.harness.grid.untriggered import (
     untriggered_in_all,
 )
 from firstk.harness.kernel.raised import own_traceback, where
+from firstk.harness.net.network import Network
 from firstk.harness.run.comparison import expectation, replay
 from firstk.harness.run.independence import Made, StateError, check, last_first
 from firstk.harness.run.result import Result, unmet
@@ -172,6 +173,7 @@ class Firstk:
         self._settings = settings
         self._runs: list[tuple[Run, str | None]] = []
         self._grids: list[SimGrid] = []
+        self._networks: list[Network] = []
         self._shown = False
 
     def run(
@@ -246,15 +248,32 @@ class Firstk:
         self._grids.append(grid)
         return grid
 
+    def network(self, **keys: Any) -> Network:
+        """Return a network of hosts with Twisted reactors; it takes what `Network` takes.
+
+        Its seed is the one that pytest is configured with, unless another is given. If the test
+        fails it shows which connections were never answered, and a sequence diagram.
+        """
+        __tracebackhide__ = True
+        seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
+        network = Network(**seed | keys)
+        network.timeout = self._settings.timeout
+        self._networks.append(network)
+        return network
+
     def __repr__(self) -> str:
-        return f"<Firstk: {len(self._runs)} runs, {len(self._grids)} grids>"
+        return (
+            f"<Firstk: {len(self._runs)} runs, {len(self._grids)} grids,"
+            f" {len(self._networks)} networks>"
+        )
 
     def timelines(self) -> str:
-        """Return timelines of what was run; those of running downloads end now."""
+        """Return timelines of what was run, and diagrams of networks; they end now."""
         self._shown = True
         found = [text_timeline(run) for run, _ in self._all_runs()]
         for grid in self._grids:
             found += [text_timeline(run, now) for run, now in grid.under_way()]
+        found += [_shown(network) for network in self._networks]
         return "\n".join(found)
 
     def close(self) -> None:
@@ -302,6 +321,12 @@ class Firstk:
         if len(found) != 1:
             raise TypeError(f"{scenario} has {len(found)} scenarios; run() runs one")
         return found[0]
+
+
+def _shown(network: Network) -> str:
+    """Return what happened in a network: first what was never answered."""
+    parts = [f"network: at {network.now:.6g} s, seed {network.seed}", network.report()]
+    return "\n".join(filter(None, [*parts, network.diagram()]))
 
 
 def _importable(subject: DownloaderSpec) -> bool:

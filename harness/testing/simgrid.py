@@ -23,6 +23,7 @@ from firstk.harness.grid.files import file_of
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.grid.untriggered import described, untriggered_faults, words
+from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.isolation import isolated, not_watched
 from firstk.harness.kernel.livelock import LivelockError
@@ -40,12 +41,6 @@ from firstk.scenarios.model import Scenario, selected
 
 #: The most outstanding requests that a message lists.
 _MOST_TOLD = 12
-
-
-class ConditionNeverMetError(AssertionError):
-    """A condition never became true; the message lists the outstanding requests."""
-
-    __module__ = "firstk"  # as users import it
 
 
 class ServerGroup:

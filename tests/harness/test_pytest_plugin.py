@@ -628,6 +628,36 @@ def test_grid(project: pytest.Pytester) -> None:
     )
 
 
+NETWORK = """
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
+net = firstk.network(rtt=0.1)
+a, b = net.host("a"), net.host("b")
+b.run(b.reactor.listenTCP, 80, ServerFactory.forProtocol(Protocol))
+b.freeze()
+made = a.run(connectProtocol, TCP4ClientEndpoint(a.reactor, "b", 80), Protocol())
+net.advance(1)
+"""
+
+
+def test_network(project: pytest.Pytester) -> None:
+    """Where a test with a network fails it is shown who never answered, and all packets."""
+    result = own(project, NETWORK + "assert False", failed=1)
+
+    result.stdout.fnmatch_lines(
+        [
+            "*- firstk: what happened -*",
+            "network: at 1 s, seed 0",
+            "never answered: host b, connection from a:32768, no byte received since it was opened"
+            " at 0 s (never accepted; b is frozen since 0 s)",
+            "  0.000010  |*- syn 32768>80 -*>| 0.050010",
+        ]
+    )
+    own(project, "assert firstk.network().seed == 0", passed=1)
+    own(project, "assert firstk.network().seed == 7", "--firstk-seed", "7", passed=1)
+    own(project, "assert firstk.network(seed=8).seed == 8", "--firstk-seed", "7", passed=1)
+
+
 def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
     """A grid may be that of a scenario, and its results are held to what that expects."""
     body = 'firstk.check(firstk.grid("checks/one-hung.toml").download())'

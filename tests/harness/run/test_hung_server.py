@@ -16,8 +16,9 @@ import pytest
 
 from firstk.downloader import STRATEGIES
 from firstk.downloader import download as download_with
+from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.run.result import Result
-from firstk.harness.testing.simgrid import ConditionNeverMetError, ServerGroup, SimGrid
+from firstk.harness.testing.simgrid import ServerGroup, SimGrid
 from tests.harness.making import needs_tahoe
 
 #: The time of a round trip, in seconds.

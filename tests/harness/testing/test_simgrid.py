@@ -15,9 +15,10 @@ from twisted.internet.task import deferLater
 
 from firstk.downloader import parse_cap
 from firstk.downloader.strategy import find_strategy
+from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.run.simulate import simulate
 from firstk.harness.run.under_test import DownloaderError
-from firstk.harness.testing.simgrid import ConditionNeverMetError, ServerGroup, SimGrid
+from firstk.harness.testing.simgrid import ServerGroup, SimGrid
 from firstk.scenarios.library import load_all
 from firstk.scenarios.load import ScenarioError
 from tests.harness.making import constant, exponential, hung, scenario

@@ -1,0 +1,9 @@
+"""What is raised where a test waits for something that never happens."""
+
+from __future__ import annotations
+
+
+class ConditionNeverMetError(AssertionError):
+    """A condition never became true; the message lists what was not answered."""
+
+    __module__ = "firstk"  # as users import it

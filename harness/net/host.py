@@ -1,0 +1,163 @@
+"""A host of a simulated network: a kernel, and one process that can be frozen or killed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from socket import AF_INET, AF_INET6
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from firstk.harness.kernel.environment import Entry
+from firstk.harness.net.base_socket import BaseSocket
+from firstk.harness.net.host_reactor import HostReactor
+from firstk.harness.net.segment import Datagram, Segment
+from firstk.harness.net.stack import Stack
+
+if TYPE_CHECKING:
+    from firstk.harness.net.network import Network
+
+T = TypeVar("T")
+
+
+class _Running(HostReactor):
+    """The reactor of a process: no `run` drives it, so `stop` has to end it itself."""
+
+    exits = False
+    """Whether its process is over once the shutdown triggers are."""
+
+    def stop(self) -> None:
+        """Fire the shutdown triggers in the next turn; see `IReactorCore`."""
+        super().stop()
+        self.callFromThread(self._shut_down)
+
+    def _shut_down(self) -> None:
+        if self._justStopped:  # else a test has called `run`, which has done it
+            self._justStopped, self.exits = False, True
+            self.fireSystemEvent("shutdown")
+
+
+class Host:
+    """A host: `Network.host` makes it.
+
+    `reactor` is what code of this host is to be given, where it does not import the global one:
+    that is the same in here. `address` is its IPv4 address, `address6` its IPv6 address; `name` can
+    be looked up by all hosts.
+    """
+
+    def __init__(self, network: Network, name: str, number: int) -> None:
+        self.name = name
+        self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+        self.address6 = f"fd00::{number:x}"
+        self.state = "running"
+        self.since = network.now  # when that state began
+        self.stack: Stack
+        self._network = network
+        self.reactor = self._boot()
+
+    def _boot(self) -> _Running:
+        network = self._network
+        made = _Running(
+            network.env, self._make_stack, network.resolve, network.processor, self.name
+        )
+        made.errors = network.world.errors
+        made.addSystemEventTrigger("after", "shutdown", self._exited)
+        return made
+
+    def _make_stack(self, changed: Callable[[BaseSocket], None]) -> Stack:
+        world = self._network.world
+
+        def send(packet: Segment | Datagram) -> float:
+            return self._network.send(self, packet)
+
+        addresses = {int(AF_INET): self.address, int(AF_INET6): self.address6}
+        self.stack = Stack(send, world.callLater, world.seconds, changed, addresses)
+        return self.stack
+
+    def __repr__(self) -> str:
+        return f"<Host {self.name} {self.address} {self.state}>"
+
+    def arrives(self, packet: Segment | Datagram) -> None:
+        """Take a packet that arrives, unless the host is switched off."""
+        if self.state != "off":
+            self.stack.receive(packet)
+
+    def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Call a function as code of this host, and return what it returns.
+
+        All that it begins there (timers, connections, callbacks of Deferreds) is this host's.
+        Raises `RuntimeError` unless the host is running.
+        """
+        if self.state != "running":
+            raise RuntimeError(f"host {self.name} is {self.state}: it can run nothing")
+        with self._network.simulated():
+            self.start_reactor()
+            return self.reactor.enter(function, *args, **kwargs)
+
+    def start_reactor(self) -> None:
+        """Let its reactor run, if it does not: what it has to call at its start is called."""
+        if self.state == "running" and not self.reactor.running:
+            self.reactor.enter(self.reactor.startRunning, installSignalHandlers=False)
+
+    def freeze(self) -> None:
+        """Stop its process, as SIGSTOP does.
+
+        Its kernel goes on: it accepts connections and takes what there is room for. Its timers
+        stand still.
+        """
+        if self.state == "running":
+            self.reactor.frozen = True
+            self._become("frozen")
+
+    def thaw(self) -> None:
+        """Let its process go on, as SIGCONT does: first with the timers that are overdue."""
+        if self.state == "frozen":
+            self._become("running")
+            self._network.env.at(self._network.now, self._go_on)
+
+    def _go_on(self, _: Entry) -> None:
+        if self.state == "running" and self.reactor.frozen:
+            self.reactor.thaw()
+
+    def kill(self) -> None:
+        """End its process, as SIGKILL does.
+
+        Its kernel closes all connections: with a reset where there is data that was not read, else
+        in order. It refuses what comes later.
+        """
+        if self.state in ("running", "frozen"):
+            self._end("killed")
+
+    def power_off(self) -> None:
+        """Switch it off: nothing more comes from it, and what is sent to it is lost."""
+        if self.state != "off":
+            self._become("off")
+            self.reactor.die()
+            self.stack.power_off()
+
+    def start(self) -> None:
+        """Start it anew after `kill` or `power_off`: with a new reactor, and nothing running."""
+        if self.state in ("killed", "off", "exited"):
+            self._become("running")
+            self.reactor = self._boot()
+
+    def reset(self, other: Host | str | None = None) -> None:
+        """Reset its connections (TCP RST): all of them, or those with one other host."""
+        if other is not None:
+            other = self._network.known(other)
+        self._network.note(f"{self.name} resets {'all' if other is None else other.name}")
+        for connection in list(self.stack.connections.values()):
+            if other is None or connection.remote.host in (other.address, other.address6):
+                connection.abort()
+
+    def _exited(self) -> None:
+        """Be over after `reactor.stop()`."""
+        if self.state == "running" and self.reactor.exits:
+            self._end("exited")
+
+    def _end(self, state: str) -> None:
+        self._become(state)
+        self.reactor.die()
+        self.stack.kill()
+
+    def _become(self, state: str) -> None:
+        self.state, self.since = state, self._network.now
+        self._network.note(f"{self.name} is {state}")

@@ -1,0 +1,478 @@
+"""Hosts in one simulation: any Twisted client and server, unmodified, in virtual time.
+
+    net = Network(rtt=0.05)
+    server, client = net.host("server"), net.host("client")
+    server.run(serve)                  # code of yours that listens on port 80
+    answers = client.run(fetch)        # code of yours that connects to "server"
+    server.freeze()
+    net.advance(30)
+
+See docs/network.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from math import inf
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, globalLogPublisher
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from firstk.downloader.text import message_of
+from firstk.harness.kernel.condition import ConditionNeverMetError
+from firstk.harness.kernel.environment import Entry, is_given_up
+from firstk.harness.kernel.interrupt import interruptible
+from firstk.harness.kernel.isolation import isolated, not_watched
+from firstk.harness.kernel.livelock import LivelockError
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.rng import stream
+from firstk.harness.kernel.watchdog import watchdog
+from firstk.harness.net.connection import Connection
+from firstk.harness.net.host import Host
+from firstk.harness.net.host_reactor import HostReactor, HostTimer, Processor
+from firstk.harness.net.link import Way, checked_bandwidth, checked_loss, law_of
+from firstk.harness.net.packet import Packet, digest_of
+from firstk.harness.net.process import Processes
+from firstk.harness.net.segment import Datagram, Segment, is_loopback
+from firstk.harness.net.sequence import text_diagram
+from firstk.harness.net.unanswered import Unanswered, shown_time
+from firstk.scenarios.laws import Law
+
+T = TypeVar("T")
+
+#: Timers that go on forever, and after which nothing else ever happens.
+HOUSEKEEPING = ("twisted.web.http.HTTPFactory._updateLogDateTime",)
+
+#: The most unanswered connections, and errors, that a message lists.
+_MOST_LISTED = 12
+
+
+class Network:
+    """Hosts in virtual time, each with a Twisted reactor of its own, and links between them.
+
+    `rtt` is the round-trip time between two hosts in seconds, or the table of a latency law as in
+    scenario files: each packet takes half of a draw. `bandwidth` is that of each way between two
+    hosts, in bytes of data per second; None is unlimited. What chance decides is drawn by `seed`.
+    Raises `ValueError` if one of them is out of range.
+
+    Attributes: `hosts`, by name. `packets`, all that was sent so far. `logged`, the errors that
+    reached Twisted's log: the time, the host, the error. `housekeeping`, the qualified names of
+    timers that keep no condition from being given up; names can be added. `timeout`, how long any
+    call that lets time pass may take in real time, in seconds (default None: no limit).
+
+    >>> net = Network(rtt=0.05)
+    >>> host = net.host("a")
+    >>> timer = host.run(host.reactor.callLater, 3600, print, "an hour has passed")
+    >>> net.advance(3600)
+    an hour has passed
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        rtt: float | Mapping[str, Any] | Law = 0.05,
+        bandwidth: float | None = None,
+    ) -> None:
+        self.hosts: dict[str, Host] = {}
+        self.packets: list[Packet] = []
+        self.logged: list[tuple[float, str, BaseException]] = []
+        self.housekeeping = set(HOUSEKEEPING)
+        self.timeout: float | None = None
+        self.world = SimReactor()
+        self.env = self.world.env
+        self.processor = Processor()
+        self.seed = seed
+        self._law = law_of(rtt)
+        self._bandwidth = checked_bandwidth(bandwidth)
+        self._ways: dict[tuple[str, str], Way] = {}
+        self._by_address: dict[str, Host] = {}
+        self._notes: list[tuple[float, str]] = []
+        self._processes = Processes(self.env, self.processor, seed)
+        self._is_simulating = False
+        self._failures: list[BaseException] = []
+
+    def __repr__(self) -> str:
+        return f"<Network of {len(self.hosts)} hosts at {self.now:.6g} s>"
+
+    def host(self, name: str) -> Host:
+        """Return the host of that name; it is made when it is first asked for."""
+        if name not in self.hosts:
+            if not isinstance(name, str) or not name or set(name) & set(" :"):
+                raise ValueError(
+                    f"a host's name should be like 'server' or 'b.example', not {name!r}"
+                )
+            made = self.hosts[name] = Host(self, name, len(self.hosts) + 1)
+            self._by_address[made.address] = self._by_address[made.address6] = made
+        return self.hosts[name]
+
+    def known(self, host: Host | str) -> Host:
+        """Return a host that there is; raises `ValueError` if there is none of that name."""
+        name = host if isinstance(host, str) else host.name
+        if name not in self.hosts:
+            there = ", ".join(self.hosts) or "none yet"
+            raise ValueError(f"no host is named {name!r}; there are: {there}")
+        return self.hosts[name]
+
+    def resolve(self, name: str) -> list[str]:
+        """Return the addresses of a host; an address is its own name."""
+        if name == "localhost":
+            return ["127.0.0.1", "::1"]
+        if name in self.hosts:
+            return [self.hosts[name].address, self.hosts[name].address6]
+        return [name] if name in self._by_address or is_loopback(name) else []
+
+    # Links
+
+    def link(
+        self,
+        a: Host | str,
+        b: Host | str,
+        *,
+        rtt: float | Mapping[str, Any] | Law | None = None,
+        bandwidth: float | None = None,
+        loss: float | None = None,
+    ) -> None:
+        """Change the link between two hosts from now on, in both directions.
+
+        What is None stays as it is; `math.inf` is an unlimited `bandwidth`. `loss` is the
+        probability that a packet is lost. TCP sends it again, and it comes late.
+        """
+        for way in self._between(a, b):
+            way.law = way.law if rtt is None else law_of(rtt)
+            way.bandwidth = way.bandwidth if bandwidth is None else checked_bandwidth(bandwidth)
+            way.loss = way.loss if loss is None else checked_loss(loss)
+
+    def partition(self, a: Host | str, b: Host | str, *, one_way: bool = False) -> None:
+        """Lose all that two hosts send each other from now on.
+
+        With `one_way` only what `a` sends `b` is lost. What is under way still arrives.
+        """
+        a, b = self.known(a), self.known(b)
+        for way in self._between(a, b)[: 1 if one_way else 2]:
+            way.cut = True
+        self.note(f"{a.name} {'cannot reach' if one_way else 'is cut off from'} {b.name}")
+
+    def heal(self, a: Host | str | None = None, b: Host | str | None = None) -> None:
+        """End the partition of two hosts; without arguments, all partitions."""
+        if (a is None) != (b is None):
+            raise TypeError("heal() takes two hosts, or none")
+        ways = list(self._ways.values()) if a is None or b is None else self._between(a, b)
+        for way in ways:
+            way.cut = False
+        self.note("all partitions are healed" if a is None else f"{a} and {b} are healed")
+
+    def _between(self, a: Host | str, b: Host | str) -> list[Way]:
+        first, second = self.known(a).name, self.known(b).name
+        if first == second:
+            raise ValueError(f"a link is between two hosts, not from {first!r} to itself")
+        return [self._way(first, second), self._way(second, first)]
+
+    def _way(self, source: str, target: str) -> Way:
+        key = source, target
+        if key not in self._ways:
+            random = stream(self.seed, f"{source}>{target}", "packets")
+            self._ways[key] = Way(self._law, self._bandwidth, 0.0, random)
+        return self._ways[key]
+
+    # Packets
+
+    def send(self, source: Host, packet: Segment | Datagram) -> float:
+        """Take a packet to its target; return when it has left the host."""
+        address = packet.target.host
+        target = self._by_address.get(address)
+        if is_loopback(address):
+            target = source
+        now = leaves = self.env.clock
+        arrives: float | None = None
+        if target is source:
+            arrives = now
+        elif target is not None:
+            way = self._way(source.name, target.name)
+            leaves = way.leaves(now, len(packet.data))
+            if not way.cut:
+                if isinstance(packet, Datagram):
+                    arrives = way.arrival_of_datagram(leaves)
+                else:
+                    arrives = way.arrival(leaves, (packet.source, packet.target))
+        name = address if target is None else target.name
+        ends = source.name, packet.source.port, name, packet.target.port
+        self.packets.append(Packet(now, *ends, packet.kind, len(packet.data), arrives))
+        if arrives is not None and target is not None:
+            to = target
+            self.env.at(arrives, lambda _: to.arrives(packet))
+        return leaves
+
+    def note(self, text: str) -> None:
+        """Note what happens now, for the diagram."""
+        self._notes.append((self.now, text))
+
+    def digest(self) -> str:
+        """Return the SHA-256 of all packets so far: when, from where, to where, how large.
+
+        Equal programs with equal seeds have equal digests, TLS included.
+        """
+        return digest_of(self.packets)
+
+    def diagram(self, *, acks: bool = False) -> str:
+        """Return all packets so far as a sequence diagram in text.
+
+        Acknowledgements that carry nothing are left out, unless `acks` is true.
+        """
+        return text_diagram(self.packets, self._notes, acks)
+
+    # Time
+
+    @property
+    def now(self) -> float:
+        """The virtual time, in seconds."""
+        return float(self.env.clock)
+
+    def at(self, time: float, function: Callable[..., object], *args: Any) -> None:
+        """Call a function of the test at a virtual time: `net.at(2.5, server.freeze)`."""
+        if not self.now <= time < inf:
+            raise ValueError(f"time should be now ({self.now:.6g} s) or later, not {time!r}")
+
+        def call(_: Entry) -> None:
+            function(*args)
+
+        self.env.at(time, call)
+
+    def advance(self, seconds: float) -> None:
+        """Let everything happen that is due within so many seconds, and be at that time then.
+
+        Raises what a timer raised, if one did; an `ExceptionGroup` if several did.
+        """
+        if not 0 <= seconds < inf:
+            raise ValueError(f"seconds should be 0 or more, not {seconds!r}")
+        self._reach(self.now + seconds)
+
+    def _reach(self, time: float) -> None:
+        self._check_outside()
+        with self.simulated():
+            self._start_reactors()
+            self.env.at(time, lambda _: None)
+            self.world.iterate(time - self.env.clock)
+
+    def until(self, condition: Callable[[], object], timeout: float = 3600.0) -> None:
+        """Let one thing happen after another until `condition()` is true.
+
+        Raises `ConditionNeverMetError` if it never will be, since nothing is left to happen, or
+        nothing but housekeeping; or if it is not within `timeout` virtual seconds. The message
+        lists what was not answered.
+        """
+        __tracebackhide__ = True  # pytest shows the test's own line
+        self._until(condition, timeout, "the condition never became true")
+
+    def wait(self, deferred: Deferred[T], timeout: float = 3600.0) -> T:
+        """Let one thing happen after another until a Deferred has fired, and return its result.
+
+        Raises what it failed with, and `ConditionNeverMetError` as `until` does.
+        """
+        __tracebackhide__ = True
+        results: list[T | Failure] = []
+        deferred.addBoth(results.append)
+        self._until(lambda: results, timeout, "the Deferred never fired")
+        if isinstance(results[0], Failure):
+            results[0].raiseException()
+        return results[0]
+
+    def _until(self, condition: Callable[[], object], timeout: float, failed: str) -> None:
+        __tracebackhide__ = True
+        self._check_outside()
+        end = self.now + timeout
+        why = ""
+        with self.simulated():
+            self._start_reactors()
+            while not self._is_met(condition):
+                if self.world.peek() > end:
+                    why = "nothing left to happen" if self.world.peek() == inf else ""
+                    break
+                if self._next_is_housekeeping() and (timers := self._only_housekeeping()):
+                    why = f"nothing left but housekeeping ({timers})"
+                    break
+                self.world.step()
+                if self.world.errors or self._failures:
+                    return
+            else:
+                return
+        if not why:
+            self._reach(end)
+            if condition():
+                return
+            why = "time is up"
+        said = f"{failed}: {why} at {shown_time(self.now)}"
+        raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
+
+    def _check_outside(self) -> None:
+        if self._is_simulating:
+            raise RuntimeError("only the test lets time pass; code of hosts uses reactor.callLater")
+
+    def _start_reactors(self) -> None:
+        for host in self.hosts.values():
+            host.start_reactor()
+
+    @staticmethod
+    def _is_met(condition: Callable[[], object]) -> bool:
+        with not_watched():  # it is the test's own
+            return bool(condition())
+
+    @contextmanager
+    def simulated(self) -> Iterator[None]:
+        """Let code of hosts run meanwhile; raises what it raised where no Deferred reports it."""
+        if self._is_simulating:
+            yield
+            return
+        self._is_simulating = True
+        observer = _Errors(self)
+        globalLogPublisher.addObserver(observer)
+        try:
+            with (
+                watchdog(self.world, self.timeout, self._failures, HostReactor.enter.__code__),
+                interruptible(self.world),
+                isolated("", lambda: self._processes.random, self._failures, self._processes),
+                self._processes.apart(),
+            ):
+                try:
+                    yield
+                except LivelockError as e:
+                    self._failures.append(e)
+        finally:
+            globalLogPublisher.removeObserver(observer)
+            self._is_simulating = False
+        errors = list(dict.fromkeys([*self._failures, *self.world.errors]))
+        self._failures.clear()
+        self.world.errors.clear()
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            raise BaseExceptionGroup("several things failed", errors)
+
+    # What is left to happen, and what was not answered
+
+    def _next_is_housekeeping(self) -> bool:
+        return bool(self.env.queue) and self._idles(self.env.queue[0][3]) is not None
+
+    def _only_housekeeping(self) -> str:
+        """Return what is left to happen if it is all housekeeping; nothing if there is more."""
+        hosts: dict[str, set[str]] = {}
+        for _, _, _, entry in self.env.queue:
+            if not is_given_up(entry):
+                idle = self._idles(entry)
+                if idle is None:
+                    return ""
+                what, host = idle
+                hosts.setdefault(what, set()).add(host)
+        return "; ".join(f"{what} on {', '.join(sorted(hosts[what]))}" for what in sorted(hosts))
+
+    def _idles(self, entry: object) -> tuple[str, str] | None:
+        """Return what housekeeping something in the queue is, and on which host; None if none."""
+        function: Any = getattr(entry, "_function", None)
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, Connection) and self._probes_in_vain(owner):
+            return "window probes", self._by_address[owner.local.host].name
+        if not isinstance(entry, HostTimer):
+            return None
+        reactor = entry.reactor
+        if reactor.frozen:
+            return "frozen timers", reactor.name
+        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+        if name in self.housekeeping:
+            return str(function.__qualname__), reactor.name
+        return None
+
+    def _probes_in_vain(self, connection: Connection) -> bool:
+        """Return whether a probe will find that the peer has no more room than it had."""
+        host = self._by_address.get(connection.remote.host)
+        key = connection.remote, connection.local
+        peer = host.stack.connections.get(key) if host else None
+        return peer is not None and connection.waits_for_room and peer.promised <= connection.limit
+
+    @property
+    def outstanding(self) -> list[Unanswered]:
+        """The connections on which a client waits for a host, in the order of their making.
+
+        A client waits from when it connects or writes until something arrives from the host.
+        """
+        return [found for found in self._unanswered() if "gave up" not in found.note]
+
+    def _unanswered(self) -> list[Unanswered]:
+        found = [
+            self._described(host, connection)
+            for host in self.hosts.values()
+            for connection in [
+                *host.stack.given_up,
+                *(c for c in host.stack.connections.values() if c.waits and c.closed is None),
+            ]
+        ]
+        return sorted(found, key=lambda one: one.opened)
+
+    def _described(self, client: Host, connection: Connection) -> Unanswered:
+        address = connection.remote.host
+        host = client if is_loopback(address) else self._by_address.get(address)
+        key = connection.remote, connection.local
+        notes, received = [], None
+        if host is None:
+            notes.append("no such host")
+        else:
+            peer = host.stack.connections.get(key)
+            received = peer.received if peer else host.stack.last_received.get(key)
+            if peer is not None and peer.socket is None and peer.closed is None:
+                notes.append("never accepted")
+            if host.state != "running":
+                notes.append(f"{host.name} is {host.state} since {shown_time(host.since)}")
+            if host is not client and any(way.cut for way in self._between(client, host)):
+                notes.append(f"{client.name} and {host.name} are partitioned")
+        if connection.closed is not None:
+            notes.append(f"{client.name} gave up at {shown_time(connection.closed)}")
+        return Unanswered(
+            address if host is None else host.name,
+            connection.remote.port,
+            client.name,
+            connection.local.port,
+            connection.opened,
+            received,
+            "; ".join(notes),
+        )
+
+    def report(self) -> str:
+        """Return what a failed test needs: what was not answered, which hosts are not running.
+
+        The errors that reached Twisted's log are in it, too.
+        """
+        lines = _listed([str(one) for one in self._unanswered()])
+        for host in self.hosts.values():
+            if host.state != "running":
+                lines.append(f"host {host.name} is {host.state} since {shown_time(host.since)}")
+        lines += _listed(
+            [
+                f"logged at {shown_time(time)}{f' on {host}' if host else ''}:"
+                f" {type(error).__name__}: {message_of(error)}"
+                for time, host, error in self.logged
+            ]
+        )
+        return "\n".join(lines)
+
+
+@implementer(ILogObserver)
+class _Errors:
+    """Keeps the errors that reach Twisted's log."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        failure = event.get("log_failure")
+        if failure is not None:
+            running = self._network.processor.running
+            name = running.name if running else ""
+            self._network.logged.append((self._network.now, name, failure.value))
+
+
+def _listed(lines: list[str]) -> list[str]:
+    if len(lines) <= _MOST_LISTED:
+        return lines
+    return [*lines[:_MOST_LISTED], f"... and {len(lines) - _MOST_LISTED} more"]

@@ -1,0 +1,192 @@
+"""Protocols of Twisted and of others, unmodified: how many round trips a call takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint, connectProtocol
+from twisted.internet.protocol import Factory
+from twisted.protocols import amp
+from twisted.spread import pb
+from twisted.web.client import ResponseNeverReceived
+
+from firstk.harness.net.host import Host
+from firstk.harness.net.network import Network
+from firstk.harness.net.process import EPOCH
+from tests.harness.net.programs import EXACT, RTT, Hello, serve
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+@pytest.fixture
+def net() -> Network:
+    """Return a network without hosts."""
+    return Network(rtt=RTT)
+
+
+@pytest.fixture
+def client(net: Network) -> Host:
+    """Return its client."""
+    return net.host("client")
+
+
+@pytest.fixture
+def server(net: Network) -> Host:
+    """Return its server."""
+    return net.host("server")
+
+
+def _took(net: Network, host: Host, call: Callable[[], Deferred[Any]]) -> tuple[Any, float]:
+    """Return what a call of a host has come to, and how many round trips it took."""
+    before = net.now
+    found = net.wait(host.run(call))
+    return found, (net.now - before) / RTT
+
+
+def test_amp(net: Network, client: Host, server: Host) -> None:
+    """AMP takes one round trip a call."""
+
+    class Sum(amp.Command):
+        arguments = [(b"a", amp.Integer()), (b"b", amp.Integer())]  # noqa: RUF012 - as AMP has it
+        response = [(b"total", amp.Integer())]  # noqa: RUF012
+
+    class Server(amp.AMP):
+        @Sum.responder
+        def add(self, a: int, b: int) -> dict[str, int]:
+            return {"total": a + b}
+
+    server.run(TCP4ServerEndpoint(server.reactor, 80).listen, Factory.forProtocol(Server))
+    endpoint = HostnameEndpoint(client.reactor, "server", 80)
+    protocol = net.wait(client.run(connectProtocol, endpoint, amp.AMP()))
+
+    found, trips = _took(net, client, lambda: protocol.callRemote(Sum, a=13, b=81))
+
+    assert found == {"total": 94}
+    assert trips == pytest.approx(1, abs=EXACT / RTT)
+
+
+def test_perspective_broker(net: Network, client: Host, server: Host) -> None:
+    """Perspective Broker takes one round trip a call."""
+
+    class Root(pb.Root):
+        def remote_double(self, number: int) -> int:
+            return 2 * number
+
+    server.run(server.reactor.listenTCP, 80, pb.PBServerFactory(Root()))
+    factory = pb.PBClientFactory()
+    client.run(client.reactor.connectTCP, "server", 80, factory)
+    root = net.wait(client.run(factory.getRootObject))
+
+    found, trips = _took(net, client, lambda: root.callRemote("double", 21))
+
+    assert found == 42
+    assert trips == pytest.approx(1, abs=EXACT / RTT)
+
+
+def test_treq(net: Network, client: Host, server: Host) -> None:
+    """With treq each process has a pool of connections: cold two round trips, warm one."""
+    treq = pytest.importorskip("treq")
+    serve(server)
+
+    def get() -> Deferred[Any]:
+        found: Deferred[Any] = treq.get("http://server/")
+        return found.addCallback(treq.content)
+
+    trips = [_took(net, client, get)[1] for _ in range(2)]
+    found, elsewhere = _took(net, net.host("other"), get)
+
+    assert trips == pytest.approx([2, 1], abs=EXACT / RTT)
+    assert found == b"hello"
+    assert elsewhere == pytest.approx(2, abs=EXACT / RTT)
+    assert treq.api.get_global_pool() is None
+
+
+def test_treq_timeout(net: Network, client: Host, server: Host) -> None:
+    """The `timeout=` of treq ends a request to a frozen server, by the global reactor's clock."""
+    treq = pytest.importorskip("treq")
+    serve(server)
+    server.freeze()
+
+    with pytest.raises(ResponseNeverReceived) as caught:
+        net.wait(client.run(treq.get, "http://server/", timeout=3))
+    assert CancelledError in [reason.type for reason in caught.value.reasons]
+    assert net.now == pytest.approx(3, abs=2 * EXACT)
+
+
+def test_klein(net: Network, client: Host, server: Host) -> None:
+    """Klein: routes that wait on the global reactor, in virtual time."""
+    klein = pytest.importorskip("klein")
+    treq = pytest.importorskip("treq")
+    from twisted.web.server import Site
+
+    app = klein.Klein()
+
+    @app.route("/late")  # type: ignore[untyped-decorator]
+    async def late(request: Any) -> bytes:
+        from twisted.internet import reactor, task
+
+        await task.deferLater(reactor, 5, lambda: None)
+        return b"%.2f" % (time.time() - EPOCH)
+
+    server.run(lambda: server.reactor.listenTCP(80, Site(app.resource())))
+
+    def get() -> Deferred[Any]:
+        found: Deferred[Any] = treq.get("http://server/late")
+        return found.addCallback(treq.text_content)
+
+    assert net.wait(client.run(get)) == "5.08"
+    assert net.now == pytest.approx(5 + 2 * RTT, abs=2 * EXACT)
+
+
+def test_foolscap(net: Network, client: Host, server: Host) -> None:
+    """Foolscap, which bound the global reactor when it was imported: a call is one round trip."""
+    foolscap: Any = pytest.importorskip("foolscap.api")
+
+    class Calculator(foolscap.Referenceable):  # type: ignore[misc]
+        def remote_double(self, number: int) -> int:
+            return 2 * number
+
+    def begin() -> str:
+        tub = foolscap.Tub()
+        tub.startService()
+        tub.listenOn("tcp:7000")
+        tub.setLocation("tcp:server:7000")
+        return str(tub.registerReference(Calculator()))
+
+    furl = server.run(begin)
+
+    def connect() -> Deferred[Any]:
+        tub = foolscap.Tub()
+        tub.startService()
+        found: Deferred[Any] = tub.getReference(furl)
+        return found
+
+    calculator, _ = _took(net, client, connect)
+    found, trips = _took(net, client, lambda: calculator.callRemote("double", 21))
+
+    assert found == 42
+    assert trips == pytest.approx(1, abs=3 * EXACT / RTT)
+
+
+def test_body_producer(net: Network, client: Host, server: Host) -> None:
+    """A body that a Cooperator sends, which is process-wide, arrives whole."""
+    from io import BytesIO
+
+    from twisted.web.client import Agent, FileBodyProducer, readBody
+
+    class Length(Hello):
+        def render_POST(self, request: Any) -> bytes:
+            return b"%d" % len(request.content.read())
+
+    serve(server, Length())
+
+    def post() -> Deferred[Any]:
+        body = FileBodyProducer(BytesIO(bytes(300_000)))
+        page = Agent(client.reactor).request(b"POST", b"http://server/", bodyProducer=body)
+        return page.addCallback(readBody)
+
+    assert net.wait(client.run(post)) == b"300000"
