@@ -51,24 +51,26 @@ def plan_request(
     sent: float,
     rtt: float,
     chances: Sequence[float],
+    share: int | None = None,
 ) -> RequestTiming:
     """Return the course of a request that is sent at `sent` to a server with these faults.
 
     `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
-    drawn for each fault.
+    drawn for each fault. A read is of the share with the number `share`.
     """
     if not faults:  # most servers are well
         arrives = sent + rtt / 2
         return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
     lost = inf
-    for fault in faults:
+    concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    for _, fault in concerning:
         if fault.active(sent):
             rtt = fault.round_trip(rtt)
         lost = min(lost, fault.lost(sent))
     arrives = sent + rtt / 2
-    taken_up = _taken_up(faults, operation, arrives)
+    taken_up = _taken_up([fault for _, fault in concerning], operation, arrives)
     met, places, failure = [], [], None
-    for i, fault in enumerate(faults):
+    for i, fault in concerning:
         if fault.active(taken_up):
             met.append(fault)
             places.append(i)
@@ -77,18 +79,24 @@ def plan_request(
 
 
 def delaying(
-    faults: Sequence[Fault], operation: Operation, rtt: float, course: RequestTiming, now: float
+    faults: Sequence[Fault],
+    operation: Operation,
+    rtt: float,
+    course: RequestTiming,
+    now: float,
+    share: int | None = None,
 ) -> Iterator[int]:
     """Yield the places of the faults that have slowed or held a request by `now`.
 
     `rtt` is its round-trip time without faults.
     """
-    for i, fault in enumerate(faults):
+    concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    for i, fault in concerning:
         if fault.active(course.sent) and fault.round_trip(rtt) != rtt:
             yield i
     time: float | None = course.arrives
     while time is not None and time <= now:
-        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+        holding = [i for i, f in concerning if f.active(time) and f.holds(operation)]
         yield from holding
         time = faults[holding[0]].end if holding else None
 
