@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
@@ -19,6 +19,23 @@ class IBucket(Interface):
 
         Return a Deferred of the bytes: fewer than `length` at the end of the share, none beyond
         it. The Deferred may fail, or never fire.
+        """
+
+
+class IProgressBucket(IBucket):
+    """A bucket that reports how much of an answer has arrived.
+
+    It is optional: a downloader asks `IProgressBucket.providedBy(bucket)`.
+    """
+
+    def read(
+        offset: int, length: int, progress: Callable[[int], None] | None = None
+    ) -> Deferred[bytes]:
+        """Read `length` bytes of the share's data from `offset` on; see `IBucket.read`.
+
+        `progress` is called whenever more bytes of the answer have arrived, with the number of
+        those that have arrived so far, but not for the bytes that come with the end of the answer.
+        It is never called after the Deferred has fired, failed or been cancelled.
         """
 
 

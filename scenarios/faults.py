@@ -32,6 +32,10 @@ class _Fault(Table):
 
     stochastic: ClassVar[bool] = False
     """Whether it takes a draw for each request."""
+    streams: ClassVar[bool] = False
+    """Whether it changes when the bytes of an answer leave the server."""
+    throttles: ClassVar[bool] = False
+    """Whether it limits the server's uplink."""
     operations: ClassVar[Sequence[Operation]] = _ALL
     """The requests that a fault of this kind can concern."""
     start: Seconds = 0.0
@@ -106,6 +110,29 @@ class _Fault(Table):
 
         It is infinity if it never is. A request that was answered before loses nothing.
         """
+        return inf
+
+    def next_change(self, time: float) -> float:
+        """Return when the fault begins or is over, the first time after `time`; or infinity."""
+        return min((t for t in (self.start, self.end) if t is not None and t > time), default=inf)
+
+    def is_between(self, begin: float, end: float) -> bool:
+        """Return whether the server has this fault at some time between these two."""
+        return self.active(begin) or self.next_change(begin) < end
+
+    def rate(self, time: float) -> float:
+        """Return the most bytes/s that pass the server's uplink at a time."""
+        return inf
+
+    def leaves(self, position: int, ready: float) -> float:
+        """Return when a byte of an answer leaves the server, the first one being 0.
+
+        The answer was `ready` at a time, when the server had this fault.
+        """
+        return ready
+
+    def together(self, position: int) -> float:
+        """Return how many bytes of an answer leave together, from this one on."""
         return inf
 
     def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
@@ -246,8 +273,76 @@ class Truncated(_Fault):
         return answer[: max(0, self.length - offset)]
 
 
+class Trickle(_Fault):
+    """Sends each answer piece by piece: the first at once, each other one some time later."""
+
+    streams = True
+    operations = ("read",)
+    kind: Literal["trickle"]
+    piece: int = Field(ge=1)
+    """How many bytes it sends at once."""
+    every: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """How many seconds lie between two pieces."""
+
+    def leaves(self, position: int, ready: float) -> float:
+        leaves = ready + position // self.piece * self.every
+        return leaves if self.end is None else min(leaves, max(ready, self.end))
+
+    def together(self, position: int) -> float:
+        return self.piece - position % self.piece
+
+
+class Stall(_Fault):
+    """Sends the beginning of each answer, and the rest when the fault is over."""
+
+    streams = True
+    operations = ("read",)
+    kind: Literal["stall"]
+    after_bytes: int = Field(ge=0)
+    """How many bytes of the answer it sends before."""
+
+    def leaves(self, position: int, ready: float) -> float:
+        if position < self.after_bytes:
+            return ready
+        return inf if self.end is None else max(ready, self.end)
+
+    def together(self, position: int) -> float:
+        return self.after_bytes - position if position < self.after_bytes else inf
+
+
+class Throttled(_Fault):
+    """Sends all that it sends at a lower bandwidth, also what is under way when it begins."""
+
+    throttles = True
+    operations = ("read",)
+    kind: Literal["throttled"]
+    bandwidth: float = Field(gt=0, allow_inf_nan=False)
+    """The most bytes/s that pass its uplink."""
+
+    @model_validator(mode="after")
+    def _for_all(self) -> Self:
+        if self.shares is not None:
+            problem = "an uplink is throttled for all shares; `trickle` may be for some"
+            raise mistakes([("shares", problem)])
+        return self
+
+    def rate(self, time: float) -> float:
+        return self.bandwidth if self.active(time) else inf
+
+
 Fault = Annotated[
-    Hung | Slow | Broken | Empty | ReadError | Disconnect | Flaky | Corrupt | Truncated,
+    Hung
+    | Slow
+    | Broken
+    | Empty
+    | ReadError
+    | Disconnect
+    | Flaky
+    | Corrupt
+    | Truncated
+    | Trickle
+    | Stall
+    | Throttled,
     Field(discriminator="kind"),
 ]
 """Any fault; the key `kind` says which."""

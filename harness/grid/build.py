@@ -10,7 +10,8 @@ from typing import Literal
 
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.link import Link, SharedChannel
-from firstk.harness.grid.server import Service, SimServer
+from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import FaultDraws
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor
@@ -42,7 +43,7 @@ def make_servers(
     """Return the servers of a run, in the order in which the downloader is given them."""
     grid = scenario.grid
     env = reactor.env
-    downlink = _lines(env, grid.client_bandwidth)
+    downlink = _line(env, grid.client_bandwidth)
     met: dict[int | None, set[int]] = defaultdict(set)
     servers = [
         SimServer(
@@ -56,7 +57,8 @@ def make_servers(
                 plan.rtt_per,
                 seed,
                 plan.name,
-                [*_lines(env, plan.bandwidth), *downlink],
+                _line(env, plan.bandwidth),
+                downlink,
             ),
             service=service_of(env, plan, seed),
             faults=plan.faults,
@@ -76,9 +78,9 @@ def service_of(env: Environment, plan: ServerSpec, seed: int) -> Service | None:
     return Service(env, plan.service, plan.concurrency, seed, plan.name)
 
 
-def _lines(env: Environment, bandwidth: float | None) -> list[SharedChannel]:
-    """Return the line of this bandwidth; none if it is unlimited."""
-    return [] if bandwidth is None else [SharedChannel(env, bandwidth)]
+def _line(env: Environment, bandwidth: float | None) -> SharedChannel | None:
+    """Return a line of this bandwidth; None if it is unlimited."""
+    return None if bandwidth is None else SharedChannel(env, bandwidth)
 
 
 def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[ServerSpec]:

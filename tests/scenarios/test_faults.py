@@ -27,6 +27,9 @@ def fault(kind: str, **keys: Any) -> Fault:
         "corrupt": {"part": "block"},
         "truncated": {"length": 9},
         "flaky": {"probability": 0.25},
+        "trickle": {"piece": 5, "every": 0.5},
+        "stall": {"after_bytes": 7},
+        "throttled": {"bandwidth": 100.0},
     }
     return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
 
@@ -76,6 +79,8 @@ def test_changes_one_thing(kind: str) -> None:
         "lost": one.lost(1.0) != inf,
         "buckets": list(one.buckets([1, 2])) != [1, 2],
         "alter": one.alter(SHARE, 0, SHARE) != SHARE,
+        "leaves": one.leaves(9, 1.0) != 1.0,
+        "rate": one.rate(1.0) != inf,
     }
 
     assert [value for value in changed.values() if value] == [True]
@@ -113,7 +118,7 @@ def test_on(kind: str, operation: Operation) -> None:
         assert [operation] == [o for o in get_args(Operation) if one.concerns(o, 4)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("empty", "throttled")])
 def test_shares(kind: str) -> None:
     """With `shares` a fault concerns the reads of these shares, and no query."""
     one = fault(kind, shares=[4, 6])
@@ -225,8 +230,45 @@ def test_truncated(length: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("end", "leaves"), [(None, [2.0, 2.0, 2.5, 4.5]), (3.0, [2.0, 2.0, 2.5, 3.0]), (1.0, [2.0] * 4)]
+)
+def test_trickle(end: float | None, leaves: list[float]) -> None:
+    """A piece leaves every so often, the first at once, and all at the end."""
+    one = fault("trickle", end=end)
+
+    assert leaves == [one.leaves(position, 2.0) for position in (0, 4, 5, 25)]
+    assert [one.together(position) for position in (0, 4, 5)] == [5, 1, 5]
+
+
+@pytest.mark.parametrize(("end", "rest"), [(None, inf), (5.0, 5.0), (1.0, 2.0)])
+def test_stall(end: float | None, rest: float) -> None:
+    """The beginning leaves at once, and the rest at the end, or never."""
+    one = fault("stall", end=end)
+
+    assert [2.0, 2.0, rest, rest] == [one.leaves(position, 2.0) for position in (0, 6, 7, 99)]
+    assert [7, 1, inf] == [one.together(position) for position in (0, 6, 7)]
+
+
+def test_throttled() -> None:
+    """An uplink is throttled while the fault lasts."""
+    one = fault("throttled", start=2.0, end=5.0)
+
+    assert [inf, 100.0, inf] == [one.rate(time) for time in (1.9, 2.0, 5.0)]
+    assert [2.0, 5.0, inf] == [one.next_change(time) for time in (0.0, 2.0, 5.0)]
+    assert one.is_between(0.0, 2.1)
+    assert not one.is_between(0.0, 2.0)
+
+
+@pytest.mark.parametrize(
     ("keys", "words"),
     [
+        ({"kind": "trickle", "piece": 0, "every": 1.0}, "greater than or equal to 1"),
+        ({"kind": "trickle", "piece": 5, "every": 0.0}, "greater than 0"),
+        ({"kind": "trickle", "piece": 5}, "every"),
+        ({"kind": "stall"}, "after_bytes"),
+        ({"kind": "stall", "after_bytes": 5, "on": ["get_buckets"]}, "about read only"),
+        ({"kind": "throttled", "bandwidth": 0.0}, "greater than 0"),
+        ({"kind": "throttled", "bandwidth": 9.0, "shares": [1]}, "is throttled for all shares"),
         ({"kind": "empty", "on": ["read"]}, "'empty' is about get_buckets only, not read"),
         ({"kind": "corrupt", "part": "ueb", "on": ["get_buckets"]}, "is about read only"),
         ({"kind": "broken", "on": []}, "at least 1"),

@@ -34,6 +34,8 @@ KEYS = [
     "shares_used",
     "content_ok",
     "digest",
+    "cancelled",
+    "bytes_saved",
     "bound",
     "minimum_requests",
     "minimum_bytes",
