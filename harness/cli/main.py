@@ -18,6 +18,7 @@ import click
 
 from firstk.harness.cli.encoding import write_in_any_encoding
 from firstk.harness.cli.exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
+from firstk.harness.extras import remedy
 from firstk.scenarios.text import printable
 
 
@@ -59,7 +60,9 @@ class _Group(click.Group):
             sys.exit(OK if e.code == UNMET else e.code)
         except OSError as e:
             fail(f"firstk: cannot read or write: {e}", USAGE)
-        except Exception:
+        except Exception as e:
+            if isinstance(e, ModuleNotFoundError) and (missing := remedy(e)):
+                fail(f"firstk: {missing}", USAGE)
             import traceback
 
             traceback.print_exc()
