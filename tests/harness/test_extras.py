@@ -22,7 +22,8 @@ _PYTEST = (
 
 _TEST = """
 def test_own(firstk):
-    firstk.check(firstk.run("three-good-seven-hung", "first-k"))
+    result = firstk.run("three-good-seven-hung", strategy="first-k")
+    firstk.check(result, outcome="ok")
 """
 
 
