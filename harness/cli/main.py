@@ -18,7 +18,7 @@ import click
 
 from firstk.harness.cli.encoding import write_in_any_encoding
 from firstk.harness.cli.exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
-from firstk.harness.extras import remedy
+from firstk.harness.cli.extras import remedy
 from firstk.scenarios.text import printable
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from firstk.harness.extras import EXTRAS
+from firstk.harness.cli.extras import EXTRAS
 from tests.harness.command_line import GOOD
 from tests.harness.making import ROOT
 
