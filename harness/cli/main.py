@@ -105,6 +105,7 @@ _COMMANDS = _Commands(
         "doctor": ("doctor:doctor", "Check the installation: dependency versions, a self-test."),
         "export": ("sweep:export", "Write all runs of a store to a CSV or Parquet file."),
         "fuzz": ("fuzz:fuzz", "Try random scenarios until one breaks what must always hold."),
+        "init": ("init:init", "Add a first scenario to a project, and run it."),
         "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
