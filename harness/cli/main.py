@@ -96,6 +96,7 @@ _COMMANDS = _Commands(
         "fuzz": "firstk.harness.cli.fuzz:fuzz",
         "list": "firstk.harness.cli.scenarios:list_",
         "plan": "firstk.harness.cli.plan:plan",
+        "prove": "firstk.harness.cli.prove:prove",
         "report": "firstk.harness.cli.report:report",
         "run": "firstk.harness.cli.run:run",
         "schema": "firstk.harness.cli.scenarios:schema",
