@@ -108,6 +108,7 @@ _COMMANDS = _Commands(
         "init": ("init:init", "Add a first scenario to a project, and run it."),
         "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
+        "prove": ("prove:prove", "Prove that no placement of faults stops a downloader."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
         "run": ("run:run", "Run one scenario and print its results."),
         "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),
