@@ -9,7 +9,7 @@ as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import floor, inf
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -42,6 +42,13 @@ class _Fault(Table):
     """When it begins, in virtual seconds."""
     end: Seconds | None = None
     """When it is over; default never."""
+    every: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Have it again and again: so many seconds after it began it begins anew."""
+    until: Seconds | None = None
+    """When a fault that comes `every` so often is over for good; default never."""
+    rolling: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Let one server after another have it: each that is selected so many seconds after the one
+    before, or each group where groups are."""
     on: list[Operation] | None = Field(default=None, min_length=1)
     """Which requests it concerns; default all that such a fault can."""
     shares: list[ShareNumber] | None = Field(default=None, min_length=1)
@@ -74,9 +81,80 @@ class _Fault(Table):
             raise mistakes([("", f"should be later than start = {start}, not {end}")])
         return end
 
+    @field_validator("every")
+    @classmethod
+    def _apart(cls, every: float | None, info: ValidationInfo) -> float | None:
+        start, end = info.data.get("start", 0.0), info.data.get("end")
+        if every is not None and "end" in info.data:
+            if end is None:
+                raise mistakes([("", "needs an `end`: when it is over each time")])
+            if start + every <= end:
+                problem = f"should be more than it lasts ({end - start:g} s), not {every}"
+                raise mistakes([("", problem)])
+        return every
+
+    @field_validator("until")
+    @classmethod
+    def _repeated(cls, until: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("start", 0.0)
+        if until is not None and "every" in info.data:
+            if info.data["every"] is None:
+                raise mistakes([("", "goes with `every`; without it `end` says when it is over")])
+            if until <= start:
+                raise mistakes([("", f"should be later than start = {start}, not {until}")])
+        return until
+
+    @property
+    def repeats(self) -> float | None:
+        """How many seconds after it began it begins anew; None if it comes once."""
+        return self.every
+
+    def spell(self, time: float) -> tuple[float, float]:
+        """Return when the fault begins and is over: the first time that it is not over at `time`.
+
+        Both are infinity if it does not come any more.
+        """
+        begin, over = self.start, inf if self.end is None else self.end
+        if self.repeats is not None:
+            if over <= time < inf:
+                begin, over = self._repetition(time, self.repeats, begin, over)
+            over = over if self.until is None else min(over, self.until)
+        return (begin, over) if begin < over and time < over else (inf, inf)
+
+    def _repetition(
+        self, time: float, every: float, start: float, end: float
+    ) -> tuple[float, float]:
+        guess = floor((time - start) / every)
+        for number in range(guess - 1, guess + 3):  # it may have been rounded
+            if end + number * every > time:
+                return start + number * every, end + number * every
+        return inf, inf  # so late that times differ by more than it lasts
+
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""
+        if self.repeats is not None:
+            begin, over = self.spell(time)
+            return begin <= time < over
         return self.start <= time and (self.end is None or time < self.end)
+
+    def over_at(self, time: float) -> Self:
+        """Return a fault that is over at a time, and never begins if it has not by then."""
+        if self.repeats is not None:
+            until = time if self.until is None else min(time, self.until)
+            return self.model_copy(update={"until": until})
+        if self.end is not None and self.end <= time:
+            return self
+        return self.model_copy(update={"start": inf} if self.start > time else {"end": time})
+
+    def rolled(self, place: int) -> Self:
+        """Return what the server at this place has, of those that have it one after another."""
+        if self.rolling is None or place == 0:
+            return self
+        times = {key: getattr(self, key) for key in ("start", "end", "until")}
+        later = place * self.rolling
+        return self.model_copy(
+            update={key: at + later for key, at in times.items() if at is not None}
+        )
 
     def affects(self, operation: Operation) -> bool:
         """Return whether it can concern such a request, at least for some share."""
@@ -114,7 +192,8 @@ class _Fault(Table):
 
     def next_change(self, time: float) -> float:
         """Return when the fault begins or is over, the first time after `time`; or infinity."""
-        return min((t for t in (self.start, self.end) if t is not None and t > time), default=inf)
+        begin, over = self.spell(time)
+        return begin if time < begin else over
 
     def is_between(self, begin: float, end: float) -> bool:
         """Return whether the server has this fault at some time between these two."""
@@ -211,7 +290,7 @@ class Disconnect(_Fault):
     kind: Literal["disconnect"]
 
     def lost(self, sent: float) -> float:
-        return max(sent, self.start) if self.end is None or sent < self.end else inf
+        return max(sent, self.spell(sent)[0])
 
 
 class Flaky(_Fault):
@@ -284,9 +363,27 @@ class Trickle(_Fault):
     every: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """How many seconds lie between two pieces."""
 
+    @field_validator("every")
+    @classmethod
+    def _apart(cls, every: float | None, info: ValidationInfo) -> float | None:
+        return every
+
+    @field_validator("until")
+    @classmethod
+    def _repeated(cls, until: float | None, info: ValidationInfo) -> float | None:
+        if until is not None:
+            problem = "a trickle does not come again: its `every` is the time between two pieces"
+            raise mistakes([("", problem)])
+        return until
+
+    @property
+    def repeats(self) -> None:
+        return None
+
     def leaves(self, position: int, ready: float) -> float:
-        leaves = ready + position // self.piece * self.every
-        return leaves if self.end is None else min(leaves, max(ready, self.end))
+        if not self.active(ready):
+            return ready
+        return min(ready + position // self.piece * self.every, self.spell(ready)[1])
 
     def together(self, position: int) -> float:
         return self.piece - position % self.piece
@@ -302,9 +399,9 @@ class Stall(_Fault):
     """How many bytes of the answer it sends before."""
 
     def leaves(self, position: int, ready: float) -> float:
-        if position < self.after_bytes:
+        if position < self.after_bytes or not self.active(ready):
             return ready
-        return inf if self.end is None else max(ready, self.end)
+        return self.spell(ready)[1]
 
     def together(self, position: int) -> float:
         return self.after_bytes - position if position < self.after_bytes else inf

@@ -20,7 +20,8 @@ class Service:
     """What a server does with a request when it has taken it up: it works on it for a time.
 
     It works on `concurrency` requests at once (None: on all), and the others wait for
-    their turn, in the order in which they were taken up.
+    their turn, in the order in which they were taken up. They wait for one another's requests too
+    if it works on the same machine as the one that is `beside` it.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class Service:
         concurrency: int | None,
         seed: int,
         server: str,
+        beside: Service | None = None,
     ) -> None:
         self.law = law
         self.concurrency = concurrency
-        self.busy = TimeAverage(env)
+        self.busy: TimeAverage = TimeAverage(env) if beside is None else beside.busy
+        self._beside = beside
         self._env = env
         self._seed = seed
         self._server = server
@@ -44,6 +47,8 @@ class Service:
 
     @cached_property
     def _places(self) -> simpy.Resource:
+        if self._beside is not None:
+            return self._beside._places
         return simpy.Resource(self._env, self.concurrency or sys.maxsize)
 
     def time(self) -> float:

@@ -21,8 +21,9 @@ from firstk.scenarios.load import (
     from_tables,
     load_scenario,
 )
-from firstk.scenarios.model import RealFile, Scenario, UnopenedShare, selected
+from firstk.scenarios.model import RealFile, Scenario, UnopenedShare
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.scenarios.selection import selected
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\
@@ -368,7 +369,7 @@ def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_p
     ("select", "key", "known"),
     [
         ("count = 3, cuont = 1", "cuont", "did you mean 'count'? there are count"),
-        ("probability = 1, p = 1", "p", "there are probability"),
+        ("probability = 1, p = 1", "p", "there are group, probability"),
     ],
 )
 def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path: Path) -> None:
