@@ -51,3 +51,18 @@ class IStorageServer(Interface):
         Return a Deferred of a mapping from share numbers to buckets, empty if the server has no
         share of the file. The Deferred may fail, or never fire.
         """
+
+
+class IReconnectingServer(IStorageServer):
+    """A storage server whose connection a downloader may set up anew.
+
+    It is optional: a downloader asks `IReconnectingServer.providedBy(server)`.
+    """
+
+    def reconnect() -> Deferred[None]:
+        """Close the connection to the server, and set up a new one.
+
+        What is outstanding on the old one fails with `ConnectionLost`. Later requests go over the
+        new one, once it is up. The Deferred fires then, or fails with a `ConnectError` or
+        `ConnectionLost`, or never fires.
+        """

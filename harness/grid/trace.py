@@ -22,7 +22,7 @@ Kind = Literal[
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request to a server and its answer. Times are in virtual seconds.
+    """One request to a server and its answer, or a new connection. Times are in virtual seconds.
 
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
     data in the answer to a read, or those that came before it failed or was cancelled, and
@@ -61,6 +61,8 @@ class Exchange:
             return self.error
         if self.operation == "get_buckets":
             return ",".join(map(str, self.shares))
+        if self.operation == "connect":
+            return ""
         # The last word is part of all digests.
         return f"{self.received} bytes" + (", spoiled" if self.corrupt else "")
 
@@ -142,7 +144,7 @@ class Trace:
     @property
     def reads(self) -> int:
         """How many reads were sent."""
-        return len(self.exchanges) - self.queries
+        return sum(e.operation == "read" for e in self.exchanges)
 
     @property
     def bytes_received(self) -> int:
