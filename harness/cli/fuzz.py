@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
 from firstk.harness.cli.options import FOLDER, SEED
 from firstk.harness.cli.output import make_folder, writing
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@click.argument(
+    "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
+)
 @click.option(
     "--seconds",
     default=60.0,
