@@ -27,6 +27,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.laws import Law
+from firstk.scenarios.model import UnopenedShare
 
 
 class ServerError(Exception):
@@ -197,12 +198,15 @@ class SimServer:
         met, course = self._met, request.course
         if len(met) == len(self.faults):
             return
-        operation = request.exchange.operation
+        operation, share = request.exchange.operation, request.exchange.share
         if course.rtt != request.rtt or course.taken_up != course.arrives:
-            met.update(delaying(self.faults, operation, request.rtt, course, now))
+            met.update(delaying(self.faults, operation, request.rtt, course, now, share))
         if isinstance(outcome, ConnectionLost):
-            sent = course.sent
-            met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
+            met.update(
+                i
+                for i, fault in enumerate(self.faults)
+                if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost
+            )
         elif outcome is not None:
             if course.failure or any(fault.stochastic for fault in course.faults):
                 met.update(failing(operation, course, request.chances))
@@ -265,7 +269,7 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), self._env.take_place()
-        course = plan_request(self.faults, operation, sent, rtt, chances)
+        course = plan_request(self.faults, operation, sent, rtt, chances, share)
         request = _Request(
             self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
         )
@@ -313,7 +317,12 @@ class SimServer:
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             exchange = request.exchange
             course = plan_request(
-                self.faults, exchange.operation, exchange.sent, request.rtt, request.chances
+                self.faults,
+                exchange.operation,
+                exchange.sent,
+                request.rtt,
+                request.chances,
+                exchange.share,
             )
             if request.taken_up or request.course.taken_up < now:
                 course = request.course._replace(lost=course.lost)
@@ -462,8 +471,11 @@ class Connection:
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
 
-        def answer(faults: Sequence[Fault]) -> _Answer:
-            held = self._server.shares.get(storage_index, ())
+        def answer(faults: Sequence[Fault]) -> _Answer | Exception:
+            held = self._server.shares.get(storage_index, {})
+            for share in held.values():
+                if isinstance(share, UnopenedShare):
+                    return ServerError(share.reason)
             shown: Sequence[int] = list(held)
             changed_by: list[int] = []
             for i, fault in enumerate(faults):
