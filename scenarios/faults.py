@@ -9,7 +9,7 @@ as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, inf
+from math import inf
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from firstk.downloader.errors import CorruptShareError
 from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
 from firstk.scenarios.base import Seconds, Table, mistakes
+from firstk.scenarios.times import spell_at
 
 #: What a server is asked for.
 Operation = Literal["get_buckets", "read"]
@@ -105,21 +106,8 @@ class _Fault(Table):
 
         Both are infinity if it does not come any more.
         """
-        begin, over = self.start, inf if self.end is None else self.end
-        if self.every is not None:
-            if over <= time < inf:
-                begin, over = self._repetition(time, self.every, begin, over)
-            over = over if self.until is None else min(over, self.until)
-        return (begin, over) if begin < over and time < over else (inf, inf)
-
-    def _repetition(
-        self, time: float, every: float, start: float, end: float
-    ) -> tuple[float, float]:
-        guess = floor((time - start) / every)
-        for number in range(guess - 1, guess + 3):  # it may have been rounded
-            if end + number * every > time:
-                return start + number * every, end + number * every
-        return inf, inf  # so late that times differ by more than it lasts
+        end, until = (inf if t is None else t for t in (self.end, self.until))
+        return spell_at(time, self.start, end, self.every, until)
 
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""
