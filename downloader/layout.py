@@ -154,16 +154,27 @@ def share_data(container: bytes) -> bytes:
 
     Raises `CorruptShareError` if the file is not as long as its container says.
     """
-    if len(container) < _CONTAINER.size:
-        raise CorruptShareError(f"a share file of {len(container)} bytes has no container")
-    version, length, leases = _CONTAINER.unpack_from(container)
-    if version not in (1, 2):
-        raise CorruptShareError(f"the container's version is {version}, not 1 or 2")
+    data = served_data(container)
+    _, length, leases = _CONTAINER.unpack_from(container)
     # The length field is 32 bits wide: larger shares wrap, so the file's size counts.
-    data = container[_CONTAINER.size : len(container) - leases * _LEASE_SIZE]
     if len(container) < _CONTAINER.size + leases * _LEASE_SIZE or len(data) % 2**32 != length:
         raise CorruptShareError(
             f"the container says {length} bytes and {leases} leases;"
             f" the file has {len(container)} bytes"
         )
     return data
+
+
+def served_data(container: bytes) -> bytes:
+    """Return what a Tahoe-LAFS server serves of a share file, damaged or not.
+
+    It believes the number of leases in the container, and takes what lies before them for the
+    share. Raises `CorruptShareError` if the server cannot open the file: it then fails every
+    `get_buckets` for the storage index. Source: `allmydata/storage/immutable.py` of 1.20.
+    """
+    if len(container) < _CONTAINER.size:
+        raise CorruptShareError(f"a share file of {len(container)} bytes has no container")
+    version, _, leases = _CONTAINER.unpack_from(container)
+    if version not in (1, 2):
+        raise CorruptShareError(f"the container's version is {version}, not 1 or 2")
+    return container[_CONTAINER.size : max(0, len(container) - leases * _LEASE_SIZE)]
