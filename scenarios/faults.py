@@ -9,7 +9,7 @@ as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor, inf
+from math import inf
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,6 +17,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from firstk.downloader.errors import CorruptShareError
 from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
 from firstk.scenarios.base import Seconds, Table, mistakes
+from firstk.scenarios.times import spell_at
 
 #: What a server is asked for: to set up a connection, for the shares it has, for bytes of one.
 Operation = Literal["connect", "get_buckets", "read"]
@@ -136,21 +137,8 @@ class _Fault(Table):
 
         Both are infinity if it does not come any more.
         """
-        begin, over = self.start, inf if self.end is None else self.end
-        if self.repeats is not None:
-            if over <= time < inf:
-                begin, over = self._repetition(time, self.repeats, begin, over)
-            over = min(over, self._last)
-        return (begin, over) if begin < over and time < over else (inf, inf)
-
-    def _repetition(
-        self, time: float, every: float, start: float, end: float
-    ) -> tuple[float, float]:
-        guess = floor((time - start) / every)
-        for number in range(guess - 1, guess + 3):  # it may have been rounded
-            if end + number * every > time:
-                return start + number * every, end + number * every
-        return inf, inf  # so late that times differ by more than it lasts
+        end = inf if self.end is None else self.end
+        return spell_at(time, self.start, end, self.repeats, self._last)
 
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""

@@ -31,6 +31,7 @@ from firstk.downloader.strategy import STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
+from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
@@ -476,6 +477,10 @@ class Expectation(Table):
     """The most time to the first byte."""
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
+    outstanding_max: int | None = Field(default=None, ge=0)
+    """The most requests that are outstanding at one time."""
+    bytes_outstanding_max: int | None = Field(default=None, ge=0)
+    """The most bytes that outstanding reads ask for at one time."""
 
     @field_validator("error", "message")
     @classmethod
@@ -629,6 +634,8 @@ class Scenario(Table):
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    client: Client | None = None
+    """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None
     """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None

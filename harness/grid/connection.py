@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from firstk.downloader.interfaces import IBucket, IProgressBucket, IReconnectingServer
+from firstk.harness.grid.client_machine import Processor
 from firstk.harness.grid.request import Answer, Progress, Request
 from firstk.harness.grid.server import ServerError, SimServer
 from firstk.harness.grid.trace import Trace
@@ -26,7 +27,8 @@ class Client:
     operation and the server's name of each request, and may raise an error in place of it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
     answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far, and `wires` the connections.
+    share numbers that answers to queries have named so far, and `wires` the connections. What
+    reaches the client waits for its `processor`, if there is one.
     """
 
     def __init__(
@@ -37,7 +39,9 @@ class Client:
         holds: Sequence[Operation] = (),
         note: Callable[[str, str], None] = lambda operation, server: None,
         source: Callable[[], Place | None] | None = None,
+        processor: Processor | None = None,
     ) -> None:
+        self.processor = processor
         self.note = note
         self.trace = trace
         self.heard = heard

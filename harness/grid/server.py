@@ -280,7 +280,7 @@ class SimServer:
             exchange.source = client.source()
         client.trace.sent(exchange)
         for request in list(client.outstanding):
-            if request.server is self:
+            if request in self._outstanding:
                 self._cut(request)
         if self._set_up is None:
             self._set_up = SetUp(None, self.faults, self._chances.seed, self.name)
@@ -327,8 +327,8 @@ class SimServer:
 
         That takes half a round trip, and what it sends meanwhile is sent in vain.
         """
-        if request not in self._outstanding:
-            return  # the client would have held it, or it is over
+        if request not in request.client.outstanding:
+            return  # it is over
         exchange, now = request.exchange, self._env.clock
         self._forget(request)
         exchange.received = request.passed
@@ -341,6 +341,8 @@ class SimServer:
         else:
             if learns < course.taken_up < inf:
                 exchange.saved = self._unsent(request)
+            elif not request.queued and course.taken_up < course.lost:  # all of it comes in vain
+                exchange.received = self._unsent(request)
             self._abandon(request)
 
     def _abandon_cancelled(self, request: Request) -> None:
@@ -355,9 +357,11 @@ class SimServer:
 
     def _forget(self, request: Request) -> None:
         """Let a request be outstanding no more: nothing of it reaches the client from now on."""
-        if self.faults:
-            self._note_faults(request, self._env.now)
-        del self._outstanding[request], request.client.outstanding[request]
+        if request in self._outstanding:  # else it is answered, and the client is busy
+            if self.faults:
+                self._note_faults(request, self._env.now)
+            del self._outstanding[request]
+        del request.client.outstanding[request]
         self._drop_progress(request)
         if request.losing is not None:
             self._env.give_up(request.losing)
@@ -554,13 +558,25 @@ class SimServer:
         if request.progress is None or arrived == size:
             return
 
-        def arrive(_: Entry) -> None:
-            if request.progress is not None:
-                request.client.run(request.progress, arrived)
-                if request.client.heard is not None:
-                    request.client.heard()
+        self._arrives_later(request, now + request.course.rtt / 2, arrived)
 
-        entry = self._env.at(now + request.course.rtt / 2, arrive)
+    def _arrives_later(self, request: Request, time: float, arrived: int) -> None:
+        """Let the downloader hear at a time, or once it is not busy, how much has arrived."""
+        client = request.client
+
+        def arrive(_: Entry) -> None:
+            if request.progress is None:
+                return
+            if client.processor is not None:
+                heard = client.processor.after()
+                if heard > self._env.now:
+                    self._arrives_later(request, heard, arrived)
+                    return
+            client.run(request.progress, arrived)
+            if client.heard is not None:
+                client.heard()
+
+        entry = self._env.at(time, arrive)
         request.arriving = [e for e in request.arriving or () if e.callbacks]
         request.arriving.append(entry)
 
@@ -573,19 +589,31 @@ class SimServer:
         self._end(request, ConnectionLost() if refused is None else _refusal(refused))
 
     def _end(self, request: Request, outcome: Answer | Exception) -> None:
-        """Let a request's answer, or its failure, reach the downloader."""
-        exchange, client, now = request.exchange, request.client, self._env.clock
+        """Let a request's answer, or its failure, reach the client."""
+        client, now = request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
-        del self._outstanding[request], client.outstanding[request]
+        del self._outstanding[request]
         request.over = True
         if request.losing is not None:
             self._env.give_up(request.losing)
+            request.losing = None
         if request.wire is not None:
             self._land(request)
             of, lost = request.exchange, isinstance(outcome, ConnectError | ConnectionLost)
             if not lost and request.wire.answered(of.operation, of.share, now):
                 self._settle_again()
+        if client.processor is not None:
+            size = outcome.received if isinstance(outcome, Answer) else 0
+            if (heard := client.processor.after_answer(size)) > now:
+                request.event = self._env.at(heard, lambda _: self._hear(request, outcome))
+                return
+        self._hear(request, outcome)
+
+    def _hear(self, request: Request, outcome: Answer | Exception) -> None:
+        """Let the downloader hear an answer, or a failure, that has reached the client."""
+        exchange, client, now = request.exchange, request.client, self._env.clock
+        del client.outstanding[request]
         if request.progress is not None:
             self._drop_progress(request)
         if isinstance(outcome, Exception):

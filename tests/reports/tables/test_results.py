@@ -36,6 +36,8 @@ KEYS = [
     "digest",
     "cancelled",
     "bytes_saved",
+    "outstanding_max",
+    "bytes_outstanding_max",
     "bound",
     "minimum_requests",
     "minimum_bytes",
