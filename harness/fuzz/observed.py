@@ -79,7 +79,9 @@ class ScenarioRuns:
         """Whether requests may have to wait for one another."""
         plans = self.plans.values()
         return bool(
-            self.scenario.grid.client_bandwidth or any(p.bandwidth or p.service for p in plans)
+            self.scenario.grid.client_bandwidth
+            or any(p.bandwidth or p.service for p in plans)
+            or any(fault.throttles for plan in plans for fault in plan.faults)
         )
 
     def numbers(self, servers: set[str]) -> set[int]:
@@ -88,12 +90,21 @@ class ScenarioRuns:
 
 
 def _is_steady(plan: ServerSpec) -> bool:
-    return all(f.kind == "slow" or (f.kind == "hung" and f.end is not None) for f in plan.faults)
+    return all(
+        f.kind == "slow" or (f.kind == "hung" and f.end is not None and f.fails_after is None)
+        for f in plan.faults
+    )
 
 
 def hangs(plan: ServerSpec, operation: Operation) -> bool:
     """Return whether the server may leave such a request without an answer forever."""
-    return any(f.holds(operation) and f.end is None for f in plan.faults)
+    return any(
+        f.end is None
+        and (
+            f.holds(operation) or f.holds("connect") or (f.kind == "stall" and operation == "read")
+        )
+        for f in plan.faults
+    )
 
 
 class CheckedRun:
