@@ -13,9 +13,10 @@ from twisted.python.failure import Failure
 from firstk.downloader import Download as OurDownload
 from firstk.downloader import DownloadStatus
 from firstk.harness.grid.client_machine import ClientMachine
+from firstk.harness.grid.connection import Client, Connections
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.grid.files import GridFile
-from firstk.harness.grid.server import Client, Connections, SimServer
+from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.client_reactor import ClientReactor, Context
 from firstk.harness.kernel.livelock import LivelockError
