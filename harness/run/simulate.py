@@ -29,6 +29,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.result import Outcome, Result
+from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
 from firstk.scenarios.model import Scenario
 
@@ -93,7 +94,11 @@ def _play(
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor)
     machine = ClientMachine(reactor.env, scenario.client)
-    download = SimulatedDownload(scenario, seed, strategy, reactor, file, servers, machine=machine)
+    listens = scenario.stop == "located"
+    session = Session(
+        scenario, seed, strategy, reactor, file, servers, machine=machine, listens=listens
+    )
+    download = SimulatedDownload(session)
     reactor.callWhenRunning(download.start)
     try:
         with (

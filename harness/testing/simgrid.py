@@ -34,6 +34,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
+from firstk.harness.run.session import Session
 from firstk.harness.run.simulate import Run, combine_failures, drop_frames, finish_run, observed
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.scenarios.faults import Fault, Operation
@@ -344,7 +345,7 @@ class SimGrid:
         asked = {"file": file, "stop": stop or self.scenario.stop}
         scenario = self.scenario.model_copy(update=asked)
         errors: list[Exception] = []
-        download = SimulatedDownload(
+        session = Session(
             scenario,
             scenario.seed,
             subject,
@@ -353,7 +354,9 @@ class SimGrid:
             self._in_order,
             failed=errors.append,
             machine=self._machine,
+            listens=scenario.stop == "located",
         )
+        download = SimulatedDownload(session)
         gc.freeze()  # what the download leaves is looked through at its end, and no more
         self._subject = name_of(subject)
         running = RunningDownload(self, download, errors)
