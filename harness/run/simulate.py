@@ -40,7 +40,7 @@ class Run:
 
     `failure` is what the download failed with, if it did, and `timers_left` describes the timers
     of its own that were still to fire when it was over. `untriggered_faults` are the scenario's
-    faults that met no request.
+    faults that met no request. `idle` is True if nothing was left to happen at the end.
     """
 
     scenario: Scenario
@@ -50,6 +50,7 @@ class Run:
     failure: Exception | None = None
     timers_left: Sequence[str] = ()
     untriggered_faults: Unmet = field(default_factory=dict)
+    idle: bool = True
 
 
 def simulate(
@@ -168,7 +169,14 @@ def finish_run(
         bytes_outstanding_max=size,
     )
     return Run(
-        scenario, result, trace, status, failure, ending.timers_left, untriggered_faults or {}
+        scenario,
+        result,
+        trace,
+        status,
+        failure,
+        ending.timers_left,
+        untriggered_faults or {},
+        ending.queue_empty,
     )
 
 
