@@ -34,7 +34,8 @@ class DownloadOutcome:
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
     and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end, and
-    `cancelled` whether a scenario or a test did that.
+    `cancelled` whether a scenario or a test did that. `started` is when it began, in virtual
+    seconds of the simulation.
     `misconduct` lists what it did to the consumer that no consumer allows.
     """
 
@@ -52,6 +53,7 @@ class DownloadOutcome:
     timers_left: Sequence[str]
     misconduct: Sequence[str] = ()
     cancelled: bool = False
+    started: float = 0.0
 
 
 class SimulatedDownload:
@@ -247,6 +249,7 @@ class SimulatedDownload:
             status=self.status,
             timers_left=self._timers_left,
             misconduct=consumer.misconduct,
+            started=self.started,
         )
 
 

@@ -36,6 +36,7 @@ KEYS = [
     "digest",
     "outstanding_max",
     "bytes_outstanding_max",
+    "outcomes",
     "bound",
     "minimum_requests",
     "minimum_bytes",
