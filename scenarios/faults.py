@@ -44,6 +44,16 @@ class _Fault(Table):
         """Return whether the server has this fault at `time`."""
         return self.start <= time and (self.end is None or time < self.end)
 
+    def healed(self, time: float) -> Self:
+        """Return the fault as it is if it is over at a time; it never begins if it has not by then.
+
+        Times are in virtual seconds.
+        """
+        if self.end is not None and self.end <= time:
+            return self
+        ending = {"start": inf} if self.start > time else {"end": time}
+        return self.model_copy(update=ending)
+
     def round_trip(self, rtt: float) -> float:
         """Return what becomes of a round-trip time, in seconds."""
         return rtt

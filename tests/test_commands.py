@@ -18,6 +18,7 @@ GUIDES = {
     "README.md": 11,
     "docs/boundary.md": 3,
     "docs/fuzzing.md": 2,
+    "docs/explain.md": 1,
     "docs/prove.md": 1,
     "docs/regressions.md": 9,
     "docs/review.md": 6,

@@ -92,6 +92,7 @@ _COMMANDS = _Commands(
         "compare": "firstk.harness.cli.compare:compare",
         "diff": "firstk.harness.cli.diff:diff",
         "doctor": "firstk.harness.cli.doctor:doctor",
+        "explain": "firstk.harness.cli.explain:explain",
         "export": "firstk.harness.cli.sweep:export",
         "fuzz": "firstk.harness.cli.fuzz:fuzz",
         "list": "firstk.harness.cli.scenarios:list_",

@@ -215,7 +215,7 @@ class SimServer:
     def heal(self, at: float | None = None) -> None:
         """Have none of its faults from then on, default now; what was held is taken up then."""
         time = self._env.now if at is None else max(at, self._env.now)
-        self.faults = [_over(fault, time) for fault in self.faults]
+        self.faults = [fault.healed(time) for fault in self.faults]
         self._settle_again()
 
     def _outcome(self, request: _Request) -> _Answer | Exception:
@@ -521,11 +521,3 @@ class SimBucket:
 def _made(answer: _Answer | Exception, _: Sequence[Fault]) -> _Answer | Exception:
     """Answer what was made before, whatever the faults are by now."""
     return answer
-
-
-def _over(fault: Fault, time: float) -> Fault:
-    """Return a fault that is over at a time, and never begins if it has not by then."""
-    if fault.end is not None and fault.end <= time:
-        return fault
-    ending = {"start": inf} if fault.start > time else {"end": time}
-    return fault.model_copy(update=ending)

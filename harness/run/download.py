@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from firstk.downloader import Download as OurDownload
@@ -17,7 +17,7 @@ from firstk.harness.grid.server import Client, Connections, SimServer
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.client_reactor import ClientReactor, Context
 from firstk.harness.kernel.livelock import LivelockError
-from firstk.harness.kernel.raised import as_error
+from firstk.harness.kernel.raised import Place, as_error
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.run.under_test import (
@@ -87,6 +87,7 @@ class SimulatedDownload:
         self.started = 0.0
         self.finished: float | None = None
         self.failure: Exception | None = None
+        self.deferred: Deferred[Any] = Deferred()  # in place of its own, until it has begun
         self._subject = find_downloader(strategy)
         self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
         self._reactor = reactor
@@ -117,6 +118,7 @@ class SimulatedDownload:
             self.trace,
             scenario.consumer.bandwidth if scenario.consumer else None,
             self._progress,
+            context.source,
         )
         self._context = context
         self._timers_left: Sequence[str] = ()
@@ -137,6 +139,16 @@ class SimulatedDownload:
         """
         status = self.status
         return self._known if status is None else status.located
+
+    @property
+    def timers(self) -> Sequence[str]:
+        """Descriptions of its own timers that are still to fire."""
+        return list(map(str, self._clock.getDelayedCalls()))
+
+    @property
+    def wrong_from(self) -> Place | None:
+        """The line of code under test that wrote the first wrong byte, if it is known."""
+        return self._consumer.wrong_from
 
     @property
     def buffered(self) -> int:
@@ -160,7 +172,8 @@ class SimulatedDownload:
             self._heard()
 
     def _begin(self, order: DownloadRequest) -> None:
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        self.deferred = maybeDeferred(self._subject, order)
+        self.deferred.addBoth(self._end)
 
     def _heard(self) -> None:
         """Check the download after each of its events."""
@@ -216,7 +229,7 @@ class SimulatedDownload:
                 " it waited for no answer and no timer of its own, and another download woke it"
             )
             self._reactor.errors.append(MisconductError(message))
-        self._timers_left = list(map(str, self._clock.getDelayedCalls()))
+        self._timers_left = self.timers
         self._consumer.end()
         # Another downloader may end in any way after it was stopped.
         stopped = self._consumer.stopped and is_external(name_of(self.strategy))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -70,13 +70,27 @@ def simulate(
     >>> simulate(scenario, "wait-for-all").result.outcome
     'stalled'
     """
+    return observe(scenario, strategy, run, timeout)
+
+
+def observe(
+    scenario: Scenario,
+    strategy: DownloaderSpec,
+    run: int = 0,
+    timeout: float | None = None,
+    look: Callable[[SimulatedDownload], None] = lambda download: None,
+) -> Run:
+    """Run one download as `simulate` does, and let `look` see what is left of it.
+
+    It is called with the download when nothing happens any more, before the simulation goes.
+    """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
+        trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout, look)
     return finish_run(scenario, strategy, run, seed, trace, ending, failures, unmet)
 
 
@@ -86,6 +100,7 @@ def _play(
     seed: int,
     failures: list[BaseException],
     timeout: float | None,
+    look: Callable[[SimulatedDownload], None],
 ) -> tuple[Trace, DownloadOutcome, Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
@@ -104,6 +119,7 @@ def _play(
         failures += e.exceptions
     except Exception as e:
         failures.append(e)
+    look(download)
     if download.failure is not None:
         drop_frames(download.failure)
     ending = download.ending(queue_empty=reactor.peek() == inf)
