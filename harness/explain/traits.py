@@ -28,6 +28,9 @@ _DRAWS = 101
 
 Special = Literal["fault", "rtt", "bandwidth", "service", "shares", "draws"]
 
+#: The keys of faults that say when they are there.
+_TIMES = ("start", "end", "every", "until", "rolling")
+
 _WORDS: Mapping[str, str] = {
     "rtt": "with a round trip of its own",
     "bandwidth": "with a bandwidth of its own",
@@ -82,12 +85,13 @@ def without(scenario: Scenario, seed: int, traits: Iterable[Trait], at: float = 
 
 def words_of(fault: Fault) -> str:
     """Return what a fault is in a few words: hung (read), corrupt (block), disconnect at 2 s."""
-    told = fault.model_dump(exclude={"kind", "start", "end"}, exclude_defaults=True)
-    values = [", ".join(v) if isinstance(v, list) else v for v in told.values()]
-    more = ", ".join(v if isinstance(v, str) else f"{v:g}" for v in values)
+    told = fault.model_dump(exclude={"kind", *_TIMES}, exclude_defaults=True)
+    lists = [v if isinstance(v, list) else [v] for v in told.values()]
+    more = ", ".join(v if isinstance(v, str) else f"{v:g}" for values in lists for v in values)
     begins = f" at {fault.start:g} s" if fault.start else ""
     ends = f" until {fault.end:g} s" if fault.end is not None else ""
-    return f"{fault.kind}{f' ({more})' if more else ''}{begins}{ends}"
+    again = f" every {fault.every:g} s" if fault.every is not None else ""
+    return f"{fault.kind}{f' ({more})' if more else ''}{begins}{ends}{again}"
 
 
 def words_of_all(traits: Sequence[Trait]) -> str:
@@ -123,7 +127,7 @@ def _different(plan: ServerSpec, plain: ServerSpec) -> list[Special]:
 def _entry(plan: ServerSpec, plain: ServerSpec, traits: Sequence[Trait], at: float) -> Servers:
     """Return an entry for one server that takes some of its traits away."""
     healed = {trait.place for trait in traits if trait.kind == "fault"}
-    faults = [f.healed(at) if i in healed else f for i, f in enumerate(plan.faults)]
+    faults = [f.over_at(at) if i in healed else f for i, f in enumerate(plan.faults)]
     keys: dict[str, Any] = {"select": plan.name, "fault": faults}
     for trait in traits:
         match trait.kind:

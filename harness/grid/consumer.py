@@ -8,6 +8,7 @@ the buffer is empty.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IProducer, IReactorTime
@@ -31,6 +32,7 @@ class SimConsumer:
     once. `misconduct` describes what producers did that no consumer allows.
     `progress` is called whenever bytes of the file are written. `source` returns the line that
     writes; `wrong_from` is the one that wrote the first wrong byte.
+    `later` calls a function when the client has worked on a write; without it that takes no time.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class SimConsumer:
         bandwidth: float | None = None,
         progress: Callable[[], None] = lambda: None,
         source: Callable[[], Place | None] = lambda: None,
+        later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.first: float | None = None
         self.content_ok: bool | None = None
@@ -59,6 +62,7 @@ class SimConsumer:
         self._bandwidth = bandwidth
         self._progress = progress
         self._source = source
+        self._later = later
         self._registered = self._streaming = self._paused = False
         self._unregistered = self._ended = False
         self._empty_at = 0.0
@@ -110,6 +114,12 @@ class SimConsumer:
             raise self._refuse(RuntimeError("wrote after the end of the download"))
         if self._unregistered and not self.stopped:
             self._report("wrote after its producer was unregistered")
+        if self._later is None:
+            self._take(data)
+        else:
+            self._later(partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
         now = self._clock.seconds()
         self._trace.note(now, "wrote", len(data), self._offset)
         if not data:
