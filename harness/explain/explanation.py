@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from firstk.harness.explain.cause import Counterfactuals, cause_of, is_well
 from firstk.harness.explain.scene import Scene, servers
 from firstk.harness.grid.trace import Exchange
+from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.raised import AbortedError, raised_at
 from firstk.harness.run.comparison import expectation
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import Run, observe
@@ -73,6 +75,29 @@ def explain(
     tried = Counterfactuals(scenario, subject, number, expected, run, timeout)
     who, where, chain = described(scene, run, late)
     return Explanation(who, where, chain, cause_of(tried), unmet)
+
+
+def explain_run(
+    run: Run, subject: DownloaderSpec, expected: Expectation | None, timeout: float | None = None
+) -> Explanation:
+    """Return why a run that there was is not as expected; it is repeated, if it came to an end.
+
+    `timeout` limits each further run, as in `simulate`.
+    """
+    if isinstance(run.failure, AbortedError | EscapeError):
+        return explain_scene(run, Scene(), "the run was ended for what the downloader did")
+    found = explain(run.scenario, subject, run.result.run, expected, timeout)
+    if found is None:
+        why = "the same run went well the second time: the downloader keeps state, or time counts"
+        return explain_scene(run, Scene(), why)
+    return found
+
+
+def explain_scene(run: Run, scene: Scene, unknown: str) -> Explanation:
+    """Return what is known without further runs; `unknown` says why the cause is not."""
+    if scene.raised is None and run.failure is not None:
+        scene.raised = raised_at(run.failure)
+    return Explanation(*described(scene, run), f"not searched: {unknown}", unmet=True)
 
 
 def described(scene: Scene, run: Run, late: float | None = None) -> tuple[str, str, str]:
