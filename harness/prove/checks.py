@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-<<<<<<< HEAD
 from firstk.harness.fuzz.invariants import INVARIANTS, Violation, broken_by
-=======
-from firstk.harness.fuzz.invariants import INVARIANTS, Invariant
->>>>>>> main
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 from firstk.harness.run.simulate import Run
 
