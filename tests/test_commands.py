@@ -17,6 +17,7 @@ from tests.reports.samples import write_empty_pictures
 GUIDES = {
     "README.md": 11,
     "docs/boundary.md": 3,
+    "docs/explain.md": 1,
     "docs/fuzzing.md": 3,
     "docs/prove.md": 1,
     "docs/regressions.md": 9,
