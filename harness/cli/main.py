@@ -94,6 +94,7 @@ _COMMANDS = _Commands(
         "doctor": "firstk.harness.cli.doctor:doctor",
         "export": "firstk.harness.cli.sweep:export",
         "fuzz": "firstk.harness.cli.fuzz:fuzz",
+        "get": "firstk.harness.cli.get:get",
         "list": "firstk.harness.cli.scenarios:list_",
         "plan": "firstk.harness.cli.plan:plan",
         "report": "firstk.harness.cli.report:report",

@@ -1,0 +1,86 @@
+"""How a scenario's faults become real: by signals, in share files, on links, in servers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from firstk.harness.grid.build import ServerSpec, server_specs
+from firstk.harness.grid.files import GridFile
+from firstk.scenarios.faults import (
+    Broken,
+    Corrupt,
+    Disconnect,
+    Empty,
+    Fault,
+    Flaky,
+    Hung,
+    ReadError,
+    Slow,
+    Truncated,
+)
+from firstk.scenarios.model import Scenario
+
+
+def stops(fault: Fault) -> bool:
+    """Return whether it is SIGSTOP at its start, and SIGCONT at its end."""
+    return isinstance(fault, Hung) and len(set(fault.on)) == 2
+
+
+def kills(fault: Fault) -> bool:
+    """Return whether it is SIGKILL at its start."""
+    return isinstance(fault, Broken | Disconnect) and fault.end is None
+
+
+def on_link(faults: Sequence[Fault]) -> list[Fault]:
+    """Return those that the link makes real."""
+    return [fault for fault in faults if isinstance(fault, Slow)]
+
+
+def in_server(faults: Sequence[Fault]) -> list[Fault]:
+    """Return those that the server makes real."""
+    kinds = Hung | Broken | ReadError | Flaky
+    return [
+        fault
+        for fault in faults
+        if isinstance(fault, kinds) and not stops(fault) and not kills(fault)
+    ]
+
+
+def in_files(faults: Sequence[Fault], shares: Mapping[int, bytes], now: float) -> dict[int, bytes]:
+    """Return the shares in a server's files at a time."""
+    found = dict(shares)
+    for fault in faults:
+        if not fault.active(now):
+            continue
+        if isinstance(fault, Empty):
+            found = {}
+        elif isinstance(fault, Corrupt | Truncated):
+            found = {n: fault.alter(shares[n], 0, data) for n, data in found.items()}
+    return found
+
+
+def changes(faults: Sequence[Fault]) -> list[float]:
+    """Return the times at which a server's files change."""
+    kinds = Empty | Corrupt | Truncated
+    times = {f.start for f in faults if isinstance(f, kinds)}
+    times |= {f.end for f in faults if isinstance(f, kinds) and f.end is not None}
+    return sorted(time for time in times if time > 0)
+
+
+def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
+    """Yield a sentence for each thing in a scenario that no live grid can do."""
+    if scenario.workload is not None:
+        yield "it has a [workload]: a live run is one download"
+    if scenario.stop == "located":
+        yield 'it has stop = "located": a live download is not stopped between its phases'
+    for plan in server_specs(scenario, scenario.seed, file.shares):
+        yield from _not_live(plan)
+
+
+def _not_live(plan: ServerSpec) -> Iterator[str]:
+    known = Broken | Corrupt | Disconnect | Empty | Flaky | Hung | ReadError | Slow | Truncated
+    for fault in plan.faults:
+        if not isinstance(fault, known):
+            yield f"{plan.name}: no process, file or link has the fault {fault.kind!r}"
+        elif isinstance(fault, Disconnect) and fault.end is not None:
+            yield f"{plan.name}: disconnect has an end, and a killed process does not come back"
