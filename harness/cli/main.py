@@ -96,6 +96,7 @@ _COMMANDS = _Commands(
         "fuzz": "firstk.harness.cli.fuzz:fuzz",
         "get": "firstk.harness.cli.get:get",
         "list": "firstk.harness.cli.scenarios:list_",
+        "live": "firstk.harness.cli.live:live",
         "plan": "firstk.harness.cli.plan:plan",
         "report": "firstk.harness.cli.report:report",
         "run": "firstk.harness.cli.run:run",

@@ -18,7 +18,6 @@ from firstk.harness.grid.files import GridFile
 from firstk.harness.live.faults import changes, in_files, in_server, kills, on_link, stops
 from firstk.harness.live.processes import Keeper, Process
 from firstk.harness.live.proxy import LinkSettings
-from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Constant
 
 _LOOPBACK = "127.0.0.1"
@@ -48,16 +47,14 @@ class LiveGrid:
     all. Raises `LiveError`.
     """
 
-    def __init__(self, keeper: Keeper, servers: int, client_bandwidth: float | None = None) -> None:
+    def __init__(self, keeper: Keeper, servers: int) -> None:
         self._keeper = keeper
         self._servers: list[_Server] = []
         for number in range(servers):
             folder = keeper.folder / f"s{number}"
             folder.mkdir()
             self._servers.append(_Server(folder.name, folder, self._start(folder)))
-        self._proxy = keeper.start(
-            "proxy", client_bandwidth=client_bandwidth, names=[one.name for one in self._servers]
-        )
+        self._proxy = keeper.start("proxy", names=[one.name for one in self._servers])
         for one in self._servers:
             self._hear(one)
         ports: Sequence[int] = self._proxy.hear()
@@ -109,37 +106,35 @@ class LiveGrid:
         plans: Sequence[ServerSpec],
         seed: int,
         later: Callable[[float, Callable[[], None]], Any],
-        *,
-        faults: bool = True,
+        client_bandwidth: float | None = None,
     ) -> None:
         """Let servers and links be as planned from now on.
 
         `later` is called with a time, in seconds from now, and a function to be called then.
         """
-        lots = [list(plan.faults) if faults else [] for plan in plans]
         links = []
-        for one, plan, lot in zip(self._servers, plans, lots, strict=True):
+        for one, plan in zip(self._servers, plans, strict=True):
             one.process.tell(
-                faults=in_server(lot),
+                faults=in_server(plan.faults),
                 service=plan.service,
                 concurrency=plan.concurrency,
                 seed=seed,
             )
-            link = plan.rtt, plan.rtt_per, plan.bandwidth, on_link(lot)
+            link = plan.rtt, plan.rtt_per, plan.bandwidth, on_link(plan.faults)
             links.append(LinkSettings(one.target, *link))
-        self._proxy.tell(seed=seed, settings=links)
-        for one, plan, lot in zip(self._servers, plans, lots, strict=True):
-            for time, act in self._acts(one, plan, lot, file):
+        self._proxy.tell(seed=seed, settings=links, client_bandwidth=client_bandwidth)
+        for one, plan in zip(self._servers, plans, strict=True):
+            for time, act in self._acts(one, plan, file):
                 if time <= 0:
                     act()
                 else:
                     later(time, act)
 
     def _acts(
-        self, one: _Server, plan: ServerSpec, faults: Sequence[Fault], file: GridFile
+        self, one: _Server, plan: ServerSpec, file: GridFile
     ) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield what is to be done to a server, and when."""
-        index = file.cap.storage_index
+        index, faults = file.cap.storage_index, plan.faults
         shares = {number: file.shares[number] for number in plan.shares}
 
         def write(time: float) -> Callable[[], None]:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle
@@ -57,8 +58,7 @@ class Keeper:
     """
 
     def __init__(self) -> None:
-        if not hasattr(os, "fork"):
-            raise LiveError("a live grid takes a POSIX system")
+        check_installed()
         self.folder = Path(tempfile.mkdtemp(prefix="firstk-live-"))
         self._control, theirs = Pipe()
         with theirs:
@@ -111,3 +111,12 @@ def _heard(channel: Connection, what: str) -> Any:
         return channel.recv()
     except (EOFError, OSError) as e:
         raise LiveError(f"{what} has ended; its own error is above") from e
+
+
+def check_installed() -> None:
+    """Raise `LiveError` unless there is all that a live grid takes."""
+    if not hasattr(os, "fork"):
+        raise LiveError("a live grid takes a POSIX system")
+    for module, extra in (("allmydata", "tahoe"), ("cbor2", "http"), ("OpenSSL", "http")):
+        if find_spec(module) is None:
+            raise LiveError(f"{module} is not installed: pip install 'firstk[{extra}]'")

@@ -38,13 +38,12 @@ class LinkSettings:
     faults: Sequence[Fault] = ()
 
 
-def serve(channel: Connection, names: Sequence[str], client_bandwidth: float | None) -> None:
+def serve(channel: Connection, names: Sequence[str]) -> None:
     """Delay connections until the channel is closed; report the ports, one for each link."""
     from twisted.internet import reactor as found
 
     reactor: Any = found
-    downlink = _Line(reactor, client_bandwidth)
-    links = [_Link(reactor, downlink, name) for name in names]
+    links = [_Link(reactor, name) for name in names]
     ports = []
     for link in links:
         factory = Factory.forProtocol(partial(_FromClient, link))
@@ -52,9 +51,12 @@ def serve(channel: Connection, names: Sequence[str], client_bandwidth: float | N
         listening = reactor.listenTCP(0, factory, interface="127.0.0.1")
         ports.append(listening.getHost().port)
 
-    def begin(seed: int, settings: Sequence[LinkSettings]) -> None:
+    def begin(
+        seed: int, settings: Sequence[LinkSettings], client_bandwidth: float | None = None
+    ) -> None:
+        downlink = _Line(client_bandwidth)
         for link, changes in zip(links, settings, strict=True):
-            link.begin(seed, changes)
+            link.begin(seed, changes, downlink)
 
     channel.send(ports)
     Mailbox(reactor, channel, begin)
@@ -64,8 +66,7 @@ def serve(channel: Connection, names: Sequence[str], client_bandwidth: float | N
 class _Line:
     """A line of some bytes per second, on which one piece goes after the other."""
 
-    def __init__(self, reactor: Any, bandwidth: float | None) -> None:
-        self._reactor = reactor
+    def __init__(self, bandwidth: float | None) -> None:
         self._bandwidth = bandwidth or inf
         self._free_at = 0.0
 
@@ -79,17 +80,16 @@ class _Line:
 class _Link:
     """The link of one server."""
 
-    def __init__(self, reactor: Any, downlink: _Line, name: str) -> None:
+    def __init__(self, reactor: Any, name: str) -> None:
         self.reactor = reactor
         self.target = ("", 0)
         self._name = name
-        self._downlink = downlink
 
-    def begin(self, seed: int, settings: LinkSettings) -> None:
+    def begin(self, seed: int, settings: LinkSettings, downlink: _Line) -> None:
         """Begin a run: delays are drawn anew, and the faults count from now on."""
         self.target = settings.target
         self._settings = settings
-        self._lines = [_Line(self.reactor, settings.bandwidth), self._downlink]
+        self._lines = [_Line(settings.bandwidth), downlink]
         self._start = self.reactor.seconds()
         self._random = stream(seed, self._name, "live link")
         self._drawn: float | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import urandom
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 from twisted.internet.task import deferLater
@@ -33,6 +33,9 @@ from firstk.scenarios.model import Scenario
 #: them, and a request of the simulation is one round trip.
 _WARM = 4
 
+#: How long all processes have to come to rest before a run, in seconds.
+_SETTLING = 0.05
+
 #: How often it is checked whether a run is over that does nothing, in seconds.
 _TICK = 0.02
 
@@ -52,13 +55,13 @@ class LiveScenario:
         if problems:
             raise LiveError(f"{scenario.name} cannot be run live: {'; '.join(problems)}")
         self.scenario = scenario
-        self.grid = LiveGrid(keeper, scenario.grid.servers, scenario.grid.client_bandwidth)
+        self.grid = LiveGrid(keeper, scenario.grid.servers)
         self._reactor = reactor
         self._limit = limit
         self._quiet = quiet
 
-    async def play(self, strategy: DownloaderSpec, run: int = 0, *, faults: bool = True) -> Run:
-        """Return a finished run; without `faults` all servers are good."""
+    async def play(self, strategy: DownloaderSpec, run: int = 0) -> Run:
+        """Return a finished run."""
         scenario = self.scenario
         seed = scenario.seed_of(run)
         file = file_of(scenario, seed)
@@ -76,7 +79,7 @@ class LiveScenario:
                     plans,
                     seed,
                     lambda delay, act: timers.append(self._reactor.callLater(delay, act)),
-                    faults=faults,
+                    scenario.grid.client_bandwidth,
                 )
                 download.start()
                 await download.wait(self._limit, self._quiet)
@@ -100,9 +103,12 @@ class LiveScenario:
             client.get_buckets(urandom(16)) for client in by_name.values() for _ in range(_WARM)
         ]
         await gatherResults(warming)
+        await deferLater(self._reactor, _SETTLING, lambda: None)
         listed: list[Any] = [by_name[plan.name] for plan in plans]
-        ordered = in_download_order(self.scenario.grid, seed, file.cap.storage_index, listed)
-        return list(ordered)
+        ordered: list[Any] = list(
+            in_download_order(self.scenario.grid, seed, file.cap.storage_index, listed)
+        )
+        return ordered
 
 
 class _LiveDownload:
@@ -162,7 +168,7 @@ class _LiveDownload:
         self._finished = self._clock.seconds()
         self._timers_left = list(map(str, self._clock.getDelayedCalls()))
         if isinstance(outcome, Failure):
-            self._failure = as_error(outcome.value)
+            self._failure = as_error(cast(BaseException, outcome.value))
         self.trace.note(self._finished, "raised" if self._failure else "fired")
         self._consumer.end()
         self._over.callback(None)
