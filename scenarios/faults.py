@@ -9,7 +9,7 @@ is.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import floor, inf
 from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -31,6 +31,13 @@ class _Fault(Table):
     """When it begins, in virtual seconds."""
     end: Seconds | None = None
     """When it is over; default never."""
+    every: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Have it again and again: so many seconds after it began it begins anew."""
+    until: Seconds | None = None
+    """When a fault that comes `every` so often is over for good; default never."""
+    rolling: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Let one server after another have it: each that is selected so many seconds after the one
+    before, or each group where groups are."""
 
     @field_validator("end")
     @classmethod
@@ -40,9 +47,75 @@ class _Fault(Table):
             raise mistakes([("", f"should be later than start = {start}, not {end}")])
         return end
 
+    @field_validator("every")
+    @classmethod
+    def _apart(cls, every: float | None, info: ValidationInfo) -> float | None:
+        start, end = info.data.get("start", 0.0), info.data.get("end")
+        if every is not None and "end" in info.data:
+            if end is None:
+                raise mistakes([("", "needs an `end`: when it is over each time")])
+            if start + every <= end:
+                problem = f"should be more than it lasts ({end - start:g} s), not {every}"
+                raise mistakes([("", problem)])
+        return every
+
+    @field_validator("until")
+    @classmethod
+    def _repeated(cls, until: float | None, info: ValidationInfo) -> float | None:
+        start = info.data.get("start", 0.0)
+        if until is not None and "every" in info.data:
+            if info.data["every"] is None:
+                raise mistakes([("", "goes with `every`; without it `end` says when it is over")])
+            if until <= start:
+                raise mistakes([("", f"should be later than start = {start}, not {until}")])
+        return until
+
+    def spell(self, time: float) -> tuple[float, float]:
+        """Return when the fault begins and is over: the first time that it is not over at `time`.
+
+        Both are infinity if it does not come any more.
+        """
+        begin, over = self.start, inf if self.end is None else self.end
+        if self.every is not None:
+            if over <= time < inf:
+                begin, over = self._repetition(time, self.every, begin, over)
+            over = over if self.until is None else min(over, self.until)
+        return (begin, over) if begin < over and time < over else (inf, inf)
+
+    def _repetition(
+        self, time: float, every: float, start: float, end: float
+    ) -> tuple[float, float]:
+        guess = floor((time - start) / every)
+        for number in range(guess - 1, guess + 3):  # it may have been rounded
+            if end + number * every > time:
+                return start + number * every, end + number * every
+        return inf, inf  # so late that times differ by more than it lasts
+
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""
+        if self.every is not None:
+            begin, over = self.spell(time)
+            return begin <= time < over
         return self.start <= time and (self.end is None or time < self.end)
+
+    def over_at(self, time: float) -> Self:
+        """Return a fault that is over at a time, and never begins if it has not by then."""
+        if self.every is not None:
+            until = time if self.until is None else min(time, self.until)
+            return self.model_copy(update={"until": until})
+        if self.end is not None and self.end <= time:
+            return self
+        return self.model_copy(update={"start": inf} if self.start > time else {"end": time})
+
+    def rolled(self, place: int) -> Self:
+        """Return what the server at this place has, of those that have it one after another."""
+        if self.rolling is None or place == 0:
+            return self
+        times = {key: getattr(self, key) for key in ("start", "end", "until")}
+        later = place * self.rolling
+        return self.model_copy(
+            update={key: at + later for key, at in times.items() if at is not None}
+        )
 
     def round_trip(self, rtt: float) -> float:
         """Return what becomes of a round-trip time, in seconds."""
@@ -138,7 +211,7 @@ class Disconnect(_Fault):
     kind: Literal["disconnect"]
 
     def lost(self, sent: float) -> float:
-        return max(sent, self.start) if self.end is None or sent < self.end else inf
+        return max(sent, self.spell(sent)[0])
 
 
 class Flaky(_Fault):

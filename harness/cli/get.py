@@ -70,12 +70,9 @@ def get(cap: str, servers_file: Path, strategy: str, out: Path, silence: float) 
 
 def _servers(path: Path) -> dict[str, NURL]:
     """Return the servers that a file lists; exit with all that is wrong with it."""
+    from firstk.downloader.http import BadNURLError, parse_servers
     from firstk.scenarios.reading import TOML, read_text
 
-    try:
-        from firstk.downloader.http import BadNURLError, parse_servers
-    except ModuleNotFoundError as e:
-        raise click.UsageError(f"{e.name} is not installed: pip install 'firstk[http]'") from e
     with refusing(BadNURLError):
         try:
             return parse_servers(read_text(path, TOML), str(path))

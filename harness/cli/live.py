@@ -47,7 +47,10 @@ if TYPE_CHECKING:
     help="A live run in which nothing has happened for so long, and no timer is set, has stalled.",
 )
 @click.option(
-    "--out", metavar="DIR", type=FOLDER, help="Write the picture of the first runs into DIR."
+    "--out",
+    metavar="DIR",
+    type=FOLDER,
+    help="Write pictures into DIR: all times, and timelines of the first runs.",
 )
 @format_option("json", help="How the comparison is printed.")
 def live(
@@ -91,13 +94,11 @@ def live(
 
 def _compare(scenario: Scenario, limit: float, quiet: float) -> WorldsCompared:
     """Run it; exit where no live grid can do it."""
-    try:
-        from firstk.harness.live.comparison import compare_worlds
-        from firstk.harness.live.event_loop import run_in_reactor
-        from firstk.harness.live.processes import Keeper, LiveError
-    except ModuleNotFoundError as e:
-        raise click.UsageError(f"{e.name} is not installed: pip install 'firstk[http]'") from e
     from twisted.internet.defer import Deferred
+
+    from firstk.harness.live.comparison import compare_worlds
+    from firstk.harness.live.event_loop import run_in_reactor
+    from firstk.harness.live.processes import Keeper, LiveError
 
     try:
         with doing(f"starting {scenario.grid.servers} servers") as say, Keeper() as keeper:
@@ -130,5 +131,7 @@ def _draw(found: WorldsCompared, out: Path) -> None:
     from firstk.reports.plots import live as picture
 
     with writing(out):
-        written = picture.draw(found, out / f"live-{found.scenario.name}", version("firstk"))
+        name = f"live-{found.scenario.name}"
+        written = picture.draw(found, out / name, version("firstk"))
+        written += picture.draw_times(found, out / f"{name}-times", version("firstk"))
     click.echo(f"Wrote {written[0]} and {len(written) - 1} other files.")

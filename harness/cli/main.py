@@ -9,16 +9,16 @@ from __future__ import annotations
 import gc
 import os
 import sys
-import traceback
 from collections import UserDict
+from importlib import import_module
 from io import StringIO
-from pkgutil import resolve_name
 from typing import Any
 
 import click
 
 from firstk.harness.cli.encoding import write_in_any_encoding
 from firstk.harness.cli.exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
+from firstk.harness.cli.extras import remedy
 from firstk.scenarios.text import printable
 
 
@@ -26,7 +26,8 @@ class _Commands(UserDict[str, Any]):
     """Commands by their names, made of where they are: each is imported when it is asked for."""
 
     def __getitem__(self, name: str) -> Any:
-        return resolve_name(self.data[name])
+        module, _, command = self.data[name][0].partition(":")
+        return getattr(import_module(f"firstk.harness.cli.{module}"), command)
 
 
 class _Group(click.Group):
@@ -59,7 +60,11 @@ class _Group(click.Group):
             sys.exit(OK if e.code == UNMET else e.code)
         except OSError as e:
             fail(f"firstk: cannot read or write: {e}", USAGE)
-        except Exception:
+        except Exception as e:
+            if isinstance(e, ModuleNotFoundError) and (missing := remedy(e)):
+                fail(f"firstk: {missing}", USAGE)
+            import traceback
+
             traceback.print_exc()
             fail("firstk: internal error: this is a defect in firstk", INTERNAL)
         sys.exit(status if isinstance(status, int) else OK)
@@ -72,6 +77,11 @@ class _Group(click.Group):
             raise
         except (SystemExit, EOFError) as e:  # click would take an EOFError for Control-C
             raise RuntimeError(f"a command raised {type(e).__name__}") from e
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands, and import none of them: click would, for their first sentences."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.data.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Say which command a misspelt name may mean, as newer versions of click do."""
@@ -87,22 +97,24 @@ class _Group(click.Group):
             ) from e
 
 
+#: Where each command is defined, and what the list of commands says about it.
 _COMMANDS = _Commands(
     {
-        "compare": "firstk.harness.cli.compare:compare",
-        "diff": "firstk.harness.cli.diff:diff",
-        "doctor": "firstk.harness.cli.doctor:doctor",
-        "export": "firstk.harness.cli.sweep:export",
-        "fuzz": "firstk.harness.cli.fuzz:fuzz",
-        "get": "firstk.harness.cli.get:get",
-        "list": "firstk.harness.cli.scenarios:list_",
-        "live": "firstk.harness.cli.live:live",
-        "plan": "firstk.harness.cli.plan:plan",
-        "report": "firstk.harness.cli.report:report",
-        "run": "firstk.harness.cli.run:run",
-        "schema": "firstk.harness.cli.scenarios:schema",
-        "sweep": "firstk.harness.cli.sweep:sweep",
-        "validate": "firstk.harness.cli.scenarios:validate",
+        "compare": ("compare:compare", "Compare the strategies of scenarios."),
+        "diff": ("diff:diff", "Show where two runs diverge, with a few events around it."),
+        "doctor": ("doctor:doctor", "Check the installation: dependency versions, a self-test."),
+        "export": ("sweep:export", "Write all runs of a store to a CSV or Parquet file."),
+        "fuzz": ("fuzz:fuzz", "Try random scenarios until one breaks what must always hold."),
+        "get": ("get:get", "Download a file from the storage servers of a Tahoe-LAFS grid."),
+        "init": ("init:init", "Add a first scenario to a project, and run it."),
+        "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
+        "live": ("live:live", "Run a scenario on real storage servers, beside its simulation."),
+        "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
+        "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
+        "run": ("run:run", "Run one scenario and print its results."),
+        "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),
+        "sweep": ("sweep:sweep", "Run an experiment: a scenario, varied, many times."),
+        "validate": ("scenarios:validate", "Check files of scenarios, experiments and plans."),
     }
 )
 

@@ -204,7 +204,7 @@ def export(store: Path, file: Path | None, salvage: bool) -> int:
     from firstk.reports.tables import export as exports
 
     with (
-        refusing(StoreError, exports.ExportError, prefix="firstk: "),
+        refusing(StoreError, prefix="firstk: "),
         Store(store, cut_off=salvage) as opened,
     ):
         rows = Salvage(opened) if salvage else opened

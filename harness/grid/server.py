@@ -36,7 +36,8 @@ class Service:
     """What a server does with a request when it has taken it up: it works on it for a time.
 
     It works on `concurrency` requests at once (None: on all), and the others wait for
-    their turn, in the order in which they were taken up.
+    their turn, in the order in which they were taken up. They wait for one another's requests too
+    if it works on the same machine as the one that is `beside` it.
     """
 
     def __init__(
@@ -46,10 +47,12 @@ class Service:
         concurrency: int | None,
         seed: int,
         server: str,
+        beside: Service | None = None,
     ) -> None:
         self.law = law
         self.concurrency = concurrency
-        self.busy = TimeAverage(env)
+        self.busy: TimeAverage = TimeAverage(env) if beside is None else beside.busy
+        self._beside = beside
         self._env = env
         self._seed = seed
         self._server = server
@@ -60,6 +63,8 @@ class Service:
 
     @cached_property
     def _places(self) -> simpy.Resource:
+        if self._beside is not None:
+            return self._beside._places
         return simpy.Resource(self._env, self.concurrency or sys.maxsize)
 
     def time(self) -> float:
@@ -215,7 +220,7 @@ class SimServer:
     def heal(self, at: float | None = None) -> None:
         """Have none of its faults from then on, default now; what was held is taken up then."""
         time = self._env.now if at is None else max(at, self._env.now)
-        self.faults = [_over(fault, time) for fault in self.faults]
+        self.faults = [fault.over_at(time) for fault in self.faults]
         self._settle_again()
 
     def _outcome(self, request: _Request) -> _Answer | Exception:
@@ -521,11 +526,3 @@ class SimBucket:
 def _made(answer: _Answer | Exception, _: Sequence[Fault]) -> _Answer | Exception:
     """Answer what was made before, whatever the faults are by now."""
     return answer
-
-
-def _over(fault: Fault, time: float) -> Fault:
-    """Return a fault that is over at a time, and never begins if it has not by then."""
-    if fault.end is not None and fault.end <= time:
-        return fault
-    ending = {"start": inf} if fault.start > time else {"end": time}
-    return fault.model_copy(update=ending)

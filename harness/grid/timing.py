@@ -86,11 +86,10 @@ def delaying(
     for i, fault in enumerate(faults):
         if fault.active(course.sent) and fault.round_trip(rtt) != rtt:
             yield i
-    time: float | None = course.arrives
-    while time is not None and time <= now:
-        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+    for time, holding in _held(faults, operation, course.arrives):
+        if time > now:
+            break
         yield from holding
-        time = faults[holding[0]].end if holding else None
 
 
 def failing(operation: Operation, course: RequestTiming, chances: Sequence[float]) -> Iterator[int]:
@@ -104,13 +103,31 @@ def failing(operation: Operation, course: RequestTiming, chances: Sequence[float
 
 def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> float:
     """Return when a request that arrives at `time` is taken up; infinity if never."""
-    while True:
-        holding = [f for f in faults if f.active(time) and f.holds(operation)]
+    for at, holding in _held(faults, operation, time):
         if not holding:
-            return time
-        if holding[0].end is None:
-            return inf
-        time = holding[0].end
+            return at
+    return inf
+
+
+#: A request that is held so often, each time for as long as a hang lasts, is held forever.
+_MOST_HELD = 100
+
+
+def _held(
+    faults: Sequence[Fault], operation: Operation, time: float
+) -> Iterator[tuple[float, list[int]]]:
+    """Yield when a request that arrives at `time` is to be taken up, and which faults hold it then.
+
+    The last time it is none of them, unless they hold it forever.
+    """
+    for _ in range(_MOST_HELD):
+        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+        yield time, holding
+        if not holding:
+            return
+        time = faults[holding[0]].spell(time)[1]
+        if time == inf:
+            return
 
 
 class FaultDraws:

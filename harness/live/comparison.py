@@ -23,9 +23,6 @@ SIMULATED, LIVE = "simulated", "real servers"
 #: Times differ if they do so by more than this part of the simulated one, and by more seconds.
 RELATIVE, ABSOLUTE = 0.10, 0.010
 
-#: How many runs of each strategy are there to measure round trips before the first that counts.
-_MEASURING = 2
-
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -131,23 +128,19 @@ async def compare_worlds(
 ) -> WorldsCompared:
     """Run a scenario simulated and on real servers, in turns.
 
-    The round trips of a simulated run are those of the real runs of its strategy before it: the
-    more servers answer at once, the longer each takes, and so it does when the machine is busy.
-    Raises `LiveError`.
+    The round trips of a simulated run are those of the real runs of its strategy just before, the
+    last with the same seed: the more servers answer at once, the longer each takes, and so it does
+    when the machine is busy. Raises `LiveError`.
     """
     live = LiveScenario(reactor, keeper, scenario, limit, quiet)
     found = [InWorlds(strategy) for strategy in scenario.strategies]
     measured = [Measured(scenario, keeper.folder) for _ in found]
-    for one, times in zip(found, measured, strict=True):
-        for _ in range(_MEASURING):
-            doing(f"measuring round trips with {one.strategy}")
-            times.add(await live.play(one.strategy, 0), 0)
     for number in range(scenario.runs):
         for one, times in zip(found, measured, strict=True):
             doing(f"run {number + 1} of {scenario.runs} with {one.strategy}")
-            simulated = times.scenario(number).model_copy(update={"deadline": limit})
             real = await live.play(one.strategy, number)
             times.add(real, number)
+            simulated = times.scenario(number).model_copy(update={"deadline": limit})
             runs = {SIMULATED: simulate(simulated, one.strategy, number), LIVE: real}
             one.pairs.append(Pair(runs))
     return WorldsCompared(scenario, [SIMULATED, LIVE], found)

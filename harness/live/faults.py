@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import GridFile
@@ -21,6 +22,14 @@ from firstk.scenarios.faults import (
 from firstk.scenarios.model import Scenario
 
 
+def windows(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
+    """Yield when a fault begins and is over, each time that it begins before `until`."""
+    begin, over = fault.spell(0.0)
+    while begin < until:
+        yield begin, over
+        begin, over = fault.spell(over)
+
+
 def stops(fault: Fault) -> bool:
     """Return whether it is SIGSTOP at its start, and SIGCONT at its end."""
     return isinstance(fault, Hung) and len(set(fault.on)) == 2
@@ -28,7 +37,7 @@ def stops(fault: Fault) -> bool:
 
 def kills(fault: Fault) -> bool:
     """Return whether it is SIGKILL at its start."""
-    return isinstance(fault, Broken | Disconnect) and fault.end is None
+    return isinstance(fault, Broken | Disconnect) and fault.spell(0.0)[1] == inf
 
 
 def on_link(faults: Sequence[Fault]) -> list[Fault]:
@@ -59,12 +68,11 @@ def in_files(faults: Sequence[Fault], shares: Mapping[int, bytes], now: float) -
     return found
 
 
-def changes(faults: Sequence[Fault]) -> list[float]:
-    """Return the times at which a server's files change."""
-    kinds = Empty | Corrupt | Truncated
-    times = {f.start for f in faults if isinstance(f, kinds)}
-    times |= {f.end for f in faults if isinstance(f, kinds) and f.end is not None}
-    return sorted(time for time in times if time > 0)
+def changes(faults: Sequence[Fault], until: float) -> list[float]:
+    """Return the times at which a server's files change, up to `until`."""
+    of_files = (fault for fault in faults if isinstance(fault, Empty | Corrupt | Truncated))
+    times = {time for fault in of_files for window in windows(fault, until) for time in window}
+    return sorted(time for time in times if 0 < time < until)
 
 
 def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
@@ -78,9 +86,11 @@ def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
 
 
 def _not_live(plan: ServerSpec) -> Iterator[str]:
+    if plan.machine is not None and (plan.service, plan.bandwidth) != (None, None):
+        yield f"{plan.name}: processes of one machine {plan.machine!r} share no queue and no uplink"
     known = Broken | Corrupt | Disconnect | Empty | Flaky | Hung | ReadError | Slow | Truncated
     for fault in plan.faults:
         if not isinstance(fault, known):
             yield f"{plan.name}: no process, file or link has the fault {fault.kind!r}"
-        elif isinstance(fault, Disconnect) and fault.end is not None:
+        elif isinstance(fault, Disconnect) and not kills(fault):
             yield f"{plan.name}: disconnect has an end, and a killed process does not come back"

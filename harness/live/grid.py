@@ -15,7 +15,7 @@ from firstk.downloader.cap import to_base32
 from firstk.downloader.http import NURL, parse_nurl
 from firstk.harness.grid.build import ServerSpec
 from firstk.harness.grid.files import GridFile
-from firstk.harness.live.faults import changes, in_files, in_server, kills, on_link, stops
+from firstk.harness.live.faults import changes, in_files, in_server, kills, on_link, stops, windows
 from firstk.harness.live.processes import Keeper, Process
 from firstk.harness.live.proxy import LinkSettings
 from firstk.scenarios.laws import Constant
@@ -106,9 +106,10 @@ class LiveGrid:
         plans: Sequence[ServerSpec],
         seed: int,
         later: Callable[[float, Callable[[], None]], Any],
+        until: float,
         client_bandwidth: float | None = None,
     ) -> None:
-        """Let servers and links be as planned from now on.
+        """Let servers and links be as planned from now on, for `until` seconds.
 
         `later` is called with a time, in seconds from now, and a function to be called then.
         """
@@ -124,14 +125,14 @@ class LiveGrid:
             links.append(LinkSettings(one.target, *link))
         self._proxy.tell(seed=seed, settings=links, client_bandwidth=client_bandwidth)
         for one, plan in zip(self._servers, plans, strict=True):
-            for time, act in self._acts(one, plan, file):
+            for time, act in self._acts(one, plan, file, until):
                 if time <= 0:
                     act()
                 else:
                     later(time, act)
 
     def _acts(
-        self, one: _Server, plan: ServerSpec, file: GridFile
+        self, one: _Server, plan: ServerSpec, file: GridFile, until: float
     ) -> Iterator[tuple[float, Callable[[], None]]]:
         """Yield what is to be done to a server, and when."""
         index, faults = file.cap.storage_index, plan.faults
@@ -142,15 +143,16 @@ class LiveGrid:
 
         if in_files(faults, shares, 0.0) != shares:
             yield 0.0, write(0.0)
-        for time in changes(faults):
+        for time in changes(faults, until):
             yield time, write(time)
         for fault in faults:
-            if stops(fault):
-                yield fault.start, lambda: self._signal(one, signal.SIGSTOP)
-                if fault.end is not None:
-                    yield fault.end, lambda: self._signal(one, signal.SIGCONT)
-            elif kills(fault):
-                yield fault.start, lambda: self._signal(one, signal.SIGKILL)
+            for begin, over in windows(fault, until):
+                if stops(fault):
+                    yield begin, lambda: self._signal(one, signal.SIGSTOP)
+                    if over < until:
+                        yield over, lambda: self._signal(one, signal.SIGCONT)
+                elif kills(fault):
+                    yield begin, lambda: self._signal(one, signal.SIGKILL)
 
     def _signal(self, one: _Server, number: signal.Signals) -> None:
         one.process.send(number)

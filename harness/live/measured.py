@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from firstk.harness.grid.build import ServerSpec, server_specs
@@ -16,8 +15,8 @@ from firstk.scenarios.model import Scenario, Servers
 #: What servers with the same times have in common: their law, and how it is drawn.
 _Kind = tuple[str, str]
 
-#: How many times are kept, the last ones: how busy the machine is changes.
-_MOST = 200
+#: Of how many runs the times are kept, the last ones: how busy the machine is changes.
+_RUNS = 3
 
 
 class Measured:
@@ -29,20 +28,23 @@ class Measured:
     def __init__(self, scenario: Scenario, folder: Path) -> None:
         self._scenario = scenario
         self._folder = folder
-        self._times: defaultdict[_Kind, deque[float]] = defaultdict(partial(deque, maxlen=_MOST))
+        self._runs: deque[dict[_Kind, list[float]]] = deque(maxlen=_RUNS)
 
     def add(self, run: Run, number: int) -> None:
         """Add the times of a live run, of the servers that no fault delayed."""
         plans = {plan.name: plan for plan in self._plans(number)}
+        times: defaultdict[_Kind, list[float]] = defaultdict(list)
         for exchange in run.trace.exchanges:
             plan = plans[exchange.server]
             if exchange.ok and exchange.ended is not None and not _delays(plan):
-                self._times[_kind(plan)].append(exchange.ended - exchange.sent)
+                times[_kind(plan)].append(exchange.ended - exchange.sent)
+        self._runs.append(times)
 
     def scenario(self, number: int) -> Scenario:
         """Return the scenario with these times, for the run with this number."""
         files: dict[_Kind, str] = {}
-        for i, (kind, times) in enumerate(sorted(self._times.items())):
+        for i, kind in enumerate(sorted({kind for run in self._runs for kind in run})):
+            times = [time for run in self._runs for time in run.get(kind, ())]
             path = self._folder / f"times-{i}.txt"
             path.write_text("".join(f"{time!r}\n" for time in times), encoding="utf-8")
             files[kind] = str(path)

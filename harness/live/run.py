@@ -79,6 +79,7 @@ class LiveScenario:
                     plans,
                     seed,
                     lambda delay, act: timers.append(self._reactor.callLater(delay, act)),
+                    self._limit,
                     scenario.grid.client_bandwidth,
                 )
                 download.start()

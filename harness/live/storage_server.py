@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
+from math import inf
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -124,9 +125,9 @@ class _Door(Resource):
             if not fault.active(now):
                 continue
             if fault.holds(operation):
-                if fault.end is not None:
-                    wait = fault.end - now
-                    self._reactor.callLater(wait, self._answer_later, request)
+                over = fault.spell(now)[1]
+                if over < inf:
+                    self._reactor.callLater(over - now, self._answer_later, request)
                 return NOT_DONE_YET
             chance = self._chances.random() if fault.stochastic else 1.0
             if (why := fault.failure(operation, chance)) is not None:

@@ -33,6 +33,9 @@ _MORE_READS = 32
 #: The highest number that a fault can draw.
 _LUCKY = nextafter(1.0, 0.0)
 
+#: A fault that comes again and again is foreseen so often; after that it does no harm.
+_MOST_SPELLS = 4
+
 #: What a sum of times may differ by, when its parts are added in another order.
 _NEARLY = 1 + 1e-9
 
@@ -292,8 +295,8 @@ def _courses(
     if not faults:
         return [plan_request(faults, operation, ready, request.rtt, request.chances)]
     courses = []
-    edges = sorted({t for f in faults for t in (f.start, f.end) if t is not None and t > ready})
-    for begin, end in pairwise([ready, *edges, inf]):
+    edges, horizon = _edges(faults, ready)
+    for begin, end in pairwise([ready, *edges, horizon]):
         course = plan_request(faults, operation, begin, request.rtt, request.chances)
         courses.append(course)
         for edge in edges:
@@ -302,4 +305,28 @@ def _courses(
                 time = nextafter(time, inf)
             if begin < time < end:
                 courses.append(plan_request(faults, operation, time, request.rtt, request.chances))
+    if horizon < inf:
+        courses.append(_free(faults, horizon, request.rtt))
     return courses
+
+
+def _edges(faults: Sequence[Fault], time: float) -> tuple[list[float], float]:
+    """Return when faults begin and end after a time, and until when these are all such times."""
+    edges: set[float] = set()
+    horizon = inf
+    for fault in faults:
+        begin, over = fault.spell(time)
+        for _ in range(_MOST_SPELLS):
+            edges |= {begin, over}
+            begin, over = fault.spell(over)
+        if begin < inf:
+            horizon = min(horizon, begin)
+    return sorted(edge for edge in edges if time < edge < horizon), horizon
+
+
+def _free(faults: Sequence[Fault], time: float, rtt: float) -> RequestTiming:
+    """Return the course of a request that is sent at a time and that no fault does any harm."""
+    for fault in faults:
+        rtt = min(rtt, fault.round_trip(rtt))
+    arrives = time + rtt / 2
+    return RequestTiming(time, rtt, arrives, arrives, inf, (), None)

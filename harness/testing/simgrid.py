@@ -37,7 +37,8 @@ from firstk.harness.run.simulate import Run, combine_failures, drop_frames, fini
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
-from firstk.scenarios.model import Scenario, selected
+from firstk.scenarios.model import Scenario, groups_of
+from firstk.scenarios.selection import MACHINE, selected
 
 #: The most outstanding requests that a message lists.
 _MOST_TOLD = 12
@@ -100,15 +101,16 @@ class ServerGroup:
     def fault(self, kind: str, **keys: Any) -> Self:
         """Have a fault of any kind, with the keys that it has in a scenario file.
 
-        A key that is None is left out. Raises `ScenarioError` if there is no such fault.
+        A key that is None is left out. With `rolling` they have it one after another, in their
+        order here. Raises `ScenarioError` if there is no such fault.
         """
         given = {key: value for key, value in keys.items() if value is not None}
         table = {"kind": kind, "start": self._grid.now, **given}
         entry = entry_from({"select": "all", "fault": table}, self._grid.scenario)
         for fault in entry.faults or ():
             self._grid._added.append((fault, [(s, len(s.faults)) for s in self._servers]))
-            for server in self._servers:
-                server.add_fault(fault)
+            for place, server in enumerate(self._servers):
+                server.add_fault(fault.rolled(place))
         return self
 
     def heal(self, *, at: float | None = None) -> Self:
@@ -132,6 +134,22 @@ class ServerGroup:
         for server in self._servers:
             server.hold(file.cap.storage_index, held)
         return self
+
+    def groups(self, kind: str | int) -> list[ServerGroup]:
+        """Return the groups of a kind, such as "rack", or of so many servers in a row.
+
+        They are those that the grid's key `groups` has, and of each the servers that are here.
+        Raises `ValueError` if there is no such kind.
+        """
+        scenario = self._grid.scenario
+        if kind != MACHINE and isinstance(kind, str) and kind not in (scenario.grid.groups or {}):
+            raise ValueError(f"no groups are called {kind!r}: `groups` of the grid has them")
+        here = {server.name: server for server in self._servers}
+        found = [
+            [here[name] for number in one.servers if (name := f"s{number}") in here]
+            for one in groups_of(kind, scenario.grid, scenario.servers)
+        ]
+        return [ServerGroup(self._grid, servers) for servers in found if servers]
 
     def __len__(self) -> int:
         return len(self._servers)

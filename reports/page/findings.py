@@ -20,7 +20,8 @@ from firstk.reports.model.cases import Case, in_order
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 from firstk.scenarios.faults import Fault
-from firstk.scenarios.model import Count, Probability, Scenario, selected
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.selection import Count, Probability, selected
 
 #: How servers with a fault are called.
 _FAULTY = {
@@ -54,6 +55,8 @@ def _trouble(scenario: Scenario) -> str | None:
         if not faults or len(entry.model_fields_set - {"select", "fault"}) > 0:
             return None
         what = " and ".join(dict.fromkeys(map(_words, faults)))
+        if not isinstance(entry.select, str) and entry.select.group is not None:
+            return None
         if isinstance(entry.select, Probability):
             part = percent(entry.select.probability)
             found.append(f"each of {servers} servers {what} with probability {part}")

@@ -20,8 +20,9 @@ from firstk.scenarios.load import (
     from_tables,
     load_scenario,
 )
-from firstk.scenarios.model import RealFile, Scenario, selected
+from firstk.scenarios.model import RealFile, Scenario
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.scenarios.selection import selected
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\
@@ -100,14 +101,14 @@ ONE_MISTAKE = [
         'fault = { kind = "slow", factor = 1, extr = 1 }',
         17,
         "servers[0].fault.extr",
-        "did you mean 'extra'? there are end, extra, factor, kind, start",
+        "did you mean 'extra'? there are end, every, extra, factor, kind, rolling, start, until",
     ),
     (
         "# of the entry",
         'fault = [{ kind = "broken" }, { kind = "hung", stat = 1 }]',
         17,
         "servers[0].fault[1].stat",
-        "did you mean 'start'? there are end, kind, on, start",
+        "did you mean 'start'? there are end, every, kind, on, rolling, start, until",
     ),
     # wrong types
     ('name = "t"', "name = 3", 1, "name", "string, not 3"),
@@ -367,7 +368,7 @@ def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_p
     ("select", "key", "known"),
     [
         ("count = 3, cuont = 1", "cuont", "did you mean 'count'? there are count"),
-        ("probability = 1, p = 1", "p", "there are probability"),
+        ("probability = 1, p = 1", "p", "there are group, probability"),
     ],
 )
 def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path: Path) -> None:
