@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing import Pipe
@@ -96,11 +96,12 @@ class Keeper:
         self._control.close()
         for channel in self._channels:
             channel.close()
-        with suppress(subprocess.TimeoutExpired):
+        try:
             self._keeper.wait(_PATIENCE)
-            return
-        self._keeper.kill()
-        self._keeper.wait()
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)  # if the keeper was killed
 
 
 def _heard(channel: Connection, what: str) -> Any:
