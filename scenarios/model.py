@@ -25,12 +25,13 @@ from pydantic import (
 
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.errors import BadCapError, CorruptShareError, DownloadError
-from firstk.downloader.layout import share_data
+from firstk.downloader.layout import served_data, share_data
 from firstk.downloader.names import did_you_mean
 from firstk.downloader.strategy import STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
+from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
@@ -190,6 +191,19 @@ class MadeUpFile(_Range):
         return list(range(self.n))
 
 
+class UnopenedShare(bytes):
+    """The empty data of a share file that its server cannot open; `reason` is why."""
+
+    reason = ""
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """Return one with a reason."""
+        share = cls()
+        share.reason = reason
+        return share
+
+
 class RealFile(_Range):
     """A file whose shares lie in a folder, as a Tahoe-LAFS storage server keeps them."""
 
@@ -199,6 +213,8 @@ class RealFile(_Range):
     """The file's read-cap."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """The SHA-256 of the plaintext, in hexadecimal."""
+    damaged: Literal["serve"] | None = None
+    """"serve": share files that are damaged are served as they lie; default they are an error."""
     _cap: CHKCap = PrivateAttr()
     _data: dict[int, bytes] = PrivateAttr(default_factory=dict)
 
@@ -236,6 +252,8 @@ class RealFile(_Range):
             raise mistakes([("shares", f"{self.shares}: {reason}")]) from e
         if not any(_matches(cap, data) for data in self._data.values()):
             problem = f"does not match the shares in {self.shares}: they are of another file"
+            if self.damaged:
+                problem += ", or no UEB is undamaged"
             raise mistakes([("cap", problem)])
         return self
 
@@ -250,10 +268,14 @@ class RealFile(_Range):
             problem = f"has a share {numbers[-1]}, and the cap says 0 to {cap.n - 1}"
             raise mistakes([("shares", f"{self.shares}: {problem}")])
         for number in numbers:
+            read = served_data if self.damaged else share_data
             try:
-                self._data[number] = share_data(read_bytes(folder / str(number), SHARE))
+                self._data[number] = read(read_bytes(folder / str(number), SHARE))
             except CorruptShareError as e:
-                raise CorruptShareError(f"share {number}: {e}") from e
+                if not self.damaged:
+                    hint = 'damaged = "serve" serves it as it lies'
+                    raise CorruptShareError(f"share {number}: {e}; {hint}") from e
+                self._data[number] = UnopenedShare.because(f"share {number}: {e}")
             except OSError as e:
                 raise OSError(e.errno, f"share {number}: {e.strerror}") from e
 
@@ -299,7 +321,7 @@ def _matches(cap: CHKCap, share: bytes) -> bool:
 
 def _which_file(table: Any) -> str:
     real = isinstance(table, RealFile) or (
-        isinstance(table, Mapping) and bool({"shares", "cap", "sha256"} & table.keys())
+        isinstance(table, Mapping) and bool({"shares", "cap", "sha256", "damaged"} & table.keys())
     )
     return "@real" if real else "@made-up"
 
@@ -453,6 +475,10 @@ class Expectation(Table):
     """The most time to the first byte."""
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
+    outstanding_max: int | None = Field(default=None, ge=0)
+    """The most requests that are outstanding at one time."""
+    bytes_outstanding_max: int | None = Field(default=None, ge=0)
+    """The most bytes that outstanding reads ask for at one time."""
 
     @field_validator("error", "message")
     @classmethod
@@ -489,6 +515,9 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
         found.append(("select", problem))
     if file and (problem := _shares_problem(entry.shares, file.numbers)):
         found.append(("shares", problem))
+    for fault in entry.faults or ():
+        if file and (problem := _shares_problem(fault.shares, file.numbers)):
+            found.append(("fault", problem))
     if found:
         raise mistakes(found)
     return entry
@@ -603,6 +632,8 @@ class Scenario(Table):
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    client: Client | None = None
+    """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None
     """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None

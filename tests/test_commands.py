@@ -17,7 +17,8 @@ from tests.reports.samples import write_empty_pictures
 GUIDES = {
     "README.md": 11,
     "docs/boundary.md": 3,
-    "docs/fuzzing.md": 2,
+    "docs/fuzzing.md": 3,
+    "docs/prove.md": 1,
     "docs/regressions.md": 9,
     "docs/review.md": 6,
 }
@@ -43,6 +44,7 @@ _MORE = dict(
 _HERE = {
     "FILE": "my-scenario.toml",
     "MODULE:CALLABLE": "mypackage.fetch:download",
+    "--servers 4 --k 2": "--servers 2 --k 1",
     "--seconds 10": "--seconds 1",
     "--seconds 60": "--seconds 1",
     "compare ticket-928 robustness": "compare one-hung late-answer",
@@ -64,7 +66,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert _SCENARIO
     assert _EXPERIMENT
     Path("my-scenario.toml").write_text(_SCENARIO[1])
-    Path("fuzz-succeeds-1a2b3c4d.toml").write_text(_SCENARIO[1])
+    Path("firstk-corpus").mkdir()
+    Path("firstk-corpus/fuzz-honest-silence-1a2b3c4d.toml").write_text(_SCENARIO[1])
     Path("experiment.toml").write_text(_EXPERIMENT[1].replace("runs = 1000", "runs = 20"))
     Path("reads.toml").write_text(_MORE["reads.toml"])
     plan = _MORE["half-second.toml"].partition("[search]")[0]

@@ -110,6 +110,7 @@ _COMMANDS = _Commands(
         "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
         "live": ("live:live", "Run a scenario on real storage servers, beside its simulation."),
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
+        "prove": ("prove:prove", "Prove that no placement of faults stops a downloader."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
         "run": ("run:run", "Run one scenario and print its results."),
         "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),

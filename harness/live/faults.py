@@ -30,14 +30,20 @@ def windows(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
         begin, over = fault.spell(over)
 
 
+def _is_whole(fault: Fault) -> bool:
+    """Return whether it concerns all requests that there are."""
+    return fault.shares is None and set(fault.on or fault.operations) == {"get_buckets", "read"}
+
+
 def stops(fault: Fault) -> bool:
     """Return whether it is SIGSTOP at its start, and SIGCONT at its end."""
-    return isinstance(fault, Hung) and len(set(fault.on)) == 2
+    return isinstance(fault, Hung) and _is_whole(fault)
 
 
 def kills(fault: Fault) -> bool:
     """Return whether it is SIGKILL at its start."""
-    return isinstance(fault, Broken | Disconnect) and fault.spell(0.0)[1] == inf
+    forever = isinstance(fault, Broken | Disconnect) and fault.spell(0.0)[1] == inf
+    return forever and _is_whole(fault)
 
 
 def on_link(faults: Sequence[Fault]) -> list[Fault]:
@@ -62,9 +68,12 @@ def in_files(faults: Sequence[Fault], shares: Mapping[int, bytes], now: float) -
         if not fault.active(now):
             continue
         if isinstance(fault, Empty):
-            found = {}
+            found = {n: data for n, data in found.items() if n not in (fault.shares or found)}
         elif isinstance(fault, Corrupt | Truncated):
-            found = {n: fault.alter(shares[n], 0, data) for n, data in found.items()}
+            found = {
+                n: fault.alter(shares[n], 0, data) if fault.concerns("read", n) else data
+                for n, data in found.items()
+            }
     return found
 
 
@@ -92,5 +101,7 @@ def _not_live(plan: ServerSpec) -> Iterator[str]:
     for fault in plan.faults:
         if not isinstance(fault, known):
             yield f"{plan.name}: no process, file or link has the fault {fault.kind!r}"
+        elif isinstance(fault, Slow) and not _is_whole(fault):
+            yield f"{plan.name}: a link is slow whatever it carries: slow has `on` or `shares`"
         elif isinstance(fault, Disconnect) and not kills(fault):
-            yield f"{plan.name}: disconnect has an end, and a killed process does not come back"
+            yield f"{plan.name}: disconnect is SIGKILL, of a whole process and for good"

@@ -119,10 +119,12 @@ class _Door(Resource):
                 request.finish()
 
     def _answer(self, request: Request) -> Any:
-        operation: Operation = "get_buckets" if request.path.endswith(b"/shares") else "read"
+        *_, last = request.path.split(b"/")
+        operation: Operation = "get_buckets" if last == b"shares" else "read"
+        share = int(last) if last.isdigit() else None
         now = self._reactor.seconds() - self._start
         for fault in self._faults:
-            if not fault.active(now):
+            if not fault.active(now) or not fault.concerns(operation, share):
                 continue
             if fault.holds(operation):
                 over = fault.spell(now)[1]

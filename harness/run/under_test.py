@@ -101,6 +101,21 @@ def name_of(given: DownloaderSpec) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
+def takes_ranges(given: DownloaderSpec) -> bool:
+    """Return whether a downloader under test can be asked for a part of a file.
+
+    Raises `DownloaderError` if there is no such downloader.
+    """
+    if runs_strategy(given):
+        return True
+    called = _load(given) if isinstance(given, str) else given
+    try:
+        inspect.signature(called).bind(None, None, None, None, offset=0, size=0)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 def find_downloader(given: DownloaderSpec) -> Subject:
     """Return a function that starts the downloader under test.
 

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Exchange
@@ -240,7 +241,8 @@ class SimGrid:
     by `seed`; `deadline` is when a download is cut off, in virtual seconds.
 
     `downloader` is the default of `start` and `download`. With
-    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s.
+    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s;
+    `client` is the table `[client]`.
     `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
     seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
     Raises `ScenarioError` if there cannot be such a grid.
@@ -264,6 +266,7 @@ class SimGrid:
         deadline: float = 3600.0,
         downloader: DownloaderSpec | None = None,
         consumer_bandwidth: float | None = None,
+        client: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
         law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
@@ -274,6 +277,8 @@ class SimGrid:
         tables = {"name": "grid", "seed": seed, "deadline": deadline, "file": file, "grid": grid}
         if consumer_bandwidth is not None:
             tables["consumer"] = {"bandwidth": consumer_bandwidth}
+        if client is not None:
+            tables["client"] = dict(client)
         self._set_up(from_tables(tables), downloader)
 
     @classmethod
@@ -287,6 +292,7 @@ class SimGrid:
         self.scenario = scenario
         self.file = file_of(scenario, scenario.seed)
         self.reactor = SimReactor()
+        self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []
         self.timeout: float | None = None
         self._downloader = downloader
@@ -346,6 +352,7 @@ class SimGrid:
             self.file,
             self._in_order,
             failed=errors.append,
+            machine=self._machine,
         )
         gc.freeze()  # what the download leaves is looked through at its end, and no more
         self._subject = name_of(subject)
@@ -422,7 +429,12 @@ class SimGrid:
             watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
             observed(self._failures),
-            isolated(self._subject, lambda: self._random, self._failures),
+            isolated(
+                self._subject,
+                lambda: self._random,
+                self._failures,
+                clock=self._machine.read_clock,
+            ),
         ):
             try:
                 yield

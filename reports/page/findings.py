@@ -22,6 +22,7 @@ from firstk.scenarios.experiment import label
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.selection import Count, Probability, selected
+from firstk.scenarios.text import listed
 
 #: How servers with a fault are called.
 _FAULTY = {
@@ -82,9 +83,10 @@ def _so_many(count: int, servers: int, what: str) -> str:
 
 def _words(fault: Fault) -> str:
     words = _FAULTY[fault.kind]
-    operations = getattr(fault, "on", None)
-    if fault.kind == "hung" and operations is not None and len(operations) == 1:
-        words += " on reads" if operations[0] == "read" else " on queries"
+    if fault.shares is not None:
+        words += f" for share{'s' if len(fault.shares) > 1 else ''} {listed(fault.shares)}"
+    elif len(fault.operations) > 1 and len(fault.on or fault.operations) == 1:
+        words += " on reads" if fault.affects("read") else " on queries"
     if fault.end is not None:
         return f"{words} for a time"
     return f"{words} from {seconds(fault.start)} on" if fault.start else words

@@ -164,6 +164,42 @@ def test_hung(on: Sequence[Operation] | None, held: list[str]) -> None:
     assert held == [operation for operation in get_args(Operation) if one.holds(operation)]
 
 
+CAN_BE_EITHER = ("hung", "slow", "broken", "disconnect", "flaky")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", get_args(Operation))
+def test_on(kind: str, operation: Operation) -> None:
+    """A fault concerns the requests that `on` names, by default all that its kind can."""
+    every = ["get_buckets", "read"] if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    concerned = [o for o in get_args(Operation) if fault(kind).concerns(o, 4)]
+
+    assert every == concerned
+    if operation in every:
+        one = fault(kind, on=[operation])
+        assert [operation] == [o for o in get_args(Operation) if one.concerns(o, 4)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+def test_shares(kind: str) -> None:
+    """With `shares` a fault concerns the reads of these shares, and no query."""
+    one = fault(kind, shares=[4, 6])
+
+    assert [number for number in range(9) if one.concerns("read", number)] == [4, 6]
+    assert not one.concerns("get_buckets")
+    assert one.affects("read")
+    assert not one.affects("get_buckets")
+
+
+def test_empty_shares() -> None:
+    """A server that conceals some shares shows the others."""
+    one = fault("empty", shares=[4, 6])
+
+    assert list(one.buckets([1, 4, 5, 6])) == [1, 5]
+    assert one.concerns("get_buckets")
+    assert not one.concerns("read", 4)
+
+
 @pytest.mark.parametrize(
     ("keys", "time"),
     [({"factor": 3.0}, 1.5), ({"extra": 0.25, "factor": 1.0}, 0.75), ({"factor": 0.5}, 0.25)],
@@ -265,6 +301,15 @@ def test_truncated(length: int) -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
+        ({"kind": "empty", "on": ["read"]}, "'empty' is about get_buckets only, not read"),
+        ({"kind": "corrupt", "part": "ueb", "on": ["get_buckets"]}, "is about read only"),
+        ({"kind": "broken", "on": []}, "at least 1"),
+        ({"kind": "broken", "shares": []}, "at least 1"),
+        ({"kind": "broken", "shares": [-1]}, "greater than or equal to 0"),
+        (
+            {"kind": "slow", "extra": 1.0, "on": ["read", "get_buckets"], "shares": [1]},
+            "with `shares` only reads can be concerned",
+        ),
         ({"kind": "hung", "start": 5.0, "end": 5.0}, "later than start = 5.0, not 5.0"),
         ({"kind": "hung", "start": 5.0, "end": 2.0}, "later than start = 5.0, not 2.0"),
         ({"kind": "hung", "end": 0.0}, "later than start = 0.0, not 0.0"),

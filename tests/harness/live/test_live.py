@@ -59,8 +59,8 @@ def test_two_of_four_stopped(tmp_path: Path) -> None:
 
 _FAULTS = {
     "killed": '{{ kind = "broken" }}',
-    "killed-later": '{{ kind = "disconnect", start = 0.1 }}',
-    "stopped-later": '{{ kind = "hung", start = 0.1 }}',
+    "killed-later": '{{ kind = "disconnect", start = 0.7 }}',
+    "stopped-later": '{{ kind = "hung", start = 0.7 }}',
     "stopped-for-a-while": '{{ kind = "hung", end = 0.5 }}',
     "silent-on-reads": '{{ kind = "hung", on = ["read"] }}',
     "corrupt": '{{ kind = "corrupt", part = "block" }}',
@@ -77,7 +77,11 @@ _FAULTS = {
 def test_faults(tmp_path: Path, name: str) -> None:
     """Each kind of fault has the same outcome on real servers as in the simulation."""
     text = f'{_SMALL}[[servers]]\nselect = "0-1"\nfault = {_FAULTS[name]}\n'
-    path = write(tmp_path, text=text.replace("size = 2000", "size = 200000"))
+    text = text.replace("size = 2000", "size = 200000")
+    if "start" in text:  # in the midst of a phase, and first-k knows of these servers alone
+        text = text.replace("0.03", "0.2")
+        text += '[[servers]]\nselect = "2-3"\nrtt = {{ law = "constant", value = 0.35 }}\n'
+    path = write(tmp_path, text=text)
     strategies = ["-s", "wait-for-all", "-s", "first-k", "-s", "hedged"]
     ran = _live(path, *strategies, "--format", "json")
     found = _outcomes(ran)
