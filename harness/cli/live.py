@@ -20,8 +20,14 @@ from firstk.harness.cli.targets import (
 )
 
 if TYPE_CHECKING:
-    from firstk.harness.live.comparison import WorldsCompared
+    from firstk.harness.live.worlds import WorldsCompared
     from firstk.scenarios.model import Scenario
+
+#: When a live run is cut off, and how long nothing happens in one that stalls, in seconds.
+LIMIT, QUIET = 15.0, 2.0
+
+#: How many runs there are in each world.
+LIVE_RUNS = 10
 
 
 @click.command()
@@ -29,11 +35,11 @@ if TYPE_CHECKING:
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
 @click.option("--seed", type=SEED, help="The seed of the first run.")
-@click.option("--runs", type=RUNS, default=10, show_default=True, help="How many runs.")
+@click.option("--runs", type=RUNS, default=LIVE_RUNS, show_default=True, help="How many runs.")
 @click.option(
     "--limit",
     metavar="SECONDS",
-    default=15.0,
+    default=LIMIT,
     show_default=True,
     type=SECONDS,
     help="When a run that is still busy is cut off, in all worlds.",
@@ -41,7 +47,7 @@ if TYPE_CHECKING:
 @click.option(
     "--quiet",
     metavar="SECONDS",
-    default=2.0,
+    default=QUIET,
     show_default=True,
     type=SECONDS,
     help="A live run in which nothing has happened for so long, and no timer is set, has stalled.",
@@ -82,7 +88,7 @@ def live(
         raise click.UsageError(str(e)) from e
     if out is not None:
         make_folder(out)
-    found = _compare(scenario, limit, quiet)
+    found = run_live(scenario, limit, quiet)
     _print(found, form)
     if out is not None:
         _draw(found, out)
@@ -92,8 +98,8 @@ def live(
     return UNMET if differences or unmet else OK
 
 
-def _compare(scenario: Scenario, limit: float, quiet: float) -> WorldsCompared:
-    """Run it; exit where no live grid can do it."""
+def run_live(scenario: Scenario, limit: float = LIMIT, quiet: float = QUIET) -> WorldsCompared:
+    """Run a scenario in all worlds; exit where no live grid can do it."""
     from twisted.internet.defer import Deferred
 
     from firstk.harness.live.comparison import compare_worlds

@@ -8,7 +8,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from firstk.harness.live.comparison import SIMULATED, InWorlds, WorldsCompared
+from firstk.harness.live.worlds import SIMULATED, InWorlds, WorldsCompared
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.simulate import Run
 from firstk.harness.run.strategy_runs import StrategyRuns

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from firstk.harness.live.comparison import SIMULATED, InWorlds, WorldsCompared
+from firstk.harness.live.worlds import SIMULATED, InWorlds, WorldsCompared
 from firstk.harness.run.result import Result
 from firstk.harness.stats.estimates import in_words, quantile
 from firstk.harness.stats.formats import seconds

@@ -77,7 +77,7 @@ _FAULTS = {
 def test_faults(tmp_path: Path, name: str) -> None:
     """Each kind of fault has the same outcome on real servers as in the simulation."""
     text = f'{_SMALL}[[servers]]\nselect = "0-1"\nfault = {_FAULTS[name]}\n'
-    # These two are nearer, so that first-k knows of no others; and times lie in the midst of a phase.
+    # These two are nearer, so that first-k knows of no others. No fault begins between phases.
     text = text.replace("size = 2000", "size = 200000").replace("0.03", "0.2")
     text += '[[servers]]\nselect = "2-3"\nrtt = {{ law = "constant", value = 0.35 }}\n'
     path = write(tmp_path, text=text)
