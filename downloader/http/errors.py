@@ -24,6 +24,8 @@ class BadNURLError(DownloadError, ValueError):
 class StorageServerError(DownloadError):
     """A storage server did not answer a request as the protocol wants. The base of the others."""
 
+    __module__ = "firstk"  # as users import it
+
 
 class UnreachableServerError(StorageServerError):
     """No connection could be made, or it was lost before the answer was complete."""
