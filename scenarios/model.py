@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -35,6 +36,7 @@ from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
+from firstk.scenarios.reads import Read, read_problems
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
 from firstk.scenarios.selection import (
     MACHINE,
@@ -481,6 +483,8 @@ class Expectation(Table):
     """The most requests that are outstanding at one time."""
     bytes_outstanding_max: int | None = Field(default=None, ge=0)
     """The most bytes that outstanding reads ask for at one time."""
+    outcomes: list[Literal["ok", "failed", "stalled", "deadline"]] | None = None
+    """How each of the scenario's `[[reads]]` ends, in their order."""
 
     @field_validator("error", "message")
     @classmethod
@@ -598,9 +602,26 @@ def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[Serv
     return groups(group, (grid.groups or {}).get(group, 1), grid.servers)
 
 
+def _readable(reads: list[Read], info: ValidationInfo) -> list[Read]:
+    """Check reads against the file, and against how much of it is downloaded."""
+    file = info.data.get("file")
+    if info.data.get("stop", "complete") != "complete":
+        raise mistakes([("", "each goes on to its end: take away `stop`")])
+    if file is not None and (file.offset or file.length is not None):
+        raise mistakes(
+            [("", "say which bytes are asked for: take `offset` and `length` off [file]")]
+        )
+    size = file.size if isinstance(file, MadeUpFile) else file.parsed_cap.size if file else inf
+    if found := list(read_problems(reads, size)):
+        raise mistakes(found)
+    return reads
+
+
 def _loads(workload: Workload, info: ValidationInfo) -> Workload:
     """Check a workload against the file."""
     file = info.data.get("file")
+    if info.data.get("reads") is not None:
+        raise mistakes([("", "a load is of whole downloads: it goes without [[reads]]")])
     if workload.sizes_differ and file is not None and (file.offset or file.length is not None):
         raise mistakes([("", "files of several sizes have no common `offset` and `length`")])
     if isinstance(file, RealFile) and (workload.files or workload.sizes_differ):
@@ -634,6 +655,8 @@ class Scenario(Table):
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    reads: Annotated[list[Read], Field(min_length=1), AfterValidator(_readable)] | None = None
+    """Several reads of the file in place of one download, by one downloader that lives on."""
     client: Client | None = None
     """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None

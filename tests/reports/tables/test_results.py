@@ -38,6 +38,7 @@ KEYS = [
     "bytes_saved",
     "outstanding_max",
     "bytes_outstanding_max",
+    "outcomes",
     "bound",
     "minimum_requests",
     "minimum_bytes",
