@@ -79,8 +79,11 @@ class SimServer:
         self._service = service
         self._chances = chances
         self._set_up = set_up
-        self._streams = self._has_wires = self._connects = False
-        self._look_at(faults)
+        # Whether a request may have to wait for others, or its answer for faults: see `Request`.
+        self._queues = service is not None or bool(link.lines)
+        self._has_wires = self._connects = False
+        if faults or set_up is not None:
+            self._look_at(faults)
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
@@ -91,7 +94,8 @@ class SimServer:
         """Note what is needed for faults."""
         self._link.throttle(self._env, faults)
         waiting = any(fault.begins_after() != (0, 0) for fault in faults)
-        self._streams = self._streams or waiting or any(fault.streams for fault in faults)
+        streams = waiting or any(fault.streams for fault in faults)
+        self._queues = self._queues or streams or bool(self._link.lines)
         connect = any("connect" in (fault.on or ()) for fault in faults)
         if connect and self._set_up is None:
             self._set_up = SetUp(None, faults, self._chances.seed, self.name)
@@ -110,11 +114,6 @@ class SimServer:
 
     def _faults_of(self, request: Request) -> Sequence[Fault]:
         return self.faults if request.wire is None else request.wire.faults
-
-    @property
-    def _queues(self) -> bool:
-        """Whether the end of a request is not known beforehand; see `Request`."""
-        return self._service is not None or self._streams or bool(self._link.lines)
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
