@@ -50,7 +50,7 @@ LIVE_RUNS = 10
     default=QUIET,
     show_default=True,
     type=SECONDS,
-    help="A live run in which nothing has happened for so long, and no timer is set, has stalled.",
+    help="A live run has stalled if nothing happens for so much longer than in the simulation.",
 )
 @click.option(
     "--out",

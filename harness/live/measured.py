@@ -14,9 +14,6 @@ from firstk.harness.run.simulate import Run
 from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
 
-#: What the times have in common that are drawn alike: the law of a link and how it is drawn.
-_Kind = tuple[str, str]
-
 
 @dataclass
 class MeasuredTimes:
@@ -41,21 +38,25 @@ class MeasuredTimes:
 def with_measured_times(real: Run) -> Scenario:
     """Return the scenario of a live run with the round-trip times that its requests took.
 
-    It is for one simulation of the same run. Servers whose links have the same law have their
-    times together. Those of servers that a fault or a limit delays are left out, since the
-    simulation delays them as well.
+    It is for one simulation of the same run. Each server has its own times: who is asked first
+    tends to answer first. One that was asked nothing, or that a fault or a limit delayed, as the
+    simulation does as well, has those of the others whose links have the same law.
     """
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
     by_name = {plan.name: plan for plan in plans}
-    times: defaultdict[tuple[_Kind, Operation], list[float]] = defaultdict(list)
+    times: defaultdict[tuple[str, Operation], list[float]] = defaultdict(list)
     for exchange in real.trace.exchanges:
         plan = by_name[exchange.server]
         if exchange.ok and exchange.ended is not None and not _delays(plan):
-            times[_kind(plan), exchange.operation].append(exchange.ended - exchange.sent)
+            for whose in (plan.name, _kind(plan)):
+                times[whose, exchange.operation].append(exchange.ended - exchange.sent)
     entries = list(scenario.servers)
     for i, plan in enumerate(plans):
-        queries, reads = times[_kind(plan), "get_buckets"], times[_kind(plan), "read"]
+        queries, reads = (
+            times[plan.name, operation] or times[_kind(plan), operation]
+            for operation in ("get_buckets", "read")
+        )
         if queries or reads:
             law: Any = MeasuredTimes(queries or reads, reads or queries)
             entry = Servers.model_validate({"select": str(i), "concurrency": plan.concurrency})
@@ -69,5 +70,6 @@ def _delays(plan: ServerSpec) -> bool:
     return any(isinstance(f, Slow | Hung) for f in plan.faults) or limits != (None, None)
 
 
-def _kind(plan: ServerSpec) -> _Kind:
-    return plan.rtt.model_dump_json(), plan.rtt_per
+def _kind(plan: ServerSpec) -> str:
+    """Return what servers have in common whose links have the same law."""
+    return f"{plan.rtt_per} {plan.rtt.model_dump_json()}"

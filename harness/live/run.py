@@ -43,14 +43,11 @@ _TICK = 0.02
 class LiveScenario:
     """A scenario whose runs are live ones.
 
-    `limit` is when a run that is still busy is cut off, and `quiet` how long nothing has happened
-    in one that counts as stalled: it waits for an answer that will not come, and for no timer of
-    its own. Both are in seconds. Raises `LiveError` if no live grid can do it.
+    `limit` is when a run that is still busy is cut off, in seconds. Raises `LiveError` if no live
+    grid can do it.
     """
 
-    def __init__(
-        self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float, quiet: float
-    ) -> None:
+    def __init__(self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float) -> None:
         problems = list(not_live(scenario, file_of(scenario, scenario.seed)))
         if problems:
             raise LiveError(f"{scenario.name} cannot be run live: {'; '.join(problems)}")
@@ -58,10 +55,13 @@ class LiveScenario:
         self.grid = LiveGrid(keeper, scenario.grid.servers)
         self._reactor = reactor
         self._limit = limit
-        self._quiet = quiet
 
-    async def play(self, strategy: DownloaderSpec, run: int = 0) -> Run:
-        """Return a finished run."""
+    async def play(self, strategy: DownloaderSpec, run: int, quiet: float) -> Run:
+        """Return a finished run.
+
+        It counts as stalled if nothing has happened for `quiet` seconds and it has no timer of
+        its own: it waits for an answer that will not come.
+        """
         scenario = self.scenario
         seed = scenario.seed_of(run)
         file = file_of(scenario, seed)
@@ -83,7 +83,7 @@ class LiveScenario:
                     scenario.grid.client_bandwidth,
                 )
                 download.start()
-                await download.wait(self._limit, self._quiet)
+                await download.wait(self._limit, quiet)
             finally:
                 ending = download.end()
                 for timer in timers:

@@ -39,13 +39,25 @@ def test_queries_and_reads() -> None:
     assert round(again.result.ttfb or 0, 6) == 0.6  # a query, and four reads in series
 
 
+def test_servers_apart() -> None:
+    """Each server has its own times, so that the same ones answer first."""
+    law = {"law": "lognormal", "median": 0.05, "sigma": 1.0}
+    for seed in range(5):
+        run = simulate(scenario(seed=seed, grid={"rtt": law}), "first-k")
+        again = simulate(with_measured_times(run), "first-k")
+
+        assert again.result.located == run.result.located
+        assert again.result.shares_used == run.result.shares_used
+
+
 def test_laws_apart() -> None:
-    """Servers with other laws have other times."""
+    """A server that was hung has the times of those with the same law."""
     far = {"select": "5-9", "rtt": constant(1.0)}
-    run = simulate(scenario(far, grid={"rtt": constant(0.05)}), "wait-for-all")
+    one = scenario(far, hung("0,9", end=2.0), grid={"rtt": constant(0.05)})
+    run = simulate(one, "wait-for-all")
     again = simulate(with_measured_times(run), "wait-for-all")
 
-    assert again.result.located == run.result.located == 1.0
+    assert again.result.located == run.result.located == pytest.approx(2.5)
 
 
 def test_faults_are_not_doubled() -> None:
