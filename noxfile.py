@@ -11,7 +11,7 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 def _install(session: nox.Session, *groups: str) -> None:
     """Install firstk as it is here, and what the groups of pyproject.toml ask for."""
-    session.install("-e", ".", *nox.project.dependency_groups(PYPROJECT, *groups))
+    session.install("-e", ".[all]", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 @nox.session
@@ -62,7 +62,7 @@ def pythons(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """Run the tests with the lowest versions that pyproject.toml allows; it takes uv."""
     groups = nox.project.dependency_groups(PYPROJECT, "test")
-    session.install("--resolution", "lowest-direct", "-e", ".[dask,parquet,tahoe]", *groups)
+    session.install("--resolution", "lowest-direct", "-e", ".[all,tahoe]", *groups)
     session.run("pytest", "-n", "auto", "-m", "not slow", *session.posargs)
 
 
@@ -88,7 +88,7 @@ def simpy(session: nox.Session) -> None:
 @nox.session
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
-    session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     files = ("tests/harness/run/test_tahoe.py", "tests/harness/run/test_hung_server.py")
     session.run("pytest", *files, *session.posargs)
 
@@ -96,7 +96,7 @@ def tahoe(session: nox.Session) -> None:
 @nox.session
 def dask(session: nox.Session) -> None:
     """Run the tests that let Dask clusters run sweeps, and those that write Parquet."""
-    session.install("-e", ".[dask,parquet]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    _install(session, "test")
     harness = "tests/harness"
     paths = (f"{harness}/sweep/test_workers.py", f"{harness}/cli/test_sweep.py", "tests/reports")
     session.run("pytest", "-k", "cluster or scheduler or parquet", *paths, *session.posargs)
@@ -112,7 +112,7 @@ def browser(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure the speed as ratios against peers; what comes behind `--` goes to the benchmarks."""
-    session.install("-e", ".[tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 

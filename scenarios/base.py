@@ -28,11 +28,11 @@ class Table(BaseModel):
     )
 
 
-def mistakes(found: Sequence[tuple[str, str]]) -> PydanticCustomError:
+def mistakes(found: Sequence[tuple[str | tuple[int | str, ...], str]]) -> PydanticCustomError:
     """Return the error for mistakes, each a key and what is wrong with it.
 
     A key is one of the table that is looked at, "" is what is looked at itself, and a key
-    after "../" stands beside that.
+    after "../" stands beside that. A tuple is a path from there.
     """
     return PydanticCustomError("mistakes", "{found}", {"found": list(found)})
 

@@ -265,7 +265,9 @@ def _flaws(
     if error["type"] == "mistakes":
         for key, message in error["ctx"]["found"]:
             path = _path(tables, location)
-            if key.startswith("../"):
+            if isinstance(key, tuple):
+                path, key = path + key, ""
+            elif key.startswith("../"):
                 path, key = path[:-1], key.removeprefix("../")
             yield Flaw(path + ((key,) if key else ()), message)
     elif error["type"] == "missing":

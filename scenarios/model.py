@@ -6,7 +6,8 @@ The fields are the keys of a scenario file, and their docstrings the texts of it
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -24,21 +25,34 @@ from pydantic import (
 
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.errors import BadCapError, CorruptShareError, DownloadError
-from firstk.downloader.layout import share_data
+from firstk.downloader.layout import served_data, share_data
 from firstk.downloader.names import did_you_mean
 from firstk.downloader.strategy import STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
+from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
+from firstk.scenarios.selection import (
+    MACHINE,
+    MAX_SERVERS,
+    Count,
+    Group,
+    Grouping,
+    GroupName,
+    Select,
+    ServerSet,
+    grouping_problem,
+    groups,
+    select_problem,
+    selected,
+    with_single,
+)
 from firstk.scenarios.text import listed
 from firstk.scenarios.workload import Workload
-
-#: The most servers that a grid has.
-MAX_SERVERS = 1_000_000
 
 
 def _found_out(info: ValidationInfo, **facts: Any) -> None:
@@ -177,6 +191,19 @@ class MadeUpFile(_Range):
         return list(range(self.n))
 
 
+class UnopenedShare(bytes):
+    """The empty data of a share file that its server cannot open; `reason` is why."""
+
+    reason = ""
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """Return one with a reason."""
+        share = cls()
+        share.reason = reason
+        return share
+
+
 class RealFile(_Range):
     """A file whose shares lie in a folder, as a Tahoe-LAFS storage server keeps them."""
 
@@ -186,6 +213,8 @@ class RealFile(_Range):
     """The file's read-cap."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """The SHA-256 of the plaintext, in hexadecimal."""
+    damaged: Literal["serve"] | None = None
+    """"serve": share files that are damaged are served as they lie; default they are an error."""
     _cap: CHKCap = PrivateAttr()
     _data: dict[int, bytes] = PrivateAttr(default_factory=dict)
 
@@ -223,6 +252,8 @@ class RealFile(_Range):
             raise mistakes([("shares", f"{self.shares}: {reason}")]) from e
         if not any(_matches(cap, data) for data in self._data.values()):
             problem = f"does not match the shares in {self.shares}: they are of another file"
+            if self.damaged:
+                problem += ", or no UEB is undamaged"
             raise mistakes([("cap", problem)])
         return self
 
@@ -237,10 +268,14 @@ class RealFile(_Range):
             problem = f"has a share {numbers[-1]}, and the cap says 0 to {cap.n - 1}"
             raise mistakes([("shares", f"{self.shares}: {problem}")])
         for number in numbers:
+            read = served_data if self.damaged else share_data
             try:
-                self._data[number] = share_data(read_bytes(folder / str(number), SHARE))
+                self._data[number] = read(read_bytes(folder / str(number), SHARE))
             except CorruptShareError as e:
-                raise CorruptShareError(f"share {number}: {e}") from e
+                if not self.damaged:
+                    hint = 'damaged = "serve" serves it as it lies'
+                    raise CorruptShareError(f"share {number}: {e}; {hint}") from e
+                self._data[number] = UnopenedShare.because(f"share {number}: {e}")
             except OSError as e:
                 raise OSError(e.errno, f"share {number}: {e.strerror}") from e
 
@@ -286,7 +321,7 @@ def _matches(cap: CHKCap, share: bytes) -> bool:
 
 def _which_file(table: Any) -> str:
     real = isinstance(table, RealFile) or (
-        isinstance(table, Mapping) and bool({"shares", "cap", "sha256"} & table.keys())
+        isinstance(table, Mapping) and bool({"shares", "cap", "sha256", "damaged"} & table.keys())
     )
     return "@real" if real else "@made-up"
 
@@ -328,11 +363,27 @@ class Grid(_Limits):
     """The order in which the downloader is given them: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
+    groups: dict[GroupName, Grouping] | None = None
+    """Which servers belong together, by the name of a kind: so many in a row, or lists of their
+    members. Those of one `machine` share an uplink and a queue; other kinds, such as racks, are
+    for `select`. A server that is not listed is a group of its own."""
+
     @field_validator("servers")
     @classmethod
     def _note(cls, servers: int, info: ValidationInfo) -> int:
         _found_out(info, servers=servers)
         return servers
+
+    @field_validator("groups")
+    @classmethod
+    def _grouped(
+        cls, kinds: dict[str, Grouping] | None, info: ValidationInfo
+    ) -> dict[str, Grouping] | None:
+        servers = info.data.get("servers", MAX_SERVERS)
+        problems = ((kind, grouping_problem(of, servers)) for kind, of in (kinds or {}).items())
+        if found := [(kind, problem) for kind, problem in problems if problem]:
+            raise mistakes(found)
+        return kinds
 
 
 class Consumer(Table):
@@ -341,85 +392,6 @@ class Consumer(Table):
     bandwidth: Bandwidth
     """How many bytes it drains a second. With more than 64 KiB in its buffer it pauses a push
     producer, and it resumes it when the buffer is empty."""
-
-
-class Count(Table):
-    """So many servers, drawn by the seed."""
-
-    count: int = Field(ge=0)
-    """How many."""
-
-
-class Probability(Table):
-    """Each server with this probability, drawn by the seed."""
-
-    probability: float = Field(ge=0, le=1)
-    """How likely each is."""
-
-
-def _which_select(value: Any) -> str:
-    if isinstance(value, Probability) or (isinstance(value, Mapping) and "probability" in value):
-        return "@probability"
-    return "@count" if isinstance(value, Count | Mapping) else "@names"
-
-
-_RANGE = r"\s*s?\d{1,7}(-s?\d{1,7})?\s*"
-
-Select = Annotated[
-    Annotated[
-        str,
-        WithJsonSchema({"type": "string", "pattern": f"^(all|{_RANGE}(,{_RANGE})*)$"}),
-        Tag("@names"),
-    ]
-    | Annotated[Count, Tag("@count")]
-    | Annotated[Probability, Tag("@probability")],
-    Discriminator(_which_select),
-]
-
-
-def selected(select: str, servers: int) -> list[int]:
-    """Return the numbers of the servers that a text selects: "all", "0,3-5" or "s1,s7".
-
-    Raises `ValueError` if it is malformed or reaches beyond the grid.
-    """
-    chosen: list[int] = []
-    for first, last in sorted(_ranges(select, servers)):
-        # Ranges may overlap, and there may be thousands of them: each server is added once.
-        chosen += range(max(first, chosen[-1] + 1 if chosen else 0), last + 1)
-    return chosen
-
-
-def _ranges(select: str, servers: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last server of each range; raises `ValueError` as `selected`."""
-    if select == "all":
-        yield 0, servers - 1
-        return
-    for part in select.split(","):
-        match = re.fullmatch(r"\s*s?(\d{1,7})(?:-s?(\d{1,7}))?\s*", part)
-        if not match:
-            raise ValueError(f'should be "all", or like "0,3-5" or "s1,s7", not {shown(select)}')
-        first, last = int(match[1]), int(match[2] or match[1])
-        if first > last:
-            raise ValueError(f"{shown(part.strip())} runs backwards")
-        if last >= servers:
-            raise ValueError(
-                f"{shown(part.strip())} is beyond the grid: its servers are 0 to {servers - 1}"
-            )
-        yield first, last
-
-
-def _select_problem(select: Select, servers: int | None) -> str | None:
-    """Return what is wrong with a selection from `servers`, if their number is known."""
-    servers = servers or MAX_SERVERS
-    if isinstance(select, str):
-        try:
-            for _ in _ranges(select, servers):
-                pass
-        except ValueError as e:
-            return str(e)
-    elif isinstance(select, Count) and select.count > servers:
-        return f"selects {select.count} of {servers} servers"
-    return None
 
 
 def _shares_problem(shares: list[int] | None, numbers: list[int] | None) -> str | None:
@@ -444,7 +416,8 @@ class Servers(_Limits):
     """What is different about some servers."""
 
     select: Select
-    """Which: "all", "0,3-5", names, { count = 7 } or { probability = 0.1 }."""
+    """Which: "all", "0,3-5", names, { count = 7 } or { probability = 0.1 }; both may have a
+    `group`, such as "rack", whose servers are drawn together."""
     fault: Faults | None = None
     """What is wrong with them: one fault or several."""
     shares: list[Annotated[int, Field(ge=0)]] | None = None
@@ -453,11 +426,20 @@ class Servers(_Limits):
     """Their round-trip time, in place of the grid's."""
     rtt_per: Literal["request", "server"] | None = None
     """How often it is drawn, in place of the grid's."""
+    machine: GroupName | None = None
+    """The machine that they are on: servers on one machine share its uplink and its queue."""
+
+    @field_validator("machine")
+    @classmethod
+    def _named(cls, machine: str | None, info: ValidationInfo) -> str | None:
+        if machine is not None and not isinstance(info.data.get("select", ""), str):
+            raise mistakes([("", "is of servers that `select` names, not of ones that are drawn")])
+        return machine
 
     @field_validator("select")
     @classmethod
     def _within_the_grid(cls, select: Select, info: ValidationInfo) -> Select:
-        if problem := _select_problem(select, (info.context or {}).get("servers")):
+        if problem := select_problem(select, (info.context or {}).get("servers")):
             raise mistakes([("", problem)])
         return select
 
@@ -493,6 +475,10 @@ class Expectation(Table):
     """The most time to the first byte."""
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
+    outstanding_max: int | None = Field(default=None, ge=0)
+    """The most requests that are outstanding at one time."""
+    bytes_outstanding_max: int | None = Field(default=None, ge=0)
+    """The most bytes that outstanding reads ask for at one time."""
 
     @field_validator("error", "message")
     @classmethod
@@ -525,13 +511,89 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
     """
     found = []
     grid, file = info.data.get("grid"), info.data.get("file")
-    if grid and (problem := _select_problem(entry.select, grid.servers)):
+    if grid and (problem := select_problem(entry.select, grid.servers)):
         found.append(("select", problem))
     if file and (problem := _shares_problem(entry.shares, file.numbers)):
         found.append(("shares", problem))
+    for fault in entry.faults or ():
+        if file and (problem := _shares_problem(fault.shares, file.numbers)):
+            found.append(("fault", problem))
     if found:
         raise mistakes(found)
     return entry
+
+
+def _together(entries: list[Servers], info: ValidationInfo) -> list[Servers]:
+    """Check what entries say of groups and machines against the grid, and one another."""
+    grid = info.data.get("grid")
+    if grid is None:
+        return entries
+    found: list[tuple[str | tuple[int | str, ...], str]] = []
+    kinds = {**(grid.groups or {}), **dict.fromkeys(_machine_key(entries))}
+    for i, entry in enumerate(entries):
+        if entry.machine is not None and grid.groups and MACHINE in grid.groups:
+            found.append(((i, MACHINE), "`grid.groups` says already which machines there are"))
+        group = None if isinstance(entry.select, str) else entry.select.group
+        if isinstance(group, str) and group not in kinds:
+            there = f"there are {listed(kinds)}" if kinds else "`grid.groups` has none"
+            problem = f"no groups are called {shown(group)}; {did_you_mean(group, kinds)}{there}"
+            found.append(((i, "select", "group"), problem))
+        elif isinstance(group, str) and isinstance(entry.select, Count):
+            there_are = len(groups_of(group, grid, entries))
+            if entry.select.count > there_are:
+                problem = f"selects {entry.select.count} of {there_are} groups"
+                found.append(((i, "select", "count"), problem))
+    if not found:
+        found += _divided(entries, grid)
+    if found:
+        raise mistakes(found)
+    return entries
+
+
+def _machine_key(entries: Sequence[Servers]) -> list[str]:
+    return [MACHINE] if any(entry.machine is not None for entry in entries) else []
+
+
+def _divided(entries: Sequence[Servers], grid: Grid) -> Iterator[tuple[tuple[int | str, ...], str]]:
+    """Yield where an entry sets what the servers of one machine share for some of them only."""
+    machines = [one.servers for one in groups_of(MACHINE, grid, entries) if len(one.servers) > 1]
+    place = {number: i for i, servers in enumerate(machines) for number in servers}
+    for i, entry in enumerate(entries if machines else ()):
+        keys = [key for key in _Limits.model_fields if getattr(entry, key) is not None]
+        if keys and any(
+            count < len(machines[machine])
+            for unit in _units(entry.select, grid, entries)
+            for machine, count in Counter(place[n] for n in unit if n in place).items()
+        ):
+            yield (i, keys[0]), "is of a whole machine: select all servers of each, or none"
+
+
+def _units(select: Select, grid: Grid, entries: Sequence[Servers]) -> Iterable[Sequence[int]]:
+    """Return the servers that an entry selects together, whatever is drawn."""
+    if isinstance(select, str):
+        return [selected(select, grid.servers)]
+    return (one.servers for one in groups_of(select.group or 1, grid, entries))
+
+
+def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[ServerSet]:
+    """Return the groups of a kind, or of so many servers in a row, by their first servers.
+
+    A kind that there is not makes every server a group of its own.
+    """
+    if isinstance(group, int):
+        return groups(f"{group} in a row", group, grid.servers)
+    if group == MACHINE and _machine_key(entries):
+        machine = {
+            number: entry.machine
+            for entry in entries
+            if entry.machine is not None and isinstance(entry.select, str)
+            for number in selected(entry.select, grid.servers)
+        }
+        members: dict[str, list[int]] = {}
+        for number in sorted(machine):
+            members.setdefault(f"{MACHINE} {machine[number]}", []).append(number)
+        return with_single([ServerSet(*one) for one in members.items()], grid.servers)
+    return groups(group, (grid.groups or {}).get(group, 1), grid.servers)
 
 
 def _loads(workload: Workload, info: ValidationInfo) -> Workload:
@@ -566,8 +628,12 @@ class Scenario(Table):
     """The file, and what is asked of it."""
     grid: Grid
     """The servers."""
-    servers: list[Annotated[Servers, AfterValidator(_fits)]] = Field(default=[])
+    servers: Annotated[
+        list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
+    ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    client: Client | None = None
+    """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None
     """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None

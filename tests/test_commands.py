@@ -18,6 +18,7 @@ GUIDES = {
     "README.md": 11,
     "docs/boundary.md": 3,
     "docs/fuzzing.md": 3,
+    "docs/prove.md": 1,
     "docs/regressions.md": 9,
     "docs/review.md": 6,
 }
@@ -43,6 +44,7 @@ _MORE = dict(
 _HERE = {
     "FILE": "my-scenario.toml",
     "MODULE:CALLABLE": "mypackage.fetch:download",
+    "--servers 4 --k 2": "--servers 2 --k 1",
     "--seconds 10": "--seconds 1",
     "--seconds 60": "--seconds 1",
     "compare ticket-928 robustness": "compare one-hung late-answer",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
 from firstk.harness.cli.options import DOWNLOADER, FOLDER, SEED, Whole
 from firstk.harness.cli.output import make_folder, writing
@@ -29,7 +30,9 @@ _MOST_JOBS, _MOST_FINDS = 256, 10_000
 
 
 @click.command()
-@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@click.argument(
+    "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
+)
 @DOWNLOADER
 @click.option(
     "--seconds",

@@ -71,7 +71,8 @@ def requirements() -> Iterator[CheckResult]:
     """Look at the versions of what firstk needs, and of its extras."""
     from packaging.requirements import Requirement
 
-    needed = [Requirement(text) for text in requires("firstk") or []]
+    every = (Requirement(text) for text in requires("firstk") or [])
+    needed = [one for one in every if one.name != "firstk"]  # an extra that names another
     always = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
     for one in always:
         yield _requirement(one)

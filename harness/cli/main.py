@@ -18,6 +18,7 @@ import click
 
 from firstk.harness.cli.encoding import write_in_any_encoding
 from firstk.harness.cli.exit import INTERNAL, INTERRUPTED, OK, UNMET, USAGE, Ended, fail
+from firstk.harness.cli.extras import remedy
 from firstk.scenarios.text import printable
 
 
@@ -59,7 +60,9 @@ class _Group(click.Group):
             sys.exit(OK if e.code == UNMET else e.code)
         except OSError as e:
             fail(f"firstk: cannot read or write: {e}", USAGE)
-        except Exception:
+        except Exception as e:
+            if isinstance(e, ModuleNotFoundError) and (missing := remedy(e)):
+                fail(f"firstk: {missing}", USAGE)
             import traceback
 
             traceback.print_exc()
@@ -102,8 +105,10 @@ _COMMANDS = _Commands(
         "doctor": ("doctor:doctor", "Check the installation: dependency versions, a self-test."),
         "export": ("sweep:export", "Write all runs of a store to a CSV or Parquet file."),
         "fuzz": ("fuzz:fuzz", "Try random scenarios until one breaks what must always hold."),
+        "init": ("init:init", "Add a first scenario to a project, and run it."),
         "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
+        "prove": ("prove:prove", "Prove that no placement of faults stops a downloader."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
         "run": ("run:run", "Run one scenario and print its results."),
         "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
 from typing import Literal
@@ -17,7 +17,8 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
-from firstk.scenarios.model import Count, Grid, Probability, Scenario, Select, selected
+from firstk.scenarios.model import Grid, Scenario, groups_of
+from firstk.scenarios.selection import MACHINE, Count, Probability, Select, ServerSet, selected
 
 
 @dataclass(slots=True)
@@ -34,6 +35,7 @@ class ServerSpec:
     shares_named: bool = False
     faults: Sequence[Fault] = ()
     entry: int | None = None  # the number of the entry in `[[servers]]` that says the faults
+    machine: str | None = None  # what it shares with others on it
 
 
 def make_servers(
@@ -44,36 +46,45 @@ def make_servers(
     env = reactor.env
     downlink = _lines(env, grid.client_bandwidth)
     met: dict[int | None, set[int]] = defaultdict(set)
-    servers = [
-        SimServer(
+    machines: dict[str | None, tuple[list[SharedChannel], Service | None]] = {}
+
+    def limits(plan: ServerSpec) -> tuple[list[SharedChannel], Service | None]:
+        """Return a server's uplink and queue, which are those of its machine."""
+        lines, beside = machines.get(plan.machine) or (_lines(env, plan.bandwidth), None)
+        service = service_of(env, plan, seed, beside)
+        if plan.machine is not None:
+            machines.setdefault(plan.machine, (lines, service))
+        return lines, service
+
+    servers = []
+    for plan in server_specs(scenario, seed, file.shares):
+        lines, service = limits(plan)
+        shares = {number: file.shares[number] for number in plan.shares}
+        server = SimServer(
             reactor=reactor,
             name=plan.name,
-            shares={
-                file.cap.storage_index: {number: file.shares[number] for number in plan.shares}
-            },
-            link=Link(
-                plan.rtt,
-                plan.rtt_per,
-                seed,
-                plan.name,
-                [*_lines(env, plan.bandwidth), *downlink],
-            ),
-            service=service_of(env, plan, seed),
+            shares={file.cap.storage_index: shares},
+            link=Link(plan.rtt, plan.rtt_per, seed, plan.name, [*lines, *downlink]),
+            service=service,
             faults=plan.faults,
             chances=FaultDraws(plan.faults, seed, plan.name),
             entry=plan.entry,
             met=met[plan.entry],
         )
-        for plan in server_specs(scenario, seed, file.shares)
-    ]
+        servers.append(server)
     return in_download_order(grid, seed, file.cap.storage_index, servers)
 
 
-def service_of(env: Environment, plan: ServerSpec, seed: int) -> Service | None:
-    """Return what a server does with requests; nothing if that takes no time."""
+def service_of(
+    env: Environment, plan: ServerSpec, seed: int, beside: Service | None = None
+) -> Service | None:
+    """Return what a server does with requests, on one machine with the one `beside` it.
+
+    It is None if that takes no time.
+    """
     if plan.service is None:
         return None
-    return Service(env, plan.service, plan.concurrency, seed, plan.name)
+    return Service(env, plan.service, plan.concurrency, seed, plan.name, beside)
 
 
 def _lines(env: Environment, bandwidth: float | None) -> list[SharedChannel]:
@@ -90,10 +101,12 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     ]
     for number in shares:
         plans[number % grid.servers].shares.append(number)
+    for number, name in _machines(scenario):
+        plans[number].machine = name
     for i, entry in enumerate(scenario.servers):
-        for chosen in _select(entry.select, f"select {i}", seed, plans):
+        for place, chosen in _select(scenario, entry.select, f"select {i}", seed, plans):
             if entry.faults is not None:
-                chosen.faults, chosen.entry = entry.faults, i
+                chosen.faults, chosen.entry = [f.rolled(place) for f in entry.faults], i
             if entry.shares is not None:
                 chosen.shares, chosen.shares_named = sorted(set(entry.shares)), True
             chosen.rtt = entry.rtt or chosen.rtt
@@ -104,21 +117,36 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     return plans
 
 
-def _select(
-    select: Select, purpose: str, seed: int, plans: Sequence[ServerSpec]
-) -> list[ServerSpec]:
-    """Return the servers that an entry is about.
+def _machines(scenario: Scenario) -> Iterator[tuple[int, str]]:
+    """Yield the servers that share a machine with others, and its name."""
+    grid = scenario.grid
+    if MACHINE in (grid.groups or {}) or any(entry.machine for entry in scenario.servers):
+        for machine in groups_of(MACHINE, grid, scenario.servers):
+            if len(machine.servers) > 1:
+                yield from ((number, machine.name) for number in machine.servers)
 
-    Every server draws for itself, so that one more server changes nothing for the others
+
+def _select(
+    scenario: Scenario, select: Select, purpose: str, seed: int, plans: Sequence[ServerSpec]
+) -> list[tuple[int, ServerSpec]]:
+    """Return the servers that an entry is about, each with its place among what is selected.
+
+    Every server, or group, draws for itself, so that one more changes nothing for the others
     but, with a count, the place that it takes from one of them.
     """
     if isinstance(select, str):
-        return [plans[i] for i in selected(select, len(plans))]
-    draws = [(stream(seed, plan.name, purpose).random(), i) for i, plan in enumerate(plans)]
+        return [(place, plans[i]) for place, i in enumerate(selected(select, len(plans)))]
+    if select.group is None:
+        drawn = [ServerSet(plan.name, (i,)) for i, plan in enumerate(plans)]
+    else:
+        drawn = groups_of(select.group, scenario.grid, scenario.servers)
+    draws = [(stream(seed, one.name, purpose).random(), i) for i, one in enumerate(drawn)]
     if isinstance(select, Probability):
-        return [plans[i] for draw, i in draws if draw < select.probability]
-    assert isinstance(select, Count)
-    return [plans[i] for _, i in sorted(draws)[: select.count]]
+        chosen = [i for draw, i in draws if draw < select.probability]
+    else:
+        assert isinstance(select, Count)
+        chosen = sorted(i for _, i in sorted(draws)[: select.count])
+    return [(place, plans[n]) for place, i in enumerate(chosen) for n in drawn[i].servers]
 
 
 def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:

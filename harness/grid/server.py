@@ -16,6 +16,7 @@ from twisted.internet.error import ConnectionLost
 from zope.interface import implementer
 
 from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.harness.grid.client_machine import Processor
 from firstk.harness.grid.link import Link, Process
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, delaying, failing, plan_request
 from firstk.harness.grid.trace import Exchange, Trace
@@ -26,6 +27,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.laws import Law
+from firstk.scenarios.model import UnopenedShare
 
 
 class ServerError(Exception):
@@ -36,7 +38,8 @@ class Service:
     """What a server does with a request when it has taken it up: it works on it for a time.
 
     It works on `concurrency` requests at once (None: on all), and the others wait for
-    their turn, in the order in which they were taken up.
+    their turn, in the order in which they were taken up. They wait for one another's requests too
+    if it works on the same machine as the one that is `beside` it.
     """
 
     def __init__(
@@ -46,10 +49,12 @@ class Service:
         concurrency: int | None,
         seed: int,
         server: str,
+        beside: Service | None = None,
     ) -> None:
         self.law = law
         self.concurrency = concurrency
-        self.busy = TimeAverage(env)
+        self.busy: TimeAverage = TimeAverage(env) if beside is None else beside.busy
+        self._beside = beside
         self._env = env
         self._seed = seed
         self._server = server
@@ -60,6 +65,8 @@ class Service:
 
     @cached_property
     def _places(self) -> simpy.Resource:
+        if self._beside is not None:
+            return self._beside._places
         return simpy.Resource(self._env, self.concurrency or sys.maxsize)
 
     def time(self) -> float:
@@ -191,12 +198,15 @@ class SimServer:
         met, course = self._met, request.course
         if len(met) == len(self.faults):
             return
-        operation = request.exchange.operation
+        operation, share = request.exchange.operation, request.exchange.share
         if course.rtt != request.rtt or course.taken_up != course.arrives:
-            met.update(delaying(self.faults, operation, request.rtt, course, now))
+            met.update(delaying(self.faults, operation, request.rtt, course, now, share))
         if isinstance(outcome, ConnectionLost):
-            sent = course.sent
-            met.update(i for i, f in enumerate(self.faults) if f.lost(sent) == course.lost)
+            met.update(
+                i
+                for i, fault in enumerate(self.faults)
+                if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost
+            )
         elif outcome is not None:
             if course.failure or any(fault.stochastic for fault in course.faults):
                 met.update(failing(operation, course, request.chances))
@@ -215,7 +225,7 @@ class SimServer:
     def heal(self, at: float | None = None) -> None:
         """Have none of its faults from then on, default now; what was held is taken up then."""
         time = self._env.now if at is None else max(at, self._env.now)
-        self.faults = [_over(fault, time) for fault in self.faults]
+        self.faults = [fault.over_at(time) for fault in self.faults]
         self._settle_again()
 
     def _outcome(self, request: _Request) -> _Answer | Exception:
@@ -259,7 +269,7 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), self._env.take_place()
-        course = plan_request(self.faults, operation, sent, rtt, chances)
+        course = plan_request(self.faults, operation, sent, rtt, chances, share)
         request = _Request(
             self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
         )
@@ -269,9 +279,11 @@ class SimServer:
 
     def withdraw(self, request: _Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
-        if self.faults:
-            self._note_faults(request, self._env.now)
-        del self._outstanding[request], request.client.outstanding[request]
+        if request in self._outstanding:  # else it is answered, and the client is busy
+            if self.faults:
+                self._note_faults(request, self._env.now)
+            del self._outstanding[request]
+        del request.client.outstanding[request]
         if request.working is not None and request.working.is_alive:
             request.working.interrupt()
         for event in request.event, request.losing:
@@ -305,7 +317,12 @@ class SimServer:
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             exchange = request.exchange
             course = plan_request(
-                self.faults, exchange.operation, exchange.sent, request.rtt, request.chances
+                self.faults,
+                exchange.operation,
+                exchange.sent,
+                request.rtt,
+                request.chances,
+                exchange.share,
             )
             if request.taken_up or request.course.taken_up < now:
                 course = request.course._replace(lost=course.lost)
@@ -362,13 +379,25 @@ class SimServer:
         self._end(request, ConnectionLost())
 
     def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
-        """Let a request's answer, or its failure, reach the downloader."""
-        exchange, client, now = request.exchange, request.client, self._env.clock
+        """Let a request's answer, or its failure, reach the client."""
+        client, now = request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
-        del self._outstanding[request], client.outstanding[request]
+        del self._outstanding[request]
         if request.losing is not None:
             self._env.give_up(request.losing)
+            request.losing = None
+        if client.processor is not None:
+            size = outcome.received if isinstance(outcome, _Answer) else 0
+            if (heard := client.processor.after_answer(size)) > now:
+                request.event = self._env.at(heard, lambda _: self._hear(request, outcome))
+                return
+        self._hear(request, outcome)
+
+    def _hear(self, request: _Request, outcome: _Answer | Exception) -> None:
+        """Let the downloader hear an answer, or a failure, that has reached the client."""
+        exchange, client, now = request.exchange, request.client, self._env.clock
+        del client.outstanding[request]
         if isinstance(outcome, Exception):
             exchange.error = str(outcome)
             client.trace.ended(exchange, now, False)
@@ -391,7 +420,8 @@ class Client:
     operation and the server's name of each request, and may raise an error in place of it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
     answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far.
+    share numbers that answers to queries have named so far. What reaches the client waits for its
+    `processor`, if there is one.
     """
 
     def __init__(
@@ -402,7 +432,9 @@ class Client:
         holds: Sequence[Operation] = (),
         note: Callable[[str, str], None] = lambda operation, server: None,
         source: Callable[[], Place | None] | None = None,
+        processor: Processor | None = None,
     ) -> None:
+        self.processor = processor
         self.note = note
         self.trace = trace
         self.heard = heard
@@ -439,8 +471,11 @@ class Connection:
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
 
-        def answer(faults: Sequence[Fault]) -> _Answer:
-            held = self._server.shares.get(storage_index, ())
+        def answer(faults: Sequence[Fault]) -> _Answer | Exception:
+            held = self._server.shares.get(storage_index, {})
+            for share in held.values():
+                if isinstance(share, UnopenedShare):
+                    return ServerError(share.reason)
             shown: Sequence[int] = list(held)
             changed_by: list[int] = []
             for i, fault in enumerate(faults):
@@ -521,11 +556,3 @@ class SimBucket:
 def _made(answer: _Answer | Exception, _: Sequence[Fault]) -> _Answer | Exception:
     """Answer what was made before, whatever the faults are by now."""
     return answer
-
-
-def _over(fault: Fault, time: float) -> Fault:
-    """Return a fault that is over at a time, and never begins if it has not by then."""
-    if fault.end is not None and fault.end <= time:
-        return fault
-    ending = {"start": inf} if fault.start > time else {"end": time}
-    return fault.model_copy(update=ending)

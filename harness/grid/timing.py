@@ -51,24 +51,26 @@ def plan_request(
     sent: float,
     rtt: float,
     chances: Sequence[float],
+    share: int | None = None,
 ) -> RequestTiming:
     """Return the course of a request that is sent at `sent` to a server with these faults.
 
     `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
-    drawn for each fault.
+    drawn for each fault. A read is of the share with the number `share`.
     """
     if not faults:  # most servers are well
         arrives = sent + rtt / 2
         return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
     lost = inf
-    for fault in faults:
+    concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    for _, fault in concerning:
         if fault.active(sent):
             rtt = fault.round_trip(rtt)
         lost = min(lost, fault.lost(sent))
     arrives = sent + rtt / 2
-    taken_up = _taken_up(faults, operation, arrives)
+    taken_up = _taken_up(concerning, operation, arrives)
     met, places, failure = [], [], None
-    for i, fault in enumerate(faults):
+    for i, fault in concerning:
         if fault.active(taken_up):
             met.append(fault)
             places.append(i)
@@ -77,20 +79,25 @@ def plan_request(
 
 
 def delaying(
-    faults: Sequence[Fault], operation: Operation, rtt: float, course: RequestTiming, now: float
+    faults: Sequence[Fault],
+    operation: Operation,
+    rtt: float,
+    course: RequestTiming,
+    now: float,
+    share: int | None = None,
 ) -> Iterator[int]:
     """Yield the places of the faults that have slowed or held a request by `now`.
 
     `rtt` is its round-trip time without faults.
     """
-    for i, fault in enumerate(faults):
+    concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    for i, fault in concerning:
         if fault.active(course.sent) and fault.round_trip(rtt) != rtt:
             yield i
-    time: float | None = course.arrives
-    while time is not None and time <= now:
-        holding = [i for i, f in enumerate(faults) if f.active(time) and f.holds(operation)]
+    for time, holding in _held(concerning, operation, course.arrives):
+        if time > now:
+            break
         yield from holding
-        time = faults[holding[0]].end if holding else None
 
 
 def failing(operation: Operation, course: RequestTiming, chances: Sequence[float]) -> Iterator[int]:
@@ -102,15 +109,33 @@ def failing(operation: Operation, course: RequestTiming, chances: Sequence[float
                 return
 
 
-def _taken_up(faults: Sequence[Fault], operation: Operation, time: float) -> float:
+def _taken_up(faults: Sequence[tuple[int, Fault]], operation: Operation, time: float) -> float:
     """Return when a request that arrives at `time` is taken up; infinity if never."""
-    while True:
-        holding = [f for f in faults if f.active(time) and f.holds(operation)]
+    for at, holding in _held(faults, operation, time):
         if not holding:
-            return time
-        if holding[0].end is None:
-            return inf
-        time = holding[0].end
+            return at
+    return inf
+
+
+#: A request that is held so often, each time for as long as a hang lasts, is held forever.
+_MOST_HELD = 100
+
+
+def _held(
+    faults: Sequence[tuple[int, Fault]], operation: Operation, time: float
+) -> Iterator[tuple[float, list[int]]]:
+    """Yield when a request that arrives at `time` is to be taken up, and which faults hold it then.
+
+    The last time it is none of them, unless they hold it forever.
+    """
+    for _ in range(_MOST_HELD):
+        holding = [(i, f) for i, f in faults if f.active(time) and f.holds(operation)]
+        yield time, [i for i, _ in holding]
+        if not holding:
+            return
+        time = holding[0][1].spell(time)[1]
+        if time == inf:
+            return
 
 
 class FaultDraws:

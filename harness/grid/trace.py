@@ -139,6 +139,21 @@ class Trace:
         """How many bytes of share data were received."""
         return sum(e.received for e in self.exchanges)
 
+    def most_outstanding(self) -> tuple[int, int]:
+        """Return the most requests that were outstanding at one time, and the most bytes."""
+        requests = size = most = most_bytes = 0
+        for event in self.events:
+            if event.exchange is None:
+                continue
+            if event.kind == "sent":
+                requests += 1
+                size += event.exchange.length
+                most, most_bytes = max(most, requests), max(most_bytes, size)
+            else:
+                requests -= 1
+                size -= event.exchange.length
+        return most, most_bytes
+
     def digest(self) -> str:
         """Return the SHA-256 of the whole trace, in hexadecimal."""
         return sha256("\n".join(self.lines).encode()).hexdigest()

@@ -76,7 +76,8 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
 
 def words(fault: Fault, names: Sequence[str]) -> str:
     """Return a sentence that says which fault met no request, on which servers and when."""
-    keys = fault.model_dump(exclude={"kind", "start", "end"}, exclude_unset=True)
+    times = {"start", "end", "every", "until", "rolling"}
+    keys = fault.model_dump(exclude={"kind", *times}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     what = f"{fault.kind} ({more})" if more else fault.kind
     if not names:
@@ -88,9 +89,14 @@ def words(fault: Fault, names: Sequence[str]) -> str:
 
 
 def _when(fault: Fault) -> str:
+    when = f"from {fault.start:g} s on"
     if fault.end is not None:
-        return f"from {fault.start:g} s to {fault.end:g} s"
-    return f"from {fault.start:g} s on"
+        when = f"from {fault.start:g} s to {fault.end:g} s"
+    if fault.every is not None:
+        when += f", every {fault.every:g} s"
+    if fault.rolling is not None:
+        when += f", one after another by {fault.rolling:g} s"
+    return when
 
 
 def _ranges(names: Sequence[str]) -> str:

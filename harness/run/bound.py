@@ -49,7 +49,7 @@ from firstk.harness.run.bound_needs import (
     unaltered,
 )
 from firstk.harness.run.bound_reads import Brings, Foreseen
-from firstk.scenarios.model import Scenario
+from firstk.scenarios.model import Scenario, UnopenedShare
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
@@ -90,7 +90,11 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     downlink = scenario.grid.client_bandwidth
     at_once = reads_at_once(file.cap, ueb)
     plans = server_specs(scenario, seed, file.shares)
-    servers = [Foreseen(plan, seed, at_once, downlink) for plan in plans if plan.shares]
+    servers = [
+        Foreseen(plan, seed, at_once, downlink)
+        for plan in plans
+        if plan.shares and not any(isinstance(file.shares[n], UnopenedShare) for n in plan.shares)
+    ]
     grid = _Grid(Needs(file, ueb, first), [s for s in servers if s.answered < inf])
     ttfb = grid.first_block()
     if ttfb == inf:
@@ -189,11 +193,11 @@ class _Grid:
         needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
         transfer = server.transfer(needs.block + needs.header * together)
         brings = self._brings(server, number, parts.block)
-        block = server.earliest(brings, transfer, opening=parts.adjoining)
+        block = server.earliest(brings, transfer, opening=parts.adjoining, share=number)
         if parts.adjoining and not server.alters:
             return block
         brings = self._brings(server, number, parts.header)
-        time = max(block, server.earliest(brings, opening=True))
+        time = max(block, server.earliest(brings, opening=True, share=number))
         if server.alters and needs.chain:
             time = max(time, self._from_any((number, number ^ 1), _CHAIN))
         if server.alters and needs.block_hashes:
@@ -240,7 +244,7 @@ class _Grid:
                 spans = part(parts)
                 transfer = server.transfer(sum(end - begin for begin, end in spans))
                 brings = self._brings(server, number, spans)
-                self._parts[key] = server.earliest(brings, transfer)
+                self._parts[key] = server.earliest(brings, transfer, share=number)
         return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:

@@ -9,7 +9,7 @@ has failed. So every time here is one that no order of reads can undercut.
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import pairwise
 from math import inf, nextafter
@@ -33,6 +33,9 @@ _MORE_READS = 32
 #: The highest number that a fault can draw.
 _LUCKY = nextafter(1.0, 0.0)
 
+#: A fault that comes again and again is foreseen so often; after that it does no harm.
+_MOST_SPELLS = 4
+
 #: What a sum of times may differ by, when its parts are added in another order.
 _NEARLY = 1 + 1e-9
 
@@ -46,11 +49,16 @@ class _Request(NamedTuple):
 
 
 class _Read(NamedTuple):
-    """A read that can be sent from `ready` on, and how it can go."""
+    """A read that can be sent from `ready` on, and how it can go.
+
+    `special` has how it can go for each share that has faults of its own, and `courses` how for
+    any share at all.
+    """
 
     ready: float
     work: float
     courses: Sequence[RequestTiming]
+    special: Mapping[int | None, Sequence[RequestTiming]] = {}
 
     @property
     def over(self) -> float:
@@ -59,20 +67,25 @@ class _Read(NamedTuple):
             return min(self.courses[0].ends(self.work), self.courses[0].lost)
         return min(min(c.ends(self.work), c.lost) for c in self.courses)
 
+    def of(self, share: int | None) -> Sequence[RequestTiming]:
+        """Return how it can go if it is of this share; None is any."""
+        return self.special.get(share, self.courses)
+
 
 class Foreseen:
     """One server with its draws. Times are in virtual seconds, infinity is never.
 
-    `at_once` is how many reads of one share may be under way, `answered` when the query's answer
-    shows the server's shares, at the earliest, and `alters` whether reads may bring something
-    else than what the shares hold. `queues` is True if a request may have to wait for others
-    until the server works on it.
+    `at_once` is how many reads of one share may be under way. `answered` is when the query's answer
+    shows shares of the server, at the earliest, and `numbers` are those that can be shown. `alters`
+    is True if reads of two shares may go differently, or bring something else than what the shares
+    hold. `queues` is True if a request may have to wait for others until the server works on it.
     """
 
     def __init__(self, plan: ServerSpec, seed: int, at_once: int, downlink: float | None) -> None:
-        self.numbers = plan.shares
         self.bandwidths = [b for b in (plan.bandwidth, downlink) if b is not None]
-        self.alters = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
+        self._special = sorted({n for f in plan.faults for n in f.shares or ()} & {*plan.shares})
+        altering = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
+        self.alters = altering or bool(self._special)
         self.faults = plan.faults
         self._concurrency = plan.concurrency
         self.queues = plan.service is not None and plan.concurrency is not None
@@ -91,16 +104,16 @@ class Foreseen:
         self._drawn: list[_Request] = []
         self._foreseen: dict[int, tuple[list[_Read], Iterator[_Read]]] = {}
         query = next(self._draws)
-        self.answered = min(
-            (
-                ends
-                for course in _courses(plan.faults, "get_buckets", query, 0.0)
-                if (ends := course.ends(query.work)) < course.lost
-                and course.failure is None
-                and _shows(course, plan.shares)
-            ),
-            default=inf,
-        )
+        answers = [
+            (ends, shown)
+            for course in _courses(plan.faults, "get_buckets", query, 0.0)
+            if (ends := course.ends(query.work)) < course.lost
+            and course.failure is None
+            and (shown := _shown(course, plan.shares))
+        ]
+        self.answered = min((ends for ends, _ in answers), default=inf)
+        shown_at_all = {number for _, shown in answers for number in shown}
+        self.numbers = [number for number in plan.shares if number in shown_at_all]
 
     @property
     def limited(self) -> bool:
@@ -122,14 +135,19 @@ class Foreseen:
         return size / min(self.bandwidths, default=inf)
 
     def earliest(
-        self, brings: Brings | None, transfer: float = 0.0, *, opening: bool = False
+        self,
+        brings: Brings | None,
+        transfer: float = 0.0,
+        *,
+        opening: bool = False,
+        share: int | None = None,
     ) -> float:
-        """Return when a read can be back that brings something; any read will do if None.
+        """Return when a read of a share can be back that brings something; any will do if None.
 
         `transfer` is how long its bytes pass the lines. `opening` means that what is wanted
         comes with the first read of a share, or after it.
         """
-        return next(iter(self._back(brings, transfer, 1, opening)), inf)
+        return next(iter(self._back(brings, transfer, 1, opening, share)), inf)
 
     def in_turn(self, count: int) -> Sequence[float]:
         """Return when one read can be back, two, three and so on; infinity where never."""
@@ -139,7 +157,12 @@ class Foreseen:
         return found + [inf] * (count - len(found))
 
     def _back(
-        self, brings: Brings | None, transfer: float, count: int, opening: bool
+        self,
+        brings: Brings | None,
+        transfer: float,
+        count: int,
+        opening: bool,
+        share: int | None = None,
     ) -> list[float]:
         """Return when reads can be back that bring something: the first `count`, or fewer."""
         found: list[float] = []
@@ -147,12 +170,12 @@ class Foreseen:
             if len(found) >= count and read.ready >= found[count - 1]:
                 break
             if number == _MOST_READS:
-                lucky = self._luckiest(brings, transfer, read.ready)
+                lucky = self._luckiest(brings, transfer, read.ready, share)
                 return sorted([*found, *[lucky] * count])[:count]
-            ends = self._ends(brings, transfer, read)
+            ends = self._ends(brings, transfer, read, share)
             if ends < inf:
                 insort(found, ends)
-            elif self.faults and self._luckiest(brings, transfer, read.ready) == inf:
+            elif self.faults and self._luckiest(brings, transfer, read.ready, share) == inf:
                 break  # and so it is for all later ones
         return found[:count]
 
@@ -225,7 +248,7 @@ class Foreseen:
             while sent < (ended + self._window if ended else first):
                 self._draw(sent + 1)
                 request = self._drawn[sent]
-                read = _Read(ready, request.work, _courses(self.faults, "read", request, ready))
+                read = self._read(request, ready)
                 yield read
                 heappush(over, read.over)
                 sent += 1
@@ -235,17 +258,30 @@ class Foreseen:
             if ready == inf:
                 return
 
+    def _read(self, request: _Request, ready: float) -> _Read:
+        """Return a read that can be sent from `ready` on, with all the ways that it can go."""
+        courses = _courses(self.faults, "read", request, ready)
+        if not self._special:
+            return _Read(ready, request.work, courses)
+        ways: dict[int | None, Sequence[RequestTiming]] = dict.fromkeys(self.numbers, courses)
+        for share in self._special:
+            ways[share] = _courses(self.faults, "read", request, ready, share)
+        every = [course for way in ways.values() for course in way]
+        return _Read(ready, request.work, every, ways)
+
     def _draw(self, count: int) -> None:
         """Draw for a number of reads, if that has not been done."""
         while len(self._drawn) < count:
             self._drawn.append(next(self._draws))
 
-    def _ends(self, brings: Brings | None, transfer: float, read: _Read) -> float:
+    def _ends(
+        self, brings: Brings | None, transfer: float, read: _Read, share: int | None
+    ) -> float:
         """Return when a read can be back that brings something; infinity if it cannot."""
         if not self.faults:
             return read.courses[0].ends(read.work) + transfer
         best = inf
-        for course in read.courses:
+        for course in read.of(share):
             ends = course.ends(read.work)
             if (
                 course.failure is None
@@ -257,11 +293,12 @@ class Foreseen:
                 best = ends + transfer
         return best
 
-    def _luckiest(self, brings: Brings | None, transfer: float, ready: float) -> float:
+    def _luckiest(
+        self, brings: Brings | None, transfer: float, ready: float, share: int | None
+    ) -> float:
         """Return when a read would be back that is sent from `ready` on and has all the luck."""
         request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
-        courses = _courses(self.faults, "read", request, ready)
-        return self._ends(brings, transfer, _Read(ready, 0.0, courses))
+        return self._ends(brings, transfer, self._read(request, ready), share)
 
 
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
@@ -274,32 +311,64 @@ def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
         yield _Request(link.round_trip(), work, chances.draw())
 
 
-def _shows(course: RequestTiming, numbers: Sequence[int]) -> bool:
-    """Return whether the answer to a query shows shares."""
+def _shown(course: RequestTiming, numbers: Sequence[int]) -> Sequence[int]:
+    """Return which of the shares the answer to a query shows."""
     for fault in course.faults:
         numbers = fault.buckets(numbers)
-    return bool(numbers)
+    return numbers
 
 
 def _courses(
-    faults: Sequence[Fault], operation: Operation, request: _Request, ready: float
+    faults: Sequence[Fault],
+    operation: Operation,
+    request: _Request,
+    ready: float,
+    share: int | None = None,
 ) -> Sequence[RequestTiming]:
-    """Return how a request can go that may be sent from `ready` on.
+    """Return how a request can go that may be sent from `ready` on; a read is of one `share`.
 
     Between the beginnings and the ends of faults nothing changes, so it is sent at once,
     at one of these times, or such that it arrives then.
     """
     if not faults:
         return [plan_request(faults, operation, ready, request.rtt, request.chances)]
+
+    def plan(sent: float) -> RequestTiming:
+        return plan_request(faults, operation, sent, request.rtt, request.chances, share)
+
     courses = []
-    edges = sorted({t for f in faults for t in (f.start, f.end) if t is not None and t > ready})
-    for begin, end in pairwise([ready, *edges, inf]):
-        course = plan_request(faults, operation, begin, request.rtt, request.chances)
+    edges, horizon = _edges(faults, ready)
+    for begin, end in pairwise([ready, *edges, horizon]):
+        course = plan(begin)
         courses.append(course)
         for edge in edges:
             time = edge - course.rtt / 2
             while time + course.rtt / 2 < edge:  # it was rounded down
                 time = nextafter(time, inf)
             if begin < time < end:
-                courses.append(plan_request(faults, operation, time, request.rtt, request.chances))
+                courses.append(plan(time))
+    if horizon < inf:
+        courses.append(_free(faults, horizon, request.rtt))
     return courses
+
+
+def _edges(faults: Sequence[Fault], time: float) -> tuple[list[float], float]:
+    """Return when faults begin and end after a time, and until when these are all such times."""
+    edges: set[float] = set()
+    horizon = inf
+    for fault in faults:
+        begin, over = fault.spell(time)
+        for _ in range(_MOST_SPELLS):
+            edges |= {begin, over}
+            begin, over = fault.spell(over)
+        if begin < inf:
+            horizon = min(horizon, begin)
+    return sorted(edge for edge in edges if time < edge < horizon), horizon
+
+
+def _free(faults: Sequence[Fault], time: float, rtt: float) -> RequestTiming:
+    """Return the course of a request that is sent at a time and that no fault does any harm."""
+    for fault in faults:
+        rtt = min(rtt, fault.round_trip(rtt))
+    arrives = time + rtt / 2
+    return RequestTiming(time, rtt, arrives, arrives, inf, (), None)

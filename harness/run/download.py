@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 from twisted.internet.defer import maybeDeferred
@@ -11,6 +12,7 @@ from twisted.python.failure import Failure
 
 from firstk.downloader import Download as OurDownload
 from firstk.downloader import DownloadStatus
+from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.server import Client, Connections, SimServer
@@ -65,7 +67,8 @@ class SimulatedDownload:
 
     `number` distinguishes it from others in the grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
-    its timers raise; without it that goes to the reactor.
+    its timers raise; without it that goes to the reactor. `machine` is what it runs on, with others
+    in the grid; default one of its own.
     Raises `DownloaderError` if `strategy` is neither one of ours nor another downloader.
     """
 
@@ -80,6 +83,7 @@ class SimulatedDownload:
         number: int = 0,
         over: Callable[[SimulatedDownload], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
+        machine: ClientMachine | None = None,
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -95,7 +99,20 @@ class SimulatedDownload:
         self._known: float | None = None
         heard = self._heard if over is not None or self._locates else None
         context = Context(reactor.env, self._abort)
-        self._clock = ClientReactor(reactor, heard, failed, context)
+        machine = machine or ClientMachine(reactor.env, scenario.client)
+        self._processor = processor = machine.processor
+        busy_until = None if processor is None else processor.after
+        self._late = 0  # how many things of its own wait for the processor
+        self._pool = machine.pool(seed, number, context.run, heard or _nothing)
+        self._clock = ClientReactor(
+            reactor,
+            heard,
+            failed,
+            context,
+            busy_until,
+            self._pool,
+            None if machine.clock is None else machine.clock.time,
+        )
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
         self.client = Client(
@@ -105,10 +122,11 @@ class SimulatedDownload:
             holds=held,
             note=context.note,
             source=None if runs_strategy(strategy) else context.source,
+            processor=processor,
         )
         self._connections = Connections(servers, self.client)
         # A clock of its own: the consumer's timers are not left behind by the download.
-        self._drain = ClientReactor(reactor, heard, failed, context)
+        self._drain = ClientReactor(reactor, heard, failed, context, busy_until)
         self._consumer = SimConsumer(
             self._drain,
             file,
@@ -117,6 +135,7 @@ class SimulatedDownload:
             self.trace,
             scenario.consumer.bandwidth if scenario.consumer else None,
             self._progress,
+            None if processor is None else self._write_later,
         )
         self._context = context
         self._timers_left: Sequence[str] = ()
@@ -155,12 +174,43 @@ class SimulatedDownload:
             self.scenario.file.length,
             self._random,
         )
-        self._clock.run(self._begin, order)
+        if self._processor is None:
+            self._clock.run(self._begin, order)
+        else:
+            self._later(self._processor.after(), partial(self._clock.run, self._begin, order))
         if self._over is not None:
             self._heard()
 
+    def _later(self, time: float, function: Callable[[], None]) -> None:
+        """Call a function when the processor has come to it: at once, or at a time to come."""
+        if time <= self._reactor.seconds():
+            function()
+            return
+        self._late += 1
+
+        def call(_: object) -> None:
+            self._late -= 1
+            function()
+            if self._over is not None:
+                self._heard()
+
+        self._reactor.env.at(time, call)
+
+    def _write_later(self, write: Callable[[], None]) -> None:
+        """Have the processor work on a segment, and write it then."""
+        assert self._processor is not None
+        time = self._processor.after_segment()
+        self._later(time, partial(self._clock.run, write))
+
     def _begin(self, order: DownloadRequest) -> None:
-        maybeDeferred(self._subject, order).addBoth(self._end)
+        maybeDeferred(self._subject, order).addBoth(self._ended)
+
+    def _ended(self, outcome: Any) -> None:
+        """End it when the client has worked on all that it wrote."""
+        if self._processor is None:
+            self._end(outcome)
+        else:
+            self._later(self._processor.after(), partial(self._end, outcome))
 
     def _heard(self) -> None:
         """Check the download after each of its events."""
@@ -170,7 +220,11 @@ class SimulatedDownload:
             if self._located is not None:
                 self._end_located()
         waits = self.finished is None and (
-            self.client.waits or self._clock.getDelayedCalls() or self._drain.getDelayedCalls()
+            self.client.waits
+            or self._clock.getDelayedCalls()
+            or self._drain.getDelayedCalls()
+            or self._late
+            or (self._pool is not None and self._pool.working)
         )
         if self._over is not None and not waits:
             over, self._over = self._over, None
@@ -250,6 +304,10 @@ class SimulatedDownload:
             timers_left=self._timers_left,
             misconduct=consumer.misconduct,
         )
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _asked(scenario: Scenario, size: int) -> int:

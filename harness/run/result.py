@@ -25,7 +25,9 @@ class Result:
     `finished` when the download was over, `ended` when the last event happened; each is
     None if it never came. `content_ok` says whether every byte that was written is the
     file's; it is None if none was, or if that was not checked (see `GridFile`).
-    `digest` is the SHA-256 of all that happened.
+    `digest` is the SHA-256 of all that happened. `outstanding_max` is the most requests that were
+    outstanding at one time, and `bytes_outstanding_max` the most bytes that outstanding reads asked
+    for.
     """
 
     scenario: str
@@ -45,6 +47,8 @@ class Result:
     shares_used: list[int] | None
     content_ok: bool | None
     digest: str
+    outstanding_max: int = 0
+    bytes_outstanding_max: int = 0
 
     @property
     def load(self) -> None:
@@ -88,6 +92,10 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
         yield "expected the file's bytes, and wrong ones were written"
     if expected.requests_max is not None and result.requests > expected.requests_max:
         yield f"expected {expected.requests_max} requests or fewer, and {result.requests} were sent"
+    for key, unit in ("outstanding_max", "requests"), ("bytes_outstanding_max", "bytes"):
+        most, got = getattr(expected, key), getattr(result, key)
+        if most is not None and got > most:
+            yield f"expected {most} {unit} outstanding at a time or fewer, and there were {got}"
 
 
 def _is_error(name: str | None, expected: str) -> bool:

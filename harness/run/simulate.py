@@ -17,6 +17,7 @@ from zope.interface import implementer
 from firstk.downloader import DownloadError, DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Trace
 from firstk.harness.grid.untriggered import Unmet, untriggered_faults
@@ -92,13 +93,19 @@ def _play(
     reactor = SimReactor()
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor)
-    download = SimulatedDownload(scenario, seed, strategy, reactor, file, servers)
+    machine = ClientMachine(reactor.env, scenario.client)
+    download = SimulatedDownload(scenario, seed, strategy, reactor, file, servers, machine=machine)
     reactor.callWhenRunning(download.start)
     try:
         with (
             watchdog(reactor, timeout, failures),
             interruptible(reactor),
-            isolated(name_of(strategy), partial(stream, seed, "client", "random"), failures),
+            isolated(
+                name_of(strategy),
+                partial(stream, seed, "client", "random"),
+                failures,
+                clock=machine.read_clock,
+            ),
         ):
             reactor.run(installSignalHandlers=False, until=scenario.deadline)
     except ExceptionGroup as e:
@@ -134,6 +141,7 @@ def finish_run(
     else:
         outcome = "stalled" if ending.queue_empty else "deadline"
     status = ending.status
+    requests, size = trace.most_outstanding()
     result = Result(
         scenario=scenario.name,
         strategy=name_of(strategy),
@@ -152,6 +160,8 @@ def finish_run(
         shares_used=sorted(status.shares_used) if status else None,
         content_ok=ending.content_ok,
         digest=trace.digest(),
+        outstanding_max=requests,
+        bytes_outstanding_max=size,
     )
     return Run(
         scenario,

@@ -67,7 +67,7 @@ def _own_reactor() -> Any:
 
 
 def _own_pool() -> Any:
-    """Return a pool that runs its work at once: computing takes no virtual time."""
+    """Return the pool of the download's reactor."""
     reactor = _reactor.get(None)
     return reactor and reactor.getThreadPool()
 
@@ -75,7 +75,12 @@ def _own_pool() -> Any:
 def _clock(real: Callable[[], float]) -> Callable[[], float]:
     def now() -> float:
         reactor = _reactor.get(None)
-        return real() if reactor is None else reactor.seconds()
+        if reactor is None:
+            return real()
+        # A real client takes the wall clock, which may be set meanwhile.
+        wall_clock: Callable[[], float] | None = getattr(reactor, "wall_clock", None)
+        time: float = reactor.seconds() if wall_clock is None else wall_clock()
+        return time
 
     return now
 

@@ -19,7 +19,8 @@ from firstk.scenarios.experiment import Experiment
 from firstk.scenarios.faults import Fault, Hung
 from firstk.scenarios.laws import Constant, Exponential, Law
 from firstk.scenarios.load import Problem, ScenarioError
-from firstk.scenarios.model import Count, Probability, Scenario, Servers
+from firstk.scenarios.model import Scenario, Servers
+from firstk.scenarios.selection import Count, Probability
 from firstk.scenarios.workload import Poisson
 
 
@@ -36,6 +37,8 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
         raise NoOracleError(
             f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
         )
+    if scenario.client is not None:
+        raise NoOracleError("the client takes time of its own, or pauses")
     waits = find_strategy(strategy).locating_ends == "all-answered"
     return (_fork_join if scenario.workload else _stage)(scenario, waits)
 
@@ -129,6 +132,8 @@ def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers
             if hangs is not None and entry.faults is not None:
                 raise NoOracleError("faults follow on those of servers that are drawn by the seed")
             named.append(entry)
+        elif entry.select.group is not None:
+            raise NoOracleError("servers that are drawn together do not hang independently")
         elif entry.select not in (Count(count=0), Probability(probability=0.0)):
             if hangs is not None:
                 raise NoOracleError("servers are drawn by the seed twice")
@@ -150,7 +155,7 @@ def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
     for fault in faults:
         if not isinstance(fault, Hung):
             raise NoOracleError(f"{name} has the fault {fault.kind!r}; it can only be hung")
-        if fault.start or fault.end is not None:
+        if fault.start or fault.end is not None or fault.rolling is not None:
             raise NoOracleError(f"{name} is hung for a time; it can only be so from 0 forever")
     return any(fault.holds("get_buckets") for fault in faults)
 

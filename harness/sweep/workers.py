@@ -145,13 +145,8 @@ class Cluster:
     unfit: tuple[type[Exception], ...] = (ImportError, RuntimeError)
 
     def __init__(self, address: str) -> None:
-        try:
-            import distributed
-        except ModuleNotFoundError as e:
-            raise WorkersError(
-                f"a cluster needs Dask, which is not there ({e}); to install it:"
-                " pip install 'firstk[dask]'"
-            ) from e
+        import distributed
+
         # An error is raised here, and reported once.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self.lost: type[Exception] = distributed.KilledWorker

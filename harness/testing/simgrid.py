@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Exchange
@@ -37,7 +38,8 @@ from firstk.harness.run.simulate import Run, combine_failures, drop_frames, fini
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
-from firstk.scenarios.model import Scenario, selected
+from firstk.scenarios.model import Scenario, groups_of
+from firstk.scenarios.selection import MACHINE, selected
 
 #: The most outstanding requests that a message lists.
 _MOST_TOLD = 12
@@ -100,15 +102,16 @@ class ServerGroup:
     def fault(self, kind: str, **keys: Any) -> Self:
         """Have a fault of any kind, with the keys that it has in a scenario file.
 
-        A key that is None is left out. Raises `ScenarioError` if there is no such fault.
+        A key that is None is left out. With `rolling` they have it one after another, in their
+        order here. Raises `ScenarioError` if there is no such fault.
         """
         given = {key: value for key, value in keys.items() if value is not None}
         table = {"kind": kind, "start": self._grid.now, **given}
         entry = entry_from({"select": "all", "fault": table}, self._grid.scenario)
         for fault in entry.faults or ():
             self._grid._added.append((fault, [(s, len(s.faults)) for s in self._servers]))
-            for server in self._servers:
-                server.add_fault(fault)
+            for place, server in enumerate(self._servers):
+                server.add_fault(fault.rolled(place))
         return self
 
     def heal(self, *, at: float | None = None) -> Self:
@@ -132,6 +135,22 @@ class ServerGroup:
         for server in self._servers:
             server.hold(file.cap.storage_index, held)
         return self
+
+    def groups(self, kind: str | int) -> list[ServerGroup]:
+        """Return the groups of a kind, such as "rack", or of so many servers in a row.
+
+        They are those that the grid's key `groups` has, and of each the servers that are here.
+        Raises `ValueError` if there is no such kind.
+        """
+        scenario = self._grid.scenario
+        if kind != MACHINE and isinstance(kind, str) and kind not in (scenario.grid.groups or {}):
+            raise ValueError(f"no groups are called {kind!r}: `groups` of the grid has them")
+        here = {server.name: server for server in self._servers}
+        found = [
+            [here[name] for number in one.servers if (name := f"s{number}") in here]
+            for one in groups_of(kind, scenario.grid, scenario.servers)
+        ]
+        return [ServerGroup(self._grid, servers) for servers in found if servers]
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -222,7 +241,8 @@ class SimGrid:
     by `seed`; `deadline` is when a download is cut off, in virtual seconds.
 
     `downloader` is the default of `start` and `download`. With
-    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s.
+    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s;
+    `client` is the table `[client]`.
     `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
     seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
     Raises `ScenarioError` if there cannot be such a grid.
@@ -246,6 +266,7 @@ class SimGrid:
         deadline: float = 3600.0,
         downloader: DownloaderSpec | None = None,
         consumer_bandwidth: float | None = None,
+        client: Mapping[str, Any] | None = None,
         **more: Any,
     ) -> None:
         law = rtt if isinstance(rtt, Mapping) else {"law": "constant", "value": rtt}
@@ -256,6 +277,8 @@ class SimGrid:
         tables = {"name": "grid", "seed": seed, "deadline": deadline, "file": file, "grid": grid}
         if consumer_bandwidth is not None:
             tables["consumer"] = {"bandwidth": consumer_bandwidth}
+        if client is not None:
+            tables["client"] = dict(client)
         self._set_up(from_tables(tables), downloader)
 
     @classmethod
@@ -269,6 +292,7 @@ class SimGrid:
         self.scenario = scenario
         self.file = file_of(scenario, scenario.seed)
         self.reactor = SimReactor()
+        self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []
         self.timeout: float | None = None
         self._downloader = downloader
@@ -328,6 +352,7 @@ class SimGrid:
             self.file,
             self._in_order,
             failed=errors.append,
+            machine=self._machine,
         )
         gc.freeze()  # what the download leaves is looked through at its end, and no more
         self._subject = name_of(subject)
@@ -404,7 +429,12 @@ class SimGrid:
             watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
             observed(self._failures),
-            isolated(self._subject, lambda: self._random, self._failures),
+            isolated(
+                self._subject,
+                lambda: self._random,
+                self._failures,
+                clock=self._machine.read_clock,
+            ),
         ):
             try:
                 yield

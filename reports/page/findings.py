@@ -20,7 +20,9 @@ from firstk.reports.model.cases import Case, in_order
 from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 from firstk.scenarios.faults import Fault
-from firstk.scenarios.model import Count, Probability, Scenario, selected
+from firstk.scenarios.model import Scenario
+from firstk.scenarios.selection import Count, Probability, selected
+from firstk.scenarios.text import listed
 
 #: How servers with a fault are called.
 _FAULTY = {
@@ -54,6 +56,8 @@ def _trouble(scenario: Scenario) -> str | None:
         if not faults or len(entry.model_fields_set - {"select", "fault"}) > 0:
             return None
         what = " and ".join(dict.fromkeys(map(_words, faults)))
+        if not isinstance(entry.select, str) and entry.select.group is not None:
+            return None
         if isinstance(entry.select, Probability):
             part = percent(entry.select.probability)
             found.append(f"each of {servers} servers {what} with probability {part}")
@@ -79,9 +83,10 @@ def _so_many(count: int, servers: int, what: str) -> str:
 
 def _words(fault: Fault) -> str:
     words = _FAULTY[fault.kind]
-    operations = getattr(fault, "on", None)
-    if fault.kind == "hung" and operations is not None and len(operations) == 1:
-        words += " on reads" if operations[0] == "read" else " on queries"
+    if fault.shares is not None:
+        words += f" for share{'s' if len(fault.shares) > 1 else ''} {listed(fault.shares)}"
+    elif len(fault.operations) > 1 and len(fault.on or fault.operations) == 1:
+        words += " on reads" if fault.affects("read") else " on queries"
     if fault.end is not None:
         return f"{words} for a time"
     return f"{words} from {seconds(fault.start)} on" if fault.start else words

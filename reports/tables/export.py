@@ -18,10 +18,6 @@ _CHUNK = 50_000
 _BEFORE = 2
 
 
-class ExportError(RuntimeError):
-    """It cannot be written; the message says why."""
-
-
 class Source(Protocol):
     """What rows come from: a `Store`, or what can be read of a damaged one."""
 
@@ -46,15 +42,10 @@ def write_csv(store: Source, file: TextIO) -> None:
 
 
 def write_parquet(store: Source, path: Path) -> None:
-    """Write all runs as Parquet; raises `ExportError` if pyarrow is not there."""
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as e:
-        raise ExportError(
-            f"Parquet needs pyarrow, which is not there ({e}); to install it:"
-            " pip install 'firstk[parquet]'"
-        ) from e
+    """Write all runs as Parquet; this needs pyarrow."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     kinds = {int: pa.int64(), float: pa.float64(), bool: pa.bool_(), str: pa.string()}
     points = store.points()
     of_axes = [_kind([values[i] for values in points]) for i in range(len(store.axes))]

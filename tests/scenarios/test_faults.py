@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf
+from math import inf, nextafter
 from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
@@ -66,6 +68,71 @@ def test_for_ever(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_every(kind: str) -> None:
+    """A fault comes again so many seconds after it began, until it is over for good."""
+    one = fault(kind, start=2.0, end=3.0, every=10.0, until=22.5)
+    times = [1.9, 2.0, 2.9, 3.0, 12.0, 13.0, 22.0, 22.4, 22.5, 32.0, inf]
+
+    assert [one.active(t) for t in times] == [
+        *(False, True, True, False, True, False, True, True, False, False, False)
+    ]
+
+
+@given(
+    start=st.floats(0, 100),
+    lasting=st.floats(0.01, 10),
+    pause=st.floats(0.01, 10),
+    number=st.integers(0, 10_000),
+)
+def test_spells_are_exact(start: float, lasting: float, pause: float, number: int) -> None:
+    """It begins and ends at multiples of its period, to the last bit, and is on in between."""
+    every = lasting + pause
+    one = fault("hung", start=start, end=start + lasting, every=every)
+    begin, over = start + number * every, start + lasting + number * every
+
+    assert one.spell(begin) == (begin, over)
+    assert one.active(begin)
+    assert not one.active(over)
+    assert one.active(nextafter(over, 0.0))
+    assert not one.active(nextafter(begin, -1.0))
+    assert one.spell(over) == (start + (number + 1) * every, start + lasting + (number + 1) * every)
+
+
+def test_spells_end() -> None:
+    """A fault that is over comes no more, and one without `every` comes once."""
+    once = fault("hung", start=2.0, end=3.0)
+    always = fault("hung", start=2.0)
+    often = fault("hung", start=2.0, end=3.0, every=4.0, until=6.5)
+
+    assert [once.spell(t) for t in (0.0, 2.5, 3.0)] == [(2.0, 3.0), (2.0, 3.0), (inf, inf)]
+    assert [always.spell(t) for t in (0.0, 9.0, inf)] == [(2.0, inf), (2.0, inf), (inf, inf)]
+    assert [often.spell(t) for t in (3.0, 6.4, 6.5)] == [(6.0, 6.5), (6.0, 6.5), (inf, inf)]
+    assert often.spell(1e300) == (inf, inf)
+    assert fault("hung", start=0.0, end=1.0, every=2.0).spell(1e300) == (inf, inf)
+
+
+@pytest.mark.parametrize("time", [0.0, 2.0, 2.5, 3.0, 6.2])
+@pytest.mark.parametrize("every", [None, 4.0])
+def test_over_at(time: float, every: float | None) -> None:
+    """A fault that is healed is as before until then, and never comes again."""
+    one = fault("hung", start=2.0, end=3.0, every=every)
+    healed = one.over_at(time)
+    times = [i / 10 for i in range(150)]
+
+    assert [one.active(t) and t < time for t in times] == [healed.active(t) for t in times]
+
+
+def test_rolled() -> None:
+    """Of servers that have it one after another each has it a step later."""
+    one = fault("hung", start=2.0, end=3.0, every=8.0, until=20.0, rolling=1.5)
+    third = one.rolled(2)
+
+    assert one.rolled(0) is one
+    assert (third.start, third.end, third.every, third.until) == (5.0, 6.0, 8.0, 23.0)
+    assert fault("hung").rolled(2).start == 0.0
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_changes_one_thing(kind: str) -> None:
     """A fault of each kind does one thing, and leaves the rest of a request as it is."""
     one = fault(kind)
@@ -95,6 +162,42 @@ def test_hung(on: Sequence[Operation] | None, held: list[str]) -> None:
     one = fault("hung") if on is None else fault("hung", on=on)
 
     assert held == [operation for operation in get_args(Operation) if one.holds(operation)]
+
+
+CAN_BE_EITHER = ("hung", "slow", "broken", "disconnect", "flaky")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("operation", get_args(Operation))
+def test_on(kind: str, operation: Operation) -> None:
+    """A fault concerns the requests that `on` names, by default all that its kind can."""
+    every = ["get_buckets", "read"] if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    concerned = [o for o in get_args(Operation) if fault(kind).concerns(o, 4)]
+
+    assert every == concerned
+    if operation in every:
+        one = fault(kind, on=[operation])
+        assert [operation] == [o for o in get_args(Operation) if one.concerns(o, 4)]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+def test_shares(kind: str) -> None:
+    """With `shares` a fault concerns the reads of these shares, and no query."""
+    one = fault(kind, shares=[4, 6])
+
+    assert [number for number in range(9) if one.concerns("read", number)] == [4, 6]
+    assert not one.concerns("get_buckets")
+    assert one.affects("read")
+    assert not one.affects("get_buckets")
+
+
+def test_empty_shares() -> None:
+    """A server that conceals some shares shows the others."""
+    one = fault("empty", shares=[4, 6])
+
+    assert list(one.buckets([1, 4, 5, 6])) == [1, 5]
+    assert one.concerns("get_buckets")
+    assert not one.concerns("read", 4)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +252,13 @@ def test_disconnect(end: float | None, lost: list[float]) -> None:
     assert lost == [one.lost(sent) for sent in (0.0, 2.0, 3.0, 5.0, 9.0)]
 
 
+def test_disconnect_again() -> None:
+    """With `every` what is sent between two losses is lost at the next."""
+    one = fault("disconnect", start=2.0, end=3.0, every=5.0, until=9.0)
+
+    assert [one.lost(sent) for sent in (0.0, 2.5, 3.0, 7.5, 8.0)] == [2.0, 2.5, 7.0, 7.5, inf]
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_corrupt(part: str) -> None:
     """Every byte of the part is wrong, and every other byte is right."""
@@ -191,6 +301,15 @@ def test_truncated(length: int) -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
+        ({"kind": "empty", "on": ["read"]}, "'empty' is about get_buckets only, not read"),
+        ({"kind": "corrupt", "part": "ueb", "on": ["get_buckets"]}, "is about read only"),
+        ({"kind": "broken", "on": []}, "at least 1"),
+        ({"kind": "broken", "shares": []}, "at least 1"),
+        ({"kind": "broken", "shares": [-1]}, "greater than or equal to 0"),
+        (
+            {"kind": "slow", "extra": 1.0, "on": ["read", "get_buckets"], "shares": [1]},
+            "with `shares` only reads can be concerned",
+        ),
         ({"kind": "hung", "start": 5.0, "end": 5.0}, "later than start = 5.0, not 5.0"),
         ({"kind": "hung", "start": 5.0, "end": 2.0}, "later than start = 5.0, not 2.0"),
         ({"kind": "hung", "end": 0.0}, "later than start = 0.0, not 0.0"),
@@ -213,6 +332,12 @@ def test_truncated(length: int) -> None:
         ({"kind": "flaky", "probability": 1.5}, "less than or equal to 1"),
         ({"kind": "flaky", "probability": -0.5}, "greater than or equal to 0"),
         ({"kind": "disconnect", "start": 2.0, "end": 1.0}, "later than start = 2.0, not 1.0"),
+        ({"kind": "hung", "every": 5.0}, "needs an `end`"),
+        ({"kind": "hung", "start": 1.0, "end": 3.0, "every": 2.0}, "more than it lasts .2 s."),
+        ({"kind": "hung", "end": 1.0, "every": 0.0}, "greater than 0"),
+        ({"kind": "hung", "end": 1.0, "until": 5.0}, "goes with `every`"),
+        ({"kind": "hung", "start": 1, "end": 2, "every": 5, "until": 1}, "later than start = 1"),
+        ({"kind": "hung", "rolling": 0.0}, "greater than 0"),
         ({"kind": "broken", "factor": 2.0}, "factor"),
         ({"kind": "asleep"}, "'hung', 'slow', 'broken'"),
         ({"start": 1.0}, "kind"),

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import tomllib
+from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from unittest.mock import Mock
@@ -20,8 +21,9 @@ from firstk.scenarios.load import (
     from_tables,
     load_scenario,
 )
-from firstk.scenarios.model import RealFile, Scenario, selected
+from firstk.scenarios.model import RealFile, Scenario, UnopenedShare
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
+from firstk.scenarios.selection import selected
 from tests.tahoe import CHK_FILES, FOLDER
 
 GOOD = """\
@@ -82,8 +84,8 @@ def test_good(tmp_path: Path) -> None:
 #: A line of the good file, what it becomes, and the mistake: its line, its key, its words.
 ONE_MISTAKE = [
     # unknown keys
-    ("# of the scenario", "sed = 1", 2, "sed", "unknown key; did you mean 'seed'? there are co"),
-    ("# of the scenario", "zzzzzz = 1", 2, "zzzzzz", "unknown key; there are consumer, deadline"),
+    ("# of the scenario", "sed = 1", 2, "sed", "unknown key; did you mean 'seed'? there are cl"),
+    ("# of the scenario", "zzzzzz = 1", 2, "zzzzzz", "unknown key; there are client, consumer"),
     ("# of the file", "lenght = 1", 8, "file.lenght", "did you mean 'length'? there are k, l"),
     ("# of the grid", "ordr = 1", 13, "grid.ordr", "did you mean 'order'?"),
     ("# of the entry", "falt = 1", 17, "servers[0].falt", "did you mean 'fault'?"),
@@ -100,14 +102,14 @@ ONE_MISTAKE = [
         'fault = { kind = "slow", factor = 1, extr = 1 }',
         17,
         "servers[0].fault.extr",
-        "did you mean 'extra'? there are end, extra, factor, kind, start",
+        "did you mean 'extra'? there are end,",
     ),
     (
         "# of the entry",
         'fault = [{ kind = "broken" }, { kind = "hung", stat = 1 }]',
         17,
         "servers[0].fault[1].stat",
-        "did you mean 'start'? there are end, kind, on, start",
+        "did you mean 'start'? there are end,",
     ),
     # wrong types
     ('name = "t"', "name = 3", 1, "name", "string, not 3"),
@@ -367,7 +369,7 @@ def test_select_of_another_type(new: str, line: int, key: str, words: str, tmp_p
     ("select", "key", "known"),
     [
         ("count = 3, cuont = 1", "cuont", "did you mean 'count'? there are count"),
-        ("probability = 1, p = 1", "p", "there are probability"),
+        ("probability = 1, p = 1", "p", "there are group, probability"),
     ],
 )
 def test_unknown_key_of_a_selection(select: str, key: str, known: str, tmp_path: Path) -> None:
@@ -778,6 +780,35 @@ def test_corrupt_shares(folder: Path) -> None:
     assert list(range(10)) == load_scenario(write(folder, real())).file.numbers
 
 
+@pytest.mark.parametrize(
+    ("damage", "data", "reason"),
+    [
+        (lambda raw: b"", b"", "a share file of 0 bytes has no container"),
+        (lambda raw: raw[:10], b"", "a share file of 10 bytes has no container"),
+        (lambda raw: raw[:600], REAL.shares[4][: 600 - 12 - 72], ""),
+        (lambda raw: raw + b"more", REAL.shares[4] + bytes(4), ""),
+        (lambda raw: bytes(3) + b"\x09" + raw[4:], b"", "the container's version is 9"),
+        (lambda raw: raw[:8] + b"\xff" * 4 + raw[12:], b"", ""),
+    ],
+    ids=["empty", "cut", "half", "longer", "version", "leases"],
+)
+def test_damaged_share(
+    damage: Callable[[bytes], bytes], data: bytes, reason: str, folder: Path
+) -> None:
+    """A damaged share file is an error, or is served as a Tahoe-LAFS server does."""
+    path = folder / "shares" / "4"
+    path.write_bytes(damage(path.read_bytes()))
+    found = mistakes(write(folder, real()))
+    file = load_scenario(write(folder, real(more='damaged = "serve"'))).file
+
+    assert 'damaged = "serve" serves it as it lies' in found[0].message
+    assert isinstance(file, RealFile)
+    assert data[: len(data) - 4] == file.data[4][: len(data) - 4]
+    assert len(data) == len(file.data[4])
+    assert reason in getattr(file.data[4], "reason", "")
+    assert isinstance(file.data[4], UnopenedShare) == bool(reason)
+
+
 def cap(name: str, old: str, new: str) -> str:
     """Return the cap of a file with one part changed."""
     uri = next(file for file in CHK_FILES if file.name == name).uri
@@ -802,7 +833,19 @@ def cap(name: str, old: str, new: str) -> str:
         (real(more="offset = 1001"), 5, "file.offset", "1000 (the file's size) or less, not 1001"),
         (real(more="length = 1001"), 5, "file.length", "1000 (what the file has left) or less"),
         (real(more='sha256 = "0"'), 5, "file.sha256", "not '0'"),
-        (real(more="size = 1000"), 5, "file.size", "there are cap, length, offset, sha256, shares"),
+        (
+            real(more="size = 1000"),
+            5,
+            "file.size",
+            "there are cap, damaged, length,",
+        ),
+        (
+            real() + 'fault = { kind = "broken", shares = [10] }\n',
+            11,
+            "servers[0].fault",
+            "there is no share 10; the file has",
+        ),
+        (real(more='damaged = "refuse"'), 5, "file.damaged", "should be 'serve', not 'refuse'"),
         (real() + "shares = [10]\n", 11, "servers[0].shares", "there is no share 10; the file has"),
     ],
 )

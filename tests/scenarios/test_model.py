@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from firstk.downloader.strategy import STRATEGIES
 from firstk.scenarios.faults import Hung, Slow
-from firstk.scenarios.model import Count, MadeUpFile, Probability, Scenario, Servers, selected
+from firstk.scenarios.model import MadeUpFile, Scenario, Servers
+from firstk.scenarios.selection import Count, Probability, selected
 
 
 def scenario(**changes: Any) -> Scenario:

@@ -33,6 +33,7 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Corrupt, Fault
 from firstk.scenarios.laws import Law
+from firstk.scenarios.model import UnopenedShare
 from tests.harness.making import constant, exponential
 
 #: A file of three segments, in both layouts.
@@ -46,6 +47,9 @@ INDEX = bytes(range(16))
 
 #: The round trip to these servers, in seconds: a time that computers halve without loss.
 RTT = 0.5
+
+#: Which byte a corrupt server puts in the place of which.
+WRONG = bytes((byte + 1) % 256 for byte in range(256))
 
 #: What stands in these tests for the failure of a lost connection.
 LOST = "connection lost"
@@ -896,3 +900,81 @@ def test_connections() -> None:
     connections[2].get_buckets(INDEX)
 
     assert list(map(str, trace.exchanges)) == ["0 s2 get_buckets"]
+
+
+# Some requests only, and some shares
+
+
+@pytest.mark.parametrize(
+    ("fault", "query", "read"),
+    [
+        ({"kind": "slow", "extra": 1.0, "on": ["read"]}, 0.5, 1.5),
+        ({"kind": "slow", "extra": 1.0, "on": ["get_buckets"]}, 1.5, 0.5),
+        ({"kind": "hung", "end": 2.0, "on": ["get_buckets"]}, 2.25, 0.5),
+    ],
+)
+def test_on_times(fault: dict[str, Any], query: float, read: float) -> None:
+    """A fault leaves alone what it does not concern."""
+    bench = Bench(fault).query().read()
+    bench.run()
+    ended = {exchange.operation: exchange.ended for exchange in bench.trace.exchanges}
+
+    assert {"get_buckets": query, "read": read} == ended
+
+
+@pytest.mark.parametrize("kind", ["broken", "disconnect", "flaky"])
+@pytest.mark.parametrize("on", ["get_buckets", "read"])
+def test_on_failures(kind: str, on: str) -> None:
+    """A server fails the requests that its fault concerns, and answers the others."""
+    keys = {"probability": 1.0} if kind == "flaky" else {}
+    bench = Bench({"kind": kind, "on": [on], **keys}).query().read()
+    bench.run()
+
+    assert [on] == [e.operation for e in bench.trace.exchanges if not e.ok]
+    assert {0} == bench.server.met_faults()
+
+
+@pytest.mark.parametrize(
+    ("fault", "wrong"),
+    [
+        ({"kind": "corrupt", "part": "header"}, SHARES[1][7][:9].translate(WRONG)),
+        ({"kind": "truncated", "length": 3}, SHARES[1][7][:3]),
+        ({"kind": "broken"}, "the server is broken"),
+        ({"kind": "read-error"}, "the share cannot be read"),
+        ({"kind": "disconnect"}, LOST),
+    ],
+)
+def test_one_bad_share(fault: dict[str, Any], wrong: object) -> None:
+    """One share of a server may be bad, and another good."""
+    bench = Bench({**fault, "shares": [7]}).query().read(1, 0, 9, 7).read(1, 0, 9, 4)
+
+    assert {(0.5, str([4, 7])), *((t, str(a)) for t, a in bench.run()[1:])} == {
+        (0.5, "[4, 7]"),
+        (1.0 if wrong == LOST else 1.5, str(wrong)),
+        (1.5, str(SHARE[:9])),
+    }
+    assert {0} == bench.server.met_faults()
+
+
+def test_concealed_share() -> None:
+    """A server may show one of its shares and conceal another."""
+    bench = Bench({"kind": "empty", "shares": [4]}).query()
+
+    assert bench.run() == [(0.5, [7])]
+    assert {0} == bench.server.met_faults()
+
+
+def test_unmet_shares() -> None:
+    """A fault of a share that nobody reads meets no request."""
+    bench = Bench({"kind": "corrupt", "part": "header", "shares": [7]}).query().read()
+    bench.run()
+
+    assert set() == bench.server.met_faults()
+
+
+def test_unopened_share() -> None:
+    """A share file that cannot be opened fails queries, as in Tahoe-LAFS."""
+    bench = Bench().query(1)
+    bench.shares[4] = UnopenedShare.because("share 4: it has no container")
+
+    assert bench.run() == [(1.5, "share 4: it has no container")]

@@ -160,6 +160,8 @@ def test_fork_join() -> None:
         (one({"select": {"count": 1}, "fault": {"kind": "empty"}}), "has the fault 'empty'"),
         (one({"select": "1", "fault": LATE}), "s1 is hung for a time"),
         (one(drawn({"probability": 0.1}, end=9.0)), "is hung for a time"),
+        (one(drawn({"probability": 0.1}, rolling=9.0)), "is hung for a time"),
+        (one(drawn({"probability": 0.1, "group": 5})), "do not hang independently"),
         (one(drawn({"count": 1}), drawn({"count": 1})), "by the seed twice"),
         (one(drawn({"count": 1}), {"select": "1", "fault": []}), "follow on those of servers"),
         (one(hung("1"), drawn({"count": 1})), "may select servers that are hung already"),

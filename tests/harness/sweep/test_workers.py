@@ -15,8 +15,9 @@ import pytest
 from firstk.harness.run.sample import CRASHED
 from firstk.harness.sweep.batch import Batch, BatchPart
 from firstk.harness.sweep.store import RunKey, Store
-from firstk.harness.sweep.workers import Cluster, Pool, WorkersError
+from firstk.harness.sweep.workers import Cluster, Pool
 from firstk.scenarios.experiment import Experiment
+from tests.harness.command_line import firstk
 from tests.harness.experiments import experiment, swept, write
 from tests.harness.making import ROOT
 
@@ -117,11 +118,12 @@ def _runs(pid: str) -> bool:
 
 
 def test_no_dask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Dask is not installed it is told how to have it."""
+    """Where Dask is not installed, the command line says how to install it."""
     monkeypatch.setitem(sys.modules, "distributed", None)
+    result = firstk("sweep", "hung-fraction", "--scheduler", "tcp://127.0.0.1:1")
 
-    with pytest.raises(WorkersError, match=r"pip install 'firstk\[dask\]'"):
-        Cluster("tcp://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("distributed is not installed: pip install 'firstk[dask]'\n")
 
 
 @pytest.fixture

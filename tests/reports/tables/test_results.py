@@ -34,6 +34,8 @@ KEYS = [
     "shares_used",
     "content_ok",
     "digest",
+    "outstanding_max",
+    "bytes_outstanding_max",
     "bound",
     "minimum_requests",
     "minimum_bytes",

@@ -1,0 +1,27 @@
+"""The extras of firstk: which of them installs a module that is not there."""
+
+from __future__ import annotations
+
+#: The modules that an installation of firstk may lack, and the extra that installs each.
+EXTRAS = {
+    "OpenSSL": "tls",
+    "allmydata": "tahoe",
+    "distributed": "dask",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "numpy": "stats",
+    "pyarrow": "parquet",
+    "scipy": "stats",
+}
+
+
+def remedy(error: ModuleNotFoundError) -> str | None:
+    """Return how to install what an import did not find, or None if it is not of an extra.
+
+    >>> remedy(ModuleNotFoundError(name="matplotlib.axes"))
+    "matplotlib is not installed: pip install 'firstk[report]'"
+    """
+    module, _, _ = (error.name or "").partition(".")
+    if module not in EXTRAS:
+        return None
+    return f"{module} is not installed: pip install 'firstk[{EXTRAS[module]}]'"

@@ -1,0 +1,146 @@
+"""`firstk prove`: every placement of faults on a few servers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.options import DOWNLOADER, FOLDER, STRATEGY, Named, Whole, format_option
+from firstk.harness.cli.output import make_folder, writing
+from firstk.harness.cli.progress import doing
+from firstk.harness.cli.targets import chosen_downloaders, known_strategies
+from firstk.scenarios.text import printable, shell_word
+
+if TYPE_CHECKING:
+    from firstk.harness.prove.prover import Proof
+
+#: More cases than this would take hours.
+_MOST_CASES = 2_000_000
+
+_FAULTS = "good,hung,hung-read,broken,corrupt"
+
+
+@click.command()
+@click.option(
+    "--servers",
+    default=4,
+    show_default=True,
+    type=Whole(min=1, max=16),
+    help="How many servers there are; each holds a share.",
+)
+@click.option(
+    "--k", default=2, show_default=True, type=Whole(min=1, max=16), help="How many are needed."
+)
+@click.option(
+    "--faults",
+    metavar="NAME,...",
+    default=_FAULTS,
+    show_default=True,
+    help="What each server may be; NAME@SECONDS is a fault that begins then.",
+)
+@STRATEGY
+@DOWNLOADER
+@click.option(
+    "--orders",
+    type=Named(["all", "one"]),
+    default="all",
+    show_default=True,
+    help="Whether the servers' speeds are varied, or server i has a round trip of 0.05 (i + 1) s.",
+)
+@format_option("json", help="How the results are printed.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    default=".",
+    show_default=True,
+    type=FOLDER,
+    help="Where counterexamples go.",
+)
+def prove(
+    servers: int,
+    k: int,
+    faults: str,
+    strategies: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    orders: str,
+    form: str,
+    out: Path,
+) -> int:
+    """Try every placement of faults on a few servers, in every order of their answers.
+
+    Prints what was covered, and writes the smallest counterexample to a file that `firstk run`
+    replays. A placement counts as survived if K distinct good shares on servers that answer
+    suffice. Exit status 1 means that there is a counterexample.
+    """
+    from firstk.downloader.strategy import STRATEGIES
+    from firstk.harness.prove.cases import Space
+    from firstk.harness.prove.kinds import find_kinds
+    from firstk.harness.prove.prover import Prover
+
+    if k > servers:
+        raise click.BadParameter(f"should be {servers} (--servers) or less", param_hint="--k")
+    try:
+        kinds = find_kinds(name.strip() for name in faults.split(","))
+    except ValueError as e:
+        raise click.BadParameter(str(e), param_hint="--faults") from e
+    space = Space(servers, k, kinds, orders == "all")
+    if space.placements * space.orders > _MOST_CASES:
+        raise click.UsageError(
+            f"{space.placements:,} placements x {space.orders:,} orders are more than"
+            f" {_MOST_CASES:,} cases: name fewer servers or faults, or --orders one"
+        )
+    others = chosen_downloaders(downloaders, default=not strategies)
+    subjects = [*known_strategies(strategies), *others] or list(STRATEGIES)
+    make_folder(out)
+    proofs = []
+    with doing("proving") as tell:
+        for subject in subjects:
+            prover = Prover(
+                space, subject, tell=lambda p: tell(f"{p.subject}: {p.cases} of {len(space)} cases")
+            )
+            proofs.append(prover.prove())
+    with writing(out):
+        written = [(proof, proof.write(out)) for proof in proofs]
+    if form == "json":
+        click.echo(json.dumps([_row(proof, file) for proof, file in written], indent=2))
+    else:
+        for proof, file in written:
+            click.echo(printable(_sentence(proof, file)))
+    return OK if all(proof.holds for proof in proofs) else UNMET
+
+
+def _row(proof: Proof, file: Path | None) -> dict[str, Any]:
+    return {
+        "subject": proof.subject,
+        "placements": proof.space.placements,
+        "orders": proof.space.orders,
+        "runs": proof.runs,
+        "violations": proof.violations,
+        "not_ok": len(proof.not_ok),
+        "counterexample": None if file is None else str(file),
+        "broken": dict(sorted(proof.broken.items())),
+        "slowest": proof.slowest,
+        "requests": proof.requests,
+    }
+
+
+def _sentence(proof: Proof, file: Path | None) -> str:
+    """Return what was covered, and what was found."""
+    space = proof.space
+    orders = f"{space.orders} order{'' if space.orders == 1 else 's'}"
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(proof.broken.items()))
+    violations = f"{proof.violations} violations{f' ({counts})' if counts else ''}"
+    kinds = ", ".join(kind.name for kind in space.kinds)
+    grid = f"{{{kinds}}} on {space.n} servers, K = {space.k},"
+    stopped = len(proof.not_ok)
+    what = {0: "no placement", 1: "1 placement"}.get(stopped, f"{stopped} placements")
+    stops = "stop" if stopped > 1 else "stops"
+    example = "" if file is None else f"; the smallest counterexample: {shell_word(str(file))}"
+    return (
+        f"{space.placements} placements x {orders}, {violations}: {what} of {grid} {stops}"
+        f" {proof.subject}{example}"
+    )

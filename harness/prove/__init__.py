@@ -1,0 +1,1 @@
+"""Proofs: every placement of faults on a few servers, in every order of their answers."""

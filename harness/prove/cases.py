@@ -1,0 +1,209 @@
+"""The cases of a proof: who is what, who answers how fast, and which cases are one and the same.
+
+A download cannot distinguish two servers by what it never asked them. A server that was never read
+from is the same whether it would have corrupted its blocks or not, and one that hangs is the same
+however long its round trip is. So one run stands for all cases in which every server would have
+answered what it was asked in that run in the same way. These cases are a box: a set of settings for
+each server. The boxes of all runs divide the cases without overlap. This is exact for whatever is
+deterministic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import permutations
+from math import factorial
+from typing import Any, NamedTuple
+
+from firstk.harness.grid.files import GridFile
+from firstk.harness.grid.timing import plan_request
+from firstk.harness.grid.trace import Exchange, Trace
+from firstk.harness.prove.kinds import Kind
+from firstk.scenarios.model import Scenario
+
+#: The round trip of the fastest server in seconds; that of the second is twice as long, and so on.
+RTT = 0.05
+
+#: The size of the file in bytes, and of its two segments.
+_SIZE, _SEGMENT = 1000, 500
+
+
+class Setting(NamedTuple):
+    """What one server is, by its place among the kinds, and how many are faster."""
+
+    kind: int
+    rank: int
+
+
+class Delay(NamedTuple):
+    """One server's answers to what it is sent at one time come later, by some seconds."""
+
+    server: int
+    sent: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case: a setting for each server, and the delays of single answers."""
+
+    settings: tuple[Setting, ...]
+    delays: tuple[Delay, ...] = ()
+
+    @property
+    def placement(self) -> tuple[int, ...]:
+        """The kinds of the servers, by their places."""
+        return tuple(setting.kind for setting in self.settings)
+
+
+@dataclass(frozen=True)
+class Space:
+    """All cases: every placement of some kinds of servers, in every order of their speeds or one.
+
+    `n` servers hold a share each of a file of which `k` are needed.
+    """
+
+    n: int
+    k: int
+    kinds: Sequence[Kind]
+    every_order: bool
+
+    @property
+    def placements(self) -> int:
+        """How many placements there are."""
+        return int(len(self.kinds) ** self.n)
+
+    @cached_property
+    def orders(self) -> int:
+        """How many orders of the servers' speeds there are."""
+        return factorial(self.n) if self.every_order else 1
+
+    @cached_property
+    def _orders(self) -> list[tuple[int, ...]]:
+        """The rank of each server, in every order; the first is that of the list."""
+        ranks = range(self.n)
+        return list(permutations(ranks)) if self.every_order else [tuple(ranks)]
+
+    def __len__(self) -> int:
+        return self.placements * self.orders
+
+    def __getitem__(self, number: int) -> Case:
+        order, rest = divmod(number, self.placements)
+        kinds = []
+        for _ in range(self.n):
+            rest, kind = divmod(rest, len(self.kinds))
+            kinds.append(kind)
+        ranks = self._orders[order]
+        return Case(tuple(map(Setting, kinds, ranks)))
+
+    def box(self, sets: Sequence[set[Setting]]) -> Iterator[int]:
+        """Yield the numbers of the cases in which each server has one of its settings."""
+        base = len(self.kinds)
+        for place, ranks in enumerate(self._orders):
+            numbers = [place * self.placements]
+            for server, rank in enumerate(ranks):
+                weight = base**server
+                kinds = [s.kind * weight for s in sets[server] if s.rank == rank]
+                numbers = [number + kind for number in numbers for kind in kinds]
+                if not numbers:
+                    break
+            yield from numbers
+
+    def good_shares(self, case: Case) -> int:
+        """Return how many distinct shares lie on servers that answer everything rightly."""
+        kinds = [self.kinds[kind] for kind in case.placement]
+        return len({0 if kind.copy else i for i, kind in enumerate(kinds) if kind.good})
+
+    def tables(self, case: Case) -> dict[str, Any]:
+        """Return a case as a scenario file has it."""
+        entries = []
+        for i, setting in enumerate(case.settings):
+            kind = self.kinds[setting.kind]
+            entry: dict[str, Any] = {"select": str(i), "rtt": _constant(_rtt(setting.rank))}
+            if kind.copy:
+                entry["shares"] = [0]
+            faults = [] if kind.table is None else [dict(kind.table)]
+            faults += [_slow(delay) for delay in case.delays if delay.server == i]
+            if faults:
+                entry["fault"] = faults[0] if len(faults) == 1 else faults
+            entries.append(entry)
+        return {
+            "file": {"size": _SIZE, "k": self.k, "n": self.n, "segment_size": _SEGMENT},
+            "grid": {"servers": self.n, "rtt": _constant(RTT)},
+            "servers": entries,
+        }
+
+    def scenario(self, case: Case) -> Scenario:
+        """Return a case as a scenario."""
+        return Scenario.model_validate({"name": "proof", **self.tables(case)})
+
+    def same(self, case: Case, trace: Trace, file: GridFile) -> list[set[Setting]]:
+        """Return for each server the settings with which the run would have been the same."""
+        asked: list[list[Exchange]] = [[] for _ in range(self.n)]
+        for exchange in trace.exchanges:
+            asked[int(exchange.server[1:])].append(exchange)
+        return [
+            self._same(i, setting, exchanges, file)
+            for i, (setting, exchanges) in enumerate(zip(case.settings, asked, strict=True))
+        ]
+
+    def _same(
+        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+    ) -> set[Setting]:
+        kinds, ranks = range(len(self.kinds)), range(self.n)
+        if not asked:
+            return {Setting(kind, rank) for kind in kinds for rank in ranks}
+        answers = self._answers(server, setting, asked, file)
+        if any(exchange.ended is not None for exchange in asked):
+            ranks = range(setting.rank, setting.rank + 1)  # another would answer at another time
+        return {
+            other
+            for kind in kinds
+            for rank in ranks
+            if (other := Setting(kind, rank)) == setting
+            or self._answers(server, other, asked, file) == answers
+        }
+
+    def _answers(
+        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+    ) -> list[object]:
+        """Return what a server would answer, and when, to what it was asked in a run."""
+        kind = self.kinds[setting.kind]
+        return [_answer(kind, server, _rtt(setting.rank), exchange, file) for exchange in asked]
+
+
+def _answer(kind: Kind, server: int, rtt: float, exchange: Exchange, file: GridFile) -> object:
+    faults = kind.faults
+    course = plan_request(faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults))
+    ends = min(course.ends(), course.lost)
+    if ends == float("inf") or course.lost <= course.ends() or course.failure:
+        return ends, course.failure
+    held = 0 if kind.copy else server
+    if exchange.operation == "get_buckets":
+        shown: Sequence[int] = [held]
+        for fault in course.faults:
+            shown = fault.buckets(shown)
+        return ends, list(shown)
+    if exchange.share != held:
+        return ends, "gone"
+    data = file.shares[held]
+    read = data[exchange.offset : exchange.offset + exchange.length]
+    for fault in course.faults:
+        read = fault.alter(data, exchange.offset, read)
+    return ends, read
+
+
+def _rtt(rank: int) -> float:
+    return RTT * (rank + 1)
+
+
+def _constant(value: float) -> dict[str, Any]:
+    return {"law": "constant", "value": value}
+
+
+def _slow(delay: Delay) -> dict[str, Any]:
+    """Return the fault that delays the answers to what is sent at one time."""
+    _, sent, seconds = delay
+    return {"kind": "slow", "extra": seconds, "start": sent, "end": sent + 1e-9}

@@ -1,0 +1,211 @@
+"""A proof: the runs of one subject in every case, held against the invariants.
+
+What a proof says is exact: it covers every placement in every order that is named, by runs that
+stand for all of them. See `cases` for why one run may stand for many.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import tomli_w
+
+from firstk.harness.fuzz.invariants import Invariant
+from firstk.harness.grid.files import file_of
+from firstk.harness.prove.cases import Case, Setting, Space
+from firstk.harness.prove.checks import broken_in
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.under_test import DownloaderSpec, is_external, name_of
+from firstk.scenarios.model import OTHER
+
+#: By how much a delayed answer comes after the one that it lets pass, in seconds.
+_AFTER = 1e-6
+
+#: How many of the runs are repeated, and held against a run of another case of their box.
+_AUDITED = 32
+
+
+class Broken(NamedTuple):
+    """What a case shows: an invariant that is broken, or with None that it does not end well."""
+
+    case: Case
+    invariant: Invariant | None
+    got: str
+
+
+@dataclass(slots=True)
+class Proof:
+    """What was covered, and what was found.
+
+    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` counts
+    those with an answer that comes late beside. `broken` counts the cases that break each
+    invariant. `not_ok` are the placements with K distinct good shares on servers that answer in
+    which the download does not end well in some order. Of those that do end well `slowest` is the
+    latest first byte, in seconds, and `requests` are the most.
+    """
+
+    space: Space
+    subject: str
+    runs: int = 0
+    cases: int = 0
+    delayed: int = 0
+    broken: Counter[str] = field(default_factory=Counter)
+    not_ok: set[tuple[int, ...]] = field(default_factory=set)
+    slowest: float = 0.0
+    requests: int = 0
+    smallest: Broken | None = None
+
+    @property
+    def violations(self) -> int:
+        """In how many cases an invariant is broken, each counted once for each invariant."""
+        return self.broken.total()
+
+    @property
+    def holds(self) -> bool:
+        """Whether nothing was found."""
+        return not self.violations and not self.not_ok
+
+    def tables(self) -> dict[str, Any] | None:
+        """Return the smallest counterexample as a scenario file has it; None without one."""
+        found = self.smallest
+        if found is None:
+            return None
+        why = found.got if found.invariant is None else f"{found.invariant.sentence}; {found.got}"
+        tables = self.space.tables(found.case)
+        made: dict[str, Any] = {"name": "", "description": f"{self.subject}: {why}"}
+        expecting = OTHER if is_external(self.subject) else self.subject
+        if not is_external(self.subject):
+            made["strategies"] = [self.subject]
+        made |= tables
+        if found.invariant is None or found.invariant.name in ("succeeds", "survives"):
+            made["expect"] = {expecting: {"outcome": "ok"}}
+        mark = sha256(tomli_w.dumps(made).encode()).hexdigest()[:8]
+        what = "not-ok" if found.invariant is None else found.invariant.name
+        return made | {"name": f"prove-{what}-{mark}"}
+
+    def write(self, folder: Path) -> Path | None:
+        """Write the smallest counterexample into a folder, and return the file."""
+        tables = self.tables()
+        if tables is None:
+            return None
+        file = folder / f"{tables['name']}.toml"
+        file.write_text(tomli_w.dumps(tables), encoding="utf-8")
+        return file
+
+
+class Prover:
+    """Runs one subject in every case of a space.
+
+    `claimed` names the strategy whose definition is to hold, by default the subject itself. `tell`
+    is called with the proof as it grows.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        subject: DownloaderSpec,
+        claimed: str | None = None,
+        tell: Callable[[Proof], None] = lambda proof: None,
+    ) -> None:
+        self._space = space
+        self._subject = subject
+        self._claimed = claimed or name_of(subject)
+        self._tell = tell
+        self.proof = Proof(space, name_of(subject))
+        self._file = file_of(space.scenario(space[0]), 0)
+
+    def prove(self) -> Proof:
+        """Run all cases, and return what was found."""
+        covered = bytearray(len(self._space))
+        boxes = []
+        for number in range(len(self._space)):
+            if covered[number]:
+                continue
+            box, run = self._run_box(self._space[number])
+            members = list(self._space.box(box))
+            assert not any(covered[member] for member in members)
+            for member in members:
+                covered[member] = True
+            boxes.append((members, run.result))
+            self._note([self._space[member] for member in members], run)
+            self.proof.cases += len(members)
+        assert self.proof.cases == len(self._space)
+        self._audit(boxes)
+        return self.proof
+
+    def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
+        """Run a case; return the settings of each server with which the run is the same."""
+        run = simulate(self._space.scenario(case), self._subject)
+        self.proof.runs += 1
+        self._tell(self.proof)
+        return self._space.same(case, run.trace, self._file), run
+
+    def _note(self, cases: Sequence[Case], run: Run) -> None:
+        """Note what a run shows of the cases that it stands for."""
+        for invariant, got in broken_in(run.scenario, self._claimed, run):
+            self.proof.broken[invariant.name] += len(cases)
+            self._found(Broken(min(cases, key=self._size), invariant, got))
+        able = [case for case in cases if self._space.good_shares(case) >= self._space.k]
+        if not able:
+            return
+        result = run.result
+        if result.outcome != "ok":
+            self.proof.not_ok.update(case.placement for case in able)
+            self._found(Broken(min(able, key=self._size), None, _described(result)))
+        else:
+            self.proof.slowest = max(self.proof.slowest, result.ttfb or 0.0)
+            self.proof.requests = max(self.proof.requests, result.requests)
+
+    def _found(self, broken: Broken) -> None:
+        """Keep what is found if it is the smallest so far; invariants come first."""
+        before = self.proof.smallest
+        if before is None or self._rank(broken) < self._rank(before):
+            self.proof.smallest = broken
+
+    def _rank(self, broken: Broken) -> tuple[bool, Any]:
+        return broken.invariant is None, self._size(broken.case)
+
+    def _size(self, case: Case) -> tuple[int, int, Any]:
+        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
+        faulty = sum(self._space.kinds[kind].table is not None for kind in case.placement)
+        ranks = [setting.rank for setting in case.settings]
+        return faulty, len(case.delays), (ranks, case.placement, case.delays)
+
+    def _audit(self, boxes: Sequence[tuple[list[int], Result]]) -> None:
+        """Repeat some runs: equal seeds give equal runs, and so do the other cases of a box."""
+        for members, result in _spread(boxes, _AUDITED):
+            first, last = self._space[members[0]], self._space[members[-1]]
+            again = self._repeated(first)
+            if again != result.digest:
+                self.proof.broken["repeatable"] += 1
+                self._found(Broken(first, _REPEATABLE, "the second time the run was another"))
+            elif self._repeated(last) != result.digest:
+                raise RuntimeError(f"{first} and {last} should be the same")
+
+    def _repeated(self, case: Case) -> str:
+        self.proof.runs += 1
+        return simulate(self._space.scenario(case), self._subject).result.digest
+
+
+_REPEATABLE = Invariant("repeatable", "equal seeds give equal runs", lambda checked: None)
+
+
+def _spread(items: Sequence[Any], most: int) -> Iterator[Any]:
+    """Yield at most so many of the items, evenly spread."""
+    step = max(1, len(items) // most)
+    yield from items[::step][:most]
+
+
+def _described(result: Result) -> str:
+    match result.outcome:
+        case "failed":
+            return f"it failed with {result.error}: {result.message}"
+        case "stalled":
+            return f"it stalled: nothing was left to happen after {result.ended:.9g} s"
+    return f"it was still busy after {result.ended:.9g} s"

@@ -1,0 +1,66 @@
+"""Proofs: what they cover, what they find, and that what is broken on purpose does not pass."""
+
+from __future__ import annotations
+
+import pytest
+
+from firstk.downloader.strategy import STRATEGIES
+from firstk.harness.prove.cases import Space
+from firstk.harness.prove.kinds import DEFAULT, find_kinds
+from firstk.harness.prove.prover import Proof, Prover
+from firstk.harness.run.simulate import simulate
+from firstk.scenarios.model import Scenario
+
+
+def prove(
+    subject: str, n: int = 3, k: int = 2, kinds: str = ",".join(DEFAULT), every_order: bool = False
+) -> Proof:
+    """Return the proof of a subject."""
+    return Prover(Space(n, k, find_kinds(kinds.split(",")), every_order), subject).prove()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_as_every_single_run(strategy: str) -> None:
+    """A proof finds what one run for each case finds."""
+    space = Space(2, 1, find_kinds(DEFAULT), True)
+    cases = [space[number] for number in range(len(space))]
+    able = [case for case in cases if space.good_shares(case) >= 1]
+    runs = [simulate(space.scenario(case), strategy) for case in able]
+    expected = {
+        case.placement for case, run in zip(able, runs, strict=True) if run.result.outcome != "ok"
+    }
+
+    proof = Prover(space, strategy).prove()
+
+    assert expected == proof.not_ok
+    assert (proof.cases, proof.violations) == (25 * 2, 0)
+    assert proof.slowest == max(run.result.ttfb or 0 for run in runs if run.result.outcome == "ok")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("strategy", "stopped"),
+    [("wait-for-all", 69), ("first-k", 56), ("first-k-late", 31), ("windowed", 31), ("hedged", 0)],
+)
+def test_ticket(strategy: str, stopped: int) -> None:
+    """How many of 625 placements stop each strategy, as it was found by one run for each."""
+    proof = prove(strategy, 4)
+
+    assert (proof.cases, len(proof.not_ok), proof.violations) == (625, stopped, 0)
+
+
+def test_smallest() -> None:
+    """The counterexample has as few faults as can be, and is a scenario that shows it."""
+    tables = prove("first-k", kinds="good,hung-read,corrupt,slow").tables()
+    assert tables is not None
+    scenario = Scenario.model_validate(tables)
+
+    assert [sum(entry.fault is not None for entry in scenario.servers)] == [1]
+    assert simulate(scenario, "first-k").result.outcome != scenario.expect["first-k"].outcome
+
+
+def test_nothing_is_found() -> None:
+    """Of a strategy that nothing stops there is no counterexample."""
+    proof = prove("hedged")
+
+    assert (proof.holds, proof.tables()) == (True, None)
