@@ -14,7 +14,7 @@ from typing import Any
 
 import tomli_w
 
-from firstk.scenarios.model import selected
+from firstk.scenarios.selection import selected
 
 #: Returns when the run ends, in virtual seconds, if the scenario breaks the same; else None.
 Judge = Callable[[dict[str, Any]], float | None]
