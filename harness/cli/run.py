@@ -9,13 +9,23 @@ import click
 
 from firstk.harness.cli.exit import OK, UNMET, refusing
 from firstk.harness.cli.independence import Independence
-from firstk.harness.cli.options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
+from firstk.harness.cli.options import (
+    DOWNLOADER,
+    FILE,
+    RUNS,
+    SECONDS,
+    SEED,
+    STRICT,
+    TRANSPORT,
+    format_option,
+)
 from firstk.harness.cli.output import (
     MOST_RUNS,
     make_file,
     print_unmet_faults,
     print_widest,
     tell_first,
+    tell_unanswered,
     tell_unmet,
     tell_unmet_faults,
     writing,
@@ -30,6 +40,7 @@ from firstk.harness.cli.targets import (
     known_strategies,
     load_one,
     other_downloaders,
+    over,
     tell_notes,
 )
 from firstk.scenarios.text import printable
@@ -54,6 +65,7 @@ _MOST_DIGITS = 18
 )
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
+@TRANSPORT
 @STRICT
 @click.option("--seed", type=SEED, help="The seed of the first run.")
 @click.option("--runs", type=RUNS, help="How many runs, seed after seed.")
@@ -87,6 +99,7 @@ def run(
     store: Path | None,
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
+    transport: str | None,
     strict: bool,
     seed: int | None,
     runs: int | None,
@@ -106,11 +119,11 @@ def run(
     row: Row | None = None
     named: list[str] = []
     if store is not None:
-        if strategies or downloaders or seed is not None or runs is not None:
+        if strategies or downloaders or transport or seed is not None or runs is not None:
             raise click.UsageError("--from: the row has its strategy and its seed already")
         scenario, row = _stored(store, target)
     else:
-        scenario = load_one(target, "run")
+        scenario = over(load_one(target, "run"), transport)
         default = not strategies and is_for_downloader(scenario)
         others = chosen_downloaders(downloaders, default=default)
         named = [*known_strategies(strategies), *others]
@@ -136,6 +149,7 @@ def run(
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)
+    tell_unanswered([compared])
     if tracebacks:
         _print_tracebacks(compared)
     if trace is not None:

@@ -65,7 +65,8 @@ class SimulatedDownload:
 
     `number` distinguishes it from others in the grid. `over` is called when it has finished, or
     can never finish any more: it waits for nothing that will come. `failed` is called with what
-    its timers raise; without it that goes to the reactor.
+    its timers raise; without it that goes to the reactor. `connect` returns the servers as the
+    client sees them, and `enter` calls what is code of the client.
     Raises `DownloaderError` if `strategy` is neither one of ours nor another downloader.
     """
 
@@ -80,6 +81,8 @@ class SimulatedDownload:
         number: int = 0,
         over: Callable[[SimulatedDownload], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
+        connect: Callable[[Client, Sequence[SimServer]], Sequence[Any]] | None = None,
+        enter: Callable[..., Any] | None = None,
     ) -> None:
         self.scenario = scenario
         self.strategy = strategy
@@ -94,7 +97,7 @@ class SimulatedDownload:
         self._locates = scenario.stop == "located"
         self._known: float | None = None
         heard = self._heard if over is not None or self._locates else None
-        context = Context(reactor.env, self._abort)
+        context = Context(reactor.env, self._abort, enter)
         self._clock = ClientReactor(reactor, heard, failed, context)
         self._file = file
         held: Sequence[Operation] = ["read"] if self._locates else []
@@ -106,7 +109,7 @@ class SimulatedDownload:
             note=context.note,
             source=None if runs_strategy(strategy) else context.source,
         )
-        self._connections = Connections(servers, self.client)
+        self._connections = (connect or _connections)(self.client, servers)
         # A clock of its own: the consumer's timers are not left behind by the download.
         self._drain = ClientReactor(reactor, heard, failed, context)
         self._consumer = SimConsumer(
@@ -250,6 +253,10 @@ class SimulatedDownload:
             timers_left=self._timers_left,
             misconduct=consumer.misconduct,
         )
+
+
+def _connections(client: Client, servers: Sequence[SimServer]) -> Sequence[Any]:
+    return Connections(servers, client)
 
 
 def _asked(scenario: Scenario, size: int) -> int:

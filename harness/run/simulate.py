@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
@@ -28,8 +29,17 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.result import Outcome, Result
-from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
+from firstk.harness.run.under_test import (
+    DownloaderError,
+    DownloaderSpec,
+    MisconductError,
+    name_of,
+)
 from firstk.scenarios.model import Scenario
+from firstk.scenarios.transport import TAHOE_HTTPS
+
+if TYPE_CHECKING:
+    from firstk.harness.run.over_https import OverNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,7 @@ class Run:
     failure: Exception | None = None
     timers_left: Sequence[str] = ()
     untriggered_faults: Unmet = field(default_factory=dict)
+    network: OverNetwork | None = None
 
 
 def simulate(
@@ -74,10 +85,35 @@ def simulate(
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
+    if scenario.grid.transport == TAHOE_HTTPS:
+        return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
         trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
     return finish_run(scenario, strategy, run, seed, trace, ending, failures, unmet)
+
+
+def _over_https(
+    scenario: Scenario, strategy: DownloaderSpec, run: int, seed: int, timeout: float | None
+) -> Run:
+    """Run one download over Tahoe-LAFS's own HTTP; see `over_https`."""
+    # Errors of servers reach Twisted's log too: those of the client are among what was played.
+    try:
+        from firstk.harness.run.over_https import play
+    except ModuleNotFoundError as e:
+        raise DownloaderError(
+            f'transport = "{TAHOE_HTTPS}": Tahoe-LAFS is not there ({e}); to install it:'
+            " pip install 'firstk[tahoe]'"
+        ) from e
+    with logged_errors([]):
+        played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
+    if played.outcome.failure is not None:
+        drop_frames(played.outcome.failure)
+    made = finish_run(
+        *(scenario, strategy, run, seed, played.trace, played.outcome, played.failures),
+        played.untriggered_faults,
+    )
+    return replace(made, network=played.network)
 
 
 def _play(
