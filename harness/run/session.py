@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.connection import Client, Connections
@@ -25,7 +25,8 @@ class Session:
 
     `number` distinguishes it from others in the grid, and `machine` is what it runs on with them;
     default one of its own. With `listens` its downloads are looked at after each of its events.
-    `failed` is called with what its timers raise; without it that goes to the reactor.
+    `failed` is called with what its timers raise; without it that goes to the reactor. `connect`
+    returns the servers as the client sees them, and `enter` calls what is code of the client.
     """
 
     def __init__(
@@ -41,6 +42,8 @@ class Session:
         machine: ClientMachine | None = None,
         *,
         listens: bool = False,
+        connect: Callable[[Client, Sequence[SimServer]], Sequence[Any]] | None = None,
+        enter: Callable[..., Any] | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
@@ -54,7 +57,7 @@ class Session:
         machine = machine or ClientMachine(reactor.env, scenario.client)
         self.processor = processor = machine.processor
         busy_until = None if processor is None else processor.after
-        self.context = Context(reactor.env, self._abort)
+        self.context = Context(reactor.env, self._abort, enter)
         self.pool = machine.pool(seed, number, self.context.run, heard or _nothing)
         self.clock = ClientReactor(
             reactor,
@@ -76,7 +79,9 @@ class Session:
             source=None if runs_strategy(strategy) else self.context.source,
             processor=processor,
         )
-        self.connections = Connections(servers, self.client)
+        self.connections: Sequence[Any] = (
+            Connections(servers, self.client) if connect is None else connect(self.client, servers)
+        )
         self._late = 0  # how many things of its own wait for the processor
         self._listens = listens
 

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import count
 from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
@@ -31,8 +32,17 @@ from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.reads import SimulatedReads, one_read
 from firstk.harness.run.result import WORST_FIRST, Outcome, Result
 from firstk.harness.run.session import Session
-from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
+from firstk.harness.run.under_test import (
+    DownloaderError,
+    DownloaderSpec,
+    MisconductError,
+    name_of,
+)
 from firstk.scenarios.model import Scenario
+from firstk.scenarios.transport import TAHOE_HTTPS
+
+if TYPE_CHECKING:
+    from firstk.harness.run.over_https import OverNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Run:
     timers_left: Sequence[str] = ()
     untriggered_faults: Unmet = field(default_factory=dict)
     idle: bool = True
+    network: OverNetwork | None = None
 
 
 def simulate(
@@ -92,12 +103,37 @@ def observe(
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
+    if scenario.grid.transport == TAHOE_HTTPS:
+        return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
         trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look)
     if scenario.reads is not None:
         return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
     return finish_run(scenario, strategy, run, seed, trace, endings[0], failures, unmet)
+
+
+def _over_https(
+    scenario: Scenario, strategy: DownloaderSpec, run: int, seed: int, timeout: float | None
+) -> Run:
+    """Run one download over Tahoe-LAFS's own HTTP; see `over_https`."""
+    # Errors of servers reach Twisted's log too: those of the client are among what was played.
+    try:
+        from firstk.harness.run.over_https import play
+    except ModuleNotFoundError as e:
+        raise DownloaderError(
+            f'transport = "{TAHOE_HTTPS}": Tahoe-LAFS is not there ({e}); to install it:'
+            " pip install 'firstk[tahoe]'"
+        ) from e
+    with logged_errors([]):
+        played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
+    if played.outcome.failure is not None:
+        drop_frames(played.outcome.failure)
+    made = finish_run(
+        *(scenario, strategy, run, seed, played.trace, played.outcome, played.failures),
+        played.untriggered_faults,
+    )
+    return replace(made, network=played.network)
 
 
 def _play(
