@@ -625,5 +625,5 @@ def _finite(time: float) -> float:
 
 
 def _words(exchange: Exchange) -> str:
-    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    what = exchange.operation if exchange.share is None else f"read of share {exchange.share}"
     return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"
