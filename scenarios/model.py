@@ -347,6 +347,8 @@ class _Limits(Table):
     """For how long a server works on each request; default no time."""
     concurrency: int | None = Field(default=None, ge=1)
     """How many requests a server works on at once; default all that there are."""
+    connect: Law | None = None
+    """How long it takes to set up a connection, before the first request; default no time."""
 
 
 class Grid(_Limits):

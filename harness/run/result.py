@@ -28,11 +28,12 @@ class Result:
     `finished` when the download was over, `ended` when the last event happened; each is
     None if it never came. `content_ok` says whether every byte that was written is the
     file's; it is None if none was, or if that was not checked (see `GridFile`).
-    `digest` is the SHA-256 of all that happened. `outstanding_max` is the most requests that were
-    outstanding at one time, and `bytes_outstanding_max` the most bytes that outstanding reads asked
-    for. Of a scenario with several reads `outcomes` has that of each, and the rest is of all of
-    them: `outcome` is the worst, the first byte is the first of any, and all are finished with the
-    last.
+    `digest` is the SHA-256 of all that happened. Of the requests the downloader `cancelled` some,
+    and `bytes_saved` bytes of their answers were never sent; those that were count as received.
+    `outstanding_max` is the most requests that were outstanding at one time, and
+    `bytes_outstanding_max` the most bytes that outstanding reads asked for. Of a scenario with
+    several reads `outcomes` has that of each, and the rest is of all of them: `outcome` is the
+    worst, the first byte is the first of any, and all are finished with the last.
     """
 
     scenario: str
@@ -52,6 +53,8 @@ class Result:
     shares_used: list[int] | None
     content_ok: bool | None
     digest: str
+    cancelled: int = 0
+    bytes_saved: int = 0
     outstanding_max: int = 0
     bytes_outstanding_max: int = 0
     outcomes: list[Outcome] | None = None

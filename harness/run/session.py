@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from firstk.harness.grid.client_machine import ClientMachine
+from firstk.harness.grid.connection import Client, Connections
 from firstk.harness.grid.files import GridFile
-from firstk.harness.grid.server import Client, Connections, SimServer
+from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.client_reactor import ClientReactor, Context
 from firstk.harness.kernel.livelock import LivelockError

@@ -173,6 +173,8 @@ def finish_run(
         shares_used=sorted(status.shares_used) if status else None,
         content_ok=ending.content_ok,
         digest=trace.digest(),
+        cancelled=trace.requests_cancelled,
+        bytes_saved=trace.bytes_saved,
         outstanding_max=requests,
         bytes_outstanding_max=size,
     )

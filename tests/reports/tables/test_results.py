@@ -34,6 +34,8 @@ KEYS = [
     "shares_used",
     "content_ok",
     "digest",
+    "cancelled",
+    "bytes_saved",
     "outstanding_max",
     "bytes_outstanding_max",
     "outcomes",
