@@ -21,6 +21,7 @@ from firstk.downloader.pipelined import PipelinedFetcher
 from firstk.downloader.session import PendingWaits, Session, Signal
 from firstk.downloader.status import DownloadStatus, Phase
 from firstk.downloader.strategy import Strategy, find_strategy
+from firstk.downloader.windowed import WindowedFetcher
 
 
 def download(
@@ -192,9 +193,11 @@ class Download:
             return
         session.enter("locating")
         located = ShareFinder(session, servers)
-        fetcher: PhasedFetcher | PipelinedFetcher
-        if session.strategy.locating_ends == "never":
+        fetcher: PhasedFetcher | PipelinedFetcher | WindowedFetcher
+        if session.strategy.hedge:
             fetcher = PipelinedFetcher(session, located, offset)
+        elif session.strategy.locating_ends == "never":
+            fetcher = WindowedFetcher(session, located, offset)
         else:
             await located.locate()
             fetcher = PhasedFetcher(session, located)
@@ -209,6 +212,8 @@ class Download:
             crypttext = await fetcher.segment(segment)
             wanted = crypttext[max(0, offset - start) : end - start]
             await self._write(keystream.apply(wanted))
+        if isinstance(fetcher, WindowedFetcher):
+            await self._wanted()  # Tahoe-LAFS ends when it would go on if there were more
 
     def pauseProducing(self) -> None:
         """Write nothing until `resumeProducing`."""

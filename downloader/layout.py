@@ -63,6 +63,11 @@ def header_size(version: int) -> int:
     return _FORMATS[version].size
 
 
+def prefix_size(version: int) -> int:
+    """Return the size in bytes of the length that stands before the UEB, in version 1 or 2."""
+    return _PREFIXES[version].size
+
+
 def parse_header(beginning: bytes) -> Header:
     """Return the header that a share begins with.
 
@@ -70,15 +75,9 @@ def parse_header(beginning: bytes) -> Header:
     Raises `CorruptShareError` if it is cut off, its version is unknown, or its sections
     do not follow one another.
     """
-    version = int.from_bytes(beginning[:4], "big")
-    if len(beginning) < 4 or (version in _FORMATS and len(beginning) < _FORMATS[version].size):
-        raise CorruptShareError(f"the share ends inside its header, after {len(beginning)} bytes")
-    if version not in _FORMATS:
-        raise CorruptShareError(f"the share's version is {version}, not 1 or 2")
-    layout = _FORMATS[version]
-    header = Header(*layout.unpack(beginning[: layout.size]))
+    header = unpack_header(beginning)
     offsets = (
-        layout.size,
+        header_size(header.version),
         header.data,
         header.plaintext_hashes,
         header.crypttext_hashes,
@@ -89,6 +88,20 @@ def parse_header(beginning: bytes) -> Header:
     if list(offsets) != sorted(offsets):
         raise CorruptShareError("the sections that the share's header names overlap")
     return header
+
+
+def unpack_header(beginning: bytes) -> Header:
+    """Return the header that a share begins with, whatever its sections; see `parse_header`.
+
+    Raises `CorruptShareError` if it is cut off, or its version is unknown.
+    """
+    version = int.from_bytes(beginning[:4], "big")
+    if len(beginning) < 4 or (version in _FORMATS and len(beginning) < _FORMATS[version].size):
+        raise CorruptShareError(f"the share ends inside its header, after {len(beginning)} bytes")
+    if version not in _FORMATS:
+        raise CorruptShareError(f"the share's version is {version}, not 1 or 2")
+    layout = _FORMATS[version]
+    return Header(*layout.unpack(beginning[: layout.size]))
 
 
 def pack_uri_extension(version: int, ueb: bytes) -> bytes:

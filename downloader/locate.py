@@ -53,6 +53,11 @@ class ShareFinder:
         self._numbers: set[int] = set()
         self._ended = False
 
+    @property
+    def has_room(self) -> bool:
+        """Whether `ask_more` would ask another server."""
+        return len(self._answers) < len(self._servers) and len(self._waiting) < self._window
+
     async def locate(self) -> None:
         """Ask servers, and return when the strategy says that locating ends.
 
@@ -90,7 +95,7 @@ class ShareFinder:
         Where servers answer at once, no more than it takes to hear of another share.
         """
         known = len(self.shares)
-        while len(self._answers) < len(self._servers) and len(self._waiting) < self._window:
+        while self.has_room:
             self._session.waits.check()
             self._query(len(self._answers))
             if self._window < inf and len(self.shares) > known:

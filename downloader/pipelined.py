@@ -159,10 +159,7 @@ class PipelinedFetcher:
         try:
             share.teach(self._known)
         except ShareError as e:
-            if self._session.strategy.salvage:
-                share.blame(e)
-            else:
-                share.drop(e)
+            share.blame(e)
 
     def _judge(self, share: Share) -> None:
         """Take a block from a share that was read, or read more of it."""

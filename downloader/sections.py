@@ -51,7 +51,7 @@ def block_hashes_span(header: Header, cut: Segmentation) -> ByteRange:
     leaves = cut.num_segments
     tree_size = trees.tree_size(leaves)
     chain_size = header.uri_extension - header.share_hashes
-    if header.share_hashes - header.block_hashes != tree_size or chain_size > _max_chain(cut.n):
+    if header.share_hashes - header.block_hashes != tree_size or chain_size > max_chain(cut.n):
         raise CorruptShareError("the header does not leave room for the hashes")
     start = header.block_hashes + _leaves_offset(leaves)
     return start, header.uri_extension - start
@@ -98,6 +98,6 @@ def _padding(leaves: list[bytes]) -> int:
     return (trees.padded(len(leaves)) - len(leaves)) * HASH_SIZE
 
 
-def _max_chain(n: int) -> int:
+def max_chain(n: int) -> int:
     """Return the size of the longest share hash chain: every node but the root, in bytes."""
     return max(1, 2 * trees.padded(n) - 2) * layout.CHAIN_ENTRY_SIZE

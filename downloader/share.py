@@ -75,7 +75,7 @@ class Share:
             return "still being read"
         return self.problem or "good"
 
-    def _ask(
+    def ask(
         self, what: str, offset: int, length: int, callback: Callable[[bytes | ShareError], None]
     ) -> None:
         """Ask for up to `length` bytes of the share data at `offset`.
@@ -116,7 +116,7 @@ class Share:
             failed = isinstance(result, ShareError)
             waits.fire(answer, Failure(result) if failed else result)  # type: ignore[no-untyped-call]
 
-        self._ask(what, offset, length, read)
+        self.ask(what, offset, length, read)
         return answer
 
     def blame(self, error: ShareError) -> None:
@@ -263,7 +263,7 @@ class Share:
                 done(error)
 
         for span in spans:
-            self._ask("parts", *span, partial(arrived, span))
+            self.ask("parts", *span, partial(arrived, span))
         if not spans:  # all was read before, for a block that is not wanted any more
             done(self._take_header())
 

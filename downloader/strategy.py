@@ -1,6 +1,6 @@
 """Strategies: how a download finds its shares and reads them, as data.
 
-A strategy is a frozen record of choices; the code in `locate`, `fetch` and `one_round`
+A strategy is a frozen record of choices; the code in `locate`, `fetch`, `windowed` and `pipelined`
 reads them. To try one of your own, compose it from the same fields and pass it to
 `download`.
 """
@@ -29,7 +29,7 @@ class Strategy:
     `k-distinct` share numbers are known (or all have answered); or `never`. Where it ends,
     reading goes through phases: UEB, crypttext hash tree, blocks. Where it never does,
     reading starts with the first shares, the fastest answer first, and all that is needed
-    of a share is asked for in one round.
+    of a share is asked for at once.
 
     `late_answers`, those that come after phase 1, are `ignored`, or `used`: their shares
     join the pool, and a shortage waits for them. Where locating never ends, none is late.
@@ -39,12 +39,11 @@ class Strategy:
     still counts. `overdue` says when one is: after a number of seconds, `never`, or `adaptive`,
     from the round trips seen.
 
-    The rest is for strategies whose locating never ends. With `hedge`, a read can be
-    overdue too, and another share is then read beside it; the first K valid blocks win. So
-    many `spares`, shares beyond K, are read for the first segment. After `give_up` seconds
-    in which nothing happened, the download fails; None means that it waits forever. `salvage` says
-    whether a share may give blocks whose copy of the UEB or of the crypttext hash tree is
-    corrupt.
+    The rest is for strategies whose locating never ends. Without `hedge` shares are read as
+    Tahoe-LAFS does. With it, a read can be overdue too, and another share is then read beside it;
+    the first K valid blocks win. It is needed for what follows: so many `spares`, shares beyond K,
+    are read for the first segment; after `give_up` seconds in which nothing happened, the download
+    fails; None means that it waits forever.
 
     Raises `ValueError` for numbers that are out of range, and for choices that contradict one
     another.
@@ -63,7 +62,6 @@ class Strategy:
     hedge: bool = False
     spares: int = 0
     give_up: float | None = None
-    salvage: bool = True
     description: str = ""
 
     def __post_init__(self) -> None:
@@ -75,9 +73,10 @@ class Strategy:
             raise ValueError(f"to give up after {self.give_up} seconds is not to begin")
         if self.spares < 0:
             raise ValueError(f"{self.spares} spares are impossible")
-        of_rounds = self.hedge or self.spares or self.give_up is not None or not self.salvage
-        if of_rounds and self.locating_ends != "never":
-            raise ValueError("hedge, spares, give_up and salvage need locating_ends='never'")
+        if self.hedge and self.locating_ends != "never":
+            raise ValueError("hedge needs locating_ends='never'")
+        if not self.hedge and (self.spares or self.give_up is not None):
+            raise ValueError("spares and give_up need hedge=True")
 
     def outstanding(self, n: int) -> float:
         """Return how many queries may be outstanding for a file of `n` shares."""
@@ -117,8 +116,7 @@ _ALL = (
         late_answers="used",
         window=10,
         overdue=10.0,
-        salvage=False,
-        description="asks ten servers at a time, and reads each share in one round",
+        description="asks ten servers at a time, and reads the first shares, as Tahoe-LAFS does",
     ),
     Strategy(
         "hedged",

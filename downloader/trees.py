@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 
 from firstk.downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
@@ -61,3 +62,62 @@ def climb(index: int, node: bytes, siblings: Mapping[int, bytes]) -> bytes:
             node = inner_node_hash(siblings[index - 1], node)
         index = (index - 1) // 2
     return node
+
+
+class PartialTree:
+    """A tree over a number of hashes, of which only checked nodes are known.
+
+    Each node that is added must lead, with what is known or added beside it, to the root. As long
+    as the root is not known none can be added.
+    """
+
+    def __init__(self, leaves: int, root: bytes | None = None) -> None:
+        self._first_leaf = padded(leaves) - 1
+        self._nodes: dict[int, bytes] = {} if root is None else {0: root}
+
+    @property
+    def has_root(self) -> bool:
+        """Whether there is what nodes are checked against."""
+        return 0 in self._nodes
+
+    def set_root(self, root: bytes) -> None:
+        """Set the root, which comes from elsewhere."""
+        self._nodes[0] = root
+
+    def leaf(self, number: int) -> bytes | None:
+        """Return a leaf; None if it is not known."""
+        return self._nodes.get(self._first_leaf + number)
+
+    def lacking(self, number: int, with_leaf: bool = True) -> list[int]:
+        """Return the indices of the nodes that are still needed to check a leaf.
+
+        The leaf itself is one of them, unless it is made of what it is to be checked for.
+        """
+        index = self._first_leaf + number
+        path = [*([index] if with_leaf else []), *needed(index)]
+        return [node for node in path if node not in self._nodes]
+
+    def add(self, nodes: Mapping[int, bytes]) -> bool:
+        """Add nodes by their indices, all of them or none; return whether they are right."""
+        known, new = self._nodes, dict[int, bytes]()
+        for index, node in nodes.items():
+            if not 0 <= index <= 2 * self._first_leaf or known.get(index, node) != node:
+                return False
+            if index not in known:
+                new[index] = node
+        unchecked = [-index for index in new]
+        heapify(unchecked)
+        while unchecked:
+            index = -heappop(unchecked)
+            left = index if index % 2 else index - 1
+            pair = [new.get(i) or known.get(i) for i in (left, left + 1)]
+            if index == 0 or pair[0] is None or pair[1] is None:
+                return False
+            parent, node = left // 2, inner_node_hash(pair[0], pair[1])
+            if (new.get(parent) or known.get(parent, node)) != node:
+                return False
+            if parent not in known and parent not in new:
+                new[parent] = node
+                heappush(unchecked, -parent)
+        known.update(new)
+        return True

@@ -41,6 +41,10 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         yield "workload", f"{no}: it is for one download"
     if scenario.stop == "located":
         yield "stop", f"{no}: Tahoe-LAFS's client cannot be stopped between its phases"
+    if scenario.client is not None:
+        yield "client", f"{no}: only a network of objects has a client with troubles"
+    if scenario.grid.connect is not None:
+        yield "grid.connect", f"{no}: connections are set up by TCP and TLS"
     if scenario.grid.client_bandwidth is not None:
         yield "grid.client_bandwidth", f"{no}: each pair of hosts has a link of its own"
     if MACHINE in (scenario.grid.groups or {}):
@@ -48,6 +52,8 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     for i, entry in enumerate(scenario.servers):
         if entry.machine is not None:
             yield f"servers.{i}.machine", f"{no}: each server is a host of its own"
+        if entry.connect is not None:
+            yield f"servers.{i}.connect", f"{no}: connections are set up by TCP and TLS"
         for fault in entry.faults or ():
             if problem := _fault_problem(fault):
                 yield f"servers.{i}.fault", f"{fault.kind!r} {no}: {problem}"
@@ -56,6 +62,8 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 def _fault_problem(fault: Fault) -> str | None:
     if not isinstance(fault, _KNOWN):
         return "no host, link or share has it"
+    if fault.of_connection:
+        return "what a connection has carried sets nothing off"
     scoped = fault.shares is not None or "on" in fault.model_fields_set
     if isinstance(fault, Slow | Disconnect) and scoped:
         return "a link is slow, and a connection lost, whatever it is used for"

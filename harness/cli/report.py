@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
 from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
 from firstk.harness.cli.output import make_folder, writing
@@ -39,7 +40,13 @@ _LISTED = 5
 
 
 @click.command()
-@click.argument("targets", metavar="STORE|[FILE|DIR|NAME]...", nargs=-1, required=True)
+@click.argument(
+    "targets",
+    metavar="STORE|[FILE|DIR|NAME]...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.scenarios_and_sets,
+)
 @DOWNLOADER
 @click.option("--title", help="What the page is called; default: what it is about.")
 @click.option(

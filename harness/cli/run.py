@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
 from firstk.harness.cli.independence import Independence
 from firstk.harness.cli.options import (
@@ -15,6 +16,7 @@ from firstk.harness.cli.options import (
     RUNS,
     SECONDS,
     SEED,
+    STRATEGY,
     STRICT,
     TRANSPORT,
     format_option,
@@ -55,7 +57,7 @@ _MOST_DIGITS = 18
 
 
 @click.command()
-@click.argument("target", metavar="FILE|NAME|ROW")
+@click.argument("target", metavar="FILE|NAME|ROW", shell_complete=completion.scenarios)
 @click.option(
     "--from",
     "store",
@@ -63,7 +65,7 @@ _MOST_DIGITS = 18
     type=FILE,
     help="Re-run the given row of the store of a sweep.",
 )
-@click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@STRATEGY
 @DOWNLOADER
 @TRANSPORT
 @STRICT

@@ -8,6 +8,7 @@ the buffer is empty.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IProducer, IReactorTime
@@ -28,7 +29,8 @@ class SimConsumer:
 
     It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
     once. `misconduct` describes what producers did that no consumer allows.
-    `progress` is called whenever bytes of the file are written.
+    `progress` is called whenever bytes of the file are written. `later` calls a function when the
+    client has worked on a write; without it that takes no time.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class SimConsumer:
         trace: Trace,
         bandwidth: float | None = None,
         progress: Callable[[], None] = lambda: None,
+        later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.first: float | None = None
         self.content_ok: bool | None = None
@@ -54,6 +57,7 @@ class SimConsumer:
         self._trace = trace
         self._bandwidth = bandwidth
         self._progress = progress
+        self._later = later
         self._registered = self._streaming = self._paused = False
         self._unregistered = self._ended = False
         self._empty_at = 0.0
@@ -105,6 +109,12 @@ class SimConsumer:
             raise self._refuse(RuntimeError("wrote after the end of the download"))
         if self._unregistered and not self.stopped:
             self._report("wrote after its producer was unregistered")
+        if self._later is None:
+            self._take(data)
+        else:
+            self._later(partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
         now = self._clock.seconds()
         self._trace.note(now, "wrote", len(data), self._offset)
         if not data:

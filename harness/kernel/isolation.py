@@ -167,10 +167,12 @@ class _Guard:
         draws: Callable[[], random.Random],
         entered: FrameType,
         process: Process | None,
+        clock: Callable[[str], float] | None = None,
     ) -> None:
         self.own = own
         self.first: EscapeError | None = None
         self.process = process
+        self.read_clock = clock if process is None else process.read_clock
         self._draws = draws
         self._entered: FrameType | None = entered
 
@@ -257,18 +259,21 @@ def isolated(
     draws: Callable[[], random.Random],
     failures: list[BaseException],
     process: Process | None = None,
+    clock: Callable[[str], float] | None = None,
 ) -> Iterator[None]:
     """Watch one run of what is called `name`, on this thread.
 
     `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
     Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
     at the end, so that code which catches it and goes on does not hide it. With a `process` it
-    provides what is process-wide, and the clocks of libraries too.
+    provides what is process-wide, and the clocks of libraries too. With a `clock` that returns what
+    they read: it is given the name of a function of the module `time`.
     """
     own = name.partition(":")[0].partition(".")[0]
-    guard = _Guard(own, draws, sys._getframe(2), process)  # the frame with the `with`
+    guard = _Guard(own, draws, sys._getframe(2), process, clock)  # the frame with the `with`
     outer, loop = _here.guard, asyncio._get_running_loop()
-    _watch.begin(own, libraries=process is not None)
+    libraries = guard.read_clock is not None
+    _watch.begin(own, libraries)
     try:
         _here.guard = guard
         # With a test suite's loop at hand a run would differ from one without.
@@ -348,8 +353,8 @@ def _clock(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     @wraps(real)
     def watched(*args: Any) -> Any:
         guard = _here.guard
-        if guard is not None and guard.process is not None:
-            return guard.process.read_clock(name)
+        if guard is not None and guard.read_clock is not None:
+            return guard.read_clock(name)
         if guard is not None and guard.tests(sys._getframe(1)):
             raise guard.escape(f"time.{name}", _CLOCK)
         return real(*args)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firstk.harness.fuzz.invariants import INVARIANTS, CheckedRun, Invariant, ScenarioRuns
+from firstk.harness.fuzz.invariants import INVARIANTS, Invariant
+from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 from firstk.harness.run.simulate import Run
 from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import Scenario

@@ -19,7 +19,9 @@ from firstk.scenarios.reading import RECORD, begins_with, read_text
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"
 
-_LINE = re.compile(r"(\d\S*) (sent|answered|failed|wrote|paused|resumed|fired|raised) (.*)")
+_LINE = re.compile(
+    r"(\d\S*) (sent|answered|failed|cancelled|wrote|paused|resumed|fired|raised) (.*)"
+)
 _REQUEST = re.compile(
     r"\d+ (?P<server>\S+) (?:get_buckets|read (?P<share>\d+) (?P<offset>\d+) (?P<length>\d+))"
     r"(?: (?P<detail>.*))?"
@@ -86,6 +88,8 @@ class Event:
                 return "the download fails"
             case "sent":
                 return str(self.request)
+            case "cancelled":
+                return f"the downloader cancels: {self.request}"
         return self.request.outcome(self.kind == "answered", self.detail) if self.request else ""
 
 
@@ -153,7 +157,7 @@ def _event(line: str) -> Event:
     if parts is None:
         raise ValueError(line)
     time, kind, rest = float(parts[1]), parts[2], parts[3]
-    if kind not in ("sent", "answered", "failed"):
+    if kind not in ("sent", "answered", "failed", "cancelled"):
         return Event(time, kind, rest)
     found = _REQUEST.fullmatch(rest)
     if found is None:

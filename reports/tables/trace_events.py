@@ -123,6 +123,8 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
         args |= {"ok": exchange.ok, "answer": exchange.detail}
         if exchange.corrupt:
             args["corrupt"] = True
+        if exchange.cancelled:
+            args["saved"] = exchange.saved
         yield {"ph": "X", "dur": _lasts(exchange.sent, exchange.ended), **begin, "args": args}
     if bar.overdue is not None:
         yield {"ph": "i", "s": "t", "ts": _us(bar.overdue), "name": "overdue", **of}

@@ -11,6 +11,7 @@ from zope.interface import implementer
 
 from firstk.downloader.api import start
 from firstk.downloader.cap import Cap
+from firstk.downloader.errors import NotEnoughSharesError
 from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.downloader.layout import HEADER_SIZE, parse_header
 from firstk.downloader.status import DownloadStatus, Request
@@ -47,6 +48,7 @@ class Download:
         self.running = start(self.clock, servers, cap, self.consumer, **options)
         self.deferred = self.running.done
         self.deferred.addBoth(self._fired)
+        self.clock.advance(0)  # windowed acts on answers in a later turn
 
     def _fired(self, result: Any) -> None:
         self.results.append(result)
@@ -54,6 +56,7 @@ class Download:
     @property
     def fired(self) -> bool:
         """Whether the Deferred has fired."""
+        self.clock.advance(0)
         return bool(self.results)
 
     @property
@@ -63,15 +66,24 @@ class Download:
 
     def done(self) -> DownloadStatus:
         """Return the status with which the Deferred fired; raise what it failed with."""
+        self.clock.advance(0)
         assert len(self.results) == 1, "the Deferred has not fired"
         status: DownloadStatus = result_of(succeed(self.results[0]))
         return status
 
     def error(self, kind: type[E]) -> E:
         """Return the error with which the Deferred failed, which must be just of this kind."""
+        self.clock.advance(0)
         assert len(self.results) == 1, "the Deferred has not fired"
         error = self.results[0].value
         assert type(error) is kind, f"{type(error).__name__}: {error}"
+        return error
+
+    def shortage(self) -> NotEnoughSharesError:
+        """Return the error with which the Deferred failed, too few shares being good."""
+        assert self.fired, "the Deferred has not fired"
+        error = self.results[0].value
+        assert isinstance(error, NotEnoughSharesError), f"{type(error).__name__}: {error}"
         return error
 
     def requests(self, what: str) -> list[Request]:

@@ -386,6 +386,7 @@ def test_pause_between_segments(strategy: str) -> None:
 
         assert PIECES[:written] == consumer.pieces
         consumer.producer.resumeProducing()
+        run.clock.advance(0)
 
     assert consumer.pieces == PIECES
     consumer.producer.resumeProducing()

@@ -31,16 +31,16 @@ def test_fields() -> None:
 
 
 def test_fields_without_an_end() -> None:
-    """The others never end locating; hedged alone hedges, and gives up, and salvages."""
+    """The others never end locating; hedged alone hedges, and gives up."""
     fields = [
-        (s.locating_ends, s.late_answers, s.window, s.overdue, s.hedge, s.give_up, s.salvage)
+        (s.locating_ends, s.late_answers, s.window, s.overdue, s.hedge, s.give_up)
         for s in map(find_strategy, ["windowed", "hedged"])
     ]
 
     assert list(STRATEGIES)[3:] == ["windowed", "hedged"]
     assert fields == [
-        ("never", "used", 10, 10.0, False, None, False),
-        ("never", "used", "2N", "adaptive", True, 60.0, True),
+        ("never", "used", 10, 10.0, False, None),
+        ("never", "used", "2N", "adaptive", True, 60.0),
     ]
     assert [s.spares for s in STRATEGIES.values()] == [0] * 5
 
@@ -154,9 +154,10 @@ def test_composed_to_wait() -> None:
         ("windowed", {"overdue": float("nan")}, "overdue after nan seconds"),
         ("hedged", {"give_up": -1.0}, "give up after -1.0 seconds"),
         ("hedged", {"spares": -1}, "-1 spares"),
-        ("hedged", {"locating_ends": "k-distinct"}, "need locating_ends='never'"),
-        ("first-k", {"spares": 1}, "need locating_ends='never'"),
-        ("first-k", {"hedge": True}, "need locating_ends='never'"),
+        ("hedged", {"locating_ends": "k-distinct"}, "needs locating_ends='never'"),
+        ("first-k", {"hedge": True}, "needs locating_ends='never'"),
+        ("windowed", {"spares": 1}, "need hedge=True"),
+        ("windowed", {"give_up": 60.0}, "need hedge=True"),
     ],
 )
 def test_impossible(name: str, changes: dict[str, Any], message: str) -> None:

@@ -81,7 +81,7 @@ def test_fixed(name: str, query: float) -> None:
 
 def test_adaptive_queries_alone() -> None:
     """A strategy may be adaptive without hedging reads."""
-    seen = Seen(replace(HEDGED, hedge=False))
+    seen = Seen(replace(HEDGED, hedge=False, give_up=None))
 
     assert seen.patience.with_query() == FIRST_QUERY
     assert inf == seen.patience.with_read(1)

@@ -1,0 +1,82 @@
+"""Spans of a share: which of its bytes are wanted, asked for, or here."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+
+
+class Spans:
+    """A set of bytes of a share, as spans that neither overlap nor touch, in order.
+
+    >>> spans = Spans()
+    >>> spans.add(0, 10)
+    >>> spans.add(10, 5)
+    >>> spans.remove(3, 2)
+    >>> list(spans)
+    [(0, 3), (5, 10)]
+    """
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []  # the first byte, and that behind the last
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Return the offset and the length of each span."""
+        return ((start, end - start) for start, end in self._spans)
+
+    def add(self, offset: int, length: int) -> None:
+        """Add the bytes of a span."""
+        begin, behind, others = offset, offset + length, []
+        for start, end in self._spans:
+            if end < begin or behind < start:
+                others.append((start, end))
+            else:
+                begin, behind = min(start, begin), max(end, behind)
+        insort(others, (begin, behind))
+        self._spans = others
+
+    def remove(self, offset: int, length: int) -> None:
+        """Remove the bytes of a span, as many as there are."""
+        self._spans = [
+            (start, end)
+            for old_start, old_end in self._spans
+            for start, end in (
+                (old_start, min(old_end, offset)),
+                (max(old_start, offset + length), old_end),
+            )
+            if start < end
+        ]
+
+    def overlaps(self, offset: int, length: int) -> bool:
+        """Return whether any byte of a span is here."""
+        return any(start < offset + length and offset < end for start, end in self._spans)
+
+
+class Received:
+    """Bytes of a share that were received, at their offsets."""
+
+    def __init__(self) -> None:
+        self._pieces: dict[int, bytes] = {}
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        """Return the offset and the length of each piece."""
+        return ((offset, len(data)) for offset, data in self._pieces.items())
+
+    def add(self, offset: int, data: bytes) -> None:
+        """Add bytes that have not been here."""
+        if data:
+            self._pieces[offset] = data
+
+    def get(self, offset: int, length: int) -> bytes | None:
+        """Return the bytes of a span; None unless all of them are here."""
+        found, end = [], offset + length
+        for start in sorted(self._pieces):
+            data = self._pieces[start]
+            if start <= offset < min(end, start + len(data)):
+                found.append(data[offset - start : end - start])
+                offset += len(found[-1])
+        return b"".join(found) if offset == end else None
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._pieces.clear()

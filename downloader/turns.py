@@ -1,0 +1,58 @@
+"""Turns: calls that wait until the reactor has done what it is just doing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from firstk.downloader.session import Session
+
+Call = Callable[[], None]
+
+
+class Turns:
+    """Calls functions in a later turn of the reactor, in order.
+
+    So all answers that come at one instant are known before any of them is acted on. It is what
+    foolscap's `eventually` is to Tahoe-LAFS. A call that is waiting already is not added again.
+    After each turn the session's `news` is fired. An error that a call raises stops the download.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._calls: dict[Call, None] = {}
+        self._waits = False
+
+    def add(self, call: Call) -> None:
+        """Call a function in the next turn, after those that were added before."""
+        self._calls.setdefault(call)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        waits = self._session.waits
+        if self._waits or waits.stopped:
+            return
+        self._waits = True
+        turn = waits.wait()
+        timer = self._session.reactor.callLater(0, waits.fire, turn, None)
+
+        def stopped(_: object) -> None:
+            if timer.active():
+                timer.cancel()
+
+        turn.addCallbacks(self._turn, stopped)
+
+    def _turn(self, _: object) -> None:
+        waits = self._session.waits
+        try:
+            for _ in range(len(self._calls)):
+                call = next(iter(self._calls))
+                del self._calls[call]
+                call()
+                if waits.stopped:
+                    return
+            self._waits = False
+            if self._calls:
+                self._schedule()
+            self._session.news.fire()
+        except BaseException as e:
+            waits.stop(e)
