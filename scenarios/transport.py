@@ -37,22 +37,23 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
     if scenario.grid.transport != TAHOE_HTTPS:
         return
     no = f'is impossible with transport = "{TAHOE_HTTPS}"'
-    for key in ("workload", "reads", "client"):
-        if getattr(scenario, key) is not None:
-            yield key, f"{no}: it is for one download of a client without troubles of its own"
-    if scenario.grid.connect is not None:
-        yield "grid.connect", f"{no}: connections are set up over simulated TCP"
+    if scenario.workload is not None:
+        yield "workload", f"{no}: it is for one download"
     if scenario.stop == "located":
         yield "stop", f"{no}: Tahoe-LAFS's client cannot be stopped between its phases"
+    if scenario.client is not None:
+        yield "client", f"{no}: only a network of objects has a client with troubles"
+    if scenario.grid.connect is not None:
+        yield "grid.connect", f"{no}: connections are set up by TCP and TLS"
     if scenario.grid.client_bandwidth is not None:
         yield "grid.client_bandwidth", f"{no}: each pair of hosts has a link of its own"
     if MACHINE in (scenario.grid.groups or {}):
         yield f"grid.groups.{MACHINE}", f"{no}: each server is a host of its own"
     for i, entry in enumerate(scenario.servers):
-        if entry.connect is not None:
-            yield f"servers.{i}.connect", f"{no}: connections are set up over simulated TCP"
         if entry.machine is not None:
             yield f"servers.{i}.machine", f"{no}: each server is a host of its own"
+        if entry.connect is not None:
+            yield f"servers.{i}.connect", f"{no}: connections are set up by TCP and TLS"
         for fault in entry.faults or ():
             if problem := _fault_problem(fault):
                 yield f"servers.{i}.fault", f"{fault.kind!r} {no}: {problem}"
@@ -61,9 +62,10 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
 def _fault_problem(fault: Fault) -> str | None:
     if not isinstance(fault, _KNOWN):
         return "no host, link or share has it"
-    counted = ("after_bytes", "after_requests", "fails_after")
-    if any(getattr(fault, key, None) is not None for key in counted):
-        return "a host does not count what a connection has carried"
+    if fault.of_connection:
+        return "what a connection has carried sets nothing off"
+    if getattr(fault, "fails_after", None) is not None:
+        return "a frozen host fails nothing"
     scoped = fault.shares is not None or "on" in fault.model_fields_set
     if isinstance(fault, Slow | Disconnect) and scoped:
         return "a link is slow, and a connection lost, whatever it is used for"

@@ -95,11 +95,16 @@ class HTTPSConnection:
             exchange.source = client.source()
         client.trace.sent(exchange)
         asked = maybeDeferred(send)
-        answer: Deferred[Any] = Deferred(lambda _: asked.cancel())
+
+        def cancel(_: Deferred[Any]) -> None:
+            client.trace.cancelled(exchange, seconds())
+            asked.cancel()
+
+        answer: Deferred[Any] = Deferred(cancel)
 
         def end(outcome: Any) -> None:
             self._over.outstanding.pop(asked, None)
-            if self._over.is_over:
+            if self._over.is_over or exchange.cancelled:
                 return
             is_good = not isinstance(outcome, Failure)
             if is_good:
@@ -107,8 +112,9 @@ class HTTPSConnection:
             else:
                 exchange.error = _why(outcome.value)
             client.trace.ended(exchange, seconds(), is_good)
-            if not answer.called:
-                client.run(answer.callback if is_good else answer.errback, outcome)
+            client.run(answer.callback if is_good else answer.errback, outcome)
+            if client.heard is not None:
+                client.heard()
 
         self._over.outstanding[asked] = None
         asked.addBoth(end)

@@ -23,6 +23,7 @@ from firstk.harness.net.packet import Packet
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.https_client import HTTPSClient
 from firstk.harness.run.https_server import HTTPSServer
+from firstk.harness.run.reads import SimulatedReads
 from firstk.harness.run.round_trips import CLIENT
 from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import DownloaderSpec
@@ -49,7 +50,7 @@ class Played:
     """All that is left of a run."""
 
     trace: Trace
-    outcome: DownloadOutcome
+    outcomes: Sequence[DownloadOutcome]
     untriggered_faults: Unmet
     network: OverNetwork
     failures: list[BaseException] = field(default_factory=list)
@@ -83,36 +84,41 @@ def play(
         ordered = in_download_order(scenario.grid, seed, index, cast(Any, servers))
         session = Session(
             *(scenario, seed, strategy, client.reactor, file, ordered),
-            connect=lambda made, those: https.connect(made, [server.name for server in those]),
+            connect=lambda made: https.connect(made, [server.name for server in ordered]),
             enter=client.reactor.enter,
         )
-        download = SimulatedDownload(session)
         for server in servers:
             server.begin_faults(net.at, scenario.deadline)
-        played = _played(net, scenario, download, servers)
+        played = _played(net, session, servers)
         client.run(https.end)
         return played
 
 
-def _played(
-    net: Network, scenario: Scenario, download: SimulatedDownload, servers: Sequence[HTTPSServer]
-) -> Played:
-    failures: list[BaseException] = []
-    why = ""
-    net.at(net.now, download.start)
+def _played(net: Network, session: Session, servers: Sequence[HTTPSServer]) -> Played:
+    scenario, failures, why = session.scenario, list[BaseException](), ""
+    reads = None if scenario.reads is None else SimulatedReads(session)
+    net.at(net.now, SimulatedDownload(session).start if reads is None else reads.start)
     try:
-        why = net.stalls(lambda: download.finished is not None, scenario.deadline)
+        why = net.stalls(
+            lambda: all(one.finished is not None for one in session.downloads), scenario.deadline
+        )
     except BaseExceptionGroup as e:
         failures += e.exceptions
     except Exception as e:
         failures.append(e)
+    session.drop_frames()
     failures += [error for _, host, error in net.logged if host == CLIENT]
     stall = why if why.startswith("nothing left") else ""
+    if reads is not None:
+        failures += reads.errors
+        outcomes = reads.endings(bool(stall))
+    else:
+        outcomes = [one.ending(bool(stall)) for one in session.downloads]
     packets = net.packets
     met = cast(Sequence[SimServer], [_Met(server, packets) for server in servers])
     return Played(
-        download.trace,
-        download.ending(queue_empty=bool(stall)),
+        session.trace,
+        outcomes,
         untriggered_faults(scenario, met),
         OverNetwork(packets, net.report(), stall, net.diagram()),
         failures,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from firstk.downloader import DownloadError, DownloadStatus
+from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.client_machine import ClientMachine
@@ -127,12 +127,11 @@ def _over_https(
         ) from e
     with logged_errors([]):
         played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
-    if played.outcome.failure is not None:
-        drop_frames(played.outcome.failure)
-    made = finish_run(
-        *(scenario, strategy, run, seed, played.trace, played.outcome, played.failures),
-        played.untriggered_faults,
-    )
+    common = scenario, strategy, run, seed, played.trace
+    if scenario.reads is not None:
+        made = finish_reads(*common, played.outcomes, played.failures, played.untriggered_faults)
+    else:
+        made = finish_run(*common, played.outcomes[0], played.failures, played.untriggered_faults)
     return replace(made, network=played.network)
 
 
@@ -174,9 +173,7 @@ def _play(
         failures.append(e)
     for one in _shown(session.downloads):
         look(one)
-    for one in session.downloads:
-        if one.failure is not None:
-            drop_frames(one.failure)
+    session.drop_frames()
     idle = reactor.peek() == inf
     if reads is not None:
         failures += reads.errors
@@ -338,16 +335,6 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None
-
-
-def drop_frames(error: BaseException) -> None:
-    """Let go of the frames that an error came through: they hold the whole simulation.
-
-    An error that the downloader reports on purpose says all in its message. Where any other
-    came from is kept, to be looked at.
-    """
-    if isinstance(error, DownloadError):
-        error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 #: Once in this many runs the garbage of the whole process is collected.

@@ -99,11 +99,7 @@ def test_too_many_hung() -> None:
     [("windowed", 0.300), ("hedged", 0.200), ("first-k", 0.450), ("wait-for-all", 0.450)],
 )
 def test_strategies(strategy: str, first: float) -> None:
-    """Our own strategies read over it too: a cold connection takes two round trips more.
-
-    `windowed` sends several reads at a time to a server, as Tahoe-LAFS does, and each has a cold
-    connection of its own.
-    """
+    """Our own strategies read over it too: each new connection takes two round trips more."""
     run = simulate(over_https(), strategy)
 
     assert run.result.outcome == "ok"
