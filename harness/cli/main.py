@@ -103,6 +103,7 @@ _COMMANDS = _Commands(
         "compare": ("compare:compare", "Compare the strategies of scenarios."),
         "diff": ("diff:diff", "Show where two runs diverge, with a few events around it."),
         "doctor": ("doctor:doctor", "Check the installation: dependency versions, a self-test."),
+        "explain": ("explain:explain", "Explain why a download stalls, fails or is late."),
         "export": ("sweep:export", "Write all runs of a store to a CSV or Parquet file."),
         "fuzz": ("fuzz:fuzz", "Try random scenarios until one breaks what must always hold."),
         "get": ("get:get", "Download a file from the storage servers of a Tahoe-LAFS grid."),

@@ -37,6 +37,9 @@ _FAULTY = {
     "flaky": "flaky",
     "corrupt": "sending corrupt bytes",
     "truncated": "holding truncated shares",
+    "trickle": "trickling",
+    "stall": "stalling midway",
+    "throttled": "throttled",
 }
 
 

@@ -420,6 +420,7 @@ def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
         "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _mean(one.requests),
         "bytes": _mean(one.bytes),
+        "bytes saved by cancelling": _mean(one.saved),
         "run it again": Value(case.replay(one.strategy, sample.run), command=True),
     }
 
@@ -444,6 +445,7 @@ def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
     row["requests"] = _mean(one.requests)
     row["bytes"] = _mean(one.bytes)
+    row["bytes saved by cancelling"] = _mean(one.saved)
     if one.loads:
         row["under way"] = _mean(one.under_way)
         row["busy"] = _estimate(one.busy, percent)
