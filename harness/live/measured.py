@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -13,6 +13,8 @@ from firstk.harness.grid.files import file_of
 from firstk.harness.run.simulate import Run
 from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
+
+_OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 
 @dataclass
@@ -35,12 +37,15 @@ class MeasuredTimes:
         return times[int(random.random() * len(times))]
 
 
-def with_measured_times(real: Run) -> Scenario:
-    """Return the scenario of a live run with the round-trip times that its requests took.
+#: Times in seconds, by the server or the kind of its link and the operation.
+Times = Mapping[tuple[str, Operation], Sequence[float]]
 
-    It is for one simulation of the same run. Each server has its own times: who is asked first
-    tends to answer first. One that was asked nothing, or that a fault or a limit delayed, as the
-    simulation does as well, has those of the others whose links have the same law.
+
+def times_of(real: Run) -> Times:
+    """Return how long the requests of a live run took.
+
+    Each server has its own times: who is asked first tends to answer first. Those of servers that
+    a fault or a limit delayed are left out: the simulation delays them as well.
     """
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
@@ -51,11 +56,20 @@ def with_measured_times(real: Run) -> Scenario:
         if exchange.ok and exchange.ended is not None and not _delays(plan):
             for whose in (plan.name, _kind(plan)):
                 times[whose, exchange.operation].append(exchange.ended - exchange.sent)
+    return times
+
+
+def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
+    """Return a scenario with measured times, for one simulation of the run of this number.
+
+    A server without times of its own has those of the others whose links have the same law.
+    """
+    seed = scenario.seed_of(number)
     entries = list(scenario.servers)
-    for i, plan in enumerate(plans):
+    for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario, seed).shares)):
         queries, reads = (
-            times[plan.name, operation] or times[_kind(plan), operation]
-            for operation in ("get_buckets", "read")
+            times.get((plan.name, operation)) or times.get((_kind(plan), operation), ())
+            for operation in _OPERATIONS
         )
         if queries or reads:
             law: Any = MeasuredTimes(queries or reads, reads or queries)
