@@ -68,3 +68,18 @@ class IReadingServer(IStorageServer):
         number that it has, else the one with the lowest. Return a Deferred of what `get_buckets`
         returns, and of what was read, by share number: for each span what `IBucket.read` returns.
         """
+
+
+class IReconnectingServer(IStorageServer):
+    """A storage server whose connection a downloader may set up anew.
+
+    It is optional: a downloader asks `IReconnectingServer.providedBy(server)`.
+    """
+
+    def reconnect() -> Deferred[None]:
+        """Close the connection to the server, and set up a new one.
+
+        What is outstanding on the old one fails with `ConnectionLost`. Later requests go over the
+        new one, once it is up. The Deferred fires then, or fails with a `ConnectError` or
+        `ConnectionLost`, or never fires.
+        """

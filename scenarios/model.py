@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -31,9 +32,11 @@ from firstk.downloader.strategy import STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
+from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
+from firstk.scenarios.reads import Read, read_problems
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
 from firstk.scenarios.selection import (
     MACHINE,
@@ -344,6 +347,8 @@ class _Limits(Table):
     """For how long a server works on each request; default no time."""
     concurrency: int | None = Field(default=None, ge=1)
     """How many requests a server works on at once; default all that there are."""
+    connect: Law | None = None
+    """How long it takes to set up a connection, before the first request; default no time."""
 
 
 class Grid(_Limits):
@@ -474,6 +479,12 @@ class Expectation(Table):
     """The most time to the first byte."""
     requests_max: int | None = Field(default=None, ge=0)
     """The most requests, queries and reads together."""
+    outstanding_max: int | None = Field(default=None, ge=0)
+    """The most requests that are outstanding at one time."""
+    bytes_outstanding_max: int | None = Field(default=None, ge=0)
+    """The most bytes that outstanding reads ask for at one time."""
+    outcomes: list[Literal["ok", "failed", "stalled", "deadline"]] | None = None
+    """How each of the scenario's `[[reads]]` ends, in their order."""
 
     @field_validator("error", "message")
     @classmethod
@@ -591,9 +602,26 @@ def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[Serv
     return groups(group, (grid.groups or {}).get(group, 1), grid.servers)
 
 
+def _readable(reads: list[Read], info: ValidationInfo) -> list[Read]:
+    """Check reads against the file, and against how much of it is downloaded."""
+    file = info.data.get("file")
+    if info.data.get("stop", "complete") != "complete":
+        raise mistakes([("", "each goes on to its end: take away `stop`")])
+    if file is not None and (file.offset or file.length is not None):
+        raise mistakes(
+            [("", "say which bytes are asked for: take `offset` and `length` off [file]")]
+        )
+    size = file.size if isinstance(file, MadeUpFile) else file.parsed_cap.size if file else inf
+    if found := list(read_problems(reads, size)):
+        raise mistakes(found)
+    return reads
+
+
 def _loads(workload: Workload, info: ValidationInfo) -> Workload:
     """Check a workload against the file."""
     file = info.data.get("file")
+    if info.data.get("reads") is not None:
+        raise mistakes([("", "a load is of whole downloads: it goes without [[reads]]")])
     if workload.sizes_differ and file is not None and (file.offset or file.length is not None):
         raise mistakes([("", "files of several sizes have no common `offset` and `length`")])
     if isinstance(file, RealFile) and (workload.files or workload.sizes_differ):
@@ -627,6 +655,10 @@ class Scenario(Table):
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    reads: Annotated[list[Read], Field(min_length=1), AfterValidator(_readable)] | None = None
+    """Several reads of the file in place of one download, by one downloader that lives on."""
+    client: Client | None = None
+    """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None
     """What takes the file; default one that takes everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None

@@ -19,7 +19,18 @@ _FILES = re.findall(r"```python\n# ([\w.]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
 #: Names for those who write a simulator, and what is rarely of use.
 _INTERNAL = {
-    Network: {"env", "world", "processor", "known", "resolve", "send", "note", "simulated", "seed"},
+    Network: {
+        "env",
+        "world",
+        "processor",
+        "known",
+        "resolve",
+        "send",
+        "note",
+        "simulated",
+        "seed",
+        "stalls",
+    },
     Host: {"arrives", "start_reactor", "stack", "address6", "since", "state"},
 }
 

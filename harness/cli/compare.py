@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.baseline import print_check, read_baseline, save_baseline
 from firstk.harness.cli.exit import OK
 from firstk.harness.cli.independence import Independence
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("targets", metavar="[FILE|DIR|NAME]...", nargs=-1)
+@click.argument(
+    "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
+)
 @DOWNLOADER
 @STRICT
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
 from firstk.harness.cli.options import SEED, downloader_option
 from firstk.harness.cli.targets import known_strategies, load_one, other_downloaders, refuse_load
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("targets", metavar="FILE|NAME [FILE|NAME]", nargs=-1, required=True)
+@click.argument(
+    "targets",
+    metavar="FILE|NAME [FILE|NAME]",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.scenarios,
+)
 @click.option(
     "-s",
     "--strategy",
     "strategies",
     multiple=True,
+    shell_complete=completion.strategies,
     help="Strategy to run; give two to compare them.",
 )
 @downloader_option()

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 from firstk.scenarios.text import cut
 
@@ -85,6 +86,15 @@ def downloader_option(**more: Any) -> Callable[[_F], _F]:
         **more,
     )
 
+
+STRATEGY = click.option(
+    "-s",
+    "--strategy",
+    "strategies",
+    multiple=True,
+    shell_complete=completion.strategies,
+    help="Run this one; repeatable.",
+)
 
 #: The same for commands that take the downloader of a project where none is named.
 DOWNLOADER = downloader_option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firstk.harness.cli.exit import OK, UNMET
-from firstk.harness.cli.options import DOWNLOADER, FOLDER, Named, Whole, format_option
+from firstk.harness.cli.options import DOWNLOADER, FOLDER, STRATEGY, Named, Whole, format_option
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.targets import chosen_downloaders, known_strategies
@@ -42,7 +42,7 @@ _FAULTS = "good,hung,hung-read,broken,corrupt"
     show_default=True,
     help="What each server may be; NAME@SECONDS is a fault that begins then.",
 )
-@click.option("-s", "--strategy", "strategies", multiple=True, help="Prove this one; repeatable.")
+@STRATEGY
 @DOWNLOADER
 @click.option(
     "--orders",

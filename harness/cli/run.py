@@ -7,9 +7,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
 from firstk.harness.cli.independence import Independence
-from firstk.harness.cli.options import DOWNLOADER, FILE, RUNS, SECONDS, SEED, STRICT, format_option
+from firstk.harness.cli.options import (
+    DOWNLOADER,
+    FILE,
+    RUNS,
+    SECONDS,
+    SEED,
+    STRATEGY,
+    STRICT,
+    format_option,
+)
 from firstk.harness.cli.output import (
     MOST_RUNS,
     make_file,
@@ -44,7 +54,7 @@ _MOST_DIGITS = 18
 
 
 @click.command()
-@click.argument("target", metavar="FILE|NAME|ROW")
+@click.argument("target", metavar="FILE|NAME|ROW", shell_complete=completion.scenarios)
 @click.option(
     "--from",
     "store",
@@ -52,7 +62,7 @@ _MOST_DIGITS = 18
     type=FILE,
     help="Re-run the given row of the store of a sweep.",
 )
-@click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
+@STRATEGY
 @DOWNLOADER
 @STRICT
 @click.option("--seed", type=SEED, help="The seed of the first run.")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE
 from firstk.harness.cli.options import Named
 from firstk.harness.cli.targets import tell_notes
@@ -31,7 +32,13 @@ def list_() -> None:
 
 
 @click.command()
-@click.argument("files", metavar="FILE|DIR|NAME...", nargs=-1, required=True)
+@click.argument(
+    "files",
+    metavar="FILE|DIR|NAME...",
+    nargs=-1,
+    required=True,
+    shell_complete=completion.scenarios_and_sets,
+)
 def validate(files: tuple[str, ...]) -> int:
     """Check files of scenarios, experiments and plans: mistakes are listed with their lines."""
     from firstk.scenarios.load import ScenarioError

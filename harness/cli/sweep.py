@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
 from firstk.harness.cli.options import DOWNLOADER, FILE, format_option
 from firstk.harness.cli.output import writing
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target", metavar="EXPERIMENT")
+@click.argument("target", metavar="EXPERIMENT", shell_complete=completion.experiments)
 @STORE
 @WORKERS
 @click.option("--scheduler", metavar="ADDRESS", help="Let a Dask cluster run it: tcp://HOST:PORT.")

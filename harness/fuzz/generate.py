@@ -9,7 +9,11 @@ left out: real shares, and the law `empirical`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 from typing import Any, TypeVar
+
+from firstk.harness.fuzz.kinds import Kinds, kind_of
+from firstk.harness.run.under_test import takes_ranges
 
 T = TypeVar("T")
 
@@ -35,6 +39,39 @@ _OPERATIONS = (["get_buckets", "read"], ["read"], ["get_buckets"])
 _LARGE = 200_000  # a few times what a consumer's buffer holds
 _ENTRIES = 5
 _FAULTS = 3
+
+
+class Generator:
+    """Makes the scenarios of a seed: each by itself, whichever were made before.
+
+    They suit all the `subjects`, other downloaders or, by default, our strategies, and have faults
+    of the `kinds` only.
+    """
+
+    def __init__(self, seed: int, subjects: Sequence[str] = (), kinds: Kinds | None = None) -> None:
+        self._seed = seed
+        self._external = bool(subjects)
+        self._ranges = all(map(takes_ranges, subjects))
+        self._faults = (kinds or Kinds()).faults
+
+    def make(self, number: int) -> dict[str, Any]:
+        """Return the scenario with this number in the sequence."""
+        made = tables(Random(f"{self._seed} {number}").randrange)
+        if self._external:
+            del made["strategies"]
+        if not self._ranges:
+            made["file"] = {k: v for k, v in made["file"].items() if k not in ("offset", "length")}
+        for entry in made.get("servers", ()):
+            self._keep_faults(entry)
+        return made
+
+    def _keep_faults(self, entry: dict[str, Any]) -> None:
+        """Leave out the faults that are of other kinds."""
+        if (found := entry.pop("fault", None)) is not None:
+            several = found if isinstance(found, list) else [found]
+            kept = [fault for fault in several if kind_of(fault) in self._faults]
+            if kept:
+                entry["fault"] = kept[0] if len(kept) == 1 else kept
 
 
 def tables(draw: Draw) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from firstk.harness.grid.link import Link, SharedChannel
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import FaultDraws
+from firstk.harness.grid.wire import SetUp
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
@@ -32,6 +33,7 @@ class ServerSpec:
     bandwidth: float | None
     service: Law | None
     concurrency: int | None
+    connect: Law | None = None
     shares: list[int] = field(default_factory=list)
     shares_named: bool = False
     faults: Sequence[Fault] = ()
@@ -71,6 +73,7 @@ def make_servers(
             chances=FaultDraws(plan.faults, seed, plan.name),
             entry=plan.entry,
             met=met[plan.entry],
+            set_up=set_up_of(plan, seed),
         )
         servers.append(server)
     return in_download_order(grid, seed, file.cap.storage_index, servers)
@@ -88,6 +91,13 @@ def service_of(
     return Service(env, plan.service, plan.concurrency, seed, plan.name, beside)
 
 
+def set_up_of(plan: ServerSpec, seed: int) -> SetUp | None:
+    """Return how connections to a server are set up; None if that takes no time and never fails."""
+    if plan.connect is None and not any("connect" in (fault.on or ()) for fault in plan.faults):
+        return None
+    return SetUp(plan.connect, plan.faults, seed, plan.name)
+
+
 def _line(env: Environment, bandwidth: float | None) -> SharedChannel | None:
     """Return a line of this bandwidth; None if it is unlimited."""
     return None if bandwidth is None else SharedChannel(env, bandwidth)
@@ -97,7 +107,15 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     """Return what each server will be like: the grid's settings, changed entry by entry."""
     grid = scenario.grid
     plans = [
-        ServerSpec(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
+        ServerSpec(
+            f"s{i}",
+            grid.rtt,
+            grid.rtt_per,
+            grid.bandwidth,
+            grid.service,
+            grid.concurrency,
+            grid.connect,
+        )
         for i in range(grid.servers)
     ]
     for number in shares:
@@ -115,6 +133,7 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
             chosen.bandwidth = entry.bandwidth or chosen.bandwidth
             chosen.service = entry.service or chosen.service
             chosen.concurrency = entry.concurrency or chosen.concurrency
+            chosen.connect = entry.connect or chosen.connect
     return plans
 
 

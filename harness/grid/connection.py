@@ -8,10 +8,12 @@ from typing import overload
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from firstk.downloader.interfaces import IBucket, IProgressBucket, IStorageServer
+from firstk.downloader.interfaces import IBucket, IProgressBucket, IReconnectingServer
+from firstk.harness.grid.client_machine import Processor
 from firstk.harness.grid.request import Answer, Progress, Request
 from firstk.harness.grid.server import ServerError, SimServer
 from firstk.harness.grid.trace import Trace
+from firstk.harness.grid.wire import Wire
 from firstk.harness.kernel.raised import Place
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.model import UnopenedShare
@@ -25,7 +27,8 @@ class Client:
     operation and the server's name of each request, and may raise an error in place of it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
     answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far.
+    share numbers that answers to queries have named so far, and `wires` the connections. What
+    reaches the client waits for its `processor`, if there is one.
     """
 
     def __init__(
@@ -36,7 +39,9 @@ class Client:
         holds: Sequence[Operation] = (),
         note: Callable[[str, str], None] = lambda operation, server: None,
         source: Callable[[], Place | None] | None = None,
+        processor: Processor | None = None,
     ) -> None:
+        self.processor = processor
         self.note = note
         self.trace = trace
         self.heard = heard
@@ -44,6 +49,7 @@ class Client:
         self.holds = holds
         self.source = source
         self.known: set[int] = set()
+        self.wires: dict[SimServer, Wire] = {}
         self.outstanding: dict[Request, None] = {}  # in the order in which they were sent
 
     @property
@@ -58,7 +64,7 @@ class Client:
                 request.server.withdraw(request)
 
 
-@implementer(IStorageServer)
+@implementer(IReconnectingServer)
 class Connection:
     """A server as a client sees it."""
 
@@ -88,6 +94,10 @@ class Connection:
             return Answer(buckets, shown, changed_by=changed_by)
 
         return self._server.send(self._client, answer, "get_buckets")
+
+    def reconnect(self) -> Deferred[None]:
+        """Set up a new connection; see `IReconnectingServer`."""
+        return self._server.reconnect(self._client)
 
     def read(
         self,

@@ -8,6 +8,7 @@ the buffer is empty.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IProducer, IReactorTime
@@ -16,6 +17,7 @@ from zope.interface import implementer
 from firstk.downloader.text import shown
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.trace import Kind, Trace
+from firstk.harness.kernel.raised import Place
 
 #: The consumer pauses a push producer when more bytes than this are in its buffer: the
 #: `bufferSize` of Twisted's transports.
@@ -28,7 +30,9 @@ class SimConsumer:
 
     It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
     once. `misconduct` describes what producers did that no consumer allows.
-    `progress` is called whenever bytes of the file are written.
+    `progress` is called whenever bytes of the file are written. `source` returns the line that
+    writes; `wrong_from` is the one that wrote the first wrong byte.
+    `later` calls a function when the client has worked on a write; without it that takes no time.
     """
 
     def __init__(
@@ -40,6 +44,8 @@ class SimConsumer:
         trace: Trace,
         bandwidth: float | None = None,
         progress: Callable[[], None] = lambda: None,
+        source: Callable[[], Place | None] = lambda: None,
+        later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.first: float | None = None
         self.content_ok: bool | None = None
@@ -47,6 +53,7 @@ class SimConsumer:
         self.stopped = False
         self.producer: Any = None  # the last one, also when it is not registered any more
         self.misconduct: list[str] = []
+        self.wrong_from: Place | None = None
         self._clock = clock
         self._file = file
         self._offset = offset
@@ -54,6 +61,8 @@ class SimConsumer:
         self._trace = trace
         self._bandwidth = bandwidth
         self._progress = progress
+        self._source = source
+        self._later = later
         self._registered = self._streaming = self._paused = False
         self._unregistered = self._ended = False
         self._empty_at = 0.0
@@ -105,12 +114,20 @@ class SimConsumer:
             raise self._refuse(RuntimeError("wrote after the end of the download"))
         if self._unregistered and not self.stopped:
             self._report("wrote after its producer was unregistered")
+        if self._later is None:
+            self._take(data)
+        else:
+            self._later(partial(self._take, data))
+
+    def _take(self, data: bytes) -> None:
         now = self._clock.seconds()
         self._trace.note(now, "wrote", len(data), self._offset)
         if not data:
             return
         if self.content_ok is not False:
             self.content_ok = self._file.holds(self._offset, data)
+            if self.content_ok is False:
+                self.wrong_from = self._source()
         if self.content_ok:
             self._progress()
         self._offset += len(data)

@@ -12,6 +12,7 @@ from twisted.internet.defer import Deferred
 from firstk.harness.grid.pause import Pause
 from firstk.harness.grid.timing import RequestTiming
 from firstk.harness.grid.trace import Exchange
+from firstk.harness.grid.wire import Wire
 from firstk.harness.kernel.environment import Entry
 from firstk.scenarios.faults import Fault
 
@@ -47,6 +48,10 @@ class Request:
     the server was sent, from 0. Of what is to happen at the same time that goes first whose
     request was sent first: `place` says which was.
 
+    It goes over a `wire`, where the server has something that depends on the connection, once that
+    is `ready`, in virtual seconds; `refused` is why it never will be. Bytes that were `fed` into
+    the link count for the faults at the places `counting`, when they have passed.
+
     Where its end is not known beforehand it is `queued`: it may have to wait for others, or its
     answer is a stream. Of the answer's bytes `passed` have passed the link, the last ones at
     `passed_at`, and `arriving` are the calls of `progress` that are to come. `pause` is the
@@ -67,11 +72,16 @@ class Request:
     course: RequestTiming
     queued: bool
     progress: Progress | None = None
+    wire: Wire | None = None
+    ready: float = 0.0
+    refused: str | None = None
     event: Entry | None = None
     losing: Entry | None = None
     working: simpy.Process | None = None
     taken_up: bool = False
     outcome: Answer | Exception | None = None
+    fed: int = 0
+    counting: Sequence[int] = ()
     passed: int = 0
     passed_at: float = 0.0
     stalled: bool = False

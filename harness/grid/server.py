@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import simpy
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionLost
 
 from firstk.harness.grid.link import Link, Process
 from firstk.harness.grid.pause import Pause
 from firstk.harness.grid.request import Answer, MakeAnswer, Progress, Request
 from firstk.harness.grid.service import Service
-from firstk.harness.grid.timing import FaultDraws, delaying, failing, plan_request
+from firstk.harness.grid.timing import (
+    FaultDraws,
+    RequestTiming,
+    delaying,
+    failing,
+    plan_request,
+)
 from firstk.harness.grid.trace import Exchange
+from firstk.harness.grid.wire import Attempt, SetUp, Wire
 from firstk.harness.kernel.environment import Entry
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.time_average import TimeAverage
@@ -59,6 +66,7 @@ class SimServer:
         chances: FaultDraws,
         entry: int | None = None,
         met: set[int] | None = None,
+        set_up: SetUp | None = None,
     ) -> None:
         self.name = name
         self.entry = entry
@@ -69,13 +77,38 @@ class SimServer:
         self._link = link
         self._service = service
         self._chances = chances
-        self._link.throttle(self._env, faults)
-        self._streams = any(fault.streams for fault in faults)
+        self._set_up = set_up
+        self._streams = self._has_wires = self._connects = False
+        self._look_at(faults)
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
     def __repr__(self) -> str:
         return f"<SimServer {self.name}>"
+
+    def _look_at(self, faults: Sequence[Fault]) -> None:
+        """Note what is needed for faults."""
+        self._link.throttle(self._env, faults)
+        waiting = any(fault.begins_after() != (0, 0) for fault in faults)
+        self._streams = self._streams or waiting or any(fault.streams for fault in faults)
+        connect = any("connect" in (fault.on or ()) for fault in faults)
+        if connect and self._set_up is None:
+            self._set_up = SetUp(None, faults, self._chances.seed, self.name)
+        has_law = self._set_up is not None and self._set_up.law is not None
+        self._connects = self._connects or connect or has_law
+        of_connection = any(fault.of_connection for fault in faults)
+        self._has_wires = self._has_wires or self._connects or of_connection
+
+    def _wire(self, client: Client) -> Wire:
+        """Return the client's connection, which it has whether that is up or not."""
+        wire = client.wires.get(self)
+        if wire is None:
+            wire = client.wires[self] = Wire(self.faults)
+        wire.update(self.faults)
+        return wire
+
+    def _faults_of(self, request: Request) -> Sequence[Fault]:
+        return self.faults if request.wire is None else request.wire.faults
 
     @property
     def _queues(self) -> bool:
@@ -107,18 +140,14 @@ class SimServer:
         self, request: Request, now: float, outcome: Answer | Exception | None = None
     ) -> None:
         """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
-        met, course = self._met, request.course
-        if len(met) == len(self.faults):
+        met, course, faults = self._met, request.course, self._faults_of(request)
+        if len(met) == len(faults):
             return
         operation, share = request.exchange.operation, request.exchange.share
         if course.rtt != request.rtt or course.taken_up != course.arrives:
-            met.update(delaying(self.faults, operation, request.rtt, course, now, share))
+            met.update(delaying(faults, operation, request.rtt, course, now, share))
         if isinstance(outcome, ConnectionLost):
-            met.update(
-                i
-                for i, fault in enumerate(self.faults)
-                if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost
-            )
+            met.update(_losing(faults, operation, share, course))
         elif outcome is not None:
             if course.failure or any(fault.stochastic for fault in course.faults):
                 met.update(failing(operation, course, request.chances))
@@ -128,11 +157,14 @@ class SimServer:
     def add_fault(self, fault: Fault) -> None:
         """Have one more fault from now on."""
         self.faults = [*self.faults, fault]
-        self._streams = self._streams or fault.streams
         self._met = set(self._met)  # other servers do not have this one there
         drawn = self._chances.add(fault)
         for request in self._outstanding:
-            request.chances.append(drawn[request.number])
+            if request.exchange.operation != "connect":
+                request.chances.append(drawn[request.number])
+        if self._set_up is not None:
+            self._set_up.add(fault)
+        self._look_at(self.faults)
         self._settle_again()
 
     def heal(self, at: float | None = None) -> None:
@@ -142,8 +174,12 @@ class SimServer:
         self._settle_again()
 
     def _outcome(self, request: Request) -> Answer | Exception:
-        course = request.course
-        return ServerError(course.failure) if course.failure else request.answer(course.faults)
+        failure = request.course.failure
+        if failure is None:
+            return request.answer(request.course.faults)
+        if request.exchange.operation == "connect":
+            return _refusal(failure)
+        return ServerError(failure)
 
     def hold(self, storage_index: bytes, shares: Mapping[int, bytes]) -> None:
         """Hold these shares of one file and nothing else from now on.
@@ -183,7 +219,17 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), self._env.take_place()
-        course = plan_request(self.faults, operation, sent, rtt, chances, share)
+        faults, wire, ready, attempt = self.faults, None, sent, None
+        if self._has_wires:
+            wire = self._wire(client)
+            faults = wire.faults
+            if self._connects:
+                attempt = self._connect(wire)
+                ready = max(sent, attempt.up)
+        if attempt is None or ready < inf:
+            course = plan_request(faults, operation, ready, rtt, chances, share)
+        else:
+            course = attempt.without(sent, rtt)
         request = Request(
             server=self,
             client=client,
@@ -198,10 +244,78 @@ class SimServer:
             course=course,
             queued=self._queues,
             progress=progress,
+            wire=wire,
+            ready=ready,
+            refused=attempt.course.failure if attempt is not None else None,
         )
         self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
         return request.deferred
+
+    def _connect(self, wire: Wire) -> Attempt:
+        """Return the set-up of a connection that requests are sent over."""
+        assert self._set_up is not None
+        before = wire.attempt
+        attempt = wire.connect(self._set_up, self._env.now)
+        if attempt is not before:
+            self._note_set_up(wire, attempt)
+        return attempt
+
+    def _note_set_up(self, wire: Wire, attempt: Attempt) -> None:
+        """Note which faults a set-up meets."""
+        course = attempt.course
+        self._met.update(delaying(wire.faults, "connect", attempt.time, course, inf))
+        self._met.update(failing("connect", course, attempt.chances))
+        if attempt.fails == course.lost:
+            self._met.update(_losing(wire.faults, "connect", None, course))
+
+    def reconnect(self, client: Client) -> Deferred[None]:
+        """Close a client's connection, and set up a new one; see `IReconnectingServer`."""
+        client.note("reconnect to", self.name)
+        if client.holds:
+            return Deferred()
+        now = self._env.clock
+        exchange = Exchange(len(client.trace.exchanges), self.name, "connect", None, 0, 0, now)
+        if client.source is not None:
+            exchange.source = client.source()
+        client.trace.sent(exchange)
+        for request in list(client.outstanding):
+            if request in self._outstanding:
+                self._cut(request)
+        if self._set_up is None:
+            self._set_up = SetUp(None, self.faults, self._chances.seed, self.name)
+        wire = self._wire(client)
+        attempt = wire.reconnect(self._set_up, now)
+        self._note_set_up(wire, attempt)
+        request = Request(
+            server=self,
+            client=client,
+            exchange=exchange,
+            number=0,
+            place=self._env.take_place(),
+            deferred=Deferred(lambda _: self._cancel(request)),
+            answer=lambda faults: Answer(None),
+            rtt=attempt.time,
+            work=0.0,
+            chances=attempt.chances,
+            course=attempt.course,
+            queued=False,
+            wire=wire,
+            ready=now,
+        )
+        self._outstanding[request] = client.outstanding[request] = None
+        self._settle(request)
+        return request.deferred
+
+    def _cut(self, request: Request) -> None:
+        """Let a request fail now, since the client has closed its connection."""
+        self._abandon(request)
+        if request.losing is not None:
+            self._env.give_up(request.losing)
+            request.losing = None
+        request.taken_up, request.refused = False, None
+        request.course = request.course._replace(lost=self._env.now)
+        request.event = self._env.at(self._env.now, lambda _: self._lose(request), request.place)
 
     def withdraw(self, request: Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
@@ -213,8 +327,8 @@ class SimServer:
 
         That takes half a round trip, and what it sends meanwhile is sent in vain.
         """
-        if request not in self._outstanding:
-            return  # the client would have held it, or it is over
+        if request not in request.client.outstanding:
+            return  # it is over
         exchange, now = request.exchange, self._env.clock
         self._forget(request)
         exchange.received = request.passed
@@ -227,6 +341,8 @@ class SimServer:
         else:
             if learns < course.taken_up < inf:
                 exchange.saved = self._unsent(request)
+            elif not request.queued and course.taken_up < course.lost:  # all of it comes in vain
+                exchange.received = self._unsent(request)
             self._abandon(request)
 
     def _abandon_cancelled(self, request: Request) -> None:
@@ -241,9 +357,11 @@ class SimServer:
 
     def _forget(self, request: Request) -> None:
         """Let a request be outstanding no more: nothing of it reaches the client from now on."""
-        if self.faults:
-            self._note_faults(request, self._env.now)
-        del self._outstanding[request], request.client.outstanding[request]
+        if request in self._outstanding:  # else it is answered, and the client is busy
+            if self.faults:
+                self._note_faults(request, self._env.now)
+            del self._outstanding[request]
+        del request.client.outstanding[request]
         self._drop_progress(request)
         if request.losing is not None:
             self._env.give_up(request.losing)
@@ -252,11 +370,21 @@ class SimServer:
     def _abandon(self, request: Request) -> None:
         """Let the server do nothing more for a request."""
         request.over = True
+        self._land(request)
         if request.working is not None and request.working.is_alive:
             request.working.interrupt()
         if request.event is not None and request.event.callbacks:
             self._env.give_up(request.event)
         request.event = None
+
+    def _land(self, request: Request) -> None:
+        """Count no more what was to pass the link: it does not, or has."""
+        if request.wire is not None and request.fed > request.passed:
+            request.wire.dropped(request.counting, request.fed - request.passed)
+            request.fed = request.passed
+            for other in self._outstanding:
+                if other.wire is request.wire and other.pause is not None:
+                    other.pause.end()
 
     def _drop_progress(self, request: Request) -> None:
         for entry in request.arriving or ():
@@ -288,17 +416,14 @@ class SimServer:
         """
         now = self._env.now
         self._link.throttle(self._env, self.faults)
+        for wire in {id(r.wire): r.wire for r in self._outstanding if r.wire is not None}.values():
+            wire.update(self.faults)
+            wire.plan_again(now)
         # What was held is taken up in the order in which it arrived.
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
-            exchange = request.exchange
-            course = plan_request(
-                self.faults,
-                exchange.operation,
-                exchange.sent,
-                request.rtt,
-                request.chances,
-                exchange.share,
-            )
+            if request.over:
+                continue
+            course = self._planned_again(request)
             if request.taken_up or request.course.taken_up < now:
                 course = request.course._replace(lost=course.lost)
             else:
@@ -315,6 +440,27 @@ class SimServer:
                 self._env.give_up(request.event)
             self._settle(request)
 
+    def _planned_again(self, request: Request) -> RequestTiming:
+        """Return the course of a request with the faults that there are now."""
+        exchange, wire = request.exchange, request.wire
+        if wire is not None and wire.attempt is not None and request.ready > self._env.now:
+            request.ready = max(exchange.sent, wire.attempt.up)
+            request.refused = wire.attempt.course.failure
+            if request.ready == inf:
+                return wire.attempt.without(exchange.sent, request.rtt)
+        if exchange.operation == "connect":
+            assert wire is not None
+            assert wire.attempt is not None
+            return wire.attempt.course
+        return plan_request(
+            self._faults_of(request),
+            exchange.operation,
+            request.ready,
+            request.rtt,
+            request.chances,
+            exchange.share,
+        )
+
     def _arrive(self, request: Request) -> None:
         request.event = self._env.at(request.course.taken_up, lambda _: self._take_up(request))
 
@@ -322,6 +468,9 @@ class SimServer:
         request.taken_up, request.event = True, None
         request.outcome = outcome = self._outcome(request)
         request.working = self._env.process(self._serve(request, outcome))
+        of = request.exchange
+        if request.wire and request.wire.took_up(of.operation, of.share, self._env.now):
+            self._settle_again()
 
     def _settle_loss(self, request: Request) -> None:
         """Schedule the loss of the connection, while the server works on a request."""
@@ -351,24 +500,48 @@ class SimServer:
         """Send the `size` bytes of an answer, each when the faults that it met let it leave."""
         passed = partial(self._passed, request, size)
         passing: simpy.Event | None = None
-        ready, sent = self._env.now, 0
-        while sent < size and request.wanted():
-            faults = [(i, self.faults[i]) for i in request.course.places]
-            streams = [(i, fault) for i, fault in faults if fault.streams]
-            leaves = max((fault.leaves(sent, ready) for _, fault in streams), default=ready)
-            if leaves > self._env.now:
-                self._met.update(i for i, fault in streams if fault.leaves(sent, ready) > ready)
-                request.pause, request.stalled = request.pause or Pause(self._env), leaves == inf
-                yield from request.pause.until(leaves)
+        ready, of, wire = self._env.now, request.exchange, request.wire
+        while request.fed < size and request.wanted():
+            now, sent = self._env.now, request.fed
+            leaves, fails = self._leaves(request, sent, ready)
+            room = inf if wire is None else wire.room(of.operation, of.share, now)
+            if leaves > now or room <= 0:
+                if fails <= now:
+                    self._lose(request)
+                    return
+                request.stalled = leaves == fails == inf
+                request.pause = request.pause or Pause(self._env)
+                yield from request.pause.until(min(leaves if room > 0 else inf, fails))
                 request.stalled = False
                 continue
-            together = min((fault.together(sent) for _, fault in streams), default=inf)
-            piece = int(min(size - sent, together))
-            request.passed_at = self._env.now
+            piece = int(min(size - sent, room, self._together(request, sent)))
+            if wire is not None:
+                request.counting = wire.sets_out(of.operation, of.share, now, piece)
+            request.fed, request.passed_at = sent + piece, now
             passing = yield from self._link.feed(piece, request.wanted, passed)
-            sent += piece
         if passing is not None:
             yield passing  # the last one: a line keeps the order
+
+    def _leaves(self, request: Request, position: int, ready: float) -> tuple[float, float]:
+        """Return when a byte of an answer leaves, and when the request fails if it has not."""
+        faults, now, of = self._faults_of(request), self._env.now, request.exchange
+        leaves, fails = ready, inf
+        for i in request.course.places:
+            if faults[i].streams and (time := faults[i].leaves(position, ready)) > now:
+                self._met.add(i)
+                leaves, fails = max(leaves, time), min(fails, faults[i].fails(of.sent))
+        for i in sorted(request.wire.stopped) if request.wire is not None else ():
+            begin, over = faults[i].spell(now)
+            if begin < inf and faults[i].concerns(of.operation, of.share):
+                self._met.add(i)
+                leaves, fails = max(leaves, over), min(fails, faults[i].fails(of.sent))
+        return leaves, fails
+
+    def _together(self, request: Request, position: int) -> float:
+        """Return how many bytes of an answer leave together, from this one on."""
+        faults = self._faults_of(request)
+        met = (faults[i] for i in request.course.places)
+        return min((fault.together(position) for fault in met if fault.streams), default=inf)
 
     def _passed(self, request: Request, size: int, piece: int) -> None:
         """Let a piece of an answer of `size` bytes arrive half a round trip later."""
@@ -378,16 +551,32 @@ class SimServer:
             if fault.throttles and fault.is_between(request.passed_at, now):
                 self._met.add(i)
         request.passed_at = now
+        if request.wire is not None and request.counting:
+            rtt = request.course.rtt
+            if request.wire.carried(request.counting, piece, now, rtt):
+                self._settle_again()
         if request.progress is None or arrived == size:
             return
 
-        def arrive(_: Entry) -> None:
-            if request.progress is not None:
-                request.client.run(request.progress, arrived)
-                if request.client.heard is not None:
-                    request.client.heard()
+        self._arrives_later(request, now + request.course.rtt / 2, arrived)
 
-        entry = self._env.at(now + request.course.rtt / 2, arrive)
+    def _arrives_later(self, request: Request, time: float, arrived: int) -> None:
+        """Let the downloader hear at a time, or once it is not busy, how much has arrived."""
+        client = request.client
+
+        def arrive(_: Entry) -> None:
+            if request.progress is None:
+                return
+            if client.processor is not None:
+                heard = client.processor.after()
+                if heard > self._env.now:
+                    self._arrives_later(request, heard, arrived)
+                    return
+            client.run(request.progress, arrived)
+            if client.heard is not None:
+                client.heard()
+
+        entry = self._env.at(time, arrive)
         request.arriving = [e for e in request.arriving or () if e.callbacks]
         request.arriving.append(entry)
 
@@ -396,17 +585,35 @@ class SimServer:
         if request.taken_up and request.event is not None:
             self._env.give_up(request.event)
         request.losing = None
-        self._end(request, ConnectionLost())
+        refused = request.refused
+        self._end(request, ConnectionLost() if refused is None else _refusal(refused))
 
     def _end(self, request: Request, outcome: Answer | Exception) -> None:
-        """Let a request's answer, or its failure, reach the downloader."""
-        exchange, client, now = request.exchange, request.client, self._env.clock
+        """Let a request's answer, or its failure, reach the client."""
+        client, now = request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
-        del self._outstanding[request], client.outstanding[request]
+        del self._outstanding[request]
         request.over = True
         if request.losing is not None:
             self._env.give_up(request.losing)
+            request.losing = None
+        if request.wire is not None:
+            self._land(request)
+            of, lost = request.exchange, isinstance(outcome, ConnectError | ConnectionLost)
+            if not lost and request.wire.answered(of.operation, of.share, now):
+                self._settle_again()
+        if client.processor is not None:
+            size = outcome.received if isinstance(outcome, Answer) else 0
+            if (heard := client.processor.after_answer(size)) > now:
+                request.event = self._env.at(heard, lambda _: self._hear(request, outcome))
+                return
+        self._hear(request, outcome)
+
+    def _hear(self, request: Request, outcome: Answer | Exception) -> None:
+        """Let the downloader hear an answer, or a failure, that has reached the client."""
+        exchange, client, now = request.exchange, request.client, self._env.clock
+        del client.outstanding[request]
         if request.progress is not None:
             self._drop_progress(request)
         if isinstance(outcome, Exception):
@@ -421,6 +628,19 @@ class SimServer:
             client.run(request.deferred.callback, outcome.result)
         if client.heard is not None:
             client.heard()
+
+
+def _losing(
+    faults: Sequence[Fault], operation: Operation, share: int | None, course: RequestTiming
+) -> Iterator[int]:
+    """Yield the places of the faults that have lost the connection of a request."""
+    for i, fault in enumerate(faults):
+        if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost < inf:
+            yield i
+
+
+def _refusal(reason: str) -> ConnectError:
+    return ConnectError(string=reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
 def _made(answer: Answer | Exception, _: Sequence[Fault]) -> Answer | Exception:

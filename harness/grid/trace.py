@@ -22,7 +22,7 @@ Kind = Literal[
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request to a server and its answer. Times are in virtual seconds.
+    """One request to a server and its answer, or a new connection. Times are in virtual seconds.
 
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
     data in the answer to a read, or those that came before it failed or was cancelled, and
@@ -61,6 +61,8 @@ class Exchange:
             return self.error
         if self.operation == "get_buckets":
             return ",".join(map(str, self.shares))
+        if self.operation == "connect":
+            return ""
         # The last word is part of all digests.
         return f"{self.received} bytes" + (", spoiled" if self.corrupt else "")
 
@@ -142,7 +144,7 @@ class Trace:
     @property
     def reads(self) -> int:
         """How many reads were sent."""
-        return len(self.exchanges) - self.queries
+        return sum(e.operation == "read" for e in self.exchanges)
 
     @property
     def bytes_received(self) -> int:
@@ -158,6 +160,21 @@ class Trace:
     def bytes_saved(self) -> int:
         """How many bytes were never sent since their request was cancelled."""
         return sum(e.saved for e in self.exchanges)
+
+    def most_outstanding(self) -> tuple[int, int]:
+        """Return the most requests that were outstanding at one time, and the most bytes."""
+        requests = size = most = most_bytes = 0
+        for event in self.events:
+            if event.exchange is None:
+                continue
+            if event.kind == "sent":
+                requests += 1
+                size += event.exchange.length
+                most, most_bytes = max(most, requests), max(most_bytes, size)
+            else:
+                requests -= 1
+                size -= event.exchange.length
+        return most, most_bytes
 
     def digest(self) -> str:
         """Return the SHA-256 of the whole trace, in hexadecimal."""

@@ -98,6 +98,13 @@ class _OwnTimer(SimTimer):
 
     def _fire(self, event: Entry) -> None:
         clock = self._clock
+        if clock._busy_until is not None and (time := clock._busy_until()) > clock._env.clock:
+            self._moved = clock._env.at(time, self._see_to)
+        else:
+            self._see_to(event)
+
+    def _see_to(self, event: Entry) -> None:
+        clock = self._clock
         del clock._timers[self]
         try:
             clock.run(super()._fire, event)
@@ -122,6 +129,10 @@ class ClientReactor:
     `fired` is called after each of these timers, and `failed` with what one raises; without it
     that goes to the reactor. The timers fire in `context`, by default one of the clock's own;
     `run` calls a function in it.
+
+    `busy_until` returns when the client can see to what is due now; without it that is at once.
+    `pool` is the thread pool, by default the reactor's own, and `wall_clock` returns the wall-clock
+    time where the client has one.
     """
 
     def __init__(
@@ -130,6 +141,9 @@ class ClientReactor:
         fired: Callable[[], None] | None = None,
         failed: Callable[[Exception], None] | None = None,
         context: Context | None = None,
+        busy_until: Callable[[], float] | None = None,
+        pool: Any = None,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
         self.context = context or Context(reactor.env, reactor.errors.append)
         self.run = self.context.run
@@ -137,6 +151,9 @@ class ClientReactor:
         self._env = reactor.env
         self._fired = fired
         self._failed = failed
+        self._busy_until = busy_until
+        self._pool = pool
+        self.wall_clock = wall_clock
         self._timers: dict[SimTimer, None] = {}  # those still to fire, in the order of their making
 
     def __repr__(self) -> str:
@@ -166,6 +183,14 @@ class ClientReactor:
     def getDelayedCalls(self) -> list[SimTimer]:
         """Return the download's timers that are still to fire."""
         return list(self._timers)
+
+    def getThreadPool(self) -> Any:
+        """Return what runs the work of `twisted.internet.threads.deferToThreadPool`."""
+        return self._reactor.getThreadPool() if self._pool is None else self._pool
+
+    def callInThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call `callable` as the thread pool does."""
+        self.getThreadPool().callInThread(callable, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)

@@ -27,6 +27,7 @@ import asyncio.mixins
 import os
 import random
 import site
+import socket
 import sys
 import sysconfig
 import threading
@@ -35,7 +36,7 @@ from collections.abc import Callable, ItemsView, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property, wraps
 from importlib import import_module
-from types import FrameType, FunctionType, ModuleType
+from types import FrameType, FunctionType, MethodType, ModuleType
 from typing import Any, Protocol
 
 from twisted.internet.base import ReactorBase
@@ -152,6 +153,10 @@ class Process(Protocol):
     def entropy(self, size: int) -> bytes:
         """Return what `os.urandom` returns."""
 
+    @property
+    def hostname(self) -> str:
+        """What `socket.gethostname` returns."""
+
 
 class _Guard:
     """Watches one run, on one thread."""
@@ -162,10 +167,12 @@ class _Guard:
         draws: Callable[[], random.Random],
         entered: FrameType,
         process: Process | None,
+        clock: Callable[[str], float] | None = None,
     ) -> None:
         self.own = own
         self.first: EscapeError | None = None
         self.process = process
+        self.read_clock = clock if process is None else process.read_clock
         self._draws = draws
         self._entered: FrameType | None = entered
 
@@ -252,18 +259,21 @@ def isolated(
     draws: Callable[[], random.Random],
     failures: list[BaseException],
     process: Process | None = None,
+    clock: Callable[[str], float] | None = None,
 ) -> Iterator[None]:
     """Watch one run of what is called `name`, on this thread.
 
     `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
     Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
     at the end, so that code which catches it and goes on does not hide it. With a `process` it
-    provides what is process-wide, and the clocks of libraries too.
+    provides what is process-wide, and the clocks of libraries too. With a `clock` that returns what
+    they read: it is given the name of a function of the module `time`.
     """
     own = name.partition(":")[0].partition(".")[0]
-    guard = _Guard(own, draws, sys._getframe(2), process)  # the frame with the `with`
+    guard = _Guard(own, draws, sys._getframe(2), process, clock)  # the frame with the `with`
     outer, loop = _here.guard, asyncio._get_running_loop()
-    _watch.begin(own, libraries=process is not None)
+    libraries = guard.read_clock is not None
+    _watch.begin(own, libraries)
     try:
         _here.guard = guard
         # With a test suite's loop at hand a run would differ from one without.
@@ -343,8 +353,8 @@ def _clock(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     @wraps(real)
     def watched(*args: Any) -> Any:
         guard = _here.guard
-        if guard is not None and guard.process is not None:
-            return guard.process.read_clock(name)
+        if guard is not None and guard.read_clock is not None:
+            return guard.read_clock(name)
         if guard is not None and guard.tests(sys._getframe(1)):
             raise guard.escape(f"time.{name}", _CLOCK)
         return real(*args)
@@ -363,15 +373,29 @@ def _own_urandom(size: int, /) -> bytes:
     return _urandom(size)
 
 
+def _host_name(real: Callable[..., str]) -> Callable[..., str]:
+    @wraps(real)
+    def watched(name: str = "") -> str:
+        guard = _here.guard
+        if guard is not None and guard.process is not None and not name:
+            return guard.process.hostname
+        return real(name) if name else real()
+
+    return watched
+
+
 def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
     @wraps(real)
     def seeded(*args: Any, **kwargs: Any) -> Any:
         guard = _here.guard
         if guard is None:
             return real(*args, **kwargs)
+        process = guard.process
+        source = guard.random if process is None else process.random
         if name == "seed" and (args[0] if args else kwargs.get("a")) is None:
-            raise guard.escape("random.seed", _SEED)
-        source = guard.random if guard.process is None else guard.process.random
+            if process is None:
+                raise guard.escape("random.seed", _SEED)
+            return source.seed(process.entropy(32))
         return getattr(source, name)(*args, **kwargs)
 
     return seeded
@@ -379,7 +403,7 @@ def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 def _modules() -> list[ModuleType]:
     """Return the modules that the functions which are watched come from."""
-    modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random, os])
+    modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random, os, socket])
     return [module for module in modules if module is not None]
 
 
@@ -395,6 +419,8 @@ def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
         real = getattr(time, name)
         yield real, _clock(real, name)
     yield _urandom, _own_urandom
+    for real in socket.gethostname, socket.getfqdn:
+        yield real, _host_name(real)
     for name, real in vars(random).items():
         if getattr(real, "__self__", None) is random._inst:
             yield real, _draw(real, name)
@@ -444,6 +470,13 @@ class _Defaults:
 
     def update(self, values: dict[Any, Any]) -> None:
         self._function.__defaults__ = tuple((self._all() | values).values())
+
+
+def _classes(module: ModuleType) -> Iterator[_Names]:
+    """Yield the classes of a module."""
+    for thing in list(vars(module).values()):
+        if isinstance(thing, type) and thing.__module__ == module.__name__:
+            yield _Attributes(thing)
 
 
 def _holders(module: ModuleType) -> Iterator[_Names]:
@@ -555,6 +588,7 @@ class _Watch:
         key = own, libraries
         if key not in self._bound:
             found: list[_Bound] = []
+            real_reactor = sys.modules.get(_REACTOR, self)
             for name, module in list(sys.modules.items()):
                 if not isinstance(module, ModuleType):
                     continue
@@ -562,6 +596,9 @@ class _Watch:
                     found += map(self._watched, _holders(module))
                 elif libraries and name.partition(".")[0] not in _NOT_LIBRARIES:
                     found.append(self._watched(vars(module)))
+                    if any(value is real_reactor for value in list(vars(module).values())):
+                        # Its classes may have taken methods of the reactor for their defaults.
+                        found += map(self._watched, _classes(module))
             self._bound[key] = [names for names in found if names[1]]
         return self._bound[key]
 
@@ -570,6 +607,10 @@ class _Watch:
         reals, stand_ins = {}, {}
         for name, value in list(names.items()):
             inner = value.__func__ if isinstance(value, staticmethod) else value
+            if isinstance(inner, MethodType) and inner.__self__ is sys.modules.get(_REACTOR):
+                both = inner, _of_reactor(inner)
+                self._stand_ins.setdefault(id(both[0]), both)
+                self._stand_ins.setdefault(id(both[1]), both)
             if pair := self._stand_ins.get(id(inner)):
                 real, stand_in = pair
                 reals[name] = value if inner is real else real
@@ -588,6 +629,16 @@ class _Watch:
         if isinstance(reactor, ReactorBase) and self._reactor is None:
             self._reactor, self._reactor_class = reactor, type(reactor)
             reactor.__class__ = _watched_class(self._reactor_class)
+
+
+def _of_reactor(method: MethodType) -> Callable[..., Any]:
+    """Return what stands for a method of the real reactor that code has bound to a name."""
+    name, reactor = method.__name__, method.__self__
+
+    def watched(*args: Any, **kwargs: Any) -> Any:
+        return getattr(reactor, name)(*args, **kwargs)
+
+    return watched
 
 
 @cache

@@ -150,6 +150,8 @@ class _ThreadPool:
     """A thread pool without threads: work runs at once, one piece after another."""
 
     def __init__(self, reactor: SimReactor) -> None:
+        self.in_work = False
+        """Whether work is running, as in a thread: it may wait for the reactor's own."""
         self._reactor = reactor
         self._work: deque[Callable[[], None]] = deque()
 
@@ -165,10 +167,10 @@ class _ThreadPool:
     ) -> None:
         def work() -> None:
             if onResult is None:
-                func(*args, **kwargs)
+                self._do(func, *args, **kwargs)
                 return
             try:
-                success, result = True, func(*args, **kwargs)
+                success, result = True, self._do(func, *args, **kwargs)
             except KeyboardInterrupt:
                 raise
             except BaseException as e:  # as Twisted's thread pools do
@@ -182,6 +184,13 @@ class _ThreadPool:
                     self._reactor._collecting(self._work[0])
                 finally:
                     self._work.popleft()
+
+    def _do(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        self.in_work = True
+        try:
+            return func(*args, **kwargs)
+        finally:
+            self.in_work = False
 
     def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
         """Do nothing: there are no threads."""

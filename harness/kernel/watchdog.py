@@ -78,9 +78,14 @@ def watchdog(
 
 def check_timeout(seconds: float | None) -> None:
     """Raise `RuntimeError` if there is a limit, and no timer to keep it."""
-    main = threading.current_thread() is threading.main_thread()
-    if seconds is not None and not (main and hasattr(signal, "setitimer")):
+    if seconds is not None and not can_limit_time():
         raise RuntimeError("a timeout needs the main thread, and a system with signal.setitimer")
+
+
+def can_limit_time() -> bool:
+    """Return whether there is a timer to keep a limit here and now."""
+    main = threading.current_thread() is threading.main_thread()
+    return main and hasattr(signal, "setitimer")
 
 
 def _frames_under_test(frame: FrameType | None, entered: CodeType) -> list[FrameType]:

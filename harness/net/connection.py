@@ -1,8 +1,7 @@
 """TCP: one side of a connection, as the kernel of a simulated host keeps it.
 
 Each segment is acknowledged at once. There is no congestion control: what the peer's window admits
-is sent. The retransmission time-out follows RFC 6298, with the limits that Linux has. The first
-sequence number is 0 on either side: that of the SYN.
+is sent. The first sequence number is 0 on either side: that of the SYN.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, ECONNRESET, EPIPE, ETIMEDOUT, EWOULDBLOCK
 from typing import TYPE_CHECKING, Protocol
 
+from firstk.harness.net.retransmission import RetransmissionTimeout
 from firstk.harness.net.segment import Address, Segment, os_error
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ BUFFER = 256 * 1024
 
 #: The most bytes of data in a segment: as with segmentation offload, more than on the wire.
 SEGMENT = 64 * 1024
-
-#: The limits of the retransmission time-out, and the first one, in seconds.
-MIN_RTO, FIRST_RTO, MAX_RTO = 0.2, 1.0, 120.0
 
 #: So often a SYN, and so often anything else, is sent again before the connection times out.
 SYN_RETRIES, RETRIES = 6, 15
@@ -81,9 +78,7 @@ class Connection:
         self._orphan = False
         self._broken = 0  # the error that ended it, once everything was read
         self._timer: Timer | None = None
-        self._rto = FIRST_RTO
-        self._srtt: float | None = None
-        self._rttvar = 0.0
+        self._rto = RetransmissionTimeout()
         self._retries = 0
         self._timed: tuple[int, float] | None = None
         self._left = 0.0  # when the last segment left, or will
@@ -143,7 +138,7 @@ class Connection:
     def send(self, data: bytes) -> int:
         """Take data to be sent."""
         if self._broken:
-            raise self._ended()
+            raise os_error(self._broken)
         if self._closing:
             raise os_error(EPIPE)
         if not self.is_open:
@@ -170,13 +165,10 @@ class Connection:
                     self._acknowledge()
             return data
         if self._broken:
-            raise self._ended()
+            raise os_error(self._broken)
         if self._peer_closed or not self.reads:
             return b""
         raise os_error(EWOULDBLOCK)
-
-    def _ended(self) -> OSError:
-        return os_error(self._broken)
 
     # What a socket does
 
@@ -293,18 +285,20 @@ class Connection:
                 self._retries = 0  # a probe of a closed window was answered
             return
         if self._timed is not None and ack >= self._timed[0]:
-            self._measure(self._stack.seconds() - self._timed[1])
+            self._rto.measure(self._stack.seconds() - self._timed[1])
             self._timed = None
         del self._outgoing[: min(ack, self._tail) - max(self._una, 1)]
         self._una = ack
         self._nxt = max(self._nxt, ack)
         self._retries = 0
-        self._rto = self._fresh_rto()
+        self._rto.reset()
         self._set_timer()
 
     def _take_data(self, segment: Segment) -> bool:
         """Take the data of a segment; return whether a read has become possible."""
         assert self._expected is not None
+        if not segment.data and not segment.fin:
+            return False
         start = segment.sequence + segment.syn
         if segment.data:
             room = self._expected + BUFFER - len(self.incoming)
@@ -375,18 +369,6 @@ class Connection:
 
     # Time-outs
 
-    def _measure(self, rtt: float) -> None:
-        if self._srtt is None:
-            self._srtt, self._rttvar = rtt, rtt / 2
-        else:
-            self._rttvar = 0.75 * self._rttvar + 0.25 * abs(self._srtt - rtt)
-            self._srtt = 0.875 * self._srtt + 0.125 * rtt
-
-    def _fresh_rto(self) -> float:
-        if self._srtt is None:
-            return FIRST_RTO
-        return min(MAX_RTO, max(MIN_RTO, self._srtt + 4 * self._rttvar))
-
     def _cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -396,7 +378,7 @@ class Connection:
         self._cancel_timer()
         if self._nxt > self._una or self._outgoing:
             # What still waits for its turn to leave is not overdue.
-            delay = max(0.0, self._left - self._stack.seconds()) + self._rto
+            delay = max(0.0, self._left - self._stack.seconds()) + self._rto.seconds
             self._timer = self._stack.call_later(delay, self._time_out)
 
     def _time_out(self) -> None:
@@ -406,7 +388,7 @@ class Connection:
         if self._retries > (SYN_RETRIES if self._una == 0 else RETRIES):
             self.drop(ETIMEDOUT)
             return
-        self._rto = min(MAX_RTO, 2 * self._rto)
+        self._rto.back_off()
         if self._una == 0:
             self._transmit(0, syn=True)
         elif self._nxt == self._una:

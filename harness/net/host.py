@@ -47,11 +47,20 @@ class Host:
         self.name = name
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.address6 = f"fd00::{number:x}"
-        self.state = "running"
-        self.since = network.now  # when that state began
+        self.history = [(network.now, "running")]  # its states, each with when it began
         self.stack: Stack
         self._network = network
         self.reactor = self._boot()
+
+    @property
+    def state(self) -> str:
+        """Whether it is "running", "frozen", "killed", "exited" or "off"."""
+        return self.history[-1][1]
+
+    @property
+    def since(self) -> float:
+        """When its state began, in seconds."""
+        return self.history[-1][0]
 
     def _boot(self) -> _Running:
         network = self._network
@@ -159,5 +168,5 @@ class Host:
         self.stack.kill()
 
     def _become(self, state: str) -> None:
-        self.state, self.since = state, self._network.now
+        self.history.append((self._network.now, state))
         self._network.note(f"{self.name} is {state}")

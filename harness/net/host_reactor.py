@@ -174,7 +174,18 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
     def callFromThread(  # type: ignore[override]
         self, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
-        """Call `callable` in the next turn of this reactor."""
+        """Call `callable` in the next turn of this reactor.
+
+        For work of its thread pool it is called at once: there is no other thread, and the work may
+        wait until it is done (`threads.blockingCallFromThread`).
+        """
+        if self._pool.in_work:
+            self._pool.in_work = False
+            try:
+                self._collecting(callable, *args, **kwargs)
+            finally:
+                self._pool.in_work = True
+            return
         key = object()
         self.env.at(
             self.env.clock + TICK,
@@ -240,13 +251,13 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
             self.removeWriter(one)
         return found
 
-    # Readiness: a descriptor is looked at when its socket has changed, and as long as it is ready
+    # Readiness: a descriptor is served when its socket has become ready, and as long as it is
 
     def _changed(self, socket: BaseSocket) -> None:
         self._may_be_ready(socket.fileno())
 
     def _may_be_ready(self, descriptor: int) -> None:
-        if descriptor in self._watched:
+        if descriptor in self._watched and self._ready(descriptor):
             self._candidates[descriptor] = None
             self._schedule_turn()
 
@@ -259,26 +270,31 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
         self._next_turn, self._last_turn = None, self.env.clock
         candidates, self._candidates = self._candidates, {}
         for descriptor, ready in [(one, self._ready(one)) for one in candidates]:
-            if not any(ready):
+            if ready is None:
                 continue
             for one in dict.fromkeys(self._watched.get(descriptor, ())):
                 if one is not None and not self.frozen and not self.dead:
                     self.enter(log.callWithLogger, one, self._serve, one, *ready)
         for descriptor in candidates:
-            if any(self._ready(descriptor)):
+            if self._ready(descriptor):
                 self._candidates[descriptor] = None
         self._schedule_turn()
 
-    def _ready(self, descriptor: int) -> tuple[bool, bool, bool]:
-        """Return whether a descriptor has something to read, room to write, or is broken."""
+    def _ready(self, descriptor: int) -> tuple[bool, bool, bool] | None:
+        """Return whether a descriptor has something to read, room to write, or is broken.
+
+        None if it is none of them, or nobody watches it.
+        """
+        watched = self._watched.get(descriptor)
+        if watched is None:
+            return None
         socket = self.stack.sockets.get(descriptor)
-        reader, writer = self._watched.get(descriptor, (None, None))
         if socket is None:
-            return False, False, reader is not None or writer is not None
-        reads = reader is not None and socket.readable
-        writes = writer is not None and socket.writable
-        broken = socket.broken and not reads and (reader is not None or writer is not None)
-        return reads, writes, broken
+            return False, False, True
+        reads = watched[0] is not None and socket.readable
+        writes = watched[1] is not None and socket.writable
+        broken = not reads and socket.broken
+        return (reads, writes, broken) if reads or writes or broken else None
 
     def _serve(self, selectable: Any, reads: bool, writes: bool, broken: bool) -> None:
         """Let a descriptor read and write, as Twisted's reactors do."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from firstk.harness.net.connection import MIN_RTO
+from firstk.harness.net.retransmission import MIN_RTO
 from firstk.harness.net.segment import Address
 from firstk.scenarios.laws import Law
 

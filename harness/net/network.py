@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import inf
+from pathlib import Path
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -24,28 +25,27 @@ from zope.interface import implementer
 
 from firstk.downloader.text import message_of
 from firstk.harness.kernel.condition import ConditionNeverMetError
-from firstk.harness.kernel.environment import Entry, is_given_up
+from firstk.harness.kernel.environment import Entry
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.isolation import isolated, not_watched
 from firstk.harness.kernel.livelock import LivelockError
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
-from firstk.harness.net.connection import Connection
 from firstk.harness.net.host import Host
-from firstk.harness.net.host_reactor import HostReactor, HostTimer, Processor
+from firstk.harness.net.host_reactor import HostReactor, Processor
+from firstk.harness.net.housekeeping import Housekeeping
 from firstk.harness.net.link import Way, checked_bandwidth, checked_loss, law_of
 from firstk.harness.net.packet import Packet, digest_of
 from firstk.harness.net.process import Processes
 from firstk.harness.net.segment import Datagram, Segment, is_loopback
 from firstk.harness.net.sequence import text_diagram
-from firstk.harness.net.unanswered import Unanswered, shown_time
+from firstk.harness.net.svg import svg_diagram
+from firstk.harness.net.trace_events import trace_events
+from firstk.harness.net.unanswered import Unanswered, shown_time, unanswered
 from firstk.scenarios.laws import Law
 
 T = TypeVar("T")
-
-#: Timers that go on forever, and after which nothing else ever happens.
-HOUSEKEEPING = ("twisted.web.http.HTTPFactory._updateLogDateTime",)
 
 #: The most unanswered connections, and errors, that a message lists.
 _MOST_LISTED = 12
@@ -80,7 +80,6 @@ class Network:
         self.hosts: dict[str, Host] = {}
         self.packets: list[Packet] = []
         self.logged: list[tuple[float, str, BaseException]] = []
-        self.housekeeping = set(HOUSEKEEPING)
         self.timeout: float | None = None
         self.world = SimReactor()
         self.env = self.world.env
@@ -90,10 +89,17 @@ class Network:
         self._bandwidth = checked_bandwidth(bandwidth)
         self._ways: dict[tuple[str, str], Way] = {}
         self._by_address: dict[str, Host] = {}
+        self._left = Housekeeping(self.env, self._by_address)
         self._notes: list[tuple[float, str]] = []
         self._processes = Processes(self.env, self.processor, seed)
         self._is_simulating = False
         self._failures: list[BaseException] = []
+        self._waiting: list[Callable[[], bool]] = []  # what is called when a condition is true
+
+    @property
+    def housekeeping(self) -> set[str]:
+        """The qualified names of timers that keep no condition from being given up."""
+        return self._left.names
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.hosts)} hosts at {self.now:.6g} s>"
@@ -224,6 +230,25 @@ class Network:
         """
         return text_diagram(self.packets, self._notes, acks)
 
+    def save(self, path: str | Path, *, acks: bool = False) -> None:
+        """Write what happened so far into a file, whose suffix says how.
+
+        `.txt` is `diagram()`, `.svg` the same as a picture, `.json` Chrome trace events, which
+        Perfetto shows. Raises `ValueError` for any other, and `OSError` if it cannot be written.
+        """
+        histories = {name: host.history for name, host in self.hosts.items()}
+        what = self.packets, self._notes, histories
+        match Path(path).suffix:
+            case ".txt":
+                text = self.diagram(acks=acks)
+            case ".svg":
+                text = svg_diagram(*what, self.now, acks)
+            case ".json":
+                text = trace_events(*what, self.outstanding, self.now)
+            case _:
+                raise ValueError(f"should end in .txt, .svg or .json, not {str(path)!r}")
+        Path(path).write_text(text, encoding="utf-8")
+
     # Time
 
     @property
@@ -241,6 +266,33 @@ class Network:
 
         self.env.at(time, call)
 
+    def when(
+        self, condition: Callable[[], object], function: Callable[..., object], *args: Any
+    ) -> None:
+        """Call a function of the test as soon as `condition()` is true, once.
+
+        For example `net.when(lambda: consumer.data, server.freeze)`. The condition is checked after
+        each thing that happens.
+        """
+
+        def call() -> bool:
+            with not_watched():  # it is the test's own
+                is_met = condition()
+            if is_met:
+                function(*args)
+            return bool(is_met)
+
+        self._waiting.append(call)
+
+    def _step(self) -> None:
+        """Let one thing happen, and then what was to happen when it has."""
+        self.world.step()
+        if self._waiting:
+            self._call_waiting()
+
+    def _call_waiting(self) -> None:
+        self._waiting[:] = [call for call in self._waiting[:] if not call()]
+
     def advance(self, seconds: float) -> None:
         """Let everything happen that is due within so many seconds, and be at that time then.
 
@@ -255,7 +307,9 @@ class Network:
         with self.simulated():
             self._start_reactors()
             self.env.at(time, lambda _: None)
-            self.world.iterate(time - self.env.clock)
+            self._call_waiting()
+            while self.world.peek() <= time:
+                self._step()
 
     def until(self, condition: Callable[[], object], timeout: float = 3600.0) -> None:
         """Let one thing happen after another until `condition()` is true.
@@ -265,7 +319,12 @@ class Network:
         lists what was not answered.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
-        self._until(condition, timeout, "the condition never became true")
+
+        def is_met() -> object:
+            with not_watched():  # it is the test's own
+                return condition()
+
+        self._until(is_met, timeout, "the condition never became true")
 
     def wait(self, deferred: Deferred[T], timeout: float = 3600.0) -> T:
         """Let one thing happen after another until a Deferred has fired, and return its result.
@@ -282,30 +341,36 @@ class Network:
 
     def _until(self, condition: Callable[[], object], timeout: float, failed: str) -> None:
         __tracebackhide__ = True
+        if why := self.stalls(condition, self.now + timeout):
+            said = f"{failed}: {why} at {shown_time(self.now)}"
+            raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
+
+    def stalls(self, condition: Callable[[], object], end: float) -> str:
+        """Let one thing happen after another until `condition()` is true, or until a time.
+
+        Returns why it never became true; nothing if it did.
+        """
         self._check_outside()
-        end = self.now + timeout
-        why = ""
         with self.simulated():
             self._start_reactors()
-            while not self._is_met(condition):
+            self._call_waiting()
+            while not condition():
                 if self.world.peek() > end:
-                    why = "nothing left to happen" if self.world.peek() == inf else ""
+                    if self.world.peek() == inf:
+                        return "nothing left to happen"
                     break
-                if self._next_is_housekeeping() and (timers := self._only_housekeeping()):
-                    why = f"nothing left but housekeeping ({timers})"
-                    break
-                self.world.step()
+                if self._left.is_next() and (timers := self._left.only()):
+                    return f"nothing left but housekeeping ({timers})"
+                self._step()
                 if self.world.errors or self._failures:
-                    return
+                    return ""
             else:
-                return
-        if not why:
-            self._reach(end)
-            if condition():
-                return
-            why = "time is up"
-        said = f"{failed}: {why} at {shown_time(self.now)}"
-        raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
+                return ""
+        self._reach(end)
+        if condition():
+            return ""
+        timers = self._left.timers()
+        return f"time is up{f' (timers left: {timers})' if timers else ''}"
 
     def _check_outside(self) -> None:
         if self._is_simulating:
@@ -314,11 +379,6 @@ class Network:
     def _start_reactors(self) -> None:
         for host in self.hosts.values():
             host.start_reactor()
-
-    @staticmethod
-    def _is_met(condition: Callable[[], object]) -> bool:
-        with not_watched():  # it is the test's own
-            return bool(condition())
 
     @contextmanager
     def simulated(self) -> Iterator[None]:
@@ -351,45 +411,7 @@ class Network:
         if errors:
             raise BaseExceptionGroup("several things failed", errors)
 
-    # What is left to happen, and what was not answered
-
-    def _next_is_housekeeping(self) -> bool:
-        return bool(self.env.queue) and self._idles(self.env.queue[0][3]) is not None
-
-    def _only_housekeeping(self) -> str:
-        """Return what is left to happen if it is all housekeeping; nothing if there is more."""
-        hosts: dict[str, set[str]] = {}
-        for _, _, _, entry in self.env.queue:
-            if not is_given_up(entry):
-                idle = self._idles(entry)
-                if idle is None:
-                    return ""
-                what, host = idle
-                hosts.setdefault(what, set()).add(host)
-        return "; ".join(f"{what} on {', '.join(sorted(hosts[what]))}" for what in sorted(hosts))
-
-    def _idles(self, entry: object) -> tuple[str, str] | None:
-        """Return what housekeeping something in the queue is, and on which host; None if none."""
-        function: Any = getattr(entry, "_function", None)
-        owner = getattr(function, "__self__", None)
-        if isinstance(owner, Connection) and self._probes_in_vain(owner):
-            return "window probes", self._by_address[owner.local.host].name
-        if not isinstance(entry, HostTimer):
-            return None
-        reactor = entry.reactor
-        if reactor.frozen:
-            return "frozen timers", reactor.name
-        name = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
-        if name in self.housekeeping:
-            return str(function.__qualname__), reactor.name
-        return None
-
-    def _probes_in_vain(self, connection: Connection) -> bool:
-        """Return whether a probe will find that the peer has no more room than it had."""
-        host = self._by_address.get(connection.remote.host)
-        key = connection.remote, connection.local
-        peer = host.stack.connections.get(key) if host else None
-        return peer is not None and connection.waits_for_room and peer.promised <= connection.limit
+    # What was not answered
 
     @property
     def outstanding(self) -> list[Unanswered]:
@@ -397,46 +419,13 @@ class Network:
 
         A client waits from when it connects or writes until something arrives from the host.
         """
-        return [found for found in self._unanswered() if "gave up" not in found.note]
+        return [one for one in self._unanswered() if one.given_up is None]
 
     def _unanswered(self) -> list[Unanswered]:
-        found = [
-            self._described(host, connection)
-            for host in self.hosts.values()
-            for connection in [
-                *host.stack.given_up,
-                *(c for c in host.stack.connections.values() if c.waits and c.closed is None),
-            ]
-        ]
-        return sorted(found, key=lambda one: one.opened)
+        return unanswered(self.hosts.values(), self._by_address, self._is_partitioned)
 
-    def _described(self, client: Host, connection: Connection) -> Unanswered:
-        address = connection.remote.host
-        host = client if is_loopback(address) else self._by_address.get(address)
-        key = connection.remote, connection.local
-        notes, received = [], None
-        if host is None:
-            notes.append("no such host")
-        else:
-            peer = host.stack.connections.get(key)
-            received = peer.received if peer else host.stack.last_received.get(key)
-            if peer is not None and peer.socket is None and peer.closed is None:
-                notes.append("never accepted")
-            if host.state != "running":
-                notes.append(f"{host.name} is {host.state} since {shown_time(host.since)}")
-            if host is not client and any(way.cut for way in self._between(client, host)):
-                notes.append(f"{client.name} and {host.name} are partitioned")
-        if connection.closed is not None:
-            notes.append(f"{client.name} gave up at {shown_time(connection.closed)}")
-        return Unanswered(
-            address if host is None else host.name,
-            connection.remote.port,
-            client.name,
-            connection.local.port,
-            connection.opened,
-            received,
-            "; ".join(notes),
-        )
+    def _is_partitioned(self, a: Host, b: Host) -> bool:
+        return any(way.cut for way in self._between(a, b))
 
     def report(self) -> str:
         """Return what a failed test needs: what was not answered, which hosts are not running.

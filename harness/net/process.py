@@ -91,6 +91,11 @@ class Processes:
         """What the module `random` draws from."""
         return self._stream("random")
 
+    @property
+    def hostname(self) -> str:
+        """What `socket.gethostname` returns."""
+        return "localhost" if self._processor.running is None else self._processor.running.name
+
     def entropy(self, size: int) -> bytes:
         """Return what `os.urandom` returns."""
         return self._stream("os.urandom").randbytes(size)

@@ -63,7 +63,8 @@ BOUND = (
 class Bound:
     """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
 
-    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for.
+    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for, and for
+    several reads.
     `requests` counts one read for each of K shares, and the queries to as many servers as
     hold that many good share numbers together, those with the most first. `bytes` counts what is
     needed of the first segment if the scenario stops there, else of all that are asked for:
@@ -78,7 +79,12 @@ class Bound:
 
 
 def bound(scenario: Scenario, run: int = 0) -> Bound:
-    """Return the bound for the run of this number, with its draws."""
+    """Return the bound for the run of this number, with its draws.
+
+    Nothing is known of several reads: each may query a server again, and have better draws.
+    """
+    if scenario.reads is not None:
+        return Bound(None, 0, 0)
     seed = scenario.seed_of(run)
     file = file_of(scenario, seed)
     ueb = ueb_of(file)

@@ -98,7 +98,8 @@ class Foreseen:
         losing = [fault for fault in plan.faults if isinstance(fault, Disconnect)]
         # Whether requests may end before the server has worked on them; when all do, forever.
         self._loses = bool(losing)
-        self._lost = min((fault.start for fault in losing if fault.end is None), default=inf)
+        whole = (f for f in losing if f.affects("read") and f.shares is None and f.end is None)
+        self._lost = min((fault.lost(0.0) for fault in whole), default=inf)
         self._window = len(plan.shares) * (1 if self._alike else at_once)
         self._draws = _draws(plan, seed)
         self._drawn: list[_Request] = []

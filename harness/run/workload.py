@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import in_download_order, make_servers, server_specs, tahoe_order
+from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import GridFile, file_of, make_up
 from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.untriggered import untriggered_faults
@@ -24,6 +25,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
+from firstk.harness.run.session import Session
 from firstk.harness.run.simulate import combine_failures, finish_run, logged_errors
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.run.workload_result import Tally, WorkloadResult
@@ -95,6 +97,7 @@ class _Load:
         self._reactor = SimReactor()
         self._reactor.at_once.most = inf  # each download counts for itself
         self._files = _Files(scenario, seed, self._reactor)
+        self._machine = ClientMachine(self._reactor.env, scenario.client)
         self._tally = Tally(self._files.servers)
         self._under_way = TimeAverage(self._reactor.env)
         self._begun = 0
@@ -120,7 +123,10 @@ class _Load:
         else:
             self._arrive(arrivals.times(stream(self._seed, "workload", "arrivals")))
         chance = partial(stream, self._seed, "client", "random")
-        with interruptible(reactor), isolated(name_of(self._strategy), chance, failures):
+        watched = isolated(
+            name_of(self._strategy), chance, failures, clock=self._machine.read_clock
+        )
+        with interruptible(reactor), watched:
             while self._left and self._overload is None and reactor.peek() < inf:
                 reactor.step()
         if self._left and self._overload is None:  # no further one begins: it could not
@@ -204,9 +210,18 @@ class _Load:
             if then is not None:
                 then()
 
-        download = SimulatedDownload(
-            self._scenario, self._seed, self._strategy, self._reactor, file, servers, number, over
+        session = Session(
+            self._scenario,
+            self._seed,
+            self._strategy,
+            self._reactor,
+            file,
+            servers,
+            number,
+            machine=self._machine,
+            listens=True,
         )
+        download = SimulatedDownload(session, over=over)
         self._under_way.change(1)
         timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
         download.start()

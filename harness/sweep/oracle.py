@@ -37,6 +37,8 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
         raise NoOracleError(
             f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
         )
+    if scenario.client is not None:
+        raise NoOracleError("the client takes time of its own, or pauses")
     waits = find_strategy(strategy).locating_ends == "all-answered"
     return (_fork_join if scenario.workload else _stage)(scenario, waits)
 

@@ -101,7 +101,8 @@ def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
     for summary in summaries:
         for result, bound in zip(summary.results, summary.bounds, strict=True):
             cells = [getattr(result, column) for column in _RUN_COLUMNS]
-            cells += [bound.ttfb, result.finished, result.requests, result.bytes_received]
+            least = "-" if bound.ttfb is None and bound.requests == 0 else bound.ttfb
+            cells += [least, result.finished, result.requests, result.bytes_received]
             cells += [getattr(result, column) for column in saved]
             table.add_row(*(Text(_cell(cell)) for cell in cells))
     return table

@@ -36,6 +36,9 @@ def fault(kind: str, **keys: Any) -> Fault:
     return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
 
 
+#: What a server is asked for, once there is a connection.
+REQUESTS: tuple[Operation, ...] = ("get_buckets", "read")
+
 KINDS = [get_args(k.model_fields["kind"].annotation)[0] for k in get_args(get_args(Fault)[0])]
 
 
@@ -175,12 +178,17 @@ CAN_BE_EITHER = ("hung", "slow", "broken", "disconnect", "flaky")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", get_args(Operation))
 def test_on(kind: str, operation: Operation) -> None:
-    """A fault concerns the requests that `on` names, by default all that its kind can."""
-    every = ["get_buckets", "read"] if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    """A fault concerns the requests that `on` names, by default those that its kind is about.
+
+    Only a lost connection concerns the set-up of one unless `on` says so.
+    """
+    every: list[str] = list(REQUESTS) if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    if kind == "disconnect":
+        every = list(get_args(Operation))
     concerned = [o for o in get_args(Operation) if fault(kind).concerns(o, 4)]
 
     assert every == concerned
-    if operation in every:
+    if operation in every or kind in CAN_BE_EITHER:
         one = fault(kind, on=[operation])
         assert [operation] == [o for o in get_args(Operation) if one.concerns(o, 4)]
 
@@ -221,7 +229,7 @@ def test_slow_both() -> None:
 
 def test_failures() -> None:
     """A broken server fails everything, and one that cannot read answers a query."""
-    assert all(fault("broken").failure(operation, 1.0) for operation in get_args(Operation))
+    assert all(fault("broken").failure(operation, 1.0) for operation in REQUESTS)
     assert fault("read-error").failure("read", 1.0)
     assert fault("read-error").failure("get_buckets", 1.0) is None
 
@@ -230,7 +238,7 @@ def test_failures() -> None:
     ("probability", "failed"),
     [(0.0, []), (0.25, [0.0, 0.2]), (0.5, [0.0, 0.2, 0.25]), (1.0, [0.0, 0.2, 0.25, 0.999])],
 )
-@pytest.mark.parametrize("operation", get_args(Operation))
+@pytest.mark.parametrize("operation", REQUESTS)
 def test_flaky(operation: Operation, probability: float, failed: list[float]) -> None:
     """A flaky server fails where the draw is below the probability, whatever it is asked."""
     one = fault("flaky", probability=probability)
@@ -303,6 +311,37 @@ def test_truncated(length: int) -> None:
     assert SHARE[:length] == b"".join(pieces)
 
 
+@pytest.mark.parametrize("kind", ["hung", "disconnect"])
+@pytest.mark.parametrize(
+    ("keys", "after"),
+    [
+        ({}, (0, 0)),
+        ({"after_requests": 3}, (3, inf)),
+        ({"after_bytes": 9}, (inf, 9)),
+        ({"after_requests": 3, "after_bytes": 9}, (3, 9)),
+        ({"after_requests": 0, "after_bytes": 9}, (0, 0)),
+    ],
+)
+def test_begins_after(kind: str, keys: dict[str, int], after: tuple[float, float]) -> None:
+    """A fault that waits for what a connection carries is none before."""
+    one = fault(kind, start=2.0, end=5.0, **keys)
+    begun = one.begun_at(3.0)
+
+    assert after == one.begins_after()
+    assert one.active(2.5) == (not keys)
+    assert (one.lost(2.5) < inf) == (kind == "disconnect" and after == (0, 0))
+    assert [begun.active(time) for time in (2.5, 3.0, 5.0)] == [False, True, False]
+    assert not any(one.begun_at(6.0).active(time) for time in (2.0, 4.0, 6.0, 9.0))
+    assert inf == one.begun_at(6.0).lost(1.0)
+
+
+def test_fails() -> None:
+    """A request that is held fails so long after its sending, or never."""
+    assert [5.0, inf] == [fault("hung", **k).fails(1.0) for k in ({"fails_after": 4.0}, {})]
+    assert fault("stall", fails_after=4.0).fails(1.0) == 5.0
+    assert fault("broken").fails(1.0) == inf
+
+
 @pytest.mark.parametrize(
     ("end", "leaves"), [(None, [2.0, 2.0, 2.5, 4.5]), (3.0, [2.0, 2.0, 2.5, 3.0]), (1.0, [2.0] * 4)]
 )
@@ -336,6 +375,18 @@ def test_throttled() -> None:
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
+        ({"kind": "slow", "extra": 1.0, "until": "reconnect"}, "'slow' is not about a connection"),
+        ({"kind": "hung", "until": "tomorrow"}, "'reconnect'"),
+        (
+            {"kind": "hung", "end": 1.0, "every": 5.0, "until": "reconnect"},
+            "cannot come again and again",
+        ),
+        ({"kind": "hung", "after_requests": -1}, "greater than or equal to 0"),
+        ({"kind": "hung", "after_bytes": 1.5}, "integer"),
+        ({"kind": "hung", "fails_after": 0.0}, "greater than 0"),
+        ({"kind": "slow", "extra": 1.0, "after_bytes": 1}, "after_bytes"),
+        ({"kind": "corrupt", "part": "ueb", "on": ["connect"]}, "is about read only, not connect"),
+        ({"kind": "hung", "on": ["connect"], "shares": [1]}, "only reads can be concerned"),
         ({"kind": "trickle", "piece": 0, "every": 1.0}, "greater than or equal to 1"),
         ({"kind": "trickle", "piece": 5, "every": 0.0}, "greater than 0"),
         ({"kind": "trickle", "piece": 5}, "every"),

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectionLost
+from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.python.failure import Failure
 
 from firstk.downloader.encode import encode
@@ -17,6 +17,7 @@ from firstk.harness.grid.server import ServerError, SimServer
 from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import FaultDraws
 from firstk.harness.grid.trace import Trace
+from firstk.harness.grid.wire import SetUp
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
@@ -61,6 +62,7 @@ class Bench:
         concurrency: int | None = None,
         bandwidth: float | None = None,
         name: str = "s0",
+        connect: dict[str, Any] | None = None,
     ) -> None:
         self.reactor = SimReactor()
         self.trace = Trace()
@@ -81,6 +83,7 @@ class Bench:
             service=works,
             faults=made,
             chances=FaultDraws(made, seed, "s0"),
+            set_up=SetUp(LAW.validate_python(connect), made, seed, "s0") if connect else None,
         )
         self.connection = Connection(self.server, Client(self.trace))
 
@@ -112,6 +115,11 @@ class Bench:
         self.reactor.callLater(at, ask)
         return self
 
+    def reconnect(self, at: float) -> Bench:
+        """Set up a new connection at that time; that it is up counts as None."""
+        self.reactor.callLater(at, lambda: self.connection.reconnect().addBoth(self._keep))
+        return self
+
     def _cancel(self, at: float, asked: Deferred[Any]) -> None:
         self.reactor.callLater(at - self.reactor.seconds(), asked.cancel)
 
@@ -120,9 +128,13 @@ class Bench:
 
     def _keep(self, answer: Any) -> None:
         if isinstance(answer, Failure):
-            named = {ConnectionLost: LOST, CancelledError: CANCELLED}
-            assert answer.type in (ServerError, *named)
-            answer = named.get(answer.type, str(answer.value))
+            named: dict[type[BaseException], str] = {
+                ConnectionLost: LOST,
+                CancelledError: CANCELLED,
+            }
+            assert answer.type in (ServerError, ConnectError, *named)
+            text = str(answer.value).removeprefix("An error occurred while connecting: ")
+            answer = named.get(answer.type, text.rstrip("."))
         self.answers.append((self.reactor.seconds(), answer))
 
     def run(self) -> list[tuple[float, Any]]:

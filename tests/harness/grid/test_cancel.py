@@ -41,7 +41,7 @@ def test_cancelled() -> None:
         exchange.ok,
         exchange.ended,
         exchange.received,
-    ) == (True, False, 0.125, 0)
+    ) == (True, False, 0.125, 10)
     assert bench.server.outstanding == []
     assert not bench.connection._client.waits
 

@@ -602,7 +602,7 @@ def test_equal_digests(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that is watched is the same as one that is not."""
     made = scenario(hung("3-5"), grid={"rtt": exponential()}, file={"size": 3000})
     watched = simulate(made, strategy).result
-    monkeypatch.setattr(simulating, "isolated", lambda *_: nullcontext())
+    monkeypatch.setattr(simulating, "isolated", lambda *_, **__: nullcontext())
 
     assert simulate(made, strategy).result == watched
 

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
+from twisted.cred.checkers import AllowAnonymousAccess
+from twisted.cred.portal import Portal
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ServerEndpoint, connectProtocol
-from twisted.internet.protocol import Factory
-from twisted.protocols import amp
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ServerEndpoint,
+    clientFromString,
+    connectProtocol,
+    serverFromString,
+)
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols import amp, ftp
+from twisted.protocols.basic import LineReceiver
 from twisted.spread import pb
 from twisted.web.client import ResponseNeverReceived
+from twisted.web.server import Site
+from twisted.web.wsgi import WSGIResource
 
 from firstk.harness.net.host import Host
 from firstk.harness.net.network import Network
 from firstk.harness.net.process import EPOCH
-from tests.harness.net.programs import EXACT, RTT, Hello, serve
+from tests.harness.net.programs import EXACT, RTT, Hello, get, serve
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -190,3 +205,144 @@ def test_body_producer(net: Network, client: Host, server: Host) -> None:
         return page.addCallback(readBody)
 
     assert net.wait(client.run(post)) == b"300000"
+
+
+def test_websocket(net: Network, client: Host, server: Host) -> None:
+    """WebSockets of Autobahn, which seeds `random` afresh; a ping times out on a frozen server."""
+    websocket = pytest.importorskip("autobahn.twisted.websocket")
+    heard: list[tuple[float, Any]] = []
+
+    class Server(websocket.WebSocketServerProtocol):  # type: ignore[misc,name-defined]
+        def onMessage(self, payload: bytes, isBinary: bool) -> None:
+            self.sendMessage(payload[::-1], isBinary)
+
+    class Client(websocket.WebSocketClientProtocol):  # type: ignore[misc,name-defined]
+        def onOpen(self) -> None:
+            self.sendMessage(b"hello")
+
+        def onMessage(self, payload: bytes, isBinary: bool) -> None:
+            heard.append((net.now, payload))
+
+        def onClose(self, wasClean: bool, code: int, reason: str) -> None:
+            heard.append((net.now, code))
+
+    def serve() -> None:
+        from twisted.internet import reactor
+
+        factory = websocket.WebSocketServerFactory("ws://server:9000")
+        factory.protocol = Server
+        reactor.listenTCP(9000, factory)
+
+    def connect() -> None:
+        factory = websocket.WebSocketClientFactory("ws://server:9000", reactor=client.reactor)
+        factory.protocol = Client
+        factory.setProtocolOptions(autoPingInterval=5, autoPingTimeout=3)
+        client.reactor.connectTCP("server", 9000, factory)
+
+    server.run(serve)
+    client.run(connect)
+    net.advance(12)
+    server.freeze()
+    net.advance(20)
+
+    assert [what for _, what in heard] == [b"olleh", 1006]
+    assert [time for time, _ in heard] == pytest.approx([3 * RTT, 18], abs=EXACT)
+
+
+def test_lines(net: Network, client: Host, server: Host) -> None:
+    """A LineReceiver, over endpoints that are strings."""
+
+    class Upper(LineReceiver):
+        def lineReceived(self, line: bytes) -> None:
+            self.sendLine(line.upper())
+
+    class Client(LineReceiver):
+        def __init__(self) -> None:
+            self.heard: Deferred[bytes] = Deferred()
+
+        def lineReceived(self, line: bytes) -> None:
+            self.heard.callback(line)
+
+    listening = serverFromString(server.reactor, "tcp:7000")
+    server.run(listening.listen, Factory.forProtocol(Upper))
+    endpoint = clientFromString(client.reactor, "tcp:server:7000")
+    protocol = net.wait(client.run(connectProtocol, endpoint, Client()))
+
+    def ask() -> Any:
+        protocol.sendLine(b"hello")
+        return protocol.heard
+
+    found, trips = _took(net, client, ask)
+
+    assert found == b"HELLO"
+    assert trips == pytest.approx(1, abs=EXACT / RTT)
+
+
+def test_wsgi(net: Network, client: Host, server: Host) -> None:
+    """A WSGI application, which Twisted runs in a thread that waits for its reactor."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b"hello ", environ["PATH_INFO"].encode()]
+
+    def serve() -> None:
+        from twisted.internet import reactor
+
+        pool = reactor.getThreadPool()  # type: ignore[attr-defined]
+        resource = WSGIResource(reactor, pool, application)
+        reactor.listenTCP(80, Site(resource))  # type: ignore[arg-type]
+
+    server.run(serve)
+    got = get(client, "http://server/world")
+    net.advance(1)
+
+    assert got.value == b"hello /world"
+
+
+def test_ftp(net: Network, client: Host, server: Host, tmp_path: Path) -> None:
+    """FTP, whose class has taken a method of the global reactor for its default."""
+    (tmp_path / "file").write_bytes(b"content" * 1000)
+    received: list[bytes] = []
+
+    class Receiver(Protocol):
+        def dataReceived(self, data: bytes) -> None:
+            received.append(data)
+
+    def serve() -> None:
+        realm = Portal(ftp.FTPRealm(str(tmp_path)), [AllowAnonymousAccess()])
+        server.reactor.listenTCP(21, ftp.FTPFactory(realm))
+
+    def retrieve() -> Any:
+        fetching = ftp.FTPClient("anonymous", "a@example.org", passive=1)
+        endpoint = HostnameEndpoint(client.reactor, "server", 21)
+        return connectProtocol(endpoint, fetching).addCallback(
+            lambda _: fetching.retrieveFile("file", Receiver())
+        )
+
+    server.run(serve)
+    net.wait(client.run(retrieve))
+
+    assert b"".join(received) == b"content" * 1000
+
+
+def test_host_name(net: Network, client: Host) -> None:
+    """What a host is called, as servers of IRC and SMTP ask, is its name in the network."""
+    assert client.run(lambda: (socket.gethostname(), socket.getfqdn())) == ("client", "client")
+    assert socket.gethostname() != "client"
+
+
+def test_bound_method(net: Network, client: Host) -> None:
+    """A method of the global reactor that a program has bound to a name is the host's, too."""
+    program = ModuleType("program")
+    exec("from twisted.internet import reactor\nlater = reactor.callLater", vars(program))  # noqa: S102
+    sys.modules["program"] = program
+    bound = vars(program)["later"]
+    called: list[float] = []
+    try:
+        client.run(lambda: vars(program)["later"](2, lambda: called.append(net.now)))
+        net.advance(5)
+    finally:
+        del sys.modules["program"]
+
+    assert called == [2]
+    assert vars(program)["later"] is bound

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from twisted.internet.task import LoopingCall
 
 from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.kernel.watchdog import StuckError
@@ -47,11 +48,60 @@ def test_housekeeping(net: Network) -> None:
     got = get(net.host("a"), "http://b/")
     never = (
         r"nothing left but housekeeping"
-        r" \(HTTPFactory\._updateLogDateTime on b\) at 9\d"
+        r" \(twisted\.web\.http\.HTTPFactory\._updateLogDateTime on b\) at 9\d"
     )
 
     with pytest.raises(ConditionNeverMetError, match=never):
         net.until(lambda: got.at is not None)
+
+
+def _poll() -> None:
+    """Do nothing, each second."""
+
+
+def test_named_housekeeping(net: Network) -> None:
+    """A program's own timer is housekeeping once it is named: that of a `LoopingCall`, too."""
+    a = net.host("a")
+    loop = LoopingCall(_poll)
+    loop.clock = a.reactor
+    a.run(loop.start, 1.0)
+    with pytest.raises(ConditionNeverMetError, match=r"timers left: (\S+\._poll) on a") as caught:
+        net.until(lambda: False, timeout=10)
+    net.housekeeping.add(str(caught.value).split()[-6])
+
+    with pytest.raises(ConditionNeverMetError, match=r"nothing left but housekeeping \(\S+\._poll"):
+        net.until(lambda: False, timeout=10)
+    assert net.now < 12
+
+
+def test_when(net: Network) -> None:
+    """A fault can begin on a condition: as soon as it is true, and once."""
+    server = net.host("b")
+    serve(server)
+    frozen: list[float] = []
+
+    def freeze() -> None:
+        frozen.append(net.now)
+        server.freeze()
+
+    got = get(net.host("a"), "http://b/")
+    net.when(lambda: got.value, freeze)
+    net.until(lambda: got.value)
+    again = get(net.host("a"), "http://b/")
+    net.advance(10)
+
+    assert frozen == [got.at]
+    assert server.state == "frozen"
+    assert again.at is None
+
+
+def test_when_it_is_true_already(net: Network) -> None:
+    """A condition that is true already is met when time is let pass."""
+    done: list[float] = []
+    net.when(lambda: True, lambda: done.append(net.now))
+    net.advance(1)
+
+    assert done == [0]
 
 
 def test_frozen_timers_are_no_event(net: Network) -> None:
@@ -115,7 +165,8 @@ def test_time_is_up(net: Network) -> None:
         a.reactor.callLater(1, again)
 
     a.run(again)
-    with pytest.raises(ConditionNeverMetError, match=r"time is up at 10 s"):
+    why = r"time is up \(timers left: [\w.]*test_time_is_up\.<locals>\.again on a\) at 10 s"
+    with pytest.raises(ConditionNeverMetError, match=why):
         net.until(lambda: False, timeout=10)
     assert net.now == 10
 

@@ -1,0 +1,245 @@
+"""A run as its invariants see it: through what the simulated servers and the consumer noted.
+
+Nothing here believes what a downloader says of itself, so all of it fits any downloader.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import inf
+
+from firstk.downloader.strategy import Strategy, find_strategy
+from firstk.harness.fuzz.rereads import Reread, rereads
+from firstk.harness.grid.build import ServerSpec, server_specs
+from firstk.harness.grid.files import file_of
+from firstk.harness.grid.trace import Exchange
+from firstk.harness.kernel.isolation import EscapeError
+from firstk.harness.kernel.raised import AbortedError
+from firstk.harness.run.bound import Bound, bound
+from firstk.harness.run.result import Result
+from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.run.under_test import MisconductError, is_external
+from firstk.scenarios.faults import Operation
+from firstk.scenarios.model import MadeUpFile, Scenario
+
+
+class ScenarioRuns:
+    """One run of a scenario with each of its subjects, and what is known of it beforehand.
+
+    A subject is the name of a strategy or of another downloader, as `Scenario.with_runs` takes it.
+    Each run takes at most `timeout` seconds of real time, if it is given; see `simulate`.
+    """
+
+    def __init__(self, scenario: Scenario, number: int = 0, timeout: float | None = None) -> None:
+        self.scenario = scenario
+        self.timeout = timeout
+        self.number = number
+        self.seed = scenario.seed_of(number)
+        self.file = file_of(scenario, self.seed)
+        self.plans = {p.name: p for p in server_specs(scenario, self.seed, self.file.shares)}
+        self._runs: dict[str, Run] = {}
+
+    def run(self, subject: str) -> Run:
+        """Return the run with this subject."""
+        if subject not in self._runs:
+            self._runs[subject] = self.run_again(subject)
+        return self._runs[subject]
+
+    def run_again(self, subject: str) -> Run:
+        """Return a new run with this subject."""
+        return simulate(self.scenario, subject, self.number, self.timeout)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The runs that there were so far, those of the scenario's subjects first."""
+        return list(self._runs.values())
+
+    @cached_property
+    def bound(self) -> Bound:
+        """What no download of its class can undercut, and no strategy."""
+        return bound(self.scenario, self.number)
+
+    @cached_property
+    def honest(self) -> bool:
+        """Whether the file is known to be well made, and its shares too."""
+        return isinstance(self.scenario.file, MadeUpFile)
+
+    @cached_property
+    def steady(self) -> set[str]:
+        """The servers that answer everything in the end, and rightly."""
+        return {name for name, plan in self.plans.items() if self.honest and _is_steady(plan)}
+
+    @cached_property
+    def well(self) -> set[str]:
+        """The servers without any fault."""
+        return {name for name, plan in self.plans.items() if self.honest and not plan.faults}
+
+    @cached_property
+    def queues(self) -> bool:
+        """Whether requests may have to wait for one another."""
+        plans = self.plans.values()
+        return bool(
+            self.scenario.grid.client_bandwidth or any(p.bandwidth or p.service for p in plans)
+        )
+
+    def numbers(self, servers: set[str]) -> set[int]:
+        """Return the distinct numbers of the shares on some servers."""
+        return {number for name in servers for number in self.plans[name].shares}
+
+
+def _is_steady(plan: ServerSpec) -> bool:
+    return all(f.kind == "slow" or (f.kind == "hung" and f.end is not None) for f in plan.faults)
+
+
+def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> bool:
+    """Return whether the server may leave such a request without an answer forever.
+
+    Without a `share` it is a read of any.
+    """
+    return any(
+        f.holds(operation) and f.end is None and (share is None or f.concerns(operation, share))
+        for f in plan.faults
+    )
+
+
+class CheckedRun:
+    """One run with one subject, and what the servers have noted of it.
+
+    `run` is made unless it is given. `other` says that the subject is another downloader.
+    """
+
+    def __init__(self, case: ScenarioRuns, subject: str, run: Run | None = None) -> None:
+        self.case = case
+        self.subject = subject
+        self.other = is_external(subject)
+        self.run = run or case.run(subject)
+
+    @cached_property
+    def strategy(self) -> Strategy:
+        """The strategy; raises `ValueError` for another downloader."""
+        return find_strategy(self.subject)
+
+    @property
+    def result(self) -> Result:
+        """The result of the run."""
+        return self.run.result
+
+    @cached_property
+    def phased(self) -> bool:
+        """Whether locating ends, and reading begins then."""
+        return self.strategy.locating_ends != "never"
+
+    @cached_property
+    def end(self) -> str | None:
+        """How its Deferred ended: "fired" or "raised"; None if it never did."""
+        kinds = (event.kind for event in self.run.trace.events)
+        return next((kind for kind in kinds if kind in ("fired", "raised")), None)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the run was ended for what the downloader did."""
+        return isinstance(self.run.failure, AbortedError | EscapeError)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether nothing was left to happen, and the download was not over."""
+        # A run in which an error was logged counts as failed, whatever became of the download.
+        return self.end is None and not self.aborted and self.run.idle
+
+    @cached_property
+    def logged(self) -> Exception | None:
+        """What was raised beside the download, in a callback or a timer, or was only logged."""
+        error = self.run.failure
+        beside = error is not None and self.end != "raised" and not self.aborted
+        return error if beside and not isinstance(error, MisconductError) else None
+
+    @cached_property
+    def stopped(self) -> bool:
+        """Whether the consumer has stopped the download, at the first byte."""
+        return self.case.scenario.stop != "complete" and self.wrote > 0
+
+    @cached_property
+    def asked(self) -> int:
+        """How many bytes it was asked for."""
+        file = self.case.scenario.file
+        rest = max(0, self.case.file.cap.size - file.offset)
+        return rest if file.length is None else min(rest, file.length)
+
+    @cached_property
+    def rereads(self) -> list[Reread]:
+        """The reads of bytes that it had before, without a failure since: see `rereads`."""
+        return rereads(self.run.trace)
+
+    @cached_property
+    def all_rereads(self) -> list[Reread]:
+        """The same, strictly."""
+        return rereads(self.run.trace, strict=True)
+
+    @cached_property
+    def queries(self) -> list[Exchange]:
+        """The requests for buckets."""
+        return [e for e in self.run.trace.exchanges if e.operation == "get_buckets"]
+
+    @cached_property
+    def reads(self) -> dict[tuple[str, int | None], list[Exchange]]:
+        """The reads of each share, by its server and number."""
+        reads: dict[tuple[str, int | None], list[Exchange]] = {}
+        for exchange in self.run.trace.exchanges:
+            if exchange.operation == "read":
+                reads.setdefault((exchange.server, exchange.share), []).append(exchange)
+        return reads
+
+    @cached_property
+    def silent(self) -> list[Exchange]:
+        """The requests that nothing had come of when the run ended."""
+        return [e for e in self.run.trace.exchanges if e.ended is None]
+
+    @cached_property
+    def shown(self) -> list[tuple[float, str, set[int]]]:
+        """When which server answered that it has which shares."""
+        return sorted(
+            (e.ended, e.server, set(e.shares))
+            for e in self.queries
+            if e.ended is not None and e.ok and e.shares
+        )
+
+    @cached_property
+    def known(self) -> float | None:
+        """When K distinct share numbers were known; None if they never were."""
+        numbers: set[int] = set()
+        for time, _, shares in self.shown:
+            numbers |= shares
+            if len(numbers) >= self.case.file.cap.k:
+                return time
+        return None
+
+    @cached_property
+    def all_heard(self) -> float | None:
+        """When the last of all servers had answered its query, or failed it."""
+        ended = [e.ended for e in self.queries if e.ended is not None]
+        return max(ended) if len(ended) == len(self.case.plans) else None
+
+    @cached_property
+    def wrote(self) -> int:
+        """How many bytes reached the consumer."""
+        return sum(event.size for event in self.run.trace.events if event.kind == "wrote")
+
+    @cached_property
+    def pauses(self) -> list[tuple[float, float]]:
+        """From when to when the consumer had the download paused; infinity if it still has."""
+        pauses: list[tuple[float, float]] = []
+        for event in self.run.trace.events:
+            if event.kind == "paused":
+                pauses.append((event.time, inf))
+            elif event.kind == "resumed":
+                pauses[-1] = pauses[-1][0], event.time
+        return pauses
+
+    @property
+    def paused(self) -> bool:
+        """Whether the consumer had the download paused when the run ended."""
+        return bool(self.pauses) and self.pauses[-1][1] == inf
+
+    def distinct(self, servers: set[str] | None = None) -> set[int]:
+        """Return the distinct share numbers that were shown, by some servers or by any."""
+        return {n for _, name, ns in self.shown if servers is None or name in servers for n in ns}

@@ -1,0 +1,145 @@
+"""Other downloaders are fuzzed: wrong ones are found out, and correct ones are not accused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from firstk.harness.fuzz.fuzzer import Fuzzer
+from firstk.harness.fuzz.generate import Generator
+from firstk.harness.fuzz.invariants import broken
+from firstk.harness.fuzz.kinds import Kinds
+from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
+from firstk.scenarios.load import load_scenario
+from tests.harness.making import scenario
+
+WHERE = "tests.harness.fuzz.downloaders"
+
+#: The downloaders with a defect, and the invariants that each breaks.
+DEFECTS = {
+    "waits_for_nothing": {"honest-silence"},
+    "logs": {"quiet"},
+    "reads_thrice": {"no-rereads", "over"},
+    "reads_forty_times": {"no-rereads", "few-reads", "over"},
+    "gives_up": {"honest-failure"},
+    "reads_on": {"over"},
+    "spins": {"moves-on"},
+    "remembers": {"repeatable"},
+}
+
+CORRECT = ["hedged", "first_k", "gathering", "one_by_one"]
+
+Patch = pytest.MonkeyPatch
+
+
+@pytest.fixture(autouse=True)
+def _hasty(monkeypatch: Patch) -> None:
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
+    monkeypatch.setattr("firstk.harness.kernel.livelock.MOST_AT_ONCE", 10_000)
+
+
+@pytest.mark.parametrize("name", DEFECTS)
+def test_found(name: str) -> None:
+    """A defect is found within some dozens of scenarios."""
+    found = Fuzzer(subjects=[f"{WHERE}:{name}"]).search(scenarios=150)
+    assert found is not None
+
+    assert found.broken.invariant.name in DEFECTS[name]
+
+
+@pytest.mark.parametrize("name", CORRECT)
+def test_correct(name: str) -> None:
+    """A correct downloader is not accused of anything, however it is written."""
+    fuzzer = Fuzzer(subjects=[f"{WHERE}:{name}"])
+
+    assert fuzzer.search(scenarios=60) is None
+    assert fuzzer.counts.scenarios == 60
+
+
+def test_ranges() -> None:
+    """Only a downloader that takes a range is asked for one."""
+    asked = {}
+    for name in ("hedged", "first_k"):
+        generator = Generator(0, [f"{WHERE}:{name}"])
+        asked[name] = any("offset" in generator.make(n)["file"] for n in range(60))
+
+    assert asked == {"hedged": True, "first_k": False}
+
+
+def test_survives() -> None:
+    """That a hung server does not stop a download is checked where it is asked for."""
+    hung = scenario(
+        {"select": "9", "fault": {"kind": "hung"}},
+        file={"size": 100, "k": 3, "n": 10},
+        grid={"servers": 10},
+    ).with_runs(strategies=[f"{WHERE}:gathering", f"{WHERE}:hedged"])
+    case = ScenarioRuns(hung)
+    named = broken(case, Kinds(only=["survives"]).invariants)
+
+    assert list(broken(case)) == []
+    assert [(b.invariant.name, b.strategy) for b in named] == [("survives", f"{WHERE}:gathering")]
+
+
+def test_known() -> None:
+    """What is known is passed over, by invariant and place: the next find is another."""
+    subjects = [f"{WHERE}:logs"]
+    found = Fuzzer(subjects=subjects).search(scenarios=100)
+    assert found is not None
+    known = {found.broken.same}
+    again = Fuzzer(subjects=subjects, known=known).search(scenarios=40)
+
+    assert again is None or again.broken.same not in known
+
+
+def test_keep_going() -> None:
+    """It goes on until there are so many different finds."""
+    kinds = Kinds(without=["honest-silence"])
+    fuzzer = Fuzzer(subjects=[f"{WHERE}:logs"], kinds=kinds, keep_going=2)
+    fuzzer.search(scenarios=100)
+    same = [find.broken.same for find in fuzzer.finds]
+
+    assert len(set(same)) == len(same)
+    assert fuzzer.counts.scenarios > 1
+
+
+@pytest.mark.parametrize(
+    ("kinds", "there", "gone"),
+    [
+        (Kinds(without=["hung", "truncated"]), "'corrupt'", "'truncated'"),
+        (Kinds(only=["hung-read"]), "['read']", "'corrupt'"),
+        (Kinds(only=["flaky"], without=["survives"]), "'flaky'", "'hung'"),
+    ],
+)
+def test_kinds_of_faults(kinds: Kinds, there: str, gone: str) -> None:
+    """Only faults of the kinds that are left are tried."""
+    generator = Generator(0, [f"{WHERE}:hedged"], kinds)
+    made = str([generator.make(number) for number in range(200)])
+
+    assert there in made
+    assert gone not in made
+
+
+def test_kinds_of_invariants() -> None:
+    """An invariant that is left out is not checked, and one that is named is the only one."""
+    left = {invariant.name for invariant in Kinds(without=["quiet"]).invariants}
+
+    assert "quiet" not in left
+    assert "survives" not in left
+    assert "right-bytes" in left
+    assert [i.name for i in Kinds(only=["survives", "hung"]).invariants] == ["survives"]
+
+
+def test_small(monkeypatch: Patch, tmp_path: Path) -> None:
+    """A find is made small, in what it says and in time."""
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 10.0)
+    found = Fuzzer(subjects=[f"{WHERE}:waits_for_nothing"]).search(scenarios=150)
+    assert found is not None
+    made = found.tables
+    case = ScenarioRuns(load_scenario(found.write(tmp_path)))
+
+    assert made["file"]["size"] == 1
+    assert made["grid"]["servers"] <= 2
+    assert len(made["servers"]) == 1
+    assert case.scenario.name.startswith("fuzz-honest-silence-")
+    assert CheckedRun(case, f"{WHERE}:waits_for_nothing").result.ended <= 0.1
