@@ -2,64 +2,65 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
 
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.run.simulate import Run
-from firstk.scenarios.faults import Hung, Slow
+from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
 
-#: What servers with the same times have in common: their law, and how it is drawn.
+#: What the times have in common that are drawn alike: the law of a link and how it is drawn.
 _Kind = tuple[str, str]
 
-#: Of how many runs the times are kept, the last ones: how busy the machine is changes.
-_RUNS = 3
 
+@dataclass
+class MeasuredTimes:
+    """Measured times of one server in one run, drawn as the law `empirical` draws them.
 
-class Measured:
-    """The round-trip times of requests to real servers, by the law of their links.
-
-    They are kept in files in `folder`, as the law `empirical` reads them.
+    A real server takes longer for a query, which looks for files, than for a read, and all are
+    asked at once. So each has its own times: a downloader's first request to a server is a query.
     """
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario = scenario
-        self._folder = folder
-        self._runs: deque[dict[_Kind, list[float]]] = deque(maxlen=_RUNS)
+    queries: Sequence[float]
+    reads: Sequence[float]
+    law: str = "empirical"
+    _asked: bool = field(default=False, init=False)
 
-    def add(self, run: Run, number: int) -> None:
-        """Add the times of a live run, of the servers that no fault delayed."""
-        plans = {plan.name: plan for plan in self._plans(number)}
-        times: defaultdict[_Kind, list[float]] = defaultdict(list)
-        for exchange in run.trace.exchanges:
-            plan = plans[exchange.server]
-            if exchange.ok and exchange.ended is not None and not _delays(plan):
-                times[_kind(plan)].append(exchange.ended - exchange.sent)
-        self._runs.append(times)
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        times = self.reads if self._asked else self.queries
+        self._asked = True
+        return times[int(random.random() * len(times))]
 
-    def scenario(self, number: int) -> Scenario:
-        """Return the scenario with these times, for the run with this number."""
-        files: dict[_Kind, str] = {}
-        for i, kind in enumerate(sorted({kind for run in self._runs for kind in run})):
-            times = [time for run in self._runs for time in run.get(kind, ())]
-            path = self._folder / f"times-{i}.txt"
-            path.write_text("".join(f"{time!r}\n" for time in times), encoding="utf-8")
-            files[kind] = str(path)
-        entries = [
-            Servers.model_validate(
-                {"select": str(i), "rtt": {"law": "empirical", "path": files[kind]}}
-            )
-            for i, plan in enumerate(self._plans(number))
-            if (kind := _kind(plan)) in files
-        ]
-        return self._scenario.model_copy(update={"servers": [*self._scenario.servers, *entries]})
 
-    def _plans(self, number: int) -> Sequence[ServerSpec]:
-        seed = self._scenario.seed_of(number)
-        return server_specs(self._scenario, seed, file_of(self._scenario, seed).shares)
+def with_measured_times(real: Run) -> Scenario:
+    """Return the scenario of a live run with the round-trip times that its requests took.
+
+    It is for one simulation of the same run. Servers whose links have the same law have their
+    times together. Those of servers that a fault or a limit delays are left out, since the
+    simulation delays them as well.
+    """
+    scenario, seed = real.scenario, real.result.seed
+    plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
+    by_name = {plan.name: plan for plan in plans}
+    times: defaultdict[tuple[_Kind, Operation], list[float]] = defaultdict(list)
+    for exchange in real.trace.exchanges:
+        plan = by_name[exchange.server]
+        if exchange.ok and exchange.ended is not None and not _delays(plan):
+            times[_kind(plan), exchange.operation].append(exchange.ended - exchange.sent)
+    entries = list(scenario.servers)
+    for i, plan in enumerate(plans):
+        queries, reads = times[_kind(plan), "get_buckets"], times[_kind(plan), "read"]
+        if queries or reads:
+            law: Any = MeasuredTimes(queries or reads, reads or queries)
+            entry = Servers.model_validate({"select": str(i), "concurrency": plan.concurrency})
+            entries.append(entry.model_copy(update={"rtt": law}))
+    return scenario.model_copy(update={"servers": entries})
 
 
 def _delays(plan: ServerSpec) -> bool:
