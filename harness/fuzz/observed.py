@@ -91,9 +91,15 @@ def _is_steady(plan: ServerSpec) -> bool:
     return all(f.kind == "slow" or (f.kind == "hung" and f.end is not None) for f in plan.faults)
 
 
-def hangs(plan: ServerSpec, operation: Operation) -> bool:
-    """Return whether the server may leave such a request without an answer forever."""
-    return any(f.holds(operation) and f.end is None for f in plan.faults)
+def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> bool:
+    """Return whether the server may leave such a request without an answer forever.
+
+    Without a `share` it is a read of any.
+    """
+    return any(
+        f.holds(operation) and f.end is None and (share is None or f.concerns(operation, share))
+        for f in plan.faults
+    )
 
 
 class CheckedRun:

@@ -176,7 +176,9 @@ class Space:
 
 def _answer(kind: Kind, server: int, rtt: float, exchange: Exchange, file: GridFile) -> object:
     faults = kind.faults
-    course = plan_request(faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults))
+    course = plan_request(
+        faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults), exchange.share
+    )
     ends = min(course.ends(), course.lost)
     if ends == float("inf") or course.lost <= course.ends() or course.failure:
         return ends, course.failure

@@ -148,9 +148,9 @@ class Prover:
 
     def _note(self, cases: Sequence[Case], run: Run) -> None:
         """Note what a run shows of the cases that it stands for."""
-        for invariant, got in broken_in(run.scenario, self._claimed, run):
-            self.proof.broken[invariant.name] += len(cases)
-            self._found(Broken(min(cases, key=self._size), invariant, got))
+        for one in broken_in(run, self._claimed):
+            self.proof.broken[one.invariant.name] += len(cases)
+            self._found(Broken(min(cases, key=self._size), one.invariant, one.got))
         able = [case for case in cases if self._space.good_shares(case) >= self._space.k]
         if not able:
             return

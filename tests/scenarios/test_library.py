@@ -16,6 +16,11 @@ FILES = [file for files in sets().values() for file in files]
 
 SCENARIOS = {scenario_name(file): load_scenario(file) for file in FILES}
 
+#: They are about how far hedging is from the bound; what else comes of them depends on luck.
+HEDGING = {scenario_name(file) for file in sets()["hedging"]}
+
+COMPARED = [name for name in SCENARIOS if name not in HEDGING]
+
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_name(file: Path) -> None:
@@ -30,6 +35,9 @@ def test_described(name: str) -> None:
 
     assert scenario.description
     assert scenario.description.isprintable()
+    if name in HEDGING:
+        assert scenario.expect["hedged"].outcome == "ok"
+        return
     assert {"wait-for-all", "first-k"} <= set(scenario.expect)
     assert set(scenario.strategies) <= set(scenario.expect)
 
@@ -68,13 +76,11 @@ def check(name: str, strategy: str, runs: range) -> None:
     assert all(result.content_ok is not False for result in results)
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", COMPARED)
 def test_expectation_can_be_unmet(name: str) -> None:
     """The expectations say something: no scenario's outcome meets all of another's."""
     expected = SCENARIOS[name].expect["wait-for-all"]
-    outcomes = {
-        other: simulate(scenario, "wait-for-all").result for other, scenario in SCENARIOS.items()
-    }
+    outcomes = {other: simulate(SCENARIOS[other], "wait-for-all").result for other in COMPARED}
 
     assert any(list(unmet(expected, result)) for result in outcomes.values())
 
@@ -155,6 +161,6 @@ def test_all_that_is_wrong(tmp_path: Path) -> None:
     ] == found
     lines = str(caught.value).splitlines()
 
-    assert "the sets are hung-server, laws, robustness, ticket-928" in lines[0]
+    assert "the sets are hedging, hung-server, laws, robustness, ticket-928" in lines[0]
     assert "no *.toml file is in this folder" in lines[3]
     assert lines[4] == "nope.toml: No such file or directory"
