@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from firstk.downloader.errors import DownloadError as DownloadError
     from firstk.downloader.errors import NoSharesError as NoSharesError
     from firstk.downloader.errors import NotEnoughSharesError as NotEnoughSharesError
+    from firstk.downloader.http.errors import StorageServerError as StorageServerError
+    from firstk.downloader.http.server import HTTPStorageServer as HTTPStorageServer
+    from firstk.downloader.http.time_limits import TimeLimits as TimeLimits
     from firstk.downloader.interfaces import IBucket as IBucket
     from firstk.downloader.interfaces import IStorageServer as IStorageServer
     from firstk.downloader.status import DownloadStatus as DownloadStatus
@@ -73,6 +76,9 @@ _MODULES = {
         "NoSharesError",
         "NotEnoughSharesError",
     ),
+    "downloader.http.errors": ("StorageServerError",),
+    "downloader.http.server": ("HTTPStorageServer",),
+    "downloader.http.time_limits": ("TimeLimits",),
     "downloader.interfaces": ("IBucket", "IStorageServer"),
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),

@@ -130,7 +130,7 @@ def honest_silence(trial: CheckedRun) -> str | None:
     silent = trial.silent
     if trial.stalled:
         plans = trial.case.plans
-        silent = [e for e in silent if hangs(plans[e.server], e.operation)]
+        silent = [e for e in silent if hangs(plans[e.server], e.operation, e.share)]
         if trial.other and trial.stopped:
             return None  # nobody waits for it any more
     elif trial.result.outcome != "deadline" or trial.paused or trial.other:

@@ -76,7 +76,7 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
 
 def words(fault: Fault, names: Sequence[str]) -> str:
     """Return a sentence that says which fault met no request, on which servers and when."""
-    times = {"start", "end", "every", "until", "rolling"}
+    times = {"start", "end", "until", "rolling"} | ({"every"} if fault.repeats else set())
     keys = fault.model_dump(exclude={"kind", *times}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     what = f"{fault.kind} ({more})" if more else fault.kind
@@ -92,8 +92,8 @@ def _when(fault: Fault) -> str:
     when = f"from {fault.start:g} s on"
     if fault.end is not None:
         when = f"from {fault.start:g} s to {fault.end:g} s"
-    if fault.every is not None:
-        when += f", every {fault.every:g} s"
+    if fault.repeats is not None:
+        when += f", every {fault.repeats:g} s"
     if fault.rolling is not None:
         when += f", one after another by {fault.rolling:g} s"
     return when

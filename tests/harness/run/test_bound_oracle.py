@@ -22,8 +22,8 @@ from firstk.downloader.layout import HEADER_SIZE, parse_header
 from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.fuzz.generate import tables
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import GridFile, file_of
-from firstk.harness.grid.server import Client, Connection
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.bound import bound
