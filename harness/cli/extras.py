@@ -8,7 +8,6 @@ EXTRAS = {
     "allmydata": "tahoe",
     "cbor2": "http",
     "distributed": "dask",
-    "hypothesis": "fuzz",
     "jinja2": "report",
     "matplotlib": "report",
     "numpy": "stats",
