@@ -55,7 +55,8 @@ def test_whole(kind: str, real: Any) -> None:
             "servers": [entry],
         }
     )
-    (fault,) = scenario.servers[0].faults or ()
+    faults = scenario.servers[0].faults
 
-    assert real(fault)
+    assert faults is not None
+    assert real(faults[0])
     assert problems(fault={"kind": kind}) == []
