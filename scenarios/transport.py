@@ -64,6 +64,8 @@ def _fault_problem(fault: Fault) -> str | None:
         return "no host, link or share has it"
     if fault.of_connection:
         return "what a connection has carried sets nothing off"
+    if getattr(fault, "fails_after", None) is not None:
+        return "a frozen host fails nothing"
     scoped = fault.shares is not None or "on" in fault.model_fields_set
     if isinstance(fault, Slow | Disconnect) and scoped:
         return "a link is slow, and a connection lost, whatever it is used for"

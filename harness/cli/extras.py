@@ -6,8 +6,8 @@ from __future__ import annotations
 EXTRAS = {
     "OpenSSL": "tls",
     "allmydata": "tahoe",
+    "cbor2": "http",
     "distributed": "dask",
-    "hypothesis": "fuzz",
     "jinja2": "report",
     "matplotlib": "report",
     "numpy": "stats",

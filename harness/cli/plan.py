@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, refusing
-from firstk.harness.cli.options import format_option
+from firstk.harness.cli.options import DOWNLOADER, format_option
 from firstk.harness.cli.sweep_options import (
     STORE,
     WORKERS,
@@ -18,6 +18,7 @@ from firstk.harness.cli.sweep_options import (
     tell_crashes,
 )
 from firstk.harness.cli.tables import print_legend, print_table
+from firstk.harness.cli.targets import chosen_downloaders
 
 if TYPE_CHECKING:
     from firstk.reports.model.plan_words import Found
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
+@DOWNLOADER
 @STORE
 @WORKERS
 @format_option("markdown", "json", help="Output format.")
-def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
+def plan(
+    file: Path, downloaders: tuple[str, ...], path: Path | None, workers: int | None, form: str
+) -> int:
     """Find the cheapest k, n and strategy that meet a target.
+
+    Another downloader takes the place of the strategies.
 
     Candidates are run until their runs show whether they meet it, the cheapest first: what takes
     the least disk space, and then what sends the fewest requests. Every run is kept in a store,
@@ -44,7 +50,7 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
     from firstk.harness.sweep.workers import WorkersError
     from firstk.reports.model.plan_words import verdict
 
-    asked = _plan(file)
+    asked = _plan(file, downloaders)
     path = path or Path(f"{asked.experiment.name}.sqlite")
     unusable = (StoreError, WorkersError, OtherVersionError)
     with refusing(*unusable, prefix="firstk: "), Store(path, write=True) as store:
@@ -61,14 +67,19 @@ def plan(file: Path, path: Path | None, workers: int | None, form: str) -> int:
         return OK if verdict(found) == "found" and not bad else UNMET
 
 
-def _plan(file: Path) -> Plan:
+def _plan(file: Path, downloaders: tuple[str, ...]) -> Plan:
     """Return the plan in a file; exit with all that is wrong with it."""
+    from dataclasses import replace
+
     from firstk.harness.sweep.decision import least_runs
     from firstk.scenarios.load import ScenarioError
     from firstk.scenarios.plan import load_plan
 
     with refusing(ScenarioError):
         found = load_plan(file)
+    if others := chosen_downloaders(downloaders):
+        experiment = replace(found.experiment, strategies=tuple(others))
+        found = replace(found, experiment=experiment)
     needed = least_runs(found.target)
     if needed > found.max_runs:
         click.echo(

@@ -18,6 +18,7 @@ from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import (
     FaultDraws,
     RequestTiming,
+    connection_lost,
     delaying,
     failing,
     plan_request,
@@ -423,10 +424,12 @@ class SimServer:
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             if request.over:
                 continue
-            course = self._planned_again(request)
             if request.taken_up or request.course.taken_up < now:
-                course = request.course._replace(lost=course.lost)
+                of, faults = request.exchange, self._faults_of(request)
+                lost = connection_lost(faults, of.operation, of.share, request.course.sent)
+                course = request.course._replace(lost=lost)
             else:
+                course = self._planned_again(request)
                 request.queued = request.queued or self._queues
             if request.pause is not None:
                 request.pause.end()

@@ -4,33 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from firstk.harness.fuzz.invariants import INVARIANTS, Invariant
+from firstk.harness.fuzz.invariants import INVARIANTS, Violation, broken_by
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 from firstk.harness.run.simulate import Run
-from firstk.harness.run.under_test import is_external
-from firstk.scenarios.model import Scenario
 
-#: Those that simulate again.
-_NOT_ALONE = {"repeatable", "first-k-first"}
-
-#: Those that hold for any downloader.
-_FOR_ANY = {"right-bytes", "all-bytes", "over", "heeds-pauses", "honest-silence", "not-early"}
+#: That a download succeeds where K good shares are on good servers is what a proof is about.
+_CHOSEN = [invariant for invariant in INVARIANTS if invariant.alone and invariant.demanded]
 
 
-def broken_in(scenario: Scenario, subject: str, run: Run) -> Iterator[tuple[Invariant, str]]:
-    """Yield what a run of a subject breaks, with what happened instead."""
-    case = ScenarioRuns(scenario)
-    case._runs[subject] = run
-    if is_external(subject):
-        checked = CheckedRun.__new__(CheckedRun)
-        checked.case, checked.run = case, run
-    else:
-        checked = CheckedRun(case, subject)
-    for invariant in INVARIANTS:
-        if invariant.name in _NOT_ALONE:
-            continue
-        if is_external(subject) and invariant.name not in _FOR_ANY:
-            continue
-        got = invariant.check(checked)
-        if got is not None:
-            yield invariant, got
+def broken_in(run: Run, subject: str) -> Iterator[Violation]:
+    """Yield what a run breaks of what holds for a subject: the name of a strategy, or another."""
+    yield from broken_by(CheckedRun(ScenarioRuns(run.scenario), subject, run), _CHOSEN)

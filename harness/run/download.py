@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from firstk.downloader import Download as OurDownload
 from firstk.downloader import DownloadStatus
 from firstk.harness.grid.consumer import SimConsumer
 from firstk.harness.kernel.livelock import LivelockError
-from firstk.harness.kernel.raised import as_error
+from firstk.harness.kernel.raised import Place, as_error
 from firstk.harness.kernel.rng import stream
 from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import (
@@ -86,6 +86,7 @@ class SimulatedDownload:
         self.started = 0.0
         self.finished: float | None = None
         self.failure: Exception | None = None
+        self.deferred: Deferred[Any] = Deferred()  # in place of its own, until it has begun
         self.cancelled = False
         self._alone = subject is None  # nothing else is under way in the session
         self._subject = subject or find_downloader(session.strategy)
@@ -106,6 +107,7 @@ class SimulatedDownload:
             self.trace,
             scenario.consumer.bandwidth if scenario.consumer else None,
             session.progress,
+            session.context.source,
             None if session.processor is None else self._write_later,
         )
         self._timers_left: Sequence[str] = ()
@@ -129,6 +131,16 @@ class SimulatedDownload:
         return self._known if status is None else status.located
 
     @property
+    def timers(self) -> Sequence[str]:
+        """Descriptions of its own timers that are still to fire."""
+        return list(map(str, self.session.clock.getDelayedCalls()))
+
+    @property
+    def wrong_from(self) -> Place | None:
+        """The line of code under test that wrote the first wrong byte, if it is known."""
+        return self._consumer.wrong_from
+
+    @property
     def buffered(self) -> int:
         """How many bytes are in the consumer's buffer."""
         return self._consumer.buffered
@@ -150,7 +162,8 @@ class SimulatedDownload:
             self.heard()
 
     def _begin(self, order: DownloadRequest) -> None:
-        maybeDeferred(self._subject, order).addBoth(self._ended)
+        self.deferred = maybeDeferred(self._subject, order)
+        self.deferred.addBoth(self._ended)
 
     def _write_later(self, write: Callable[[], None]) -> None:
         """Have the processor work on a segment, and write it then."""
@@ -213,7 +226,7 @@ class SimulatedDownload:
             )
             self._reactor.errors.append(MisconductError(message))
         if self._alone:
-            self._timers_left = list(map(str, self.session.clock.getDelayedCalls()))
+            self._timers_left = self.timers
         self._consumer.end()
         # Another downloader may end in any way after it was stopped.
         stopped = self._consumer.stopped and is_external(name_of(self.strategy))

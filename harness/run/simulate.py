@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -85,6 +85,20 @@ def simulate(
     >>> simulate(scenario, "wait-for-all").result.outcome
     'stalled'
     """
+    return observe(scenario, strategy, run, timeout)
+
+
+def observe(
+    scenario: Scenario,
+    strategy: DownloaderSpec,
+    run: int = 0,
+    timeout: float | None = None,
+    look: Callable[[SimulatedDownload], None] = lambda download: None,
+) -> Run:
+    """Run one download as `simulate` does, and let `look` see what is left of it.
+
+    It is called with the download when nothing happens any more, before the simulation goes.
+    """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
@@ -93,7 +107,7 @@ def simulate(
         return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout)
+        trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look)
     if scenario.reads is not None:
         return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
     return finish_run(scenario, strategy, run, seed, trace, endings[0], failures, unmet)
@@ -127,6 +141,7 @@ def _play(
     seed: int,
     failures: list[BaseException],
     timeout: float | None,
+    look: Callable[[SimulatedDownload], None],
 ) -> tuple[Trace, list[DownloadOutcome], Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
@@ -156,12 +171,20 @@ def _play(
         failures += e.exceptions
     except Exception as e:
         failures.append(e)
+    for one in _shown(session.downloads):
+        look(one)
     session.drop_frames()
     idle = reactor.peek() == inf
     if reads is not None:
         failures += reads.errors
     endings = reads.endings(idle) if reads else [one.ending(idle) for one in session.downloads]
     return session.trace, endings, untriggered_faults(scenario, servers)
+
+
+def _shown(downloads: Sequence[SimulatedDownload]) -> Sequence[SimulatedDownload]:
+    """Return the download that shows what went wrong: the first that is not over, or the last."""
+    left = [one for one in downloads if one.finished is None]
+    return left[:1] or downloads[-1:]
 
 
 def finish_run(

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 
 from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
+from firstk.harness.explain.scene import Scene
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import file_of
@@ -337,6 +338,7 @@ class SimGrid:
         self.reactor = SimReactor()
         self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []
+        self.scenes: list[Scene] = []  # what was left of the download in each run
         self.timeout: float | None = None
         self._downloader = downloader
         self._subject = ""
@@ -523,6 +525,8 @@ class SimGrid:
         failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
         self._failures.clear()
         self.reactor.errors.clear()
+        scene = Scene()
+        scene.look(download)
         if download.failure is not None:
             drop_frames(download.failure)
         run = finish_run(
@@ -535,6 +539,7 @@ class SimGrid:
             failures,
         )
         self.runs.append(run)
+        self.scenes.append(scene)
         return run
 
     def under_way(self) -> list[tuple[Run, float]]:
@@ -620,5 +625,5 @@ def _finite(time: float) -> float:
 
 
 def _words(exchange: Exchange) -> str:
-    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    what = exchange.operation if exchange.share is None else f"read of share {exchange.share}"
     return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"

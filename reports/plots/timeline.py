@@ -72,6 +72,7 @@ _BAND = "#F4F4F4"  # behind every other lane
 #: How bars are drawn: their colour, the hatching in it, and its colour. Grey prints show it too.
 _BARS = {
     "query": (_QUERY, None, "white"),
+    "connect": (style.GREY, None, "white"),
     "read": (_READ, None, "white"),
     "hedge": (_HEDGE, "\\\\\\\\", "#5C3D00"),
     "corrupt": (_BAD, "xxxx", "white"),
@@ -159,11 +160,14 @@ class _Panel:
         return (bar for lane in self.lanes for bar in lane.bars if bar.exchange.sent < self.end)
 
 
-def draw(one: Compared, path: Path, version: str) -> list[Path]:
-    """Write the timelines of a scenario's strategies, one above the other; return the files."""
+def draw(one: Compared, path: Path, version: str, clock: str = "virtual time") -> list[Path]:
+    """Write the timelines of a scenario's strategies, one above the other; return the files.
+
+    `clock` is what the time is called.
+    """
     with style.style():
         panels = _panels(one.first_runs)
-        bound = one.bounds[0].ttfb
+        bound = one.bounds[0].ttfb if one.bounds else None
         legend = _legend(panels, bound)
         head = 0.66 + _LEGEND_ROW * -(-len(legend) // _LEGEND_COLUMNS)
         total = sum(panel.height + _HEAD + _FOOT for panel in panels) + head + 0.3
@@ -178,11 +182,11 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
             panel.axis.set_on(axes, panel.end)
             _panel(axes, panel, bound)
             if own:
-                scale = f"virtual time, 0 to {seconds(panel.end)}: scales differ between panels"
+                scale = f"{clock}, 0 to {seconds(panel.end)}: scales differ between panels"
                 axes.set_xlabel(scale, size=8)
             top = bottom - _FOOT
-        axes.set_xlabel(axes.get_xlabel() or "virtual time")
-        _title(figure, one, total, version, any(panel.hidden for panel in panels))
+        axes.set_xlabel(axes.get_xlabel() or clock)
+        _title(figure, one, total, f"{clock}; firstk {version}", any(p.hidden for p in panels))
         figure.legend(
             handles=legend, loc="upper left", bbox_to_anchor=(0.02, 1 - 0.6 / total),
             ncol=_LEGEND_COLUMNS,
@@ -340,6 +344,7 @@ def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     cut = any(begin < panel.end for panel in panels for begin, _ in panel.axis.cuts)
     patches = [
         ("query" in kinds, "query (get_buckets)", _look("query")),
+        ("connect" in kinds, "new connection", _look("connect")),
         ("read" in kinds, "read", _look("read")),
         ("hedge" in kinds, "hedged read", _look("hedge")),
         ("corrupt" in kinds, "read, corrupt answer", _look("corrupt")),
@@ -378,8 +383,8 @@ def _is_bracket(entry: Artist) -> bool:
 
 def _kind(bar: Bar) -> str:
     """Return how a bar is drawn: a key of `_BARS`."""
-    if bar.exchange.operation == "get_buckets":
-        return "query"
+    if bar.exchange.operation != "read":
+        return "query" if bar.exchange.operation == "get_buckets" else "connect"
     return "corrupt" if bar.exchange.corrupt else "hedge" if bar.hedge else "read"
 
 
@@ -586,7 +591,7 @@ def _phases(axes: Axes, panel: _Panel) -> None:
             )
 
 
-def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bool) -> None:
+def _title(figure: Figure, one: Compared, total: float, small: str, hidden: bool) -> None:
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
         0.02,
@@ -596,14 +601,13 @@ def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bo
         color=style.GREY,
         va="top",
     )
-    runs = len(one.bounds)
+    runs = one.strategies[0].runs
     first = f", the first of {runs} runs" if runs > 1 else ""
     chosen = ".  Shown first: who never answered, failed, was overdue or corrupt; then who was read"
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}"
-        + chosen * hidden,
+        f"seed {one.first_runs[0].result.seed}{first}; {small}" + chosen * hidden,
         size=7,
         color=style.GREY,
     )

@@ -47,6 +47,18 @@ def test_found(folder: Path) -> None:
     assert firstk("run", "--from", "p.sqlite", "1").exit_code == 0
 
 
+def test_downloader(folder: Path) -> None:
+    """Another downloader takes the place of the strategies: the k and n are its own."""
+    write(folder)
+    name = "tests.harness.fuzz.downloaders:hedged"
+    ran = firstk("plan", "p.toml", "--workers", "1", "--downloader", name, "--format", "json")
+    told = json.loads(ran.stdout)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert {one["strategy"] for one in told["candidates"]} == {name}
+    assert f"2-of-4 with {name} is the cheapest" in told["headline"]
+
+
 def test_none(folder: Path) -> None:
     """Where none meets the target that is told, with exit status 1."""
     write(folder, ("p90 = 0.5", "p90 = 0.05"))
