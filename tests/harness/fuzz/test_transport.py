@@ -1,0 +1,55 @@
+"""What is drawn for bytes and connections is valid, and breaks no invariant."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from firstk.harness.fuzz.invariants import INVARIANTS
+from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
+from firstk.harness.fuzz.transport import with_transport
+from firstk.scenarios.load import from_tables
+
+PLAIN: dict[str, Any] = {
+    "name": "t",
+    "file": {"size": 12_000, "k": 3, "n": 7, "segment_size": 5000},
+    "grid": {"servers": 7, "rtt": {"law": "constant", "value": 0.25}},
+    "deadline": 1e6,
+}
+
+
+def drawn(seed: int) -> dict[str, Any]:
+    """Return the scenario of a seed."""
+    return with_transport(Random(seed).randrange, PLAIN)
+
+
+def test_plainest() -> None:
+    """All zeros add nothing."""
+    assert with_transport(lambda below: 0, PLAIN) == PLAIN
+
+
+def test_valid() -> None:
+    """Everything that is drawn is a scenario, and all keys are drawn."""
+    made = [drawn(seed) for seed in range(400)]
+    for tables in made:
+        from_tables(tables)
+    faults = [entry["fault"] for tables in made for entry in tables.get("servers", ())]
+
+    assert {fault["kind"] for fault in faults} >= {"trickle", "stall", "throttled", "disconnect"}
+    assert {key for fault in faults for key in fault} >= {
+        *("on", "shares", "after_bytes", "after_requests", "until", "fails_after"),
+    }
+    assert any("connect" in tables["grid"] for tables in made)
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+def test_no_invariant_is_broken(strategy: str) -> None:
+    """Strategies keep what must hold whatever happens to bytes and connections."""
+    for seed in range(40):
+        case = ScenarioRuns(from_tables(drawn(seed)))
+        trial = CheckedRun(case, strategy)
+        broken = {one.name: got for one in INVARIANTS if one.demanded and (got := one.check(trial))}
+
+        assert broken == {}, seed
