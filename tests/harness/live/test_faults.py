@@ -55,7 +55,7 @@ def test_whole(kind: str, real: Any) -> None:
             "servers": [entry],
         }
     )
-    (fault,) = scenario.servers[0].faults or ()
+    (fault,) = scenario.servers[0].faults or []
 
     assert real(fault)
     assert problems(fault={"kind": kind}) == []
