@@ -22,7 +22,7 @@ from firstk.harness.run.simulate import Run, simulate
 from firstk.harness.testing.pytest_api import Firstk, UnmetError
 from firstk.scenarios.load import ScenarioError, from_tables
 from firstk.scenarios.model import Scenario
-from tests.harness.making import needs_tahoe, run_python
+from tests.harness.making import ROOT, needs_tahoe, run_python
 
 # Tahoe-LAFS uses what is deprecated, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
@@ -230,11 +230,13 @@ def test_impossible(keys: dict[str, Any], problem: str) -> None:
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`compare` shows both transports, and why there are six round trips in place of two."""
     monkeypatch.chdir(tmp_path)
-    asked = ["compare", "one-hung", "--downloader", "tahoe", "--transport", "tahoe-https"]
-    ran = CliRunner().invoke(main, [*asked, "--save", "saved.json"], env={"COLUMNS": "200"})
+    guide = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
+    [shown] = re.findall(r"^    firstk (compare .*) --out report$", guide, re.MULTILINE)
+    asked = [*shown.split(), "--save", "saved.json"]
+    ran = CliRunner().invoke(main, asked, env={"COLUMNS": "200"})
 
     assert ran.exit_code == 0, ran.output
-    assert "one-hung.tahoe-https" in ran.output
+    assert "three-good-seven-hung.tahoe-https" in ran.output
     explained = re.split(r"tahoe, seed \d+: round trips to first byte\n", ran.output)[1]
     https, objects = explained.splitlines()[:2]
     assert https.startswith("  tahoe-https: 6: 3 on a connection to s")
