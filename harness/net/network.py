@@ -455,8 +455,9 @@ class _Errors:
         self._network = network
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        failure = event.get("log_failure")
-        if failure is not None:
+        # What is logged in the old way, `twisted.python.log.err`, keeps its own key.
+        failure = event.get("log_failure") or (event.get("isError") and event.get("failure"))
+        if failure:
             running = self._network.processor.running
             name = running.name if running else ""
             self._network.logged.append((self._network.now, name, failure.value))

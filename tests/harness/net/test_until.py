@@ -6,6 +6,7 @@ import re
 
 import pytest
 from twisted.internet.task import LoopingCall
+from twisted.python import log
 
 from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.kernel.watchdog import StuckError
@@ -280,6 +281,13 @@ def test_logged(net: Network) -> None:
 
     assert [(host, type(error)) for _, host, error in net.logged] == [("b", KeyError)]
     assert re.search(r"logged at 1\.025 s on b: KeyError: 'lost'", net.report())
+
+
+def test_logged_in_the_old_way(net: Network) -> None:
+    """So are those of `twisted.python.log.err`."""
+    net.host("a").run(log.err, KeyError("old"))
+
+    assert [(host, type(error)) for _, host, error in net.logged] == [("a", KeyError)]
 
 
 def test_busy_loop(net: Network) -> None:
