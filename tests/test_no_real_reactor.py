@@ -12,13 +12,22 @@ IMPORT_ALL = """
 import json, pkgutil, sys
 from importlib import import_module
 
+#: For those who want Tahoe-LAFS, which brings the real one along.
+TAHOE = {
+    "firstk.harness.live.storage_server",
+    "firstk.harness.run.https_client",
+    "firstk.harness.run.https_server",
+    "firstk.harness.run.over_https",
+    "firstk.harness.run.tahoe",
+}
+
 imported = []
 for name in ("firstk",):
     package = import_module(name)
     imported.append(name)
     for module in pkgutil.walk_packages(package.__path__, name + "."):
-        if module.name in ("firstk.harness.run.tahoe", "firstk.harness.live.storage_server"):
-            continue  # for those who want Tahoe-LAFS, which brings the real one along
+        if module.name in TAHOE:
+            continue
         import_module(module.name)
         imported.append(module.name)
 
