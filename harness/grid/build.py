@@ -125,9 +125,12 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
     for number, name in _machines(scenario):
         plans[number].machine = name
     for i, entry in enumerate(scenario.servers):
+        faults = entry.faults
+        rolls = any(fault.rolling is not None for fault in faults or ())
         for place, chosen in _select(scenario, entry.select, f"select {i}", seed, plans):
-            if entry.faults is not None:
-                chosen.faults, chosen.entry = [f.rolled(place) for f in entry.faults], i
+            if faults is not None:
+                chosen.entry = i
+                chosen.faults = [f.rolled(place) for f in faults] if rolls else faults
             if entry.shares is not None:
                 chosen.shares, chosen.shares_named = sorted(set(entry.shares)), True
             chosen.rtt = entry.rtt or chosen.rtt

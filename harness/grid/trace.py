@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import accumulate
 from typing import Literal, NamedTuple
 
 from firstk.harness.kernel.raised import Place
@@ -165,18 +166,13 @@ class Trace:
 
     def most_outstanding(self) -> tuple[int, int]:
         """Return the most requests that were outstanding at one time, and the most bytes."""
-        requests = size = most = most_bytes = 0
-        for event in self.events:
-            if event.exchange is None:
-                continue
-            if event.kind == "sent":
-                requests += 1
-                size += event.exchange.length
-                most, most_bytes = max(most, requests), max(most_bytes, size)
-            else:
-                requests -= 1
-                size -= event.exchange.length
-        return most, most_bytes
+        changes = [
+            (1, e.exchange.length) if e.kind == "sent" else (-1, -e.exchange.length)
+            for e in self.events
+            if e.exchange is not None
+        ]
+        requests, sizes = zip(*changes, strict=True) if changes else ((), ())
+        return max(accumulate(requests), default=0), max(accumulate(sizes), default=0)
 
     def digest(self) -> str:
         """Return the SHA-256 of the whole trace, in hexadecimal."""
