@@ -209,9 +209,12 @@ class Download:
             fetcher = PhasedFetcher(session, located)
         try:
             await self._segments(session, fetcher, offset, end)
-        finally:
-            if isinstance(fetcher, PipelinedFetcher):
-                fetcher.close()
+        except GeneratorExit:  # thrown away while it waits: nobody is to ask servers for anything
+            raise
+        except BaseException:
+            _close(fetcher)
+            raise
+        _close(fetcher)
 
     async def _segments(
         self,
@@ -247,3 +250,9 @@ class Download:
     def stopProducing(self) -> None:
         """Write no more, and end."""
         self._waits.stop()
+
+
+def _close(fetcher: object) -> None:
+    """Withdraw what the fetcher has asked for, if it is one that withdraws anything."""
+    if isinstance(fetcher, PipelinedFetcher):
+        fetcher.close()

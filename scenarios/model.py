@@ -54,6 +54,7 @@ from firstk.scenarios.selection import (
     with_single,
 )
 from firstk.scenarios.text import listed
+from firstk.scenarios.transport import OBJECTS, Transport, transport_problems
 from firstk.scenarios.workload import Workload
 
 
@@ -378,6 +379,10 @@ class Grid(_Limits):
         _found_out(info, servers=servers)
         return servers
 
+    transport: Transport | None = None
+    """How they are reached: requests to "objects", the default, or "tahoe-https", Tahoe-LAFS's own
+    HTTP storage servers and client over simulated TCP and TLS (extra `tahoe`)."""
+
     @field_validator("groups")
     @classmethod
     def _grouped(
@@ -672,6 +677,7 @@ class Scenario(Table):
     """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
     for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
+    _given_transport: Transport | None = PrivateAttr(default=None)
 
     @field_validator("runs")
     @classmethod
@@ -679,6 +685,12 @@ class Scenario(Table):
         if problem := beyond(info.data.get("seed", 0), runs):
             raise mistakes([("", problem)])
         return runs
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if found := list(transport_problems(self)):
+            raise mistakes(found)
+        return self
 
     @property
     def notes(self) -> list[str]:
@@ -709,6 +721,27 @@ class Scenario(Table):
         names = self.strategies if strategies is None else list(strategies)
         return self.model_copy(update={"strategies": names, "seed": seed, "runs": runs})
 
+    def with_transport(self, transport: Transport, name: str | None = None) -> Self:
+        """Return a copy whose servers are reached in that way, and that is called `name`.
+
+        What the scenario expects goes for its own transport alone. Raises `ValueError` if the other
+        cannot do what the scenario asks for.
+        """
+        if transport == (self.grid.transport or OBJECTS):
+            return self
+        grid = self.grid.model_copy(update={"transport": transport})
+        of_another = {"grid": grid, "name": name or self.name, "expect": {}}
+        changed = self.model_copy(update=of_another)
+        if found := list(transport_problems(changed)):
+            raise ValueError("; ".join(f"{key} {problem}" for key, problem in found))
+        changed._given_transport = transport
+        return changed
+
+    @property
+    def given_transport(self) -> Transport | None:
+        """The transport that `with_transport` has put in place of the file's."""
+        return self._given_transport
+
     def seed_of(self, run: int) -> int:
         """Return the seed of a run; the first run is 0."""
         return seed_of(self.seed, run)
@@ -717,3 +750,10 @@ class Scenario(Table):
     def source(self) -> str:
         """Where it was read from, as a command line names it; else its name."""
         return self._source or self.name
+
+
+def one_read(scenario: Scenario, read: Read) -> Scenario:
+    """Return the scenario of one of the reads alone."""
+    asked = {"offset": read.offset, "length": read.length}
+    file = scenario.file.model_copy(update=asked)
+    return scenario.model_copy(update={"file": file, "reads": None})

@@ -74,7 +74,7 @@ def counted(trial: CheckedRun) -> str | None:
     status, trace = trial.run.status, trial.run.trace
     if status is None:
         return None
-    ended = [e for e in trial.queries if e.ended is not None]
+    ended = [e for e in trial.queries if e.ended is not None and not e.cancelled]
     right = sum(e.ok for e in ended)
     said = status.queries_sent, status.queries_answered, status.queries_failed, status.reads
     true = trace.queries, right, len(ended) - right, trace.reads
@@ -97,7 +97,8 @@ def patient(trial: CheckedRun) -> str | None:
     end = deadline if finished is None else finished
     times = [0.0, end]
     for exchange in trial.run.trace.exchanges:
-        times += [t for t in (exchange.sent, exchange.ended) if t is not None and t < end]
+        happened = (exchange.sent, *(exchange.arrivals or ()), exchange.ended)
+        times += [t for t in happened if t is not None and t < end]
     times.sort()
     longest = max(b - a - _within(trial.pauses, a, b) for a, b in pairwise(times))
     if longest > give_up * NEARLY:

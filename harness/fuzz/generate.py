@@ -13,6 +13,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from firstk.harness.fuzz.kinds import Kinds, kind_of
+from firstk.harness.fuzz.transport import with_transport
 from firstk.harness.run.under_test import takes_ranges
 
 T = TypeVar("T")
@@ -90,7 +91,7 @@ def tables(draw: Draw) -> dict[str, Any]:
     entries = [_entry(draw, grid["servers"], file["n"]) for _ in range(_ENTRIES)]
     different = [entry for entry in entries if len(entry) > 1]
     made |= {"servers": different} if different else {}
-    return made | _consumer(draw, file)
+    return with_transport(draw, made | _consumer(draw, file))
 
 
 def _of(values: Sequence[T], draw: Draw) -> T:

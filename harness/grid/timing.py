@@ -61,8 +61,8 @@ def plan_request(
     if not faults:  # most servers are well
         arrives = sent + rtt / 2
         return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
-    lost = inf
     concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    lost = inf
     for _, fault in concerning:
         if fault.active(sent):
             rtt = fault.round_trip(rtt)
@@ -78,6 +78,13 @@ def plan_request(
             places.append(i)
             failure = failure or fault.failure(operation, chances[i])
     return RequestTiming(sent, rtt, arrives, taken_up, lost, met, failure, places)
+
+
+def connection_lost(
+    faults: Sequence[Fault], operation: Operation, share: int | None, sent: float
+) -> float:
+    """Return when the connection of a request is lost that is sent at `sent`; infinity if never."""
+    return min((f.lost(sent) for f in faults if f.concerns(operation, share)), default=inf)
 
 
 def delaying(

@@ -2,64 +2,80 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
 
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.run.simulate import Run
-from firstk.scenarios.faults import Hung, Slow
+from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
 
-#: What servers with the same times have in common: their law, and how it is drawn.
-_Kind = tuple[str, str]
-
-#: Of how many runs the times are kept, the last ones: how busy the machine is changes.
-_RUNS = 3
+_OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 
-class Measured:
-    """The round-trip times of requests to real servers, by the law of their links.
+@dataclass
+class MeasuredTimes:
+    """Measured times of one server in one run, drawn as the law `empirical` draws them.
 
-    They are kept in files in `folder`, as the law `empirical` reads them.
+    A real server takes longer for a query, which looks for files, than for a read, and all are
+    asked at once. So each has its own times: a downloader's first request to a server is a query.
     """
 
-    def __init__(self, scenario: Scenario, folder: Path) -> None:
-        self._scenario = scenario
-        self._folder = folder
-        self._runs: deque[dict[_Kind, list[float]]] = deque(maxlen=_RUNS)
+    queries: Sequence[float]
+    reads: Sequence[float]
+    law: str = "empirical"
+    _asked: bool = field(default=False, init=False)
 
-    def add(self, run: Run, number: int) -> None:
-        """Add the times of a live run, of the servers that no fault delayed."""
-        plans = {plan.name: plan for plan in self._plans(number)}
-        times: defaultdict[_Kind, list[float]] = defaultdict(list)
-        for exchange in run.trace.exchanges:
-            plan = plans[exchange.server]
-            if exchange.ok and exchange.ended is not None and not _delays(plan):
-                times[_kind(plan)].append(exchange.ended - exchange.sent)
-        self._runs.append(times)
+    def sample(self, random: Random) -> float:
+        """Return a time in seconds."""
+        times = self.reads if self._asked else self.queries
+        self._asked = True
+        return times[int(random.random() * len(times))]
 
-    def scenario(self, number: int) -> Scenario:
-        """Return the scenario with these times, for the run with this number."""
-        files: dict[_Kind, str] = {}
-        for i, kind in enumerate(sorted({kind for run in self._runs for kind in run})):
-            times = [time for run in self._runs for time in run.get(kind, ())]
-            path = self._folder / f"times-{i}.txt"
-            path.write_text("".join(f"{time!r}\n" for time in times), encoding="utf-8")
-            files[kind] = str(path)
-        entries = [
-            Servers.model_validate(
-                {"select": str(i), "rtt": {"law": "empirical", "path": files[kind]}}
-            )
-            for i, plan in enumerate(self._plans(number))
-            if (kind := _kind(plan)) in files
-        ]
-        return self._scenario.model_copy(update={"servers": [*self._scenario.servers, *entries]})
 
-    def _plans(self, number: int) -> Sequence[ServerSpec]:
-        seed = self._scenario.seed_of(number)
-        return server_specs(self._scenario, seed, file_of(self._scenario, seed).shares)
+#: Times in seconds, by the server or the kind of its link and the operation.
+Times = Mapping[tuple[str, Operation], Sequence[float]]
+
+
+def times_of(real: Run) -> Times:
+    """Return how long the requests of a live run took.
+
+    Each server has its own times: who is asked first tends to answer first. Those of servers that
+    a fault or a limit delayed are left out: the simulation delays them as well.
+    """
+    scenario, seed = real.scenario, real.result.seed
+    plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
+    by_name = {plan.name: plan for plan in plans}
+    times: defaultdict[tuple[str, Operation], list[float]] = defaultdict(list)
+    for exchange in real.trace.exchanges:
+        plan = by_name[exchange.server]
+        if exchange.ok and exchange.ended is not None and not _delays(plan):
+            for whose in (plan.name, _kind(plan)):
+                times[whose, exchange.operation].append(exchange.ended - exchange.sent)
+    return times
+
+
+def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
+    """Return a scenario with measured times, for one simulation of the run of this number.
+
+    A server without times of its own has those of the others whose links have the same law.
+    """
+    seed = scenario.seed_of(number)
+    entries = list(scenario.servers)
+    for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario, seed).shares)):
+        queries, reads = (
+            times.get((plan.name, operation)) or times.get((_kind(plan), operation), ())
+            for operation in _OPERATIONS
+        )
+        if queries or reads:
+            law: Any = MeasuredTimes(queries or reads, reads or queries)
+            entry = Servers.model_validate({"select": str(i), "concurrency": plan.concurrency})
+            entries.append(entry.model_copy(update={"rtt": law}))
+    return scenario.model_copy(update={"servers": entries})
 
 
 def _delays(plan: ServerSpec) -> bool:
@@ -68,5 +84,6 @@ def _delays(plan: ServerSpec) -> bool:
     return any(isinstance(f, Slow | Hung) for f in plan.faults) or limits != (None, None)
 
 
-def _kind(plan: ServerSpec) -> _Kind:
-    return plan.rtt.model_dump_json(), plan.rtt_per
+def _kind(plan: ServerSpec) -> str:
+    """Return what servers have in common whose links have the same law."""
+    return f"{plan.rtt_per} {plan.rtt.model_dump_json()}"

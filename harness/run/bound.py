@@ -25,6 +25,9 @@ nothing waits; and with queues, one uplink or the downlink, where the draws of e
 the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
 count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
 what several servers may give takes no time on their uplinks, and the downlink is never idle.
+A fault that waits for what a connection carries, or that a reconnect ends, does no harm; a server
+that is throttled for a time counts as never throttled; and what trickles or stalls is only waited
+for where the layout is guessed right, so that a block is one read.
 """
 
 from __future__ import annotations
@@ -48,8 +51,8 @@ from firstk.harness.run.bound_needs import (
     ueb_of,
     unaltered,
 )
-from firstk.harness.run.bound_reads import Brings, Foreseen
-from firstk.scenarios.model import Scenario, UnopenedShare
+from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted
+from firstk.scenarios.model import Scenario, UnopenedShare, one_read
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
@@ -81,10 +84,12 @@ class Bound:
 def bound(scenario: Scenario, run: int = 0) -> Bound:
     """Return the bound for the run of this number, with its draws.
 
-    Nothing is known of several reads: each may query a server again, and have better draws.
+    Of several reads no least time is known: each may query a server again, and have better draws.
     """
     if scenario.reads is not None:
-        return Bound(None, 0, 0)
+        return _of_reads(
+            [bound(one_read(scenario, read), run) for read in scenario.reads if read.cancel is None]
+        )
     seed = scenario.seed_of(run)
     file = file_of(scenario, seed)
     ueb = ueb_of(file)
@@ -110,6 +115,15 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     if scenario.stop == "first-block":
         last = first
     return Bound(ttfb, ueb.k + grid.queries(), grid.size(first, last))
+
+
+def _of_reads(each: Sequence[Bound]) -> Bound:
+    """Return what all reads take together that are not cancelled: what the most costly one does."""
+    requests = [one.requests for one in each if one.requests is not None]
+    sizes = [one.bytes for one in each if one.bytes is not None]
+    if len(requests) < len(each):
+        return Bound(None, None, None)
+    return Bound(None, max(requests, default=0), max(sizes, default=0))
 
 
 class _Grid:
@@ -199,11 +213,12 @@ class _Grid:
         needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
         transfer = server.transfer(needs.block + needs.header * together)
         brings = self._brings(server, number, parts.block)
-        block = server.earliest(brings, transfer, opening=parts.adjoining, share=number)
+        wanted = Wanted(brings, transfer, needs.block * needs.guessed, number)
+        block = server.earliest(wanted, opening=parts.adjoining)
         if parts.adjoining and not server.alters:
             return block
         brings = self._brings(server, number, parts.header)
-        time = max(block, server.earliest(brings, opening=True, share=number))
+        time = max(block, server.earliest(Wanted(brings, share=number), opening=True))
         if server.alters and needs.chain:
             time = max(time, self._from_any((number, number ^ 1), _CHAIN))
         if server.alters and needs.block_hashes:
@@ -248,9 +263,12 @@ class _Grid:
             self._parts[key] = inf
             if parts is not None:
                 spans = part(parts)
-                transfer = server.transfer(sum(end - begin for begin, end in spans))
+                sizes = [end - begin for begin, end in spans]
+                transfer, most = server.transfer(sum(sizes)), max(sizes, default=0)
                 brings = self._brings(server, number, spans)
-                self._parts[key] = server.earliest(brings, transfer, share=number)
+                self._parts[key] = server.earliest(
+                    Wanted(brings, transfer, most * self._needs.guessed, number)
+                )
         return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from firstk.downloader import DownloadError
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.connection import Client, Connections
 from firstk.harness.grid.files import GridFile
@@ -25,7 +26,9 @@ class Session:
 
     `number` distinguishes it from others in the grid, and `machine` is what it runs on with them;
     default one of its own. With `listens` its downloads are looked at after each of its events.
-    `failed` is called with what its timers raise; without it that goes to the reactor.
+    `failed` is called with what its timers raise; without it that goes to the reactor. `connect`
+    returns the servers as a client sees them where they are not simulated ones, and `enter` calls
+    what is code of the downloader.
     """
 
     def __init__(
@@ -41,6 +44,8 @@ class Session:
         machine: ClientMachine | None = None,
         *,
         listens: bool = False,
+        connect: Callable[[Client], Sequence[Any]] | None = None,
+        enter: Callable[..., Any] | None = None,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
@@ -54,7 +59,7 @@ class Session:
         machine = machine or ClientMachine(reactor.env, scenario.client)
         self.processor = processor = machine.processor
         busy_until = None if processor is None else processor.after
-        self.context = Context(reactor.env, self._abort)
+        self.context = Context(reactor.env, self._abort, enter)
         self.pool = machine.pool(seed, number, self.context.run, heard or _nothing)
         self.clock = ClientReactor(
             reactor,
@@ -76,7 +81,9 @@ class Session:
             source=None if runs_strategy(strategy) else self.context.source,
             processor=processor,
         )
-        self.connections = Connections(servers, self.client)
+        self.connections: Sequence[Any] = (
+            Connections(servers, self.client) if connect is None else connect(self.client)
+        )
         self._late = 0  # how many things of its own wait for the processor
         self._listens = listens
 
@@ -114,6 +121,12 @@ class Session:
         self.context.progress()
         self.reactor.at_once.reset()
 
+    def drop_frames(self) -> None:
+        """Let go of the frames that its failures came through; see `drop_frames`."""
+        for download in self.downloads:
+            if download.failure is not None:
+                drop_frames(download.failure)
+
     def _heard(self) -> None:
         for download in self.downloads:
             download.heard()
@@ -125,6 +138,16 @@ class Session:
             self.reactor.errors.append(error)
         for download in under_way:
             download.abort(error)
+
+
+def drop_frames(error: BaseException) -> None:
+    """Let go of the frames that an error came through: they hold the whole simulation.
+
+    An error that the downloader reports on purpose says all in its message. Where any other
+    came from is kept, to be looked at.
+    """
+    if isinstance(error, DownloadError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 def _nothing() -> None:

@@ -10,11 +10,12 @@ from functools import partial
 from itertools import count
 from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from firstk.downloader import DownloadError, DownloadStatus
+from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.client_machine import ClientMachine
@@ -28,11 +29,20 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
-from firstk.harness.run.reads import SimulatedReads, one_read
+from firstk.harness.run.reads import SimulatedReads
 from firstk.harness.run.result import WORST_FIRST, Outcome, Result
 from firstk.harness.run.session import Session
-from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
-from firstk.scenarios.model import Scenario
+from firstk.harness.run.under_test import (
+    DownloaderError,
+    DownloaderSpec,
+    MisconductError,
+    name_of,
+)
+from firstk.scenarios.model import Scenario, one_read
+from firstk.scenarios.transport import TAHOE_HTTPS
+
+if TYPE_CHECKING:
+    from firstk.harness.run.over_https import OverNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +62,7 @@ class Run:
     timers_left: Sequence[str] = ()
     untriggered_faults: Unmet = field(default_factory=dict)
     idle: bool = True
+    network: OverNetwork | None = None
 
 
 def simulate(
@@ -92,12 +103,36 @@ def observe(
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
+    if scenario.grid.transport == TAHOE_HTTPS:
+        return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
         trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look)
     if scenario.reads is not None:
         return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
     return finish_run(scenario, strategy, run, seed, trace, endings[0], failures, unmet)
+
+
+def _over_https(
+    scenario: Scenario, strategy: DownloaderSpec, run: int, seed: int, timeout: float | None
+) -> Run:
+    """Run one download over Tahoe-LAFS's own HTTP; see `over_https`."""
+    # Errors of servers reach Twisted's log too: those of the client are among what was played.
+    try:
+        from firstk.harness.run.over_https import play
+    except ModuleNotFoundError as e:
+        raise DownloaderError(
+            f'transport = "{TAHOE_HTTPS}": Tahoe-LAFS is not there ({e}); to install it:'
+            " pip install 'firstk[tahoe]'"
+        ) from e
+    with logged_errors([]):
+        played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
+    common = scenario, strategy, run, seed, played.trace
+    if scenario.reads is not None:
+        made = finish_reads(*common, played.outcomes, played.failures, played.untriggered_faults)
+    else:
+        made = finish_run(*common, played.outcomes[0], played.failures, played.untriggered_faults)
+    return replace(made, network=played.network)
 
 
 def _play(
@@ -138,9 +173,7 @@ def _play(
         failures.append(e)
     for one in _shown(session.downloads):
         look(one)
-    for one in session.downloads:
-        if one.failure is not None:
-            drop_frames(one.failure)
+    session.drop_frames()
     idle = reactor.peek() == inf
     if reads is not None:
         failures += reads.errors
@@ -302,16 +335,6 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None
-
-
-def drop_frames(error: BaseException) -> None:
-    """Let go of the frames that an error came through: they hold the whole simulation.
-
-    An error that the downloader reports on purpose says all in its message. Where any other
-    came from is kept, to be looked at.
-    """
-    if isinstance(error, DownloadError):
-        error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 #: Once in this many runs the garbage of the whole process is collected.

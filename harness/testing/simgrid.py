@@ -35,8 +35,8 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
-from firstk.harness.run.session import Session
-from firstk.harness.run.simulate import Run, combine_failures, drop_frames, finish_run, observed
+from firstk.harness.run.session import Session, drop_frames
+from firstk.harness.run.simulate import Run, combine_failures, finish_run, observed
 from firstk.harness.run.under_test import DownloaderSpec, find_reader, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
@@ -625,5 +625,5 @@ def _finite(time: float) -> float:
 
 
 def _words(exchange: Exchange) -> str:
-    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    what = exchange.operation if exchange.share is None else f"read of share {exchange.share}"
     return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"

@@ -18,6 +18,8 @@ _MAX_NAMES = 12
 
 _WIDTH = 32  # of the bars, in characters
 
+_MARKS = {"get_buckets": "=", "read": "#", "connect": "~"}
+
 
 def text_timeline(run: Run, now: float | None = None) -> str:
     """Return what happened in a run, the servers that never answered first.
@@ -43,6 +45,8 @@ def text_timeline(run: Run, now: float | None = None) -> str:
     if shown:
         cancelled = any(e.cancelled for name in shown for e in servers[name])
         more = "   | cancelled" if cancelled else ""
+        if any(e.operation == "connect" for name in shown for e in servers[name]):
+            more += "   ~ reconnected"
         legend = f"= asked for buckets   # read   x failed{more}   . {never}"
         lines.append(f"  {'':{column}}  0{seconds(end):>{_WIDTH - 1}}  {legend}")
     for name, exchanges in servers.items():
@@ -99,7 +103,7 @@ def _bar(exchanges: Sequence[Exchange], end: float) -> str:
         begin = int(exchange.sent / end * _WIDTH)
         if begin >= _WIDTH:
             continue
-        mark = "=" if exchange.operation == "get_buckets" else "#"
+        mark = _MARKS[exchange.operation]
         if exchange.ended is None:
             cells[begin:] = mark + "." * (_WIDTH - begin - 1)
             continue
@@ -116,6 +120,8 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
     for exchange in exchanges:
         if exchange.operation == "read":
             reads.append(exchange)
+        elif exchange.operation == "connect":
+            yield f"reconnected at {_time(exchange.sent)}, {_connected(exchange, never)}"
         else:
             by = _sent_by(exchange) if exchange.ended is None else ""
             yield f"asked at {_time(exchange.sent)}{by}, {_answer(exchange, never)}"
@@ -144,6 +150,13 @@ def _reads(reads: Sequence[Exchange]) -> str:
     """Return how many reads of which shares there were."""
     numbers = sorted({e.share for e in reads if e.share is not None})
     return f"{len(reads)} read{'s' if len(reads) > 1 else ''} of {_shares(numbers)}"
+
+
+def _connected(exchange: Exchange, never: str) -> str:
+    """Return what came of a reconnect."""
+    if exchange.ended is None:
+        return never
+    return f"up at {_time(exchange.ended)}" if exchange.ok else _answer(exchange, never)
 
 
 def _answer(query: Exchange, never: str) -> str:

@@ -72,6 +72,7 @@ _BAND = "#F4F4F4"  # behind every other lane
 #: How bars are drawn: their colour, the hatching in it, and its colour. Grey prints show it too.
 _BARS = {
     "query": (_QUERY, None, "white"),
+    "connect": (style.GREY, None, "white"),
     "read": (_READ, None, "white"),
     "hedge": (_HEDGE, "\\\\\\\\", "#5C3D00"),
     "corrupt": (_BAD, "xxxx", "white"),
@@ -343,6 +344,7 @@ def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     cut = any(begin < panel.end for panel in panels for begin, _ in panel.axis.cuts)
     patches = [
         ("query" in kinds, "query (get_buckets)", _look("query")),
+        ("connect" in kinds, "new connection", _look("connect")),
         ("read" in kinds, "read", _look("read")),
         ("hedge" in kinds, "hedged read", _look("hedge")),
         ("corrupt" in kinds, "read, corrupt answer", _look("corrupt")),
@@ -381,8 +383,8 @@ def _is_bracket(entry: Artist) -> bool:
 
 def _kind(bar: Bar) -> str:
     """Return how a bar is drawn: a key of `_BARS`."""
-    if bar.exchange.operation == "get_buckets":
-        return "query"
+    if bar.exchange.operation != "read":
+        return "query" if bar.exchange.operation == "get_buckets" else "connect"
     return "corrupt" if bar.exchange.corrupt else "hedge" if bar.hedge else "read"
 
 

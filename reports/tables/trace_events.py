@@ -115,7 +115,7 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
         args["hedge"] = True
     if exchange.source is not None:
         args["sent by"] = str(exchange.source)
-    name = f"read share {exchange.share}" if read else "get_buckets"
+    name = f"read share {exchange.share}" if read else exchange.operation
     begin = {"ts": _us(exchange.sent), "name": name, **of}
     if exchange.ended is None:
         yield {"ph": "B", **begin, "args": args}
