@@ -108,10 +108,10 @@ class WindowedFetcher:
             pass
         if len(self._located.shares) > len(self._shares):
             self._turns.add(self._take_in)
-        elif self._hungry and self._located.has_room:
+        elif self._hungry and (
+            self._located.has_room or (self._located.closed and not self._segment.exhausted)
+        ):
             self._turns.add(self._ask_servers)
-        elif self._hungry and self._located.closed and not self._segment.exhausted:
-            self._turns.add(self._exhaust)
         return due
 
     def _take_in(self) -> None:
@@ -126,8 +126,12 @@ class WindowedFetcher:
         self._turns.add(self._advance)
 
     def _ask_servers(self) -> None:
-        """Ask more servers, if that is still wanted."""
-        if self._hungry:
+        """Ask more servers, unless shares have come meanwhile; or find that there are none."""
+        if len(self._located.shares) > len(self._shares):
+            return
+        if self._located.closed:
+            self._turns.add(self._exhaust)
+        elif self._hungry:
             self._located.ask_more()
 
     def _exhaust(self) -> None:
