@@ -157,7 +157,9 @@ def _row(proof: Proof, file: Path | None) -> dict[str, Any]:
         "not_ok": len(proof.not_ok),
         "counterexample": None if file is None else str(file),
         "broken": dict(sorted(proof.broken.items())),
-        "slowest": proof.slowest,
+        "outcomes": dict(sorted(proof.outcomes.items())),
+        "fastest": proof.fastest if proof.slowest else None,
+        "slowest": proof.slowest or None,
         "requests": proof.requests,
     }
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice, permutations
 from math import factorial
+from operator import eq
 from typing import Any, NamedTuple
 
 from firstk.harness.grid.files import GridFile
@@ -179,7 +180,7 @@ class Space:
         late = [FAULT.validate_python(_slow(d)) for d in case.delays if d.server == server]
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
-        answers = self._answers(server, setting, late, asked, file)
+        answers = list(self._answers(server, setting, late, asked, file))
         if any(exchange.ended is not None for exchange in asked):
             ranks = range(setting.rank, setting.rank + 1)  # another would answer at another time
         return {
@@ -187,7 +188,7 @@ class Space:
             for kind in kinds
             for rank in ranks
             if (other := Setting(kind, rank)) == setting
-            or self._answers(server, other, late, asked, file) == answers
+            or all(map(eq, answers, self._answers(server, other, late, asked, file)))
         }
 
     def _answers(
@@ -197,11 +198,11 @@ class Space:
         late: Sequence[Fault],
         asked: Sequence[Exchange],
         file: GridFile,
-    ) -> list[object]:
-        """Return what a server would answer, and when, to what it was asked in a run."""
+    ) -> Iterator[object]:
+        """Yield what a server would answer, and when, to what it was asked in a run."""
         kind = self.kinds[setting.kind]
         held, faults = 0 if kind.copy else server, [*kind.faults, *late]
-        return [_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked]
+        return (_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked)
 
 
 def _answer(

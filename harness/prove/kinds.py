@@ -75,6 +75,8 @@ DEFAULT = ("good", "hung", "hung-read", "broken", "corrupt")
 def find_kinds(names: Iterable[str]) -> list[Kind]:
     """Return the kinds of these names; NAME@SECONDS is one whose fault begins then.
 
+    NAME@SECONDS-SECONDS is one whose fault ends, too.
+
     Raises `ValueError` for a name that there is not, and for one that appears twice.
 
     >>> [kind.table for kind in find_kinds(["good", "disconnect@0.3"])]
@@ -102,10 +104,19 @@ def _find(name: str) -> Kind:
         return kind
     if kind.table is None:
         raise ValueError(f"{shown(name)}: {plain} is not a fault, and cannot begin later")
+    begin, to, end = start.partition("-")
+    times = [_seconds(name, text) for text in ([begin, end] if to else [begin])]
+    if to and times[1] <= times[0]:
+        raise ValueError(f"{shown(name)}: a fault should end after it begins")
+    return Kind(name, {**kind.table, **dict(zip(("start", "end"), times, strict=False))}, kind.good)
+
+
+def _seconds(name: str, text: str) -> float:
+    """Return a time in seconds."""
     try:
-        seconds = float(start)
+        seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise ValueError(f"{shown(name)}: {shown(start)} is not a time in seconds, 0 or more")
-    return Kind(name, {**kind.table, "start": seconds}, kind.good)
+        raise ValueError(f"{shown(name)}: {shown(text)} is not a time in seconds, 0 or more")
+    return seconds

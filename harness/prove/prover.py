@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from math import inf
 from operator import contains
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,9 +50,12 @@ class Proof:
     `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` are those
     in which one answer is late besides, in the listed order. `broken` counts the cases that break
     each invariant. `not_ok` are the placements with K distinct good shares on servers that answer
-    in which the download does not end well in some order. Of those that do end well, without late
-    answers, `slowest` is the latest first byte, in seconds, and `requests` are the most. It is
-    `stuck` if it was given up, since a run did not end in real time.
+    in which the download does not end well in some order. It is `stuck` if it was given up, since a
+    run did not end in real time.
+
+    Of the cases without late answers `outcomes` counts how they end. Of those of them that have K
+    good shares and end well `fastest` and `slowest` are the earliest and the latest first byte, in
+    seconds, and `requests` are the most.
     """
 
     space: Space
@@ -60,7 +64,9 @@ class Proof:
     cases: int = 0
     delayed: int = 0
     broken: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
     not_ok: set[tuple[int, ...]] = field(default_factory=set)
+    fastest: float = inf
     slowest: float = 0.0
     requests: int = 0
     smallest: Broken | None = None
@@ -72,7 +78,9 @@ class Proof:
         self.cases += other.cases
         self.delayed += other.delayed
         self.broken += other.broken
+        self.outcomes += other.outcomes
         self.not_ok |= other.not_ok
+        self.fastest = min(self.fastest, other.fastest)
         self.slowest = max(self.slowest, other.slowest)
         self.requests = max(self.requests, other.requests)
         self.stuck = self.stuck or other.stuck
@@ -222,6 +230,8 @@ class Prover:
         for one in broken_in(run, self._claimed):
             self.proof.broken[one.invariant.name] += len(cases)
             self.proof.found(Broken(min(cases, key=self._space.size), one.invariant, one.got))
+        if not cases[0].delays:
+            self.proof.outcomes[run.result.outcome] += len(cases)
         able = [case for case in cases if self._space.good_shares(case) >= self._space.k]
         if not able:
             return
@@ -230,6 +240,7 @@ class Prover:
             self.proof.not_ok.update(case.placement for case in able)
             self.proof.found(Broken(min(able, key=self._space.size), None, _described(result)))
         elif not able[0].delays:
+            self.proof.fastest = min(self.proof.fastest, result.ttfb or 0.0)
             self.proof.slowest = max(self.proof.slowest, result.ttfb or 0.0)
             self.proof.requests = max(self.proof.requests, result.requests)
 

@@ -74,7 +74,8 @@ def test_good_shares() -> None:
         (["good", "good"], "'good' appears twice"),
         (["good@1"], "good is not a fault"),
         (["hung@soon"], "'soon' is not a time in seconds"),
-        (["hung@-1"], "'-1' is not a time in seconds"),
+        (["hung@-1"], "'' is not a time in seconds"),
+        (["hung@2-1"], "'hung@2-1': a fault should end after it begins"),
         ([], "name at least one kind"),
     ],
 )

@@ -35,7 +35,7 @@ def test_as_every_single_run(strategy: str) -> None:
     proof = Prover(space, strategy).prove()
 
     assert expected == proof.not_ok
-    assert (proof.cases, proof.violations) == (25 * 2, 0)
+    assert (proof.cases, proof.outcomes.total(), proof.violations) == (25 * 2, 25 * 2, 0)
     assert proof.slowest == max(run.result.ttfb or 0 for run in runs if run.result.outcome == "ok")
 
 
