@@ -30,6 +30,9 @@ _AGAIN = 128
 #: its hashes need), and of how many bytes each further one is.
 _READS, _READS_PER_SEGMENT, _BYTES_PER_READ = 32, 8, 1024
 
+#: So many failures, at the most, are a reason to read all of a share once more.
+_FAILURES = 10
+
 #: An answer in this time, in virtual seconds, is late for no time-out that makes sense, and a
 #: download that fails within `_SOON` has not used up its patience as a whole.
 _PROMPT, _SOON = 0.5, 10.0
@@ -229,7 +232,7 @@ def few_reads(trial: CheckedRun) -> str | None:
     for (server, share), reads in trial.reads.items():
         size = len(trial.case.file.shares.get(share or 0, b""))
         most = _READS + _READS_PER_SEGMENT * segments + size // _BYTES_PER_READ
-        if len(reads) > most * (1 + failures):
+        if len(reads) > most * (1 + min(failures, _FAILURES)):
             return f"{len(reads)} reads of share {share} on {server}, which has {size} bytes"
     return None
 

@@ -83,8 +83,10 @@ class Swarm:
         if not threads:
             self._has.discard("compute")
         self._faults = [kind for kind in faults if draw(2)] or list(faults)
+        # A share has many parts that can be corrupt, and each matters to another check.
+        self._faults += ["corrupt"] * ("corrupt" in self._faults)
         self._laws = [law for law in _LAWS if draw(3) == 2] or ["constant"]
-        self._often = draw(4)  # how often an entry has a fault, in quarters
+        self._often = 1 + draw(4)  # how often an entry has a fault, in quarters
 
     def tables(self) -> dict[str, Any]:
         """Return the scenario as a scenario file has it."""

@@ -16,7 +16,10 @@ def test_usage_helps() -> None:
     """What would have been right is told."""
     assert "there are wait-for-all, first-k" in firstk("run", "ten-good", "-s", "x").stderr
     assert "13 scenarios; `run` runs one" in firstk("run", "ticket-928").stderr
-    assert "the sets are hung-server, laws, robustness, ticket-928" in firstk("run", "nope").stderr
+    assert (
+        "the sets are hung-server, laws, robustness, tahoe-defects, ticket-928"
+        in firstk("run", "nope").stderr
+    )
 
 
 @pytest.mark.parametrize("command", ["validate", "run", "compare"])
