@@ -3,7 +3,7 @@
 import nox
 
 nox.needs_version = ">=2024.10.9"
-nox.options.sessions = ["lint", "types", "layers", "tests"]
+nox.options.sessions = ["lint", "types", "layers", "tests", "live-small"]
 nox.options.default_venv_backend = "venv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -89,8 +89,23 @@ def simpy(session: nox.Session) -> None:
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
-    files = ("tests/harness/run/test_tahoe.py", "tests/harness/run/test_hung_server.py")
+    names = ("test_tahoe", "test_as_tahoe", "test_hung_server")
+    files = [f"tests/harness/run/{name}.py" for name in names]
     session.run("pytest", *files, *session.posargs)
+
+
+@nox.session
+def live(session: nox.Session) -> None:
+    """Run all tests with real storage servers, which are really stopped and killed."""
+    session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("pytest", "-rs", "tests/harness/live", *session.posargs)
+
+
+@nox.session(name="live-small")
+def live_small(session: nox.Session) -> None:
+    """Run a scenario on 4 real servers, 2 of them stopped; say where that is impossible."""
+    session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
+    session.run("pytest", "-rs", "tests/harness/live", "-m", "not slow", *session.posargs)
 
 
 @nox.session

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 
 class Spans:
@@ -50,6 +50,10 @@ class Spans:
     def overlaps(self, offset: int, length: int) -> bool:
         """Return whether any byte of a span is here."""
         return any(start < offset + length and offset < end for start, end in self._spans)
+
+    def overlaps_any(self, spans: Iterable[tuple[int, int]]) -> bool:
+        """Return whether any byte of any of the spans is here."""
+        return any(self.overlaps(*span) for span in spans)
 
 
 class Received:

@@ -26,6 +26,10 @@ from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 _BEGINNING = 1024
 _UEB = 2048
 
+#: How often a share is asked for bytes that it said it does not have, while its header is on its
+#: way. Tahoe-LAFS asks each round trip, without a limit.
+_MOST_REPEATS = 100
+
 #: A UEB that is said to be longer than this, in bytes, is not asked for as a whole.
 _MAX_UEB = 4096
 
@@ -79,7 +83,8 @@ class WindowedShare:
         self._pending = Spans()
         self._received = Received()
         self._unavailable = Spans()
-        self._asked = -1.0
+        self._repeats = 0
+        self._repeated = -1.0  # when, in seconds
 
     def want(self, segment: int, take: Take) -> None:
         """Read the block of a segment; `take` is called with it, or with None, in a later turn."""
@@ -218,14 +223,17 @@ class WindowedShare:
             spans.add(*span)
         for span in (*self._pending, *self._received):
             spans.remove(*span)
-        if self._asked == now:  # a server that answers at once would be asked without end
-            for span in self._unavailable:
-                spans.remove(*span)
+        if self._unavailable.overlaps_any(spans):
+            # A server that answers at once would be asked without end.
+            if self._repeated == now or self._repeats == _MOST_REPEATS:
+                for span in self._unavailable:
+                    spans.remove(*span)
+            else:
+                self._repeated, self._repeats = now, self._repeats + 1
         for offset, length in spans:
-            self._asked = now
             self._pending.add(offset, length)
             self.share.ask("parts", offset, length, partial(self._answered, offset, length))
-        if self._header and any(self._unavailable.overlaps(*span) for span in needs):
+        if self._header and self._unavailable.overlaps_any(needs):
             raise CorruptShareError("the share ends before what its header names")
 
     def _lacking(self) -> tuple[list[sections.ByteRange], list[sections.ByteRange]]:

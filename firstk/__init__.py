@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firstk.downloader.cap import CHKCap as CHKCap
     from firstk.downloader.cap import LITCap as LITCap
     from firstk.downloader.cap import parse_cap as parse_cap
+    from firstk.downloader.client import Client as Client
     from firstk.downloader.encode import encode as encode
     from firstk.downloader.errors import BadCapError as BadCapError
     from firstk.downloader.errors import BadCiphertextHashError as BadCiphertextHashError
@@ -30,7 +31,11 @@ if TYPE_CHECKING:
     from firstk.downloader.errors import DownloadError as DownloadError
     from firstk.downloader.errors import NoSharesError as NoSharesError
     from firstk.downloader.errors import NotEnoughSharesError as NotEnoughSharesError
+    from firstk.downloader.http.errors import StorageServerError as StorageServerError
+    from firstk.downloader.http.server import HTTPStorageServer as HTTPStorageServer
+    from firstk.downloader.http.time_limits import TimeLimits as TimeLimits
     from firstk.downloader.interfaces import IBucket as IBucket
+    from firstk.downloader.interfaces import IProgressBucket as IProgressBucket
     from firstk.downloader.interfaces import IStorageServer as IStorageServer
     from firstk.downloader.status import DownloadStatus as DownloadStatus
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
@@ -64,6 +69,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "downloader.api": ("Download", "download", "start"),
     "downloader.cap": ("CHKCap", "LITCap", "parse_cap"),
+    "downloader.client": ("Client",),
     "downloader.encode": ("encode",),
     "downloader.errors": (
         "BadCapError",
@@ -73,7 +79,10 @@ _MODULES = {
         "NoSharesError",
         "NotEnoughSharesError",
     ),
-    "downloader.interfaces": ("IBucket", "IStorageServer"),
+    "downloader.http.errors": ("StorageServerError",),
+    "downloader.http.server": ("HTTPStorageServer",),
+    "downloader.http.time_limits": ("TimeLimits",),
+    "downloader.interfaces": ("IBucket", "IProgressBucket", "IStorageServer"),
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),

@@ -261,7 +261,13 @@ class ScenarioItem(pytest.Item):
         )
         from firstk.harness.run.comparison import expectation, replay
         from firstk.harness.run.result import unmet
-        from firstk.harness.testing.pytest_api import check_isolation, failure, run_all, unmet_error
+        from firstk.harness.testing.pytest_api import (
+            check_isolation,
+            explain_run,
+            failure,
+            run_all,
+            unmet_error,
+        )
 
         settings = _settings(self.config)
         scenario = settings.changed(self.scenario)
@@ -282,7 +288,8 @@ class ScenarioItem(pytest.Item):
             expected = expectation(scenario, self.name)
             assert expected is not None
             problems = list(unmet(expected, result))
-            text = failure(run, problems, command, failed, scenario.runs)
+            why = explain_run(run, self.name, expected, settings.timeout)
+            text = failure(run, why, problems, command, failed, scenario.runs)
             raise unmet_error(text, run) from run.failure
         if settings.isolation:
             check_isolation(scenario, self.name, runs.digests)

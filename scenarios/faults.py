@@ -19,10 +19,10 @@ from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
 from firstk.scenarios.base import Seconds, Table, mistakes
 from firstk.scenarios.times import spell_at
 
-#: What a server is asked for.
-Operation = Literal["get_buckets", "read"]
+#: What a server is asked for: to set up a connection, for the shares it has, for bytes of one.
+Operation = Literal["connect", "get_buckets", "read"]
 
-_ALL: tuple[Operation, ...] = ("get_buckets", "read")
+_REQUESTS: tuple[Operation, ...] = ("get_buckets", "read")
 
 #: The number of a share.
 ShareNumber = Annotated[int, Field(ge=0)]
@@ -33,21 +33,30 @@ class _Fault(Table):
 
     stochastic: ClassVar[bool] = False
     """Whether it takes a draw for each request."""
-    operations: ClassVar[Sequence[Operation]] = _ALL
-    """The requests that a fault of this kind can concern."""
+    streams: ClassVar[bool] = False
+    """Whether it changes when the bytes of an answer leave the server."""
+    throttles: ClassVar[bool] = False
+    """Whether it limits the server's uplink."""
+    operations: ClassVar[Sequence[Operation]] = _REQUESTS
+    """The requests that a fault of this kind concerns by default."""
+    connects: ClassVar[bool] = False
+    """Whether it can concern the set-up of a connection too."""
+    reconnects: ClassVar[bool] = False
+    """Whether it can last until a client reconnects."""
     start: Seconds = 0.0
     """When it begins, in virtual seconds."""
     end: Seconds | None = None
     """When it is over; default never."""
     every: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Have it again and again: so many seconds after it began it begins anew."""
-    until: Seconds | None = None
-    """When a fault that comes `every` so often is over for good; default never."""
+    until: Seconds | Literal["reconnect"] | None = None
+    """When a fault that comes `every` so often is over for good; default never. "reconnect": it
+    lasts until the client sets up a new connection."""
     rolling: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     """Let one server after another have it: each that is selected so many seconds after the one
     before, or each group where groups are."""
     on: list[Operation] | None = Field(default=None, min_length=1)
-    """Which requests it concerns; default all that such a fault can."""
+    """Which requests it concerns; default queries and reads, as far as such a fault can."""
     shares: list[ShareNumber] | None = Field(default=None, min_length=1)
     """Which shares it concerns, by number; then it concerns no query, unless it is `empty`.
     Default all."""
@@ -56,18 +65,22 @@ class _Fault(Table):
     @classmethod
     def _possible(cls, on: list[Operation] | None) -> list[Operation] | None:
         for operation in on or ():
-            if operation not in cls.operations:
-                kind = get_args(cls.model_fields["kind"].annotation)[0]
-                problem = f"a fault {kind!r} is about {cls.operations[0]} only, not {operation}"
-                raise mistakes([("", problem)])
+            if operation not in cls.operations and not (cls.connects and operation == "connect"):
+                problem = f"is about {cls.operations[0]} only, not {operation}"
+                raise mistakes([("", f"a fault {cls._kind()!r} {problem}")])
         return on
+
+    @classmethod
+    def _kind(cls) -> str:
+        kind: str = get_args(cls.model_fields["kind"].annotation)[0]
+        return kind
 
     @model_validator(mode="after")
     def _of_shares(self) -> Self:
         named = self.on if "on" in self.model_fields_set else None
-        if self.shares is not None and "get_buckets" in (named or ()) and "read" in self.operations:
-            problem = "a query is about all shares of a server: with `shares` only reads can be"
-            raise mistakes([("on", f"{problem} concerned")])
+        if self.shares is not None and {*(named or ())} - {"read"} and "read" in self.operations:
+            problem = "with `shares` only reads can be concerned: all else is about all shares"
+            raise mistakes([("on", problem)])
         return self
 
     @field_validator("end")
@@ -92,8 +105,16 @@ class _Fault(Table):
 
     @field_validator("until")
     @classmethod
-    def _repeated(cls, until: float | None, info: ValidationInfo) -> float | None:
+    def _repeated(
+        cls, until: float | Literal["reconnect"] | None, info: ValidationInfo
+    ) -> float | Literal["reconnect"] | None:
         start = info.data.get("start", 0.0)
+        if until == "reconnect":
+            if not cls.reconnects:
+                raise mistakes([("", f"a fault {cls._kind()!r} is not about a connection")])
+            if info.data.get("every") is not None:
+                raise mistakes([("", "a fault that lasts until then cannot come again and again")])
+            return until
         if until is not None and "every" in info.data:
             if info.data["every"] is None:
                 raise mistakes([("", "goes with `every`; without it `end` says when it is over")])
@@ -101,26 +122,35 @@ class _Fault(Table):
                 raise mistakes([("", f"should be later than start = {start}, not {until}")])
         return until
 
+    @property
+    def repeats(self) -> float | None:
+        """How many seconds after it began it begins anew; None if it comes once."""
+        return self.every
+
+    @property
+    def _last(self) -> float:
+        """When it is over for good."""
+        return self.until if isinstance(self.until, float) else inf
+
     def spell(self, time: float) -> tuple[float, float]:
         """Return when the fault begins and is over: the first time that it is not over at `time`.
 
         Both are infinity if it does not come any more.
         """
-        end, until = (inf if t is None else t for t in (self.end, self.until))
-        return spell_at(time, self.start, end, self.every, until)
+        end = inf if self.end is None else self.end
+        return spell_at(time, self.start, end, self.repeats, self._last)
 
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""
-        if self.every is not None:
+        if self.repeats is not None:
             begin, over = self.spell(time)
             return begin <= time < over
         return self.start <= time and (self.end is None or time < self.end)
 
     def over_at(self, time: float) -> Self:
         """Return a fault that is over at a time, and never begins if it has not by then."""
-        if self.every is not None:
-            until = time if self.until is None else min(time, self.until)
-            return self.model_copy(update={"until": until})
+        if self.repeats is not None:
+            return self.model_copy(update={"until": min(time, self._last)})
         if self.end is not None and self.end <= time:
             return self
         return self.model_copy(update={"start": inf} if self.start > time else {"end": time})
@@ -132,7 +162,7 @@ class _Fault(Table):
         times = {key: getattr(self, key) for key in ("start", "end", "until")}
         later = place * self.rolling
         return self.model_copy(
-            update={key: at + later for key, at in times.items() if at is not None}
+            update={key: at + later for key, at in times.items() if isinstance(at, float)}
         )
 
     def affects(self, operation: Operation) -> bool:
@@ -169,6 +199,47 @@ class _Fault(Table):
         """
         return inf
 
+    def fails(self, sent: float) -> float:
+        """Return when a request fails that is sent at `sent` and that the fault keeps till then."""
+        return inf
+
+    @property
+    def of_connection(self) -> bool:
+        """Whether it depends on the connection, and not on the server alone."""
+        return "connect" in (self.on or ())
+
+    def begins_after(self) -> tuple[float, float]:
+        """Return after how many requests and bytes of a connection it begins; 0, 0 for at once."""
+        return 0, 0
+
+    def begun_at(self, time: float) -> Self:
+        """Return one that has begun at a time, if it waits for requests or bytes."""
+        return self
+
+    def next_change(self, time: float) -> float:
+        """Return when the fault begins or is over, the first time after `time`; or infinity."""
+        begin, over = self.spell(time)
+        return begin if time < begin else over
+
+    def is_between(self, begin: float, end: float) -> bool:
+        """Return whether the server has this fault at some time between these two."""
+        return self.active(begin) or self.next_change(begin) < end
+
+    def rate(self, time: float) -> float:
+        """Return the most bytes/s that pass the server's uplink at a time."""
+        return inf
+
+    def leaves(self, position: int, ready: float) -> float:
+        """Return when a byte of an answer leaves the server, the first one being 0.
+
+        The answer was `ready` at a time, when the server had this fault.
+        """
+        return ready
+
+    def together(self, position: int) -> float:
+        """Return how many bytes of an answer leave together, from this one on."""
+        return inf
+
     def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
         """Return which of the share numbers it has the server admits to."""
         return numbers
@@ -178,12 +249,53 @@ class _Fault(Table):
         return answer
 
 
-class Hung(_Fault):
+class _Silent(_Fault):
+    """A fault that keeps the client waiting."""
+
+    fails_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """How many seconds after its sending a request fails that is kept so long; default never."""
+
+    def fails(self, sent: float) -> float:
+        return inf if self.fails_after is None else sent + self.fails_after
+
+
+class _OfConnection(_Fault):
+    """A fault of a connection: what the connection has carried may set it off."""
+
+    reconnects = True
+    connects = True
+    after_requests: int | None = Field(default=None, ge=0)
+    """After how many requests of a connection it begins, of those that it concerns; default 0."""
+    after_bytes: int | None = Field(default=None, ge=0)
+    """After how many bytes of shares that a connection has carried it begins; default 0."""
+
+    @property
+    def of_connection(self) -> bool:
+        keys = self.after_requests, self.after_bytes
+        return super().of_connection or self.until == "reconnect" or keys != (None, None)
+
+    def begins_after(self) -> tuple[float, float]:
+        given = [
+            inf if after is None else after for after in (self.after_requests, self.after_bytes)
+        ]
+        return (0, 0) if 0 in given or given == [inf, inf] else (given[0], given[1])
+
+    def begun_at(self, time: float) -> Self:
+        times = {"start": time, "after_requests": None, "after_bytes": None}
+        over = self.end is not None and self.end <= time
+        return self.model_copy(update=times | ({"start": inf, "end": None} if over else {}))
+
+    def active(self, time: float) -> bool:
+        waits = self.after_requests is not None or self.after_bytes is not None
+        return not waits and super().active(time)
+
+
+class Hung(_Silent, _OfConnection):
     """Holds the connection and answers nothing; after `end` it answers what it was asked."""
 
     kind: Literal["hung"]
     # Not None: the hashes of scenarios contain it.
-    on: list[Operation] | None = Field(default=list(_ALL), min_length=1)
+    on: list[Operation] | None = Field(default=list(_REQUESTS), min_length=1)
     """What it does not answer."""
 
     def holds(self, operation: Operation) -> bool:
@@ -193,6 +305,7 @@ class Hung(_Fault):
 class Slow(_Fault):
     """Takes longer: round-trip times are multiplied, and added to."""
 
+    connects = True
     kind: Literal["slow"]
     factor: float = Field(default=1.0, gt=0)
     """What its round-trip times are multiplied with."""
@@ -212,6 +325,7 @@ class Slow(_Fault):
 class Broken(_Fault):
     """Fails every request."""
 
+    connects = True
     kind: Literal["broken"]
 
     def failure(self, operation: Operation, chance: float) -> str | None:
@@ -239,12 +353,15 @@ class ReadError(_Fault):
         return "the share cannot be read" if self.affects(operation) else None
 
 
-class Disconnect(_Fault):
+class Disconnect(_OfConnection):
     """Loses its connections: what is outstanding at `start` fails, and what is sent later."""
 
+    operations = ("connect", *_REQUESTS)
     kind: Literal["disconnect"]
 
     def lost(self, sent: float) -> float:
+        if self.begins_after() != (0, 0):
+            return inf
         return max(sent, self.spell(sent)[0])
 
 
@@ -252,6 +369,7 @@ class Flaky(_Fault):
     """Fails some requests, each by chance."""
 
     stochastic = True
+    connects = True
     kind: Literal["flaky"]
     probability: float = Field(ge=0, le=1)
     """How likely each request is to fail."""
@@ -307,8 +425,96 @@ class Truncated(_Fault):
         return answer[: max(0, self.length - offset)]
 
 
+class Trickle(_Fault):
+    """Sends each answer piece by piece: the first at once, each other one some time later."""
+
+    streams = True
+    operations = ("read",)
+    kind: Literal["trickle"]
+    piece: int = Field(ge=1)
+    """How many bytes it sends at once."""
+    every: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    """How many seconds lie between two pieces."""
+
+    @field_validator("every")
+    @classmethod
+    def _apart(cls, every: float | None, info: ValidationInfo) -> float | None:
+        return every
+
+    @field_validator("until")
+    @classmethod
+    def _repeated(
+        cls, until: float | Literal["reconnect"] | None, info: ValidationInfo
+    ) -> float | Literal["reconnect"] | None:
+        if until is not None:
+            problem = "a trickle does not come again: its `every` is the time between two pieces"
+            raise mistakes([("", problem)])
+        return until
+
+    @property
+    def repeats(self) -> None:
+        return None
+
+    def leaves(self, position: int, ready: float) -> float:
+        if not self.active(ready):
+            return ready
+        return min(ready + position // self.piece * self.every, self.spell(ready)[1])
+
+    def together(self, position: int) -> float:
+        return self.piece - position % self.piece
+
+
+class Stall(_Silent):
+    """Sends the beginning of each answer, and the rest when the fault is over."""
+
+    streams = True
+    operations = ("read",)
+    kind: Literal["stall"]
+    after_bytes: int = Field(ge=0)
+    """How many bytes of the answer it sends before."""
+
+    def leaves(self, position: int, ready: float) -> float:
+        if position < self.after_bytes or not self.active(ready):
+            return ready
+        return self.spell(ready)[1]
+
+    def together(self, position: int) -> float:
+        return self.after_bytes - position if position < self.after_bytes else inf
+
+
+class Throttled(_Fault):
+    """Sends all that it sends at a lower bandwidth, also what is under way when it begins."""
+
+    throttles = True
+    operations = ("read",)
+    kind: Literal["throttled"]
+    bandwidth: float = Field(gt=0, allow_inf_nan=False)
+    """The most bytes/s that pass its uplink."""
+
+    @model_validator(mode="after")
+    def _for_all(self) -> Self:
+        if self.shares is not None:
+            problem = "an uplink is throttled for all shares; `trickle` may be for some"
+            raise mistakes([("shares", problem)])
+        return self
+
+    def rate(self, time: float) -> float:
+        return self.bandwidth if self.active(time) else inf
+
+
 Fault = Annotated[
-    Hung | Slow | Broken | Empty | ReadError | Disconnect | Flaky | Corrupt | Truncated,
+    Hung
+    | Slow
+    | Broken
+    | Empty
+    | ReadError
+    | Disconnect
+    | Flaky
+    | Corrupt
+    | Truncated
+    | Trickle
+    | Stall
+    | Throttled,
     Field(discriminator="kind"),
 ]
 """Any fault; the key `kind` says which."""

@@ -21,7 +21,7 @@ _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
 
 
 #: What counts only where it is given: so the hashes of scenarios without it stay as they were.
-_OPTIONAL = {"client", "consumer"}
+_OPTIONAL = {"client", "consumer", "reads"}
 
 
 def scenario_hash(scenario: Scenario) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -35,6 +36,7 @@ from firstk.scenarios.client import Client
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law, PositiveSeconds
 from firstk.scenarios.reading import SHARE, read_bytes
+from firstk.scenarios.reads import Read, read_problems
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond, seed_of
 from firstk.scenarios.selection import (
     MACHINE,
@@ -52,6 +54,7 @@ from firstk.scenarios.selection import (
     with_single,
 )
 from firstk.scenarios.text import listed
+from firstk.scenarios.transport import OBJECTS, Transport, transport_problems
 from firstk.scenarios.workload import Workload
 
 
@@ -345,6 +348,8 @@ class _Limits(Table):
     """For how long a server works on each request; default no time."""
     concurrency: int | None = Field(default=None, ge=1)
     """How many requests a server works on at once; default all that there are."""
+    connect: Law | None = None
+    """How long it takes to set up a connection, before the first request; default no time."""
 
 
 class Grid(_Limits):
@@ -373,6 +378,10 @@ class Grid(_Limits):
     def _note(cls, servers: int, info: ValidationInfo) -> int:
         _found_out(info, servers=servers)
         return servers
+
+    transport: Transport | None = None
+    """How they are reached: requests to "objects", the default, or "tahoe-https", Tahoe-LAFS's own
+    HTTP storage servers and client over simulated TCP and TLS (extra `tahoe`)."""
 
     @field_validator("groups")
     @classmethod
@@ -479,6 +488,8 @@ class Expectation(Table):
     """The most requests that are outstanding at one time."""
     bytes_outstanding_max: int | None = Field(default=None, ge=0)
     """The most bytes that outstanding reads ask for at one time."""
+    outcomes: list[Literal["ok", "failed", "stalled", "deadline"]] | None = None
+    """How each of the scenario's `[[reads]]` ends, in their order."""
 
     @field_validator("error", "message")
     @classmethod
@@ -596,9 +607,26 @@ def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[Serv
     return groups(group, (grid.groups or {}).get(group, 1), grid.servers)
 
 
+def _readable(reads: list[Read], info: ValidationInfo) -> list[Read]:
+    """Check reads against the file, and against how much of it is downloaded."""
+    file = info.data.get("file")
+    if info.data.get("stop", "complete") != "complete":
+        raise mistakes([("", "each goes on to its end: take away `stop`")])
+    if file is not None and (file.offset or file.length is not None):
+        raise mistakes(
+            [("", "say which bytes are asked for: take `offset` and `length` off [file]")]
+        )
+    size = file.size if isinstance(file, MadeUpFile) else file.parsed_cap.size if file else inf
+    if found := list(read_problems(reads, size)):
+        raise mistakes(found)
+    return reads
+
+
 def _loads(workload: Workload, info: ValidationInfo) -> Workload:
     """Check a workload against the file."""
     file = info.data.get("file")
+    if info.data.get("reads") is not None:
+        raise mistakes([("", "a load is of whole downloads: it goes without [[reads]]")])
     if workload.sizes_differ and file is not None and (file.offset or file.length is not None):
         raise mistakes([("", "files of several sizes have no common `offset` and `length`")])
     if isinstance(file, RealFile) and (workload.files or workload.sizes_differ):
@@ -632,6 +660,8 @@ class Scenario(Table):
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
     """What is different about some of them, in order; later entries replace earlier ones."""
+    reads: Annotated[list[Read], Field(min_length=1), AfterValidator(_readable)] | None = None
+    """Several reads of the file in place of one download, by one downloader that lives on."""
     client: Client | None = None
     """What troubles the client itself; default nothing, and it takes no time."""
     consumer: Consumer | None = None
@@ -647,6 +677,7 @@ class Scenario(Table):
     """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
     for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
+    _given_transport: Transport | None = PrivateAttr(default=None)
 
     @field_validator("runs")
     @classmethod
@@ -654,6 +685,12 @@ class Scenario(Table):
         if problem := beyond(info.data.get("seed", 0), runs):
             raise mistakes([("", problem)])
         return runs
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        if found := list(transport_problems(self)):
+            raise mistakes(found)
+        return self
 
     @property
     def notes(self) -> list[str]:
@@ -683,6 +720,27 @@ class Scenario(Table):
             raise ValueError(problem if seed >= 0 else f"a seed should be 0 or more, not {seed}")
         names = self.strategies if strategies is None else list(strategies)
         return self.model_copy(update={"strategies": names, "seed": seed, "runs": runs})
+
+    def with_transport(self, transport: Transport, name: str | None = None) -> Self:
+        """Return a copy whose servers are reached in that way, and that is called `name`.
+
+        What the scenario expects goes for its own transport alone. Raises `ValueError` if the other
+        cannot do what the scenario asks for.
+        """
+        if transport == (self.grid.transport or OBJECTS):
+            return self
+        grid = self.grid.model_copy(update={"transport": transport})
+        of_another = {"grid": grid, "name": name or self.name, "expect": {}}
+        changed = self.model_copy(update=of_another)
+        if found := list(transport_problems(changed)):
+            raise ValueError("; ".join(f"{key} {problem}" for key, problem in found))
+        changed._given_transport = transport
+        return changed
+
+    @property
+    def given_transport(self) -> Transport | None:
+        """The transport that `with_transport` has put in place of the file's."""
+        return self._given_transport
 
     def seed_of(self, run: int) -> int:
         """Return the seed of a run; the first run is 0."""

@@ -84,6 +84,16 @@ _BESIDES: dict[str, Json] = {
     },
 }
 
+#: What a fault must be that comes again and again; one that lasts until a reconnection comes once.
+_REPEATED: Json = {
+    "dependentRequired": {"every": ["end"]},
+    "if": {"required": ["until"], "properties": {"until": {"type": "number"}}},
+    "then": {"required": ["every"]},
+}
+
+#: A trickle comes once: its `every` is the time between two pieces.
+_ONCE: Json = {"properties": {"until": {"type": "null"}}}
+
 #: The keys of an axis, separated by dots: quoted, or as tables within tables.
 _KEYS = rf"[^.]+(\.[^.]+){{0,{MAX_DEPTH - 1}}}"
 
@@ -95,8 +105,8 @@ def schema_of(kind: str) -> Json:
     tables: Json = schema["$defs"]
     for name, table in (*tables.items(), (model.__name__, schema)):
         table.update(_BESIDES.get(name, {}))
-        if "every" in table.get("properties", ()):  # a fault
-            table["dependentRequired"] = {"every": ["end"], "until": ["every"]}
+        if "rolling" in table.get("properties", ()):  # a fault
+            table.setdefault("allOf", []).append(_REPEATED if name != "Trickle" else _ONCE)
     if "scenario" in schema["properties"]:
         _name_scenarios(schema["properties"]["scenario"])
     if kind == "experiment":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,20 @@ from firstk.harness.cli import completion
 from firstk.harness.cli.baseline import print_check, read_baseline, save_baseline
 from firstk.harness.cli.exit import OK
 from firstk.harness.cli.independence import Independence
-from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER, STRICT, format_option
+from firstk.harness.cli.options import (
+    DEFAULT_OUT,
+    DOWNLOADER,
+    FILE,
+    FOLDER,
+    STRICT,
+    TRANSPORT,
+    format_option,
+)
 from firstk.harness.cli.output import (
     make_file,
     make_folder,
     print_widest,
+    tell_unanswered,
     tell_unmet,
     tell_unmet_faults,
     writing,
@@ -24,10 +34,12 @@ from firstk.harness.cli.output import (
 from firstk.harness.cli.progress import each
 from firstk.harness.cli.simulate import simulate_all
 from firstk.harness.cli.tables import print_legend
-from firstk.harness.cli.targets import check_expectations, load, refuse_load, side_by_side
+from firstk.harness.cli.targets import check_expectations, load, over, refuse_load, side_by_side
+from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
     from firstk.harness.run.comparison import Compared
+    from firstk.scenarios.model import Scenario
 
 
 @click.command()
@@ -35,6 +47,7 @@ if TYPE_CHECKING:
     "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
 )
 @DOWNLOADER
+@TRANSPORT
 @STRICT
 @click.option(
     "--out",
@@ -72,6 +85,7 @@ if TYPE_CHECKING:
 def compare(
     targets: tuple[str, ...],
     downloaders: tuple[str, ...],
+    transport: str | None,
     strict: bool,
     out: Path | None,
     save: Path | None,
@@ -84,7 +98,8 @@ def compare(
 
     Prints a table, and writes a picture of the times to first byte and a timeline for
     each scenario. Without arguments the scenarios are those of ticket #928. Other
-    downloaders are put beside the strategies. Exit status 1 means that an expectation
+    downloaders are put beside the strategies. A scenario over tahoe-https has beside it the same
+    over objects, with the round trips that each took. Exit status 1 means that an expectation
     was not met, that --check found something worse or gone, or that a downloader keeps state
     between runs.
     """
@@ -98,6 +113,7 @@ def compare(
     scenarios = load(targets or [DEFAULT_SET])
     for scenario in scenarios:
         refuse_load(scenario, "compare")
+    scenarios = [one for scenario in scenarios for one in _over(scenario, transport)]
     scenarios = side_by_side(scenarios, downloaders)
     check_expectations(scenarios, named=bool(downloaders), strict=strict)
     if out is not None:
@@ -113,6 +129,8 @@ def compare(
     status = OK
     if before is None:
         _print(compared)
+        tell_unanswered(compared)
+        _explain(compared)
     else:
         status = print_check(before, compared, str(check), tolerance / 100, allow_gone, form)
     if out is not None:
@@ -120,6 +138,25 @@ def compare(
     if save is not None:
         save_baseline(compared, save)
     return max(status, stateful, tell_unmet(compared), tell_unmet_faults(compared, strict))
+
+
+def _over(scenario: Scenario, transport: str | None) -> list[Scenario]:
+    """Return a scenario; where it is over HTTPS, with the same over objects before it."""
+    from firstk.scenarios.transport import OBJECTS, TAHOE_HTTPS
+
+    wanted = transport or scenario.grid.transport or OBJECTS
+    names = [OBJECTS, TAHOE_HTTPS] if wanted == TAHOE_HTTPS else [wanted]
+    return [over(scenario, name, f"{scenario.name}.{name}") for name in names]
+
+
+def _explain(compared: Sequence[Compared]) -> None:
+    """Print which round trips the first byte took over HTTPS, and which over objects."""
+    from firstk.harness.run.round_trips import in_words
+
+    for one, other in pairwise(compared):
+        for objects, https in zip(one.first_runs, other.first_runs, strict=False):
+            if https.network is not None and objects.network is None:
+                click.echo(printable(in_words(objects, https), keep="\n"))
 
 
 def _print(compared: Sequence[Compared]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 EXTRAS = {
     "OpenSSL": "tls",
     "allmydata": "tahoe",
+    "cbor2": "http",
     "distributed": "dask",
     "jinja2": "report",
     "matplotlib": "report",

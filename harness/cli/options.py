@@ -102,6 +102,14 @@ DOWNLOADER = downloader_option(
     help=f" `{NO_DOWNLOADER}` runs none.",
 )
 
+TRANSPORT = click.option(
+    "--transport",
+    type=Named(["objects", "tahoe-https"]),
+    show_default="as the scenario says",
+    help="How the servers are reached: requests to objects, or Tahoe-LAFS's own HTTP over simulated"
+    " TCP and TLS. Expectations of a scenario are for its own transport.",
+)
+
 STRICT = click.option(
     "--strict",
     is_flag=True,

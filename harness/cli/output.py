@@ -46,6 +46,18 @@ def tell_unmet(compared: Sequence[Compared]) -> int:
     return UNMET if problems else OK
 
 
+def tell_unanswered(compared: Sequence[Compared]) -> None:
+    """Print what was never answered in first runs over a network that did not end well."""
+    lines = []
+    for one in compared:
+        for run in one.first_runs:
+            if run.network is not None and run.result.outcome != "ok":
+                why = run.network.stall or run.result.outcome
+                said = [f"{run.result.strategy}, seed {run.result.seed}: {why}"]
+                lines.append("\n  ".join([*said, *run.network.report.splitlines()]))
+    tell_first(lines)
+
+
 def tell_unmet_faults(compared: Sequence[Compared], strict: bool) -> int:
     """Print the faults that met no request, whatever ran; return the exit status."""
     return print_unmet_faults([(one.scenario, one.untriggered_faults) for one in compared], strict)

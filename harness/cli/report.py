@@ -11,16 +11,18 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
+from firstk.harness.cli.live import LIVE_RUNS, run_live
 from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.simulate import simulate_all
-from firstk.harness.cli.targets import load, side_by_side
+from firstk.harness.cli.targets import load, load_one, refuse_load, side_by_side
 from firstk.scenarios.kinds import SQLITE_HEAD
 from firstk.scenarios.reading import begins_with
 from firstk.scenarios.text import printable, shell_word
 
 if TYPE_CHECKING:
+    from firstk.harness.live.worlds import WorldsCompared
     from firstk.harness.run.bound import Bound
     from firstk.harness.run.comparison import Compared
     from firstk.harness.run.sample import OneRun
@@ -48,6 +50,11 @@ _LISTED = 5
     shell_complete=completion.scenarios_and_sets,
 )
 @DOWNLOADER
+@click.option(
+    "--live",
+    metavar="FILE|NAME",
+    help="Run this scenario on real servers, too, and show it beside its simulation.",
+)
 @click.option("--title", help="What the page is called; default: what it is about.")
 @click.option(
     "--out",
@@ -58,7 +65,11 @@ _LISTED = 5
     help="Where the page and its pictures go.",
 )
 def report(
-    targets: tuple[str, ...], downloaders: tuple[str, ...], title: str | None, out: Path
+    targets: tuple[str, ...],
+    downloaders: tuple[str, ...],
+    live: str | None,
+    title: str | None,
+    out: Path,
 ) -> int:
     """Make a page with pictures: of a sweep's store, or of scenarios, which are run for it.
 
@@ -72,11 +83,13 @@ def report(
         raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
     scenarios = [] if stores else side_by_side(load(targets), downloaders)
     make_folder(out)
+    compared = None if live is None else _on_real_servers(live)
     with doing("reading") as tell:
         if stores:
             found = _of_store(Path(stores[0]), tell)
         else:
             found = _of_scenarios(scenarios, targets, tell)
+        found = replace(found, live=compared)
         if title is not None:
             found = replace(found, title=printable(title))
         with writing(out):
@@ -85,6 +98,13 @@ def report(
     for warning in found.warnings:
         click.echo(printable(f"note: {warning}", keep="\n"), err=True)
     return USAGE if found.overloaded else OK
+
+
+def _on_real_servers(target: str) -> WorldsCompared:
+    """Return a scenario on real servers and in the simulation."""
+    scenario = load_one(target, "report --live")
+    refuse_load(scenario, "report --live")
+    return run_live(scenario.with_runs(runs=LIVE_RUNS))
 
 
 def _is_store(target: str) -> bool:

@@ -18,6 +18,7 @@ from firstk.harness.cli.options import (
     SEED,
     STRATEGY,
     STRICT,
+    TRANSPORT,
     format_option,
 )
 from firstk.harness.cli.output import (
@@ -26,6 +27,7 @@ from firstk.harness.cli.output import (
     print_unmet_faults,
     print_widest,
     tell_first,
+    tell_unanswered,
     tell_unmet,
     tell_unmet_faults,
     writing,
@@ -40,6 +42,7 @@ from firstk.harness.cli.targets import (
     known_strategies,
     load_one,
     other_downloaders,
+    over,
     tell_notes,
 )
 from firstk.scenarios.text import printable
@@ -64,6 +67,7 @@ _MOST_DIGITS = 18
 )
 @STRATEGY
 @DOWNLOADER
+@TRANSPORT
 @STRICT
 @click.option("--seed", type=SEED, help="The seed of the first run.")
 @click.option("--runs", type=RUNS, help="How many runs, seed after seed.")
@@ -97,6 +101,7 @@ def run(
     store: Path | None,
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
+    transport: str | None,
     strict: bool,
     seed: int | None,
     runs: int | None,
@@ -116,11 +121,11 @@ def run(
     row: Row | None = None
     named: list[str] = []
     if store is not None:
-        if strategies or downloaders or seed is not None or runs is not None:
+        if strategies or downloaders or transport or seed is not None or runs is not None:
             raise click.UsageError("--from: the row has its strategy and its seed already")
         scenario, row = _stored(store, target)
     else:
-        scenario = load_one(target, "run")
+        scenario = over(load_one(target, "run"), transport)
         default = not strategies and is_for_downloader(scenario)
         others = chosen_downloaders(downloaders, default=default)
         named = [*known_strategies(strategies), *others]
@@ -146,6 +151,7 @@ def run(
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)
+    tell_unanswered([compared])
     if tracebacks:
         _print_tracebacks(compared)
     if trace is not None:

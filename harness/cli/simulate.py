@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from firstk.harness.cli.exit import refusing
 from firstk.harness.cli.progress import each
 from firstk.harness.cli.targets import tell_unchecked
 
@@ -22,6 +23,7 @@ def simulate_all(
     from firstk.harness.run.comparison import Compared, Raised
     from firstk.harness.run.simulate import simulate
     from firstk.harness.run.strategy_runs import StrategyRuns
+    from firstk.harness.run.under_test import DownloaderError
 
     def numbers(what: str) -> Iterable[int]:
         runs = range(scenario.runs)
@@ -35,7 +37,8 @@ def simulate_all(
     for strategy in scenario.strategies:
         results = []
         for number in numbers(strategy):
-            run = simulate(scenario, strategy, number, timeout)
+            with refusing(DownloaderError):
+                run = simulate(scenario, strategy, number, timeout)
             results.append(run.result)
             if (error := Raised.of(run)) is not None:
                 raised.append(error)

@@ -55,6 +55,16 @@ def side_by_side(scenarios: Sequence[Scenario], downloaders: Sequence[str]) -> l
     return [one.with_runs(strategies=[*one.strategies, *others]) for one in scenarios]
 
 
+def over(scenario: Scenario, transport: str | None, name: str | None = None) -> Scenario:
+    """Return a scenario over the transport that is asked for, called `name` if that is another."""
+    if transport is None:
+        return scenario
+    try:
+        return scenario.with_transport(transport, name)  # type: ignore[arg-type]
+    except ValueError as e:
+        raise click.UsageError(f"{scenario.source}: {e}") from e
+
+
 def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bool) -> None:
     """Refuse scenarios that expect something only of what does not run: they would show nothing.
 

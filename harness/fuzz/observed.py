@@ -19,7 +19,7 @@ from firstk.harness.run.bound import Bound, bound
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import Run, simulate
 from firstk.harness.run.under_test import MisconductError, is_external
-from firstk.scenarios.faults import Operation
+from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.model import MadeUpFile, Scenario
 
 
@@ -79,7 +79,9 @@ class ScenarioRuns:
         """Whether requests may have to wait for one another."""
         plans = self.plans.values()
         return bool(
-            self.scenario.grid.client_bandwidth or any(p.bandwidth or p.service for p in plans)
+            self.scenario.grid.client_bandwidth
+            or any(p.bandwidth or p.service for p in plans)
+            or any(fault.throttles for plan in plans for fault in plan.faults)
         )
 
     def numbers(self, servers: set[str]) -> set[int]:
@@ -88,7 +90,10 @@ class ScenarioRuns:
 
 
 def _is_steady(plan: ServerSpec) -> bool:
-    return all(f.kind == "slow" or (f.kind == "hung" and f.end is not None) for f in plan.faults)
+    return all(
+        f.kind == "slow" or (f.kind == "hung" and f.end is not None and f.fails_after is None)
+        for f in plan.faults
+    )
 
 
 def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> bool:
@@ -96,10 +101,15 @@ def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> b
 
     Without a `share` it is a read of any.
     """
-    return any(
-        f.holds(operation) and f.end is None and (share is None or f.concerns(operation, share))
-        for f in plan.faults
-    )
+
+    def silent(fault: Fault) -> bool:
+        if fault.holds("connect"):
+            return True
+        stalls = fault.kind == "stall" and operation == "read"
+        concerned = share is None or fault.concerns(operation, share)
+        return (fault.holds(operation) or stalls) and concerned
+
+    return any(f.end is None and silent(f) for f in plan.faults)
 
 
 class CheckedRun:
@@ -216,8 +226,10 @@ class CheckedRun:
     @cached_property
     def all_heard(self) -> float | None:
         """When the last of all servers had answered its query, or failed it."""
-        ended = [e.ended for e in self.queries if e.ended is not None]
-        return max(ended) if len(ended) == len(self.case.plans) else None
+        ended = {
+            e.server: e.ended for e in self.queries if e.ended is not None and not e.cancelled
+        }  # the last, of those that are asked again
+        return max(ended.values()) if len(ended) == len(self.case.plans) else None
 
     @cached_property
     def wrote(self) -> int:

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from firstk.harness.fuzz.kinds import FAULTS
+from firstk.harness.fuzz.kinds import FAULTS, kind_of
+from firstk.harness.fuzz.transport import with_transport
 from firstk.scenarios.presets import PRESETS
 
 T = TypeVar("T")
@@ -52,7 +53,7 @@ _ENTRIES = 5
 _FEATURES = (
     *("segments", "range", "placement", "other-servers", "rtt-per-server", "own-rtt", "order"),
     *("queues", "downlink", "consumer", "first-block", "soon", "large", "racks", "plots"),
-    *("spells", "several-faults", "compute", "instant"),
+    *("spells", "several-faults", "compute", "instant", "transport"),
 )
 
 
@@ -107,11 +108,19 @@ class Swarm:
         entries = [self._entry(grid["servers"], file) for _ in range(_ENTRIES) if draw(3)]
         if "plots" in self._has:
             entries += self._of(_PLOTS)(self, grid, file)
-        made["servers"] = [entry for entry in entries if len(entry) > 1]
+        made["servers"] = entries
         if self._sometimes("compute", 1):
             made["client"] = {"compute": self._law()}
         if self._sometimes("consumer", 4):
             made |= self._slow_consumer(file)
+        if "transport" in self._has:
+            made = with_transport(draw, made)
+            for entry in made["servers"]:
+                several = entry.get("fault", [])
+                found = several if isinstance(several, list) else [several]
+                if any(kind_of(fault) not in self._faults for fault in found):
+                    del entry["fault"]
+        made["servers"] = [entry for entry in made["servers"] if len(entry) > 1]
         return {key: value for key, value in made.items() if value != []}
 
     def _of(self, values: Sequence[T]) -> T:
@@ -249,6 +258,12 @@ class Swarm:
                 fault["part"] = _PARTS[detail % 6]
             case "truncated":
                 fault["length"] = 60 * detail
+            case "trickle":
+                return fault | {"piece": 1 + 100 * detail, "every": self._of(_TIMES)}
+            case "stall":
+                fault["after_bytes"] = 100 * detail
+            case "throttled":
+                fault["bandwidth"] = 100.0 + 1000.0 * detail
         return fault | self._when(under_way)
 
     def _when(self, under_way: bool) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from typing import Literal
 
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.link import Link, SharedChannel
-from firstk.harness.grid.server import Service, SimServer
+from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import FaultDraws
+from firstk.harness.grid.wire import SetUp
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
@@ -31,6 +33,7 @@ class ServerSpec:
     bandwidth: float | None
     service: Law | None
     concurrency: int | None
+    connect: Law | None = None
     shares: list[int] = field(default_factory=list)
     shares_named: bool = False
     faults: Sequence[Fault] = ()
@@ -44,32 +47,33 @@ def make_servers(
     """Return the servers of a run, in the order in which the downloader is given them."""
     grid = scenario.grid
     env = reactor.env
-    downlink = _lines(env, grid.client_bandwidth)
+    downlink = _line(env, grid.client_bandwidth)
     met: dict[int | None, set[int]] = defaultdict(set)
-    machines: dict[str | None, tuple[list[SharedChannel], Service | None]] = {}
+    machines: dict[str | None, tuple[SharedChannel | None, Service | None]] = {}
 
-    def limits(plan: ServerSpec) -> tuple[list[SharedChannel], Service | None]:
+    def limits(plan: ServerSpec) -> tuple[SharedChannel | None, Service | None]:
         """Return a server's uplink and queue, which are those of its machine."""
-        lines, beside = machines.get(plan.machine) or (_lines(env, plan.bandwidth), None)
+        uplink, beside = machines.get(plan.machine) or (_line(env, plan.bandwidth), None)
         service = service_of(env, plan, seed, beside)
         if plan.machine is not None:
-            machines.setdefault(plan.machine, (lines, service))
-        return lines, service
+            machines.setdefault(plan.machine, (uplink, service))
+        return uplink, service
 
     servers = []
     for plan in server_specs(scenario, seed, file.shares):
-        lines, service = limits(plan)
+        uplink, service = limits(plan)
         shares = {number: file.shares[number] for number in plan.shares}
         server = SimServer(
             reactor=reactor,
             name=plan.name,
             shares={file.cap.storage_index: shares},
-            link=Link(plan.rtt, plan.rtt_per, seed, plan.name, [*lines, *downlink]),
+            link=Link(plan.rtt, plan.rtt_per, seed, plan.name, uplink, downlink),
             service=service,
             faults=plan.faults,
             chances=FaultDraws(plan.faults, seed, plan.name),
             entry=plan.entry,
             met=met[plan.entry],
+            set_up=set_up_of(plan, seed),
         )
         servers.append(server)
     return in_download_order(grid, seed, file.cap.storage_index, servers)
@@ -87,16 +91,31 @@ def service_of(
     return Service(env, plan.service, plan.concurrency, seed, plan.name, beside)
 
 
-def _lines(env: Environment, bandwidth: float | None) -> list[SharedChannel]:
-    """Return the line of this bandwidth; none if it is unlimited."""
-    return [] if bandwidth is None else [SharedChannel(env, bandwidth)]
+def set_up_of(plan: ServerSpec, seed: int) -> SetUp | None:
+    """Return how connections to a server are set up; None if that takes no time and never fails."""
+    if plan.connect is None and not any("connect" in (fault.on or ()) for fault in plan.faults):
+        return None
+    return SetUp(plan.connect, plan.faults, seed, plan.name)
+
+
+def _line(env: Environment, bandwidth: float | None) -> SharedChannel | None:
+    """Return a line of this bandwidth; None if it is unlimited."""
+    return None if bandwidth is None else SharedChannel(env, bandwidth)
 
 
 def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[ServerSpec]:
     """Return what each server will be like: the grid's settings, changed entry by entry."""
     grid = scenario.grid
     plans = [
-        ServerSpec(f"s{i}", grid.rtt, grid.rtt_per, grid.bandwidth, grid.service, grid.concurrency)
+        ServerSpec(
+            f"s{i}",
+            grid.rtt,
+            grid.rtt_per,
+            grid.bandwidth,
+            grid.service,
+            grid.concurrency,
+            grid.connect,
+        )
         for i in range(grid.servers)
     ]
     for number in shares:
@@ -114,6 +133,7 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
             chosen.bandwidth = entry.bandwidth or chosen.bandwidth
             chosen.service = entry.service or chosen.service
             chosen.concurrency = entry.concurrency or chosen.concurrency
+            chosen.connect = entry.connect or chosen.connect
     return plans
 
 

@@ -17,6 +17,7 @@ from zope.interface import implementer
 from firstk.downloader.text import shown
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.trace import Kind, Trace
+from firstk.harness.kernel.raised import Place
 
 #: The consumer pauses a push producer when more bytes than this are in its buffer: the
 #: `bufferSize` of Twisted's transports.
@@ -29,8 +30,9 @@ class SimConsumer:
 
     It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
     once. `misconduct` describes what producers did that no consumer allows.
-    `progress` is called whenever bytes of the file are written. `later` calls a function when the
-    client has worked on a write; without it that takes no time.
+    `progress` is called whenever bytes of the file are written. `source` returns the line that
+    writes; `wrong_from` is the one that wrote the first wrong byte.
+    `later` calls a function when the client has worked on a write; without it that takes no time.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class SimConsumer:
         trace: Trace,
         bandwidth: float | None = None,
         progress: Callable[[], None] = lambda: None,
+        source: Callable[[], Place | None] = lambda: None,
         later: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.first: float | None = None
@@ -50,6 +53,7 @@ class SimConsumer:
         self.stopped = False
         self.producer: Any = None  # the last one, also when it is not registered any more
         self.misconduct: list[str] = []
+        self.wrong_from: Place | None = None
         self._clock = clock
         self._file = file
         self._offset = offset
@@ -57,6 +61,7 @@ class SimConsumer:
         self._trace = trace
         self._bandwidth = bandwidth
         self._progress = progress
+        self._source = source
         self._later = later
         self._registered = self._streaming = self._paused = False
         self._unregistered = self._ended = False
@@ -121,6 +126,8 @@ class SimConsumer:
             return
         if self.content_ok is not False:
             self.content_ok = self._file.holds(self._offset, data)
+            if self.content_ok is False:
+                self.wrong_from = self._source()
         if self.content_ok:
             self._progress()
         self._offset += len(data)

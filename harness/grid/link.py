@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
+from math import inf
 from random import Random
 from typing import Any, Literal
 
 import simpy
 
+from firstk.harness.grid.pause import Pause
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
+from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
 
 #: The size of the chunks in which an answer is sent, in bytes: the most that a TLS record holds.
@@ -19,6 +22,9 @@ CHUNK = 16 * 1024
 
 #: What a SimPy process does: it yields the events that it waits for.
 Process = Generator[simpy.Event, Any, None]
+
+#: Called with the size of each chunk that has passed.
+Passed = Callable[[int], None]
 
 
 class SharedChannel:
@@ -32,6 +38,18 @@ class SharedChannel:
         self.busy = TimeAverage(env)
         self._bandwidth = bandwidth
         self._turn = simpy.Resource(env)
+        self._throttles: dict[object, Sequence[Fault]] = {}
+        self._pause = Pause(env)  # of the piece under way, if it may be throttled
+
+    def throttle(self, owner: object, faults: Sequence[Fault]) -> None:
+        """Let these faults limit the bandwidth from now on, in place of the owner's earlier ones.
+
+        A piece that is under way goes on at the new rate.
+        """
+        limiting = [fault for fault in faults if fault.throttles]
+        if limiting or owner in self._throttles:
+            self._throttles[owner] = limiting
+        self._pause.end()
 
     def carry(self, piece: int, wanted: Callable[[], bool]) -> Process:
         """Let a chunk of `piece` bytes pass, if it is still `wanted` when its turn comes."""
@@ -40,9 +58,41 @@ class SharedChannel:
             if wanted():
                 self.busy.change(+1)
                 try:
-                    yield self.env.timeout(piece / self._bandwidth)
+                    yield from self._pass(piece)
                 finally:
                     self.busy.change(-1)
+
+    def _pass(self, piece: int) -> Process:
+        left: float = piece
+        if not self._throttles:
+            since = self.env.now
+            yield self.env.timeout(piece / self._bandwidth)
+            if not self._throttles:
+                return
+            left -= self._passed(since, self.env.now)  # they began meanwhile
+        while left > 0:
+            since, rate = self.env.now, self._rate(self.env.now)
+            ends = since + left / rate
+            yield from self._pause.until(min(ends, self._next_change(since)))
+            left = left - rate * (self.env.now - since) if self.env.now < ends else 0.0
+
+    def _rate(self, time: float) -> float:
+        rates = (fault.rate(time) for faults in self._throttles.values() for fault in faults)
+        return min(self._bandwidth, *rates, inf)
+
+    def _next_change(self, time: float) -> float:
+        """Return when the bandwidth is another one, after a time."""
+        edges = (f.next_change(time) for faults in self._throttles.values() for f in faults)
+        return min(edges, default=inf)
+
+    def _passed(self, begin: float, end: float) -> float:
+        """Return how many bytes pass between two times."""
+        passed = 0.0
+        while begin < end:
+            until = min(end, self._next_change(begin))
+            passed += self._rate(begin) * (until - begin)
+            begin = until
+        return passed
 
 
 class Link:
@@ -58,9 +108,11 @@ class Link:
         per: Literal["request", "server"],
         seed: int,
         server: str,
-        lines: Sequence[SharedChannel] = (),
+        uplink: SharedChannel | None = None,
+        downlink: SharedChannel | None = None,
     ) -> None:
-        self.lines = lines
+        self.lines = [line for line in (uplink, downlink) if line is not None]
+        self._uplink = uplink
         self._law = law
         self._constant = law.value if law.law == "constant" else None
         self._per = per
@@ -81,21 +133,51 @@ class Link:
             return self._constant
         return self._drawn_once if self._per == "server" else self._law.sample(self._random)
 
-    def carry(self, size: int, wanted: Callable[[], bool]) -> Process:
-        """Let `size` bytes pass, in pieces; nothing more once they are not `wanted`.
+    def throttle(self, env: Environment, faults: Sequence[Fault]) -> None:
+        """Let the server's faults limit its uplink from now on; see `SharedChannel.throttle`."""
+        if self._uplink is None:
+            if not any(fault.throttles for fault in faults):
+                return
+            self._uplink = SharedChannel(env, inf)
+            self.lines.insert(0, self._uplink)
+        self._uplink.throttle(self, faults)
 
-        A piece goes over the second line while the next one goes over the first.
+    def carry(
+        self, size: int, wanted: Callable[[], bool], passed: Passed = lambda size: None
+    ) -> Process:
+        """Let `size` bytes pass, in pieces; nothing more once they are not `wanted`."""
+        passing = yield from self.feed(size, wanted, passed)
+        if passing is not None:
+            yield passing  # the last one: a line keeps the order
+
+    def feed(
+        self, size: int, wanted: Callable[[], bool], passed: Passed
+    ) -> Generator[simpy.Event, Any, simpy.Event | None]:
+        """Let `size` bytes pass the first line, in pieces.
+
+        A piece goes over the second line while the next one goes over the first. Return what
+        happens when the last one has passed; None if it has.
         """
         if not self.lines:
-            return
+            passed(size)
+            return None
         first, *second = self.lines
         passing: simpy.Event | None = None
         for sent in range(0, size, CHUNK):
             if not wanted():
-                return
+                return None
             piece = min(CHUNK, size - sent)
             yield from first.carry(piece, wanted)
             for line in second:
-                passing = line.env.process(line.carry(piece, wanted))
-        if passing is not None:
-            yield passing  # the last one: a line keeps the order
+                passing = line.env.process(_pass_on(line, piece, wanted, passed))
+            if not second and wanted():
+                passed(piece)
+        return passing
+
+
+def _pass_on(
+    line: SharedChannel, piece: int, wanted: Callable[[], bool], passed: Passed
+) -> Process:
+    yield from line.carry(piece, wanted)
+    if wanted():
+        passed(piece)

@@ -1,126 +1,41 @@
-"""Simulated storage servers, and a client's connections to them."""
+"""Simulated storage servers in virtual time."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
-from random import Random
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any
 
 import simpy
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost
-from zope.interface import implementer
+from twisted.internet.error import ConnectError, ConnectionLost
 
-from firstk.downloader.interfaces import IBucket, IStorageServer
-from firstk.harness.grid.client_machine import Processor
 from firstk.harness.grid.link import Link, Process
-from firstk.harness.grid.timing import FaultDraws, RequestTiming, delaying, failing, plan_request
-from firstk.harness.grid.trace import Exchange, Trace
-from firstk.harness.kernel.environment import Entry, Environment
-from firstk.harness.kernel.raised import Place
+from firstk.harness.grid.pause import Pause
+from firstk.harness.grid.request import Answer, MakeAnswer, Progress, Request
+from firstk.harness.grid.service import Service
+from firstk.harness.grid.timing import (
+    FaultDraws,
+    RequestTiming,
+    connection_lost,
+    delaying,
+    failing,
+    plan_request,
+)
+from firstk.harness.grid.trace import Exchange
+from firstk.harness.grid.wire import Attempt, SetUp, Wire
+from firstk.harness.kernel.environment import Entry
 from firstk.harness.kernel.reactor import SimReactor
-from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
-from firstk.scenarios.laws import Law
-from firstk.scenarios.model import UnopenedShare
+
+if TYPE_CHECKING:
+    from firstk.harness.grid.connection import Client
 
 
 class ServerError(Exception):
     """What the requests to a server fail with that has such a fault."""
-
-
-class Service:
-    """What a server does with a request when it has taken it up: it works on it for a time.
-
-    It works on `concurrency` requests at once (None: on all), and the others wait for
-    their turn, in the order in which they were taken up. They wait for one another's requests too
-    if it works on the same machine as the one that is `beside` it.
-    """
-
-    def __init__(
-        self,
-        env: Environment,
-        law: Law,
-        concurrency: int | None,
-        seed: int,
-        server: str,
-        beside: Service | None = None,
-    ) -> None:
-        self.law = law
-        self.concurrency = concurrency
-        self.busy: TimeAverage = TimeAverage(env) if beside is None else beside.busy
-        self._beside = beside
-        self._env = env
-        self._seed = seed
-        self._server = server
-
-    @cached_property
-    def _random(self) -> Random:
-        return stream(self._seed, self._server, "service")
-
-    @cached_property
-    def _places(self) -> simpy.Resource:
-        if self._beside is not None:
-            return self._beside._places
-        return simpy.Resource(self._env, self.concurrency or sys.maxsize)
-
-    def time(self) -> float:
-        """Return for how long the next request will be worked on, in seconds."""
-        return self.law.sample(self._random)
-
-    def work(self, time: float, wanted: Callable[[], bool]) -> Process:
-        """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""
-        with self._places.request() as place:
-            yield place
-            if wanted():
-                self.busy.change(+1)
-                try:
-                    yield self._env.timeout(time)
-                finally:
-                    self.busy.change(-1)
-
-
-class _Answer(NamedTuple):
-    """What a server answers: the result, and what the trace says of it."""
-
-    result: Any
-    shares: Sequence[int] = ()
-    received: int = 0
-    corrupt: bool = False
-    changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
-
-
-@dataclass(eq=False, slots=True)
-class _Request:
-    """A request that a server was sent and has not answered yet, and its planned course.
-
-    `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
-    where that may come while the server works on it. `taken_up` is True while it does, or waits
-    for its turn to, and `working` is the process that does. `number` counts the requests that
-    the server was sent, from 0. Of what is to happen at the same time that goes first whose
-    request was sent first: `place` says which was.
-    """
-
-    server: SimServer
-    client: Client
-    exchange: Exchange
-    number: int
-    place: int
-    deferred: Deferred[Any]
-    answer: Callable[[Sequence[Fault]], _Answer | Exception]
-    rtt: float
-    work: float
-    chances: list[float]
-    course: RequestTiming
-    event: Entry | None = None
-    losing: Entry | None = None
-    working: simpy.Process | None = None
-    taken_up: bool = False
 
 
 class SimServer:
@@ -152,6 +67,7 @@ class SimServer:
         chances: FaultDraws,
         entry: int | None = None,
         met: set[int] | None = None,
+        set_up: SetUp | None = None,
     ) -> None:
         self.name = name
         self.entry = entry
@@ -162,13 +78,43 @@ class SimServer:
         self._link = link
         self._service = service
         self._chances = chances
-        # Whether a request may have to wait for others, so that its end is not known.
-        self._queues = service is not None or bool(link.lines)
-        self._outstanding: dict[_Request, None] = {}  # in the order in which they were sent
+        self._set_up = set_up
+        self._streams = self._has_wires = self._connects = False
+        self._look_at(faults)
+        self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
     def __repr__(self) -> str:
         return f"<SimServer {self.name}>"
+
+    def _look_at(self, faults: Sequence[Fault]) -> None:
+        """Note what is needed for faults."""
+        self._link.throttle(self._env, faults)
+        waiting = any(fault.begins_after() != (0, 0) for fault in faults)
+        self._streams = self._streams or waiting or any(fault.streams for fault in faults)
+        connect = any("connect" in (fault.on or ()) for fault in faults)
+        if connect and self._set_up is None:
+            self._set_up = SetUp(None, faults, self._chances.seed, self.name)
+        has_law = self._set_up is not None and self._set_up.law is not None
+        self._connects = self._connects or connect or has_law
+        of_connection = any(fault.of_connection for fault in faults)
+        self._has_wires = self._has_wires or self._connects or of_connection
+
+    def _wire(self, client: Client) -> Wire:
+        """Return the client's connection, which it has whether that is up or not."""
+        wire = client.wires.get(self)
+        if wire is None:
+            wire = client.wires[self] = Wire(self.faults)
+        wire.update(self.faults)
+        return wire
+
+    def _faults_of(self, request: Request) -> Sequence[Fault]:
+        return self.faults if request.wire is None else request.wire.faults
+
+    @property
+    def _queues(self) -> bool:
+        """Whether the end of a request is not known beforehand; see `Request`."""
+        return self._service is not None or self._streams or bool(self._link.lines)
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
@@ -192,25 +138,21 @@ class SimServer:
         return self._met
 
     def _note_faults(
-        self, request: _Request, now: float, outcome: _Answer | Exception | None = None
+        self, request: Request, now: float, outcome: Answer | Exception | None = None
     ) -> None:
         """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
-        met, course = self._met, request.course
-        if len(met) == len(self.faults):
+        met, course, faults = self._met, request.course, self._faults_of(request)
+        if len(met) == len(faults):
             return
         operation, share = request.exchange.operation, request.exchange.share
         if course.rtt != request.rtt or course.taken_up != course.arrives:
-            met.update(delaying(self.faults, operation, request.rtt, course, now, share))
+            met.update(delaying(faults, operation, request.rtt, course, now, share))
         if isinstance(outcome, ConnectionLost):
-            met.update(
-                i
-                for i, fault in enumerate(self.faults)
-                if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost
-            )
+            met.update(_losing(faults, operation, share, course))
         elif outcome is not None:
             if course.failure or any(fault.stochastic for fault in course.faults):
                 met.update(failing(operation, course, request.chances))
-            if isinstance(outcome, _Answer):
+            if isinstance(outcome, Answer):
                 met.update(course.places[i] for i in outcome.changed_by)
 
     def add_fault(self, fault: Fault) -> None:
@@ -219,7 +161,11 @@ class SimServer:
         self._met = set(self._met)  # other servers do not have this one there
         drawn = self._chances.add(fault)
         for request in self._outstanding:
-            request.chances.append(drawn[request.number])
+            if request.exchange.operation != "connect":
+                request.chances.append(drawn[request.number])
+        if self._set_up is not None:
+            self._set_up.add(fault)
+        self._look_at(self.faults)
         self._settle_again()
 
     def heal(self, at: float | None = None) -> None:
@@ -228,9 +174,13 @@ class SimServer:
         self.faults = [fault.over_at(time) for fault in self.faults]
         self._settle_again()
 
-    def _outcome(self, request: _Request) -> _Answer | Exception:
-        course = request.course
-        return ServerError(course.failure) if course.failure else request.answer(course.faults)
+    def _outcome(self, request: Request) -> Answer | Exception:
+        failure = request.course.failure
+        if failure is None:
+            return request.answer(request.course.faults)
+        if request.exchange.operation == "connect":
+            return _refusal(failure)
+        return ServerError(failure)
 
     def hold(self, storage_index: bytes, shares: Mapping[int, bytes]) -> None:
         """Hold these shares of one file and nothing else from now on.
@@ -247,11 +197,12 @@ class SimServer:
     def send(
         self,
         client: Client,
-        answer: Callable[[Sequence[Fault]], _Answer | Exception],
+        answer: MakeAnswer,
         operation: Operation,
         share: int | None = None,
         offset: int = 0,
         length: int = 0,
+        progress: Progress | None = None,
     ) -> Deferred[Any]:
         """Send the server a request; when its time has come, it is answered or fails.
 
@@ -269,36 +220,188 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), self._env.take_place()
-        course = plan_request(self.faults, operation, sent, rtt, chances, share)
-        request = _Request(
-            self, client, exchange, turn, place, Deferred(), answer, rtt, work, chances, course
+        faults, wire, ready, attempt = self.faults, None, sent, None
+        if self._has_wires:
+            wire = self._wire(client)
+            faults = wire.faults
+            if self._connects:
+                attempt = self._connect(wire)
+                ready = max(sent, attempt.up)
+        if attempt is None or ready < inf:
+            course = plan_request(faults, operation, ready, rtt, chances, share)
+        else:
+            course = attempt.without(sent, rtt)
+        request = Request(
+            server=self,
+            client=client,
+            exchange=exchange,
+            number=turn,
+            place=place,
+            deferred=Deferred(lambda _: self._cancel(request)),
+            answer=answer,
+            rtt=rtt,
+            work=work,
+            chances=chances,
+            course=course,
+            queued=self._queues,
+            progress=progress,
+            wire=wire,
+            ready=ready,
+            refused=attempt.course.failure if attempt is not None else None,
         )
         self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
         return request.deferred
 
-    def withdraw(self, request: _Request) -> None:
+    def _connect(self, wire: Wire) -> Attempt:
+        """Return the set-up of a connection that requests are sent over."""
+        assert self._set_up is not None
+        before = wire.attempt
+        attempt = wire.connect(self._set_up, self._env.now)
+        if attempt is not before:
+            self._note_set_up(wire, attempt)
+        return attempt
+
+    def _note_set_up(self, wire: Wire, attempt: Attempt) -> None:
+        """Note which faults a set-up meets."""
+        course = attempt.course
+        self._met.update(delaying(wire.faults, "connect", attempt.time, course, inf))
+        self._met.update(failing("connect", course, attempt.chances))
+        if attempt.fails == course.lost:
+            self._met.update(_losing(wire.faults, "connect", None, course))
+
+    def reconnect(self, client: Client) -> Deferred[None]:
+        """Close a client's connection, and set up a new one; see `IReconnectingServer`."""
+        client.note("reconnect to", self.name)
+        if client.holds:
+            return Deferred()
+        now = self._env.clock
+        exchange = Exchange(len(client.trace.exchanges), self.name, "connect", None, 0, 0, now)
+        if client.source is not None:
+            exchange.source = client.source()
+        client.trace.sent(exchange)
+        for request in list(client.outstanding):
+            if request in self._outstanding:
+                self._cut(request)
+        if self._set_up is None:
+            self._set_up = SetUp(None, self.faults, self._chances.seed, self.name)
+        wire = self._wire(client)
+        attempt = wire.reconnect(self._set_up, now)
+        self._note_set_up(wire, attempt)
+        request = Request(
+            server=self,
+            client=client,
+            exchange=exchange,
+            number=0,
+            place=self._env.take_place(),
+            deferred=Deferred(lambda _: self._cancel(request)),
+            answer=lambda faults: Answer(None),
+            rtt=attempt.time,
+            work=0.0,
+            chances=attempt.chances,
+            course=attempt.course,
+            queued=False,
+            wire=wire,
+            ready=now,
+        )
+        self._outstanding[request] = client.outstanding[request] = None
+        self._settle(request)
+        return request.deferred
+
+    def _cut(self, request: Request) -> None:
+        """Let a request fail now, since the client has closed its connection."""
+        self._abandon(request)
+        if request.losing is not None:
+            self._env.give_up(request.losing)
+            request.losing = None
+        request.taken_up, request.refused = False, None
+        request.course = request.course._replace(lost=self._env.now)
+        request.event = self._env.at(self._env.now, lambda _: self._lose(request), request.place)
+
+    def withdraw(self, request: Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
+        self._forget(request)
+        self._abandon(request)
+
+    def _cancel(self, request: Request) -> None:
+        """Let the client forget a request that it cancels; the server learns of it later.
+
+        That takes half a round trip, and what it sends meanwhile is sent in vain.
+        """
+        if request not in request.client.outstanding:
+            return  # it is over
+        exchange, now = request.exchange, self._env.clock
+        self._forget(request)
+        exchange.received = request.passed
+        request.client.trace.cancelled(exchange, now)
+        course, learns = request.course, now + request.course.rtt / 2
+        sent = request.working is not None and not request.working.is_alive
+        if request.queued and request.waits and not sent and course.taken_up < course.lost:
+            exchange.saved = self._unsent(request)  # it will be less
+            self._env.at(learns, lambda _: self._abandon_cancelled(request))
+        else:
+            if learns < course.taken_up < inf:
+                exchange.saved = self._unsent(request)
+            elif not request.queued and course.taken_up < course.lost:  # all of it comes in vain
+                exchange.received = self._unsent(request)
+            self._abandon(request)
+
+    def _abandon_cancelled(self, request: Request) -> None:
+        request.exchange.received = request.passed
+        request.exchange.saved = self._unsent(request)
+        self._abandon(request)
+
+    def _unsent(self, request: Request) -> int:
+        """Return how many bytes of a request's answer are not sent if nothing more is."""
+        outcome = request.outcome or self._outcome(request)
+        return outcome.received - request.passed if isinstance(outcome, Answer) else 0
+
+    def _forget(self, request: Request) -> None:
+        """Let a request be outstanding no more: nothing of it reaches the client from now on."""
         if request in self._outstanding:  # else it is answered, and the client is busy
             if self.faults:
                 self._note_faults(request, self._env.now)
             del self._outstanding[request]
         del request.client.outstanding[request]
+        self._drop_progress(request)
+        if request.losing is not None:
+            self._env.give_up(request.losing)
+            request.losing = None
+
+    def _abandon(self, request: Request) -> None:
+        """Let the server do nothing more for a request."""
+        request.over = True
+        self._land(request)
         if request.working is not None and request.working.is_alive:
             request.working.interrupt()
-        for event in request.event, request.losing:
-            if event is not None:
-                self._env.give_up(event)
+        if request.event is not None and request.event.callbacks:
+            self._env.give_up(request.event)
+        request.event = None
 
-    def _settle(self, request: _Request) -> None:
+    def _land(self, request: Request) -> None:
+        """Count no more what was to pass the link: it does not, or has."""
+        if request.wire is not None and request.fed > request.passed:
+            request.wire.dropped(request.counting, request.fed - request.passed)
+            request.fed = request.passed
+            for other in self._outstanding:
+                if other.wire is request.wire and other.pause is not None:
+                    other.pause.end()
+
+    def _drop_progress(self, request: Request) -> None:
+        for entry in request.arriving or ():
+            if entry.callbacks:
+                self._env.give_up(entry)
+        request.progress = request.arriving = None
+
+    def _settle(self, request: Request) -> None:
         """Schedule the next event of a request, as planned."""
         env, course, place = self._env, request.course, request.place
-        known = course.taken_up if self._queues else course.ends()
+        known = course.taken_up if request.queued else course.ends()
         if known == course.lost == inf:
             request.event = None  # held forever
         elif course.lost <= known:
             request.event = env.at(course.lost, lambda _: self._lose(request), place)
-        elif not self._queues:
+        elif not request.queued:
             request.event = env.at(
                 known, lambda _: self._end(request, self._outcome(request)), place
             )
@@ -313,19 +416,23 @@ class SimServer:
         What the server took up before goes on, if its connection is not lost.
         """
         now = self._env.now
+        self._link.throttle(self._env, self.faults)
+        for wire in {id(r.wire): r.wire for r in self._outstanding if r.wire is not None}.values():
+            wire.update(self.faults)
+            wire.plan_again(now)
         # What was held is taken up in the order in which it arrived.
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
-            exchange = request.exchange
-            course = plan_request(
-                self.faults,
-                exchange.operation,
-                exchange.sent,
-                request.rtt,
-                request.chances,
-                exchange.share,
-            )
+            if request.over:
+                continue
             if request.taken_up or request.course.taken_up < now:
-                course = request.course._replace(lost=course.lost)
+                of, faults = request.exchange, self._faults_of(request)
+                lost = connection_lost(faults, of.operation, of.share, request.course.sent)
+                course = request.course._replace(lost=lost)
+            else:
+                course = self._planned_again(request)
+                request.queued = request.queued or self._queues
+            if request.pause is not None:
+                request.pause.end()
             before, request.course = request.course, course
             if course.times == before.times:
                 continue  # its events keep their places
@@ -336,14 +443,39 @@ class SimServer:
                 self._env.give_up(request.event)
             self._settle(request)
 
-    def _arrive(self, request: _Request) -> None:
+    def _planned_again(self, request: Request) -> RequestTiming:
+        """Return the course of a request with the faults that there are now."""
+        exchange, wire = request.exchange, request.wire
+        if wire is not None and wire.attempt is not None and request.ready > self._env.now:
+            request.ready = max(exchange.sent, wire.attempt.up)
+            request.refused = wire.attempt.course.failure
+            if request.ready == inf:
+                return wire.attempt.without(exchange.sent, request.rtt)
+        if exchange.operation == "connect":
+            assert wire is not None
+            assert wire.attempt is not None
+            return wire.attempt.course
+        return plan_request(
+            self._faults_of(request),
+            exchange.operation,
+            request.ready,
+            request.rtt,
+            request.chances,
+            exchange.share,
+        )
+
+    def _arrive(self, request: Request) -> None:
         request.event = self._env.at(request.course.taken_up, lambda _: self._take_up(request))
 
-    def _take_up(self, request: _Request) -> None:
+    def _take_up(self, request: Request) -> None:
         request.taken_up, request.event = True, None
-        request.working = self._env.process(self._serve(request, self._outcome(request)))
+        request.outcome = outcome = self._outcome(request)
+        request.working = self._env.process(self._serve(request, outcome))
+        of = request.exchange
+        if request.wire and request.wire.took_up(of.operation, of.share, self._env.now):
+            self._settle_again()
 
-    def _settle_loss(self, request: _Request) -> None:
+    def _settle_loss(self, request: Request) -> None:
         """Schedule the loss of the connection, while the server works on a request."""
         if request.losing is not None:
             self._env.give_up(request.losing)
@@ -353,53 +485,142 @@ class SimServer:
             lose = self._env.at(lost, lambda _: self._lose(request), request.place)
             request.losing = lose
 
-    def _serve(self, request: _Request, outcome: _Answer | Exception) -> Process:
+    def _serve(self, request: Request, outcome: Answer | Exception) -> Process:
         """Work on a request and send the answer: a SimPy process from when it is taken up."""
         self._settle_loss(request)
-
-        def wanted() -> bool:
-            return request in self._outstanding
-
         try:
             if self._service is not None:
-                yield from self._service.work(request.work, wanted)
-            if isinstance(outcome, _Answer):
-                yield from self._link.carry(outcome.received, wanted)
+                yield from self._service.work(request.work, request.wanted)
+            if isinstance(outcome, Answer):
+                yield from self._stream(request, outcome.received)
         except simpy.Interrupt:  # it is withdrawn
             return
-        if wanted():
+        if request in self._outstanding:
             ends = self._env.now + request.course.rtt / 2
             request.event = self._env.at(ends, lambda _: self._end(request, outcome))
 
-    def _lose(self, request: _Request) -> None:
+    def _stream(self, request: Request, size: int) -> Process:
+        """Send the `size` bytes of an answer, each when the faults that it met let it leave."""
+        passed = partial(self._passed, request, size)
+        passing: simpy.Event | None = None
+        ready, of, wire = self._env.now, request.exchange, request.wire
+        while request.fed < size and request.wanted():
+            now, sent = self._env.now, request.fed
+            leaves, fails = self._leaves(request, sent, ready)
+            room = inf if wire is None else wire.room(of.operation, of.share, now)
+            if leaves > now or room <= 0:
+                if fails <= now:
+                    self._lose(request)
+                    return
+                request.stalled = leaves == fails == inf
+                request.pause = request.pause or Pause(self._env)
+                yield from request.pause.until(min(leaves if room > 0 else inf, fails))
+                request.stalled = False
+                continue
+            piece = int(min(size - sent, room, self._together(request, sent)))
+            if wire is not None:
+                request.counting = wire.sets_out(of.operation, of.share, now, piece)
+            request.fed, request.passed_at = sent + piece, now
+            passing = yield from self._link.feed(piece, request.wanted, passed)
+        if passing is not None:
+            yield passing  # the last one: a line keeps the order
+
+    def _leaves(self, request: Request, position: int, ready: float) -> tuple[float, float]:
+        """Return when a byte of an answer leaves, and when the request fails if it has not."""
+        faults, now, of = self._faults_of(request), self._env.now, request.exchange
+        leaves, fails = ready, inf
+        for i in request.course.places:
+            if faults[i].streams and (time := faults[i].leaves(position, ready)) > now:
+                self._met.add(i)
+                leaves, fails = max(leaves, time), min(fails, faults[i].fails(of.sent))
+        for i in sorted(request.wire.stopped) if request.wire is not None else ():
+            begin, over = faults[i].spell(now)
+            if begin < inf and faults[i].concerns(of.operation, of.share):
+                self._met.add(i)
+                leaves, fails = max(leaves, over), min(fails, faults[i].fails(of.sent))
+        return leaves, fails
+
+    def _together(self, request: Request, position: int) -> float:
+        """Return how many bytes of an answer leave together, from this one on."""
+        faults = self._faults_of(request)
+        met = (faults[i] for i in request.course.places)
+        return min((fault.together(position) for fault in met if fault.streams), default=inf)
+
+    def _passed(self, request: Request, size: int, piece: int) -> None:
+        """Let a piece of an answer of `size` bytes arrive half a round trip later."""
+        request.passed += piece
+        now, arrived = self._env.now, request.passed
+        for i, fault in enumerate(self.faults):
+            if fault.throttles and fault.is_between(request.passed_at, now):
+                self._met.add(i)
+        request.passed_at = now
+        if request.wire is not None and request.counting:
+            rtt = request.course.rtt
+            if request.wire.carried(request.counting, piece, now, rtt):
+                self._settle_again()
+        if request.progress is None or arrived == size:
+            return
+
+        self._arrives_later(request, now + request.course.rtt / 2, arrived)
+
+    def _arrives_later(self, request: Request, time: float, arrived: int) -> None:
+        """Let the downloader hear at a time, or once it is not busy, how much has arrived."""
+        client = request.client
+
+        def arrive(_: Entry) -> None:
+            if request.progress is None:
+                return
+            if client.processor is not None:
+                heard = client.processor.after()
+                if heard > self._env.now:
+                    self._arrives_later(request, heard, arrived)
+                    return
+            client.run(request.progress, arrived)
+            if client.heard is not None:
+                client.heard()
+
+        entry = self._env.at(time, arrive)
+        request.arriving = [e for e in request.arriving or () if e.callbacks]
+        request.arriving.append(entry)
+
+    def _lose(self, request: Request) -> None:
         """Fail a request whose connection is lost, whatever was still to come of it."""
         if request.taken_up and request.event is not None:
             self._env.give_up(request.event)
         request.losing = None
-        self._end(request, ConnectionLost())
+        refused = request.refused
+        self._end(request, ConnectionLost() if refused is None else _refusal(refused))
 
-    def _end(self, request: _Request, outcome: _Answer | Exception) -> None:
+    def _end(self, request: Request, outcome: Answer | Exception) -> None:
         """Let a request's answer, or its failure, reach the client."""
         client, now = request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
         del self._outstanding[request]
+        request.over = True
         if request.losing is not None:
             self._env.give_up(request.losing)
             request.losing = None
+        if request.wire is not None:
+            self._land(request)
+            of, lost = request.exchange, isinstance(outcome, ConnectError | ConnectionLost)
+            if not lost and request.wire.answered(of.operation, of.share, now):
+                self._settle_again()
         if client.processor is not None:
-            size = outcome.received if isinstance(outcome, _Answer) else 0
+            size = outcome.received if isinstance(outcome, Answer) else 0
             if (heard := client.processor.after_answer(size)) > now:
                 request.event = self._env.at(heard, lambda _: self._hear(request, outcome))
                 return
         self._hear(request, outcome)
 
-    def _hear(self, request: _Request, outcome: _Answer | Exception) -> None:
+    def _hear(self, request: Request, outcome: Answer | Exception) -> None:
         """Let the downloader hear an answer, or a failure, that has reached the client."""
         exchange, client, now = request.exchange, request.client, self._env.clock
         del client.outstanding[request]
+        if request.progress is not None:
+            self._drop_progress(request)
         if isinstance(outcome, Exception):
-            exchange.error = str(outcome)
+            exchange.error, exchange.received = str(outcome), request.passed
             client.trace.ended(exchange, now, False)
             client.run(request.deferred.errback, outcome)
         else:
@@ -412,147 +633,19 @@ class SimServer:
             client.heard()
 
 
-class Client:
-    """A client of the servers. It keeps a trace of requests and answers.
-
-    `heard` is called after each answer, and each failure, when the client has dealt with it.
-    `run` calls what deals with them: a function, with its arguments. `note` is called with the
-    operation and the server's name of each request, and may raise an error in place of it.
-    Requests for an operation in `holds` stay with the client: they are never sent, and never
-    answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far. What reaches the client waits for its
-    `processor`, if there is one.
-    """
-
-    def __init__(
-        self,
-        trace: Trace,
-        heard: Callable[[], None] | None = None,
-        run: Callable[..., None] = lambda function, *args: function(*args),
-        holds: Sequence[Operation] = (),
-        note: Callable[[str, str], None] = lambda operation, server: None,
-        source: Callable[[], Place | None] | None = None,
-        processor: Processor | None = None,
-    ) -> None:
-        self.processor = processor
-        self.note = note
-        self.trace = trace
-        self.heard = heard
-        self.run = run
-        self.holds = holds
-        self.source = source
-        self.known: set[int] = set()
-        self.outstanding: dict[_Request, None] = {}  # in the order in which they were sent
-
-    @property
-    def waits(self) -> bool:
-        """Whether an answer, or a failure, is to come: not all that is outstanding is held."""
-        return any(request.event or request.taken_up for request in self.outstanding)
-
-    def withdraw(self, *, held: bool = False) -> None:
-        """Withdraw all outstanding requests, or with `held` only those that wait forever."""
-        for request in list(self.outstanding):
-            if not held or not (request.event or request.taken_up):
-                request.server.withdraw(request)
+def _losing(
+    faults: Sequence[Fault], operation: Operation, share: int | None, course: RequestTiming
+) -> Iterator[int]:
+    """Yield the places of the faults that have lost the connection of a request."""
+    for i, fault in enumerate(faults):
+        if fault.concerns(operation, share) and fault.lost(course.sent) == course.lost < inf:
+            yield i
 
 
-@implementer(IStorageServer)
-class Connection:
-    """A server as a client sees it."""
-
-    def __init__(self, server: SimServer, client: Client) -> None:
-        self.name = server.name
-        self._server = server
-        self._client = client
-
-    def __repr__(self) -> str:
-        return f"<Connection to {self.name}>"
-
-    def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Answer with the buckets of a file; see `IStorageServer`."""
-
-        def answer(faults: Sequence[Fault]) -> _Answer | Exception:
-            held = self._server.shares.get(storage_index, {})
-            for share in held.values():
-                if isinstance(share, UnopenedShare):
-                    return ServerError(share.reason)
-            shown: Sequence[int] = list(held)
-            changed_by: list[int] = []
-            for i, fault in enumerate(faults):
-                before, shown = shown, fault.buckets(shown)
-                if len(shown) != len(before):
-                    changed_by.append(i)
-            buckets = {number: SimBucket(self, storage_index, number) for number in shown}
-            return _Answer(buckets, shown, changed_by=changed_by)
-
-        return self._server.send(self._client, answer, "get_buckets")
-
-    def read(self, storage_index: bytes, number: int, offset: int, length: int) -> Deferred[bytes]:
-        """Answer with bytes of the share with this number; see `IBucket.read`.
-
-        It fails with `ServerError` if the server does not hold that share any more. Raises
-        `ValueError` for a negative offset or length, as a real server's protocol does.
-        """
-        if offset < 0 or length < 0:
-            raise ValueError(f"a read of {length} bytes at {offset} is impossible")
-
-        def answer(faults: Sequence[Fault]) -> _Answer | Exception:
-            data = self._server.shares.get(storage_index, {}).get(number)
-            if data is None:
-                return ServerError(f"share {number} is gone")
-            right = read = data[offset : offset + length]
-            changed_by = []
-            for i, fault in enumerate(faults):
-                before, read = read, fault.alter(data, offset, read)
-                if read != before:
-                    changed_by.append(i)
-            return _Answer(read, (), len(read), read != right, changed_by)
-
-        return self._server.send(self._client, answer, "read", number, offset, length)
+def _refusal(reason: str) -> ConnectError:
+    return ConnectError(string=reason)  # type: ignore[no-untyped-call]  # Twisted's
 
 
-class Connections(Sequence[Connection]):
-    """A client's connections to servers, in their order, each made when it is looked at.
-
-    A download asks a few servers of a large grid.
-    """
-
-    def __init__(self, servers: Sequence[SimServer], client: Client) -> None:
-        self._servers = servers
-        self._client = client
-
-    def __len__(self) -> int:
-        return len(self._servers)
-
-    @overload
-    def __getitem__(self, place: int) -> Connection: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[Connection]: ...
-
-    def __getitem__(self, place: int | slice) -> Connection | Sequence[Connection]:
-        if isinstance(place, slice):
-            return Connections(self._servers[place], self._client)
-        return Connection(self._servers[place], self._client)
-
-
-@implementer(IBucket)
-class SimBucket:
-    """One share on a simulated server."""
-
-    def __init__(self, connection: Connection, storage_index: bytes, number: int) -> None:
-        self._connection = connection
-        self._storage_index = storage_index
-        self._number = number
-
-    def __repr__(self) -> str:
-        return f"<SimBucket of share {self._number} on {self._connection.name}>"
-
-    def read(self, offset: int, length: int) -> Deferred[bytes]:
-        """Read from the share; see `IBucket`."""
-        return self._connection.read(self._storage_index, self._number, offset, length)
-
-
-def _made(answer: _Answer | Exception, _: Sequence[Fault]) -> _Answer | Exception:
+def _made(answer: Answer | Exception, _: Sequence[Fault]) -> Answer | Exception:
     """Answer what was made before, whatever the faults are by now."""
     return answer

@@ -61,14 +61,16 @@ def plan_request(
     if not faults:  # most servers are well
         arrives = sent + rtt / 2
         return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
-    lost = inf
     concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
+    lost = inf
     for _, fault in concerning:
         if fault.active(sent):
             rtt = fault.round_trip(rtt)
         lost = min(lost, fault.lost(sent))
     arrives = sent + rtt / 2
-    taken_up = _taken_up(concerning, operation, arrives)
+    taken_up, fails = _taken_up(concerning, operation, sent, arrives)
+    if fails < taken_up:
+        lost = min(lost, fails)
     met, places, failure = [], [], None
     for i, fault in concerning:
         if fault.active(taken_up):
@@ -76,6 +78,13 @@ def plan_request(
             places.append(i)
             failure = failure or fault.failure(operation, chances[i])
     return RequestTiming(sent, rtt, arrives, taken_up, lost, met, failure, places)
+
+
+def connection_lost(
+    faults: Sequence[Fault], operation: Operation, share: int | None, sent: float
+) -> float:
+    """Return when the connection of a request is lost that is sent at `sent`; infinity if never."""
+    return min((f.lost(sent) for f in faults if f.concerns(operation, share)), default=inf)
 
 
 def delaying(
@@ -109,12 +118,19 @@ def failing(operation: Operation, course: RequestTiming, chances: Sequence[float
                 return
 
 
-def _taken_up(faults: Sequence[tuple[int, Fault]], operation: Operation, time: float) -> float:
-    """Return when a request that arrives at `time` is taken up; infinity if never."""
-    for at, holding in _held(faults, operation, time):
+def _taken_up(
+    faults: Sequence[tuple[int, Fault]], operation: Operation, sent: float, arrives: float
+) -> tuple[float, float]:
+    """Return when a request is taken up, and when it fails if it is held until then.
+
+    Both are infinity if that never happens.
+    """
+    fails, kinds = inf, dict(faults)
+    for time, holding in _held(faults, operation, arrives):
         if not holding:
-            return at
-    return inf
+            return time, fails
+        fails = min(fails, *(kinds[i].fails(sent) for i in holding))
+    return inf, fails
 
 
 #: A request that is held so often, each time for as long as a hang lasts, is held forever.
@@ -146,7 +162,7 @@ class FaultDraws:
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
-        self._seed = seed
+        self.seed = seed
         self._server = server
         self._streams: list[Random | None] = []
         self.requests = 0  # that have drawn
@@ -156,7 +172,7 @@ class FaultDraws:
     def add(self, fault: Fault) -> list[float]:
         """Draw for one more fault from now on; return what it draws for the requests so far."""
         before = sum(random is not None for random in self._streams)
-        drawn = stream(self._seed, self._server, f"fault {before}") if fault.stochastic else None
+        drawn = stream(self.seed, self._server, f"fault {before}") if fault.stochastic else None
         self._streams.append(drawn)
         return [_next(drawn) for _ in range(self.requests)]
 

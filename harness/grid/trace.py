@@ -14,18 +14,21 @@ from typing import Literal, NamedTuple
 from firstk.harness.kernel.raised import Place
 from firstk.scenarios.faults import Operation
 
-#: What happened. The first three happen to an exchange.
-Kind = Literal["sent", "answered", "failed", "wrote", "paused", "resumed", "fired", "raised"]
+#: What happened. The first four happen to an exchange.
+Kind = Literal[
+    "sent", "answered", "failed", "cancelled", "wrote", "paused", "resumed", "fired", "raised"
+]
 
 
 @dataclass(eq=False, slots=True)
 class Exchange:
-    """One request to a server and its answer. Times are in virtual seconds.
+    """One request to a server and its answer, or a new connection. Times are in virtual seconds.
 
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
-    data in the answer to a read, and `corrupt` says whether a fault changed them. `error` says why
-    the request failed. `source` is the line of the code under test that sent it, where there is
-    one. It is not part of the digest.
+    data in the answer to a read, or those that came before it failed or was cancelled, and
+    `corrupt` says whether a fault changed them. `error` says why the request failed. Of the answer
+    to one that the client `cancelled`, `saved` bytes were never sent. `source` is the line of the
+    code under test that sent it, where there is one. It is not part of the digest.
     """
 
     number: int
@@ -41,6 +44,8 @@ class Exchange:
     received: int = 0
     corrupt: bool = False
     error: str = ""
+    cancelled: bool = False
+    saved: int = 0
     source: Place | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
@@ -56,6 +61,8 @@ class Exchange:
             return self.error
         if self.operation == "get_buckets":
             return ",".join(map(str, self.shares))
+        if self.operation == "connect":
+            return ""
         # The last word is part of all digests.
         return f"{self.received} bytes" + (", spoiled" if self.corrupt else "")
 
@@ -77,7 +84,7 @@ class TraceEvent(NamedTuple):
     def detail(self) -> str:
         """What was answered, written, paused or ended, as text."""
         match self.kind:
-            case "answered" | "failed":
+            case "answered" | "failed" | "cancelled":
                 assert self.exchange is not None
                 return self.exchange.detail
             case "wrote":
@@ -115,6 +122,11 @@ class Trace:
         exchange.ended, exchange.ok = time, ok
         self.events.append(TraceEvent(time, "answered" if ok else "failed", exchange))
 
+    def cancelled(self, exchange: Exchange, time: float) -> None:
+        """Record that the downloader cancels it."""
+        exchange.ended, exchange.cancelled, exchange.error = time, True, "cancelled"
+        self.events.append(TraceEvent(time, "cancelled", exchange))
+
     def note(self, time: float, kind: Kind, size: int = 0, offset: int = 0) -> None:
         """Record an event that is not one of a request."""
         self.events.append(TraceEvent(time, kind, None, size, offset))
@@ -132,12 +144,22 @@ class Trace:
     @property
     def reads(self) -> int:
         """How many reads were sent."""
-        return len(self.exchanges) - self.queries
+        return sum(e.operation == "read" for e in self.exchanges)
 
     @property
     def bytes_received(self) -> int:
         """How many bytes of share data were received."""
         return sum(e.received for e in self.exchanges)
+
+    @property
+    def requests_cancelled(self) -> int:
+        """How many requests the downloader cancelled."""
+        return sum(e.cancelled for e in self.exchanges)
+
+    @property
+    def bytes_saved(self) -> int:
+        """How many bytes were never sent since their request was cancelled."""
+        return sum(e.saved for e in self.exchanges)
 
     def most_outstanding(self) -> tuple[int, int]:
         """Return the most requests that were outstanding at one time, and the most bytes."""

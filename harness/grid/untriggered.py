@@ -76,7 +76,7 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
 
 def words(fault: Fault, names: Sequence[str]) -> str:
     """Return a sentence that says which fault met no request, on which servers and when."""
-    times = {"start", "end", "every", "until", "rolling"}
+    times = {"start", "end", "until", "rolling"} | ({"every"} if fault.repeats else set())
     keys = fault.model_dump(exclude={"kind", *times}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     what = f"{fault.kind} ({more})" if more else fault.kind
@@ -85,28 +85,28 @@ def words(fault: Fault, names: Sequence[str]) -> str:
             f"{what}, {_when(fault)}, applies to no server: `select` chose none, or a later entry"
             " replaces it"
         )
-    return f"{what} on {_ranges(names)}, {_when(fault)}, met no request"
+    return f"{what} on {ranges(names)}, {_when(fault)}, met no request"
 
 
 def _when(fault: Fault) -> str:
     when = f"from {fault.start:g} s on"
     if fault.end is not None:
         when = f"from {fault.start:g} s to {fault.end:g} s"
-    if fault.every is not None:
-        when += f", every {fault.every:g} s"
+    if fault.repeats is not None:
+        when += f", every {fault.repeats:g} s"
     if fault.rolling is not None:
         when += f", one after another by {fault.rolling:g} s"
     return when
 
 
-def _ranges(names: Sequence[str]) -> str:
+def ranges(names: Sequence[str]) -> str:
     """Return the names of servers, in their order, as ranges: s0-s2, s5."""
-    ranges: list[tuple[int, int]] = []
+    found: list[tuple[int, int]] = []
     for number in (int(name[1:]) for name in names):
-        if ranges and ranges[-1][1] + 1 == number:
-            ranges[-1] = ranges[-1][0], number
+        if found and found[-1][1] + 1 == number:
+            found[-1] = found[-1][0], number
         else:
-            ranges.append((number, number))
-    shown = [f"s{a}" if a == b else f"s{a}-s{b}" for a, b in ranges[:_MOST_RANGES]]
-    more = len(ranges) - len(shown)
+            found.append((number, number))
+    shown = [f"s{a}" if a == b else f"s{a}-s{b}" for a, b in found[:_MOST_RANGES]]
+    more = len(found) - len(shown)
     return ", ".join(shown) + (f" and {more} more ranges" if more else "")

@@ -24,11 +24,17 @@ class Context:
     """The context in which all code of one download runs.
 
     Nothing of it runs any more once it has done too much at one virtual time: `aborted` is called
-    with the error then.
+    with the error then. `enter` calls what runs there, by default without further ado.
     """
 
-    def __init__(self, env: Environment, aborted: Callable[[LivelockError], None]) -> None:
+    def __init__(
+        self,
+        env: Environment,
+        aborted: Callable[[LivelockError], None],
+        enter: Callable[..., Any] | None = None,
+    ) -> None:
         self._context = copy_context()
+        self._enter = enter
         self._entered = False
         self._at_once = AtOnce(env, endless.MOST_AT_ONCE)
         self._aborted = aborted
@@ -46,7 +52,10 @@ class Context:
             return
         self._entered = True
         try:
-            self._context.run(function, *args)
+            if self._enter is None:
+                self._context.run(function, *args)
+            else:
+                self._enter(self._context.run, function, *args)
         except Exception:
             raise
         except BaseException as e:  # such as sys.exit(): it is not to end firstk

@@ -82,6 +82,17 @@ def where(error: BaseException) -> str | None:
     return None
 
 
+def raised_at(error: BaseException) -> Place | None:
+    """Return the innermost line of code under test that an error came through, whatever it is."""
+    raised: BaseException | None = error
+    while raised is not None:  # the cause of a RuntimeError is the StopIteration that it replaces
+        frames = [tb for tb in _walk(raised.__traceback__) if is_under_test(tb.tb_frame)]
+        if frames:
+            return place(frames[-1].tb_frame, frames[-1].tb_lineno)
+        raised = raised.__cause__
+    return None
+
+
 class Place(NamedTuple):
     """A line of code.
 

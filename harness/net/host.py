@@ -148,6 +148,16 @@ class Host:
             self._become("running")
             self.reactor = self._boot()
 
+    def refuse(self) -> None:
+        """Reset all its connections, and refuse new ones until `accept`. Its process goes on."""
+        self.reset()
+        self.stack.refuses = True
+
+    def accept(self) -> None:
+        """Refuse connections no more."""
+        self.stack.refuses = False
+        self._network.note(f"{self.name} accepts connections again")
+
     def reset(self, other: Host | str | None = None) -> None:
         """Reset its connections (TCP RST): all of them, or those with one other host."""
         if other is not None:

@@ -147,7 +147,7 @@ class Network:
         What is None stays as it is; `math.inf` is an unlimited `bandwidth`. `loss` is the
         probability that a packet is lost. TCP sends it again, and it comes late.
         """
-        for way in self._between(a, b):
+        for way in self.between(a, b):
             way.law = way.law if rtt is None else law_of(rtt)
             way.bandwidth = way.bandwidth if bandwidth is None else checked_bandwidth(bandwidth)
             way.loss = way.loss if loss is None else checked_loss(loss)
@@ -158,7 +158,7 @@ class Network:
         With `one_way` only what `a` sends `b` is lost. What is under way still arrives.
         """
         a, b = self.known(a), self.known(b)
-        for way in self._between(a, b)[: 1 if one_way else 2]:
+        for way in self.between(a, b)[: 1 if one_way else 2]:
             way.cut = True
         self.note(f"{a.name} {'cannot reach' if one_way else 'is cut off from'} {b.name}")
 
@@ -166,12 +166,13 @@ class Network:
         """End the partition of two hosts; without arguments, all partitions."""
         if (a is None) != (b is None):
             raise TypeError("heal() takes two hosts, or none")
-        ways = list(self._ways.values()) if a is None or b is None else self._between(a, b)
+        ways = list(self._ways.values()) if a is None or b is None else self.between(a, b)
         for way in ways:
             way.cut = False
         self.note("all partitions are healed" if a is None else f"{a} and {b} are healed")
 
-    def _between(self, a: Host | str, b: Host | str) -> list[Way]:
+    def between(self, a: Host | str, b: Host | str) -> list[Way]:
+        """Return the ways from one host to another, and back."""
         first, second = self.known(a).name, self.known(b).name
         if first == second:
             raise ValueError(f"a link is between two hosts, not from {first!r} to itself")
@@ -190,7 +191,7 @@ class Network:
         """Take a packet to its target; return when it has left the host."""
         address = packet.target.host
         target = self._by_address.get(address)
-        if is_loopback(address):
+        if target is None and is_loopback(address):
             target = source
         now = leaves = self.env.clock
         arrives: float | None = None
@@ -425,7 +426,7 @@ class Network:
         return unanswered(self.hosts.values(), self._by_address, self._is_partitioned)
 
     def _is_partitioned(self, a: Host, b: Host) -> bool:
-        return any(way.cut for way in self._between(a, b))
+        return any(way.cut for way in self.between(a, b))
 
     def report(self) -> str:
         """Return what a failed test needs: what was not answered, which hosts are not running.

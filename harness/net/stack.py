@@ -47,6 +47,8 @@ class Stack:
         self.seconds = seconds
         self.changed = changed
         self.addresses = addresses
+        self.refuses = False
+        """Whether it refuses all new connections, whoever listens."""
         self.sockets: dict[int, BaseSocket] = {}  # by file descriptor
         self.connections: dict[tuple[Address, Address], Connection] = {}
         self.given_up: list[Connection] = []  # those that never had the answer they waited for
@@ -161,7 +163,7 @@ class Stack:
                     return
             else:
                 del self._gone[key]
-        if segment.syn and segment.ack is None:
+        if segment.syn and segment.ack is None and not self.refuses:
             listening = self._listener(segment.target)
             if listening is not None:
                 self._gone.pop(key, None)

@@ -25,6 +25,9 @@ nothing waits; and with queues, one uplink or the downlink, where the draws of e
 the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
 count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
 what several servers may give takes no time on their uplinks, and the downlink is never idle.
+A fault that waits for what a connection carries, or that a reconnect ends, does no harm; a server
+that is throttled for a time counts as never throttled; and what trickles or stalls is only waited
+for where the layout is guessed right, so that a block is one read.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ from firstk.harness.run.bound_needs import (
     ueb_of,
     unaltered,
 )
-from firstk.harness.run.bound_reads import Brings, Foreseen
+from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted
 from firstk.scenarios.model import Scenario, UnopenedShare
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
@@ -63,7 +66,8 @@ BOUND = (
 class Bound:
     """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
 
-    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for.
+    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for, and for
+    several reads.
     `requests` counts one read for each of K shares, and the queries to as many servers as
     hold that many good share numbers together, those with the most first. `bytes` counts what is
     needed of the first segment if the scenario stops there, else of all that are asked for:
@@ -78,7 +82,12 @@ class Bound:
 
 
 def bound(scenario: Scenario, run: int = 0) -> Bound:
-    """Return the bound for the run of this number, with its draws."""
+    """Return the bound for the run of this number, with its draws.
+
+    Nothing is known of several reads: each may query a server again, and have better draws.
+    """
+    if scenario.reads is not None:
+        return Bound(None, 0, 0)
     seed = scenario.seed_of(run)
     file = file_of(scenario, seed)
     ueb = ueb_of(file)
@@ -193,11 +202,12 @@ class _Grid:
         needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
         transfer = server.transfer(needs.block + needs.header * together)
         brings = self._brings(server, number, parts.block)
-        block = server.earliest(brings, transfer, opening=parts.adjoining, share=number)
+        wanted = Wanted(brings, transfer, needs.block * needs.guessed, number)
+        block = server.earliest(wanted, opening=parts.adjoining)
         if parts.adjoining and not server.alters:
             return block
         brings = self._brings(server, number, parts.header)
-        time = max(block, server.earliest(brings, opening=True, share=number))
+        time = max(block, server.earliest(Wanted(brings, share=number), opening=True))
         if server.alters and needs.chain:
             time = max(time, self._from_any((number, number ^ 1), _CHAIN))
         if server.alters and needs.block_hashes:
@@ -242,9 +252,12 @@ class _Grid:
             self._parts[key] = inf
             if parts is not None:
                 spans = part(parts)
-                transfer = server.transfer(sum(end - begin for begin, end in spans))
+                sizes = [end - begin for begin, end in spans]
+                transfer, most = server.transfer(sum(sizes)), max(sizes, default=0)
                 brings = self._brings(server, number, spans)
-                self._parts[key] = server.earliest(brings, transfer, share=number)
+                self._parts[key] = server.earliest(
+                    Wanted(brings, transfer, most * self._needs.guessed, number)
+                )
         return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:

@@ -60,6 +60,8 @@ class Needs:
 
     def __init__(self, file: GridFile, ueb: URIExtension, segment: int) -> None:
         self.ueb = ueb
+        # Whether the layout is as one guesses before it is known: then each part is one read.
+        self.guessed = guess_segmentation(file.cap).segment_size == ueb.segment_size
         self.block = ueb.block_length(segment)
         self.block_hashes = self.crypttext_hashes = HASH_SIZE * beside(
             segment, segment, ueb.num_segments

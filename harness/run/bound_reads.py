@@ -15,7 +15,7 @@ from itertools import pairwise
 from math import inf, nextafter
 from typing import NamedTuple
 
-from firstk.harness.grid.build import ServerSpec, service_of
+from firstk.harness.grid.build import ServerSpec, service_of, set_up_of
 from firstk.harness.grid.link import CHUNK, Link
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
 from firstk.harness.kernel.environment import Environment
@@ -72,6 +72,28 @@ class _Read(NamedTuple):
         return self.special.get(share, self.courses)
 
 
+class Wanted(NamedTuple):
+    """What a read is to bring; any read will do by default.
+
+    It `brings` that if it meets certain faults, its bytes pass the lines for `transfer` seconds at
+    the least, and at least `size` of them are in one answer. `share` is the one that it is of; None
+    is any.
+    """
+
+    brings: Brings | None = None
+    transfer: float = 0.0
+    size: int = 0
+    share: int | None = None
+
+    def passes(self, course: RequestTiming, ready: float) -> float:
+        """Return how long the bytes take at the least from when the answer is `ready`."""
+        takes = self.transfer
+        for fault in course.faults:
+            if fault.streams and self.size:
+                takes = max(takes, fault.leaves(self.size - 1, ready) - ready)
+        return takes
+
+
 class Foreseen:
     """One server with its draws. Times are in virtual seconds, infinity is never.
 
@@ -82,11 +104,13 @@ class Foreseen:
     """
 
     def __init__(self, plan: ServerSpec, seed: int, at_once: int, downlink: float | None) -> None:
-        self.bandwidths = [b for b in (plan.bandwidth, downlink) if b is not None]
+        self.faults = [_foreseen(fault) for fault in plan.faults]
+        always = [f.rate(0.0) for f in self.faults if f.next_change(0.0) == inf]
+        uplink = min(inf if plan.bandwidth is None else plan.bandwidth, *always, inf)
+        self.bandwidths = [b for b in (uplink, inf if downlink is None else downlink) if b < inf]
         self._special = sorted({n for f in plan.faults for n in f.shares or ()} & {*plan.shares})
         altering = any(isinstance(fault, Corrupt | Truncated) for fault in plan.faults)
         self.alters = altering or bool(self._special)
-        self.faults = plan.faults
         self._concurrency = plan.concurrency
         self.queues = plan.service is not None and plan.concurrency is not None
         # Whether all reads have the same draws, so that no later one can be the faster.
@@ -95,10 +119,11 @@ class Foreseen:
             and (plan.service is None or plan.service.law == "constant")
             and not any(fault.stochastic for fault in plan.faults)
         )
-        losing = [fault for fault in plan.faults if isinstance(fault, Disconnect)]
+        losing = [fault for fault in self.faults if isinstance(fault, Disconnect)]
         # Whether requests may end before the server has worked on them; when all do, forever.
         self._loses = bool(losing)
-        self._lost = min((fault.start for fault in losing if fault.end is None), default=inf)
+        whole = (f for f in losing if f.affects("read") and f.shares is None and f.end is None)
+        self._lost = min((fault.lost(0.0) for fault in whole), default=inf)
         self._window = len(plan.shares) * (1 if self._alike else at_once)
         self._draws = _draws(plan, seed)
         self._drawn: list[_Request] = []
@@ -106,7 +131,7 @@ class Foreseen:
         query = next(self._draws)
         answers = [
             (ends, shown)
-            for course in _courses(plan.faults, "get_buckets", query, 0.0)
+            for course in _courses(self.faults, "get_buckets", query, _connected(plan, seed))
             if (ends := course.ends(query.work)) < course.lost
             and course.failure is None
             and (shown := _shown(course, plan.shares))
@@ -134,48 +159,33 @@ class Foreseen:
         """Return how long `size` bytes of any number of answers pass the lines, at the least."""
         return size / min(self.bandwidths, default=inf)
 
-    def earliest(
-        self,
-        brings: Brings | None,
-        transfer: float = 0.0,
-        *,
-        opening: bool = False,
-        share: int | None = None,
-    ) -> float:
-        """Return when a read of a share can be back that brings something; any will do if None.
+    def earliest(self, wanted: Wanted, *, opening: bool = False) -> float:
+        """Return when a read can be back that brings what is wanted.
 
-        `transfer` is how long its bytes pass the lines. `opening` means that what is wanted
-        comes with the first read of a share, or after it.
+        `opening` means that it comes with the first read of a share, or after it.
         """
-        return next(iter(self._back(brings, transfer, 1, opening, share)), inf)
+        return next(iter(self._back(wanted, 1, opening)), inf)
 
     def in_turn(self, count: int) -> Sequence[float]:
         """Return when one read can be back, two, three and so on; infinity where never."""
         if self._alike:
-            return [self.earliest(None)] * count  # they come together
-        found = self._back(None, 0.0, count, opening=False)
+            return [self.earliest(Wanted())] * count  # they come together
+        found = self._back(Wanted(), count, opening=False)
         return found + [inf] * (count - len(found))
 
-    def _back(
-        self,
-        brings: Brings | None,
-        transfer: float,
-        count: int,
-        opening: bool,
-        share: int | None = None,
-    ) -> list[float]:
+    def _back(self, wanted: Wanted, count: int, opening: bool) -> list[float]:
         """Return when reads can be back that bring something: the first `count`, or fewer."""
         found: list[float] = []
         for number, read in enumerate(self._reads(opening)):
             if len(found) >= count and read.ready >= found[count - 1]:
                 break
             if number == _MOST_READS:
-                lucky = self._luckiest(brings, transfer, read.ready, share)
+                lucky = self._luckiest(wanted, read.ready)
                 return sorted([*found, *[lucky] * count])[:count]
-            ends = self._ends(brings, transfer, read, share)
+            ends = self._ends(wanted, read)
             if ends < inf:
                 insort(found, ends)
-            elif self.faults and self._luckiest(brings, transfer, read.ready, share) == inf:
+            elif self.faults and self._luckiest(wanted, read.ready) == inf:
                 break  # and so it is for all later ones
         return found[:count]
 
@@ -274,31 +284,28 @@ class Foreseen:
         while len(self._drawn) < count:
             self._drawn.append(next(self._draws))
 
-    def _ends(
-        self, brings: Brings | None, transfer: float, read: _Read, share: int | None
-    ) -> float:
+    def _ends(self, wanted: Wanted, read: _Read) -> float:
         """Return when a read can be back that brings something; infinity if it cannot."""
         if not self.faults:
-            return read.courses[0].ends(read.work) + transfer
+            return read.courses[0].ends(read.work) + wanted.transfer
         best = inf
-        for course in read.of(share):
+        for course in read.of(wanted.share):
             ends = course.ends(read.work)
+            if course.failure is not None or ends >= course.lost:
+                continue
+            over = ends + wanted.passes(course, course.taken_up + read.work)
             if (
-                course.failure is None
-                and ends < course.lost
-                and ends + transfer <= course.lost * _NEARLY
-                and ends + transfer < best
-                and (brings is None or brings(course.faults))
+                over <= course.lost * _NEARLY
+                and over < best
+                and (wanted.brings is None or wanted.brings(course.faults))
             ):
-                best = ends + transfer
+                best = over
         return best
 
-    def _luckiest(
-        self, brings: Brings | None, transfer: float, ready: float, share: int | None
-    ) -> float:
+    def _luckiest(self, wanted: Wanted, ready: float) -> float:
         """Return when a read would be back that is sent from `ready` on and has all the luck."""
         request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
-        return self._ends(brings, transfer, self._read(request, ready), share)
+        return self._ends(wanted, self._read(request, ready)._replace(work=0.0))
 
 
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
@@ -309,6 +316,27 @@ def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
     while True:
         work = 0.0 if service is None else service.time()
         yield _Request(link.round_trip(), work, chances.draw())
+
+
+def _foreseen(fault: Fault) -> Fault:
+    """Return a fault as far as no download can evade it.
+
+    One can reconnect, and leave open what a fault waits for.
+    """
+    if fault.until == "reconnect":
+        return fault.over_at(0.0)
+    return fault.begun_at(fault.start) if fault.begins_after() == (0, 0) else fault
+
+
+def _connected(plan: ServerSpec, seed: int) -> float:
+    """Return when a server can be asked at the earliest, with the first draw for its connection.
+
+    With faults of the set-up another attempt may be better: then that takes no time here.
+    """
+    set_up = set_up_of(plan, seed)
+    if set_up is None or any(fault.concerns("connect") for fault in plan.faults):
+        return 0.0
+    return set_up.draw()[0]
 
 
 def _shown(course: RequestTiming, numbers: Sequence[int]) -> Sequence[int]:

@@ -89,4 +89,5 @@ def replay(scenario: Scenario, strategy: str, seed: int) -> str:
     """Return the command that runs one row again."""
     one = " --runs 1" if scenario.runs > 1 else ""
     what = "--downloader" if is_external(strategy) else "--strategy"
-    return f"firstk run {shell_word(scenario.source)} {what} {strategy} --seed {seed}{one}"
+    over = f" --transport {scenario.given_transport}" if scenario.given_transport else ""
+    return f"firstk run {shell_word(scenario.source)} {what} {strategy} --seed {seed}{one}{over}"

@@ -7,31 +7,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from firstk.downloader import Download as OurDownload
 from firstk.downloader import DownloadStatus
-from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.consumer import SimConsumer
-from firstk.harness.grid.files import GridFile
-from firstk.harness.grid.server import Client, Connections, SimServer
-from firstk.harness.grid.trace import Trace
-from firstk.harness.kernel.client_reactor import ClientReactor, Context
 from firstk.harness.kernel.livelock import LivelockError
-from firstk.harness.kernel.raised import as_error
-from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.raised import Place, as_error
 from firstk.harness.kernel.rng import stream
+from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import (
-    DownloaderSpec,
     DownloadRequest,
     MisconductError,
+    Subject,
     find_downloader,
     is_external,
     name_of,
-    runs_strategy,
 )
-from firstk.scenarios.faults import Operation
 from firstk.scenarios.model import Scenario
 
 
@@ -40,7 +33,9 @@ class DownloadOutcome:
     """The outcome of a download: what is kept when it is over, or no events are left.
 
     Times are in virtual seconds since it began; `finished` is None if it was not over. `asked`
-    and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end.
+    and `wrote` are numbers of bytes. `stopped` says whether it was stopped before its end, and
+    `cancelled` whether a scenario or a test did that. `started` is when it began, in virtual
+    seconds of the simulation.
     `misconduct` lists what it did to the consumer that no consumer allows.
     """
 
@@ -57,89 +52,67 @@ class DownloadOutcome:
     status: DownloadStatus | None
     timers_left: Sequence[str]
     misconduct: Sequence[str] = ()
+    cancelled: bool = False
+    started: float = 0.0
 
 
 class SimulatedDownload:
-    """A download of what a scenario asks for, from servers that are there.
+    """A download of what a scenario asks for, in a session of a downloader.
 
     With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
     when K distinct share numbers are known: at once if it does not obey.
 
-    `number` distinguishes it from others in the grid. `over` is called when it has finished, or
-    can never finish any more: it waits for nothing that will come. `failed` is called with what
-    its timers raise; without it that goes to the reactor. `machine` is what it runs on, with others
-    in the grid; default one of its own.
-    Raises `DownloaderError` if `strategy` is neither one of ours nor another downloader.
+    `place` is its place among the session's reads, and `subject` starts it, by default the
+    downloader of the session. `over` is called when it has finished, or can never finish any more:
+    it waits for nothing that will come. Only a session that listens hears of that, and of what is
+    located. `ended` is called when it has finished.
+    Raises `DownloaderError` if there is no such downloader.
     """
 
     def __init__(
         self,
-        scenario: Scenario,
-        seed: int,
-        strategy: DownloaderSpec,
-        reactor: SimReactor,
-        file: GridFile,
-        servers: Sequence[SimServer],
-        number: int = 0,
+        session: Session,
+        scenario: Scenario | None = None,
+        place: int = 0,
+        subject: Subject | None = None,
         over: Callable[[SimulatedDownload], None] | None = None,
-        failed: Callable[[Exception], None] | None = None,
-        machine: ClientMachine | None = None,
+        ended: Callable[[], None] | None = None,
     ) -> None:
-        self.scenario = scenario
-        self.strategy = strategy
-        self.trace = Trace()
+        self.session = session
+        self.scenario = scenario = scenario or session.scenario
+        self.strategy = session.strategy
+        self.trace = session.trace
+        self.client = session.client
         self.started = 0.0
         self.finished: float | None = None
         self.failure: Exception | None = None
-        self._subject = find_downloader(strategy)
-        self._random = stream(seed, "client", "choice", *([str(number)] if number else []))
-        self._reactor = reactor
+        self.deferred: Deferred[Any] = Deferred()  # in place of its own, until it has begun
+        self.cancelled = False
+        self._alone = subject is None  # nothing else is under way in the session
+        self._subject = subject or find_downloader(session.strategy)
+        names = [str(session.number)] if session.number or place else []
+        names += [str(place)] if place else []
+        self._random = stream(session.seed, "client", "choice", *names)
+        self._reactor = session.reactor
         self._over = over
+        self._on_end = ended
         self._locates = scenario.stop == "located"
         self._known: float | None = None
-        heard = self._heard if over is not None or self._locates else None
-        context = Context(reactor.env, self._abort)
-        machine = machine or ClientMachine(reactor.env, scenario.client)
-        self._processor = processor = machine.processor
-        busy_until = None if processor is None else processor.after
-        self._late = 0  # how many things of its own wait for the processor
-        self._pool = machine.pool(seed, number, context.run, heard or _nothing)
-        self._clock = ClientReactor(
-            reactor,
-            heard,
-            failed,
-            context,
-            busy_until,
-            self._pool,
-            None if machine.clock is None else machine.clock.time,
-        )
-        self._file = file
-        held: Sequence[Operation] = ["read"] if self._locates else []
-        self.client = Client(
-            self.trace,
-            heard,
-            self._clock.run,
-            holds=held,
-            note=context.note,
-            source=None if runs_strategy(strategy) else context.source,
-            processor=processor,
-        )
-        self._connections = Connections(servers, self.client)
-        # A clock of its own: the consumer's timers are not left behind by the download.
-        self._drain = ClientReactor(reactor, heard, failed, context, busy_until)
+        self._file = session.file
         self._consumer = SimConsumer(
-            self._drain,
-            file,
+            session.drain,
+            session.file,
             scenario.file.offset,
             scenario.stop == "first-block",
             self.trace,
             scenario.consumer.bandwidth if scenario.consumer else None,
-            self._progress,
-            None if processor is None else self._write_later,
+            session.progress,
+            session.context.source,
+            None if session.processor is None else self._write_later,
         )
-        self._context = context
         self._timers_left: Sequence[str] = ()
         self._stalled = False
+        session.downloads.append(self)
 
     @property
     def status(self) -> DownloadStatus | None:
@@ -158,6 +131,16 @@ class SimulatedDownload:
         return self._known if status is None else status.located
 
     @property
+    def timers(self) -> Sequence[str]:
+        """Descriptions of its own timers that are still to fire."""
+        return list(map(str, self.session.clock.getDelayedCalls()))
+
+    @property
+    def wrong_from(self) -> Place | None:
+        """The line of code under test that wrote the first wrong byte, if it is known."""
+        return self._consumer.wrong_from
+
+    @property
     def buffered(self) -> int:
         """How many bytes are in the consumer's buffer."""
         return self._consumer.buffered
@@ -166,67 +149,40 @@ class SimulatedDownload:
         """Begin now."""
         self.started = self._reactor.seconds()
         order = DownloadRequest(
-            self._clock,
-            self._connections,
+            self.session.clock,
+            self.session.connections,
             self._file.cap,
             self._consumer,
             self.scenario.file.offset,
             self.scenario.file.length,
             self._random,
         )
-        if self._processor is None:
-            self._clock.run(self._begin, order)
-        else:
-            self._later(self._processor.after(), partial(self._clock.run, self._begin, order))
+        self.session.later(0.0, partial(self.session.context.run, self._begin, order))
         if self._over is not None:
-            self._heard()
+            self.heard()
 
-    def _later(self, time: float, function: Callable[[], None]) -> None:
-        """Call a function when the processor has come to it: at once, or at a time to come."""
-        if time <= self._reactor.seconds():
-            function()
-            return
-        self._late += 1
-
-        def call(_: object) -> None:
-            self._late -= 1
-            function()
-            if self._over is not None:
-                self._heard()
-
-        self._reactor.env.at(time, call)
+    def _begin(self, order: DownloadRequest) -> None:
+        self.deferred = maybeDeferred(self._subject, order)
+        self.deferred.addBoth(self._ended)
 
     def _write_later(self, write: Callable[[], None]) -> None:
         """Have the processor work on a segment, and write it then."""
-        assert self._processor is not None
-        time = self._processor.after_segment()
-        self._later(time, partial(self._clock.run, write))
-
-    def _begin(self, order: DownloadRequest) -> None:
-        maybeDeferred(self._subject, order).addBoth(self._ended)
+        assert self.session.processor is not None
+        work = self.session.processor.client.cpu_per_segment
+        self.session.later(work, partial(self.session.context.run, write))
 
     def _ended(self, outcome: Any) -> None:
         """End it when the client has worked on all that it wrote."""
-        if self._processor is None:
-            self._end(outcome)
-        else:
-            self._later(self._processor.after(), partial(self._end, outcome))
+        self.session.later(0.0, partial(self._end, outcome))
 
-    def _heard(self) -> None:
-        """Check the download after each of its events."""
+    def heard(self) -> None:
+        """Check the download after one of its session's events."""
         if self._locates and self.finished is None:
             if self._known is None and len(self.client.known) >= self._file.cap.k:
                 self._known = self._reactor.seconds()
             if self._located is not None:
                 self._end_located()
-        waits = self.finished is None and (
-            self.client.waits
-            or self._clock.getDelayedCalls()
-            or self._drain.getDelayedCalls()
-            or self._late
-            or (self._pool is not None and self._pool.working)
-        )
-        if self._over is not None and not waits:
+        if self._over is not None and (self.finished is not None or not self.session.waits):
             over, self._over = self._over, None
             self._stalled = self.finished is None
             over(self)
@@ -235,7 +191,7 @@ class SimulatedDownload:
         """Stop the download, which has located its shares; it is over now, whatever it does."""
         self.client.holds = ["get_buckets", "read"]
         try:
-            self._clock.run(self._consumer.stop)
+            self.session.context.run(self._consumer.stop)
         except Exception as e:
             self.failure = e
         if self.finished is None:
@@ -246,17 +202,16 @@ class SimulatedDownload:
         """Stop it, if that is possible, without reporting its end."""
         self._over = None
         if self.finished is None:
-            self._clock.run(self._consumer.stop)
+            self.session.context.run(self._consumer.stop)
 
-    def _progress(self) -> None:
-        self._context.progress()
-        self._reactor.at_once.reset()
+    def cancel(self) -> None:
+        """Cancel it, as who wants no more of a file does: stop the producer of its bytes."""
+        if self.finished is None:
+            self.cancelled = True
+            self.session.later(0.0, partial(self.session.context.run, self._consumer.stop))
 
-    def _abort(self, error: LivelockError) -> None:
-        """End it: it does one thing after another, and time does not pass."""
-        if self.finished is not None:
-            self._reactor.errors.append(error)
-            return
+    def abort(self, error: LivelockError) -> None:
+        """End it with an error."""
         self.failure = error
         self._consumer.end()
         self._finish()
@@ -270,7 +225,8 @@ class SimulatedDownload:
                 " it waited for no answer and no timer of its own, and another download woke it"
             )
             self._reactor.errors.append(MisconductError(message))
-        self._timers_left = list(map(str, self._clock.getDelayedCalls()))
+        if self._alone:
+            self._timers_left = self.timers
         self._consumer.end()
         # Another downloader may end in any way after it was stopped.
         stopped = self._consumer.stopped and is_external(name_of(self.strategy))
@@ -281,6 +237,8 @@ class SimulatedDownload:
     def _finish(self) -> None:
         self.finished = self._reactor.seconds()
         self.trace.note(self.finished, "raised" if self.failure else "fired")
+        if self._on_end is not None:
+            self._on_end()
 
     def ending(self, queue_empty: bool) -> DownloadOutcome:
         """Return the outcome so far; `queue_empty` says that no events are left."""
@@ -300,14 +258,12 @@ class SimulatedDownload:
             asked=_asked(self.scenario, self._file.cap.size),
             wrote=consumer.wrote,
             stopped=consumer.stopped,
+            cancelled=self.cancelled,
             status=self.status,
             timers_left=self._timers_left,
             misconduct=consumer.misconduct,
+            started=self.started,
         )
-
-
-def _nothing() -> None:
-    """Do nothing."""
 
 
 def _asked(scenario: Scenario, size: int) -> int:

@@ -19,9 +19,12 @@ from firstk.scenarios.reading import RECORD, begins_with, read_text
 #: How a file of events begins; the number is that of the form it has.
 _HEADER = "# firstk events 1"
 
-_LINE = re.compile(r"(\d\S*) (sent|answered|failed|wrote|paused|resumed|fired|raised) (.*)")
+_LINE = re.compile(
+    r"(\d\S*) (sent|answered|failed|cancelled|wrote|paused|resumed|fired|raised) (.*)"
+)
 _REQUEST = re.compile(
-    r"\d+ (?P<server>\S+) (?:get_buckets|read (?P<share>\d+) (?P<offset>\d+) (?P<length>\d+))"
+    r"\d+ (?P<server>\S+) (?:get_buckets|(?P<connect>connect)"
+    r"|read (?P<share>\d+) (?P<offset>\d+) (?P<length>\d+))"
     r"(?: (?P<detail>.*))?"
 )
 
@@ -32,14 +35,17 @@ class EventsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a server was asked: for its shares, or for bytes of the one with this number."""
+    """What a server was asked: its shares, bytes of the one with this number, or to connect."""
 
     server: str
     share: int | None = None
     offset: int = 0
     length: int = 0
+    connects: bool = False
 
     def __str__(self) -> str:
+        if self.connects:
+            return f"the client reconnects to {self.server}"
         if self.share is None:
             return f"{self.server} is asked for its shares"
         return f"{self.server} is asked for {self._bytes}"
@@ -50,6 +56,10 @@ class Request:
 
     def outcome(self, answered: bool, detail: str) -> str:
         """Return a description of the answer."""
+        if self.connects:
+            return f"the connection to {self.server} " + (
+                "is up" if answered else f"fails: {detail}"
+            )
         if not answered:
             what = "to tell its shares" if self.share is None else f"to read {self._bytes}"
             return f"{self.server} fails {what}: {detail}"
@@ -86,6 +96,8 @@ class Event:
                 return "the download fails"
             case "sent":
                 return str(self.request)
+            case "cancelled":
+                return f"the downloader cancels: {self.request}"
         return self.request.outcome(self.kind == "answered", self.detail) if self.request else ""
 
 
@@ -143,7 +155,8 @@ def _of_trace(event: TraceEvent) -> Event:
     """Return an event of a run as it would be read from a file."""
     request = None
     if (asked := event.exchange) is not None:
-        request = Request(asked.server, asked.share, asked.offset, asked.length)
+        connects = asked.operation == "connect"
+        request = Request(asked.server, asked.share, asked.offset, asked.length, connects)
     return Event(float(f"{event.time:.9g}"), event.kind, event.detail, request)
 
 
@@ -153,14 +166,14 @@ def _event(line: str) -> Event:
     if parts is None:
         raise ValueError(line)
     time, kind, rest = float(parts[1]), parts[2], parts[3]
-    if kind not in ("sent", "answered", "failed"):
+    if kind not in ("sent", "answered", "failed", "cancelled"):
         return Event(time, kind, rest)
     found = _REQUEST.fullmatch(rest)
     if found is None:
         raise ValueError(line)
     if found["share"] is None:
-        request = Request(found["server"])
+        request = Request(found["server"], connects=found["connect"] is not None)
     else:
-        where = (int(found[name]) for name in ("share", "offset", "length"))
-        request = Request(found["server"], *where)
+        share, offset, length = (int(found[name]) for name in ("share", "offset", "length"))
+        request = Request(found["server"], share, offset, length)
     return Event(time, kind, found["detail"] or "", request)

@@ -12,6 +12,9 @@ from firstk.scenarios.model import Expectation
 
 Outcome = Literal["ok", "failed", "stalled", "deadline"]
 
+#: From the worst outcome of several to the best.
+WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed", "ok")
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -25,9 +28,12 @@ class Result:
     `finished` when the download was over, `ended` when the last event happened; each is
     None if it never came. `content_ok` says whether every byte that was written is the
     file's; it is None if none was, or if that was not checked (see `GridFile`).
-    `digest` is the SHA-256 of all that happened. `outstanding_max` is the most requests that were
-    outstanding at one time, and `bytes_outstanding_max` the most bytes that outstanding reads asked
-    for.
+    `digest` is the SHA-256 of all that happened. Of the requests the downloader `cancelled` some,
+    and `bytes_saved` bytes of their answers were never sent; those that were count as received.
+    `outstanding_max` is the most requests that were outstanding at one time, and
+    `bytes_outstanding_max` the most bytes that outstanding reads asked for. Of a scenario with
+    several reads `outcomes` has that of each, and the rest is of all of them: `outcome` is the
+    worst, the first byte is the first of any, and all are finished with the last.
     """
 
     scenario: str
@@ -47,8 +53,11 @@ class Result:
     shares_used: list[int] | None
     content_ok: bool | None
     digest: str
+    cancelled: int = 0
+    bytes_saved: int = 0
     outstanding_max: int = 0
     bytes_outstanding_max: int = 0
+    outcomes: list[Outcome] | None = None
 
     @property
     def load(self) -> None:
@@ -92,6 +101,9 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
         yield "expected the file's bytes, and wrong ones were written"
     if expected.requests_max is not None and result.requests > expected.requests_max:
         yield f"expected {expected.requests_max} requests or fewer, and {result.requests} were sent"
+    if expected.outcomes is not None and result.outcomes != expected.outcomes:
+        got = "they are not several" if result.outcomes is None else f"got {result.outcomes}"
+        yield f"expected the outcomes {expected.outcomes} of reads, and {got}"
     for key, unit in ("outstanding_max", "requests"), ("bytes_outstanding_max", "bytes"):
         most, got = getattr(expected, key), getattr(result, key)
         if most is not None and got > most:

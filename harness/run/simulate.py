@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from math import inf
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from zope.interface import implementer
 
-from firstk.downloader import DownloadError, DownloadStatus
+from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.client_machine import ClientMachine
@@ -28,9 +29,20 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
-from firstk.harness.run.result import Outcome, Result
-from firstk.harness.run.under_test import DownloaderSpec, MisconductError, name_of
+from firstk.harness.run.reads import SimulatedReads, one_read
+from firstk.harness.run.result import WORST_FIRST, Outcome, Result
+from firstk.harness.run.session import Session
+from firstk.harness.run.under_test import (
+    DownloaderError,
+    DownloaderSpec,
+    MisconductError,
+    name_of,
+)
 from firstk.scenarios.model import Scenario
+from firstk.scenarios.transport import TAHOE_HTTPS
+
+if TYPE_CHECKING:
+    from firstk.harness.run.over_https import OverNetwork
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Run:
     timers_left: Sequence[str] = ()
     untriggered_faults: Unmet = field(default_factory=dict)
     idle: bool = True
+    network: OverNetwork | None = None
 
 
 def simulate(
@@ -72,14 +85,54 @@ def simulate(
     >>> simulate(scenario, "wait-for-all").result.outcome
     'stalled'
     """
+    return observe(scenario, strategy, run, timeout)
+
+
+def observe(
+    scenario: Scenario,
+    strategy: DownloaderSpec,
+    run: int = 0,
+    timeout: float | None = None,
+    look: Callable[[SimulatedDownload], None] = lambda download: None,
+) -> Run:
+    """Run one download as `simulate` does, and let `look` see what is left of it.
+
+    It is called with the download when nothing happens any more, before the simulation goes.
+    """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
     check_timeout(timeout)
     seed = scenario.seed_of(run)
+    if scenario.grid.transport == TAHOE_HTTPS:
+        return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, ending, unmet = _play(scenario, strategy, seed, failures, timeout)
-    return finish_run(scenario, strategy, run, seed, trace, ending, failures, unmet)
+        trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look)
+    if scenario.reads is not None:
+        return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
+    return finish_run(scenario, strategy, run, seed, trace, endings[0], failures, unmet)
+
+
+def _over_https(
+    scenario: Scenario, strategy: DownloaderSpec, run: int, seed: int, timeout: float | None
+) -> Run:
+    """Run one download over Tahoe-LAFS's own HTTP; see `over_https`."""
+    # Errors of servers reach Twisted's log too: those of the client are among what was played.
+    try:
+        from firstk.harness.run.over_https import play
+    except ModuleNotFoundError as e:
+        raise DownloaderError(
+            f'transport = "{TAHOE_HTTPS}": Tahoe-LAFS is not there ({e}); to install it:'
+            " pip install 'firstk[tahoe]'"
+        ) from e
+    with logged_errors([]):
+        played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
+    common = scenario, strategy, run, seed, played.trace
+    if scenario.reads is not None:
+        made = finish_reads(*common, played.outcomes, played.failures, played.untriggered_faults)
+    else:
+        made = finish_run(*common, played.outcomes[0], played.failures, played.untriggered_faults)
+    return replace(made, network=played.network)
 
 
 def _play(
@@ -88,14 +141,20 @@ def _play(
     seed: int,
     failures: list[BaseException],
     timeout: float | None,
-) -> tuple[Trace, DownloadOutcome, Unmet]:
+    look: Callable[[SimulatedDownload], None],
+) -> tuple[Trace, list[DownloadOutcome], Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
     file = file_of(scenario, seed)
     servers = make_servers(scenario, seed, file, reactor)
     machine = ClientMachine(reactor.env, scenario.client)
-    download = SimulatedDownload(scenario, seed, strategy, reactor, file, servers, machine=machine)
-    reactor.callWhenRunning(download.start)
+    listens = scenario.stop == "located"
+    session = Session(
+        scenario, seed, strategy, reactor, file, servers, machine=machine, listens=listens
+    )
+    reads = None if scenario.reads is None else SimulatedReads(session)
+    start = SimulatedDownload(session).start if reads is None else reads.start
+    reactor.callWhenRunning(start)
     try:
         with (
             watchdog(reactor, timeout, failures),
@@ -112,10 +171,20 @@ def _play(
         failures += e.exceptions
     except Exception as e:
         failures.append(e)
-    if download.failure is not None:
-        drop_frames(download.failure)
-    ending = download.ending(queue_empty=reactor.peek() == inf)
-    return download.trace, ending, untriggered_faults(scenario, servers)
+    for one in _shown(session.downloads):
+        look(one)
+    session.drop_frames()
+    idle = reactor.peek() == inf
+    if reads is not None:
+        failures += reads.errors
+    endings = reads.endings(idle) if reads else [one.ending(idle) for one in session.downloads]
+    return session.trace, endings, untriggered_faults(scenario, servers)
+
+
+def _shown(downloads: Sequence[SimulatedDownload]) -> Sequence[SimulatedDownload]:
+    """Return the download that shows what went wrong: the first that is not over, or the last."""
+    left = [one for one in downloads if one.finished is None]
+    return left[:1] or downloads[-1:]
 
 
 def finish_run(
@@ -160,6 +229,8 @@ def finish_run(
         shares_used=sorted(status.shares_used) if status else None,
         content_ok=ending.content_ok,
         digest=trace.digest(),
+        cancelled=trace.requests_cancelled,
+        bytes_saved=trace.bytes_saved,
         outstanding_max=requests,
         bytes_outstanding_max=size,
     )
@@ -175,6 +246,63 @@ def finish_run(
     )
 
 
+def finish_reads(
+    scenario: Scenario,
+    strategy: DownloaderSpec,
+    run: int,
+    seed: int,
+    trace: Trace,
+    endings: Sequence[DownloadOutcome],
+    failures: Sequence[BaseException],
+    untriggered_faults: Unmet | None = None,
+) -> Run:
+    """Return the finished run of a scenario with several reads, all in one trace."""
+    each = [
+        finish_run(one_read(scenario, read), strategy, run, seed, trace, ending, [])
+        for read, ending in zip(scenario.reads or (), endings, strict=True)
+    ]
+    outcomes = [one.result.outcome for one in each]
+    failure = combine_failures(failures) or next((one.failure for one in each if one.failure), None)
+
+    def times(key: str) -> list[float]:
+        """Return the times of those reads that have them, from the start of the run."""
+        found = [getattr(ending, key) for ending in endings]
+        return [
+            ending.started + time
+            for ending, time in zip(endings, found, strict=True)
+            if time is not None
+        ]
+
+    used = [number for one in each for number in one.result.shares_used or ()]
+    finished = times("finished")
+    result = replace(
+        each[0].result,
+        outcome="failed" if failures else min(outcomes, key=WORST_FIRST.index),
+        outcomes=outcomes,
+        error=error_name(failure) if failure else None,
+        message=message_of(failure) if failure else None,
+        located=min(times("located"), default=None),
+        ttfb=min(times("first"), default=None),
+        finished=max(finished) if len(finished) == len(each) else None,
+        ended=max(times("ended")),
+        shares_used=sorted(set(used)) if each[0].status else None,
+        content_ok=_all_ok([one.result.content_ok for one in each]),
+    )
+    return replace(
+        each[0],
+        scenario=scenario,
+        result=result,
+        failure=failure,
+        timers_left=each[-1].timers_left,
+        untriggered_faults=untriggered_faults or {},
+    )
+
+
+def _all_ok(checked: Sequence[bool | None]) -> bool | None:
+    """Return whether all that was checked is right; None if nothing was."""
+    return None if all(one is None for one in checked) else False not in checked
+
+
 def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
     """Return what a download that reported success did wrong.
 
@@ -185,7 +313,7 @@ def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
     least = ending.asked
     if stop == "first-block":
         least = min(1, least)
-    elif stop == "located" and ending.stopped:
+    elif (stop == "located" and ending.stopped) or ending.cancelled:
         least = 0
     wrong = list(ending.misconduct)
     if ending.wrote > ending.asked:
@@ -207,16 +335,6 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     if len(errors) > 1:
         return ExceptionGroup("several callbacks failed", errors)
     return errors[0] if errors else None
-
-
-def drop_frames(error: BaseException) -> None:
-    """Let go of the frames that an error came through: they hold the whole simulation.
-
-    An error that the downloader reports on purpose says all in its message. Where any other
-    came from is kept, to be looked at.
-    """
-    if isinstance(error, DownloadError):
-        error.__traceback__ = error.__context__ = error.__cause__ = None
 
 
 #: Once in this many runs the garbage of the whole process is collected.

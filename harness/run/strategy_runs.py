@@ -152,6 +152,16 @@ class StrategyRuns:
         return self.cell.bytes
 
     @cached_property
+    def saved(self) -> float | None:
+        """The mean of the bytes that were never sent, since the download had cancelled their read.
+
+        None if no request was cancelled, or the runs are not known whole.
+        """
+        if not any(result.cancelled for result in self.results):
+            return None
+        return sum(result.bytes_saved for result in self.results) / len(self.results)
+
+    @cached_property
     def under_way(self) -> float | None:
         """The number of downloads in progress, with a workload: the mean over the runs."""
         return self.cell.under_way

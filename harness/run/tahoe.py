@@ -93,6 +93,38 @@ _bind(cputhreadpool, "_CPU_THREAD_POOL", _own_pool)
 _bind(foolscap.eventual, "_theSimpleQueue", lambda: _queue.get(None))
 
 
+class Node:
+    """A file node of Tahoe-LAFS, as a client keeps one for each file: its reads share their finds.
+
+    `reactor` is that of a simulation. Make one, and call it and all that calls back, in a context
+    of the download's own, as firstk does.
+    """
+
+    def __init__(self, reactor: Any, servers: Sequence[IStorageServer], cap: str) -> None:
+        _reactor.set(reactor)
+        # With a queue for each node, flushing it waits for this one and for no other.
+        _queue.set(foolscap.eventual._SimpleCallQueue())
+        broker = _Broker([_Server(server, i) for i, server in enumerate(servers)])
+        self._file = filenode.ImmutableFileNode(
+            uri.from_string(cap.encode()), broker, None, None, None
+        )
+        self._file._cnode._maybe_create_download_node()
+        self._node = self._file._cnode._node
+        # It is a set of objects that are hashed by their addresses.
+        self._node._shares = _OrderedSet()
+
+    def read(self, consumer: IConsumer, offset: int = 0, size: int | None = None) -> Deferred[Any]:
+        """Read the file, or `size` bytes of it from `offset` on, into a consumer."""
+        reading: Deferred[Any] = maybeDeferred(self._file.read, consumer, offset, size)
+        return reading
+
+    def close(self) -> Deferred[Any]:
+        """Stop the node, as a client does when it shuts down, and wait for what is queued."""
+        self._node.stop()
+        flushed: Deferred[Any] = foolscap.eventual.flushEventualQueue()
+        return flushed
+
+
 def download(
     reactor: Any,
     servers: Sequence[IStorageServer],
@@ -103,27 +135,15 @@ def download(
 ) -> Deferred[Any]:
     """Download a file, or `size` bytes of it from `offset` on, as Tahoe-LAFS does.
 
-    `reactor` is that of a simulation. Call this, and all that calls back, in a context of the
-    download's own, as firstk does.
+    Call this as a `Node` is made.
     """
-    _reactor.set(reactor)
-    # With a queue for each download, flushing it waits for this download and for no other.
-    _queue.set(foolscap.eventual._SimpleCallQueue())
-    broker = _Broker([_Server(server, i) for i, server in enumerate(servers)])
-    file = filenode.ImmutableFileNode(uri.from_string(cap.encode()), broker, None, None, None)
-    file._cnode._maybe_create_download_node()
-    download_node = file._cnode._node
-    # It is a set of objects that are hashed by their addresses.
-    download_node._shares = _OrderedSet()
+    node = Node(reactor, servers, cap)
 
     def over(result: Any) -> Any:
         # A client goes on to other downloads, and stops its file nodes when it shuts down.
-        download_node.stop()
-        return foolscap.eventual.flushEventualQueue().addCallback(lambda _: result)
+        return node.close().addCallback(lambda _: result)
 
-    reading: Deferred[Any] = maybeDeferred(file.read, consumer, offset, size)
-    reading.addBoth(over)
-    return reading
+    return node.read(consumer, offset, size).addBoth(over)
 
 
 class _OrderedSet(dict[Any, None]):

@@ -3,7 +3,8 @@
 Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
 is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
 simulation, a list of `IStorageServer`, the read-cap as text and an `IConsumer`; if it takes
-the keyword arguments `offset` and `size` it may be asked for a part of a file.
+the keyword arguments `offset` and `size` it may be asked for a part of a file. One that lives on
+for several reads is a class, see `Reader`.
 
 `tahoe` is short for `firstk.harness.run.tahoe:download`, the downloader of Tahoe-LAFS.
 """
@@ -20,7 +21,7 @@ from operator import attrgetter
 from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IConsumer, IReactorTime
 
 from firstk.downloader import download
@@ -116,8 +117,11 @@ def takes_ranges(given: DownloaderSpec) -> bool:
     """
     if isinstance(given, Strategy) or runs_strategy(given):
         return True
+    function = called(given)
+    if _has_nodes(function):
+        return True
     try:
-        inspect.signature(called(given)).bind(None, None, None, None, offset=0, size=0)
+        inspect.signature(function).bind(None, None, None, None, offset=0, size=0)
     except (TypeError, ValueError):
         return False
     return True
@@ -131,16 +135,82 @@ def find_downloader(given: DownloaderSpec) -> Subject:
     wrong.
     """
     name = name_of(given)
+    called = None
     if not isinstance(given, str | Strategy):
-        return partial(_external, name, _checked(name, given))
-    if isinstance(given, str) and is_external(given):
-        return partial(_external, name, _load(name))
+        called = _checked(name, given)
+    elif isinstance(given, str) and is_external(given):
+        called = _load(name)
+    if called is not None:
+        if _has_nodes(called):
+            return Reader(name, None, called).download
+        return partial(_external, name, called)
+    assert isinstance(given, str | Strategy)
     try:
         strategy = find_strategy(given)
     except ValueError as e:
         raise DownloaderError(str(e)) from None
 
     return partial(_builtin, strategy)
+
+
+class Reader:
+    """What reads a file by a downloader under test, again and again.
+
+    A downloader that has nodes is a class `(reactor, servers, cap)` whose objects have a method
+    `read(consumer, offset, size)`, and perhaps `close()`. All reads are of one node, which is made
+    for the first one. Any other downloader begins anew for each read.
+    """
+
+    def __init__(self, name: str, start: Subject | None, make: Callable[..., Any] | None) -> None:
+        self._name = name
+        self._start = start
+        self._make = make
+        self._node: Any = None
+
+    def read(self, order: DownloadRequest) -> Deferred[Any]:
+        """Read what an order asks for."""
+        if self._make is None:
+            assert self._start is not None
+            return self._start(order)
+        if self._node is None:
+            self._node = self._make(order.reactor, list(order.servers), str(order.cap))
+        begun = self._node.read(order.consumer, order.offset, order.length)
+        return _as_deferred(f"the method `read` of {self._name}", begun)
+
+    def close(self) -> object:
+        """Close the node, if there is one that can be closed; return what that returns."""
+        close = getattr(self._node, "close", None)
+        return None if close is None else close()
+
+    def download(self, order: DownloadRequest) -> Deferred[Any]:
+        """Read once, and close the node."""
+        return self.read(order).addBoth(self._close)
+
+    def _close(self, result: Any) -> Deferred[Any]:
+        return maybeDeferred(self.close).addCallback(lambda _: result)
+
+
+def find_reader(given: DownloaderSpec) -> Reader:
+    """Return what reads a file several times by the downloader under test.
+
+    Raises `DownloaderError` as `find_downloader` does.
+    """
+    name = name_of(given)
+    if given == TAHOE:
+        return Reader(name, None, _load(name, "Node"))
+    called = None
+    if not isinstance(given, str | Strategy):
+        called = _checked(name, given)
+    elif isinstance(given, str) and is_external(given):
+        called = _load(name)
+    if called is not None and _has_nodes(called):
+        return Reader(name, None, called)
+    return Reader(name, find_downloader(given), None)
+
+
+def _has_nodes(called: Any) -> bool:
+    """Return whether a downloader is a class of nodes that read."""
+    return isinstance(called, type) and callable(getattr(called, "read", None))
 
 
 def _builtin(strategy: Strategy, order: DownloadRequest) -> Deferred[Any]:
@@ -156,8 +226,8 @@ def _builtin(strategy: Strategy, order: DownloadRequest) -> Deferred[Any]:
     )
 
 
-def _load(name: str) -> Callable[..., Any]:
-    module_name, _, path = name.partition(":") if ":" in name else (_TAHOE_MODULE, ":", "download")
+def _load(name: str, of_tahoe: str = "download") -> Callable[..., Any]:
+    module_name, _, path = name.partition(":") if ":" in name else (_TAHOE_MODULE, ":", of_tahoe)
     real_before = _REAL_REACTOR in sys.modules
     try:
         module = importlib.import_module(module_name)
@@ -198,12 +268,11 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
     if not callable(found):
         path = name.partition(":")[2]
         raise DownloaderError(f"{name}: {path} is not callable: its type is {type(found).__name__}")
+    keys = "(reactor, servers, cap)" if _has_nodes(found) else "(reactor, servers, cap, consumer)"
     try:
-        inspect.signature(found).bind(None, None, None, None)
+        inspect.signature(found).bind(*[None] * (keys.count(",") + 1))
     except TypeError as e:
-        raise DownloaderError(
-            f"{name}: cannot be called with (reactor, servers, cap, consumer): {e}"
-        ) from None
+        raise DownloaderError(f"{name}: cannot be called with {keys}: {e}") from None
     except ValueError:  # it has no signature to look at
         pass
     loaded: Callable[..., Any] = found
@@ -216,6 +285,10 @@ def _external(name: str, start: Callable[..., Any], order: DownloadRequest) -> D
         wanted = {"offset": order.offset, "size": order.length}
     servers = list(order.servers)
     started = start(order.reactor, servers, str(order.cap), order.consumer, **wanted)
+    return _as_deferred(name, started)
+
+
+def _as_deferred(name: str, started: Any) -> Deferred[Any]:
     if inspect.iscoroutine(started):
         return Deferred.fromCoroutine(started)
     if not isinstance(started, Deferred):

@@ -25,6 +25,7 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
+from firstk.harness.run.session import Session
 from firstk.harness.run.simulate import combine_failures, finish_run, logged_errors
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.run.workload_result import Tally, WorkloadResult
@@ -209,7 +210,7 @@ class _Load:
             if then is not None:
                 then()
 
-        download = SimulatedDownload(
+        session = Session(
             self._scenario,
             self._seed,
             self._strategy,
@@ -217,9 +218,10 @@ class _Load:
             file,
             servers,
             number,
-            over,
             machine=self._machine,
+            listens=True,
         )
+        download = SimulatedDownload(session, over=over)
         self._under_way.change(1)
         timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
         download.start()

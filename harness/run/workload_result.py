@@ -13,15 +13,13 @@ from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.untriggered import Unmet
 from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.kernel.raised import as_error, error_name
-from firstk.harness.run.result import Outcome, Result
+from firstk.harness.run.result import WORST_FIRST, Outcome, Result
 from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.stats.histogram import Histogram
 from firstk.scenarios.model import Scenario
 
 #: What is timed in each download.
 TIMES = ("located", "ttfb", "finished")
-
-_WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class WorkloadResult:
     @property
     def outcome(self) -> Outcome:
         """How all of it ended: well if every download did, or as the worst of them."""
-        return next((o for o in _WORST_FIRST if self.outcomes.get(o)), "ok")
+        return next((o for o in WORST_FIRST if self.outcomes.get(o)), "ok")
 
 
 class Tally:

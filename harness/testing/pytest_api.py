@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from firstk.harness.explain.cause import is_well
+from firstk.harness.explain.explanation import Explanation, explain_run, explain_scene
+from firstk.harness.explain.scene import Scene
 from firstk.harness.grid.untriggered import (
     Unmet,
     UntriggeredFaultWarning,
@@ -141,16 +144,21 @@ def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> No
 
 
 def failure(
-    run: Run, problems: Sequence[str], command: str | None, failed: int = 1, runs: int = 1
+    run: Run,
+    explanation: Explanation,
+    problems: Sequence[str],
+    command: str | None,
+    failed: int = 1,
+    runs: int = 1,
 ) -> str:
-    """Return a report of a run that is not as expected, the reason first.
+    """Return a report of a run that is not as expected: the four lines of its explanation first.
 
     `command` replays it, if a command line can; `failed` of `runs` are not as expected.
     """
     result = run.result
     several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
     reason, *more = problems[0].splitlines()
-    lines = [f"{reason} ({result.scenario}, {result.strategy})", *more]
+    lines = [*explanation.lines, f"{reason} ({result.scenario}, {result.strategy})", *more]
     lines += [f"  {problem}" for problem in problems[1:]]
     if (place := run.failure and where(run.failure)) is not None:
         lines.append(f"  raised at {place}")
@@ -166,12 +174,40 @@ def unmet_error(text: str, run: Run) -> UnmetError:
     return error.with_traceback(own_traceback(run.failure) if run.failure else None)
 
 
+@dataclass(frozen=True)
+class _Ran:
+    """A run of a test: the command that replays it, if there is one, and what it ran.
+
+    Of a run in a grid, which the test itself drives, there is what was left of it.
+    """
+
+    run: Run
+    command: str | None = None
+    subject: DownloaderSpec | None = None
+    scene: Scene | None = None
+
+    def explained(self, expected: Expectation | None, timeout: float | None) -> Explanation:
+        """Return why it is not as expected."""
+        if self.subject is not None:
+            return explain_run(self.run, self.subject, expected, timeout)
+        scene = self.scene or Scene()
+        return explain_scene(self.run, scene, "the test itself drives the grid")
+
+    @property
+    def text(self) -> str:
+        """What happened in it, with an explanation if it did not succeed."""
+        timeline = text_timeline(self.run)
+        if is_well(None, self.run.result):
+            return timeline
+        return f"{self.explained(Expectation(outcome='ok'), None)}\n{timeline}"
+
+
 class Firstk:
     """Runs scenarios in a test of your own, and checks their results: the fixture `firstk`."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._runs: list[tuple[Run, str | None]] = []
+        self._runs: list[_Ran] = []
         self._grids: list[SimGrid] = []
         self._networks: list[Network] = []
         self._shown = False
@@ -214,7 +250,7 @@ class Firstk:
         command = None
         if scenario is not None and _importable(subject):
             command = replay(original, name_of(subject), run.result.seed)
-        self._runs.append((run, command))
+        self._runs.append(_Ran(run, command, subject))
         for fault in described(changed, run.untriggered_faults):
             warnings.warn(f"{changed.source}: {fault}", UntriggeredFaultWarning, stacklevel=2)
         if self._settings.isolation and _importable(subject):
@@ -270,7 +306,7 @@ class Firstk:
     def timelines(self) -> str:
         """Return timelines of what was run, and diagrams of networks; they end now."""
         self._shown = True
-        found = [text_timeline(run) for run, _ in self._all_runs()]
+        found = [ran.text for ran in self._all_runs()]
         for grid in self._grids:
             found += [text_timeline(run, now) for run, now in grid.under_way()]
         found += [_shown(network) for network in self._networks]
@@ -288,8 +324,9 @@ class Firstk:
             for fault in grid.untriggered_faults():
                 warnings.warn(f"grid: {fault}", UntriggeredFaultWarning, stacklevel=2)
 
-    def _all_runs(self) -> list[tuple[Run, str | None]]:
-        return [*self._runs, *((run, None) for grid in self._grids for run in grid.runs)]
+    def _all_runs(self) -> list[_Ran]:
+        both = (zip(grid.runs, grid.scenes, strict=True) for grid in self._grids)
+        return [*self._runs, *(_Ran(run, scene=scene) for one in both for run, scene in one)]
 
     def check(self, result: Result, **expected: Any) -> None:
         """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
@@ -298,21 +335,22 @@ class Firstk:
         expects.
         """
         __tracebackhide__ = True
-        found = [one for one in self._all_runs() if one[0].result is result]
+        found = [one for one in self._all_runs() if one.run.result is result]
         if not found:
             raise TypeError("check() takes a result that run(), or a grid of grid(), returned here")
-        run, command = found[0]
+        ran = found[0]
         try:
             wanted = expectation_from(expected) if expected else None
         except ScenarioError as e:
             raise e.with_traceback(None) from None
-        wanted = wanted or expectation(run.scenario, result.strategy)
+        wanted = wanted or expectation(ran.run.scenario, result.strategy)
         if wanted is None or not wanted.model_fields_set:
             raise TypeError(
                 f"check() has nothing to check: nothing is expected of {result.strategy}"
             )
         if problems := list(unmet(wanted, result)):
-            raise unmet_error(failure(run, problems, command), run) from None
+            why = ran.explained(wanted, self._settings.timeout)
+            raise unmet_error(failure(ran.run, why, problems, ran.command), ran.run) from None
 
     def _load(self, scenario: str | Path) -> Scenario:
         if Path(scenario).suffix == ".toml":
@@ -337,4 +375,12 @@ def _importable(subject: DownloaderSpec) -> bool:
     return getattr(sys.modules.get(module), path, None) is subject
 
 
-__all__ = ["DownloaderError", "Firstk", "ScenarioError", "Settings", "StateError", "UnmetError"]
+__all__ = [
+    "DownloaderError",
+    "Firstk",
+    "ScenarioError",
+    "Settings",
+    "StateError",
+    "UnmetError",
+    "explain_run",
+]

@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 
 from firstk.downloader import DownloadStatus
 from firstk.downloader.text import message_of
+from firstk.harness.explain.scene import Scene
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.files import file_of
@@ -34,8 +35,9 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import watchdog
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.result import Result
-from firstk.harness.run.simulate import Run, combine_failures, drop_frames, finish_run, observed
-from firstk.harness.run.under_test import DownloaderSpec, name_of
+from firstk.harness.run.session import Session, drop_frames
+from firstk.harness.run.simulate import Run, combine_failures, finish_run, observed
+from firstk.harness.run.under_test import DownloaderSpec, find_reader, name_of
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.load import entry_from, from_tables
 from firstk.scenarios.model import Scenario, groups_of
@@ -200,6 +202,11 @@ class RunningDownload:
         failure = self._download.failure
         return [*self._errors, *([] if failure is None else [failure])]
 
+    def cancel(self) -> None:
+        """Cancel it, as a player that seeks does: its consumer stops the producer of its bytes."""
+        with self._grid._watched():
+            self._download.cancel()
+
     @property
     def done(self) -> bool:
         """Whether it is over, well or not."""
@@ -229,6 +236,38 @@ class RunningDownload:
         if self._run is None:
             self._run = self._grid._finish(self._download, self._errors)
         return self._run.result
+
+
+class GridNode:
+    """A downloader in a grid that lives on for several reads of its file.
+
+    Where the downloader has nodes all reads are of one; any other begins anew for each.
+    """
+
+    def __init__(self, grid: SimGrid, downloader: DownloaderSpec) -> None:
+        self._grid = grid
+        self._reader = find_reader(downloader)
+        self._session, self._errors = grid._session(downloader, grid.scenario)
+        self._begun = 0
+
+    def read(self, offset: int = 0, length: int | None = None) -> RunningDownload:
+        """Begin a read now, of `length` bytes from `offset` on: default the whole file.
+
+        In its result the requests are those of all reads of the node. Raises `ValueError` if the
+        file has no such bytes.
+        """
+        scenario = self._grid._asked(offset, length)
+        download = SimulatedDownload(self._session, scenario, self._begun, self._reader.read)
+        self._begun += 1
+        return self._grid._start(download, self._errors)
+
+    def close(self) -> None:
+        """Close the node, if the downloader's can be closed."""
+        with self._grid._watched():
+            self._session.context.run(self._reader.close)
+
+    def __repr__(self) -> str:
+        return f"<GridNode {name_of(self._session.strategy)}, {self._begun} reads>"
 
 
 class SimGrid:
@@ -283,7 +322,12 @@ class SimGrid:
 
     @classmethod
     def of(cls, scenario: Scenario, downloader: DownloaderSpec | None = None) -> Self:
-        """Return the grid of a scenario, with what is wrong with its servers."""
+        """Return the grid of a scenario, with what is wrong with its servers.
+
+        Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own, see `node`.
+        """
+        if scenario.reads is not None:
+            raise ValueError(f"{scenario.name} has [[reads]]: a test makes its own, of `node()`")
         grid = cls.__new__(cls)
         grid._set_up(scenario, downloader)
         return grid
@@ -294,6 +338,7 @@ class SimGrid:
         self.reactor = SimReactor()
         self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []
+        self.scenes: list[Scene] = []  # what was left of the download in each run
         self.timeout: float | None = None
         self._downloader = downloader
         self._subject = ""
@@ -334,6 +379,23 @@ class SimGrid:
         subject = downloader or self._downloader
         if subject is None:
             raise TypeError("start() needs a downloader, or a strategy")
+        asked = {"stop": stop or self.scenario.stop}
+        scenario = self._asked(offset, length).model_copy(update=asked)
+        session, errors = self._session(subject, scenario)
+        return self._start(SimulatedDownload(session), errors)
+
+    def node(self, downloader: DownloaderSpec | None = None) -> GridNode:
+        """Return a downloader that lives on for several reads of the file.
+
+        Raises `DownloaderError` if there is no such downloader.
+        """
+        subject = downloader or self._downloader
+        if subject is None:
+            raise TypeError("node() needs a downloader, or a strategy")
+        return GridNode(self, subject)
+
+    def _asked(self, offset: int, length: int | None) -> Scenario:
+        """Return the scenario with these bytes; raises `ValueError` if the file has none such."""
         rest = self.file.cap.size - offset
         if offset < 0 or not 0 <= (rest if length is None else length) <= rest:
             what = f"{'all' if length is None else length} bytes from {offset} on"
@@ -341,10 +403,14 @@ class SimGrid:
         file = self.scenario.file
         if offset or length is not None:
             file = file.model_copy(update={"offset": offset, "length": length})
-        asked = {"file": file, "stop": stop or self.scenario.stop}
-        scenario = self.scenario.model_copy(update=asked)
+        return self.scenario.model_copy(update={"file": file})
+
+    def _session(
+        self, subject: DownloaderSpec, scenario: Scenario
+    ) -> tuple[Session, list[Exception]]:
+        """Return a session of a downloader, and where the errors of its timers go."""
         errors: list[Exception] = []
-        download = SimulatedDownload(
+        session = Session(
             scenario,
             scenario.seed,
             subject,
@@ -353,9 +419,13 @@ class SimGrid:
             self._in_order,
             failed=errors.append,
             machine=self._machine,
+            listens=scenario.stop == "located",
         )
+        return session, errors
+
+    def _start(self, download: SimulatedDownload, errors: Sequence[Exception]) -> RunningDownload:
         gc.freeze()  # what the download leaves is looked through at its end, and no more
-        self._subject = name_of(subject)
+        self._subject = name_of(download.strategy)
         running = RunningDownload(self, download, errors)
         self._running.append(running)
         with self._watched():
@@ -455,6 +525,8 @@ class SimGrid:
         failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
         self._failures.clear()
         self.reactor.errors.clear()
+        scene = Scene()
+        scene.look(download)
         if download.failure is not None:
             drop_frames(download.failure)
         run = finish_run(
@@ -467,6 +539,7 @@ class SimGrid:
             failures,
         )
         self.runs.append(run)
+        self.scenes.append(scene)
         return run
 
     def under_way(self) -> list[tuple[Run, float]]:
@@ -552,5 +625,5 @@ def _finite(time: float) -> float:
 
 
 def _words(exchange: Exchange) -> str:
-    what = "get_buckets" if exchange.share is None else f"read of share {exchange.share}"
+    what = exchange.operation if exchange.share is None else f"read of share {exchange.share}"
     return f"{exchange.server} ({what} at {exchange.sent:.6g} s)"

@@ -18,6 +18,8 @@ _MAX_NAMES = 12
 
 _WIDTH = 32  # of the bars, in characters
 
+_MARKS = {"get_buckets": "=", "read": "#", "connect": "~"}
+
 
 def text_timeline(run: Run, now: float | None = None) -> str:
     """Return what happened in a run, the servers that never answered first.
@@ -41,7 +43,11 @@ def text_timeline(run: Run, now: float | None = None) -> str:
     column = max(map(len, shown), default=0)
     end = now or _end(run)
     if shown:
-        legend = f"= asked for buckets   # read   x failed   . {never}"
+        cancelled = any(e.cancelled for name in shown for e in servers[name])
+        more = "   | cancelled" if cancelled else ""
+        if any(e.operation == "connect" for name in shown for e in servers[name]):
+            more += "   ~ reconnected"
+        legend = f"= asked for buckets   # read   x failed{more}   . {never}"
         lines.append(f"  {'':{column}}  0{seconds(end):>{_WIDTH - 1}}  {legend}")
     for name, exchanges in servers.items():
         if name in shown:
@@ -72,7 +78,7 @@ def _rank(exchanges: Sequence[Exchange]) -> int:
     """Return how little there is to see of a server: 0 is what to look at first."""
     if _silent(exchanges):
         return 0
-    if any(not exchange.ok or exchange.corrupt for exchange in exchanges):
+    if any(_failed(exchange) or exchange.corrupt for exchange in exchanges):
         return 1
     return 2 if len(exchanges) > 1 else 3
 
@@ -97,14 +103,14 @@ def _bar(exchanges: Sequence[Exchange], end: float) -> str:
         begin = int(exchange.sent / end * _WIDTH)
         if begin >= _WIDTH:
             continue
-        mark = "=" if exchange.operation == "get_buckets" else "#"
+        mark = _MARKS[exchange.operation]
         if exchange.ended is None:
             cells[begin:] = mark + "." * (_WIDTH - begin - 1)
             continue
         until = max(begin + 1, min(_WIDTH, round(exchange.ended / end * _WIDTH)))
         cells[begin:until] = mark * (until - begin)
         if not exchange.ok:
-            cells[until - 1] = "x"
+            cells[until - 1] = "|" if exchange.cancelled else "x"
     return "".join(cells)
 
 
@@ -114,6 +120,8 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
     for exchange in exchanges:
         if exchange.operation == "read":
             reads.append(exchange)
+        elif exchange.operation == "connect":
+            yield f"reconnected at {_time(exchange.sent)}, {_connected(exchange, never)}"
         else:
             by = _sent_by(exchange) if exchange.ended is None else ""
             yield f"asked at {_time(exchange.sent)}{by}, {_answer(exchange, never)}"
@@ -124,6 +132,8 @@ def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
         yield f"{_reads(corrupt)} answered with wrong bytes"
     for error, count in Counter(e.error for e in reads if _failed(e)).items():
         yield f"{count} read{'s' if count > 1 else ''} failed: {_brief(error)}"
+    if cancelled := [e for e in reads if e.cancelled]:
+        yield f"{_reads(cancelled)} cancelled, the last at {_time(cancelled[-1].ended or 0.0)}"
     if silent := [e for e in reads if e.ended is None]:
         yield f"{_reads(silent)} at {_time(silent[0].sent)}{_sent_by(silent[0])}, {never}"
 
@@ -133,7 +143,7 @@ def _sent_by(exchange: Exchange) -> str:
 
 
 def _failed(exchange: Exchange) -> bool:
-    return exchange.ended is not None and not exchange.ok
+    return exchange.ended is not None and not exchange.ok and not exchange.cancelled
 
 
 def _reads(reads: Sequence[Exchange]) -> str:
@@ -142,10 +152,19 @@ def _reads(reads: Sequence[Exchange]) -> str:
     return f"{len(reads)} read{'s' if len(reads) > 1 else ''} of {_shares(numbers)}"
 
 
+def _connected(exchange: Exchange, never: str) -> str:
+    """Return what came of a reconnect."""
+    if exchange.ended is None:
+        return never
+    return f"up at {_time(exchange.ended)}" if exchange.ok else _answer(exchange, never)
+
+
 def _answer(query: Exchange, never: str) -> str:
     """Return what came back when a server was asked for its buckets."""
     if query.ended is None:
         return never
+    if query.cancelled:
+        return f"cancelled at {_time(query.ended)}"
     if not query.ok:
         return f"failed at {_time(query.ended)}: {_brief(query.error)}"
     return f"answered at {_time(query.ended)}: {_shares(query.shares)}"

@@ -32,16 +32,15 @@ class Bar:
 def bars_of(run: Run) -> list[Bar]:
     """Return a run's exchanges, with what the downloader thought of them.
 
-    The n-th request of the downloader is the n-th exchange. Reads that are held, since the run
-    is over once its shares are located, are none.
+    The n-th request of the downloader is the n-th exchange, new connections aside. Reads that are
+    held, since the run is over once its shares are located, are none.
     """
     requests = run.status.requests if run.status else []
     if run.scenario.stop == "located":
         requests = [request for request in requests if request.is_query]
     exchanges = run.trace.exchanges
-    overdue: list[float | None] = [request.overdue for request in requests]
-    overdue += [None] * (len(exchanges) - len(overdue))
-    both = list(zip(exchanges, overdue, strict=True))
+    overdue = iter([request.overdue for request in requests])
+    both = [(e, None if e.operation == "connect" else next(overdue, None)) for e in exchanges]
     late: dict[float, list[Exchange]] = {}
     for exchange, time in both:
         if exchange.operation == "read" and time is not None:

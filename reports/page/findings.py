@@ -6,9 +6,11 @@ later than all others; the number of those that never start is given with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import inf
 
+from firstk.harness.live.worlds import ABSOLUTE, RELATIVE, InWorlds, WorldsCompared
 from firstk.harness.run.cells import Estimate
 from firstk.harness.run.sample import OVERLOADED
 from firstk.harness.run.strategy_runs import StrategyRuns
@@ -35,6 +37,9 @@ _FAULTY = {
     "flaky": "flaky",
     "corrupt": "sending corrupt bytes",
     "truncated": "holding truncated shares",
+    "trickle": "trickling",
+    "stall": "stalling midway",
+    "throttled": "throttled",
 }
 
 
@@ -357,3 +362,24 @@ def count(number: float | None) -> str:
     if number is None:
         return "-"
     return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
+
+
+def of_live(found: WorldsCompared) -> Iterator[str]:
+    """Yield a sentence for each strategy of a scenario on real servers, and for what differs."""
+    for one in found.strategies:
+        said = [f"{world} {_in_world(one, world)}" for world in found.worlds]
+        yield (
+            f"{one.strategy}: {', '.join(said)}; {one.near} of {len(one.pairs)} runs are within"
+            f" {RELATIVE:.0%} or {ABSOLUTE * 1000:.0f} ms of each other."
+        )
+    yield from (f"It differs: {difference}." for difference in found.differences)
+
+
+def _in_world(one: InWorlds, world: str) -> str:
+    """Return how the runs in a world went: their median, or how they ended."""
+    outcomes = Counter(result.outcome for result in one.results(world))
+    median = one.median(world)
+    others = [
+        f"{count} {outcome}" for outcome, count in sorted(outcomes.items()) if outcome != "ok"
+    ]
+    return ", ".join([*([] if median is None else [seconds(median)]), *others]) or "no first byte"

@@ -18,6 +18,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from firstk.harness.live.worlds import WorldsCompared
 from firstk.harness.run.bound import BOUND
 from firstk.harness.run.cells import Estimate
 from firstk.harness.run.comparison import Compared
@@ -32,6 +33,7 @@ from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.page import findings
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
+from firstk.reports.plots import live as live_plot
 from firstk.reports.plots import plan as plan_plot
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.scale import evenly
@@ -88,7 +90,8 @@ class Report:
     `overloaded` says that a grid could not carry its workload with some strategy, which has no
     results then. `version` says which firstk the results are of. `warnings` are what must be known
     before any number is believed. `closely` is one run of an experiment, for its timeline. `plan`
-    is what the store of a plan shows of it. `files` are those that
+    is what the store of a plan shows of it. `live` is a scenario on real servers, beside its
+    simulation. `files` are those that
     the commands name, by how they name them.
     """
 
@@ -101,6 +104,7 @@ class Report:
     of_store: bool = False
     overloaded: bool = False
     closely: Compared | None = None
+    live: WorldsCompared | None = None
     plan: PlanResult | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=lambda what: None)
@@ -134,6 +138,8 @@ def write(report: Report, folder: Path) -> list[Path]:
         report=report,
         headlines=list(headlines(report)),
         overview=overview,
+        live=drawn.of_live(),
+        live_findings=list(findings.of_live(report.live)) if report.live else [],
         pictures=of_case,
         facts=list(_facts(report)),
         columns=columns,
@@ -259,6 +265,20 @@ class _Pictures:
             caption = f"The first run closely, at {at}: one lane per server."
             found.append(self._add(files, caption, _timeline_alt(report.closely)))
         return found
+
+    def of_live(self) -> list[Picture]:
+        """Return the pictures of a scenario on real servers."""
+        found = self._report.live
+        if found is None:
+            return []
+        alt = " ".join(findings.of_live(found))
+        version, name = self._report.version, f"live-{found.scenario.name}"
+        times = live_plot.draw_times(found, self._folder / f"{name}-times", version)
+        first = live_plot.draw(found, self._folder / name, version)
+        return [
+            self._add(times, "Time to first byte of each run, simulated and on real servers.", alt),
+            self._add(first, "The first run in each world, on one axis: one lane per server.", alt),
+        ]
 
     def _of_plan(self, plan: PlanResult) -> Picture:
         files = plan_plot.draw(plan, self._folder / "plan", self._report.version)
@@ -400,6 +420,7 @@ def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
         "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
         "requests": _mean(one.requests),
         "bytes": _mean(one.bytes),
+        "bytes saved by cancelling": _mean(one.saved),
         "run it again": Value(case.replay(one.strategy, sample.run), command=True),
     }
 
@@ -424,6 +445,7 @@ def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
     row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
     row["requests"] = _mean(one.requests)
     row["bytes"] = _mean(one.bytes)
+    row["bytes saved by cancelling"] = _mean(one.saved)
     if one.loads:
         row["under way"] = _mean(one.under_way)
         row["busy"] = _estimate(one.busy, percent)

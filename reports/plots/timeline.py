@@ -72,6 +72,7 @@ _BAND = "#F4F4F4"  # behind every other lane
 #: How bars are drawn: their colour, the hatching in it, and its colour. Grey prints show it too.
 _BARS = {
     "query": (_QUERY, None, "white"),
+    "connect": (style.GREY, None, "white"),
     "read": (_READ, None, "white"),
     "hedge": (_HEDGE, "\\\\\\\\", "#5C3D00"),
     "corrupt": (_BAD, "xxxx", "white"),
@@ -81,6 +82,7 @@ _BARS = {
 _NO_ANSWER = "////"
 
 _FAILED: dict[str, Any] = {"marker": "x", "color": _BAD, "markeredgewidth": 2, "markersize": 6}
+_CANCELLED: dict[str, Any] = {"marker": "|", "color": style.GREY, "markersize": 9}
 _OVERDUE: dict[str, Any] = {"marker": "v", "color": style.INK, "markersize": 4.5}
 _FIRST_LINE: dict[str, Any] = {"color": style.INK, "linewidth": 1.2}
 _BOUND_LINE: dict[str, Any] = {"color": style.INK, "linewidth": 0.9, "linestyle": (0, (4, 2))}
@@ -158,11 +160,14 @@ class _Panel:
         return (bar for lane in self.lanes for bar in lane.bars if bar.exchange.sent < self.end)
 
 
-def draw(one: Compared, path: Path, version: str) -> list[Path]:
-    """Write the timelines of a scenario's strategies, one above the other; return the files."""
+def draw(one: Compared, path: Path, version: str, clock: str = "virtual time") -> list[Path]:
+    """Write the timelines of a scenario's strategies, one above the other; return the files.
+
+    `clock` is what the time is called.
+    """
     with style.style():
         panels = _panels(one.first_runs)
-        bound = one.bounds[0].ttfb
+        bound = one.bounds[0].ttfb if one.bounds else None
         legend = _legend(panels, bound)
         head = 0.66 + _LEGEND_ROW * -(-len(legend) // _LEGEND_COLUMNS)
         total = sum(panel.height + _HEAD + _FOOT for panel in panels) + head + 0.3
@@ -177,11 +182,11 @@ def draw(one: Compared, path: Path, version: str) -> list[Path]:
             panel.axis.set_on(axes, panel.end)
             _panel(axes, panel, bound)
             if own:
-                scale = f"virtual time, 0 to {seconds(panel.end)}: scales differ between panels"
+                scale = f"{clock}, 0 to {seconds(panel.end)}: scales differ between panels"
                 axes.set_xlabel(scale, size=8)
             top = bottom - _FOOT
-        axes.set_xlabel(axes.get_xlabel() or "virtual time")
-        _title(figure, one, total, version, any(panel.hidden for panel in panels))
+        axes.set_xlabel(axes.get_xlabel() or clock)
+        _title(figure, one, total, f"{clock}; firstk {version}", any(p.hidden for p in panels))
         figure.legend(
             handles=legend, loc="upper left", bbox_to_anchor=(0.02, 1 - 0.6 / total),
             ncol=_LEGEND_COLUMNS,
@@ -288,7 +293,7 @@ def _rank(lane: _Lane) -> int:
     """Return how little there is to see in a lane: silence and trouble come first, then reads."""
     if any(bar.exchange.ended is None for bar in lane.bars):
         return 0
-    if any(not e.ok or e.corrupt or bar.overdue for bar in lane.bars if (e := bar.exchange)):
+    if any(_failed(bar) or bar.exchange.corrupt or bar.overdue for bar in lane.bars):
         return 1
     return 2 if len(lane.bars) > 1 else 3
 
@@ -331,6 +336,7 @@ def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     ueb = "; UEB: the file's hashes" if "uri-extension" in phases else ""
     silent = any(bar.exchange.ended is None for bar, _ in bars)
     failed = any(_failed(bar) and (bar.exchange.ended or 0.0) <= end for bar, end in bars)
+    cancelled = any(bar.exchange.cancelled for bar, _ in bars)
     overdue = any(bar.overdue is not None and bar.overdue <= end for bar, end in bars)
     started = any(panel.run.result.ttfb is not None for panel in panels)
     bounded = any(_bound_shows(panel, bound) for panel in panels)
@@ -338,6 +344,7 @@ def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     cut = any(begin < panel.end for panel in panels for begin, _ in panel.axis.cuts)
     patches = [
         ("query" in kinds, "query (get_buckets)", _look("query")),
+        ("connect" in kinds, "new connection", _look("connect")),
         ("read" in kinds, "read", _look("read")),
         ("hedge" in kinds, "hedged read", _look("hedge")),
         ("corrupt" in kinds, "read, corrupt answer", _look("corrupt")),
@@ -346,6 +353,7 @@ def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
     ]
     lines = [
         (failed, "failed", {"linestyle": "none", **_FAILED}),
+        (cancelled, "cancelled", {"linestyle": "none", **_CANCELLED}),
         (overdue, "overdue from here on", {"linestyle": "none", **_OVERDUE}),
         (started, "first byte", _FIRST_LINE),
         (bounded, "earliest possible (bound)", _BOUND_LINE),
@@ -375,13 +383,14 @@ def _is_bracket(entry: Artist) -> bool:
 
 def _kind(bar: Bar) -> str:
     """Return how a bar is drawn: a key of `_BARS`."""
-    if bar.exchange.operation == "get_buckets":
-        return "query"
+    if bar.exchange.operation != "read":
+        return "query" if bar.exchange.operation == "get_buckets" else "connect"
     return "corrupt" if bar.exchange.corrupt else "hedge" if bar.hedge else "read"
 
 
 def _failed(bar: Bar) -> bool:
-    return bar.exchange.ended is not None and not bar.exchange.ok
+    exchange = bar.exchange
+    return exchange.ended is not None and not exchange.ok and not exchange.cancelled
 
 
 def _panel(axes: Axes, panel: _Panel, bound: float | None) -> None:
@@ -508,7 +517,7 @@ def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
         return
     axes.barh(y, exchange.ended - exchange.sent, height, exchange.sent, **_look(_kind(bar)))
     if not exchange.ok:
-        axes.plot(exchange.ended, y, **_FAILED)
+        axes.plot(exchange.ended, y, **(_CANCELLED if exchange.cancelled else _FAILED))
 
 
 def _shares(shares: Sequence[int]) -> str:
@@ -582,7 +591,7 @@ def _phases(axes: Axes, panel: _Panel) -> None:
             )
 
 
-def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bool) -> None:
+def _title(figure: Figure, one: Compared, total: float, small: str, hidden: bool) -> None:
     figure.text(0.02, 1 - 0.15 / total, one.scenario.name, size=12, weight="bold", va="top")
     figure.text(
         0.02,
@@ -592,14 +601,13 @@ def _title(figure: Figure, one: Compared, total: float, version: str, hidden: bo
         color=style.GREY,
         va="top",
     )
-    runs = len(one.bounds)
+    runs = one.strategies[0].runs
     first = f", the first of {runs} runs" if runs > 1 else ""
     chosen = ".  Shown first: who never answered, failed, was overdue or corrupt; then who was read"
     figure.text(
         0.02,
         0.1 / total,
-        f"seed {one.first_runs[0].result.seed}{first}; virtual time; firstk {version}"
-        + chosen * hidden,
+        f"seed {one.first_runs[0].result.seed}{first}; {small}" + chosen * hidden,
         size=7,
         color=style.GREY,
     )

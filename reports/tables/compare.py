@@ -29,8 +29,9 @@ over bound: the TTFB divided by {BOUND}. With several runs the median and, from 
 100 runs on, the 99th percentile (p99)
 requests, bytes: of the whole download, divided by the least that it can take; with several \
 runs the mean
-In the last three, a run without a first byte, or without a good end, counts as ∞; runs in \
-which no such download can succeed are left out, or shown as -.
+saved: bytes that were never sent, since the request was cancelled; with several runs the mean
+In the columns over bound, requests and bytes, a run without a first byte, or without a good end, \
+counts as ∞; runs in which no such download can succeed are left out, or shown as -.
 """
 
 
@@ -45,6 +46,10 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
     table.add_column(f"over{gap}bound", justify="right", min_width=6)
     table.add_column("requests", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
+    compared = list(compared)
+    cancels = any(one.saved is not None for case in compared for one in case.strategies)
+    if cancels:
+        table.add_column("saved", justify="right", no_wrap=True)
     if extra != "nothing":
         table.add_column("seed", justify="right", no_wrap=True)
     if extra == "replay":
@@ -62,6 +67,8 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
                 summary.over_requests.mean,
                 summary.over_bytes.mean,
             ]
+            if cancels:
+                cells.append("-" if summary.saved is None else f"{summary.saved:.0f}")
             if extra != "nothing":
                 cells.append(seed_range(seed, summary.runs))
             if extra == "replay":
@@ -86,13 +93,17 @@ _TIMES = ("located", "ttfb", "bound", "finished")
 def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
     """Return a table with a row per run."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes"):
-        head = f"{column}, s" if column in _TIMES else column
+    cancels = any(summary.saved is not None for summary in summaries)
+    saved = ("cancelled", "bytes_saved") if cancels else ()
+    for column in (*_RUN_COLUMNS, "bound", "finished", "requests", "bytes", *saved):
+        head = f"{column}, s" if column in _TIMES else column.replace("_", " ")
         table.add_column(head, justify="left" if column in ("strategy", "outcome") else "right")
     for summary in summaries:
         for result, bound in zip(summary.results, summary.bounds, strict=True):
             cells = [getattr(result, column) for column in _RUN_COLUMNS]
-            cells += [bound.ttfb, result.finished, result.requests, result.bytes_received]
+            least = "-" if bound.ttfb is None and bound.requests == 0 else bound.ttfb
+            cells += [least, result.finished, result.requests, result.bytes_received]
+            cells += [getattr(result, column) for column in saved]
             table.add_row(*(Text(_cell(cell)) for cell in cells))
     return table
 

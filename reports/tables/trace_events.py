@@ -115,7 +115,7 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
         args["hedge"] = True
     if exchange.source is not None:
         args["sent by"] = str(exchange.source)
-    name = f"read share {exchange.share}" if read else "get_buckets"
+    name = f"read share {exchange.share}" if read else exchange.operation
     begin = {"ts": _us(exchange.sent), "name": name, **of}
     if exchange.ended is None:
         yield {"ph": "B", **begin, "args": args}
@@ -123,6 +123,8 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
         args |= {"ok": exchange.ok, "answer": exchange.detail}
         if exchange.corrupt:
             args["corrupt"] = True
+        if exchange.cancelled:
+            args["saved"] = exchange.saved
         yield {"ph": "X", "dur": _lasts(exchange.sent, exchange.ended), **begin, "args": args}
     if bar.overdue is not None:
         yield {"ph": "i", "s": "t", "ts": _us(bar.overdue), "name": "overdue", **of}

@@ -21,6 +21,12 @@ needs_tahoe = pytest.mark.skipif(
     reason="Tahoe-LAFS is not installed: pip install 'firstk[tahoe]', or nox -s tahoe",
 )
 
+#: Marks the tests that start real servers.
+needs_live = pytest.mark.skipif(
+    find_spec("allmydata") is None or not hasattr(os, "fork"),
+    reason="real servers take a POSIX system and Tahoe-LAFS: nox -s live",
+)
+
 
 def scenario(*servers: dict[str, Any], **changes: Any) -> Scenario:
     """Return a scenario: ten good servers half a second away, and a file of 56 bytes.

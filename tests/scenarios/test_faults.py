@@ -29,9 +29,15 @@ def fault(kind: str, **keys: Any) -> Fault:
         "corrupt": {"part": "block"},
         "truncated": {"length": 9},
         "flaky": {"probability": 0.25},
+        "trickle": {"piece": 5, "every": 0.5},
+        "stall": {"after_bytes": 7},
+        "throttled": {"bandwidth": 100.0},
     }
     return _FAULTS.validate_python({"kind": kind, **needed.get(kind, {}), **keys})
 
+
+#: What a server is asked for, once there is a connection.
+REQUESTS: tuple[Operation, ...] = ("get_buckets", "read")
 
 KINDS = [get_args(k.model_fields["kind"].annotation)[0] for k in get_args(get_args(Fault)[0])]
 
@@ -67,7 +73,7 @@ def test_for_ever(kind: str) -> None:
     assert one.active(1e300)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "trickle"])
 def test_every(kind: str) -> None:
     """A fault comes again so many seconds after it began, until it is over for good."""
     one = fault(kind, start=2.0, end=3.0, every=10.0, until=22.5)
@@ -143,6 +149,8 @@ def test_changes_one_thing(kind: str) -> None:
         "lost": one.lost(1.0) != inf,
         "buckets": list(one.buckets([1, 2])) != [1, 2],
         "alter": one.alter(SHARE, 0, SHARE) != SHARE,
+        "leaves": one.leaves(9, 1.0) != 1.0,
+        "rate": one.rate(1.0) != inf,
     }
 
     assert [value for value in changed.values() if value] == [True]
@@ -170,17 +178,22 @@ CAN_BE_EITHER = ("hung", "slow", "broken", "disconnect", "flaky")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("operation", get_args(Operation))
 def test_on(kind: str, operation: Operation) -> None:
-    """A fault concerns the requests that `on` names, by default all that its kind can."""
-    every = ["get_buckets", "read"] if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    """A fault concerns the requests that `on` names, by default those that its kind is about.
+
+    Only a lost connection concerns the set-up of one unless `on` says so.
+    """
+    every: list[str] = list(REQUESTS) if kind in CAN_BE_EITHER else list(fault(kind).operations)
+    if kind == "disconnect":
+        every = list(get_args(Operation))
     concerned = [o for o in get_args(Operation) if fault(kind).concerns(o, 4)]
 
     assert every == concerned
-    if operation in every:
+    if operation in every or kind in CAN_BE_EITHER:
         one = fault(kind, on=[operation])
         assert [operation] == [o for o in get_args(Operation) if one.concerns(o, 4)]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "empty"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("empty", "throttled")])
 def test_shares(kind: str) -> None:
     """With `shares` a fault concerns the reads of these shares, and no query."""
     one = fault(kind, shares=[4, 6])
@@ -216,7 +229,7 @@ def test_slow_both() -> None:
 
 def test_failures() -> None:
     """A broken server fails everything, and one that cannot read answers a query."""
-    assert all(fault("broken").failure(operation, 1.0) for operation in get_args(Operation))
+    assert all(fault("broken").failure(operation, 1.0) for operation in REQUESTS)
     assert fault("read-error").failure("read", 1.0)
     assert fault("read-error").failure("get_buckets", 1.0) is None
 
@@ -225,7 +238,7 @@ def test_failures() -> None:
     ("probability", "failed"),
     [(0.0, []), (0.25, [0.0, 0.2]), (0.5, [0.0, 0.2, 0.25]), (1.0, [0.0, 0.2, 0.25, 0.999])],
 )
-@pytest.mark.parametrize("operation", get_args(Operation))
+@pytest.mark.parametrize("operation", REQUESTS)
 def test_flaky(operation: Operation, probability: float, failed: list[float]) -> None:
     """A flaky server fails where the draw is below the probability, whatever it is asked."""
     one = fault("flaky", probability=probability)
@@ -298,9 +311,93 @@ def test_truncated(length: int) -> None:
     assert SHARE[:length] == b"".join(pieces)
 
 
+@pytest.mark.parametrize("kind", ["hung", "disconnect"])
+@pytest.mark.parametrize(
+    ("keys", "after"),
+    [
+        ({}, (0, 0)),
+        ({"after_requests": 3}, (3, inf)),
+        ({"after_bytes": 9}, (inf, 9)),
+        ({"after_requests": 3, "after_bytes": 9}, (3, 9)),
+        ({"after_requests": 0, "after_bytes": 9}, (0, 0)),
+    ],
+)
+def test_begins_after(kind: str, keys: dict[str, int], after: tuple[float, float]) -> None:
+    """A fault that waits for what a connection carries is none before."""
+    one = fault(kind, start=2.0, end=5.0, **keys)
+    begun = one.begun_at(3.0)
+
+    assert after == one.begins_after()
+    assert one.active(2.5) == (not keys)
+    assert (one.lost(2.5) < inf) == (kind == "disconnect" and after == (0, 0))
+    assert [begun.active(time) for time in (2.5, 3.0, 5.0)] == [False, True, False]
+    assert not any(one.begun_at(6.0).active(time) for time in (2.0, 4.0, 6.0, 9.0))
+    assert inf == one.begun_at(6.0).lost(1.0)
+
+
+def test_fails() -> None:
+    """A request that is held fails so long after its sending, or never."""
+    assert [5.0, inf] == [fault("hung", **k).fails(1.0) for k in ({"fails_after": 4.0}, {})]
+    assert fault("stall", fails_after=4.0).fails(1.0) == 5.0
+    assert fault("broken").fails(1.0) == inf
+
+
+@pytest.mark.parametrize(
+    ("end", "leaves"), [(None, [2.0, 2.0, 2.5, 4.5]), (3.0, [2.0, 2.0, 2.5, 3.0]), (1.0, [2.0] * 4)]
+)
+def test_trickle(end: float | None, leaves: list[float]) -> None:
+    """A piece leaves every so often, the first at once, and all at the end."""
+    one = fault("trickle", end=end)
+
+    assert leaves == [one.leaves(position, 2.0) for position in (0, 4, 5, 25)]
+    assert [one.together(position) for position in (0, 4, 5)] == [5, 1, 5]
+
+
+@pytest.mark.parametrize(("end", "rest"), [(None, inf), (5.0, 5.0), (1.0, 2.0)])
+def test_stall(end: float | None, rest: float) -> None:
+    """The beginning leaves at once, and the rest at the end, or never."""
+    one = fault("stall", end=end)
+
+    assert [2.0, 2.0, rest, rest] == [one.leaves(position, 2.0) for position in (0, 6, 7, 99)]
+    assert [7, 1, inf] == [one.together(position) for position in (0, 6, 7)]
+
+
+def test_throttled() -> None:
+    """An uplink is throttled while the fault lasts."""
+    one = fault("throttled", start=2.0, end=5.0)
+
+    assert [inf, 100.0, inf] == [one.rate(time) for time in (1.9, 2.0, 5.0)]
+    assert [2.0, 5.0, inf] == [one.next_change(time) for time in (0.0, 2.0, 5.0)]
+    assert one.is_between(0.0, 2.1)
+    assert not one.is_between(0.0, 2.0)
+
+
 @pytest.mark.parametrize(
     ("keys", "words"),
     [
+        ({"kind": "slow", "extra": 1.0, "until": "reconnect"}, "'slow' is not about a connection"),
+        ({"kind": "hung", "until": "tomorrow"}, "'reconnect'"),
+        (
+            {"kind": "hung", "end": 1.0, "every": 5.0, "until": "reconnect"},
+            "cannot come again and again",
+        ),
+        ({"kind": "hung", "after_requests": -1}, "greater than or equal to 0"),
+        ({"kind": "hung", "after_bytes": 1.5}, "integer"),
+        ({"kind": "hung", "fails_after": 0.0}, "greater than 0"),
+        ({"kind": "slow", "extra": 1.0, "after_bytes": 1}, "after_bytes"),
+        ({"kind": "corrupt", "part": "ueb", "on": ["connect"]}, "is about read only, not connect"),
+        ({"kind": "hung", "on": ["connect"], "shares": [1]}, "only reads can be concerned"),
+        ({"kind": "trickle", "piece": 0, "every": 1.0}, "greater than or equal to 1"),
+        ({"kind": "trickle", "piece": 5, "every": 0.0}, "greater than 0"),
+        ({"kind": "trickle", "piece": 5}, "every"),
+        (
+            {"kind": "trickle", "piece": 5, "every": 1.0, "end": 2.0, "until": 9.0},
+            "a trickle does not come again",
+        ),
+        ({"kind": "stall"}, "after_bytes"),
+        ({"kind": "stall", "after_bytes": 5, "on": ["get_buckets"]}, "about read only"),
+        ({"kind": "throttled", "bandwidth": 0.0}, "greater than 0"),
+        ({"kind": "throttled", "bandwidth": 9.0, "shares": [1]}, "is throttled for all shares"),
         ({"kind": "empty", "on": ["read"]}, "'empty' is about get_buckets only, not read"),
         ({"kind": "corrupt", "part": "ueb", "on": ["get_buckets"]}, "is about read only"),
         ({"kind": "broken", "on": []}, "at least 1"),

@@ -109,7 +109,7 @@ ONE_MISTAKE = [
         'fault = [{ kind = "broken" }, { kind = "hung", stat = 1 }]',
         17,
         "servers[0].fault[1].stat",
-        "did you mean 'start'? there are end,",
+        "did you mean 'start'? there are after_bytes,",
     ),
     # wrong types
     ('name = "t"', "name = 3", 1, "name", "string, not 3"),

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from firstk.harness.cli.main import main
-from firstk.harness.grid.server import Connection
+from firstk.harness.grid.connection import Connection
 from firstk.harness.sweep.store import Store
 
 LOAD = """\

@@ -10,8 +10,8 @@ import pytest
 from twisted.python.failure import Failure
 
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import file_of
-from firstk.harness.grid.server import Client, Connection
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.scenarios.model import Scenario

@@ -62,14 +62,14 @@ class Wiring:
     def __init__(self, *uplinks: float | None, downlink: float | None = None) -> None:
         self.env = Environment()
         self.arrived: dict[str, float] = {}
-        shared = self._lines(downlink)
+        shared = self._line(downlink)
         law = Constant(law="constant", value=0.5)
         self.links = [
-            Link(law, "request", 0, "s0", [*self._lines(uplink), *shared]) for uplink in uplinks
+            Link(law, "request", 0, "s0", self._line(uplink), shared) for uplink in uplinks
         ]
 
-    def _lines(self, bandwidth: float | None) -> list[SharedChannel]:
-        return [] if bandwidth is None else [SharedChannel(self.env, bandwidth * CHUNK)]
+    def _line(self, bandwidth: float | None) -> SharedChannel | None:
+        return None if bandwidth is None else SharedChannel(self.env, bandwidth * CHUNK)
 
     def send(
         self, name: str, pieces: float, link: int = 0, at: float = 0.0, until: float = 1e9

@@ -5,124 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from random import Random
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 from zope.interface.verify import verifyObject
 
-from firstk.downloader.encode import encode
 from firstk.downloader.interfaces import IBucket, IStorageServer
 from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
-from firstk.harness.grid.link import Link, SharedChannel
-from firstk.harness.grid.server import (
-    Client,
-    Connection,
-    Connections,
-    ServerError,
-    Service,
-    SimServer,
-)
-from firstk.harness.grid.timing import FaultDraws
+from firstk.harness.grid.connection import Client, Connections
+from firstk.harness.grid.link import Link
 from firstk.harness.grid.trace import Trace
-from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Corrupt, Fault
-from firstk.scenarios.laws import Law
 from firstk.scenarios.model import UnopenedShare
+from tests.harness.grid.bench import INDEX, LAW, LOST, SHARE, SHARES, WRONG, Bench
 from tests.harness.making import constant, exponential
-
-#: A file of three segments, in both layouts.
-SHARES = {
-    version: encode(Random(1).randbytes(250), k=3, n=10, segment_size=100, version=version).shares
-    for version in (1, 2)
-}
-SHARE = SHARES[1][4]
-
-INDEX = bytes(range(16))
-
-#: The round trip to these servers, in seconds: a time that computers halve without loss.
-RTT = 0.5
-
-#: Which byte a corrupt server puts in the place of which.
-WRONG = bytes((byte + 1) % 256 for byte in range(256))
-
-#: What stands in these tests for the failure of a lost connection.
-LOST = "connection lost"
-
-FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
-LAW: TypeAdapter[Law] = TypeAdapter(Law)
-
-
-class Bench:
-    """One server with some faults; it is told what to ask when, and keeps the answers."""
-
-    def __init__(
-        self,
-        *faults: dict[str, Any],
-        law: dict[str, Any] | None = None,
-        per: Literal["request", "server"] = "request",
-        version: int = 1,
-        seed: int = 0,
-        service: dict[str, Any] | None = None,
-        concurrency: int | None = None,
-        bandwidth: float | None = None,
-        name: str = "s0",
-    ) -> None:
-        self.reactor = SimReactor()
-        self.trace = Trace()
-        self.answers: list[tuple[float, Any]] = []
-        made = [FAULT.validate_python(fault) for fault in faults]
-        env = self.reactor.env
-        works = None
-        if service is not None:
-            works = Service(env, LAW.validate_python(service), concurrency, seed, "s0")
-        lines = [] if bandwidth is None else [SharedChannel(env, bandwidth)]
-        self.shares = {number: SHARES[version][number] for number in (4, 7)}
-        self.server = SimServer(
-            reactor=self.reactor,
-            name=name,
-            shares={INDEX: self.shares},
-            link=Link(LAW.validate_python(law or constant(RTT)), per, seed, "s0", lines),
-            service=works,
-            faults=made,
-            chances=FaultDraws(made, seed, "s0"),
-        )
-        self.connection = Connection(self.server, Client(self.trace))
-
-    def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
-        """Ask for buckets at that time; the answer counts as the share numbers."""
-
-        def ask() -> None:
-            self.connection.get_buckets(index).addCallback(list).addBoth(self._keep)
-
-        self.reactor.callLater(at, ask)
-        return self
-
-    def read(self, at: float = 0.0, offset: int = 0, length: int = 9999, share: int = 4) -> Bench:
-        """Read from a share at that time."""
-
-        def ask() -> None:
-            self.connection.read(INDEX, share, offset, length).addBoth(self._keep)
-
-        self.reactor.callLater(at, ask)
-        return self
-
-    def _keep(self, answer: Any) -> None:
-        if isinstance(answer, Failure):
-            assert answer.type in (ServerError, ConnectionLost)
-            answer = LOST if answer.type is ConnectionLost else str(answer.value)
-        self.answers.append((self.reactor.seconds(), answer))
-
-    def run(self) -> list[tuple[float, Any]]:
-        """Return the answers, each with its time, in the order in which they came."""
-        self.reactor.run()
-        return self.answers
-
 
 # A good server
 
@@ -228,6 +129,7 @@ def test_every_kind_is_tested() -> None:
     assert kinds == {"hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky"} | {
         "corrupt",
         "truncated",
+        *("trickle", "stall", "throttled"),  # in test_stream.py
     }
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from firstk.harness.grid.server import Connection
+from firstk.harness.grid.connection import Connection
 from firstk.harness.kernel.interrupt import interruptible
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.simulate import simulate

@@ -14,9 +14,9 @@ from twisted.internet.defer import Deferred
 
 from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.link import Link
-from firstk.harness.grid.server import Client, Connection
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream

@@ -23,8 +23,8 @@ from firstk.downloader.strategy import STRATEGIES
 from firstk.harness.fuzz.kinds import FAULTS
 from firstk.harness.fuzz.swarm import Swarm
 from firstk.harness.grid.build import make_servers
+from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import GridFile, file_of
-from firstk.harness.grid.server import Client, Connection
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.run.bound import bound

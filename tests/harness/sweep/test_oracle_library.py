@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from firstk.downloader.locate import ShareFinder
+from firstk.harness.grid.connection import Client
 from firstk.harness.grid.link import Link
-from firstk.harness.grid.server import Client
 from firstk.harness.stats.theory import ForkJoin, Stage
 from firstk.harness.sweep.oracle import theory_of
 from firstk.harness.sweep.store import Store

@@ -15,6 +15,7 @@ from firstk.reports.model.cases import Case, case_of
 from firstk.reports.page.page import Report, headlines, write
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
+from tests.reports.worlds import in_worlds
 
 SOME = {"wait-for-all": results(*[None] * 30), "first-k": spread(0.2, 30)}
 
@@ -231,3 +232,25 @@ def test_files_of_commands(tmp_path: Path) -> None:
     text = page(folder, case(SOME, x=0), of_store=True, files=files)
 
     assert '<script type="application/json" id="files">{"my.sqlite": "../my.sqlite"}<' in text
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_simulated_and_real(tmp_path: Path) -> None:
+    """A scenario on real servers has a section: a sentence a strategy, differences, pictures."""
+    found = in_worlds(scenario(), first_k=[0.0, 10.0, 10.0], hedged=[0.0, 0.0, None])
+    text = page(tmp_path, case(SOME), live=found)
+
+    assert '<h2 id="live">Simulated and real</h2>' in text
+    assert "1 of 3 runs are within 10% or 10 ms of each other." in text
+    assert "It differs: first-k: the first byte comes 10 s" in text
+    assert "It differs: hedged, seed 2: ok in the simulation, stalled on real servers." in text
+    assert f"live-{found.scenario.name}-times.svg" in text
+    assert f"live-{found.scenario.name}.svg" in text
+    assert '<li><a href="#live">' in text
+    Parsed(text)
+
+
+@pytest.mark.usefixtures("no_drawing")
+def test_not_live(tmp_path: Path) -> None:
+    """Without one there is no such section."""
+    assert "Simulated and real" not in page(tmp_path, case(SOME))

@@ -19,7 +19,17 @@ from firstk.harness.stats.estimates import Interval, NotEnough
 from firstk.harness.sweep.decision import Decision, Finding
 from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.model.plan import PlanResult
-from firstk.reports.plots import cost, distribution, latency, plan, ratio, style, sweep, timeline
+from firstk.reports.plots import (
+    cost,
+    distribution,
+    latency,
+    live,
+    plan,
+    ratio,
+    style,
+    sweep,
+    timeline,
+)
 from firstk.scenarios.experiment import Experiment
 from firstk.scenarios.plan import Candidate, Condition, Plan, Target
 from tests.reports.cases import case, loaded, spread
@@ -36,6 +46,7 @@ from tests.reports.samples import (
     summary,
     took,
 )
+from tests.reports.worlds import in_worlds
 
 BASELINE = Path(__file__).parent / "baseline"
 
@@ -148,6 +159,14 @@ def draw_cost() -> None:
     cost.draw([case(one)], _NONE, "1.0")
 
 
+def draw_live() -> None:
+    """Draw the times of a scenario in two worlds, some of which are never."""
+    law = {"law": "lognormal", "median": 0.05, "sigma": 0.3}
+    one = scenario(name="worlds", grid={"servers": 10, "rtt": law})
+    delays: list[float | None] = [0.01, -0.01, 0.02, 0.03, None, 0.0, 0.05, 0.01]
+    live.draw_times(in_worlds(one, first_k=delays, hedged=delays[:4] * 2), _NONE, "1.0")
+
+
 def draw_plan() -> None:
     """Draw a candidate that meets its target, one that misses it, and one with too few runs."""
     p90, success = Condition("p90", 0.9, 0.5), Condition("success", None, 0.9)
@@ -185,6 +204,7 @@ PICTURES: dict[str, Callable[[], None]] = {
     "ratio": draw_ratio,
     "cost": draw_cost,
     "plan": draw_plan,
+    "live": draw_live,
 }
 
 

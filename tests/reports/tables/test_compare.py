@@ -213,6 +213,7 @@ def test_legend() -> None:
         "speed-up",
         "over bound",
         "requests, bytes",
+        "saved",
     ]
 
 
@@ -224,3 +225,13 @@ def test_what_a_few_runs_cost() -> None:
 
     assert column(lines, "requests", "  bytes") == ["3.58 ×"]
     assert column(lines, "  bytes", "  seed") == ["1.24 ×"]
+
+
+def test_what_cancelling_saved() -> None:
+    """A column has the mean of what was saved where a request was cancelled."""
+    saving = summary(took(0.25, cancelled=2, bytes_saved=300), took(0.25), strategy="hedged")
+    lines = rendered(comparison_table([made([summary(OK), saving])], "seed"))
+
+    assert column(lines, "saved", "  seed") == ["-", "150"]
+    assert "saved" not in "".join(rendered(comparison_table(COMPARED, "seed")))
+    assert column(rendered(runs_table([saving])), "cancelled", "  bytes saved") == ["2", "0"]

@@ -1,0 +1,172 @@
+"""A client's side of a simulated grid: its connections to servers, and the buckets on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import overload
+
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from firstk.downloader.interfaces import IBucket, IProgressBucket, IReconnectingServer
+from firstk.harness.grid.client_machine import Processor
+from firstk.harness.grid.request import Answer, Progress, Request
+from firstk.harness.grid.server import ServerError, SimServer
+from firstk.harness.grid.trace import Trace
+from firstk.harness.grid.wire import Wire
+from firstk.harness.kernel.raised import Place
+from firstk.scenarios.faults import Fault, Operation
+from firstk.scenarios.model import UnopenedShare
+
+
+class Client:
+    """A client of the servers. It keeps a trace of requests and answers.
+
+    `heard` is called after each answer, and each failure, when the client has dealt with it.
+    `run` calls what deals with them: a function, with its arguments. `note` is called with the
+    operation and the server's name of each request, and may raise an error in place of it.
+    Requests for an operation in `holds` stay with the client: they are never sent, and never
+    answered. `source` returns the line that sends one, if it is to be known. `known` has the
+    share numbers that answers to queries have named so far, and `wires` the connections. What
+    reaches the client waits for its `processor`, if there is one.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        heard: Callable[[], None] | None = None,
+        run: Callable[..., None] = lambda function, *args: function(*args),
+        holds: Sequence[Operation] = (),
+        note: Callable[[str, str], None] = lambda operation, server: None,
+        source: Callable[[], Place | None] | None = None,
+        processor: Processor | None = None,
+    ) -> None:
+        self.processor = processor
+        self.note = note
+        self.trace = trace
+        self.heard = heard
+        self.run = run
+        self.holds = holds
+        self.source = source
+        self.known: set[int] = set()
+        self.wires: dict[SimServer, Wire] = {}
+        self.outstanding: dict[Request, None] = {}  # in the order in which they were sent
+
+    @property
+    def waits(self) -> bool:
+        """Whether an answer, or a failure, is to come: not all that is outstanding is held."""
+        return any(request.waits for request in self.outstanding)
+
+    def withdraw(self, *, held: bool = False) -> None:
+        """Withdraw all outstanding requests, or with `held` only those that wait forever."""
+        for request in list(self.outstanding):
+            if not held or not request.waits:
+                request.server.withdraw(request)
+
+
+@implementer(IReconnectingServer)
+class Connection:
+    """A server as a client sees it."""
+
+    def __init__(self, server: SimServer, client: Client) -> None:
+        self.name = server.name
+        self._server = server
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<Connection to {self.name}>"
+
+    def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
+        """Answer with the buckets of a file; see `IStorageServer`."""
+
+        def answer(faults: Sequence[Fault]) -> Answer | Exception:
+            held = self._server.shares.get(storage_index, {})
+            for share in held.values():
+                if isinstance(share, UnopenedShare):
+                    return ServerError(share.reason)
+            shown: Sequence[int] = list(held)
+            changed_by: list[int] = []
+            for i, fault in enumerate(faults):
+                before, shown = shown, fault.buckets(shown)
+                if len(shown) != len(before):
+                    changed_by.append(i)
+            buckets = {number: SimBucket(self, storage_index, number) for number in shown}
+            return Answer(buckets, shown, changed_by=changed_by)
+
+        return self._server.send(self._client, answer, "get_buckets")
+
+    def reconnect(self) -> Deferred[None]:
+        """Set up a new connection; see `IReconnectingServer`."""
+        return self._server.reconnect(self._client)
+
+    def read(
+        self,
+        storage_index: bytes,
+        number: int,
+        offset: int,
+        length: int,
+        progress: Progress | None = None,
+    ) -> Deferred[bytes]:
+        """Answer with bytes of the share with this number; see `IProgressBucket.read`.
+
+        It fails with `ServerError` if the server does not hold that share any more. Raises
+        `ValueError` for a negative offset or length, as a real server's protocol does.
+        """
+        if offset < 0 or length < 0:
+            raise ValueError(f"a read of {length} bytes at {offset} is impossible")
+
+        def answer(faults: Sequence[Fault]) -> Answer | Exception:
+            data = self._server.shares.get(storage_index, {}).get(number)
+            if data is None:
+                return ServerError(f"share {number} is gone")
+            right = read = data[offset : offset + length]
+            changed_by = []
+            for i, fault in enumerate(faults):
+                before, read = read, fault.alter(data, offset, read)
+                if read != before:
+                    changed_by.append(i)
+            return Answer(read, (), len(read), read != right, changed_by)
+
+        return self._server.send(self._client, answer, "read", number, offset, length, progress)
+
+
+class Connections(Sequence[Connection]):
+    """A client's connections to servers, in their order, each made when it is looked at.
+
+    A download asks a few servers of a large grid.
+    """
+
+    def __init__(self, servers: Sequence[SimServer], client: Client) -> None:
+        self._servers = servers
+        self._client = client
+
+    def __len__(self) -> int:
+        return len(self._servers)
+
+    @overload
+    def __getitem__(self, place: int) -> Connection: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Connection]: ...
+
+    def __getitem__(self, place: int | slice) -> Connection | Sequence[Connection]:
+        if isinstance(place, slice):
+            return Connections(self._servers[place], self._client)
+        return Connection(self._servers[place], self._client)
+
+
+@implementer(IProgressBucket)
+class SimBucket:
+    """One share on a simulated server."""
+
+    def __init__(self, connection: Connection, storage_index: bytes, number: int) -> None:
+        self._connection = connection
+        self._storage_index = storage_index
+        self._number = number
+
+    def __repr__(self) -> str:
+        return f"<SimBucket of share {self._number} on {self._connection.name}>"
+
+    def read(self, offset: int, length: int, progress: Progress | None = None) -> Deferred[bytes]:
+        """Read from the share; see `IProgressBucket`."""
+        return self._connection.read(self._storage_index, self._number, offset, length, progress)

@@ -1,0 +1,99 @@
+"""One request to a simulated server, from its sending to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import simpy
+from twisted.internet.defer import Deferred
+
+from firstk.harness.grid.pause import Pause
+from firstk.harness.grid.timing import RequestTiming
+from firstk.harness.grid.trace import Exchange
+from firstk.harness.grid.wire import Wire
+from firstk.harness.kernel.environment import Entry
+from firstk.scenarios.faults import Fault
+
+if TYPE_CHECKING:
+    from firstk.harness.grid.connection import Client
+    from firstk.harness.grid.server import SimServer
+
+#: Called with the number of bytes of an answer that have arrived so far.
+Progress = Callable[[int], None]
+
+
+class Answer(NamedTuple):
+    """What a server answers: the result, and what the trace says of it."""
+
+    result: Any
+    shares: Sequence[int] = ()
+    received: int = 0
+    corrupt: bool = False
+    changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
+
+
+#: Makes the answer to a request that meets some faults, or the error that it fails with.
+MakeAnswer = Callable[[Sequence[Fault]], Answer | Exception]
+
+
+@dataclass(eq=False, slots=True)
+class Request:
+    """A request that a server was sent and has not answered yet, and its planned course.
+
+    `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
+    where that may come while the server works on it. `taken_up` is True while it does, or waits
+    for its turn to, and `working` is the process that does. `number` counts the requests that
+    the server was sent, from 0. Of what is to happen at the same time that goes first whose
+    request was sent first: `place` says which was.
+
+    It goes over a `wire`, where the server has something that depends on the connection, once that
+    is `ready`, in virtual seconds; `refused` is why it never will be. Bytes that were `fed` into
+    the link count for the faults at the places `counting`, when they have passed.
+
+    Where its end is not known beforehand it is `queued`: it may have to wait for others, or its
+    answer is a stream. Of the answer's bytes `passed` have passed the link, the last ones at
+    `passed_at`, and `arriving` are the calls of `progress` that are to come. `pause` is the
+    stream's waiting, and if it is `stalled` that will never end. It is `over` when nothing more is
+    done for it.
+    """
+
+    server: SimServer
+    client: Client
+    exchange: Exchange
+    number: int
+    place: int
+    deferred: Deferred[Any]
+    answer: MakeAnswer
+    rtt: float
+    work: float
+    chances: list[float]
+    course: RequestTiming
+    queued: bool
+    progress: Progress | None = None
+    wire: Wire | None = None
+    ready: float = 0.0
+    refused: str | None = None
+    event: Entry | None = None
+    losing: Entry | None = None
+    working: simpy.Process | None = None
+    taken_up: bool = False
+    outcome: Answer | Exception | None = None
+    fed: int = 0
+    counting: Sequence[int] = ()
+    passed: int = 0
+    passed_at: float = 0.0
+    stalled: bool = False
+    arriving: list[Entry] | None = None
+    pause: Pause | None = None
+    over: bool = False
+
+    def wanted(self) -> bool:
+        """Return whether the server is to go on with it."""
+        return not self.over
+
+    @property
+    def waits(self) -> bool:
+        """Whether something is still to happen to it: it is not held forever."""
+        return self.event is not None or (self.taken_up and not self.stalled)

@@ -1,0 +1,67 @@
+"""The work of a server: how long it takes for each request, and how many it works on at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import cached_property
+from random import Random
+
+import simpy
+
+from firstk.harness.grid.link import Process
+from firstk.harness.kernel.environment import Environment
+from firstk.harness.kernel.rng import stream
+from firstk.harness.kernel.time_average import TimeAverage
+from firstk.scenarios.laws import Law
+
+
+class Service:
+    """What a server does with a request when it has taken it up: it works on it for a time.
+
+    It works on `concurrency` requests at once (None: on all), and the others wait for
+    their turn, in the order in which they were taken up. They wait for one another's requests too
+    if it works on the same machine as the one that is `beside` it.
+    """
+
+    def __init__(
+        self,
+        env: Environment,
+        law: Law,
+        concurrency: int | None,
+        seed: int,
+        server: str,
+        beside: Service | None = None,
+    ) -> None:
+        self.law = law
+        self.concurrency = concurrency
+        self.busy: TimeAverage = TimeAverage(env) if beside is None else beside.busy
+        self._beside = beside
+        self._env = env
+        self._seed = seed
+        self._server = server
+
+    @cached_property
+    def _random(self) -> Random:
+        return stream(self._seed, self._server, "service")
+
+    @cached_property
+    def _places(self) -> simpy.Resource:
+        if self._beside is not None:
+            return self._beside._places
+        return simpy.Resource(self._env, self.concurrency or sys.maxsize)
+
+    def time(self) -> float:
+        """Return for how long the next request will be worked on, in seconds."""
+        return self.law.sample(self._random)
+
+    def work(self, time: float, wanted: Callable[[], bool]) -> Process:
+        """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""
+        with self._places.request() as place:
+            yield place
+            if wanted():
+                self.busy.change(+1)
+                try:
+                    yield self._env.timeout(time)
+                finally:
+                    self.busy.change(-1)

@@ -1,0 +1,1 @@
+"""Real storage servers on this machine, really stopped, and the real clock."""

@@ -1,0 +1,114 @@
+"""Storage servers whose requests and answers are kept in a trace, as simulated ones' are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.text import message_of, one_line
+from firstk.harness.grid.trace import Exchange, Trace
+from firstk.harness.live.clock import RunClock
+from firstk.scenarios.faults import Operation
+
+
+class Tracer:
+    """Keeps the trace of one run; answers reach the downloader in the context of its own."""
+
+    def __init__(self, clock: RunClock, trace: Trace) -> None:
+        self.last = 0.0  # when something happened
+        self._clock = clock
+        self._trace = trace
+        self._outstanding: dict[Deferred[Any], None] = {}
+        self._over = False
+
+    def ask(
+        self,
+        server: str,
+        operation: Operation,
+        ask: Callable[[], Deferred[Any]],
+        settle: Callable[[Exchange, Any], Any],
+        share: int | None = None,
+        offset: int = 0,
+        length: int = 0,
+    ) -> Deferred[Any]:
+        """Send a request; `settle` notes what the answer has, and returns what it becomes."""
+        self.last = now = self._clock.seconds()
+        number = len(self._trace.exchanges)
+        exchange = Exchange(number, server, operation, share, offset, length, now)
+        self._trace.sent(exchange)
+        asked = maybeDeferred(ask)
+        answer: Deferred[Any] = Deferred(lambda _: asked.cancel())
+
+        def end(outcome: Any) -> None:
+            self._outstanding.pop(asked, None)
+            if self._over:
+                return
+            self.last = now = self._clock.seconds()
+            good = not isinstance(outcome, Failure)
+            if good:
+                outcome = settle(exchange, outcome)
+            else:
+                exchange.error = one_line(message_of(outcome.value))
+            self._trace.ended(exchange, now, good)
+            if not answer.called:
+                self._clock.run(answer.callback if good else answer.errback, outcome)
+
+        self._outstanding[asked] = None
+        asked.addBoth(end)
+        return answer
+
+    def end(self) -> None:
+        """Cancel what is outstanding: the run is over."""
+        self._over = True
+        for asked in list(self._outstanding):
+            asked.cancel()
+
+
+@implementer(IStorageServer)
+class TracedServer:
+    """A storage server of a live run."""
+
+    def __init__(self, server: Any, tracer: Tracer) -> None:
+        self.name: str = server.name
+        self._server = server
+        self._tracer = tracer
+
+    def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
+        """Ask for the shares of a file; see `IStorageServer`."""
+
+        def settle(exchange: Exchange, found: Mapping[int, IBucket]) -> Mapping[int, IBucket]:
+            exchange.shares = sorted(found)
+            return {n: _TracedBucket(found[n], n, self.name, self._tracer) for n in found}
+
+        def ask() -> Deferred[Any]:
+            asked: Deferred[Any] = self._server.get_buckets(storage_index)
+            return asked
+
+        return self._tracer.ask(self.name, "get_buckets", ask, settle)
+
+
+@implementer(IBucket)
+class _TracedBucket:
+    def __init__(self, bucket: IBucket, number: int, server: str, tracer: Tracer) -> None:
+        self._bucket = bucket
+        self._number = number
+        self._server = server
+        self._tracer = tracer
+
+    def read(self, offset: int, length: int) -> Deferred[bytes]:
+        """Read from the share; see `IBucket`."""
+
+        def settle(exchange: Exchange, data: bytes) -> bytes:
+            exchange.received = len(data)
+            return data
+
+        def ask() -> Deferred[bytes]:
+            return self._bucket.read(offset, length)
+
+        place = self._number, offset, length
+        return self._tracer.ask(self._server, "read", ask, settle, *place)

@@ -1,0 +1,154 @@
+"""A downloader under test with all that it is given: servers, a reactor, a trace of its work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from firstk.downloader import DownloadError
+from firstk.harness.grid.client_machine import ClientMachine
+from firstk.harness.grid.connection import Client, Connections
+from firstk.harness.grid.files import GridFile
+from firstk.harness.grid.server import SimServer
+from firstk.harness.grid.trace import Trace
+from firstk.harness.kernel.client_reactor import ClientReactor, Context
+from firstk.harness.kernel.livelock import LivelockError
+from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.run.under_test import DownloaderSpec, runs_strategy
+from firstk.scenarios.model import Scenario
+
+if TYPE_CHECKING:
+    from firstk.harness.run.download import SimulatedDownload
+
+
+class Session:
+    """What one downloader has in a simulation, for one download or for several reads of a file.
+
+    `number` distinguishes it from others in the grid, and `machine` is what it runs on with them;
+    default one of its own. With `listens` its downloads are looked at after each of its events.
+    `failed` is called with what its timers raise; without it that goes to the reactor. `connect`
+    returns the servers as a client sees them where they are not simulated ones, and `enter` calls
+    what is code of the downloader.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        seed: int,
+        strategy: DownloaderSpec,
+        reactor: SimReactor,
+        file: GridFile,
+        servers: Sequence[SimServer],
+        number: int = 0,
+        failed: Callable[[Exception], None] | None = None,
+        machine: ClientMachine | None = None,
+        *,
+        listens: bool = False,
+        connect: Callable[[Client], Sequence[Any]] | None = None,
+        enter: Callable[..., Any] | None = None,
+    ) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.strategy = strategy
+        self.reactor = reactor
+        self.file = file
+        self.number = number
+        self.trace = Trace()
+        self.downloads: list[SimulatedDownload] = []
+        heard = self._heard if listens else None
+        machine = machine or ClientMachine(reactor.env, scenario.client)
+        self.processor = processor = machine.processor
+        busy_until = None if processor is None else processor.after
+        self.context = Context(reactor.env, self._abort, enter)
+        self.pool = machine.pool(seed, number, self.context.run, heard or _nothing)
+        self.clock = ClientReactor(
+            reactor,
+            heard,
+            failed,
+            self.context,
+            busy_until,
+            self.pool,
+            None if machine.clock is None else machine.clock.time,
+        )
+        # A clock of its own: the consumer's timers are not left behind by the download.
+        self.drain = ClientReactor(reactor, heard, failed, self.context, busy_until)
+        self.client = Client(
+            self.trace,
+            heard,
+            self.clock.run,
+            holds=["read"] if scenario.stop == "located" else [],
+            note=self.context.note,
+            source=None if runs_strategy(strategy) else self.context.source,
+            processor=processor,
+        )
+        self.connections: Sequence[Any] = (
+            Connections(servers, self.client) if connect is None else connect(self.client)
+        )
+        self._late = 0  # how many things of its own wait for the processor
+        self._listens = listens
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything is to come that it can go on with."""
+        return bool(
+            self.client.waits
+            or self.clock.getDelayedCalls()
+            or self.drain.getDelayedCalls()
+            or self._late
+            or (self.pool is not None and self.pool.working)
+        )
+
+    def later(self, work: float, function: Callable[[], None]) -> None:
+        """Call a function when the processor has come to it, and has worked on it."""
+        time = self.reactor.seconds()
+        if self.processor is not None:
+            time = self.processor.after(work)
+        if time <= self.reactor.seconds():
+            function()
+            return
+        self._late += 1
+
+        def call(_: object) -> None:
+            self._late -= 1
+            function()
+            if self._listens:
+                self._heard()
+
+        self.reactor.env.at(time, call)
+
+    def progress(self) -> None:
+        """Begin to count anew what it does at one time: bytes of the file have been written."""
+        self.context.progress()
+        self.reactor.at_once.reset()
+
+    def drop_frames(self) -> None:
+        """Let go of the frames that its failures came through; see `drop_frames`."""
+        for download in self.downloads:
+            if download.failure is not None:
+                drop_frames(download.failure)
+
+    def _heard(self) -> None:
+        for download in self.downloads:
+            download.heard()
+
+    def _abort(self, error: LivelockError) -> None:
+        """End all that is not over: it does one thing after another, and time does not pass."""
+        under_way = [one for one in self.downloads if one.finished is None]
+        if not under_way:
+            self.reactor.errors.append(error)
+        for download in under_way:
+            download.abort(error)
+
+
+def drop_frames(error: BaseException) -> None:
+    """Let go of the frames that an error came through: they hold the whole simulation.
+
+    An error that the downloader reports on purpose says all in its message. Where any other
+    came from is kept, to be looked at.
+    """
+    if isinstance(error, DownloadError):
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+
+
+def _nothing() -> None:
+    """Do nothing."""
