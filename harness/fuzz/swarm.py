@@ -218,7 +218,8 @@ class Swarm:
     def _entry(self, servers: int, file: dict[str, Any]) -> dict[str, Any]:
         entry: dict[str, Any] = {"select": self._select(servers)}
         if self._draw(4) < self._often:
-            found = [self._fault() for _ in range(1 + 2 * self._sometimes("several-faults", 2))]
+            more = self._draw(3) if "several-faults" in self._has else 0
+            found = [self._fault() for _ in range(1 + more)]
             entry["fault"] = found[0] if len(found) == 1 else found
         if self._sometimes("placement", 2):
             entry["shares"] = sorted({self._draw(file["n"]) for _ in range(self._draw(4))})
