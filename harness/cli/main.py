@@ -110,6 +110,7 @@ _COMMANDS = _Commands(
         "init": ("init:init", "Add a first scenario to a project, and run it."),
         "list": ("scenarios:list_", "Show the scenarios and experiments that come with firstk."),
         "live": ("live:live", "Run a scenario on real storage servers, beside its simulation."),
+        "mutate": ("mutate:mutate", "Weaken faults and downloaders; list what goes unnoticed."),
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
         "prove": ("prove:prove", "Prove that no placement of faults stops a downloader."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),

@@ -67,14 +67,14 @@ class Fuzzer:
             if done or monotonic() > end:
                 return self.found
             made = generator.make(number)
-            for one in self._try(made, number):
+            for one in self._try(generator, made, number):
                 if one.same not in known:
                     known.add(one.same)
                     known.add(self._add(made, one).broken.same)
                     break
         raise AssertionError("the sequence has no end")
 
-    def _try(self, made: dict[str, Any], number: int) -> list[Violation]:
+    def _try(self, generator: Generator, made: dict[str, Any], number: int) -> list[Violation]:
         """Run a scenario, and return what it breaks."""
         chosen = self.kinds.invariants
         if self.subjects and number % _SELDOM:
@@ -82,6 +82,7 @@ class Fuzzer:
         try:
             case = in_time(self._scenario(made))
             found = list(broken(case, chosen))
+            generator.learn(made, case)
         except Exception as e:  # a defect, but none of the downloader's
             e.add_note(f"The scenario was:\n{tomli_w.dumps(made)}")
             raise

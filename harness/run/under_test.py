@@ -102,18 +102,26 @@ def name_of(given: DownloaderSpec) -> str:
     return f"{named.__module__}:{named.__qualname__}"
 
 
+def called(given: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Return the callable that another downloader is, by its name or itself.
+
+    Raises `DownloaderError` if there is no such downloader.
+    """
+    return _load(given) if isinstance(given, str) else given
+
+
 def takes_ranges(given: DownloaderSpec) -> bool:
     """Return whether a downloader under test can be asked for a part of a file.
 
     Raises `DownloaderError` if there is no such downloader.
     """
-    if runs_strategy(given):
+    if isinstance(given, Strategy) or runs_strategy(given):
         return True
-    called = _load(given) if isinstance(given, str) else given
-    if _has_nodes(called):
+    function = called(given)
+    if _has_nodes(function):
         return True
     try:
-        inspect.signature(called).bind(None, None, None, None, offset=0, size=0)  # type: ignore[arg-type]
+        inspect.signature(function).bind(None, None, None, None, offset=0, size=0)
     except (TypeError, ValueError):
         return False
     return True

@@ -185,6 +185,9 @@ def test_all_that_is_wrong(tmp_path: Path) -> None:
     ] == found
     lines = str(caught.value).splitlines()
 
-    assert "the sets are field, hedging, hung-server, laws, robustness, ticket-928" in lines[0]
+    assert (
+        "the sets are field, hedging, hung-server, laws, robustness, tahoe-defects, ticket-928"
+        in lines[0]
+    )
     assert "no *.toml file is in this folder" in lines[3]
     assert lines[4] == "nope.toml: No such file or directory"

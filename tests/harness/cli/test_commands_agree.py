@@ -21,7 +21,7 @@ import tomli_w
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from firstk.harness.fuzz.generate import tables
+from firstk.harness.fuzz.swarm import tables
 from tests.harness.command_line import firstk
 
 #: A bound of 0 and a first byte that is later: the ratio is infinite, though each run has one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import inf
@@ -25,9 +26,13 @@ from firstk.downloader.share import Share
 from firstk.downloader.status import DownloadStatus
 from firstk.harness.fuzz.finds import Counterexample
 from firstk.harness.fuzz.fuzzer import Fuzzer
-from firstk.harness.fuzz.generate import Generator, tables
+from firstk.harness.fuzz.generate import Generator
 from firstk.harness.fuzz.invariants import INVARIANTS, Invariant, broken
+from firstk.harness.fuzz.kinds import FAULTS
 from firstk.harness.fuzz.observed import ScenarioRuns
+from firstk.harness.fuzz.situations import Situation
+from firstk.harness.fuzz.swarm import tables
+from firstk.harness.fuzz.vary import vary
 from firstk.harness.run.bound import Bound
 from firstk.harness.run.simulate import Run, simulate
 from firstk.scenarios.load import load_scenario
@@ -109,7 +114,7 @@ def test_copy_on_another_server() -> None:
 # Nothing is found
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(deadline=None, max_examples=25, derandomize=True)
 @given(st.randoms(use_true_random=False))
 def test_invariants(random: Random) -> None:
     """Whatever the grid and the strategy, every invariant holds."""
@@ -393,22 +398,54 @@ def test_variety() -> None:
     made = str(sequence(0, 300))
 
     for kind in (
-        *("hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky", "corrupt"),
-        *("truncated", "constant", "uniform", "exponential", "shifted-exponential", "lognormal"),
-        *(
-            "pareto",
-            "mixture",
-            "first-block",
-            "complete",
-            "permuted",
-            "shuffled",
-            "client_bandwidth",
-        ),
-        *("service", "concurrency", "rtt_per", "segment_size", "offset", "probability", "count"),
-        *("shares", "hedged+2", "consumer"),
+        *FAULTS[:-1],
+        *("constant", "uniform", "exponential", "shifted-exponential", "lognormal", "pareto"),
+        *("mixture", "shifted", "sum", "quantiles", "preset", "first-block", "complete"),
+        *("permuted", "shuffled", "client_bandwidth", "service", "concurrency", "rtt_per"),
+        *("segment_size", "offset", "probability", "count", "shares", "hedged+2", "consumer"),
+        *("group", "rack", "machine", "every", "rolling"),
     ):
         assert f"'{kind}'" in made
     assert "'fault': [{" in made
+
+
+def test_swarm() -> None:
+    """Scenarios differ in what they have at all: some have faults of one kind only."""
+    kinds = [set(re.findall(r"'kind': '([a-z-]+)'", str(made))) for made in sequence(0, 200)]
+
+    assert {len(some) for some in kinds} >= {0, 1, 2, 3, 4}
+
+
+def test_learns() -> None:
+    """A scenario that leads to a new situation is kept, and varied; the sequence is repeatable."""
+
+    def situations() -> set[Situation]:
+        generator = Generator(3)
+        for number in range(12):
+            made = generator.make(number)
+            case = ScenarioRuns(Scenario.model_validate(made | {"strategies": ["hedged"]}))
+            case.run("hedged")
+            generator.learn(made, case)
+        return set(generator.seen)
+
+    found = situations()
+
+    assert found == situations()
+    assert {one.phase for one in found} == {"locating", "reading", "writing"}
+    assert {one.spare for one in found} >= {0, 2}
+
+
+def test_varied() -> None:
+    """A variation is another scenario that is valid, with faults at the times of events."""
+    random = Random(5)
+    made = next(
+        made for made in sequence(7, 100) if any("fault" in e for e in made.get("servers", ()))
+    )
+    others = sequence(8, 50)
+    varied = [vary(made, [0.125], other, random.randrange) for other in others]
+
+    assert sum(one != made for one in varied) > 40
+    assert any("'start': 0.125" in str(one) for one in varied)
 
 
 def test_plainest() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from firstk.harness.fuzz.generate import tables
+from firstk.harness.fuzz.kinds import FAULTS as KINDS
+from firstk.harness.fuzz.swarm import Swarm
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
@@ -168,13 +169,14 @@ def test_anything() -> None:
     Left out is what Tahoe-LAFS does not come to an end of: a share cut within its header, and a
     server that answers at once.
     """
+    kinds = [kind for kind in KINDS if kind != "truncated"]
     random, same, total = Random(1), 0, 0
     while total < 500:
-        made = tables(random.randrange)
+        made = Swarm(random.randrange, kinds).tables()
         if random.random() < 0.5:
             file = made["file"]
             file["segment_size"] = -(-file["size"] // random.randint(1, 40))
-        if "'length': 0}" in (text := str(made)) or "'value': 0.0" in text or "60}" in text:
+        if "'value': 0.0" in str(made):
             continue
         scenario = Scenario.model_validate(made | {"deadline": 300.0})
         ours, theirs = (simulate(scenario, subject).result for subject in ("windowed", "tahoe"))

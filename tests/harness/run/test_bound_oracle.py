@@ -20,7 +20,8 @@ from twisted.internet.defer import Deferred
 
 from firstk.downloader.layout import HEADER_SIZE, parse_header
 from firstk.downloader.strategy import STRATEGIES
-from firstk.harness.fuzz.generate import tables
+from firstk.harness.fuzz.kinds import FAULTS
+from firstk.harness.fuzz.swarm import Swarm
 from firstk.harness.grid.build import make_servers
 from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import GridFile, file_of
@@ -429,8 +430,14 @@ def undercut(made: Scenario) -> list[str]:
 
 
 def random_scenario(seed: int) -> Scenario:
-    """Return any scenario but those in which time may stand still: Tahoe-LAFS may read forever."""
-    made = Scenario.model_validate(tables(Random(seed).randrange) | {"deadline": 500.0})
+    """Return any scenario but those in which Tahoe-LAFS may read forever.
+
+    It does where time stands still, and where a share is shorter than its header.
+    """
+    kinds = [kind for kind in FAULTS if kind != "truncated"]
+    made = Scenario.model_validate(
+        Swarm(Random(seed).randrange, kinds).tables() | {"deadline": 500.0}
+    )
     laws = [made.grid.rtt, *(entry.rtt for entry in made.servers if entry.rtt is not None)]
     if any(law.law == "constant" and law.value == 0 for law in laws):
         return random_scenario(seed + 1_000_000)
