@@ -240,7 +240,7 @@ class PipelinedFetcher:
         One of a server that is not being read from before the others, and of these the one
         that answered fastest.
         """
-        busy = self._readings.servers
+        busy, slow = self._readings.servers, self._readings.slow_servers
         free = [
             share
             for share in self._located.shares
@@ -248,6 +248,7 @@ class PipelinedFetcher:
             and share.number not in taken
             and share not in self._readings
             and share not in self._unjudged
+            and share.server not in slow
             and (self._known.segment_hashes is not None or share not in self._without_hashes)
         ]
         if not free:
