@@ -11,16 +11,17 @@ deterministic.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
+from itertools import islice, permutations
 from math import factorial
 from typing import Any, NamedTuple
 
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.timing import plan_request
 from firstk.harness.grid.trace import Exchange, Trace
-from firstk.harness.prove.kinds import Kind
+from firstk.harness.prove.kinds import FAULT, Kind
+from firstk.scenarios.faults import Fault
 from firstk.scenarios.model import Scenario
 
 #: The round trip of the fastest server in seconds; that of the second is twice as long, and so on.
@@ -28,6 +29,10 @@ RTT = 0.05
 
 #: The size of the file in bytes, and of its two segments.
 _SIZE, _SEGMENT = 1000, 500
+
+
+#: More cases than this are divided, into at most so many parts.
+_MANY, _MOST_PARTS = 2000, 12
 
 
 class Setting(NamedTuple):
@@ -62,13 +67,16 @@ class Case:
 class Space:
     """All cases: every placement of some kinds of servers, in every order of their speeds or one.
 
-    `n` servers hold a share each of a file of which `k` are needed.
+    `n` servers hold a share each of a file of which `k` are needed. A `part` of so many has the
+    orders whose number leaves it as the remainder.
     """
 
     n: int
     k: int
     kinds: Sequence[Kind]
     every_order: bool
+    part: int = 0
+    parts: int = 1
 
     @property
     def placements(self) -> int:
@@ -84,10 +92,21 @@ class Space:
     def _orders(self) -> list[tuple[int, ...]]:
         """The rank of each server, in every order; the first is that of the list."""
         ranks = range(self.n)
-        return list(permutations(ranks)) if self.every_order else [tuple(ranks)]
+        orders = permutations(ranks) if self.every_order else [tuple(ranks)]
+        return list(islice(orders, self.part, None, self.parts))
+
+    @property
+    def listed(self) -> int:
+        """How many cases there are in the listed order, which come first: none in most parts."""
+        return self.placements if self.part == 0 else 0
+
+    def divided(self) -> list[Space]:
+        """Return the parts of it, always the same: a few where there are many cases."""
+        parts = min(self.orders, _MOST_PARTS) if len(self) > _MANY else 1
+        return [replace(self, part=part, parts=parts) for part in range(parts)]
 
     def __len__(self) -> int:
-        return self.placements * self.orders
+        return self.placements * len(self._orders)
 
     def __getitem__(self, number: int) -> Case:
         order, rest = divmod(number, self.placements)
@@ -110,6 +129,12 @@ class Space:
                 if not numbers:
                     break
             yield from numbers
+
+    def size(self, case: Case) -> tuple[int, int, Any]:
+        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
+        faulty = sum(self.kinds[kind].table is not None for kind in case.placement)
+        ranks = [setting.rank for setting in case.settings]
+        return faulty, len(case.delays), (ranks, case.placement, case.delays)
 
     def good_shares(self, case: Case) -> int:
         """Return how many distinct shares lie on servers that answer everything rightly."""
@@ -144,18 +169,17 @@ class Space:
         asked: list[list[Exchange]] = [[] for _ in range(self.n)]
         for exchange in trace.exchanges:
             asked[int(exchange.server[1:])].append(exchange)
-        return [
-            self._same(i, setting, exchanges, file)
-            for i, (setting, exchanges) in enumerate(zip(case.settings, asked, strict=True))
-        ]
+        return [self._same(case, i, exchanges, file) for i, exchanges in enumerate(asked)]
 
     def _same(
-        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+        self, case: Case, server: int, asked: Sequence[Exchange], file: GridFile
     ) -> set[Setting]:
-        kinds, ranks = range(len(self.kinds)), range(self.n)
+        """Return the settings with which a server would have answered the same."""
+        setting, kinds, ranks = case.settings[server], range(len(self.kinds)), range(self.n)
+        late = [FAULT.validate_python(_slow(d)) for d in case.delays if d.server == server]
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
-        answers = self._answers(server, setting, asked, file)
+        answers = self._answers(server, setting, late, asked, file)
         if any(exchange.ended is not None for exchange in asked):
             ranks = range(setting.rank, setting.rank + 1)  # another would answer at another time
         return {
@@ -163,26 +187,33 @@ class Space:
             for kind in kinds
             for rank in ranks
             if (other := Setting(kind, rank)) == setting
-            or self._answers(server, other, asked, file) == answers
+            or self._answers(server, other, late, asked, file) == answers
         }
 
     def _answers(
-        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+        self,
+        server: int,
+        setting: Setting,
+        late: Sequence[Fault],
+        asked: Sequence[Exchange],
+        file: GridFile,
     ) -> list[object]:
         """Return what a server would answer, and when, to what it was asked in a run."""
         kind = self.kinds[setting.kind]
-        return [_answer(kind, server, _rtt(setting.rank), exchange, file) for exchange in asked]
+        held, faults = 0 if kind.copy else server, [*kind.faults, *late]
+        return [_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked]
 
 
-def _answer(kind: Kind, server: int, rtt: float, exchange: Exchange, file: GridFile) -> object:
-    faults = kind.faults
+def _answer(
+    faults: Sequence[Fault], held: int, rtt: float, exchange: Exchange, file: GridFile
+) -> object:
+    """Return when a server that holds one share answers, and what."""
     course = plan_request(
         faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults), exchange.share
     )
     ends = min(course.ends(), course.lost)
     if ends == float("inf") or course.lost <= course.ends() or course.failure:
         return ends, course.failure
-    held = 0 if kind.copy else server
     if exchange.operation == "get_buckets":
         shown: Sequence[int] = [held]
         for fault in course.faults:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from operator import contains
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +19,8 @@ import tomli_w
 
 from firstk.harness.fuzz.invariants import Invariant
 from firstk.harness.grid.files import file_of
-from firstk.harness.prove.cases import Case, Setting, Space
+from firstk.harness.kernel.watchdog import StuckError
+from firstk.harness.prove.cases import Case, Delay, Setting, Space
 from firstk.harness.prove.checks import broken_in
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import Run, simulate
@@ -43,11 +46,12 @@ class Broken(NamedTuple):
 class Proof:
     """What was covered, and what was found.
 
-    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` counts
-    those with an answer that comes late beside. `broken` counts the cases that break each
-    invariant. `not_ok` are the placements with K distinct good shares on servers that answer in
-    which the download does not end well in some order. Of those that do end well `slowest` is the
-    latest first byte, in seconds, and `requests` are the most.
+    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` are those
+    in which one answer is late besides, in the listed order. `broken` counts the cases that break
+    each invariant. `not_ok` are the placements with K distinct good shares on servers that answer
+    in which the download does not end well in some order. Of those that do end well, without late
+    answers, `slowest` is the latest first byte, in seconds, and `requests` are the most. It is
+    `stuck` if it was given up, since a run did not end in real time.
     """
 
     space: Space
@@ -60,6 +64,28 @@ class Proof:
     slowest: float = 0.0
     requests: int = 0
     smallest: Broken | None = None
+    stuck: bool = False
+
+    def add(self, other: Proof) -> None:
+        """Take in what another part of the same proof has found."""
+        self.runs += other.runs
+        self.cases += other.cases
+        self.delayed += other.delayed
+        self.broken += other.broken
+        self.not_ok |= other.not_ok
+        self.slowest = max(self.slowest, other.slowest)
+        self.requests = max(self.requests, other.requests)
+        self.stuck = self.stuck or other.stuck
+        if other.smallest is not None:
+            self.found(other.smallest)
+
+    def found(self, broken: Broken) -> None:
+        """Keep what is found if it is the smallest so far; invariants come first."""
+        if self.smallest is None or self._rank(broken) < self._rank(self.smallest):
+            self.smallest = broken
+
+    def _rank(self, broken: Broken) -> tuple[bool, Any]:
+        return broken.invariant is None, self.space.size(broken.case)
 
     @property
     def violations(self) -> int:
@@ -69,7 +95,7 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Whether nothing was found."""
-        return not self.violations and not self.not_ok
+        return not self.violations and not self.not_ok and not self.stuck
 
     def tables(self) -> dict[str, Any] | None:
         """Return the smallest counterexample as a scenario file has it; None without one."""
@@ -99,11 +125,16 @@ class Proof:
         return file
 
 
+class _StuckRun(Exception):  # noqa: N818 - it is raised and caught here
+    """A run did not end."""
+
+
 class Prover:
     """Runs one subject in every case of a space.
 
     `claimed` names the strategy whose definition is to hold, by default the subject itself. `tell`
-    is called with the proof as it grows.
+    is called with the proof as it grows. It is given up at a run that takes longer than `timeout`
+    seconds of real time.
     """
 
     def __init__(
@@ -111,19 +142,26 @@ class Prover:
         space: Space,
         subject: DownloaderSpec,
         claimed: str | None = None,
+        timeout: float | None = None,
         tell: Callable[[Proof], None] = lambda proof: None,
     ) -> None:
         self._space = space
         self._subject = subject
         self._claimed = claimed or name_of(subject)
+        self._timeout = timeout
         self._tell = tell
         self.proof = Proof(space, name_of(subject))
         self._file = file_of(space.scenario(space[0]), 0)
 
     def prove(self) -> Proof:
         """Run all cases, and return what was found."""
+        with suppress(_StuckRun):
+            self._prove()
+        return self.proof
+
+    def _prove(self) -> None:
         covered = bytearray(len(self._space))
-        boxes = []
+        boxes, listed = [], []
         for number in range(len(self._space)):
             if covered[number]:
                 continue
@@ -133,16 +171,49 @@ class Prover:
             for member in members:
                 covered[member] = True
             boxes.append((members, run.result))
+            if number < self._space.listed:
+                listed.append(([m for m in members if m < self._space.listed], run))
             self._note([self._space[member] for member in members], run)
             self.proof.cases += len(members)
         assert self.proof.cases == len(self._space)
         self._audit(boxes)
-        return self.proof
+        if self._space.every_order:
+            for members, run in listed:
+                self._delay([self._space[member] for member in members], run)
+
+    def _delay(self, cases: Sequence[Case], run: Run) -> None:
+        """Let each answer in a run come later, after one, two, ... of those that came after it."""
+        sent = {(e.server, e.sent) for e in run.trace.exchanges if e.ended is not None}
+        for server, time in sorted(sent):
+            self._delay_one(cases, run, Delay(int(server[1:]), time, 0.0))
+
+    def _delay_one(self, cases: Sequence[Case], run: Run, delay: Delay) -> None:
+        """Let one server's answers to what it was sent at one time come after the next answer.
+
+        In `run` they come `delay` late already. It ends where they are the last, or nothing waits
+        for them.
+        """
+        late = _after(run, delay)
+        if late is None:
+            return
+        longer = delay._replace(seconds=delay.seconds + late + _AFTER)
+        todo = [replace(case, delays=(longer,)) for case in cases]
+        while todo:
+            box, next_run = self._run_box(todo[0])
+            same = [case for case in todo if all(map(contains, box, case.settings))]
+            self._note(same, next_run)
+            self.proof.delayed += len(same)
+            self._delay_one(same, next_run, longer)
+            todo = [case for case in todo if case not in same]
 
     def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
         """Run a case; return the settings of each server with which the run is the same."""
-        run = simulate(self._space.scenario(case), self._subject)
+        run = simulate(self._space.scenario(case), self._subject, timeout=self._timeout)
         self.proof.runs += 1
+        if isinstance(run.failure, StuckError):
+            self.proof.found(Broken(case, None, _described(run.result)))
+            self.proof.stuck = True
+            raise _StuckRun
         self._tell(self.proof)
         return self._space.same(case, run.trace, self._file), run
 
@@ -150,32 +221,17 @@ class Prover:
         """Note what a run shows of the cases that it stands for."""
         for one in broken_in(run, self._claimed):
             self.proof.broken[one.invariant.name] += len(cases)
-            self._found(Broken(min(cases, key=self._size), one.invariant, one.got))
+            self.proof.found(Broken(min(cases, key=self._space.size), one.invariant, one.got))
         able = [case for case in cases if self._space.good_shares(case) >= self._space.k]
         if not able:
             return
         result = run.result
         if result.outcome != "ok":
             self.proof.not_ok.update(case.placement for case in able)
-            self._found(Broken(min(able, key=self._size), None, _described(result)))
-        else:
+            self.proof.found(Broken(min(able, key=self._space.size), None, _described(result)))
+        elif not able[0].delays:
             self.proof.slowest = max(self.proof.slowest, result.ttfb or 0.0)
             self.proof.requests = max(self.proof.requests, result.requests)
-
-    def _found(self, broken: Broken) -> None:
-        """Keep what is found if it is the smallest so far; invariants come first."""
-        before = self.proof.smallest
-        if before is None or self._rank(broken) < self._rank(before):
-            self.proof.smallest = broken
-
-    def _rank(self, broken: Broken) -> tuple[bool, Any]:
-        return broken.invariant is None, self._size(broken.case)
-
-    def _size(self, case: Case) -> tuple[int, int, Any]:
-        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
-        faulty = sum(self._space.kinds[kind].table is not None for kind in case.placement)
-        ranks = [setting.rank for setting in case.settings]
-        return faulty, len(case.delays), (ranks, case.placement, case.delays)
 
     def _audit(self, boxes: Sequence[tuple[list[int], Result]]) -> None:
         """Repeat some runs: equal seeds give equal runs, and so do the other cases of a box."""
@@ -184,7 +240,7 @@ class Prover:
             again = self._repeated(first)
             if again != result.digest:
                 self.proof.broken["repeatable"] += 1
-                self._found(Broken(first, _REPEATABLE, "the second time the run was another"))
+                self.proof.found(Broken(first, _REPEATABLE, "the second time the run was another"))
             elif self._repeated(last) != result.digest:
                 raise RuntimeError(f"{first} and {last} should be the same")
 
@@ -194,6 +250,19 @@ class Prover:
 
 
 _REPEATABLE = Invariant("repeatable", "equal seeds give equal runs", lambda checked: None)
+
+
+def _after(run: Run, delay: Delay) -> float | None:
+    """Return by how much the next answer comes after those that are late; None without one."""
+    name, finished = f"s{delay.server}", run.result.finished
+    ends = [e.ended for e in run.trace.exchanges if (e.server, e.sent) == (name, delay.sent)]
+    ended = max((end for end in ends if end is not None), default=None)
+    if ended is None or (finished is not None and ended > finished):
+        return None
+    others = (e for e in run.trace.exchanges if (e.server, e.sent) != (name, delay.sent))
+    # What is sent when the late answer has come comes after it in every order.
+    outstanding = [e.ended for e in others if e.ended is not None and e.sent < ended]
+    return min((end - ended for end in outstanding if end >= ended), default=None)
 
 
 def _spread(items: Sequence[Any], most: int) -> Iterator[Any]:

@@ -57,6 +57,20 @@ def test_two_of_four_stopped(tmp_path: Path) -> None:
     assert min(row["ttfb"] for row in rows) >= 0.06  # two round trips, of the proxy alone
 
 
+@needs_live
+@pytest.mark.slow
+def test_report(tmp_path: Path) -> None:
+    """A report has a section with the scenario on real servers."""
+    path = write(tmp_path, text='strategies = ["first-k"]\n' + _HUNG)
+    ran = process("report", path, "--live", path, "--out", tmp_path / "out", capture_output=True)
+
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert '<h2 id="live">Simulated and real</h2>' in page
+    assert "first-k: simulated 0." in page
+    assert (tmp_path / "out" / "live-t.svg").exists()
+
+
 _FAULTS = {
     "killed": '{{ kind = "broken" }}',
     "killed-later": '{{ kind = "disconnect", start = 0.7 }}',
@@ -115,6 +129,25 @@ def test_tahoe(tmp_path: Path) -> None:
     ran = _live(write(tmp_path, text=_HUNG), "--downloader", "tahoe", "--format", "json")
 
     assert _outcomes(ran) == {("tahoe", "simulated"): {"ok"}, ("tahoe", "real servers"): {"ok"}}
+
+
+@needs_live
+@pytest.mark.slow
+def test_three_worlds(tmp_path: Path) -> None:
+    """Objects, a simulated network and real sockets have the same outcomes for one scenario."""
+    strategies = ["-s", "wait-for-all", "-s", "first-k", "-s", "hedged"]
+    options = [*strategies, "--transport", "tahoe-https", "--format", "json"]
+    ran = _live(write(tmp_path, text=_HUNG), *options)
+    found = _outcomes(ran)
+
+    assert found == {
+        (strategy, world): {"stalled" if strategy == "wait-for-all" else "ok"}
+        for strategy in ("wait-for-all", "first-k", "hedged")
+        for world in ("simulated", "simulated network", "real servers")
+    }
+    # TCP and TLS come before the query: four round trips at least, of the 30 ms of the links alone.
+    rows = [r for r in json.loads(ran.stdout) if r["world"] != "simulated" and r["ttfb"]]
+    assert min(row["ttfb"] for row in rows) >= 0.12
 
 
 @needs_live
