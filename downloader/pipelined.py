@@ -260,7 +260,7 @@ class PipelinedFetcher:
         One of a server that is not being read from before the others, and of these the one
         that answered fastest; one that had a bad block after all others.
         """
-        busy = self._readings.servers
+        busy, slow = self._readings.servers, self._readings.slow_servers
         free = [
             share
             for share in self._located.shares
@@ -268,6 +268,7 @@ class PipelinedFetcher:
             and share.number not in taken
             and share not in self._readings
             and share not in self._unjudged
+            and share.server not in slow
             and share not in self._unproven
             and (self._known.segment_hashes is not None or share not in self._without_hashes)
         ]

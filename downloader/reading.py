@@ -92,6 +92,14 @@ class Readings:
         return [share.server for share in self._under_way]
 
     @property
+    def slow_servers(self) -> set[str]:
+        """The servers of reads that take too long while their bytes come.
+
+        Another of their shares would only make those slower.
+        """
+        return {r.share.server for r in self.current if r.slow and r.heard is not None}
+
+    @property
     def carriers(self) -> int:
         """How many are counted on for what all shares have in common."""
         return sum(r.metadata and not r.overdue for r in self.current)

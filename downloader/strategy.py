@@ -146,11 +146,20 @@ _ALL = (
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({s.name: s for s in _ALL})
 
 
+#: `hedged` where servers read a share in the round trip of a query.
+_ONE_ROUND = replace(
+    STRATEGIES["hedged"],
+    name="one-round",
+    speculates=True,
+    description="as hedged, but reads the first shares in the round trip of the queries",
+)
+
+
 def find_strategy(strategy: Strategy | str) -> Strategy:
     """Return the strategy of this name; a `Strategy` is returned as it is.
 
-    `hedged+2` is `hedged` with two spares, and so on. Raises `ValueError` for a name that
-    no strategy has.
+    `hedged+2` is `hedged` with two spares, and so on; `one-round` is `hedged` with queries that
+    read, for servers that can do that. Raises `ValueError` for a name that no strategy has.
 
     >>> find_strategy("hedged+2").spares
     2
@@ -159,11 +168,13 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
         return strategy
     if strategy in STRATEGIES:
         return STRATEGIES[strategy]
+    if strategy == _ONE_ROUND.name:
+        return _ONE_ROUND
     spared = re.fullmatch(r"hedged\+([1-9]\d{0,2})", strategy, re.ASCII)
     if spared and int(spared[1]) <= _MOST_SPARES:
         return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
     meant = did_you_mean(strategy, STRATEGIES)
     raise ValueError(
         f"no strategy is called {shown(strategy)}; {meant}there are {', '.join(STRATEGIES)}, and"
-        " hedged+1, hedged+2, ... with as many spares"
+        " hedged+1, hedged+2, ... with as many spares, and one-round"
     )

@@ -30,7 +30,7 @@ FIRST_QUERY = 1.0
 #: The quantiles of round trips for queries and for reads, and how many times as long a request
 #: may take. Measured: see the documentation of strategies.
 QUANTILE = 0.9
-READ_QUANTILE = 0.65
+READ_QUANTILE = 0.8
 LATE = 1.25
 
 #: A read is not overdue before so many seconds: a disk may take as long.

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from firstk.downloader.http.time_limits import TimeLimits as TimeLimits
     from firstk.downloader.interfaces import IBucket as IBucket
     from firstk.downloader.interfaces import IProgressBucket as IProgressBucket
+    from firstk.downloader.interfaces import IReadingServer as IReadingServer
     from firstk.downloader.interfaces import IStorageServer as IStorageServer
     from firstk.downloader.status import DownloadStatus as DownloadStatus
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
@@ -82,7 +83,7 @@ _MODULES = {
     "downloader.http.errors": ("StorageServerError",),
     "downloader.http.server": ("HTTPStorageServer",),
     "downloader.http.time_limits": ("TimeLimits",),
-    "downloader.interfaces": ("IBucket", "IProgressBucket", "IStorageServer"),
+    "downloader.interfaces": ("IBucket", "IProgressBucket", "IReadingServer", "IStorageServer"),
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),

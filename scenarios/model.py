@@ -368,6 +368,10 @@ class Grid(_Limits):
     """The order in which the downloader is given them: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
+    reading_queries: bool = False
+    """Whether servers read a share in the round trip of the query, for a strategy that asks them to
+    (`one-round`). A server with a fault that concerns reads answers the query alone."""
+
     groups: dict[GroupName, Grouping] | None = None
     """Which servers belong together, by the name of a kind: so many in a row, or lists of their
     members. Those of one `machine` share an uplink and a queue; other kinds, such as racks, are

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import overload
 
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from firstk.downloader.interfaces import IBucket, IProgressBucket, IReconnectingServer
+from firstk.downloader.interfaces import (
+    IBucket,
+    IProgressBucket,
+    IReadingServer,
+    IReconnectingServer,
+)
 from firstk.harness.grid.client_machine import Processor
 from firstk.harness.grid.request import Answer, Progress, Request
 from firstk.harness.grid.server import ServerError, SimServer
@@ -78,22 +84,21 @@ class Connection:
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Answer with the buckets of a file; see `IStorageServer`."""
+        return self._server.send(self._client, partial(self._buckets, storage_index), "get_buckets")
 
-        def answer(faults: Sequence[Fault]) -> Answer | Exception:
-            held = self._server.shares.get(storage_index, {})
-            for share in held.values():
-                if isinstance(share, UnopenedShare):
-                    return ServerError(share.reason)
-            shown: Sequence[int] = list(held)
-            changed_by: list[int] = []
-            for i, fault in enumerate(faults):
-                before, shown = shown, fault.buckets(shown)
-                if len(shown) != len(before):
-                    changed_by.append(i)
-            buckets = {number: SimBucket(self, storage_index, number) for number in shown}
-            return Answer(buckets, shown, changed_by=changed_by)
-
-        return self._server.send(self._client, answer, "get_buckets")
+    def _buckets(self, storage_index: bytes, faults: Sequence[Fault]) -> Answer | Exception:
+        held = self._server.shares.get(storage_index, {})
+        for share in held.values():
+            if isinstance(share, UnopenedShare):
+                return ServerError(share.reason)
+        shown: Sequence[int] = list(held)
+        changed_by: list[int] = []
+        for i, fault in enumerate(faults):
+            before, shown = shown, fault.buckets(shown)
+            if len(shown) != len(before):
+                changed_by.append(i)
+        buckets = {number: SimBucket(self, storage_index, number) for number in shown}
+        return Answer(buckets, shown, changed_by=changed_by)
 
     def reconnect(self) -> Deferred[None]:
         """Set up a new connection; see `IReconnectingServer`."""
@@ -130,15 +135,45 @@ class Connection:
         return self._server.send(self._client, answer, "read", number, offset, length, progress)
 
 
+@implementer(IReadingServer)
+class ReadingConnection(Connection):
+    """A server that reads a share in the round trip of a query, if it can."""
+
+    def get_and_read(
+        self, storage_index: bytes, number: int, spans: Sequence[tuple[int, int]]
+    ) -> Deferred[tuple[Mapping[int, IBucket], Mapping[int, Sequence[bytes]]]]:
+        """Answer with the buckets of a file, and with bytes of one; see `IReadingServer`.
+
+        While the server has a fault that concerns reads it answers the query alone.
+        """
+
+        def answer(faults: Sequence[Fault]) -> Answer | Exception:
+            made = self._buckets(storage_index, faults)
+            if isinstance(made, Exception):
+                return made
+            pieces: dict[int, Sequence[bytes]] = {}
+            if made.shares and not self._server.hinders_reads:
+                chosen = min(made.shares, key=lambda share: (share < number, share))
+                data = self._server.shares[storage_index][chosen]
+                pieces[chosen] = [data[offset : offset + length] for offset, length in spans]
+            received = sum(len(piece) for each in pieces.values() for piece in each)
+            return made._replace(result=(made.result, pieces), received=received)
+
+        return self._server.send(self._client, answer, "get_buckets")
+
+
 class Connections(Sequence[Connection]):
     """A client's connections to servers, in their order, each made when it is looked at.
 
-    A download asks a few servers of a large grid.
+    A download asks a few servers of a large grid. With `reading` they are `ReadingConnection`s.
     """
 
-    def __init__(self, servers: Sequence[SimServer], client: Client) -> None:
+    def __init__(
+        self, servers: Sequence[SimServer], client: Client, *, reading: bool = False
+    ) -> None:
         self._servers = servers
         self._client = client
+        self._reading = reading
 
     def __len__(self) -> int:
         return len(self._servers)
@@ -151,8 +186,9 @@ class Connections(Sequence[Connection]):
 
     def __getitem__(self, place: int | slice) -> Connection | Sequence[Connection]:
         if isinstance(place, slice):
-            return Connections(self._servers[place], self._client)
-        return Connection(self._servers[place], self._client)
+            return Connections(self._servers[place], self._client, reading=self._reading)
+        kind = ReadingConnection if self._reading else Connection
+        return kind(self._servers[place], self._client)
 
 
 @implementer(IProgressBucket)

@@ -129,6 +129,11 @@ class SimServer:
         """The requests that are not answered yet, in the order in which they were sent."""
         return [request.exchange for request in self._outstanding]
 
+    @property
+    def hinders_reads(self) -> bool:
+        """Whether it has a fault now that concerns reads."""
+        return any(f.active(self._env.now) and f.affects("read") for f in self.faults)
+
     def met_faults(self) -> set[int]:
         """Return the places of the faults that have met a request."""
         # Where nothing is left to happen, what was sent arrives all the same.
@@ -546,7 +551,7 @@ class SimServer:
         else:
             _, exchange.shares, exchange.received, exchange.corrupt, _ = outcome
             if exchange.operation == "get_buckets":
-                client.known.update(outcome.result)
+                client.known.update(outcome.shares)
             client.trace.ended(exchange, now, True)
             client.run(request.deferred.callback, outcome.result)
         if client.heard is not None:

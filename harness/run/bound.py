@@ -3,8 +3,10 @@
 `BOUND` says in a sentence for which downloads it holds. In full:
 
 - A server's requests take their draws in the order in which they are sent. The query takes the
-  first ones, and there is no second query. Any request may be sent later than it could be, if
-  that is better: when the server is not slow any more, or works again.
+  first ones, and there is no second query, unless the first one is lost with its connection. Where
+  `[grid] reading_queries` allows it, a query may bring what one read would. Any request may be
+  sent later than it could be, if that is better: when the server is not slow any more, or works
+  again.
 - A share is read part by part, several parts at once if need be. Parts that lie together
   are one read, and the header is in the first. What a failed read was to bring may be asked for
   again, but not before it has failed.
@@ -102,7 +104,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     at_once = reads_at_once(file.cap, ueb)
     plans = server_specs(scenario, seed, file.shares)
     servers = [
-        Foreseen(plan, seed, at_once, downlink)
+        Foreseen(plan, seed, at_once, downlink, reading_queries=scenario.grid.reading_queries)
         for plan in plans
         if plan.shares and not any(isinstance(file.shares[n], UnopenedShare) for n in plan.shares)
     ]

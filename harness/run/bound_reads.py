@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from math import inf, nextafter
 from typing import NamedTuple
 
@@ -29,6 +29,10 @@ _MOST_READS = 256
 
 #: After this many reads beyond the first ones the way back of the next takes no time.
 _MORE_READS = 32
+
+#: So many queries of a server whose connections are lost are told apart: more than a download
+#: sends before it gives up.
+_MOST_QUERIES = 16
 
 #: The highest number that a fault can draw.
 _LUCKY = nextafter(1.0, 0.0)
@@ -101,9 +105,18 @@ class Foreseen:
     shows shares of the server, at the earliest, and `numbers` are those that can be shown. `alters`
     is True if reads of two shares may go differently, or bring something else than what the shares
     hold. `queues` is True if a request may have to wait for others until the server works on it.
+    With `reading_queries` the query may bring what one read would.
     """
 
-    def __init__(self, plan: ServerSpec, seed: int, at_once: int, downlink: float | None) -> None:
+    def __init__(
+        self,
+        plan: ServerSpec,
+        seed: int,
+        at_once: int,
+        downlink: float | None,
+        *,
+        reading_queries: bool = False,
+    ) -> None:
         self.faults = [_foreseen(fault) for fault in plan.faults]
         always = [f.rate(0.0) for f in self.faults if f.next_change(0.0) == inf]
         uplink = min(inf if plan.bandwidth is None else plan.bandwidth, *always, inf)
@@ -125,19 +138,30 @@ class Foreseen:
         whole = (f for f in losing if f.affects("read") and f.shares is None and f.end is None)
         self._lost = min((fault.lost(0.0) for fault in whole), default=inf)
         self._window = len(plan.shares) * (1 if self._alike else at_once)
-        self._draws = _draws(plan, seed)
+        draws = _draws(plan, seed)
+        queries = [next(draws)]
+        if losing:  # a query that is lost may be sent again, and each uses up draws
+            queries += islice(draws, _MOST_QUERIES - 1)
+            self._window += _MOST_QUERIES
+        self._draws = chain(queries[1:], draws)
         self._drawn: list[_Request] = []
         self._foreseen: dict[int, tuple[list[_Read], Iterator[_Read]]] = {}
-        query = next(self._draws)
+        connected = _connected(plan, seed)
         answers = [
-            (ends, shown)
-            for course in _courses(self.faults, "get_buckets", query, _connected(plan, seed))
+            (query, course, ends, shown)
+            for query in queries
+            for course in _courses(self.faults, "get_buckets", query, connected)
             if (ends := course.ends(query.work)) < course.lost
             and course.failure is None
             and (shown := _shown(course, plan.shares))
         ]
-        self.answered = min((ends for ends, _ in answers), default=inf)
-        shown_at_all = {number for _, shown in answers for number in shown}
+        self._with_query = [
+            _Read(course.sent, query.work, [course])
+            for query, course, _, _ in answers
+            if reading_queries and not _hinders_reads(self.faults, course.taken_up)
+        ]
+        self.answered = min((ends for _, _, ends, _ in answers), default=inf)
+        shown_at_all = {number for *_, shown in answers for number in shown}
         self.numbers = [number for number in plan.shares if number in shown_at_all]
 
     @property
@@ -168,9 +192,11 @@ class Foreseen:
 
     def in_turn(self, count: int) -> Sequence[float]:
         """Return when one read can be back, two, three and so on; infinity where never."""
-        if self._alike:
+        if self._alike and not self._with_query:
             return [self.earliest(Wanted())] * count  # they come together
         found = self._back(Wanted(), count, opening=False)
+        if self._alike and found:  # so do all but that which comes with the query
+            return found[:count] + found[-1:] * (count - len(found))
         return found + [inf] * (count - len(found))
 
     def _back(self, wanted: Wanted, count: int, opening: bool) -> list[float]:
@@ -210,7 +236,7 @@ class Foreseen:
         for number, read in enumerate(self._reads(opening=False)):
             if read.ready > time:
                 break
-            if number == self._window + _MORE_READS:
+            if number == len(self._with_query) + self._window + _MORE_READS:
                 return 0.0
             back = min([back, *(c.rtt / 2 for c in read.courses if c.failure is None)])
         return back
@@ -239,7 +265,9 @@ class Foreseen:
         Where one share is on the server its first read is the first of all; what comes with
         the `opening` comes with that one, or with others when it is over.
         """
-        first = 1 if self._alike or (opening and len(self.numbers) == 1) else self._window
+        yield from self._with_query
+        alone = opening and len(self.numbers) == 1 and not self._loses
+        first = 1 if self._alike or alone else self._window
         if first not in self._foreseen:
             self._foreseen[first] = [], self._foresee(first)
         known, others = self._foreseen[first]
@@ -306,6 +334,11 @@ class Foreseen:
         """Return when a read would be back that is sent from `ready` on and has all the luck."""
         request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
         return self._ends(wanted, self._read(request, ready)._replace(work=0.0))
+
+
+def _hinders_reads(faults: Sequence[Fault], time: float) -> bool:
+    """Return whether a server has a fault that concerns reads: it answers a query without one."""
+    return any(fault.active(time) and fault.affects("read") for fault in faults)
 
 
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:

@@ -82,7 +82,9 @@ class Session:
             processor=processor,
         )
         self.connections: Sequence[Any] = (
-            Connections(servers, self.client) if connect is None else connect(self.client)
+            Connections(servers, self.client, reading=scenario.grid.reading_queries)
+            if connect is None
+            else connect(self.client)
         )
         self._late = 0  # how many things of its own wait for the processor
         self._listens = listens

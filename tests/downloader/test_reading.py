@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -168,3 +168,18 @@ def test_metadata_is_asked_of_a_few() -> None:
     assert run.consumer.data == PLAINTEXT
     assert len(sizes) == 12
     assert sizes[6] < sizes[7] == sizes[-1]  # five of twelve
+
+
+def test_no_second_share_of_a_slow_server() -> None:
+    """A server that sends its bytes too slowly is not asked for another share beside them."""
+    clock = Clock()
+    servers: list[Streaming] = [Streaming(clock, i, 0.001, pieces=1) for i in (0, 1)]
+    slow = Streaming(clock, 2, 0.1)
+    other = Streaming(clock, 3, 0.1)
+    both = {2: slow, 3: other}
+    cast(Any, slow).get_buckets = lambda _: deferLater(clock, RTT, lambda: both)
+    run = Download([*servers, slow], FILE.cap, strategy="hedged", clock=clock)
+    clock.pump([0.01] * 200)
+
+    assert run.done().shares_used == {0, 1, 2}
+    assert readers(run) == ["s0", "s1", "s2"]

@@ -46,6 +46,27 @@ def test_fields_without_an_end() -> None:
     assert [s.spares for s in STRATEGIES.values()] == [0] * 5
 
 
+def test_one_round() -> None:
+    """One-round is hedged, and its queries read."""
+    one_round = find_strategy("one-round")
+
+    assert one_round.speculates
+    assert replace(
+        one_round,
+        name="hedged",
+        speculates=False,
+        description=STRATEGIES["hedged"].description,
+    ) == find_strategy("hedged")
+
+
+@pytest.mark.parametrize("field", ["speculates", "asks_again"])
+def test_of_hedging(field: str) -> None:
+    """What only strategies do that hedge, no other can be made to do."""
+    more: dict[str, Any] = {field: True}
+    with pytest.raises(ValueError, match="need hedge=True"):
+        replace(STRATEGIES["windowed"], **more)
+
+
 def test_described() -> None:
     """Each strategy says what it does."""
     assert all(s.description for s in STRATEGIES.values())

@@ -113,7 +113,7 @@ def test_first_read(length: int) -> None:
     seen.took(0.1, 0.2, 0.3)
 
     assert inf == seen.patience.with_read(length)
-    assert pytest.approx(LATE * 0.2) == seen.patience.with_silence(3, 0.0)
+    assert pytest.approx(LATE * 0.3) == seen.patience.with_silence(3, 0.0)
 
 
 # Quantiles

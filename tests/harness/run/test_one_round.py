@@ -1,0 +1,103 @@
+"""One-round: the first block comes with the answers to the queries, where servers allow that."""
+
+from typing import Any
+
+import pytest
+
+from firstk.harness.run.bound import bound
+from firstk.harness.run.simulate import simulate
+from tests.harness.making import constant, scenario
+
+LOGNORMAL = {"law": "lognormal", "median": 0.05, "sigma": 0.7}
+
+
+def grid(**more: Any) -> dict[str, Any]:
+    """Return a grid of ten servers that read in the round trip of a query."""
+    return {"servers": 10, "rtt": constant(0.05), "reading_queries": True} | more
+
+
+def test_one_round_trip() -> None:
+    """On a good grid the first block comes after one round trip, with no byte more."""
+    one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid())
+    hedged, result = simulate(one, "hedged").result, simulate(one, "one-round").result
+
+    assert (hedged.ttfb, hedged.queries, hedged.reads) == (0.1, 10, 3)
+    assert (result.ttfb, result.queries, result.reads) == (0.05, 10, 0)
+    assert result.content_ok
+    assert result.bytes_received == hedged.bytes_received
+    assert bound(one).ttfb == 0.05
+
+
+def test_servers_that_cannot() -> None:
+    """Where servers do not read with queries, it is hedged."""
+    one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid(reading_queries=False))
+
+    assert simulate(one, "one-round").result.digest == simulate(one, "hedged").result.digest
+    assert bound(one).ttfb == 0.1
+
+
+@pytest.mark.parametrize(
+    ("faults", "most"),
+    [
+        ([{"select": "0-1", "fault": {"kind": "hung"}}], 0.12),
+        ([{"select": "0-1", "fault": {"kind": "hung", "on": ["read"]}}], 0.17),
+        ([{"select": "0", "fault": {"kind": "corrupt", "part": "block"}}], 0.15),
+        ([{"select": "0-2", "shares": []}], 0.11),
+    ],
+    ids=["hung", "hung on reads", "corrupt", "without shares"],
+)
+def test_bad_servers(faults: list[dict[str, Any]], most: float) -> None:
+    """Servers that hang, lie, or have nothing cost one more round trip, or little more."""
+    one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid(), servers=faults)
+    result = simulate(one, "one-round").result
+
+    assert (result.outcome, result.content_ok) == ("ok", True)
+    assert result.ttfb is not None
+    assert result.ttfb <= most
+
+
+@pytest.mark.parametrize("size", [100, 40_000, 400_000])
+def test_wrong_guess(size: int) -> None:
+    """A file that is cut in another way takes a second round, and comes whole."""
+    file = {"size": size, "k": 3, "n": 10, "segment_size": 3000}
+    result = simulate(scenario(file=file, grid=grid()), "one-round").result
+
+    assert (result.outcome, result.content_ok) == ("ok", True)
+    assert result.ttfb is not None
+    assert result.ttfb <= 0.1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"rtt_per": "server"},
+        {"bandwidth": 125_000.0},
+        {"client_bandwidth": 500_000.0},
+        {"service": {"law": "exponential", "mean": 0.02}, "concurrency": 1},
+    ],
+    ids=["plain", "server", "uplinks", "downlink", "queues"],
+)
+@pytest.mark.parametrize(
+    "servers",
+    [
+        [],
+        [{"select": "all", "shares": [0, 1, 2, 3]}],
+        [{"select": "0-4", "fault": {"kind": "hung", "on": ["read"], "end": 0.3}}],
+        [{"select": "all", "fault": {"kind": "disconnect", "start": 0.03, "end": 0.5}}],
+        [{"select": "all", "fault": {"kind": "flaky", "probability": 0.2}}],
+    ],
+    ids=["well", "several shares", "recovering", "disconnected", "flaky"],
+)
+def test_never_earlier_than_the_bound(more: dict[str, Any], servers: list[dict[str, Any]]) -> None:
+    """Neither is one-round earlier than the bound, nor hedged, which asks servers again."""
+    file = {"size": 40_000, "k": 3, "n": 10}
+    for reading in (True, False):
+        law = grid(rtt=LOGNORMAL, reading_queries=reading, **more)
+        one = scenario(file=file, grid=law, servers=servers, stop="first-block", runs=8)
+        for run in range(8):
+            least = bound(one, run).ttfb
+            for strategy in ("hedged", "one-round"):
+                took = simulate(one, strategy, run).result.ttfb
+
+                assert took is None or (least is not None and least <= took * (1 + 1e-9))
