@@ -46,7 +46,7 @@ def with_measured_times(real: Run) -> Scenario:
     simulation delays them as well.
     """
     scenario, seed = real.scenario, real.result.seed
-    plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
+    plans = server_specs(scenario, seed, file_of(scenario).shares)
     by_name = {plan.name: plan for plan in plans}
     times: defaultdict[tuple[_Kind, Operation], list[float]] = defaultdict(list)
     for exchange in real.trace.exchanges:

@@ -118,7 +118,7 @@ class Prover:
         self._claimed = claimed or name_of(subject)
         self._tell = tell
         self.proof = Proof(space, name_of(subject))
-        self._file = file_of(space.scenario(space[0]), 0)
+        self._file = file_of(space.scenario(space[0]))
 
     def prove(self) -> Proof:
         """Run all cases, and return what was found."""

@@ -89,7 +89,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     if scenario.reads is not None:
         return Bound(None, 0, 0)
     seed = scenario.seed_of(run)
-    file = file_of(scenario, seed)
+    file = file_of(scenario)
     ueb = ueb_of(file)
     offset, length = scenario.file.offset, scenario.file.length
     end = file.cap.size if length is None else min(file.cap.size, offset + length)
