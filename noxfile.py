@@ -89,7 +89,8 @@ def simpy(session: nox.Session) -> None:
 def tahoe(session: nox.Session) -> None:
     """Run the tests that put the downloader of Tahoe-LAFS to the test."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
-    files = ("tests/harness/run/test_tahoe.py", "tests/harness/run/test_hung_server.py")
+    names = ("test_tahoe", "test_as_tahoe", "test_hung_server")
+    files = [f"tests/harness/run/{name}.py" for name in names]
     session.run("pytest", *files, *session.posargs)
 
 

@@ -17,6 +17,7 @@ from firstk.downloader.errors import DownloadStopped
 from firstk.downloader.fetch import PhasedFetcher
 from firstk.downloader.interfaces import IStorageServer
 from firstk.downloader.locate import ShareFinder
+from firstk.downloader.memory import Memory
 from firstk.downloader.pipelined import PipelinedFetcher
 from firstk.downloader.session import PendingWaits, Session, Signal
 from firstk.downloader.status import DownloadStatus, Phase
@@ -85,8 +86,12 @@ def start(
     offset: int = 0,
     size: int | None = None,
     random: Random | None = None,
+    memory: Memory | None = None,
 ) -> Download:
-    """Start a download and return a handle to it; the arguments are those of `download`."""
+    """Start a download and return a handle to it; the arguments are those of `download`.
+
+    `memory` is what other downloads have learned; a `Client` keeps it.
+    """
     parsed = parse_cap(cap) if isinstance(cap, str) else cap
     strategy = find_strategy(strategy)
     if offset < 0 or (size is not None and size < 0):
@@ -103,6 +108,7 @@ def start(
         random=random or Random(parsed.storage_index),
         status=running.status,
         waits=running._waits,
+        memory=memory or Memory(),
     )
     # A list may change meanwhile; what makes its items when they are looked at stays as it is.
     if isinstance(servers, list) or not isinstance(servers, Sequence):
@@ -192,7 +198,7 @@ class Download:
         if offset >= end:
             return
         session.enter("locating")
-        located = ShareFinder(session, servers)
+        located = ShareFinder(session, servers, offset)
         fetcher: PhasedFetcher | PipelinedFetcher | WindowedFetcher
         if session.strategy.hedge:
             fetcher = PipelinedFetcher(session, located, offset)
@@ -201,6 +207,23 @@ class Download:
         else:
             await located.locate()
             fetcher = PhasedFetcher(session, located)
+        try:
+            await self._segments(session, fetcher, offset, end)
+        except GeneratorExit:  # thrown away while it waits: nobody is to ask servers for anything
+            raise
+        except BaseException:
+            _close(fetcher)
+            raise
+        _close(fetcher)
+
+    async def _segments(
+        self,
+        session: Session,
+        fetcher: PhasedFetcher | PipelinedFetcher | WindowedFetcher,
+        offset: int,
+        end: int,
+    ) -> None:
+        """Write the file's bytes from `offset` to `end`, segment by segment."""
         await fetcher.prepare()
         keystream = Keystream(session.cap.key, offset)
         size = fetcher.ueb.segment_size
@@ -227,3 +250,9 @@ class Download:
     def stopProducing(self) -> None:
         """Write no more, and end."""
         self._waits.stop()
+
+
+def _close(fetcher: object) -> None:
+    """Withdraw what the fetcher has asked for, if it is one that withdraws anything."""
+    if isinstance(fetcher, PipelinedFetcher):
+        fetcher.close()

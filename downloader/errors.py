@@ -91,5 +91,9 @@ class ServerFailedError(ShareError):
     """A server failed a request."""
 
 
+class ServerLostError(ServerFailedError):
+    """A request failed with its connection: the server itself may be well."""
+
+
 class DownloadStopped(DownloadError):  # noqa: N818 - a request of the consumer's, no error
     """The consumer called `stopProducing`; used inside the downloader only."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
@@ -50,6 +50,23 @@ class IStorageServer(Interface):
 
         Return a Deferred of a mapping from share numbers to buckets, empty if the server has no
         share of the file. The Deferred may fail, or never fire.
+        """
+
+
+class IReadingServer(IStorageServer):
+    """A storage server that reads a share in the same round trip in which it is asked for it.
+
+    It is optional: a downloader asks `IReadingServer.providedBy(server)`.
+    """
+
+    def get_and_read(
+        storage_index: bytes, number: int, spans: Sequence[tuple[int, int]]
+    ) -> Deferred[tuple[Mapping[int, IBucket], Mapping[int, Sequence[bytes]]]]:
+        """Ask for the shares of a file, and read spans of one of them: offsets and lengths.
+
+        That is the share with the `number` if the server has it, else the one with the next higher
+        number that it has, else the one with the lowest. Return a Deferred of what `get_buckets`
+        returns, and of what was read, by share number: for each span what `IBucket.read` returns.
         """
 
 

@@ -10,39 +10,22 @@ read that takes too long is no longer counted on, and another share is read besi
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from math import ceil, inf
+from math import inf
 
 from firstk.downloader.errors import NotEnoughSharesError, ShareError
 from firstk.downloader.fetch import crypttext_of
 from firstk.downloader.locate import ShareFinder
+from firstk.downloader.reading import Readings
 from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
 from firstk.downloader.share import FileMetadata, Share
 from firstk.downloader.ueb import URIExtension
 
-#: RtoEstimator doubles with each K hedges for one segment (RFC 6298, 5.5), at most this many times:
-#: on a slow link, hedges make all reads slower.
-_MOST_DOUBLINGS = 3
-
-#: While no good share has been read, a read is given more time for those that are under way
-#: beside it, as if they shared one link: up to this many times K of them.
-_MOST_SHARING = 3
-
-
-@dataclass(eq=False, slots=True)
-class _Reading:
-    """A round of one share that is under way, for the block at `position`."""
-
-    share: Share
-    position: int
-    since: float
-    length: int
-    doublings: int
-    overdue: bool = False
-    failed: bool = False
+#: Of how many shares at once the UEB and the crypttext hashes are asked for. One will do: the
+#: others are there in case that servers hang, or lie.
+_CARRIERS = 5
 
 
 class PipelinedFetcher:
@@ -56,10 +39,7 @@ class PipelinedFetcher:
         self._located = located
         self._known = FileMetadata()
         self._first = True
-        self._tries = 0  # how often reads were overdue before any good share was read
-        self._next_try = 0.0
-        self._reading: dict[Share, _Reading] = {}
-        self._settled: list[_Reading] = []
+        self._readings = Readings(session)
         self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
         self._begin(offset)
 
@@ -86,14 +66,22 @@ class PipelinedFetcher:
         self._first = False
         # More than K are there if shares were read for the UEB or the crypttext hashes.
         blocks = dict(islice(self._blocks.items(), self._session.cap.k))
-        self._session.status.blocks_unused += len(self._blocks) - len(blocks) + len(self._current())
+        coming = len(self._readings.current)
+        self._session.status.blocks_unused += len(self._blocks) - len(blocks) + coming
         assert self._known.segment_hashes is not None
         expected = self._known.segment_hashes[segment]
         return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
+    def close(self) -> None:
+        """Withdraw what has not been answered, and leave to others what was learned of servers."""
+        self._readings.close()
+        self._session.cancel_all()
+        self._located.remember()
+
     def _begin(self, position: int) -> None:
         """Turn to the segment of a byte; what is still being read for another is not wanted."""
         self._position = position
+        self._readings.turn_to(position)
         self._since = self._session.reactor.seconds()
         self._blocks: dict[int, bytes] = {}
         self._unjudged: list[Share] = []  # read, and the UEB to judge them by is not known
@@ -101,9 +89,6 @@ class PipelinedFetcher:
     def _complete(self) -> bool:
         k = self._session.cap.k
         return len(self._blocks) >= k and self._known.segment_hashes is not None
-
-    def _current(self) -> list[_Reading]:
-        return [r for r in self._reading.values() if r.position == self._position]
 
     async def _until(self, done: Callable[[], bool]) -> None:
         await self._session.news.until(partial(self._look, done))
@@ -113,14 +98,17 @@ class PipelinedFetcher:
         requests = self._session.status.requests
         while True:
             self._session.waits.check()
-            if self._settled:
+            if self._readings.settled:
                 self._take_in()
             if done():
                 return None
             sent = len(requests)
+            self._readings.withdraw_surplus(self._lacking(), self._blocks)
             due = self._expire()
+            if due is None and self._unjudged:
+                self._take_in()  # what they wait for may not come
             lacking = self._read_more()
-            if self._settled:
+            if self._readings.settled:
                 continue  # a server has answered at once
             if lacking:
                 before = len(self._located.shares)
@@ -134,25 +122,33 @@ class PipelinedFetcher:
                 self._session.waits.check()
                 due = self._expire()
             if due is not None:
-                return due
+                return min(due, self._located.again_at) if lacking else due
 
     # What comes in
 
     def _take_in(self) -> None:
         """Make what has been read into blocks."""
-        while self._settled:
-            settled, self._settled = self._settled, []
+        while True:
+            settled, self._readings.settled = self._readings.settled, []
             for reading in settled:
                 if reading.failed:
+                    if reading.share.disconnected:
+                        self._located.lose(reading.share)
                     continue
+                if reading.share.again:
+                    self._located.regain(reading.share)
                 self._learn(reading.share)
                 if reading.position == self._position:
                     self._unjudged.append(reading.share)
+            if self._known.segment_hashes is not None:
+                self._unjudged += self._readings.withdraw_metadata()
             shares, self._unjudged = self._unjudged, []
             for share in shares:
                 if self._known.uri_extension is not None and self._known.segment_hashes is None:
                     self._learn(share)  # it may have been read before the UEB was known
                 self._judge(share)
+            if not self._readings.settled:
+                return
 
     def _learn(self, share: Share) -> None:
         """Learn of the file from what was read of a share."""
@@ -168,98 +164,112 @@ class PipelinedFetcher:
         known, block = self._known, None
         try:
             # Once all is known of the file, to take the block is to see whether it is there.
-            known_all = known.segment_hashes is not None
-            missing = [] if known_all else share.missing(known, self._position)
-            if not missing:
-                if known.uri_extension is None:
+            missing: list[ByteRange] = []
+            if known.segment_hashes is None:
+                missing = share.missing(known, self._position)
+                waits = not share.missing(known, self._position, self._wants_metadata(most=1))
+                if waits and (missing or known.uri_extension is None):
                     self._unjudged.append(share)
                     return
-                segment = self._position // self.ueb.segment_size
+            if not missing:
+                assert known.uri_extension is not None
+                segment = self._position // known.uri_extension.segment_size
                 block = share.take_block(known.uri_extension, segment)
             if block is None:
-                self._read(share, missing or share.missing(known, self._position))
+                again = known.segment_hashes is None and not share.missing(
+                    known, self._position, metadata=False
+                )
+                spans = missing or share.missing(known, self._position)
+                self._read(share, spans, metadata=True, again=again)
                 return
         except ShareError as e:
             share.drop(e)
             return
         self._blocks.setdefault(share.number, block)
-        self._session.patience.has_taken(*share.round)
+        self._session.patience.has_taken(share.round)
         if known.segment_hashes is None:
             self._without_hashes.add(share)
 
     # What goes out
 
+    def _lacking(self) -> int:
+        """Return how many more blocks are wanted."""
+        spares = self._session.strategy.spares if self._first else 0
+        return self._session.cap.k + spares - len(self._blocks)
+
     def _read_more(self) -> bool:
         """Read shares until enough are on the way; return whether there are too few of them."""
-        target = self._session.cap.k
-        if self._first:
-            target += self._session.strategy.spares
-        while not self._settled:  # process first what a server has answered at once
+        lacking = self._lacking() - self._located.promised
+        while not self._readings.settled:  # process first what a server has answered at once
             self._session.waits.check()
-            coming = {r.share.number for r in self._current() if not r.overdue}
-            enough = len(self._blocks.keys() | coming) >= target
+            coming = self._readings.coming()
+            wanted = self._readings.wanted(lacking)
+            enough = len(coming.difference(self._blocks)) >= wanted
             # K blocks are of no use as long as no share has supplied the crypttext hashes.
-            if enough and (coming or self._known.segment_hashes is not None):
+            expected = bool(coming or self._located.promised)
+            enough = enough and (expected or self._known.segment_hashes is not None)
+            crowded = self._readings.servers_counted_on() < wanted
+            if enough and not crowded:
                 return False
             blocks_lack = len(self._blocks) < self._session.cap.k
             choice = self._choose(self._blocks.keys() | coming if blocks_lack else coming)
+            if enough and (choice is None or choice.server in self._readings.servers):
+                return False
             if choice is None:
-                return True
-            if any(r.overdue for r in self._current()):
+                return len(coming.difference(self._blocks)) < lacking or not expected
+            if choice.server in self._readings.servers:
+                self._located.ask_more()  # to take a second from one server is a reason to
+            if any(r.overdue for r in self._readings.current):
                 self._session.status.hedges += 1
+            metadata = self._wants_metadata(_CARRIERS)
             try:
-                self._read(choice, choice.missing(self._known, self._position))
+                self._read(choice, choice.missing(self._known, self._position, metadata), metadata)
             except ShareError as e:
                 choice.drop(e)
         return False
+
+    def _wants_metadata(self, most: int) -> bool:
+        """Return whether what all shares have in common is to be asked for, by up to `most`."""
+        if self._known.segment_hashes is not None:
+            return False
+        return self._readings.carriers < most
 
     def _choose(self, taken: Container[int]) -> Share | None:
         """Return the share to read next, if there is one whose number is not `taken`.
 
         One of a server that is not being read from before the others, and of these the one
-        that answered fastest. To take a second from one server is a reason to ask others.
+        that answered fastest.
         """
-        busy = [share.server for share in self._reading]
+        busy = self._readings.servers
         free = [
             share
             for share in self._located.shares
             if not share.lost
             and share.number not in taken
-            and share not in self._reading
+            and share not in self._readings
             and share not in self._unjudged
             and (self._known.segment_hashes is not None or share not in self._without_hashes)
         ]
         if not free:
             return None
-        choice = min(free, key=lambda share: (busy.count(share.server), share.rtt, share.number))
-        if choice.server in busy:
-            self._located.ask_more()
-        return choice
+        choice = min(
+            free,
+            key=lambda share: (
+                not share.holds(self._known, self._position),
+                busy.count(share.server),
+                share.rtt,
+                share.number,
+            ),
+        )
+        return None if choice.shunned and self._located.expecting else choice
 
-    def _read(self, share: Share, spans: Sequence[ByteRange]) -> None:
+    def _read(
+        self, share: Share, spans: Sequence[ByteRange], metadata: bool, again: bool = False
+    ) -> None:
         """Ask a share for spans, in one round."""
         if self._session.status.phase == "locating":
             self._session.enter("blocks")
-        overdue = sum(r.overdue for r in self._current())
-        reading = _Reading(
-            share=share,
-            position=self._position,
-            since=self._session.reactor.seconds(),
-            length=sum(length for _, length in spans),
-            doublings=min(_MOST_DOUBLINGS, ceil(overdue / self._session.cap.k)),
-        )
-        self._reading[share] = reading
-
-        def settle(error: ShareError | None) -> None:
-            del self._reading[share]
-            share.round = self._session.reactor.seconds() - reading.since, reading.length
-            if self._session.strategy.hedge:
-                share.rtt = share.round[0]
-            reading.failed = error is not None
-            self._settled.append(reading)
-            self._session.news.fire()
-
-        share.read(spans, settle)
+        self._readings.read(share, spans, metadata, again)
 
     # What does not come
 
@@ -271,46 +281,10 @@ class PipelinedFetcher:
         """
         give_up_at = self._give_up_at()
         query_due = self._located.expire(give_up_at)
-        read_due = self._expire_reads(give_up_at) if self._session.strategy.hedge else inf
+        read_due = self._readings.expire(give_up_at, self._lacking(), self._blocks)
         if query_due is None or read_due is None:
             return None
         return min(query_due, read_due, give_up_at)
-
-    def _expire_reads(self, latest: float) -> float | None:
-        """Find the reads that are overdue, all at the `latest`; return as `_expire` does.
-
-        Before a strategy that hedges gives up all are: there may be others to be tried.
-        """
-        now = self._session.reactor.seconds()
-        waiting = [reading for reading in self._current() if not reading.overdue]
-        dues = self._dues(waiting, latest)
-        first = min(dues, default=inf)
-        if first > now:
-            return first
-        late = [reading for due, reading in zip(dues, waiting, strict=True) if due <= now]
-        if not self._session.patience.has_read and now < latest:
-            # Either these servers hang, or all links are slow, and to read more makes them
-            # slower. Try a few others: one, then two, then four, each time for twice as long.
-            late = late[: 2 ** min(self._tries, _MOST_DOUBLINGS)]
-            self._tries += 1
-            sharing = min(_MOST_SHARING, len(self._current()) / self._session.cap.k)
-            allowed = self._session.patience.with_read(round(late[0].length * sharing))
-            self._next_try = now + allowed * 2 ** min(self._tries, _MOST_DOUBLINGS)
-        for reading in late:
-            reading.overdue = True
-            reading.share.rtt = inf  # until it answers after all
-            for request in reading.share.reading:
-                request.overdue = now
-        return None
-
-    def _dues(self, readings: Sequence[_Reading], latest: float) -> list[float]:
-        """Return when each of these is overdue, at the `latest` all are."""
-        patience = self._session.patience
-        lengths = {reading.length for reading in readings}  # one, as a rule
-        allowed = {length: patience.with_read(length) for length in lengths}
-        if patience.has_read:
-            return [min(r.since + allowed[r.length] * 2**r.doublings, latest) for r in readings]
-        return [min(max(r.since + allowed[r.length], self._next_try), latest) for r in readings]
 
     def _give_up_at(self) -> float:
         """Return when the strategy gives up if nothing happens any more."""
@@ -320,7 +294,7 @@ class PipelinedFetcher:
         return max(self._since, self._session.patience.last_event) + give_up
 
     def _given_up(self) -> NotEnoughSharesError:
-        heard = {s.number for s in self._located.shares if not s.lost and s not in self._reading}
+        heard = {s.number for s in self._located.shares if not s.lost and s not in self._readings}
         have = len(self._blocks.keys() | heard)
         if have >= self._session.cap.k:  # none of them has the UEB or the hashes
             have = 0
@@ -333,5 +307,5 @@ class PipelinedFetcher:
         good = self._blocks.keys() | {s.number for s in self._located.shares if not s.lost}
         if len(good) < self._session.cap.k:
             raise self._located.shortage(len(good))
-        if not self._reading:  # every share was read, and none has the UEB or the hashes
+        if not self._readings:  # every share was read, and none has the UEB or the hashes
             raise self._located.shortage(0)

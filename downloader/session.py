@@ -13,7 +13,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
 from firstk.downloader.cap import CHKCap
-from firstk.downloader.errors import DownloadStopped, ServerFailedError
+from firstk.downloader.errors import DownloadStopped, ServerFailedError, ServerLostError
+from firstk.downloader.memory import Memory
+from firstk.downloader.retry import is_connection_lost
 from firstk.downloader.status import DownloadStatus, Phase, Request
 from firstk.downloader.strategy import Strategy
 from firstk.downloader.text import message_of, one_line
@@ -85,6 +87,10 @@ class PendingWaits:
         callback = self._callbacks.pop(what, None)
         if callback is not None:
             callback(answer, error)
+
+    def forget(self, what: object) -> None:
+        """Expect an answer no more."""
+        self._callbacks.pop(what, None)
 
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
         del self._waiting[deferred]
@@ -168,7 +174,8 @@ class Session:
     """One download: its clock, its file, its strategy and what it has done so far.
 
     `news` fires whenever a server's answer has changed what is known. `patience` knows
-    which requests are outstanding, and when they are overdue.
+    which requests are outstanding, and when they are overdue; `memory` is what other downloads
+    have learned, and what this one leaves to the next.
     """
 
     reactor: IReactorTime
@@ -177,12 +184,14 @@ class Session:
     random: Random
     status: DownloadStatus
     waits: PendingWaits = field(default_factory=PendingWaits)
+    memory: Memory = field(default_factory=Memory)
     news: Signal = field(init=False)
     patience: RtoEstimator = field(init=False)
+    _answers: dict[Request, Deferred[Any]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "news", Signal(self.reactor, self.waits))
-        object.__setattr__(self, "patience", RtoEstimator(self.reactor, self.strategy))
+        object.__setattr__(self, "patience", RtoEstimator(self.reactor, self.strategy, self.memory))
 
     def enter(self, phase: Phase) -> None:
         """Note that a phase begins now."""
@@ -205,6 +214,9 @@ class Session:
         self.patience.sent(request)
 
         def settle(result: T | Failure) -> None:
+            self._answers.pop(request, None)
+            if request.cancelled is not None:
+                return
             now = self.reactor.seconds()
             try:
                 if not isinstance(result, Failure):
@@ -219,8 +231,35 @@ class Session:
                 if isinstance(error, NO_SERVERS_FAULT):
                     raise error
                 request.error = one_line(f"{type(error).__name__}: {message_of(error)}")
-                callback(None, ServerFailedError(f"failed: {request.error}"))
+                kind = ServerLostError if is_connection_lost(error) else ServerFailedError
+                callback(None, kind(f"failed: {request.error}"))
             except BaseException as e:
                 self.waits.stop(e)
 
-        maybeDeferred(call).addBoth(settle)
+        answer = maybeDeferred(call)
+        if not answer.called:
+            self._answers[request] = answer
+        answer.addBoth(settle)
+
+    def cancel(self, request: Request) -> None:
+        """Withdraw a request that has not been answered; its callback is not called any more.
+
+        What the server's Deferred does with that, also if it raises, changes nothing for us.
+        """
+        answer = self._answers.pop(request, None)
+        if answer is None:
+            return
+        request.cancelled = self.reactor.seconds()
+        self.patience.cancelled(request)
+        self.waits.forget(request)
+        try:
+            answer.cancel()
+        except NO_SERVERS_FAULT as e:
+            self.waits.stop(e)
+        except BaseException as e:
+            request.error = one_line(f"{type(e).__name__}: {message_of(e)}")
+
+    def cancel_all(self) -> None:
+        """Withdraw whatever has not been answered."""
+        for request in list(self._answers):
+            self.cancel(request)

@@ -11,9 +11,17 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults, maybeDef
 from twisted.python.failure import Failure
 
 from firstk.downloader import layout, sections
-from firstk.downloader.errors import CorruptShareError, ServerFailedError, ShareError
+from firstk.downloader.cap import CHKCap
+from firstk.downloader.errors import (
+    CorruptShareError,
+    ServerFailedError,
+    ServerLostError,
+    ShareError,
+)
 from firstk.downloader.interfaces import IBucket
 from firstk.downloader.layout import Header
+from firstk.downloader.memory import ReadSample
+from firstk.downloader.progress import read_in_pieces
 from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
 from firstk.downloader.status import Request
@@ -30,6 +38,9 @@ _MOST_SEGMENTS = 2048
 _NEAR = 1024
 
 
+_UNREAD = ReadSample(0.0, 0, 0.0)
+
+
 @dataclass(slots=True)
 class FileMetadata:
     """What is known of a file beyond its cap: whichever share it came from, it is the same."""
@@ -44,10 +55,12 @@ class Share:
 
     What its methods return has passed its hash check. They raise `ShareError` where the
     share does not do: the server failed the read (and then the share is `lost`, as it is
-    when its header is bad), or the bytes are not what an honest encoder made.
+    when its header is bad; it is `disconnected` if the connection was lost), or the bytes are
+    not what an honest encoder made.
     `problem` describes the first thing that was wrong, and `rtt` the round trip of the
     answer that named the share, or of a later one, in seconds. `round` is how long the last
-    round of reads took, in seconds, and how many bytes were asked for in it.
+    round of reads took, and `tried` whether there was one. It is read `again` if its server
+    was asked again, and `shunned` if its server did badly in another download.
 
     It is read part by part (`uri_extension`, `crypttext_hashes`, `block`), each when it is
     wanted; or in rounds: `missing` says what is, `read` asks for it all at once, and `teach`
@@ -61,8 +74,12 @@ class Share:
     rtt: float = 0.0
     problem: str | None = None
     lost: bool = False
+    disconnected: bool = False
+    again: bool = False
+    tried: bool = False
+    shunned: bool = False
     reading: list[Request] = field(default_factory=list)
-    round: tuple[float, int] = 0.0, 1
+    round: ReadSample = _UNREAD
     _header: Header | None = None
     _opening: Deferred[None] | None = None
     _block_hashes: list[bytes] | None = field(default=None, repr=False)
@@ -76,15 +93,21 @@ class Share:
         return self.problem or "good"
 
     def ask(
-        self, what: str, offset: int, length: int, callback: Callable[[bytes | ShareError], None]
+        self,
+        what: str,
+        offset: int,
+        length: int,
+        callback: Callable[[bytes | ShareError], None],
+        progress: Callable[[], None] | None = None,
     ) -> None:
         """Ask for up to `length` bytes of the share data at `offset`.
 
         `callback` gets them, or what is wrong with them; not at all once everything is stopped.
+        `progress` is called each time that some have arrived, but not at the end.
         """
         session = self.session
         session.waits.check()
-        request = Request(self.server, what, self.number, offset, length)
+        request = Request(self.server, what, self.number, offset, length, again=self.again)
         self.reading.append(request)
 
         def answered(data: Any, error: ServerFailedError | None) -> None:
@@ -102,9 +125,20 @@ class Share:
                 return
             callback(data)
 
+        def arrived(received: int) -> None:
+            if request in self.reading and request.received < received <= length:
+                request.received = received
+                if progress is not None:
+                    progress()
+
+        def read() -> Deferred[bytes]:
+            if progress is None:
+                return self.bucket.read(offset, length)
+            return read_in_pieces(self.bucket, offset, length, arrived)
+
         session.waits.expect(request, answered)
         settle = partial(session.waits.settle, request)
-        session.ask(request, lambda: self.bucket.read(offset, length), settle)
+        session.ask(request, read, settle)
 
     def _read(self, what: str, offset: int, length: int) -> Deferred[bytes]:
         """Return a Deferred of up to `length` bytes of the share data at `offset`."""
@@ -125,9 +159,15 @@ class Share:
 
     def drop(self, error: ShareError) -> ShareError:
         """Note what is wrong, so that this share is read no more, and return it."""
+        self.disconnected = isinstance(error, ServerLostError) and not self.lost
         self.lost = True
         self.blame(error)
         return error
+
+    def reconnect(self, bucket: IBucket) -> None:
+        """Read on from a bucket of the same server, which was asked again."""
+        self.bucket, self.problem, self.again = bucket, None, True
+        self.lost = self.disconnected = False
 
     # Part by part
 
@@ -197,21 +237,23 @@ class Share:
 
     # In rounds
 
-    def missing(self, known: FileMetadata, position: int) -> list[ByteRange]:
+    def missing(self, known: FileMetadata, position: int, metadata: bool = True) -> list[ByteRange]:
         """Return what must still be read of this share for the block at a file's byte.
 
-        What the header and the UEB say is guessed as long as they are not known. Raises
-        `CorruptShareError` if the header contradicts itself or the UEB.
+        Without `metadata`, that is not what any other share has as well. What the header and the
+        UEB say is guessed as long as they are not known. Raises `CorruptShareError` if the header
+        contradicts itself or the UEB.
         """
         cut = known.uri_extension or self._cut()
         header = self._header or cut.header(1)
         wanted = [] if self._header else [(0, layout.HEADER_SIZE)]
         if known.uri_extension is None:
-            wanted.append(sections.uri_extension_span(header))
+            if metadata:
+                wanted.append(sections.uri_extension_span(header))
             if self._header and cut.num_segments > _MOST_SEGMENTS:
                 return _merged([span for span in wanted if self._piece(span) is None])
         wanted.append(sections.block_span(header, cut, position // cut.segment_size))
-        if known.segment_hashes is None:
+        if known.segment_hashes is None and metadata:
             wanted.append(sections.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:
             wanted.append(sections.block_hashes_span(header, cut))
@@ -238,12 +280,18 @@ class Share:
                 return data[offset - start : offset - start + length]
         return None
 
-    def read(self, spans: Sequence[ByteRange], done: Callable[[ShareError | None], None]) -> None:
+    def read(
+        self,
+        spans: Sequence[ByteRange],
+        done: Callable[[ShareError | None], None],
+        progress: Callable[[], None] | None = None,
+    ) -> None:
         """Ask for spans, all at once; what came is kept.
 
         `done` is called when all have come, or with the first error; not at all once all is
-        stopped.
+        stopped, or `cancel` was called. `progress` is called each time that something came.
         """
+        self.tried = True
         lacking = dict.fromkeys(spans)
         over = False
 
@@ -256,6 +304,8 @@ class Share:
                 self._pieces[span] = answer
                 del lacking[span]
                 if lacking:
+                    if progress is not None:
+                        progress()
                     return
                 error = self._take_header()
             if not over:
@@ -263,9 +313,28 @@ class Share:
                 done(error)
 
         for span in spans:
-            self.ask("parts", *span, partial(arrived, span))
+            self.ask("parts", *span, partial(arrived, span), progress)
         if not spans:  # all was read before, for a block that is not wanted any more
             done(self._take_header())
+
+    def take(self, spans: Sequence[ByteRange], pieces: Any, seconds: float) -> None:
+        """Take what was read of it before it was asked for, which may be anything."""
+        size = 0
+        for (offset, length), piece in zip(spans, pieces, strict=True):
+            if not isinstance(piece, bytes) or len(piece) > length:
+                self.drop(CorruptShareError("what came with it is not what was asked for"))
+                return
+            self._pieces[offset, length] = piece
+            size += len(piece)
+        self.session.status.bytes_received += size
+        self.round = ReadSample(seconds, size, seconds)
+        self._take_header()
+
+    def cancel(self) -> None:
+        """Withdraw all that is being read; what came is kept."""
+        reading, self.reading = self.reading, []
+        for request in reading:
+            self.session.cancel(request)
 
     def _take_header(self) -> CorruptShareError | None:
         """Parse the header of a share that has been read; return what is wrong with it."""
@@ -297,10 +366,10 @@ class Share:
             if section is not None:
                 known.segment_hashes = sections.check_crypttext_hashes(section, known.uri_extension)
 
-    def take_block(self, extension: URIExtension, segment: int) -> bytes | None:
+    def take_block(self, extension: URIExtension, segment: int, keep: bool = False) -> bytes | None:
         """Return this share's block of a segment; None if it, or its hashes, was not all read.
 
-        What was read is then forgotten.
+        Of what was read only that is kept then which holds later blocks.
         """
         assert self._header is not None
         section = None
@@ -308,7 +377,8 @@ class Share:
             section = self._piece(sections.block_hashes_span(self._header, extension))
             if section is None:
                 return None
-        block = self._piece(sections.block_span(self._header, extension, segment))
+        offset, length = sections.block_span(self._header, extension, segment)
+        block = self._piece((offset, length))
         if block is None:
             return None
         if section is not None:
@@ -316,8 +386,17 @@ class Share:
                 section, self._header, extension, self.number
             )
         assert self._block_hashes is not None
-        self.forget()
+        end = self._header.data + extension.data_size
+        self._pieces = {
+            (start, size): data
+            for (start, size), data in self._pieces.items()
+            if start < end and min(end, start + len(data)) > offset + length
+        }
         return sections.check_block(block, self._block_hashes, extension, segment)
+
+    def holds(self, known: FileMetadata, position: int) -> bool:
+        """Return whether all that is needed for the block at a file's byte was read."""
+        return bool(self._pieces) and not self.missing(known, position)
 
     def forget(self) -> None:
         """Forget what was read and not taken."""
@@ -332,6 +411,24 @@ async def _both(one: Deferred[T], other: Deferred[U]) -> tuple[T, U]:
     except FirstError as e:
         e.subFailure.raiseException()
     return first, second
+
+
+def guessed_spans(cap: CHKCap, position: int) -> list[ByteRange]:
+    """Return what is needed of each share for the block at a file's byte, as far as we can guess.
+
+    They lie there if the file was made as usual.
+    """
+    cut = guess_segmentation(cap)
+    header = cut.header(1)
+    return _merged(
+        [
+            (0, layout.HEADER_SIZE),
+            sections.block_span(header, cut, position // cut.segment_size),
+            sections.crypttext_hashes_span(header, cut),
+            sections.block_hashes_span(header, cut),
+            sections.uri_extension_span(header),
+        ]
+    )
 
 
 def _merged(spans: list[ByteRange]) -> list[ByteRange]:

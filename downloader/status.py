@@ -22,8 +22,10 @@ Phase = Literal[
 class Request:
     """One request to one server. Times are in seconds of the reactor's clock.
 
-    `answered`, `failed` and `overdue` stay None until they happen; `error` says how it
-    failed. What is overdue may still be answered.
+    `answered`, `failed`, `cancelled` and `overdue` stay None until they happen; `error` says
+    how it failed. What is overdue may still be answered. `received` is how many bytes of the
+    answer have arrived, as far as the server's bucket reports it before the end. `again` is True
+    if it is sent to a server that is asked again, since its connection was lost.
     """
 
     server: str
@@ -34,8 +36,11 @@ class Request:
     sent: float = 0.0
     answered: float | None = None
     failed: float | None = None
+    cancelled: float | None = None
     overdue: float | None = None
     error: str | None = None
+    received: int = 0
+    again: bool = False
 
     @property
     def is_query(self) -> bool:

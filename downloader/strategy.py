@@ -19,6 +19,9 @@ from firstk.downloader.text import shown
 #: The most spares that a name may ask for: no file has more shares.
 _MOST_SPARES = 255
 
+#: So many queries are ample where few shares of many are needed: most find one.
+_AMPLE = 32
+
 
 @dataclass(frozen=True, slots=True)
 class Strategy:
@@ -34,16 +37,18 @@ class Strategy:
     `late_answers`, those that come after phase 1, are `ignored`, or `used`: their shares
     join the pool, and a shortage waits for them. Where locating never ends, none is late.
 
-    `window` is how many queries may be outstanding: a number, `all`, or `2N` for twice the
-    number of shares made. A query that is overdue gives its place to another; its answer
-    still counts. `overdue` says when one is: after a number of seconds, `never`, or `adaptive`,
-    from the round trips seen.
+    `window` is how many queries may be outstanding: a number, `all`, `2N` for twice the
+    number of shares made, or `ample`, which is the same up to 4K, or up to 32 if that is more. A
+    query that is overdue gives its place to another; its answer still counts. `overdue` says when
+    one is: after a number of seconds, `never`, or `adaptive`, from the round trips seen.
 
     The rest is for strategies whose locating never ends. Without `hedge` shares are read as
     Tahoe-LAFS does. With it, a read can be overdue too, and another share is then read beside it;
     the first K valid blocks win. It is needed for what follows: so many `spares`, shares beyond K,
     are read for the first segment; after `give_up` seconds in which nothing happened, the download
-    fails; None means that it waits forever.
+    fails; None means that it waits forever. With `asks_again` a server whose connection was lost is
+    asked again until then. With `speculates` the first servers are read from in the same round
+    trip in which they are asked, if they can.
 
     Raises `ValueError` for numbers that are out of range, and for choices that contradict one
     another.
@@ -51,15 +56,17 @@ class Strategy:
     >>> from dataclasses import replace
     >>> patient = replace(STRATEGIES["hedged"], name="patient", give_up=None)
     >>> patient.window
-    '2N'
+    'ample'
     """
 
     name: str
     locating_ends: Literal["all-answered", "k-distinct", "never"]
     late_answers: Literal["ignored", "used"] = "ignored"
-    window: int | Literal["all", "2N"] = "all"
+    window: int | Literal["all", "2N", "ample"] = "all"
     overdue: float | Literal["never", "adaptive"] = "never"
     hedge: bool = False
+    asks_again: bool = False
+    speculates: bool = False
     spares: int = 0
     give_up: float | None = None
     description: str = ""
@@ -75,16 +82,20 @@ class Strategy:
             raise ValueError(f"{self.spares} spares are impossible")
         if self.hedge and self.locating_ends != "never":
             raise ValueError("hedge needs locating_ends='never'")
-        if not self.hedge and (self.spares or self.give_up is not None):
-            raise ValueError("spares and give_up need hedge=True")
+        if not self.hedge and (
+            self.spares or self.give_up is not None or self.asks_again or self.speculates
+        ):
+            raise ValueError("spares, give_up, asks_again and speculates need hedge=True")
 
-    def outstanding(self, n: int) -> float:
-        """Return how many queries may be outstanding for a file of `n` shares."""
+    def outstanding(self, k: int, n: int) -> float:
+        """Return how many queries may be outstanding for a file that needs `k` of `n` shares."""
         match self.window:
             case "all":
                 return float("inf")
             case "2N":
                 return 2 * n
+            case "ample":
+                return min(2 * n, max(_AMPLE, 4 * k))
             case number:
                 return number
 
@@ -122,9 +133,10 @@ _ALL = (
         "hedged",
         locating_ends="never",
         late_answers="used",
-        window="2N",
+        window="ample",
         overdue="adaptive",
         hedge=True,
+        asks_again=True,
         give_up=60.0,
         description="as windowed, but reads another share beside one that takes too long",
     ),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from firstk.downloader.cap import CHKCap as CHKCap
     from firstk.downloader.cap import LITCap as LITCap
     from firstk.downloader.cap import parse_cap as parse_cap
+    from firstk.downloader.client import Client as Client
     from firstk.downloader.encode import encode as encode
     from firstk.downloader.errors import BadCapError as BadCapError
     from firstk.downloader.errors import BadCiphertextHashError as BadCiphertextHashError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from firstk.downloader.http.server import HTTPStorageServer as HTTPStorageServer
     from firstk.downloader.http.time_limits import TimeLimits as TimeLimits
     from firstk.downloader.interfaces import IBucket as IBucket
+    from firstk.downloader.interfaces import IProgressBucket as IProgressBucket
     from firstk.downloader.interfaces import IStorageServer as IStorageServer
     from firstk.downloader.status import DownloadStatus as DownloadStatus
     from firstk.downloader.strategy import STRATEGIES as STRATEGIES
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "downloader.api": ("Download", "download", "start"),
     "downloader.cap": ("CHKCap", "LITCap", "parse_cap"),
+    "downloader.client": ("Client",),
     "downloader.encode": ("encode",),
     "downloader.errors": (
         "BadCapError",
@@ -79,7 +82,7 @@ _MODULES = {
     "downloader.http.errors": ("StorageServerError",),
     "downloader.http.server": ("HTTPStorageServer",),
     "downloader.http.time_limits": ("TimeLimits",),
-    "downloader.interfaces": ("IBucket", "IStorageServer"),
+    "downloader.interfaces": ("IBucket", "IProgressBucket", "IStorageServer"),
     "downloader.status": ("DownloadStatus",),
     "downloader.strategy": ("STRATEGIES", "Strategy"),
     "harness.grid.untriggered": ("UntriggeredFaultWarning",),

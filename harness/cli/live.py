@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, USAGE, fail
-from firstk.harness.cli.options import DOWNLOADER, FOLDER, RUNS, SECONDS, SEED, format_option
+from firstk.harness.cli.options import (
+    DOWNLOADER,
+    FOLDER,
+    RUNS,
+    SECONDS,
+    SEED,
+    TRANSPORT,
+    format_option,
+)
 from firstk.harness.cli.output import make_folder, tell_first, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.tables import print_legend, print_table
@@ -16,6 +24,7 @@ from firstk.harness.cli.targets import (
     chosen_downloaders,
     known_strategies,
     load_one,
+    over,
     refuse_load,
 )
 
@@ -34,6 +43,7 @@ LIVE_RUNS = 10
 @click.argument("target", metavar="FILE|NAME")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER
+@TRANSPORT
 @click.option("--seed", type=SEED, help="The seed of the first run.")
 @click.option("--runs", type=RUNS, default=LIVE_RUNS, show_default=True, help="How many runs.")
 @click.option(
@@ -50,7 +60,7 @@ LIVE_RUNS = 10
     default=QUIET,
     show_default=True,
     type=SECONDS,
-    help="A live run in which nothing has happened for so long, and no timer is set, has stalled.",
+    help="A live run has stalled if nothing happens for so much longer than in the simulation.",
 )
 @click.option(
     "--out",
@@ -63,6 +73,7 @@ def live(
     target: str,
     strategies: tuple[str, ...],
     downloaders: tuple[str, ...],
+    transport: str | None,
     seed: int | None,
     runs: int,
     limit: float,
@@ -74,12 +85,15 @@ def live(
 
     The servers are those of Tahoe-LAFS, a process each, on this machine. A hung one is stopped by
     SIGSTOP, a broken one killed, a corrupt one has corrupt files, and a proxy of ours delays what
-    is sent. The round trips of the simulation are those measured on the real servers. Exit status
-    1 means that outcomes differ, that times differ by more than 10 % and 10 ms (medians), or that
-    a real run is not as the scenario expects.
+    is sent. The round trips of the simulation are those measured on the real servers. With
+    --transport tahoe-https the same servers run on a simulated network, too. Exit status 1 means
+    that outcomes differ, that times differ by more than 10 % and 10 ms (medians), or that a real
+    run is not as the scenario expects.
     """
     scenario = load_one(target, "live")
     refuse_load(scenario, "live")
+    if transport is not None:
+        scenario = over(scenario, transport)
     others = chosen_downloaders(downloaders, default=not strategies)
     named = [*known_strategies(strategies), *others]
     try:

@@ -118,6 +118,7 @@ def _row(proof: Proof, file: Path | None) -> dict[str, Any]:
         "subject": proof.subject,
         "placements": proof.space.placements,
         "orders": proof.space.orders,
+        "late": proof.delayed,
         "runs": proof.runs,
         "violations": proof.violations,
         "not_ok": len(proof.not_ok),
@@ -140,7 +141,8 @@ def _sentence(proof: Proof, file: Path | None) -> str:
     what = {0: "no placement", 1: "1 placement"}.get(stopped, f"{stopped} placements")
     stops = "stop" if stopped > 1 else "stops"
     example = "" if file is None else f"; the smallest counterexample: {shell_word(str(file))}"
+    late = f", nor any of {proof.delayed} late answers" if not stopped and proof.delayed else ""
     return (
         f"{space.placements} placements x {orders}, {violations}: {what} of {grid} {stops}"
-        f" {proof.subject}{example}"
+        f" {proof.subject}{late}{example}"
     )

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from math import inf
 
+from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
+
 from firstk.downloader.errors import DownloadError
 from firstk.downloader.ueb import URIExtension
 from firstk.harness.fuzz.observed import CheckedRun, hangs
@@ -122,10 +124,20 @@ def quiet(trial: CheckedRun) -> str | None:
     return f"an error was logged: {_message(trial.logged)}"
 
 
+def _lost_any(trial: CheckedRun) -> bool:
+    """Return whether a connection was lost."""
+    return any(not e.ok and e.error in _LOST for e in trial.run.trace.exchanges)
+
+
+#: What a request says that failed with its connection.
+_LOST = {str(ConnectionLost()), str(ConnectionDone()), str(ConnectError())}  # type: ignore[no-untyped-call]
+
+
 def honest_silence(trial: CheckedRun) -> str | None:
     """Check that a stalled download has asked a server that never answers.
 
-    One of ours that is busy at the deadline has an answer to come, or is paused.
+    One of ours that is busy at the deadline has an answer to come, or is paused, or is about to
+    ask a server again whose connection was lost.
     """
     silent = trial.silent
     if trial.stalled:
@@ -135,6 +147,8 @@ def honest_silence(trial: CheckedRun) -> str | None:
             return None  # nobody waits for it any more
     elif trial.result.outcome != "deadline" or trial.paused or trial.other:
         return None  # another downloader may be busy with timers of its own
+    elif trial.strategy is not None and trial.strategy.asks_again and _lost_any(trial):
+        return None
     return None if silent else f"{described(trial.result)}, and every server has answered"
 
 

@@ -74,7 +74,7 @@ def counted(trial: CheckedRun) -> str | None:
     status, trace = trial.run.status, trial.run.trace
     if status is None:
         return None
-    ended = [e for e in trial.queries if e.ended is not None]
+    ended = [e for e in trial.queries if e.ended is not None and not e.cancelled]
     right = sum(e.ok for e in ended)
     said = status.queries_sent, status.queries_answered, status.queries_failed, status.reads
     true = trace.queries, right, len(ended) - right, trace.reads

@@ -226,8 +226,10 @@ class CheckedRun:
     @cached_property
     def all_heard(self) -> float | None:
         """When the last of all servers had answered its query, or failed it."""
-        ended = [e.ended for e in self.queries if e.ended is not None]
-        return max(ended) if len(ended) == len(self.case.plans) else None
+        ended = {
+            e.server: e.ended for e in self.queries if e.ended is not None and not e.cancelled
+        }  # the last, of those that are asked again
+        return max(ended.values()) if len(ended) == len(self.case.plans) else None
 
     @cached_property
     def wrote(self) -> int:

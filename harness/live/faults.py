@@ -90,6 +90,8 @@ def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
         yield "it has a [workload]: a live run is one download"
     if scenario.stop == "located":
         yield 'it has stop = "located": a live download is not stopped between its phases'
+    if scenario.reads is not None:
+        yield "it has [[reads]]: a live run is one download"
     if scenario.client is not None:
         yield "it has a [client]: a live client is this machine"
     for plan in server_specs(scenario, scenario.seed, file.shares):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -14,8 +14,7 @@ from firstk.harness.run.simulate import Run
 from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
 
-#: What the times have in common that are drawn alike: the law of a link and how it is drawn.
-_Kind = tuple[str, str]
+_OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 
 @dataclass
@@ -38,24 +37,40 @@ class MeasuredTimes:
         return times[int(random.random() * len(times))]
 
 
-def with_measured_times(real: Run) -> Scenario:
-    """Return the scenario of a live run with the round-trip times that its requests took.
+#: Times in seconds, by the server or the kind of its link and the operation.
+Times = Mapping[tuple[str, Operation], Sequence[float]]
 
-    It is for one simulation of the same run. Servers whose links have the same law have their
-    times together. Those of servers that a fault or a limit delays are left out, since the
-    simulation delays them as well.
+
+def times_of(real: Run) -> Times:
+    """Return how long the requests of a live run took.
+
+    Each server has its own times: who is asked first tends to answer first. Those of servers that
+    a fault or a limit delayed are left out: the simulation delays them as well.
     """
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario).shares)
     by_name = {plan.name: plan for plan in plans}
-    times: defaultdict[tuple[_Kind, Operation], list[float]] = defaultdict(list)
+    times: defaultdict[tuple[str, Operation], list[float]] = defaultdict(list)
     for exchange in real.trace.exchanges:
         plan = by_name[exchange.server]
         if exchange.ok and exchange.ended is not None and not _delays(plan):
-            times[_kind(plan), exchange.operation].append(exchange.ended - exchange.sent)
+            for whose in (plan.name, _kind(plan)):
+                times[whose, exchange.operation].append(exchange.ended - exchange.sent)
+    return times
+
+
+def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
+    """Return a scenario with measured times, for one simulation of the run of this number.
+
+    A server without times of its own has those of the others whose links have the same law.
+    """
+    seed = scenario.seed_of(number)
     entries = list(scenario.servers)
-    for i, plan in enumerate(plans):
-        queries, reads = times[_kind(plan), "get_buckets"], times[_kind(plan), "read"]
+    for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario).shares)):
+        queries, reads = (
+            times.get((plan.name, operation)) or times.get((_kind(plan), operation), ())
+            for operation in _OPERATIONS
+        )
         if queries or reads:
             law: Any = MeasuredTimes(queries or reads, reads or queries)
             entry = Servers.model_validate({"select": str(i), "concurrency": plan.concurrency})
@@ -69,5 +84,6 @@ def _delays(plan: ServerSpec) -> bool:
     return any(isinstance(f, Slow | Hung) for f in plan.faults) or limits != (None, None)
 
 
-def _kind(plan: ServerSpec) -> _Kind:
-    return plan.rtt.model_dump_json(), plan.rtt_per
+def _kind(plan: ServerSpec) -> str:
+    """Return what servers have in common whose links have the same law."""
+    return f"{plan.rtt_per} {plan.rtt.model_dump_json()}"

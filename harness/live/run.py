@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from os import urandom
 from typing import Any, cast
 
@@ -22,12 +23,15 @@ from firstk.harness.kernel.rng import stream
 from firstk.harness.live.clock import RunClock
 from firstk.harness.live.faults import not_live
 from firstk.harness.live.grid import LiveGrid
+from firstk.harness.live.measured import Times
 from firstk.harness.live.processes import Keeper, LiveError
 from firstk.harness.live.traced import TracedServer, Tracer
 from firstk.harness.run.download import DownloadOutcome
 from firstk.harness.run.simulate import Run, finish_run, logged_errors
 from firstk.harness.run.under_test import DownloaderSpec, DownloadRequest, find_downloader
+from firstk.scenarios.faults import Operation
 from firstk.scenarios.model import Scenario
+from firstk.scenarios.transport import TAHOE_HTTPS
 
 #: How many connections to each server are made before a run. A client that lives for longer has
 #: them, and a request of the simulation is one round trip.
@@ -43,32 +47,34 @@ _TICK = 0.02
 class LiveScenario:
     """A scenario whose runs are live ones.
 
-    `limit` is when a run that is still busy is cut off, and `quiet` how long nothing has happened
-    in one that counts as stalled: it waits for an answer that will not come, and for no timer of
-    its own. Both are in seconds. Raises `LiveError` if no live grid can do it.
+    It `is_warm` if connections are there when a download begins: with `transport = "tahoe-https"`
+    it makes them itself. `limit` is when a run that is still busy is cut off, in seconds. Raises
+    `LiveError` if no live grid can do it.
     """
 
-    def __init__(
-        self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float, quiet: float
-    ) -> None:
+    def __init__(self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float) -> None:
         problems = list(not_live(scenario, file_of(scenario)))
         if problems:
             raise LiveError(f"{scenario.name} cannot be run live: {'; '.join(problems)}")
         self.scenario = scenario
         self.grid = LiveGrid(keeper, scenario.grid.servers)
+        self.is_warm = scenario.grid.transport != TAHOE_HTTPS
         self._reactor = reactor
         self._limit = limit
-        self._quiet = quiet
 
-    async def play(self, strategy: DownloaderSpec, run: int = 0) -> Run:
-        """Return a finished run."""
+    async def play(self, strategy: DownloaderSpec, run: int, quiet: float) -> Run:
+        """Return a finished run.
+
+        It counts as stalled if nothing has happened for `quiet` seconds and it has no timer of
+        its own: it waits for an answer that will not come.
+        """
         scenario = self.scenario
         seed = scenario.seed_of(run)
         file = file_of(scenario)
         plans = server_specs(scenario, seed, file.shares)
         self.grid.calm()
         self.grid.store(file, plans)
-        clients = await self._connect(file, plans, seed)
+        clients = await self._connect(file, plans, seed, _WARM if self.is_warm else 0)
         failures: list[BaseException] = []
         timers: list[Any] = []
         download = _LiveDownload(self._reactor, scenario, seed, strategy, file, clients)
@@ -83,7 +89,7 @@ class LiveScenario:
                     scenario.grid.client_bandwidth,
                 )
                 download.start()
-                await download.wait(self._limit, self._quiet)
+                await download.wait(self._limit, quiet)
             finally:
                 ending = download.end()
                 for timer in timers:
@@ -92,16 +98,38 @@ class LiveScenario:
                 await gatherResults([client.close() for client in clients])
         return finish_run(scenario, strategy, run, seed, download.trace, ending, failures)
 
+    async def round_trips(self, run: int) -> Times:
+        """Return how long a query takes on a connection that is there, of one server at a time."""
+        scenario = self.scenario
+        seed = scenario.seed_of(run)
+        file = file_of(scenario)
+        good = [
+            replace(plan, faults=(), bandwidth=None, service=None)
+            for plan in server_specs(scenario, seed, file.shares)
+        ]
+        self.grid.calm()
+        clients = await self._connect(file, good, seed, 1)
+        self.grid.begin(file, good, seed, lambda delay, act: None, self._limit)
+        times: dict[tuple[str, Operation], list[float]] = {}
+        try:
+            for client in clients:
+                start = self._reactor.seconds()
+                await client.get_buckets(urandom(16))
+                times[client.name, "get_buckets"] = [self._reactor.seconds() - start]
+        finally:
+            await gatherResults([client.close() for client in clients])
+        return times
+
     async def _connect(
-        self, file: GridFile, plans: Sequence[ServerSpec], seed: int
+        self, file: GridFile, plans: Sequence[ServerSpec], seed: int, warm: int
     ) -> list[HTTPStorageServer]:
-        """Return clients of all servers, with connections that are there already."""
+        """Return clients of all servers, each with so many connections that are there already."""
         by_name = {
             name: HTTPStorageServer(self._reactor, nurl, name=name, limits=UNLIMITED)
             for name, nurl in self.grid.nurls.items()
         }
         warming: list[Deferred[Any]] = [
-            client.get_buckets(urandom(16)) for client in by_name.values() for _ in range(_WARM)
+            client.get_buckets(urandom(16)) for client in by_name.values() for _ in range(warm)
         ]
         await gatherResults(warming)
         await deferLater(self._reactor, _SETTLING, lambda: None)

@@ -13,8 +13,8 @@ from firstk.harness.stats import figures
 from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import Scenario
 
-#: The worlds.
-SIMULATED, LIVE = "simulated", "real servers"
+#: The worlds: requests to objects; Tahoe-LAFS's own HTTP over simulated TCP and TLS; real sockets.
+SIMULATED, NETWORK, LIVE = "simulated", "simulated network", "real servers"
 
 #: Times differ if they do so by more than this part of the simulated one, and by more seconds.
 RELATIVE, ABSOLUTE = 0.10, 0.010

@@ -327,7 +327,7 @@ class Connection:
 
     def _push(self) -> None:
         """Send what the window admits."""
-        if self._broken or self._una == 0:
+        if self._broken or self._una == 0 or (self._nxt == self._tail and not self._closing):
             return
         while self._nxt < min(self._tail, self._limit):
             self._send_from(self._nxt, min(self._tail, self._limit))

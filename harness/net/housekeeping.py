@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.task import LoopingCall
 
-from firstk.harness.kernel.environment import Environment, is_given_up
+from firstk.harness.kernel.environment import Entry, Environment, is_given_up
 from firstk.harness.net.connection import Connection
 from firstk.harness.net.host import Host
 from firstk.harness.net.host_reactor import HostTimer
@@ -35,7 +35,9 @@ class Housekeeping:
     def is_next(self) -> bool:
         """Return whether what happens next is housekeeping."""
         queue = self._env.queue
-        return bool(queue) and self._idles(queue[0][3]) is not None
+        if not queue or type(queue[0][3]) is Entry:  # a packet, or a turn of a reactor
+            return False
+        return self._idles(queue[0][3]) is not None
 
     def only(self) -> str:
         """Return what is left to happen if it is all housekeeping; nothing if there is more."""

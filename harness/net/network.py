@@ -191,7 +191,7 @@ class Network:
         """Take a packet to its target; return when it has left the host."""
         address = packet.target.host
         target = self._by_address.get(address)
-        if is_loopback(address):
+        if target is None and is_loopback(address):
             target = source
         now = leaves = self.env.clock
         arrives: float | None = None

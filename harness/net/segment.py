@@ -40,12 +40,14 @@ class Segment(NamedTuple):
     @property
     def kind(self) -> str:
         """The flags and the number of bytes, for a trace."""
+        if not (self.syn or self.fin or self.reset):
+            return f"{len(self.data)} bytes" if self.data else "ack"
         flags = [name for name in ("syn", "fin", "reset") if getattr(self, name)]
         if self.syn and self.ack is not None:
             flags.append("ack")
         if self.data:
             flags.append(f"{len(self.data)} bytes")
-        return " ".join(flags) or "ack"
+        return " ".join(flags)
 
 
 class Datagram(NamedTuple):

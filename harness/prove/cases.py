@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.timing import plan_request
 from firstk.harness.grid.trace import Exchange, Trace
-from firstk.harness.prove.kinds import Kind
+from firstk.harness.prove.kinds import FAULT, Kind
+from firstk.scenarios.faults import Fault
 from firstk.scenarios.model import Scenario
 
 #: The round trip of the fastest server in seconds; that of the second is twice as long, and so on.
@@ -144,18 +145,17 @@ class Space:
         asked: list[list[Exchange]] = [[] for _ in range(self.n)]
         for exchange in trace.exchanges:
             asked[int(exchange.server[1:])].append(exchange)
-        return [
-            self._same(i, setting, exchanges, file)
-            for i, (setting, exchanges) in enumerate(zip(case.settings, asked, strict=True))
-        ]
+        return [self._same(case, i, exchanges, file) for i, exchanges in enumerate(asked)]
 
     def _same(
-        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+        self, case: Case, server: int, asked: Sequence[Exchange], file: GridFile
     ) -> set[Setting]:
-        kinds, ranks = range(len(self.kinds)), range(self.n)
+        """Return the settings with which a server would have answered the same."""
+        setting, kinds, ranks = case.settings[server], range(len(self.kinds)), range(self.n)
+        late = [FAULT.validate_python(_slow(d)) for d in case.delays if d.server == server]
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
-        answers = self._answers(server, setting, asked, file)
+        answers = self._answers(server, setting, late, asked, file)
         if any(exchange.ended is not None for exchange in asked):
             ranks = range(setting.rank, setting.rank + 1)  # another would answer at another time
         return {
@@ -163,26 +163,33 @@ class Space:
             for kind in kinds
             for rank in ranks
             if (other := Setting(kind, rank)) == setting
-            or self._answers(server, other, asked, file) == answers
+            or self._answers(server, other, late, asked, file) == answers
         }
 
     def _answers(
-        self, server: int, setting: Setting, asked: Sequence[Exchange], file: GridFile
+        self,
+        server: int,
+        setting: Setting,
+        late: Sequence[Fault],
+        asked: Sequence[Exchange],
+        file: GridFile,
     ) -> list[object]:
         """Return what a server would answer, and when, to what it was asked in a run."""
         kind = self.kinds[setting.kind]
-        return [_answer(kind, server, _rtt(setting.rank), exchange, file) for exchange in asked]
+        held, faults = 0 if kind.copy else server, [*kind.faults, *late]
+        return [_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked]
 
 
-def _answer(kind: Kind, server: int, rtt: float, exchange: Exchange, file: GridFile) -> object:
-    faults = kind.faults
+def _answer(
+    faults: Sequence[Fault], held: int, rtt: float, exchange: Exchange, file: GridFile
+) -> object:
+    """Return when a server that holds one share answers, and what."""
     course = plan_request(
         faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults), exchange.share
     )
     ends = min(course.ends(), course.lost)
     if ends == float("inf") or course.lost <= course.ends() or course.failure:
         return ends, course.failure
-    held = 0 if kind.copy else server
     if exchange.operation == "get_buckets":
         shown: Sequence[int] = [held]
         for fault in course.faults:

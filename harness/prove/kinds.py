@@ -20,7 +20,8 @@ _TRUNCATED = 36
 #: What is added to the round trip of a slow server, in seconds.
 _SLOW = 1.0
 
-_FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
+#: Reads a fault from its table.
+FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Kind:
     @cached_property
     def faults(self) -> list[Any]:
         """Its fault, as a list."""
-        return [] if self.table is None else [_FAULT.validate_python(dict(self.table))]
+        return [] if self.table is None else [FAULT.validate_python(dict(self.table))]
 
 
 _PARTS: tuple[str, ...] = get_args(Corrupt.model_fields["part"].annotation)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from operator import contains
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,7 @@ import tomli_w
 
 from firstk.harness.fuzz.invariants import Invariant
 from firstk.harness.grid.files import file_of
-from firstk.harness.prove.cases import Case, Setting, Space
+from firstk.harness.prove.cases import Case, Delay, Setting, Space
 from firstk.harness.prove.checks import broken_in
 from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import Run, simulate
@@ -43,11 +44,11 @@ class Broken(NamedTuple):
 class Proof:
     """What was covered, and what was found.
 
-    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` counts
-    those with an answer that comes late beside. `broken` counts the cases that break each
-    invariant. `not_ok` are the placements with K distinct good shares on servers that answer in
-    which the download does not end well in some order. Of those that do end well `slowest` is the
-    latest first byte, in seconds, and `requests` are the most.
+    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` are those
+    in which one answer is late besides, in the listed order. `broken` counts the cases that break
+    each invariant. `not_ok` are the placements with K distinct good shares on servers that answer
+    in which the download does not end well in some order. Of those that do end well, without late
+    answers, `slowest` is the latest first byte, in seconds, and `requests` are the most.
     """
 
     space: Space
@@ -123,7 +124,7 @@ class Prover:
     def prove(self) -> Proof:
         """Run all cases, and return what was found."""
         covered = bytearray(len(self._space))
-        boxes = []
+        boxes, listed = [], []
         for number in range(len(self._space)):
             if covered[number]:
                 continue
@@ -133,11 +134,41 @@ class Prover:
             for member in members:
                 covered[member] = True
             boxes.append((members, run.result))
+            if number < self._space.placements:
+                listed.append(([m for m in members if m < self._space.placements], run))
             self._note([self._space[member] for member in members], run)
             self.proof.cases += len(members)
         assert self.proof.cases == len(self._space)
         self._audit(boxes)
+        if self._space.every_order:
+            for members, run in listed:
+                self._delay([self._space[member] for member in members], run)
         return self.proof
+
+    def _delay(self, cases: Sequence[Case], run: Run) -> None:
+        """Let each answer in a run come later, after one, two, ... of those that came after it."""
+        sent = {(e.server, e.sent) for e in run.trace.exchanges if e.ended is not None}
+        for server, time in sorted(sent):
+            self._delay_one(cases, run, Delay(int(server[1:]), time, 0.0))
+
+    def _delay_one(self, cases: Sequence[Case], run: Run, delay: Delay) -> None:
+        """Let one server's answers to what it was sent at one time come after the next answer.
+
+        In `run` they come `delay` late already. It ends where they are the last, or nothing waits
+        for them.
+        """
+        late = _after(run, delay)
+        if late is None:
+            return
+        longer = delay._replace(seconds=delay.seconds + late + _AFTER)
+        todo = [replace(case, delays=(longer,)) for case in cases]
+        while todo:
+            box, next_run = self._run_box(todo[0])
+            same = [case for case in todo if all(map(contains, box, case.settings))]
+            self._note(same, next_run)
+            self.proof.delayed += len(same)
+            self._delay_one(same, next_run, longer)
+            todo = [case for case in todo if case not in same]
 
     def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
         """Run a case; return the settings of each server with which the run is the same."""
@@ -158,7 +189,7 @@ class Prover:
         if result.outcome != "ok":
             self.proof.not_ok.update(case.placement for case in able)
             self._found(Broken(min(able, key=self._size), None, _described(result)))
-        else:
+        elif not able[0].delays:
             self.proof.slowest = max(self.proof.slowest, result.ttfb or 0.0)
             self.proof.requests = max(self.proof.requests, result.requests)
 
@@ -194,6 +225,19 @@ class Prover:
 
 
 _REPEATABLE = Invariant("repeatable", "equal seeds give equal runs", lambda checked: None)
+
+
+def _after(run: Run, delay: Delay) -> float | None:
+    """Return by how much the next answer comes after those that are late; None without one."""
+    name, finished = f"s{delay.server}", run.result.finished
+    ends = [e.ended for e in run.trace.exchanges if (e.server, e.sent) == (name, delay.sent)]
+    ended = max((end for end in ends if end is not None), default=None)
+    if ended is None or (finished is not None and ended > finished):
+        return None
+    others = (e for e in run.trace.exchanges if (e.server, e.sent) != (name, delay.sent))
+    # What is sent when the late answer has come comes after it in every order.
+    outstanding = [e.ended for e in others if e.ended is not None and e.sent < ended]
+    return min((end - ended for end in outstanding if end >= ended), default=None)
 
 
 def _spread(items: Sequence[Any], most: int) -> Iterator[Any]:

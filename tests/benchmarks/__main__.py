@@ -14,11 +14,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import download, growth, memory, reactor, startup, sweep
+from tests.benchmarks import download, growth, memory, network, reactor, startup, sweep
 from tests.benchmarks.measure import Figure
 
 MODULES = {
     "reactor": reactor,
+    "network": network,
     "download": download,
     "growth": growth,
     "sweep": sweep,

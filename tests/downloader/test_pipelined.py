@@ -1,7 +1,7 @@
 """Reading as shares are found: hedges, spares, salvage, and that nothing ever stalls."""
 
 import gc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -22,6 +22,7 @@ from firstk.downloader.errors import (
 from firstk.downloader.fetch import PhasedFetcher
 from firstk.downloader.pipelined import PipelinedFetcher
 from firstk.downloader.strategy import STRATEGIES
+from firstk.downloader.ueb import guess_segmentation
 from tests.doubles import MemoryConsumer, MemoryServer, servers_of
 from tests.downloader.scenery import (
     PARTS,
@@ -50,6 +51,15 @@ GIVE_UP: float = HEDGED.give_up
 
 both = pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 files = pytest.mark.parametrize("file", [FILE, WHOLE], ids=["four segments", "one"])
+
+
+@pytest.fixture
+def small_segments(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make segments of 9000 bytes the usual ones: of a large file one block is read at a time."""
+    monkeypatch.setattr("firstk.downloader.ueb.DEFAULT_SEGMENT_SIZE", 9000)
+    guess_segmentation.cache_clear()
+    yield
+    guess_segmentation.cache_clear()
 
 
 def never(*_: Any) -> Deferred[Any]:
@@ -141,12 +151,13 @@ def test_two_round_trips(strategy: str) -> None:
 
 @pytest.mark.parametrize(
     ("strategy", "expected"),
-    [("windowed", [0, 1, 2, 3, 4, 5, 5]), ("hedged", [0, 0, 1, 2, 3, 4, 5])],
+    [("windowed", [0, 1, 2, 3, 4, 5, 5]), ("hedged", [0, 0, 5, 5, 5, 5, 5])],
 )
 def test_three_round_trips(strategy: str, expected: list[int]) -> None:
     """A layout that is guessed wrong costs one more, in the first segment alone.
 
     Windowed has read enough for its guess to be lucky, as Tahoe-LAFS does for 5 to 8 segments.
+    Hedged has read the other blocks with the one that it guessed, and keeps them.
     """
     clock = Clock()
     run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy=strategy, clock=clock)
@@ -291,31 +302,38 @@ def test_hung_read_stalls_windowed() -> None:
     assert run.done().phase == "stopped"
 
 
+@pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("hang", [1.5, 2.5, 3.5])
 def test_hung_between_segments(hang: float) -> None:
     """A server that falls silent in the middle of a download is replaced by another."""
     clock = Clock()
-    servers = [hanging_from(clock, 1.0, hang, SHARES[0], 0), *grid(clock, some(1, 2, 3))]
-    run = Download(servers, FILE.cap, strategy="hedged", clock=clock)
+    servers = [
+        hanging_from(clock, 1.0, hang, LARGE.shares[0], 0),
+        *grid(clock, some(1, 2, 3, file=LARGE)),
+    ]
+    run = Download(servers, LARGE.cap, strategy="hedged", clock=clock)
     let_pass(run, 60)
 
     assert {1, 2, 3} <= run.done().shares_used
-    assert run.consumer.data == PLAINTEXT
+    assert run.consumer.data == PLAINTEXT * 200
     assert run.status.hedges == 1
     later = [r for r in run.status.requests if r.server == "hanging0" and r.sent > hang + 1]
     assert later == []  # once is enough
     over(run)
 
 
+@pytest.mark.usefixtures("small_segments")
 def test_all_fall_silent() -> None:
     """If too many fall silent the error comes after a while, and says who they were."""
     clock = Clock()
-    servers = [hanging_from(clock, 1.0, 3.5, SHARES[i], i) for i in range(8)]
-    run = Download([*servers, *grid(clock, some(8, 9))], FILE.cap, strategy="hedged", clock=clock)
+    servers = [hanging_from(clock, 1.0, 3.5, LARGE.shares[i], i) for i in range(8)]
+    run = Download(
+        [*servers, *grid(clock, some(8, 9, file=LARGE))], LARGE.cap, strategy="hedged", clock=clock
+    )
     let_pass(run, 1000)
     error = run.error(NotEnoughSharesError)
 
-    assert PLAINTEXT.startswith(run.consumer.data)
+    assert (PLAINTEXT * 200).startswith(run.consumer.data)
     assert run.consumer.pieces
     assert error.have == 2
     assert error.silence == GIVE_UP
@@ -362,6 +380,7 @@ def test_each_overdue_read_is_hedged() -> None:
     over(run)
 
 
+@pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("spares", [0, 1, 2, 5, 255])
 def test_spares(spares: int) -> None:
     """So many shares beyond K are read for the first segment, as far as there are any."""
@@ -407,21 +426,22 @@ def test_spare_wins() -> None:
     assert run.status.hedges == 0
 
 
+@pytest.mark.usefixtures("small_segments")
 def test_second_segment_prefers_the_fast() -> None:
     """The next segment is read from the shares that were fastest for the last."""
     clock = Clock()
 
     def server(number: int) -> AnyServer:
         delay = 3.0 if number == 0 else 1.0
-        data = SHARES[number]
+        data = LARGE.shares[number]
         bucket = AnyBucket(lambda o, n: deferLater(clock, delay, lambda: data[o : o + n]))
         return AnyServer(lambda _: deferLater(clock, 1.0, lambda: {number: bucket}), f"s{number}")
 
-    run = Download([server(i) for i in range(4)], FILE.cap, strategy="hedged+1", clock=clock)
+    run = Download([server(i) for i in range(4)], LARGE.cap, strategy="hedged+1", clock=clock)
     let_pass(run, 60)
     later = {r.server for r in run.status.requests if r.what == "parts" and r.sent > 2.0}
 
-    assert run.consumer.data == PLAINTEXT
+    assert run.consumer.data == PLAINTEXT * 200
     assert later == {"s1", "s2", "s3"}
 
 

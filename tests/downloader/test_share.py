@@ -544,6 +544,9 @@ def test_second_segment() -> None:
         round_of(share, known, 0)
     share.take_block(EXTENSION, 0)
 
+    assert share.missing(known, 40) == []  # it lies in what was read for the first
+    share.forget()
+
     assert share.missing(known, 40) == [(56, 20)]
     assert round_of(share, known, 99) == [(76, 10)]
     assert FILE.shares[2][76:86] == share.take_block(EXTENSION, 2)
@@ -567,13 +570,16 @@ def test_take_too_early(read: ByteRange) -> None:
 
 
 def test_take_forgets() -> None:
-    """What was read is forgotten when a block is taken, or when it is not wanted any more."""
+    """What was read is forgotten when its last block is taken, or it is not wanted any more."""
     known = known_of(FILE)
     share = in_rounds(FILE)
     while share.missing(known, 0):
         round_of(share, known, 0)
-    share.take_block(EXTENSION, 0)
+    for segment in range(EXTENSION.num_segments):
+        assert share.holds(known, segment * EXTENSION.segment_size)
+        assert share.take_block(EXTENSION, segment) is not None
 
+    assert not share.holds(known, 0)
     assert share.missing(known, 0) == [(36, 20)]
     round_of(share, known, 0)
 

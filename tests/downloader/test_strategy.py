@@ -31,16 +31,17 @@ def test_fields() -> None:
 
 
 def test_fields_without_an_end() -> None:
-    """The others never end locating; hedged alone hedges, and gives up."""
+    """The others never end locating; hedged alone hedges, asks again, and gives up."""
     fields = [
         (s.locating_ends, s.late_answers, s.window, s.overdue, s.hedge, s.give_up)
         for s in map(find_strategy, ["windowed", "hedged"])
     ]
 
     assert list(STRATEGIES)[3:] == ["windowed", "hedged"]
+    assert STRATEGIES["hedged"].asks_again
     assert fields == [
         ("never", "used", 10, 10.0, False, None),
-        ("never", "used", "2N", "adaptive", True, 60.0),
+        ("never", "used", "ample", "adaptive", True, 60.0),
     ]
     assert [s.spares for s in STRATEGIES.values()] == [0] * 5
 
@@ -103,13 +104,23 @@ def test_no_such_spares(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("window", "n", "outstanding"), [("all", 10, inf), ("2N", 10, 20), (7, 10, 7), ("2N", 1, 2)]
+    ("window", "k", "n", "outstanding"),
+    [
+        ("all", 3, 10, inf),
+        ("2N", 3, 10, 20),
+        ("2N", 1, 1, 2),
+        (7, 3, 10, 7),
+        ("ample", 3, 10, 20),
+        ("ample", 3, 256, 32),
+        ("ample", 100, 256, 400),
+        ("ample", 200, 256, 512),
+    ],
 )
-def test_window(window: Any, n: int, outstanding: float) -> None:
-    """The window is all, a number, or twice the number of shares."""
+def test_window(window: Any, k: int, n: int, outstanding: float) -> None:
+    """The window is all, a number, twice the number of shares, or ample for those needed."""
     mine = Strategy("mine", locating_ends="never", window=window)
 
-    assert outstanding == mine.outstanding(n)
+    assert outstanding == mine.outstanding(k, n)
 
 
 def test_frozen() -> None:

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
 from firstk.downloader import timeouts as module
+from firstk.downloader.memory import Memory, ReadSample
 from firstk.downloader.status import Request
 from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
 from firstk.downloader.timeouts import (
     FIRST_QUERY,
-    FIRST_READ,
     LATE,
+    LEAST,
     LEAST_QUANTILE,
     PER_SPARE,
     QUANTILE,
-    SLOW_LINK,
+    READ_QUANTILE,
     RtoEstimator,
 )
 
@@ -47,7 +48,8 @@ class Seen:
         request.answered = self.clock.seconds()
         self.patience.ended(request, self.clock.seconds())
         if request.length is not None:
-            self.patience.has_taken(request.answered - request.sent, request.length)
+            taken = request.answered - request.sent
+            self.patience.has_taken(ReadSample(taken, request.length, taken))
 
     def fail(self, request: Request) -> None:
         """Fail it now."""
@@ -70,21 +72,18 @@ class Seen:
     [("wait-for-all", inf), ("first-k", inf), ("first-k-late", inf), ("windowed", 10.0)],
 )
 def test_fixed(name: str, query: float) -> None:
-    """Whatever was seen, a query may take what the strategy says, and a read forever."""
+    """Whatever was seen, a query may take what the strategy says."""
     seen = Seen(name)
     for _ in range(2):
         assert query == seen.patience.with_query()
-        assert inf == seen.patience.with_read(1000)
         seen.took(0.1, 0.1)
-        seen.took(0.1, read=True)
 
 
 def test_adaptive_queries_alone() -> None:
     """A strategy may be adaptive without hedging reads."""
-    seen = Seen(replace(HEDGED, hedge=False, give_up=None))
+    seen = Seen(replace(HEDGED, hedge=False, give_up=None, asks_again=False))
 
     assert seen.patience.with_query() == FIRST_QUERY
-    assert inf == seen.patience.with_read(1)
 
 
 # Nothing known
@@ -109,11 +108,12 @@ def test_failures_teach_nothing() -> None:
 
 @pytest.mark.parametrize("length", [1, 1000, 10**6])
 def test_first_read(length: int) -> None:
-    """The first read may take some round trips of a query, and the time of a slow link."""
+    """How long the first read may take is not known, but for how long it may be silent."""
     seen = Seen()
     seen.took(0.1, 0.2, 0.3)
 
-    assert pytest.approx(FIRST_READ * 0.2 + length / SLOW_LINK) == seen.patience.with_read(length)
+    assert inf == seen.patience.with_read(length)
+    assert pytest.approx(LATE * 0.2) == seen.patience.with_silence(3, 0.0)
 
 
 # Quantiles
@@ -274,7 +274,7 @@ def test_nonsense_teaches_nothing() -> None:
     seen.patience.ended(request, seen.clock.seconds())
 
     assert not seen.patience.has_read
-    assert pytest.approx(FIRST_READ * 0.1 + 1000 / SLOW_LINK) == seen.patience.with_read(1000)
+    assert seen.patience.with_read(1000) == inf
 
 
 def test_reads_teach_no_queries() -> None:
@@ -306,13 +306,92 @@ def test_spares_make_impatient(spares: int) -> None:
     seconds = [float(i) for i in range(1, 51)]
     seen.took(*seconds)
     seen.took(*seconds, read=True)
-    quantile = max(LEAST_QUANTILE, QUANTILE - PER_SPARE * spares)
+    quantile = max(LEAST_QUANTILE, READ_QUANTILE - PER_SPARE * spares)
     both = sorted(seconds * 2)
 
     assert pytest.approx(
         LATE * both[ceil(quantile * 100) - 1], abs=LATE
     ) == seen.patience.with_read(1)
     assert pytest.approx(LATE * seconds[ceil(QUANTILE * 50) - 1]) == seen.patience.with_query()
+
+
+# Silence
+
+
+def test_least_silence() -> None:
+    """On a fast network a read has the time that a disk takes."""
+    seen = Seen()
+    seen.took(*[0.0001] * 5)
+
+    assert seen.patience.with_silence(1, 0.0) == LEAST
+
+
+def test_reads_that_are_slower_than_queries() -> None:
+    """Once a read was answered, all may be silent for as long as that one was."""
+    seen = Seen()
+    seen.took(*[0.1] * 10)
+    before = seen.patience.with_silence(1, 0.0)
+    seen.took(2.0, read=True)
+
+    assert pytest.approx(LATE * 0.1) == before
+    assert pytest.approx(LATE * 2.0) == seen.patience.with_silence(1, 0.0)
+
+
+def test_silence_on_a_slow_link() -> None:
+    """Where reads share a link, each is silent while the bytes of the others come."""
+    seen = Seen()
+    seen.took(*[0.1] * 10)
+    sent = seen.clock.seconds()
+    for turn in range(1, 6):
+        seen.patience.heard(sent, sent + 0.1 + turn)  # a second for each piece
+
+    assert pytest.approx(LATE * (0.1 + 3 * 1.0)) == seen.patience.with_silence(3, 0.0)
+    assert pytest.approx(LATE * (0.1 + 7.0)) == seen.patience.with_silence(3, 7.0)
+    seen.patience.pause()  # after a pause of the consumer's, say
+
+    assert pytest.approx(LATE * (0.1 + 3 * 1.0)) == seen.patience.with_silence(3, 0.0)
+
+
+def test_what_sends_bytes_is_not_late() -> None:
+    """A read that sends bytes is not one of which nothing is known."""
+    seen = Seen()
+    seen.took(0.1)
+    seen.took(0.1, read=True)
+    for _ in range(5):
+        seen.send(read=True).received = 1
+    seen.clock.advance(1)
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_silence(1, 0.0)
+
+
+# Queries with reads, and memory
+
+
+def test_query_that_reads_teaches_queries_nothing() -> None:
+    """A query that brings bytes takes longer than others, which count alone if there are any."""
+    seen = Seen()
+    reading = seen.send()
+    reading.length = 10**6
+    seen.took(0.1)
+    seen.clock.advance(5)
+    reading.answered = seen.clock.seconds()
+    seen.patience.ended(reading, seen.clock.seconds())
+
+    assert pytest.approx(LATE * 0.1) == seen.patience.with_query()
+
+
+def test_starts_warm() -> None:
+    """What one download saw, the next one knows."""
+    memory = Memory()
+    first = RtoEstimator(Clock(), HEDGED, memory)
+    request = Request("s", "x", answered=0.2)
+    first.sent(request)
+    first.ended(request, 0.2)
+    first.has_taken(ReadSample(0.3, 10, 0.3))
+    second = RtoEstimator(Clock(), HEDGED, memory)
+
+    assert pytest.approx(LATE * 0.2) == second.with_query()
+    assert pytest.approx(LATE * 0.3) == second.with_read(10)
 
 
 # Progress

@@ -108,3 +108,73 @@ def test_every_leaf_counts() -> None:
 def test_needed(expected: list[int], index: int) -> None:
     """A node needs its sibling, its parent's, and so on; the root needs none."""
     assert expected == trees.needed(index)
+
+
+# Trees of which only some nodes are known
+
+
+@given(counts, st.data())
+@settings(deadline=None, max_examples=50)
+def test_partial(count: int, data: st.DataObject) -> None:
+    """What is lacking for a leaf is enough to check it, whatever is known by then."""
+    tree = trees.build(leaves_of(count))
+    partial = trees.PartialTree(count, tree[0])
+    for leaf in data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=5)):
+        lacking = partial.lacking(leaf)
+
+        assert partial.add({i: tree[i] for i in lacking})
+        assert partial.lacking(leaf) == []
+        assert partial.leaf(leaf) == tree[trees.padded(count) - 1 + leaf]
+
+
+@given(counts, st.data())
+@settings(deadline=None, max_examples=50)
+def test_partial_refuses(count: int, data: st.DataObject) -> None:
+    """One wrong node among them, and none is added."""
+    tree = trees.build(leaves_of(count))
+    partial = trees.PartialTree(count, tree[0])
+    known, leaf = data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, count - 1))
+    partial.add({i: tree[i] for i in partial.lacking(known)})
+    before = partial.lacking(leaf)
+    nodes = {i: tree[i] for i in trees.needed(trees.padded(count) - 1 + leaf)}
+    nodes[trees.padded(count) - 1 + leaf] = tree[trees.padded(count) - 1 + leaf]
+    victim = data.draw(st.sampled_from(sorted(nodes)))
+
+    assert not partial.add(nodes | {victim: bytes(32)})
+    assert before == partial.lacking(leaf)
+    assert partial.add(nodes)
+
+
+def test_partial_without_a_root() -> None:
+    """As long as the root is not known all is lacking, and nothing is right."""
+    tree = trees.build(leaves_of(4))
+    partial = trees.PartialTree(4)
+
+    assert not partial.has_root
+    assert partial.lacking(0) == [3, 4, 2]
+    assert partial.lacking(0, with_leaf=False) == [4, 2]
+    assert not partial.add({3: tree[3], 4: tree[4], 2: tree[2]})
+    assert not partial.add({0: tree[0]})
+    partial.set_root(tree[0])
+
+    assert partial.has_root
+    assert partial.add({3: tree[3], 4: tree[4], 2: tree[2]})
+    assert partial.lacking(1) == []
+
+
+def test_partial_of_one_leaf() -> None:
+    """The root is the leaf, and its own proof."""
+    partial = trees.PartialTree(1, b"root")
+
+    assert (partial.lacking(0), partial.leaf(0)) == ([], b"root")
+    assert partial.add({0: b"root"})
+    assert not partial.add({0: b"else"})
+
+
+@pytest.mark.parametrize("nodes", [{}, {7: b""}, {-1: b""}, {4: b"alone"}, {1: b"", 2: b""}])
+def test_partial_nonsense(nodes: dict[int, bytes]) -> None:
+    """Nodes that the tree does not have, or that lead nowhere, are not right; no nodes are."""
+    partial = trees.PartialTree(4, trees.build(leaves_of(4))[0])
+
+    assert partial.add(nodes) == (nodes == {})
+    assert partial.lacking(0) == [3, 4, 2]

@@ -17,7 +17,7 @@ def test_usage_helps() -> None:
     assert "there are wait-for-all, first-k" in firstk("run", "ten-good", "-s", "x").stderr
     assert "13 scenarios; `run` runs one" in firstk("run", "ticket-928").stderr
     assert (
-        "the sets are field, hung-server, laws, robustness, ticket-928"
+        "the sets are field, hedging, hung-server, laws, robustness, ticket-928"
         in firstk("run", "nope").stderr
     )
 

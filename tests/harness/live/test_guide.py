@@ -19,7 +19,7 @@ _GUIDE = (ROOT / "docs" / "live.md").read_text("utf-8")
 @pytest.mark.slow
 def test_live(tmp_path: Path) -> None:
     """The scenario of the guide has the same outcomes in both worlds, and its pictures."""
-    (command,) = re.findall(r"^    firstk (live .*)$", _GUIDE, re.MULTILINE)
+    command, *_ = re.findall(r"^    firstk (live .*)$", _GUIDE, re.MULTILINE)
     ran = process(*shlex.split(command), "--runs", "2", cwd=tmp_path, capture_output=True)
 
     assert ran.returncode in (0, 1), ran.stderr

@@ -119,6 +119,25 @@ def test_tahoe(tmp_path: Path) -> None:
 
 @needs_live
 @pytest.mark.slow
+def test_three_worlds(tmp_path: Path) -> None:
+    """Objects, a simulated network and real sockets have the same outcomes for one scenario."""
+    strategies = ["-s", "wait-for-all", "-s", "first-k", "-s", "hedged"]
+    options = [*strategies, "--transport", "tahoe-https", "--format", "json"]
+    ran = _live(write(tmp_path, text=_HUNG), *options)
+    found = _outcomes(ran)
+
+    assert found == {
+        (strategy, world): {"stalled" if strategy == "wait-for-all" else "ok"}
+        for strategy in ("wait-for-all", "first-k", "hedged")
+        for world in ("simulated", "simulated network", "real servers")
+    }
+    # TCP and TLS come before the query: four round trips at least, of the 30 ms of the links alone.
+    rows = [r for r in json.loads(ran.stdout) if r["world"] != "simulated" and r["ttfb"]]
+    assert min(row["ttfb"] for row in rows) >= 0.12
+
+
+@needs_live
+@pytest.mark.slow
 def test_table_and_pictures(tmp_path: Path) -> None:
     """The table has a row for each strategy, and the pictures are written."""
     path = write(tmp_path, text=_HUNG)

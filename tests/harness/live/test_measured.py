@@ -7,9 +7,15 @@ from random import Random
 
 import pytest
 
-from firstk.harness.live.measured import MeasuredTimes, with_measured_times
+from firstk.harness.live.measured import MeasuredTimes, times_of, with_times
 from firstk.harness.run.simulate import Run, simulate
+from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, hung, scenario
+
+
+def _again(run: Run) -> Scenario:
+    """Return the scenario of a run with the times that its requests took."""
+    return with_times(run.scenario, run.result.run, times_of(run))
 
 
 def _slower(run: Run, query: float, read: float) -> Run:
@@ -25,7 +31,7 @@ def test_same_times() -> None:
     """The times of a simulated run, taken as measured ones, give the same run again."""
     one = scenario(grid={"rtt": constant(0.05)})
     run = simulate(one, "first-k")
-    again = simulate(with_measured_times(run), "first-k")
+    again = simulate(_again(run), "first-k")
 
     assert again.result.ttfb == pytest.approx(run.result.ttfb)
 
@@ -34,25 +40,37 @@ def test_queries_and_reads() -> None:
     """Queries and reads have times of their own."""
     one = scenario(grid={"rtt": constant(0.05)})
     run = _slower(simulate(one, "first-k"), query=0.2, read=0.1)
-    again = simulate(with_measured_times(run), "first-k")
+    again = simulate(_again(run), "first-k")
 
     assert round(again.result.ttfb or 0, 6) == 0.6  # a query, and four reads in series
 
 
-def test_laws_apart() -> None:
-    """Servers with other laws have other times."""
-    far = {"select": "5-9", "rtt": constant(1.0)}
-    run = simulate(scenario(far, grid={"rtt": constant(0.05)}), "wait-for-all")
-    again = simulate(with_measured_times(run), "wait-for-all")
+def test_servers_apart() -> None:
+    """Each server has its own times, so that the same ones answer first."""
+    law = {"law": "lognormal", "median": 0.05, "sigma": 1.0}
+    for seed in range(5):
+        run = simulate(scenario(seed=seed, grid={"rtt": law}), "first-k")
+        again = simulate(_again(run), "first-k")
 
-    assert again.result.located == run.result.located == 1.0
+        assert again.result.located == run.result.located
+        assert again.result.shares_used == run.result.shares_used
+
+
+def test_laws_apart() -> None:
+    """A server that was hung has the times of those with the same law."""
+    far = {"select": "5-9", "rtt": constant(1.0)}
+    one = scenario(far, hung("0,9", end=2.0), grid={"rtt": constant(0.05)})
+    run = simulate(one, "wait-for-all")
+    again = simulate(_again(run), "wait-for-all")
+
+    assert again.result.located == run.result.located == pytest.approx(2.5)
 
 
 def test_faults_are_not_doubled() -> None:
     """What a fault delays is not measured: the simulation has that fault too."""
     slow = {"select": "0-1", "fault": {"kind": "slow", "extra": 0.5}}
     run = simulate(scenario(slow, hung("9"), grid={"rtt": constant(0.05)}), "first-k-late")
-    again = simulate(with_measured_times(run), "first-k-late")
+    again = simulate(_again(run), "first-k-late")
 
     assert again.result.ttfb == pytest.approx(run.result.ttfb)
     assert again.result.outcome == run.result.outcome
@@ -61,7 +79,7 @@ def test_faults_are_not_doubled() -> None:
 def test_nothing_measured() -> None:
     """Where nothing was answered the scenario's own times stay."""
     run = simulate(scenario(hung("all")), "first-k")
-    again = with_measured_times(run)
+    again = _again(run)
 
     assert again.servers == run.scenario.servers
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from firstk.downloader.strategy import STRATEGIES
-from firstk.harness.prove.cases import Space
+from firstk.harness.prove.cases import Case, Delay, Space
 from firstk.harness.prove.kinds import DEFAULT, find_kinds
-from firstk.harness.prove.prover import Proof, Prover
-from firstk.harness.run.simulate import simulate
+from firstk.harness.prove.prover import Proof, Prover, _after
+from firstk.harness.run.simulate import Run, simulate
 from firstk.scenarios.model import Scenario
 
 
@@ -64,3 +66,41 @@ def test_nothing_is_found() -> None:
     proof = prove("hedged")
 
     assert (proof.holds, proof.tables()) == (True, None)
+
+
+@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+def test_late_answers(strategy: str) -> None:
+    """With one answer late the cases of a box are run the same, and each is counted once."""
+    space = Space(2, 1, find_kinds(DEFAULT), True)
+    prover = Prover(space, strategy)
+    noted: dict[Case, str] = {}
+    note = prover._note
+
+    def noting(cases: Sequence[Case], run: Run) -> None:
+        for case in cases:
+            if case.delays:
+                assert case not in noted
+                noted[case] = run.result.digest
+        note(cases, run)
+
+    prover._note = noting  # type: ignore[method-assign]
+    proof = prover.prove()
+
+    assert 0 < proof.delayed == len(noted)
+    for case, digest in noted.items():
+        assert digest == simulate(space.scenario(case), strategy).result.digest
+
+
+def test_overtaken() -> None:
+    """An answer that is late comes right after the next of those that are outstanding with it."""
+    space = Space(2, 1, find_kinds(["good"]), True)
+    case = space[0]
+    run = simulate(space.scenario(case), "wait-for-all")
+    late = Case(case.settings, (Delay(0, 0.0, 0.05 + 1e-6),))
+    again = simulate(space.scenario(late), "wait-for-all")
+
+    assert _after(run, Delay(0, 0.0, 0.0)) == pytest.approx(0.05)
+    assert _after(run, Delay(1, 0.0, 0.0)) is None
+    assert [e.server for e in run.trace.exchanges[:2]] == ["s0", "s1"]
+    heard = [e.exchange.server for e in again.trace.events if e.kind == "answered" and e.exchange]
+    assert heard[:2] == ["s1", "s0"]

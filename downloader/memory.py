@@ -1,0 +1,71 @@
+"""What one download leaves to the next: the latest round trips, and how each server did.
+
+RFC 9040 shares the round-trip times of one TCP connection with the next in the same way. What is
+remembered is bounded, and is forgotten after a while: networks change, and servers recover.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+#: How many of the latest queries and reads are remembered, and how many servers.
+_MOST_SAMPLES = 30
+_MOST_SERVERS = 1000
+
+
+class ReadSample(NamedTuple):
+    """How long a read took, how many bytes it was of, and when the first of them came."""
+
+    seconds: float
+    length: int
+    first: float
+
+
+@dataclass(slots=True)
+class Memory:
+    """The round trips of past downloads, in seconds, up to `forget_after` seconds old.
+
+    >>> memory = Memory(forget_after=10.0)
+    >>> memory.add_query(0.0, 0.05)
+    >>> memory.queries(9.0), memory.queries(11.0)
+    ([0.05], [])
+    """
+
+    forget_after: float = 600.0
+    _queries: deque[tuple[float, float]] = field(
+        default_factory=lambda: deque(maxlen=_MOST_SAMPLES)
+    )
+    _reads: deque[tuple[float, ReadSample]] = field(
+        default_factory=lambda: deque(maxlen=_MOST_SAMPLES)
+    )
+    _servers: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def add_query(self, now: float, seconds: float) -> None:
+        """Remember how long a query took."""
+        self._queries.append((now, seconds))
+
+    def add_read(self, now: float, sample: ReadSample) -> None:
+        """Remember how long a read of a good share took."""
+        self._reads.append((now, sample))
+
+    def add_server(self, now: float, server: str, seconds: float) -> None:
+        """Remember how long a server's latest read took, or was waited for."""
+        self._servers[server] = now, seconds
+        self._servers.move_to_end(server)
+        if len(self._servers) > _MOST_SERVERS:
+            self._servers.popitem(last=False)
+
+    def queries(self, now: float) -> list[float]:
+        """Return the round trips of queries that are not forgotten."""
+        return [seconds for time, seconds in self._queries if now - time <= self.forget_after]
+
+    def reads(self, now: float) -> list[ReadSample]:
+        """Return the reads that are not forgotten."""
+        return [sample for time, sample in self._reads if now - time <= self.forget_after]
+
+    def server(self, now: float, server: str) -> float:
+        """Return how long a server's latest read took; 0 if that is not known, or forgotten."""
+        time, seconds = self._servers.get(server, (now, 0.0))
+        return seconds if now - time <= self.forget_after else 0.0
