@@ -87,6 +87,14 @@ class CorruptShareError(ShareError):
     """A share holds, or a server sent, something that no honest encoder made."""
 
 
+class CorruptBlockError(CorruptShareError):
+    """A block of a share is not the one that was encoded. Its other blocks may be good."""
+
+
+class UnprovenShareError(CorruptShareError):
+    """A share's own hashes do not prove its blocks. What another share has told may."""
+
+
 class ServerFailedError(ShareError):
     """A server failed a request."""
 

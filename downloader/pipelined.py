@@ -14,7 +14,12 @@ from functools import partial
 from itertools import islice
 from math import inf
 
-from firstk.downloader.errors import NotEnoughSharesError, ShareError
+from firstk.downloader.errors import (
+    CorruptBlockError,
+    NotEnoughSharesError,
+    ShareError,
+    UnprovenShareError,
+)
 from firstk.downloader.fetch import crypttext_of
 from firstk.downloader.locate import ShareFinder
 from firstk.downloader.reading import Readings
@@ -41,6 +46,7 @@ class PipelinedFetcher:
         self._first = True
         self._readings = Readings(session)
         self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
+        self._bad: dict[Share, int] = {}  # at which position each had a bad block, the last
         self._begin(offset)
 
     @property
@@ -85,6 +91,7 @@ class PipelinedFetcher:
         self._since = self._session.reactor.seconds()
         self._blocks: dict[int, bytes] = {}
         self._unjudged: list[Share] = []  # read, and the UEB to judge them by is not known
+        self._unproven: list[Share] = []  # read, and their own share hashes are corrupt
 
     def _complete(self) -> bool:
         k = self._session.cap.k
@@ -147,6 +154,11 @@ class PipelinedFetcher:
                 if self._known.uri_extension is not None and self._known.segment_hashes is None:
                     self._learn(share)  # it may have been read before the UEB was known
                 self._judge(share)
+            # What another share has told may prove the blocks of these.
+            proven = [s for s in self._unproven if self._known.root(s.number) is not None]
+            for share in proven:
+                self._unproven.remove(share)
+                self._judge(share)
             if not self._readings.settled:
                 return
 
@@ -174,7 +186,7 @@ class PipelinedFetcher:
             if not missing:
                 assert known.uri_extension is not None
                 segment = self._position // known.uri_extension.segment_size
-                block = share.take_block(known.uri_extension, segment)
+                block = share.take_block(known, segment)
             if block is None:
                 again = known.segment_hashes is None and not share.missing(
                     known, self._position, metadata=False
@@ -182,6 +194,14 @@ class PipelinedFetcher:
                 spans = missing or share.missing(known, self._position)
                 self._read(share, spans, metadata=True, again=again)
                 return
+        except UnprovenShareError as e:
+            share.blame(e)
+            self._unproven.append(share)
+            return
+        except CorruptBlockError as e:
+            share.blame(e)
+            self._bad[share] = self._position
+            return
         except ShareError as e:
             share.drop(e)
             return
@@ -238,16 +258,17 @@ class PipelinedFetcher:
         """Return the share to read next, if there is one whose number is not `taken`.
 
         One of a server that is not being read from before the others, and of these the one
-        that answered fastest.
+        that answered fastest; one that had a bad block after all others.
         """
         busy = self._readings.servers
         free = [
             share
             for share in self._located.shares
-            if not share.lost
+            if self._may_do(share)
             and share.number not in taken
             and share not in self._readings
             and share not in self._unjudged
+            and share not in self._unproven
             and (self._known.segment_hashes is not None or share not in self._without_hashes)
         ]
         if not free:
@@ -255,6 +276,7 @@ class PipelinedFetcher:
         choice = min(
             free,
             key=lambda share: (
+                share in self._bad,
                 not share.holds(self._known, self._position),
                 busy.count(share.server),
                 share.rtt,
@@ -294,7 +316,8 @@ class PipelinedFetcher:
         return max(self._since, self._session.patience.last_event) + give_up
 
     def _given_up(self) -> NotEnoughSharesError:
-        heard = {s.number for s in self._located.shares if not s.lost and s not in self._readings}
+        shares = self._located.shares
+        heard = {s.number for s in shares if self._may_do(s) and s not in self._readings}
         have = len(self._blocks.keys() | heard)
         if have >= self._session.cap.k:  # none of them has the UEB or the hashes
             have = 0
@@ -304,8 +327,13 @@ class PipelinedFetcher:
         """Raise `NotEnoughSharesError` if what is still to come can never be enough."""
         if not self._located.closed:
             return
-        good = self._blocks.keys() | {s.number for s in self._located.shares if not s.lost}
+        good = self._blocks.keys() | {s.number for s in self._located.shares if self._may_do(s)}
         if len(good) < self._session.cap.k:
             raise self._located.shortage(len(good))
-        if not self._readings:  # every share was read, and none has the UEB or the hashes
-            raise self._located.shortage(0)
+        if not self._readings:  # every share was read, and none has what is lacking
+            have = len(self._blocks)
+            raise self._located.shortage(have if have < self._session.cap.k else 0)
+
+    def _may_do(self, share: Share) -> bool:
+        """Return whether a share's block may be good."""
+        return not share.lost and self._bad.get(share) != self._position

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from firstk.downloader import layout, trees, ueb
 from firstk.downloader.cap import CHKCap
-from firstk.downloader.errors import CorruptShareError
+from firstk.downloader.errors import CorruptBlockError, CorruptShareError
 from firstk.downloader.hashes import HASH_SIZE, block_hash
 from firstk.downloader.layout import Header
 from firstk.downloader.ueb import Segmentation, URIExtension
@@ -76,15 +76,40 @@ def check_block_hashes(
     return leaves
 
 
+def chain_span(header: Header, n: int) -> ByteRange:
+    """Return where the share hash chain lies.
+
+    Raises `CorruptShareError` if the header does not leave room for one, or for more.
+    """
+    size = header.uri_extension - header.share_hashes
+    if not 0 < size <= max_chain(n) or size % layout.CHAIN_ENTRY_SIZE:
+        raise CorruptShareError("the header does not leave room for the hashes")
+    return header.share_hashes, size
+
+
+def block_leaves_span(header: Header, cut: Segmentation) -> ByteRange:
+    """Return where the leaves of the block hash tree lie."""
+    leaves = cut.num_segments
+    return header.block_hashes + _leaves_offset(leaves), leaves * HASH_SIZE
+
+
+def check_block_leaves(section: bytes, num_segments: int, root: bytes) -> list[bytes]:
+    """Return the hash of each block of a share; raises `CorruptShareError`."""
+    leaves = layout.split_hashes(section, num_segments)
+    if trees.build(leaves)[0] != root:
+        raise CorruptShareError("the block hashes do not match the UEB")
+    return leaves
+
+
 def block_span(header: Header, cut: Segmentation, segment: int) -> ByteRange:
     """Return where the block of a segment lies."""
     return header.data + segment * cut.block_size, cut.block_length(segment)
 
 
 def check_block(block: bytes, hashes: list[bytes], extension: URIExtension, segment: int) -> bytes:
-    """Return the block of a segment; raises `CorruptShareError` if it is another."""
+    """Return the block of a segment; raises `CorruptBlockError` if it is another."""
     if len(block) != extension.block_length(segment) or block_hash(block) != hashes[segment]:
-        raise CorruptShareError(f"block {segment} does not match its hash")
+        raise CorruptBlockError(f"block {segment} does not match its hash")
     return block
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from firstk.downloader.errors import (
     ServerFailedError,
     ServerLostError,
     ShareError,
+    UnprovenShareError,
 )
 from firstk.downloader.interfaces import IBucket
 from firstk.downloader.layout import Header
@@ -25,6 +26,7 @@ from firstk.downloader.progress import read_in_pieces
 from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
 from firstk.downloader.status import Request
+from firstk.downloader.trees import PartialTree
 from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 
 T = TypeVar("T")
@@ -47,6 +49,25 @@ class FileMetadata:
 
     uri_extension: URIExtension | None = None
     segment_hashes: list[bytes] | None = None
+    _roots: PartialTree | None = field(default=None, repr=False, compare=False)
+
+    def learn_share_hashes(self, chain: Mapping[int, bytes], number: int) -> bytes:
+        """Learn a share hash chain, and return the root of the block hash tree of its share.
+
+        Raises `UnprovenShareError` if the UEB does not vouch for it.
+        """
+        extension = self.uri_extension
+        assert extension is not None
+        if self._roots is None:
+            self._roots = PartialTree(extension.n, extension.share_root_hash)
+        root = self._roots.leaf(number) if self._roots.add(chain) else None
+        if root is not None:
+            return root
+        raise UnprovenShareError("the share hash chain does not match the UEB")
+
+    def root(self, number: int) -> bytes | None:
+        """Return the root of a share's block hash tree, if any share has told it."""
+        return None if self._roots is None else self._roots.leaf(number)
 
 
 @dataclass(eq=False, slots=True)
@@ -256,7 +277,10 @@ class Share:
         if known.segment_hashes is None and metadata:
             wanted.append(sections.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:
-            wanted.append(sections.block_hashes_span(header, cut))
+            if cut.num_segments > 1:  # else the root is the only leaf
+                wanted.append(sections.block_leaves_span(header, cut))
+            if known.root(self.number) is None:
+                wanted.append(sections.chain_span(header, cut.n))
         if self._pieces:
             wanted = [span for span in wanted if self._piece(span) is None]
         return _merged(wanted)
@@ -268,7 +292,7 @@ class Share:
         if header is None or header.block_size == guess.block_size:
             return guess
         if not 1 <= header.block_size <= -(-cap.size // cap.k):
-            raise CorruptShareError(f"the header says blocks of {header.block_size} bytes")
+            return guess  # the UEB says it better
         return Segmentation(cap.k, cap.n, cap.size, header.block_size * cap.k)
 
     def _piece(self, span: ByteRange) -> bytes | None:
@@ -340,7 +364,7 @@ class Share:
         """Parse the header of a share that has been read; return what is wrong with it."""
         if self._header is None:
             try:
-                self._header = layout.parse_header(self._piece((0, layout.HEADER_SIZE)) or b"")
+                self._header = layout.unpack_header(self._piece((0, layout.HEADER_SIZE)) or b"")
             except CorruptShareError as e:
                 self.drop(e)
                 return e
@@ -366,26 +390,23 @@ class Share:
             if section is not None:
                 known.segment_hashes = sections.check_crypttext_hashes(section, known.uri_extension)
 
-    def take_block(self, extension: URIExtension, segment: int, keep: bool = False) -> bytes | None:
+    def take_block(self, known: FileMetadata, segment: int) -> bytes | None:
         """Return this share's block of a segment; None if it, or its hashes, was not all read.
 
-        Of what was read only that is kept then which holds later blocks.
+        Of what was read only that is kept then which holds later blocks. Raises
+        `CorruptBlockError` if others may be good, and `UnprovenShareError` if this one may be.
         """
+        extension = known.uri_extension
         assert self._header is not None
-        section = None
-        if self._block_hashes is None:
-            section = self._piece(sections.block_hashes_span(self._header, extension))
-            if section is None:
-                return None
+        assert extension is not None
         offset, length = sections.block_span(self._header, extension, segment)
         block = self._piece((offset, length))
         if block is None:
             return None
-        if section is not None:
-            self._block_hashes = sections.check_block_hashes(
-                section, self._header, extension, self.number
-            )
-        assert self._block_hashes is not None
+        if self._block_hashes is None:
+            self._block_hashes = self._prove(known, self._header, extension)
+            if self._block_hashes is None:
+                return None
         end = self._header.data + extension.data_size
         self._pieces = {
             (start, size): data
@@ -393,6 +414,25 @@ class Share:
             if start < end and min(end, start + len(data)) > offset + length
         }
         return sections.check_block(block, self._block_hashes, extension, segment)
+
+    def _prove(
+        self, known: FileMetadata, header: Header, extension: URIExtension
+    ) -> list[bytes] | None:
+        """Return the hashes of this share's blocks; None if they were not all read."""
+        leaves: bytes | None = b""
+        if extension.num_segments > 1:
+            leaves = self._piece(sections.block_leaves_span(header, extension))
+        root = known.root(self.number)
+        if root is None:
+            chain = self._piece(sections.chain_span(header, extension.n))
+            if chain is None:
+                return None
+            root = known.learn_share_hashes(layout.unpack_share_hashes(chain), self.number)
+        if leaves is None:
+            return None
+        if extension.num_segments == 1:
+            return [root]
+        return sections.check_block_leaves(leaves, extension.num_segments, root)
 
     def holds(self, known: FileMetadata, position: int) -> bool:
         """Return whether all that is needed for the block at a file's byte was read."""
@@ -425,7 +465,7 @@ def guessed_spans(cap: CHKCap, position: int) -> list[ByteRange]:
             (0, layout.HEADER_SIZE),
             sections.block_span(header, cut, position // cut.segment_size),
             sections.crypttext_hashes_span(header, cut),
-            sections.block_hashes_span(header, cut),
+            sections.chain_span(header, cut.n),
             sections.uri_extension_span(header),
         ]
     )

@@ -142,7 +142,7 @@ class _Fault(Table):
 
     def active(self, time: float) -> bool:
         """Return whether the server has this fault at `time`."""
-        if self.repeats is not None:
+        if self.every is not None and self.repeats is not None:
             begin, over = self.spell(time)
             return begin <= time < over
         return self.start <= time and (self.end is None or time < self.end)

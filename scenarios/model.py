@@ -750,3 +750,10 @@ class Scenario(Table):
     def source(self) -> str:
         """Where it was read from, as a command line names it; else its name."""
         return self._source or self.name
+
+
+def one_read(scenario: Scenario, read: Read) -> Scenario:
+    """Return the scenario of one of the reads alone."""
+    asked = {"offset": read.offset, "length": read.length}
+    file = scenario.file.model_copy(update=asked)
+    return scenario.model_copy(update={"file": file, "reads": None})

@@ -30,6 +30,7 @@ _INTERNAL = {
         "simulated",
         "seed",
         "stalls",
+        "between",
     },
     Host: {"arrives", "start_reactor", "stack", "address6", "since", "state"},
 }

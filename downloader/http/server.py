@@ -23,7 +23,7 @@ from firstk.downloader.http.errors import BadAnswerError, SilentServerError, tra
 from firstk.downloader.http.nurl import NURL, parse_nurl
 from firstk.downloader.http.share_numbers import MAX_LIST, decode_share_numbers
 from firstk.downloader.http.time_limits import TimeLimits
-from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.interfaces import IBucket, IProgressBucket, IStorageServer
 from firstk.downloader.text import one_line, shown
 
 #: How many idle connections to a server are kept for later requests. HTTP/1.1 has one request at a
@@ -157,7 +157,7 @@ class HTTPStorageServer:
         return closed
 
 
-@implementer(IBucket)
+@implementer(IProgressBucket)
 class HTTPBucket:
     """A share on a server that is reached over HTTP."""
 
@@ -172,12 +172,13 @@ class HTTPBucket:
     def read(
         self, offset: int, length: int, progress: Callable[[int], None] | None = None
     ) -> Deferred[bytes]:
-        """Read from the share; see `IBucket`.
+        """Read from the share; see `IProgressBucket`.
 
-        `progress` is called with the number of bytes that have come so far, whenever some have
-        come and some are still to come. The Deferred fails with a `StorageServerError`. To cancel
-        it ends the request.
+        The Deferred fails with a `StorageServerError`. To cancel it ends the request. Raises
+        `ValueError` for a negative offset or length.
         """
+        if offset < 0 or length < 0:
+            raise ValueError(f"a read of {length} bytes at {offset} is impossible")
         if length == 0:
             return succeed(b"")
         share = self._storage_index, self._number

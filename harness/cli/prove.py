@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from firstk.harness.cli.exit import OK, UNMET
-from firstk.harness.cli.options import DOWNLOADER, FOLDER, STRATEGY, Named, Whole, format_option
+from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.options import (
+    DOWNLOADER,
+    FOLDER,
+    SECONDS,
+    STRATEGY,
+    Named,
+    Whole,
+    format_option,
+)
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.targets import chosen_downloaders, known_strategies
@@ -22,6 +31,10 @@ if TYPE_CHECKING:
 _MOST_CASES = 2_000_000
 
 _FAULTS = "good,hung,hung-read,broken,corrupt"
+
+
+def _processors() -> int:
+    return os.cpu_count() or 1
 
 
 @click.command()
@@ -60,6 +73,22 @@ _FAULTS = "good,hung,hung-read,broken,corrupt"
     type=FOLDER,
     help="Where counterexamples go.",
 )
+@click.option(
+    "--jobs",
+    metavar="N",
+    default=_processors,
+    show_default="processors",
+    type=Whole(min=1, max=1024),
+    help="In how many processes; the result is the same.",
+)
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    default=10.0,
+    show_default=True,
+    type=SECONDS,
+    help="Give up at a run that takes longer in real time: that is a counterexample.",
+)
 def prove(
     servers: int,
     k: int,
@@ -69,6 +98,8 @@ def prove(
     orders: str,
     form: str,
     out: Path,
+    jobs: int,
+    timeout: float,
 ) -> int:
     """Try every placement of faults on a few servers, in every order of their answers.
 
@@ -79,7 +110,8 @@ def prove(
     from firstk.downloader.strategy import STRATEGIES
     from firstk.harness.prove.cases import Space
     from firstk.harness.prove.kinds import find_kinds
-    from firstk.harness.prove.prover import Prover
+    from firstk.harness.prove.parts import prove as proven
+    from firstk.harness.sweep.workers import WorkersError
 
     if k > servers:
         raise click.BadParameter(f"should be {servers} (--servers) or less", param_hint="--k")
@@ -97,12 +129,13 @@ def prove(
     subjects = [*known_strategies(strategies), *others] or list(STRATEGIES)
     make_folder(out)
     proofs = []
-    with doing("proving") as tell:
+    with doing("proving") as tell, refusing(WorkersError):
         for subject in subjects:
-            prover = Prover(
-                space, subject, tell=lambda p: tell(f"{p.subject}: {p.cases} of {len(space)} cases")
-            )
-            proofs.append(prover.prove())
+
+            def told(cases: int, subject: str = subject) -> None:
+                tell(f"{subject}: {cases} of {len(space)} cases")
+
+            proofs.append(proven(space, subject, jobs, timeout, told))
     with writing(out):
         written = [(proof, proof.write(out)) for proof in proofs]
     if form == "json":
@@ -141,6 +174,11 @@ def _sentence(proof: Proof, file: Path | None) -> str:
     what = {0: "no placement", 1: "1 placement"}.get(stopped, f"{stopped} placements")
     stops = "stop" if stopped > 1 else "stops"
     example = "" if file is None else f"; the smallest counterexample: {shell_word(str(file))}"
+    if proof.stuck:
+        return (
+            f"{space.placements} placements x {orders}: given up after {proof.runs} runs, since one"
+            f" of {proof.subject} did not end in real time{example}"
+        )
     late = f", nor any of {proof.delayed} late answers" if not stopped and proof.delayed else ""
     return (
         f"{space.placements} placements x {orders}, {violations}: {what} of {grid} {stops}"

@@ -97,7 +97,8 @@ def patient(trial: CheckedRun) -> str | None:
     end = deadline if finished is None else finished
     times = [0.0, end]
     for exchange in trial.run.trace.exchanges:
-        times += [t for t in (exchange.sent, exchange.ended) if t is not None and t < end]
+        happened = (exchange.sent, *(exchange.arrivals or ()), exchange.ended)
+        times += [t for t in happened if t is not None and t < end]
     times.sort()
     longest = max(b - a - _within(trial.pauses, a, b) for a, b in pairwise(times))
     if longest > give_up * NEARLY:

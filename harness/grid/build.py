@@ -93,7 +93,9 @@ def service_of(
 
 def set_up_of(plan: ServerSpec, seed: int) -> SetUp | None:
     """Return how connections to a server are set up; None if that takes no time and never fails."""
-    if plan.connect is None and not any("connect" in (fault.on or ()) for fault in plan.faults):
+    if plan.connect is None and not (
+        plan.faults and any("connect" in (fault.on or ()) for fault in plan.faults)
+    ):
         return None
     return SetUp(plan.connect, plan.faults, seed, plan.name)
 

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectError, ConnectionLost
 
 from firstk.harness.grid.link import Link, Process
-from firstk.harness.grid.pause import Pause
 from firstk.harness.grid.request import Answer, MakeAnswer, Progress, Request
+from firstk.harness.grid.sender import Sender
 from firstk.harness.grid.service import Service
 from firstk.harness.grid.timing import (
     FaultDraws,
@@ -25,7 +25,6 @@ from firstk.harness.grid.timing import (
 )
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.grid.wire import Attempt, SetUp, Wire
-from firstk.harness.kernel.environment import Entry
 from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault, Operation
@@ -76,11 +75,15 @@ class SimServer:
         self._reactor = reactor
         self._env = reactor.env
         self._link = link
+        self._sender = Sender(self, reactor.env, link)
         self._service = service
         self._chances = chances
         self._set_up = set_up
-        self._streams = self._has_wires = self._connects = False
-        self._look_at(faults)
+        # Whether a request may have to wait for others, or its answer for faults: see `Request`.
+        self._queues = service is not None or bool(link.lines)
+        self._has_wires = self._connects = False
+        if faults or set_up is not None:
+            self._look_at(faults)
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
@@ -91,7 +94,8 @@ class SimServer:
         """Note what is needed for faults."""
         self._link.throttle(self._env, faults)
         waiting = any(fault.begins_after() != (0, 0) for fault in faults)
-        self._streams = self._streams or waiting or any(fault.streams for fault in faults)
+        streams = waiting or any(fault.streams for fault in faults)
+        self._queues = self._queues or streams or bool(self._link.lines)
         connect = any("connect" in (fault.on or ()) for fault in faults)
         if connect and self._set_up is None:
             self._set_up = SetUp(None, faults, self._chances.seed, self.name)
@@ -108,13 +112,9 @@ class SimServer:
         wire.update(self.faults)
         return wire
 
-    def _faults_of(self, request: Request) -> Sequence[Fault]:
+    def faults_of(self, request: Request) -> Sequence[Fault]:
+        """Return the faults that a request can meet: those of the server, or of the connection."""
         return self.faults if request.wire is None else request.wire.faults
-
-    @property
-    def _queues(self) -> bool:
-        """Whether the end of a request is not known beforehand; see `Request`."""
-        return self._service is not None or self._streams or bool(self._link.lines)
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
@@ -141,7 +141,7 @@ class SimServer:
         self, request: Request, now: float, outcome: Answer | Exception | None = None
     ) -> None:
         """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
-        met, course, faults = self._met, request.course, self._faults_of(request)
+        met, course, faults = self._met, request.course, self.faults_of(request)
         if len(met) == len(faults):
             return
         operation, share = request.exchange.operation, request.exchange.share
@@ -155,6 +155,10 @@ class SimServer:
             if isinstance(outcome, Answer):
                 met.update(course.places[i] for i in outcome.changed_by)
 
+    def meets(self, place: int) -> None:
+        """Note that the fault at a place meets a request."""
+        self._met.add(place)
+
     def add_fault(self, fault: Fault) -> None:
         """Have one more fault from now on."""
         self.faults = [*self.faults, fault]
@@ -166,13 +170,13 @@ class SimServer:
         if self._set_up is not None:
             self._set_up.add(fault)
         self._look_at(self.faults)
-        self._settle_again()
+        self.settle_again()
 
     def heal(self, at: float | None = None) -> None:
         """Have none of its faults from then on, default now; what was held is taken up then."""
         time = self._env.now if at is None else max(at, self._env.now)
         self.faults = [fault.over_at(time) for fault in self.faults]
-        self._settle_again()
+        self.settle_again()
 
     def _outcome(self, request: Request) -> Answer | Exception:
         failure = request.course.failure
@@ -316,7 +320,7 @@ class SimServer:
             request.losing = None
         request.taken_up, request.refused = False, None
         request.course = request.course._replace(lost=self._env.now)
-        request.event = self._env.at(self._env.now, lambda _: self._lose(request), request.place)
+        request.event = self._env.at(self._env.now, lambda _: self.lose(request), request.place)
 
     def withdraw(self, request: Request) -> None:
         """Forget a request: it is not answered, and takes no more of the server's time."""
@@ -400,7 +404,7 @@ class SimServer:
         if known == course.lost == inf:
             request.event = None  # held forever
         elif course.lost <= known:
-            request.event = env.at(course.lost, lambda _: self._lose(request), place)
+            request.event = env.at(course.lost, lambda _: self.lose(request), place)
         elif not request.queued:
             request.event = env.at(
                 known, lambda _: self._end(request, self._outcome(request)), place
@@ -410,7 +414,7 @@ class SimServer:
         else:
             self._arrive(request)
 
-    def _settle_again(self) -> None:
+    def settle_again(self) -> None:
         """Plan the outstanding requests anew, since the faults have changed.
 
         What the server took up before goes on, if its connection is not lost.
@@ -425,7 +429,7 @@ class SimServer:
             if request.over:
                 continue
             if request.taken_up or request.course.taken_up < now:
-                of, faults = request.exchange, self._faults_of(request)
+                of, faults = request.exchange, self.faults_of(request)
                 lost = connection_lost(faults, of.operation, of.share, request.course.sent)
                 course = request.course._replace(lost=lost)
             else:
@@ -456,7 +460,7 @@ class SimServer:
             assert wire.attempt is not None
             return wire.attempt.course
         return plan_request(
-            self._faults_of(request),
+            self.faults_of(request),
             exchange.operation,
             request.ready,
             request.rtt,
@@ -473,7 +477,7 @@ class SimServer:
         request.working = self._env.process(self._serve(request, outcome))
         of = request.exchange
         if request.wire and request.wire.took_up(of.operation, of.share, self._env.now):
-            self._settle_again()
+            self.settle_again()
 
     def _settle_loss(self, request: Request) -> None:
         """Schedule the loss of the connection, while the server works on a request."""
@@ -482,7 +486,7 @@ class SimServer:
         lost = request.course.lost
         request.losing = None
         if lost < inf:
-            lose = self._env.at(lost, lambda _: self._lose(request), request.place)
+            lose = self._env.at(lost, lambda _: self.lose(request), request.place)
             request.losing = lose
 
     def _serve(self, request: Request, outcome: Answer | Exception) -> Process:
@@ -492,98 +496,14 @@ class SimServer:
             if self._service is not None:
                 yield from self._service.work(request.work, request.wanted)
             if isinstance(outcome, Answer):
-                yield from self._stream(request, outcome.received)
+                yield from self._sender.send(request, outcome.received)
         except simpy.Interrupt:  # it is withdrawn
             return
         if request in self._outstanding:
             ends = self._env.now + request.course.rtt / 2
             request.event = self._env.at(ends, lambda _: self._end(request, outcome))
 
-    def _stream(self, request: Request, size: int) -> Process:
-        """Send the `size` bytes of an answer, each when the faults that it met let it leave."""
-        passed = partial(self._passed, request, size)
-        passing: simpy.Event | None = None
-        ready, of, wire = self._env.now, request.exchange, request.wire
-        while request.fed < size and request.wanted():
-            now, sent = self._env.now, request.fed
-            leaves, fails = self._leaves(request, sent, ready)
-            room = inf if wire is None else wire.room(of.operation, of.share, now)
-            if leaves > now or room <= 0:
-                if fails <= now:
-                    self._lose(request)
-                    return
-                request.stalled = leaves == fails == inf
-                request.pause = request.pause or Pause(self._env)
-                yield from request.pause.until(min(leaves if room > 0 else inf, fails))
-                request.stalled = False
-                continue
-            piece = int(min(size - sent, room, self._together(request, sent)))
-            if wire is not None:
-                request.counting = wire.sets_out(of.operation, of.share, now, piece)
-            request.fed, request.passed_at = sent + piece, now
-            passing = yield from self._link.feed(piece, request.wanted, passed)
-        if passing is not None:
-            yield passing  # the last one: a line keeps the order
-
-    def _leaves(self, request: Request, position: int, ready: float) -> tuple[float, float]:
-        """Return when a byte of an answer leaves, and when the request fails if it has not."""
-        faults, now, of = self._faults_of(request), self._env.now, request.exchange
-        leaves, fails = ready, inf
-        for i in request.course.places:
-            if faults[i].streams and (time := faults[i].leaves(position, ready)) > now:
-                self._met.add(i)
-                leaves, fails = max(leaves, time), min(fails, faults[i].fails(of.sent))
-        for i in sorted(request.wire.stopped) if request.wire is not None else ():
-            begin, over = faults[i].spell(now)
-            if begin < inf and faults[i].concerns(of.operation, of.share):
-                self._met.add(i)
-                leaves, fails = max(leaves, over), min(fails, faults[i].fails(of.sent))
-        return leaves, fails
-
-    def _together(self, request: Request, position: int) -> float:
-        """Return how many bytes of an answer leave together, from this one on."""
-        faults = self._faults_of(request)
-        met = (faults[i] for i in request.course.places)
-        return min((fault.together(position) for fault in met if fault.streams), default=inf)
-
-    def _passed(self, request: Request, size: int, piece: int) -> None:
-        """Let a piece of an answer of `size` bytes arrive half a round trip later."""
-        request.passed += piece
-        now, arrived = self._env.now, request.passed
-        for i, fault in enumerate(self.faults):
-            if fault.throttles and fault.is_between(request.passed_at, now):
-                self._met.add(i)
-        request.passed_at = now
-        if request.wire is not None and request.counting:
-            rtt = request.course.rtt
-            if request.wire.carried(request.counting, piece, now, rtt):
-                self._settle_again()
-        if request.progress is None or arrived == size:
-            return
-
-        self._arrives_later(request, now + request.course.rtt / 2, arrived)
-
-    def _arrives_later(self, request: Request, time: float, arrived: int) -> None:
-        """Let the downloader hear at a time, or once it is not busy, how much has arrived."""
-        client = request.client
-
-        def arrive(_: Entry) -> None:
-            if request.progress is None:
-                return
-            if client.processor is not None:
-                heard = client.processor.after()
-                if heard > self._env.now:
-                    self._arrives_later(request, heard, arrived)
-                    return
-            client.run(request.progress, arrived)
-            if client.heard is not None:
-                client.heard()
-
-        entry = self._env.at(time, arrive)
-        request.arriving = [e for e in request.arriving or () if e.callbacks]
-        request.arriving.append(entry)
-
-    def _lose(self, request: Request) -> None:
+    def lose(self, request: Request) -> None:
         """Fail a request whose connection is lost, whatever was still to come of it."""
         if request.taken_up and request.event is not None:
             self._env.give_up(request.event)
@@ -605,7 +525,7 @@ class SimServer:
             self._land(request)
             of, lost = request.exchange, isinstance(outcome, ConnectError | ConnectionLost)
             if not lost and request.wire.answered(of.operation, of.share, now):
-                self._settle_again()
+                self.settle_again()
         if client.processor is not None:
             size = outcome.received if isinstance(outcome, Answer) else 0
             if (heard := client.processor.after_answer(size)) > now:

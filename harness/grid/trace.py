@@ -31,8 +31,9 @@ class Exchange:
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
     data in the answer to a read, or those that came before it failed or was cancelled, and
     `corrupt` says whether a fault changed them. `error` says why the request failed. Of the answer
-    to one that the client `cancelled`, `saved` bytes were never sent. `source` is the line of the
-    code under test that sent it, where there is one. It is not part of the digest.
+    to one that the client `cancelled`, `saved` bytes were never sent. `arrivals` are when the
+    downloader heard that more bytes have come, before the end. `source` is the line of the code
+    under test that sent it, where there is one. It is not part of the digest.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Exchange:
     error: str = ""
     cancelled: bool = False
     saved: int = 0
+    arrivals: list[float] | None = None
     source: Place | None = field(default=None, compare=False)
 
     def __str__(self) -> str:

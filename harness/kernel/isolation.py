@@ -647,13 +647,17 @@ def _watched_class(real: type[ReactorBase]) -> type[ReactorBase]:
 
     def watched(self: ReactorBase, name: str) -> Any:
         guard = _here.guard
+        process = None if guard is None else guard.process
+        if process is not None and process.reactor is not None and name == "__providedBy__":
+            # What it can do is what the host's reactor can: no real sockets, for example.
+            return getattr(process.reactor, name)
         # To ask what it is, as `isinstance` and `providedBy` do, is no escape.
         if guard is not None and not name.startswith("__"):
-            if guard.process is None:
+            if process is None:
                 raise guard.escape(f"{_REACTOR}.{name}", _REAL)
-            if guard.process.reactor is None:
+            if process.reactor is None:
                 raise guard.escape(f"{_REACTOR}.{name}", _NO_HOST)
-            return getattr(guard.process.reactor, name)
+            return getattr(process.reactor, name)
         return real.__getattribute__(self, name)
 
     return type(real.__name__, (real,), {"__getattribute__": watched})

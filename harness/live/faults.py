@@ -32,7 +32,7 @@ def windows(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
 
 def _is_whole(fault: Fault) -> bool:
     """Return whether it concerns all requests that there are."""
-    return fault.shares is None and set(fault.on or fault.operations) == {"get_buckets", "read"}
+    return fault.shares is None and fault.affects("get_buckets") and fault.affects("read")
 
 
 def stops(fault: Fault) -> bool:
@@ -99,12 +99,18 @@ def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
 
 
 def _not_live(plan: ServerSpec) -> Iterator[str]:
+    if plan.connect is not None:
+        yield f"{plan.name}: real connections are set up by TCP, in its own time: no `connect`"
     if plan.machine is not None and (plan.service, plan.bandwidth) != (None, None):
         yield f"{plan.name}: processes of one machine {plan.machine!r} share no queue and no uplink"
     known = Broken | Corrupt | Disconnect | Empty | Flaky | Hung | ReadError | Slow | Truncated
     for fault in plan.faults:
         if not isinstance(fault, known):
             yield f"{plan.name}: no process, file or link has the fault {fault.kind!r}"
+        elif fault.of_connection:
+            yield f"{plan.name}: what a connection has carried sets nothing off, nor a reconnect"
+        elif fault.fails(0.0) < inf:
+            yield f"{plan.name}: a process that is stopped fails nothing: fails_after is impossible"
         elif isinstance(fault, Slow) and not _is_whole(fault):
             yield f"{plan.name}: a link is slow whatever it carries: slow has `on` or `shares`"
         elif isinstance(fault, Disconnect) and not kills(fault):

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from firstk.downloader.interfaces import IBucket, IStorageServer
+from firstk.downloader.interfaces import IBucket, IProgressBucket, IStorageServer
 from firstk.downloader.text import message_of, one_line
 from firstk.harness.grid.trace import Exchange, Trace
 from firstk.harness.live.clock import RunClock
@@ -62,6 +62,15 @@ class Tracer:
         asked.addBoth(end)
         return answer
 
+    def heard(self, progress: Callable[[int], None]) -> Callable[[int], None]:
+        """Return a function that tells the download of the progress of an answer."""
+
+        def arrived(size: int) -> None:
+            self.last = self._clock.seconds()
+            self._clock.run(progress, size)
+
+        return arrived
+
     def end(self) -> None:
         """Cancel what is outstanding: the run is over."""
         self._over = True
@@ -81,7 +90,7 @@ class TracedServer:
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
         """Ask for the shares of a file; see `IStorageServer`."""
 
-        def settle(exchange: Exchange, found: Mapping[int, IBucket]) -> Mapping[int, IBucket]:
+        def settle(exchange: Exchange, found: Mapping[int, Any]) -> Mapping[int, IBucket]:
             exchange.shares = sorted(found)
             return {n: _TracedBucket(found[n], n, self.name, self._tracer) for n in found}
 
@@ -92,23 +101,25 @@ class TracedServer:
         return self._tracer.ask(self.name, "get_buckets", ask, settle)
 
 
-@implementer(IBucket)
+@implementer(IProgressBucket)
 class _TracedBucket:
-    def __init__(self, bucket: IBucket, number: int, server: str, tracer: Tracer) -> None:
+    def __init__(self, bucket: IProgressBucket, number: int, server: str, tracer: Tracer) -> None:
         self._bucket = bucket
         self._number = number
         self._server = server
         self._tracer = tracer
 
-    def read(self, offset: int, length: int) -> Deferred[bytes]:
-        """Read from the share; see `IBucket`."""
+    def read(
+        self, offset: int, length: int, progress: Callable[[int], None] | None = None
+    ) -> Deferred[bytes]:
+        """Read from the share; see `IProgressBucket`."""
 
         def settle(exchange: Exchange, data: bytes) -> bytes:
             exchange.received = len(data)
             return data
 
         def ask() -> Deferred[bytes]:
-            return self._bucket.read(offset, length)
+            return self._bucket.read(offset, length, progress and self._tracer.heard(progress))
 
         place = self._number, offset, length
         return self._tracer.ask(self._server, "read", ask, settle, *place)

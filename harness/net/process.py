@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from random import Random
+from socket import AF_INET
 from typing import Any
 
 from twisted.internet import task
@@ -35,6 +36,13 @@ _SINGLETONS: dict[tuple[str, str], Callable[[Any, HostReactor], Any]] = {
         lambda real, reactor: reactor.getThreadPool()
     ),
 }
+
+
+#: Functions of libraries that ask the kernel for a free port, with a socket of their own.
+_FREE_PORTS = [
+    ("foolscap.util", "allocate_tcp_port"),
+    ("allmydata.util.iputil", "allocate_tcp_port"),
+]
 
 
 class _PerHost:
@@ -116,10 +124,21 @@ class Processes:
             return epoch * 10**9 + round(self._env.clock * 1e9)
         return epoch + self._env.clock
 
+    def _free_port(self) -> int:
+        """Return a port of the host whose code is running that nothing listens on."""
+        if self._processor.running is None:
+            raise RuntimeError("no host's code is running; call host.run(function)")
+        stack = self._processor.running.stack
+        looking = stack.stream_socket(AF_INET)
+        try:
+            return stack.free_port(looking)
+        finally:
+            looking.close()
+
     @contextmanager
     def apart(self) -> Iterator[None]:
         """Let each host have its own of what processes have one of."""
-        put: list[tuple[Any, str, Any, _PerHost]] = []
+        put: list[tuple[Any, str, Any, Any]] = []
         slice_before = task._Timer.MAX_SLICE
         for (module, name), make in _SINGLETONS.items():
             holder = sys.modules.get(module)
@@ -128,6 +147,11 @@ class Processes:
                 one = _PerHost(real, f"{module}.{name}", make, self._processor)
                 setattr(holder, name, one)
                 put.append((holder, name, real, one))
+        for module, name in _FREE_PORTS:
+            holder = sys.modules.get(module)
+            if holder is not None and hasattr(holder, name):
+                put.append((holder, name, getattr(holder, name), self._free_port))
+                setattr(holder, name, self._free_port)
         # A Cooperator works until 10 ms have passed, which no work does in virtual time.
         task._Timer.MAX_SLICE = 0
         try:
@@ -135,5 +159,5 @@ class Processes:
         finally:
             task._Timer.MAX_SLICE = slice_before
             for holder, name, real, one in put:
-                if getattr(holder, name) is one:
+                if getattr(holder, name) == one:
                     setattr(holder, name, real)

@@ -11,9 +11,9 @@ deterministic.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import permutations
+from itertools import islice, permutations
 from math import factorial
 from typing import Any, NamedTuple
 
@@ -29,6 +29,10 @@ RTT = 0.05
 
 #: The size of the file in bytes, and of its two segments.
 _SIZE, _SEGMENT = 1000, 500
+
+
+#: More cases than this are divided, into at most so many parts.
+_MANY, _MOST_PARTS = 2000, 12
 
 
 class Setting(NamedTuple):
@@ -63,13 +67,16 @@ class Case:
 class Space:
     """All cases: every placement of some kinds of servers, in every order of their speeds or one.
 
-    `n` servers hold a share each of a file of which `k` are needed.
+    `n` servers hold a share each of a file of which `k` are needed. A `part` of so many has the
+    orders whose number leaves it as the remainder.
     """
 
     n: int
     k: int
     kinds: Sequence[Kind]
     every_order: bool
+    part: int = 0
+    parts: int = 1
 
     @property
     def placements(self) -> int:
@@ -85,10 +92,21 @@ class Space:
     def _orders(self) -> list[tuple[int, ...]]:
         """The rank of each server, in every order; the first is that of the list."""
         ranks = range(self.n)
-        return list(permutations(ranks)) if self.every_order else [tuple(ranks)]
+        orders = permutations(ranks) if self.every_order else [tuple(ranks)]
+        return list(islice(orders, self.part, None, self.parts))
+
+    @property
+    def listed(self) -> int:
+        """How many cases there are in the listed order, which come first: none in most parts."""
+        return self.placements if self.part == 0 else 0
+
+    def divided(self) -> list[Space]:
+        """Return the parts of it, always the same: a few where there are many cases."""
+        parts = min(self.orders, _MOST_PARTS) if len(self) > _MANY else 1
+        return [replace(self, part=part, parts=parts) for part in range(parts)]
 
     def __len__(self) -> int:
-        return self.placements * self.orders
+        return self.placements * len(self._orders)
 
     def __getitem__(self, number: int) -> Case:
         order, rest = divmod(number, self.placements)
@@ -111,6 +129,12 @@ class Space:
                 if not numbers:
                     break
             yield from numbers
+
+    def size(self, case: Case) -> tuple[int, int, Any]:
+        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
+        faulty = sum(self.kinds[kind].table is not None for kind in case.placement)
+        ranks = [setting.rank for setting in case.settings]
+        return faulty, len(case.delays), (ranks, case.placement, case.delays)
 
     def good_shares(self, case: Case) -> int:
         """Return how many distinct shares lie on servers that answer everything rightly."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from operator import contains
@@ -18,6 +19,7 @@ import tomli_w
 
 from firstk.harness.fuzz.invariants import Invariant
 from firstk.harness.grid.files import file_of
+from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.prove.cases import Case, Delay, Setting, Space
 from firstk.harness.prove.checks import broken_in
 from firstk.harness.run.result import Result
@@ -48,7 +50,8 @@ class Proof:
     in which one answer is late besides, in the listed order. `broken` counts the cases that break
     each invariant. `not_ok` are the placements with K distinct good shares on servers that answer
     in which the download does not end well in some order. Of those that do end well, without late
-    answers, `slowest` is the latest first byte, in seconds, and `requests` are the most.
+    answers, `slowest` is the latest first byte, in seconds, and `requests` are the most. It is
+    `stuck` if it was given up, since a run did not end in real time.
     """
 
     space: Space
@@ -61,6 +64,28 @@ class Proof:
     slowest: float = 0.0
     requests: int = 0
     smallest: Broken | None = None
+    stuck: bool = False
+
+    def add(self, other: Proof) -> None:
+        """Take in what another part of the same proof has found."""
+        self.runs += other.runs
+        self.cases += other.cases
+        self.delayed += other.delayed
+        self.broken += other.broken
+        self.not_ok |= other.not_ok
+        self.slowest = max(self.slowest, other.slowest)
+        self.requests = max(self.requests, other.requests)
+        self.stuck = self.stuck or other.stuck
+        if other.smallest is not None:
+            self.found(other.smallest)
+
+    def found(self, broken: Broken) -> None:
+        """Keep what is found if it is the smallest so far; invariants come first."""
+        if self.smallest is None or self._rank(broken) < self._rank(self.smallest):
+            self.smallest = broken
+
+    def _rank(self, broken: Broken) -> tuple[bool, Any]:
+        return broken.invariant is None, self.space.size(broken.case)
 
     @property
     def violations(self) -> int:
@@ -70,7 +95,7 @@ class Proof:
     @property
     def holds(self) -> bool:
         """Whether nothing was found."""
-        return not self.violations and not self.not_ok
+        return not self.violations and not self.not_ok and not self.stuck
 
     def tables(self) -> dict[str, Any] | None:
         """Return the smallest counterexample as a scenario file has it; None without one."""
@@ -100,11 +125,16 @@ class Proof:
         return file
 
 
+class _StuckRun(Exception):  # noqa: N818 - it is raised and caught here
+    """A run did not end."""
+
+
 class Prover:
     """Runs one subject in every case of a space.
 
     `claimed` names the strategy whose definition is to hold, by default the subject itself. `tell`
-    is called with the proof as it grows.
+    is called with the proof as it grows. It is given up at a run that takes longer than `timeout`
+    seconds of real time.
     """
 
     def __init__(
@@ -112,17 +142,24 @@ class Prover:
         space: Space,
         subject: DownloaderSpec,
         claimed: str | None = None,
+        timeout: float | None = None,
         tell: Callable[[Proof], None] = lambda proof: None,
     ) -> None:
         self._space = space
         self._subject = subject
         self._claimed = claimed or name_of(subject)
+        self._timeout = timeout
         self._tell = tell
         self.proof = Proof(space, name_of(subject))
         self._file = file_of(space.scenario(space[0]))
 
     def prove(self) -> Proof:
         """Run all cases, and return what was found."""
+        with suppress(_StuckRun):
+            self._prove()
+        return self.proof
+
+    def _prove(self) -> None:
         covered = bytearray(len(self._space))
         boxes, listed = [], []
         for number in range(len(self._space)):
@@ -134,8 +171,8 @@ class Prover:
             for member in members:
                 covered[member] = True
             boxes.append((members, run.result))
-            if number < self._space.placements:
-                listed.append(([m for m in members if m < self._space.placements], run))
+            if number < self._space.listed:
+                listed.append(([m for m in members if m < self._space.listed], run))
             self._note([self._space[member] for member in members], run)
             self.proof.cases += len(members)
         assert self.proof.cases == len(self._space)
@@ -143,7 +180,6 @@ class Prover:
         if self._space.every_order:
             for members, run in listed:
                 self._delay([self._space[member] for member in members], run)
-        return self.proof
 
     def _delay(self, cases: Sequence[Case], run: Run) -> None:
         """Let each answer in a run come later, after one, two, ... of those that came after it."""
@@ -172,8 +208,12 @@ class Prover:
 
     def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
         """Run a case; return the settings of each server with which the run is the same."""
-        run = simulate(self._space.scenario(case), self._subject)
+        run = simulate(self._space.scenario(case), self._subject, timeout=self._timeout)
         self.proof.runs += 1
+        if isinstance(run.failure, StuckError):
+            self.proof.found(Broken(case, None, _described(run.result)))
+            self.proof.stuck = True
+            raise _StuckRun
         self._tell(self.proof)
         return self._space.same(case, run.trace, self._file), run
 
@@ -181,32 +221,17 @@ class Prover:
         """Note what a run shows of the cases that it stands for."""
         for one in broken_in(run, self._claimed):
             self.proof.broken[one.invariant.name] += len(cases)
-            self._found(Broken(min(cases, key=self._size), one.invariant, one.got))
+            self.proof.found(Broken(min(cases, key=self._space.size), one.invariant, one.got))
         able = [case for case in cases if self._space.good_shares(case) >= self._space.k]
         if not able:
             return
         result = run.result
         if result.outcome != "ok":
             self.proof.not_ok.update(case.placement for case in able)
-            self._found(Broken(min(able, key=self._size), None, _described(result)))
+            self.proof.found(Broken(min(able, key=self._space.size), None, _described(result)))
         elif not able[0].delays:
             self.proof.slowest = max(self.proof.slowest, result.ttfb or 0.0)
             self.proof.requests = max(self.proof.requests, result.requests)
-
-    def _found(self, broken: Broken) -> None:
-        """Keep what is found if it is the smallest so far; invariants come first."""
-        before = self.proof.smallest
-        if before is None or self._rank(broken) < self._rank(before):
-            self.proof.smallest = broken
-
-    def _rank(self, broken: Broken) -> tuple[bool, Any]:
-        return broken.invariant is None, self._size(broken.case)
-
-    def _size(self, case: Case) -> tuple[int, int, Any]:
-        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
-        faulty = sum(self._space.kinds[kind].table is not None for kind in case.placement)
-        ranks = [setting.rank for setting in case.settings]
-        return faulty, len(case.delays), (ranks, case.placement, case.delays)
 
     def _audit(self, boxes: Sequence[tuple[list[int], Result]]) -> None:
         """Repeat some runs: equal seeds give equal runs, and so do the other cases of a box."""
@@ -215,7 +240,7 @@ class Prover:
             again = self._repeated(first)
             if again != result.digest:
                 self.proof.broken["repeatable"] += 1
-                self._found(Broken(first, _REPEATABLE, "the second time the run was another"))
+                self.proof.found(Broken(first, _REPEATABLE, "the second time the run was another"))
             elif self._repeated(last) != result.digest:
                 raise RuntimeError(f"{first} and {last} should be the same")
 

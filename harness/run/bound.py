@@ -52,7 +52,7 @@ from firstk.harness.run.bound_needs import (
     unaltered,
 )
 from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted
-from firstk.scenarios.model import Scenario, UnopenedShare
+from firstk.scenarios.model import Scenario, UnopenedShare, one_read
 
 #: What the bound is, in a sentence: every table, picture and page that shows it says so.
 BOUND = (
@@ -84,10 +84,12 @@ class Bound:
 def bound(scenario: Scenario, run: int = 0) -> Bound:
     """Return the bound for the run of this number, with its draws.
 
-    Nothing is known of several reads: each may query a server again, and have better draws.
+    Of several reads no least time is known: each may query a server again, and have better draws.
     """
     if scenario.reads is not None:
-        return Bound(None, 0, 0)
+        return _of_reads(
+            [bound(one_read(scenario, read), run) for read in scenario.reads if read.cancel is None]
+        )
     seed = scenario.seed_of(run)
     file = file_of(scenario)
     ueb = ueb_of(file)
@@ -113,6 +115,15 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     if scenario.stop == "first-block":
         last = first
     return Bound(ttfb, ueb.k + grid.queries(), grid.size(first, last))
+
+
+def _of_reads(each: Sequence[Bound]) -> Bound:
+    """Return what all reads take together that are not cancelled: what the most costly one does."""
+    requests = [one.requests for one in each if one.requests is not None]
+    sizes = [one.bytes for one in each if one.bytes is not None]
+    if len(requests) < len(each):
+        return Bound(None, None, None)
+    return Bound(None, max(requests, default=0), max(sizes, default=0))
 
 
 class _Grid:

@@ -14,7 +14,7 @@ from firstk.harness.kernel.raised import as_error
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
 from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import find_reader
-from firstk.scenarios.model import Scenario
+from firstk.scenarios.model import one_read
 from firstk.scenarios.reads import Read
 
 
@@ -77,10 +77,3 @@ class SimulatedReads:
         """Return the outcomes so far; the last one has the timers that the node left behind."""
         *others, last = (download.ending(queue_empty) for download in self.downloads)
         return [*others, replace(last, timers_left=self.timers_left)]
-
-
-def one_read(scenario: Scenario, read: Read) -> Scenario:
-    """Return the scenario of one of the reads alone."""
-    asked = {"offset": read.offset, "length": read.length}
-    file = scenario.file.model_copy(update=asked)
-    return scenario.model_copy(update={"file": file, "reads": None})

@@ -29,7 +29,7 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.harness.kernel.watchdog import StuckError, check_timeout, watchdog
 from firstk.harness.run.download import DownloadOutcome, SimulatedDownload
-from firstk.harness.run.reads import SimulatedReads, one_read
+from firstk.harness.run.reads import SimulatedReads
 from firstk.harness.run.result import WORST_FIRST, Outcome, Result
 from firstk.harness.run.session import Session
 from firstk.harness.run.under_test import (
@@ -38,7 +38,7 @@ from firstk.harness.run.under_test import (
     MisconductError,
     name_of,
 )
-from firstk.scenarios.model import Scenario
+from firstk.scenarios.model import Scenario, one_read
 from firstk.scenarios.transport import TAHOE_HTTPS
 
 if TYPE_CHECKING:

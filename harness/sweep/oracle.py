@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from firstk.downloader.strategy import find_strategy
 from firstk.harness.grid.build import ServerSpec, server_specs
@@ -97,6 +98,8 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
     plans = _plans(scenario, named)
     if hangs is not None or any(_is_hung(plan.name, plan.faults) for plan in plans):
         raise NoOracleError("with a workload no server should be hung")
+    if any(plan.connect for plan in plans):
+        raise NoOracleError("a connection should take no time to set up: no `connect`")
     if any(plan.rtt != Constant(law="constant", value=0.0) for plan in plans):
         raise NoOracleError("with a workload round trips should take no time, only `service`")
     if scenario.grid.client_bandwidth or any(plan.bandwidth for plan in plans):
@@ -119,6 +122,8 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
 
 def _need_no_limits(scenario: Scenario) -> None:
     tables = scenario.grid, *scenario.servers
+    if any(table.connect for table in tables):
+        raise NoOracleError("a connection should take no time to set up: no `connect`")
     if any(table.service or table.bandwidth for table in tables) or scenario.grid.client_bandwidth:
         raise NoOracleError("of one download only `rtt` should take time: no service, no bandwidth")
 
@@ -157,6 +162,8 @@ def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
             raise NoOracleError(f"{name} has the fault {fault.kind!r}; it can only be hung")
         if fault.start or fault.end is not None or fault.rolling is not None:
             raise NoOracleError(f"{name} is hung for a time; it can only be so from 0 forever")
+        if fault.of_connection or fault.shares is not None or fault.fails(0.0) < inf:
+            raise NoOracleError(f"{name} is hung for some requests; it can only be so for all")
     return any(fault.holds("get_buckets") for fault in faults)
 
 

@@ -7,14 +7,17 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from firstk.harness.sweep.batch import Batch, BatchResult, run_batch
+
+_Of = TypeVar("_Of")
+_T = TypeVar("_T")
 
 
 class WorkersError(RuntimeError):
@@ -77,8 +80,12 @@ class Pool:
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
+        return self.call(run_batch, batch)
+
+    def call(self, function: Callable[[_Of], _T], argument: _Of) -> Future[_T]:
+        """Let a function be called; raises `BrokenProcessPool` if a worker has died."""
         try:
-            return self._executor.submit(run_batch, batch)
+            return self._executor.submit(function, argument)
         except (EOFError, ConnectionError) as e:  # the process that starts workers has died
             raise BrokenProcessPool("the process that starts workers has died") from e
         except KeyboardInterrupt:

@@ -165,6 +165,8 @@ def failure(
     lines.append(f"seed: {result.seed}{several}")
     if command is not None:
         lines.append(f"replay: {command}")
+    if run.network is not None:
+        lines += filter(None, [run.network.stall, *run.network.report.splitlines()])
     return "\n".join(lines) + "\n\n" + text_timeline(run)
 
 

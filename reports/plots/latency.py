@@ -344,7 +344,7 @@ def _some_never(one: Compared) -> bool:
 
 def _never_bound(one: Compared) -> bool:
     """Return whether no download of the bound's class has a first byte, though one is asked for."""
-    return _typical_bound(one) == inf and any(bound.requests != 0 for bound in one.bounds)
+    return _typical_bound(one) == inf and any(bound.requests is None for bound in one.bounds)
 
 
 def _points(axes: Axes, time: float) -> float:

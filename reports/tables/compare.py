@@ -101,7 +101,7 @@ def runs_table(summaries: Sequence[StrategyRuns]) -> Table:
     for summary in summaries:
         for result, bound in zip(summary.results, summary.bounds, strict=True):
             cells = [getattr(result, column) for column in _RUN_COLUMNS]
-            least = "-" if bound.ttfb is None and bound.requests == 0 else bound.ttfb
+            least = "-" if bound.ttfb is None and bound.requests is not None else bound.ttfb
             cells += [least, result.finished, result.requests, result.bytes_received]
             cells += [getattr(result, column) for column in saved]
             table.add_row(*(Text(_cell(cell)) for cell in cells))

@@ -587,9 +587,12 @@ def test_any_grid(grid: list[tuple[int, str]], strategy: str, random: Random) ->
         assert not (failed and len(surely) >= 3)
         usable = {n for n, fault in grid if fault in ("good", *PARTS)}
     else:
-        assert failed == (len(good) < 3 or not known) or (failed and strategy == "first-k")
-        # Only the first block of such a share is corrupt: for a later segment it will do.
-        usable = good | {n for n, fault in grid if fault == "block"}
+        assert not (failed and len(good) >= 3 and known) or strategy == "first-k"
+        # Only the first block of such a share is corrupt: for a later segment it will do. To
+        # hedged others may tell the share hashes.
+        faults = ("block", "share hashes") if strategy == "hedged" else ("block",)
+        usable = good | {n for n, fault in grid if fault in faults}
+        assert failed or (len(usable) >= 3 and known)
     if not failed:
         assert run.done().shares_used <= usable
         assert run.consumer.data == PLAINTEXT

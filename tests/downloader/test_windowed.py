@@ -136,30 +136,37 @@ def test_any_range(offset: int, segment_size: int) -> None:
     assert run.consumer.data == PLAINTEXT[offset : offset + 70]
 
 
-# What is not needed does no harm
+# What is not needed does no harm, to no strategy
+
+both = pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 
 
-def test_block_hashes_of_one_segment() -> None:
+@both
+def test_block_hashes_of_one_segment(strategy: str) -> None:
     """The only block is checked by the share hash chain; its own hashes are never looked at."""
     shares = {i: corrupt(data, "block hashes") for i, data in WHOLE.shares.items()}
-    run = windowed(servers_of(shares), WHOLE)
+    run = Download(servers_of(shares), WHOLE.cap, strategy=strategy)
 
     assert run.done().shares_used == {0, 1, 2}
 
 
-def test_share_hashes_that_a_sibling_has_told() -> None:
+@both
+@pytest.mark.parametrize("file", [WHOLE, FOUR], ids=["one segment", "four"])
+def test_share_hashes_that_a_sibling_has_told(strategy: str, file: Any) -> None:
     """Share 0's chain has all that share 1's has."""
-    shares = WHOLE.shares | {1: corrupt(WHOLE.shares[1], "share hashes")}
-    run = windowed(servers_of(shares, [0, 1, 2]), WHOLE)
+    shares = file.shares | {1: corrupt(file.shares[1], "share hashes")}
+    run = Download(servers_of(shares, [0, 1, 2]), file.cap, strategy=strategy)
 
     assert run.done().shares_used == {0, 1, 2}
 
 
-def test_share_hashes_that_come_too_early() -> None:
-    """If the corrupt chain comes first the share is dropped."""
+@pytest.mark.parametrize(("strategy", "used"), [("windowed", {0, 2, 3}), ("hedged", {0, 1, 2})])
+def test_share_hashes_that_come_too_early(strategy: str, used: set[int]) -> None:
+    """If the corrupt chain comes first windowed drops the share; hedged waits for the sibling."""
     bad = ManualServer("bad", {1: corrupt(WHOLE.shares[1], "share hashes")})
     good = ManualServer("good", {0: WHOLE.shares[0]})
-    run = windowed([bad, good, *servers_of(WHOLE.shares, [2, 3])], WHOLE)
+    others = servers_of(WHOLE.shares, [2, 3][: 1 if strategy == "hedged" else 2])
+    run = Download([bad, good, *others], WHOLE.cap, strategy=strategy)
     for server in bad, good:
         server.answer_manual()
         run.clock.advance(0)
@@ -167,23 +174,25 @@ def test_share_hashes_that_come_too_early() -> None:
             bucket.answer_all()
         run.clock.advance(0)
 
-    assert run.done().shares_used == {0, 2, 3}
+    assert run.done().shares_used == used
 
 
+@both
 @pytest.mark.parametrize("field", ["block_size", "data_size", "plaintext_hashes"])
-def test_header_fields(field: str) -> None:
+def test_header_fields(strategy: str, field: str) -> None:
     """Three fields of the header say nothing that is needed."""
     shares = {i: with_header(FOUR, i, **{field: 2**31}) for i in range(3)}
-    run = windowed(servers_of(shares), FOUR)
+    run = Download(servers_of(shares), FOUR.cap, strategy=strategy)
 
     assert run.done().shares_used == {0, 1, 2}
     assert run.consumer.data == PLAINTEXT
 
 
-def test_bad_block() -> None:
+@both
+def test_bad_block(strategy: str) -> None:
     """A share with a bad block is read again for the next segment."""
     bad = {i: flipped(FOUR.shares[i], 36 + 20 * i) for i in range(3)}  # in segments 0, 1, 2
-    run = windowed(servers_of(FOUR.shares | bad, [0, 1, 2, 3]), FOUR)
+    run = Download(servers_of(FOUR.shares | bad, [0, 1, 2, 3]), FOUR.cap, strategy=strategy)
 
     assert run.done().shares_used == {0, 1, 2, 3}
     assert run.consumer.data == PLAINTEXT

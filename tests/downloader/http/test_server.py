@@ -8,13 +8,16 @@ from typing import Any
 import cbor2
 import pytest
 from twisted.internet.defer import CancelledError
+from zope.interface.verify import verifyObject
 
 from firstk.downloader.http import (
     BadAnswerError,
+    HTTPBucket,
     SilentServerError,
     TimeLimits,
     UnreachableServerError,
 )
+from firstk.downloader.interfaces import IProgressBucket, IStorageServer
 from tests.downloader.http.hostile import (
     SWISSNUM,
     HostileServer,
@@ -78,6 +81,24 @@ def test_read_at_the_end() -> None:
     assert grid.read(8, 10) == b""
     assert grid.read(9, 10) == b""
     assert len(grid.connections) == 1
+
+
+def test_impossible_reads() -> None:
+    """A negative offset or length is refused, as by any bucket."""
+    grid = HostileServer(_always(b""))
+
+    for offset, length in ((-1, 5), (5, -1)):
+        with pytest.raises(ValueError, match=r"is impossible"):
+            grid.reading(offset, length)
+
+
+def test_interfaces() -> None:
+    """Servers and buckets provide what they promise."""
+    grid = HostileServer(_always(b""))
+    bucket = HTTPBucket(grid.server, bytes(16), 0)
+
+    assert verifyObject(IStorageServer, grid.server)
+    assert verifyObject(IProgressBucket, bucket)
 
 
 def test_read_nothing() -> None:

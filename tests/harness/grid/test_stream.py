@@ -172,6 +172,9 @@ def test_progress() -> None:
 
     assert [time for time, _ in bench.run()] == [RTT + 3 + 1 / CHUNK]
     assert [(RTT + n, n * CHUNK) for n in (1, 2, 3)] == bench.progress
+    assert [exchange.arrivals for exchange in bench.trace.exchanges] == [
+        [RTT + 1, RTT + 2, RTT + 3]
+    ]
 
 
 def test_no_progress_in_one_piece() -> None:

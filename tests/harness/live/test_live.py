@@ -57,6 +57,20 @@ def test_two_of_four_stopped(tmp_path: Path) -> None:
     assert min(row["ttfb"] for row in rows) >= 0.06  # two round trips, of the proxy alone
 
 
+@needs_live
+@pytest.mark.slow
+def test_report(tmp_path: Path) -> None:
+    """A report has a section with the scenario on real servers."""
+    path = write(tmp_path, text='strategies = ["first-k"]\n' + _HUNG)
+    ran = process("report", path, "--live", path, "--out", tmp_path / "out", capture_output=True)
+
+    assert ran.returncode == 0, ran.stderr
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert '<h2 id="live">Simulated and real</h2>' in page
+    assert "first-k: simulated 0." in page
+    assert (tmp_path / "out" / "live-t.svg").exists()
+
+
 _FAULTS = {
     "killed": '{{ kind = "broken" }}',
     "killed-later": '{{ kind = "disconnect", start = 0.7 }}',

@@ -115,17 +115,20 @@ def test_child_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
     assert "nowhere" in capfd.readouterr().err
 
 
-@pytest.mark.slow  # a minute and more
+@pytest.mark.slow
 def test_100_times() -> None:
-    """100 starts and stops leave nothing."""
+    """100 starts and stops of servers, in ten grids, leave nothing."""
     from firstk.harness.live.grid import LiveGrid
 
-    left: list[int] = []
-    for i in range(100):
+    pids, ports = [], []
+    for i in range(10):
         with Keeper() as keeper:
-            grid = LiveGrid(keeper, 4)
-            grid._servers[i % 4].process.send(signal.SIGSTOP)
-            left += [keeper._keeper.pid, grid._proxy.pid, *grid.processes.values()]
+            grid = LiveGrid(keeper, 10)
+            grid._servers[i].process.send(signal.SIGSTOP)
+            pids += [keeper._keeper.pid, grid._proxy.pid, *grid.processes.values()]
+            ports += [nurl.port for nurl in grid.nurls.values()]
         assert not keeper.folder.exists()
 
-    assert not any(map(_is_there, left))
+    assert len(pids) == 120
+    assert not any(map(_is_there, pids))
+    assert not any(map(_listens, ports))

@@ -21,6 +21,7 @@ from twisted.internet.endpoints import (
     connectProtocol,
     serverFromString,
 )
+from twisted.internet.interfaces import IReactorSocket, IReactorTCP
 from twisted.internet.protocol import Factory, Protocol
 from twisted.protocols import amp, ftp
 from twisted.protocols.basic import LineReceiver
@@ -346,3 +347,24 @@ def test_bound_method(net: Network, client: Host) -> None:
 
     assert called == [2]
     assert vars(program)["later"] is bound
+
+
+def test_what_the_reactor_provides(net: Network, client: Host) -> None:
+    """The global reactor provides what the host's does: no real descriptors can be adopted."""
+    from twisted.internet import reactor
+
+    def provides() -> tuple[bool, bool]:
+        return IReactorTCP.providedBy(reactor), IReactorSocket.providedBy(reactor)
+
+    assert client.run(provides) == (True, False)
+    assert provides() == (True, True)
+
+
+def test_free_port(net: Network, client: Host) -> None:
+    """Foolscap looks for a free port with a real socket: in a host it finds one of the host's."""
+    util = pytest.importorskip("foolscap.util", reason="Foolscap comes with Tahoe-LAFS")
+    before = util.allocate_tcp_port
+    first, second = client.run(lambda: (util.allocate_tcp_port(), util.allocate_tcp_port()))
+
+    assert 0 < first < second
+    assert util.allocate_tcp_port is before

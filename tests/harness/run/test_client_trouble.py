@@ -137,7 +137,7 @@ def test_paused_from_the_start() -> None:
 def test_every_strategy_outlives_a_pause(strategy: str) -> None:
     """After a pause downloads go on, and are as late as the pause is long, or a round trip less."""
     plain = result(strategy, None).finished
-    paused = result(strategy, {"pause": {"at": 0.35, "seconds": 100.0}}).finished
+    paused = result(strategy, {"pause": {"at": 0.15, "seconds": 100.0}}).finished
 
     assert plain is not None
     assert paused == pytest.approx(plain + 100.0, abs=0.11)

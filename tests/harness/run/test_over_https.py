@@ -18,6 +18,7 @@ from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.harness.cli.main import main
 from firstk.harness.run.comparison import replay
 from firstk.harness.run.simulate import Run, simulate
+from firstk.harness.testing.pytest_api import Firstk, UnmetError
 from firstk.scenarios.load import ScenarioError, from_tables
 from firstk.scenarios.model import Scenario
 from tests.harness.making import needs_tahoe, run_python
@@ -267,6 +268,15 @@ def test_run(tmp_path: Path) -> None:
     assert json.loads(https.stdout)[0]["finished"] == pytest.approx(60, abs=1e-3)
     assert "never answered: host s7, connection from client:" in https.stderr
     assert json.loads(objects.stdout)[0]["outcome"] == "stalled"
+
+
+def test_failing_test(firstk: Firstk) -> None:
+    """A test that fails names the servers that never answered."""
+    tables = over_https(_on("0-7", "hung")).model_dump(include={"file", "grid", "servers"})
+    result = firstk.run(downloader="tahoe", **{**tables, "file": {"size": 100, "k": 3, "n": 10}})
+
+    with pytest.raises(UnmetError, match=r"(?s)failed.*never answered: host s7, connection from"):
+        firstk.check(result, outcome="ok")
 
 
 _DIGESTS = """

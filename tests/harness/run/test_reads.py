@@ -288,9 +288,16 @@ def test_refused(changes: dict[str, Any], key: str, words: str) -> None:
     assert [mistake.key for mistake in caught.value.mistakes] == [key]
 
 
-def test_no_bound() -> None:
-    """Nothing is known of the least that several reads take."""
-    assert bound(scenario(reads=[{}])) == Bound(None, 0, 0)
+def test_bound() -> None:
+    """Several reads take what the most costly one takes; of their first byte nothing is known."""
+    reads = [{"length": 5}, {}, {"cancel": 1.0}]
+    whole = bound(scenario(**FILE))
+
+    assert bound(scenario(**FILE, reads=reads)) == Bound(None, whole.requests, whole.bytes)
+    assert bound(scenario(**FILE, reads=reads[2:])) == Bound(None, 0, 0)
+    assert bound(scenario({"select": "all", "fault": {"kind": "broken"}}, reads=reads[:1])) == (
+        Bound(None, None, None)
+    )
 
 
 def test_hash() -> None:

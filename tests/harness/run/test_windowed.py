@@ -74,7 +74,7 @@ ROWS = [
     Row("60 s read", 60.050, LATER, [fault("0", "slow", extra=59.95, start=0.04)]),
     Row("one corrupt block", 0.150, 0.150, [fault("0", "corrupt", part="block")]),
     Row("one corrupt UEB", 0.150, 0.100, [fault("0", "corrupt", part="ueb")]),
-    Row("one corrupt share hash", 0.150, 0.150, [fault("0", "corrupt", part="share-hashes")]),
+    Row("one corrupt share hash", 0.150, 0.100, [fault("0", "corrupt", part="share-hashes")]),
     Row("one corrupt header", 0.150, 0.150, [fault("0", "corrupt", part="header")]),
     Row("7 corrupt blocks", 0.250, 0.250, [fault("0-6", "corrupt", part="block")]),
     Row("8 corrupt blocks", SHORT, SHORT, [fault("0-7", "corrupt", part="block")], ends=0.200),

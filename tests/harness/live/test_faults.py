@@ -1,0 +1,61 @@
+"""Which faults of a scenario can be made real, and which are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from firstk.harness.grid.files import file_of
+from firstk.harness.live.faults import kills, not_live, stops
+from firstk.scenarios.load import from_tables
+
+
+def problems(**entry: Any) -> list[str]:
+    """Return what no live grid can do of a scenario with this entry."""
+    scenario = from_tables(
+        {
+            "name": "t",
+            "file": {"size": 1000, "k": 3, "n": 10},
+            "grid": {"servers": 10, "rtt": {"law": "constant", "value": 0.05}},
+            "servers": [{"select": "3", **entry}],
+        }
+    )
+    return list(not_live(scenario, file_of(scenario, 0)))
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"fault": {"kind": "trickle", "piece": 9, "every": 1.0}}, "has the fault 'trickle'"),
+        ({"fault": {"kind": "hung", "after_requests": 2}}, "sets nothing off"),
+        ({"fault": {"kind": "disconnect", "until": "reconnect"}}, "nor a reconnect"),
+        ({"fault": {"kind": "broken", "on": ["connect"]}}, "sets nothing off"),
+        ({"fault": {"kind": "hung", "fails_after": 9.0}}, "fails_after is impossible"),
+        ({"connect": {"law": "constant", "value": 0.1}}, "no `connect`"),
+    ],
+)
+def test_refused(entry: dict[str, Any], words: str) -> None:
+    """Faults of connections and streams are those of simulated servers alone."""
+    (problem,) = problems(**entry)
+
+    assert problem.startswith("s3: ")
+    assert words in problem
+
+
+@pytest.mark.parametrize(("kind", "real"), [("hung", stops), ("disconnect", kills)])
+def test_whole(kind: str, real: Any) -> None:
+    """A server that hangs is stopped, and one that loses its connections for good is killed."""
+    entry = {"select": "3", "fault": {"kind": kind}}
+    scenario = from_tables(
+        {
+            "name": "t",
+            "file": {"size": 1000, "k": 3, "n": 10},
+            "grid": {"servers": 10, "rtt": {"law": "constant", "value": 0.05}},
+            "servers": [entry],
+        }
+    )
+    (fault,) = scenario.servers[0].faults or []
+
+    assert real(fault)
+    assert problems(fault={"kind": kind}) == []
