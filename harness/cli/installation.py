@@ -32,12 +32,12 @@ DIGESTS = (
     (
         "three-good-seven-hung",
         "first-k",
-        "1f0f3e66bc8374ec4e697c68803300e3c7450f125d63d4006975ff7060c87a74",
+        "c9631ac51fa55fd2266e9c75ab44ca53e79264eb76aaabb6e7342358c4fea0c1",
     ),
     (
         "everything-at-once",
         "first-k",
-        "24593d0617c578f1a26f6ae64015e524b26df5b3d7a6cea02a3fe1a97be0ed8a",
+        "dc5baf2dd8bd31257b9595257b0140976296b2cb3faae523446e3238028d117d",
     ),
 )
 

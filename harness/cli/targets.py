@@ -150,7 +150,7 @@ def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
 
     files = {s.file.shares: s for s in scenarios if isinstance(s.file, RealFile)}
     for shares, scenario in files.items():
-        if file_of(scenario, scenario.seed).plaintext is None:
+        if file_of(scenario).plaintext is None:
             note(
                 f"{scenario.source}: content not checked: the shares in {shares} cannot be decoded"
                 " without the downloader"

@@ -103,7 +103,7 @@ def words_of_all(traits: Sequence[Trait]) -> str:
 
 
 def _plans(scenario: Scenario, seed: int) -> list[ServerSpec]:
-    return server_specs(scenario, seed, file_of(scenario, seed).shares)
+    return server_specs(scenario, seed, file_of(scenario).shares)
 
 
 def _plain(scenario: Scenario, seed: int) -> list[ServerSpec]:

@@ -35,7 +35,7 @@ class ScenarioRuns:
         self.timeout = timeout
         self.number = number
         self.seed = scenario.seed_of(number)
-        self.file = file_of(scenario, self.seed)
+        self.file = file_of(scenario)
         self.plans = {p.name: p for p in server_specs(scenario, self.seed, self.file.shares)}
         self._runs: dict[str, Run] = {}
 

@@ -19,7 +19,7 @@ from firstk.harness.kernel.reactor import SimReactor
 from firstk.harness.kernel.rng import stream
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
-from firstk.scenarios.model import Grid, Scenario, groups_of
+from firstk.scenarios.model import MadeUpFile, Scenario, groups_of
 from firstk.scenarios.selection import MACHINE, Count, Probability, Select, ServerSet, selected
 
 
@@ -76,7 +76,7 @@ def make_servers(
             set_up=set_up_of(plan, seed),
         )
         servers.append(server)
-    return in_download_order(grid, seed, file.cap.storage_index, servers)
+    return in_download_order(scenario, seed, file, servers)
 
 
 def service_of(
@@ -184,12 +184,19 @@ def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimS
 
 
 def in_download_order(
-    grid: Grid, seed: int, storage_index: bytes, servers: list[SimServer]
+    scenario: Scenario, seed: int, file: GridFile, servers: list[SimServer]
 ) -> list[SimServer]:
-    """Return servers in the order in which a downloader of this file is given them."""
-    match grid.order:
+    """Return servers in the order in which a downloader of this file is given them.
+
+    A made-up file is the same in all runs. Its storage index is drawn for the permuted order, so
+    that the order differs from run to run, as if each run had another file.
+    """
+    match scenario.grid.order:
         case "permuted":
-            return tahoe_order(storage_index, servers)
+            index = file.cap.storage_index
+            if isinstance(scenario.file, MadeUpFile):
+                index = stream(seed, "storage index").randbytes(16)
+            return tahoe_order(index, servers)
         case "shuffled":
 
             def key(server: SimServer) -> bytes:

@@ -1,4 +1,4 @@
-"""The file of a run: its cap, its shares, and the plaintext that must come out."""
+"""The file of a scenario: its cap, its shares, and the plaintext that must come out."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class GridFile:
         return self.trusted and self.plaintext[offset : offset + len(data)] == data
 
 
-def file_of(scenario: Scenario, seed: int) -> GridFile:
-    """Return the file of the run with this seed: made up from it, or the real one."""
+def file_of(scenario: Scenario) -> GridFile:
+    """Return the file of all runs of a scenario: made up, the same for equal tables, or real."""
     if isinstance(scenario.file, RealFile):
         return _real(scenario.file)
-    return _made_up(scenario.file, seed)
+    return _made_up(scenario.file)
 
 
-@lru_cache(maxsize=2)  # each strategy of a run meets the same file
-def _made_up(file: MadeUpFile, seed: int) -> GridFile:
-    return make_up(file, seed)
+@lru_cache(maxsize=2)
+def _made_up(file: MadeUpFile) -> GridFile:
+    return make_up(file, 0)
 
 
 def make_up(file: MadeUpFile, seed: int, number: int = 0) -> GridFile:

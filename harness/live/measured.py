@@ -48,7 +48,7 @@ def times_of(real: Run) -> Times:
     a fault or a limit delayed are left out: the simulation delays them as well.
     """
     scenario, seed = real.scenario, real.result.seed
-    plans = server_specs(scenario, seed, file_of(scenario, seed).shares)
+    plans = server_specs(scenario, seed, file_of(scenario).shares)
     by_name = {plan.name: plan for plan in plans}
     times: defaultdict[tuple[str, Operation], list[float]] = defaultdict(list)
     for exchange in real.trace.exchanges:
@@ -66,7 +66,7 @@ def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
     """
     seed = scenario.seed_of(number)
     entries = list(scenario.servers)
-    for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario, seed).shares)):
+    for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario).shares)):
         queries, reads = (
             times.get((plan.name, operation)) or times.get((_kind(plan), operation), ())
             for operation in _OPERATIONS

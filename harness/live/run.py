@@ -53,7 +53,7 @@ class LiveScenario:
     """
 
     def __init__(self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float) -> None:
-        problems = list(not_live(scenario, file_of(scenario, scenario.seed)))
+        problems = list(not_live(scenario, file_of(scenario)))
         if problems:
             raise LiveError(f"{scenario.name} cannot be run live: {'; '.join(problems)}")
         self.scenario = scenario
@@ -70,7 +70,7 @@ class LiveScenario:
         """
         scenario = self.scenario
         seed = scenario.seed_of(run)
-        file = file_of(scenario, seed)
+        file = file_of(scenario)
         plans = server_specs(scenario, seed, file.shares)
         self.grid.calm()
         self.grid.store(file, plans)
@@ -102,7 +102,7 @@ class LiveScenario:
         """Return how long a query takes on a connection that is there, of one server at a time."""
         scenario = self.scenario
         seed = scenario.seed_of(run)
-        file = file_of(scenario, seed)
+        file = file_of(scenario)
         good = [
             replace(plan, faults=(), bandwidth=None, service=None)
             for plan in server_specs(scenario, seed, file.shares)
@@ -134,9 +134,7 @@ class LiveScenario:
         await gatherResults(warming)
         await deferLater(self._reactor, _SETTLING, lambda: None)
         listed: list[Any] = [by_name[plan.name] for plan in plans]
-        ordered: list[Any] = list(
-            in_download_order(self.scenario.grid, seed, file.cap.storage_index, listed)
-        )
+        ordered: list[Any] = list(in_download_order(self.scenario, seed, file, listed))
         return ordered
 
 

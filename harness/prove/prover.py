@@ -159,7 +159,7 @@ class Prover:
         self._timeout = timeout
         self._tell = tell
         self.proof = Proof(space, name_of(subject))
-        self._file = file_of(space.scenario(space[0]), 0)
+        self._file = file_of(space.scenario(space[0]))
 
     def prove(self) -> Proof:
         """Run all cases, and return what was found."""

@@ -93,7 +93,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
             [bound(one_read(scenario, read), run) for read in scenario.reads if read.cancel is None]
         )
     seed = scenario.seed_of(run)
-    file = file_of(scenario, seed)
+    file = file_of(scenario)
     ueb = ueb_of(file)
     offset, length = scenario.file.offset, scenario.file.length
     end = file.cap.size if length is None else min(file.cap.size, offset + length)

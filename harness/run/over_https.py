@@ -81,7 +81,7 @@ def play(
         nurls = dict(zip([p.name for p in plans], net.wait(all_listening), strict=True))
         https = HTTPSClient(client, nurls)
         # What they have in common with simulated servers, their names, is what an order takes.
-        ordered = in_download_order(scenario.grid, seed, index, cast(Any, servers))
+        ordered = in_download_order(scenario, seed, file, cast(Any, servers))
         session = Session(
             *(scenario, seed, strategy, client.reactor, file, ordered),
             connect=lambda made: https.connect(made, [server.name for server in ordered]),

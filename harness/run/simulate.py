@@ -126,7 +126,7 @@ def _over_https(
             " pip install 'firstk[tahoe]'"
         ) from e
     with logged_errors([]):
-        played = play(scenario, strategy, seed, file_of(scenario, seed), timeout)
+        played = play(scenario, strategy, seed, file_of(scenario), timeout)
     common = scenario, strategy, run, seed, played.trace
     if scenario.reads is not None:
         made = finish_reads(*common, played.outcomes, played.failures, played.untriggered_faults)
@@ -145,7 +145,7 @@ def _play(
 ) -> tuple[Trace, list[DownloadOutcome], Unmet]:
     """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
     reactor = SimReactor()
-    file = file_of(scenario, seed)
+    file = file_of(scenario)
     servers = make_servers(scenario, seed, file, reactor)
     machine = ClientMachine(reactor.env, scenario.client)
     listens = scenario.stop == "located"

@@ -267,7 +267,7 @@ class _Files:
         self._seed = seed
         self._arrivals = scenario.workload.arrivals
         self._files = scenario.workload.files
-        first = file_of(scenario, seed)
+        first = file_of(scenario)
         in_order = make_servers(scenario, seed, first, reactor)
         self.servers = sorted(in_order, key=lambda server: int(server.name[1:]))
         self._made: dict[int, tuple[GridFile, Sequence[SimServer]]] = {}
@@ -326,6 +326,6 @@ class _Files:
         grid = self._scenario.grid
         in_order = places
         if grid.order != "permuted":
-            in_order = in_download_order(grid, self._seed, index, self.servers)
+            in_order = in_download_order(self._scenario, self._seed, file, self.servers)
         self._made[key] = file, in_order
         return self._made[key]

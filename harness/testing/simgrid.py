@@ -334,7 +334,7 @@ class SimGrid:
 
     def _set_up(self, scenario: Scenario, downloader: DownloaderSpec | None) -> None:
         self.scenario = scenario
-        self.file = file_of(scenario, scenario.seed)
+        self.file = file_of(scenario)
         self.reactor = SimReactor()
         self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []

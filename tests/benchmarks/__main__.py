@@ -1,9 +1,10 @@
-"""`python -m tests.benchmarks`: measure all, print a table, save it, hold it against another."""
+"""`python -m tests.benchmarks`: measure all, print a table, save it, compare it with another."""
 
 from __future__ import annotations
 
 import json
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import download, growth, memory, network, reactor, startup, sweep
+from tests.benchmarks import against, download, growth, memory, network, reactor, startup, sweep
 from tests.benchmarks.measure import Figure
 
 MODULES = {
@@ -42,7 +43,19 @@ MODULES = {
 @click.option(
     "--check",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Hold the figures against those of an earlier run.",
+    help="Compare the figures with those of an earlier run.",
+)
+@click.option(
+    "--against",
+    "ref",
+    metavar="REF",
+    help="Instead, do some tasks in turn with this version and a git revision; fail if one has"
+    " become more than 5 % slower.",
+)
+@click.option(
+    "--history",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Append the figures to this file, a line of JSON with the commit.",
 )
 @click.option("--tolerance", default=20.0, show_default=True, help="What may differ, in per cent.")
 def main(
@@ -51,6 +64,8 @@ def main(
     downloads: int | None,
     save: Path,
     check: Path | None,
+    ref: str | None,
+    history: Path | None,
     tolerance: float,
 ) -> None:
     """Measure firstk against its peers: WHAT, or all.
@@ -61,13 +76,35 @@ def main(
     before = json.loads(check.read_text(encoding="utf-8")) if check else {}
     if downloads is not None:
         memory.DOWNLOADS = downloads
-    figures = list(_measured(what or MODULES, rounds))
+    if ref is None:
+        figures = list(_measured(what or MODULES, rounds))
+    else:
+        figures = list(against.figures(ref, rounds, _SLOWER))
     Console().print(_table(figures, before))
     save.write_text(json.dumps(_as_json(figures), indent=1) + "\n", encoding="utf-8")
+    if history is not None:
+        with history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"commit": _commit(), **_as_json(figures)}) + "\n")
+    if ref is not None and (slower := [one.name for one in figures if not one.reached]):
+        click.echo(f"slower than {ref}: {', '.join(slower)}", err=True)
+        sys.exit(1)
     worse = [figure.name for figure in figures if _is_worse(figure, before, tolerance / 100)]
     for name in worse:
         click.echo(f"worse than before: {name}", err=True)
     sys.exit(bool(worse))
+
+
+#: What a task may take, over what it took before.
+_SLOWER = 1.05
+
+
+def _commit() -> str:
+    return subprocess.run(
+        ["git", "describe", "--always", "--dirty"],  # noqa: S607 - the user's own git
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
 
 
 def _measured(names: Iterable[str], rounds: int) -> Iterator[Figure]:

@@ -70,7 +70,7 @@ def _arithmetic(one: Scenario) -> Callable[[], None]:
 
     Each block of the K shares is hashed, the segment is decoded, hashed and decrypted.
     """
-    file = file_of(one, one.seed)
+    file = file_of(one)
     size = _MEGABYTES << 20
     segment = 1 << 20
     assert file.plaintext is not None

@@ -14,6 +14,7 @@ from firstk.harness.grid.connection import Client, Connection
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.kernel.rng import stream
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 
@@ -28,7 +29,7 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
 
     The servers are in the order in which the downloader is given them.
     """
-    reactor, file = SimReactor(), file_of(of, seed)
+    reactor, file = SimReactor(), file_of(of)
     servers = [Connection(s, Client(Trace())) for s in make_servers(of, seed, file, reactor)]
     answers: Answers = {server.name: [] for server in servers}
 
@@ -214,7 +215,7 @@ def test_service() -> None:
 
 def read_times(of: Scenario, length: int) -> dict[str, float]:
     """Return when each server answers a read of so many bytes from a share that all hold."""
-    reactor, file = SimReactor(), file_of(of, 0)
+    reactor, file = SimReactor(), file_of(of)
     found: dict[str, float] = {}
 
     def keep(_: bytes, server: Connection) -> None:
@@ -341,14 +342,14 @@ def test_listed() -> None:
 
 
 def test_permuted() -> None:
-    """As Tahoe-LAFS does: by the hash of storage index and permutation seed."""
-    storage_index = file_of(scenario(), 0).cap.storage_index
+    """As Tahoe-LAFS does: by the hash of a storage index, drawn by the seed, and a name."""
+    storage_index = stream(0, "storage index").randbytes(16)
 
     assert order("permuted") == sorted(
         [f"s{i}" for i in range(10)],
         key=lambda name: sha1(storage_index + name.encode()).digest(),  # noqa: S324
     )
-    assert order("permuted") != order("permuted", seed=1)  # it is another file
+    assert order("permuted") != order("permuted", seed=1)
 
 
 def test_shuffled() -> None:

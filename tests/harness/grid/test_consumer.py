@@ -60,7 +60,7 @@ class Bench:
         self.reactor = SimReactor()
         self.trace = Trace()
         self.producer = Producer()
-        file = GridFile(file_of(scenario(), 0).cap, {}, plaintext)
+        file = GridFile(file_of(scenario()).cap, {}, plaintext)
         self.consumer = SimConsumer(self.reactor, file, offset, stop, self.trace)
         self.consumer.registerProducer(self.producer, True)
 
@@ -195,7 +195,7 @@ class Slow:
         self.reactor = SimReactor()
         self.producer = Recorder(self.reactor)
         self.trace = Trace()
-        file = GridFile(file_of(scenario(), 0).cap, {}, bytes(10**6))
+        file = GridFile(file_of(scenario()).cap, {}, bytes(10**6))
         self.consumer = SimConsumer(self.reactor, file, 0, stop, self.trace, bandwidth)
 
     def write(self, at: float, size: int) -> Slow:

@@ -36,7 +36,7 @@ def real(file: RealFile, *servers: dict[str, Any], folder: Path = FOLDER, **keys
 
 def test_made_up() -> None:
     """A made-up file has its size, its numbers of shares and its cap."""
-    file = file_of(scenario(file={"size": 1000, "k": 2, "n": 5, "segment_size": 100}), 7)
+    file = file_of(scenario(file={"size": 1000, "k": 2, "n": 5, "segment_size": 100}))
     header = parse_header(file.shares[0][:HEADER_SIZE])
     assert file.plaintext is not None
 
@@ -56,21 +56,29 @@ def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole == make_up(made, 3).plaintext
 
 
-def test_made_up_by_seed() -> None:
-    """The seed alone makes the file: equal ones are equal, different ones are not."""
-    made = scenario(file={"size": 100})
-    files = [file_of(made, seed) for seed in (0, 1, 2, 0, 1)]
+def test_same_in_all_runs() -> None:
+    """All runs of a scenario, and of another with the same table, share one file."""
+    files = [file_of(scenario(file={"size": 100}, seed=seed)) for seed in range(3)]
 
-    assert files[:2] == files[3:]
-    assert len({file.plaintext for file in files}) == 3
-    assert len({str(file.cap) for file in files}) == 3
+    assert files[0] is files[1] is files[2]
+
+
+def test_made_up_by_seed() -> None:
+    """Other seeds and other numbers make other files."""
+    table = scenario(file={"size": 100}).file
+    assert isinstance(table, MadeUpFile)
+    files = [make_up(table, seed, number) for seed in (0, 1) for number in (0, 1)]
+
+    assert files[0] == make_up(table, 0)
+    assert len({file.plaintext for file in files}) == 4
+    assert len({str(file.cap) for file in files}) == 4
 
 
 def test_made_up_does_not_depend_on_the_grid() -> None:
     """Scenarios that differ elsewhere have the same file."""
     other = scenario({"select": "0", "fault": {"kind": "broken"}}, grid={"servers": 3}, name="b")
 
-    assert file_of(scenario(), 5) == file_of(other, 5)
+    assert file_of(scenario()) == file_of(other)
 
 
 def test_made_up_elsewhere() -> None:
@@ -78,16 +86,16 @@ def test_made_up_elsewhere() -> None:
     code = """
 from firstk.harness.grid.files import file_of
 from tests.harness.making import scenario
-print(file_of(scenario(file={"size": 100}), 928).cap)
+print(file_of(scenario(file={"size": 100})).cap)
 """
-    cap = file_of(scenario(file={"size": 100}), 928).cap
+    cap = file_of(scenario(file={"size": 100})).cap
 
     assert str(cap) == run_python(code, PYTHONHASHSEED="1").strip()
 
 
 def test_prefix_of_no_other() -> None:
     """A file that is longer by a byte is another file."""
-    short, long = (file_of(scenario(file={"size": size}), 0) for size in (100, 101))
+    short, long = (file_of(scenario(file={"size": size})) for size in (100, 101))
 
     assert short.cap != long.cap
 
@@ -106,7 +114,7 @@ def test_same_for_every_strategy() -> None:
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real(file: RealFile) -> None:
     """A real file has the shares, the cap and the plaintext that Tahoe-LAFS has."""
-    found = file_of(real(file), 0)
+    found = file_of(real(file))
 
     assert GridFile(parse_cap(file.uri), file.shares, file.plaintext, trusted=True) == found  # type: ignore[arg-type]
 
@@ -134,7 +142,7 @@ def test_wrong_sha256(strategy: str) -> None:
 
 def test_real_does_not_depend_on_the_seed() -> None:
     """A real file is the same in every run."""
-    assert file_of(real(FILE), 0) == file_of(real(FILE), 1)
+    assert file_of(real(FILE)) == file_of(real(FILE))
 
 
 def alter(folder: Path, number: int) -> None:
@@ -154,7 +162,7 @@ def test_real_and_partly_corrupt(tmp_path: Path, altered: list[int]) -> None:
     made = real(FILE, folder=tmp_path)
     result = simulate(made, "wait-for-all").result
 
-    assert FILE.plaintext == file_of(made, 0).plaintext
+    assert FILE.plaintext == file_of(made).plaintext
     assert (result.outcome, result.content_ok) == ("ok", True)
 
 
@@ -166,7 +174,7 @@ def test_real_and_corrupt(tmp_path: Path) -> None:
     made = real(FILE, folder=tmp_path)
     result = simulate(made, "wait-for-all").result
 
-    assert file_of(made, 0).plaintext is None
+    assert file_of(made).plaintext is None
     assert (result.outcome, result.error) == ("failed", "NotEnoughSharesError")
     assert result.content_ok is None
 
@@ -189,14 +197,14 @@ def test_real_and_corrupt(tmp_path: Path) -> None:
 )
 def test_holds(offset: int, data: bytes, right: bool) -> None:
     """What comes out must be what the file has in that place, and no more than it has."""
-    cap = file_of(scenario(), 0).cap
+    cap = file_of(scenario()).cap
 
     assert right == GridFile(cap, {}, b"plaintext").holds(offset, data)
 
 
 def test_holds_nothing() -> None:
     """Where the plaintext is unknown nothing can be checked; if it is not trusted all is wrong."""
-    cap = file_of(scenario(), 0).cap
+    cap = file_of(scenario()).cap
 
     assert GridFile(cap, {}, None).holds(0, b"p") is None
     assert False is GridFile(cap, {}, b"plaintext", trusted=False).holds(0, b"p")

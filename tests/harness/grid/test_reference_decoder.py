@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstk.downloader import aes, fetch, sections, ueb
+from firstk.downloader import aes, fetch, sections, ueb, windowed_share
 from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.encode import encode
 from firstk.downloader.layout import HEADER_SIZE, parse_header
@@ -218,6 +218,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
         alter(tmp_path, number)
     made = real(FILE, folder=tmp_path)
     monkeypatch.setattr(sections, "check_block", lambda block, *_: block)
+    monkeypatch.setattr(windowed_share, "block_hash", lambda _: Anything())
     monkeypatch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())
     result = simulate(made, strategy).result
 

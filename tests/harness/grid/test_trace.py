@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from firstk.harness.grid.trace import Exchange, Trace
+from firstk.harness.grid.trace import DIGEST_VERSION, Exchange, Trace
 
 
 def query(number: int = 0, server: str = "s0", sent: float = 0.0) -> Exchange:
@@ -84,15 +84,16 @@ def test_empty() -> None:
     trace = Trace()
 
     assert (trace.queries, trace.reads, trace.bytes_received) == (0, 0, 0)
-    assert sha256(b"").hexdigest() == trace.digest()
+    assert sha256(DIGEST_VERSION.encode()).hexdigest() == trace.digest()
 
 
 def test_digest_repeats() -> None:
-    """Equal traces have equal digests: the SHA-256 of the lines."""
+    """Equal traces have equal digests: the SHA-256 of a version and the lines."""
     trace = traced(query(), read())
 
     assert traced(query(), read()).digest() == trace.digest()
-    assert sha256("\n".join(trace.lines).encode()).hexdigest() == trace.digest()
+    lines = [DIGEST_VERSION, *trace.lines]
+    assert sha256("\n".join(lines).encode()).hexdigest() == trace.digest()
 
 
 @pytest.mark.parametrize(

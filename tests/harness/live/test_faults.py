@@ -21,7 +21,7 @@ def problems(**entry: Any) -> list[str]:
             "servers": [{"select": "3", **entry}],
         }
     )
-    return list(not_live(scenario, file_of(scenario, 0)))
+    return list(not_live(scenario, file_of(scenario)))
 
 
 @pytest.mark.parametrize(

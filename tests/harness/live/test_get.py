@@ -41,7 +41,7 @@ def grid(tmp_path: Path) -> Iterator[_Grid]:
     from firstk.harness.live.processes import Keeper
 
     made = scenario(file={"size": 300_000, "k": 3, "n": 5}, grid={"servers": 5})
-    file = file_of(made, 0)
+    file = file_of(made)
     with Keeper() as keeper:
         live = LiveGrid(keeper, 5)
         live.store(file, server_specs(made, 0, file.shares))

@@ -52,7 +52,7 @@ def test_boxes(strategy: str) -> None:
     for number in range(len(whole)):
         scenario = whole.scenario(whole[number])
         run = simulate(scenario, strategy)
-        box = frozenset(whole.box(whole.same(whole[number], run.trace, file_of(scenario, 0))))
+        box = frozenset(whole.box(whole.same(whole[number], run.trace, file_of(scenario))))
         assert number in box
         assert {digests[number]} == {digests[member] for member in box}
         assert all(seen.setdefault(member, box) == box for member in box)

@@ -48,7 +48,7 @@ def ttfb_of(of: Scenario) -> float | None:
 
 def needed(of: Scenario, blocks: int) -> int:
     """Return how many bytes it takes to have so many bytes of blocks, of three of ten shares."""
-    return 3 * HEADER + 2 * CHAIN + len(ueb_of(file_of(of, of.seed)).pack()) + blocks
+    return 3 * HEADER + 2 * CHAIN + len(ueb_of(file_of(of)).pack()) + blocks
 
 
 def fault(select: str, kind: str, **keys: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def first_reads(of: Scenario) -> list[float]:
 
     Sorted; what is read is the header and the block that follows it.
     """
-    reactor, file, found = SimReactor(), file_of(of, of.seed), list[float]()
+    reactor, file, found = SimReactor(), file_of(of), list[float]()
     block = len(file.plaintext or b"") // of.file.k
 
     def read(buckets: Any, tries: int = 20) -> None:
@@ -546,7 +546,7 @@ def test_chains() -> None:
 
     assert needed(apart, 57) + CHAIN == bound(apart).bytes
     alone = scenario(file={"k": 1, "n": 1})
-    assert HEADER + 56 + len(ueb_of(file_of(alone, 0)).pack()) == bound(alone).bytes
+    assert HEADER + 56 + len(ueb_of(file_of(alone)).pack()) == bound(alone).bytes
 
 
 def test_bytes_of_the_first_block() -> None:

@@ -80,7 +80,7 @@ class Spans:
 
 def play(made: Scenario, scripts: Sequence[Script | None]) -> Came:
     """Return what comes when if these scripts are played, one for each server."""
-    reactor, file, came = SimReactor(), file_of(made, made.seed), Came()
+    reactor, file, came = SimReactor(), file_of(made), Came()
     spans = Spans(file)
     servers = make_servers(made, made.seed, file, reactor)
 

@@ -67,6 +67,8 @@ def test_ok(strategy: str) -> None:
             shares_used=[0, 1, 2],
             content_ok=True,
             digest=found.digest,
+            outstanding_max=10,
+            bytes_outstanding_max=found.bytes_outstanding_max,
         )
         == found
     )

@@ -65,7 +65,7 @@ def copies() -> Scenario:
 
 def alone(reactor: SimReactor) -> Deferred[Any]:
     """Begin a download from no servers, outside of any scenario; to be called in a new context."""
-    file = file_of(scenario(), 0)
+    file = file_of(scenario())
     consumer = SimConsumer(reactor, file, 0, False, Trace())
     begun: Deferred[Any] = module().download(reactor, [], str(file.cap), consumer)
     return begun
