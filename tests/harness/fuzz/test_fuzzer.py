@@ -203,7 +203,7 @@ def no_other_share(patch: Patch) -> None:
 
 def no_hedge(patch: Patch) -> None:
     """Wait for a read that hangs."""
-    patch.setattr(Readings, "_dues", lambda self, readings: [(r, inf, inf) for r in readings])
+    patch.setattr(Readings, "expire", lambda self, latest, lacking, have: inf)
 
 
 def k_shares_asked(patch: Patch) -> None:
