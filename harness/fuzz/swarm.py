@@ -111,7 +111,7 @@ class Swarm:
         made["servers"] = entries
         if self._sometimes("compute", 1):
             made["client"] = {"compute": self._law()}
-        if self._sometimes("consumer", 4):
+        if self._sometimes("consumer", 3):
             made |= self._slow_consumer(file)
         if "transport" in self._has:
             made = with_transport(draw, made)
@@ -166,7 +166,7 @@ class Swarm:
         times = 1 + _LARGE // file["size"]
         sizes = ("size", "segment_size", "offset", "length")
         larger = {key: value * times for key, value in file.items() if key in sizes}
-        rate = self._of((100_000.0, 1000.0, 1e6))
+        rate = self._of((1000.0, 10_000.0, 100_000.0))
         return {"consumer": {"bandwidth": rate}, "file": file | larger}
 
     def _limits(self, file: dict[str, Any], rarely: int) -> dict[str, Any]:

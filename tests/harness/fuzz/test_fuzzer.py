@@ -21,6 +21,7 @@ from firstk.downloader.errors import ShareError
 from firstk.downloader.fetch import PhasedFetcher
 from firstk.downloader.locate import ShareFinder
 from firstk.downloader.pipelined import PipelinedFetcher
+from firstk.downloader.reading import Readings
 from firstk.downloader.session import PendingWaits, Signal
 from firstk.downloader.share import Share
 from firstk.downloader.status import DownloadStatus
@@ -202,7 +203,7 @@ def no_other_share(patch: Patch) -> None:
 
 def no_hedge(patch: Patch) -> None:
     """Wait for a read that hangs."""
-    patch.setattr(PipelinedFetcher, "_dues", lambda self, readings, latest: [inf] * len(readings))
+    patch.setattr(Readings, "expire", lambda self, latest, lacking, have: inf)
 
 
 def k_shares_asked(patch: Patch) -> None:
