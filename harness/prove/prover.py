@@ -31,6 +31,9 @@ from firstk.scenarios.model import OTHER
 #: By how much a delayed answer comes after the one that it lets pass, in seconds.
 _AFTER = 1e-6
 
+#: How many answers of each server may overtake one that is late.
+_ROUNDS = 2
+
 #: How many of the runs are repeated, and held against a run of another case of their box.
 _AUDITED = 32
 
@@ -195,14 +198,15 @@ class Prover:
         for server, time in sorted(sent):
             self._delay_one(cases, run, Delay(int(server[1:]), time, 0.0))
 
-    def _delay_one(self, cases: Sequence[Case], run: Run, delay: Delay) -> None:
+    def _delay_one(self, cases: Sequence[Case], run: Run, delay: Delay, overtaken: int = 0) -> None:
         """Let one server's answers to what it was sent at one time come after the next answer.
 
-        In `run` they come `delay` late already. It ends where they are the last, or nothing waits
-        for them.
+        In `run` they come `delay` late already, after so many that have `overtaken` them. It ends
+        where they are the last, nothing waits for them, or two answers of each server have: a
+        download that asks again and again gets answers without end.
         """
         late = _after(run, delay)
-        if late is None:
+        if late is None or overtaken == _ROUNDS * self._space.n:
             return
         longer = delay._replace(seconds=delay.seconds + late + _AFTER)
         todo = [replace(case, delays=(longer,)) for case in cases]
@@ -211,7 +215,7 @@ class Prover:
             same = [case for case in todo if all(map(contains, box, case.settings))]
             self._note(same, next_run)
             self.proof.delayed += len(same)
-            self._delay_one(same, next_run, longer)
+            self._delay_one(same, next_run, longer, overtaken + 1)
             todo = [case for case in todo if case not in same]
 
     def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
