@@ -490,7 +490,7 @@ class SimServer:
             self._env.give_up(request.losing)
         lost = request.course.lost
         request.losing = None
-        if lost < inf:
+        if lost < inf and request in self._outstanding:  # else the client has cancelled it
             lose = self._env.at(lost, lambda _: self.lose(request), request.place)
             request.losing = lose
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firstk.harness.grid.link import CHUNK
+from firstk.harness.run.simulate import simulate
 from tests.harness.grid.bench import CANCELLED, RTT, Bench
-from tests.harness.making import constant
+from tests.harness.making import constant, scenario
 
 
 def large(*faults: dict[str, Any], size: int = 10 * CHUNK, **keys: Any) -> Bench:
@@ -187,3 +188,19 @@ def test_processor_sharing_to_the_limit() -> None:
     ended = [e.ended for e in bench.trace.exchanges]
 
     assert [expected[0], 50.0, expected[2], 20.0] == pytest.approx(ended, rel=2e-3)
+
+
+def test_cancelled_before_the_connection_is_lost() -> None:
+    """A request that was cancelled on its way does not fail with the connection, later."""
+    one = scenario(
+        file={"size": 1, "k": 1, "n": 1},
+        grid={"servers": 2, "rtt": {"law": "exponential", "mean": 0.01}},
+        servers=[
+            {"select": "1", "service": constant(0.01)},
+            {"select": "1", "fault": {"kind": "disconnect", "start": 0.01}},
+        ],
+    )
+    run = simulate(one, "hedged")
+
+    assert (run.result.outcome, run.failure) == ("ok", None)
+    assert run.result.cancelled == 1
