@@ -46,7 +46,7 @@ _MORE = dict(
 _HERE = {
     "FILE": "my-scenario.toml",
     "MODULE:CALLABLE": "mypackage.fetch:download",
-    "--servers 4 --k 2": "--servers 2 --k 1",
+    "--servers 3 --k 2": "--servers 2 --k 1",
     "--seconds 10": "--seconds 1",
     "--seconds 60": "--seconds 1",
     "compare ticket-928 robustness": "compare one-hung late-answer",

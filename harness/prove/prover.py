@@ -31,9 +31,6 @@ from firstk.scenarios.model import OTHER
 #: By how much a delayed answer comes after the one that it lets pass, in seconds.
 _AFTER = 1e-6
 
-#: How many answers of each server may overtake one that is late.
-_ROUNDS = 2
-
 #: How many of the runs are repeated, and held against a run of another case of their box.
 _AUDITED = 32
 
@@ -202,11 +199,11 @@ class Prover:
         """Let one server's answers to what it was sent at one time come after the next answer.
 
         In `run` they come `delay` late already, after so many that have `overtaken` them. It ends
-        where they are the last, nothing waits for them, or two answers of each server have: a
+        where they are the last, nothing waits for them, or as many have as there are servers: a
         download that asks again and again gets answers without end.
         """
         late = _after(run, delay)
-        if late is None or overtaken == _ROUNDS * self._space.n:
+        if late is None or overtaken == self._space.n:
             return
         longer = delay._replace(seconds=delay.seconds + late + _AFTER)
         todo = [replace(case, delays=(longer,)) for case in cases]
