@@ -9,6 +9,7 @@ as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import inf
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -207,6 +208,17 @@ class _Fault(Table):
     def of_connection(self) -> bool:
         """Whether it depends on the connection, and not on the server alone."""
         return "connect" in (self.on or ())
+
+    @cached_property
+    def is_special(self) -> bool:
+        """Whether it is about streams, channels or connections, and not about requests alone."""
+        return (
+            self.streams
+            or self.throttles
+            or self.of_connection
+            or self.begins_after() != (0, 0)
+            or "connect" in (self.on or ())
+        )
 
     def begins_after(self) -> tuple[float, float]:
         """Return after how many requests and bytes of a connection it begins; 0, 0 for at once."""

@@ -82,8 +82,12 @@ class SimServer:
         # Whether a request may have to wait for others, or its answer for faults: see `Request`.
         self._queues = service is not None or bool(link.lines)
         self._has_wires = self._connects = False
-        if faults or set_up is not None:
-            self._look_at(faults)
+        for fault in faults:
+            if fault.is_special:
+                self._look_at(faults)
+                break
+        else:
+            self._connects = self._has_wires = set_up is not None and set_up.law is not None
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
