@@ -199,6 +199,8 @@ class ShareFinder:
     @property
     def promised(self) -> int:
         """How many shares are being read with queries that are not overdue."""
+        if not self._spans:  # no query reads
+            return 0
         return sum(request.length is not None for request in self._waiting)
 
     def _take(self, buckets: Any, answer: _Answer, rtt: float, spans: Sequence[ByteRange]) -> None:

@@ -239,12 +239,12 @@ class Readings:
         patience = self._session.patience
         lengths = {reading.length for reading in readings}  # one, as a rule
         allowed = {length: patience.with_read(length) for length in lengths}
-        turn = len(readings)
+        silences = patience.with_silence([r.gap for r in readings])
         return [
             (
                 r,
-                (r.since if r.heard is None else r.heard) + patience.with_silence(turn, r.gap),
+                (r.since if r.heard is None else r.heard) + silence,
                 r.since + allowed[r.length] * 2**r.doublings,
             )
-            for r in readings
+            for r, silence in zip(readings, silences, strict=True)
         ]

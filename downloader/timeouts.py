@@ -138,19 +138,23 @@ class RtoEstimator:
             return FIRST_QUERY
         return LATE * self._quantile(QUANTILE, sorted(self._queries))
 
-    def with_silence(self, reads: int, gap: float) -> float:
-        """Return for how long a read may be silent, in seconds, if so many are under way.
+    def with_silence(self, gaps: Sequence[float]) -> list[float]:
+        """Return for how long each of the reads that are under way may be silent, in seconds.
 
-        Links are shared evenly, as a rule, so that each read has its turn once bytes have come as
-        often as there are reads. `gap` is how long this one has been silent before.
+        `gaps` are the longest times for which they have been silent before. Links are shared
+        evenly, as a rule, so that each read has its turn once bytes have come as often as there
+        are reads.
         """
+        if not gaps:
+            return []
         typical, firsts = self.typical(), [read.first for read in self._reads]
         # What makes reads slower than queries delays the first of their bytes, at the least.
         least = max(0.0, min(firsts) - typical) if firsts else 0.0
         seen = sorted([*self._queries, *(time - least for time in firsts)])
         more = (lambda _: least) if firsts else None
         round_trip = least + self._quantile(self._read_quantile, seen, more)
-        return max(LEAST, LATE * (round_trip + max(gap, reads * self._between_arrivals())))
+        turn = len(gaps) * self._between_arrivals()
+        return [max(LEAST, LATE * (round_trip + max(gap, turn))) for gap in gaps]
 
     def with_read(self, length: int) -> float:
         """Return how long it may take to read `length` bytes of a share, in seconds.
