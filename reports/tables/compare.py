@@ -47,7 +47,8 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
     table.add_column("requests", justify="right", no_wrap=True)
     table.add_column("bytes", justify="right", no_wrap=True)
     compared = list(compared)
-    cancels = any(one.saved is not None for case in compared for one in case.strategies)
+    saved = [one.saved for case in compared for one in case.strategies]
+    cancels = extra != "nothing" and any(one is not None for one in saved)
     if cancels:
         table.add_column("saved", justify="right", no_wrap=True)
     if extra != "nothing":

@@ -50,7 +50,7 @@ def test_compare_out(tmp_path: Path) -> None:
     assert "∞" in result.stdout
     assert "stalls forever" in result.stdout
     assert "over bound: the TTFB divided by the earliest" in result.stdout
-    assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.01 × +0 +firstk", result.stdout)
+    assert re.search(r"first-k +0\.25 s +∞ +2\.5 × +3\.5 × +1\.01 × +- +0 +firstk", result.stdout)
 
 
 @pytest.mark.usefixtures("no_pictures")

@@ -47,9 +47,9 @@ def test_own_strategies(tmp_path: Path) -> None:
 
 def test_scenarios() -> None:
     """Two scenarios, with one strategy."""
-    assert heads("one-slow", "one-hung", "-s", "hedged") == [
-        "one-slow, hedged, seed 0",
-        "one-hung, hedged, seed 0",
+    assert heads("one-slow", "one-hung", "-s", "first-k") == [
+        "one-slow, first-k, seed 0",
+        "one-hung, first-k, seed 0",
     ]
 
 

@@ -18,7 +18,10 @@ def test_formats() -> None:
 
     assert forms == {
         "compare": ("table", "markdown"),
+        "live": ("table", "json"),
+        "mutate": ("table", "json"),
         "plan": ("table", "markdown", "json"),
+        "prove": ("table", "json"),
         "run": ("table", "json", "csv"),
         "sweep": ("table", "csv", "markdown", "json"),
     }

@@ -30,7 +30,20 @@ def test_run_table() -> None:
     rows = [line.split() for line in result.stdout.splitlines()]
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert ["first-k", "0", "0", "failed", "never", "never", "never", "0.05", "10", "0"] in rows
+    assert [
+        "first-k",
+        "0",
+        "0",
+        "failed",
+        "never",
+        "never",
+        "never",
+        "0.05",
+        "10",
+        "0",
+        "0",
+        "0",
+    ] in rows
     assert "NotEnoughSharesError: not enough shares: have 1, need 3" in result.stdout
     assert "  s9: " in result.stdout
 

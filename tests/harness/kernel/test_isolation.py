@@ -382,7 +382,7 @@ def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "time.time at" in told(run("holding:downloads"))
 
 
-# What is not seen
+# What is not detected
 
 
 #: What an object, and no name, holds.
@@ -407,13 +407,13 @@ UNSEEN: dict[str, Callable[[], Any]] = {
     "`datetime.now()`": datetime.datetime.now,
     "`time.localtime()`": time.localtime,
     "the time of a `logging.LogRecord`": lambda: logging.makeLogRecord({}),
-    "the times of files (`os.stat`)": lambda: os.stat(__file__).st_mtime,
+    "file times (`os.stat`)": lambda: os.stat(__file__).st_mtime,
     "the order of `os.listdir`": os.listdir,
-    "the names that `tempfile` makes": lambda: tempfile.TemporaryDirectory().cleanup(),
+    "names from `tempfile`": lambda: tempfile.TemporaryDirectory().cleanup(),
     "`os.getpid`": os.getpid,
     "kept in a list, an object or a `functools.partial`": lambda: KEPT[2](),
     "`queue.SimpleQueue.get`": simple_queue,
-    "a lock that is waited for": locked,
+    "acquiring a lock": locked,
     "`os.urandom`": lambda: os.urandom(1),
     "a `random.Random()` without a seed": lambda: random.Random().random(),
     "`random._inst`": lambda: vars(random)["_inst"].random(),
@@ -421,15 +421,15 @@ UNSEEN: dict[str, Callable[[], Any]] = {
 
 
 @pytest.mark.parametrize("words", UNSEEN)
-def test_not_seen(words: str) -> None:
-    """What docs/boundary.md says is not seen is not: once something is, it should not say so."""
+def test_not_detected(words: str) -> None:
+    """What docs/boundary.md calls undetected is; once it is detected, the page is to change."""
 
     def uses(*them: Any) -> Any:
         UNSEEN[words]()
         return download(*them)
 
     guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
-    section = guide.partition("## What is not seen")[2].partition("## ")[0]
+    section = guide.partition("## What is not detected")[2].partition("## ")[0]
     assert run(uses).outcome == "ok"
     assert words in " ".join(section.split())
 
