@@ -188,7 +188,8 @@ def test_hedges() -> None:
     (hedge,) = [e for e in requests(events) if e["args"].get("hedge")]
     (start,) = [e for e in events if e["ph"] == "s"]
     (end,) = [e for e in events if e["ph"] == "f"]
-    late = [e for e in requests(events) if e["tid"] == overdue["tid"] and e["ph"] == "B"]
+    late = [e for e in requests(events) if e["tid"] == overdue["tid"]]
+    late = [e for e in late if e["ts"] <= overdue["ts"] <= e["ts"] + e.get("dur", inf)]
 
     assert [e["args"]["server"] for e in late] == ["s0"]
     assert hedge["args"]["server"] != "s0"
