@@ -173,7 +173,7 @@ def failure(
 
 
 def unmet_error(text: str, run: Run) -> UnmetError:
-    """Return the error to raise, placed so that a debugger stops where the code under test failed."""
+    """Return the error to raise, with the traceback of the code under test for debuggers."""
     error = UnmetError(text)
     return error.with_traceback(own_traceback(run.failure) if run.failure else None)
 
@@ -322,7 +322,7 @@ class Firstk:
             try:
                 grid.close()
             except Exception:
-                if not self._shown:  # otherwise the test has failed, and its timelines show the error
+                if not self._shown:  # a failed test shows the error in its timelines
                     raise
         for grid in self._grids:
             for fault in grid.untriggered_faults():
