@@ -1,4 +1,4 @@
-"""`firstk compare`: compares strategies, in a table and in plots."""
+"""`firstk compare`: compares strategies, in a table and in pictures."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def compare(
 ) -> int:
     """Compare the strategies of scenarios.
 
-    Prints a table, and writes a plot of the times to first byte and a timeline for
+    Prints a table, and writes a picture of the times to first byte and a timeline for
     each scenario. Without arguments, the scenarios are those of ticket #928. Other
     downloaders are shown next to the strategies. A scenario over tahoe-https is shown next to
     the same scenario over objects, with the round trips of each. Exit status 1 means that an
@@ -171,7 +171,7 @@ def _print(compared: Sequence[Compared]) -> None:
 
 
 def _draw(compared: Sequence[Compared], out: Path) -> None:
-    """Write the plots."""
+    """Write the pictures."""
     from importlib.metadata import version
 
     from firstk.reports.plots import latency, timeline

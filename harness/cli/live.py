@@ -145,7 +145,7 @@ def _print(found: WorldsCompared, form: str) -> None:
 
 
 def _draw(found: WorldsCompared, out: Path) -> None:
-    """Write the plot."""
+    """Write the picture."""
     from importlib.metadata import version
 
     from firstk.reports.plots import live as picture

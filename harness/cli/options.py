@@ -13,7 +13,7 @@ from firstk.harness.cli import completion
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 from firstk.scenarios.text import cut
 
-#: The option for the folder of plots.
+#: The option for the folder of pictures.
 DEFAULT_OUT = "firstk-report"
 
 

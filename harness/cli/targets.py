@@ -47,7 +47,7 @@ def refuse_load(scenario: Scenario, command: str) -> None:
 
 
 def side_by_side(scenarios: Sequence[Scenario], downloaders: Sequence[str]) -> list[Scenario]:
-    """Return scenarios whose plots go into one folder, with other downloaders in each."""
+    """Return scenarios whose pictures go into one folder, with other downloaders in each."""
     _refuse_equal_names(scenarios)
     for scenario in scenarios:
         tell_notes(scenario)

@@ -1,4 +1,4 @@
-"""The figures that tables, plots and files share, each computed in one place."""
+"""The figures that tables, pictures and files share, each computed in one place."""
 
 from __future__ import annotations
 
