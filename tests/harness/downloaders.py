@@ -1,4 +1,4 @@
-"""Downloaders that end the process they run in. They import little: each new process does so."""
+"""Downloaders that end their process. They import little, since each new process does so."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from firstk.downloader import download
 
 
 def _unlucky(cap: str) -> bool:
-    """Tell it of one file in eight."""
+    """Return True for one file in eight."""
     return sha256(cap.encode()).digest()[0] < 32
 
 
@@ -30,14 +30,14 @@ def crashing(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> D
 
 
 def exiting(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but call for the end of the process for one file in eight."""
+    """Download, but call `sys.exit` for one file in eight."""
     if _unlucky(cap):
         raise SystemExit(3)
     return download(reactor, servers, cap, consumer)
 
 
 def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but be killed the first time that it comes to one file in eight."""
+    """Download, but be killed at the first file that is one in eight."""
     marker = Path(os.environ["FIRSTK_TEST_MARKER"])
     if _unlucky(cap) and not marker.exists():
         marker.touch()
@@ -45,7 +45,7 @@ def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -
     return download(reactor, servers, cap, consumer)
 
 
-# Downloaders that end badly: each is a failed run, and firstk goes on.
+# Downloaders that misbehave: each causes a failed run, and firstk continues.
 
 
 def leaving(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
@@ -54,7 +54,7 @@ def leaving(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> No
 
 
 async def cancelled(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Raise what asyncio raises in a task that is cancelled."""
+    """Raise what asyncio raises in a cancelled task."""
     raise asyncio.CancelledError
 
 
@@ -65,7 +65,7 @@ def generator_exit(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 
 
 def keyboard(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Raise KeyboardInterrupt, though nobody pressed Control-C, when a server answers."""
+    """Raise KeyboardInterrupt, though nobody pressed Ctrl-C, when a server answers."""
     asked: Deferred[Any] = servers[0].get_buckets(b"\0" * 16)
     return asked.addCallback(lambda _: _raise(KeyboardInterrupt()))
 
@@ -78,7 +78,7 @@ class _UnprintableError(BaseException):
 
 
 def unprintable(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Raise an error without a text."""
+    """Raise an error that cannot be converted to text."""
     raise _UnprintableError
 
 
@@ -122,7 +122,7 @@ async def storming(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 
 
 def iterating(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Turn the reactor, and wait for what never happens."""
+    """Iterate the reactor, and wait for what never happens."""
     while True:
         reactor.iterate()
 
@@ -140,7 +140,7 @@ def _spin() -> None:
 
 
 async def misconfigured(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Miss a key, some frames down."""
+    """Raise a KeyError, some frames down."""
     _lookup({})
 
 
