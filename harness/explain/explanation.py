@@ -68,7 +68,7 @@ def explain(
         if is_well(None, run.result):
             return None
     late = _late(expected, run.result)
-    if late is not None:  # look at what it was waiting for when its time was up
+    if late is not None:  # inspect what it was waiting for when its time was up
         scene = Scene()
         cut = scenario.model_copy(update={"deadline": late})
         observe(cut, subject, number, timeout, scene.look)

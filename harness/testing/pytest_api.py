@@ -265,7 +265,7 @@ class Firstk:
         return run.result
 
     def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
-        """Return a grid whose servers you can hang and heal step by step; see `SimGrid`.
+        """Return a grid that you drive step by step, hanging and healing servers; see `SimGrid`.
 
         The grid is that of a scenario, given as for `run`, or is made from keys of `SimGrid`. The
         default downloader is the one that pytest is configured to test.

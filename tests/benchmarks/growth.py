@@ -19,7 +19,7 @@ _MEGABYTES = 8
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield the growth of the time per query, and the rate of bytes over that of their arithmetic."""
+    """Yield the growth of the time per query, and the rate of bytes over that of arithmetic."""
     few, many = _grid(10), _grid(10_000)
     times = in_turn(_runs(few, 200), _runs(many, 1), rounds)
     yield Figure(
