@@ -1,4 +1,4 @@
-"""`firstk diff`: where two runs diverge."""
+"""`firstk diff`: shows where two runs diverge."""
 
 from __future__ import annotations
 

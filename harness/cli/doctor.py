@@ -1,4 +1,4 @@
-"""`firstk doctor`: check the installation."""
+"""`firstk doctor`: checks the installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`firstk explain`: why a download does not go as it should."""
+"""`firstk explain`: explains why a download does not go as it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`firstk fuzz`: random scenarios, until one violates an invariant."""
+"""`firstk fuzz`: tries random scenarios until one violates an invariant."""
 
 from __future__ import annotations
 

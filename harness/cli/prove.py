@@ -1,4 +1,4 @@
-"""`firstk prove`: every placement of faults on a few servers."""
+"""`firstk prove`: tries every placement of faults on a few servers."""
 
 from __future__ import annotations
 

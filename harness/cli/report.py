@@ -1,4 +1,4 @@
-"""`firstk report`: a page with pictures, of a sweep's store or of scenarios that it runs."""
+"""`firstk report`: makes a page with pictures, of a sweep's store or of scenarios that it runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`firstk list`, `validate` and `schema`: the available scenarios, and help to write more."""
+"""`firstk list`, `validate` and `schema`: list scenarios, and help to write more."""
 
 from __future__ import annotations
 
