@@ -504,7 +504,7 @@ class Store:
 
         With `runs`, return exactly that many, from the first; none may be missing.
         """
-        # The results of workloads are read only if needed: they are stored apart and not indexed.
+        # The results of workloads are only read if needed: no index contains them.
         is_load = self._is_load(point)
         load = "load" if is_load else "NULL"
         found = self._all(
