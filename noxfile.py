@@ -1,4 +1,4 @@
-"""What is checked, and how: `nox` runs the tests, the types and the lint."""
+"""The checks of the project: `nox` runs the tests, the type checker and the linter."""
 
 import nox
 
@@ -10,13 +10,13 @@ PYPROJECT = nox.project.load_toml("pyproject.toml")
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    """Install firstk as it is here, and what the groups of pyproject.toml ask for."""
+    """Install the local firstk, and the given dependency groups of pyproject.toml."""
     session.install("-e", ".[all]", *nox.project.dependency_groups(PYPROJECT, *groups))
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check the code's form, and that it is formatted."""
+    """Lint the code, and check its formatting."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -24,28 +24,28 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types, strictly."""
+    """Check the types strictly."""
     _install(session, "types", "test")
     session.run("mypy")
 
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Check that imports go down only, from floor to floor."""
+    """Check that imports only go down the layers."""
     _install(session, "lint")
     session.run("lint-imports")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; what comes behind `--` goes to pytest."""
+    """Run the tests; arguments after `--` are passed to pytest."""
     _install(session, "test")
     session.run("pytest", "-n", "auto", "-m", "not slow", *session.posargs)
 
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Show what the tests do not reach; it takes them twice as long."""
+    """Show the code that the tests do not reach; they take twice as long."""
     _install(session, "test")
     session.run("coverage", "run", "-m", "pytest", "-m", "not slow", *session.posargs)
     session.run("coverage", "report")
@@ -53,14 +53,14 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session(python=["3.11", "3.12", "3.13"])
 def pythons(session: nox.Session) -> None:
-    """Run the tests on each Python: digests must be equal on all of them."""
+    """Run the tests on each Python version; digests must be equal on all of them."""
     _install(session, "test")
     session.run("pytest", "-m", "not slow", *session.posargs)
 
 
 @nox.session(python="3.11", venv_backend="uv")
 def lowest(session: nox.Session) -> None:
-    """Run the tests with the lowest versions that pyproject.toml allows; it takes uv."""
+    """Run the tests with the lowest versions that pyproject.toml allows; requires uv."""
     groups = nox.project.dependency_groups(PYPROJECT, "test")
     session.install("--resolution", "lowest-direct", "-e", ".[all,tahoe]", *groups)
     session.run("pytest", "-n", "auto", "-m", "not slow", *session.posargs)
@@ -75,7 +75,7 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def simpy(session: nox.Session) -> None:
-    """Run SimPy's own tests with our environment in place of SimPy's."""
+    """Run SimPy's own tests with our environment instead of SimPy's."""
     _install(session, "test")
     folder = session.create_tmp()
     session.run(
@@ -87,7 +87,7 @@ def simpy(session: nox.Session) -> None:
 
 @nox.session
 def tahoe(session: nox.Session) -> None:
-    """Run the tests that put the downloader of Tahoe-LAFS to the test."""
+    """Run the tests of Tahoe-LAFS's own downloader."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     names = ("test_tahoe", "test_as_tahoe", "test_hung_server")
     files = [f"tests/harness/run/{name}.py" for name in names]
@@ -103,14 +103,14 @@ def live(session: nox.Session) -> None:
 
 @nox.session(name="live-small")
 def live_small(session: nox.Session) -> None:
-    """Run a scenario on 4 real servers, 2 of them stopped; say where that is impossible."""
+    """Run a scenario on 4 real servers, 2 of them stopped; print if that is impossible."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("pytest", "-rs", "tests/harness/live", "-m", "not slow", *session.posargs)
 
 
 @nox.session
 def dask(session: nox.Session) -> None:
-    """Run the tests that let Dask clusters run sweeps, and those that write Parquet."""
+    """Run the tests that run sweeps on Dask clusters, and those that write Parquet."""
     _install(session, "test")
     harness = "tests/harness"
     paths = (f"{harness}/sweep/test_workers.py", f"{harness}/cli/test_sweep.py", "tests/reports")
@@ -119,19 +119,19 @@ def dask(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Look at pages of reports in a real browser: it takes Chromium and chromedriver."""
+    """Check pages of reports in a real browser; requires Chromium and chromedriver."""
     _install(session, "test", "browser")
     session.run("pytest", "-m", "browser", "-rs", "tests/test_browser.py", *session.posargs)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the speed as ratios against peers; what comes behind `--` goes to the benchmarks."""
+    """Measure the speed as ratios to peers; arguments after `--` are passed to the benchmarks."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 
-#: The scenarios of README's picture; all of ticket #928 are in the guide to strategies.
+#: The scenarios of README's picture; the guide to strategies has all of ticket #928.
 _SHOWN = (
     "one-slow",
     "three-good-seven-hung",
@@ -143,7 +143,7 @@ _SHOWN = (
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Make the pictures of README and of the guide to pictures anew."""
+    """Regenerate the pictures of README and of the guide to pictures."""
     _install(session)
     out = session.create_tmp()
     session.run("firstk", "compare", *_SHOWN, "--out", out)
@@ -159,13 +159,13 @@ def picture(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the site into build/docs; a broken link or reference is an error."""
+    """Build the site in build/docs; a broken link or reference is an error."""
     _install(session, "docs")
     session.run("mkdocs", "build", env={"NO_MKDOCS_2_WARNING": "1"})
 
 
 @nox.session
 def news(session: nox.Session) -> None:
-    """Show what the news of the next release say."""
+    """Show the news of the next release."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "news"))
     session.run("towncrier", "build", "--draft", "--version", "next")

@@ -1,7 +1,7 @@
 """The pytest plugin: scenario files are tests, and the fixture `firstk` runs them in others.
 
-Every test suite of an environment with firstk loads this module, so it imports nothing that
-takes time; what runs scenarios is imported where there are some.
+Every test suite in an environment with firstk loads this module, so it imports nothing slow.
+The code that runs scenarios is imported only if there are scenarios.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from firstk.harness.testing.pytest_api import Firstk, Settings
     from firstk.scenarios.model import Scenario
 
-#: The longest limit of a run in real time, in seconds.
+#: The maximum time limit of a run in real time, in seconds.
 _DAY = 86_400.0
 
 _SCENARIOS = pytest.StashKey[set[Path]]()
@@ -72,10 +72,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _whole(least: int, most: int) -> Callable[[str], int]:
-    """Return what reads a whole number between two others, or one of them."""
+    """Return a parser of whole numbers from `least` to `most`, inclusive."""
 
     def read(text: str) -> int:
-        # Python reads no number of thousands of digits.
+        # Python does not parse numbers of thousands of digits.
         if not text.isdecimal() or len(text) > 20 or not least <= int(text) <= most:
             raise argparse.ArgumentTypeError(
                 f"should be a whole number, {least} to {most}, not {text!r:.40}"
@@ -86,7 +86,7 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def _seconds(text: str) -> float:
-    """Read a time in seconds."""
+    """Parse a time in seconds."""
     try:
         seconds = float(text)
     except ValueError:
@@ -99,7 +99,7 @@ def _seconds(text: str) -> float:
 
 
 def _timeout(config: pytest.Config) -> float | None:
-    """Return the limit of a run in real time, if there is one."""
+    """Return the limit of a run in real time, or None if there is none."""
     given: float | None = config.getoption("firstk_timeout")
     text = config.getini("firstk_timeout")
     if given is not None or not text:
@@ -111,7 +111,7 @@ def _timeout(config: pytest.Config) -> float | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Find the scenario files, if any are configured; else no file is even looked at."""
+    """Set up the collection of scenario files, if any are configured."""
     _timeout(config)
     if globs := config.getini("firstk_scenarios"):
         config.stash[_SCENARIOS] = found = _find(config.rootpath, globs)
@@ -131,7 +131,7 @@ def _find(root: Path, globs: Sequence[str]) -> set[Path]:
 
 
 def _check_collected(config: pytest.Config, path: Path) -> None:
-    """Refuse a scenario file in a folder that pytest leaves out: it would never run."""
+    """Reject a scenario file in a folder that pytest does not collect: it would never run."""
     patterns: list[str] = config.getini("norecursedirs")
     try:
         parts = path.relative_to(config.rootpath).parts[:-1]
@@ -152,7 +152,7 @@ def _check_collected(config: pytest.Config, path: Path) -> None:
 
 
 def _matches(folder: Path, pattern: str) -> bool:
-    """Return whether a pattern of norecursedirs names a folder, as pytest reads it."""
+    """Return whether a pattern of norecursedirs matches a folder, by pytest's rules."""
     if os.sep not in pattern:
         return fnmatch(folder.name, pattern)
     return fnmatch(str(folder), pattern if os.path.isabs(pattern) else f"*{os.sep}{pattern}")
@@ -174,7 +174,7 @@ def _settings(config: pytest.Config) -> Settings:
 
 
 class _Collecting:
-    """The hooks of a test suite that has scenario files."""
+    """The hooks for a test suite that has scenario files."""
 
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> ScenarioFile | None:
         """Collect a scenario file."""
@@ -185,7 +185,7 @@ class _Collecting:
     def pytest_terminal_summary(
         self, terminalreporter: pytest.TerminalReporter, config: pytest.Config
     ) -> None:
-        """Warn of scenarios that would never run since `testpaths` leaves them out."""
+        """Warn of scenarios that never run because `testpaths` leaves them out."""
         if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
             return
         folders = [config.invocation_params.dir / arg for arg in config.args]
@@ -199,13 +199,13 @@ class _Collecting:
 
 
 class ScenarioFile(pytest.File):
-    """A scenario file: a test for each strategy of which it expects something.
+    """A scenario file: one test per strategy that has an expectation.
 
-    Where a downloader is put to the test, it is the only one.
+    With a downloader under test, there is a single test, of that downloader.
     """
 
     def collect(self) -> Iterator[ScenarioItem]:
-        """Yield the tests. Mistakes in the file are reported with their lines."""
+        """Yield the tests; mistakes in the file are reported with their lines."""
         from firstk.harness.testing.pytest_api import DownloaderError, ScenarioError, expected_of
 
         settings = _settings(self.config)
@@ -235,14 +235,14 @@ class ScenarioFile(pytest.File):
 
 
 def _lacks(settings: Settings) -> str:
-    """Return what a scenario lacks of which nothing is tested."""
+    """Return what is missing from a scenario in which nothing is tested."""
     if settings.downloader is None:
         return "it has no [expect.STRATEGY], and there is no firstk_downloader"
     return f"it has no [expect.downloader], which is for {settings.downloader}"
 
 
 class ScenarioItem(pytest.Item):
-    """One strategy, or the downloader under test, in one scenario; the file tests `others` too."""
+    """A test of one strategy, or the downloader under test; `others` are the rest of the file."""
 
     def __init__(self, *, scenario: Scenario, others: Sequence[str], **more: object) -> None:
         super().__init__(**more)  # type: ignore[arg-type]  # pytest's own arguments
@@ -250,9 +250,10 @@ class ScenarioItem(pytest.Item):
         self._others = others
 
     def runtest(self) -> None:
-        """Run it as often as requested, and compare each run with the expectations.
+        """Run the scenario as often as requested, and compare each run with the expectations.
 
-        What one strategy never asks another may ask: a fault is unmet if it is so in all of them.
+        A fault that one strategy does not meet another may meet: a fault counts as untriggered
+        only if none of the strategies of the file meets it.
         """
         from firstk.harness.grid.untriggered import (
             UntriggeredFaultWarning,
@@ -302,7 +303,7 @@ class ScenarioItem(pytest.Item):
             warnings.warn_explicit(fault, UntriggeredFaultWarning, scenario.source, 1)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> object:  # type: ignore[override]
-        """Return what was not as expected, and the traceback of the code under test, if any."""
+        """Return the unmet expectations, and the traceback of the code under test, if any."""
         from firstk.harness.grid.untriggered import UntriggeredFaultWarning
         from firstk.harness.kernel.raised import own_traceback, traceback_of
         from firstk.harness.testing.pytest_api import StateError, UnmetError
@@ -314,18 +315,18 @@ class ScenarioItem(pytest.Item):
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Return where the test is, and its heading."""
+        """Return the location of the test, and its heading."""
         return self.path, None, f"{self.scenario.name}: {self.name}"
 
 
 class _Timelines:
-    """The hook of a test suite that uses the fixture `firstk`."""
+    """The hook for a test suite that uses the fixture `firstk`."""
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Show what happened in the grids of a test that failed, if that is not shown already."""
+        """Show what happened in the grids of a failed test, unless it is already shown."""
         report = yield
         firstk = getattr(item, "funcargs", {}).get("firstk")
         if report.when == "call" and report.failed and firstk is not None:

@@ -1,1 +1,1 @@
-"""The tests: each folder mirrors the package of its name."""
+"""The tests: each folder mirrors the package with the same name."""

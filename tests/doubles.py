@@ -15,7 +15,7 @@ from firstk.downloader.interfaces import IBucket, IStorageServer
 
 @implementer(IBucket)
 class MemoryBucket:
-    """A share that is read at once."""
+    """A share whose reads are answered at once."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -37,7 +37,7 @@ class MemoryServer:
 
 
 def servers_of(shares: Mapping[int, bytes], numbers: Iterable[int] | None = None) -> list[Any]:
-    """Return a server for each share, or for each of those numbers."""
+    """Return a server for each share, or for each of the given numbers."""
     wanted = shares if numbers is None else numbers
     return [MemoryServer({number: shares[number]}, f"m{number}") for number in wanted]
 
@@ -69,7 +69,7 @@ class MemoryConsumer:
 
 
 def result_of(deferred: Deferred[Any]) -> Any:
-    """Return what a Deferred has fired with; raise what it has failed with."""
+    """Return the result of a Deferred that has fired; raise the error of one that has failed."""
     results: list[Any] = []
     deferred.addBoth(results.append)
     assert results, "the Deferred has not fired"

@@ -1,4 +1,4 @@
-"""Numbers that were computed without firstk: what its mathematics and its simulations come to."""
+"""Numbers computed without firstk, to compare its theory and its simulations with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from firstk.harness.stats.theory import Stage, distinct
 from firstk.scenarios.laws import Law
 
-#: `definitions` in the file says what is what.
+#: The key `definitions` in the file explains the others.
 REFERENCE: dict[str, Any] = json.loads(
     (Path(__file__).parent / "fixtures" / "oracles" / "reference.json").read_text(encoding="utf-8")
 )
@@ -24,7 +24,7 @@ DUPLICATES: list[dict[str, Any]] = REFERENCE["duplicates"]
 FORK_JOINS: list[dict[str, Any]] = REFERENCE["fork_join"]
 NON_PURGING: list[dict[str, Any]] = REFERENCE["non_purging"]
 
-#: Means, by the number of hung servers; None if there is none.
+#: Means, by the number of hung servers; None if there is no mean.
 HUNG: list[float | None] = REFERENCE["hung"]
 
 
@@ -35,22 +35,22 @@ def law(name: str) -> Law:
 
 
 def first_of(needed: int, servers: int) -> list[float]:
-    """Return how probable it is that m of the servers, each with another share, are enough."""
+    """Return the probability, by m, that m servers with distinct shares are enough."""
     return distinct([1] * servers, needed)
 
 
 def stage(table: dict[str, Any]) -> Stage:
-    """Return the stage that one of `STAGES` is about."""
+    """Return the stage of an entry of `STAGES`."""
     needed = table["K"] if table["strategy"] == "first_k" else table["N"]
     enough = first_of(needed, table["N"])
     return Stage(law(table["law"]), enough, probability=table["p_hung"])
 
 
 def name_of_stage(table: dict[str, Any]) -> str:
-    """Name a case by what is special in it."""
+    """Return a name for a test case, made of its parameters."""
     return f"{table['law']}-{table['p_hung']}-{table['strategy']}"
 
 
 def stage_of_duplicates(table: dict[str, Any], probability: float = 0.0) -> Stage:
-    """Return the stage that one of `DUPLICATES` is about, with servers that may be hung."""
+    """Return the stage of an entry of `DUPLICATES`, with servers that may be hung."""
     return Stage(law("exp1"), distinct(table["copies"], table["K"]), probability=probability)

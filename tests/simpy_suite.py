@@ -37,7 +37,7 @@ def main() -> int:
     simpy.Environment = simpy.core.Environment = Environment  # type: ignore[misc]
     os.chdir(root)
     sys.path[0] = str(root)
-    del sys.modules["tests"]  # theirs has the same name
+    del sys.modules["tests"]  # their package has the same name as ours
     # The benchmarks need a plugin, and compare nothing.
     arguments = ["-p", "no:cacheprovider", "--ignore", "tests/test_benchmark.py"]
     return pytest.main([*arguments, *sys.argv[2:], "tests"])

@@ -50,8 +50,8 @@ def _load(entry: dict[str, object]) -> RealFile:
 
 _FILES = [_load(entry) for entry in _MANIFEST["files"]]
 
-#: Those that lie on servers as shares.
+#: Those whose shares are stored on servers.
 CHK_FILES = [file for file in _FILES if file.shares]
 
-#: Those whose caps hold them.
+#: Those whose caps contain the data.
 LIT_FILES = [file for file in _FILES if not file.shares]

@@ -1,6 +1,6 @@
 """The page in a real browser: nothing is wrong with it, and nothing is fetched.
 
-It takes Chromium and its driver; where they are missing these tests are skipped.
+The tests require Chromium and its driver, and are skipped if these are missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-#: Widths of a desktop and of a phone, in CSS pixels.
+#: The widths of a desktop and of a phone, in CSS pixels.
 WIDTHS = (1280, 390)
 
 
@@ -80,7 +80,7 @@ def show(browser: Any, page: Path, width: int) -> None:
 @pytest.mark.parametrize("name", ["scenarios", "store"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_page(browser: Any, pages: dict[str, Path], name: str, width: int) -> None:
-    """No console message, no request but for the page, all pictures there, no sideways scroll."""
+    """A page has all its pictures, no console messages, no requests, no sideways scrolling."""
     show(browser, pages[name], width)
     images = browser.execute_script(
         "return [...document.images].map(i => [i.complete, i.naturalWidth, i.alt])"
@@ -102,7 +102,7 @@ def test_page(browser: Any, pages: dict[str, Path], name: str, width: int) -> No
 
 
 def column(browser: Any, name: str) -> list[str]:
-    """Return what stands in a column of the table, from above."""
+    """Return the cells of a column of the table, from the top."""
     found: list[str] = browser.execute_script(
         "const t = document.querySelector('table.sortable');"
         "const i = [...t.tHead.rows[0].cells].findIndex(c => c.textContent === arguments[0]);"
@@ -113,7 +113,7 @@ def column(browser: Any, name: str) -> list[str]:
 
 
 def test_sort(browser: Any, pages: dict[str, Path]) -> None:
-    """A click on a heading sorts by numbers, never last, and a second one turns it round."""
+    """A click on a heading sorts by numbers, never last; a second click reverses the order."""
     show(browser, pages["store"], WIDTHS[0])
     button = browser.find_element("xpath", "//th/button[text()='p50']")
     button.click()
@@ -127,7 +127,7 @@ def test_sort(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_sort_by_size(browser: Any, pages: dict[str, Path]) -> None:
-    """Numbers are sorted by their size, not by their letters: the most negative one comes first."""
+    """Numbers are sorted by value, not by letters: the most negative one comes first."""
     show(browser, pages["store"], WIDTHS[0])
     browser.find_element("xpath", "//th/button[text()='vs first-k']").click()
     numbers = [words for words in column(browser, "vs first-k") if words.endswith(" s")]
@@ -165,7 +165,7 @@ def test_fits_a_desktop(browser: Any, pages: dict[str, Path]) -> None:
 
 @pytest.mark.parametrize("name", ["scenarios", "store"])
 def test_fits_a_phone(browser: Any, pages: dict[str, Path], name: str) -> None:
-    """At 390 px each cell has its name and is inside, and so is the right edge of each picture."""
+    """At 390 px each cell has its name and is visible, and so is the right edge of each picture."""
     show(browser, pages[name], WIDTHS[1])
     cells, pictures = browser.execute_script(
         "const right = e => e.getBoundingClientRect().right;"
@@ -210,7 +210,7 @@ def test_columns(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_copy(browser: Any, pages: dict[str, Path]) -> None:
-    """A command that is copied names the store from the root: it works in any folder."""
+    """A copied command names the store by its absolute path, so it works in any folder."""
     show(browser, pages["store"], WIDTHS[0])
     button = browser.find_element("css selector", "td button")
     button.click()
@@ -225,7 +225,7 @@ def test_copy(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_dark(browser: Any, pages: dict[str, Path]) -> None:
-    """With a dark colour scheme text is light on dark, and prints stay dark on light."""
+    """With a dark colour scheme, text is light on dark, and prints stay dark on light."""
     show(browser, pages["store"], WIDTHS[0])
     colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
     dark: dict[str, Any] = {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}
@@ -240,7 +240,7 @@ def test_dark(browser: Any, pages: dict[str, Path]) -> None:
 
 
 def test_without_javascript(pages: dict[str, Path]) -> None:
-    """Without JavaScript all sections are there, and no control that does nothing."""
+    """Without JavaScript, all sections are there, and no control that would do nothing."""
     chrome = started(javascript=False)
     try:
         chrome.get(pages["scenarios"].as_uri())
@@ -256,7 +256,7 @@ def test_without_javascript(pages: dict[str, Path]) -> None:
 
 
 def test_print(browser: Any, pages: dict[str, Path]) -> None:
-    """It prints to some pages of paper."""
+    """The page prints to a few pages of paper."""
     show(browser, pages["scenarios"], WIDTHS[0])
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
 

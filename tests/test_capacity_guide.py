@@ -1,4 +1,4 @@
-"""docs/capacity.md tells the truth: its files are written, and its commands run in their order."""
+"""docs/capacity.md is correct: its files are written, and its commands run in order."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _GUIDE = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
 
 _FILES = re.findall(r"```toml\n# ([\w.-]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
-#: The commands, but for those of a cluster, which tests of their own run.
+#: The commands, except those of a cluster, which have their own tests.
 _COMMANDS = [
     command
     for command in re.findall(r"^    firstk (.*)$", _GUIDE, re.MULTILINE)
     if "tcp://" not in command
 ]
 
-#: The downloader that it takes as one's own.
+#: The downloader that stands for the reader's own.
 _OWN = "from firstk.downloader import download\n"
 
 
 @pytest.fixture
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Be in a folder that has the files of the guide."""
+    """Change to a folder that has the files of the guide."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name, text in _FILES:
@@ -41,13 +41,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def printed(commands: list[str]) -> dict[str, str]:
-    """Run commands in their order; return what each prints."""
+    """Run commands in order; return the output of each."""
     found = {}
     for command in commands:
         if ".parquet" in command:
             pytest.importorskip("pyarrow")
         ran = firstk(*shlex.split(command))
-        # What was saved of a store is reported beside it.
+        # Rows saved from a store are reported on standard error.
         expected = "hung.sqlite: 2000 rows saved, 0 skipped\n" if "--salvage" in command else ""
         assert (0, expected) == (ran.exit_code, ran.stderr), command
         found[command] = ran.stdout
@@ -65,7 +65,7 @@ def missing(commands: dict[str, str]) -> list[str]:
 
 @pytest.mark.usefixtures("_folder")
 def test_first_experiment() -> None:
-    """The sweep that it begins with, and all that is made of its store, print what it shows."""
+    """The first sweep, and everything made from its store, prints what the guide shows."""
     found = printed([command for command in _COMMANDS if "hung." in command])
 
     assert len(found) >= 5
@@ -77,7 +77,7 @@ def test_first_experiment() -> None:
 
 @pytest.mark.usefixtures("_folder")
 def test_other_experiments() -> None:
-    """The other sweeps print what it shows."""
+    """The other sweeps print what the guide shows."""
     others = [c for c in _COMMANDS if "hung." not in c and not c.startswith("plan ")]
     found = printed(others)
 
@@ -87,7 +87,7 @@ def test_other_experiments() -> None:
 
 @pytest.mark.usefixtures("_folder")
 def test_plan() -> None:
-    """What its plan prints is what it shows."""
+    """The plan prints what the guide shows."""
     found = printed([command for command in _COMMANDS if command.startswith("plan ")])
 
     assert len(found) == 1
@@ -95,7 +95,7 @@ def test_plan() -> None:
 
 
 def test_every_table() -> None:
-    """Every table that it shows has the heading of one that a command prints."""
+    """Every table in the guide has the heading of one that a command prints."""
     headings = [
         line for line in _GUIDE.splitlines() if line.startswith("| ") and "strategy" in line
     ]
@@ -105,7 +105,7 @@ def test_every_table() -> None:
 
 
 def test_keys() -> None:
-    """It names every key of experiments and of plans."""
+    """The guide names every key of experiments and of plans."""
     keys = {
         field.alias or key
         for table in (ExperimentTable, Precision, Span, PlanTable, Search, Target)

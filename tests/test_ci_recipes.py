@@ -1,4 +1,4 @@
-"""The CI recipes do what they say: their commands run in a project that `firstk init` made."""
+"""The CI recipes work: their commands run in a project that `firstk init` made."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def download(reactor, servers, cap, consumer):
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in a project whose downloader passes its scenario, with a baseline."""
+    """Change to a project whose downloader passes its scenario, with a baseline."""
     (tmp_path / "fetch.py").write_text(_GOOD)
     assert firstk("init", "--downloader", "fetch:download", tmp_path).exit_code == 0
     monkeypatch.chdir(tmp_path)
@@ -53,7 +53,7 @@ def _shell(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def _steps(**inputs: str) -> Iterator[str]:
-    """Yield the scripts of the composite action, with its inputs put in."""
+    """Yield the scripts of the composite action, with its inputs inserted."""
     action: dict[str, Any] = yaml.safe_load((_ACTION / "action.yml").read_text())
     values = {name: about["default"] for name, about in action["inputs"].items()} | inputs
     for step in action["runs"]["steps"]:
@@ -64,7 +64,7 @@ def _steps(**inputs: str) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_action(project: Path) -> None:
-    """Each step of the action passes, and leaves what is kept."""
+    """Each step of the action passes, and leaves the files that are kept."""
     for script in _steps(baseline="tests/baseline.json"):
         result = _shell(script, project)
         assert result.returncode == 0, (script, result.stdout, result.stderr)
@@ -114,7 +114,7 @@ def test_gitlab(project: Path) -> None:
 
 
 def test_pre_commit_hook(project: Path) -> None:
-    """The hook's command takes the files that pre-commit passes it."""
+    """The hook's command accepts the files that pre-commit passes to it."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
     file = "tests/scenarios/one-hung.toml"
 
@@ -123,7 +123,7 @@ def test_pre_commit_hook(project: Path) -> None:
 
 
 def test_workflows_are_yaml() -> None:
-    """Each recipe of the guide and the workflow that `firstk init` writes can be read."""
+    """Each recipe of the guide and the workflow that `firstk init` writes are valid YAML."""
     recipes = re.findall(r"```yaml\n(.*?)```", _GUIDE, re.DOTALL)
     recipes.append((ROOT / "harness/cli/starter/firstk.yml").read_text())
 

@@ -1,4 +1,4 @@
-"""The commands that README and the guides show run, one after the other, as they stand there."""
+"""The commands that README and the guides show run, one after the other, as written."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.command_line import firstk
 from tests.harness.making import ROOT
 from tests.reports.samples import write_empty_pictures
 
-#: The guides whose commands no other test runs, with the fewest commands that each has.
+#: The guides whose commands no other test runs, with the minimum number of commands in each.
 GUIDES = {
     "README.md": 11,
     "docs/boundary.md": 3,
@@ -25,7 +25,7 @@ GUIDES = {
     "docs/review.md": 6,
 }
 
-#: What commands of a guide need and do not make.
+#: Files that commands of a guide need and do not make.
 _SCENARIO = re.search(
     r"```toml\n(name = .three-good.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
 )
@@ -33,7 +33,7 @@ _EXPERIMENT = re.search(
     r"```toml\n(name = .experiment.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
 )
 
-#: What a guide shows beside them, by the names of the files.
+#: Further files that a guide shows, by name.
 _MORE = dict(
     re.findall(
         r"```toml\n# ([\w.-]+)\n(.*?)```",
@@ -42,7 +42,7 @@ _MORE = dict(
     )
 )
 
-#: What stands for something in a guide, or takes long, and what it is here.
+#: Replacements for placeholders in a guide, and for what takes long.
 _HERE = {
     "FILE": "my-scenario.toml",
     "MODULE:CALLABLE": "mypackage.fetch:download",
@@ -61,8 +61,8 @@ _HERE = {
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in a folder that has what the guides take for granted."""
-    write_empty_pictures(monkeypatch)  # they take their time, and are tested elsewhere
+    """Change to a folder that has what the guides take for granted."""
+    write_empty_pictures(monkeypatch)  # they take long, and are tested elsewhere
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert _SCENARIO
@@ -91,7 +91,7 @@ def commands(guide: str) -> list[str]:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_commands(guide: str, folder: Path) -> None:
-    """Each does what it is for: nothing is wrong with it, and it has something to say."""
+    """Each command succeeds, and prints something."""
     shown = commands(guide)
 
     assert GUIDES[guide] <= len(shown)
@@ -101,7 +101,7 @@ def test_commands(guide: str, folder: Path) -> None:
         ran = firstk(*shlex.split(command)[1:])
         assert ran.exit_code in (0, 1), (command, ran.stderr)
         assert ran.stdout or "equal" in ran.stderr, command
-        if not command.startswith(("firstk diff", "firstk plan")):  # 1 has a meaning there
+        if not command.startswith(("firstk diff", "firstk plan")):  # there, 1 is not a failure
             assert ran.exit_code == 0, (command, ran.stdout, ran.stderr)
 
 
@@ -114,7 +114,7 @@ def test_every_guide() -> None:
 
 
 def test_linked() -> None:
-    """README leads to every guide, by one step or two."""
+    """README leads to every guide, in one or two steps."""
     readme = (ROOT / "README.md").read_text("utf-8")
     seen = set(re.findall(r"docs/([\w-]+\.md)", readme))
     for name in list(seen):

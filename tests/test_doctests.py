@@ -1,4 +1,4 @@
-"""The examples in docstrings do what they show."""
+"""The examples in docstrings are correct."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def modules() -> list[str]:
 
 @pytest.mark.parametrize("name", modules())
 def test_examples(name: str) -> None:
-    """Every example of a module gives what stands below it."""
+    """Every example of a module has the result shown below it."""
     ran = doctest.testmod(import_module(f"firstk.{name}"))
 
     assert ran.attempted > 0

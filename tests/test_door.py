@@ -1,4 +1,4 @@
-"""What `import firstk` offers, and what it costs."""
+"""The public names of `import firstk`, and the cost of the import."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.making import ROOT, run_python
 
 
 def test_every_name() -> None:
-    """Every public name can be had from `firstk`, is documented, and is in the reference."""
+    """Every public name is available from `firstk`, is documented, and is in the reference."""
     reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     shown = re.findall(r"^::: firstk\.(\w+)$", reference, re.MULTILINE)
 
@@ -24,18 +24,18 @@ def test_every_name() -> None:
 
 
 def test_dir() -> None:
-    """Completion in a shell finds the public names."""
+    """Shell completion finds the public names."""
     assert sorted(firstk.__all__) == [name for name in dir(firstk) if not name.startswith("_")]
 
 
 def test_misspelt() -> None:
-    """A misspelt name is refused with the one that was meant."""
+    """A misspelt name raises an error that suggests the correct one."""
     with pytest.raises(AttributeError, match="did you mean 'SimGrid'"):
         firstk.SimGird  # type: ignore[attr-defined]  # noqa: B018 - to read it is the test
 
 
 def test_light() -> None:
-    """The import alone loads nothing that takes time."""
+    """The import alone loads nothing slow."""
     code = "import firstk, json, sys; print(json.dumps(sorted(sys.modules)))"
     loaded = {name.partition(".")[0] for name in json.loads(run_python(code))}
 
@@ -44,7 +44,7 @@ def test_light() -> None:
 
 @pytest.mark.parametrize("name", ["UnmetError", "DownloaderError", "EscapeError", "LivelockError"])
 def test_errors(name: str) -> None:
-    """Errors are called by their public names, and can be pickled by them."""
+    """Errors are named by their public names, and can be pickled by them."""
     error = getattr(firstk, name)("lost")
 
     assert type(error).__module__ == "firstk"

@@ -1,4 +1,4 @@
-"""The examples work: the tests of each pass."""
+"""The examples work: the tests of each one pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytest_plugins = ["pytester"]
 @needs_tahoe
 @pytest.mark.slow  # it starts twelve nodes, and each makes keys
 def test_tahoe_nodes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole nodes of Tahoe-LAFS, as they are started by `tahoe run`."""
+    """The example with whole nodes of Tahoe-LAFS, started by `tahoe run`, works."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shutil.copytree(ROOT / "examples" / "tahoe-nodes", pytester.path / "tahoe-nodes")
 

@@ -1,4 +1,4 @@
-"""docs/network.md tells the truth: its files do what it says."""
+"""docs/network.md is correct: its files do what it says."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _GUIDE = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
-#: The files that it shows, each with its path in the first line, in its order.
+#: The files that it shows, in order, each with its path in the first line.
 _FILES = re.findall(r"```python\n# ([\w.]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
-#: Names for those who write a simulator, and what is rarely of use.
+#: Names for authors of simulators, and names that are rarely useful.
 _INTERNAL = {
     Network: {
         "env",
@@ -37,7 +37,7 @@ _INTERNAL = {
 
 
 def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its test fails with the text that it shows, and passes with the mended program."""
+    """Its test fails with the text that it shows, and passes with the corrected program."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shown = re.findall(r"```text\n(.*?)```", _GUIDE, re.DOTALL)
     program, test, mended, other = _FILES
@@ -59,7 +59,7 @@ def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("kind", [Network, Host])
 def test_names(kind: type) -> None:
-    """It names every method and attribute that is there for users."""
+    """The guide names every method and attribute for users."""
     names = [n for n in vars(kind) if not n.startswith("_") and n not in _INTERNAL[kind]]
 
     assert names
@@ -67,7 +67,7 @@ def test_names(kind: type) -> None:
 
 
 def test_links() -> None:
-    """What it links to is there."""
+    """The targets of its links exist."""
     links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
 
     assert links

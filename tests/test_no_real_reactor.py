@@ -51,7 +51,7 @@ print(*{{name.partition(".")[0] for name in sys.modules}})
 
 
 def test_no_real_reactor() -> None:
-    """Neither the modules nor a simulation load the reactor that reads the wall's clock."""
+    """Neither the modules nor a simulation load the reactor that uses the real clock."""
     imported, outcomes, loaded = json.loads(run_python(IMPORT_ALL))
 
     assert {
@@ -66,7 +66,7 @@ def test_no_real_reactor() -> None:
 
 
 def test_the_real_one_would_be_seen() -> None:
-    """A module that imported it would not go unnoticed."""
+    """The test would notice a module that imported it."""
     few = IMPORT_ALL.replace('("firstk",)', "()")
     *_, loaded = json.loads(run_python("import twisted.internet.reactor\n" + few))
 
@@ -84,7 +84,7 @@ def test_the_real_one_would_be_seen() -> None:
     ids=" ".join,
 )
 def test_small_commands(arguments: list[str], said: str) -> None:
-    """What needs no simulation loads neither Twisted nor SimPy nor matplotlib nor SciPy."""
+    """Commands without a simulation load neither Twisted nor SimPy nor matplotlib nor SciPy."""
     *output, modules = run_python(COMMAND.format(arguments=arguments)).splitlines()
 
     assert any(said in line for line in output)
@@ -93,7 +93,7 @@ def test_small_commands(arguments: list[str], said: str) -> None:
 
 
 def test_runs_without_statistics() -> None:
-    """A run loads no SciPy, which takes as long as many runs do."""
+    """A run does not load SciPy, which takes as long as many runs do."""
     arguments = ["run", "three-good-seven-hung"]
     *_, modules = run_python(COMMAND.format(arguments=arguments)).splitlines()
 

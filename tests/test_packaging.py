@@ -1,4 +1,4 @@
-"""What is installed: one package, with real files, that leaves a user's names alone."""
+"""The installed package: one package of real files, which hides none of a user's names."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_wheel(built: Path) -> None:
-    """The wheel installs the package firstk alone, with all that it needs."""
+    """The wheel installs only the package firstk, with everything that it needs."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -85,7 +85,7 @@ def test_source_distribution(built: Path) -> None:
 
 
 def test_users_own_names(tmp_path: Path) -> None:
-    """A project whose modules are called like our folders can test its downloader."""
+    """A project with modules named like our folders can test its downloader."""
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "tests").mkdir()
     for name in ("harness.py", "reports.py", "scenarios/__init__.py"):

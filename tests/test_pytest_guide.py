@@ -1,4 +1,4 @@
-"""docs/pytest.md tells the truth: its files are written to an empty folder, and do what it says."""
+"""docs/pytest.md is correct: its files, written to an empty folder, do what it says."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _GUIDE = (_ROOT / "docs" / "pytest.md").read_text(encoding="utf-8")
 
 pytest_plugins = ["pytester"]
 
-#: The files that it shows, each with its path in the first line, in its order.
+#: The files that it shows, in order, each with its path in the first line.
 _FILES = re.findall(r"```\w+\n# ([\w/.-]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
 
 def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its project fails with the text that it shows; mended it passes, and so do its tests."""
+    """Its project fails with the text that it shows; once corrected, it and its tests pass."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     shown = re.search(r"```text\n(.*?)```", _GUIDE, re.DOTALL)
     assert shown
@@ -41,7 +41,7 @@ def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_options() -> None:
-    """It names every option, ini key and property that the plugin has."""
+    """The guide names every option, ini key and property of the plugin."""
     plugin = (_ROOT / "harness" / "pytest_plugin.py").read_text(encoding="utf-8")
     names = re.findall(r'"(--firstk-\w+|firstk_\w+)"', plugin)
     names += re.findall(r'^            \("(\w+)", ', plugin, re.MULTILINE)
@@ -56,7 +56,7 @@ def test_options() -> None:
 
 
 def test_links() -> None:
-    """What it links to is there."""
+    """The targets of its links exist."""
     links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
 
     assert links

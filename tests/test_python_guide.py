@@ -1,4 +1,4 @@
-"""docs/python.md tells the truth: its tests pass, and it names all that there is."""
+"""docs/python.md is correct: its tests pass, and it names the whole interface."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def test_guide(pytester: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("kind", [SimGrid, ServerGroup, RunningDownload])
 def test_names(kind: type) -> None:
-    """It names every method and attribute that is there for users."""
+    """The guide names every method and attribute for users."""
     names = [name for name in vars(kind) if not name.startswith("_")]
-    rest = {"names", "runs", "reactor", "scenario", "file", "close"}  # for what is rare
+    rest = {"names", "runs", "reactor", "scenario", "file", "close"}  # for rare uses
 
     assert names
     assert [n for n in names if n not in rest and not re.search(rf"\.{n}\b", _GUIDE)] == []
 
 
 def test_links() -> None:
-    """What it links to is there."""
+    """The targets of its links exist."""
     links = re.findall(r"\]\(([\w.]+)[^)]*\)", _GUIDE)
 
     assert links

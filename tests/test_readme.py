@@ -1,4 +1,4 @@
-"""README tells the truth."""
+"""README is correct."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ _README = (_ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_scenario() -> None:
-    """The scenario that it shows is one, and comes out as it says."""
+    """The scenario that README shows is valid, and has the outcome that it states."""
     block = re.search(r"```toml\n(.*?)```", _README, re.DOTALL)
     assert block
     scenario = Scenario.model_validate(tomllib.loads(block[1]))
@@ -27,12 +27,12 @@ def test_scenario() -> None:
 
 
 def test_length() -> None:
-    """It is short."""
+    """README is short."""
     assert len(_README.splitlines()) < 140
 
 
 def test_experiment(tmp_path: Path) -> None:
-    """The experiment that it shows varies the scenario that it shows."""
+    """The experiment that README shows varies the scenario that it shows."""
     scenario, experiment = re.findall(r"```toml\n(.*?)```", _README, re.DOTALL)
     (tmp_path / "my-scenario.toml").write_text(scenario)
     (tmp_path / "experiment.toml").write_text(experiment)
@@ -41,7 +41,7 @@ def test_experiment(tmp_path: Path) -> None:
 
 
 def test_ci() -> None:
-    """CI calls the command that README gives for the tests."""
+    """CI runs the command that README gives for the tests."""
     command = re.search(r"^    (python3 .*nox)$", _README, re.MULTILINE)
     assert command
 
@@ -49,7 +49,7 @@ def test_ci() -> None:
 
 
 def test_links() -> None:
-    """What it links to and shows is there."""
+    """The targets of its links and pictures exist."""
     links = re.findall(r"\]\(([^):]+)\)", _README)
 
     assert "docs/latency.png" in links

@@ -10,7 +10,7 @@ from tests.harness.making import ROOT
 
 
 def test_guide() -> None:
-    """The code of the guide runs as it stands there, and gives the file."""
+    """The code of the guide runs as written, and downloads the file."""
     guide = (ROOT / "docs" / "storage.md").read_text(encoding="utf-8")
     consumer = MemoryConsumer()
     names: dict[str, Any] = {"consumer": consumer}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Return the baseline in a file; exit with what is wrong with it."""
+    """Return the baseline in a file; exit with a message if the file is not valid."""
     from firstk.reports.tables.baseline import Baseline, BaselineError
 
     with refusing(BaselineError):

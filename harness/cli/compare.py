@@ -1,4 +1,4 @@
-"""`firstk compare`: strategies against each other, in a table and in pictures."""
+"""`firstk compare`: compares strategies, in a table and in pictures."""
 
 from __future__ import annotations
 
@@ -97,11 +97,11 @@ def compare(
     """Compare the strategies of scenarios.
 
     Prints a table, and writes a picture of the times to first byte and a timeline for
-    each scenario. Without arguments the scenarios are those of ticket #928. Other
-    downloaders are put beside the strategies. A scenario over tahoe-https has beside it the same
-    over objects, with the round trips that each took. Exit status 1 means that an expectation
-    was not met, that --check found something worse or gone, or that a downloader keeps state
-    between runs.
+    each scenario. Without arguments, the scenarios are those of ticket #928. Other
+    downloaders are shown next to the strategies. A scenario over tahoe-https is shown next to
+    the same scenario over objects, with the round trips of each. Exit status 1 means that an
+    expectation was not met, that --check found something worse or missing, or that a downloader
+    keeps state between runs.
     """
     from firstk.scenarios.library import DEFAULT_SET
 
@@ -141,7 +141,7 @@ def compare(
 
 
 def _over(scenario: Scenario, transport: str | None) -> list[Scenario]:
-    """Return a scenario; where it is over HTTPS, with the same over objects before it."""
+    """Return a scenario; if it is over HTTPS, the same scenario over objects precedes it."""
     from firstk.scenarios.transport import OBJECTS, TAHOE_HTTPS
 
     wanted = transport or scenario.grid.transport or OBJECTS
@@ -150,7 +150,7 @@ def _over(scenario: Scenario, transport: str | None) -> list[Scenario]:
 
 
 def _explain(compared: Sequence[Compared]) -> None:
-    """Print which round trips the first byte took over HTTPS, and which over objects."""
+    """Print the round trips before the first byte, over HTTPS and over objects."""
     from firstk.harness.run.round_trips import in_words
 
     for one, other in pairwise(compared):

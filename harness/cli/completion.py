@@ -1,8 +1,8 @@
-"""Completion in shells: the names of scenarios, experiments and strategies; otherwise files.
+"""Shell completion for the names of scenarios, experiments and strategies, and for files.
 
-Each function is the `shell_complete` of a click parameter: it gets what was typed so far, and
-returns what it may become. A file comes first, because shells then complete files only where no
-name fits.
+Each function is the `shell_complete` of a click parameter: it takes the text typed so far, and
+returns its completions. The item for files comes first, because shells then complete files only if
+no name matches.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def strategies(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 
 
 def _or_file(files: Mapping[str, Path], incomplete: str) -> list[CompletionItem]:
-    """Return the names that fit, each with the description in its file."""
+    """Return the names that match, each with the description in its file."""
     from firstk.scenarios.library import described
 
     fitting: Iterable[str] = [name for name in files if name.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""`firstk diff`: where two runs diverge."""
+"""`firstk diff`: shows where two runs diverge."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def diff(
 ) -> int:
     """Show where two runs diverge, with a few events around it.
 
-    Name two of one thing: two seeds, two strategies, two scenarios, or two files that
-    `firstk run --events` has written; one such file can also be held against a scenario.
+    Name two of one kind: two seeds, two strategies, two scenarios, or two files written by
+    `firstk run --events`; such a file can also be compared with a scenario.
     Exit status 1 means that the runs differ.
     """
     from firstk.reports.tables.diff import diff_text, parting
@@ -59,7 +59,7 @@ def diff(
 
 
 def _two_runs(targets: Sequence[str], named: list[str], seeds: Sequence[int]) -> list[Events]:
-    """Return the events of the two runs that a command line means."""
+    """Return the events of the two runs that the arguments name."""
     from firstk.harness.run.events import Events, EventsError, is_events
     from firstk.harness.run.simulate import simulate
 

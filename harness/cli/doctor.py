@@ -1,4 +1,4 @@
-"""`firstk doctor`: check the installation."""
+"""`firstk doctor`: checks the installation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from firstk.harness.cli.exit import OK, UNMET
 def doctor() -> int:
     """Check the installation: dependency versions and a self-test.
 
-    Exit status 1 means that something is wrong; the output says what would be right.
+    Exit status 1 means that something is wrong; the output says how to fix it.
     """
     from firstk.harness.cli.installation import examine
 

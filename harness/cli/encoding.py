@@ -1,4 +1,4 @@
-"""Output in any encoding: what it cannot show is spelled in ASCII, and never an error."""
+"""Output in any encoding: characters that it lacks are written in ASCII, without an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import codecs
 import sys
 from io import TextIOWrapper
 
-#: What stands for the characters that tables and messages of firstk have beside ASCII.
+#: ASCII replacements for the non-ASCII characters in tables and messages of firstk.
 _SPELLED = {
     "∞": "inf",
     "×": "x",
@@ -27,7 +27,7 @@ _NAME = "firstk.spelled"
 
 
 def _spell(error: UnicodeError) -> tuple[str, int]:
-    """Return what to write for the characters that an encoding does not have."""
+    """Return the replacement for characters that an encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     some = error.object[error.start : error.end]
@@ -37,7 +37,7 @@ def _spell(error: UnicodeError) -> tuple[str, int]:
 def spelled(text: str, encoding: str) -> str:
     """Return a text without the characters that an encoding lacks.
 
-    A longer spelling takes the place of the padding before it, so that columns stay in line.
+    A longer replacement uses up the padding before it, so columns stay aligned.
     """
     for character, spelling in _SPELLED.items():
         if character in text and not _has(encoding, character):
@@ -56,10 +56,10 @@ def _has(encoding: str, character: str) -> bool:
 
 
 def write_in_any_encoding() -> None:
-    """Let standard output and standard error take all text, whatever their encoding.
+    """Let standard output and standard error accept any text, whatever their encoding.
 
     Python's default for redirected output on Windows is cp1252, and in a C locale it may be
-    ASCII: neither has ∞. Errors that were chosen on purpose, with PYTHONIOENCODING, stay.
+    ASCII; neither has ∞. An error handler chosen with PYTHONIOENCODING is kept.
     """
     codecs.register_error(_NAME, _spell)
     for stream in (sys.stdout, sys.stderr):

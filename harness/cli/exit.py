@@ -1,4 +1,4 @@
-"""The exit statuses, and how a command ends that cannot do what it is asked for."""
+"""The exit statuses, and how a command ends if it cannot do what was requested."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ import click
 
 from firstk.scenarios.text import printable
 
-#: What the exit statuses mean.
+#: The meanings of the exit statuses.
 OK, UNMET, USAGE, INTERNAL, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def note(line: str) -> None:
-    """Print a line on standard error, whatever is in it that is not printable escaped."""
+    """Print a line on standard error, with its unprintable characters escaped."""
     click.echo(printable(line), err=True)
 
 
 class Ended(SystemExit):
-    """A command ends with this exit status, and has said why."""
+    """Ends a command with an exit status; the reason has been printed already."""
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Print a message to standard error, made printable, and exit with a status."""
+    """Print a message on standard error, made printable, and exit with a status."""
     click.echo(printable(message, keep="\n"), err=True)
     raise Ended(status)
 
 
 @contextmanager
 def refusing(*errors: type[Exception], prefix: str = "") -> Iterator[None]:
-    """End with what such an error says: it is the user's own, and names the file or the option."""
+    """Exit with the message of such an error, which is the user's and names the file or option."""
     try:
         yield
     except errors as e:

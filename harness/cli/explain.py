@@ -1,4 +1,4 @@
-"""`firstk explain`: why a download does not go as it should."""
+"""`firstk explain`: explains why a download does not go as it should."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def explain(
 ) -> int:
     """Explain why a download stalls, fails, is late or writes wrong bytes.
 
-    Prints four lines: who did not answer, or lied; where the code waits; on what; and the cause,
-    the fewest faults without which all is well. Exit status 1 means that an expectation of the
-    scenario was not met.
+    Prints four lines: which servers did not answer, or lied; where the code waits; for what; and
+    the cause, which is the fewest faults without which all is well. Exit status 1 means that an
+    expectation of the scenario was not met.
     """
     from firstk.harness.explain.cause import ending
     from firstk.harness.explain.explanation import explain as explained

@@ -1,4 +1,4 @@
-"""The extras of firstk: which of them installs a module that is not there."""
+"""The extras of firstk, and which of them installs a missing module."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXTRAS = {
 
 
 def remedy(error: ModuleNotFoundError) -> str | None:
-    """Return how to install what an import did not find, or None if it is not of an extra.
+    """Return how to install a module that was not found; None if no extra installs it.
 
     >>> remedy(ModuleNotFoundError(name="matplotlib.axes"))
     "matplotlib is not installed: pip install 'firstk[report]'"

@@ -1,4 +1,4 @@
-"""`firstk fuzz`: random scenarios, until one breaks what must always hold."""
+"""`firstk fuzz`: tries random scenarios until one violates an invariant."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from firstk.harness.fuzz.kinds import Kinds
     from firstk.scenarios.model import Scenario
 
-#: The most processes, and the most finds, that may be asked for.
+#: The maximum numbers of processes and of counterexamples that an option may request.
 _MOST_JOBS, _MOST_FINDS = 256, 10_000
 
 
@@ -106,8 +106,8 @@ def fuzz(
 ) -> int:
     """Try random scenarios until one breaks what must always hold.
 
-    That one is made small and written to a file. With arguments these scenarios are tried
-    instead: this is how a find is replayed. Exit status 1 means that something was found.
+    The scenario that does is made small and written to a file. With arguments, those scenarios
+    are tried instead, to replay a counterexample. Exit status 1 means that something was found.
     """
     from firstk.harness.fuzz.fuzzer import Fuzzer
 
@@ -145,7 +145,7 @@ def _search(fuzzer: Fuzzer, seconds: float, jobs: int) -> None:
 
 
 def _kinds(only: Sequence[str], without: Sequence[str]) -> Kinds:
-    """Return the kinds that are named; refuse unknown ones, and such that leave nothing."""
+    """Return the kinds that are named; reject unknown names, and selections without any kind."""
     from firstk.downloader.names import did_you_mean
     from firstk.harness.fuzz.kinds import NAMES, Kinds
 
@@ -162,13 +162,13 @@ def _kinds(only: Sequence[str], without: Sequence[str]) -> Kinds:
 
 @dataclass
 class _Replay:
-    """Tries scenarios that are there: with other downloaders, or with their own strategies."""
+    """Tries given scenarios, with other downloaders or with their own strategies."""
 
     subjects: Sequence[str]
     kinds: Kinds
 
     def targets(self, targets: Sequence[str]) -> int:
-        """Try these; print what they break, and return the exit status."""
+        """Try the targets, print their violations, and return the exit status."""
         from firstk.harness.fuzz.finds import Counts
 
         counts, status = Counts(), OK
@@ -179,7 +179,7 @@ class _Replay:
         return status
 
     def corpus(self, folder: Path, known: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
-        """Try what a folder has, if it is there; print and return what is still broken."""
+        """Try the scenarios in a folder, if it exists; print and return the violations."""
         still: set[tuple[str, str, str]] = set()
         if any(folder.glob("**/*.toml")):
             for scenario, one in self.broken([str(folder)]):
@@ -191,7 +191,7 @@ class _Replay:
     def broken(
         self, targets: Iterable[str], counts: Counts | None = None
     ) -> Iterator[tuple[Scenario, Violation]]:
-        """Yield what scenarios break."""
+        """Yield each scenario's violations."""
         from firstk.harness.fuzz.finds import Counts, check
 
         scenarios = load(targets)
@@ -209,7 +209,7 @@ def _print_violation(scenario: Scenario, one: Violation) -> None:
 
 
 class _Printer:
-    """Writes and prints each find, and the counts in the end."""
+    """Writes and prints each counterexample, and the final counts."""
 
     def __init__(self, fuzzer: Fuzzer, folder: Path) -> None:
         self._fuzzer = fuzzer
@@ -227,7 +227,7 @@ class _Printer:
         click.echo(f"The scenario is {printable(str(file))}; to replay it: {again}")
 
     def rest(self) -> int:
-        """Report a find that was not small yet, and the counts; return the exit status."""
+        """Report an unfinished counterexample, and the counts; return the exit status."""
         fuzzer = self._fuzzer
         for find in fuzzer.finds[self._printed :]:
             self.find(find.named)

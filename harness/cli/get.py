@@ -1,4 +1,4 @@
-"""`firstk get`: a file from a real grid."""
+"""`firstk get`: downloads a file from a real grid."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def get(cap: str, servers_file: Path, strategy: str, out: Path, silence: float) 
     """Download an immutable file from the storage servers of a Tahoe-LAFS grid.
 
     CAP is its read-cap, URI:CHK:... or URI:LIT:.... The servers are asked over HTTPS, in the order
-    of the file that lists them. Every byte is checked before it is written, and FILE is there only
-    if all of them are right. Exit status 1 means that the file cannot be had.
+    in which a file lists them. Every byte is checked before it is written, and FILE is created only
+    if all of them are correct. Exit status 1 means that the download failed.
     """
     from firstk.downloader import BadCapError, parse_cap
 
@@ -69,7 +69,7 @@ def get(cap: str, servers_file: Path, strategy: str, out: Path, silence: float) 
 
 
 def _servers(path: Path) -> dict[str, NURL]:
-    """Return the servers that a file lists; exit with all that is wrong with it."""
+    """Return the servers that a file lists; exit with all mistakes in it."""
     from firstk.downloader.http import BadNURLError, parse_servers
     from firstk.scenarios.reading import TOML, read_text
 
@@ -137,7 +137,7 @@ def _download(
 
 
 def _tell(cap: Cap, out: Path, status: DownloadStatus, seconds: float) -> None:
-    """Print how it went, and what was wrong with servers."""
+    """Print how it went, and which servers had problems."""
     used = ", ".join(map(str, sorted(status.shares_used))) or "none"
     note(
         f"{out}: {cap.size:,} bytes in {seconds:.3f} s, from shares {used};"

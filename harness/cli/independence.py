@@ -1,4 +1,4 @@
-"""Whether the runs of a command are independent: some are repeated when all have been made."""
+"""Checks whether the runs of a command are independent, by repeating some at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Independence:
     """Checks that the downloaders of a command keep no state from one run to the next.
 
-    It is made before the runs. Our own strategies are not checked here: they keep none.
+    Create it before the runs. Our own strategies are not checked, since they keep no state.
     """
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class Independence:
         self._made: list[Made] = []
 
     def add(self, scenario: Scenario, results: Sequence[Result | WorkloadResult]) -> None:
-        """Add runs of a scenario that were made."""
+        """Add completed runs of a scenario."""
         self._runs += len(results)
         self._made += _of_others(scenario, results)
 
     def check(self) -> int:
-        """Repeat some of the runs in a fresh process; return the exit status, and say why."""
+        """Repeat some of the runs in a fresh process; return the exit status, and print why."""
         from firstk.harness.run.independence import StateError, check, is_affordable, last_first
 
         if len(self._made) < 2:

@@ -1,4 +1,4 @@
-"""`firstk init`: what a project needs for its first scenario, and the first run of it."""
+"""`firstk init`: writes what a project needs for its first scenario, and runs it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SCENARIO = "tests/scenarios/one-hung.toml"
 _PYPROJECT = "pyproject.toml"
 _STUB = "downloader_under_test.py"
 
-#: Where each file of the folder `starter` goes.
+#: The destination of each file of the folder `starter`.
 _FILES = {
     "one-hung.toml": _SCENARIO,
     "pyproject.toml": _PYPROJECT,
@@ -39,8 +39,8 @@ def init(folder: Path, downloader: str | None) -> int:
     r"""Add a first scenario to the project in FOLDER, and test a downloader with it.
 
     Writes tests/scenarios/one-hung.toml, a downloader to start from, pytest's settings in
-    pyproject.toml and a CI job, and leaves every file that exists as it is. Then runs pytest
-    once. Exit status 0 means that the test ran, whether or not the downloader passed it.
+    pyproject.toml and a CI job; existing files are not changed. Then runs pytest once. Exit
+    status 0 means that the test ran, whether or not the downloader passed it.
 
     \b
     Examples:

@@ -1,6 +1,6 @@
 """Checks of the installation. Each yields its findings; a problem comes with its remedy.
 
-A check imports what it looks at itself, so that what cannot be imported is a finding too.
+A check imports what it examines itself, so a failed import is a finding too.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-#: Our package.
+#: The name of our package.
 PACKAGE = "firstk"
 
-#: What is known on every machine: a scenario of the library, a strategy, the run's digest.
+#: A known result: a scenario of the library, a strategy, and the digest of the run.
 DIGESTS = (
     (
         "three-good-seven-hung",
@@ -46,7 +46,7 @@ _REINSTALL = "install firstk anew, into an environment of its own"
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """A description of what was found, and whether it is as it should be."""
+    """The description of a finding, and whether it is good."""
 
     good: bool
     words: str
@@ -56,7 +56,7 @@ class CheckResult:
 
 
 def python() -> Iterator[CheckResult]:
-    """Look at Python and at firstk itself."""
+    """Check Python and firstk itself."""
     from packaging.specifiers import SpecifierSet
 
     wanted = metadata("firstk")["Requires-Python"]
@@ -68,11 +68,11 @@ def python() -> Iterator[CheckResult]:
 
 
 def requirements() -> Iterator[CheckResult]:
-    """Look at the versions of what firstk needs, and of its extras."""
+    """Check the versions of the requirements of firstk and its extras."""
     from packaging.requirements import Requirement
 
     every = (Requirement(text) for text in requires("firstk") or [])
-    needed = [one for one in every if one.name != "firstk"]  # an extra that names another
+    needed = [one for one in every if one.name != "firstk"]  # an extra that refers to another
     always = [one for one in needed if one.marker is None or one.marker.evaluate({"extra": ""})]
     for one in always:
         yield _requirement(one)
@@ -100,7 +100,7 @@ def _requirement(one: Requirement, extra: str | None = None) -> CheckResult:
 
 
 def name() -> Iterator[CheckResult]:
-    """Look whether another distribution, or another folder, has a package of our name."""
+    """Check whether another distribution or folder has a package of our name."""
     ours = Path(__file__).parents[2]
     others = sorted(set(packages_distributions().get(PACKAGE, ())) - {"firstk"})
     if others:
@@ -122,7 +122,7 @@ def name() -> Iterator[CheckResult]:
 
 
 def reactor() -> Iterator[CheckResult]:
-    """Look whether Twisted's real reactor is loaded when ours is."""
+    """Check whether importing our reactor loads Twisted's real one."""
     for module in (
         "harness.run.simulate",
         "harness.fuzz.fuzzer",
@@ -141,7 +141,7 @@ def reactor() -> Iterator[CheckResult]:
 
 
 def erasure_code() -> Iterator[CheckResult]:
-    """Try whether zfec makes shares and mends a loss."""
+    """Check that zfec encodes shares and recovers from a loss."""
     import zfec
 
     blocks = [bytes(range(start, start + 64)) for start in (0, 64, 128)]
@@ -158,7 +158,7 @@ def erasure_code() -> Iterator[CheckResult]:
 
 
 def cipher() -> Iterator[CheckResult]:
-    """Try whether AES-128 in counter mode gives what NIST SP 800-38A, F.5.1, says."""
+    """Check that AES-128 in counter mode agrees with NIST SP 800-38A, F.5.1."""
     from firstk.downloader.aes import Keystream
 
     key = bytes.fromhex("2b7e151628aed2a6abf7158809cf4f3c")
@@ -206,7 +206,7 @@ CHECKS: tuple[Callable[[], Iterator[CheckResult]], ...] = (
 
 
 def examine() -> Iterator[CheckResult]:
-    """Yield the findings of all checks; that a check fails is a finding too."""
+    """Yield the findings of all checks; a check that fails is a finding too."""
     for check in CHECKS:
         try:
             yield from check()

@@ -1,4 +1,4 @@
-"""`firstk live`: a scenario on real servers, beside its simulation."""
+"""`firstk live`: runs a scenario on real servers and in the simulation."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from firstk.harness.live.worlds import WorldsCompared
     from firstk.scenarios.model import Scenario
 
-#: When a live run is cut off, and how long nothing happens in one that stalls, in seconds.
+#: When a live run is cut off, and how long a silence means that it has stalled, in seconds.
 LIMIT, QUIET = 15.0, 2.0
 
-#: How many runs there are in each world.
+#: The default number of runs in each world.
 LIVE_RUNS = 10
 
 
@@ -83,12 +83,12 @@ def live(
 ) -> int:
     """Run a scenario on real storage servers, and in the simulation beside it.
 
-    The servers are those of Tahoe-LAFS, a process each, on this machine. A hung one is stopped by
-    SIGSTOP, a broken one killed, a corrupt one has corrupt files, and a proxy of ours delays what
-    is sent. The round trips of the simulation are those measured on the real servers. With
-    --transport tahoe-https the same servers run on a simulated network, too. Exit status 1 means
-    that outcomes differ, that times differ by more than 10 % and 10 ms (medians), or that a real
-    run is not as the scenario expects.
+    Each server is a Tahoe-LAFS storage server in a process on this machine. A hung server is
+    stopped by SIGSTOP, a broken one is killed, a corrupt one has corrupt files, and a proxy
+    delays the traffic. The simulation uses the round-trip times measured on the real servers.
+    With --transport tahoe-https, the same servers also run on a simulated network. Exit status 1
+    means that outcomes differ, that times differ by more than 10 % and 10 ms (medians), or that a
+    real run is not as the scenario expects.
     """
     scenario = load_one(target, "live")
     refuse_load(scenario, "live")
@@ -113,7 +113,7 @@ def live(
 
 
 def run_live(scenario: Scenario, limit: float = LIMIT, quiet: float = QUIET) -> WorldsCompared:
-    """Run a scenario in all worlds; exit where no live grid can do it."""
+    """Run a scenario in all worlds; exit if a live grid does not support it."""
     from twisted.internet.defer import Deferred
 
     from firstk.harness.live.comparison import compare_worlds

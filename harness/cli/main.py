@@ -1,7 +1,7 @@
-"""The command line: which commands there are, and how firstk ends.
+"""The command line: its commands, and how firstk ends.
 
-A command is imported when it is asked for, and imports what it needs when it runs:
-`firstk --help` loads neither Twisted nor SimPy nor matplotlib.
+A command is imported when it is used, and imports what it needs when it runs, so `firstk --help`
+loads neither Twisted nor SimPy nor matplotlib.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from firstk.scenarios.text import printable
 
 
 class _Commands(UserDict[str, Any]):
-    """Commands by their names, made of where they are: each is imported when it is asked for."""
+    """The commands by name, imported lazily from the given places."""
 
     def __getitem__(self, name: str) -> Any:
         module, _, command = self.data[name][0].partition(":")
@@ -31,32 +31,32 @@ class _Commands(UserDict[str, Any]):
 
 
 class _Group(click.Group):
-    """Turns what goes wrong into the exit statuses and messages of firstk."""
+    """Converts errors to the exit statuses and messages of firstk."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         kwargs["standalone_mode"] = False
         write_in_any_encoding()
-        # Pictures go to files. That of a notebook may name a backend that is not installed here.
+        # Plots go to files. A notebook's setting may name a backend that is not installed here.
         os.environ["MPLBACKEND"] = "agg"
         try:
             status = super().main(*args, **kwargs)
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except click.Abort:  # click's own name for Control-C
-            gc.freeze()  # to look through a large simulation for garbage would take its time
+        except click.Abort:  # click's own name for Ctrl-C
+            gc.freeze()  # collecting the garbage of a large simulation takes long
             fail("firstk: interrupted", INTERRUPTED)
         except click.ClickException as e:
             shown = StringIO()
             e.show(file=shown)
             click.echo(printable(shown.getvalue(), keep="\n"), err=True, nl=False)
             sys.exit(USAGE)
-        except BrokenPipeError:  # the reader of the output has seen enough
+        except BrokenPipeError:  # the reader of the output has closed it
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(OK)
         except Ended:
             raise
         except SystemExit as e:
-            # Click's own answer to a broken pipe is 1, which means something else here.
+            # Click's exit status for a broken pipe is 1, which has another meaning here.
             sys.exit(OK if e.code == UNMET else e.code)
         except OSError as e:
             fail(f"firstk: cannot read or write: {e}", USAGE)
@@ -70,21 +70,21 @@ class _Group(click.Group):
         sys.exit(status if isinstance(status, int) else OK)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what no command raises is a defect, and not a way to end."""
+        """Run the command; an unexpected SystemExit or EOFError is reported as a defect."""
         try:
             return super().invoke(ctx)
         except Ended:
             raise
-        except (SystemExit, EOFError) as e:  # click would take an EOFError for Control-C
+        except (SystemExit, EOFError) as e:  # click treats an EOFError as Ctrl-C
             raise RuntimeError(f"a command raised {type(e).__name__}") from e
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands, and import none of them: click would, for their first sentences."""
+        """List the commands without importing them; click would, for their first sentences."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, about) for name, (_, about) in _COMMANDS.data.items()])
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Say which command a misspelt name may mean, as newer versions of click do."""
+        """Suggest the command that a misspelt name may mean, as newer versions of click do."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as e:
@@ -97,7 +97,7 @@ class _Group(click.Group):
             ) from e
 
 
-#: Where each command is defined, and what the list of commands says about it.
+#: The place of each command, and its description in the list of commands.
 _COMMANDS = _Commands(
     {
         "compare": ("compare:compare", "Compare the strategies of scenarios."),

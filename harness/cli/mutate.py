@@ -1,4 +1,4 @@
-"""`firstk mutate`: which scenarios would notice if a fault, or the downloader, were weaker."""
+"""`firstk mutate`: shows which scenarios would notice a weaker fault or downloader."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def mutate(
 ) -> int:
     """Weaken each fault of scenarios, and the downloader, and list what goes unnoticed.
 
-    A mutant is noticed if an expectation of its scenario is not met any more. Exit status 1
-    means that a scenario would notice none, or is not as expected to begin with.
+    A mutant is noticed if it no longer meets an expectation of its scenario. Exit status 1 means
+    that a scenario would notice no mutant, or does not meet its expectations to begin with.
     """
     from firstk.harness.fuzz.mutants import score
 
@@ -66,7 +66,7 @@ def _row(one: Score) -> dict[str, object]:
 
 
 def _print(scores: list[Score]) -> None:
-    """Print what went unnoticed, scenario by scenario, and the sum."""
+    """Print what went unnoticed, scenario by scenario, and the totals."""
     for one in scores:
         click.echo(printable(f"{one.scenario.source}: {_summary(one)}"))
         for unnoticed in one.unnoticed:

@@ -1,4 +1,4 @@
-"""What options of several commands have in common."""
+"""Options and types of options that several commands share."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from firstk.harness.cli import completion
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED
 from firstk.scenarios.text import cut
 
-#: Where pictures go.
+#: The option for the folder of pictures.
 DEFAULT_OUT = "firstk-report"
 
 
 class Whole(click.IntRange):
-    """The type of options that are whole numbers: none of thousands of digits."""
+    """The type of options that are whole numbers, with a limit on the number of digits."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number; an error names what was given, not all of its digits."""
+        """Return the number; an error shows the input, but not all of its digits."""
         if isinstance(value, str) and len(value) > _MOST_DIGITS:
             wrong = f"{cut(value, _MOST_DIGITS)!r} is not a number from {self.min} to {self.max}."
             self.fail(wrong, param, ctx)
@@ -41,14 +41,14 @@ class Named(click.Choice):  # type: ignore[type-arg]  # generic since click 8.2
             self.fail(f"{e.message} {did_you_mean(value, self.choices)}".rstrip(), param, ctx)
 
 
-#: No number that an option takes has more digits.
+#: The maximum number of digits of a number.
 _MOST_DIGITS = 40
 
-#: The types of options that are a seed, and how many runs there are.
+#: The types of options for a seed, and for the number of runs.
 SEED = Whole(min=0, max=MAX_SEED)
 RUNS = Whole(min=1, max=MAX_RUNS)
 
-#: The types of options that name a file, or a folder.
+#: The types of options that name a file or a folder.
 FILE = click.Path(path_type=Path, dir_okay=False)
 FOLDER = click.Path(path_type=Path, file_okay=False)
 
@@ -56,7 +56,7 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 class Seconds(click.FloatRange):
-    """The type of options that are a limit in real time: a number that is not nan."""
+    """The type of options that are a limit in real time: a number other than nan."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -70,7 +70,7 @@ class Seconds(click.FloatRange):
 
 SECONDS = Seconds(min=0, min_open=True, max=86_400)
 
-#: What `--downloader` takes in place of one, so that none is run.
+#: The value of `--downloader` that runs none.
 NO_DOWNLOADER = "none"
 
 
@@ -96,7 +96,7 @@ STRATEGY = click.option(
     help="Run this one; repeatable.",
 )
 
-#: The same for commands that take the downloader of a project where none is named.
+#: The same option, for commands that by default use the downloader of the project.
 DOWNLOADER = downloader_option(
     show_default="firstk_downloader of pyproject.toml",
     help=f" `{NO_DOWNLOADER}` runs none.",

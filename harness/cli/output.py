@@ -1,4 +1,4 @@
-"""What commands print and write: tables, lists of what went wrong, files."""
+"""The output of commands: tables, lists of problems, files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from firstk.reports.tables.compare import Extra
     from firstk.scenarios.model import Scenario
 
-#: More runs than this are summarised rather than listed one by one.
+#: The maximum number of runs that are listed one by one; more are summarised.
 MOST_RUNS = 20
 
 
 def print_widest(compared: Sequence[Compared], extras: Sequence[Extra]) -> Extra:
-    """Print the first of these tables that needs no folding, or else the last; return which."""
+    """Print the first of these tables that needs no folding, or the last; return which."""
     from firstk.reports.tables.compare import comparison_table
 
     tables = [comparison_table(compared, extra) for extra in extras]
@@ -47,7 +47,7 @@ def tell_unmet(compared: Sequence[Compared]) -> int:
 
 
 def tell_unanswered(compared: Sequence[Compared]) -> None:
-    """Print what was never answered in first runs over a network that did not end well."""
+    """Print the unanswered requests of failed first runs over a network."""
     lines = []
     for one in compared:
         for run in one.first_runs:
@@ -59,12 +59,12 @@ def tell_unanswered(compared: Sequence[Compared]) -> None:
 
 
 def tell_unmet_faults(compared: Sequence[Compared], strict: bool) -> int:
-    """Print the faults that met no request, whatever ran; return the exit status."""
+    """Print the faults that met no request in any run; return the exit status."""
     return print_unmet_faults([(one.scenario, one.untriggered_faults) for one in compared], strict)
 
 
 def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) -> int:
-    """Print the faults of some scenarios that met no request: a failure if it is `strict`."""
+    """Print the scenarios' faults that met no request; with `strict`, that is a failure."""
     from firstk.harness.grid.untriggered import described
 
     what = "error" if strict else "warning"
@@ -79,7 +79,7 @@ def print_unmet_faults(found: Iterable[tuple[Scenario, Unmet]], strict: bool) ->
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Make a file that cannot be written a usage error."""
+    """Turn the error of a file that cannot be written into a usage error."""
     try:
         yield
     except OSError as e:
@@ -87,12 +87,12 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, so that a failure is reported before the work and not after it."""
+    """Create a folder, so that an error is reported before the work starts."""
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
 
 
 def make_file(path: Path) -> None:
-    """Make a file, if it is not there: the same."""
+    """Create a file if it does not exist, so that an error is reported before the work starts."""
     with writing(path):
         path.touch()

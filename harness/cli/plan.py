@@ -1,4 +1,4 @@
-"""The command `firstk plan`: the cheapest k, n and strategy that meet a target."""
+"""`firstk plan`: finds the cheapest k, n and strategy that meet a target."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ def plan(
 ) -> int:
     """Find the cheapest k, n and strategy that meet a target.
 
-    Another downloader takes the place of the strategies.
+    With --downloader, another downloader replaces the strategies.
 
-    Candidates are run until their runs show whether they meet it, the cheapest first: what takes
-    the least disk space, and then what sends the fewest requests. Every run is kept in a store,
-    and a search that was interrupted goes on where it stopped. Exit status 1 means that none
-    meets the target, or that more runs are needed.
+    Candidates are run until their runs show whether they meet the target, the cheapest first:
+    those that take the least disk space, and then those that send the fewest requests. Every run
+    is kept in a store, and an interrupted search continues where it stopped. Exit status 1 means
+    that no candidate meets the target, or that more runs are needed.
     """
     from firstk.harness.run.independence import StateError
     from firstk.harness.sweep.batch import OtherVersionError
@@ -68,7 +68,7 @@ def plan(
 
 
 def _plan(file: Path, downloaders: tuple[str, ...]) -> Plan:
-    """Return the plan in a file; exit with all that is wrong with it."""
+    """Return the plan in a file; exit with all mistakes in it."""
     from dataclasses import replace
 
     from firstk.harness.sweep.decision import least_runs

@@ -1,4 +1,4 @@
-"""How far the work is: shown where standard error is a terminal, and else not at all."""
+"""Progress displays on standard error, if it is a terminal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def each(items: Sequence[T], what: str) -> Iterable[T]:
 
 
 def bar(*columns: ProgressColumn) -> Progress:
-    """Return a bar that shows these columns."""
+    """Return a bar with these columns."""
     from rich.console import Console
     from rich.progress import Progress
 

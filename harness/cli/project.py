@@ -1,7 +1,7 @@
-"""The project that firstk runs in: what the pytest table of its `pyproject.toml` says.
+"""The project in which firstk runs: the pytest table of its `pyproject.toml`.
 
-The file is looked for as pytest does: in the current folder, then in the folders above it, and the
-first with a pytest table counts. `pytest.ini`, `tox.ini` and `setup.cfg` are not read.
+The file is searched for as pytest does: in the current folder, then in the folders above it; the
+first with a pytest table is used. `pytest.ini`, `tox.ini` and `setup.cfg` are not read.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class ProjectError(ValueError):
 class Project:
     """The pytest settings of a `pyproject.toml` that firstk uses.
 
-    `downloader` is its `firstk_downloader`. `folders` are where its modules are: the folder of the
-    file, and those of `pythonpath`.
+    `downloader` is its `firstk_downloader`. `folders` contain its modules: the folder of the file,
+    and those of `pythonpath`.
     """
 
     file: Path
@@ -32,9 +32,9 @@ class Project:
 
 
 def find_project(start: Path) -> Project | None:
-    """Return the project that a folder belongs to, if it is one with a pytest table.
+    """Return the project that a folder belongs to; None without a pytest table.
 
-    Raises `ProjectError` for a file that is not TOML, or has a value of another type.
+    Raises `ProjectError` for a file that is not TOML, or has a value of the wrong type.
     """
     for folder in (start, *start.parents):
         file = folder / "pyproject.toml"
@@ -55,7 +55,7 @@ def _pytest_table(file: Path) -> Mapping[str, Any] | None:
         table = table.get(key)
         if not isinstance(table, dict):
             return None
-    found = table.get("ini_options", table)  # pytest 9 reads [tool.pytest] itself
+    found = table.get("ini_options", table)  # pytest 9 also reads [tool.pytest]
     return found if isinstance(found, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""`firstk prove`: every placement of faults on a few servers."""
+"""`firstk prove`: tries every placement of faults on a few servers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from firstk.scenarios.text import printable, shell_word
 if TYPE_CHECKING:
     from firstk.harness.prove.prover import Proof
 
-#: More cases than this would take hours.
+#: The maximum number of cases; more would take hours.
 _MOST_CASES = 2_000_000
 
 _FAULTS = "good,hung,hung-read,broken,corrupt"
@@ -103,9 +103,9 @@ def prove(
 ) -> int:
     """Try every placement of faults on a few servers, in every order of their answers.
 
-    Prints what was covered, and writes the smallest counterexample to a file that `firstk run`
-    replays. A placement counts as survived if K distinct good shares on servers that answer
-    suffice. Exit status 1 means that there is a counterexample.
+    Prints what was covered, and writes the smallest counterexample to a file for `firstk run`. A
+    download must survive a placement if servers that answer have K distinct good shares.
+    Exit status 1 means that there is a counterexample.
     """
     from firstk.downloader.strategy import STRATEGIES
     from firstk.harness.prove.cases import Space

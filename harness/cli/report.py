@@ -1,4 +1,4 @@
-"""`firstk report`: a page with pictures, of a sweep's store or of scenarios that are run for it."""
+"""`firstk report`: makes a page with pictures, of a sweep's store or of scenarios that it runs."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     from firstk.reports.page.page import Report
     from firstk.scenarios.model import Scenario
 
-#: For how many runs of a store the bound is worked out: of each point, and of all together.
+#: The maximum number of runs with a bound in a store's report: per point, and in total.
 _BOUNDS_EACH, _BOUNDS = 200, 4000
 
-#: How many targets a title names.
+#: The maximum number of targets named in a title.
 _NAMED = 4
 
-#: How many seeds of runs that went wrong are listed.
+#: The maximum number of failed runs that are listed.
 _LISTED = 5
 
 
@@ -73,8 +73,8 @@ def report(
 ) -> int:
     """Make a page with pictures: of a sweep's store, or of scenarios, which are run for it.
 
-    The page needs no network and no other file: it has its pictures in it, which lie beside it
-    as SVG and PNG too. Equal results make equal bytes.
+    The page needs no network and no other file: it contains its pictures, which are also saved
+    next to it as SVG and PNG. Equal results make equal bytes.
     """
     from firstk.reports.page.page import write
 
@@ -101,7 +101,7 @@ def report(
 
 
 def _on_real_servers(target: str) -> WorldsCompared:
-    """Return a scenario on real servers and in the simulation."""
+    """Return the comparison of a scenario on real servers and in the simulation."""
     scenario = load_one(target, "report --live")
     refuse_load(scenario, "report --live")
     return run_live(scenario.with_runs(runs=LIVE_RUNS))
@@ -149,14 +149,14 @@ def _of_scenarios(
 
 
 def _title(count: int, targets: Sequence[str]) -> str:
-    """Return what a page of several scenarios is called: where they are from, and their number."""
+    """Return the title of a page about several scenarios: their sources and their number."""
     named = [Path(target).stem for target in targets]
     rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return f"{', '.join(named[:_NAMED])}{rest}: {count} scenarios"
 
 
 def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
-    """Return the report of a store; exit if it is none."""
+    """Return the report of a store; exit if the file is not a store."""
     from importlib.metadata import version
 
     from firstk.harness.sweep.store import Store, StoreError
@@ -196,7 +196,7 @@ def _bounds(scenario: Scenario, runs: int, tell: Callable[[str], None]) -> list[
 
 
 def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
-    """Yield what a store does not have that it may yet get."""
+    """Yield a sentence about each kind of runs that a store does not have yet."""
     counts = [case.runs for case in cases]
     if not any(counts):
         yield f"{store.path.name} has no runs yet: nothing of the sweep is done."
@@ -215,13 +215,13 @@ def _unfinished(store: Store, cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _distrusted(store: Store) -> Iterator[str]:
-    """Yield why the rows of a store are not to be trusted, if they are not."""
+    """Yield why the rows of a store cannot be trusted, if they cannot."""
     if reason := store.distrusted:
         yield f"The runs of {store.path.name} cannot be trusted: {reason}"
 
 
 def _crashes(store: Store) -> Iterator[str]:
-    """Yield which rows should not be as they are."""
+    """Yield a sentence about the rows without results."""
     bad = list(store.bad())
     if not bad:
         return
@@ -231,7 +231,7 @@ def _crashes(store: Store) -> Iterator[str]:
 
 
 def _bad(cases: Sequence[Case]) -> Iterator[str]:
-    """Yield which scenarios wrote wrong bytes or unchecked ones, or were not as expected."""
+    """Yield which scenarios wrote wrong or unchecked bytes, or were not as expected."""
     of_all = [(case, one) for case in cases for one in case.strategies]
     if unchecked := [(c, one) for c, one in of_all if any(map(_unchecked, one.samples))]:
         case, one = unchecked[0]
@@ -253,7 +253,7 @@ def _bad(cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _unchecked(sample: OneRun) -> bool:
-    """Return whether a run wrote bytes of which it is not known whether they are right."""
+    """Return whether a run wrote bytes that could not be checked."""
     came = sample.ttfb is not None
     if sample.load is not None:
         came = sample.load.ttfb.never < sample.load.ttfb.count
@@ -261,7 +261,7 @@ def _unchecked(sample: OneRun) -> bool:
 
 
 def _closely(cases: Sequence[Case]) -> Compared | None:
-    """Run the first run again of the point at which the strategies differ most."""
+    """Repeat the first run at the point where the strategies differ most."""
     from firstk.harness.run.under_test import is_strategy
 
     known = [
@@ -281,7 +281,7 @@ def _closely(cases: Sequence[Case]) -> Compared | None:
 
 
 def _difference(case: Case) -> float:
-    """Return how far apart the medians of a point are: never counts as very late."""
+    """Return the difference between the medians of a point; never counts as very late."""
     halves = [one.quantile(0.5).estimate for one in case.strategies]
     times = [min(time, 1e9) for time in halves if time is not None]
     return max(times) / max(min(times), 1e-9)

@@ -1,4 +1,4 @@
-"""`firstk run`: one scenario, from a file or from a row of a store."""
+"""`firstk run`: runs one scenario, from a file or from a row of a store."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from firstk.harness.sweep.store import Row
     from firstk.scenarios.model import Scenario
 
-#: No number of a row has more digits: SQLite has no larger ones.
+#: The maximum number of digits of a row number in SQLite.
 _MOST_DIGITS = 18
 
 
@@ -113,10 +113,10 @@ def run(
 ) -> int:
     """Run one scenario and print its results.
 
-    What the options say takes the place of what the file says. The downloader of pyproject.toml
-    is run alone, but not with --strategy, nor where the scenario has expectations of strategies
-    only. Exit status 1 means that an expectation of the scenario was not
-    met, that a downloader keeps state between runs, or that a re-run row has another result.
+    Options override the file. The downloader of pyproject.toml is run instead of the strategies,
+    but not with --strategy, nor if the scenario has expectations of strategies only. Exit status
+    1 means that an expectation of the scenario was not met, that a downloader keeps state between
+    runs, or that a repeated row has another result.
     """
     row: Row | None = None
     named: list[str] = []
@@ -194,7 +194,7 @@ def _run_load(
 
 
 def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
-    """Return a row of a store, and the scenario that makes it again."""
+    """Return a row of a store, and the scenario that repeats it."""
     from firstk.downloader.text import shown
     from firstk.harness.run.under_test import is_external, is_strategy
     from firstk.harness.sweep.store import Store, StoreError
@@ -212,7 +212,7 @@ def _stored(store: Path, number: str) -> tuple[Scenario, Row]:
 
 
 def _is_same(row: Row, digest: str) -> bool:
-    """Return whether a row of a store has the same result as before; report it if not."""
+    """Return whether a repeated row has the same result as before; report it if not."""
     from importlib.metadata import version
 
     if row.digest in (None, digest):
@@ -239,7 +239,7 @@ def _print(compared: Compared, form: str) -> None:
 
 
 def _print_table(compared: Compared) -> None:
-    """Print a row a run, with what went wrong; of many runs, a row a strategy."""
+    """Print a row per run, with its problems; if there are many runs, a row per strategy."""
     from firstk.reports.tables.compare import LEGEND, runs_table
 
     results = [result for summary in compared.strategies for result in summary.results]
@@ -248,7 +248,7 @@ def _print_table(compared: Compared) -> None:
         print_legend(LEGEND)
         return
     print_table([runs_table(compared.strategies)], keys=3)
-    # The message of a run that was aborted names the place itself.
+    # The message of an aborted run contains the place already.
     own = [one for one in compared.raised if not one.aborted]
     places = {(one.result.strategy, one.result.seed): one.where for one in own}
     for result in results:
@@ -261,7 +261,7 @@ def _print_table(compared: Compared) -> None:
 
 
 def _print_tracebacks(compared: Compared) -> None:
-    """Print the tracebacks on standard error: results may be JSON."""
+    """Print the tracebacks on standard error, since standard output may be JSON."""
     lines = [
         f"{one.result.strategy}, seed {one.result.seed}: {one.traceback}" for one in compared.raised
     ]

@@ -1,4 +1,4 @@
-"""`firstk run` of a scenario with a workload: many downloads in each run."""
+"""`firstk run` for a scenario with a workload: many downloads in each run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[WorkloadSummary]]:
-    """Run a workload with each strategy and print the results; return the exit status too."""
+    """Run a workload with each strategy and print the results; also return the exit status."""
     from firstk.reports.tables import workload as reports
 
     summaries, unmet, overloads = simulate_loads(scenario)
@@ -50,7 +50,7 @@ def run_load(scenario: Scenario, form: str) -> tuple[int, Sequence[WorkloadSumma
 def simulate_loads(scenario: Scenario) -> tuple[list[WorkloadSummary], list[str], list[str]]:
     """Run a workload with each strategy.
 
-    Return the results, what was not as expected, and with which strategies the grid could not
+    Return the results, the unmet expectations, and the strategies with which the grid could not
     carry the load: those have no results.
     """
     from firstk.harness.run.workload import OverloadError
@@ -109,9 +109,9 @@ def _run(
 
 @contextmanager
 def _telling(scenario: Scenario) -> Iterator[Callable[[], None]]:
-    """Show how many downloads are over, where standard error is a terminal.
+    """Show how many downloads are over, if standard error is a terminal.
 
-    What is yielded is called after each.
+    The function that is yielded must be called after each download.
     """
     from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 

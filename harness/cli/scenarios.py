@@ -1,4 +1,4 @@
-"""`firstk list`, `validate` and `schema`: which scenarios there are, and how to write more."""
+"""`firstk list`, `validate` and `schema`: list scenarios, and help to write more."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def validate(files: tuple[str, ...]) -> int:
 
 
 def _within(name: str) -> list[str]:
-    """Return the TOML files in a folder, or the path itself if there are none."""
+    """Return the TOML files in a folder, or the path itself if it is not a folder with some."""
     path = Path(name)
     found = sorted(path.glob("**/*.toml")) if path.is_dir() else []
     return list(map(str, found)) or [name]
 
 
 def _validate(name: str) -> None:
-    """Say what a file has; raise `ScenarioError` if something is wrong with it."""
+    """Print what a file contains; raise `ScenarioError` if something is wrong with it."""
     from firstk.scenarios.experiment import load_experiment
     from firstk.scenarios.kinds import EXPERIMENT, PLAN, kind_of
     from firstk.scenarios.library import experiments, load_all

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def simulate_all(
     scenario: Scenario, progress: bool = False, timeout: float | None = None
 ) -> Compared:
-    """Run all strategies of a scenario through all its runs; see `simulate` for `timeout`."""
+    """Run each strategy of a scenario for all its runs; see `simulate` for `timeout`."""
     from firstk.harness.grid.untriggered import Unmet, untriggered_in_all
     from firstk.harness.run.bound import bound
     from firstk.harness.run.comparison import Compared, Raised

@@ -1,4 +1,4 @@
-"""The commands of sweeps: run an experiment, and export its results."""
+"""`firstk sweep` and `firstk export`: run an experiment, and export its results."""
 
 from __future__ import annotations
 
@@ -55,12 +55,11 @@ def sweep(
 ) -> int:
     """Run an experiment: a scenario, varied, many times.
 
-    Every run is kept in a store. A sweep that was interrupted, in whatever way, goes on where it
-    stopped, and prints the table that it would have printed. Exit status 1 means that wrong
-    bytes were written, that a run ended the process that it ran in, that the grid could not carry
-    the load of a run, that a downloader keeps state between runs, or that a number is not what
-    mathematics says, where the experiment asks
-    for that.
+    Every run is kept in a store. A sweep that was interrupted, in whatever way, continues where it
+    stopped, and prints the same table as without interruption. Exit status 1 means that wrong
+    bytes were written, that a run ended its process, that the grid could not carry the load of a
+    run, that a downloader keeps state between runs, or that a number differs from theory, if the
+    experiment asks for that comparison.
     """
     from firstk.harness.run.independence import StateError
     from firstk.harness.run.under_test import DownloaderError
@@ -98,7 +97,7 @@ def sweep(
 
 
 def _enough(target: str, precision: Precision) -> StopRule:
-    """Return what decides whether runs are enough; say it where `max_runs` never are."""
+    """Return the stopping rule; print a note if `max_runs` is too few for any interval."""
     from firstk.harness.stats.estimates import least_runs
     from firstk.harness.sweep.precision import enough
 
@@ -113,7 +112,7 @@ def _enough(target: str, precision: Precision) -> StopRule:
 
 
 def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
-    """Return the experiment that is asked for; exit with all that is wrong with it."""
+    """Return the requested experiment; exit with all mistakes in it."""
     from dataclasses import replace
 
     from firstk.scenarios.experiment import load_experiment
@@ -123,7 +122,7 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
     with refusing(ScenarioError):
         file = find_experiment(target)
         loaded = load_experiment(file)
-        # Mathematics knows only our own strategies: there the project's is not meant.
+        # Theory knows only our own strategies, so the project's downloader is not used there.
         others = chosen_downloaders(downloaders, default=not loaded.oracle)
         experiment = replace(loaded, strategies=(*loaded.strategies, *others))
         if experiment.oracle:
@@ -134,7 +133,7 @@ def _experiment(target: str, downloaders: tuple[str, ...]) -> Experiment:
 
 
 def _workers(count: int | None, scheduler: str | None) -> Callable[[], Workers]:
-    """Return what makes the workers that are asked for."""
+    """Return a function that makes the requested workers."""
     from firstk.harness.sweep.workers import Cluster
 
     return processes(count) if scheduler is None else lambda: Cluster(scheduler)
@@ -156,7 +155,7 @@ def _print(rows: Sequence[TableRow], axes: Sequence[str], form: str, printer: Pr
 
 
 def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
-    """Print the table, with as much as there is room for."""
+    """Print the table, with as many details as there is room for."""
     from firstk.reports.tables.sweep import LEFT_OUT, LEGEND, Intervals, table
 
     tables = [table(rows, axes, intervals) for intervals in get_args(Intervals)]
@@ -168,7 +167,7 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 
 
 def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:
-    """Print the sweep's results beside theory's; return the exit status."""
+    """Print the sweep's results next to those of theory; return the exit status."""
     from firstk.reports.tables.oracle import TOO_FAR, rows, verdicts
 
     found = list(verdicts(experiment, store, runs))
@@ -197,8 +196,8 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
 def export(store: Path, file: Path | None, salvage: bool) -> int:
     """Write all runs of a store to FILE: as CSV, or as Parquet if it ends in .parquet.
 
-    Without FILE, print CSV. The axes are columns; the last one is JSON. Exit status 1 means that
-    --salvage had to skip rows: it says which and why.
+    Without FILE, print CSV. The axes are columns; the last column is JSON. Exit status 1 means
+    that --salvage had to skip rows; it prints which and why.
     """
     from firstk.harness.sweep.salvage import Salvage
     from firstk.harness.sweep.store import Store, StoreError
@@ -223,7 +222,7 @@ def export(store: Path, file: Path | None, salvage: bool) -> int:
 
 
 def _tell_lost(store: Path, salvage: Salvage) -> int:
-    """Print what could not be saved of a store, and why; return the exit status."""
+    """Print what could not be saved from a store, and why; return the exit status."""
     for reason in salvage.reasons:
         click.echo(printable(f"{store}: {reason}"), err=True)
     lost = f"{salvage.lost}{' or more' if salvage.unsure else ''} skipped"

@@ -1,4 +1,4 @@
-"""What `firstk sweep` and `firstk plan` have in common: a store, workers, and how far they are."""
+"""Shared parts of `firstk sweep` and `firstk plan`: the store, workers, and progress."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ WORKERS = click.option(
 
 
 def processes(count: int | None) -> Callable[[], Workers]:
-    """Return a function that starts `workers` processes, or as many as there are CPUs."""
+    """Return a function that starts `count` processes, by default as many as there are CPUs."""
     from firstk.harness.sweep.workers import Pool
 
     return lambda: Pool(count or _cpus())
 
 
 def _cpus() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -55,7 +55,7 @@ def _cpus() -> int:
 
 @contextmanager
 def sweep_progress(what: str = "") -> Iterator[Callable[[Progress], None]]:
-    """Show how far a sweep is, and of what, where standard error is a terminal."""
+    """Show the progress of a sweep, named `what`, if standard error is a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 
     columns = (
@@ -77,19 +77,19 @@ def sweep_progress(what: str = "") -> Iterator[Callable[[Progress], None]]:
 
 @contextmanager
 def resumable(store: Store) -> Iterator[None]:
-    """On Control-C, say what was saved and how to resume."""
+    """On Ctrl-C, print what was saved and how to resume."""
     try:
         yield
     except KeyboardInterrupt:
         if sys.stderr is not None and sys.stderr.isatty():
-            click.echo(err=True)  # the terminal has written ^C where the bar was
+            click.echo(err=True)  # the terminal has written ^C in the line of the bar
         kept = f"{len(store)} runs are kept in {store.path}"
         click.echo(printable(f"{kept}; run the same command again to resume"), err=True)
         raise
 
 
 def _more(progress: Progress, elapsed: float) -> str:
-    """Return what stands behind the bar: the time left, and what has gone wrong."""
+    """Return the text after the bar: the remaining time, and what has gone wrong."""
     new = progress.done - progress.kept
     words = []
     if new and progress.done < progress.total:

@@ -16,20 +16,20 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
-#: The width of a table in a file, in columns: none of its rows is folded.
+#: The width of a table in a file, in columns: wide enough to fold no row.
 _NO_FOLDING = 10_000
 
-#: Columns whose cells say by themselves what they are.
+#: Columns whose cells are clear without a heading.
 _NAMES = ("scenario", "strategy")
 
-#: The width of prose where there is no terminal, and the most that is easy to read.
+#: The width of prose without a terminal, and the greatest width that is easy to read.
 _PROSE = 97
 
 
 def console() -> Console:
-    """Return standard output for tables; where it is not a terminal no row is folded.
+    """Return standard output for tables; if it is not a terminal, no row is folded.
 
-    Text in tables is not markup, and characters that are not printable are escaped.
+    Text in tables is not treated as markup, and unprintable characters are escaped.
     """
     from rich.console import Console, ConsoleOptions
     from rich.segment import Segment
@@ -47,11 +47,11 @@ def console() -> Console:
 
 
 def print_table(tables: Sequence[Table], keys: int = 1) -> int:
-    """Print the first of some tables that fits without folding; return its place among them.
+    """Print the first of some tables that fits without folding; return its index.
 
-    The last may also fold cells, in its columns that have a least width. Where even that does not
-    fit, the first is printed as a list: a paragraph for each row, headed by its first cells, as
-    many as `keys`, and a line for each of its other cells. So no cell is ever cut.
+    The last may also fold cells, in columns that have a minimum width. If even that does not fit,
+    the first is printed as a list: a paragraph for each row, with the first `keys` cells as its
+    heading, and a line for each of the other cells. So no cell is ever cut.
     """
     output = console()
     for place, table in enumerate(tables):
@@ -65,7 +65,7 @@ def print_table(tables: Sequence[Table], keys: int = 1) -> int:
 
 
 def _width(output: Console, table: Table) -> int:
-    """Return how wide a table is if nothing is folded."""
+    """Return the width of a table if nothing is folded."""
     unfolded = output.options.update(max_width=_NO_FOLDING)
     return output.measure(table, options=unfolded).maximum
 
@@ -84,7 +84,7 @@ def _foldable(table: Table) -> int:
 
 
 def _print(output: Console, shown: RenderableType) -> None:
-    """Print a table; in a file its lines have no padding behind them."""
+    """Print a table; in a file, its lines have no trailing padding."""
     if output.is_terminal:
         output.print(shown)
         return
@@ -94,13 +94,13 @@ def _print(output: Console, shown: RenderableType) -> None:
 
 
 def _echo(lines: Iterable[str]) -> None:
-    # Click writes UTF-8 where Python's own encoding is ASCII, which a C locale may not show.
+    # Click writes UTF-8 if Python's own encoding is ASCII, which a C locale may not display.
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     click.echo(spelled("\n".join(lines), encoding))
 
 
 def _paragraphs(table: Table, keys: int) -> list[RenderableType]:
-    """Return the rows of a table as paragraphs; a blank key is that of the row above."""
+    """Return the rows of a table as paragraphs; a blank key repeats that of the row above."""
     from rich.console import Group
     from rich.table import Table as Grid
     from rich.text import Text
@@ -133,6 +133,6 @@ def _plain(cell: RenderableType) -> str:
 
 
 def print_legend(legend: str) -> None:
-    """Print what the columns of a table mean, each line of the text as a paragraph."""
+    """Print a legend of the columns, each line of the text as a paragraph."""
     width = min(console().width, _PROSE)
     _echo(line for entry in legend.splitlines() for line in wrap(entry, width) or [""])

@@ -1,4 +1,4 @@
-"""What arguments and options name: scenarios, strategies, other downloaders."""
+"""The targets of arguments and options: scenarios, strategies, other downloaders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def load(targets: Iterable[str]) -> list[Scenario]:
-    """Return the scenarios that are asked for; exit with all that is wrong with them."""
+    """Return the requested scenarios; exit with all mistakes in them."""
     from firstk.scenarios.library import load_all
     from firstk.scenarios.load import ScenarioError
 
@@ -28,7 +28,7 @@ def load(targets: Iterable[str]) -> list[Scenario]:
 
 
 def load_one(target: str, command: str) -> Scenario:
-    """Return the one scenario that is asked for."""
+    """Return the one requested scenario."""
     if Path(target).is_dir():
         raise click.UsageError(f"{target} is a folder; `{command}` runs one scenario")
     scenarios = load([target])
@@ -38,7 +38,7 @@ def load_one(target: str, command: str) -> Scenario:
 
 
 def refuse_load(scenario: Scenario, command: str) -> None:
-    """Refuse a scenario of many downloads where one is asked for."""
+    """Reject a scenario of many downloads for a command that needs a single one."""
     if scenario.workload is not None:
         raise click.UsageError(
             f"{scenario.source} has a [workload], and `{command}` looks at single downloads:"
@@ -56,7 +56,7 @@ def side_by_side(scenarios: Sequence[Scenario], downloaders: Sequence[str]) -> l
 
 
 def over(scenario: Scenario, transport: str | None, name: str | None = None) -> Scenario:
-    """Return a scenario over the transport that is asked for, called `name` if that is another."""
+    """Return a scenario over the requested transport, renamed to `name` if that is different."""
     if transport is None:
         return scenario
     try:
@@ -66,9 +66,9 @@ def over(scenario: Scenario, transport: str | None, name: str | None = None) -> 
 
 
 def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bool) -> None:
-    """Refuse scenarios that expect something only of what does not run: they would show nothing.
+    """Reject scenarios whose expectations are all about subjects that do not run.
 
-    Where the command line has `named` what runs this is only noted, unless it is `strict`.
+    If subjects were `named` on the command line, this is only noted, unless it is `strict`.
     """
     from firstk.harness.run.comparison import expectation
     from firstk.harness.run.under_test import is_external
@@ -99,7 +99,7 @@ def check_expectations(scenarios: Sequence[Scenario], *, named: bool, strict: bo
 
 
 def is_for_downloader(scenario: Scenario) -> bool:
-    """Return whether a downloader can run a scenario alone, as far as its expectations go."""
+    """Return whether a scenario's expectations allow a downloader to run it alone."""
     from firstk.harness.run.under_test import is_external
     from firstk.scenarios.model import OTHER
 
@@ -109,7 +109,7 @@ def is_for_downloader(scenario: Scenario) -> bool:
 
 
 def _remedy(scenario: Scenario) -> str:
-    """Return what to do about a scenario that expects nothing of what runs."""
+    """Return what to do about a scenario without expectations of what runs."""
     from firstk.harness.run.under_test import is_external
     from firstk.scenarios.model import OTHER, TAHOE
 
@@ -127,7 +127,7 @@ def _remedy(scenario: Scenario) -> str:
 
 
 def _refuse_equal_names(scenarios: Sequence[Scenario]) -> None:
-    """Refuse scenarios of equal names: their timelines would overwrite one another."""
+    """Reject scenarios with equal names: their timelines would overwrite one another."""
     sources: dict[str, str] = {}
     for scenario in scenarios:
         other = sources.setdefault(scenario.name.casefold(), scenario.source)
@@ -144,7 +144,7 @@ def tell_notes(scenario: Scenario) -> None:
 
 
 def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
-    """Print of which real files it is not checked whether the bytes that come out are right."""
+    """Print the real files whose downloaded bytes cannot be checked."""
     from firstk.harness.grid.files import file_of
     from firstk.scenarios.model import RealFile
 
@@ -158,7 +158,7 @@ def tell_unchecked(scenarios: Iterable[Scenario]) -> None:
 
 
 def known_strategies(names: Sequence[str]) -> list[str]:
-    """Return the strategies that an option names, once each."""
+    """Return the strategies that an option names, without duplicates."""
     from firstk.downloader.strategy import find_strategy
 
     try:
@@ -168,9 +168,9 @@ def known_strategies(names: Sequence[str]) -> list[str]:
 
 
 def chosen_downloaders(names: Sequence[str], *, default: bool = True) -> list[str]:
-    """Return the other downloaders to run: those named, or else by default that of the project.
+    """Return the other downloaders to run: those named, or by default that of the project.
 
-    Says on standard error that it is the project's, and where it says so.
+    Prints a note on standard error if it is the project's, with the place where it is configured.
     """
     if NO_DOWNLOADER in names:
         if len(set(names)) > 1:
@@ -194,16 +194,16 @@ def chosen_downloaders(names: Sequence[str], *, default: bool = True) -> list[st
 
 
 def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[str]:
-    """Return the other downloaders that are named, once each; all can be put to the test.
+    """Import the other downloaders that are named, and return their names without duplicates.
 
-    `hint` is where they are named.
+    `hint` is the option or file that names them, for error messages.
     """
     from firstk.harness.run.under_test import DownloaderError, find_downloader, is_external
     from firstk.scenarios.model import TAHOE
 
     if names:
         _make_importable()
-    # Tahoe-LAFS comes last: with it comes the real reactor, and who else brought it is not seen.
+    # Tahoe-LAFS comes last: it loads the real reactor, which would hide that another one does too.
     for name in sorted(names, key=TAHOE.__eq__):
         if not is_external(name):
             wrong = f"should be MODULE:CALLABLE or {TAHOE}, not {name!r}"
@@ -216,11 +216,11 @@ def other_downloaders(names: Sequence[str], hint: str = "--downloader") -> list[
 
 
 def _make_importable() -> None:
-    """Let modules be found in the current folder, and where pytest finds those of the project."""
+    """Add the current folder and the project's folders, as configured for pytest, to `sys.path`."""
     project = _project()
     for folder in (Path.cwd(), *(project.folders if project is not None else ())):
         if str(folder) not in sys.path:
-            sys.path.append(str(folder))  # a script has its own folder only; ours go first
+            sys.path.append(str(folder))  # at the end, so that our own modules come first
 
 
 def _project() -> Project | None:

@@ -1,1 +1,1 @@
-"""Explanations: who is silent, where the code waits, on what, and which faults are the cause."""
+"""Explanations: who is silent, where the code waits, for what, and which faults are the cause."""

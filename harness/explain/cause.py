@@ -1,7 +1,7 @@
-"""The cause of a run that did not go well: found by taking faults away, and nothing else.
+"""The cause of a run that did not go well, found by repeating it without some of its faults.
 
-The minimal sets of faults without which it goes well are the cause. When they must be healed for it
-to go well still says from when on nothing could help.
+The cause is the minimal sets of faults without which the run goes well. The latest time at which
+healing them still helps is also reported.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ from firstk.harness.run.under_test import DownloaderSpec
 from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import Expectation, Scenario
 
-#: The most runs that the search for the cause of one takes, and the fewest.
+#: The maximum and the minimum number of runs that the search for a cause may take.
 _MOST_RUNS, _FEWEST_RUNS = 400, 30
 
-#: The most runs to find which servers were slow by chance: where all are drawn all may be.
+#: The maximum number of runs to find servers that were slow by chance: there may be many.
 _CHANCE_RUNS = 60
 
-#: About so many requests are simulated in all of them.
+#: The approximate total number of requests simulated in all these runs.
 _REQUESTS = 100_000
 
-#: At most so many moments are tried one by one; of more, the moment is searched by bisection.
+#: At most this many moments are tried one by one; if there are more, bisection is used.
 _MOMENTS = 40
 
-#: More sets than this are not listed.
+#: The maximum number of sets that are listed.
 _MOST_SETS = 3
 
-#: How precisely the moment is found, as a part of it.
+#: The relative precision of the moment.
 _PRECISION = 1e-3
 
 #: Times that differ by less, in seconds, are not distinguished.
 _INSTANT = 1e-6
 
-#: How much later than the last event faults are healed at last, in seconds.
+#: The latest healing is tried this much later than the last event, in seconds.
 _LATER = 1.0
 
 
@@ -57,7 +57,7 @@ def is_well(expected: Expectation | None, result: Result) -> bool:
 
 @dataclass(frozen=True)
 class Counterfactuals:
-    """Runs of one download as it would have been without some of what is special."""
+    """Repeats a download without some of the things that are special about its servers."""
 
     scenario: Scenario
     subject: DownloaderSpec
@@ -73,21 +73,21 @@ class Counterfactuals:
 
     @cached_property
     def tries(self) -> int:
-        """How many runs the search may take."""
+        """The number of runs that the search may take."""
         each = max(1, self.run.result.requests)
         return max(_FEWEST_RUNS, min(_MOST_RUNS, _REQUESTS // each))
 
     def result(self, gone: Iterable[Trait], at: float = 0.0) -> Result:
-        """Return the result without some traits; faults among them are healed `at` a time."""
+        """Return the result without some traits; faults among them are healed at time `at`."""
         changed = without(self.scenario, self.seed, gone, at)
         return simulate(changed, self.subject, self.number, self.timeout).result
 
     def well(self, gone: Iterable[Trait], at: float = 0.0) -> bool:
-        """Return whether it goes well without some traits."""
+        """Return whether the run goes well without some traits."""
         return is_well(self.expected, self.result(gone, at))
 
     def minimal(self, traits: Sequence[Trait], most: int = _MOST_RUNS) -> Minimal | None:
-        """Return the minimal sets of these traits without which it goes well, by so many runs."""
+        """Return the minimal sets of traits without which it goes well, in at most `most` runs."""
 
         def well(places: Iterable[int]) -> bool:
             return self.well([traits[i] for i in places])
@@ -108,7 +108,7 @@ def cause_of(tried: Counterfactuals) -> str:
 
 
 def _not_the_servers(tried: Counterfactuals, traits: Sequence[Trait]) -> str:
-    """Return what is known of a run that does not go well whatever is taken away."""
+    """Return what is known about a run that goes wrong whatever is taken away."""
     result = tried.result(traits)
     limit = tried.expected.ttfb_max if tried.expected is not None else None
     if limit is not None:
@@ -135,7 +135,7 @@ def _sentence(tried: Counterfactuals, traits: Sequence[Trait], found: Minimal) -
 
 
 def ending(result: Result) -> str:
-    """Return how a run ended: ok at 0.25 s."""
+    """Return how a run ended, such as "ok at 0.25 s"."""
     if result.content_ok is False:
         return "it writes wrong bytes"
     if result.outcome == "ok" and result.ttfb is not None:
@@ -144,7 +144,7 @@ def ending(result: Result) -> str:
 
 
 def _counted(sets: Sequence[Sequence[Trait]]) -> str:
-    """Return which sets of traits there are: all of them must go, or any of several."""
+    """Return the sets of traits as text: all of them must go, or any of several."""
     size = len(sets[0])
     everything = list(dict.fromkeys(trait for one in sets for trait in one))
     named = f"{_number(everything)}: {words_of_all(everything)}"
@@ -157,7 +157,7 @@ def _counted(sets: Sequence[Sequence[Trait]]) -> str:
     return f"either {listed}{rest}; without the first"
 
 
-#: What must go.
+#: Names for the number of traits that must go.
 _ALL = {1: "it", 2: "both"}
 
 
@@ -167,7 +167,7 @@ def _number(traits: Sequence[Trait]) -> str:
 
 
 def _moment(tried: Counterfactuals, gone: Sequence[Trait]) -> str:
-    """Return from when on nothing could help: to heal these faults then is too late."""
+    """Return the latest time at which healing these faults still helps, as text."""
     if any(trait.kind != "fault" for trait in gone):
         return "it is not a matter of time"
     events, ended = tried.run.trace.events, tried.run.result.ended
@@ -185,9 +185,10 @@ def _moment(tried: Counterfactuals, gone: Sequence[Trait]) -> str:
 
 
 def _last(times: Sequence[float], helps: Callable[[float], bool]) -> float | None:
-    """Return the last time that helps, to a thousandth; None if none of some times does.
+    """Return the last time at which healing helps, to a thousandth; None if it never helps.
 
-    Between two of the times, and of many times, none is taken to help after one that does not.
+    The search assumes that once healing is too late, it stays so: between two of the times, and
+    everywhere if there are many.
     """
     if len(times) <= _MOMENTS:
         place = next((i for i in range(len(times) - 1, -1, -1) if helps(times[i])), -1)

@@ -1,4 +1,4 @@
-"""Why a run did not go as it should: who, where, by which chain, and for which cause."""
+"""Explains why a run did not go as it should: who, where, by which chain, and what caused it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from firstk.scenarios.model import Expectation, Scenario
 class Explanation:
     """Four lines about a run that did not go well.
 
-    `unmet` says that something else was expected: not that it stalls, for example.
+    `unmet` is True if something else was expected; a stall, for example, may be expected.
     """
 
     who: str
@@ -52,11 +52,11 @@ def explain(
     expected: Expectation | None = None,
     timeout: float | None = None,
 ) -> Explanation | None:
-    """Return why a run is not as expected, or does not succeed; None if it is, and does.
+    """Return why a run is not as expected, or does not succeed; None if it is and does.
 
-    `expected` is by default what the scenario expects of the subject. The run is repeated, and
-    further runs without some of the faults show which of them are the cause. Raises as `simulate`
-    does.
+    `expected` defaults to what the scenario expects of the subject. The run is repeated, and
+    further runs without some of the faults show which of them are the cause. Raises the same
+    errors as `simulate`.
     """
     if expected is None:
         expected = expectation(scenario, name_of(subject))
@@ -64,11 +64,11 @@ def explain(
     run = observe(scenario, subject, number, timeout, scene.look)
     unmet = not is_well(expected, run.result) and expected is not None
     if not unmet:
-        expected = None  # a stall that is expected has a cause too
+        expected = None  # an expected stall has a cause too
         if is_well(None, run.result):
             return None
     late = _late(expected, run.result)
-    if late is not None:  # what it was waiting for when its time was up
+    if late is not None:  # inspect what it was waiting for when its time was up
         scene = Scene()
         cut = scenario.model_copy(update={"deadline": late})
         observe(cut, subject, number, timeout, scene.look)
@@ -80,7 +80,7 @@ def explain(
 def explain_run(
     run: Run, subject: DownloaderSpec, expected: Expectation | None, timeout: float | None = None
 ) -> Explanation:
-    """Return why a run that there was is not as expected; it is repeated, if it came to an end.
+    """Return why a completed run is not as expected; the run is repeated, if it ended.
 
     `timeout` limits each further run, as in `simulate`.
     """
@@ -94,14 +94,14 @@ def explain_run(
 
 
 def explain_scene(run: Run, scene: Scene, unknown: str) -> Explanation:
-    """Return what is known without further runs; `unknown` says why the cause is not."""
+    """Return what is known without further runs; `unknown` says why no cause is searched."""
     if scene.raised is None and run.failure is not None:
         scene.raised = raised_at(run.failure)
     return Explanation(*described(scene, run), f"not searched: {unknown}", unmet=True)
 
 
 def described(scene: Scene, run: Run, late: float | None = None) -> tuple[str, str, str]:
-    """Return who, where, and the chain; `late` is when a first byte was due that came later."""
+    """Return who, where, and the chain; `late` is when the first byte was due if it was late."""
     name = run.result.strategy.rpartition(":")[2].rpartition(".")[2]
     exchanges = run.trace.exchanges
     waits = late is not None or run.result.outcome in ("stalled", "deadline")
@@ -143,7 +143,7 @@ def _is_empty(exchange: Exchange) -> bool:
 
 
 def _late(expected: Expectation | None, result: Result) -> float | None:
-    """Return when a first byte was due, if it came later or the run was waiting for it still."""
+    """Return when the first byte was due, if it was late or the run was still waiting for it."""
     if expected is None or result.outcome in ("stalled", "deadline", "failed"):
         return None
     limits = [one for one in (expected.ttfb_max, expected.ttfb) if one is not None]

@@ -1,4 +1,4 @@
-"""Minimal sets: which of some things must all go for all to be well, found by trying."""
+"""Minimal sets of things that must all go for all to be well, found by trying."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from math import comb
 
 @dataclass(frozen=True)
 class Minimal:
-    """The minimal sets of places, smallest first; no subset of one of them does.
+    """The minimal sets of indices, smallest first; no proper subset of one of them suffices.
 
-    All sets of up to `searched` places were tried, or are supersets of one that does. Where none of
-    these did there is one larger set, of which no single place can be kept.
+    All sets of up to `searched` indices were tried, or are supersets of one that suffices. If none
+    of these suffices, there is one larger set, of which no single index can be kept.
     """
 
     sets: list[tuple[int, ...]]
@@ -21,10 +21,10 @@ class Minimal:
 
 
 def minimal_sets(count: int, well: Callable[[Iterable[int]], bool], tries: int) -> Minimal | None:
-    """Return the minimal sets of `count` places without which all is well; None if there are none.
+    """Return the minimal sets of `count` things without which all is well; None if there are none.
 
-    `well` says whether all is well without some places. Sets are tried size by size, as long as
-    all of the next size can be tried with about as many `tries` in all.
+    `well` says whether all is well without some things. Sets are tried size by size, as long as
+    all sets of the next size can be tried with about `tries` calls in all.
 
     >>> minimal_sets(4, lambda gone: {0} <= set(gone) or {1, 3} <= set(gone), 100)
     Minimal(sets=[(0,), (1, 3)], searched=4)

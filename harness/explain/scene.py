@@ -1,4 +1,4 @@
-"""A download that has come to rest, seen while it is there: what it waits for, and from where."""
+"""The final state of a simulated download: what it waits for, and from where."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from firstk.harness.kernel.waiting import Chain, Link, chain_of
 from firstk.harness.run.download import SimulatedDownload
 from firstk.harness.run.under_test import runs_strategy
 
-#: Libraries of code under test are not its own lines.
+#: Path parts of libraries, whose lines do not belong to the code under test.
 _LIBRARIES = f"{os.sep}site-packages{os.sep}"
 
-#: What no user wrote.
+#: Names in chains that are internals of libraries.
 _NOT_OWN = {"firstk", "simpy", "twisted", "zope"} | sys.stdlib_module_names
 
 #: Modules of ours in which every wait of a strategy ends.
@@ -27,11 +27,10 @@ _PLUMBING = {"firstk.downloader.session"}
 
 @dataclass
 class Scene:
-    """What is left of a download when nothing happens any more; `look` fills it in.
+    """The state of a download when nothing happens any more; `look` fills it in.
 
-    `outstanding` are its requests without an answer, and `awaited` those of them that it waits for
-    by a chain that is known. `raised` and `wrong` are the lines that raised its error, and that
-    wrote the first wrong byte.
+    `outstanding` are its unanswered requests; `awaited` are those that it waits for by a known
+    chain. `raised` and `wrong` are the lines that raised its error and wrote the first wrong byte.
     """
 
     chain: list[Link] = field(default_factory=list)
@@ -43,7 +42,7 @@ class Scene:
     ours: bool = False
 
     def look(self, download: SimulatedDownload) -> None:
-        """Look at a download whose simulation is still there."""
+        """Inspect a download whose simulation still exists."""
         self.ours = runs_strategy(download.strategy)
         requests = {id(r.deferred): r.exchange for r in download.client.outstanding}
         self.outstanding = list(requests.values())
@@ -123,12 +122,12 @@ class Scene:
         return ", ".join(names)
 
     def _what(self, exchanges: Sequence[Exchange]) -> str:
-        """Return what is waited for: get_buckets(s7)."""
+        """Return what is waited for, such as "get_buckets(s7)"."""
         operation = exchanges[0].operation
         return f"{operation}({servers([e for e in exchanges if e.operation == operation])})"
 
 
 def servers(exchanges: Sequence[Exchange]) -> str:
-    """Return the names of the servers of some requests, in their order."""
+    """Return the names of the servers of some requests, in order."""
     names = sorted({exchange.server for exchange in exchanges}, key=lambda name: int(name[1:]))
     return ranges(names)

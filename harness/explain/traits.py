@@ -1,7 +1,7 @@
 """What is special about the servers of a scenario, and scenarios without some of it.
 
-Equal seeds draw equal numbers, so a run without one fault differs from the run with it in what that
-fault changes, and in nothing else.
+Equal seeds draw equal numbers, so a run without one fault differs from the run with it only in what
+that fault changes.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Constant, Law
 from firstk.scenarios.model import Scenario, Servers
 
-#: A bandwidth that holds nothing up, in bytes/s.
+#: A bandwidth that is never a limit, in bytes/s.
 _UNLIMITED = 1e15
 
-#: How many draws of a law its median is taken from.
+#: The number of draws from which the median of a law is taken.
 _DRAWS = 101
 
 Special = Literal["fault", "rtt", "bandwidth", "service", "shares", "draws"]
 
-#: The keys of faults that say when they are there.
+#: The keys that say when a fault is active.
 _TIMES = ("start", "end", "every", "until", "rolling")
 
 _WORDS: Mapping[str, str] = {
@@ -42,7 +42,7 @@ _WORDS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Trait:
-    """One thing that is special about one server: its fault at a place, or what it has of its own.
+    """One special thing about one server: one of its faults, by index, or a key of its own.
 
     `words` say what it is: "hung", "corrupt (block)".
     """
@@ -54,7 +54,7 @@ class Trait:
 
 
 def traits_of(scenario: Scenario, seed: int) -> list[Trait]:
-    """Return all that is special about the servers in a run: faults first, server by server."""
+    """Return everything that is special about the servers in a run: faults first, by server."""
     plain = _plain(scenario, seed)
     found: list[Trait] = []
     for i, plan in enumerate(_plans(scenario, seed)):
@@ -64,7 +64,7 @@ def traits_of(scenario: Scenario, seed: int) -> list[Trait]:
 
 
 def chance_of(scenario: Scenario, seed: int) -> list[Trait]:
-    """Return a trait for each server whose round trips are drawn: that they are not the median."""
+    """Return a trait for each server with random round trips: that they are not the median."""
     plans = _plans(scenario, seed)
     return [
         Trait(i, "draws", _WORDS["draws"])
@@ -74,7 +74,7 @@ def chance_of(scenario: Scenario, seed: int) -> list[Trait]:
 
 
 def without(scenario: Scenario, seed: int, traits: Iterable[Trait], at: float = 0.0) -> Scenario:
-    """Return the scenario without some traits; faults are healed `at` a time, in seconds."""
+    """Return the scenario without some traits; faults are healed at time `at`, in seconds."""
     of: defaultdict[int, list[Trait]] = defaultdict(list)
     for trait in traits:
         of[trait.server].append(trait)
@@ -84,7 +84,7 @@ def without(scenario: Scenario, seed: int, traits: Iterable[Trait], at: float = 
 
 
 def words_of(fault: Fault) -> str:
-    """Return what a fault is in a few words: hung (read), corrupt (block), disconnect at 2 s."""
+    """Return a fault in a few words: hung (read), corrupt (block), disconnect at 2 s."""
     told = fault.model_dump(exclude={"kind", *_TIMES}, exclude_defaults=True)
     lists = [v if isinstance(v, list) else [v] for v in told.values()]
     more = ", ".join(v if isinstance(v, str) else f"{v:g}" for values in lists for v in values)
@@ -95,7 +95,7 @@ def words_of(fault: Fault) -> str:
 
 
 def words_of_all(traits: Sequence[Trait]) -> str:
-    """Return what some traits are: s3-s9 hung, s1 corrupt (block)."""
+    """Return some traits in words: s3-s9 hung, s1 corrupt (block)."""
     of: defaultdict[str, list[str]] = defaultdict(list)
     for trait in traits:
         of[trait.words].append(f"s{trait.server}")
@@ -107,7 +107,7 @@ def _plans(scenario: Scenario, seed: int) -> list[ServerSpec]:
 
 
 def _plain(scenario: Scenario, seed: int) -> list[ServerSpec]:
-    """Return what each server would be like without any entry of `[[servers]]`."""
+    """Return what each server would be without any entry of `[[servers]]`."""
     return _plans(scenario.model_copy(update={"servers": []}), seed)
 
 
@@ -125,7 +125,7 @@ def _different(plan: ServerSpec, plain: ServerSpec) -> list[Special]:
 
 
 def _entry(plan: ServerSpec, plain: ServerSpec, traits: Sequence[Trait], at: float) -> Servers:
-    """Return an entry for one server that takes some of its traits away."""
+    """Return an entry for one server that removes some of its traits."""
     healed = {trait.place for trait in traits if trait.kind == "fault"}
     faults = [f.over_at(at) if i in healed else f for i, f in enumerate(plan.faults)]
     keys: dict[str, Any] = {"select": plan.name, "fault": faults}
@@ -146,6 +146,6 @@ def _entry(plan: ServerSpec, plain: ServerSpec, traits: Sequence[Trait], at: flo
 
 
 def _typical(law: Law) -> Constant:
-    """Return the law that is always the median of another."""
+    """Return the constant law of another law's median."""
     random = Random(0)
     return Constant(law="constant", value=median(law.sample(random) for _ in range(_DRAWS)))

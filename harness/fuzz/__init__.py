@@ -1,1 +1,1 @@
-"""Fuzzing: random scenarios held against invariants."""
+"""Fuzzing: random scenarios, checked against invariants."""

@@ -1,6 +1,6 @@
-"""Checks that fit any downloader: they look only at its requests, its bytes and its end.
+"""Checks that fit any downloader: they use only its requests, its bytes and how it ended.
 
-Each returns a description of what happened instead, or None.
+Each returns a description of the violation, or None.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from firstk.harness.run.bound_needs import reads_at_once, ueb_of
 from firstk.harness.run.result import Result
 from firstk.harness.run.under_test import MisconductError
 
-#: Sums of times may differ in the last bits.
+#: The relative tolerance of times: sums may differ in the last bits.
 NEARLY = 1 + 1e-9
 
-#: So many bytes of a share may be read again: some read a header, and then all that it begins.
+#: How many bytes of a share may be read again: some read a header, then everything from its start.
 _AGAIN = 128
 
-#: How many reads of one share do for any file, how many more for each segment (a block, and what
-#: its hashes need), and of how many bytes each further one is.
+#: The permitted number of reads of one share: a base for any file, a number per segment (for a
+#: block and its hashes), and the number of bytes per further read.
 _READS, _READS_PER_SEGMENT, _BYTES_PER_READ = 32, 8, 1024
 
-#: So many failures, at the most, are a reason to read all of a share once more.
+#: At most this many failures each permit reading a whole share once more.
 _FAILURES = 10
 
-#: An answer in this time, in virtual seconds, is late for no time-out that makes sense, and a
-#: download that fails within `_SOON` has not used up its patience as a whole.
+#: An answer within `_PROMPT` virtual seconds is not late for any sensible timeout. A download that
+#: fails within `_SOON` has not exhausted its overall timeout.
 _PROMPT, _SOON = 0.5, 10.0
 
-#: One run in so many is made twice, of a single subject.
+#: One scenario in this many is run twice, if it has a single subject.
 _TURNS = 4
 
 
@@ -56,27 +56,27 @@ def described(result: Result) -> str:
 
 
 def in_simulation(trial: CheckedRun) -> str | None:
-    """Check that it reaches for no real clock, socket or thread, and does not end the process."""
+    """Check that it uses no real clock, socket or thread, and does not end the process."""
     error = trial.run.failure
     return _message(error) if isinstance(error, EscapeError | ExitError) else None
 
 
 def moves_on(trial: CheckedRun) -> str | None:
-    """Check that it neither repeats something at one virtual time, nor runs on in real time."""
+    """Check that it neither loops at one virtual time nor runs on in real time."""
     if not trial.aborted or in_simulation(trial):
         return None
     return _message(trial.run.failure)
 
 
 def right_bytes(trial: CheckedRun) -> str | None:
-    """Check that every byte that it writes is the file's."""
+    """Check that every byte that it writes is correct."""
     if trial.case.honest and trial.result.content_ok is False:
         return "a wrong byte was written"
     return None
 
 
 def all_bytes(trial: CheckedRun) -> str | None:
-    """Check that a download that reports success has written what was asked for, and no more."""
+    """Check that a download that reports success has written exactly the requested bytes."""
     if trial.end != "fired":
         return None
     least = {"complete": trial.asked, "first-block": min(1, trial.asked)}
@@ -89,7 +89,7 @@ def all_bytes(trial: CheckedRun) -> str | None:
 
 
 def over(trial: CheckedRun) -> str | None:
-    """Check that once it has ended it has no timer, sends nothing and writes nothing."""
+    """Check that once it has ended it has no timers, sends nothing and writes nothing."""
     if trial.run.timers_left:
         return f"left over: {', '.join(trial.run.timers_left)}"
     kinds = [event.kind for event in trial.run.trace.events]
@@ -121,44 +121,44 @@ def heeds_pauses(trial: CheckedRun) -> str | None:
 
 
 def quiet(trial: CheckedRun) -> str | None:
-    """Check that nothing is raised in a callback, or logged, by a download that ends well."""
+    """Check that a successful download raises nothing in a callback, and logs no error."""
     if trial.logged is None or trial.end != "fired" or trial.result.content_ok is False:
         return None
     return f"an error was logged: {_message(trial.logged)}"
 
 
 def _lost_any(trial: CheckedRun) -> bool:
-    """Return whether a connection was lost."""
+    """Return whether any request failed because a connection was lost."""
     return any(not e.ok and e.error in _LOST for e in trial.run.trace.exchanges)
 
 
-#: What a request says that failed with its connection.
+#: The errors of requests that failed because their connection was lost.
 _LOST = {str(ConnectionLost()), str(ConnectionDone()), str(ConnectError())}  # type: ignore[no-untyped-call]
 
 
 def honest_silence(trial: CheckedRun) -> str | None:
-    """Check that a stalled download has asked a server that never answers.
+    """Check that a stalled download has an outstanding request to a server that never answers.
 
-    One of ours that is busy at the deadline has an answer to come, or is paused, or is about to
-    ask a server again whose connection was lost.
+    A strategy that is busy at the deadline must have an outstanding request, be paused, or be
+    about to ask a server again whose connection was lost.
     """
     silent = trial.silent
     if trial.stalled:
         plans = trial.case.plans
         silent = [e for e in silent if hangs(plans[e.server], e.operation, e.share)]
         if trial.other and trial.stopped:
-            return None  # nobody waits for it any more
+            return None  # the consumer has stopped the download
     elif trial.result.outcome != "deadline" or trial.paused or trial.other:
-        return None  # another downloader may be busy with timers of its own
+        return None  # another downloader may be busy with its own timers
     elif trial.strategy is not None and trial.strategy.asks_again and _lost_any(trial):
         return None
     return None if silent else f"{described(trial.result)}, and every server has answered"
 
 
 def honest_failure(trial: CheckedRun) -> str | None:
-    """Check that it does not fail early, with K good shares known before it began to read.
+    """Check that it does not fail early if it knew K good shares before its first read.
 
-    They are on servers without a fault, each of which has answered promptly.
+    The shares are on servers without a fault that have answered promptly.
     """
     if trial.end != "raised" or trial.aborted or trial.pauses:
         return None
@@ -178,9 +178,9 @@ def _is_late(exchange: Exchange, result: Result) -> bool:
 
 
 def _known_before_reading(trial: CheckedRun, servers: set[str]) -> set[int]:
-    """Return the shares on some servers that had been shown when the first read was sent.
+    """Return the shares on some servers that were known when the first read was sent.
 
-    What is shown later may be ignored: the first K do for many a downloader.
+    Shares that are shown later may be ignored: many downloaders use only the first K.
     """
     known: set[int] = set()
     for event in trial.run.trace.events:
@@ -195,25 +195,25 @@ def _known_before_reading(trial: CheckedRun, servers: set[str]) -> set[int]:
 
 
 def survives(trial: CheckedRun) -> str | None:
-    """Check that it does not fail or stall, with K good shares on servers that have no fault."""
+    """Check that it succeeds with K good shares on servers that have no fault."""
     case, end = trial.case, trial.result.outcome
     if len(case.numbers(case.well)) < case.file.cap.k or trial.end == "fired" or trial.stopped:
         return None
     if end == "deadline" and (trial.silent or trial.paused):
-        return None  # it may be that all is slow
+        return None  # it may just be slow
     return described(trial.result)
 
 
 def no_rereads(trial: CheckedRun) -> str | None:
-    """Check that it asks for nothing again that it was given, unless something failed since.
+    """Check that it does not read bytes again, unless something has failed since.
 
-    What a guess has brought too much may be read again once.
+    Excess bytes of a speculative read may be read again once.
     """
     return None if _reads_as_tahoe(trial) else _read_again(trial.rereads)
 
 
 def reads_once(trial: CheckedRun) -> str | None:
-    """Check that it asks for nothing again, not even for what a guess has brought."""
+    """Check that it does not read bytes again, not even the excess of a speculative read."""
     return _read_again(trial.all_rereads)
 
 
@@ -230,14 +230,14 @@ def _read_again(found: Sequence[Reread]) -> str | None:
 
 
 def _reads_as_tahoe(trial: CheckedRun) -> bool:
-    """Return whether it is a strategy that does what Tahoe-LAFS does, its defects included."""
+    """Return whether it is a strategy that copies Tahoe-LAFS, including its defects."""
     if trial.other:
         return False
     return trial.strategy.locating_ends == "never" and not trial.strategy.hedge
 
 
 def few_reads(trial: CheckedRun) -> str | None:
-    """Check that it reads each share in a number of reads that fits the size of the share."""
+    """Check that the number of reads of each share fits the size of the share."""
     if _reads_as_tahoe(trial):
         return None
     exchanges = trial.run.trace.exchanges
@@ -256,13 +256,13 @@ def same_again(trial: CheckedRun) -> str | None:
     case, subjects = trial.case, trial.case.scenario.strategies
     turn = case.seed % max(len(subjects), _TURNS)
     if turn >= len(subjects) or trial.subject != subjects[turn]:
-        return None  # now and then, as it takes another run
+        return None  # only now and then, as it takes another run
     again = case.run_again(trial.subject).result
     return None if again == trial.result else f"the second time {described(again)}"
 
 
 def not_early(trial: CheckedRun) -> str | None:
-    """Check that it is neither earlier than the clairvoyant bound, nor cheaper."""
+    """Check that it is neither faster nor cheaper than the clairvoyant bound."""
     result = trial.result
     if result.ttfb is None or not trial.case.honest or not _in_class_of_bound(trial):
         return None
@@ -279,7 +279,7 @@ def not_early(trial: CheckedRun) -> str | None:
 
 
 def _in_class_of_bound(trial: CheckedRun) -> bool:
-    """Return whether the download is one that the clairvoyant bound is about."""
+    """Return whether the clairvoyant bound applies to the download."""
     if not trial.other:
         return True
     queries = Counter(e.server for e in trial.queries)
@@ -290,7 +290,7 @@ def _in_class_of_bound(trial: CheckedRun) -> bool:
 
 
 def _is_orderly(reads: list[Exchange], most: int) -> bool:
-    """Return whether at most so many of a share's reads are under way at once, of other bytes."""
+    """Return whether at most `most` reads of a share are outstanding at once, without overlap."""
     for i, read in enumerate(reads):
         under_way = [r for r in reads[:i] if r.ended is None or r.ended > read.sent]
         end = read.offset + read.length
@@ -312,7 +312,7 @@ def _message(error: Exception | None) -> str:
 
 
 def last_heard(trial: CheckedRun) -> str:
-    """Return where it was: what it failed with, or the line whose request was answered last."""
+    """Return the place of its error, or the line whose request was answered last."""
     error = trial.run.failure
     if error is not None and not isinstance(error, MisconductError | DownloadError):
         return f"{type(error).__name__} at {where(error)}"
@@ -322,5 +322,5 @@ def last_heard(trial: CheckedRun) -> str:
 
 
 def reading_again(trial: CheckedRun) -> str:
-    """Return the line that sends the first read of bytes that were there."""
+    """Return the line that first reads bytes again."""
     return next((str(again.exchange.source or "") for again in trial.all_rereads), "")

@@ -1,6 +1,6 @@
-"""Checks of our own strategies: what each does by its definition, and what its status says.
+"""Checks of our own strategies, against their definitions and against their status.
 
-Each returns a description of what happened instead, or None.
+Each returns a description of the violation, or None.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from firstk.harness.fuzz.any_downloader import NEARLY, described
 from firstk.harness.fuzz.observed import CheckedRun, hangs
 from firstk.harness.run.under_test import MisconductError
 
-#: By then, in virtual seconds, every strategy that gives up has done so, after any progress.
+#: The virtual time, in seconds, by which every strategy that can give up has done so.
 _GENEROUS = 1e6
 
 
 def documented(trial: CheckedRun) -> str | None:
-    """Check that it raises and logs what is documented, and nothing else."""
+    """Check that it raises and logs only what is documented."""
     failure = trial.run.failure
     allowed = NotEnoughSharesError if trial.case.honest else errors.DownloadError
     if failure is None or isinstance(failure, (allowed, MisconductError)):
@@ -28,7 +28,7 @@ def documented(trial: CheckedRun) -> str | None:
 
 
 def honest_shortage(trial: CheckedRun) -> str | None:
-    """Check that a shortage names what servers have shown, and each of the servers."""
+    """Check that a shortage error agrees with what servers have shown, and lists each server."""
     error = trial.run.failure
     if not isinstance(error, NotEnoughSharesError):
         return None
@@ -43,7 +43,7 @@ def honest_shortage(trial: CheckedRun) -> str | None:
 
 
 def late_shortage(trial: CheckedRun) -> str | None:
-    """Check that a shortage is reported when all servers are heard, or no more heeded."""
+    """Check that a shortage is reported only when no server may still add a share."""
     error, strategy = trial.run.failure, trial.strategy
     if not isinstance(error, NotEnoughSharesError) or error.silence is not None:
         return None
@@ -57,7 +57,7 @@ def late_shortage(trial: CheckedRun) -> str | None:
 
 
 def located(trial: CheckedRun) -> str | None:
-    """Check that shares are located when K of them are known, and are not read before."""
+    """Check that shares count as located once K of them are known, and are not read before."""
     expected = trial.known
     if trial.strategy.locating_ends == "all-answered" and expected is not None:
         expected = trial.all_heard
@@ -70,7 +70,7 @@ def located(trial: CheckedRun) -> str | None:
 
 
 def counted(trial: CheckedRun) -> str | None:
-    """Check that its status counts the requests and bytes that the servers count."""
+    """Check that its status agrees with the servers' counts of requests and bytes."""
     status, trace = trial.run.status, trial.run.trace
     if status is None:
         return None
@@ -86,7 +86,7 @@ def counted(trial: CheckedRun) -> str | None:
 
 
 def patient(trial: CheckedRun) -> str | None:
-    """Check that it never waits for longer than `give_up`."""
+    """Check that it never waits longer than `give_up`."""
     give_up = trial.strategy.give_up
     if give_up is None:
         return None
@@ -107,21 +107,21 @@ def patient(trial: CheckedRun) -> str | None:
 
 
 def _within(pauses: Sequence[tuple[float, float]], begin: float, end: float) -> float:
-    """Return how long there were pauses between two times, in seconds."""
+    """Return the total duration of the pauses between two times, in seconds."""
     return sum(max(0.0, min(b, end) - max(a, begin)) for a, b in pauses)
 
 
 def succeeds(trial: CheckedRun) -> str | None:
-    """Check that it succeeds where that follows from the definition of the strategy."""
+    """Check that it succeeds if its definition implies that."""
     if trial.result.outcome == "ok" or not _must_succeed(trial):
         return None
     if trial.result.outcome == "deadline" and (trial.silent or trial.paused):
-        return None  # it may be that all is slow
+        return None  # it may just be slow
     return described(trial.result)
 
 
 def _must_succeed(trial: CheckedRun) -> bool:
-    """Return whether the strategy succeeds by its definition; False where that is not certain."""
+    """Return whether the definition of the strategy implies success; False if uncertain."""
     case, k = trial.case, trial.case.file.cap.k
     if trial.strategy.hedge:
         return len(case.numbers(case.steady - _too_slow(trial))) >= k
@@ -131,7 +131,7 @@ def _must_succeed(trial: CheckedRun) -> bool:
         case "all-answered", _:
             return trial.all_heard is not None and len(case.numbers(case.steady)) >= k
         case "k-distinct", "ignored":
-            # It has no others than those that it has located, so these must be good.
+            # It only uses the shares that it has located, so these must be good.
             known = trial.known
             return known is not None and all(
                 s in case.steady for t, s, _ in trial.shown if t <= known
@@ -140,7 +140,7 @@ def _must_succeed(trial: CheckedRun) -> bool:
 
 
 def _too_slow(trial: CheckedRun) -> set[str]:
-    """Return the servers that kept a download waiting until it gave up, and until that moment."""
+    """Return the servers that a download was still waiting for when it gave up."""
     error = trial.run.failure
     if not isinstance(error, NotEnoughSharesError) or error.silence is None:
         return set()
@@ -150,7 +150,7 @@ def _too_slow(trial: CheckedRun) -> set[str]:
 
 
 def first_is_first(trial: CheckedRun) -> str | None:
-    """Check that it locates no later than `wait-for-all`, where no request waits for another."""
+    """Check that it locates no later than `wait-for-all`, if requests do not queue."""
     if trial.strategy.locating_ends != "k-distinct" or trial.case.queues:
         return None
     last = trial.case.run("wait-for-all").result.located

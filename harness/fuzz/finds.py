@@ -1,4 +1,4 @@
-"""Finds: scenarios that break an invariant, and the files that keep them."""
+"""Counterexamples of fuzzing: scenarios that violate an invariant, and their files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from firstk.harness.kernel.watchdog import can_limit_time
 from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import OTHER, Scenario
 
-#: How long a run of another downloader may take, in seconds of real time; most take hundredths.
+#: The real time limit of another downloader's run, in seconds; most take hundredths of a second.
 TIMEOUT = 20.0
 
 
 @dataclass(slots=True)
 class Counts:
-    """How much was tried, and how the runs ended."""
+    """How many scenarios and runs were tried, and how the runs ended."""
 
     scenarios: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -52,7 +52,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Counterexample:
-    """A scenario that breaks an invariant, as a scenario file has it."""
+    """A scenario that violates an invariant, as the tables of a scenario file."""
 
     broken: Violation
     tables: dict[str, Any]
@@ -71,7 +71,7 @@ class Counterexample:
 
     @property
     def named(self) -> Counterexample:
-        """The same, with a name and a description, and what would have been right."""
+        """The same counterexample with a name, a description and the correct expectation."""
         one = self.broken
         named = {"name": "", "description": f"{one.strategy}: {one.invariant.sentence}"}
         made = named | {key: value for key, value in self.tables.items() if key != "name"}
@@ -83,7 +83,7 @@ class Counterexample:
 
 
 def in_time(scenario: Scenario, number: int = 0) -> ScenarioRuns:
-    """Return the runs of a scenario; those of other downloaders are ended if they take too long."""
+    """Return the runs of a scenario; those of other downloaders have a time limit."""
     limited = any(map(is_external, scenario.strategies)) and can_limit_time()
     return ScenarioRuns(scenario, number, TIMEOUT if limited else None)
 
@@ -91,7 +91,7 @@ def in_time(scenario: Scenario, number: int = 0) -> ScenarioRuns:
 def check(
     scenario: Scenario, counts: Counts, chosen: Sequence[Invariant] | None = None
 ) -> Iterator[Violation]:
-    """Yield what the subjects of a scenario break, in all its runs."""
+    """Yield the violations in all runs of a scenario's subjects."""
     for number in range(scenario.runs):
         case = in_time(scenario, number)
         yield from broken(case, chosen)

@@ -1,4 +1,4 @@
-"""Fuzzing: random scenarios, until one breaks an invariant; that one is made small."""
+"""The fuzzer: tries random scenarios until one violates an invariant, and shrinks that one."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from firstk.harness.fuzz.kinds import Kinds
 from firstk.harness.fuzz.shrink import shrink
 from firstk.scenarios.model import Scenario
 
-#: How long it may take to make a find smaller, in seconds.
+#: The time limit for shrinking a counterexample, in seconds.
 SHRINKING = 60.0
 
-#: Checks that need further runs are made in one of so many scenarios of another downloader.
+#: With another downloader, checks that need further runs are made in one of this many scenarios.
 _SELDOM = 4
 
 
 @dataclass(slots=True)
 class Fuzzer:
-    """Tries random scenarios; the sequence follows from the seed.
+    """Tries random scenarios, in a sequence that follows from the seed.
 
-    Each is tried with `subjects`, by default our strategies. It goes on until there are
-    `keep_going` different finds; breaches in `known` are no finds (see `Violation.same`).
-    `tried` is called after each scenario, and `on_find` with each find when it is small.
-    `counts` and `finds` are true at every moment.
+    Each is tried with `subjects`, by default our strategies. The search continues until there are
+    `keep_going` different counterexamples; violations in `known` do not count (see
+    `Violation.same`). `tried` is called after each scenario, and `on_find` with each
+    counterexample after it was shrunk. `counts` and `finds` are up to date at every moment.
     """
 
     seed: int = 0
@@ -49,15 +49,15 @@ class Fuzzer:
 
     @property
     def found(self) -> Counterexample | None:
-        """What was found first, with a name; None if nothing was."""
+        """The first counterexample, with a name; None if there is none."""
         return self.finds[0].named if self.finds else None
 
     def search(
         self, seconds: float = inf, scenarios: float = inf, step: int = 1, first: int = 0
     ) -> Counterexample | None:
-        """Try scenarios for some time, or a number of them; return the first find.
+        """Try scenarios up to a time or number; return the first counterexample.
 
-        Of the sequence every `step`th is tried, from the `first` on.
+        Only every `step`th scenario of the sequence is tried, starting from number `first`.
         """
         end = monotonic() + seconds
         generator = Generator(self.seed, self.subjects, self.kinds)
@@ -75,7 +75,7 @@ class Fuzzer:
         raise AssertionError("the sequence has no end")
 
     def _try(self, generator: Generator, made: dict[str, Any], number: int) -> list[Violation]:
-        """Run a scenario, and return what it breaks."""
+        """Run a scenario, and return its violations."""
         chosen = self.kinds.invariants
         if self.subjects and number % _SELDOM:
             chosen = [invariant for invariant in chosen if invariant.alone]
@@ -83,7 +83,7 @@ class Fuzzer:
             case = in_time(self._scenario(made))
             found = list(broken(case, chosen))
             generator.learn(made, case)
-        except Exception as e:  # a defect, but none of the downloader's
+        except Exception as e:  # a defect, but not one of the downloader
             e.add_note(f"The scenario was:\n{tomli_w.dumps(made)}")
             raise
         self.counts.add(case)
@@ -95,7 +95,7 @@ class Fuzzer:
         return scenario.with_runs(strategies=self.subjects) if self.subjects else scenario
 
     def _add(self, made: dict[str, Any], one: Violation) -> Counterexample:
-        """Make a find small, and keep it as it is at every moment."""
+        """Shrink a counterexample, and keep the current version at every moment."""
         if not self.subjects:
             made = made | {"strategies": [one.strategy]}
         place = len(self.finds)

@@ -1,7 +1,7 @@
 """The sequence of scenarios that fuzzing tries.
 
-Every other scenario is new; the rest vary one that led to a situation that none before had. What
-is learnt changes what comes next, and all of it follows from the seed.
+Every other scenario is new; the rest are variations of one that led to a new situation. Each result
+affects what comes next, but all of it follows from the seed.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from firstk.harness.fuzz.vary import Times, vary
 from firstk.harness.run.under_test import takes_ranges
 from firstk.scenarios.model import Scenario
 
-#: How many scenarios are kept to be varied: those that led to the rarest situations.
+#: The number of scenarios kept for variation: those that led to the rarest situations.
 _KEPT = 100
 
 
 class Generator:
-    """Makes the scenarios of a seed.
+    """Generates the scenarios of a seed.
 
-    They suit all the `subjects`, other downloaders or, by default, our strategies, and have faults
-    of the `kinds` only. `seen` counts how many scenarios led to each situation.
+    The scenarios suit all `subjects` (other downloaders or, by default, our strategies), and have
+    only faults of the `kinds`. `seen` counts how many scenarios led to each situation.
     """
 
     def __init__(self, seed: int, subjects: Sequence[str] = (), kinds: Kinds | None = None) -> None:
@@ -54,7 +54,7 @@ class Generator:
         return made
 
     def learn(self, made: dict[str, Any], case: ScenarioRuns) -> None:
-        """Keep a scenario whose runs led to a situation that is new."""
+        """Keep a scenario whose runs led to a new situation."""
         found = situations(case)
         if any(self.seen[one] == 0 for one in found):
             times = sorted({e.time for run in case.runs for e in run.trace.events})

@@ -1,8 +1,7 @@
-"""What must hold in every run, whatever the grid is: each with a name and a plain sentence.
+"""The invariants: what must hold in every run, on any grid, each with a name and a sentence.
 
-They are worked out from the scenario and from what the simulated servers have noted, not from
-what the downloader says of itself. They claim no more than what must be, so that what breaks
-one is a defect.
+They are checked against the scenario and the records of the simulated servers, not against what the
+downloader reports. They claim only what must hold, so every violation is a defect.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from firstk.harness.fuzz import any_downloader as any_
 from firstk.harness.fuzz import by_strategy
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 
-#: Returns a description of what happened instead, or None if the invariant holds.
+#: Returns a description of the violation, or None if the invariant holds.
 Check = Callable[[CheckedRun], str | None]
 
 
@@ -23,10 +22,10 @@ Check = Callable[[CheckedRun], str | None]
 class Invariant:
     """Something that must hold in every run.
 
-    `of` says of which subjects: any, our strategies, or other downloaders. `alone` is False if the
-    check makes other runs. `place` returns where in the code it was broken, as far as that is
-    known: two breaches with the same place are taken for the same defect. What is not `demanded`
-    is only checked where it is asked for by its name.
+    `of` says which subjects it applies to: any, our strategies, or other downloaders. `alone` is
+    False if the check makes other runs. `place` returns where in the code it was violated, as far
+    as that is known: two violations at the same place count as the same defect. An invariant that
+    is not `demanded` is only checked if its name is given.
     """
 
     name: str
@@ -38,13 +37,13 @@ class Invariant:
     demanded: bool = True
 
     def fits(self, trial: CheckedRun) -> bool:
-        """Return whether it says something of the subject of a run."""
+        """Return whether it applies to the subject of a run."""
         return self.of == "any" or (self.of == "other") == trial.other
 
 
 @dataclass(frozen=True)
 class Violation:
-    """An invariant that a run has broken: which, by which subject, what was got, and where."""
+    """A violation of an invariant by a run: its subject, what happened instead, and where."""
 
     invariant: Invariant
     strategy: str
@@ -53,7 +52,7 @@ class Violation:
 
     @property
     def same(self) -> tuple[str, str, str]:
-        """What two breaches by one defect have in common."""
+        """The key that violations by the same defect share."""
         return self.invariant.name, self.strategy, self.place
 
     def __str__(self) -> str:
@@ -161,13 +160,13 @@ INVARIANTS = (
 
 
 def broken(case: ScenarioRuns, chosen: Sequence[Invariant] | None = None) -> Iterator[Violation]:
-    """Yield what the runs of the scenario's subjects break, of the invariants that are chosen."""
+    """Yield the violations in the runs of the scenario's subjects, of the chosen invariants."""
     for subject in case.scenario.strategies:
         yield from broken_by(CheckedRun(case, subject), chosen)
 
 
 def broken_by(trial: CheckedRun, chosen: Sequence[Invariant] | None = None) -> Iterator[Violation]:
-    """Yield what one run breaks; by default of all invariants that are demanded."""
+    """Yield the violations in one run, by default of all demanded invariants."""
     if chosen is None:
         chosen = [invariant for invariant in INVARIANTS if invariant.demanded]
     for invariant in chosen:

@@ -15,17 +15,17 @@ from typing import Any
 from firstk.harness.fuzz.finds import Counterexample, Counts
 from firstk.harness.fuzz.fuzzer import Fuzzer
 
-#: How often a process reports, and how often it is seen whether all of them live, in seconds.
+#: How often a process reports, and how often the parent checks that all are alive, in seconds.
 _REPORT, _LOOK = 0.5, 1.0
 
 
 class WorkerError(Exception):
-    """A process that fuzzes has ended without a word, or with a defect that is not the user's."""
+    """A fuzzing process ended without a report, or with an error that is not the user's."""
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one process does."""
+    """The work of one process."""
 
     settings: dict[str, Any]
     seconds: float
@@ -35,9 +35,9 @@ class _Part:
 
 
 def search_in_processes(fuzzer: Fuzzer, seconds: float, jobs: int) -> Counterexample | None:
-    """Search as `Fuzzer.search` does, in `jobs` processes; return the first find.
+    """Search like `Fuzzer.search`, in `jobs` processes; return the first counterexample.
 
-    Raises `WorkerError` with what a process raised.
+    Raises `WorkerError` with whatever a process raised.
     """
     context = get_context("spawn")
     reports = context.Queue()
@@ -63,7 +63,7 @@ def search_in_processes(fuzzer: Fuzzer, seconds: float, jobs: int) -> Counterexa
 
 
 def _collect(fuzzer: Fuzzer, reports: Any, processes: list[Any]) -> None:
-    """Add up what the processes report, until all have ended or there are enough finds."""
+    """Collect the reports of the processes until all have ended or enough has been found."""
     counts: dict[int, Counts] = {}
     known = set(fuzzer.known)
     at_work = set(range(len(processes)))
@@ -93,8 +93,8 @@ def _collect(fuzzer: Fuzzer, reports: Any, processes: list[Any]) -> None:
 
 
 def _work(reports: Any, part: _Part) -> None:
-    """Search in this process, and report: counts, finds, what is raised, and the end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that asked for it is interrupted
+    """Search in this process, and report the counts, finds, errors and the end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process reacts to Ctrl-C
     fuzzer = Fuzzer(**part.settings)
     last = monotonic()
 
@@ -104,7 +104,7 @@ def _work(reports: Any, part: _Part) -> None:
             last = monotonic()
             reports.put((part.first, fuzzer.counts))
             if os.getppid() != part.parent:
-                raise SystemExit  # nobody wants to know any more
+                raise SystemExit  # nobody reads the reports any more
 
     fuzzer.tried = tried
     fuzzer.on_find = lambda _: reports.put((part.first, fuzzer.finds[-1]))

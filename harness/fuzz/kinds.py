@@ -1,4 +1,4 @@
-"""Which kinds of faults are tried, and which invariants are checked."""
+"""The kinds of faults that fuzzing tries, and the invariants that it checks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from firstk.scenarios.faults import Fault
 #: A hang that lets queries pass; `hung` is any other.
 HUNG_READ = "hung-read"
 
-#: The kinds of faults, by the names that scenario files have for them.
+#: The kinds of faults, by their names in scenario files.
 FAULTS: tuple[str, ...] = (
     *(get_args(kind.model_fields["kind"].annotation)[0] for kind in get_args(get_args(Fault)[0])),
     HUNG_READ,
@@ -20,7 +20,7 @@ FAULTS: tuple[str, ...] = (
 
 _INVARIANTS = {invariant.name: invariant for invariant in INVARIANTS}
 
-#: All names of kinds.
+#: The names of all faults and invariants.
 NAMES = (*FAULTS, *_INVARIANTS)
 
 
@@ -28,8 +28,8 @@ NAMES = (*FAULTS, *_INVARIANTS)
 class Kinds:
     """What is tried and checked: `only` these kinds, `without` those.
 
-    Both name kinds of faults and invariants. Where `only` names none of one sort, that sort is
-    not limited. An invariant that is not demanded is checked if `only` names it.
+    Both contain names of faults and of invariants. If `only` contains no name of one sort, that
+    sort is not limited. An invariant that is not demanded is checked only if `only` contains it.
 
     >>> Kinds(only=["hung", "slow"], without=["slow"]).faults
     ['hung']
@@ -53,5 +53,5 @@ class Kinds:
 
 
 def kind_of(fault: Mapping[str, Any]) -> str:
-    """Return the kind of a fault, as a scenario file has it."""
+    """Return the kind of a fault, given its table in a scenario file."""
     return HUNG_READ if fault.get("on") == ["read"] else str(fault["kind"])

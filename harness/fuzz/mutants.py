@@ -1,8 +1,7 @@
-"""Mutants: a scenario whose faults are weaker, or a downloader that does less.
+"""Mutants: a scenario with weaker faults, or a downloader that does less.
 
-What is expected of a scenario is worth something if it is not met any more once the scenario, or
-the downloader, is another. A mutant that changes nothing that happens, or nothing that is
-expected, goes unnoticed.
+The expectations of a scenario are only useful if they fail once the scenario or the downloader is
+changed. A mutant goes unnoticed if it changes nothing that happens, or nothing that is expected.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from firstk.harness.run.under_test import DownloaderSpec, called, is_external
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.model import Scenario
 
-#: Of a scenario with more runs than this only the first are made.
+#: The maximum number of runs of a scenario; further ones are not made.
 _MOST_RUNS = 20
 
-#: How many times longer, and shorter, a number of a downloader becomes.
+#: The factor by which a number of a downloader is increased and decreased.
 _TIMES = 10
 
-#: For how long a fault without an end lasts in a mutant, in virtual seconds.
+#: The duration in a mutant of a fault without an end, in virtual seconds.
 _SHORT = 0.05
 
 _FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
 
-#: What a strategy does less of, by its field; only what differs from the strategy is tried.
+#: Weaker values of a strategy's fields; only those that differ from the strategy are tried.
 _WEAKER: dict[str, Any] = {
     "locating_ends": "all-answered",
     "late_answers": "ignored",
@@ -48,7 +47,7 @@ _WEAKER: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Unnoticed:
-    """A mutant that meets all expectations; `same` says that nothing at all happens otherwise."""
+    """A mutant that meets all expectations; `same` is True if its runs do not differ at all."""
 
     mutant: str
     same: bool
@@ -62,7 +61,7 @@ class Unnoticed:
 class Score:
     """How many mutants of one scenario were tried, and which of them went unnoticed.
 
-    `wrong` says what is not as expected without any mutation: nothing is tried then.
+    `wrong` is the expectation that is not met without any mutation; then no mutant is tried.
     """
 
     scenario: Scenario
@@ -72,14 +71,14 @@ class Score:
 
     @property
     def noticed(self) -> int:
-        """How many mutants the expectations noticed."""
+        """The number of mutants that the expectations noticed."""
         return self.tried - len(self.unnoticed)
 
 
 def score(scenario: Scenario) -> Score:
     """Try the mutants of a scenario with its subjects, strategies or other downloaders.
 
-    A weaker fault is noticed if it is by what is expected of any subject.
+    A weaker fault counts as noticed if the expectations of any subject notice it.
     Raises `DownloaderError` if there is no such downloader.
     """
     found = Score(scenario)
@@ -106,7 +105,7 @@ def _try(
     before: Mapping[str, Sequence[Result]],
     mutants: Mapping[str, tuple[Scenario, DownloaderSpec]],
 ) -> None:
-    """Run what a mutant is in place of each subject, and add to the score whether it is noticed."""
+    """Run the mutants instead of each subject, and record whether an expectation noticed."""
     found.tried += 1
     same = True
     for subject, (scenario, mutant) in mutants.items():
@@ -122,7 +121,7 @@ def _results(scenario: Scenario, subject: DownloaderSpec) -> list[Result]:
 
 
 def _problem(scenario: Scenario, subject: str, results: Sequence[Result]) -> str | None:
-    """Return what some result does not meet of what is expected."""
+    """Return the first unmet expectation of some results; None if all are met."""
     expected = expectation(scenario, subject)
     assert expected is not None
     return next((problem for result in results for problem in unmet(expected, result)), None)
@@ -132,7 +131,7 @@ def _problem(scenario: Scenario, subject: str, results: Sequence[Result]) -> str
 
 
 def _weaker_faults(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
-    """Yield scenarios in which one fault is not there, or weaker, and what is otherwise."""
+    """Yield scenarios with one fault removed or weaker, each with a description."""
     for i, entry in enumerate(scenario.servers):
         for j, fault in enumerate(entry.faults or ()):
             what = f"[[servers]] {i + 1}, {fault.kind}"
@@ -146,7 +145,7 @@ def _weaker_faults(scenario: Scenario) -> Iterator[tuple[str, Scenario]]:
 
 
 def _weaker(fault: Fault) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield what makes a fault weaker: what it is in words, and the keys."""
+    """Yield ways to weaken a fault: a description, and the keys."""
     if fault.end is None:
         end = fault.start + _SHORT
         yield f"over after {_SHORT} s", {"end": end}
@@ -162,7 +161,7 @@ def _weaker(fault: Fault) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _with_fault(scenario: Scenario, entry: int, place: int, fault: Fault | None) -> Scenario:
-    """Return a scenario in which a fault is another, or is not there."""
+    """Return a scenario in which a fault is replaced, or removed."""
     servers = list(scenario.servers)
     faults = list(servers[entry].faults or ())
     faults[place : place + 1] = [] if fault is None else [fault]
@@ -174,7 +173,7 @@ def _with_fault(scenario: Scenario, entry: int, place: int, fault: Fault | None)
 
 
 def _weaker_downloaders(subject: str) -> Iterator[tuple[str, DownloaderSpec]]:
-    """Yield downloaders that do less, where what they do can be set, and what is otherwise."""
+    """Yield downloaders that do less, as far as they are configurable, with descriptions."""
     if not is_external(subject):
         yield from _weaker_strategies(find_strategy(subject))
         return
@@ -195,13 +194,13 @@ def _weaker_strategies(strategy: Strategy) -> Iterator[tuple[str, Strategy]]:
             continue
         try:
             weaker = replace(strategy, **{name: value})
-        except ValueError:  # other fields need it
+        except ValueError:  # other fields require it
             continue
         yield f"{name} = {value!r} in place of {before!r}", weaker
 
 
 def _policies(function: Any) -> dict[str, Any]:
-    """Return the parameters of a downloader that have defaults, and are not part of its call."""
+    """Return the parameters of a downloader that have defaults, apart from those of its call."""
     try:
         parameters = inspect.signature(function).parameters
     except ValueError:

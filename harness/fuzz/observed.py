@@ -1,6 +1,6 @@
-"""A run as its invariants see it: through what the simulated servers and the consumer noted.
+"""A run as its invariants see it: through the records of the simulated servers and the consumer.
 
-Nothing here believes what a downloader says of itself, so all of it fits any downloader.
+Nothing here relies on what a downloader reports, so all of it fits any downloader.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from firstk.scenarios.model import MadeUpFile, Scenario
 
 
 class ScenarioRuns:
-    """One run of a scenario with each of its subjects, and what is known of it beforehand.
+    """One run of a scenario with each of its subjects, and what is known about it beforehand.
 
-    A subject is the name of a strategy or of another downloader, as `Scenario.with_runs` takes it.
-    Each run takes at most `timeout` seconds of real time, if it is given; see `simulate`.
+    A subject is the name of a strategy or of another downloader, as in `Scenario.with_runs`.
+    Each run takes at most `timeout` seconds of real time, if given; see `simulate`.
     """
 
     def __init__(self, scenario: Scenario, number: int = 0, timeout: float | None = None) -> None:
@@ -51,22 +51,22 @@ class ScenarioRuns:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that there were so far, those of the scenario's subjects first."""
+        """The runs that have been made so far, those of the scenario's subjects first."""
         return list(self._runs.values())
 
     @cached_property
     def bound(self) -> Bound:
-        """What no download of its class can undercut, and no strategy."""
+        """The clairvoyant bound on all strategies and all downloads of its class."""
         return bound(self.scenario, self.number)
 
     @cached_property
     def honest(self) -> bool:
-        """Whether the file is known to be well made, and its shares too."""
+        """Whether the file and its shares are known to be valid."""
         return isinstance(self.scenario.file, MadeUpFile)
 
     @cached_property
     def steady(self) -> set[str]:
-        """The servers that answer everything in the end, and rightly."""
+        """The servers that eventually answer every request correctly."""
         return {name for name, plan in self.plans.items() if self.honest and _is_steady(plan)}
 
     @cached_property
@@ -97,9 +97,9 @@ def _is_steady(plan: ServerSpec) -> bool:
 
 
 def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> bool:
-    """Return whether the server may leave such a request without an answer forever.
+    """Return whether the server may leave such a request unanswered forever.
 
-    Without a `share` it is a read of any.
+    Without a `share`, this is about a read of any share.
     """
 
     def silent(fault: Fault) -> bool:
@@ -113,9 +113,9 @@ def hangs(plan: ServerSpec, operation: Operation, share: int | None = None) -> b
 
 
 class CheckedRun:
-    """One run with one subject, and what the servers have noted of it.
+    """One run with one subject, and what the servers have recorded about it.
 
-    `run` is made unless it is given. `other` says that the subject is another downloader.
+    `run` is made unless it is given. `other` is True if the subject is another downloader.
     """
 
     def __init__(self, case: ScenarioRuns, subject: str, run: Run | None = None) -> None:
@@ -136,7 +136,7 @@ class CheckedRun:
 
     @cached_property
     def phased(self) -> bool:
-        """Whether locating ends, and reading begins then."""
+        """Whether locating ends before reading begins."""
         return self.strategy.locating_ends != "never"
 
     @cached_property
@@ -147,18 +147,18 @@ class CheckedRun:
 
     @property
     def aborted(self) -> bool:
-        """Whether the run was ended for what the downloader did."""
+        """Whether the run was aborted because of what the downloader did."""
         return isinstance(self.run.failure, AbortedError | EscapeError)
 
     @property
     def stalled(self) -> bool:
-        """Whether nothing was left to happen, and the download was not over."""
-        # A run in which an error was logged counts as failed, whatever became of the download.
+        """Whether no events were left and the download had not ended."""
+        # A run in which an error was logged counts as failed, whatever the download did.
         return self.end is None and not self.aborted and self.run.idle
 
     @cached_property
     def logged(self) -> Exception | None:
-        """What was raised beside the download, in a callback or a timer, or was only logged."""
+        """The error that was raised in a callback or a timer, or logged, apart from the result."""
         error = self.run.failure
         beside = error is not None and self.end != "raised" and not self.aborted
         return error if beside and not isinstance(error, MisconductError) else None
@@ -170,19 +170,19 @@ class CheckedRun:
 
     @cached_property
     def asked(self) -> int:
-        """How many bytes it was asked for."""
+        """The number of bytes that were requested."""
         file = self.case.scenario.file
         rest = max(0, self.case.file.cap.size - file.offset)
         return rest if file.length is None else min(rest, file.length)
 
     @cached_property
     def rereads(self) -> list[Reread]:
-        """The reads of bytes that it had before, without a failure since: see `rereads`."""
+        """The repeated reads of bytes, without a failure in between; see `rereads`."""
         return rereads(self.run.trace)
 
     @cached_property
     def all_rereads(self) -> list[Reread]:
-        """The same, strictly."""
+        """The repeated reads in the strict sense of `rereads`."""
         return rereads(self.run.trace, strict=True)
 
     @cached_property
@@ -201,12 +201,12 @@ class CheckedRun:
 
     @cached_property
     def silent(self) -> list[Exchange]:
-        """The requests that nothing had come of when the run ended."""
+        """The requests that were still outstanding when the run ended."""
         return [e for e in self.run.trace.exchanges if e.ended is None]
 
     @cached_property
     def shown(self) -> list[tuple[float, str, set[int]]]:
-        """When which server answered that it has which shares."""
+        """The successful answers to queries: the time, the server, and its shares."""
         return sorted(
             (e.ended, e.server, set(e.shares))
             for e in self.queries
@@ -225,20 +225,20 @@ class CheckedRun:
 
     @cached_property
     def all_heard(self) -> float | None:
-        """When the last of all servers had answered its query, or failed it."""
+        """When the last server had answered its query, or failed it."""
         ended = {
             e.server: e.ended for e in self.queries if e.ended is not None and not e.cancelled
-        }  # the last, of those that are asked again
+        }  # the last query, for servers that are asked again
         return max(ended.values()) if len(ended) == len(self.case.plans) else None
 
     @cached_property
     def wrote(self) -> int:
-        """How many bytes reached the consumer."""
+        """The number of bytes that reached the consumer."""
         return sum(event.size for event in self.run.trace.events if event.kind == "wrote")
 
     @cached_property
     def pauses(self) -> list[tuple[float, float]]:
-        """From when to when the consumer had the download paused; infinity if it still has."""
+        """When the consumer's pauses began and ended; the end is infinity if it is still paused."""
         pauses: list[tuple[float, float]] = []
         for event in self.run.trace.events:
             if event.kind == "paused":
@@ -249,7 +249,7 @@ class CheckedRun:
 
     @property
     def paused(self) -> bool:
-        """Whether the consumer had the download paused when the run ended."""
+        """Whether the download was paused when the run ended."""
         return bool(self.pauses) and self.pauses[-1][1] == inf
 
     def distinct(self, servers: set[str] | None = None) -> set[int]:

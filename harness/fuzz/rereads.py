@@ -1,4 +1,4 @@
-"""Bytes that a download reads again, though a server has given them and nothing failed since."""
+"""Rereads: bytes that a download reads again although nothing failed since they arrived."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import NamedTuple
 
 from firstk.harness.grid.trace import Exchange, Trace
 
-#: Bytes from one offset up to, and without, another.
+#: A half-open range of bytes.
 _Span = tuple[int, int]
 
 
 class Reread(NamedTuple):
-    """A read, and how many of the bytes that it asks for had been answered before."""
+    """A read, and how many of its bytes had already been received."""
 
     exchange: Exchange
     size: int
 
 
 def rereads(trace: Trace, *, strict: bool = False) -> list[Reread]:
-    """Return the reads that ask again for bytes of a share that the same server has given.
+    """Return the reads that request bytes of a share again that the same server has sent.
 
-    What lies behind the end of a share is given too: the answer says that nothing is there. After
-    a failure, or an answer that a fault changed, a download may begin anew, with any share: no
-    read before it counts.
+    Bytes beyond the end of a share count as sent too: the answer shows that there are none. After
+    a failure, or an answer that a fault changed, a download may start again with any share, so
+    earlier reads do not count.
 
-    A read that is sent before the layout of a share is known may bring too much, and what is
-    dropped of it may be read again. So, unless it is to be `strict`, bytes count that are asked
-    for the third time, and those of a read that is sent again as it was.
+    A read that is sent before the layout of a share is known may return too much, and the excess
+    may be read again. So, unless `strict` is set, only two things count: bytes that are requested
+    for the third time, and a read that is repeated exactly.
 
     >>> from firstk.harness.run.simulate import simulate
     >>> from firstk.scenarios.library import load_all
@@ -58,7 +58,7 @@ def rereads(trace: Trace, *, strict: bool = False) -> list[Reread]:
 
 
 def _overlap(spans: Iterable[_Span], span: _Span, times: int) -> int:
-    """Return how many bytes of a span are in so many of the others, or in more."""
+    """Return how many bytes of a span are in at least `times` of the others."""
     edges: Counter[int] = Counter()
     for begin, end in spans:
         begin, end = max(begin, span[0]), min(end, span[1])

@@ -1,8 +1,8 @@
-"""Making a scenario small that breaks something: first in what it says, then in time.
+"""Shrinks a scenario that violates an invariant: first in its contents, then in time.
 
-Each step proposes scenarios that are a little simpler, and goes on from the first that breaks the
-same. A scenario is a table, as a file has it. What is proposed need not be valid: whoever judges
-it refuses what is not.
+Each step proposes slightly simpler scenarios, and continues from the first that has the same
+violation. A scenario is a table, as in a file. Proposals need not be valid: the judge rejects
+invalid ones.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import tomli_w
 
 from firstk.scenarios.selection import selected
 
-#: Returns when the run ends, in virtual seconds, if the scenario breaks the same; else None.
+#: Returns when the run ends, in virtual seconds, if it has the same violation; otherwise None.
 Judge = Callable[[dict[str, Any]], float | None]
 
 _Path = tuple[str | int, ...]
 
-#: With how many seeds a smaller grid is tried: other draws may break the same in it.
+#: The number of seeds that a smaller grid is tried with, since other draws may be needed in it.
 _SEEDS = 5
 
-#: No time is made shorter than this, in virtual seconds.
+#: The shortest time that is tried, in virtual seconds.
 _SHORTEST = 0.01
 
 #: The keys that are times, or scale times.
@@ -35,11 +35,11 @@ _TIMES = {
 
 
 def shrink(made: dict[str, Any], judge: Judge, seconds: float) -> dict[str, Any]:
-    """Return the simplest scenario that was found within so many seconds and breaks the same."""
+    """Return the simplest scenario with the same violation found within a time limit."""
     end = monotonic() + seconds
     ended = judge(made)
     if ended is None:
-        return made  # it does not break every time
+        return made  # the violation is not reproducible
     made, ended = _simplify(made, ended, judge, end)
     return _hasten(made, ended, judge, end)
 
@@ -47,7 +47,7 @@ def shrink(made: dict[str, Any], judge: Judge, seconds: float) -> dict[str, Any]
 def _simplify(
     made: dict[str, Any], ended: float, judge: Judge, end: float
 ) -> tuple[dict[str, Any], float]:
-    """Return a scenario of which nothing can be left out or put more simply."""
+    """Return a scenario that cannot be simplified any further."""
     refused: set[str] = set()
     simpler = True
     while simpler:
@@ -67,7 +67,7 @@ def _simplify(
 
 
 def _hasten(made: dict[str, Any], ended: float, judge: Judge, end: float) -> dict[str, Any]:
-    """Return a scenario that says no more, and breaks the same sooner."""
+    """Return a scenario that is no larger, and shows the same violation sooner."""
     sooner = True
     while sooner and monotonic() < end:
         sooner = False
@@ -80,7 +80,7 @@ def _hasten(made: dict[str, Any], ended: float, judge: Judge, end: float) -> dic
 
 
 def _weight(made: dict[str, Any]) -> tuple[int, float, int, str]:
-    """Return what orders scenarios: how many keys and values, how large numbers, and the text."""
+    """Return the sort key of a scenario: the number of keys and values, magnitudes, and text."""
     values = [value for path, value in _walk(made) if path != ("seed",)]
     sizes = sum(abs(v) for v in values if isinstance(v, int) and not isinstance(v, bool))
     text = tomli_w.dumps(made)
@@ -88,7 +88,7 @@ def _weight(made: dict[str, Any]) -> tuple[int, float, int, str]:
 
 
 def _walk(table: Any, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
-    """Yield all that is in a table, what contains others first."""
+    """Yield everything in a table, containers before their contents."""
     items: Any = ()
     if isinstance(table, dict):
         items = table.items()
@@ -100,7 +100,7 @@ def _walk(table: Any, path: _Path = ()) -> Iterator[tuple[_Path, Any]]:
 
 
 def _changed(made: dict[str, Any], path: _Path, value: Any = None) -> dict[str, Any]:
-    """Return a copy in which a value is another; None leaves it out."""
+    """Return a copy in which one value is replaced, or removed if the new one is None."""
     copy = deepcopy(made)
     table: Any = copy
     for key in path[:-1]:
@@ -150,7 +150,7 @@ def _smaller_grids(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _clip(made: dict[str, Any], servers: int) -> None:
-    """Let no entry name servers, or shares, that are not there any more."""
+    """Remove servers and shares that no longer exist from all entries."""
     entries = []
     for entry in made.get("servers", ()):
         select = entry["select"]
@@ -169,7 +169,7 @@ def _clip(made: dict[str, Any], servers: int) -> None:
 
 
 def _plainer(value: Any, key: str, made: dict[str, Any]) -> Iterator[Any]:
-    """Yield values that are plainer than this one and could stand in its place."""
+    """Yield simpler values that could replace this one."""
     match value:
         case bool():
             return

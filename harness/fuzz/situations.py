@@ -1,8 +1,8 @@
-"""The situations that a download has been in: what fuzzing covers, in place of lines of code.
+"""The situations that a download has been in: the coverage measure of fuzzing.
 
-Lines say little of a downloader, whose few lines run in every download. What matters is in which
-phase it was when something happened, what was wrong with the server that it happened at, how many
-good shares were left, and who was overdue.
+Coverage of lines is no use for a downloader, whose few lines run in every download. What matters is
+the phase it was in when something happened, the fault of the server where it happened, how many
+spare good shares were left, and which request was overdue.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from firstk.harness.fuzz.observed import ScenarioRuns
 from firstk.harness.grid.trace import Exchange, Trace
 from firstk.scenarios.faults import Operation
 
-#: What has waited for more than so many times the median answer is overdue.
+#: A request is overdue after this many times the median time of an answer.
 _LATE = 4.0
 
-#: More spare shares than this make no difference.
+#: The largest number of spare shares that is distinguished.
 _MOST_SPARE = 2
 
 
 class Situation(NamedTuple):
-    """What a download met: an event, its phase, the server's faults, shares left, what is late.
+    """What a download met: an event, its phase, the server's faults, spare shares, what is late.
 
-    `spare` counts the good share numbers beyond K on servers that have failed nothing yet, from
-    -1 for fewer than K up to 2 for two or more.
+    `spare` is the number of good shares beyond K on servers without a failure so far: from -1 for
+    fewer than K up to 2 for two or more.
     """
 
     event: str
@@ -37,7 +37,7 @@ class Situation(NamedTuple):
 
 
 def situations(case: ScenarioRuns) -> set[Situation]:
-    """Return the situations in the runs that a scenario had so far."""
+    """Return the situations in the runs that a scenario has had so far."""
     return {one for run in case.runs for one in _of_run(case, run.trace)}
 
 

@@ -1,16 +1,15 @@
-"""Random scenarios: any file, grid and faults that a scenario file can say, small ones mostly.
+"""Random scenarios: any file, grid and faults that a scenario file can describe, mostly small.
 
-Each scenario first draws which features it can have at all, and how often, and only then has them
+Each scenario first draws which features it can have at all, and how often, and only then uses them
 (swarm testing: Groce, Zhang, Eide, Chen and Regehr, ISSTA 2012). So some have one kind of fault on
-half of the servers, and others a little of everything: what needs much of one thing is
-reached, and so is what another feature would hide.
+half of the servers, and others a little of everything. This reaches bugs that take much of one
+thing, and bugs that another feature would hide.
 
-Faults are drawn one by one, and as plots, in which faults conspire: the fastest server lies, a
-connection is lost while the download is under way, a rack goes down, no more than K good shares
-are left.
+Faults are drawn one by one, and as plots in which faults conspire: the fastest server lies, a
+connection is lost in the middle of the download, a rack goes down, only K good shares are left.
 
-What is all zeros is the plainest scenario. What would need a file beside the scenario is left
-out: real shares, and the law `empirical`.
+Drawing only zeros gives the simplest scenario. Features that need another file are left out: real
+shares, and the law `empirical`.
 """
 
 from __future__ import annotations
@@ -24,32 +23,32 @@ from firstk.scenarios.presets import PRESETS
 
 T = TypeVar("T")
 
-#: Returns a whole number from 0 up to, and without, the one that it is given.
+#: Returns a whole number from 0 up to, but not including, its argument.
 Draw = Callable[[int], int]
 
-#: So late that nothing but a heavy tail is still busy then, in virtual seconds.
+#: A time at which only a heavy tail can still be busy, in virtual seconds.
 LATE = 1e6
 
-#: The strategies that each scenario is tried with, and with one that has spares.
+#: The strategies that each scenario is tried with, in addition to one that has spares.
 STRATEGIES = ("wait-for-all", "first-k", "first-k-late", "windowed", "hedged")
 _SPARING = ("hedged+1", "hedged+2", "hedged+5")
 
 _K = (1, 2, 3, 3, 3, 4, 5, 8)
-_MORE = (0, 1, 2, 3, 4, 5, 7, 9)  # shares made, or servers, beyond K or N
+_MORE = (0, 1, 2, 3, 4, 5, 7, 9)  # the number of shares beyond K, or of servers beyond N
 _SEGMENTS = (1, 2, 3, 5, 8, 17, 40)
 _TIMES = (0.25, 0.05, 0.1, 0.5, 1.0, 2.0, 7.0, 30.0)
 _LASTING = (0.05, 0.2, 0.5, 1.0, 5.0, 20.0, 100.0)
-_TRANSFERS = (1.0, 0.01, 0.1, 10.0)  # for how long the file would be on a line, in seconds
+_TRANSFERS = (1.0, 0.01, 0.1, 10.0)  # the file's transfer time on a line, in seconds
 _PARTS = ("block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header")
 _LAWS = (
     *("constant", "uniform", "exponential", "shifted-exponential", "lognormal", "pareto"),
     *("mixture", "shifted", "sum", "quantiles", "preset"),
 )
-_SHORTEST = 0.001  # what counts as a round trip in times that are measured in them, in seconds
-_LARGE = 200_000  # a few times what a consumer's buffer holds
+_SHORTEST = 0.001  # the minimum unit for times measured in round trips, in seconds
+_LARGE = 200_000  # a few times the size of a consumer's buffer
 _ENTRIES = 5
 
-#: What a scenario may have besides faults.
+#: The optional features of a scenario, apart from faults.
 _FEATURES = (
     *("segments", "range", "placement", "other-servers", "rtt-per-server", "own-rtt", "order"),
     *("queues", "downlink", "consumer", "first-block", "soon", "large", "racks", "plots"),
@@ -58,15 +57,15 @@ _FEATURES = (
 
 
 def tables(draw: Draw) -> dict[str, Any]:
-    """Return a scenario as a scenario file has it, made from the numbers that `draw` returns."""
+    """Return the tables of a scenario, made from the numbers that `draw` returns."""
     return Swarm(draw).tables()
 
 
 class Swarm:
     """Makes one scenario, with the features that it has drawn.
 
-    `faults` are the kinds that there may be. `threads` says whether the time that a thread pool
-    takes matters, and `ranges` whether a part of the file may be asked for.
+    `faults` are the permitted kinds. With `threads`, the scenario may include the time that a
+    thread pool takes; with `ranges`, it may read only a part of the file.
     """
 
     def __init__(
@@ -84,17 +83,17 @@ class Swarm:
         if not threads:
             self._has.discard("compute")
         self._faults = [kind for kind in faults if draw(2)] or list(faults)
-        # A share has many parts that can be corrupt, and each matters to another check.
+        # A share has many parts that can be corrupt, and each matters to a different check.
         self._faults += ["corrupt"] * ("corrupt" in self._faults)
         self._laws = [law for law in _LAWS if draw(3) == 2] or ["constant"]
         self._often = 1 + draw(4)  # how often an entry has a fault, in quarters
 
     def tables(self) -> dict[str, Any]:
-        """Return the scenario as a scenario file has it."""
+        """Return the tables of the scenario."""
         draw = self._draw
         file = self._file()
         grid = self._grid(file)
-        self._shared = "machine" in grid.get("groups", ())  # what entries must not say singly
+        self._shared = "machine" in grid.get("groups", ())  # what single entries must not set
         self._rtt = max(_SHORTEST, _typical(grid["rtt"]))
         made: dict[str, Any] = {
             "name": "fuzz",
@@ -124,11 +123,11 @@ class Swarm:
         return {key: value for key, value in made.items() if value != []}
 
     def _of(self, values: Sequence[T]) -> T:
-        """Return one of the values; the first is the plainest."""
+        """Return one of the values; the first is the simplest."""
         return values[self._draw(len(values))]
 
     def _sometimes(self, feature: str, rarely: int) -> bool:
-        """Return whether a feature shows: it is there at all, and once in so many times."""
+        """Return whether to use a feature now: never if it was not drawn, else once in `rarely`."""
         return feature in self._has and self._draw(rarely) == rarely - 1
 
     def _file(self) -> dict[str, Any]:
@@ -170,7 +169,7 @@ class Swarm:
         return {"consumer": {"bandwidth": rate}, "file": file | larger}
 
     def _limits(self, file: dict[str, Any], rarely: int) -> dict[str, Any]:
-        """Return what slows servers down."""
+        """Return the limits that slow servers down."""
         limits: dict[str, Any] = {}
         if self._sometimes("queues", rarely):
             limits["bandwidth"] = self._rate(file)
@@ -243,7 +242,7 @@ class Swarm:
         return {"probability": some[-1] / servers}
 
     def _fault(self, kind: str | None = None, *, under_way: bool = False) -> dict[str, Any]:
-        """Return a fault of this kind, or of one that there may be; see `_when`."""
+        """Return a fault of this kind, or of any permitted kind; see `_when` for its times."""
         kind, detail = kind or self._of(self._faults), self._draw(12)
         fault: dict[str, Any] = {"kind": kind}
         match kind:
@@ -268,9 +267,9 @@ class Swarm:
         return fault | self._when(under_way)
 
     def _when(self, under_way: bool) -> dict[str, Any]:
-        """Return when a fault begins and ends: in terms of round trips, as a rule.
+        """Return when a fault begins and ends, usually in units of round trips.
 
-        It may be there from the start, unless it comes while the download is `under_way`.
+        It may begin at the start, unless it is `under_way`: then it begins during the download.
         """
         when: dict[str, Any] = {}
         if under_way or self._draw(2):
@@ -286,7 +285,7 @@ class Swarm:
     # Plots: faults that conspire
 
     def _the_fastest_lies(self, grid: dict[str, Any], file: dict[str, Any]) -> list[Any]:
-        """Let the fastest server be bad, and the next one fail while the download is under way."""
+        """Give the fastest server a fault, and let the next one fail during the download."""
         first, second = self._draw(grid["servers"]), self._draw(grid["servers"])
         own = {"law": "constant", "value": float(f"{self._rtt / 3:.2g}")}
         jitter = {"law": "lognormal", "median": float(f"{self._rtt / 2:.2g}"), "sigma": 1.0}
@@ -299,7 +298,7 @@ class Swarm:
         return [later, entry | ({"fault": self._fault(bad)} if bad else {})]
 
     def _lost_on_the_way(self, grid: dict[str, Any], file: dict[str, Any]) -> list[Any]:
-        """Let servers fail one after another, while the download is under way."""
+        """Let servers fail one after another during the download."""
         kind = self._pick("disconnect", "broken", "hung", "hung-read", "read-error")
         if kind is None:
             return []
@@ -310,7 +309,7 @@ class Swarm:
         return [{"select": "all", "fault": fault | rolling}]
 
     def _no_spare(self, grid: dict[str, Any], file: dict[str, Any]) -> list[Any]:
-        """Leave just K good servers, or one more: the others are bad in one way."""
+        """Leave just K good servers, or one more: the others all have the same fault."""
         bad = grid["servers"] - file["k"] - self._draw(2)
         if bad < 1:
             return []
@@ -324,7 +323,7 @@ class Swarm:
         return [{"select": {"count": 1, "group": size}, "fault": fault}]
 
     def _pick(self, *kinds: str) -> str | None:
-        """Return one of these kinds of faults, of those that there may be."""
+        """Return one of these kinds of faults that is permitted; None if none is."""
         there = [kind for kind in kinds if kind in self._faults]
         return self._of(there) if there else None
 
@@ -338,7 +337,7 @@ _PLOTS = (
 
 
 def _typical(law: dict[str, Any]) -> float:
-    """Return a time that is not untypical of a law, in seconds."""
+    """Return a typical time of a law, in seconds."""
     for key in ("value", "median", "mean", "scale", "high", "shift"):
         if key in law:
             return float(law[key])

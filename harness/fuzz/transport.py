@@ -1,6 +1,6 @@
-"""What happens to bytes and connections: drawn for a random scenario that has the rest already.
+"""Adds faults of the transport to a random scenario: cut or trickling answers, connection set-up.
 
-As many numbers are drawn for every scenario, and all zeros add nothing.
+The same number of draws is made for every scenario, and zeros add nothing.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-#: Returns a whole number from 0 up to, and without, the one that it is given.
+#: Returns a whole number from 0 up to, but not including, its argument.
 Draw = Callable[[int], int]
 
 _ENTRIES = 2
@@ -21,9 +21,9 @@ _REQUESTS = (3, 0, 1, 10)
 
 
 def with_transport(draw: Draw, made: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a scenario whose answers may be cut or trickle, and whose connections have a set-up.
+    """Return a scenario with cut or trickling answers, and connections that take time to set up.
 
-    `made` is a scenario as a scenario file has it.
+    `made` are the tables of a scenario file.
     """
     grid, n = dict(made["grid"]), made["file"]["n"]
     has_law, time = draw(12) == 11, _TIMES[draw(4)]

@@ -1,4 +1,4 @@
-"""Variations of a scenario that led somewhere new."""
+"""Variations of a scenario that led to a new situation."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
-#: When something happened in the runs of a scenario, in virtual seconds.
+#: The times of the events in the runs of a scenario, in virtual seconds.
 Times = Sequence[float]
 
 _Draw = Callable[[int], int]
 
-#: A time just before another, and just after it.
+#: Factors for a time just before another, the same time, and just after it.
 _NEAR = (1.0, 0.999, 1.001)
 
-#: Faults are the better part of what can be varied: so many of them at the most.
+#: No entry of `[[servers]]` is added to a scenario that has this many.
 _MOST_ENTRIES = 8
 
 
 def vary(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> dict[str, Any]:
-    """Return a variation of a scenario; `other` is one whose parts may be taken over."""
+    """Return a variation of a scenario; parts of `other` may be copied into it."""
     made = deepcopy(made)
     for _ in range(1 + draw(3)):
         (
@@ -38,13 +38,13 @@ def vary(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw)
 
 
 def _faults(made: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the faults of a scenario that are not many times at once."""
+    """Return the faults of a scenario that do not repeat."""
     found = [entry["fault"] for entry in made.get("servers", ()) if "fault" in entry]
     return [fault for fault in found if isinstance(fault, dict) and "every" not in fault]
 
 
 def _move_in_time(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Let a fault begin when something happened before, or just before or after that."""
+    """Move the start of a fault to the time of an event, or to just before or after it."""
     faults = _faults(made)
     if not faults or not times:
         return
@@ -56,7 +56,7 @@ def _move_in_time(made: dict[str, Any], times: Times, other: dict[str, Any], dra
 
 
 def _take_entry(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Take over an entry, with its servers if they are there."""
+    """Copy an entry from the other scenario, with its servers if they exist."""
     entries = [e for e in other.get("servers", ()) if "group" not in str(e) and "shares" not in e]
     servers = made["grid"]["servers"]
     if not entries or len(made.get("servers", ())) >= _MOST_ENTRIES:
@@ -67,29 +67,29 @@ def _take_entry(made: dict[str, Any], times: Times, other: dict[str, Any], draw:
 
 
 def _drop_entry(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Leave out an entry."""
+    """Remove an entry."""
     if entries := made.get("servers"):
         del entries[draw(len(entries))]
 
 
 def _other_draws(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Take another seed."""
+    """Change the seed."""
     made["seed"] = other.get("seed", 0)
 
 
 def _other_law(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Take other round trips."""
+    """Change the law of round-trip times."""
     made["grid"]["rtt"] = other["grid"]["rtt"]
 
 
 def _other_segments(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Cut the file into more segments, or fewer."""
+    """Change the number of segments."""
     file = made["file"]
     file["segment_size"] = max(1, file["size"] // (1, 2, 5, 20, 40)[draw(5)])
 
 
 def _swap(made: dict[str, Any], times: Times, other: dict[str, Any], draw: _Draw) -> None:
-    """Let two entries be about each other's servers."""
+    """Swap the servers of two entries."""
     entries = [e for e in made.get("servers", ()) if isinstance(e["select"], str)]
     if len(entries) > 1:
         a, b = entries[draw(len(entries))], entries[draw(len(entries))]

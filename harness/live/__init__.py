@@ -1,1 +1,1 @@
-"""Real storage servers on this machine, really stopped, and the real clock."""
+"""Runs against real storage servers on this machine, with real signals and the real clock."""

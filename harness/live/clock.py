@@ -1,4 +1,4 @@
-"""The clock of one live run: the real one, which begins at 0."""
+"""The clock of one live run: real time, counted from the start of the run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from zope.interface import implementer
 
 @implementer(IReactorTime)
 class RunClock:
-    """A reactor for a downloader: its time is that of the run, and its timers are known.
+    """A reactor for a downloader: its time counts from the start of the run, and it tracks timers.
 
-    All code of the download runs in a context of its own (`run`), as in a simulation. All else is
-    asked of the real reactor.
+    All code of the download runs in a context of its own (`run`), as in a simulation. Everything
+    else is delegated to the real reactor.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -26,7 +26,7 @@ class RunClock:
         self._timers: dict[IDelayedCall, None] = {}
 
     def restart(self) -> None:
-        """Let the run begin now."""
+        """Start the run now."""
         self._start = time.monotonic()
 
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
@@ -36,7 +36,7 @@ class RunClock:
         except RuntimeError as e:
             if "already entered" not in str(e):
                 raise
-            return function(*args)  # it is the download's own code that calls this
+            return function(*args)  # the download's own code makes this call
 
     def seconds(self) -> float:
         """Return the time since the run began, in seconds."""
@@ -56,11 +56,11 @@ class RunClock:
         return timer
 
     def getDelayedCalls(self) -> list[IDelayedCall]:
-        """Return the download's timers that are still to fire."""
+        """Return the download's pending timers."""
         return [timer for timer in self._timers if timer.active()]
 
     def cancel_all(self) -> None:
-        """Cancel all of them: the run is over."""
+        """Cancel all timers of the download, because the run is over."""
         for timer in self.getDelayedCalls():
             timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Runs of a scenario in several worlds, in turns."""
+"""Runs of a scenario in several worlds, alternately."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ async def compare_worlds(
     quiet: float,
     doing: Callable[[str], None] = lambda what: None,
 ) -> WorldsCompared:
-    """Run a scenario on real servers and simulated, in turns.
+    """Run a scenario on real servers and in the simulation, alternately.
 
-    A simulated run has the round-trip times that were measured in the real one with its seed: the
-    more servers answer at once, the longer each takes, and so it does when the machine is busy.
-    A real run in which nothing happens for `quiet` seconds longer than in a simulation with the
-    scenario's own times has stalled.
+    A simulated run uses the round-trip times that were measured in the real run with its seed,
+    because these grow with the number of servers that answer at once, and with the load of the
+    machine. A real run has stalled if nothing happens for `quiet` seconds longer than in a
+    simulation with the scenario's own times.
 
     With `transport = "tahoe-https"` there is a third world: the same servers on a simulated
-    network. Its packets take the times of requests on connections that are there already. The
-    downloads make theirs first then, in both. Raises `LiveError`.
+    network. Its packets use the measured times of requests on established connections. The
+    downloads in both worlds then have to set up their connections first. Raises `LiveError`.
     """
     live = LiveScenario(reactor, keeper, scenario, limit)
     objects = scenario.with_transport(OBJECTS)
@@ -64,15 +64,15 @@ async def compare_worlds(
 
 
 def _longest_pause(run: Run) -> float:
-    """Return the longest time in which nothing happened in a run that went on."""
+    """Return the longest time without an event before the last event of a run."""
     times = [0.0, *(event.time for event in run.trace.events)]
     return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
 
 
 def _stalled(run: Run, pause: float) -> Run:
-    """Return a simulated run by the measure of a live one: a long silence is a stall.
+    """Return a simulated run by the criterion of live ones: a long silence is a stall.
 
-    Tahoe-LAFS's client would give up a request after 60 s, which is later than a run is cut off.
+    Tahoe-LAFS's client gives up a request only after 60 s, later than a live run is cut off.
     """
     last = max((event.time for event in run.trace.events), default=0.0)
     if run.result.outcome != "deadline" or run.scenario.deadline - last < pause:

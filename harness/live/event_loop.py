@@ -1,4 +1,4 @@
-"""Twisted's real reactor, for work that has an end."""
+"""Runs finite work in Twisted's real reactor."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ T = TypeVar("T")
 def run_in_reactor(work: Callable[[Any], Deferred[T]]) -> T:
     """Run Twisted's reactor until the Deferred that `work(reactor)` returns has fired.
 
-    Returns its result, or raises what it failed with. Control-C cancels the Deferred, and raises
-    `KeyboardInterrupt` once it has fired. Only one call in a process is possible: Twisted's reactor
+    Returns its result, or raises its error. Ctrl-C cancels the Deferred, and raises
+    `KeyboardInterrupt` once it has fired. A process can make only one call: Twisted's reactor
     cannot be restarted.
     """
     from twisted.internet import reactor as found

@@ -23,7 +23,7 @@ from firstk.scenarios.model import Scenario
 
 
 def windows(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
-    """Yield when a fault begins and is over, each time that it begins before `until`."""
+    """Yield the start and the end of a fault, for each time that it starts before `until`."""
     begin, over = fault.spell(0.0)
     while begin < until:
         yield begin, over
@@ -31,28 +31,28 @@ def windows(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
 
 
 def _is_whole(fault: Fault) -> bool:
-    """Return whether it concerns all requests that there are."""
+    """Return whether the fault affects all requests."""
     return fault.shares is None and fault.affects("get_buckets") and fault.affects("read")
 
 
 def stops(fault: Fault) -> bool:
-    """Return whether it is SIGSTOP at its start, and SIGCONT at its end."""
+    """Return whether the fault is made by SIGSTOP at its start and SIGCONT at its end."""
     return isinstance(fault, Hung) and _is_whole(fault)
 
 
 def kills(fault: Fault) -> bool:
-    """Return whether it is SIGKILL at its start."""
+    """Return whether the fault is made by SIGKILL at its start."""
     forever = isinstance(fault, Broken | Disconnect) and fault.spell(0.0)[1] == inf
     return forever and _is_whole(fault)
 
 
 def on_link(faults: Sequence[Fault]) -> list[Fault]:
-    """Return those that the link makes real."""
+    """Return the faults that the link implements."""
     return [fault for fault in faults if isinstance(fault, Slow)]
 
 
 def in_server(faults: Sequence[Fault]) -> list[Fault]:
-    """Return those that the server makes real."""
+    """Return the faults that the server implements."""
     kinds = Hung | Broken | ReadError | Flaky
     return [
         fault
@@ -62,7 +62,7 @@ def in_server(faults: Sequence[Fault]) -> list[Fault]:
 
 
 def in_files(faults: Sequence[Fault], shares: Mapping[int, bytes], now: float) -> dict[int, bytes]:
-    """Return the shares in a server's files at a time."""
+    """Return the shares that a server's files contain at a time."""
     found = dict(shares)
     for fault in faults:
         if not fault.active(now):
@@ -85,7 +85,7 @@ def changes(faults: Sequence[Fault], until: float) -> list[float]:
 
 
 def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
-    """Yield a sentence for each thing in a scenario that no live grid can do."""
+    """Yield a sentence for each feature of a scenario that a live grid does not support."""
     if scenario.workload is not None:
         yield "it has a [workload]: a live run is one download"
     if scenario.stop == "located":

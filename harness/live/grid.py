@@ -1,4 +1,4 @@
-"""A scenario's grid as real processes: storage servers, and a proxy that is their links."""
+"""A scenario's grid as real processes: storage servers, and a proxy that acts as their links."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from firstk.scenarios.laws import Constant
 
 _LOOPBACK = "127.0.0.1"
 
-#: The law of a link that takes no time.
+#: The law of a link without delay.
 _AT_ONCE = Constant(law="constant", value=0.0)
 
 
 @dataclass(slots=True)
 class _Server:
-    """One server: its process while it lives, and where it listens."""
+    """One server: its process while it lives, and its address."""
 
     name: str
     folder: Path
@@ -42,9 +42,9 @@ class _Server:
 class LiveGrid:
     """Real storage servers named s0, s1, ..., each behind a link of its own.
 
-    All of them are good, and their links take no time, until `begin` says otherwise, and again
-    after `calm`. `nurls` has the servers as their clients reach them. Close the `keeper` to end
-    all. Raises `LiveError`.
+    All of them are good, and their links have no delay, before `begin` and after `calm`. `nurls`
+    has the addresses of the servers for their clients. Close the `keeper` to end all processes.
+    Raises `LiveError`.
     """
 
     def __init__(self, keeper: Keeper, servers: int) -> None:
@@ -66,7 +66,7 @@ class LiveGrid:
 
     @property
     def processes(self) -> dict[str, int]:
-        """The numbers of the servers' processes."""
+        """The process IDs of the servers."""
         return {one.name: one.process.pid for one in self._servers}
 
     def _start(self, folder: Path) -> Process:
@@ -79,7 +79,7 @@ class LiveGrid:
         one.alive = True
 
     def calm(self) -> None:
-        """Let all servers be good, and links take no time: those that are stopped or gone, too."""
+        """Make all servers good, including stopped and dead ones, and remove link delays."""
         gone = [one for one in self._servers if not one.alive]
         for one in self._servers:
             if one.alive:
@@ -95,7 +95,7 @@ class LiveGrid:
         )
 
     def store(self, file: GridFile, plans: Sequence[ServerSpec]) -> None:
-        """Put the shares of a file, and no others, where the plans say; none is altered yet."""
+        """Store the unaltered shares of a file, and no others, as the plans place them."""
         for one, plan in zip(self._servers, plans, strict=True):
             shares = {number: file.shares[number] for number in plan.shares}
             self._write(one, file.cap.storage_index, shares)
@@ -109,9 +109,9 @@ class LiveGrid:
         until: float,
         client_bandwidth: float | None = None,
     ) -> None:
-        """Let servers and links be as planned from now on, for `until` seconds.
+        """Apply the plans' faults and delays to servers and links from now on, for `until` seconds.
 
-        `later` is called with a time, in seconds from now, and a function to be called then.
+        `later(delay, function)` must schedule a function, `delay` seconds from now.
         """
         links = []
         for one, plan in zip(self._servers, plans, strict=True):
@@ -134,7 +134,7 @@ class LiveGrid:
     def _acts(
         self, one: _Server, plan: ServerSpec, file: GridFile, until: float
     ) -> Iterator[tuple[float, Callable[[], None]]]:
-        """Yield what is to be done to a server, and when."""
+        """Yield the actions on a server, each with its time."""
         index, faults = file.cap.storage_index, plan.faults
         shares = {number: file.shares[number] for number in plan.shares}
 
@@ -159,12 +159,12 @@ class LiveGrid:
         one.alive = one.alive and number != signal.SIGKILL
 
     def _write(self, one: _Server, storage_index: bytes, shares: Mapping[int, bytes]) -> None:
-        """Let a server have these shares of a file, in containers as Tahoe-LAFS writes them."""
+        """Give a server these shares of a file, in containers as Tahoe-LAFS writes them."""
         name = to_base32(storage_index)
         fresh = one.folder / "fresh"
         fresh.mkdir()
         for number, data in shares.items():
-            # A container of version 1: its version, the length up to 2004, the number of leases.
+            # A version 1 container: its version, the length before 2004, and the number of leases.
             head = struct.pack(">LLL", 1, len(data), 0)
             (fresh / str(number)).write_bytes(head + data)
         place = one.folder / "shares" / name[:2] / name

@@ -1,9 +1,10 @@
 """The keeper: a program that forks the processes of a live grid, and ends them whatever happens.
 
-It imports Tahoe-LAFS once, so that each server is there within milliseconds of its fork. The one
-who runs it holds the other end of its socket. When that closes, since the grid is over or since
-that process was interrupted or killed, the keeper kills all that it has forked, stopped ones too,
-and removes the grid's folder. If the keeper itself is killed, so are its children (on Linux).
+It imports Tahoe-LAFS once, so each server is ready within milliseconds of its fork. The process
+that starts the keeper holds the other end of its socket. When that closes, because the grid is
+closed or its process was interrupted or killed, the keeper kills all processes that it has forked,
+stopped ones too, and removes the grid's folder. If the keeper itself is killed, so are its children
+(on Linux).
 
 Run as `python -m firstk.harness.live.keeper SOCKET FOLDER`, by `firstk.harness.live.processes`.
 """
@@ -23,13 +24,13 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import send_handle
 from typing import Any, NoReturn
 
-#: Of Linux's <sys/prctl.h>: the signal that a process gets when its parent dies.
+#: From Linux's <sys/prctl.h>: sets the signal that a process gets when its parent dies.
 _PR_SET_PDEATHSIG = 1
 
 
 def main(descriptor: int, folder: str) -> None:
-    """Fork what the socket asks for until it is closed, and end it all."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides when all is over
+    """Fork what the socket requests until it is closed, then kill all children."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent process decides when to end
     control = Connection(descriptor)
     children: list[int] = []
     try:
@@ -51,7 +52,7 @@ def main(descriptor: int, folder: str) -> None:
     except (EOFError, OSError):
         pass  # the parent has closed the socket, or is gone
     finally:
-        for child in children:  # none was waited for: each is still there, if as a zombie
+        for child in children:  # none was waited for, so each PID is still valid
             os.kill(child, signal.SIGKILL)
         for child in children:
             os.waitpid(child, 0)
@@ -59,18 +60,18 @@ def main(descriptor: int, folder: str) -> None:
 
 
 def _load() -> dict[str, Callable[..., None]]:
-    """Import all that the children need; a reactor that can be forked comes first."""
+    """Import what the children need, and install a reactor that can be forked."""
     from twisted.internet import pollreactor
 
-    pollreactor.install()  # unlike epoll it keeps nothing in the kernel that children would share
-    warnings.simplefilter("ignore")  # what Tahoe-LAFS imports is old
+    pollreactor.install()  # unlike epoll, it shares no kernel state with children
+    warnings.simplefilter("ignore")  # Tahoe-LAFS imports old libraries
     from firstk.harness.live import proxy, storage_server
 
     return {"server": storage_server.serve, "proxy": proxy.serve}
 
 
 def _be(serve: Callable[..., None], channel: Connection, wanted: dict[str, Any]) -> NoReturn:
-    """Be a child."""
+    """Run as a child process."""
     status = 1
     try:
         _die_with_parent()
@@ -88,12 +89,12 @@ def _die_with_parent() -> None:
     if sys.platform == "linux":
         parent = os.getppid()
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent or parent == 1:  # it died before this was called
+        if os.getppid() != parent or parent == 1:  # the parent died before prctl was called
             os._exit(1)
 
 
 def _renew_waker() -> None:
-    """Give the reactor a pipe of its own, by which threads and signals wake it."""
+    """Give the reactor a new pipe, through which threads and signals wake it."""
     from twisted.internet import reactor as found
 
     reactor: Any = found

@@ -1,4 +1,4 @@
-"""Answers the messages that a process of a live grid gets from the one that uses the grid."""
+"""Answers messages from the process that uses a live grid to one of the grid's processes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from zope.interface import implementer
 
 @implementer(IReadDescriptor)
 class Mailbox:
-    """Answers messages in a reactor, and stops it when the other end is closed.
+    """Answers messages in a reactor, and stops the reactor when the other end is closed.
 
-    A message is a dictionary, whose items `answer` gets as keyword arguments.
+    A message is a dictionary; `answer` receives its items as keyword arguments.
     """
 
     def __init__(self, reactor: Any, channel: Connection, answer: Callable[..., Any]) -> None:
@@ -24,11 +24,11 @@ class Mailbox:
         reactor.addReader(self)
 
     def fileno(self) -> int:
-        """Return the descriptor of the channel."""
+        """Return the file descriptor of the channel."""
         return self._channel.fileno()
 
     def logPrefix(self) -> str:
-        """Return what a log calls this."""
+        """Return the name used in logs."""
         return "mailbox"
 
     def doRead(self) -> None:

@@ -1,4 +1,4 @@
-"""A scenario whose round-trip times are those that were measured on a live grid."""
+"""A scenario with round-trip times measured on a live grid."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 @dataclass
 class MeasuredTimes:
-    """Measured times of one server in one run, drawn as the law `empirical` draws them.
+    """The measured times of one server in one run, drawn as by the law `empirical`.
 
-    A real server takes longer for a query, which looks for files, than for a read, and all are
-    asked at once. So each has its own times: a downloader's first request to a server is a query.
+    A real server takes longer for a query, which searches for files, than for a read, and all
+    servers are queried at once. So the two have separate times: a downloader's first request to
+    a server is a query.
     """
 
     queries: Sequence[float]
@@ -37,15 +38,15 @@ class MeasuredTimes:
         return times[int(random.random() * len(times))]
 
 
-#: Times in seconds, by the server or the kind of its link and the operation.
+#: Times in seconds, by the operation and by the server or the kind of its link.
 Times = Mapping[tuple[str, Operation], Sequence[float]]
 
 
 def times_of(real: Run) -> Times:
     """Return how long the requests of a live run took.
 
-    Each server has its own times: who is asked first tends to answer first. Those of servers that
-    a fault or a limit delayed are left out: the simulation delays them as well.
+    Each server has its own times, because the server that is asked first tends to answer first.
+    Servers delayed by a fault or a limit are left out, because the simulation delays them too.
     """
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario).shares)
@@ -60,9 +61,9 @@ def times_of(real: Run) -> Times:
 
 
 def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
-    """Return a scenario with measured times, for one simulation of the run of this number.
+    """Return a scenario with measured times, for simulating the run with this number.
 
-    A server without times of its own has those of the others whose links have the same law.
+    A server without measured times uses those of other servers whose links have the same law.
     """
     seed = scenario.seed_of(number)
     entries = list(scenario.servers)
@@ -79,11 +80,11 @@ def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
 
 
 def _delays(plan: ServerSpec) -> bool:
-    """Return whether more than its link may delay a server's answers."""
+    """Return whether anything besides its link may delay a server's answers."""
     limits = plan.service, plan.bandwidth
     return any(isinstance(f, Slow | Hung) for f in plan.faults) or limits != (None, None)
 
 
 def _kind(plan: ServerSpec) -> str:
-    """Return what servers have in common whose links have the same law."""
+    """Return a key that is equal for servers whose links have the same law."""
     return f"{plan.rtt_per} {plan.rtt.model_dump_json()}"

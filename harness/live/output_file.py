@@ -1,4 +1,4 @@
-"""A consumer that writes a file: whole, or not at all."""
+"""A consumer that writes a file completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from zope.interface import implementer
 
 @contextmanager
 def output(path: Path) -> Iterator[BinaryIO]:
-    """Open what becomes the file `path` if all ends well; `-` is standard output.
+    """Open a file that is renamed to `path` on success; `-` is standard output.
 
-    Until then it is a file beside it, which goes again if anything is raised.
+    Until then it is a temporary file next to it, which is removed if anything is raised.
     """
     if str(path) == "-":
         yield sys.stdout.buffer
@@ -32,7 +32,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
         try:
             yield part.file  # type: ignore[misc]  # it is a binary one
             part.flush()
-            os.chmod(part.name, 0o666 & ~mask)  # as any other file, and not for us alone
+            os.chmod(part.name, 0o666 & ~mask)  # the usual permissions, instead of private ones
             os.replace(part.name, path)
         except BaseException:
             os.unlink(part.name)
@@ -41,7 +41,7 @@ def output(path: Path) -> Iterator[BinaryIO]:
 
 @implementer(IConsumer)
 class FileConsumer:
-    """Writes a file as it comes; `wrote` is called with the number of bytes written so far."""
+    """Writes data to a file; `wrote` is called with the number of bytes written so far."""
 
     def __init__(self, file: BinaryIO, wrote: Callable[[int], None]) -> None:
         self._file = file
@@ -49,12 +49,12 @@ class FileConsumer:
         self._size = 0
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Take all that comes; see `IConsumer`."""
+        """Accept a push producer; raise `NotImplementedError` for a pull producer."""
         if not streaming:
             raise NotImplementedError("only push producers write files")
 
     def unregisterProducer(self) -> None:
-        """Do nothing: the file is closed by whoever opened it."""
+        """Do nothing: whoever opened the file closes it."""
 
     def write(self, data: bytes) -> None:
         """Write the next bytes."""

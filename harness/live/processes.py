@@ -1,4 +1,4 @@
-"""Processes of a live grid, seen from the one that uses them."""
+"""The processes of a live grid, as seen by the process that uses them."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from multiprocessing.reduction import recv_handle
 from pathlib import Path
 from typing import Any
 
-#: How long a process may take to start, to answer or to end, in seconds.
+#: The time limit for a process to start, to answer or to end, in seconds.
 _PATIENCE = 60.0
 
 _MODULE = "firstk.harness.live.keeper"
 
 
 class LiveError(Exception):
-    """A live grid cannot be made here, or one of its processes failed."""
+    """A live grid is not possible here, or one of its processes failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process of the grid: its number, and the socket over which it is told what to do."""
+    """A process of the grid: its ID, and the socket for messages to it."""
 
     pid: int
     channel: Connection
 
     def tell(self, **message: Any) -> Any:
-        """Send a message and return the answer; raises `LiveError` if there is none."""
+        """Send a message and return the answer; raise `LiveError` if there is none."""
         try:
             self.channel.send(message)
         except OSError as e:
@@ -42,19 +42,19 @@ class Process:
         return self.hear()
 
     def hear(self) -> Any:
-        """Return what it says next; raises `LiveError` if it says nothing."""
+        """Return the next message from the process; raise `LiveError` if there is none."""
         return _heard(self.channel, f"process {self.pid} of the live grid")
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal. The keeper waits for none, so its number is not another's by now."""
+        """Send it a signal. The keeper never waits for it, so its process ID cannot be reused."""
         os.kill(self.pid, number)
 
 
 class Keeper:
     """Starts processes, and ends all of them when it is closed or this process ends.
 
-    `folder` is theirs, and is removed then. Use it as a context. Raises `LiveError` if it cannot
-    start.
+    `folder` belongs to the processes, and is removed at the end. Use it as a context manager.
+    Raises `LiveError` if it cannot start.
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Keeper:
                 [sys.executable, "-m", _MODULE, str(theirs.fileno()), str(self.folder)],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Control-C in a terminal is for this process alone
+                start_new_session=True,  # Ctrl-C in a terminal must only reach this process
             )
         self._channels: list[Connection] = []
         self._ready = False
@@ -78,7 +78,7 @@ class Keeper:
         self.close()
 
     def start(self, kind: str, **wanted: Any) -> Process:
-        """Start a process, and return it at once: `hear` returns what it says when it is ready."""
+        """Start a process and return it at once; `hear` returns its message when it is ready."""
         what = "the keeper of the live grid"
         if not self._ready:
             self._ready = _heard(self._control, what) == "ready"
@@ -92,7 +92,7 @@ class Keeper:
         return Process(pid, channel)
 
     def close(self) -> None:
-        """End all processes, and wait until they are gone, and the folder with them."""
+        """End all processes, wait until they are gone, and remove the folder."""
         self._control.close()
         for channel in self._channels:
             channel.close()
@@ -101,7 +101,7 @@ class Keeper:
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)  # if the keeper was killed
+        shutil.rmtree(self.folder, ignore_errors=True)  # in case the keeper was killed
 
 
 def _heard(channel: Connection, what: str) -> Any:
@@ -115,7 +115,7 @@ def _heard(channel: Connection, what: str) -> Any:
 
 
 def check_installed() -> None:
-    """Raise `LiveError` unless there is all that a live grid takes."""
+    """Raise `LiveError` unless everything that a live grid needs is installed."""
     if not hasattr(os, "fork"):
         raise LiveError("a live grid takes a POSIX system")
     for module, extra in (("allmydata", "tahoe"), ("cbor2", "http"), ("OpenSSL", "http")):

@@ -1,9 +1,9 @@
-"""A process that delays connections: a link of a simulated grid, for real sockets.
+"""A process that delays connections: the links of a simulated grid, for real sockets.
 
-What a round trip takes is drawn for each burst of data from the client, as it is for each request
-in the simulation: what the client sends takes half of it, and so does the answer. A TCP handshake
-takes one more: the kernel makes it at once, so the first burst waits for it. `tc netem` would delay
-packets, which are not requests, and takes a module of the kernel that many machines lack.
+A round-trip time is drawn for each burst of data from the client, as it is for each request in the
+simulation: half of it delays the client's data, and half the answer. A TCP handshake takes another
+round trip: the kernel completes it at once, so the first burst is delayed instead. `tc netem` would
+delay packets instead of requests, and needs a kernel module that many machines lack.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from firstk.scenarios.laws import Law
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What the link of one server is like in a run; see the keys of a scenario file.
+    """The properties of one server's link in a run; see the keys of a scenario file.
 
-    `target` is where the server listens.
+    `target` is the address of the server.
     """
 
     target: tuple[str, int]
@@ -64,14 +64,14 @@ def serve(channel: Connection, names: Sequence[str]) -> None:
 
 
 class _Line:
-    """A line of some bytes per second, on which one piece goes after the other."""
+    """A line with a bandwidth in bytes per second, which sends one piece after the other."""
 
     def __init__(self, bandwidth: float | None) -> None:
         self._bandwidth = bandwidth or inf
         self._free_at = 0.0
 
     def leaves(self, time: float, size: int) -> float:
-        """Return when a piece has passed that comes at `time`."""
+        """Return when a piece that arrives at `time` has been sent."""
         if self._bandwidth < inf:
             time = self._free_at = max(time, self._free_at) + size / self._bandwidth
         return time
@@ -86,7 +86,7 @@ class _Link:
         self._name = name
 
     def begin(self, seed: int, settings: LinkSettings, downlink: _Line) -> None:
-        """Begin a run: delays are drawn anew, and the faults count from now on."""
+        """Begin a run: draw new delays, and count the times of faults from now."""
         self.target = settings.target
         self._settings = settings
         self._lines = [_Line(settings.bandwidth), downlink]
@@ -95,7 +95,7 @@ class _Link:
         self._drawn: float | None = None
 
     def round_trip(self) -> float:
-        """Return how long a round trip takes that begins now."""
+        """Return the duration of a round trip that begins now."""
         if self._drawn is None or self._settings.rtt_per == "request":
             self._drawn = self._settings.rtt.sample(self._random)
         time = self._drawn
@@ -113,14 +113,14 @@ class _Link:
 
 
 class _Way:
-    """One direction of a connection: what is sent arrives later, in order."""
+    """One direction of a connection, which delivers data late but in order."""
 
     def __init__(self, reactor: Any) -> None:
         self._reactor = reactor
         self._last = 0.0
 
     def at(self, time: float, function: Callable[..., Any], *args: Any) -> None:
-        """Call a function at a time, after all that was sent before."""
+        """Call a function at a time, after all earlier calls."""
         self._last = max(time, self._last)
         self._reactor.callLater(max(0.0, self._last - self._reactor.seconds()), function, *args)
 
@@ -138,7 +138,7 @@ class _FromClient(Protocol):
         self._open_at = 0.0
 
     def connectionMade(self) -> None:
-        """Connect to the server: the client may send when the handshake would be over."""
+        """Connect to the server; the client's data waits until the handshake would be complete."""
         self.rtt = self.link.round_trip()
         self._open_at = self.link.reactor.seconds() + self.rtt
         self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
@@ -149,13 +149,13 @@ class _FromClient(Protocol):
         self.link.reactor.connectTCP(host, port, _ToServer(self))
 
     def reach(self, server: _FromServer) -> None:
-        """Take the server's end, and send what is due already."""
+        """Store the server's end, and send the data that is already due."""
         self._server = server
         for data in self._early:
             self._pass(data)
 
     def dataReceived(self, data: bytes) -> None:
-        """Send it on; a burst begins after each answer."""
+        """Forward data; a new burst begins after each answer."""
         now = self.link.reactor.seconds()
         if self._bursts:
             self.rtt, self._bursts = self.link.round_trip(), False
@@ -168,7 +168,7 @@ class _FromClient(Protocol):
             self._server.transport.write(data)  # type: ignore[union-attr]
 
     def answered(self, data: bytes) -> None:
-        """Take what the server sent."""
+        """Handle data from the server."""
         self._bursts = True
         time = self.link.downloaded(len(data)) + self.rtt / 2
         self.down.at(time, self._write, data)
@@ -177,7 +177,7 @@ class _FromClient(Protocol):
         self.transport.write(data)  # type: ignore[union-attr]
 
     def lost(self) -> None:
-        """Reset the connection: the server has, or has refused it."""
+        """Reset the connection, because the server has done so or has refused it."""
         time = self.link.reactor.seconds() + self.rtt / 2
         self.down.at(time, self.transport.abortConnection)  # type: ignore[union-attr]
 
@@ -199,7 +199,7 @@ class _FromServer(Protocol):
         self._client.reach(self)
 
     def dataReceived(self, data: bytes) -> None:
-        """Send it on."""
+        """Forward data."""
         self._client.answered(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:

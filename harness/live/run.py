@@ -1,4 +1,4 @@
-"""One run of a scenario on real servers: the same record as a simulated one."""
+"""A run of a scenario on real servers, with the same records as a simulated one."""
 
 from __future__ import annotations
 
@@ -33,23 +33,23 @@ from firstk.scenarios.faults import Operation
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.transport import TAHOE_HTTPS
 
-#: How many connections to each server are made before a run. A client that lives for longer has
-#: them, and a request of the simulation is one round trip.
+#: The number of connections made to each server before a run, as a long-lived client has. A request
+#: then takes one round trip, as in the simulation.
 _WARM = 4
 
-#: How long all processes have to come to rest before a run, in seconds.
+#: How long to wait for all processes to settle before a run, in seconds.
 _SETTLING = 0.05
 
-#: How often it is checked whether a run is over that does nothing, in seconds.
+#: How often to check whether an idle run is over, in seconds.
 _TICK = 0.02
 
 
 class LiveScenario:
-    """A scenario whose runs are live ones.
+    """A scenario for live runs.
 
-    It `is_warm` if connections are there when a download begins: with `transport = "tahoe-https"`
-    it makes them itself. `limit` is when a run that is still busy is cut off, in seconds. Raises
-    `LiveError` if no live grid can do it.
+    With `is_warm`, connections are established before a download begins; with
+    `transport = "tahoe-https"` the download makes them itself. `limit` is when a run that is
+    still busy is cut off, in seconds. Raises `LiveError` if a live grid does not support it.
     """
 
     def __init__(self, reactor: Any, keeper: Keeper, scenario: Scenario, limit: float) -> None:
@@ -63,10 +63,10 @@ class LiveScenario:
         self._limit = limit
 
     async def play(self, strategy: DownloaderSpec, run: int, quiet: float) -> Run:
-        """Return a finished run.
+        """Run a download, and return the finished run.
 
-        It counts as stalled if nothing has happened for `quiet` seconds and it has no timer of
-        its own: it waits for an answer that will not come.
+        It has stalled if nothing has happened for `quiet` seconds and it has no timer of its own:
+        it is waiting for an answer that will not come.
         """
         scenario = self.scenario
         seed = scenario.seed_of(run)
@@ -99,7 +99,7 @@ class LiveScenario:
         return finish_run(scenario, strategy, run, seed, download.trace, ending, failures)
 
     async def round_trips(self, run: int) -> Times:
-        """Return how long a query takes on a connection that is there, of one server at a time."""
+        """Return how long queries take on established connections, one server at a time."""
         scenario = self.scenario
         seed = scenario.seed_of(run)
         file = file_of(scenario)
@@ -123,7 +123,7 @@ class LiveScenario:
     async def _connect(
         self, file: GridFile, plans: Sequence[ServerSpec], seed: int, warm: int
     ) -> list[HTTPStorageServer]:
-        """Return clients of all servers, each with so many connections that are there already."""
+        """Return clients of all servers, each with `warm` established connections."""
         by_name = {
             name: HTTPStorageServer(self._reactor, nurl, name=name, limits=UNLIMITED)
             for name, nurl in self.grid.nurls.items()
@@ -139,7 +139,7 @@ class LiveScenario:
 
 
 class _LiveDownload:
-    """One download from servers that are there."""
+    """One download from real servers."""
 
     def __init__(
         self,
@@ -174,7 +174,7 @@ class _LiveDownload:
         self._over: Deferred[None] = Deferred()
 
     def start(self) -> None:
-        """Begin now."""
+        """Start the download."""
         self._clock.restart()
         self._drain.restart()
         order = DownloadRequest(
@@ -201,7 +201,7 @@ class _LiveDownload:
         self._over.callback(None)
 
     async def wait(self, limit: float, quiet: float) -> None:
-        """Wait until it is over, or nothing has happened for `quiet` seconds, or time is up."""
+        """Wait until it is over, or silent for `quiet` seconds, or the limit is reached."""
         while self._finished is None and self._clock.seconds() < limit:
             busy = self._clock.getDelayedCalls() or self._drain.getDelayedCalls()
             if not busy and self._clock.seconds() - self._tracer.last > quiet:
@@ -210,7 +210,7 @@ class _LiveDownload:
             await deferLater(self._reactor, _TICK, lambda: None)
 
     def end(self) -> DownloadOutcome:
-        """End it, if it is not over, and return its outcome."""
+        """End the download if necessary, and return its outcome."""
         ended = self._tracer.last if self._finished is None else self._finished
         if not self._over.called:
             self._over.callback(None)

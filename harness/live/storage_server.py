@@ -31,7 +31,7 @@ _SWISSNUM = b"firstk"
 
 
 def serve(channel: Connection, name: str, folder: str, host: str) -> None:
-    """Serve the shares in a folder until the channel is closed; report the NURL when it listens."""
+    """Serve the shares in a folder until the channel is closed; report the NURL when ready."""
     from twisted.internet import reactor as found
 
     reactor: Any = found
@@ -56,7 +56,7 @@ def serve(channel: Connection, name: str, folder: str, host: str) -> None:
 
 
 def _certificate(path: Path) -> Path:
-    """Make a key and a certificate that it signs itself, if they are not there already."""
+    """Create a key and a self-signed certificate, unless they exist already."""
     if path.exists():
         return path
     key = ec.generate_private_key(ec.SECP256R1())
@@ -73,7 +73,7 @@ def _certificate(path: Path) -> Path:
 
 
 class _Door(Resource):
-    """What requests pass on their way to the server: faults that no signal makes, and queues."""
+    """What a request passes before the server: queues, and faults that need no signal."""
 
     isLeaf = True
 
@@ -91,7 +91,7 @@ class _Door(Resource):
         concurrency: int | None = None,
         seed: int = 0,
     ) -> None:
-        """Begin a run: the faults count from now on, and requests take their time."""
+        """Begin a run: count the times of faults from now, and delay requests as configured."""
         self._start = self._reactor.seconds()
         self._faults = faults
         self._service = service

@@ -1,4 +1,4 @@
-"""Storage servers whose requests and answers are kept in a trace, as simulated ones' are."""
+"""Storage servers whose requests and answers are recorded in a trace, as in a simulation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from firstk.scenarios.faults import Operation
 
 
 class Tracer:
-    """Keeps the trace of one run; answers reach the downloader in the context of its own."""
+    """Records the trace of one run, and delivers answers in the context of the downloader."""
 
     def __init__(self, clock: RunClock, trace: Trace) -> None:
-        self.last = 0.0  # when something happened
+        self.last = 0.0  # the time of the last event
         self._clock = clock
         self._trace = trace
         self._outstanding: dict[Deferred[Any], None] = {}
@@ -36,7 +36,7 @@ class Tracer:
         offset: int = 0,
         length: int = 0,
     ) -> Deferred[Any]:
-        """Send a request; `settle` notes what the answer has, and returns what it becomes."""
+        """Send a request; `settle` records the answer, and returns its result."""
         self.last = now = self._clock.seconds()
         number = len(self._trace.exchanges)
         exchange = Exchange(number, server, operation, share, offset, length, now)
@@ -63,7 +63,7 @@ class Tracer:
         return answer
 
     def heard(self, progress: Callable[[int], None]) -> Callable[[int], None]:
-        """Return a function that tells the download of the progress of an answer."""
+        """Return a function that reports the progress of an answer to the download."""
 
         def arrived(size: int) -> None:
             self.last = self._clock.seconds()
@@ -72,7 +72,7 @@ class Tracer:
         return arrived
 
     def end(self) -> None:
-        """Cancel what is outstanding: the run is over."""
+        """Cancel all outstanding requests: the run is over."""
         self._over = True
         for asked in list(self._outstanding):
             asked.cancel()

@@ -1,4 +1,4 @@
-"""A scenario in several worlds, simulated and on real servers: its runs, and what differs."""
+"""The runs of a scenario in several worlds, simulated and real, and how they differ."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from firstk.harness.stats import figures
 from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import Scenario
 
-#: The worlds: requests to objects; Tahoe-LAFS's own HTTP over simulated TCP and TLS; real sockets.
+#: The worlds: simulated objects; Tahoe-LAFS's HTTP over simulated TCP and TLS; real sockets.
 SIMULATED, NETWORK, LIVE = "simulated", "simulated network", "real servers"
 
-#: Times differ if they do so by more than this part of the simulated one, and by more seconds.
+#: Times differ if they do so by more than this part, and by more than this many seconds.
 RELATIVE, ABSOLUTE = 0.10, 0.010
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The runs with one seed in each world."""
+    """The runs with one seed, one for each world."""
 
     runs: Mapping[str, Run]
 
@@ -32,14 +32,14 @@ class Pair:
 
     @property
     def near(self) -> bool:
-        """Whether the first byte came at nearly the same time in all worlds, or in none."""
+        """Whether the times to first byte are nearly equal in all worlds, or all never."""
         times = [run.result.ttfb for run in self.runs.values()]
         return all(is_near(one, other) for one, other in combinations(times, 2))
 
 
 @dataclass(slots=True)
 class InWorlds:
-    """The runs of one strategy, in their order."""
+    """The runs of one strategy, in order."""
 
     strategy: str
     pairs: list[Pair] = field(default_factory=list)
@@ -49,19 +49,19 @@ class InWorlds:
         return [pair.result(world) for pair in self.pairs]
 
     def median(self, world: str) -> float | None:
-        """Return the median of the times to first byte; None is never."""
+        """Return the median time to first byte; None means never."""
         times = sorted(r.ttfb for r in self.results(world) if r.ttfb is not None)
         return figures.quantile(times, 0.5) if 2 * len(times) > len(self.pairs) else None
 
     @property
     def near(self) -> int:
-        """How many runs had their first byte at nearly the same time in all worlds."""
+        """The number of pairs with nearly equal times to first byte in all worlds."""
         return sum(pair.near for pair in self.pairs)
 
 
 @dataclass(slots=True)
 class WorldsCompared:
-    """A scenario in several worlds."""
+    """A comparison of a scenario's runs in several worlds."""
 
     scenario: Scenario
     worlds: Sequence[str]
@@ -69,19 +69,19 @@ class WorldsCompared:
 
     @property
     def differences(self) -> Iterator[str]:
-        """A sentence for each thing that differs between the simulation and another world."""
+        """A sentence for each difference between the simulation and another world."""
         for one in self.strategies:
             for world in self.worlds[1:]:
                 yield from _differences(one, world)
 
     @property
     def unmet(self) -> Iterator[str]:
-        """A sentence for each expectation of the scenario that a run on real servers missed."""
+        """A sentence for each expectation that a run on real servers did not meet."""
         for one in self.strategies:
             expected = expectation(self.scenario, one.strategy)
             if expected is None:
                 continue
-            # A time is one of the simulation; that it is the same here is what is looked at above.
+            # Expected times are for the simulation; `differences` compares the times of the worlds.
             kept = expected.model_copy(update={"ttfb": None, "ttfb_min": None, "ttfb_max": None})
             for result in one.results(LIVE):
                 for problem in unmet(kept, result):
@@ -108,7 +108,7 @@ def _differences(one: InWorlds, world: str) -> Iterator[str]:
 
 
 def is_near(one: float | None, other: float | None) -> bool:
-    """Return whether two times are within 10 % or 10 ms of each other, or both never."""
+    """Return whether two times are within 10 % or 10 ms of each other, or both are never."""
     if one is None or other is None:
         return one is other
     return abs(one - other) <= max(RELATIVE * one, ABSOLUTE)

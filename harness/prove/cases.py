@@ -1,11 +1,10 @@
-"""The cases of a proof: who is what, who answers how fast, and which cases are one and the same.
+"""The cases of a proof: the kind and speed of each server, and which cases are equivalent.
 
-A download cannot distinguish two servers by what it never asked them. A server that was never read
-from is the same whether it would have corrupted its blocks or not, and one that hangs is the same
-however long its round trip is. So one run stands for all cases in which every server would have
-answered what it was asked in that run in the same way. These cases are a box: a set of settings for
-each server. The boxes of all runs divide the cases without overlap. This is exact for whatever is
-deterministic.
+A download can distinguish two servers only by their answers to what it asks them. A server that is
+never read from is the same whether it would have corrupted its blocks or not, and a hung server is
+the same whatever its round-trip time. So one run stands for all cases in which every server would
+have given the same answers in that run. These cases form a box: a set of settings for each server.
+The boxes of all runs partition the cases. This is exact for deterministic downloaders.
 """
 
 from __future__ import annotations
@@ -25,26 +24,26 @@ from firstk.harness.prove.kinds import FAULT, Kind
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.model import Scenario
 
-#: The round trip of the fastest server in seconds; that of the second is twice as long, and so on.
+#: The fastest server's round-trip time in seconds; the second's is twice as long, and so on.
 RTT = 0.05
 
 #: The size of the file in bytes, and of its two segments.
 _SIZE, _SEGMENT = 1000, 500
 
 
-#: More cases than this are divided, into at most so many parts.
+#: A space with more cases than `_MANY` is divided into at most `_MOST_PARTS` parts.
 _MANY, _MOST_PARTS = 2000, 12
 
 
 class Setting(NamedTuple):
-    """What one server is, by its place among the kinds, and how many are faster."""
+    """What one server is: the index of its kind, and its rank by speed, 0 being the fastest."""
 
     kind: int
     rank: int
 
 
 class Delay(NamedTuple):
-    """One server's answers to what it is sent at one time come later, by some seconds."""
+    """A delay, in seconds, of one server's answers to what it is sent at one time."""
 
     server: int
     sent: float
@@ -60,16 +59,16 @@ class Case:
 
     @property
     def placement(self) -> tuple[int, ...]:
-        """The kinds of the servers, by their places."""
+        """The kinds of the servers, as indices."""
         return tuple(setting.kind for setting in self.settings)
 
 
 @dataclass(frozen=True)
 class Space:
-    """All cases: every placement of some kinds of servers, in every order of their speeds or one.
+    """All cases: every placement of some kinds of servers, in every order of speeds or only one.
 
-    `n` servers hold a share each of a file of which `k` are needed. A `part` of so many has the
-    orders whose number leaves it as the remainder.
+    Each of `n` servers holds one share of a file that needs `k` of them. Part `part` of `parts`
+    has the orders whose number modulo `parts` is `part`.
     """
 
     n: int
@@ -81,28 +80,28 @@ class Space:
 
     @property
     def placements(self) -> int:
-        """How many placements there are."""
+        """The number of placements."""
         return int(len(self.kinds) ** self.n)
 
     @cached_property
     def orders(self) -> int:
-        """How many orders of the servers' speeds there are."""
+        """The number of orders of the servers' speeds, in all parts."""
         return factorial(self.n) if self.every_order else 1
 
     @cached_property
     def _orders(self) -> list[tuple[int, ...]]:
-        """The rank of each server, in every order; the first is that of the list."""
+        """The rank of each server, in every order of this part; the listed order is the first."""
         ranks = range(self.n)
         orders = permutations(ranks) if self.every_order else [tuple(ranks)]
         return list(islice(orders, self.part, None, self.parts))
 
     @property
     def listed(self) -> int:
-        """How many cases there are in the listed order, which come first: none in most parts."""
+        """The number of cases in the listed order, which come first; 0 in all parts but part 0."""
         return self.placements if self.part == 0 else 0
 
     def divided(self) -> list[Space]:
-        """Return the parts of it, always the same: a few where there are many cases."""
+        """Return the parts of the space; only a space with many cases has more than one."""
         parts = min(self.orders, _MOST_PARTS) if len(self) > _MANY else 1
         return [replace(self, part=part, parts=parts) for part in range(parts)]
 
@@ -132,18 +131,18 @@ class Space:
             yield from numbers
 
     def size(self, case: Case) -> tuple[int, int, Any]:
-        """Return how much there is to a case: faulty servers, delays, then the order and kinds."""
+        """Return the sort key of a case: its faulty servers, delays, then the order and kinds."""
         faulty = sum(self.kinds[kind].table is not None for kind in case.placement)
         ranks = [setting.rank for setting in case.settings]
         return faulty, len(case.delays), (ranks, case.placement, case.delays)
 
     def good_shares(self, case: Case) -> int:
-        """Return how many distinct shares lie on servers that answer everything rightly."""
+        """Return the number of distinct shares on servers that answer everything correctly."""
         kinds = [self.kinds[kind] for kind in case.placement]
         return len({0 if kind.copy else i for i, kind in enumerate(kinds) if kind.good})
 
     def tables(self, case: Case) -> dict[str, Any]:
-        """Return a case as a scenario file has it."""
+        """Return a case as the tables of a scenario file."""
         entries = []
         for i, setting in enumerate(case.settings):
             kind = self.kinds[setting.kind]
@@ -166,7 +165,7 @@ class Space:
         return Scenario.model_validate({"name": "proof", **self.tables(case)})
 
     def same(self, case: Case, trace: Trace, file: GridFile) -> list[set[Setting]]:
-        """Return for each server the settings with which the run would have been the same."""
+        """Return, for each server, the settings with which the run would have been the same."""
         asked: list[list[Exchange]] = [[] for _ in range(self.n)]
         for exchange in trace.exchanges:
             asked[int(exchange.server[1:])].append(exchange)
@@ -175,14 +174,14 @@ class Space:
     def _same(
         self, case: Case, server: int, asked: Sequence[Exchange], file: GridFile
     ) -> set[Setting]:
-        """Return the settings with which a server would have answered the same."""
+        """Return the settings with which a server would have given the same answers."""
         setting, kinds, ranks = case.settings[server], range(len(self.kinds)), range(self.n)
         late = [FAULT.validate_python(_slow(d)) for d in case.delays if d.server == server]
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
         answers = list(self._answers(server, setting, late, asked, file))
         if any(exchange.ended is not None for exchange in asked):
-            ranks = range(setting.rank, setting.rank + 1)  # another would answer at another time
+            ranks = range(setting.rank, setting.rank + 1)  # others answer at other times
         return {
             other
             for kind in kinds
@@ -199,7 +198,7 @@ class Space:
         asked: Sequence[Exchange],
         file: GridFile,
     ) -> Iterator[object]:
-        """Yield what a server would answer, and when, to what it was asked in a run."""
+        """Yield the answers of a server to the requests of a run, with their times."""
         kind = self.kinds[setting.kind]
         held, faults = 0 if kind.copy else server, [*kind.faults, *late]
         return (_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked)
@@ -208,7 +207,7 @@ class Space:
 def _answer(
     faults: Sequence[Fault], held: int, rtt: float, exchange: Exchange, file: GridFile
 ) -> object:
-    """Return when a server that holds one share answers, and what."""
+    """Return the time and contents of the answer of a server that holds one share."""
     course = plan_request(
         faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults), exchange.share
     )

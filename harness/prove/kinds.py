@@ -1,4 +1,4 @@
-"""What a server of a proof may be: good, hung and so on, each by a name."""
+"""The kinds of servers in a proof, by name: good, hung and so on."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from firstk.downloader.names import did_you_mean
 from firstk.downloader.text import shown
 from firstk.scenarios.faults import Corrupt, Fault
 
-#: Bytes that a truncated share has left: its header, and no more.
+#: The number of bytes that a truncated share has left: just its header.
 _TRUNCATED = 36
 
-#: What is added to the round trip of a slow server, in seconds.
+#: The additional round-trip time of a slow server, in seconds.
 _SLOW = 1.0
 
 #: Reads a fault from its table.
@@ -26,10 +26,10 @@ FAULT: TypeAdapter[Any] = TypeAdapter(Fault)
 
 @dataclass(frozen=True)
 class Kind:
-    """What one server may be.
+    """A kind of server.
 
-    `table` is its fault as a scenario file has it, None if it has none. It is `good` if it answers
-    everything, and rightly. A `copy` holds share 0 in place of its own.
+    `table` is its fault as in a scenario file, or None. `good` is True if it answers everything
+    correctly. A `copy` holds share 0 instead of its own.
     """
 
     name: str
@@ -68,16 +68,16 @@ _ALL = (
 #: The kinds of servers by name.
 KINDS: Mapping[str, Kind] = MappingProxyType({kind.name: kind for kind in _ALL})
 
-#: Those that a proof places unless others are asked for.
+#: The default kinds of a proof.
 DEFAULT = ("good", "hung", "hung-read", "broken", "corrupt")
 
 
 def find_kinds(names: Iterable[str]) -> list[Kind]:
-    """Return the kinds of these names; NAME@SECONDS is one whose fault begins then.
+    """Return the kinds with these names; NAME@SECONDS is one whose fault begins then.
 
-    NAME@SECONDS-SECONDS is one whose fault ends, too.
+    NAME@SECONDS-SECONDS is one whose fault also ends.
 
-    Raises `ValueError` for a name that there is not, and for one that appears twice.
+    Raises `ValueError` for a name that does not exist, and for one that appears twice.
 
     >>> [kind.table for kind in find_kinds(["good", "disconnect@0.3"])]
     [None, {'kind': 'disconnect', 'start': 0.3}]
@@ -112,7 +112,7 @@ def _find(name: str) -> Kind:
 
 
 def _seconds(name: str, text: str) -> float:
-    """Return a time in seconds."""
+    """Parse a time in seconds."""
     try:
         seconds = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A proof in several processes: each proves some of the orders."""
+"""A proof in several processes, each of which covers some of the orders."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def prove(
     timeout: float | None = None,
     tell: Callable[[int], None] = lambda cases: None,
 ) -> Proof:
-    """Return the proof of a subject, made by so many processes: equal for any number of them.
+    """Return the proof of a subject, made by `jobs` processes; it is equal for any number.
 
-    `tell` is called with how many cases are done. Raises `WorkersError` if a process dies.
+    `tell` is called with the number of completed cases. Raises `WorkersError` if a process dies.
     """
     proof = Proof(space, subject)
     parts = [_Part(part, subject, timeout) for part in space.divided()]

@@ -1,7 +1,7 @@
-"""A proof: the runs of one subject in every case, held against the invariants.
+"""A proof: the runs of one subject in every case, checked against the invariants.
 
-What a proof says is exact: it covers every placement in every order that is named, by runs that
-stand for all of them. See `cases` for why one run may stand for many.
+A proof is exact: its runs stand for every placement in every order that it names. The module
+`cases` explains why one run may stand for many cases.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from firstk.harness.run.simulate import Run, simulate
 from firstk.harness.run.under_test import DownloaderSpec, is_external, name_of
 from firstk.scenarios.model import OTHER
 
-#: By how much a delayed answer comes after the one that it lets pass, in seconds.
+#: How long after the answer that it lets pass a delayed answer arrives, in seconds.
 _AFTER = 1e-6
 
-#: How many of the runs are repeated, and held against a run of another case of their box.
+#: The number of runs that are repeated, and compared with another case of their box.
 _AUDITED = 32
 
 
 class Broken(NamedTuple):
-    """What a case shows: an invariant that is broken, or with None that it does not end well."""
+    """A finding in a case: a violated invariant, or None if the download does not succeed."""
 
     case: Case
     invariant: Invariant | None
@@ -47,15 +47,15 @@ class Broken(NamedTuple):
 class Proof:
     """What was covered, and what was found.
 
-    `runs` were simulated; `cases` of placements and orders they stand for, and `delayed` are those
-    in which one answer is late besides, in the listed order. `broken` counts the cases that break
-    each invariant. `not_ok` are the placements with K distinct good shares on servers that answer
-    in which the download does not end well in some order. It is `stuck` if it was given up, since a
-    run did not end in real time.
+    `runs` were simulated. They stand for `cases`, which combine placements and orders, and for
+    `delayed` cases, in which one answer is also late; these use the listed order only. `broken`
+    counts the cases that violate each invariant. `not_ok` are the placements with K distinct good
+    shares on servers that answer in which the download fails in some order. `stuck` is True if the
+    proof was given up because a run did not end in real time.
 
-    Of the cases without late answers `outcomes` counts how they end. Of those of them that have K
-    good shares and end well `fastest` and `slowest` are the earliest and the latest first byte, in
-    seconds, and `requests` are the most.
+    Among the cases without late answers, `outcomes` counts the outcomes. Among those of them with
+    K good shares and outcome "ok", `fastest` and `slowest` are the earliest and the latest first
+    byte, in seconds, and `requests` is the maximum.
     """
 
     space: Space
@@ -73,7 +73,7 @@ class Proof:
     stuck: bool = False
 
     def add(self, other: Proof) -> None:
-        """Take in what another part of the same proof has found."""
+        """Add the findings of another part of the same proof."""
         self.runs += other.runs
         self.cases += other.cases
         self.delayed += other.delayed
@@ -88,7 +88,7 @@ class Proof:
             self.found(other.smallest)
 
     def found(self, broken: Broken) -> None:
-        """Keep what is found if it is the smallest so far; invariants come first."""
+        """Keep a finding if it is the smallest so far; violated invariants come first."""
         if self.smallest is None or self._rank(broken) < self._rank(self.smallest):
             self.smallest = broken
 
@@ -97,7 +97,7 @@ class Proof:
 
     @property
     def violations(self) -> int:
-        """In how many cases an invariant is broken, each counted once for each invariant."""
+        """The number of violations: each case counts once per invariant."""
         return self.broken.total()
 
     @property
@@ -106,7 +106,7 @@ class Proof:
         return not self.violations and not self.not_ok and not self.stuck
 
     def tables(self) -> dict[str, Any] | None:
-        """Return the smallest counterexample as a scenario file has it; None without one."""
+        """Return the tables of the smallest counterexample; None without one."""
         found = self.smallest
         if found is None:
             return None
@@ -124,7 +124,7 @@ class Proof:
         return made | {"name": f"prove-{what}-{mark}"}
 
     def write(self, folder: Path) -> Path | None:
-        """Write the smallest counterexample into a folder, and return the file."""
+        """Write the smallest counterexample into a folder, and return its file."""
         tables = self.tables()
         if tables is None:
             return None
@@ -134,15 +134,15 @@ class Proof:
 
 
 class _StuckRun(Exception):  # noqa: N818 - it is raised and caught here
-    """A run did not end."""
+    """A run did not end in real time."""
 
 
 class Prover:
     """Runs one subject in every case of a space.
 
-    `claimed` names the strategy whose definition is to hold, by default the subject itself. `tell`
-    is called with the proof as it grows. It is given up at a run that takes longer than `timeout`
-    seconds of real time.
+    `claimed` names the strategy whose definition must hold, by default the subject itself. `tell`
+    is called with the proof as it grows. The proof is given up at a run that takes longer than
+    `timeout` seconds of real time.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Prover:
         self._file = file_of(space.scenario(space[0]))
 
     def prove(self) -> Proof:
-        """Run all cases, and return what was found."""
+        """Run all cases, and return the proof."""
         with suppress(_StuckRun):
             self._prove()
         return self.proof
@@ -190,17 +190,17 @@ class Prover:
                 self._delay([self._space[member] for member in members], run)
 
     def _delay(self, cases: Sequence[Case], run: Run) -> None:
-        """Let each answer in a run come later, after one, two, ... of those that came after it."""
+        """Delay each answer in a run until after one, two, ... of the answers that followed it."""
         sent = {(e.server, e.sent) for e in run.trace.exchanges if e.ended is not None}
         for server, time in sorted(sent):
             self._delay_one(cases, run, Delay(int(server[1:]), time, 0.0))
 
     def _delay_one(self, cases: Sequence[Case], run: Run, delay: Delay, overtaken: int = 0) -> None:
-        """Let one server's answers to what it was sent at one time come after the next answer.
+        """Delay one server's answers to what it was sent at one time until after the next answer.
 
-        In `run` they come `delay` late already, after so many that have `overtaken` them. It ends
-        where they are the last, nothing waits for them, or as many have as there are servers: a
-        download that asks again and again gets answers without end.
+        In `run` they are already late by `delay`, after `overtaken` other answers. The recursion
+        ends if they come last, if nothing waits for them, or after as many answers as there are
+        servers: a download that asks again and again would get answers forever.
         """
         late = _after(run, delay)
         if late is None or overtaken == self._space.n:
@@ -216,7 +216,7 @@ class Prover:
             todo = [case for case in todo if case not in same]
 
     def _run_box(self, case: Case) -> tuple[list[set[Setting]], Run]:
-        """Run a case; return the settings of each server with which the run is the same."""
+        """Run a case; return the run, and the settings of each server that lead to the same run."""
         run = simulate(self._space.scenario(case), self._subject, timeout=self._timeout)
         self.proof.runs += 1
         if isinstance(run.failure, StuckError):
@@ -227,7 +227,7 @@ class Prover:
         return self._space.same(case, run.trace, self._file), run
 
     def _note(self, cases: Sequence[Case], run: Run) -> None:
-        """Note what a run shows of the cases that it stands for."""
+        """Record what a run shows about the cases that it stands for."""
         for one in broken_in(run, self._claimed):
             self.proof.broken[one.invariant.name] += len(cases)
             self.proof.found(Broken(min(cases, key=self._space.size), one.invariant, one.got))
@@ -246,7 +246,7 @@ class Prover:
             self.proof.requests = max(self.proof.requests, result.requests)
 
     def _audit(self, boxes: Sequence[tuple[list[int], Result]]) -> None:
-        """Repeat some runs: equal seeds give equal runs, and so do the other cases of a box."""
+        """Repeat some runs: equal seeds must give equal runs, as must the other cases of a box."""
         for members, result in _spread(boxes, _AUDITED):
             first, last = self._space[members[0]], self._space[members[-1]]
             again = self._repeated(first)
@@ -265,20 +265,20 @@ _REPEATABLE = Invariant("repeatable", "equal seeds give equal runs", lambda chec
 
 
 def _after(run: Run, delay: Delay) -> float | None:
-    """Return by how much the next answer comes after those that are late; None without one."""
+    """Return the time from the late answers to the next answer; None if there is none."""
     name, finished = f"s{delay.server}", run.result.finished
     ends = [e.ended for e in run.trace.exchanges if (e.server, e.sent) == (name, delay.sent)]
     ended = max((end for end in ends if end is not None), default=None)
     if ended is None or (finished is not None and ended > finished):
         return None
     others = (e for e in run.trace.exchanges if (e.server, e.sent) != (name, delay.sent))
-    # What is sent when the late answer has come comes after it in every order.
+    # A request sent when the late answer arrives is answered after it in every order.
     outstanding = [e.ended for e in others if e.ended is not None and e.sent < ended]
     return min((end - ended for end in outstanding if end >= ended), default=None)
 
 
 def _spread(items: Sequence[Any], most: int) -> Iterator[Any]:
-    """Yield at most so many of the items, evenly spread."""
+    """Yield at most `most` of the items, evenly spread."""
     step = max(1, len(items) // most)
     yield from items[::step][:most]
 

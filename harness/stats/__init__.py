@@ -1,1 +1,1 @@
-"""Statistics: estimates that hold at any time, exact laws, histograms."""
+"""Statistics: estimates that are valid at any time, exact laws, histograms."""

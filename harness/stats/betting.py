@@ -1,15 +1,16 @@
-"""Bets on a mean: what numbers between 0 and 1 show of the mean of the law behind them.
+"""Bets on a mean: what numbers between 0 and 1 show about the mean of their distribution.
 
-To claim that the mean is `limit` or less is to offer a game that is fair or favours the house: a
-player puts a part of their capital on the next number, and gets back number / limit times that
-part. If the claim is true, a capital of 1 ever grows to 40 with a probability of 1/40 at most
-(Ville's inequality), so a capital of 40 refutes the claim with a risk of 2.5 %. That holds for all
-moments together: one may look after each number, stop at will and go on later, and no risk is
-spent. It holds for every law on [0, 1], rare bad numbers included (Waudby-Smith and Ramdas,
-"Estimating means of bounded random variables by betting", JRSS B 86, 2024, 1-27).
+The claim that the mean is at most `limit` offers a game that is fair or favours the house: a player
+stakes a part of their capital on the next number, and is paid number / limit times the stake. If
+the claim is true, the probability that a capital of 1 ever grows to 40 is at most 1/40 (Ville's
+inequality), so a capital of 40 refutes the claim with a risk of 2.5 %. This holds for all times
+together: one may evaluate the capital after each number, stop at will and continue later, at no
+additional risk. It holds for every distribution on [0, 1], including those with rare bad numbers
+(Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting", JRSS B 86,
+2024, 1-27).
 
-The capital here is split over fixed bets, each of which puts the same part of what it has on every
-number. The result depends on the numbers alone, not on their order.
+The capital here is split over fixed bets. Each stakes the same part of its capital on every number.
+The result depends only on the numbers, not on their order.
 """
 
 from __future__ import annotations
@@ -26,33 +27,33 @@ from scipy.special import xlog1py
 
 Numbers = npt.NDArray[np.float64]
 
-#: Which part of its capital each bet stakes. Small parts are right where the mean is near the
-#: limit, which many numbers show: the least is for ten million of them. All of it is right where
-#: every number is good, as where no download fails.
+#: The part of its capital that each bet stakes. Small parts suit a mean near the limit, which takes
+#: many numbers to show: the smallest suits ten million of them. Staking everything suits data in
+#: which every number is good, as when no download fails.
 _PARTS: Numbers = np.array(
     [*(0.5**k for k in range(18, 0, -1)), *(1 - 0.5**k for k in range(2, 6)), 1.0]
 )
 
-#: How the capital is split over the bets at the start: a fifth stakes everything, so that "no
-#: failure" is shown with a quarter more runs than the least possible; of the rest the larger parts
-#: have a little more. Chosen by measurement: for limits from 0.5 to 0.9999 it takes 1.25 (no
-#: failure) to 4 times as many numbers as an interval of Clopper and Pearson that is looked at
-#: once, after a number of runs that was settled beforehand.
+#: How the capital is split over the bets at the start. A fifth stakes everything, so that "no
+#: failure" is shown with a quarter more runs than the minimum; of the rest, larger parts get a
+#: little more. Chosen by measurement: for limits from 0.5 to 0.9999 this takes between 1.25 (no
+#: failure) and 4 times as many numbers as a Clopper-Pearson interval that is evaluated once, after
+#: a number of runs that was fixed in advance.
 _SHARES: Numbers = np.array(
     [*(1 / (3 + k) for k in range(18, 0, -1)), *[1 / 4] * 4],
 )
 _LOG_SHARES: Numbers = np.log([*(0.8 * _SHARES / _SHARES.sum()), 0.2])
 
-#: Nobody takes more runs than this.
+#: The largest number of runs that is considered.
 _MOST_RUNS = 10**9
 
-#: So often a bracket of logarithms is halved, which leaves twelve digits.
+#: How often a bracket of logarithms is halved, which leaves twelve digits.
 _HALVINGS = 40
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """Independent numbers between 0 and 1 from one law: `counts[i]` times each `values[i]`.
+    """Independent numbers in [0, 1] from one distribution: each `values[i]`, `counts[i]` times.
 
     Make it with `of` or `of_count`, which sort and check.
     """
@@ -62,7 +63,7 @@ class Evidence:
 
     @classmethod
     def of(cls, numbers: Iterable[float]) -> Self:
-        """Return what numbers show, one a run.
+        """Return the evidence of a sequence of numbers, one per run.
 
         Raises `ValueError` if there are none, or one is not between 0 and 1.
         """
@@ -73,7 +74,7 @@ class Evidence:
 
     @classmethod
     def of_count(cls, count: int, runs: int) -> Self:
-        """Return what `count` ones show, and zeros for the other runs.
+        """Return the evidence of `count` ones, and zeros for the other runs.
 
         Raises `ValueError` if there are no runs, or fewer than `count`.
         """
@@ -83,37 +84,37 @@ class Evidence:
 
     @cached_property
     def runs(self) -> int:
-        """How many numbers there are."""
+        """The number of numbers."""
         return int(self.counts.sum())
 
     @cached_property
     def mean(self) -> float:
-        """Their mean."""
+        """The mean of the numbers."""
         return float(self.values @ self.counts) / self.runs
 
     @cached_property
     def _mirrored(self) -> Self:
-        """What 1 less each number shows: that a mean is less than a limit."""
+        """The evidence of 1 minus each number, which shows that a mean is under a limit."""
         return replace(self, values=1 - self.values)
 
     def log_capital(self, limit: float) -> float:
-        """Return the logarithm of the capital that shows a mean over `limit`, between 0 and 1.
+        """Return the logarithm of the capital that bets on a mean over `limit`, between 0 and 1.
 
-        It is less for a greater limit, and greater for greater numbers.
+        It decreases with the limit, and increases with the numbers.
         """
         return _log_sum(_LOG_SHARES + self._log_gains(limit))
 
     def _log_gains(self, limit: float) -> Numbers:
-        """Return the logarithm of what each bet has for each unit that it began with."""
+        """Return the logarithm of each bet's capital, relative to its capital at the start."""
         gains = xlog1py(self.counts, np.outer(_PARTS, self.values / limit - 1))
         return np.asarray(gains.sum(axis=1))
 
     def is_over(self, limit: float, confidence: float) -> bool | None:
         """Return whether the mean is over `limit`; None if the numbers do not show it.
 
-        With a probability of at most half of `1 - confidence` this ever returns True for a
-        limit that it is not over, whenever and however often one asks while numbers come in; it is
-        the same for "under". Raises `ValueError` if either is not between 0 and 1.
+        The probability of ever returning True if the mean is not over the limit is at most half of
+        `1 - confidence`, however often one asks while numbers arrive. The same holds for False and
+        "under". Raises `ValueError` if `limit` or `confidence` is not between 0 and 1.
         """
         enough = _log_enough(confidence)
         _check_part("a limit", limit)
@@ -124,8 +125,8 @@ class Evidence:
     def interval(self, confidence: float) -> tuple[float, float]:
         """Return the interval of all limits for which `is_over` returns None.
 
-        The mean lies between them at all times at once with a probability of `confidence` or
-        more. Raises `ValueError` if that is not between 0 and 1.
+        The probability that the mean is in the interval, at all times together, is at least
+        `confidence`. Raises `ValueError` if that is not between 0 and 1.
         """
         enough = _log_enough(confidence)
         return self._low(enough), 1 - self._mirrored._low(enough)
@@ -149,9 +150,9 @@ class Evidence:
         return float(np.exp(low))
 
     def runs_to_tell(self, limit: float, confidence: float) -> int | None:
-        """Return how many runs in all `is_over` needs to decide, if they go on like these.
+        """Return the total number of runs that `is_over` needs, if further runs are like these.
 
-        None if a thousand million would not do: the mean is too near the limit. Raises
+        None if a thousand million would not suffice: the mean is too near the limit. Raises
         `ValueError` as `is_over` does.
         """
         enough = _log_enough(confidence)
@@ -167,13 +168,13 @@ class Evidence:
 
 
 def _log_sum(logs: Numbers) -> float:
-    """Return the logarithm of a sum; one term at least is finite."""
+    """Return the logarithm of a sum, given its terms' logarithms; at least one term is finite."""
     most = logs.max()
     return float(most + np.log(np.exp(logs - most).sum()))
 
 
 def _first(decided: Callable[[float], bool], most: int) -> int | None:
-    """Return the first number of runs from 1 on of which it is true, as it is of all after it."""
+    """Return the first number of runs, from 1, for which `decided` is True, by bisection."""
     if not decided(most):
         return None
     low, high = 0, most
@@ -184,7 +185,7 @@ def _first(decided: Callable[[float], bool], most: int) -> int | None:
 
 
 def _log_enough(confidence: float) -> float:
-    """Return the logarithm of the capital that refutes a claim, one on each side."""
+    """Return the logarithm of the capital that refutes a claim, with half the risk on each side."""
     _check_part("a confidence", confidence)
     return log(2 / (1 - confidence))
 

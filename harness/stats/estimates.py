@@ -1,15 +1,15 @@
 """Estimates from many runs, each with its confidence interval.
 
-The *time* of a run is when something happened in it, its first byte for one. It is None (or
-infinity) for a run in which it never did, as the run stalled, failed, or was cut off at the
-deadline. Such a run is not left out: it is later than all others, and "never" may be what a
-quantile says.
+The *time* of a run is when something happened in it, such as its first byte. It is None (or
+infinity) for a run in which it never happened, because the run stalled, failed, or was cut off at
+the deadline. Such a run is not left out: it counts as later than all others, and a quantile may be
+"never".
 
-Times are in any order, in seconds or any other unit. An interval holds the true value with a
-probability of `confidence` or more, whatever the distribution, and *at all times at once*: it holds
-no less often if you look after each run, stop when an interval is narrow enough, or go on
-later with more runs (see `betting`). At each end the risk is half. Each interval is
-for itself.
+Times are in any order, in seconds or any other unit. An interval contains the true value with a
+probability of at least `confidence`, whatever the distribution, and *at all times together*: this
+remains true if you evaluate it after each run, stop when an interval is narrow enough, or continue
+later with more runs (see `betting`). Half of the risk is at each end. The probability applies to
+each interval separately.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from firstk.harness.stats import figures
 from firstk.harness.stats.betting import Evidence
 from firstk.harness.stats.formats import seconds
 
-#: With what probability an interval holds the true value, where nothing else is said.
+#: The default probability that an interval contains the true value.
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate, and the ends between which the true value lies, they themselves included.
+    """An estimate, and the ends of the closed interval that contains the true value.
 
-    Of times, infinity is never; of differences, minus infinity is "starts only here".
+    For times, infinity means never; for differences, minus infinity means "starts only here".
     """
 
     estimate: float
@@ -44,15 +44,15 @@ class Interval:
 
     @property
     def half_width(self) -> float:
-        """Half of what lies between the ends; 0 if both are never, infinity if one is."""
+        """Half of the interval's width; 0 if both ends are never, infinity if one is."""
         return 0.0 if self.low == self.high else (self.high - self.low) / 2
 
     @property
     def relative_half_width(self) -> float:
-        """The half width as a part of the estimate: the precision that a sweep stops at.
+        """The half width as a fraction of the estimate: the precision at which a sweep stops.
 
-        It is 0 where the ends are equal, also if both are never: more runs would show nothing
-        new. It is infinite while one end is never.
+        It is 0 if the ends are equal, even if both are never: more runs would show nothing new. It
+        is infinite if only one end is never.
         """
         half = self.half_width
         if half in (0, inf):
@@ -60,16 +60,16 @@ class Interval:
         return half / abs(self.estimate) if self.estimate else inf
 
     def words(self, say: Callable[[float], str]) -> str:
-        """Return it as text; `say` formats a number: `seconds` for a time."""
+        """Return the interval as text; `say` formats a number, by default as a time."""
         estimate, low, high = map(say, (self.estimate, self.low, self.high))
         return estimate if estimate == low == high else f"{estimate} ({low} to {high})"
 
 
 @dataclass(frozen=True, slots=True)
 class NotEnough:
-    """There are too few runs for an interval: how many there are, and how many it needs.
+    """Too few runs for an interval: how many there are, and how many it needs.
 
-    Only runs that can show something count. `estimate` is None where there is none of them.
+    Only runs that can show something count. `estimate` is None if there are none.
     """
 
     estimate: float | None
@@ -78,11 +78,11 @@ class NotEnough:
 
     @property
     def relative_half_width(self) -> float:
-        """Infinity: nothing is known of how far the estimate is off."""
+        """Infinity: the error of the estimate is unknown."""
         return inf
 
     def words(self, say: Callable[[float], str]) -> str:
-        """Return it as text, like that of an interval."""
+        """Return the estimate as text, like that of an interval."""
         why = f"not enough runs: {self.runs} of {self.needed}"
         return why if self.estimate is None else f"{say(self.estimate)} ({why})"
 
@@ -90,8 +90,8 @@ class NotEnough:
 def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] = seconds) -> str:
     """Return an estimate with its interval as text; `say` formats a number.
 
-    Where there are too few runs for an interval it stands behind "~"; where there is no
-    estimate at all, the text is "-".
+    If there are too few runs for an interval, the estimate follows a "~". The text is "-" if there
+    is no estimate at all.
     """
     if estimate is None or estimate.estimate is None:
         return "-"
@@ -99,12 +99,12 @@ def in_words(estimate: Interval | NotEnough | None, say: Callable[[float], str] 
 
 
 def difference_in_words(estimate: Interval | NotEnough) -> str:
-    """Return a difference of times as text; "never in either" where no run has one."""
+    """Return a difference of times as text; "never in either" if no run has one."""
     return "never in either" if estimate.estimate is None else in_words(estimate)
 
 
 def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:
-    """Return the probability of something that happened in `count` of `runs` independent runs.
+    """Return the probability of an event that occurred in `count` of `runs` independent runs.
 
     Raises `ValueError` if there are no runs, or fewer than `count`.
     """
@@ -113,7 +113,7 @@ def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interv
 
 
 def mean_share(shares: Iterable[float], confidence: float = CONFIDENCE) -> Interval:
-    """Return the mean of shares between 0 and 1, one of each independent run.
+    """Return the mean of shares between 0 and 1, one from each independent run.
 
     Raises `ValueError` if there are none, or one is not between 0 and 1.
     """
@@ -124,11 +124,11 @@ def mean_share(shares: Iterable[float], confidence: float = CONFIDENCE) -> Inter
 def quantile(
     times: Iterable[float | None], q: float, confidence: float = CONFIDENCE
 ) -> Interval | NotEnough:
-    """Return the time by which a part `q` of the runs are done: 0.5 for the median.
+    """Return the time by which a fraction `q` of the runs are done: 0.5 for the median.
 
-    The estimate is the time of one run, the first by which that many were: halfway between a
-    time and never there is nothing. The ends are times of runs as well, at `ranks`. Differences
-    can be given too, from minus infinity on.
+    The estimate is the time of one run, the first by which that many runs were done: there is no
+    value halfway between a time and never. The ends, given by `ranks`, are times of runs as well.
+    `times` may also be differences, including minus infinity.
     Raises `ValueError` if `q` is not between 0 and 1.
     """
     ordered = sorted(inf if time is None else time for time in times)
@@ -141,14 +141,14 @@ def quantile(
     return Interval(middle, ordered[low - 1], ordered[high - 1])
 
 
-@lru_cache(maxsize=1000)  # many cells of a table have equally many runs
+@lru_cache(maxsize=1000)  # many cells of a table have equal numbers of runs
 def ranks(runs: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
-    """Return which runs, in the order of their times, are the ends of a quantile's interval.
+    """Return the ranks of the runs whose times are the ends of a quantile's interval, from 1.
 
-    The first is 1. At the true quantile the probability to be done is known: `q`, or more
-    with ties. An end is the first time at which the number of runs that are done does not
-    refute, or does confirm, that the quantile is before it. That holds for every distribution.
-    None if there are fewer runs than `least_runs`.
+    At the true quantile the probability of being done is `q`, or more with ties. The low end is the
+    first time at which the number of runs that are done does not refute that the quantile is before
+    it; the high end is the first time at which the number confirms it. This holds for every
+    distribution. None if there are fewer runs than `least_runs`.
     Raises `ValueError` if `q` is not between 0 and 1.
     """
     if runs < least_runs(q, confidence):
@@ -164,7 +164,7 @@ def ranks(runs: int, q: float, confidence: float = CONFIDENCE) -> tuple[int, int
 
 @lru_cache(maxsize=1000)
 def least_runs(q: float, confidence: float = CONFIDENCE) -> int:
-    """Return how many runs the interval of a quantile needs: at 95 %, 461 for 0.99.
+    """Return the number of runs that the interval of a quantile needs: at 95 %, 461 for 0.99.
 
     Raises `ValueError` if `q` is not between 0 and 1.
     """
@@ -179,14 +179,14 @@ def median_difference(
     other: Iterable[float | None],
     confidence: float = CONFIDENCE,
 ) -> Interval | NotEnough:
-    """Return the median, over the runs, of how much later another strategy is than the baseline.
+    """Return the median, over the runs, of how much later `other` is than the baseline.
 
-    Both are in the order of the runs: the pairs have the same seed and met the same grid, so
-    that what the grid does to both falls out of the difference. It is less than 0 where the
-    other is sooner, infinite where it alone never is done, minus infinity where it alone is, and
-    there is none where neither is: those runs do not count. It is not the difference of the
-    medians, and says nothing about the tails.
-    Raises `ValueError` if there are not as many of each.
+    Both are in the order of the runs: each pair has the same seed and the same grid, so effects of
+    the grid on both cancel out. A difference is negative if `other` is earlier, infinity if only
+    `other` is never done, and minus infinity if only the baseline is never done. Runs in which
+    neither is ever done do not count. The result is not the difference of the medians, and says
+    nothing about the tails.
+    Raises `ValueError` if the numbers of runs differ.
     """
     pairs = [
         (inf if first is None else first, inf if second is None else second)
@@ -197,10 +197,10 @@ def median_difference(
 
 
 def z_of_count(count: int, runs: int, part: float) -> float:
-    """Return by how many standard errors `count` of `runs` is off the expected part.
+    """Return by how many standard errors `count` of `runs` differs from the expected part.
 
-    It is the exact tail of the binomial distribution, said as that of a normal one: 4 means
-    what it says however few runs there are, and near 0 and 1 too. Infinity is impossible.
+    It is the exact tail of the binomial distribution, converted to a normal quantile. So 4 has its
+    usual meaning even for few runs, and near 0 and 1. Infinity means impossible.
     """
     fewer, more = float(bdtr(count, runs, part)), float(bdtrc(count - 1, runs, part))
     off = abs(float(ndtri(min(fewer, more, 0.5))))
@@ -208,10 +208,10 @@ def z_of_count(count: int, runs: int, part: float) -> float:
 
 
 def z_of_mean(times: Sequence[float], expected: float) -> float | None:
-    """Return by how many standard errors the mean of times is off what it should be.
+    """Return by how many standard errors the mean of times differs from the expected value.
 
-    It is the tail of Student's t distribution, expressed as that of a normal one: right in so far
-    as the mean of that many times is normal. None if there are fewer than two times.
+    It is the tail of Student's t distribution, converted to a normal quantile. It is as accurate as
+    the normal approximation of the mean. None if there are fewer than two times.
     """
     if len(times) < 2:
         return None

@@ -1,4 +1,4 @@
-"""The figures that tables, pictures and files share, each worked out in one place."""
+"""The figures that tables, pictures and files share, each computed in one place."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from math import ceil, inf
 from typing import overload
 
-#: Products that are equal but for their last bits are equal: 0.29 times 100 is 29.
+#: Rounds away differences in the last bits of a product: 0.29 times 100 is 29.
 _NEARLY = 1 + 1e-12
 
 
 def rank(q: float, count: int) -> int:
-    """Return which of `count` sorted values is their quantile `q`; the first has the rank 1.
+    """Return the rank, from 1, of the quantile `q` among `count` sorted values.
 
-    It is the first by which a part `q` of them has come (the nearest rank), so that a quantile
-    is always one of the values: halfway between a time and never there is nothing.
+    It is the first value by which a fraction `q` has been reached (the nearest rank). So a quantile
+    is always one of the values: there is no value halfway between a time and never.
     """
     return max(1, ceil(q * count / _NEARLY))
 
@@ -29,18 +29,18 @@ def quantile(ordered: Sequence[float], q: float) -> float | None:
 
 
 def median_time(times: Iterable[float | None]) -> float:
-    """Return the median of some times, one or more; None, like infinity, is never."""
+    """Return the median of one or more times; None and infinity mean never."""
     half = quantile(sorted(inf if time is None else time for time in times), 0.5)
     assert half is not None
     return half
 
 
 def ratio_to_bound(took: float | None, least: float | None) -> float | None:
-    """Return how many times the least that is possible something took: 1 is optimal.
+    """Return the ratio of a time or cost to the least possible one: 1 is optimal.
 
-    `took` is None where it never came, and `least` where it is not possible or not known. The
-    ratio is infinity for never, and for anything that took more than a least of 0. It is None
-    where `least` is: such a run counts in no quantile of ratios.
+    `took` is None if it never happened, and `least` if it is impossible or unknown. The ratio is
+    infinity for never, and for anything more than a `least` of 0. It is None if `least` is None:
+    such a run does not count in quantiles of ratios.
     """
     if least is None:
         return None
@@ -60,5 +60,5 @@ def rounded(number: float | None) -> float | None: ...
 
 
 def rounded(number: float | None) -> float | None:
-    """Return a number as every machine has it, to nine digits: the last bits may differ."""
+    """Return a number rounded to nine digits, so that it is equal on all machines."""
     return None if number is None else float(f"{number:.9g}")

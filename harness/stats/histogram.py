@@ -1,8 +1,8 @@
-"""Counts of many times in little memory: quantiles to within 0.2 %, and exact means.
+"""Histograms of many times in little memory: quantiles to within 0.2 %, and exact means.
 
-The bins divide each power of two evenly, as those of HdrHistogram do (Gil Tene,
-https://hdrhistogram.org), so that they are the same on every machine, and hold the greatest
-value that fell into them.
+The bins divide each power of two evenly, like those of HdrHistogram (Gil Tene,
+https://hdrhistogram.org), so they are the same on every machine. Each bin records its greatest
+value.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Self
 
 from firstk.harness.stats.figures import rank
 
-#: So many bins are there for each power of two.
+#: The number of bins per power of two.
 _BINS = 512
 
-#: The number of the bin of times of 0.
+#: The number of the bin for times of 0.
 _ZERO = -(2**30)
 
 
 def least(place: int) -> float:
-    """Return the least time that falls into the bin with a number."""
+    """Return the least time in the bin with this number."""
     if place == _ZERO:
         return 0.0
     exponent, step = divmod(place, _BINS)
@@ -29,20 +29,20 @@ def least(place: int) -> float:
 
 
 class Histogram:
-    """Times in seconds, and how many there never were.
+    """A histogram of times in seconds, with a count of those that were never.
 
-    `bins` has for the number of each bin how many fell into it, and the greatest of them.
+    `bins` maps the number of each bin to its count and its greatest time.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self.never = 0
         self._sum = 0.0
-        self._lost = 0.0  # what `_sum` has lost in rounding, after Kahan
+        self._lost = 0.0  # the rounding error of `_sum`, after Kahan
         self.bins: dict[int, tuple[int, float]] = {}
 
     def add(self, time: float | None) -> None:
-        """Count one more; None if it never was."""
+        """Count one more time; None means never."""
         self.count += 1
         if time is None:
             self.never += 1
@@ -60,7 +60,7 @@ class Histogram:
         self._sum = total
 
     def merge(self, other: Histogram) -> None:
-        """Count what another one has counted."""
+        """Add the counts of another histogram."""
         self.count += other.count
         self.never += other.never
         self._take(other._sum)
@@ -69,13 +69,13 @@ class Histogram:
             self.bins[place] = own + count, max(greatest, own_greatest)
 
     def to_json(self) -> dict[str, Any]:
-        """Return it in a form that JSON has."""
+        """Return the histogram in a form that JSON can represent."""
         bins = [[place, *self.bins[place]] for place in sorted(self.bins)]
         return {"never": self.never, "sum": self._sum, "bins": bins}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `to_json` was made from."""
+        """Return the histogram that `to_json` was called on."""
         histogram = cls()
         histogram.bins = {place: (count, greatest) for place, count, greatest in data["bins"]}
         histogram.never = data["never"]
@@ -85,26 +85,26 @@ class Histogram:
 
     @property
     def mean(self) -> float | None:
-        """The mean of those that there were; None if there was none."""
+        """The mean of the finite times; None if there are none."""
         return self._sum / (self.count - self.never) if self.count > self.never else None
 
     def before(self, limit: float) -> tuple[int, int]:
-        """Return how many are less than `limit`: how many at least, and how many at most.
+        """Return the least and the greatest possible number of times that are less than `limit`.
 
-        They differ where a bin holds times on either side of it.
+        They differ if a bin has times on both sides of it.
         """
         sure = maybe = 0
         for place, (count, greatest) in self.bins.items():
             if greatest < limit:
                 sure += count
             elif least(place) < limit:
-                maybe += count - 1  # the greatest is not
+                maybe += count - 1  # the greatest is not below the limit
         return sure, sure + maybe
 
     def quantile(self, q: float) -> float | None:
-        """Return the time that a share `q` of all does not exceed.
+        """Return the quantile `q`: the time that this fraction of all times does not exceed.
 
-        It is infinity where that many there never were, and None if nothing was counted.
+        It is infinity if too many of the times are never, and None if nothing was counted.
         """
         if not self.count:
             return None

@@ -1,9 +1,9 @@
-"""What theory says: exact values that a simulation must reproduce.
+"""Theory: exact values that a simulation must reproduce.
 
-Two models have closed forms. A `Stage` is phase 1 of a download: all servers are asked at
-once, and enough of them answer. A `ForkJoin` is a whole grid under load: each download asks
-all servers, which work on one request after the other, and takes the first answers.
-Times are in seconds, rates a second.
+Two models have closed forms. A `Stage` is phase 1 of a download: all servers are asked at once, and
+enough of them answer. A `ForkJoin` is a whole grid under load: each download asks all servers,
+which process one request at a time, and uses the first answers. Times are in seconds, rates per
+second.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from firstk.scenarios.laws import (
 
 @dataclass(frozen=True)
 class Stage:
-    """Servers are asked at once, each answers after a time of its own or is hung.
+    """Servers that are asked at once; each answers after an independent time, or is hung.
 
     `enough[m]` is the probability that the first m answers are enough, for m from 0 to the
-    number of servers: `distinct` gives it. The times are draws of `law`, independent of one
-    another. Exactly `hung` servers never answer, and each of the others does not either with
-    `probability`, whichever they are.
+    number of servers; `distinct` computes it. The times are independent draws of `law`. Exactly
+    `hung` servers never answer, and each of the others does not answer with `probability`,
+    independently.
 
-    T is when enough have answered. It is the m-th answer with the probability
+    T is when enough servers have answered. It is the m-th answer with the probability
     `enough[m] - enough[m - 1]`, and the k-th of n answers has the distribution of an order
     statistic (David and Nagaraja, Order Statistics, 3rd edition, 2.1).
     """
@@ -51,15 +51,15 @@ class Stage:
 
     @property
     def success(self) -> float:
-        """The probability that enough answer at all."""
+        """The probability that enough servers ever answer."""
         return self._by_now(1.0)
 
     def cdf(self, time: float) -> float:
-        """Return the probability that T is `time` or less; it never exceeds `success`."""
+        """Return the probability that T is at most `time`; it never exceeds `success`."""
         return self._by_now(float(_distribution(self.law).cdf(time)))
 
     def quantile(self, q: float) -> float:
-        """Return by when a part `q` of the successes has come; infinity if there are none."""
+        """Return the quantile `q` of T among the successes; infinity if there are none."""
         if self.success == 0:
             return inf
         wanted = q * self.success
@@ -70,7 +70,7 @@ class Stage:
 
     @cached_property
     def mean(self) -> float:
-        """The mean of T where enough answer; infinity if they never do."""
+        """The mean of T among the successes; infinity if there are none."""
         if self.success == 0:
             return inf
         whole = sum(part * mean_of_kth(self.law, k, n) for part, k, n in self._ways)
@@ -78,17 +78,17 @@ class Stage:
 
     @cached_property
     def variance(self) -> float:
-        """The variance of T where enough answer; infinity if it has none."""
+        """The variance of T among the successes; infinity if it has none."""
         return self._spread(2)
 
     @cached_property
     def skewness(self) -> float:
-        """The third central moment over that of the standard deviation; infinity if none."""
+        """The third central moment over the cube of the standard deviation; infinity if none."""
         third = self._spread(3)
         return third / self.variance**1.5 if third < inf else inf
 
     def _spread(self, power: int) -> float:
-        """Return a central moment of T where enough answer."""
+        """Return a central moment of T among the successes."""
         if (centre := self.mean) == inf:
             return inf
         whole = sum(part * about(self.law, k, n, centre, power) for part, k, n in self._ways)
@@ -107,41 +107,39 @@ class Stage:
 
     @property
     def _asked(self) -> int:
-        """How many servers may answer."""
+        """The number of servers that may answer."""
         return len(self.enough) - 1 - self.hung
 
     @cached_property
     def _steps(self) -> list[float]:
-        """The probability that it takes exactly m answers, for each m up to their number."""
+        """The probability that exactly m answers are needed, for each possible m."""
         enough = self.enough[: self._asked + 1]
         return [enough[0], *(after - before for before, after in pairwise(enough))]
 
     def _by_now(self, part: float) -> float:
-        """Return the probability that enough have answered when a part of the law is over."""
+        """Return the probability that enough have answered by this quantile of the law."""
         fewer = range(-1, self._asked)
         so_many = bdtrc(fewer, self._asked, (1 - self.probability) * part)
         return float(so_many @ self._steps)
 
 
 def distinct(copies: Sequence[int], k: int) -> list[float]:
-    """Return how probable it is that the first m answers hold k (1 or more) distinct shares.
+    """Return, for each m, the probability that the first m answers hold k distinct shares.
 
-    It is a list, by m.
-
-    `copies` has a number for each share: on how many servers it lies, each of which holds
-    no other share.
+    `k` is at least 1. `copies` has a number for each share: the number of servers that hold it.
+    Each of these servers holds no other share.
     """
     return covering([(count, 1) for count in copies], k)
 
 
 def covering(groups: Iterable[tuple[int, int]], k: int) -> list[float]:
-    """Return the same for groups of servers: how many these are, and how many shares each holds.
+    """Return the same for groups of servers: the number of servers and of shares of each group.
 
-    The servers of a group hold the same shares, maybe none, and no other group holds any of
-    them. Every set of m servers is as likely as any other to be the first: those sets are
-    counted.
+    The servers of a group hold the same shares, possibly none, and no other group holds any of
+    them. All sets of m servers are equally likely to be the first, so the function counts those
+    sets.
     """
-    # The keys: the size of a set of servers, and its distinct shares (k stands for more).
+    # The keys: the size of a set of servers, and its number of distinct shares, at most k.
     sets = {(0, 0): 1}
     servers = 0
     for count, held in groups:
@@ -159,8 +157,8 @@ def mean_of_kth(law: Law, k: int, n: int) -> float:
     """Return the mean of the k-th smallest of n times.
 
     Closed forms: David and Nagaraja, Order Statistics, 3rd edition, 3.1, and for the Pareto
-    law Arnold, Pareto Distributions, 2nd edition, 3.4; infinity where there is no mean.
-    Raises `ValueError` for a law that has none here.
+    law Arnold, Pareto Distributions, 2nd edition, 3.4. Infinity if there is no mean.
+    Raises `ValueError` for a law that is not supported here.
     """
     match law:
         case Exponential():
@@ -173,22 +171,22 @@ def mean_of_kth(law: Law, k: int, n: int) -> float:
             less = 1 / law.alpha
             if n - k + 1 <= less:
                 return inf
-            # Rising factorials in place of gamma functions, which overflow for large n.
+            # Rising factorials instead of gamma functions, which overflow for large n.
             product = law.scale
             for i in range(n - k + 1, n + 1):
                 product *= i / (i - less)
             return product
         case _:
-            _distribution(law)  # has one, or raises
+            _distribution(law)  # returns a distribution, or raises
             return about(law, k, n, 0.0, 1)
 
 
 def about(law: Law, k: int, n: int, centre: float, power: int) -> float:
-    """Return the mean of what the k-th smallest of n times is off a time, to a power.
+    """Return the mean of (T - centre)**power, where T is the k-th smallest of n times.
 
-    The k-th of n uniform numbers is beta distributed; it is integrated over the normal
-    quantiles of these numbers, in which tails are short. Infinity where there is no such mean.
-    `law` is one that `mean_of_kth` knows.
+    The k-th of n uniform numbers is beta distributed. The integral is over the normal quantiles
+    of these numbers, where tails are short. Infinity if there is no such mean. `law` is one that
+    `mean_of_kth` supports.
     """
     if isinstance(law, Pareto) and n - k + 1 <= power / law.alpha:
         return inf
@@ -200,23 +198,23 @@ def about(law: Law, k: int, n: int, centre: float, power: int) -> float:
         return float(offs @ np.exp(logarithms[there])) * _STEP
 
 
-#: Where `about` looks at times: at these quantiles of a normal distribution.
+#: The quantiles of a normal distribution at which `about` evaluates times.
 _STEP = 0.01
 _PLACES = np.arange(-37.5, 37.5, _STEP)
 
 
 @cache
 def _normal() -> tuple[Any, Any, Any]:
-    """Return the logarithms of a normal density, of what is below a place, and above it."""
+    """Return the logarithms of the normal density, and of the parts below and above each place."""
     normal = stats.norm
     return normal.logpdf(_PLACES), normal.logcdf(_PLACES), normal.logsf(_PLACES)
 
 
 @lru_cache(maxsize=8)
 def _times(law: Law) -> Any:
-    """Return the times of a law at those places."""
+    """Return the times of a law at those quantiles."""
     below, above = (_PLACES[side] for side in (_PLACES < 0, _PLACES >= 0))
-    # From the middle on, what is left above is known more exactly than what is below.
+    # From the middle on, the upper tail is known more precisely than the part below.
     times = _distribution(law)
     return np.concatenate([times.ppf(stats.norm.cdf(below)), times.isf(stats.norm.sf(above))])
 
@@ -229,7 +227,7 @@ def _harmonic(n: int, k: int) -> float:
 def _distribution(law: Law) -> Any:
     """Return SciPy's distribution of a law.
 
-    Raises `ValueError` if it is none of SciPy's, or always the same time.
+    Raises `ValueError` if SciPy has no such distribution, or if the law is always the same time.
     """
     match law:
         case Uniform() if law.low < law.high:
@@ -248,14 +246,14 @@ def _distribution(law: Law) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ForkJoin:
-    """Downloads arrive at random and ask n servers each; the first k answers end them.
+    """Downloads arrive at random and ask n servers each; the first k answers complete one.
 
-    They arrive as a Poisson process of the rate `arrivals`. A server works on one request at
-    a time, in their order, with exponential times of the rate `service`. With `purging` the
-    requests that a download no longer needs are dropped at once, at no cost; without, the servers
-    work on all of them.
-    All figures are mean times from a download's arrival to its k-th answer; infinity stands
-    for a grid that is given more work than it can do.
+    They arrive as a Poisson process with the rate `arrivals`. A server processes one request at a
+    time, in order, with exponential service times of the rate `service`. With `purging`, requests
+    that a download no longer needs are dropped at once, at no cost; without it, the servers
+    process all requests.
+    All figures are mean times from the arrival of a download to its k-th answer. Infinity means
+    that the grid is given more work than it can do.
     """
 
     n: int
@@ -266,7 +264,7 @@ class ForkJoin:
 
     @property
     def load(self) -> float:
-        """The work that the servers are given over the work they can do; at 1 it is too much."""
+        """The offered work over the servers' capacity; a load of 1 or more is too much."""
         served = self.k / self.n if self.purging else 1.0
         return self.arrivals * served / self.service
 
@@ -275,13 +273,13 @@ class ForkJoin:
         """A lower bound; with purging it is exact for k = 1.
 
         Joshi, Liu and Soljanin, On the Delay-Storage Trade-off in Content Download from
-        Coded Distributed Storage Systems, IEEE JSAC 32, 2014, 989-997: k stages, in each of
-        which one more answer is waited for, all by the servers that are left.
+        Coded Distributed Storage Systems, IEEE JSAC 32, 2014, 989-997: k stages, each of which
+        waits for one more answer, with all remaining servers at work.
 
-        Without purging no request is answered sooner. Nor is the k-th answer before the first of
-        any n - k + 1 servers, whose response times are associated: the mean of the least is no less
-        than if they were independent (Esary, Proschan and Walkup, Association of Random
-        Variables, Annals of Mathematical Statistics 38, 1967, 1466-1474).
+        Without purging, no request is answered sooner. Nor is the k-th answer before the first of
+        any n - k + 1 servers, whose response times are associated: the mean of the least is at
+        least what it would be if they were independent (Esary, Proschan and Walkup, Association
+        of Random Variables, Annals of Mathematical Statistics 38, 1967, 1466-1474).
         """
         if self.load >= 1:
             return inf
@@ -293,12 +291,14 @@ class ForkJoin:
         """An upper bound.
 
         With purging, also from Joshi, Liu and Soljanin: no server starts before all can start
-        together. This split-merge queue is M/G/1, whose service time is the k-th smallest of n
-        (Pollaczek and Khinchine). It can do less, and be overloaded where fork-join is not.
+        together. This split-merge queue is M/G/1, with the k-th smallest of n as its service time
+        (Pollaczek and Khinchine). It has less capacity, and may be overloaded when fork-join is
+        not.
 
-        Without, it is the lesser of two. The k-th answer does not come after the last of any k
-        servers, whose mean is no more than if they were independent (Nelson and Tantawi,
-        below). And n - k + 1 answers, none of them earlier, add up to no more than all n do.
+        Without purging, it is the lesser of two bounds. The k-th answer does not come after the
+        last of any k servers, whose mean is at most what it would be if they were independent
+        (Nelson and Tantawi, below). And the k-th answer and the n - k later ones sum to at most
+        the sum of all n.
         """
         if not self.purging:
             return self._alone * min(_harmonic(self.k, self.k), self.n / (self.n - self.k + 1))
@@ -312,14 +312,14 @@ class ForkJoin:
 
     @property
     def exact(self) -> float | None:
-        """The mean where it is known.
+        """The mean, where it is known.
 
-        With purging and k = 1 the n servers are one that is n times as fast. A single server is
+        With purging and k = 1, the n servers act as one that is n times as fast. A single server is
         M/M/1. For both of two servers: Flatto and Hahn, Two Parallel Queues Created by Arrivals
         with Two Demands I, SIAM Journal on Applied Mathematics 44, 1984, 1041-1053; the mean is in
         Nelson and Tantawi, Approximate Analysis of Fork/Join Synchronization in Parallel
         Queues, IEEE Transactions on Computers 37, 1988, 739-743. The first and the last answer
-        of two add up to two answers of M/M/1, and that gives the first without purging.
+        of two sum to two answers of M/M/1, which gives the first without purging.
         """
         if self.k == 1 and (self.purging or self.n == 1):
             return self.lower
@@ -332,5 +332,5 @@ class ForkJoin:
 
     @property
     def _alone(self) -> float:
-        """The mean response time of a server that works on every request: M/M/1."""
+        """The mean response time of a server that processes every request: M/M/1."""
         return inf if self.arrivals >= self.service else 1 / (self.service - self.arrivals)

@@ -1,1 +1,1 @@
-"""Sweeps and plans: many runs, kept in a store, on many workers."""
+"""Sweeps and plans: many runs on many workers, with results kept in a store."""

@@ -1,6 +1,6 @@
-"""What a worker of a sweep does: a batch of runs, one after the other.
+"""The work of a sweep's worker: it runs a batch of runs, one after the other.
 
-A batch and its result are plain data, so that it can be run in any process.
+A batch and its result are plain data, so a batch can be run in any process.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from firstk.scenarios.model import Scenario
 
 
 class OtherVersionError(RuntimeError):
-    """A worker has another version of firstk than the one who sends the batches."""
+    """A worker has a different version of firstk from the process that sends the batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPart:
-    """Runs of one scenario: its seed is that of run 0."""
+    """Runs of one scenario; its seed is the seed of run 0."""
 
     scenario: Scenario
     places: Sequence[RunKey]
@@ -33,7 +33,7 @@ class BatchPart:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Runs of some scenarios, for workers with this version of firstk."""
+    """Runs of one or more scenarios, for workers with this version of firstk."""
 
     parts: Sequence[BatchPart]
     version: str
@@ -41,19 +41,19 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """The rows of a part, and the seconds of real time that it took."""
+    """The rows of a part, and the real time that it took, in seconds."""
 
     rows: Sequence[Row]
     seconds: float
 
 
-#: One simulation at a time: a run looks through all the garbage of its process, and at all that
-#: reaches Twisted's log. The workers of a cluster may have several threads.
+#: Allows one simulation at a time, since the workers of a cluster may have several threads: a run
+#: inspects all the garbage of its process, and everything that reaches Twisted's log.
 _alone = Lock()
 
 
 def run_batch(batch: Batch) -> list[BatchResult]:
-    """Run a batch, part by part; raises `DownloaderError` where a downloader cannot be had here."""
+    """Run a batch, part by part; raise `DownloaderError` if a downloader cannot be loaded here."""
     here = version("firstk")
     if here != batch.version:
         raise OtherVersionError(f"a worker has firstk {here}, and this is firstk {batch.version}")

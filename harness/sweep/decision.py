@@ -1,14 +1,14 @@
-"""Whether a candidate of a plan meets the target, as far as its runs show.
+"""Whether the runs of a candidate of a plan show that it meets the target.
 
 Every condition is a claim about a share of downloads: p90 < 0.5 s says that more than 90 % of all
-downloads have their first byte before 0.5 s. The risk of a wrong "met" is 2.5 % at most, and so is
-that of a wrong "missed", however often the runs are looked at and however many more are taken later
-(see `betting`). That a candidate meets the target is wrong less often still, as all
-conditions must be met. Candidates and conditions are each for themselves: of many, some verdicts
-may be wrong.
+downloads have their first byte before 0.5 s. The risk of a wrong "met" is at most 2.5 %, and so is
+the risk of a wrong "missed", however often the runs are evaluated and however many are added later
+(see `betting`). The risk that a candidate is wrongly said to meet the whole target is even smaller,
+since all conditions must be met. Each candidate and each condition is judged separately: among
+many, some verdicts may be wrong.
 
-Where a run is many downloads the share is that of all downloads of all runs: the mean, over the
-runs, of the share of a run.
+If a run is many downloads, the share is that of all downloads of all runs: the mean of the runs'
+shares.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Estimate = Interval | NotEnough
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What runs show of a condition.
+    """What the runs show about a condition.
 
-    `met` is None if they do not show whether it is, and `needed` is about how many runs in all
-    that takes, if they go on like these: None if it is shown, or is not likely to be in any
-    number of runs.
+    `met` is None if the runs do not show whether it is met. `needed` is then the approximate
+    total number of runs that would show it, if further runs are like these. `needed` is None if
+    the condition is decided, or if no number of runs is likely to decide it.
     """
 
     condition: Condition
@@ -43,10 +43,10 @@ class Finding:
 
     @property
     def excess(self) -> float:
-        """The ratio to what is asked for: more than 1 if the condition seems unmet.
+        """The ratio of the result to the limit: more than 1 if the condition seems unmet.
 
-        Of a time it is that over its limit, of a probability how often it is missed over how
-        often that is allowed.
+        For a time, it is the time over its limit; for a probability, it is the observed rate of
+        misses over the permitted rate.
         """
         estimate, limit = self.estimate.estimate, self.condition.limit
         if estimate is None:
@@ -56,10 +56,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What runs of a candidate show.
+    """What the runs of a candidate show.
 
-    `requests` is the mean of what a download sends, None if all runs crashed; `crashed` runs
-    ended the process that they ran in, and `wrong` ones wrote wrong bytes.
+    `requests` is the mean number of requests of a download, or None if all runs crashed.
+    `crashed` runs ended their process, and `wrong` runs wrote wrong bytes.
     """
 
     runs: int
@@ -70,26 +70,26 @@ class Decision:
 
     @property
     def met(self) -> bool | None:
-        """Whether the target is met: None if the runs do not show it."""
+        """Whether the target is met; None if the runs do not show it."""
         met = [finding.met for finding in self.findings]
         return False if False in met else None if None in met else True
 
     @property
     def cost(self) -> float:
-        """The mean number of requests of a download; infinity if there was none."""
+        """The mean number of requests of a download; infinity if it is not known."""
         return inf if self.requests is None else self.requests
 
     @property
     def excess(self) -> float:
-        """The ratio to what is asked for, in the condition that is met the least."""
+        """The ratio of the result to the limit, in the condition with the greatest ratio."""
         return max(finding.excess for finding in self.findings)
 
     @property
     def needed(self) -> int | None:
-        """The number of runs, about, that it takes to decide, if they go on like these.
+        """The approximate total number of runs that decide it, if further runs are like these.
 
-        None if it is decided, or no number is likely to decide it. One condition that is missed
-        is enough to miss the target, and all must be met to meet it.
+        None if it is decided, or if no number of runs is likely to decide it. Missing one condition
+        misses the target; meeting the target takes all conditions.
         """
         if self.met is not None:
             return None
@@ -102,10 +102,10 @@ class Decision:
 
 
 def decide(target: Target, samples: Sequence[Sample]) -> Decision:
-    """Return what the runs of a candidate show; there is one at least.
+    """Return what the runs of a candidate show; `samples` must not be empty.
 
-    A run that never has its first byte, as it stalls, fails or crashes, is later than any
-    limit. Where a run is many downloads, all downloads of all runs count.
+    A run without a first byte, because it stalled, failed or crashed, counts as later than any
+    limit. If a run is many downloads, all downloads of all runs count.
     """
     find = _of_loads if any(sample.load for sample in samples) else _of_downloads
     requests = [
@@ -123,14 +123,14 @@ def decide(target: Target, samples: Sequence[Sample]) -> Decision:
 
 
 def least_runs(target: Target) -> int:
-    """Return how many runs it takes to show that a target is met if every download is good."""
+    """Return the number of runs that shows that a target is met if every download is good."""
     good = Evidence.of_count(1, 1)
     needed = (good.runs_to_tell(_least(one), CONFIDENCE) for one in target.conditions)
     return max(runs for runs in needed if runs is not None)
 
 
 def _least(condition: Condition) -> float:
-    """Return which share of downloads must be good, or more."""
+    """Return the share of downloads that must be good."""
     return condition.limit if condition.quantile is None else condition.quantile
 
 
@@ -163,13 +163,13 @@ def _of_loads(condition: Condition, samples: Sequence[Sample]) -> Finding:
 
 
 def _finding(condition: Condition, estimate: Estimate, sure: Evidence, most: Evidence) -> Finding:
-    """Return what good downloads show: those that are surely good, and those that may be."""
+    """Return what the shares show: `sure` of certainly good downloads, `most` of possible ones."""
     least = _least(condition)
     if sure.is_over(least, CONFIDENCE):
         return Finding(condition, estimate, True, None)
     if most.is_over(least, CONFIDENCE) is False:
         return Finding(condition, estimate, False, None)
-    if sure.mean <= least < most.mean:  # the limit is too near times that the bins do not part
+    if sure.mean <= least < most.mean:  # the limit is inside a histogram bin
         return Finding(condition, estimate, None, None)
     nearer = sure if sure.mean > least else most
     return Finding(condition, estimate, None, nearer.runs_to_tell(least, CONFIDENCE))

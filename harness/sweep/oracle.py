@@ -1,9 +1,9 @@
-"""Which scenarios mathematics has something to say about, and what it says of them.
+"""Which scenarios have a theoretical prediction, and what it is.
 
-It is about `located`: when K distinct shares are known, with a strategy that asks all servers at
-once, and where that ends a phase. Two shapes are known, one download (`Stage`) and a load on
-servers that work on one request after the other (`ForkJoin`). They are recognised by the scenario
-alone, and whatever it has besides that would change the times is refused.
+It predicts `located`: when K distinct shares are known, for a strategy that asks all servers at
+once and has a separate locating phase. Two models are known: one download (`Stage`), and a load on
+servers that process one request at a time (`ForkJoin`). A scenario is matched to a model by its
+contents alone, and is refused if it has anything else that would change the times.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class NoOracleError(ValueError):
 
 
 def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
-    """Return what mathematics says of the times to K distinct shares.
+    """Return the model of the time to K distinct shares.
 
-    Raises `NoOracleError` where it says nothing, or nothing that is known here.
+    Raises `NoOracleError` if no model in `theory` fits the scenario.
     """
     if is_external(strategy) or find_strategy(strategy).locating_ends == "never":
         raise NoOracleError(
@@ -45,9 +45,9 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
 
 
 def refuse(experiment: Experiment, file: str) -> None:
-    """Raise `ScenarioError` if an experiment cannot be held against mathematics.
+    """Raise `ScenarioError` if an experiment cannot be compared with theory.
 
-    It names the experiment's `file`, and the first point and strategy that are the reason.
+    The message names the experiment's `file`, and the first point and strategy that do not fit.
     """
     for point in experiment.points:
         for strategy in experiment.strategies:
@@ -129,7 +129,7 @@ def _need_no_limits(scenario: Scenario) -> None:
 
 
 def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers]]:
-    """Return which servers hang by chance, and the entries that select servers by name."""
+    """Return which servers hang at random, and the entries that select servers by name."""
     named: list[Servers] = []
     hangs: Count | Probability | None = None
     for entry in scenario.servers:
@@ -150,13 +150,13 @@ def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers
 
 
 def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[ServerSpec]:
-    """Return the servers as entries make them that need no seed."""
+    """Return the servers as given by entries that do not depend on the seed."""
     shares = dict.fromkeys(scenario.file.numbers, b"")
     return server_specs(scenario.model_copy(update={"servers": list(entries)}), 0, shares)
 
 
 def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
-    """Return whether a server never answers where its shares are, or does as a good one."""
+    """Return whether a server never answers a query; False if it behaves like a good one."""
     for fault in faults:
         if not isinstance(fault, Hung):
             raise NoOracleError(f"{name} has the fault {fault.kind!r}; it can only be hung")
@@ -168,7 +168,7 @@ def _is_hung(name: str, faults: Sequence[Fault]) -> bool:
 
 
 def _one(laws: Sequence[Law], key: str) -> Law:
-    """Return the law that all servers have."""
+    """Return the law that all servers share; raise `NoOracleError` if they differ."""
     others = [law for law in laws if law != laws[0]]
     if others:
         raise NoOracleError(f"all servers need the same `{key}`")
@@ -178,7 +178,7 @@ def _one(laws: Sequence[Law], key: str) -> Law:
 def _enough(
     scenario: Scenario, plans: Sequence[ServerSpec], *, waits: bool, never: bool
 ) -> Sequence[float]:
-    """Return how probable it is that the first m answers are enough; see `Stage`."""
+    """Return, for each m, the probability that the first m answers are enough; see `Stage`."""
     k, distinct = scenario.file.k, len({number for plan in plans for number in plan.shares})
     if never or distinct < k:
         return [0.0] * (len(plans) + 1)
@@ -190,13 +190,13 @@ def _enough(
 
 
 def _groups(plans: Sequence[ServerSpec]) -> Iterator[tuple[int, int]]:
-    """Yield how many servers hold the same shares, and how many shares these are."""
+    """Yield each group of servers with equal shares: the numbers of servers and of shares."""
     for shares, servers in Counter(tuple(plan.shares) for plan in plans).items():
         yield servers, len(shares)
 
 
 def _common(plans: Sequence[ServerSpec]) -> str | None:
-    """Return which two servers hold some shares in common, but not all."""
+    """Name two servers that have some shares in common, but not all; None without any."""
     holders: dict[int, ServerSpec] = {}
     for plan in plans:
         for number in plan.shares:

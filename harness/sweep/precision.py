@@ -1,4 +1,4 @@
-"""The rule by which a sweep stops: the interval of a quantile is narrow enough."""
+"""The stopping rule of a sweep: stop when the interval of a quantile is narrow enough."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from firstk.scenarios.experiment import Precision
 
 
 def enough(precision: Precision) -> Callable[[Mapping[str, Sequence[Sample]]], bool]:
-    """Return a test of whether the runs of each strategy of a point are enough.
+    """Return a test of whether a point has enough runs of each strategy.
 
-    They are if the interval of the quantile is narrow enough for all of them, or it is known to
-    be infinite since the grid cannot carry the load.
+    It has if the interval of the quantile is narrow enough for all strategies. A quantile that is
+    known to be infinite, because the grid cannot carry the load, also counts as precise.
     """
 
     def is_enough(samples: Mapping[str, Sequence[Sample]]) -> bool:

@@ -1,4 +1,4 @@
-"""Saving the rows of a damaged store that can still be read, as they are."""
+"""Salvage: saves the rows of a damaged store that can still be read, unchanged."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 from firstk.harness.sweep.store import NoRowError, Row, Store, StoreError
 from firstk.harness.sweep.store_errors import DamageError
 
-#: How many reasons are kept; further ones are counted.
+#: The maximum number of reasons kept; further ones are only counted.
 _REASONS = 20
 
-#: Where damage hides which rows there are, this many numbers are tried before the rest is given up.
+#: If damage hides which rows exist, at most this many row numbers are tried.
 _TRIES = 50_000
 
 
 class Salvage:
     """The rows, axes and points of a damaged store that pass every check.
 
-    It can be exported as the store itself can. Where a point cannot be read its rows have no values
-    of the axes; where the experiment cannot be read there are no axes.
+    It can be exported like the store itself. If a point cannot be read, its rows have no values
+    for the axes; if the experiment cannot be read, there are no axes.
 
     `saved` counts the rows that were read and `lost` those that were skipped; `reasons` are the
-    first problem. It is `unsure` whether more rows were lost if not even the index of the
-    rows can be read.
+    first problems. `unsure` is True if more rows may have been lost, because not even the index
+    of the rows can be read.
     """
 
     def __init__(self, store: Store) -> None:
@@ -46,7 +46,7 @@ class Salvage:
             store.check_rows_alone()
 
     def points(self) -> list[list[Any]]:
-        """Return the axes' values of each point; None for those that cannot be read."""
+        """Return each point's values of the axes, or None if they cannot be read."""
         return self._points
 
     def _read_points(self) -> Iterator[list[Any]]:
@@ -69,7 +69,7 @@ class Salvage:
                 return
             except StoreError as e:
                 damage = e
-            # A scan does not get past the damage: the rows behind it are looked for one by one.
+            # A scan cannot pass the damage, so the rows behind it are looked up one by one.
             found = self._next(at, damage)
             if found is None:
                 return
@@ -78,21 +78,21 @@ class Salvage:
             yield found
 
     def _next(self, at: int, damage: StoreError) -> Row | None:
-        """Return the first row after `at` that can be read by itself, if there is one."""
+        """Return the first row after `at` that can be read on its own; None if there is none."""
         for number in self._candidates(at, damage):
             try:
                 return self._store.row(number)
             except NoRowError:
                 continue
             except StoreError as e:
-                # Without an index it is not known whether there was such a row.
+                # Without an index, it is unknown whether such a row existed.
                 if not self.unsure or not isinstance(e.__cause__, sqlite3.Error):
                     self.lost += 1
                     self._give_reason(e, "skipped")
         return None
 
     def _candidates(self, at: int, damage: StoreError) -> Iterator[int]:
-        """Yield the numbers after `at` that rows may have: those in the index, if it is whole."""
+        """Yield the numbers after `at` that rows may have, from the index if it is intact."""
         if self._numbers is None and not self.unsure:
             try:
                 self._numbers = sorted(self._store.numbers())

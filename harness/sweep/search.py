@@ -1,9 +1,9 @@
-"""Searching a plan for the cheapest candidate that meets its target, with few runs.
+"""Searches a plan for the cheapest candidate that meets its target, with few runs.
 
-Cheaper is what takes less disk space, and then what sends fewer requests. What takes more disk
-space than a candidate that meets the target is not run. The result depends on the plan alone,
-neither on the number of workers nor on interruptions. A greater `max_runs` goes on from the runs in
-the store.
+A candidate is cheaper if it takes less disk space, or the same space and fewer requests. A
+candidate that takes more disk space than one that meets the target is not run. The result depends
+only on the plan, not on the number of workers or on interruptions. With a larger `max_runs`, the
+search continues from the runs in the store.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ ShowProgress = Callable[[str], AbstractContextManager[Callable[[Progress], None]
 
 @dataclass(frozen=True, slots=True)
 class CandidateResult:
-    """What the search found out about a candidate; `decision` is None if it was not run.
+    """The result for a candidate; `decision` is None if it was not run.
 
-    `finished` is True if it was run until it was decided, or had all its runs. The others cost
+    `finished` is True if it was run until it was decided, or had all its runs. Otherwise it costs
     more than one that meets the target, or the search was interrupted.
     """
 
@@ -37,10 +37,10 @@ class CandidateResult:
     finished: bool
 
 
-#: Makes the runs of some points and strategies: what they are for, how many, points, strategies.
+#: Makes runs; the arguments are a description, the number of runs, the points, the strategies.
 _Make = Callable[[str, int, Sequence[int], Sequence[str]], None]
 
-#: Returns the first so many runs of a candidate.
+#: Returns the given number of runs of a candidate, from the first.
 _Samples = Callable[[Candidate, int], Sequence[Sample]]
 
 
@@ -49,9 +49,9 @@ def search_plan(
 ) -> list[CandidateResult]:
     """Search a plan; return the results of all candidates, the cheapest first.
 
-    Every run is kept in the store, and so is the plan. `workers` is called whenever there is
-    something to run. Raises what `Sweep.run` does. What was committed is in the store whatever is
-    raised.
+    The store keeps the plan and every run. `workers` is called whenever there is something to
+    run. Raises the same errors as `Sweep.run`. Committed runs stay in the store even if an error
+    is raised.
     """
     store.begin(plan.experiment)
     store.note_plan(plan)
@@ -68,7 +68,7 @@ def search_plan(
 
 
 def results_so_far(plan: Plan, store: Store) -> list[CandidateResult]:
-    """Return what the runs in a store show of a plan; nothing is run."""
+    """Return the results of a plan from the runs in a store; nothing is run."""
 
     def make(*_: object) -> None:
         pass
@@ -102,7 +102,7 @@ def _search(plan: Plan, make: _Make, samples: _Samples) -> list[CandidateResult]
 def _first_look(
     plan: Plan, level: Sequence[Candidate], make: _Make, samples: _Samples
 ) -> list[tuple[Candidate, Decision | None]]:
-    """Return what a few runs show of candidates, those with the fewest requests first."""
+    """Return what a few runs show of each candidate, ordered by the number of requests."""
     first, expansion = plan.looks[0], level[0].expansion
     points = list(dict.fromkeys(candidate.point for candidate in level))
     make(f"{expansion:.2f} times the file", first, points, plan.experiment.strategies)
@@ -117,7 +117,7 @@ def _finish(
     make: _Make,
     samples: _Samples,
 ) -> Decision | None:
-    """Return what is known of a candidate once it is decided, or has all its runs."""
+    """Run a candidate until it is decided or has all its runs; return its last decision."""
     for runs in plan.looks[1:]:
         if decision is not None and decision.met is not None:
             break

@@ -1,11 +1,11 @@
 """The store of a sweep: one SQLite file with the results of its runs, and all it takes to resume.
 
-The file has the experiment, its points as scenarios, and a row for each run. One process writes
-it, a transaction for each group of rows, in WAL mode: what was committed is there after a
-`kill -9` of the writer at any moment, and others may read meanwhile.
+The file contains the experiment, its points as scenarios, and one row per run. One process writes
+it in WAL mode, with one transaction per group of rows: committed rows survive a `kill -9` of the
+writer at any moment, and other processes may read the file meanwhile.
 
-The number of a row follows from its run, point and strategy alone, so that equal experiments
-make equal rows, in whatever order the runs were made.
+The number of a row follows from its run, point and strategy alone, so equal experiments make equal
+rows, whatever the order of the runs.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ from firstk.scenarios.plan import Plan, Target
 from firstk.scenarios.seeds import MAX_RUNS, seed_of
 from firstk.scenarios.text import cut, shell_word
 
-#: The version of the tables below. It changes with them.
+#: The version of the tables below; it changes whenever they do.
 SCHEMA_VERSION = 1
 
-#: Marks a store among SQLite files: "fstk".
+#: The SQLite application ID of a store: "fstk".
 _APPLICATION = 0x6673746B
 
 _TABLES = """
@@ -107,7 +107,7 @@ CREATE INDEX cells ON runs
 
 
 class Row(NamedTuple):
-    """A run as the store has it. A run that crashed, or was overloaded, has no numbers."""
+    """A run in the store. A run that crashed or was overloaded has no numbers."""
 
     row: Number
     point: Count
@@ -133,24 +133,24 @@ class Row(NamedTuple):
 
 _ROW = Columns(Row)
 
-#: Below the number of any row.
+#: Less than the number of any row.
 _LEAST = -(2**63)
 
-#: A store of up to this many bytes is looked through before it is resumed: some 0.5 s.
+#: A store of up to this many bytes is checked before it is resumed; this takes about 0.5 s.
 _VERIFIED = 2**28
 
 _POINTS = "SELECT point, label, axis_values, scenario_hash, scenario FROM points"
 
 _COLUMNS = ", ".join(f'"{name}"' for name in Row._fields)
 
-#: What stands in `Row.result`, as JSON.
+#: The contents of `Row.result`, as JSON.
 _REST = tuple(
     field.name for field in fields(Result) if field.name not in {*Row._fields, "scenario"}
 )
 
 
 class RunKey(NamedTuple):
-    """Which run a row is of: its first columns."""
+    """The first columns of a row, which identify its run."""
 
     row: int
     point: int
@@ -161,7 +161,7 @@ class RunKey(NamedTuple):
 
 
 def row_of(place: RunKey, result: Result, version: str) -> Row:
-    """Return the row of a result, made by a version of firstk."""
+    """Return the row for a result of the given version of firstk."""
     all_of_it = asdict(result)
     rest = {key: all_of_it[key] for key in _REST if all_of_it[key] is not None}
     columns = {key: all_of_it[key] for key in Row._fields[7:-2]}
@@ -174,7 +174,7 @@ def row_of(place: RunKey, result: Result, version: str) -> Row:
 
 
 def row_of_load(place: RunKey, load: WorkloadResult, version: str) -> Row:
-    """Return the row of a workload's result, made by a version of firstk."""
+    """Return the row for a workload's result of the given version of firstk."""
     return Row(
         *place,
         version=version,
@@ -186,7 +186,7 @@ def row_of_load(place: RunKey, load: WorkloadResult, version: str) -> Row:
 
 
 def overloaded(place: RunKey, message: str, version: str) -> Row:
-    """Return the row of a run in which the grid could not carry the load; `message` says how."""
+    """Return the row for a run in which the grid could not carry the load; `message` says how."""
     return Row(
         *place,
         version=version,
@@ -196,11 +196,11 @@ def overloaded(place: RunKey, message: str, version: str) -> Row:
 
 
 class NoRowError(StoreError):
-    """A store has no row of a number; the message says which it has."""
+    """A store has no row with this number; the message says which rows it has."""
 
 
 class ExperimentInfo(NamedTuple):
-    """What a store says of its experiment: the strategies and axes in order, the first seed."""
+    """The experiment of a store: its strategies and axes, in order, and the first seed."""
 
     name: Word
     description: str
@@ -213,7 +213,7 @@ _ABOUT = Columns(ExperimentInfo)
 
 
 class StoredPoint(NamedTuple):
-    """A point of the experiment: the axes' values in their order, the tables of the scenario."""
+    """A point of the experiment: the values of the axes, in order, and the scenario's tables."""
 
     label: str
     axis_values: Values
@@ -225,7 +225,7 @@ _POINT = Columns(StoredPoint)
 
 
 class StoredPlan(NamedTuple):
-    """The target of a plan as the table of its file, and how many runs a candidate has at most."""
+    """The target of a plan, as a table, and the maximum number of runs of a candidate."""
 
     target: Tables
     max_runs: Number
@@ -238,12 +238,12 @@ _SAMPLE = Columns(Sample, without=["load"])
 
 
 class Store:
-    """A store that is open. Use it as a context: it is closed then.
+    """An open store. As a context manager it closes itself.
 
-    With `cut_off` one that has lost its end is opened too, for what is left of it, and stays as it
-    is.
-    Raises `StoreError` if the file is not a store, has another schema, is damaged, or cannot be
-    written, and `OSError` if it cannot be opened. So do all methods.
+    With `cut_off`, a store that has lost its end is opened too, to read what is left; it is not
+    changed.
+    The constructor and all methods raise `StoreError` if the file is not a store, has another
+    schema, is damaged or cannot be written, and `OSError` if it cannot be opened.
     """
 
     def __init__(self, path: Path, write: bool = False, cut_off: bool = False) -> None:
@@ -257,16 +257,16 @@ class Store:
             if not write and not path.is_file():
                 there = "is not a regular file" if path.exists() else "there is no such file"
                 raise StoreError(f"{path}: {there}")
-            # Who may write tidies up what SQLite keeps beside the file, also after reading.
+            # With write access, SQLite removes its auxiliary files on close, also after reading.
             mode = "rwc" if write else "rw" if os.access(path, os.W_OK) else "ro"
-            if cut_off:  # without leaving anything beside it either, unless there is something
+            if cut_off:  # leave no auxiliary files behind either, unless there are some
                 mode = "ro" if path.with_name(f"{path.name}-wal").exists() else "ro&immutable=1"
             self._db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True)
             try:
                 with explaining(
                     path, "its tables", self._rows if write else None, hopeless=cut_off
                 ):
-                    if cut_off:  # else SQLite reads nothing of a file that lacks pages
+                    if cut_off:  # otherwise SQLite refuses a file that lacks pages
                         self._db.execute("PRAGMA writable_schema = ON")
                     self._look(write)
             except BaseException:
@@ -280,7 +280,7 @@ class Store:
             raise
 
     def _look(self, write: bool) -> None:
-        """Make the tables of a new file, and refuse a file that is not a store."""
+        """Create the tables in a new file, and reject a file that is not a store."""
         db = self._db
         application, schema, tables = (
             db.execute(question).fetchone()[0]
@@ -304,11 +304,11 @@ class Store:
                 " use the firstk that wrote it, or another file"
             )
         if write:
-            # A commit is on the disk when it is reported, should the power fail too.
+            # A reported commit must be on disk even if the power fails.
             db.execute("PRAGMA synchronous = FULL")
 
     def close(self) -> None:
-        """Close it; what was not committed is gone."""
+        """Close the store; uncommitted rows are lost."""
         self._db.close()
         self._unlock()
 
@@ -328,11 +328,11 @@ class Store:
         self.close()
 
     def _explaining(self, where: str) -> AbstractContextManager[None]:
-        """Turn errors of SQLite, and of decoding what it returns, into `StoreError`."""
+        """Convert errors of SQLite, and of decoding its values, into `StoreError`."""
         return explaining(self.path, where, self._rows if self._lock is not None else None)
 
     def _all(self, where: str, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Return what a query finds; `where` names what it reads."""
+        """Return all rows of a query; `where` describes what it reads, for error messages."""
         with self._explaining(where):
             return self._db.execute(query, values).fetchall()
 
@@ -341,10 +341,10 @@ class Store:
         return int(rows)
 
     def verify(self) -> None:
-        """Raise `StoreError` if damage would leave out rows; a large store is not looked through.
+        """Raise `StoreError` if damage would make rows disappear; large stores are not checked.
 
-        That is so with damaged pages and indexes, and with rows of no point or strategy. What is
-        read later is checked then, whatever the size.
+        Rows disappear with damaged pages or indexes, or if they belong to no point or strategy.
+        Rows that are read later are checked at that time, in stores of any size.
         """
         with self._explaining("its pages"):
             if self.path.stat().st_size > _VERIFIED:
@@ -358,13 +358,13 @@ class Store:
             " LIMIT 1"
         )
         for (row,) in self._all("runs", query, (json.dumps(self.about.strategies),)):
-            self.row(row)  # reports what is wrong with it
+            self.row(row)  # reports what is wrong with the row
 
     def begin(self, experiment: Experiment) -> None:
-        """Write down the experiment; raises `StoreError` if another one is there.
+        """Record the experiment.
 
-        How many runs there are to be is not part of it: more of them may follow. It raises
-        `StoreError` too if the rows are not to be trusted.
+        The number of runs is not part of it: more runs may follow. Raises `StoreError` if the store
+        has another experiment, or if its rows are not to be trusted.
         """
         with self._explaining("its experiment"):
             self._begin(experiment)
@@ -381,7 +381,7 @@ class Store:
         )
         begun, there = self._begun or (None, None)
         if begun == about and there is experiment.points:
-            return  # a plan begins anew with each candidate, and its points are many
+            return  # a plan calls this for each candidate, and has many points
         points = [(i, *_point_row(point)) for i, point in enumerate(experiment.points)]
         before = self._db.execute("SELECT * FROM experiment").fetchone()
         if before is None:
@@ -417,7 +417,7 @@ class Store:
         self._begun = about, experiment.points
 
     def note_plan(self, plan: Plan) -> None:
-        """Write down the target of the plan whose runs these are, in place of one before."""
+        """Record the target of the plan that the runs are for, replacing an earlier one."""
         target = plan.target.model_dump_json(by_alias=True, exclude_none=True)
         with self._explaining("plan"), self._db:
             self._db.execute("DROP TABLE IF EXISTS plan")
@@ -426,7 +426,7 @@ class Store:
 
     @property
     def plan(self) -> StoredPlan | None:
-        """What the runs were made for, if a plan was searched."""
+        """The plan that the runs were made for; None if there is none."""
         if not self._all("its tables", "SELECT 1 FROM sqlite_master WHERE name = 'plan'"):
             return None
         found = self._all("plan", "SELECT target, max_runs FROM plan")
@@ -438,14 +438,14 @@ class Store:
             return stored
 
     def distrust(self, reason: str) -> None:
-        """Write down why the rows are not to be trusted; they stay, to be looked at."""
+        """Record why the rows are not to be trusted; they are kept for inspection."""
         with self._explaining("distrusted"), self._db:
             self._db.execute("CREATE TABLE IF NOT EXISTS distrusted (reason TEXT NOT NULL)")
             self._db.execute("INSERT INTO distrusted VALUES (?)", (reason,))
 
     @property
     def distrusted(self) -> str | None:
-        """Why the rows are not to be trusted, if they are not."""
+        """Why the rows are not to be trusted; None if they are."""
         table = "SELECT 1 FROM sqlite_master WHERE name = 'distrusted'"
         if not self._all("its tables", table):
             return None
@@ -453,18 +453,18 @@ class Store:
         return str(reasons[0][0]) if reasons else "it does not say why"
 
     def versions(self) -> list[str]:
-        """Return the versions of firstk that rows were made by."""
+        """Return the versions of firstk that made the rows."""
         versions = self._versions
         if versions is None:
             found = self._all("runs", "SELECT DISTINCT version FROM runs")
             with self._explaining("runs"):
                 versions = {_VERSION.checked(row)[0] for row in found}
-            if self._lock is not None:  # else another process may add more
+            if self._lock is not None:  # otherwise another process may add more
                 self._versions = versions
         return sorted(versions)
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Commit rows, all or none; those that are there already stay as they are."""
+        """Commit rows, all or none; rows that already exist are not changed."""
         rows = list(rows)
         marks = ", ".join("?" * len(Row._fields))
         insert = f"INSERT OR IGNORE INTO runs ({_COLUMNS}) VALUES ({marks})"  # noqa: S608 - the same
@@ -474,7 +474,7 @@ class Store:
             self._versions.update(row.version for row in rows)
 
     def present(self, point: int, strategies: Sequence[str]) -> set[int]:
-        """Return the numbers of the rows that a point and some strategies have."""
+        """Return the numbers of the existing rows of a point and some strategies."""
         rows = self._all(
             f"runs of point {point}",
             'SELECT "row" FROM runs WHERE point = ?'
@@ -484,12 +484,12 @@ class Store:
         return {number for (number,) in rows}
 
     def __len__(self) -> int:
-        """Return how many rows there are."""
+        """Return the number of rows."""
         with self._explaining("runs"):
             return self._rows()
 
     def count(self, end: int, points: Sequence[int], strategies: Sequence[str]) -> int:
-        """Return how many rows some points and strategies have before the one of this number."""
+        """Return the number of rows of some points and strategies with numbers less than `end`."""
         ((rows,),) = self._all(
             "runs",
             'SELECT count(*) FROM runs WHERE "row" < ?'
@@ -500,11 +500,11 @@ class Store:
         return int(rows)
 
     def samples(self, point: int, strategy: str, runs: int | None = None) -> list[Sample]:
-        """Return what the runs of a point and strategy resulted in, in their order.
+        """Return the results of the runs of a point and strategy, in order.
 
-        With `runs` these are that many, from the first on, and none may be missing.
+        With `runs`, return exactly that many, from the first; none may be missing.
         """
-        # What many downloads resulted in lies farther away than the rest: no index has it.
+        # The results of workloads are only read if needed: no index contains them.
         is_load = self._is_load(point)
         load = "load" if is_load else "NULL"
         found = self._all(
@@ -530,7 +530,7 @@ class Store:
             return sample
 
     def _check_place(self, row: int, point: int, strategy: str, run: int) -> None:
-        """Raise `ValueError` if a row is not where a run of a point and strategy stands."""
+        """Raise `ValueError` if a row's number does not match its point, strategy and run."""
         about, hashes = self._what_is_known()
         if strategy not in about.strategies:
             raise ValueError(f"strategy: is not one of the experiment: {shown(strategy)}")
@@ -553,25 +553,25 @@ class Store:
         return self._known
 
     def _is_load(self, point: int) -> bool:
-        """Return whether each run of a point is many downloads."""
+        """Return whether each run of a point is a workload of many downloads."""
         query = "SELECT json_extract(scenario, '$.workload') FROM points WHERE point = ?"
         found = self._all(f"point {point} of points", query, (point,))
         return bool(found) and found[0][0] is not None
 
     def rows(self, after: int | None = None) -> Iterator[Row]:
-        """Yield all rows in the order of their numbers, or those after the row `after`."""
+        """Yield all rows in the order of their numbers, or only those after the row `after`."""
         at = _LEAST if after is None else after
         query = f'SELECT {_COLUMNS} FROM runs WHERE "row" > ? ORDER BY "row"'  # noqa: S608 - the same
         found = self._all_but_slowly(query, at)
         for columns in found:
             row = self._row(columns)
-            if row.row <= at:  # pages that lead back to themselves would be read forever
+            if row.row <= at:  # pages that form a cycle would be read forever
                 raise damaged(self.path, "runs", f"row {row.row} comes again after row {at}")
             at = row.row
             yield row
 
     def _all_but_slowly(self, query: str, at: int) -> Iterator[tuple[Any, ...]]:
-        """Yield the rows after a number one by one: they may not fit into memory."""
+        """Yield the rows after a number one by one, since they may not all fit into memory."""
         with self._explaining("runs"):
             cursor = self._db.execute(query, (at,))
         while True:
@@ -596,17 +596,17 @@ class Store:
             return row
 
     def check_rows_alone(self) -> None:
-        """Do not hold rows against the experiment and its points from now on: those are damaged."""
+        """Stop comparing rows with the experiment and its points, because those are damaged."""
         self._alone = True
 
     def numbers(self) -> Iterator[int]:
-        """Yield the numbers of all rows as an index has them, in no order."""
+        """Yield the numbers of all rows from an index, in no particular order."""
         with self._explaining("the index of runs"):
             for (number,) in self._db.execute('SELECT "row" FROM runs INDEXED BY cells'):
                 yield int(number)
 
     def bad(self) -> Iterator[tuple[int, str]]:
-        """Yield the rows without numbers, each with the reason."""
+        """Yield the numbers of the rows without results, each with the reason."""
         query = (
             'SELECT "row", strategy, seed, outcome, error FROM runs'
             ' WHERE outcome IN (?, ?) OR content_ok = 0 ORDER BY "row"'
@@ -620,7 +620,7 @@ class Store:
             yield row, f"{strategy} with seed {seed} {what}"
 
     def row(self, number: int) -> Row:
-        """Return one row; raises `NoRowError` if there is none."""
+        """Return one row; raise `NoRowError` if it does not exist."""
         query = f'SELECT {_COLUMNS} FROM runs WHERE "row" = ?'  # noqa: S608 - the same
         found = self._all(f"row {number} of runs", query, (number,))
         if not found:
@@ -628,7 +628,7 @@ class Store:
         return self._row(found[0])
 
     def _there(self, number: int) -> str:
-        """Return a description of the rows there are, for a row that is missing."""
+        """Return a description of the existing rows, for an error about a missing row."""
         query = 'SELECT count(*), min("row"), max("row") FROM runs'
         ((count, first, last),) = self._all("runs", query)
         if not count:
@@ -645,9 +645,9 @@ class Store:
         )
 
     def scenario(self, row: Row) -> Scenario:
-        """Return the scenario of a row, to be run again: with its strategy and seed, one run.
+        """Return the scenario that repeats a row: with its strategy and seed, for one run.
 
-        Raises `StoreError` if files that it needs are gone or have changed.
+        Raises `StoreError` if files that it needs are missing or have changed.
         """
         of_point = self.point(row.point).scenario
         with self._explaining(f"point {row.point} of points"):
@@ -668,7 +668,7 @@ class Store:
 
     @property
     def about(self) -> ExperimentInfo:
-        """What the experiment is; a store that nothing was written to yet has none of it."""
+        """The experiment; its fields are empty if none has been recorded yet."""
         query = "SELECT name, description, strategies, axes, seed FROM experiment"
         found = self._all("experiment", query)
         if not found:
@@ -681,11 +681,11 @@ class Store:
 
     @property
     def axes(self) -> list[str]:
-        """The keys that are varied."""
+        """The keys that vary between the points."""
         return self.about.axes
 
     def count_points(self) -> int:
-        """Return how many points the experiment has."""
+        """Return the number of points of the experiment."""
         return len(self._what_is_known().hashes)
 
     def point(self, number: int) -> StoredPoint:
@@ -696,10 +696,10 @@ class Store:
         return self._point(len(self.about.axes), *found[0])
 
     def all_points(self) -> list[StoredPoint]:
-        """Return all points, in their order."""
+        """Return all points, in order."""
         axes = len(self.about.axes)
         found = self._all("points", f"{_POINTS} ORDER BY point")
-        self._what_is_known()  # they are numbered without a gap
+        self._what_is_known()  # checks that their numbers have no gaps
         return [self._point(axes, *row) for row in found]
 
     def _point(self, axes: int, number: int, *columns: Any) -> StoredPoint:
@@ -710,11 +710,11 @@ class Store:
             return point
 
     def tables(self) -> list[dict[str, Any]]:
-        """Return the scenario of each point, as the tables of its file."""
+        """Return the scenario of each point, as the tables of a scenario file."""
         return [point.scenario for point in self.all_points()]
 
     def points(self) -> list[list[Any]]:
-        """Return the axes' values of each point, in the order of the axes."""
+        """Return each point's values of the axes, in the order of the axes."""
         return [point.axis_values for point in self.all_points()]
 
 
@@ -733,7 +733,7 @@ _VERSION = Columns(_Version)
 
 
 def _check_numbers(row: Row | Sample, is_load: bool) -> None:
-    """Raise `ValueError` if a run lacks the numbers that its outcome implies, or has others."""
+    """Raise `ValueError` if a run has not exactly the numbers that its outcome implies."""
     if row.outcome in NO_NUMBERS:
         if row.load is not None or row.ttfb is not None:
             raise ValueError(f"outcome: a run that {row.outcome} has no numbers")
@@ -760,10 +760,10 @@ def _point_row(point: Point) -> tuple[str, str, str, str]:
 def places(
     experiment: Experiment, hashes: Sequence[str] | Mapping[int, str], point: int, run: int
 ) -> Iterator[RunKey]:
-    """Yield the places of a run of a point, one for each strategy.
+    """Yield the keys of a run of a point, one for each strategy.
 
-    `hashes` are those of the points' scenarios, by their numbers. More runs do not change the
-    numbers of rows.
+    `hashes` are those of the points' scenarios, by point number. The numbers of rows do not
+    depend on the number of runs.
     """
     first = first_row(len(experiment.points), len(experiment.strategies), point, run)
     for i, strategy in enumerate(experiment.strategies):
@@ -771,26 +771,26 @@ def places(
 
 
 def first_row(points: int, strategies: int, point: int, run: int) -> int:
-    """Return the number of the row of the first strategy; the others follow."""
+    """Return the row number of the first strategy; the others follow it."""
     return (run * points + point) * strategies + 1
 
 
 def _locked(path: Path) -> FileLock:
-    """Return the lock of the one process that writes a store.
+    """Lock a store for the one process that writes it, and return the lock.
 
-    Its file stays beside the store: where it is removed, a process that has opened it already and
-    another that makes a new one both have a lock. The system takes the lock back when the
-    process ends.
+    The lock file stays next to the store. If it were removed, a process that has already opened
+    it and another that creates a new one could both hold a lock. The operating system releases
+    the lock when the process ends.
     """
-    if not path.parent.is_dir():  # the lock would make it
+    if not path.parent.is_dir():  # otherwise creating the lock would create the folder
         raise StoreError(f"{path}: there is no folder {path.parent}")
-    real = path.resolve()  # a link to a store has the lock of the store
+    real = path.resolve()  # a link to a store shares the lock of the store
     lock = FileLock(real.with_name(f"{real.name}-lock"), timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
         raise StoreError(f"{path}: another process is writing to it") from None
-    except (OSError, NotImplementedError) as e:  # the latter where a file system has no locks
+    except (OSError, NotImplementedError) as e:  # NotImplementedError: the file system has no locks
         reason = getattr(e, "strerror", None) or e
         raise StoreError(f"{path}: cannot be locked for writing: {lock.lock_file}: {reason}") from e
     return lock

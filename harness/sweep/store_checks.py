@@ -1,6 +1,6 @@
-"""What may stand in the columns of a store: as strict as a scenario file is checked.
+"""Validation of the columns of a store, as strict as that of scenario files.
 
-SQLite keeps whatever it is given in any column, and a program or a bad disk may have changed it.
+SQLite stores any value in any column, and another program or a bad disk may have changed it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from firstk.scenarios.seeds import MAX_SEED
 
 
 def _without_null(value: Any) -> Any:
-    """Refuse what a TOML file cannot have, from which this was made."""
+    """Reject values that cannot come from a TOML file: null, and integers that are too large."""
     if value is None or (isinstance(value, int) and abs(value) > MAX_SEED):
         raise ValueError(f"should not have {'null' if value is None else 'such a large number'}")
     if isinstance(value, dict | list):
@@ -65,7 +65,7 @@ _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 _OBJECT = TypeAdapter(dict[str, Any], config=_STRICT)
 
-#: Number, count and greatest time of a bin; see `firstk.harness.stats.histogram`.
+#: The number of a bin, its count and its greatest time; see `firstk.harness.stats.histogram`.
 _Bin = tuple[Annotated[int, Field(ge=-(2**30), lt=1025 * 512)], Number, Time]
 
 
@@ -98,7 +98,7 @@ class _Load(BaseModel, strict=True, allow_inf_nan=False):
 
 
 def load_of(text: str) -> WorkloadResult:
-    """Return what many downloads resulted in; raises `ValueError` if the JSON is not of that."""
+    """Return a workload's result from its JSON; raise `ValueError` if it is not valid."""
     load = WorkloadResult.from_json(_checked(_Load.model_validate_json, text).model_dump())
     counts = {sum(load.outcomes.values()), *(h.count for h in _histograms(load))}
     if counts != {load.downloads}:
@@ -111,9 +111,9 @@ def _histograms(load: WorkloadResult) -> Sequence[Any]:
 
 
 class Columns:
-    """The columns of a row that becomes a named tuple with annotated fields.
+    """The columns of a row, which is converted to a named tuple with annotated fields.
 
-    `without` are fields that are made otherwise, after the others.
+    The fields in `without` are not columns: they come last and are computed separately.
     """
 
     def __init__(self, kind: type[NamedTuple], without: Sequence[str] = ()) -> None:
@@ -123,7 +123,7 @@ class Columns:
         self._adapter: TypeAdapter[tuple[Any, ...]] = TypeAdapter(columns, config=_STRICT)
 
     def checked(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the values, decoded; raises `ValueError` that names the first wrong column."""
+        """Return the values, decoded; raise `ValueError` that names the first invalid column."""
         found: tuple[Any, ...] = _checked(self._adapter.validate_python, tuple(values), self.names)
         return found
 

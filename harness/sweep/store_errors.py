@@ -1,4 +1,4 @@
-"""Errors of a store, explained: damage, a full disk, a file that cannot be written."""
+"""Explains the errors of a store: damage, a full disk, a file that cannot be written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from firstk.scenarios.text import shell_word
 #: With less free space than this, in bytes, an I/O error while writing means a full disk.
 _FULL = 2**17
 
-#: Errors of SQLite that say nothing about what is in the file, by the names of their codes.
+#: The prefixes of SQLite's error names that do not indicate damage.
 _NOT_DAMAGE = (
     "SQLITE_NOTADB",
     "SQLITE_READONLY",
@@ -27,13 +27,13 @@ _NOT_DAMAGE = (
 
 
 class StoreError(ValueError):
-    """A file is not a store, not that of this experiment, or damaged; the message says which."""
+    """A file is not a store, belongs to another experiment, or is damaged."""
 
 
 class DamageError(StoreError):
-    """Something in a store cannot be read, or cannot be what firstk wrote.
+    """Something in a store cannot be read, or firstk cannot have written it.
 
-    `problem` says where and what, without what to do.
+    `problem` says where and what, without the advice on what to do.
     """
 
     def __init__(self, path: Path, where: str, reason: str, advice: str) -> None:
@@ -42,24 +42,25 @@ class DamageError(StoreError):
 
 
 class FullError(StoreError):
-    """There is no space left for a store: what was committed is kept."""
+    """The disk is full; the committed rows of the store are kept."""
 
 
 @contextmanager
 def explaining(
     path: Path, where: str, kept: Callable[[], int] | None = None, hopeless: bool = False
 ) -> Iterator[None]:
-    """Turn whatever a damaged store can raise into a `StoreError`; `where` is what was read.
+    """Convert the errors that a damaged store can raise into `StoreError`.
 
-    `kept` counts the rows of a store that is written: a full disk is reported with it. It is
-    `hopeless` where nothing at all can be read if that cannot.
+    `where` describes what is being read. `kept` counts the rows of a store that is being
+    written; a message about a full disk contains it. With `hopeless`, the message says that
+    nothing else in the store can be read either.
     """
     try:
         yield
     except StoreError:
         raise
     except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
-        raise  # a mistake in firstk
+        raise  # a bug in firstk
     except sqlite3.Error as e:
         name = getattr(e, "sqlite_errorname", None) or ""
         if kept is not None and _is_full(path, name):
@@ -75,7 +76,7 @@ def explaining(
 
 
 def damaged(path: Path, where: str, reason: str, hopeless: bool = False) -> DamageError:
-    """Return the error of a store in which something is wrong, with what can be done."""
+    """Return the error for a damaged store, with advice on what to do."""
     advice = (
         f"To save the rows that can still be read: firstk export {shell_word(str(path))}"
         " --salvage FILE"
@@ -88,14 +89,14 @@ def damaged(path: Path, where: str, reason: str, hopeless: bool = False) -> Dama
 def _is_full(path: Path, name: str) -> bool:
     if name == "SQLITE_FULL":
         return True
-    # A file of SQLite's own beside the store that cannot grow is an I/O error without a reason.
+    # SQLite reports no reason if one of its auxiliary files cannot grow: just an I/O error.
     return name.startswith("SQLITE_IOERR") and shutil.disk_usage(path.parent).free < _FULL
 
 
 def _kept(kept: Callable[[], int]) -> str:
     try:
         return f"{kept()} runs are kept"
-    except sqlite3.Error:  # not even a reader finds room for its files
+    except sqlite3.Error:  # there is no room even for a reader's auxiliary files
         return "What was committed is kept"
 
 

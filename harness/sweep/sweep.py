@@ -1,7 +1,7 @@
-"""Runs an experiment: the runs that are not in the store yet, in batches.
+"""Runs an experiment in batches: the runs that are not yet in the store.
 
-The result depends on the experiment alone. How long a run takes decides only how large the
-next batch is, and workers that die, interruptions and the number of workers decide nothing.
+The result depends only on the experiment. The duration of a run affects only the size of the next
+batch. The number of workers, their deaths and interruptions affect nothing.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from firstk.harness.sweep.store import Row, RunKey, Store, StoreError, places
 from firstk.harness.sweep.workers import Workers, WorkersError
 from firstk.scenarios.experiment import Experiment
 
-#: For how many seconds of real time a batch should keep a worker busy: so long that to send it
-#: takes next to nothing of it, and so short that not much is lost with it.
+#: How long a batch should keep a worker busy, in seconds of real time: long enough to make the
+#: cost of sending it negligible, and short enough that little is lost with it.
 _BATCH = 0.5
 
-#: How many batches there are for each worker: one that it runs, and one that waits for it.
+#: The number of batches per worker: one that is running, and one that is waiting.
 _BATCHES = 2
 
-#: How often a run may end the process that it runs in, alone, until it is given up.
+#: How often a run alone may end its process before it is given up.
 _ATTEMPTS = 2
 
-#: Returns whether a point has enough runs, given those of each strategy in their order.
+#: Returns whether a point has enough runs, given the runs of each strategy, in order.
 StopRule = Callable[[Mapping[str, Sequence[Sample]]], bool]
 
 
 @dataclass
 class Progress:
-    """How far a sweep is, in runs of a strategy.
+    """The progress of a sweep, in runs of a strategy.
 
-    `kept` of those that are `done` were in the store before. `total` grows where it is
-    `precision` that says how many runs there are. `replaced` counts workers that died.
+    `kept` of the `done` runs were in the store before. `total` grows if the experiment has a
+    `precision` instead of a number of runs. `replaced` counts how often workers died.
     """
 
     done: int = 0
@@ -50,10 +50,10 @@ class Progress:
 
 
 class Sweep:
-    """One sweep of an experiment into a store; `enough` is asked where it has a `precision`.
+    """A sweep of an experiment into a store; `enough` is the stopping rule of its `precision`.
 
-    `on_progress` is called with the progress whenever rows were committed. With `points` (their
-    numbers) and `strategies` only a part of the experiment is run.
+    `on_progress` is called with the progress whenever rows are committed. With `points` (their
+    numbers) and `strategies`, only that part of the experiment is run.
     """
 
     def __init__(
@@ -82,12 +82,12 @@ class Sweep:
         self.progress.total = len(self._chosen) * self._course.first * len(self._strategies)
 
     def run(self, workers: Callable[[], Workers]) -> list[int]:
-        """Run the rest; return the number of runs of each point.
+        """Run the remaining runs; return the number of runs of each point.
 
-        `workers` is called if there is something to run. Raises `WorkersError` where they
-        cannot be had, `StoreError` where the store has runs of another version of firstk,
-        `StateError` where runs are not independent (the store keeps that too), and what a batch
-        raised. What was reported as done is in the store whatever is raised.
+        `workers` is called if there is something to run. Raises `WorkersError` if there are no
+        workers, `StoreError` if the store has runs of another version of firstk, `StateError` if
+        runs are not independent (which the store also records), and whatever a batch raises. Runs
+        that were reported as done stay in the store even if an error is raised.
         """
         self._store.begin(self.experiment)
         _, end = _bounds(self.experiment, 0, self._course.first)
@@ -131,8 +131,8 @@ class Sweep:
                 done = wait(out, timeout=1, return_when=FIRST_COMPLETED).done
                 lost += self._collect(workers, {future: out.pop(future) for future in done})
             if lost:
-                # With one worker of a pool all are gone, and none of these was to blame
-                # alone. What is out comes back, one way or the other, before they are tried.
+                # If one worker of a pool dies, the whole pool is gone, and no batch can be blamed
+                # yet. Collect all outstanding batches before the lost ones are retried.
                 lost += self._collect(workers, out)
                 out.clear()
                 self.progress.replaced += 1
@@ -172,7 +172,7 @@ class Sweep:
             yield Made(part.scenario, row.strategy, row.run, row.digest, where)
 
     def _retry(self, workers: Workers, batch: Batch) -> None:
-        """Run what a worker died of run by run, and give up those that it dies of again."""
+        """Retry a batch whose worker died, run by run; give up runs that end their worker again."""
         rows = []
         for part in batch.parts:
             for place in part.places:
@@ -202,17 +202,17 @@ class Sweep:
         self._on_progress(self.progress)
 
     def _time(self, part: BatchPart, done: BatchResult) -> None:
-        """Learn from a part how long a run takes."""
+        """Update the estimated duration of a run from a finished part."""
         each = done.seconds / len(part.places)
         point = self._open[part.places[0].point]
         point.each = each if point.each is None else (point.each + each) / 2
         self._mean = each if self._mean is None else (self._mean + each) / 2
 
     def _next(self, workers: int) -> Batch | None:
-        """Return the next batch; None if nothing is left, or nothing before others are done."""
+        """Return the next batch; None if there is none, or none until others are done."""
         left = self.progress.total - self.progress.done - sum(p.out for p in self._open.values())
         seconds = _BATCH
-        if self._mean is not None:  # towards the end less, so that all end at about one time
+        if self._mean is not None:  # smaller batches near the end, to finish together
             seconds = min(seconds, left * self._mean / (_BATCHES * workers))
         parts: list[BatchPart] = []
         for point in self._points():
@@ -221,7 +221,7 @@ class Sweep:
                 runs = max(1, ceil(seconds / max(point.each * len(self._strategies), 1e-6)))
             elif point.out:  # the first run of a point shows how long the others take
                 continue
-            # All strategies of a run go together: they have the same file, which takes its time.
+            # All strategies of a run go together: they share a file, which takes time to make.
             taken = point.take(runs * len(self._strategies))
             if taken:
                 parts.append(BatchPart(self.experiment.points[point.index].scenario, taken))
@@ -232,7 +232,7 @@ class Sweep:
         return Batch(parts, self._version) if parts else None
 
     def _points(self) -> Iterator[_Point]:
-        """Yield the points that have something to run; those that have no more are closed."""
+        """Yield the points that have something to run; close those that have all their runs."""
         for point in list(self._open.values()):
             if self._goes_on(point):
                 yield point
@@ -243,7 +243,7 @@ class Sweep:
                 yield point
 
     def _begin_round(self, point: _Point, runs: int) -> None:
-        """Let a point have runs up to a number, and find those that it has not yet."""
+        """Extend a point to a number of runs, and find those that are not in the store."""
         present = self._store.present(point.index, self._strategies)
         hashes = {point.index: self.experiment.points[point.index].scenario_hash}
         wanted = (
@@ -265,7 +265,7 @@ class Sweep:
         self.progress.kept += rows
 
     def _goes_on(self, point: _Point) -> bool:
-        """Return whether a point has something to run, now; begin its next round if it may."""
+        """Return whether a point has something to run now; begin its next round if needed."""
         while not point.left and not point.out:
             runs = self._course.after(point.runs)
             if runs is None or self._is_enough(point):
@@ -286,7 +286,7 @@ class Sweep:
 
 
 def _result(workers: Workers, future: Future[list[BatchResult]]) -> list[BatchResult]:
-    """Return the result of a batch. Raises `workers.lost`, or `WorkersError` if none can work."""
+    """Return the result of a batch; raise `workers.lost`, or `WorkersError` if none can work."""
     try:
         return future.result()
     except (workers.lost, OtherVersionError):
@@ -298,7 +298,7 @@ def _result(workers: Workers, future: Future[list[BatchResult]]) -> list[BatchRe
 
 
 class _Point:
-    """A point that is being run, up to `runs`. Of its places `out` are with workers."""
+    """A point that is being run, up to `runs` runs; workers have `out` of its rows."""
 
     def __init__(self, index: int) -> None:
         self.index = index
@@ -306,7 +306,7 @@ class _Point:
         self.left = 0
         self.out = 0
         self.places: Iterator[RunKey] = iter(())
-        #: How long a run takes, in seconds of real time.
+        #: The duration of a run, in seconds of real time.
         self.each: float | None = None
 
     def take(self, number: int) -> list[RunKey]:
@@ -318,20 +318,20 @@ class _Point:
 
 
 class _Rounds:
-    """After how many runs of a point it is asked whether they are enough."""
+    """The numbers of runs of a point after which the stopping rule is evaluated."""
 
     def __init__(self, experiment: Experiment) -> None:
         self._precision = experiment.precision
         self.first = experiment.precision.min_runs if experiment.precision else experiment.runs or 0
 
     def after(self, runs: int) -> int | None:
-        """Return the number of runs of the next round, after `runs`; None if these are all."""
+        """Return the number of runs after the next round; None if `runs` are all."""
         if self._precision is None or runs >= self._precision.max_runs:
             return None
         return min(2 * runs, self._precision.max_runs)
 
 
 def _bounds(experiment: Experiment, first: int, last: int) -> tuple[int, int]:
-    """Return the numbers of the first row of a run, and of that of another one."""
+    """Return the numbers of the first rows of two runs."""
     every = len(experiment.points) * len(experiment.strategies)
     return first * every + 1, last * every + 1

@@ -1,4 +1,4 @@
-"""Who runs the batches of a sweep: processes of this machine, or a Dask cluster."""
+"""The workers that run the batches of a sweep: local processes, or a Dask cluster."""
 
 from __future__ import annotations
 
@@ -21,43 +21,43 @@ _T = TypeVar("_T")
 
 
 class WorkersError(RuntimeError):
-    """There are no workers: the message says why."""
+    """There are no workers; the message says why."""
 
 
 class Workers(Protocol):
-    """Runs batches. `lost` is what a future raises whose worker has died."""
+    """Runs batches. `lost` is the exception that a future raises if its worker died."""
 
     @property
     def lost(self) -> type[Exception]:
-        """The exception of a future whose worker has died."""
+        """The exception that a future raises if its worker died."""
 
     @property
     def unfit(self) -> tuple[type[Exception], ...]:
-        """What a future raises whose worker has not what it takes to run a batch."""
+        """The exceptions that a future raises if its worker lacks what it needs to run a batch."""
 
     @property
     def count(self) -> int:
-        """How many batches are run at a time."""
+        """The number of batches that run at the same time."""
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:
-        """Let a batch be run; may raise `lost` too."""
+        """Submit a batch; may also raise `lost`."""
 
     def renew(self) -> None:
-        """Replace workers that have died; called when no batch is out."""
+        """Replace workers that have died; called when no batch is outstanding."""
 
     def close(self) -> None:
-        """End them, whatever they do."""
+        """Stop the workers, even while they are busy."""
 
 
 class Pool:
-    """So many processes of this machine. They end when this process does, however it ends."""
+    """A number of local processes. They end when this process does, however it ends."""
 
     lost: type[Exception] = BrokenProcessPool
     unfit: tuple[type[Exception], ...] = ()
 
     def __init__(self, count: int) -> None:
         self.count = count
-        # Twisted and the threads of the pool are not to be forked.
+        # Twisted and the pool's threads must not be forked.
         forks = "forkserver" in multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if forks else "spawn")
         if forks:
@@ -69,9 +69,9 @@ class Pool:
         if self._forks:
             from multiprocessing import forkserver
 
-            with _no_interrupts():  # what is started now inherits it, and what that starts
+            with _no_interrupts():  # the server inherits this, and so do its workers
                 forkserver.ensure_running()  # it may have been killed
-        # Nothing is ever written to it: it ends when we do, or close it.
+        # Nothing is ever written to this pipe: it closes when this process ends or closes it.
         alive, self._alive = self._context.Pipe(duplex=False)
         self._executor = ProcessPoolExecutor(
             self.count, self._context, initializer=_begin, initargs=(alive,)
@@ -79,11 +79,11 @@ class Pool:
         self._theirs = alive
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:
-        """Let a batch be run; raises `BrokenProcessPool` if a worker has died."""
+        """Submit a batch; raise `BrokenProcessPool` if a worker has died."""
         return self.call(run_batch, batch)
 
     def call(self, function: Callable[[_Of], _T], argument: _Of) -> Future[_T]:
-        """Let a function be called; raises `BrokenProcessPool` if a worker has died."""
+        """Call a function in a worker; raise `BrokenProcessPool` if a worker has died."""
         try:
             return self._executor.submit(function, argument)
         except (EOFError, ConnectionError) as e:  # the process that starts workers has died
@@ -93,7 +93,7 @@ class Pool:
             raise
 
     def renew(self) -> None:
-        """Take new processes."""
+        """Replace all processes."""
         self.close()
         self._start()
 
@@ -107,7 +107,8 @@ class Pool:
 def _kill_forkserver() -> None:
     """Kill the process that starts workers, if there is one; the next pool starts another.
 
-    A worker that is half started would look for what is gone by then, and print a traceback.
+    Otherwise, a half-started worker would fail for lack of a resource that is gone, and print a
+    traceback.
     """
     from multiprocessing import forkserver
 
@@ -117,8 +118,8 @@ def _kill_forkserver() -> None:
 
 
 def _begin(alive: Connection) -> None:
-    """Begin the life of a worker, that ends with that of who reads its results."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Control-C reaches all processes; one decides
+    """Start a worker's life, which ends when the process that reads its results ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the parent reacts to Ctrl-C
     threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
 
 
@@ -131,7 +132,7 @@ def _end_with(alive: Connection) -> None:
 
 @contextmanager
 def _no_interrupts() -> Iterator[None]:
-    """Ignore Control-C for a moment, where that can be done."""
+    """Ignore Ctrl-C for a moment, if this thread can do that."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -142,19 +143,19 @@ def _no_interrupts() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-#: For how long a scheduler is tried, and its first worker waited for, in seconds.
+#: How long to try to reach a scheduler, and to wait for its first worker, in seconds.
 _PATIENCE = 30
 
 
 class Cluster:
-    """The workers of a Dask scheduler. All of them need firstk, and the downloaders, installed."""
+    """The workers of a Dask scheduler; all of them need firstk and the downloaders installed."""
 
     unfit: tuple[type[Exception], ...] = (ImportError, RuntimeError)
 
     def __init__(self, address: str) -> None:
         import distributed
 
-        # An error is raised here, and reported once.
+        # Errors are raised here, and reported once.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
         self.lost: type[Exception] = distributed.KilledWorker
         try:
@@ -172,7 +173,7 @@ class Cluster:
 
     @property
     def count(self) -> int:
-        """How many batches are run at a time; workers may come and go."""
+        """The number of batches that run at the same time; workers may come and go."""
         try:
             threads: dict[str, int] = self._client.nthreads()
         except OSError as e:
@@ -180,7 +181,7 @@ class Cluster:
         return max(1, sum(threads.values()))
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:
-        """Let a batch be run."""
+        """Submit a batch."""
         future: Future[list[BatchResult]] = self._executor.submit(run_batch, batch)
         return future
 
@@ -188,6 +189,6 @@ class Cluster:
         """Do nothing: Dask replaces its workers itself."""
 
     def close(self) -> None:
-        """Take back what is still to be run, and leave the cluster as it is."""
+        """Cancel what has not run yet, and leave the cluster running."""
         self._executor.shutdown(wait=False)
         self._client.close()

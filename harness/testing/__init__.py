@@ -1,1 +1,1 @@
-"""Scenarios as tests: the grid that tests drive, and what the pytest plugin offers."""
+"""Scenarios as tests: the grid that tests drive, and the objects behind the pytest plugin."""

@@ -1,6 +1,6 @@
 """Scenarios as tests: run them, compare them with the expectations, explain failures.
 
-The pytest plugin imports this when there is something to run, and not before.
+The pytest plugin imports this module only when there is something to run.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from firstk.scenarios.model import OTHER, Expectation, Scenario
 
 
 class UnmetError(AssertionError):
-    """A result is not as expected; the message explains it, with a timeline."""
+    """The error of a result that is not as expected; its message explains it, with a timeline."""
 
-    __module__ = "firstk"  # as users import it
+    __module__ = "firstk"  # the public name
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line and the ini file say, for all tests.
+    """The settings from the command line and the ini file, for all tests.
 
-    Files are looked for in `root`, and named as seen from `here`, where pytest was started.
+    Files are looked up in `root`; messages name them relative to `here`, where pytest was started.
     """
 
     root: Path
@@ -69,18 +69,18 @@ class Settings:
         return load_scenario(path, self.named(path))
 
     def named(self, path: Path) -> str:
-        """Return what a command line calls a file."""
+        """Return the name of a file as used on a command line."""
         try:
             return os.path.relpath(path, self.here)
         except ValueError:  # on another drive
             return str(path)
 
     def changed(self, scenario: Scenario, seed: int | None = None) -> Scenario:
-        """Return a scenario with the seed and the runs that are asked for."""
+        """Return a scenario with the configured seed and number of runs."""
         return scenario.with_runs(seed=self.seed if seed is None else seed, runs=self.runs)
 
     def find_downloader(self) -> None:
-        """Import the downloader under test; raises `DownloaderError` if there is no such thing."""
+        """Import the downloader under test; raise `DownloaderError` if that is not possible."""
         if self.downloader is None:
             return
         if not is_external(self.downloader):
@@ -93,9 +93,9 @@ class Settings:
 def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation]:
     """Return the names of what a scenario tests, each with its expectation.
 
-    That is the downloader under test, if there is one; else every strategy of which
-    something is expected, also if it is not among those that the scenario compares. What
-    nothing is expected of cannot fail, and is no test.
+    With a downloader under test, it is the only one. Otherwise the names are all strategies
+    that have an expectation, including those that the scenario does not compare. A strategy
+    without an expectation cannot fail, and so is not a test.
     """
     names = [*scenario.strategies, *(n for n in scenario.expect if n not in scenario.strategies)]
     if settings.downloader is not None:
@@ -108,8 +108,9 @@ def expected_of(scenario: Scenario, settings: Settings) -> dict[str, Expectation
 class Runs:
     """All runs of a test.
 
-    `shown` is the run to report: the first that is not as expected, or else the first. `failed` of
-    them are not as expected. `untriggered_faults` are those that met no request in any of them.
+    `shown` is the run to report: the first that is not as expected, or the first if all are.
+    `failed` is the number of runs that are not as expected. `untriggered_faults` are the faults
+    that met no request in any run.
     """
 
     shown: Run
@@ -119,7 +120,7 @@ class Runs:
 
 
 def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs:
-    """Run a scenario as often as it says, and compare each run with the expectations."""
+    """Run a scenario as many times as it says, and compare each run with the expectations."""
     expected = expectation(scenario, name)
     assert expected is not None
     shown, failed = simulate(scenario, name, timeout=timeout), 0
@@ -135,7 +136,7 @@ def run_all(scenario: Scenario, name: str, timeout: float | None = None) -> Runs
 
 
 def check_isolation(scenario: Scenario, name: str, digests: Sequence[str]) -> None:
-    """Repeat runs in a fresh process; raises `StateError` if one has another digest there."""
+    """Repeat runs in a fresh process; raise `StateError` if a digest differs there."""
     made = [
         Made(scenario, name, number, digest, scenario.source)
         for number, digest in enumerate(digests)
@@ -151,9 +152,10 @@ def failure(
     failed: int = 1,
     runs: int = 1,
 ) -> str:
-    """Return a report of a run that is not as expected: the four lines of its explanation first.
+    """Return a report of a run that is not as expected, beginning with its four-line explanation.
 
-    `command` replays it, if a command line can; `failed` of `runs` are not as expected.
+    `command` is the command that replays the run, or None if no command can. `failed` of `runs`
+    runs are not as expected.
     """
     result = run.result
     several = f" (the first of {failed} in {runs} runs that fail)" if runs > 1 else ""
@@ -171,16 +173,16 @@ def failure(
 
 
 def unmet_error(text: str, run: Run) -> UnmetError:
-    """Return the error to raise. A debugger lands where the code under test raised its own."""
+    """Return the error to raise, with the traceback of the code under test for debuggers."""
     error = UnmetError(text)
     return error.with_traceback(own_traceback(run.failure) if run.failure else None)
 
 
 @dataclass(frozen=True)
 class _Ran:
-    """A run of a test: the command that replays it, if there is one, and what it ran.
+    """A run in a test: the command that replays it, if there is one, and what was run.
 
-    Of a run in a grid, which the test itself drives, there is what was left of it.
+    For a run in a grid that the test itself drives, this holds the final state of the grid.
     """
 
     run: Run
@@ -189,7 +191,7 @@ class _Ran:
     scene: Scene | None = None
 
     def explained(self, expected: Expectation | None, timeout: float | None) -> Explanation:
-        """Return why it is not as expected."""
+        """Return the explanation of why the run is not as expected."""
         if self.subject is not None:
             return explain_run(self.run, self.subject, expected, timeout)
         scene = self.scene or Scene()
@@ -197,7 +199,7 @@ class _Ran:
 
     @property
     def text(self) -> str:
-        """What happened in it, with an explanation if it did not succeed."""
+        """Return what happened in the run, with an explanation if it did not succeed."""
         timeline = text_timeline(self.run)
         if is_well(None, self.run.result):
             return timeline
@@ -205,7 +207,7 @@ class _Ran:
 
 
 class Firstk:
-    """Runs scenarios in a test of your own, and checks their results: the fixture `firstk`."""
+    """The fixture `firstk`: runs scenarios in your own tests and checks their results."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -225,10 +227,10 @@ class Firstk:
     ) -> Result:
         """Run one download, and return its result.
 
-        `scenario` is a file (relative to pytest's root folder) or a name in the library;
-        or else `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
-        on. `downloader` is a callable, or `package.module:callable`; default the one that
-        pytest is configured to test. `strategy` runs one of firstk's own.
+        `scenario` is a file (relative to pytest's root folder) or the name of a scenario in the
+        library. Without it, `tables` are the keys of a scenario file: `file`, `grid`, `servers`
+        and so on. `downloader` is a callable, or `package.module:callable`; the default is the
+        downloader that pytest is configured to test. `strategy` runs one of firstk's own.
         """
         __tracebackhide__ = True
         if (scenario is None) == (not tables):
@@ -248,7 +250,7 @@ class Firstk:
             changed = self._settings.changed(original, seed)
             run = simulate(changed, subject, timeout=self._settings.timeout)
         except (ScenarioError, DownloaderError) as e:
-            raise e.with_traceback(None) from None  # the user's test is what there is to see
+            raise e.with_traceback(None) from None  # show only the user's test
         command = None
         if scenario is not None and _importable(subject):
             command = replay(original, name_of(subject), run.result.seed)
@@ -263,10 +265,10 @@ class Firstk:
         return run.result
 
     def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
-        """Return a grid to hang and heal the servers of, step by step; see `SimGrid`.
+        """Return a grid that you drive step by step, hanging and healing servers; see `SimGrid`.
 
-        It is that of a scenario, as `run` takes it, or of keys that `SimGrid` takes. Its
-        downloader is the one that pytest is configured to test, unless another is given.
+        The grid is that of a scenario, given as for `run`, or is made from keys of `SimGrid`. The
+        default downloader is the one that pytest is configured to test.
         """
         __tracebackhide__ = True
         if scenario is not None and keys.keys() - {"downloader"}:
@@ -287,10 +289,10 @@ class Firstk:
         return grid
 
     def network(self, **keys: Any) -> Network:
-        """Return a network of hosts with Twisted reactors; it takes what `Network` takes.
+        """Return a network of hosts with Twisted reactors; it takes the arguments of `Network`.
 
-        Its seed is the one that pytest is configured with, unless another is given. If the test
-        fails it shows which connections were never answered, and a sequence diagram.
+        The default seed is the one that pytest is configured with. If the test fails, its report
+        shows the connections that were never answered, and a sequence diagram.
         """
         __tracebackhide__ = True
         seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
@@ -306,7 +308,7 @@ class Firstk:
         )
 
     def timelines(self) -> str:
-        """Return timelines of what was run, and diagrams of networks; they end now."""
+        """Return timelines of the runs, and diagrams of the networks; this ends all of them."""
         self._shown = True
         found = [ran.text for ran in self._all_runs()]
         for grid in self._grids:
@@ -315,12 +317,12 @@ class Firstk:
         return "\n".join(found)
 
     def close(self) -> None:
-        """End the grids, and warn of faults that met no request of the downloads in them."""
+        """Close the grids, and warn of faults that met no request of the downloads in them."""
         for grid in self._grids:
             try:
                 grid.close()
             except Exception:
-                if not self._shown:  # else the test has failed, and its timelines show the error
+                if not self._shown:  # a failed test shows the error in its timelines
                     raise
         for grid in self._grids:
             for fault in grid.untriggered_faults():
@@ -333,8 +335,8 @@ class Firstk:
     def check(self, result: Result, **expected: Any) -> None:
         """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
 
-        `expected` are keys of `[expect.downloader]`; without any it is what the scenario
-        expects.
+        `expected` takes the keys of `[expect.downloader]`; without any, the expectations of the
+        scenario apply.
         """
         __tracebackhide__ = True
         found = [one for one in self._all_runs() if one.run.result is result]
@@ -364,13 +366,13 @@ class Firstk:
 
 
 def _shown(network: Network) -> str:
-    """Return what happened in a network: first what was never answered."""
+    """Return what happened in a network, beginning with the requests that were never answered."""
     parts = [f"network: at {network.now:.6g} s, seed {network.seed}", network.report()]
     return "\n".join(filter(None, [*parts, network.diagram()]))
 
 
 def _importable(subject: DownloaderSpec) -> bool:
-    """Return whether a command line can name a downloader too."""
+    """Return whether a command line can name a downloader."""
     if isinstance(subject, str):
         return True
     module, _, path = name_of(subject).partition(":")

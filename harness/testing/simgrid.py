@@ -1,10 +1,10 @@
-"""A grid in virtual time that is set up and driven step by step: the Python way to a scenario.
+"""A grid in virtual time that a test sets up and drives step by step.
 
     grid = SimGrid(servers=10, k=3, n=10, rtt=0.05)
     grid.servers[3:].hang()
     assert grid.download("first-k").ttfb < 0.3
 
-It has the servers, faults and results of scenario files; see docs/python.md.
+It has the same servers, faults and results as scenario files; see docs/python.md.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ from firstk.scenarios.load import entry_from, from_tables
 from firstk.scenarios.model import Scenario, groups_of
 from firstk.scenarios.selection import MACHINE, selected
 
-#: The most outstanding requests that a message lists.
+#: The maximum number of outstanding requests that a message lists.
 _MOST_TOLD = 12
 
 
 class ServerGroup:
-    """Some servers of a grid. What is done to them is done to each, from now on.
+    """Some servers of a grid. Each method applies to all of them, from now on.
 
-    A part of them is taken with a number or a slice, as of a list, or by name: `["s3"]`,
+    An index or a slice selects some of them, as for a list, and so does a name: `["s3"]`,
     `["0,3-5"]`. Times are in virtual seconds; `start` is when a fault begins (default now) and
-    `end` when it is over (default never).
+    `end` when it ends (default never).
     """
 
     def __init__(self, grid: SimGrid, servers: Sequence[SimServer]) -> None:
@@ -61,12 +61,12 @@ class ServerGroup:
 
     @property
     def names(self) -> list[str]:
-        """What they are called: s0, s1 and so on."""
+        """The names of the servers: s0, s1 and so on."""
         return [server.name for server in self._servers]
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that they have not answered, in the order in which they were sent."""
+        """The requests that the servers have not answered, in the order in which they were sent."""
         return [e for e in self._grid.outstanding if e.server in self.names]
 
     def hang(
@@ -76,7 +76,7 @@ class ServerGroup:
         start: float | None = None,
         end: float | None = None,
     ) -> Self:
-        """Hold the connection and answer nothing; held requests are answered when it is over."""
+        """Keep the connection open but answer nothing until the fault ends."""
         operations = [on] if isinstance(on, str) else list(on)
         return self.fault("hung", on=operations, start=start, end=end)
 
@@ -88,24 +88,24 @@ class ServerGroup:
         start: float | None = None,
         end: float | None = None,
     ) -> Self:
-        """Multiply the round-trip times with `factor`, and add `extra` seconds."""
+        """Multiply the round-trip times by `factor`, and add `extra` seconds."""
         return self.fault("slow", factor=factor, extra=extra, start=start, end=end)
 
     def corrupt(
         self, part: str = "block", *, start: float | None = None, end: float | None = None
     ) -> Self:
-        """Answer with wrong bytes in a part of each share."""
+        """Return wrong bytes in one part of each share."""
         return self.fault("corrupt", part=part, start=start, end=end)
 
     def disconnect(self, *, start: float | None = None, end: float | None = None) -> Self:
-        """Lose the connections: outstanding requests fail, and so do later ones."""
+        """Drop the connections: outstanding and later requests fail."""
         return self.fault("disconnect", start=start, end=end)
 
     def fault(self, kind: str, **keys: Any) -> Self:
-        """Have a fault of any kind, with the keys that it has in a scenario file.
+        """Add a fault of any kind; the keys are those of a scenario file.
 
-        A key that is None is left out. With `rolling` they have it one after another, in their
-        order here. Raises `ScenarioError` if there is no such fault.
+        A key that is None is left out. With `rolling`, the servers have the fault one after
+        another, in their order here. Raises `ScenarioError` if there is no such fault.
         """
         given = {key: value for key, value in keys.items() if value is not None}
         table = {"kind": kind, "start": self._grid.now, **given}
@@ -117,9 +117,9 @@ class ServerGroup:
         return self
 
     def heal(self, *, at: float | None = None) -> Self:
-        """Have no fault any more, from now on or from a time on; answer what was held.
+        """End all faults, now or at a given time, and answer the requests that were held.
 
-        It is of the faults that there are, and not of those that are added later.
+        Faults that are added later are not affected.
         """
         for server in self._servers:
             server.heal(None if at is None else _finite(at))
@@ -128,8 +128,9 @@ class ServerGroup:
     def hold(self, *shares: int) -> Self:
         """Hold copies of the shares with these numbers, and no others.
 
-        Reads of other shares fail, also from buckets that were found before; what a server has
-        taken up by now is still answered. Raises `ScenarioError` if the file has no such share.
+        Reads of other shares fail, including those from buckets that were found before. Requests
+        that a server has already begun to process are still answered. Raises `ScenarioError` if
+        the file has no such share.
         """
         entry_from({"select": "all", "shares": list(shares)}, self._grid.scenario)
         file = self._grid.file
@@ -139,9 +140,9 @@ class ServerGroup:
         return self
 
     def groups(self, kind: str | int) -> list[ServerGroup]:
-        """Return the groups of a kind, such as "rack", or of so many servers in a row.
+        """Return the groups of a kind, such as "rack", or of a given number of consecutive servers.
 
-        They are those that the grid's key `groups` has, and of each the servers that are here.
+        The groups are those of the grid's key `groups`, restricted to the servers in this group.
         Raises `ValueError` if there is no such kind.
         """
         scenario = self._grid.scenario
@@ -174,7 +175,7 @@ class ServerGroup:
 
 
 class RunningDownload:
-    """A download that has begun in a grid. Times are in virtual seconds from its start."""
+    """A download that has started in a grid. Times are in virtual seconds from its start."""
 
     def __init__(
         self, grid: SimGrid, download: SimulatedDownload, errors: Sequence[Exception]
@@ -198,40 +199,40 @@ class RunningDownload:
 
     @property
     def _wrong(self) -> list[BaseException]:
-        """What its timers have raised so far, and what it has failed with."""
+        """The errors of its timers so far, and the error that it failed with."""
         failure = self._download.failure
         return [*self._errors, *([] if failure is None else [failure])]
 
     def cancel(self) -> None:
-        """Cancel it, as a player that seeks does: its consumer stops the producer of its bytes."""
+        """Cancel the download as a player that seeks does: the consumer stops its producer."""
         with self._grid._watched():
             self._download.cancel()
 
     @property
     def done(self) -> bool:
-        """Whether it is over, well or not."""
+        """Whether the download has ended, successfully or not."""
         return self._download.finished is not None
 
     @property
     def ttfb(self) -> float | None:
-        """The time to the first byte, if it has come."""
+        """The time to first byte; None before the first byte."""
         return self._download.ending(queue_empty=False).first
 
     @property
     def buffered(self) -> int:
-        """How many bytes the consumer has taken and not drained yet."""
+        """The number of bytes that the consumer has received and not yet drained."""
         return self._download.buffered
 
     @property
     def status(self) -> DownloadStatus | None:
-        """The downloader's own status; None if it is not ours, or has not begun."""
+        """The downloader's own status; None if it is not one of ours, or has not started."""
         return self._download.status
 
     def finish(self) -> Result:
-        """Let everything happen that is left, late answers too, and return the result.
+        """Run all remaining events, including late answers, and return the result.
 
-        If nothing is left and it is not over it has `stalled`; at the grid's `deadline`,
-        counted from its start, it is cut off.
+        If no events are left and the download has not ended, it has `stalled`. It is cut off at
+        the grid's `deadline`, counted from its start.
         """
         if self._run is None:
             self._run = self._grid._finish(self._download, self._errors)
@@ -239,9 +240,9 @@ class RunningDownload:
 
 
 class GridNode:
-    """A downloader in a grid that lives on for several reads of its file.
+    """A downloader in a grid that stays alive for several reads of its file.
 
-    Where the downloader has nodes all reads are of one; any other begins anew for each.
+    If the downloader has nodes, all reads use the same one; otherwise each read starts afresh.
     """
 
     def __init__(self, grid: SimGrid, downloader: DownloaderSpec) -> None:
@@ -251,10 +252,10 @@ class GridNode:
         self._begun = 0
 
     def read(self, offset: int = 0, length: int | None = None) -> RunningDownload:
-        """Begin a read now, of `length` bytes from `offset` on: default the whole file.
+        """Start to read `length` bytes from `offset`; the default is the whole file.
 
-        In its result the requests are those of all reads of the node. Raises `ValueError` if the
-        file has no such bytes.
+        The result lists the requests of all reads of the node. Raises `ValueError` if the file
+        does not have these bytes.
         """
         scenario = self._grid._asked(offset, length)
         download = SimulatedDownload(self._session, scenario, self._begun, self._reader.read)
@@ -262,7 +263,7 @@ class GridNode:
         return self._grid._start(download, self._errors)
 
     def close(self) -> None:
-        """Close the node, if the downloader's can be closed."""
+        """Close the node, if the downloader's node can be closed."""
         with self._grid._watched():
             self._session.context.run(self._reader.close)
 
@@ -273,18 +274,17 @@ class GridNode:
 class SimGrid:
     """A storage grid in virtual time with one file on it.
 
-    Server `i` holds share `i`, modulo their number. `size` is that of the file in bytes, `k`
-    and `n` how many of its shares are needed and made; `rtt` is the time of a round trip in
-    seconds, or the table of a latency law. `more` are other keys of `[grid]` and `[file]` in a
-    scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
-    by `seed`; `deadline` is when a download is cut off, in virtual seconds.
+    Server `i` holds share `i`, modulo the number of servers. `size` is the size of the file in
+    bytes; `k` of its `n` shares are needed. `rtt` is the round-trip time in seconds, or the table
+    of a latency law. `more` are other keys of `[grid]` and `[file]` in a scenario file:
+    `segment_size`, `order`, `bandwidth` and so on. `seed` determines all random choices;
+    `deadline` is when a download is cut off, in virtual seconds.
 
-    `downloader` is the default of `start` and `download`. With
-    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s;
-    `client` is the table `[client]`.
-    `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
-    seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
-    Raises `ScenarioError` if there cannot be such a grid.
+    `downloader` is the default of `start` and `download`. With `consumer_bandwidth`, the consumer
+    of each download drains its buffer at that rate, in bytes/s; `client` is the table `[client]`.
+    The attribute `timeout` limits the real time, in seconds, of each call that lets virtual time
+    pass (default None: no limit); a download that takes longer fails with a `StuckError`.
+    Raises `ScenarioError` if the grid is not valid.
 
     >>> with SimGrid(servers=10, k=3, n=10, rtt=0.05) as grid:
     ...     _ = grid.servers[3:].hang()
@@ -322,7 +322,7 @@ class SimGrid:
 
     @classmethod
     def of(cls, scenario: Scenario, downloader: DownloaderSpec | None = None) -> Self:
-        """Return the grid of a scenario, with what is wrong with its servers.
+        """Return the grid of a scenario, with the faults of its servers.
 
         Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own, see `node`.
         """
@@ -338,14 +338,14 @@ class SimGrid:
         self.reactor = SimReactor()
         self._machine = ClientMachine(self.reactor.env, scenario.client)
         self.runs: list[Run] = []
-        self.scenes: list[Scene] = []  # what was left of the download in each run
+        self.scenes: list[Scene] = []  # the final state of the download in each run
         self.timeout: float | None = None
         self._downloader = downloader
         self._subject = ""
         self._random = stream(scenario.seed, "client", "random")
         self._failures: list[BaseException] = []
         self._running: list[RunningDownload] = []
-        # Faults, and the servers that have them since, each with the fault's place among its own.
+        # Faults, each with the servers that have it and its index among each server's faults.
         self._added: list[tuple[Fault, list[tuple[SimServer, int]]]] = []
         self._in_order = make_servers(scenario, scenario.seed, self.file, self.reactor)
         by_number = sorted(self._in_order, key=lambda server: int(server.name[1:]))
@@ -359,7 +359,7 @@ class SimGrid:
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that are not answered yet, in the order in which they were sent."""
+        """The outstanding requests, in the order in which they were sent."""
         found = [e for server in self._in_order for e in server.outstanding]
         return sorted(found, key=lambda e: (e.sent, e.number))
 
@@ -371,10 +371,10 @@ class SimGrid:
         length: int | None = None,
         stop: Literal["located", "first-block", "complete"] | None = None,
     ) -> RunningDownload:
-        """Begin a download now, of `length` bytes from `offset` on: default the whole file.
+        """Start to download `length` bytes from `offset`; the default is the whole file.
 
-        Raises `DownloaderError` if there is no such downloader, and `ValueError` if the file has
-        no such bytes.
+        Raises `DownloaderError` if there is no such downloader, and `ValueError` if the file does
+        not have these bytes.
         """
         subject = downloader or self._downloader
         if subject is None:
@@ -385,7 +385,7 @@ class SimGrid:
         return self._start(SimulatedDownload(session), errors)
 
     def node(self, downloader: DownloaderSpec | None = None) -> GridNode:
-        """Return a downloader that lives on for several reads of the file.
+        """Return a downloader that stays alive for several reads of the file.
 
         Raises `DownloaderError` if there is no such downloader.
         """
@@ -395,7 +395,7 @@ class SimGrid:
         return GridNode(self, subject)
 
     def _asked(self, offset: int, length: int | None) -> Scenario:
-        """Return the scenario with these bytes; raises `ValueError` if the file has none such."""
+        """Return the scenario that reads these bytes; raise `ValueError` if the file lacks them."""
         rest = self.file.cap.size - offset
         if offset < 0 or not 0 <= (rest if length is None else length) <= rest:
             what = f"{'all' if length is None else length} bytes from {offset} on"
@@ -408,7 +408,7 @@ class SimGrid:
     def _session(
         self, subject: DownloaderSpec, scenario: Scenario
     ) -> tuple[Session, list[Exception]]:
-        """Return a session of a downloader, and where the errors of its timers go."""
+        """Return a session of a downloader, and the list that collects the errors of its timers."""
         errors: list[Exception] = []
         session = Session(
             scenario,
@@ -424,7 +424,7 @@ class SimGrid:
         return session, errors
 
     def _start(self, download: SimulatedDownload, errors: Sequence[Exception]) -> RunningDownload:
-        gc.freeze()  # what the download leaves is looked through at its end, and no more
+        gc.freeze()  # so that later collections only scan what the download leaves behind
         self._subject = name_of(download.strategy)
         running = RunningDownload(self, download, errors)
         self._running.append(running)
@@ -433,33 +433,33 @@ class SimGrid:
         return running
 
     def download(self, downloader: DownloaderSpec | None = None, **asked: Any) -> Result:
-        """Run a download, and return its result: `start` it and `finish` it."""
+        """Start a download, finish it, and return its result."""
         return self.start(downloader, **asked).finish()
 
     def finish(self) -> list[Result]:
-        """Finish all downloads, and return their results in their order."""
+        """Finish all downloads, and return their results in the order of their starts."""
         return [running.finish() for running in self._running]
 
     def advance(self, seconds: float) -> None:
-        """Let everything happen that is due within `seconds`, and be at that time then."""
+        """Run all events that are due within `seconds`, and advance the clock by that much."""
         self.advance_to(self.now + _finite(seconds))
 
     def advance_to(self, time: float) -> None:
-        """Let happen all that is due by a time, in virtual seconds, and be there then."""
+        """Run all events that are due by `time`, in virtual seconds, and set the clock to it."""
         self.reactor.env.at(max(_finite(time), self.now), lambda _: None)
         self._step_while(lambda: self.reactor.peek() <= time)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Let one thing happen after another until `condition()` is true.
+        """Run events one by one until `condition()` is true.
 
-        Raises `ConditionNeverMetError` if it is not true when nothing is left to happen, or by the
+        Raises `ConditionNeverMetError` if it is still false when no events are left, or at the
         grid's `deadline`, counted from now.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
         latest = self.now + self.scenario.deadline
 
         def goes_on() -> bool:
-            with not_watched():  # it is the test's own
+            with not_watched():  # the condition is the test's own code
                 met = condition()
             return not met and self.reactor.peek() <= latest
 
@@ -470,7 +470,7 @@ class SimGrid:
             raise ConditionNeverMetError(message) from (errors[0] if errors else None)
 
     def _errors(self) -> list[BaseException]:
-        """Return the errors of downloads that no result reports yet."""
+        """Return the errors of downloads that no result has reported yet."""
         going = [running for running in self._running if running._run is None]
         own = [error for running in going for error in running._wrong]
         return _without([*self._failures, *self.reactor.errors], own) + own
@@ -494,7 +494,7 @@ class SimGrid:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Keep errors that no Deferred reports, and escapes from the simulation."""
+        """Collect errors that no Deferred reports, and attempts to escape from the simulation."""
         with (
             watchdog(self.reactor, self.timeout, self._failures),
             interruptible(self.reactor),
@@ -517,10 +517,10 @@ class SimGrid:
             with self._watched():
                 while self.reactor.peek() <= latest:
                     self.reactor.step()
-                gc.collect()  # a Deferred reports its failure when it goes
+                gc.collect()  # a Deferred reports its failure when it is collected
         finally:
             gc.unfreeze()
-        # An error that is known to be another download's is not reported for this one.
+        # An error known to belong to another download is not reported for this one.
         known = [error for running in self._running for error in running._wrong]
         failures = [*errors, *_without([*self._failures, *self.reactor.errors], known)]
         self._failures.clear()
@@ -543,9 +543,10 @@ class SimGrid:
         return run
 
     def under_way(self) -> list[tuple[Run, float]]:
-        """Return downloads whose `finish` was not called, as they stand, and how long they ran.
+        """Return the unfinished downloads in their current state, each with the time it has run.
 
-        The outcome of one that is not over is "deadline"; "stalled" if nothing is left to happen.
+        These are the downloads whose `finish` was not called. The outcome of one that has not ended
+        is "deadline", or "stalled" if no events are left.
         """
         found, dry = [], self.reactor.peek() == inf
         for running in self._running:
@@ -564,7 +565,7 @@ class SimGrid:
         return found
 
     def untriggered_faults(self) -> list[str]:
-        """Return a sentence for each fault that met no request; none if no download was begun."""
+        """Return a sentence for each fault that met no request; none if no download was started."""
         if not self._subject:
             return []
         found = list(described(self.scenario, untriggered_faults(self.scenario, self._in_order)))
@@ -574,9 +575,9 @@ class SimGrid:
         return found
 
     def close(self) -> None:
-        """Shut the reactor down: what a downloader has set up for the time of the grid ends.
+        """Shut the reactor down, which ends what a downloader has set up for the life of the grid.
 
-        Raises the errors of downloads whose results were not asked for.
+        Raises the errors of downloads whose results were not requested.
         """
         gc.unfreeze()
         if self.reactor.running:
@@ -608,7 +609,7 @@ class SimGrid:
         try:
             self.close()
         except Exception:
-            if error is None:  # else that error is reported
+            if error is None:  # otherwise that error is reported
                 raise
 
 

@@ -1,4 +1,4 @@
-"""The timeline of a run as text: one line per server, its requests and answers."""
+"""The timeline of a run as text: one line per server, with its requests and answers."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from firstk.harness.run.simulate import Run
 from firstk.harness.run.summary import verdict
 from firstk.harness.stats.formats import seconds
 
-#: More servers than this are not shown: those that never answered, or failed, come first.
+#: The maximum number of servers shown: those that never answered, or failed, come first.
 MAX_LINES = 24
 
-#: More names than this are not listed.
+#: The maximum number of names listed.
 _MAX_NAMES = 12
 
 _WIDTH = 32  # of the bars, in characters
@@ -22,9 +22,10 @@ _MARKS = {"get_buckets": "=", "read": "#", "connect": "~"}
 
 
 def text_timeline(run: Run, now: float | None = None) -> str:
-    """Return what happened in a run, the servers that never answered first.
+    """Return what happened in a run; servers that never answered come first.
 
-    With `now`, a time in virtual seconds from its start, it is still under way and ends there.
+    If `now` is given, the run is still in progress and the timeline ends at that time, in
+    virtual seconds from the start of the run.
     """
     servers: dict[str, list[Exchange]] = {}
     for exchange in run.trace.exchanges:
@@ -58,7 +59,7 @@ def text_timeline(run: Run, now: float | None = None) -> str:
 
 
 def _left_out(run: Run, asked: int, shown: int) -> Iterator[str]:
-    """Yield what there is no line for."""
+    """Yield lines that count the servers that are not shown."""
     if asked > shown:
         yield f"  {_servers(asked - shown, 'more ')} asked, and not shown"
     rest = run.scenario.grid.servers - asked
@@ -75,7 +76,7 @@ def _silent(exchanges: Sequence[Exchange]) -> bool:
 
 
 def _rank(exchanges: Sequence[Exchange]) -> int:
-    """Return how little there is to see of a server: 0 is what to look at first."""
+    """Return the rank of a server in the timeline: 0 comes first."""
     if _silent(exchanges):
         return 0
     if any(_failed(exchange) or exchange.corrupt for exchange in exchanges):
@@ -90,14 +91,14 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _end(run: Run) -> float:
-    """Return where the bars end: with the download, or with the last answer if it never does."""
+    """Return where the bars end: with the download, or with the last answer if it never ends."""
     if run.result.finished:
         return run.result.finished
     return max((e.ended for e in run.trace.exchanges if e.ended is not None), default=0.0) or 1.0
 
 
 def _bar(exchanges: Sequence[Exchange], end: float) -> str:
-    """Return a bar from 0 to `end`; what was asked later covers what was asked before."""
+    """Return a bar from 0 to `end`; later requests cover earlier ones."""
     cells = [" "] * _WIDTH
     for exchange in exchanges:
         begin = int(exchange.sent / end * _WIDTH)
@@ -115,7 +116,7 @@ def _bar(exchanges: Sequence[Exchange], end: float) -> str:
 
 
 def _words(exchanges: Sequence[Exchange], never: str) -> Iterator[str]:
-    """Yield what a server was asked and what it answered: each query, and the reads in sum."""
+    """Yield a server's requests and answers: each query, and a summary of the reads."""
     reads = []
     for exchange in exchanges:
         if exchange.operation == "read":
@@ -147,20 +148,20 @@ def _failed(exchange: Exchange) -> bool:
 
 
 def _reads(reads: Sequence[Exchange]) -> str:
-    """Return how many reads of which shares there were."""
+    """Return the number of reads and the shares that were read."""
     numbers = sorted({e.share for e in reads if e.share is not None})
     return f"{len(reads)} read{'s' if len(reads) > 1 else ''} of {_shares(numbers)}"
 
 
 def _connected(exchange: Exchange, never: str) -> str:
-    """Return what came of a reconnect."""
+    """Return the outcome of a reconnection."""
     if exchange.ended is None:
         return never
     return f"up at {_time(exchange.ended)}" if exchange.ok else _answer(exchange, never)
 
 
 def _answer(query: Exchange, never: str) -> str:
-    """Return what came back when a server was asked for its buckets."""
+    """Return the server's answer to a query for its buckets."""
     if query.ended is None:
         return never
     if query.cancelled:
@@ -182,5 +183,5 @@ def _brief(text: str) -> str:
 
 
 def _time(time: float) -> str:
-    """Return a time in seconds, without the digits in which sums of times differ."""
+    """Return a time in seconds, without digits that are only rounding errors of sums."""
     return f"{time:.6g}"

@@ -1,1 +1,1 @@
-"""What tables, plots and the page show."""
+"""The data that tables, pictures and the page show."""

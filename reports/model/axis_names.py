@@ -1,4 +1,4 @@
-"""What the axes of an experiment are called in pictures and sentences: names with units."""
+"""The names of an experiment's axes in pictures and sentences, with units."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ _FAULT_KEYS = {
 
 
 def axis_name(key: str, scenario: Scenario | None) -> str:
-    """Return what an axis is called, with its unit; its key where there is no better name.
+    """Return the name of an axis, with its unit; its key if there is no better name.
 
-    `scenario` is one of those along the axis: it says which fault the selected servers have.
+    `scenario` is one of those along the axis; it shows which fault the selected servers have.
     """
     if name := _NAMES.get(key):
         return name

@@ -1,7 +1,7 @@
 """The cases of a report: a scenario that was run, or a point of a sweep, with its strategies.
 
-Runs of scenarios and rows of a store become the same thing here, so that every table, picture and
-sentence of a report is made in one way.
+Runs of scenarios and rows of a store are converted to the same form, so that every table, picture
+and sentence of a report is made in one way.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from firstk.scenarios.text import shell_word
 class Case:
     """A scenario, or a point of an experiment, with the runs of each strategy.
 
-    `values` are those of the axes. `tables` are the scenario as its file has it. `compared` is
-    what `firstk compare` shows of it, None at a point. `replay` returns the command that makes a
-    run of a strategy again.
+    `values` are those of the axes. `tables` are the tables of the scenario's file. `compared` is
+    the comparison by `firstk compare`; it is None at a point. `replay` returns the command that
+    repeats a run of a strategy.
     """
 
     name: str
@@ -47,12 +47,12 @@ class Case:
 
     @property
     def runs(self) -> int:
-        """How many runs of each strategy there are."""
+        """The number of runs of each strategy."""
         return max((one.runs for one in self.strategies), default=0)
 
     @property
     def made_of(self) -> str:
-        """What stands in small print below its pictures."""
+        """The small print below its pictures."""
         counts = {one.runs for one in self.strategies} or {0}
         least, most = min(counts), max(counts)
         if least < most:
@@ -68,7 +68,7 @@ class Case:
 
     @property
     def has_workload(self) -> bool:
-        """Whether a run is many downloads."""
+        """Whether each run consists of many downloads."""
         return "workload" in self.tables
 
     @property
@@ -78,12 +78,12 @@ class Case:
 
 
 def case_of(compared: Compared) -> Case:
-    """Return the case of a scenario that was run."""
+    """Return the case for a scenario that was run."""
     return _scenario_case(compared.scenario, compared.strategies, compared)
 
 
 def case_of_load(scenario: Scenario, summaries: Sequence[WorkloadSummary]) -> Case:
-    """Return the case of a scenario with a workload that was run."""
+    """Return the case for a scenario with a workload that was run."""
     of_strategy = []
     first: Sequence[Sample] | None = None
     for summary in summaries:
@@ -128,7 +128,7 @@ Bounds = Callable[[Scenario, int], Sequence[Bound]]
 
 
 def cases_of(store: Store, bounds: Bounds) -> list[Case]:
-    """Return a case for each point of a store; strategies that have no runs yet are not in it."""
+    """Return a case for each point of a store, without strategies that have no runs yet."""
     about, points = store.about, store.all_points()
     found = []
     for point, (_, values, expected_hash, tables) in enumerate(points):
@@ -161,7 +161,7 @@ def cases_of(store: Store, bounds: Bounds) -> list[Case]:
 
 
 def in_order(cases: Sequence[Case], axis: str) -> list[Case]:
-    """Return cases in the order of the values of an axis, if those are numbers."""
+    """Return cases ordered by their values on an axis, if those are numbers."""
     values = [case.values[axis] for case in cases]
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
         return list(cases)
@@ -169,7 +169,7 @@ def in_order(cases: Sequence[Case], axis: str) -> list[Case]:
 
 
 def _scenario(store: Store, tables: Mapping[str, Any], expected_hash: str) -> Scenario | None:
-    """Return the scenario of a point; None if files that it needs are gone, or have changed."""
+    """Return the scenario of a point; None if files that it needs are missing or have changed."""
     try:
         found = validated(Scenario, str(store.path), NoPositions(dict(tables)), store.path.parent)
     except ScenarioError:
@@ -180,7 +180,7 @@ def _scenario(store: Store, tables: Mapping[str, Any], expected_hash: str) -> Sc
 def _replayed(
     name: str, strategies: Sequence[str], points: int, point: int
 ) -> Callable[[str, int], str]:
-    """Return a function that gives the replay command of a row of a store."""
+    """Return a function that returns the command that repeats a row of a store."""
 
     def command(strategy: str, run: int) -> str:
         row = first_row(points, len(strategies), point, run) + strategies.index(strategy)

@@ -1,4 +1,4 @@
-"""The cells of a sweep's table: estimates for each point and strategy, made of the store alone."""
+"""The cells of a sweep's table: estimates for each point and strategy, from the store alone."""
 
 from __future__ import annotations
 

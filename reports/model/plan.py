@@ -1,4 +1,4 @@
-"""What the store of a plan shows: its target, and what became of each candidate."""
+"""The contents of a plan's store: its target, and the result of each candidate."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class PlanResult:
 
 
 def plan_of(store: Store, cases: Sequence[Case]) -> PlanResult | None:
-    """Return what the runs of a store show of its plan.
+    """Return what the runs of a store show about its plan.
 
-    `cases` are those of the store. None if it has no plan, or files that its scenarios need are
-    gone.
+    `cases` are those of the store. None if it has no plan, or if files that its scenarios need are
+    missing.
     """
     stored, about = store.plan, store.about
     points = [Point(case.values, case.scenario) for case in cases if case.scenario is not None]

@@ -1,4 +1,4 @@
-"""What the search of a plan found, in words: the verdicts, the headline and the notes."""
+"""The result of a plan's search in words: the verdicts, the headline and the notes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Verdict = Literal["found", "none", "undecided"]
 
 Found = Sequence[CandidateResult]
 
-#: What a greater `max_runs` does.
+#: The effect of a larger `max_runs`.
 _GO_ON = (
     "with a greater max_runs the same command goes on from the runs in the store, and the risk of a"
     " wrong verdict stays 2.5 % a side"
@@ -24,7 +24,7 @@ _GO_ON = (
 
 
 def verdict(found: Found) -> Verdict:
-    """Return whether one meets the target, none does, or more runs are needed."""
+    """Return whether a candidate meets the target, none does, or more runs are needed."""
     if cheapest(found) is not None:
         return "found"
     return "undecided" if any(_is_open(one) for one in found) else "none"
@@ -36,7 +36,7 @@ def cheapest(found: Found) -> CandidateResult | None:
 
 
 def _is_open(one: CandidateResult) -> bool:
-    """Return whether all runs of a candidate do not decide it."""
+    """Return whether a candidate is undecided after all its runs."""
     return one.finished and one.decision is not None and one.decision.met is None
 
 
@@ -67,7 +67,7 @@ def headline(plan: Plan, found: Found) -> str:
 
 
 def count(found: Found) -> str:
-    """Return how many candidates there are, in words."""
+    """Return the number of candidates, in words."""
     return f"{len(found)} candidate{'s' if len(found) > 1 else ''}"
 
 
@@ -76,13 +76,13 @@ def _excess(decision: Decision | None) -> float:
 
 
 def _open(found: Found, before: CandidateResult | None = None) -> list[CandidateResult]:
-    """Return the undecided candidates that are cheaper than one."""
+    """Return the undecided candidates, or those of them that are cheaper than `before`."""
     end = len(found) if before is None else list(found).index(before)
     return [one for one in found[:end] if _is_open(one)]
 
 
 def notes(plan: Plan, found: Found) -> list[str]:
-    """Return notes on candidates that are undecided, or were not looked at."""
+    """Return notes on candidates that are undecided, or were not run."""
     lines = []
     open_ = _open(found, cheapest(found))
     for one in open_:
@@ -134,7 +134,7 @@ def value(finding: Finding) -> str:
 
 
 def nines(part: float) -> str:
-    """Return a probability as text, with two digits of its difference to 1."""
+    """Return a probability as text, with two digits of its difference from 1."""
     rest = 100 * (1 - part)
     digits = 0 if not 0 < rest < 100 else max(0, 1 - floor(log10(rest)))
     text = f"{100 * part:.{digits}f}"

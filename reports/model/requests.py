@@ -1,4 +1,4 @@
-"""The requests of a run as they are drawn: each with what the downloader thought of it."""
+"""The requests of a run as drawn, each with the downloader's own view of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from firstk.harness.run.simulate import Run
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """An exchange as it is drawn: when it was overdue, and of which overdue read it is a hedge."""
+    """An exchange to draw: when it was overdue, and the overdue read that it hedges, if any."""
 
     exchange: Exchange
     overdue: float | None
@@ -19,21 +19,21 @@ class Bar:
 
     @property
     def hedge(self) -> bool:
-        """Whether it is a hedge."""
+        """Whether it is a hedged request."""
         return self.hedge_of is not None
 
     @property
     def course(self) -> Hashable:
-        """What makes two exchanges look alike, but for the numbers of shares."""
+        """A key that is equal for exchanges that look alike, apart from share numbers."""
         e = self.exchange
         return e.operation, e.sent, e.ended, e.ok, e.error, bool(e.shares), e.corrupt, self.overdue
 
 
 def bars_of(run: Run) -> list[Bar]:
-    """Return a run's exchanges, with what the downloader thought of them.
+    """Return a run's exchanges, with the downloader's own view of them.
 
-    The n-th request of the downloader is the n-th exchange, new connections aside. Reads that are
-    held, since the run is over once its shares are located, are none.
+    The n-th request of the downloader is the n-th exchange, not counting connections. If the run
+    stops once its shares are located, reads are left out.
     """
     requests = run.status.requests if run.status else []
     if run.scenario.stop == "located":
@@ -52,10 +52,11 @@ def bars_of(run: Run) -> list[Bar]:
 def _hedged(
     exchanges: Sequence[Exchange], late: Mapping[float, Sequence[Exchange]]
 ) -> dict[int, Exchange]:
-    """Return of which overdue read each hedge is one: `late` has those by when they became so.
+    """Map hedged requests to the overdue reads that they hedge.
 
-    What is read of one share at one time belongs together. Where several shares were overdue at
-    once, the first hedge is of the first of them, and so on.
+    `late` has the reads by the time when they became overdue. Reads of one share at one time belong
+    together. If several shares became overdue at once, the first hedge belongs to the first of
+    them, and so on.
     """
     found = {}
     for time, reads in late.items():

@@ -11,7 +11,7 @@ from firstk.harness.run.workload_result import WorkloadResult
 
 @dataclass(frozen=True)
 class WorkloadSummary:
-    """The runs of one strategy with one workload, in their order."""
+    """The runs of one strategy with one workload, in order."""
 
     results: Sequence[WorkloadResult]
 
@@ -22,7 +22,7 @@ class WorkloadSummary:
 
     @property
     def downloads(self) -> int:
-        """How many downloads count, in all runs."""
+        """The number of downloads that count, in all runs."""
         return sum(result.downloads for result in self.results)
 
     def mean(self, of: Callable[[WorkloadResult], float]) -> float:

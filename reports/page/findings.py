@@ -1,7 +1,7 @@
-"""What the results say, in sentences: the headlines of a report, and what its pictures show.
+"""The results in sentences: the headlines of a report, and the descriptions of its pictures.
 
-Every sentence is computed. Times of many runs are medians in which a run that never starts is
-later than all others; the number of those that never start is given with it.
+Every sentence is computed. Times of many runs are medians in which a run that never starts counts
+as later than all others; the number of those that never start is given next to them.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from firstk.scenarios.model import Scenario
 from firstk.scenarios.selection import Count, Probability, selected
 from firstk.scenarios.text import listed
 
-#: How servers with a fault are called.
+#: Adjectives for servers with a fault.
 _FAULTY = {
     "hung": "hung",
     "slow": "slow",
@@ -44,7 +44,7 @@ _FAULTY = {
 
 
 def circumstances(case: Case) -> str:
-    """Return what a case is about: "With 1 of 10 servers hung", or else its name."""
+    """Return the circumstances of a case, such as "With 1 of 10 servers hung", or its name."""
     named = f"In {case.name}" if not case.values else f"At {case.name}"
     if case.scenario is None or case.values:
         return named
@@ -52,7 +52,7 @@ def circumstances(case: Case) -> str:
 
 
 def _trouble(scenario: Scenario) -> str | None:
-    """Return what is wrong with the servers, if a few words can say it."""
+    """Return what is wrong with the servers, if a few words suffice."""
     servers = scenario.grid.servers
     found: list[str] = []
     seen: set[int] = set()
@@ -98,7 +98,7 @@ def _words(fault: Fault) -> str:
 
 
 def headline(case: Case) -> str:
-    """Return the finding of a case in one sentence."""
+    """Return the main result of a case in one sentence."""
     where = f"{circumstances(case)},"
     if not case.strategies:
         return f"{where} nothing has been run yet."
@@ -112,7 +112,7 @@ def headline(case: Case) -> str:
 
 
 def _about(names: Sequence[str], words: str, everything: int) -> str:
-    """Return a sentence about strategies: `words` have a mark where one of them has an s more."""
+    """Return a sentence about strategies; marks in `words` become "s" if it is about one."""
     if len(names) == everything > 2:
         return f"every strategy {words.replace(_S, 's')}"
     if len(names) == 1:
@@ -120,17 +120,17 @@ def _about(names: Sequence[str], words: str, everything: int) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]} {words.replace(_S, '')}"
 
 
-#: Where a verb has an "s", if it is about one.
+#: Marks the place of the "s" of a verb in the singular.
 _S = "\N{SECTION SIGN}"
 
 
 def one_came_to(one: StrategyRuns) -> str:
-    """Return the result of one strategy: a sentence without its subject."""
+    """Return the result of one strategy, as a sentence without its subject."""
     return _came_to(one).replace(_S, "s")
 
 
 def _came_to(one: StrategyRuns) -> str:
-    """Return the result of a strategy: a sentence without its subject, its verbs marked."""
+    """Return the result of a strategy as a sentence without its subject, with marked verbs."""
     if overloaded := one.outcomes[OVERLOADED]:
         runs = "the run" if one.runs == 1 else f"{overloaded} of {one.runs} runs"
         return f"let{_S} downloads pile up faster than the grid can carry them, in {runs}"
@@ -189,7 +189,7 @@ def _complement(part: Estimate) -> Estimate:
 
 
 def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
-    """Yield, for each strategy, what becomes of the median along an axis."""
+    """Yield, for each strategy, how the median changes along an axis."""
     if axis == _LOAD:
         yield from _carried(in_order(cases, axis))
     named = axis_name(axis, cases[0].scenario).partition(" (")[0]
@@ -219,13 +219,13 @@ def along(cases: Sequence[Case], axis: str) -> Iterator[str]:
         yield f"{words}{_fewest([points[i] for i in starting])}."
 
 
-#: The axis of a load, in downloads per second, and the utilisation from which a grid is saturated.
+#: The axis of a load in downloads per second, and the utilisation that counts as saturated.
 _LOAD = "workload.arrivals.rate"
 _SATURATED = 0.95
 
 
 def _carried(cases: Sequence[Case]) -> Iterator[str]:
-    """Yield, for each strategy, which load the grid carries with it within the range swept."""
+    """Yield, for each strategy, the loads of the sweep that the grid carries."""
     for name, points in _by_strategy(cases):
         used = [_utilisation(one) for _, one in points]
         known = [(_value(case, _LOAD), u) for (case, _), u in zip(points, used, strict=True) if u]
@@ -251,7 +251,7 @@ def _carried(cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _utilisation(one: StrategyRuns) -> float | None:
-    """Return how much of the busiest resource is in use, infinity if it cannot carry the load."""
+    """Return the utilisation of the busiest resource; infinity if it cannot carry the load."""
     if one.outcomes[OVERLOADED]:
         return inf
     return None if one.busy is None else one.busy.estimate
@@ -281,7 +281,7 @@ def over(cases: Sequence[Case]) -> Iterator[str]:
 
 
 def _fewest(points: Sequence[tuple[Case, StrategyRuns]]) -> str:
-    """Return at which of some points the fewest downloads start, where not all do everywhere."""
+    """Return at which point the fewest downloads start, unless all start everywhere."""
     known = [(p, case.name, one.started) for case, one in points if (p := one.started.estimate)]
     part, at, started = min(known, key=lambda found: found[0], default=(1.0, "", None))
     return (
@@ -320,7 +320,7 @@ def gain(case: Case) -> str | None:
 
 
 def spread(case: Case) -> str:
-    """Return what the picture of a distribution shows."""
+    """Return a description of the picture of a distribution."""
     parts = []
     for one in case.strategies:
         found = one.distribution
@@ -334,7 +334,7 @@ def spread(case: Case) -> str:
 
 
 def nearness(cases: Sequence[Case]) -> str:
-    """Return what the picture of the ratios to the bound shows."""
+    """Return a description of the picture of the ratios to the bound."""
     parts = []
     for name, points in _by_strategy(cases):
         halves = [half for _, one in points if (half := one.over_bound(0.5)) is not None]
@@ -347,7 +347,7 @@ def nearness(cases: Sequence[Case]) -> str:
 
 
 def price(cases: Sequence[Case]) -> str:
-    """Return what the picture of costs shows, of its last case."""
+    """Return a description of the picture of costs, from its last case."""
     case = cases[-1]
     parts = [
         f"{one.strategy} {count(one.requests)} requests and {count(one.bytes)} bytes"
@@ -358,14 +358,14 @@ def price(cases: Sequence[Case]) -> str:
 
 
 def count(number: float | None) -> str:
-    """Return a mean of counts as text, "-" where there is none."""
+    """Return a mean of counts as text; "-" if there is none."""
     if number is None:
         return "-"
     return f"{number:,.0f}" if number >= 1000 else f"{number:.3g}"
 
 
 def of_live(found: WorldsCompared) -> Iterator[str]:
-    """Yield a sentence for each strategy of a scenario on real servers, and for what differs."""
+    """Yield a sentence for each strategy of a scenario on real servers, and each difference."""
     for one in found.strategies:
         said = [f"{world} {_in_world(one, world)}" for world in found.worlds]
         yield (
@@ -376,7 +376,7 @@ def of_live(found: WorldsCompared) -> Iterator[str]:
 
 
 def _in_world(one: InWorlds, world: str) -> str:
-    """Return how the runs in a world went: their median, or how they ended."""
+    """Return the result of the runs in a world: their median, or how they ended."""
     outcomes = Counter(result.outcome for result in one.results(world))
     median = one.median(world)
     others = [

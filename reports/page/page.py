@@ -1,7 +1,7 @@
-"""The page of a report: one HTML file with all its pictures in it, which needs nothing else.
+"""The page of a report: one self-contained HTML file, with all its pictures in it.
 
-It is made of cases alone, so that equal results make equal bytes. A reader without JavaScript has
-all of it still; it sorts tables and hides scenarios.
+It is made from cases alone, so equal results make equal bytes. Without JavaScript everything is
+still there; JavaScript sorts tables and hides scenarios.
 """
 
 from __future__ import annotations
@@ -42,20 +42,20 @@ from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 from firstk.scenarios.seeds import seed_range
 
-#: The name of the page.
+#: The file name of the page.
 NAME = "report.html"
 
-#: How many distributions of an experiment are drawn, and how many of its maps or lines.
+#: The maximum numbers of distributions, and of maps or lines, drawn for an experiment.
 _DISTRIBUTIONS = 4
 _SLICES = 6
 
-#: So many rows of a table are shown; the rest is in the store.
+#: The maximum number of rows shown in a table; the store has the rest.
 _ROWS = 3000
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that was drawn: its files, and what it shows, in a sentence and in full."""
+    """A picture that was drawn: its files, a caption, and a full description."""
 
     files: Sequence[Path]
     caption: str
@@ -68,14 +68,14 @@ class Picture:
 
     @property
     def data(self) -> str:
-        """The picture as an address that holds all of it."""
+        """The picture as a data URL."""
         svg = next(file for file in self.files if file.suffix == ".svg")
         return f"data:image/svg+xml;base64,{b64encode(svg.read_bytes()).decode('ascii')}"
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What stands in a cell of a table: its words, those of its interval, and what it sorts by."""
+    """A cell of a table: its text, the text of its interval, and its sort key."""
 
     words: str
     interval: str = ""
@@ -85,14 +85,13 @@ class Value:
 
 @dataclass(frozen=True)
 class Report:
-    """What a page is about. `axes` are those of the experiment, if it is one of a store.
+    """The contents of a page. `axes` are those of the experiment, if it is about a store.
 
-    `overloaded` says that a grid could not carry its workload with some strategy, which has no
-    results then. `version` says which firstk the results are of. `warnings` are what must be known
-    before any number is believed. `closely` is one run of an experiment, for its timeline. `plan`
-    is what the store of a plan shows of it. `live` is a scenario on real servers, beside its
-    simulation. `files` are those that
-    the commands name, by how they name them.
+    `overloaded` is True if a grid could not carry its workload with some strategy, which then has
+    no results. `version` is the version of firstk that made the results. `warnings` are what the
+    reader must know before believing any number. `closely` is one run of an experiment, for its
+    timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
+    with its simulation. `files` maps the names of files in commands to their paths.
     """
 
     title: str
@@ -116,7 +115,7 @@ class Report:
 
     @property
     def of_many(self) -> bool:
-        """Whether there are estimates: some case has more than one run."""
+        """Whether there are estimates, because some case has more than one run."""
         return any(case.runs > 1 or case.has_workload for case in self.there)
 
 
@@ -158,7 +157,7 @@ def write(report: Report, folder: Path) -> list[Path]:
 
 
 def _of_interest(report: Report) -> list[Case]:
-    """Return the cases that are looked at closely: of a plan the cheapest that meets the target."""
+    """Return the cases to show in detail: for a plan, the cheapest that meets the target."""
     if report.plan is None:
         return report.there
     best = plan_words.cheapest(report.plan.candidates)
@@ -166,7 +165,7 @@ def _of_interest(report: Report) -> list[Case]:
 
 
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
-    """Yield what the results are of: names and values."""
+    """Yield what the results are about, as names and values."""
     of_all = [(case, one) for case in report.there for one in case.strategies]
     if not of_all:
         return
@@ -187,19 +186,19 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
 
 
 def _beside(file: Path, folder: Path) -> str:
-    """Return the path of a file as seen from a folder, with forward slashes."""
+    """Return the path of a file relative to a folder, with forward slashes."""
     return Path(os.path.relpath(file.resolve(), folder.resolve())).as_posix()
 
 
 def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
-    """Return the cases that have a section of their own."""
+    """Return the cases that have their own section."""
     if not report.of_store:
         return list(report.there)
     return [case for case in report.there if of_case[case.name]]
 
 
 def headlines(report: Report) -> Iterator[str]:
-    """Yield what the page says first, computed from its results."""
+    """Yield the headlines of the page, computed from its results."""
     if report.plan is not None and report.there:
         plan, found = report.plan.plan, report.plan.candidates
         for line in plan_words.headline(plan, found), *plan_words.notes(plan, found):
@@ -290,7 +289,7 @@ class _Pictures:
         )
 
     def _along_axes(self) -> Iterator[Picture]:
-        """Yield what the axes of an experiment do: each value of further axes has its own."""
+        """Yield the pictures along an experiment's axes, one for each value of further axes."""
         axes, cases = self._report.axes, [c for c in self._report.there if c.asks]
         if not axes or not cases:
             return
@@ -362,7 +361,7 @@ def _timeline_alt(compared: Compared) -> str:
 
 
 def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
-    """Return the heading of the table, and its rows; a column that says nothing is left out."""
+    """Return the heading and the rows of the table, without columns that say nothing."""
     if report.plan is not None:
         return _plan_table(report, report.plan)
     make = _estimates if report.of_many else _single
@@ -378,7 +377,7 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
     of = report.there[0].scenario if report.there else None
     heading = [axis_name(axis, of) for axis in report.axes] if report.of_store else ["scenario"]
     names = list(dict.fromkeys(name for _, row in rows for name in row))
-    none = Value("-")  # what only the rows of other scenarios have
+    none = Value("-")  # for columns of other scenarios
 
     def says(name: str) -> bool:
         return any(row.get(name, none).words not in ("-", "") for _, row in rows)
@@ -428,7 +427,7 @@ def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
 def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
     """Return the cells of many runs: estimates, with their intervals."""
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
-    sure = one.runs > 1 or bool(one.loads)  # one run alone is an example, and no estimate
+    sure = one.runs > 1 or bool(one.loads)  # a single run is an example, not an estimate
     row = {
         "strategy": Value(one.strategy),
         "runs": Value(str(one.runs), key=str(one.runs)),

@@ -1,6 +1,6 @@
-"""What a strategy costs against what it gains: requests and bytes against the time to first byte.
+"""The costs of strategies, in requests and bytes, against the time to first byte.
 
-Down and to the left is better. All axes begin at 0 or say that they are logarithmic.
+Down and to the left is better. All axes begin at 0, or are labelled as logarithmic.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import Scale, evenly, set_scale, small_print, title
 
-#: So many cases are shown at most.
+#: The maximum number of cases shown.
 MOST = 4
 
-_WIDTH = 8.6  # inches; so are the others
+_WIDTH = 8.6  # in inches, like the others
 _PANEL = 1.9
 _LEFT = 1.1
 
-#: What a strategy costs: its name, how it is had, and by how much it is divided in the picture.
+#: The costs: a name, a function that returns the cost, and the divisor of its unit.
 _COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None], int], ...] = (
     ("requests per download", lambda one: one.requests, 1),
     ("share data per download (kB)", lambda one: one.bytes, 1000),
 )
 
-#: How far a name is from its mark, how wide a letter is and how high a line, in points.
+#: The distance from a mark to its name, the width of a letter, the height of a line, in points.
 _BESIDE = 8
 _LETTER = 4.8
 _HIGH = 9
 
-#: Where a name has room beside its mark: to which sides, the best first.
+#: The places of a name relative to its mark, the best first.
 _SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1.3), (0, -1.3))
 
 
@@ -91,7 +91,7 @@ def _runs(some: Sequence[Case]) -> str:
     return f"{counts[0]} runs" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} runs"
 
 
-#: A strategy, what it costs, and its median time to first byte.
+#: A strategy, its cost, and its median time to first byte.
 _Point = tuple[str, float, Estimate]
 
 
@@ -107,7 +107,7 @@ def _points(case: Case, cost: Callable[[StrategyRuns], float | None]) -> list[_P
 def _scales(
     some: Sequence[Case], cost: Callable[[StrategyRuns], float | None]
 ) -> tuple[Scale, Scale]:
-    """Return the scales of both axes, which are those of all cases."""
+    """Return the scales of both axes, which all cases share."""
     points = [point for case in some for point in _points(case, cost)]
     x = Scale.of([paid for _, paid, half in points if half.estimate != inf])
     y = Scale.of([end for _, _, half in points for end in _ends(half)])
@@ -127,7 +127,7 @@ def _panel(
     x, y = scales
     set_scale(axes.yaxis, y, "median time\nto first byte", never=never)
     set_scale(axes.xaxis, x, what, lambda number: f"{number / unit:,.3g}")
-    # What never starts costs less than a download: it has no place along the axis.
+    # A run that never starts costs less than a download, so it is not on this axis.
     stalled = [name for name, _, half in points if half.estimate == inf]
     if stalled:
         axes.text(
@@ -157,7 +157,7 @@ def _ends(estimate: Estimate) -> list[float]:
 
 
 def _points_at(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Return where something is in a panel, in points from its lower left corner."""
+    """Return a position in a panel, in points from its lower left corner."""
     px, py = axes.transData.transform((x, y))
     return float(px - axes.bbox.x0) * 72 / axes.figure.dpi, float(
         py - axes.bbox.y0
@@ -165,7 +165,7 @@ def _points_at(axes: Axes, x: float, y: float) -> tuple[float, float]:
 
 
 def _names(axes: Axes, spots: Mapping[tuple[float, float], Sequence[str]]) -> None:
-    """Write names beside their marks, where neither a mark nor another name is."""
+    """Write names next to their marks, without covering marks or other names."""
     marks = [_points_at(axes, *spot) for spot in spots]
     taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in marks]
     width, height = (size * 72 / axes.figure.dpi for size in (axes.bbox.width, axes.bbox.height))

@@ -1,8 +1,8 @@
-"""How the times to first byte are spread: how many have started by when, and how many have not.
+"""The distribution of times to first byte: how many have started by when, and how many have not.
 
-Above, the part of downloads that have started (the distribution function); below, on the same
-time axis, the part that is still waiting, on a logarithmic scale down to one in a thousand, where
-the tail is. Downloads that never start count in both; their number stands beside the curves.
+Above is the fraction of downloads that have started (the distribution function). Below, on the same
+time axis, is the fraction that is still waiting, on a logarithmic scale down to one in a thousand,
+which shows the tail. Downloads that never start count in both; their number is next to the curves.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import STRIP, Scale, set_scale, small_print, title
 
-#: Fewer downloads than this have no distribution worth a picture.
+#: The minimum number of downloads for a picture of their distribution.
 ENOUGH = 20
 
-#: The part still waiting that the tail goes down to, and the quantiles that are marked in it.
+#: The smallest waiting fraction that the tail shows, and the quantiles that are marked.
 _LEAST = 0.001
 _MARKED = (0.5, 0.9, 0.99, 0.999)
 
-#: Points of a curve that are nearer to one another than this are drawn as one, in points.
+#: Steps of a curve that are closer than this are merged, in points.
 _FINE = 0.8
 
-#: Curves that are mostly nearer than this are drawn with dashes in turn, in points.
+#: Curves that are closer than this in most places are drawn with alternating dashes, in points.
 _CLOSE = 2.5
 
-#: For how many counts, at most, the interval of the part that has started is worked out.
+#: The maximum number of counts for which the interval of the fraction is computed.
 _BAND = 100
 
-_WIDTH = 9.3  # inches; so are the others
+_WIDTH = 9.3  # in inches, like the others
 _LEFT = 1.2
 _AXIS = 4.85
-_STRIP = 0.55  # for what never comes
+_STRIP = 0.55  # for times that are never
 _PANEL = 2.1
 _KEY = 0.35  # the names of a curve in the key, and the gap below
 _KEY_LINE = 0.135  # a line of its numbers
-_KEY_WIDTH = 40  # characters
+_KEY_WIDTH = 40  # in characters
 
 
 @dataclass(frozen=True, slots=True)
 class _Curve:
-    """Strategies whose times are the same, and these times."""
+    """Strategies with equal times, and these times."""
 
     of: Sequence[StrategyRuns]
 
@@ -112,7 +112,7 @@ def draw(case: Case, path: Path, version: str) -> list[Path]:
 
 
 def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
-    """Return the curves, the fastest first: strategies with equal results share one."""
+    """Return the curves, the fastest first; strategies with equal results share one."""
     alike: dict[Hashable, list[StrategyRuns]] = {}
     for one in strategies:
         spread = one.distribution
@@ -124,7 +124,7 @@ def _curves(strategies: Sequence[StrategyRuns]) -> list[_Curve]:
 
 
 def _near(curves: Sequence[_Curve], scale: Scale) -> list[list[_Curve]]:
-    """Return the curves in groups, each of those that would hide one another."""
+    """Return groups of curves that would hide one another."""
     groups: list[list[_Curve]] = []
     for curve in curves:
         group = next((g for g in groups if _apart(g[0].spread, curve.spread, scale) < _CLOSE), None)
@@ -136,7 +136,7 @@ def _near(curves: Sequence[_Curve], scale: Scale) -> list[list[_Curve]]:
 
 
 def _apart(one: Distribution, other: Distribution, scale: Scale) -> float:
-    """Return how far apart the curves of two distributions are, mostly, in points."""
+    """Return the greatest distance between two curves at a few quantiles, in points."""
     apart = []
     for q in (0.1, 0.25, 0.5, 0.75, 0.9):
         times = one.quantile(q), other.quantile(q)
@@ -149,10 +149,10 @@ def _apart(one: Distribution, other: Distribution, scale: Scale) -> float:
 
 
 def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
-    """Return which steps of a curve can be told apart, the first and the last among them.
+    """Return the steps of a curve that are visibly different, including the first and the last.
 
-    However many downloads there are, these are as many as the picture is fine. Nothing but the
-    curve that is drawn is made of them.
+    Their number is limited by the resolution of the picture, not by the number of downloads. They
+    are only used to draw the curve.
     """
     x = scale.part(np.array(spread.times)) * _AXIS
     part = np.array(spread.counts) / spread.count
@@ -165,9 +165,9 @@ def _visible(spread: Distribution, scale: Scale, *, waiting: bool) -> list[int]:
 
 
 def _band(spread: Distribution, steps: Sequence[int]) -> list[tuple[float, float]]:
-    """Return between which ends the part that has started lies, at some of the times.
+    """Return the intervals of the fraction that has started, at some of the times.
 
-    The interval of each count would take long; between some it reaches to the farther one's end.
+    Computing an interval for each count would take long; between two counts, the wider is used.
     """
     known, ends = _intervals(spread.count)
     counts = (spread.counts[i] for i in steps)
@@ -179,7 +179,7 @@ def _band(spread: Distribution, steps: Sequence[int]) -> list[tuple[float, float
 
 @lru_cache(maxsize=8)
 def _intervals(runs: int) -> tuple[list[int], list[Interval]]:
-    """Return some counts of runs, and the interval of the part that each of them is."""
+    """Return some counts of runs, and the interval of the fraction for each."""
     known = [*range(0, runs, ceil(runs / _BAND)), runs]
     return known, [probability(count, runs) for count in known]
 
@@ -187,9 +187,9 @@ def _intervals(runs: int) -> tuple[list[int], list[Interval]]:
 def _curve(
     axes: Axes, curve: _Curve, looks: Sequence[style.Look], scale: Scale, *, waiting: bool
 ) -> None:
-    """Draw the curve of strategies: dashes of all colours in turn where curves are close.
+    """Draw the curve of strategies; curves that are close have alternating dashes.
 
-    `looks` are those of all that are close to it, its own among them.
+    `looks` are those of all curves that are close, including its own.
     """
     spread = curve.spread
     steps = _visible(spread, scale, waiting=waiting) if spread.times else []
@@ -198,7 +198,7 @@ def _curve(
     y = [0.0, *(spread.counts[i] / spread.count for i in steps)]
     y.append(y[-1])
     if waiting:
-        y = [1 - part or nan for part in y]  # the last step would go down without an end
+        y = [1 - part or nan for part in y]  # the last step would go down without end
     own = [style.look(one.strategy) for one in curve.of]
     for look in own:
         dashes = style.shared(looks.index(look), len(looks))
@@ -225,7 +225,7 @@ def _curve(
 
 
 def _level(axes: Axes, part: float, colour: str) -> None:
-    """Draw into the strip for what never comes at which part a curve stays forever."""
+    """Draw the level at which a curve stays forever into the strip for never."""
     axes.annotate(
         "", (1 + _STRIP / _AXIS, part), (1.0, part),
         xycoords=axes.get_yaxis_transform(), textcoords=axes.get_yaxis_transform(),
@@ -238,7 +238,7 @@ def _level(axes: Axes, part: float, colour: str) -> None:
 
 
 def _never(axes: Axes) -> None:
-    """Draw the strip beside an axis in which lies what never comes."""
+    """Draw the strip for never next to an axis."""
     strip = Rectangle((1, 0), _STRIP / _AXIS, 1, transform=axes.transAxes, color=STRIP, zorder=0)
     strip.set_clip_on(False)
     axes.add_patch(strip)
@@ -257,7 +257,7 @@ def _part_started(axes: Axes) -> None:
 
 
 def _part_waiting(axes: Axes) -> None:
-    """Scale the axis of what still waits: logarithmic, its marks are those of the quantiles."""
+    """Scale the axis of the waiting fraction: logarithmic, with ticks at the quantiles."""
     axes.set_yscale("log")
     axes.set_ylim(_LEAST * 0.8, 1.2)
     axes.yaxis.set_major_locator(FixedLocator([1, 0.5, 0.1, 0.01, 0.001]))
@@ -272,7 +272,7 @@ def _part_waiting(axes: Axes) -> None:
 
 
 def _key(figure: Figure, curves: Sequence[_Curve], case: Case, height: float) -> None:
-    """Say beside the curves which is whose, with its numbers: the soonest is above."""
+    """Write a key next to the curves, with the numbers of each; the fastest is at the top."""
     left = (_LEFT + _AXIS + _STRIP + 0.25) / _WIDTH
     top = 0.95
     for curve in curves:
@@ -292,7 +292,7 @@ def _key(figure: Figure, curves: Sequence[_Curve], case: Case, height: float) ->
 
 
 def _numbers(curve: _Curve, case: Case) -> list[str]:
-    """Return the numbers of a curve, in lines that have room."""
+    """Return the numbers of a curve, in lines that fit."""
     one, spread = curve.one, curve.spread
     counts = [
         f"p{100 * q:g} {seconds(time)}"
@@ -313,7 +313,7 @@ def _numbers(curve: _Curve, case: Case) -> list[str]:
 
 
 def _equally_many(case: Case) -> bool:
-    """Return whether all strategies have as many runs."""
+    """Return whether all strategies have the same number of runs."""
     return len({one.runs for one in case.strategies}) == 1
 
 

@@ -1,7 +1,7 @@
 """The main picture: time to first byte, with a block of lines for each scenario.
 
-Strategies with equal results in a scenario share a line, and their marks stand above one another,
-all at the same time. A thin line through the block is the bound (`firstk.harness.run.bound`).
+Strategies with equal results in a scenario share a line, and their marks are stacked at the same
+time. A thin line through the block is the bound (`firstk.harness.run.bound`).
 """
 
 from __future__ import annotations
@@ -32,44 +32,44 @@ from firstk.reports.plots import style
 #: Above this ratio of the latest to the earliest time the axis is logarithmic.
 _LOG_RATIO = 20
 
-_WIDTH = 11  # inches; so are the others
+_WIDTH = 11  # in inches, like the others
 _LEFT = 2.45
-_AXIS = 6.3  # beside the column of what never comes
-_WIDE_AXIS = 8.25  # where there is no such column
+_AXIS = 6.3  # with the column for results that never come
+_WIDE_AXIS = 8.25  # without that column
 _LINE = 0.215
 _KEY_LINE = 0.2
-_KEY_WIDTH = 145  # characters
+_KEY_WIDTH = 145  # in characters
 
 # In lines.
 _HEADING = 1.2
-_FOOT = 0.75  # where it says what the bound is
+_FOOT = 0.75  # for the label of the bound
 _GAP = 0.25
 _MORE = 0.7  # for each further line of names
 
 _NAMES = 35  # letters in a line of names
-_LETTER = 0.06  # how wide one is, in inches
+_LETTER = 0.06  # the width of a letter, in inches
 
-_ROOM = 1.9  # inches, beside the ranges of many runs for what is said of them
+_ROOM = 1.9  # in inches, for labels next to the ranges of many runs
 
-_MARK = 10  # from a mark to the next in the column of what never comes, in points
-_STACK = 6.4  # from a mark to the next above it, in points
-_BESIDE = 8  # from a mark to what is said of it
+_MARK = 10  # the distance between marks in the column for never, in points
+_STACK = 6.4  # the distance between stacked marks, in points
+_BESIDE = 8  # the distance between a mark and its label
 
-_NEVER = 1.035  # where the column of what never comes is, as a part of the axis
+_NEVER = 1.035  # the place of the column for never, in units of the axis
 
 _COUNTS = {3: "three", 4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A line of a block: the strategies that share it, and what they are called."""
+    """A line of a block: the strategies that share it, and their names."""
 
     summaries: Sequence[StrategyRuns]
     names: Sequence[str]
 
     @property
     def height(self) -> float:
-        """How high it is, in lines of one line."""
+        """The height, in units of a line with one row of names."""
         names = 1 + _MORE * (len(self.names) - 1)
         stacked = len(self.summaries) if self.summaries[0].times else 0
         return max(names, (stacked * _STACK + 5) / (_LINE * 72))
@@ -115,7 +115,7 @@ def draw(compared: Sequence[Compared], path: Path, version: str) -> list[Path]:
 
 
 def _block(summaries: Sequence[StrategyRuns]) -> list[_Line]:
-    """Return the lines of a scenario: strategies with equal results share one."""
+    """Return the lines of a scenario; strategies with equal results share one."""
     lines: dict[Hashable, list[StrategyRuns]] = {}
     for summary in summaries:
         outcomes = (
@@ -128,12 +128,12 @@ def _block(summaries: Sequence[StrategyRuns]) -> list[_Line]:
 
 
 def _nearly(time: float | None) -> str:
-    """Return a time without its last digits: sums of times may differ in them."""
+    """Return a time without its last digits, in which sums of times may differ."""
     return "" if time is None else f"{time:.9g}"
 
 
 def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:
-    """Return what strategies are called that share a line, in one line or more."""
+    """Return the names of strategies that share a line, in one or more rows."""
     others = [name for name in everything if name not in strategies]
     if len(strategies) > 2 and not others:
         return [f"all {_COUNTS.get(len(everything), len(everything))}"]
@@ -143,9 +143,9 @@ def _names(strategies: Sequence[str], everything: Sequence[str]) -> list[str]:
 
 
 def _axis(axes: Axes, compared: Sequence[Compared], width: float, room_beside: float) -> None:
-    """Set the time axis: from zero, or logarithmic where times differ by much.
+    """Set the time axis: from zero, or logarithmic if times differ by much.
 
-    It is `width` inches wide, with room beside the ranges of many runs.
+    It is `width` inches wide, and leaves room for labels next to the ranges of many runs.
     """
     everything = [t for one in compared for s in one.strategies for t in _times(s)]
     everything += [t for one in compared if 0 < (t := _typical_bound(one)) < inf]
@@ -177,7 +177,7 @@ def _times(summary: StrategyRuns) -> list[float]:
 
 
 def _typical_bound(one: Compared) -> float:
-    """Return the median of the bounds; where nothing is possible, the bound is infinite."""
+    """Return the median of the bounds; the bound is infinite if nothing is possible."""
     return median_time(bound.ttfb for bound in one.bounds)
 
 
@@ -263,7 +263,7 @@ def _line(axes: Axes, line: _Line, y: float) -> None:
 
 
 def _marks(axes: Axes, looks: Sequence[style.Look], time: float, y: float) -> None:
-    """Mark a time: several marks stand above one another, as they are at the same time."""
+    """Mark a time; several marks are stacked, because they are at the same time."""
     size = 6.5 if len(looks) == 1 else 5.5
     for i, look in enumerate(looks):
         up = ((len(looks) - 1) / 2 - i) * _STACK / 72
@@ -275,7 +275,7 @@ def _marks(axes: Axes, looks: Sequence[style.Look], time: float, y: float) -> No
 
 
 def _never_marks(axes: Axes, looks: Sequence[style.Look], y: float) -> None:
-    """Mark in the column of what never comes whose line it is."""
+    """Draw the marks of a line's strategies in the column for never."""
     for i, look in enumerate(looks):
         beside = ScaledTranslation((i + 0.4) * _MARK / 72, 0, axes.figure.dpi_scale_trans)
         mark = Line2D([_NEVER], [y], **look.mark(6.5), linestyle="none")
@@ -285,7 +285,7 @@ def _never_marks(axes: Axes, looks: Sequence[style.Look], y: float) -> None:
 
 
 def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
-    """Draw the bound through a block, and say under it what it is."""
+    """Draw the bound through a block, with its label below."""
     time = _typical_bound(one)
     what = "bound" if len(one.bounds) == 1 else "bound (median)"
     small: dict[str, Any] = {"size": 7, "color": style.GREY, "va": "center"}
@@ -311,7 +311,7 @@ def _bound(axes: Axes, one: Compared, top: float, bottom: float) -> None:
 
 
 def _said(summary: StrategyRuns) -> str:
-    """Return what stands beside the mark of a first byte."""
+    """Return the label next to the mark of a first byte."""
     if summary.runs == 1:
         result = summary.results[0]
         then = f", then fails: {style.plain(reason(result), 30)}" if result.error else ""
@@ -320,13 +320,13 @@ def _said(summary: StrategyRuns) -> str:
 
 
 def _never(summary: StrategyRuns) -> str:
-    """Return what stands in the column of what never comes; nothing if all ended."""
+    """Return the text in the column for never; empty if all runs ended."""
     counts = Counter(r.outcome for r in summary.results)
     stalled, busy, failed = counts["stalled"], counts["deadline"], counts["failed"]
     if summary.runs == 1:
         return "stalls forever" if stalled else "busy at the deadline" if busy else ""
     if not summary.times and not stalled and not busy:
-        return ""  # they all fail, which is shown where they do
+        return ""  # they all fail, which the line shows
     words = [
         f"{count} {what}"
         for count, what in ((stalled, "stall"), (busy, "busy"), (failed, "fail"))
@@ -338,25 +338,25 @@ def _never(summary: StrategyRuns) -> str:
 
 
 def _some_never(one: Compared) -> bool:
-    """Return whether anything of a scenario belongs into the column of what never comes."""
+    """Return whether the column for never has any entry for a scenario."""
     return _never_bound(one) or any(map(_never, one.strategies))
 
 
 def _never_bound(one: Compared) -> bool:
-    """Return whether no download of the bound's class has a first byte, though one is asked for."""
+    """Return whether a first byte is requested but impossible for the bound's class."""
     return _typical_bound(one) == inf and any(bound.requests is None for bound in one.bounds)
 
 
 def _points(axes: Axes, time: float) -> float:
-    """Return where a time is on the axis, in points from its left end."""
+    """Return the position of a time on the axis, in points from its left end."""
     pixels: float = axes.transData.transform((time, 0))[0] - axes.bbox.x0
     return pixels * 72 / axes.figure.dpi
 
 
 def _note(axes: Axes, begin: float, end: float, y: float, text: str) -> None:
-    """Write beside marks and their range, from and to so many points along the axis.
+    """Write a label next to marks and their range, which goes from `begin` to `end` in points.
 
-    It is on the side with room; across them where neither side has any.
+    The label is on a side with enough room, or across the marks if there is none.
     """
     whole = axes.bbox.width * 72 / axes.figure.dpi
     width = len(text) * _LETTER * 72 + _BESIDE
@@ -383,7 +383,7 @@ def _title(figure: Figure, height: float) -> None:
 
 
 def _never_column(axes: Axes) -> None:
-    """Add the column for what never comes."""
+    """Add the column for results that never come."""
     wide = (_WIDTH - _LEFT - _AXIS) / _AXIS - 0.03
     never = Rectangle((1.02, 0), wide, 1, transform=axes.transAxes, color="#F2F2F2", zorder=-5)
     never.set_clip_on(False)
@@ -392,7 +392,7 @@ def _never_column(axes: Axes) -> None:
 
 
 def _what_the_bound_is(many: bool) -> list[str]:
-    """Return what the key says of the bound, line by line; of many runs its median is drawn."""
+    """Return the explanation of the bound, line by line; for many runs, its median is drawn."""
     return wrap(BOUND + "; of many runs the median of theirs" * many, _KEY_WIDTH)
 
 
@@ -407,7 +407,7 @@ def _some_fail(one: Compared) -> bool:
 def _key(
     figure: Figure, strategies: Sequence[str], height: float, bound: list[str], fails: bool
 ) -> None:
-    """Say what each strategy does, what the bound is, and what a failure looks like."""
+    """Write what each strategy does, what the bound is, and how failures are marked."""
     if fails:
         y = 1 - (0.58 + (len(strategies) + len(bound)) * _KEY_LINE) / height
         cross = Line2D([0.03], [y], color=style.INK, marker="x", markersize=6, markeredgewidth=2)
@@ -434,7 +434,7 @@ def _key(
 
 
 def _some_stack(compared: Sequence[Compared]) -> bool:
-    """Return whether marks stand above one another: some strategies have equal times."""
+    """Return whether marks are stacked, because some strategies have equal times."""
     lines = (line for one in compared for line in _block(one.strategies))
     return any(len(line.summaries) > 1 and line.summaries[0].times for line in lines)
 

@@ -15,7 +15,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.reports.plots import style, timeline
 from firstk.reports.plots.scale import small_print, title
 
-_WIDTH = 10  # inches; so is what follows
+_WIDTH = 10  # in inches, like the following
 _ROW = 0.3
 
 
@@ -44,7 +44,7 @@ def draw_times(found: WorldsCompared, path: Path, version: str) -> list[Path]:
 
 
 def _row(axes: Axes, y: int, one: InWorlds, world: str) -> None:
-    """Draw the runs of a strategy in a world: a dot each, and their median."""
+    """Draw the runs of a strategy in a world: a dot for each, and their median."""
     results = one.results(world)
     times = [result.ttfb for result in results if result.ttfb is not None]
     look = style.look(one.strategy)

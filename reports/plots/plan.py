@@ -1,4 +1,4 @@
-"""The candidates of a plan against its target: a row for each, a column for each condition."""
+"""The candidates of a plan against its target: a row per candidate, a column per condition."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, Scale, set_scale, small_print, title
 from firstk.scenarios.plan import Condition
 
-#: More candidates than this do not fit a page: the cheapest are shown.
+#: The maximum number of candidates that fit a page; the cheapest are shown.
 MAX_ROWS = 40
 
-_WIDTH = 10  # inches; so are the others
+_WIDTH = 10  # in inches, like the others
 _LEFT = 2.05
 _RIGHT = 2.75  # for the verdicts
 _GAP = 0.35
@@ -33,19 +33,19 @@ _ROW = 0.27
 _MEETS, _MISSES, _OPEN = "#009E73", "#D55E00", style.GREY
 _GOOD = "#E6F4EF"
 
-#: The mark of a finding, by whether the condition is met.
+#: The marks of findings, by whether the condition is met.
 _MARKS = {True: ("o", _MEETS), False: ("X", _MISSES), None: ("s", _OPEN)}
 
 
 def shown(result: PlanResult) -> list[CandidateResult]:
-    """Return the candidates that are drawn: those that were run, or the cheapest of very many."""
+    """Return the candidates to draw: those that were run, or the cheapest of them."""
     return [one for one in result.candidates if one.decision is not None][:MAX_ROWS]
 
 
 def draw(result: PlanResult, path: Path, version: str) -> list[Path]:
     """Write the picture of a plan to `path`.png and `path`.svg; return the files.
 
-    There is one candidate with runs at least.
+    At least one candidate must have runs.
     """
     rows, conditions = shown(result), result.plan.target.conditions
     with style.style():
@@ -77,7 +77,7 @@ def draw(result: PlanResult, path: Path, version: str) -> list[Path]:
 
 
 def _column(axes: Axes, condition: Condition, findings: Sequence[Finding]) -> None:
-    """Draw what is known of a condition, candidate by candidate; the good side is shaded."""
+    """Draw what is known about a condition, per candidate; the good side is shaded."""
     ends = [end for f in findings for end in _ends(f) if end is not None]
     axes.set_ylim(len(findings) - 0.4, -0.6)
     if condition.quantile is None:
@@ -121,7 +121,7 @@ def _ends(finding: Finding) -> Sequence[float | None]:
 
 
 def _names(axes: Axes, rows: Sequence[CandidateResult]) -> None:
-    """Write the candidates beside their rows, each with its expansion."""
+    """Write the candidates next to their rows, each with its expansion."""
     for y, one in enumerate(rows):
         candidate = one.candidate
         for text, x, place in (

@@ -1,6 +1,6 @@
 """How close strategies are to the clairvoyant bound: a line for each case and strategy.
 
-One is the bound. No strategy's ratio can be less, so that the axis begins there.
+One is the bound. No ratio can be less, so the axis begins there.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import Scale, evenly, set_scale, small_print, title
 
-#: More lines than this do not fit a page: then some cases are left out, evenly.
+#: The maximum number of lines that fit a page; if there are more, cases are left out, evenly.
 MOST = 60
 
-_WIDTH = 8.6  # inches; so are the others
+_WIDTH = 8.6  # in inches, like the others
 _LEFT = 1.5
 _AXIS = 5.3
 _LINE = 0.19
 _HEAD = 0.22
-_UNDER = 112  # characters
+_UNDER = 112  # in characters
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that the picture shows: those that have a ratio, and have room."""
+    """Return the cases that the picture shows: those that have a ratio, as many as fit."""
     known = [case for case in cases if any(one.ratios for one in case.strategies)]
     each = max((len(case.strategies) for case in known), default=1)
     return evenly(known, max(2, MOST // each))

@@ -1,4 +1,4 @@
-"""Honest axes: from zero, or logarithmic and labelled so, with a place for never."""
+"""Honest axes: from zero, or logarithmic and labelled as such, with a place for never."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ T = TypeVar("T")
 #: Above this ratio of the greatest to the least number a scale is logarithmic.
 LOG_RATIO = 20
 
-#: Which part of an axis is for what never comes.
+#: The part of an axis that is the strip for never.
 _STRIP = 0.1
 
-#: How many ticks an axis from zero has, at most.
+#: The maximum number of ticks of an axis from zero.
 _TICKS = 7
 
 GRID = "#E4E4E4"
@@ -39,7 +39,7 @@ STRIP = "#F2F2F2"
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A scale for some numbers: `low` and `high` are its ends, that for never left out."""
+    """A scale for some numbers from `low` to `high`, without the strip for never."""
 
     low: float
     high: float
@@ -47,10 +47,10 @@ class Scale:
 
     @classmethod
     def of(cls, numbers: Iterable[float], least: float | None = None) -> Scale:
-        """Return a scale on which all the finite ones of the numbers have room.
+        """Return a scale that contains all finite numbers.
 
-        It begins at 0 or, where the ends are far apart, is logarithmic. `least` is where it
-        begins at the latest, where nothing can be less.
+        It begins at 0 or, if the numbers differ by much, is logarithmic. It begins at `least` at
+        the latest, if given: no number can be smaller.
         """
         finite = [number for number in numbers if isfinite(number)]
         above = [number for number in finite if number > 0]
@@ -62,24 +62,24 @@ class Scale:
         return cls(0.0, high * 1.12, log=False)
 
     def at(self, part: float) -> float:
-        """Return the number at a part of the scale: 0 is its beginning, 1 its end."""
+        """Return the number at a fraction of the scale: 0 is its beginning, 1 its end."""
         if self.log:
             return float(self.low * (self.high / self.low) ** part)
         return self.low + (self.high - self.low) * part
 
     def part(self, numbers: Any) -> Any:
-        """Return at which part of the scale numbers are; `at` returns them again."""
+        """Return the fractions of the scale at which numbers are; the inverse of `at`."""
         if self.log:
             return np.log(numbers / self.low) / np.log(self.high / self.low)
         return (numbers - self.low) / (self.high - self.low)
 
     def place(self, number: float) -> float:
-        """Return where a number is drawn: never is in the middle of its strip."""
+        """Return where a number is drawn; never is in the middle of its strip."""
         return self.at(1 + _STRIP / (1 - _STRIP) / 2) if number == inf else number
 
     @property
     def end(self) -> float:
-        """Where the axis ends if it has a strip for what never comes."""
+        """The end of the axis if it has a strip for never."""
         return self.at(1 / (1 - _STRIP))
 
 
@@ -91,7 +91,7 @@ def set_scale(
     *,
     never: bool = False,
 ) -> None:
-    """Put a scale on an axis, and say what is on it; with a strip for what never comes."""
+    """Set the scale and the label of an axis, optionally with a strip for never."""
     axes = axis.axes
     vertical = axis is axes.yaxis
     (axes.set_yscale if vertical else axes.set_xscale)("log" if scale.log else "linear")
@@ -129,7 +129,7 @@ def set_scale(
 
 
 def _within(scale: Scale, locator: Locator) -> FixedLocator:
-    """Return the ticks of a locator on the scale itself: there are none where never is."""
+    """Return the ticks of a locator within the scale: there are none in the strip for never."""
     ticks = locator.tick_values(scale.low, scale.high)
     return FixedLocator([tick for tick in ticks if scale.low <= tick <= scale.high * (1 + 1e-9)])
 
@@ -142,12 +142,12 @@ def evenly(items: Sequence[T], most: int) -> list[T]:
 
 
 def small_print(figure: Figure, text: str) -> None:
-    """Write at the foot of a figure what it is made of."""
+    """Write the small print, which says what a figure is made of, at its foot."""
     figure.text(0.015, 0.09 / figure.get_figheight(), text, size=7, color=style.GREY)
 
 
 def title(figure: Figure, text: str, under: str = "") -> None:
-    """Write above a figure what it shows."""
+    """Write the title of a figure, which says what it shows, above it."""
     height = figure.get_figheight()
     figure.text(0.015, 1 - 0.14 / height, text, size=11, weight="bold", va="top")
     figure.text(0.015, 1 - 0.36 / height, under, size=8.5, color=style.GREY, va="top")

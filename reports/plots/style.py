@@ -1,4 +1,4 @@
-"""How all pictures look, and how they are written."""
+"""The common style of all pictures, and the functions that write them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Look:
     hollow: bool = False
 
     def mark(self, size: float) -> dict[str, Any]:
-        """Return what matplotlib needs to draw the marker, so many points high."""
+        """Return matplotlib's arguments for the marker, `size` points high."""
         return {
             "color": self.colour,
             "marker": self.marker,
@@ -37,7 +37,7 @@ class Look:
 
 
 def nested(looks: Sequence[Look], size: float) -> list[dict[str, Any]]:
-    """Return marks for one place, each inside the one before, so that all of them can be seen."""
+    """Return marks for one position, each inside the one before, so that all are visible."""
     marks = []
     for i, look in enumerate(looks):
         mark = look.mark(size + _NESTED * (len(looks) - 1 - i))
@@ -48,16 +48,16 @@ def nested(looks: Sequence[Look], size: float) -> list[dict[str, Any]]:
 
 
 def shared(number: int, of: int) -> str | tuple[float, tuple[float, float]]:
-    """Return the dashes of one of some lines that lie on one another, so that all can be seen."""
+    """Return the dashes of one of several coinciding lines, so that all are visible."""
     return "-" if of == 1 else (_DASH * number, (_DASH, _DASH * (of - 1)))
 
 
-#: By how much a mark is greater than the one inside it, and how long a dash is, in points.
+#: How much larger a mark is than the one inside it, and the length of a dash, in points.
 _NESTED = 3.4
 _DASH = 4.0
 
-#: How each strategy looks: colours for the colour-blind (Okabe and Ito, 2008; the
-#: last of Tol, 2021), shapes for grey prints. Other downloaders take the rest.
+#: The look of each strategy: colours for the colour-blind (Okabe and Ito, 2008; the
+#: last of Tol, 2021), shapes for greyscale prints. Other downloaders use the rest.
 _LOOKS = {
     "wait-for-all": Look("#D55E00", "s"),
     "first-k": Look("#0072B2", "o"),
@@ -68,7 +68,7 @@ _LOOKS = {
 }
 _OTHER = Look("#000000", "^")
 
-#: The outlines of hedged+1, hedged+2 and so on, darker than hedged; then they begin anew.
+#: The outlines of hedged+1, hedged+2 and so on, darker than hedged; they repeat.
 _SPARED = ("o", "s", "^", "D", "p")
 _SPARED_COLOUR = "#7A4E00"
 
@@ -76,7 +76,7 @@ GREY = "#767676"
 INK = "#222222"
 
 _STYLE: Mapping[Any, Any] = {
-    "font.family": "DejaVu Sans",  # it comes with matplotlib: the same everywhere
+    "font.family": "DejaVu Sans",  # included in matplotlib, so equal everywhere
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -85,20 +85,20 @@ _STYLE: Mapping[Any, Any] = {
     "text.color": INK,
     "xtick.color": INK,
     "ytick.color": INK,
-    "text.parse_math": False,  # a description may speak of dollars
-    "svg.hashsalt": "firstk",  # without it no two files are equal
+    "text.parse_math": False,  # a description may contain dollar signs
+    "svg.hashsalt": "firstk",  # makes files reproducible
 }
 
 
 def look(strategy: str) -> Look:
-    """Return how a strategy looks."""
+    """Return the look of a strategy."""
     if spares := _known_spares(strategy):
         return Look(_SPARED_COLOUR, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
     return _LOOKS.get(strategy, _OTHER)
 
 
 def description(strategy: str) -> str:
-    """Return half a sentence about what a strategy does; nothing of one that is not known."""
+    """Return half a sentence about what a strategy does; empty if it is not known."""
     if strategy == TAHOE:
         return "the downloader of Tahoe-LAFS 1.20, unmodified"
     if spares := _known_spares(strategy):
@@ -107,7 +107,7 @@ def description(strategy: str) -> str:
 
 
 def _known_spares(strategy: str) -> int:
-    """Return with how many spares a named strategy reads."""
+    """Return the number of spares with which a named strategy reads."""
     try:
         return find_strategy(strategy).spares
     except ValueError:
@@ -115,14 +115,14 @@ def _known_spares(strategy: str) -> int:
 
 
 def plain(text: str, width: int) -> str:
-    """Return a user's text on one line, cut to `width` letters, and fit for an SVG."""
+    """Return a user's text on one line, cut to `width` letters, and valid in an SVG."""
     printable = "".join(letter if letter.isprintable() else " " for letter in text)
     return shorten(printable, width, placeholder=" ...")
 
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw in our style, whatever the user's own matplotlib settings are."""
+    """Draw in our style, whatever the user's matplotlib settings are."""
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(_STYLE)
@@ -139,11 +139,11 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return [png, svg]
 
 
-#: The points of a path in an SVG, and digits that nobody can see: hundredths of a point are enough.
+#: A path in an SVG, and digits of its points that are invisible: beyond hundredths of a point.
 _PATH = re.compile(r' d="[^"]*"')
 _DIGITS = re.compile(r"(\.\d\d)\d+")
 
 
 def _shorter(path: re.Match[str]) -> str:
-    """Return a path without the digits that nobody can see."""
+    """Return a path without invisible digits."""
     return _DIGITS.sub(r"\1", path[0])

@@ -1,4 +1,4 @@
-"""What changes along the axes of an experiment: times, and whether the download starts at all.
+"""How results change along the axes of an experiment: times, and whether downloads start at all.
 
 Along one axis: the median, the tail and the probability of a start, one below the other on the
 same axis, with their intervals. Over two axes: a map for each strategy.
@@ -32,26 +32,26 @@ from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, LOG_RATIO, Scale, set_scale, small_print, title
 from firstk.scenarios.experiment import label
 
-_WIDTH = 8.8  # inches; so are the others
+_WIDTH = 8.8  # in inches, like the others
 _LEFT = 1.15
 _AXIS = 6.0
 _PANEL = 1.75
 _GAP = 0.3
 
-#: Marks that are nearer than this lie in one another, and lines take turns, in points.
+#: Marks that are closer than this are nested, and lines alternate, in points.
 _APART = 3
 
-#: The least distance of two labels, in points.
+#: The minimum distance between two labels, in points.
 _LABEL = 10
 
-#: Quantiles that may be shown as the tail: the first for which there are enough runs.
+#: Quantiles that may be shown as the tail; the first for which there are enough runs is used.
 _TAILS = (0.99, 0.9)
 
-#: Maps beside one another take this much at most, with a gap between them, in inches.
+#: The maximum width of maps that are next to one another, and the gap between them, in inches.
 _MAPS = 9.5
 _MAP_GAP = 0.35
 
-#: How wide a cell of a map is in which there is room for numbers, in inches.
+#: The minimum width of a map's cell that has room for numbers, in inches.
 _ROOM = 0.45
 
 _UNDER = "the median, the tail, and below them how many downloads start at all"
@@ -64,7 +64,7 @@ Of = Callable[[StrategyRuns], Estimate | None]
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where the values of an axis are drawn: where they are if they are numbers, else evenly."""
+    """The positions of an axis's values: to scale if they are numbers, otherwise evenly spaced."""
 
     at: Sequence[float]
     labels: Sequence[str]
@@ -72,7 +72,7 @@ class Places:
 
     @classmethod
     def of(cls, values: Sequence[Any]) -> Places:
-        """Return the places of values, in their order."""
+        """Return the positions of values, in order."""
         labels = [_short(value) for value in values]
         numbers = [v for v in values if isinstance(v, int | float) and not isinstance(v, bool)]
         if len(numbers) < len(values):
@@ -83,7 +83,7 @@ class Places:
 
 
 def _short(value: Any) -> str:
-    """Return a value for an axis: of a table with one key, as { count = 3 }, what is in it."""
+    """Return a value for an axis; for a table with one key, such as { count = 3 }, its contents."""
     if isinstance(value, Mapping):
         if len(value) == 1:
             return f"{next(iter(value))} {label(next(iter(value.values())))}"
@@ -93,7 +93,7 @@ def _short(value: Any) -> str:
 
 
 def tail(cases: Sequence[Case]) -> float:
-    """Return which quantile is shown as the tail: the highest that is known everywhere."""
+    """Return the quantile to show as the tail: the highest that is known everywhere."""
     for q in _TAILS:
         if all(isinstance(one.quantile(q), Interval) for case in cases for one in case.strategies):
             return q
@@ -103,7 +103,7 @@ def tail(cases: Sequence[Case]) -> float:
 def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> list[Path]:
     """Write the picture of one axis to `path`.png and `path`.svg; return the files.
 
-    `cases` are those along the axis, with runs.
+    `cases` are those along the axis that have runs.
     """
     cases = in_order(cases, axis)
     q = tail(cases)
@@ -127,7 +127,7 @@ def draw_along(cases: Sequence[Case], axis: str, path: Path, version: str) -> li
 
 
 def _panels(cases: Sequence[Case], q: float) -> list[tuple[str, Of, bool]]:
-    """Return the panels: what each shows, how it is had, and whether it is a share."""
+    """Return the panels: a title, a function that returns the estimate, and if it is a share."""
     panels: list[tuple[str, Of, bool]] = [
         ("median time\nto first byte", lambda one: one.quantile(0.5), False),
         (f"p{100 * q:g} time\nto first byte", lambda one: one.quantile(q), False),
@@ -184,7 +184,7 @@ def _count(number: float) -> str:
 
 
 def _numbers(estimate: Estimate) -> list[float]:
-    """Return the numbers that an estimate is drawn with."""
+    """Return the numbers with which an estimate is drawn."""
     ends = (estimate.low, estimate.high) if isinstance(estimate, Interval) else ()
     return [_middle(estimate), *ends]
 
@@ -194,12 +194,12 @@ def _middle(estimate: Estimate) -> float:
     return estimate.estimate
 
 
-#: The estimates of each strategy, and where along the axis they are.
+#: The estimates of each strategy, and their positions along the axis.
 _Found = Mapping[str, Sequence[tuple[float, Estimate]]]
 
 
 def _lines(axes: Axes, found: _Found, scale: Scale) -> None:
-    """Draw the lines between marks: dotted to and from never, in turns where they coincide."""
+    """Draw the lines between marks: dotted to and from never, alternating where they coincide."""
     segments: dict[tuple[float, ...], list[tuple[str, bool]]] = {}
     for name, points in found.items():
         for (x0, one), (x1, other) in pairwise(points):
@@ -217,7 +217,7 @@ def _lines(axes: Axes, found: _Found, scale: Scale) -> None:
 
 
 def _marks(axes: Axes, found: _Found, scale: Scale) -> None:
-    """Draw the marks and their intervals: those in one place lie inside one another."""
+    """Draw the marks and their intervals; marks at the same position are nested."""
     places: dict[tuple[float, ...], list[tuple[str, Estimate]]] = {}
     for name, points in found.items():
         for x, estimate in points:
@@ -242,7 +242,7 @@ def _marks(axes: Axes, found: _Found, scale: Scale) -> None:
 
 
 def _same(axes: Axes, one: Sequence[float], other: Sequence[float]) -> bool:
-    """Return whether places, x and y in turns, could not be told apart in the picture."""
+    """Return whether positions, alternately x and y, are indistinguishable in the picture."""
     if one[::2] != other[::2]:
         return False
     points = [axes.transData.transform((0, y))[1] for y in (*one[1::2], *other[1::2])]
@@ -252,7 +252,7 @@ def _same(axes: Axes, one: Sequence[float], other: Sequence[float]) -> bool:
 
 
 def _label_ends(axes: Axes, labels: Sequence[tuple[str, float]]) -> None:
-    """Write the names of lines at their ends, apart from one another."""
+    """Write the names of lines at their ends, without overlaps."""
     pixels = 72 / axes.figure.dpi
     spots = sorted((axes.transData.transform((0, y))[1] * pixels, name) for name, y in labels)
     free = -inf
@@ -291,7 +291,7 @@ def _along(axes: Axes, places: Places) -> None:
 
 
 def _apart(at: Sequence[float], log: bool, labels: Mapping[float, str]) -> list[float]:
-    """Return the values whose labels have room beside one another."""
+    """Return the values whose labels fit next to one another."""
     widest = max(max(map(len, label.split("\n"))) for label in labels.values())
     room = 0.075 * widest + 0.12
     first, last = (log10(at[0]), log10(at[-1])) if log else (at[0], at[-1])
@@ -314,7 +314,7 @@ def _percent(axes: Axes, scale: Scale, what: str) -> None:
 
 
 def _made_of(cases: Sequence[Case], panels: Sequence[tuple[str, Of, bool]]) -> str:
-    """Return the small print: what is drawn, and nothing else."""
+    """Return the small print, only for what is drawn."""
     every = [one for case in cases for one in case.strategies]
     drawn = [estimate for _, of, _ in panels for one in every if (estimate := of(one)) is not None]
     words = [_runs(cases)]
@@ -336,10 +336,11 @@ def _runs(cases: Sequence[Case]) -> str:
 def draw_map(
     cases: Sequence[Case], axes_of: tuple[str, str], path: Path, version: str, under: str = ""
 ) -> list[Path]:
-    """Write a map over two axes to `path`.png and `path`.svg, a panel a strategy; return the files.
+    """Write a map over two axes to `path`.png and `path`.svg; return the files.
 
-    The colour is the median time to first byte; cells in which most downloads never start are
-    hatched. In each cell stands the median, and below it how many start if not all do.
+    There is a panel per strategy. The colour is the median time to first byte; cells in which most
+    downloads never start are hatched. Each cell contains the median, and below it the fraction of
+    downloads that start, if not all do.
     """
     first, second = axes_of
     columns = _distinct(case.values[first] for case in in_order(cases, first))
@@ -380,7 +381,7 @@ def draw_map(
 
 
 def _never_in_maps(cases: Sequence[Case]) -> str:
-    """Return what the hatching means, if there is any."""
+    """Return the meaning of the hatching, if there is any."""
     medians = [one.quantile(0.5).estimate for case in cases for one in case.strategies]
     return "; hatched: most never start" if None in medians or inf in medians else ""
 
@@ -403,14 +404,14 @@ def _norm(cases: Sequence[Case]) -> Normalize:
 
 
 def _luminance(colour: Any) -> float:
-    """Return how light a colour is, from 0 to 1 (WCAG 2.2, relative luminance)."""
+    """Return the relative luminance of a colour, from 0 to 1 (WCAG 2.2)."""
     parts = mpl.colors.to_rgb(colour)
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def _colour_key(figure: Figure, norm: Normalize, width: float, height: float) -> None:
-    """Draw beside the maps what their colours mean, where cells are too small for numbers."""
+    """Draw a key of the colours next to the maps, if cells are too small for numbers."""
     axes = figure.add_axes(((width - 0.95) / width, 0.9 / height, 0.15 / width, 1.6 / height))
     figure.colorbar(mpl.cm.ScalarMappable(norm, "cividis"), cax=axes)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda time, _: seconds(time)))
@@ -457,7 +458,7 @@ def _map(
         started = one.started.estimate
         if started is not None and 0 < started < 1:
             text += f"\n{percent(started)} start"
-        dark = _luminance(colour) < 0.18  # where black and white stand out as much
+        dark = _luminance(colour) < 0.18  # where black and white have equal contrast
         axes.text(
             x, y, text, ha="center", va="center", size=7, color="white" if dark else style.INK,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8} if never else None,

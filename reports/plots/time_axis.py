@@ -1,4 +1,4 @@
-"""A time axis of which idle stretches are cut out, with a visible break where they were."""
+"""A time axis without idle stretches, which are replaced by visible breaks."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from firstk.harness.stats.formats import seconds
 from firstk.reports.plots import style
 
-#: How many times a typical request takes, at least, where a stretch is cut out.
+#: The minimum length of a stretch that is cut out, as a multiple of a typical request.
 _IDLE = 8
 
-#: So many stretches are cut out at most, the longest.
+#: The maximum number of stretches that are cut out; the longest are.
 _MOST = 4
 
-#: How much of the axis a break takes, and how many ticks there are, about.
+#: The part of the axis that a break takes, and the approximate number of ticks.
 _GAP = 0.08
 _TICKS = 7
 
 
 @dataclass(frozen=True, slots=True)
 class TimeAxis:
-    """An axis of times in seconds. `cuts` are where idle stretches begin and end, in order.
+    """An axis of times in seconds. `cuts` are the starts and ends of idle stretches, in order.
 
-    The ends of the cuts are ticks, `step` apart as all of them are. Each break is drawn as wide
-    as `gap` seconds are.
+    The ends of the cuts are ticks; all ticks are `step` apart. Each break is drawn as wide as
+    `gap` seconds.
     """
 
     cuts: Sequence[tuple[float, float]] = ()
@@ -40,10 +40,10 @@ class TimeAxis:
 
     @classmethod
     def of(cls, events: Iterable[float], typical: float) -> TimeAxis:
-        """Return an axis on which stretches without an event are cut out.
+        """Return an axis without the stretches in which there is no event.
 
-        A stretch is cut if it is much longer than a request `typical`-ly takes, and a good part
-        of all the time. Times before and after it are kept, for as long as such a request takes.
+        A stretch is cut out if it is much longer than a `typical` request, and a considerable part
+        of the total time. The axis keeps the length of a request before and after it.
         """
         times = sorted({0.0, *events})
         whole = times[-1]
@@ -66,12 +66,12 @@ class TimeAxis:
         return cls(cuts, step, kept * _GAP / (1 - len(cuts) * _GAP))
 
     def place(self, times: Any) -> Any:
-        """Return where times are drawn, in seconds as if nothing was idle; arrays as well."""
+        """Return the positions of times, in seconds without idle stretches; accepts arrays."""
         at, drawn = self._knots()
         return np.interp(times, at, drawn) + np.maximum(0, np.asarray(times) - at[-1])
 
     def time(self, places: Any) -> Any:
-        """Return which times are drawn at some places."""
+        """Return the times at some positions."""
         at, drawn = self._knots()
         return np.interp(places, drawn, at) + np.maximum(0, np.asarray(places) - drawn[-1])
 
@@ -83,7 +83,7 @@ class TimeAxis:
         return at, drawn
 
     def set_on(self, axes: Axes, end: float) -> None:
-        """Let the time axis of a panel go from 0 to `end`."""
+        """Set the time axis of a panel to the range from 0 to `end`."""
         if not self.cuts:
             axes.set_xlim(0, end)
             axes.xaxis.set_major_formatter(
@@ -98,13 +98,13 @@ class TimeAxis:
         digits = max(0, -floor(log10(self.step)))
         axes.xaxis.set_major_locator(FixedLocator(ticks))
         axes.xaxis.set_minor_locator(NullLocator())
-        axes.tick_params(axis="x", labelsize=7.5)  # two labels have room beside a break
+        axes.tick_params(axis="x", labelsize=7.5)  # two labels fit next to a break
         axes.xaxis.set_major_formatter(
             FuncFormatter(lambda t, _: "0" if t == 0 else f"{t:.{digits}f} s")
         )
 
     def draw_breaks(self, axes: Axes) -> None:
-        """Interrupt everything in a panel where time is cut out, and say how much it is."""
+        """Interrupt everything in a panel where time is cut out, and write how much it is."""
         low, high = axes.get_ylim()
         for begin, end in self.cuts:
             if begin >= axes.get_xlim()[1]:

@@ -1,7 +1,7 @@
-"""The timeline of a download: one lane per server, what was asked when and what came back.
+"""The timeline of a download: one lane per server, with its requests and answers.
 
-Strategies that did just the same share a panel, and servers that did share a lane. Requests to a
-server that were in progress at once lie in rows of its lane.
+Strategies with equal runs share a panel, and servers with equal requests share a lane. Requests to
+one server that were outstanding at the same time are in separate rows of its lane.
 """
 
 from __future__ import annotations
@@ -31,35 +31,35 @@ from firstk.reports.model.requests import Bar, bars_of
 from firstk.reports.plots import style
 from firstk.reports.plots.time_axis import TimeAxis
 
-#: More lanes than this do not fit a page: what is wrong with servers comes first, then reads.
+#: The maximum number of lanes on a page: servers with problems come first, then those with reads.
 MAX_LANES = 24
 
-#: Of a run that was busy at the deadline this many requests to one server are shown.
+#: The maximum number of requests per server shown for a run that was busy at the deadline.
 _ENOUGH = 100
 
-#: Panels whose times differ by more have scales of their own.
+#: Panels have their own scales if their times differ by more than this factor.
 _SPREAD = 10
 
-#: Answers that come after the download are shown if it took no less than this part of the time.
+#: Answers after the download are shown if the download took at least this part of their time.
 _AFTER = 0.4
 
-#: A panel ends a little after the last event: a part of the time before it.
+#: A panel ends at the time of the last event times this.
 _AFTERWARDS = 1.12
 
-#: How many servers of a lane are named: of more the last are counted.
+#: The maximum number of servers named in a lane; the rest are counted.
 _NAMED = 3
 
-_WIDTH = 10  # inches; so are the others
+_WIDTH = 10  # in inches, like the others
 _LEFT = 1.3
 _AXIS = 8.2
 _LANE = 0.25  # a lane of one row
-_ROW = 0.13  # a row more
-_LINES = 0.25  # what the lines are, under the lanes
+_ROW = 0.13  # each further row
+_LINES = 0.25  # the labels of lines, below the lanes
 _LETTER = 0.058
 _BOUND = 1.0  # the label of the bound
-_FIRST = 1.5  # that of the first byte
+_FIRST = 1.5  # the label of the first byte
 _HEAD = 0.55  # the heading of a panel, and its phases
-_FOOT = 0.45  # its times
+_FOOT = 0.45  # the times of a panel
 _LEGEND_ROW = 0.21
 _LEGEND_COLUMNS = 5
 
@@ -69,7 +69,7 @@ _HEDGE = "#E69F00"
 _BAD = "#D55E00"
 _BAND = "#F4F4F4"  # behind every other lane
 
-#: How bars are drawn: their colour, the hatching in it, and its colour. Grey prints show it too.
+#: The styles of bars: colour, hatching and its colour, which also differ in greyscale prints.
 _BARS = {
     "query": (_QUERY, None, "white"),
     "connect": (style.GREY, None, "white"),
@@ -78,7 +78,7 @@ _BARS = {
     "corrupt": (_BAD, "xxxx", "white"),
 }
 
-#: What is hatched so was never answered.
+#: The hatching of requests that were never answered.
 _NO_ANSWER = "////"
 
 _FAILED: dict[str, Any] = {"marker": "x", "color": _BAD, "markeredgewidth": 2, "markersize": 6}
@@ -90,7 +90,7 @@ _FAIL_LINE: dict[str, Any] = {"color": _BAD, "linewidth": 1.6}
 _PHASE: dict[str, Any] = {"color": style.GREY, "marker": "|", "linewidth": 1}
 _BREAK: dict[str, Any] = {"facecolor": "none", "edgecolor": style.GREY, "linestyle": (0, (1, 2))}
 
-#: What the phases of a download are called in a picture.
+#: The names of a download's phases in a picture.
 _PHASES = {
     "locating": "locate",
     "uri-extension": "UEB",
@@ -101,7 +101,7 @@ _PHASES = {
 
 @dataclass(frozen=True, slots=True)
 class _Lane:
-    """The servers that share a lane, and what went on with the first of them."""
+    """The servers that share a lane, and the requests to the first of them."""
 
     servers: Sequence[str]
     bars: Sequence[Bar]
@@ -109,7 +109,7 @@ class _Lane:
 
     @property
     def name(self) -> str:
-        """What stands beside the lane."""
+        """The label of the lane."""
         first, count = self.servers[0], len(self.servers)
         digits = first.removeprefix("s")
         begin = int(digits) if digits.isdecimal() else 0
@@ -122,8 +122,8 @@ class _Lane:
 
     @property
     def rows(self) -> list[int]:
-        """The row of each bar: what was in progress at once has rows of its own."""
-        free: list[float] = []  # when each row is
+        """The row of each bar; requests that were outstanding together are in different rows."""
+        free: list[float] = []  # when each row becomes free
         rows = []
         for bar in self.bars:
             sent, ended = bar.exchange.sent, bar.exchange.ended
@@ -134,13 +134,13 @@ class _Lane:
 
     @property
     def height(self) -> float:
-        """How high it is, in inches."""
+        """The height, in inches."""
         return _LANE + _ROW * max(self.rows, default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class _Panel:
-    """The runs of strategies that did the same, with what is shown of them."""
+    """Equal runs of several strategies, with what is shown of them."""
 
     strategies: Sequence[str]
     run: Run
@@ -151,7 +151,7 @@ class _Panel:
 
     @property
     def height(self) -> float:
-        """How high it is without its heading, in inches: the lanes, and the lines' labels."""
+        """The height without the heading, in inches: the lanes, and the labels of lines."""
         return sum(lane.height for lane in self.lanes) + _LINES
 
     @property
@@ -163,7 +163,7 @@ class _Panel:
 def draw(one: Compared, path: Path, version: str, clock: str = "virtual time") -> list[Path]:
     """Write the timelines of a scenario's strategies, one above the other; return the files.
 
-    `clock` is what the time is called.
+    `clock` is the label of the time axis.
     """
     with style.style():
         panels = _panels(one.first_runs)
@@ -198,7 +198,7 @@ def draw(one: Compared, path: Path, version: str, clock: str = "virtual time") -
 
 
 def _panels(runs: Sequence[Run]) -> list[_Panel]:
-    """Return what to draw: a panel for all strategies that did just the same."""
+    """Return the panels to draw; strategies with equal runs share one."""
     alike: dict[Hashable, list[Run]] = {}
     for run in runs:
         phases = tuple(run.status.phases) if run.status else ()
@@ -221,8 +221,8 @@ def _panels(runs: Sequence[Run]) -> list[_Panel]:
 def _axes(runs: Sequence[Run]) -> list[tuple[TimeAxis, float]]:
     """Return the time axis of each run and where it ends.
 
-    All have the same, unless some would be too short to see anything: those with equal scales
-    then have one of their own.
+    All runs share one axis, unless some would be too short to be visible: then runs of similar
+    length share an axis.
     """
     lasts = [_last(run) for run in runs]
     axis = _axis(runs, max(lasts))
@@ -239,7 +239,7 @@ def _axes(runs: Sequence[Run]) -> list[tuple[TimeAxis, float]]:
 
 
 def _axis(runs: Sequence[Run], last: float) -> TimeAxis:
-    """Return the axis of all panels: stretches in which nothing happens in any are cut out."""
+    """Return a shared axis for runs, without stretches in which nothing happens in any of them."""
     events, took = {last}, []
     for run in runs:
         for bar in bars_of(run):
@@ -252,7 +252,7 @@ def _axis(runs: Sequence[Run], last: float) -> TimeAxis:
 
 
 def _lanes(run: Run) -> list[_Lane]:
-    """Return the lanes of a run: neighbours that were only asked, and alike, share one."""
+    """Return the lanes of a run; adjacent servers with a single, equal request share one."""
     servers: dict[str, list[Bar]] = {}
     for bar in bars_of(run):
         servers.setdefault(bar.exchange.server, []).append(bar)
@@ -269,7 +269,7 @@ def _lanes(run: Run) -> list[_Lane]:
 
 
 def _merged(lanes: Sequence[_Lane]) -> list[_Lane]:
-    """Return lanes of which those that were only asked, and alike, share one wherever they are."""
+    """Return lanes in which all servers with a single, equal request share one."""
     found: list[_Lane] = []
     alike: dict[Hashable, int] = {}
     for lane in lanes:
@@ -284,13 +284,13 @@ def _merged(lanes: Sequence[_Lane]) -> list[_Lane]:
 
 
 def _fitting(lanes: Sequence[_Lane]) -> list[_Lane]:
-    """Return the lanes to show, in their order: those with the most to see before the others."""
+    """Return the lanes to show, in order; those with the most information are kept."""
     kept = sorted(lanes, key=_rank)[:MAX_LANES]
     return [lane for lane in lanes if lane in kept] or [_Lane(["(no server was asked)"], [], [])]
 
 
 def _rank(lane: _Lane) -> int:
-    """Return how little there is to see in a lane: silence and trouble come first, then reads."""
+    """Return the rank of a lane: 0 for unanswered requests, then problems, then reads."""
     if any(bar.exchange.ended is None for bar in lane.bars):
         return 0
     if any(_failed(bar) or bar.exchange.corrupt or bar.overdue for bar in lane.bars):
@@ -299,10 +299,10 @@ def _rank(lane: _Lane) -> int:
 
 
 def _last(run: Run) -> float:
-    """Return the last time that matters in the picture of a run.
+    """Return the last time to show of a run.
 
-    It is when the download ended, or a little later where answers came soon after. What never ends
-    is shown as long as anything happens; but of what goes on and on the beginning is enough.
+    It is the end of the download, or a little later if answers came soon after. A download that
+    never ends is shown until its last event, but not beyond `_ENOUGH` requests to a server.
     """
     ended = [e.ended for e in run.trace.exchanges if e.ended is not None]
     end = run.result.finished
@@ -317,7 +317,7 @@ def _last(run: Run) -> float:
 
 
 def _scales(ends: Sequence[float]) -> list[float]:
-    """Return where each panel ends: all at one time, but those that are shorter by far."""
+    """Return where each panel ends: all at the same time, except those that are far shorter."""
     shared: dict[float, float] = {}
     scale = last = 0.0
     for end in sorted(ends, reverse=True):
@@ -329,7 +329,7 @@ def _scales(ends: Sequence[float]) -> list[float]:
 
 
 def _legend(panels: Sequence[_Panel], bound: float | None) -> list[Artist]:
-    """Return the entries of the legend: all that is drawn, and nothing else."""
+    """Return the entries of the legend, only for what is drawn."""
     bars = [(bar, panel.end) for panel in panels for bar in panel.bars]
     kinds = {_kind(bar) for bar, _ in bars}
     phases = {phase for panel in panels for phase, *_ in _phases_of(panel)}
@@ -382,7 +382,7 @@ def _is_bracket(entry: Artist) -> bool:
 
 
 def _kind(bar: Bar) -> str:
-    """Return how a bar is drawn: a key of `_BARS`."""
+    """Return the style of a bar, as a key of `_BARS`."""
     if bar.exchange.operation != "read":
         return "query" if bar.exchange.operation == "get_buckets" else "connect"
     return "corrupt" if bar.exchange.corrupt else "hedge" if bar.hedge else "read"
@@ -424,16 +424,16 @@ def _is_the_bound(ttfb: float | None, bound: float | None) -> bool:
 
 
 def _bound_shows(panel: _Panel, bound: float | None) -> bool:
-    """Return whether the bound has a line of its own."""
+    """Return whether the bound has its own line."""
     return (
         bound is not None and bound <= panel.end and not _is_the_bound(panel.run.result.ttfb, bound)
     )
 
 
 def _lines(axes: Axes, panel: _Panel, bound: float | None) -> None:
-    """Draw the first byte and the bound as lines, and write under the lanes what they are.
+    """Draw the first byte and the bound as lines, with labels below the lanes.
 
-    Where they are too near for two labels, that of the first byte says both.
+    If they are too near for two labels, that of the first byte names both.
     """
     ttfb = panel.run.result.ttfb
 
@@ -477,7 +477,7 @@ def _label(axes: Axes, time: float, text: str, right: bool, weight: str) -> None
 
 
 def _lane(axes: Axes, top: float, lane: _Lane, axis: TimeAxis, end: float) -> None:
-    """Draw what went on with a server, from `top` on."""
+    """Draw the requests to a server, from `top` down."""
     bars = [bar for bar in lane.bars if bar.exchange.sent < end]
     for bar, row in zip(lane.bars, lane.rows, strict=True):
         if bar in bars:
@@ -498,7 +498,7 @@ def _lane(axes: Axes, top: float, lane: _Lane, axis: TimeAxis, end: float) -> No
     elif late:
         until = f"until {seconds(max(late))} \N{RIGHTWARDS ARROW}"
         _say(axes, until, end, middle, right=False)
-    elif len(lane.bars) == 1:  # there is room to say what came back
+    elif len(lane.bars) == 1:  # there is room for the answer
         exchange = lane.bars[0].exchange
         ended = exchange.ended or 0.0
         said = style.plain(exchange.error, 80) if not exchange.ok else _shares(lane.shares)
@@ -521,7 +521,7 @@ def _bar(axes: Axes, bar: Bar, y: float, height: float, end: float) -> None:
 
 
 def _shares(shares: Sequence[int]) -> str:
-    """Return what the servers of a lane answered to a query: "shares 0, 3 to 5"."""
+    """Return the answer of a lane's servers to a query, such as "shares 0, 3 to 5"."""
     spans: list[list[int]] = []
     for number in sorted(set(shares)):
         if spans and spans[-1][-1] == number - 1:
@@ -539,7 +539,7 @@ def _shares(shares: Sequence[int]) -> str:
 
 
 def _say(axes: Axes, text: str, time: float, y: float, *, right: bool, plain: bool = False) -> None:
-    """Write beside a time, on a ground of its own unless it stands in a bar."""
+    """Write a label next to a time, with a background unless it is in a bar."""
     axes.annotate(
         text,
         (time, y),
@@ -555,7 +555,7 @@ def _say(axes: Axes, text: str, time: float, y: float, *, right: bool, plain: bo
 
 
 def _phases_of(panel: _Panel) -> Iterator[tuple[str, float, float]]:
-    """Yield the phases that are drawn, each with its beginning and its end."""
+    """Yield the phases to draw, each with its start and end."""
     phases = panel.run.status.phases if panel.run.status else []
     ends = [*(begin for _, begin in phases), panel.end][1:]
     for (phase, begin), until in zip(phases, ends, strict=True):
@@ -564,7 +564,7 @@ def _phases_of(panel: _Panel) -> Iterator[tuple[str, float, float]]:
 
 
 def _phases(axes: Axes, panel: _Panel) -> None:
-    """Mark the phases above the lanes, where the downloader reports them."""
+    """Mark the phases above the lanes, if the downloader reports them."""
     above = ScaledTranslation(0, 6 / 72, axes.figure.dpi_scale_trans)
     where = axes.get_xaxis_transform() + above
     pixels = axes.bbox.width

@@ -1,6 +1,6 @@
 """A baseline: the results of runs, saved in a file to compare later runs with.
 
-The file is JSON with a row a line, sorted, so that a change of it reads well in a diff.
+The file is JSON with one row per line, sorted, so that its changes read well in a diff.
 """
 
 from __future__ import annotations
@@ -74,25 +74,25 @@ class BaselineRow(_Strict):
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """Which run it is."""
+        """The key that identifies the run."""
         return self.scenario, self.strategy, self.seed
 
 
 class Baseline(_Strict):
-    """The rows of many runs, in no order that matters."""
+    """The rows of many runs; their order does not matter."""
 
     baseline_version: Literal[1] = 1
     rows: list[BaselineRow]
 
     @classmethod
     def of(cls, compared: Iterable[Compared]) -> Baseline:
-        """Return the baseline that comparisons make; what was run twice is in it once."""
+        """Return the baseline of some comparisons; a run that was made twice is in it once."""
         rows = [BaselineRow.of(r) for one in compared for s in one.strategies for r in s.results]
         return cls(rows=list({row.key: row for row in rows}.values()))
 
     @classmethod
     def read(cls, path: Path) -> Baseline:
-        """Return the baseline in a file; raises `BaselineError` or `OSError`."""
+        """Return the baseline in a file; raise `BaselineError` or `OSError`."""
         try:
             baseline = cls.model_validate_json(read_bytes(path, RECORD))
         except ValidationError as e:
@@ -107,14 +107,14 @@ class Baseline(_Strict):
         return baseline
 
     def as_text(self) -> str:
-        """Return it as it stands in a file."""
+        """Return the text of the file."""
         rows = sorted(self.rows, key=lambda row: row.key)
         lines = ",\n".join(f"  {json.dumps(row.model_dump())}" for row in rows)
         return f'{{\n "baseline_version": {self.baseline_version},\n "rows": [\n{lines}\n ]\n}}\n'
 
 
 def _other_kind(path: Path) -> Kind | None:
-    """Return what a file is that is not a baseline, if it is another file of firstk's."""
+    """Return the kind of a file that is not a baseline but another of firstk's; None if neither."""
     try:
         found = kind_of_head(path) or other_kind(BASELINE, read(path, None).data)
     except ScenarioError:

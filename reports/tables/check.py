@@ -1,4 +1,4 @@
-"""A later run held against a baseline: what has become worse, what better, row by row."""
+"""A later run compared with a baseline: what has become worse or better, row by row."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from firstk.reports.tables.baseline import Baseline, BaselineRow
 #: The outcomes of a download, the best first: a clear error is better than a hang.
 _OUTCOMES = ("ok", "failed", "deadline", "stalled")
 
-#: By what part two times may differ that are equal but for their rounding to nine digits.
+#: The relative difference of two times that are equal apart from rounding to nine digits.
 _ROUNDING = 1e-8
 
-#: So little is none: 0.29 times 100 is a hair less than 29.
+#: A tolerance for rounding errors: 0.29 times 100 is slightly less than 29.
 _HAIR = 1e-12
 
-#: More changes than this are counted rather than listed.
+#: The maximum number of changes that are listed; the rest are counted.
 _MOST = 20
 
 _COLUMNS = ("", "scenario", "strategy", "seed", "what", "before", "now", "change")
@@ -32,10 +32,10 @@ Verdict = Literal["worse", "better"]
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change in a run, described.
+    """One change in a run.
 
-    `verdict` is None where it cannot be said: a download with another outcome sends
-    more or fewer requests, which is neither good nor bad.
+    `verdict` is None if the change is neither good nor bad: a download with another outcome may
+    send more or fewer requests.
     """
 
     row: BaselineRow
@@ -50,7 +50,7 @@ class Change:
 class Checked:
     """The result of the check.
 
-    `new` and `gone` are rows that only one side has, `compared` is the number that both have.
+    `new` and `gone` are rows that only one side has; `compared` is the number that both have.
     """
 
     changes: Sequence[Change]
@@ -66,7 +66,7 @@ class Checked:
 
     @property
     def better(self) -> Sequence[BaselineRow]:
-        """The rows that have become better, and in nothing worse."""
+        """The rows that have become better, and worse in nothing."""
         worse = {row.key for row in self.worse}
         return [row for row in self._rows("better") if row.key not in worse]
 
@@ -76,7 +76,7 @@ class Checked:
 
 
 def check(before: Baseline, now: Baseline, tolerance: float) -> Checked:
-    """Hold `now` against `before`; times and counts may differ by the part `tolerance`."""
+    """Compare `now` with `before`; times and counts may differ by the fraction `tolerance`."""
     old = {row.key: row for row in before.rows}
     new = {row.key: row for row in now.rows}
     changes: list[Change] = []
@@ -96,10 +96,10 @@ def check(before: Baseline, now: Baseline, tolerance: float) -> Checked:
 
 
 def _changes(old: BaselineRow, new: BaselineRow, tolerance: float) -> Iterator[Change]:
-    """Yield what has changed in one run, what counts most first."""
+    """Yield what has changed in one run, the most important first."""
     comparable = old.outcome == new.outcome and old.error == new.error
     if not comparable:
-        worse = _badness(new) >= _badness(old)  # another error is no better one
+        worse = _badness(new) >= _badness(old)  # a different error is not an improvement
         yield Change(new, "outcome", _outcome(old), _outcome(new), "", _verdict(worse))
     if (old.content_ok is False) != (new.content_ok is False):
         worse = new.content_ok is False
@@ -156,7 +156,7 @@ def headline(checked: Checked, name: str) -> str:
 
 
 def missing(checked: Checked, allow_gone: bool) -> str | None:
-    """Return why too little was left to compare, if so; rows may be gone if that is allowed."""
+    """Return an error if too little was left to compare; `allow_gone` permits missing rows."""
     if not checked.compared:
         return "none of its runs was made now, so nothing was compared; --save makes a new baseline"
     if checked.gone and not allow_gone:
@@ -167,7 +167,7 @@ def missing(checked: Checked, allow_gone: bool) -> str | None:
 
 
 def notes(checked: Checked) -> Iterator[str]:
-    """Yield a line each for what is new, what is gone, and what is not listed."""
+    """Yield a line each about rows that are new, gone, or not listed."""
     left_out = len(checked.changes) - _MOST
     if left_out > 0:
         yield f"{left_out} more changes are not shown."
@@ -183,7 +183,7 @@ def notes(checked: Checked) -> Iterator[str]:
 
 
 def _cells(checked: Checked) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of the changes, those for the worse first."""
+    """Yield the cells of the changes, regressions first."""
     worse = {row.key for row in checked.worse}
     ordered = sorted(checked.changes, key=lambda change: change.row.key not in worse)
     for c in ordered[:_MOST]:

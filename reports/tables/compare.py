@@ -15,11 +15,11 @@ from firstk.harness.run.comparison import Compared, replay
 from firstk.harness.run.strategy_runs import StrategyRuns, baseline_of, ratio
 from firstk.scenarios.seeds import seed_range
 
-#: What a table of comparisons says beside the results: all that each row needs to be run
-#: again, the seeds of its runs, or nothing.
+#: The columns of a comparison in addition to the results: everything that repeats a row, the seeds
+#: of its runs, or nothing.
 Extra = Literal["replay", "seed", "nothing"]
 
-#: What the columns of a comparison mean.
+#: The meaning of the columns of a comparison.
 LEGEND = f"""\
 TTFB: time to first byte; with several runs the median and, in brackets, the range
 speed-up: the TTFB of wait-for-all (or of the first strategy, if wait-for-all \
@@ -41,7 +41,7 @@ def comparison_table(compared: Iterable[Compared], extra: Extra) -> Table:
     table.add_column("scenario", overflow="fold", min_width=10)
     table.add_column("strategy", no_wrap=True, min_width=max(map(len, STRATEGIES)))
     table.add_column("TTFB", min_width=15)
-    gap = "\n" if extra == "nothing" else " "  # every column counts there
+    gap = "\n" if extra == "nothing" else " "  # every character counts there
     table.add_column("speed-up" if gap == " " else "speed-\nup", justify="right", no_wrap=True)
     table.add_column(f"over{gap}bound", justify="right", min_width=6)
     table.add_column("requests", justify="right", no_wrap=True)
@@ -84,7 +84,7 @@ def _styled(summary: StrategyRuns) -> Text:
     return Text(summary.verdict, style=style)
 
 
-#: The columns of the table of runs, with what stands in them.
+#: The columns of the table of runs, each with a function that returns its cell.
 _RUN_COLUMNS = ("strategy", "run", "seed", "outcome", "located", "ttfb")
 
 #: The columns that are times, in seconds.

@@ -1,7 +1,7 @@
-"""Where two runs part: the first event that they do not share, and a few around it.
+"""Where two runs diverge: the first event that they do not share, and a few around it.
 
-It is written as `diff -u` writes it: what the first run has is marked with -, what the
-second has with +, and what both have with nothing.
+The format is that of `diff -u`: lines of only the first run begin with -, lines of only the second
+with +, and common lines with a space.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from difflib import SequenceMatcher
 
 from firstk.harness.run.events import Event, Events, Request
 
-#: How many equal events are shown before and after what differs.
+#: The number of equal events shown before and after the difference.
 _CONTEXT = 3
 
-#: How many events in a row are shown that only one of the runs has.
+#: The maximum number of consecutive events shown that only one of the runs has.
 _MOST = 8
 
-#: How far behind the parting it is looked for what the runs share again.
+#: How far behind the divergence to search for common events.
 _WINDOW = 200
 
-#: How many requests with different answers are listed.
+#: The maximum number of requests with different answers that are listed.
 _MOST_REQUESTS = 10
 
 
 def parting(one: Events, other: Events) -> int | None:
-    """Return how many events are equal before two runs part; None if they never do."""
+    """Return the number of equal events before two runs diverge; None if they never do."""
     both = zip(one.events, other.events, strict=False)
     equal = next((i for i, (a, b) in enumerate(both) if a != b), None)
     if equal is None and len(one.events) != len(other.events):
@@ -62,7 +62,7 @@ def _summary(events: Sequence[Event]) -> str:
 
 
 def _hunk(one: Sequence[Event], other: Sequence[Event], equal: int) -> Iterator[str]:
-    """Yield the events around the parting."""
+    """Yield the events around the divergence."""
     start = max(0, equal - _CONTEXT)
     a, b = one[start : equal + _WINDOW], other[start : equal + _WINDOW]
     width = max(len(_time(e.time)) for e in (*a, *b))
@@ -89,8 +89,8 @@ def _marked(mark: str, events: Sequence[Event], width: int) -> Iterator[str]:
 def _unequal_answers(one: Sequence[Event], other: Sequence[Event]) -> Iterator[str]:
     """Yield the requests of both runs that were answered differently, at whatever time.
 
-    Where round trips are drawn by the seed two runs part at the first answer, which is no
-    news; what the servers did otherwise is.
+    If round trips are random, two runs diverge at the first answer, which says little. Different
+    answers of the servers say more.
     """
     a, b = _ends(one), _ends(other)
     unequal = [key for key in a if key in b and _said(a[key]) != _said(b[key])]
@@ -106,7 +106,7 @@ def _unequal_answers(one: Sequence[Event], other: Sequence[Event]) -> Iterator[s
 
 
 def _ends(events: Sequence[Event]) -> dict[tuple[Request, int], Event | None]:
-    """Return what became of each request, and of its repetitions; None if no answer came."""
+    """Return the end of each request and its repetitions; None if it was never answered."""
     sent: Counter[Request] = Counter()
     ended: Counter[Request] = Counter()
     ends: dict[tuple[Request, int], Event | None] = {}

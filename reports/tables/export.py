@@ -1,4 +1,4 @@
-"""A store's runs as files for other programs: CSV and Parquet, a row a run, in their order."""
+"""A store's runs as files for other programs: CSV and Parquet, one row per run, in order."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from typing import Any, Protocol, TextIO, get_args, get_type_hints
 from firstk.harness.sweep.store import Row
 from firstk.scenarios.experiment import label
 
-#: How many rows are in memory at a time.
+#: The maximum number of rows in memory.
 _CHUNK = 50_000
 
-#: How many columns stand before those of the axes: the row and the point.
+#: The number of columns before those of the axes: the row and the point.
 _BEFORE = 2
 
 
 class Source(Protocol):
-    """What rows come from: a `Store`, or what can be read of a damaged one."""
+    """A source of rows: a `Store`, or what can be read of a damaged one."""
 
     @property
     def axes(self) -> Sequence[str]:
-        """The keys that are varied."""
+        """The keys that vary."""
 
     def points(self) -> Sequence[Sequence[Any]]:
-        """Return the axes' values of each point; None where they are not known."""
+        """Return each point's values of the axes; None if they are not known."""
 
     def rows(self) -> Iterator[Row]:
         """Yield the rows, in the order of their numbers."""
@@ -82,7 +82,7 @@ def _rows(store: Source) -> Iterator[tuple[Any, ...]]:
 
 
 def _kind(values: Sequence[Any]) -> type:
-    """Return what a column of these values holds: numbers, truth values, or else texts."""
+    """Return the type of a column with these values: numbers, booleans, or otherwise text."""
     types = {type(value) for value in values if value is not None}
     for kind in (bool, int, float):
         if types <= ({int, float} if kind is float else {kind}):

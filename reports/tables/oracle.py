@@ -1,4 +1,4 @@
-"""An experiment held against mathematics: simulated, exact, and how far apart they are."""
+"""An experiment compared with theory: simulated and exact values, and their distance."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from firstk.harness.sweep.store import Store
 from firstk.reports.tables.rows import TableRow
 from firstk.scenarios.experiment import Experiment, Point, label
 
-#: From this many standard errors on a number is not what it should be.
+#: From this number of standard errors, a number counts as wrong.
 TOO_FAR = 4.0
 
-#: Fewer times have no mean that is nearly normal.
+#: The minimum number of times whose mean is approximately normal.
 _LEAST = 30
 
-#: Nor have times whose mean is still so skewed.
+#: The maximum skewness of a mean that is approximately normal.
 _SKEWED = 0.25
 
-#: The part of the times that may lie after the deadline without affecting their mean.
+#: The fraction of times that may be after the deadline without affecting their mean.
 _LATE = 1e-9
 
-#: What the columns of the table mean.
+#: The meaning of the table's columns.
 LEGEND = """\
 located: the probability that K distinct shares are known before the deadline
 mean, p50, p90, p99: when they are, in those runs in which they are
@@ -49,10 +49,10 @@ A right simulator has 4 or more in one of 16,000 numbers; that is exit status 1.
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One number that is held against mathematics; a part of the runs, or a time in seconds.
+    """One number that is compared with theory: a fraction of the runs, or a time in seconds.
 
-    `exact` has two values where only bounds are known. `simulated` is None if there is none,
-    and `z` if it means nothing.
+    `exact` has two values if only bounds are known. `simulated` is None if there is none, and `z`
+    if it is meaningless.
     """
 
     point: int
@@ -66,18 +66,18 @@ class Verdict:
 
     @property
     def is_far(self) -> bool:
-        """Whether the simulated number is not what it should be."""
+        """Whether the simulated number is too far from the exact value or bounds."""
         return self.z is not None and abs(self.z) >= TOO_FAR
 
 
-#: A measure: its name, what was simulated, what is exact, and z.
+#: A measure: its name, the simulated value, the exact values, and z.
 _Measure = tuple[str, float | None, tuple[float] | tuple[float, float], float | None]
 
 
 def verdicts(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator[Verdict]:
     """Yield the measures of each point, with its number of runs, and each strategy.
 
-    Raises `NoOracleError` where mathematics says nothing of one.
+    Raises `NoOracleError` if theory does not predict one of them.
     """
     for number, point in enumerate(experiment.points):
         for strategy in experiment.strategies:
@@ -109,7 +109,7 @@ def _of_stage(stage: Stage, times: Sequence[float | None], deadline: float) -> I
     for name, q in QUANTILES.items():
         exact = stage.quantile(q * min(1.0, success / stage.success))
         before = sum(time <= exact for time in came)
-        # More runs before it make the simulated quantile the earlier one.
+        # More runs before the exact quantile make the simulated one earlier.
         z = 0.0 - z_of_count(before, len(came), q) if came else None
         yield name, quantile(came, q).estimate, (exact,), z
 
@@ -125,7 +125,7 @@ def _of_fork_join(model: ForkJoin, samples: Sequence[Sample], downloads: int) ->
     all_of_them = downloads * len(samples)
     came = sum(times.count - times.never for times in located)
     yield "located", came / all_of_them, (1.0,), z_of_count(came, all_of_them, 1.0)
-    # Downloads of one run are not independent of one another, and runs are.
+    # Runs are independent, but the downloads of one run are not.
     means = [times.mean for times in located if times.mean is not None]
     mean = fmean(means) if means else None
     if model.exact is not None:
@@ -180,7 +180,7 @@ def _said(number: float, say: Any) -> str:
 
 
 def _numbers(verdict: Verdict) -> dict[str, str | int | float | None]:
-    """Return what stands in a row for programs: an exact number is also its own bounds."""
+    """Return the cells of a row for programs; an exact number is also its own bounds."""
     exact = verdict.exact[0] if len(verdict.exact) == 1 else None
     return {
         "strategy": verdict.strategy,

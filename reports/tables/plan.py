@@ -1,4 +1,4 @@
-"""What a search found: the cheapest candidate that meets the target, and all that were looked at.
+"""The result of a search: the cheapest candidate that meets the target, and all candidates.
 
 The headline says whether there is one, whether there is none, or that more runs are needed.
 """
@@ -22,7 +22,7 @@ from firstk.reports.model.plan_words import Found, cheapest, headline, value, ve
 from firstk.reports.tables.rows import markdown
 from firstk.scenarios.plan import Condition, Plan
 
-#: What the columns of the table mean.
+#: The meaning of the table's columns.
 LEGEND = """\
 expansion: the size of all shares together, as a multiple of the file's (n / k)
 p50, p90, p99: quantiles of the time to first byte; a download that never has it is later than \
@@ -48,12 +48,12 @@ def table(plan: Plan, found: Found) -> Table:
 
 
 def as_markdown(plan: Plan, found: Found) -> str:
-    """Return the table as Markdown has it."""
+    """Return the table as Markdown."""
     return markdown(table_rows(plan, found))
 
 
 def table_rows(plan: Plan, found: Found) -> list[list[str]]:
-    """Return the cells of the table, row by row, its heading first."""
+    """Return the cells of the table, row by row, with the heading first."""
     crashes = any(one.decision.crashed for one in found if one.decision)
     names = [condition.name for condition in plan.target.conditions]
     crashed = ["crashed"] if crashes else []
@@ -72,7 +72,7 @@ def table_rows(plan: Plan, found: Found) -> list[list[str]]:
 
 
 def as_json(plan: Plan, found: Found) -> str:
-    """Return a JSON object: "inf" is never, and null is not known."""
+    """Return a JSON object: "inf" is never, and null is unknown."""
     best = cheapest(found)
     document = {
         "plan": plan.experiment.name,

@@ -1,4 +1,4 @@
-"""Results as they leave for other programs: JSON and CSV."""
+"""Results for other programs: JSON and CSV."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from firstk.harness.run.result import Result
 from firstk.harness.run.strategy_runs import StrategyRuns
 
-#: What stands beside a result: the bound of that run.
+#: The columns of the bound of a run, next to its result.
 _BOUND = ("bound", "minimum_requests", "minimum_bytes")
 
 
@@ -22,7 +22,7 @@ def as_json(summaries: Sequence[StrategyRuns]) -> str:
 
 
 def as_csv(summaries: Sequence[StrategyRuns]) -> str:
-    """Return CSV with a header, a row a run; share numbers are separated by spaces."""
+    """Return CSV with a header, one row per run; share numbers are separated by spaces."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*(field.name for field in fields(Result)), *_BOUND])

@@ -1,4 +1,4 @@
-"""Rows about the points of an experiment, in the forms that others read: CSV, JSON, Markdown."""
+"""Rows about the points of an experiment, in formats for others: CSV, JSON, Markdown."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TableRow:
 
 
 def as_csv(rows: Sequence[TableRow], axes: Sequence[str]) -> str:
-    """Return CSV with a header: `inf` is never or infinite, and an empty cell is not known."""
+    """Return CSV with a header: `inf` is never or infinite, and an empty cell is unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["point", *axes, *rows[0].numbers])
@@ -39,7 +39,7 @@ def as_csv(rows: Sequence[TableRow], axes: Sequence[str]) -> str:
 
 
 def as_json(rows: Sequence[TableRow]) -> str:
-    """Return a JSON list, an object a row: "inf" is never or infinite, and null is not known."""
+    """Return a JSON list, one object per row: "inf" is never or infinite, and null is unknown."""
     objects = [
         {"point": row.point, "values": row.values}
         | {
@@ -52,13 +52,13 @@ def as_json(rows: Sequence[TableRow]) -> str:
 
 
 def as_markdown(rows: Sequence[TableRow], axes: Sequence[str]) -> str:
-    """Return the words as a table of Markdown, with all values of the axes in every row."""
+    """Return the words as a Markdown table, with all values of the axes in every row."""
     heading = [*axes, *rows[0].words]
     return markdown([heading, *([*map(label, r.values.values()), *r.words.values()] for r in rows)])
 
 
 def markdown(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of words as Markdown has them, the first as the heading."""
+    """Return rows of words as a Markdown table, the first as the heading."""
     lines = [rows[0], ["---"] * len(rows[0]), *rows[1:]]
     escaped = (" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines)
     return "".join(f"| {line} |\n" for line in escaped)

@@ -1,7 +1,7 @@
-"""What a sweep resulted in: a row for each point and strategy, made of the store alone.
+"""The results of a sweep: a row for each point and strategy, from the store alone.
 
-A run that never has its first byte, because it stalled, failed, crashed or was cut off, is
-later than any that does. No quantile leaves it out.
+A run without a first byte, because it stalled, failed, crashed or was cut off, counts as later
+than any other. No quantile leaves it out.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from firstk.harness.stats.formats import percent
 from firstk.reports.tables.rows import TableRow
 from firstk.scenarios.experiment import label
 
-#: What the columns of the table mean.
+#: The meaning of the table's columns.
 LEGEND = """\
 ok: the probability that a download succeeds
 p50, p90, p99: the time within which 50, 90, 99 % of the downloads have their first byte; \
@@ -39,7 +39,7 @@ under way have none: the values have no upper limit, so none is valid for every 
 
 
 def rows(found: Sequence[Cell]) -> list[TableRow]:
-    """Return a row for each cell. The words leave out columns that say nothing."""
+    """Return a row for each cell; the words leave out columns that say nothing."""
     against = f"vs {found[0].strategy}"
     loads = any(cell.under_way is not None for cell in found)
     says = {
@@ -57,22 +57,22 @@ def rows(found: Sequence[Cell]) -> list[TableRow]:
     return made
 
 
-#: Where a table has the intervals, from the widest table to the narrowest.
+#: The places of the intervals, from the widest table to the narrowest.
 Intervals = Literal["beside", "below", "nowhere"]
 
-#: What the narrowest table leaves out beside the intervals.
+#: The columns that the narrowest table leaves out, besides the intervals.
 LEFT_OUT = ("runs", "p90", "bytes")
 
 
 def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
-    """Return the table, its intervals beside or below the estimates, or left out."""
+    """Return the table, with intervals next to or below the estimates, or without them."""
     shown = list(of[0].words)
     if intervals == "nowhere":
         empty = {"-", ""}
         shown = [n for n in shown if n not in LEFT_OUT and {row.words[n] for row in of} - empty]
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in axes:
-        # A key folds at its dots where room is short.
+        # A key can be folded at its dots.
         head = name if intervals == "beside" else name.replace(".", ".\n")
         made.add_column(head, overflow="fold", min_width=9)
     for name in shown:
@@ -88,7 +88,7 @@ def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "b
 
 
 def _placed(words: str, intervals: Intervals) -> str:
-    """Return an estimate with its interval, in parentheses, where it should be."""
+    """Return an estimate with its interval in parentheses, placed as requested."""
     if intervals == "beside":
         return words
     return words.replace(" (", "\n(") if intervals == "below" else words.partition(" (")[0]
@@ -112,7 +112,7 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
 
 
 def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
-    """Return what stands in a row for programs: of an estimate three, its value and its ends."""
+    """Return the cells of a row for programs; an estimate has a value and two ends."""
     row: dict[str, str | int | float | None] = {"strategy": cell.strategy, "runs": cell.runs}
     estimates = {"ok": cell.ok, **cell.quantiles, "against_first": cell.against}
     for name, estimate in estimates.items():

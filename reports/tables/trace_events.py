@@ -1,9 +1,9 @@
 """A run as Chrome trace events: a file that opens in Perfetto and chrome://tracing.
 
 Each run is a process, with a track for the phases of the download and one for each server. Events
-of a track must nest, and requests in progress at once do not: the second at once has a track of
-its own below its server's. An arrow leads from an overdue read to its hedge. A request that was
-never answered begins and does not end. Source: Trace Event Format, Google, 2016.
+of a track must nest, but simultaneous requests do not, so further ones have tracks of their own
+below the first track of the server. An arrow leads from an overdue read to its hedged request. A
+request that was never answered begins and does not end. Source: Trace Event Format, Google, 2016.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Event = dict[str, Any]
 
 
 def trace_events(runs: Sequence[Run]) -> str:
-    """Return the JSON of the runs, a process each; times are in microseconds."""
+    """Return the JSON of the runs, each as a process; times are in microseconds."""
     events = [event for pid, run in enumerate(runs, 1) for event in _events(pid, run)]
     return json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}, indent=1) + "\n"
 
@@ -54,7 +54,7 @@ def _events(pid: int, run: Run) -> Iterator[Event]:
 
 
 def _places(bars: Sequence[Bar]) -> list[tuple[str, int]]:
-    """Return the server of each request, and its row there: rows are free where others ended."""
+    """Return the server and the row of each request; a row is reused when its request has ended."""
     free: dict[str, list[float]] = {}
     places = []
     for bar in bars:
@@ -67,14 +67,14 @@ def _places(bars: Sequence[Bar]) -> list[tuple[str, int]]:
 
 
 def _rows(bars: Sequence[Bar]) -> dict[tuple[str, int], int]:
-    """Return the number of the track of each row, those of a server together."""
+    """Return the track number of each row; the rows of a server are adjacent."""
     servers = list(dict.fromkeys(bar.exchange.server for bar in bars))
     rows = sorted(set(_places(bars)), key=lambda place: (servers.index(place[0]), place[1]))
     return dict(zip(rows, count(1), strict=False))
 
 
 def _thread(pid: int, tid: int, name: str) -> Iterator[Event]:
-    """Yield what names a track, and puts it where it belongs."""
+    """Yield the events that name a track and set its position."""
     of = {"ph": "M", "pid": pid, "tid": tid}
     yield {**of, "name": "thread_name", "args": {"name": name}}
     yield {**of, "name": "thread_sort_index", "args": {"sort_index": tid}}
@@ -83,7 +83,7 @@ def _thread(pid: int, tid: int, name: str) -> Iterator[Event]:
 def _phases(pid: int, run: Run) -> Iterator[Event]:
     """Yield the phases of the download, as far as it reports them. They never overlap.
 
-    Where one never ends it lasts until the last event, and says so.
+    A phase that never ends lasts until the last event, and is marked as such.
     """
     phases = run.status.phases if run.status else []
     if not phases:
@@ -131,7 +131,7 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
 
 
 def _arrow(pid: int, start: int, end: int, hedge: Bar) -> Iterator[Event]:
-    """Yield an arrow from an overdue read to its hedge, each on its track."""
+    """Yield an arrow from an overdue read to its hedged request, each on its track."""
     ts = _us(hedge.exchange.sent)
     of = {"cat": "hedge", "name": "hedge", "id": f"{pid}.{hedge.exchange.number}", "pid": pid}
     yield {"ph": "s", "ts": ts, "tid": start, **of}
@@ -139,10 +139,10 @@ def _arrow(pid: int, start: int, end: int, hedge: Bar) -> Iterator[Event]:
 
 
 def _us(time: float) -> float:
-    """Return a time in microseconds, to the nanosecond as Perfetto keeps it."""
+    """Return a time in microseconds, rounded to the nanosecond as Perfetto stores it."""
     return round(time * 1e6, 3)
 
 
 def _lasts(begin: float, end: float) -> float:
-    """Return how long something lasts, so that it ends when what follows begins."""
+    """Return a duration, rounded so that it ends exactly when the next event begins."""
     return round(_us(end) - _us(begin), 3)

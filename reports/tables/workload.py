@@ -28,7 +28,7 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 OUTCOMES: tuple[Outcome, ...] = ("ok", "failed", "stalled", "deadline")
 
-#: What the columns of the table mean.
+#: The meaning of the table's columns.
 LEGEND = """\
 p50, p90, p99, p99.9: quantiles of the time to first byte of all downloads of all runs, each \
 from its own start; one that never has it is later than all others. A quantile is shown where \
@@ -40,7 +40,7 @@ In parentheses, of several runs: 95 % confidence intervals, which hold however t
 one run depend on one another; ~ marks estimates from too few runs for one.
 """
 
-#: A quantile of downloads is shown where this many of them lie beyond it.
+#: A quantile of downloads is shown if at least this many of them are beyond it.
 _BEYOND = 10
 
 
@@ -54,7 +54,7 @@ def load_tables(
 ) -> list[Table]:
     """Return the table of workloads, a row for each strategy, with quantiles of these times.
 
-    The second is narrower: its headings have more lines.
+    The second table is narrower: its headings have more lines.
     """
     before = "" if times == "ttfb" else "located "
     rows = [
@@ -77,7 +77,7 @@ def load_tables(
 
 
 def _table(rows: Sequence[dict[str, str]], names: Sequence[str], between: str) -> Table:
-    """Return a table with these columns; `between` stands between the words of a heading."""
+    """Return a table with these columns; `between` separates the words of a heading."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in names:
         justify: Literal["left", "right"] = "left" if name == "strategy" else "right"
@@ -102,7 +102,7 @@ def _quantile(summary: WorkloadSummary, q: float, times: str) -> str:
 def _said(
     summary: WorkloadSummary, estimate: Interval | NotEnough | None, say: Callable[[float], str]
 ) -> str:
-    """Return an estimate as text. One run is an example, and has no interval."""
+    """Return an estimate as text; a single run is an example, and has no interval."""
     if estimate is not None and estimate.estimate is not None and len(summary.results) == 1:
         return say(estimate.estimate)
     return in_words(estimate, say)
@@ -150,7 +150,7 @@ def as_csv(summaries: Sequence[WorkloadSummary]) -> str:
 
 
 def row(result: WorkloadResult) -> dict[str, Any]:
-    """Return the numbers of a run, by their names; a time that never came is None."""
+    """Return the numbers of a run by name; a time that never came is None."""
     found: dict[str, Any] = {
         name: getattr(result, name) for name in ("scenario", "strategy", "run", "seed", "downloads")
     }

@@ -70,8 +70,8 @@ def main(
 ) -> None:
     """Measure firstk against its peers: WHAT, or all.
 
-    Each figure is a ratio of two things that are done in turn in one process. Exit status 1
-    means that one is worse than in the earlier run, by more than the tolerance.
+    Each figure is a ratio of two things that run alternately in one process. Exit status 1
+    means that one is worse than in the earlier run by more than the tolerance.
     """
     before = json.loads(check.read_text(encoding="utf-8")) if check else {}
     if downloads is not None:
@@ -94,7 +94,7 @@ def main(
     sys.exit(bool(worse))
 
 
-#: What a task may take, over what it took before.
+#: The maximum time of a task, relative to its earlier time.
 _SLOWER = 1.05
 
 

@@ -1,4 +1,4 @@
-"""Speed against an older version: tasks that both do in turn, and how they compare."""
+"""Speed compared with an older version: tasks that both run alternately."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ROOT = Path(__file__).parents[2]
 
 
 def figures(ref: str, rounds: int, most: float) -> Iterator[Figure]:
-    """Yield the CPU time of each task over that of a git revision; `most` is what it may be."""
+    """Yield the CPU time of each task relative to a git revision; `most` is the maximum ratio."""
     with _checkout(ref) as old:
         for task in tasks.TASKS:
             pairs = [(_seconds(old, task), _seconds(_ROOT, task)) for _ in range(rounds)]
@@ -27,7 +27,7 @@ def figures(ref: str, rounds: int, most: float) -> Iterator[Figure]:
 
 @contextmanager
 def _checkout(ref: str) -> Iterator[Path]:
-    """Check a revision out beside this one, and remove it at the end."""
+    """Check a revision out next to this one, and remove it at the end."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "old"
         _git("worktree", "add", "--detach", str(path), ref)

@@ -13,10 +13,10 @@ from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 from tests.benchmarks.measure import Figure, in_turn
 
-#: How many downloads there are in a measurement.
+#: The number of downloads in a measurement.
 _DOWNLOADS = 100
 
-_STRATEGY = "windowed"  # it sends what Tahoe-LAFS sends
+_STRATEGY = "windowed"  # it sends the same requests as Tahoe-LAFS
 
 
 def scenario(hung: int = 0, **file: int) -> Scenario:
@@ -34,7 +34,7 @@ def scenario(hung: int = 0, **file: int) -> Scenario:
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how many times as long a download takes as its peers."""
+    """Yield the time of a download over that of its peers."""
     for hung in (0, 7):
         one = scenario(hung)
         run = simulate(one, _STRATEGY)
@@ -73,7 +73,7 @@ def _downloads(one: Scenario, strategy: str) -> Callable[[], None]:
 def _messages(exchanges: list[tuple[float, float | None]]) -> Callable[[], None]:
     """Return a model of the messages alone: each takes its time there, and its answer back.
 
-    What was sent at one time is sent when the first answers to what was sent before are there.
+    Messages sent at one time are sent when the first answers to earlier ones have arrived.
     """
     rounds: dict[float, list[float]] = {}
     for sent, takes in exchanges:

@@ -19,7 +19,7 @@ _MEGABYTES = 8
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how the time a query grows with the servers, and how fast bytes are against hashing."""
+    """Yield the growth of the time per query, and the rate of bytes over that of arithmetic."""
     few, many = _grid(10), _grid(10_000)
     times = in_turn(_runs(few, 200), _runs(many, 1), rounds)
     yield Figure(
@@ -66,9 +66,9 @@ def _runs(one: Scenario, count: int, strategy: str = "wait-for-all") -> Callable
 
 
 def _arithmetic(one: Scenario) -> Callable[[], None]:
-    """Return what is done with the bytes beyond the first segment at the least.
+    """Return a function that does the minimum work for the bytes beyond the first segment.
 
-    Each block of the K shares is hashed, the segment is decoded, hashed and decrypted.
+    Each block of the K shares is hashed, and the segment is decoded, hashed and decrypted.
     """
     file = file_of(one)
     size = _MEGABYTES << 20

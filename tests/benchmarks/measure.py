@@ -1,4 +1,4 @@
-"""Measuring: two things in turn, again and again, and how many times one takes the other."""
+"""Measures the ratio of the times of two tasks, alternately and repeatedly."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from time import process_time
 
 @dataclass(frozen=True)
 class Figure:
-    """A ratio that was measured several times, and what it should be.
+    """A ratio that was measured several times, and its target.
 
-    `at_least` tells whether more is better; `note` says what was held against what.
+    `at_least` is True if more is better; `note` says what was compared.
     """
 
     name: str
@@ -29,12 +29,12 @@ class Figure:
 
     @property
     def reached(self) -> bool:
-        """Whether it is what it should be."""
+        """Whether the target is reached."""
         return self.middle >= self.target if self.at_least else self.middle <= self.target
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Return how long this process works at something, in seconds, with a tidy memory before."""
+    """Return the CPU time of some work, in seconds, after collecting garbage."""
     gc.collect()
     begun = process_time()
     work()
@@ -44,9 +44,9 @@ def seconds(work: Callable[[], object]) -> float:
 def in_turn(
     one: Callable[[], object], other: Callable[[], object], rounds: int
 ) -> list[tuple[float, float]]:
-    """Return how long this process works at two things, in seconds, each once in a round.
+    """Return the CPU times of two tasks, in seconds, which run alternately once per round.
 
-    What slows the machine down for a while slows both. The first round is left out.
+    A temporary slowdown of the machine affects both. The first round is left out.
     """
     found = [(seconds(one), seconds(other)) for _ in range(rounds + 1)]
     return found[1:]

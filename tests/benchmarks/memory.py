@@ -1,4 +1,4 @@
-"""Memory: what a load of many downloads leaves, against one of a few."""
+"""Memory: how much a load of many downloads leaves, compared with a load of a few."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tests.benchmarks.measure import Figure
 
-#: The issue asks for a million; so many take a minute, and `--downloads` says otherwise.
+#: The issue asks for a million; this number takes a minute, and `--downloads` overrides it.
 DOWNLOADS = 50_000
 
 _FEW = 10_000
@@ -42,7 +42,7 @@ simulate_workload(from_tables({
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how much memory there is at the end over what there was after 10,000 downloads."""
+    """Yield the memory in use at the end over that after 10,000 downloads."""
     if not os.path.exists("/proc/self/statm"):
         return
     command = [sys.executable, "-c", _CODE, str(_FEW), str(DOWNLOADS)]

@@ -1,4 +1,4 @@
-"""The simulated network, against real sockets of the loopback: HTTP requests on one connection."""
+"""The simulated network, against real sockets on loopback: HTTP requests on one connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from twisted.web.server import Request, Site
 from firstk.harness.net.network import Network
 from tests.benchmarks.measure import Figure, in_turn
 
-#: So many requests are made in each measurement.
+#: The number of requests in each measurement.
 _REQUESTS = 1_000
 
 
@@ -43,7 +43,7 @@ def _requests(reactor: Any, url: bytes, count: int) -> Any:
 
 
 def simulated(count: int) -> Callable[[], None]:
-    """Return what makes so many requests between two hosts."""
+    """Return a function that makes `count` requests between two hosts."""
 
     def work() -> None:
         net = Network(rtt=0.05)
@@ -55,7 +55,7 @@ def simulated(count: int) -> Callable[[], None]:
 
 
 def loopback(count: int) -> Callable[[], None]:
-    """Return what makes so many requests to a real port of this process."""
+    """Return a function that makes `count` requests to a real port of this process."""
     from twisted.internet import reactor as found
 
     reactor: Any = found
@@ -66,7 +66,7 @@ def loopback(count: int) -> Callable[[], None]:
             url = b"http://127.0.0.1:%d/" % port.getHost().port
             made: Any = _requests(reactor, url, count)
             made.addBoth(lambda _: port.stopListening())
-            made.addBoth(lambda _: reactor.crash())  # it is run again
+            made.addBoth(lambda _: reactor.crash())  # it will run again
 
         reactor.callWhenRunning(begin)
         reactor.run(installSignalHandlers=False)
@@ -75,8 +75,8 @@ def loopback(count: int) -> Callable[[], None]:
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how much longer a simulated request takes than a real one, in processor time."""
-    warnings.simplefilter("ignore", DeprecationWarning)  # of `readBody`, in Twisted itself
+    """Yield the CPU time of a simulated request over that of a real one."""
+    warnings.simplefilter("ignore", DeprecationWarning)  # from `readBody`, in Twisted itself
     times = in_turn(simulated(_REQUESTS), loopback(_REQUESTS), rounds)
     yield Figure(
         "simulated network, warm HTTP request",

@@ -11,14 +11,14 @@ from twisted.internet.task import Clock
 from firstk.harness.kernel.reactor import SimReactor
 from tests.benchmarks.measure import Figure, in_turn
 
-#: So many timers are fired in each measurement.
+#: The number of timers fired in each measurement.
 _FIRED = 20_000
 
 _PENDING = (10, 1_000, 100_000)
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how many timers fire in the time of one of the peer's: each sets the next."""
+    """Yield how many timers fire in the time of one of the peer's; each timer sets the next."""
     for pending in _PENDING:
         ours = _reactor(pending, _FIRED)
         times = in_turn(ours, _simpy(pending, _FIRED), rounds)
@@ -29,7 +29,7 @@ def figures(rounds: int) -> Iterator[Figure]:
             at_least=True,
             note="rate over that of bare SimPy timeouts",
         )
-    few = 300  # of a Clock
+    few = 300  # for a Clock
     times = in_turn(_reactor(10_000, _FIRED), _clock(10_000, few), rounds)
     yield Figure(
         "timers, 10,000 pending, Clock",
@@ -41,7 +41,7 @@ def figures(rounds: int) -> Iterator[Figure]:
 
 
 def _reactor(pending: int, fired: int) -> Callable[[], None]:
-    """Return what lets so many timers fire of which so many are pending at a time."""
+    """Return a function that fires `fired` timers, of which `pending` are pending at a time."""
 
     def work() -> None:
         reactor = SimReactor()

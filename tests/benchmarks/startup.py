@@ -13,7 +13,7 @@ _HEAVY = ("twisted", "simpy", "matplotlib")
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how many of the heavy packages small commands import, and their time over Python's."""
+    """Yield how many heavy packages small commands import, and their time relative to Python's."""
     for arguments in (["--help"], ["list"]):
         code = (
             "import sys\nfrom firstk.harness.cli.main import main\n"

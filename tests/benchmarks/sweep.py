@@ -1,4 +1,4 @@
-"""Sweeps: two workers against one, and what the store and the bookkeeping take."""
+"""Sweeps: two workers against one, and the cost of the store and the bookkeeping."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _RUNS = 400
 
 
 def figures(rounds: int) -> Iterator[Figure]:
-    """Yield how many times as fast two workers are, and how much is not simulation."""
+    """Yield the speed-up by two workers, and the share of time that is not simulation."""
     experiment = replace(load_experiment(find_experiment("hung-fraction")), runs=_RUNS)
     if len(os.sched_getaffinity(0)) > 1:
         found = []
@@ -41,7 +41,7 @@ def figures(rounds: int) -> Iterator[Figure]:
 
 
 def _with(experiment: Experiment, workers: int) -> float:
-    """Return how long a sweep takes with so many workers, in seconds; not what starts them."""
+    """Return how long a sweep takes with some workers, in seconds, without starting them."""
     with TemporaryDirectory() as folder, Store(Path(folder) / "s", write=True) as store:
         pool = Pool(workers)
         for future in [pool.submit(Batch([], version("firstk"))) for _ in range(2 * workers)]:
@@ -52,7 +52,7 @@ def _with(experiment: Experiment, workers: int) -> float:
 
 
 class _Here(Pool):
-    """Runs batches in this process, and counts what they take of the processor."""
+    """Runs batches in this process, and measures their CPU time."""
 
     def __init__(self) -> None:
         self.count = 1
@@ -66,7 +66,7 @@ class _Here(Pool):
         return future
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing."""
 
 
 def _bookkeeping(experiment: Experiment) -> float:

@@ -1,6 +1,6 @@
 """`python tasks.py NAME`: do one task with the firstk that is on the path; print the CPU seconds.
 
-It is run with this version and with an older one, and so it uses only what users use.
+It runs with this version and with an older one, so it uses only the public interface.
 """
 
 import sys
@@ -62,7 +62,7 @@ def sweep(folder: Path) -> float:
 
 
 def load(folder: Path) -> float:
-    """Run downloads that meet at the servers."""
+    """Run downloads that compete for the servers."""
     (folder / "task.toml").write_text(_SCENARIO + _LOAD)
     return _command("run", str(folder / "task.toml"))
 
@@ -72,7 +72,7 @@ def _command(*args: str) -> float:
 
     from firstk.harness.cli.main import main
 
-    for _ in range(2):  # the first time imports, and the second finds nothing that it can reuse
+    for _ in range(2):  # the first time imports, and the second cannot reuse anything
         for store in Path().glob("*.sqlite*"):
             store.unlink()
         begun = sum(_times())
@@ -91,7 +91,7 @@ def _times() -> tuple[float, float]:
     return times.user + times.system, times.children_user + times.children_system
 
 
-#: What is measured, by name.
+#: The tasks that are measured, by name.
 TASKS = {task.__name__: task for task in (download, sweep, load)}
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""No test of the downloader may leave an error behind in a log."""
+"""A check that no test of the downloader leaves an error behind in a log."""
 
 import gc
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from zope.interface import implementer
 
 @implementer(ILogObserver)
 class Failures:
-    """Keeps what Twisted logs of errors that nobody has handled."""
+    """Collects unhandled errors that Twisted logs."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -22,11 +22,11 @@ class Failures:
 
 @pytest.fixture(autouse=True)
 def nothing_unhandled() -> Iterator[None]:
-    """Make a test fail whose Deferreds fail unseen, or fire twice: Twisted only logs that."""
+    """Fail a test whose Deferreds fail unhandled or fire twice, which Twisted only logs."""
     failures = Failures()
     globalLogPublisher.addObserver(failures)
     yield
-    gc.collect(1)  # a Deferred logs its failure when it goes
+    gc.collect(1)  # a Deferred logs its failure when it is collected
     globalLogPublisher.removeObserver(failures)
 
     assert failures.seen == []

@@ -1,4 +1,4 @@
-"""What the tests of the downloader play with: servers that obey, fail, or answer nonsense."""
+"""Helpers for the tests of the downloader: servers that obey, fail, or answer nonsense."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from tests.doubles import MemoryBucket, MemoryConsumer, result_of
 
 E = TypeVar("E", bound=BaseException)
 
-#: The strategies that go through four phases.
+#: The strategies that have four phases.
 FOUR_PHASES = ("wait-for-all", "first-k", "first-k-late")
 
-#: The parts of a share on which a download depends, by what a read of them is called.
+#: The parts of a share on which a download depends, by the name of the read.
 PARTS = ("header", "UEB", "crypttext hashes", "block hashes", "share hashes", "block")
 
 
 class BoomError(Exception):
-    """What the servers and consumers of these tests raise."""
+    """The error that the servers and consumers of these tests raise."""
 
 
 class Download:
-    """A download that has been started: its clock, its consumer, and what came of it."""
+    """A download that has been started, with its clock, its consumer and its result."""
 
     def __init__(
         self,
@@ -61,18 +61,18 @@ class Download:
 
     @property
     def status(self) -> DownloadStatus:
-        """The status, while the download runs and after."""
+        """The status, during the download and after it."""
         return self.running.status
 
     def done(self) -> DownloadStatus:
-        """Return the status with which the Deferred fired; raise what it failed with."""
+        """Return the status with which the Deferred fired; raise the error if it failed."""
         self.clock.advance(0)
         assert len(self.results) == 1, "the Deferred has not fired"
         status: DownloadStatus = result_of(succeed(self.results[0]))
         return status
 
     def error(self, kind: type[E]) -> E:
-        """Return the error with which the Deferred failed, which must be just of this kind."""
+        """Return the error of the Deferred, which must be of exactly this class."""
         self.clock.advance(0)
         assert len(self.results) == 1, "the Deferred has not fired"
         error = self.results[0].value
@@ -80,7 +80,7 @@ class Download:
         return error
 
     def shortage(self) -> NotEnoughSharesError:
-        """Return the error with which the Deferred failed, too few shares being good."""
+        """Return the error of a Deferred that failed because too few shares were good."""
         assert self.fired, "the Deferred has not fired"
         error = self.results[0].value
         assert isinstance(error, NotEnoughSharesError), f"{type(error).__name__}: {error}"
@@ -105,23 +105,23 @@ class ManualBucket:
         return answer
 
     def answer(self) -> None:
-        """Answer the oldest read that waits."""
+        """Answer the oldest outstanding read."""
         offset, length, answer = self.waiting.pop(0)
         answer.callback(self.data[offset : offset + length])
 
     def answer_all(self) -> None:
-        """Answer reads until none waits."""
+        """Answer reads until none is outstanding."""
         while self.waiting:
             self.answer()
 
     def fail(self) -> None:
-        """Fail the oldest read that waits."""
+        """Fail the oldest outstanding read."""
         self.waiting.pop(0)[2].errback(BoomError("read"))
 
 
 @implementer(IStorageServer)
 class ManualServer:
-    """A server that is asked once, and answers when the test says so."""
+    """A server that is queried once, and answers when the test says so."""
 
     def __init__(self, name: str, shares: Mapping[int, bytes]) -> None:
         self.name = name
@@ -140,11 +140,11 @@ class ManualServer:
         return self._answer.called
 
     def answer(self) -> None:
-        """Answer with buckets that are read at once."""
+        """Answer with buckets whose reads are answered at once."""
         self._answer.callback({number: MemoryBucket(data) for number, data in self._shares.items()})
 
     def answer_manual(self) -> None:
-        """Answer with buckets that the test answers for."""
+        """Answer with buckets whose reads the test answers."""
         self._answer.callback(self.buckets)
 
     def answer_with(self, anything: Any) -> None:
@@ -157,12 +157,12 @@ class ManualServer:
 
 
 def manual_servers(shares: Mapping[int, bytes]) -> list[ManualServer]:
-    """Return a manual server for each share, by name s0, s1, ..."""
+    """Return a manual server for each share, named s0, s1, ..."""
     return [ManualServer(f"s{number}", {number: data}) for number, data in shares.items()]
 
 
 class AnyServer:
-    """A server that does what it is told to: it returns the call's result, whatever it is."""
+    """A server with a given function: it returns the result of the call, whatever it is."""
 
     def __init__(self, get_buckets: Callable[[bytes], Any], name: str = "any") -> None:
         self.name = name
@@ -170,14 +170,14 @@ class AnyServer:
 
 
 class AnyBucket:
-    """A bucket that does what it is told to: it returns the call's result, whatever it is."""
+    """A bucket with a given function: it returns the result of the call, whatever it is."""
 
     def __init__(self, read: Callable[[int, int], Any]) -> None:
         self.read = read
 
 
 def answering(answer: Any, name: str = "any") -> AnyServer:
-    """Return a server that answers at once, and anything at all."""
+    """Return a server that answers at once, with any value."""
     return AnyServer(lambda _: succeed(answer), name)
 
 
@@ -197,14 +197,14 @@ def delayed(clock: Clock, delay: float, shares: Mapping[int, bytes], name: str) 
 
 
 def boom(*_: Any) -> Any:
-    """Raise, as a careless server does."""
+    """Raise an error, as a careless server does."""
     raise BoomError("boom")
 
 
 def part_offset(share: bytes, part: str) -> int:
-    """Return where in a share's data the first byte lies that a part of it has."""
+    """Return the offset of the first byte of a part in a share's data."""
     header = parse_header(share[:HEADER_SIZE])
-    leaves = (header.block_hashes - header.crypttext_hashes) // 64 * 32  # they end a tree
+    leaves = (header.block_hashes - header.crypttext_hashes) // 64 * 32  # after the inner nodes
     return {
         "header": 0,
         "block": header.data,
@@ -221,5 +221,5 @@ def flipped(share: bytes, offset: int, mask: int = 0xFF) -> bytes:
 
 
 def corrupt(share: bytes, part: str) -> bytes:
-    """Return the share with a part that no hash matches."""
+    """Return the share with a part that does not match its hashes."""
     return flipped(share, part_offset(share, part))

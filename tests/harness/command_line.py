@@ -1,4 +1,4 @@
-"""What the tests of the command line have in common: running it, and small scenarios for it."""
+"""Helpers for the tests of the command line: running it, and small scenarios for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from firstk.harness.cli.main import main
 
-#: A scenario; `write` fills in its name.
+#: A scenario; `write` inserts its name.
 GOOD = """\
 name = "{name}"
 description = "what it shows"
@@ -29,20 +29,20 @@ servers = 10
 rtt = {{ law = "exponential", mean = 0.05 }}
 """
 
-#: The same with two mistakes.
+#: The same scenario with two mistakes.
 BAD = GOOD.replace("k = 3", "k = 11").replace("seed = 7", "sed = 7")
 
-#: What a program of its own runs as `firstk`.
+#: The code that a separate process runs as `firstk`.
 FIRSTK = [sys.executable, "-c", "from firstk.harness.cli.main import main; main()"]
 
 
 def firstk(*args: str | Path) -> Result:
-    """Return what the command line comes to."""
+    """Run the command line, and return the result."""
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
 def process(*args: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Return what it comes to in a process of its own."""
+    """Run the command line in a separate process, and return the completed process."""
     command = [*FIRSTK, *map(str, args)]
     return subprocess.run(command, text=True, check=False, **options)  # noqa: S603 - our own
 
@@ -55,7 +55,7 @@ def write(folder: Path, name: str = "t", text: str = GOOD) -> Path:
 
 
 def unmet(folder: Path) -> Path:
-    """Write a scenario that expects what does not come true."""
+    """Write a scenario whose expectation is not met."""
     text = GOOD + '[expect.first-k]\noutcome = "stalled"\n[expect.wait-for-all]\nttfb_max = 9\n'
     return write(folder, text=text)
 
@@ -67,10 +67,10 @@ def results(*args: str | Path) -> list[dict[str, Any]]:
 
 
 def words(text: str) -> str:
-    """Return a text on one line: how it is folded depends on the terminal."""
+    """Return a text on one line, because its folding depends on the terminal."""
     return " ".join(text.split())
 
 
 def replays(text: str) -> list[str]:
-    """Return the commands in a text that run something again."""
+    """Return the commands in a text that replay something."""
     return re.findall(r"firstk run .*? --seed \d+", text)

@@ -1,4 +1,4 @@
-"""What the tests of sweeps have in common: small experiments, and workers that are none."""
+"""Helpers for the tests of sweeps: small experiments, and workers in this process."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def experiment(folder: Path, runs: int = 20, **changes: Any) -> Experiment:
 
 
 class LostError(Exception):
-    """What a worker raises here that has died."""
+    """The error of a worker that has died."""
 
 
 class Here:
-    """Runs batches at once, in this process, and dies when it is told to.
+    """Runs batches at once, in this process, and dies on demand.
 
-    `dies` gets each batch, and tells whether the worker dies of it.
+    `dies` is called with each batch, and returns whether the worker dies of it.
     """
 
     lost: type[Exception] = LostError
@@ -86,11 +86,11 @@ class Here:
         return future
 
     def renew(self) -> None:
-        """Count it."""
+        """Count the call."""
         self.renewed += 1
 
     def close(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.closed = True
 
 
@@ -103,7 +103,7 @@ def swept(experiment: Experiment, path: Path, workers: Here | None = None) -> st
 
 
 def judged(experiment: Experiment, path: Path) -> list[Verdict]:
-    """Return what mathematics says of a sweep."""
+    """Return the comparison of a sweep with theory."""
     with Store(path, write=True) as store:
         runs = Sweep(experiment, store).run(Here)
         return list(verdicts(experiment, store, runs))

@@ -1,4 +1,4 @@
-"""What the tests of `harness` have in common: small scenarios, and other Pythons."""
+"""Helpers for the tests of `harness`: small scenarios, and other Python processes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from firstk.scenarios.model import Scenario
 
 ROOT = Path(__file__).parents[2]
 
-#: Marks the tests that put Tahoe-LAFS to the test.
+#: Marks the tests of Tahoe-LAFS's own downloader.
 needs_tahoe = pytest.mark.skipif(
     find_spec("allmydata") is None,
     reason="Tahoe-LAFS is not installed: pip install 'firstk[tahoe]', or nox -s tahoe",
@@ -31,7 +31,7 @@ needs_live = pytest.mark.skipif(
 def scenario(*servers: dict[str, Any], **changes: Any) -> Scenario:
     """Return a scenario: ten good servers half a second away, and a file of 56 bytes.
 
-    `servers` are its `[[servers]]`. Of `changes`, `file` and `grid` change some keys of
+    `servers` are its `[[servers]]`. In `changes`, `file` and `grid` change some keys of
     these tables; the others are keys of the scenario.
     """
     tables = {
@@ -45,12 +45,12 @@ def scenario(*servers: dict[str, Any], **changes: Any) -> Scenario:
 
 
 def constant(value: float) -> dict[str, Any]:
-    """Return the table of a latency law: always the same time."""
+    """Return the table of a constant latency law."""
     return {"law": "constant", "value": value}
 
 
 def exponential(mean: float = 1.0) -> dict[str, Any]:
-    """Return the table of a latency law: exponential times."""
+    """Return the table of an exponential latency law."""
     return {"law": "exponential", "mean": mean}
 
 
@@ -60,7 +60,7 @@ def hung(select: str, **keys: Any) -> dict[str, Any]:
 
 
 def run_python(code: str, **environment: str) -> str:
-    """Return what a fresh Python prints that runs `code` in the project's folder."""
+    """Run code in a new Python process in the project's folder, and return its output."""
     ran = subprocess.run(  # noqa: S603 - the code is a test's own
         [sys.executable, "-W", "error", "-c", code],
         cwd=ROOT,

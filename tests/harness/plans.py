@@ -1,4 +1,4 @@
-"""What the tests of plans have in common: a small plan with a clear winner."""
+"""Helpers for the tests of plans: a small plan with a clear winner."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from firstk.scenarios.plan import Plan, load_plan
 
-#: Two of the servers with shares never answer a read: two more shares are needed, and hedging.
+#: Two of the servers with shares never answer a read, so it takes two spare shares and hedging.
 TEXT = """\
 name = "p"
 
@@ -34,14 +34,14 @@ max_runs = 80
 
 
 def loaded(downloads: int) -> tuple[str, str]:
-    """Return the change that gives that plan a workload."""
+    """Return the change that gives the plan a workload."""
     arrivals = '{ kind = "poisson", rate = 2 }'
     table = f"[scenario.workload]\narrivals = {arrivals}\ndownloads = {downloads}\n"
     return "[target]", f"{table}\n[target]"
 
 
 def write(folder: Path, *changes: tuple[str, str]) -> Path:
-    """Write that plan with some of its text replaced."""
+    """Write the plan with some of its text replaced."""
     text = TEXT
     for old, new in changes:
         assert old in text
@@ -52,5 +52,5 @@ def write(folder: Path, *changes: tuple[str, str]) -> Path:
 
 
 def plan(folder: Path, *changes: tuple[str, str]) -> Plan:
-    """Return that plan."""
+    """Return the plan."""
     return load_plan(write(folder, *changes))

@@ -1,4 +1,4 @@
-"""Cases to draw and to tell of."""
+"""Cases for pictures and sentences."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def results(*times: float | None) -> list[Result]:
 
 
 def spread(first: float, count: int, never: int = 0) -> list[Result]:
-    """Return so many results, each a little later than the one before, and so many stalls."""
+    """Return `count` results, each a little later than the one before, and `never` stalls."""
     return results(*(first * (1 + i / count) for i in range(count)), *[None] * never)
 
 
 def case(strategies: Mapping[str, Sequence[Result]], **values: Any) -> Case:
-    """Return a case: a point of an experiment, where it has values of axes."""
+    """Return a case; with values of axes, it is a point of an experiment."""
     summaries = [summary(*of, strategy=name) for name, of in strategies.items()]
     runs = max(map(len, strategies.values()))
     found = case_of(made(summaries, runs=runs))
@@ -41,7 +41,7 @@ _QUEUEING = {
 
 
 def loaded(rate: float, **strategies: float) -> Case:
-    """Return a case of a workload at a load: how much of the busiest resource each one uses."""
+    """Return a case of a workload at a load, given each strategy's utilisation."""
     arrivals = {"kind": "poisson", "rate": 20.0}
     workload = {"arrivals": arrivals, "downloads": 5}
     one = scenario(workload=workload, grid=_QUEUEING)

@@ -44,5 +44,5 @@ def sample(of: WorkloadResult | None) -> Sample:
 
 
 def parted(good: int, downloads: int = 100, time: float = 0.1) -> WorkloadResult:
-    """Return a run of which so many downloads have this time, and the others never start."""
+    """Return a run with `good` downloads that have this time; the others never start."""
     return load([time] * good + [None] * (downloads - good))

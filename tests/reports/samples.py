@@ -1,4 +1,4 @@
-"""Results, scenarios and comparisons to make reports of."""
+"""Results, scenarios and comparisons to make reports from."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ FAILED = replace(
 
 DEADLINE = replace(STALLED, outcome="deadline", ended=3600.0)
 
-#: Nothing was asked for, and nothing came.
+#: Nothing was requested, and nothing arrived.
 NOTHING = replace(OK, located=None, ttfb=None, finished=0.0, ended=0.0, content_ok=None)
 
 HUNG = {"fault": {"kind": "hung"}}
@@ -78,10 +78,10 @@ def took(time: float, **changes: Any) -> Result:
     return replace(OK, ttfb=time, finished=time, ended=time, **changes)
 
 
-#: What no strategy undercuts where OK is a result.
+#: A bound for scenarios in which OK is a result.
 BOUND = Bound(0.1, 6, 4000)
 
-#: Where no strategy comes to anything.
+#: A bound for scenarios in which no strategy succeeds.
 NO_BOUND = Bound(None, None, None)
 
 
@@ -96,7 +96,7 @@ def summary(
 def scenario(
     count: int = 10, rtt: float = 0.05, entries: Sequence[Mapping[str, Any]] = (), **tables: Any
 ) -> Scenario:
-    """Return a scenario of so many servers, with these entries about some of them."""
+    """Return a scenario with `count` servers, and entries about some of them."""
     file = {"size": 1000, "k": 3, "n": 10} | tables.pop("file", {})
     grid = {"servers": count, "rtt": {"law": "constant", "value": rtt}}
     servers = list(entries)
@@ -106,7 +106,7 @@ def scenario(
 
 
 def compared(one: Scenario) -> Compared:
-    """Return what the strategies of a scenario come to."""
+    """Return the results of a scenario's strategies."""
     runs = [[simulate(one, s, i) for i in range(one.runs)] for s in one.strategies]
     bounds = [bound(one, i) for i in range(one.runs)]
     results = [[run.result for run in of_strategy] for of_strategy in runs]
@@ -118,14 +118,14 @@ def compared(one: Scenario) -> Compared:
 
 
 def made(summaries: Sequence[StrategyRuns], **tables: Any) -> Compared:
-    """Return a comparison of these strategies, that no run is behind."""
+    """Return a comparison of these strategies, without any runs."""
     first, *others = summaries
     compared = [first, *(replace(one, first=first.samples) for one in others)]
     return Compared(scenario(**tables), compared, [])
 
 
 class Caught(list[Figure]):
-    """The figures that were drawn, in place of the files that they would have been."""
+    """The figures that were drawn, instead of their files."""
 
     def save(self, figure: Figure, path: Path) -> list[Path]:
         """Keep a figure."""
@@ -141,7 +141,7 @@ def catch_figures(monkeypatch: pytest.MonkeyPatch) -> Caught:
 
 
 def write_empty_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Write pictures of nothing from now on: what they show is tested where they are drawn."""
+    """Write empty pictures from now on: their contents are tested elsewhere."""
 
     def save(figure: Figure, path: Path) -> list[Path]:
         files = [path.with_name(f"{path.name}.{kind}") for kind in ("png", "svg")]
@@ -153,7 +153,7 @@ def write_empty_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def spans(figure: Figure) -> dict[str, Bbox]:
-    """Return where the texts of a figure are, in pixels, but for the times on its axes."""
+    """Return where the texts of a figure are, in pixels, except for the times on its axes."""
     canvas: Any = FigureCanvasAgg(figure)  # it has no types
     canvas.draw()
     times = [t for axes in figure.axes for t in axes.get_xticklabels(which="both")]
@@ -166,7 +166,7 @@ def spans(figure: Figure) -> dict[str, Bbox]:
 
 
 def overlaps(figure: Figure) -> list[tuple[str, str]]:
-    """Return the pairs of texts that lie across each other, the times on axes left out."""
+    """Return the pairs of texts that overlap, except for the times on axes."""
     canvas: Any = FigureCanvasAgg(figure)  # it has no types
     canvas.draw()
     times = [t for axes in figure.axes for t in axes.get_xticklabels(which="both")]
@@ -185,9 +185,9 @@ def overlaps(figure: Figure) -> list[tuple[str, str]]:
 
 
 def covered(figure: Figure) -> list[str]:
-    """Return the texts on which a mark lies, as wide and high as it is drawn.
+    """Return the texts that a mark covers, with the size at which it is drawn.
 
-    The marker of a tick is a number: it is no mark.
+    Markers that are numbers belong to ticks, and are ignored.
     """
     texts = spans(figure)
     marked = [line for line in figure.findobj(Line2D) if isinstance(line, Line2D)]

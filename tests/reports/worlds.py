@@ -10,7 +10,7 @@ from firstk.scenarios.model import Scenario
 
 
 def later(run: Run, seconds: float | None) -> Run:
-    """Return a run whose first byte came so much later; None is a stall."""
+    """Return a run whose first byte came `seconds` later; None is a stall."""
     ttfb = run.result.ttfb
     if seconds is None or ttfb is None:
         changes = {"outcome": "stalled", "ttfb": None, "finished": None}
@@ -19,7 +19,7 @@ def later(run: Run, seconds: float | None) -> Run:
 
 
 def in_worlds(scenario: Scenario, **delays: list[float | None]) -> WorldsCompared:
-    """Return a comparison: by how much later each run of a strategy starts on real servers.
+    """Return a comparison, given the delay of each run of a strategy on real servers.
 
     In the names of strategies `_` stands for `-`.
     """

@@ -1,4 +1,4 @@
-"""Storage servers that do whatever they are told, over TLS on hosts of a simulated network."""
+"""Storage servers that follow a script, over TLS on hosts of a simulated network."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zope.interface import implementer
 from firstk import Host, Network
 from firstk.downloader.http import NURL, HTTPStorageServer, TimeLimits
 
-#: Two servers' keys and certificates, made once: a key made in a run would differ.
+#: The keys and certificates of two servers, made once, since new keys would differ.
 ONE = Path(__file__).parents[2] / "harness" / "net" / "server.pem"
 OTHER = Path(__file__).parent / "other.pem"
 
@@ -39,7 +39,7 @@ def pin_of(pem: Path) -> bytes:
 
 @implementer(IOpenSSLServerConnectionCreator)
 class Context:
-    """The TLS context of a server with one key; it may send another's certificate along."""
+    """The TLS context of a server with one key; it may also send another server's certificate."""
 
     def __init__(self, pem: Path = ONE, also: Path | None = None, most: int | None = None) -> None:
         self._context = SSL.Context(SSL.TLS_METHOD)
@@ -57,7 +57,7 @@ class Context:
 
 
 class Scripted(Protocol):
-    """Calls a script with itself for each request, whose head has come."""
+    """Calls a script with itself for each request whose headers have arrived."""
 
     def __init__(self, script: Callable[[Scripted, bytes], None], heard: list[bytes]) -> None:
         self.script = script
@@ -74,7 +74,7 @@ class Scripted(Protocol):
             self.script(self, request)
 
     def connectionLost(self, reason: Any = None) -> None:
-        """Note it."""
+        """Record the loss."""
         self.lost = True
 
     def send(self, data: bytes) -> None:
@@ -85,9 +85,9 @@ class Scripted(Protocol):
 
 
 class HostileServer:
-    """A server that answers by a script, and a client of it.
+    """A server that answers by a script, and its client.
 
-    `heard` has the heads of all requests that the server could read.
+    `heard` has the headers of all requests that the server could read.
     """
 
     def __init__(
@@ -131,14 +131,14 @@ class HostileServer:
         return data
 
     def reading(self, offset: int = 0, length: int = 10, progress: Any = None) -> Any:
-        """Begin to read from share 7."""
+        """Start to read from share 7."""
         from firstk.downloader.http import HTTPBucket
 
         bucket = HTTPBucket(self.server, INDEX, 7)
         return self.client.run(bucket.read, offset, length, progress)
 
     def close(self) -> None:
-        """Close the client's connections, and see that none is left on either side."""
+        """Close the client's connections, and check that none is left on either side."""
         self.net.wait(self.client.run(self.server.close))
         self.net.advance(1)
 
@@ -149,7 +149,7 @@ def head(status: bytes, *headers: bytes) -> bytes:
 
 
 def answer(data: bytes, status: bytes = b"200 OK", *headers: bytes) -> bytes:
-    """Return a whole answer."""
+    """Return a complete answer."""
     return head(status, b"Content-Length: %d" % len(data), *headers) + data
 
 

@@ -1,4 +1,4 @@
-"""Downloaders that wait in every way that there is: each hangs if a server does."""
+"""Downloaders that wait in different ways; each hangs if a server does."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _ask(server: Any, cap: str) -> int:
 def yields(
     reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 ) -> Generator[Deferred[Any], Any, None]:
-    """Yield one server after another, from a generator below another."""
+    """Yield one server after another, in a nested generator."""
     yield _each(servers, cap)
     yield download(reactor, servers, cap, consumer)
 
@@ -63,7 +63,7 @@ async def _answers(servers: Sequence[Any], cap: str) -> AsyncIterator[Any]:
 
 
 def calls_back(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Count answers in a callback, and fire a Deferred at the last."""
+    """Count answers in a callback, and fire a Deferred at the last one."""
     done: Deferred[Any] = Deferred()
     left = list(servers)
 
@@ -125,7 +125,7 @@ async def loses(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -
 
 
 async def trusts(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Write the first block of a file of one share without a look at its hashes."""
+    """Write the first block of a one-share file without checking its hashes."""
     buckets = await servers[0].get_buckets(index_of(cap))
     block = await buckets[0].read(36, 4)
     key: bytes = parse_cap(cap).key  # type: ignore[union-attr]
@@ -134,7 +134,7 @@ async def trusts(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) 
 
 
 async def breaks(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Take for granted that every server has a share."""
+    """Assume that every server has a share."""
     for server in servers:
         buckets = await server.get_buckets(index_of(cap))
         next(iter(buckets.values()))  # LINE breaks

@@ -1,4 +1,4 @@
-"""Downloaders to fuzz: correct ones of several styles, and wrong ones, each with one defect."""
+"""Downloaders to fuzz: correct ones of several styles, and wrong ones with one defect each."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def hedged(
 
 
 def first_k(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ignore late answers, and parts of files: it fails where it knows no good share."""
+    """Ignore late answers, and ranges: it fails if it knows no good share."""
     return download(reactor, servers, cap, consumer, strategy="first-k")
 
 
 @implementer(IStorageServer)
 class Located:
-    """A server of which no more than its buckets is left: those that it has been asked for."""
+    """A server reduced to the buckets that it has already returned."""
 
     def __init__(self, buckets: Any) -> None:
         self._buckets = buckets
@@ -45,7 +45,7 @@ class Located:
 async def _asked(server: Any, index: bytes) -> Located:
     try:
         return Located(await server.get_buckets(index))
-    except Exception:  # a server may fail as it likes
+    except Exception:  # a server may fail in any way
         return Located({})
 
 
@@ -59,7 +59,7 @@ def _index(cap: str) -> bytes:
 
 
 async def gathering(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
-    """Wait for all servers, plainly, and read then."""
+    """Wait for all servers, and then read."""
     found = await gatherResults(
         [Deferred.fromCoroutine(_asked(server, _index(cap))) for server in servers],
         consumeErrors=True,
@@ -68,7 +68,7 @@ async def gathering(reactor: Any, servers: Any, cap: str, consumer: Any) -> None
 
 
 def one_by_one(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ask server after server, each for two seconds at the most."""
+    """Ask one server after another, each for at most two seconds."""
 
     async def run() -> None:
         found = []
@@ -86,11 +86,11 @@ def one_by_one(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[
     return Deferred.fromCoroutine(run())
 
 
-# Each with one defect
+# With one defect each
 
 
 def waits_for_nothing(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Never end where a server fails its query: its failure is forgotten."""
+    """Never end if a server fails its query, because the failure is forgotten."""
     found: list[Any] = []
     all_heard: Deferred[Any] = Deferred()
 
@@ -114,14 +114,14 @@ def logs(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
 
 
 class _Bucket:
-    """A bucket, each read of which is sent again and again."""
+    """A bucket that sends each read several times."""
 
     def __init__(self, bucket: Any, times: int) -> None:
         self._bucket = bucket
         self._times = times
 
     def read(self, offset: int, length: int) -> Any:
-        """Read, so many times."""
+        """Read several times."""
         reading = self._bucket.read(offset, length)
         for _ in range(self._times - 1):
             reading.addCallback(lambda _: self._bucket.read(offset, length))
@@ -171,7 +171,7 @@ def gives_up(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[An
 
 
 def reads_on(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Read a byte of each server when all is over."""
+    """Read a byte from each server after the end."""
 
     def over(result: Any) -> Any:
         for server in servers:
@@ -187,7 +187,7 @@ def _later(reactor: Any, over: Any, result: Any) -> Any:
 
 
 def spins(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ask a server that fails again, at once and forever."""
+    """Retry a server that fails, at once and forever."""
 
     async def ask(server: Any) -> Located:
         while True:
@@ -207,7 +207,7 @@ _asked_before: set[bytes] = set()
 
 
 def remembers(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Do it otherwise the second time."""
+    """Behave differently the second time."""
     strategy = "hedged" if _index(cap) in _asked_before else "wait-for-all"
     _asked_before.add(_index(cap))
     return download(reactor, servers, cap, consumer, strategy=strategy)

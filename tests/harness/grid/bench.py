@@ -1,4 +1,4 @@
-"""A bench for one simulated server: what to ask it and when, and what it answered."""
+"""A test bench for one simulated server: what to ask it and when, and its answers."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ SHARE = SHARES[1][4]
 
 INDEX = bytes(range(16))
 
-#: The round trip to these servers, in seconds: a time that computers halve without loss.
+#: The round-trip time to these servers, in seconds, which can be halved without rounding.
 RTT = 0.5
 
-#: Which byte a corrupt server puts in the place of which.
+#: The translation table that a corrupt server applies to bytes.
 WRONG = bytes((byte + 1) % 256 for byte in range(256))
 
-#: What stands in these tests for the failure of a lost connection.
+#: The text of a failure due to a lost connection.
 LOST = "connection lost"
 
-#: And for that of a cancelled request.
+#: The text of a failure due to cancellation.
 CANCELLED = "cancelled"
 
 FAULT: TypeAdapter[Fault] = TypeAdapter(Fault)
@@ -49,7 +49,7 @@ LAW: TypeAdapter[Law] = TypeAdapter(Law)
 
 
 class Bench:
-    """One server with some faults; it is told what to ask when, and keeps the answers."""
+    """One server with some faults; it follows a schedule of requests, and keeps the answers."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Bench:
         self.connection = Connection(self.server, Client(self.trace))
 
     def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
-        """Ask for buckets at that time; the answer counts as the share numbers."""
+        """Ask for buckets at a time; the recorded answer is the share numbers."""
 
         def ask() -> None:
             self.connection.get_buckets(index).addCallback(list).addBoth(self._keep)
@@ -104,7 +104,7 @@ class Bench:
         share: int = 4,
         cancel: float | None = None,
     ) -> Bench:
-        """Read from a share at that time; cancel it at another."""
+        """Read from a share at a time, and cancel the read at another."""
 
         def ask() -> None:
             asked = self.connection.read(INDEX, share, offset, length, self._progress)
@@ -116,7 +116,7 @@ class Bench:
         return self
 
     def reconnect(self, at: float) -> Bench:
-        """Set up a new connection at that time; that it is up counts as None."""
+        """Set up a new connection at a time; the recorded answer is None."""
         self.reactor.callLater(at, lambda: self.connection.reconnect().addBoth(self._keep))
         return self
 
@@ -138,6 +138,6 @@ class Bench:
         self.answers.append((self.reactor.seconds(), answer))
 
     def run(self) -> list[tuple[float, Any]]:
-        """Return the answers, each with its time, in the order in which they came."""
+        """Return the answers, each with its time, in order of arrival."""
         self.reactor.run()
         return self.answers

@@ -1,4 +1,4 @@
-"""Clients and servers that know of no simulation: plain Twisted."""
+"""Clients and servers that know nothing of the simulation: plain Twisted."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from firstk.harness.net.host import Host
 
 RTT = 0.05
 
-#: What a host's reactor adds to a time: its turns take some microseconds.
+#: The error of times due to a host's reactor, whose turns take a few microseconds.
 EXACT = 1e-4
 
 
-#: For a host named "server", until 2126: made once, since a key made in a run would differ.
+#: For a host named "server", valid until 2126; made once, since new keys would differ.
 PEM = Path(__file__).parent / "server.pem"
 
 
 class Recorder(Protocol):
-    """Keeps what it hears, and when."""
+    """Records the received data, with times."""
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self.seconds = seconds
@@ -51,7 +51,7 @@ class Recorder(Protocol):
 
 
 class Echo(Recorder):
-    """Sends back what it hears."""
+    """Sends back the data that it receives."""
 
     def dataReceived(self, data: bytes) -> None:
         super().dataReceived(data)
@@ -81,7 +81,7 @@ def listen(
     backlog: int = 50,
     interface: str = "",
 ) -> Any:
-    """Listen on a port of a host, and return what keeps the connections."""
+    """Listen on a port of a host, and return the factory, which keeps the connections."""
     factory = Listener(host, kind)
     host.run(host.reactor.listenTCP, port, factory, backlog, interface)
     return factory
@@ -89,7 +89,7 @@ def listen(
 
 @dataclass
 class Outcome:
-    """What a Deferred has come to, and when."""
+    """The result of a Deferred, and the time when it fired."""
 
     at: float | None = None
     value: Any = None
@@ -147,7 +147,7 @@ def serve(host: Host, resource: Resource | None = None, tls: bool = False) -> No
 
 
 def get(host: Host, url: str, pool: HTTPConnectionPool | None = None) -> Outcome:
-    """Get a page, whole."""
+    """Get a complete page."""
 
     def begin() -> Outcome:
         policy = {"contextFactory": client_policy()} if url.startswith("https:") else {}
@@ -165,7 +165,7 @@ def server_context() -> Any:
 
 
 def client_policy() -> Any:
-    """Return an Agent's policy that trusts that certificate, and no other."""
+    """Return an Agent's policy that trusts only that certificate."""
     from twisted.internet.ssl import Certificate
     from twisted.web.client import BrowserLikePolicyForHTTPS
 

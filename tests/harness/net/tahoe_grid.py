@@ -20,7 +20,7 @@ from firstk.harness.net.network import Network
 from tests.harness.net.programs import PEM, Outcome, outcome
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the code that they import is old
+    warnings.simplefilter("ignore")  # their imports are old
     from allmydata import uri
     from allmydata.immutable import filenode
     from allmydata.storage.common import storage_index_to_dir
@@ -40,7 +40,7 @@ def serve(host: Host, folder: Path, storage_index: bytes, shares: dict[int, byte
         shares_folder = Path(server.sharedir) / storage_index_to_dir(storage_index)
         shares_folder.mkdir(parents=True)
         for number, data in shares.items():
-            # A container of version 1: its version, the length up to 2004, the number of leases.
+            # A version 1 container: its version, the length before 2004, and the number of leases.
             head = struct.pack(">LLL", 1, len(data), 0)
             (shares_folder / str(number)).write_bytes(head + data)
         http = HTTPServer(host.reactor, server, _SWISSNUM)
@@ -59,16 +59,16 @@ class _Server:
         self._storage = storage
 
     def get_name(self) -> bytes:
-        """Return what logs call it."""
+        """Return its name in logs."""
         return self._name
 
     def get_version(self) -> dict[bytes, Any]:
-        """Return what all servers of the last fifteen years can do."""
+        """Return the features that all servers of the last fifteen years have."""
         protocol = b"http://allmydata.org/tahoe/protocols/storage/v1"
         return {protocol: {b"tolerates-immutable-read-overrun": True}}
 
     def get_storage_server(self) -> Any:
-        """Return what speaks the storage protocol."""
+        """Return the object that speaks the storage protocol."""
         return self._storage
 
 
@@ -85,7 +85,7 @@ class _Broker:
 
 @implementer(IConsumer)
 class Consumer:
-    """Keeps the bytes, and when the first one came."""
+    """Keeps the bytes, and the time of the first one."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
@@ -93,12 +93,12 @@ class Consumer:
         self.first: float | None = None
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """Take all that comes."""
+        """Accept any producer."""
         if not streaming:
             raise NotImplementedError
 
     def unregisterProducer(self) -> None:
-        """Do nothing: it is over."""
+        """Do nothing."""
 
     def write(self, data: bytes) -> None:
         """Keep some bytes."""
@@ -110,7 +110,7 @@ class Consumer:
 class TahoeGrid:
     """Storage servers on hosts s0, s1, ..., and a client.
 
-    Server i has share i, unless `holders` are those which have shares 0, 1, ....
+    Server i has share i, unless `holders` gives the servers that have shares 0, 1, ....
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class TahoeGrid:
         self.nurls = [nurl for nurl, _ in self.net.wait(gatherResults(listening))]
 
     def download(self) -> tuple[Consumer, Outcome]:
-        """Begin a download with Tahoe's own downloader; no connection is made yet."""
+        """Start a download with Tahoe's own downloader; it has no connections yet."""
 
         def begin() -> tuple[Consumer, Outcome]:
             consumer = Consumer(self.client)
@@ -160,7 +160,7 @@ class TahoeGrid:
         cap = uri.from_string(str(self.file.cap).encode())
         node = filenode.ImmutableFileNode(cap, broker, None, None, None)
         node._cnode._maybe_create_download_node()
-        # Its own set of shares is one of objects that are hashed by their addresses.
+        # Its own set of shares depends on object addresses, which are the hashes of its elements.
         node._cnode._node._shares = _OrderedSet()
         return node.read(consumer)
 

@@ -1,4 +1,4 @@
-"""Downloaders with a defect each, and one without. None of them is in the fuzzer's tests."""
+"""Downloaders with one defect each, and a correct one, none of which the fuzzer's tests use."""
 
 from __future__ import annotations
 
@@ -50,21 +50,21 @@ class _First:
 
 
 async def counts_answers(reactor: Any, servers: Servers, cap: str, consumer: Any) -> None:
-    """Take the first K servers that have a share, whether it is the same share or not."""
+    """Use the first K servers that have a share, even if it is the same share."""
     k = parse_cap(cap).k  # type: ignore[union-attr]
     first = await _First(servers, cap, lambda heard: len(heard) == k).done
     await download(reactor, first, cap, consumer, strategy="hedged")
 
 
 async def no_other(reactor: Any, servers: Servers, cap: str, consumer: Any) -> None:
-    """Take the servers with the first K shares, and never any other."""
+    """Use the servers with the first K shares, and never any other."""
     k = parse_cap(cap).k  # type: ignore[union-attr]
     first = await _First(servers, cap, lambda heard: len({*heard[0][1]}) * len(heard) >= k).done
     await download(reactor, first[:k], cap, consumer, strategy="hedged")
 
 
 async def in_order(reactor: Any, servers: Servers, cap: str, consumer: Any) -> None:
-    """Take it for granted that the servers answer in the order of the list."""
+    """Assume that the servers answer in the order of the list."""
     index = parse_cap(cap).storage_index  # type: ignore[union-attr]
     expected = list(servers)
     wrong = []
@@ -82,7 +82,7 @@ async def in_order(reactor: Any, servers: Servers, cap: str, consumer: Any) -> N
 
 
 async def in_turn(reactor: Any, servers: Servers, cap: str, consumer: Any) -> None:
-    """Take it for granted that who answers a query first answers a second query first."""
+    """Assume that the server that answers a query first also answers a second query first."""
     index = parse_cap(cap).storage_index  # type: ignore[union-attr]
     order: list[Any] = []
     again: list[Any] = []
@@ -107,7 +107,7 @@ async def leaves_timer(reactor: Any, servers: Servers, cap: str, consumer: Any) 
 
 
 async def unchecked(reactor: Any, servers: Servers, cap: str, consumer: Any) -> None:
-    """Write the first block of a file of one share as it comes, once a server has sent it."""
+    """Write the first block of a one-share file unchecked, once a server has sent it."""
     parsed = parse_cap(cap)
     index, key = parsed.storage_index, parsed.key  # type: ignore[union-attr]
     for server in servers[:1]:
