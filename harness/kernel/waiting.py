@@ -190,6 +190,8 @@ def _referents(one: Any) -> list[Any]:
     if isinstance(one, CellType | list | tuple | set | frozenset | dict | partial | deque):
         return gc.get_referents(one)
     kind = type(one).__module__
+    if not isinstance(kind, str):  # a class of classes may have made something else of it
+        return []
     if kind == "builtins" or kind.startswith(("firstk.harness", "simpy", "twisted", "zope")):
         return []
     return [] if isinstance(one, type | BuiltinFunctionType) else gc.get_referents(one)

@@ -468,7 +468,7 @@ def test_tahoe_reads_needed_hashes() -> None:
     )
 
     assert 0.1 == bound(made).ttfb == simulate(made, "tahoe").result.ttfb
-    assert simulate(made, "windowed").result.ttfb == 1.0
+    assert simulate(made, "windowed").result.ttfb == 0.1
 
 
 @needs_tahoe

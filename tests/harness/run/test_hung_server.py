@@ -161,9 +161,10 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
         assert_too_few(result, have=2)
         assert "gave up after 60 s without progress" in str(result.message)
         assert pytest.approx(2 * RTT + 60) == result.finished  # it has read the two by then
+        assert waiting(grid) == []  # its queries are withdrawn
     else:
         assert (result.outcome, result.ttfb) == ("stalled", None)
-    assert grid.servers[2:].names == waiting(grid)
+        assert grid.servers[2:].names == waiting(grid)
 
 
 # ServerGroup that recover
@@ -284,7 +285,8 @@ def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> 
     segmented.advance(RTT * (rounds(downloader) + 1.5))
     segmented.servers[0].disconnect()
     segmented.advance(5)
-    assert (downloader == "first-k") is download.done  # it knows of no other, and waits for none
+    # first-k knows of no other, and waits for none; hedged has read all segments in one round.
+    assert (downloader in ("first-k", "hedged")) is download.done
 
     segmented.servers[9].heal()
     result = download.finish()
@@ -296,7 +298,7 @@ def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> 
     else:
         assert_ok(result)
         assert result.finished is not None
-        assert 5 < result.finished < 7
+        assert downloader == "hedged" or 5 < result.finished < 7
 
 
 def test_yes_then_hang(grid: SimGrid, downloader: str) -> None:
@@ -306,6 +308,7 @@ def test_yes_then_hang(grid: SimGrid, downloader: str) -> None:
 
     if downloader == "hedged":
         assert_ok(result)
+        assert waiting(grid) == []  # the read is withdrawn
     else:
         assert (result.outcome, result.ttfb) == ("stalled", None)
-    assert waiting(grid) == ["s0"]
+        assert waiting(grid) == ["s0"]
