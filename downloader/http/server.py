@@ -66,8 +66,8 @@ class HTTPStorageServer:
         # Each server has its own pool: another server may have the same address but another key.
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = _MOST_IDLE
-        # Unlike treq, an Agent does not follow redirects, decompress bodies or keep cookies; storage
-        # servers need none of these.
+        # Unlike treq, an Agent does not follow redirects, decompress bodies or keep cookies.
+        # Storage servers need none of these.
         self._agent = Agent.usingEndpointFactory(
             reactor, _Endpoints(PinnedEndpoint(reactor, self.nurl, limits.connect)), self._pool
         )

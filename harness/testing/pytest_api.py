@@ -43,7 +43,7 @@ from firstk.scenarios.model import OTHER, Expectation, Scenario
 
 
 class UnmetError(AssertionError):
-    """A result is not as expected; the message explains it, with a timeline."""
+    """A result does not meet an expectation; the message explains why, with a timeline."""
 
     __module__ = "firstk"  # as users import it
 
@@ -205,7 +205,7 @@ class _Ran:
 
 
 class Firstk:
-    """Runs scenarios in a test of your own, and checks their results: the fixture `firstk`."""
+    """The pytest fixture `firstk`: runs scenarios in a test, and checks their results."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -225,10 +225,10 @@ class Firstk:
     ) -> Result:
         """Run one download, and return its result.
 
-        `scenario` is a file (relative to pytest's root folder) or a name in the library;
-        or else `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
-        on. `downloader` is a callable, or `package.module:callable`; default the one that
-        pytest is configured to test. `strategy` runs one of firstk's own.
+        `scenario` is a file (relative to pytest's root folder) or a name in the library.
+        Alternatively, `tables` are the keys of a scenario file: `file`, `grid`, `servers` and so
+        on. `downloader` is a callable, or `package.module:callable` (default: the one that pytest
+        is configured to test). `strategy` selects one of firstk's own strategies instead.
         """
         __tracebackhide__ = True
         if (scenario is None) == (not tables):
@@ -263,10 +263,10 @@ class Firstk:
         return run.result
 
     def grid(self, scenario: str | Path | None = None, **keys: Any) -> SimGrid:
-        """Return a grid to hang and heal the servers of, step by step; see `SimGrid`.
+        """Return a grid that the test drives step by step; see `SimGrid`.
 
-        It is that of a scenario, as `run` takes it, or of keys that `SimGrid` takes. Its
-        downloader is the one that pytest is configured to test, unless another is given.
+        `scenario` is the same as for `run`; alternatively, `keys` are the arguments of `SimGrid`.
+        The default downloader is the one that pytest is configured to test.
         """
         __tracebackhide__ = True
         if scenario is not None and keys.keys() - {"downloader"}:
@@ -287,10 +287,10 @@ class Firstk:
         return grid
 
     def network(self, **keys: Any) -> Network:
-        """Return a network of hosts with Twisted reactors; it takes what `Network` takes.
+        """Return a network of hosts with Twisted reactors. The arguments are those of `Network`.
 
-        Its seed is the one that pytest is configured with, unless another is given. If the test
-        fails it shows which connections were never answered, and a sequence diagram.
+        The default seed is the one that pytest is configured with. If the test fails, its report
+        shows the connections that were never answered, and a sequence diagram.
         """
         __tracebackhide__ = True
         seed = {} if self._settings.seed is None else {"seed": self._settings.seed}
@@ -306,7 +306,7 @@ class Firstk:
         )
 
     def timelines(self) -> str:
-        """Return timelines of what was run, and diagrams of networks; they end now."""
+        """End the runs and networks, and return their timelines and sequence diagrams."""
         self._shown = True
         found = [ran.text for ran in self._all_runs()]
         for grid in self._grids:
@@ -315,7 +315,7 @@ class Firstk:
         return "\n".join(found)
 
     def close(self) -> None:
-        """End the grids, and warn of faults that met no request of the downloads in them."""
+        """Close the grids, and warn about faults that met no request of their downloads."""
         for grid in self._grids:
             try:
                 grid.close()
@@ -331,10 +331,10 @@ class Firstk:
         return [*self._runs, *(_Ran(run, scene=scene) for one in both for run, scene in one)]
 
     def check(self, result: Result, **expected: Any) -> None:
-        """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
+        """Raise `UnmetError` if a result of `run` or of a grid is not as expected.
 
-        `expected` are keys of `[expect.downloader]`; without any it is what the scenario
-        expects.
+        `expected` are keys of `[expect.downloader]`; without any, the scenario's own expectations
+        apply.
         """
         __tracebackhide__ = True
         found = [one for one in self._all_runs() if one.run.result is result]

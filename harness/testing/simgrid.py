@@ -1,4 +1,4 @@
-"""A grid in virtual time that is set up and driven step by step: the Python way to a scenario.
+"""A grid in virtual time that a test sets up and drives step by step from Python.
 
     grid = SimGrid(servers=10, k=3, n=10, rtt=0.05)
     grid.servers[3:].hang()
@@ -43,16 +43,16 @@ from firstk.scenarios.load import entry_from, from_tables
 from firstk.scenarios.model import Scenario, groups_of
 from firstk.scenarios.selection import MACHINE, selected
 
-#: The most outstanding requests that a message lists.
+#: The maximum number of outstanding requests that a message lists.
 _MOST_TOLD = 12
 
 
 class ServerGroup:
-    """Some servers of a grid. What is done to them is done to each, from now on.
+    """A group of servers of a grid. Its methods apply to each of the servers.
 
-    A part of them is taken with a number or a slice, as of a list, or by name: `["s3"]`,
-    `["0,3-5"]`. Times are in virtual seconds; `start` is when a fault begins (default now) and
-    `end` when it is over (default never).
+    Select a part of the group with an index or a slice, as with a list, or by name: `["s3"]`,
+    `["0,3-5"]`. Times are in virtual seconds; `start` is when a fault begins (default: now) and
+    `end` when it ends (default: never).
     """
 
     def __init__(self, grid: SimGrid, servers: Sequence[SimServer]) -> None:
@@ -61,12 +61,12 @@ class ServerGroup:
 
     @property
     def names(self) -> list[str]:
-        """What they are called: s0, s1 and so on."""
+        """The names of the servers: s0, s1 and so on."""
         return [server.name for server in self._servers]
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that they have not answered, in the order in which they were sent."""
+        """The requests that these servers have not answered, in the order in which they were sent."""
         return [e for e in self._grid.outstanding if e.server in self.names]
 
     def hang(
@@ -76,7 +76,7 @@ class ServerGroup:
         start: float | None = None,
         end: float | None = None,
     ) -> Self:
-        """Hold the connection and answer nothing; held requests are answered when it is over."""
+        """Make the servers hang: requests are held, and answered when the fault ends."""
         operations = [on] if isinstance(on, str) else list(on)
         return self.fault("hung", on=operations, start=start, end=end)
 
@@ -88,24 +88,24 @@ class ServerGroup:
         start: float | None = None,
         end: float | None = None,
     ) -> Self:
-        """Multiply the round-trip times with `factor`, and add `extra` seconds."""
+        """Multiply the servers' round-trip times by `factor`, and add `extra` seconds."""
         return self.fault("slow", factor=factor, extra=extra, start=start, end=end)
 
     def corrupt(
         self, part: str = "block", *, start: float | None = None, end: float | None = None
     ) -> Self:
-        """Answer with wrong bytes in a part of each share."""
+        """Corrupt one part of each share that the servers hold."""
         return self.fault("corrupt", part=part, start=start, end=end)
 
     def disconnect(self, *, start: float | None = None, end: float | None = None) -> Self:
-        """Lose the connections: outstanding requests fail, and so do later ones."""
+        """Disconnect the servers: outstanding requests fail, and so do later ones."""
         return self.fault("disconnect", start=start, end=end)
 
     def fault(self, kind: str, **keys: Any) -> Self:
-        """Have a fault of any kind, with the keys that it has in a scenario file.
+        """Add a fault of any kind, with the same keys as in a scenario file.
 
-        A key that is None is left out. With `rolling` they have it one after another, in their
-        order here. Raises `ScenarioError` if there is no such fault.
+        Keys that are None are ignored. With `rolling`, the servers have the fault one after
+        another, in the order of this group. Raises `ScenarioError` if the fault is invalid.
         """
         given = {key: value for key, value in keys.items() if value is not None}
         table = {"kind": kind, "start": self._grid.now, **given}
@@ -117,19 +117,20 @@ class ServerGroup:
         return self
 
     def heal(self, *, at: float | None = None) -> Self:
-        """Have no fault any more, from now on or from a time on; answer what was held.
+        """End all faults of the servers, now or at a time; held requests are answered then.
 
-        It is of the faults that there are, and not of those that are added later.
+        This applies to the faults that exist now, not to those that are added later.
         """
         for server in self._servers:
             server.heal(None if at is None else _finite(at))
         return self
 
     def hold(self, *shares: int) -> Self:
-        """Hold copies of the shares with these numbers, and no others.
+        """Make the servers hold copies of exactly the shares with these numbers.
 
-        Reads of other shares fail, also from buckets that were found before; what a server has
-        taken up by now is still answered. Raises `ScenarioError` if the file has no such share.
+        Reads of other shares fail, even from buckets that were obtained before. Requests that a
+        server has already begun to process are still answered. Raises `ScenarioError` if the file
+        has no such share.
         """
         entry_from({"select": "all", "shares": list(shares)}, self._grid.scenario)
         file = self._grid.file
@@ -139,9 +140,9 @@ class ServerGroup:
         return self
 
     def groups(self, kind: str | int) -> list[ServerGroup]:
-        """Return the groups of a kind, such as "rack", or of so many servers in a row.
+        """Return the subgroups of a kind, such as "rack", or of `kind` consecutive servers each.
 
-        They are those that the grid's key `groups` has, and of each the servers that are here.
+        Kinds are defined by the grid's key `groups`. Only servers in this group are included.
         Raises `ValueError` if there is no such kind.
         """
         scenario = self._grid.scenario
@@ -198,40 +199,40 @@ class RunningDownload:
 
     @property
     def _wrong(self) -> list[BaseException]:
-        """What its timers have raised so far, and what it has failed with."""
+        """The errors that its timers have raised so far, and the one it has failed with."""
         failure = self._download.failure
         return [*self._errors, *([] if failure is None else [failure])]
 
     def cancel(self) -> None:
-        """Cancel it, as a player that seeks does: its consumer stops the producer of its bytes."""
+        """Cancel the download, like a player that seeks: the consumer stops the producer."""
         with self._grid._watched():
             self._download.cancel()
 
     @property
     def done(self) -> bool:
-        """Whether it is over, well or not."""
+        """Whether the download has ended, successfully or not."""
         return self._download.finished is not None
 
     @property
     def ttfb(self) -> float | None:
-        """The time to the first byte, if it has come."""
+        """The time to first byte; None if no byte has arrived yet."""
         return self._download.ending(queue_empty=False).first
 
     @property
     def buffered(self) -> int:
-        """How many bytes the consumer has taken and not drained yet."""
+        """How many bytes the consumer has received but not drained yet."""
         return self._download.buffered
 
     @property
     def status(self) -> DownloadStatus | None:
-        """The downloader's own status; None if it is not ours, or has not begun."""
+        """The downloader's own status; None if it is not firstk's, or has not started."""
         return self._download.status
 
     def finish(self) -> Result:
-        """Let everything happen that is left, late answers too, and return the result.
+        """Process all remaining events, including late answers, and return the result.
 
-        If nothing is left and it is not over it has `stalled`; at the grid's `deadline`,
-        counted from its start, it is cut off.
+        If no events are left and the download has not ended, its outcome is `stalled`. It is cut
+        off at the grid's `deadline`, counted from its start.
         """
         if self._run is None:
             self._run = self._grid._finish(self._download, self._errors)
@@ -239,9 +240,9 @@ class RunningDownload:
 
 
 class GridNode:
-    """A downloader in a grid that lives on for several reads of its file.
+    """A downloader in a grid that serves several reads of the same file.
 
-    Where the downloader has nodes all reads are of one; any other begins anew for each.
+    If the downloader has nodes, one node serves all reads; otherwise it starts afresh for each.
     """
 
     def __init__(self, grid: SimGrid, downloader: DownloaderSpec) -> None:
@@ -251,10 +252,10 @@ class GridNode:
         self._begun = 0
 
     def read(self, offset: int = 0, length: int | None = None) -> RunningDownload:
-        """Begin a read now, of `length` bytes from `offset` on: default the whole file.
+        """Start a read of `length` bytes from `offset` (default: the whole file).
 
-        In its result the requests are those of all reads of the node. Raises `ValueError` if the
-        file has no such bytes.
+        The requests in its result are those of all reads of the node. Raises `ValueError` if the
+        range is not within the file.
         """
         scenario = self._grid._asked(offset, length)
         download = SimulatedDownload(self._session, scenario, self._begun, self._reader.read)
@@ -262,7 +263,7 @@ class GridNode:
         return self._grid._start(download, self._errors)
 
     def close(self) -> None:
-        """Close the node, if the downloader's can be closed."""
+        """Close the downloader's node, if it can be closed."""
         with self._grid._watched():
             self._session.context.run(self._reader.close)
 
@@ -322,9 +323,9 @@ class SimGrid:
 
     @classmethod
     def of(cls, scenario: Scenario, downloader: DownloaderSpec | None = None) -> Self:
-        """Return the grid of a scenario, with what is wrong with its servers.
+        """Return the grid of a scenario, including the faults of its servers.
 
-        Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own, see `node`.
+        Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own reads, see `node`.
         """
         if scenario.reads is not None:
             raise ValueError(f"{scenario.name} has [[reads]]: a test makes its own, of `node()`")
@@ -359,7 +360,7 @@ class SimGrid:
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that are not answered yet, in the order in which they were sent."""
+        """The unanswered requests, in the order in which they were sent."""
         found = [e for server in self._in_order for e in server.outstanding]
         return sorted(found, key=lambda e: (e.sent, e.number))
 
@@ -371,10 +372,10 @@ class SimGrid:
         length: int | None = None,
         stop: Literal["located", "first-block", "complete"] | None = None,
     ) -> RunningDownload:
-        """Begin a download now, of `length` bytes from `offset` on: default the whole file.
+        """Start a download of `length` bytes from `offset` (default: the whole file).
 
-        Raises `DownloaderError` if there is no such downloader, and `ValueError` if the file has
-        no such bytes.
+        Raises `DownloaderError` if the downloader is not found, and `ValueError` if the range is
+        not within the file.
         """
         subject = downloader or self._downloader
         if subject is None:
@@ -385,9 +386,9 @@ class SimGrid:
         return self._start(SimulatedDownload(session), errors)
 
     def node(self, downloader: DownloaderSpec | None = None) -> GridNode:
-        """Return a downloader that lives on for several reads of the file.
+        """Return a downloader that serves several reads of the file.
 
-        Raises `DownloaderError` if there is no such downloader.
+        Raises `DownloaderError` if the downloader is not found.
         """
         subject = downloader or self._downloader
         if subject is None:
@@ -433,27 +434,27 @@ class SimGrid:
         return running
 
     def download(self, downloader: DownloaderSpec | None = None, **asked: Any) -> Result:
-        """Run a download, and return its result: `start` it and `finish` it."""
+        """Start a download, finish it, and return its result."""
         return self.start(downloader, **asked).finish()
 
     def finish(self) -> list[Result]:
-        """Finish all downloads, and return their results in their order."""
+        """Finish all downloads, and return their results in the order of their start."""
         return [running.finish() for running in self._running]
 
     def advance(self, seconds: float) -> None:
-        """Let everything happen that is due within `seconds`, and be at that time then."""
+        """Advance virtual time by `seconds`, and process all events that are due by then."""
         self.advance_to(self.now + _finite(seconds))
 
     def advance_to(self, time: float) -> None:
-        """Let happen all that is due by a time, in virtual seconds, and be there then."""
+        """Advance to a virtual time in seconds, and process all events that are due by then."""
         self.reactor.env.at(max(_finite(time), self.now), lambda _: None)
         self._step_while(lambda: self.reactor.peek() <= time)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Let one thing happen after another until `condition()` is true.
+        """Process events until `condition()` is true.
 
-        Raises `ConditionNeverMetError` if it is not true when nothing is left to happen, or by the
-        grid's `deadline`, counted from now.
+        Raises `ConditionNeverMetError` if it is not true when no events are left, or by the grid's
+        `deadline`, counted from now.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
         latest = self.now + self.scenario.deadline
@@ -543,9 +544,10 @@ class SimGrid:
         return run
 
     def under_way(self) -> list[tuple[Run, float]]:
-        """Return downloads whose `finish` was not called, as they stand, and how long they ran.
+        """Return the runs of downloads that were not finished, and how long they have run.
 
-        The outcome of one that is not over is "deadline"; "stalled" if nothing is left to happen.
+        The outcome of a download that has not ended is "deadline", or "stalled" if no events are
+        left.
         """
         found, dry = [], self.reactor.peek() == inf
         for running in self._running:
@@ -564,7 +566,7 @@ class SimGrid:
         return found
 
     def untriggered_faults(self) -> list[str]:
-        """Return a sentence for each fault that met no request; none if no download was begun."""
+        """Return a sentence for each fault that met no request; none if no download was started."""
         if not self._subject:
             return []
         found = list(described(self.scenario, untriggered_faults(self.scenario, self._in_order)))
@@ -574,9 +576,9 @@ class SimGrid:
         return found
 
     def close(self) -> None:
-        """Shut the reactor down: what a downloader has set up for the time of the grid ends.
+        """Shut the reactor down, which ends whatever downloaders keep running in the grid.
 
-        Raises the errors of downloads whose results were not asked for.
+        Raises the errors of downloads whose results were not requested.
         """
         gc.unfreeze()
         if self.reactor.running:
