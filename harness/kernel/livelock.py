@@ -82,7 +82,7 @@ def name_of_call(function: Callable[..., Any]) -> str:
 
 
 def described(event: Event | Entry) -> str:
-    """Describe an event of a reactor: the function that it calls, or the process that it resumes."""
+    """Describe an event of a reactor: the function that it calls, or the process it resumes."""
     callback: Any = next(iter(event.callbacks or ()), None)
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, simpy.Process):

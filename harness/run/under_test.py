@@ -78,12 +78,12 @@ Subject = Callable[[DownloadRequest], Deferred[Any]]
 
 
 def is_external(name: str) -> bool:
-    """Return whether a name is that of an external downloader, not of one of firstk's strategies."""
+    """Return whether a name is that of an external downloader, not of a strategy of firstk."""
     return ":" in name or name == TAHOE
 
 
 def is_strategy(name: str) -> bool:
-    """Return whether a name is that of one of firstk's strategies."""
+    """Return whether a name is that of a strategy of firstk."""
     try:
         find_strategy(name)
     except ValueError:
@@ -242,7 +242,7 @@ def _load(name: str, of_tahoe: str = "download") -> Callable[..., Any]:
                 f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
             ) from e
         raise DownloaderError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
-    # Tahoe-LAFS imports the real reactor, but `firstk.harness.run.tahoe` runs it on the simulated one.
+    # Tahoe-LAFS imports the real reactor, but `firstk.harness.run.tahoe` passes it another one.
     real_since = not real_before and _REAL_REACTOR in sys.modules
     if real_since and module_name != _TAHOE_MODULE:
         raise DownloaderError(

@@ -66,7 +66,7 @@ class ServerGroup:
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that these servers have not answered, in the order in which they were sent."""
+        """The unanswered requests to these servers, in the order in which they were sent."""
         return [e for e in self._grid.outstanding if e.server in self.names]
 
     def hang(
@@ -272,20 +272,19 @@ class GridNode:
 
 
 class SimGrid:
-    """A storage grid in virtual time with one file on it.
+    """A storage grid in virtual time that stores one file.
 
-    Server `i` holds share `i`, modulo their number. `size` is that of the file in bytes, `k`
-    and `n` how many of its shares are needed and made; `rtt` is the time of a round trip in
-    seconds, or the table of a latency law. `more` are other keys of `[grid]` and `[file]` in a
-    scenario file: `segment_size`, `order`, `bandwidth` and so on. What chance decides is drawn
-    by `seed`; `deadline` is when a download is cut off, in virtual seconds.
+    Share `i` is on server `i` modulo the number of servers. `size` is the size of the file in
+    bytes, `k` the number of shares needed, and `n` the number of shares made. `rtt` is the
+    round-trip time in seconds, or the table of a latency law. `more` are other keys of `[grid]`
+    and `[file]` in a scenario file: `segment_size`, `order`, `bandwidth` and so on. `seed` seeds
+    all random draws. A download is cut off after `deadline` virtual seconds.
 
-    `downloader` is the default of `start` and `download`. With
-    `consumer_bandwidth` the consumer of each download drains its buffer at that rate, in bytes/s;
-    `client` is the table `[client]`.
-    `timeout`, an attribute, is how long any call that lets time pass may take in real time, in
-    seconds (default None: no limit); a download that takes longer has failed with a `StuckError`.
-    Raises `ScenarioError` if there cannot be such a grid.
+    `downloader` is the default for `start` and `download`. With `consumer_bandwidth`, the consumer
+    of each download drains its buffer at this rate, in bytes/s. `client` is the table `[client]`.
+    The attribute `timeout` is how much real time any call that advances virtual time may take, in
+    seconds (default None: no limit); a download that takes longer fails with a `StuckError`.
+    Raises `ScenarioError` if the arguments are invalid.
 
     >>> with SimGrid(servers=10, k=3, n=10, rtt=0.05) as grid:
     ...     _ = grid.servers[3:].hang()
