@@ -537,7 +537,7 @@ def _blame(
     flaw: Flaw,
     found: dict[object, Flaw],
 ) -> None:
-    """Add a flaw of a point's scenario to those found, as one of the axis `key` that caused it."""
+    """Add a flaw of a point's scenario to those found, attributed to the axis `key`."""
     where = spell(flaw.path)
     if key is None:
         if flaw.key not in found:
@@ -546,8 +546,8 @@ def _blame(
             at = f"at {cut(values)}: {where}: "
             found[flaw.key] = flaw._replace(path=all_of_them, at=at)
         return
-    # It is reported once: of an unknown key, with the first value; else with each, which is in
-    # the message.
+    # Report an unknown key once, with the first value. Report other flaws once per value, which is
+    # part of the message.
     value = point[key]
     known = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
     same = (key, flaw.key, None if known else _hashable(value))

@@ -63,13 +63,13 @@ Grouping = Annotated[
 
 
 class Count(Table):
-    """So many servers, drawn by the seed."""
+    """A number of servers, drawn by the seed."""
 
     count: int = Field(ge=0)
-    """How many."""
+    """The number of servers or, with `group`, of groups."""
     group: Group | None = None
-    """What is drawn in place of single servers: whole groups of a kind that `grid.groups` has,
-    "machine", or groups of so many servers in a row."""
+    """Draw whole groups instead of single servers: a kind from `grid.groups`, "machine", or the
+    number of consecutive servers in a group."""
 
 
 class Probability(Table):
@@ -78,8 +78,8 @@ class Probability(Table):
     probability: float = Field(ge=0, le=1)
     """The probability of each server."""
     group: Group | None = None
-    """What is drawn in place of single servers: whole groups of a kind that `grid.groups` has,
-    "machine", or groups of so many servers in a row."""
+    """Draw whole groups instead of single servers: a kind from `grid.groups`, "machine", or the
+    number of consecutive servers in a group."""
 
 
 def _which_select(value: Any) -> str:

@@ -33,14 +33,14 @@ def shell_word(text: str) -> str:
     return f"$'{printable(escaped)}'"  # the syntax of bash, zsh and ksh
 
 
-# `firstk.downloader.text` has a similar function for untrusted text, but importing it loads Twisted.
+# `firstk.downloader.text` has the same for untrusted text, but importing it loads Twisted.
 def cut(text: str, most: int = _MOST) -> str:
     """Return a text, truncated if it has more than `most` characters."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def listed(names: Iterable[object]) -> str:
-    """Return names separated by commas; if there are too many, the first and a count of the rest."""
+    """Return names separated by commas; if there are many, the first and a count of the rest."""
     every = list(names)
     text = ", ".join(cut(str(name), 80) for name in every[:_MOST_NAMES])
     return text if len(every) <= _MOST_NAMES else f"{text} and {len(every) - _MOST_NAMES:,} more"

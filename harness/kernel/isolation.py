@@ -261,13 +261,13 @@ def isolated(
     process: Process | None = None,
     clock: Callable[[str], float] | None = None,
 ) -> Iterator[None]:
-    """Watch one run of what is called `name`, on this thread.
+    """Watch one run of the downloader `name`, on this thread.
 
-    `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
-    Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
-    at the end, so that code which catches it and goes on does not hide it. With a `process` it
-    provides what is process-wide, and the clocks of libraries too. With a `clock` that returns what
-    they read: it is given the name of a function of the module `time`.
+    `draws` returns the generator for the module `random`; it is called when one is first needed.
+    Each escape raises `EscapeError` where it happens. The first one is also appended to `failures`
+    at the end, so that code which catches it cannot hide it. If a `process` is given, it provides
+    the process-wide objects, and the clocks that libraries read. If a `clock` is given, it provides
+    the clocks: it is called with the name of a function of the module `time`.
     """
     own = name.partition(":")[0].partition(".")[0]
     guard = _Guard(own, draws, sys._getframe(2), process, clock)  # the frame with the `with`
