@@ -116,7 +116,7 @@ class PipelinedFetcher:
                 self._take_in()  # what they wait for may not come
             lacking = self._read_more()
             if self._readings.settled:
-                continue  # a server has answered at once
+                continue  # a server has answered immediately
             if lacking:
                 before = len(self._located.shares)
                 self._located.ask_more()
@@ -218,9 +218,9 @@ class PipelinedFetcher:
         return self._session.cap.k + spares - len(self._blocks)
 
     def _read_more(self) -> bool:
-        """Read shares until enough are on the way; return whether there are too few of them."""
+        """Read shares until enough reads are in progress; return whether there are too few."""
         lacking = self._lacking() - self._located.promised
-        while not self._readings.settled:  # process first what a server has answered at once
+        while not self._readings.settled:  # process immediate answers first
             self._session.waits.check()
             coming = self._readings.coming()
             wanted = self._readings.wanted(lacking)
@@ -325,7 +325,7 @@ class PipelinedFetcher:
         return self._located.shortage(have, self._session.strategy.give_up)
 
     def _check_for_hope(self) -> None:
-        """Raise `NotEnoughSharesError` if what is still to come can never be enough."""
+        """Raise `NotEnoughSharesError` if the remaining shares cannot be enough."""
         if not self._located.closed:
             return
         good = self._blocks.keys() | {s.number for s in self._located.shares if self._may_do(s)}
