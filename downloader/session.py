@@ -147,7 +147,7 @@ class Signal:
             waiter.callback(None)
 
     def _see(self) -> bool:
-        """Check the condition and set the timer; return whether to wait any longer."""
+        """Check the condition and set the timer; return whether to keep waiting."""
         try:
             due = self._look()
         finally:

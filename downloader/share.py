@@ -72,20 +72,19 @@ class FileMetadata:
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """A share on a server, and what is known of it.
+    """A share on a server, and the data that has been read from it.
 
-    What its methods return has passed its hash check. They raise `ShareError` where the
-    share does not do: the server failed the read (and then the share is `lost`, as it is
-    when its header is bad; it is `disconnected` if the connection was lost), or the bytes are
-    not what an honest encoder made.
-    `problem` describes the first thing that was wrong, and `rtt` the round trip of the
-    answer that named the share, or of a later one, in seconds. `round` is how long the last
-    round of reads took, and `tried` whether there was one. It is read `again` if its server
-    was asked again, and `shunned` if its server did badly in another download.
+    All data returned by its methods has passed its hash check. They raise `ShareError` if the share
+    cannot be used: the server failed the read, or the data is corrupt. The share is `lost` if a
+    read failed or its header is bad, and `disconnected` if the connection was lost.
+    `problem` describes the first error, and `rtt` is the round-trip time of the answer that named
+    the share, or of a later one, in seconds. `round` is the duration of the last round of reads,
+    and `tried` says whether there was one. The share is read `again` if its server was queried
+    again, and `shunned` if its server performed badly in another download.
 
-    It is read part by part (`uri_extension`, `crypttext_hashes`, `block`), each when it is
-    wanted; or in rounds: `missing` says what is, `read` asks for it all at once, and `teach`
-    and `take_block` make something of what came.
+    It is read either in parts (`uri_extension`, `crypttext_hashes`, `block`), each when it is
+    needed; or in rounds: `missing` returns what is needed, `read` requests all of it at once, and
+    `teach` and `take_block` process the data.
     """
 
     session: Session
@@ -193,7 +192,7 @@ class Share:
     # Reading in parts
 
     def open(self) -> Deferred[None]:
-        """Read the header, unless that has begun; fires once it is known, or cannot be had."""
+        """Read the header, unless that has begun; fires once it is known, or has failed."""
         if self._opening is None:
             self._opening = Deferred.fromCoroutine(self._open())
         return self._opening
@@ -218,7 +217,7 @@ class Share:
     async def uri_extension(self) -> URIExtension:
         """Return the file's UEB.
 
-        Raises `BadURIExtensionError` if it is the right one and makes no sense.
+        Raises `BadURIExtensionError` if its hash is right but its contents are invalid.
         """
         header = await self._opened()
         section = await self._read("UEB", *sections.uri_extension_span(header))
@@ -391,7 +390,7 @@ class Share:
                 known.segment_hashes = sections.check_crypttext_hashes(section, known.uri_extension)
 
     def take_block(self, known: FileMetadata, segment: int) -> bytes | None:
-        """Return this share's block of a segment; None if it or its hashes were not read completely.
+        """Return this share's block of a segment; None if it or its hashes are incomplete.
 
         After that, only data of later blocks is kept. Raises `CorruptBlockError` if other blocks
         may be good, and `UnprovenShareError` if this one may be.

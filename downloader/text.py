@@ -71,7 +71,7 @@ def shown(value: object, most: int = _SHOWN) -> str:
 
 
 class _Repr(Repr):
-    """A `reprlib.Repr` that cuts texts at their ends, bytes too, and lets errors through."""
+    """A `reprlib.Repr` that truncates strings and bytes at their ends, and propagates errors."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -76,7 +76,7 @@ class RtoEstimator:
             self.last_event = request.sent
 
     def ended(self, request: Request, now: float) -> None:
-        """Note that a request has been answered or has failed; learn from a query's answer."""
+        """Record that a request was answered or has failed; learn from answers to queries."""
         del self.outstanding[request]
         if not request.again or (request.answered is not None and not request.is_query):
             self.last_event = now

@@ -77,14 +77,14 @@ class Channel(ProtocolWrapper):
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass on why the connection is over."""
+        """Pass on why the connection ended."""
         if self._problem is not None:
             reason = Failure(self._problem)
         if not self.ready.called:
             self.ready.errback(reason)
         super().connectionLost(reason)
 
-    # A hung server would keep a connection that is to be closed in order from ever ending.
+    # A hung server would keep a connection that is closed in order from ever ending.
 
     def loseConnection(self) -> None:
         """End the connection now."""
@@ -104,7 +104,7 @@ class _Channels(WrappingFactory[Channel]):
 
 @implementer(IStreamClientEndpoint)
 class PinnedEndpoint:
-    """Connects to a server; the connection is made when the handshake has proved its key."""
+    """An endpoint whose connections are complete when the TLS handshake has proved the key."""
 
     def __init__(self, reactor: IReactorTime, nurl: NURL, limit: float) -> None:
         self._reactor = reactor
