@@ -130,10 +130,10 @@ class _File:
         return b"".join(decoder.decode([blocks[number] for number in numbers], numbers))
 
     def _good_leaves(self) -> dict[int, Sequence[bytes]]:
-        """Return the hashes of the blocks of each share that the UEB vouches for."""
+        """Return the block hashes of each share that are proved by the UEB."""
         trusted = {0: self._ueb[b"share_root_hash"]}
         good: dict[int, Sequence[bytes]] = {}
-        # Where the hashes that a share states are damaged its blocks may still be good.
+        # If the hashes stored in a share are damaged, its blocks may still be good.
         for leaves_of in self._stated_leaves, self._true_leaves:
             pending = {s: leaves_of(s) for s in self._shares if s.number not in good}
             roots = {share: _root(leaves) for share, leaves in pending.items()}

@@ -420,16 +420,16 @@ class SimServer:
             self._arrive(request)
 
     def settle_again(self) -> None:
-        """Plan the outstanding requests anew, since the faults have changed.
+        """Plan the outstanding requests again, since the faults have changed.
 
-        What the server took up before goes on, if its connection is not lost.
+        Requests that the server has taken up continue, if their connections are not lost.
         """
         now = self._env.now
         self._link.throttle(self._env, self.faults)
         for wire in {id(r.wire): r.wire for r in self._outstanding if r.wire is not None}.values():
             wire.update(self.faults)
             wire.plan_again(now)
-        # What was held is taken up in the order in which it arrived.
+        # Held requests are taken up in the order in which they arrived.
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             if request.over:
                 continue

@@ -39,7 +39,7 @@ class RequestTiming(NamedTuple):
         return self.rtt, self.taken_up, self.lost
 
     def ends(self, work: float = 0.0) -> float:
-        """Return when the answer arrives, if it takes `work` seconds in addition to the round trip."""
+        """Return when the answer arrives, if it takes `work` seconds besides the round trip."""
         if self.taken_up == self.arrives and not work:
             return self.sent + self.rtt  # in one step: the halves may not add up to the last bit
         return self.taken_up + work + self.rtt / 2

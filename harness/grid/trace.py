@@ -63,7 +63,7 @@ class Exchange:
 
     @property
     def detail(self) -> str:
-        """The answer, or why there is none, as the trace has it."""
+        """The answer, or the reason for the failure, as text in the trace."""
         if not self.ok:
             return self.error
         if self.operation == "get_buckets":
