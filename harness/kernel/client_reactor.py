@@ -1,4 +1,4 @@
-"""The reactor that one download gets: it knows which timers are the download's own.
+"""The reactor of one download, which tracks the download's own timers.
 
 All code of a download, from its first call to the last answer it hears, runs in a context of its
 own (`contextvars`), so that a library with module-level state can distinguish downloads.
@@ -78,7 +78,7 @@ class Context:
         return called_from(Context.run.__code__)
 
     def progress(self) -> None:
-        """Begin to count anew: bytes of the file have been written."""
+        """Restart the count: bytes of the file have been written."""
         self._at_once.reset()
 
     def _is_too_much(self) -> LivelockError | None:
@@ -180,17 +180,17 @@ class ClientReactor:
         return _OwnTimer(self, self._env.clock + checked(delay), callable, args, kwargs)
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Call `callable` at this very time, after what is due before it."""
+        """Call `callable` at the current time, after the events already scheduled for it."""
         self.context.note("callFromThread", callable)
         _OwnTimer(self, self._env.clock, callable, args, kwargs)
 
     def iterate(self, delay: float = 0.0) -> None:
-        """Let everything happen that is due within `delay` seconds."""
+        """Process all events that are due within `delay` seconds."""
         self.context.note("iterate", "of the reactor")
         self._reactor.iterate(delay)
 
     def getDelayedCalls(self) -> list[SimTimer]:
-        """Return the download's timers that are still to fire."""
+        """Return the download's pending timers."""
         return list(self._timers)
 
     def getThreadPool(self) -> Any:

@@ -1,4 +1,4 @@
-"""How many of something there are in virtual time, and how many on average."""
+"""The average of a number over virtual time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A downloader under test with all that it is given: servers, a reactor, a trace of its work."""
+"""A downloader under test with its environment: servers, a reactor, and a trace of its work."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Session:
 
     @property
     def waits(self) -> bool:
-        """Whether anything is to come that it can go on with."""
+        """Whether any event is still to come that lets the downloader continue."""
         return bool(
             self.client.waits
             or self.clock.getDelayedCalls()
@@ -101,7 +101,7 @@ class Session:
         )
 
     def later(self, work: float, function: Callable[[], None]) -> None:
-        """Call a function when the processor has come to it, and has worked on it."""
+        """Call a function after the processor has done `work` seconds of work for it."""
         time = self.reactor.seconds()
         if self.processor is not None:
             time = self.processor.after(work)
@@ -119,7 +119,7 @@ class Session:
         self.reactor.env.at(time, call)
 
     def progress(self) -> None:
-        """Begin to count anew what it does at one time: bytes of the file have been written."""
+        """Restart the count of actions at one time: bytes of the file have been written."""
         self.context.progress()
         self.reactor.at_once.reset()
 

@@ -172,19 +172,19 @@ class _Server:
         self._name = str(getattr(server, "name", number)).encode()
 
     def get_name(self) -> bytes:
-        """Return what logs call it."""
+        """Return the server's name in logs."""
         return self._name
 
     def get_version(self) -> Mapping[bytes, Any]:
-        """Return what it can do."""
+        """Return the capabilities that the server announces."""
         return _VERSION
 
     def get_storage_server(self) -> _Server:
-        """Return what its storage protocol is spoken with."""
+        """Return the object that implements the storage protocol."""
         return self
 
     def get_buckets(self, storage_index: bytes) -> Deferred[dict[int, _Bucket]]:
-        """Ask for the buckets it holds of a file, by share number."""
+        """Return the server's buckets for a file, by share number."""
         asked = maybeDeferred(self._server.get_buckets, storage_index)
         return asked.addCallback(lambda found: {n: _Bucket(bucket) for n, bucket in found.items()})
 
@@ -196,7 +196,7 @@ class _Bucket:
         self._bucket = bucket
 
     def callRemote(self, method: str, *arguments: Any) -> Deferred[Any]:
-        """Read from the share; the other thing that is called is advice that it is corrupt."""
+        """Read from the share; the only other remote method reports that it is corrupt."""
         if method == "read":
             return maybeDeferred(self._bucket.read, *arguments)
         return succeed(None)

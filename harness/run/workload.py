@@ -152,7 +152,7 @@ class _Load:
             self._reactor.callAt(time, begin)
 
     def _too_many(self) -> OverloadError:
-        """Return what to raise where too many downloads are under way."""
+        """Return the error for too many concurrent downloads."""
         return self._cannot(
             "the grid cannot carry this load",
             f"{self._under_way.now:,} downloads are under way",
@@ -178,7 +178,7 @@ class _Load:
         return self._at_once > self._workload.most_under_way + _MOST_AT_ONCE
 
     def _think(self, draw: Callable[[], float]) -> None:
-        """Let a client begin its next download when it has thought."""
+        """Let a client begin its next download after its think time."""
 
         def begin() -> None:
             if self._is_endless():
@@ -249,7 +249,7 @@ class _Load:
             self._left -= 1
             if self._each is not None:
                 self._each(result)
-        # What is held forever would be kept forever.
+        # Requests that are held forever would otherwise stay in memory.
         download.client.withdraw(held=not self._workload.cancel)
 
 

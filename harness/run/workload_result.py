@@ -18,7 +18,7 @@ from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.stats.histogram import Histogram
 from firstk.scenarios.model import Scenario
 
-#: What is timed in each download.
+#: The times that are measured in each download.
 TIMES = ("located", "ttfb", "finished")
 
 
@@ -60,13 +60,13 @@ class WorkloadResult:
     untriggered_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it in a form that JSON has."""
+        """Return the result as JSON data."""
         found = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
         return found | {name: found[name].to_json() for name in TIMES}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `to_json` was made from."""
+        """Return the result for the JSON data of `to_json`."""
         times = {name: Histogram.from_json(data[name]) for name in TIMES}
         return cls(**{**data, **times})
 
@@ -77,7 +77,7 @@ class WorkloadResult:
 
     @property
     def outcome(self) -> Outcome:
-        """How all of it ended: well if every download did, or as the worst of them."""
+        """The worst outcome of all downloads; `ok` if every download succeeded."""
         return next((o for o in WORST_FIRST if self.outcomes.get(o)), "ok")
 
 
