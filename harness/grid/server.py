@@ -45,11 +45,10 @@ class SimServer:
     ends. A slow server's round-trip time is determined when the request is sent. A lost connection
     fails a request at any stage.
 
-    What is taken up waits for its turn to be worked on, where that takes a `service`, and then
-    the bytes of the answer pass the link. A server that begins to hang does go on with what it
-    has taken up; only what arrives from then on is held. Where a connection is lost the work
-    and the piece that are under way are still finished, and nothing more is done for that
-    request.
+    If there is a `service`, a request that was taken up waits for its turn, and then the bytes of
+    the answer pass the link. A server that begins to hang continues with requests that it has taken
+    up; only requests that arrive later are held. If a connection is lost, the work and the piece in
+    progress are still finished, and nothing more is done for that request.
 
     `entry` is the number of the entry in `[[servers]]` that the faults come from, and `met` has
     the places of those that met a request, at any server with this entry.

@@ -43,7 +43,7 @@ class Context:
     def run(self, function: Callable[..., Any], *args: Any) -> None:
         """Call `function` in the download's context.
 
-        Raises `ExitError` in place of what is not an `Exception`.
+        Raises `ExitError` instead of an exception that is not an `Exception`.
         """
         if self._is_too_much() is not None:
             return
@@ -58,7 +58,7 @@ class Context:
                 self._enter(self._context.run, function, *args)
         except Exception:
             raise
-        except BaseException as e:  # such as sys.exit(): it is not to end firstk
+        except BaseException as e:  # such as SystemExit, which must not end firstk
             raise as_error(e) from e
         finally:
             self._entered = False

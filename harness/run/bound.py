@@ -15,15 +15,15 @@
   their header makes sense.
 - All that comes from a server passes its queue and its uplink, and then the client's downlink.
   `bound_reads` says when a server can have given one share, two, three and so on;
-  `bound_choice` chooses K of different numbers, and one of the servers gives the UEB besides.
+  `bound_choice` chooses K with distinct numbers, and one of the servers also provides the UEB.
 
 So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
 reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
 they ask for more than they need, but always for what they need too.
 
-The bound is None only where no such download succeeds, and none is ever earlier. Brute force shows
-it to be exact for a file of one segment: whatever is drawn, where each server has one share and
-nothing waits; and with queues, one uplink or the downlink, where the draws of each server are all
+The bound is None only if no such download succeeds, and none is ever earlier. Brute force shows
+it to be exact for a file of one segment: whatever is drawn, if each server has one share and
+nothing waits; and with queues, one uplink or the downlink, if the draws of each server are all
 the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
 count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
 what several servers may give takes no time on their uplinks, and the downlink is never idle.

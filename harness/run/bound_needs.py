@@ -148,13 +148,13 @@ def unaltered(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
 
 
 def reads_at_once(cap: CHKCap, ueb: URIExtension) -> int:
-    """Return how many reads of one share a download may have under way, at the most.
+    """Return the maximum number of outstanding reads of one share.
 
     What lies together is read at once: the header; the block, which may adjoin it; the nodes
     of two hash trees, one a level; the share hash chain with the UEB. All of one segment lies in
     two places, or in three if the chain between its hashes and the UEB is not needed. Where the
     layout was guessed wrong, Tahoe-LAFS reads on while reads at the guessed places, and then
-    reads for the guessed hashes, are still under way.
+    reads for the guessed hashes, are still outstanding.
     """
 
     def places(cut: Segmentation) -> int:

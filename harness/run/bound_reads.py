@@ -101,7 +101,7 @@ class Wanted(NamedTuple):
 class Foreseen:
     """One server with its draws. Times are in virtual seconds, infinity is never.
 
-    `at_once` is how many reads of one share may be under way. `answered` is when the query's answer
+    `at_once` is how many reads of one share may be outstanding. `answered` is when the query's answer
     shows shares of the server, at the earliest, and `numbers` are those that can be shown. `alters`
     is True if reads of two shares may go differently, or bring something else than what the shares
     hold. `queues` is True if a request may have to wait for others until the server works on it.

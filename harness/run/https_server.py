@@ -133,7 +133,7 @@ def _of_host(fault: Fault) -> bool:
 
 
 def _spells(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
-    """Yield when a fault begins and is over, each time that it begins before `until`."""
+    """Yield the start and end of each occurrence of a fault that begins before `until`."""
     begin, over = fault.spell(0.0)
     while begin < until:
         yield begin, over

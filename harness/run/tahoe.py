@@ -6,7 +6,7 @@ reactor, as every program does that imports Tahoe-LAFS. Nothing here ever runs t
 Tahoe-LAFS knows its reactor, its clock, its thread pool and foolscap's queue of eventual sends by
 names at module level. They are bound once, when this is imported, to stand-ins: in the context of
 a simulated download (`contextvars`) they mean those of that download, and anywhere else what they
-meant before. So any number of downloads can be under way, in any number of simulations.
+meant before. So any number of downloads can be in progress, in any number of simulations.
 """
 
 from __future__ import annotations

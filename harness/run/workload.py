@@ -39,7 +39,7 @@ _MOST_AT_ONCE = 100_000
 
 
 class OverloadError(Exception):
-    """A grid cannot carry a load: more downloads are under way than the workload allows.
+    """A grid cannot sustain a load: more downloads are in progress than the workload allows.
 
     Or clients that take no time begin one download after another, and time never passes.
     """
@@ -57,7 +57,7 @@ def simulate_workload(
     Further ones go on to begin until all that count are over, so that these never have the grid
     for themselves. `each` is called with the result of each that counts, in the order in which
     they end; its times are from its own start. Raises `DownloaderError` as `simulate` does, and
-    `OverloadError` once more downloads are under way than the workload allows.
+    `OverloadError` once more downloads are in progress than the workload allows.
     """
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []

@@ -31,7 +31,7 @@ class WorkloadResult:
     them that no download reported: they came up in callbacks. The times are from each download's
     own start: to K distinct shares, to the first byte, to a good end. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
-    and `in_system` how many downloads were under way in it, on average: None if no time passed.
+    and `in_system` the mean number of downloads in progress: None if no time passed.
     `utilisation` is how much was in use, on average, of what was busiest: a server's
     `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
     is the SHA-256 of all that happened. `untriggered_faults` are the scenario's faults that met no
@@ -100,7 +100,7 @@ class Tally:
         self._busy: list[float] = []
 
     def open(self, now: float, under_way: float) -> None:
-        """Begin to look at servers and at how many are under way (its area; see `TimeAverage`)."""
+        """Begin measuring servers, and downloads in progress (an area; see `TimeAverage`)."""
         self._opened, self._under_way = now, under_way
         self._busy = [level.area for level in self._limits]
 
