@@ -32,9 +32,9 @@ class Client:
     the functions that process them, with their arguments. `note` is called with the operation and
     the server's name of each request, and may raise an error instead of sending it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
-    answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far, and `wires` the connections. What
-    reaches the client waits for its `processor`, if there is one.
+    answered. `source`, if given, returns the line of code that sends a request. `known` has the
+    share numbers that answers to queries have named so far, and `wires` the connections. Answers
+    and failures wait for the client's `processor`, if there is one.
     """
 
     def __init__(

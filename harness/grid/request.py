@@ -48,15 +48,15 @@ class Request:
     server, from 0. Events at the same time happen in the order in which their requests were sent,
     which is given by `place`.
 
-    It goes over a `wire`, where the server has something that depends on the connection, once that
-    is `ready`, in virtual seconds; `refused` is why it never will be. Bytes that were `fed` into
-    the link count for the faults at the places `counting`, when they have passed.
+    If the server has settings that depend on the connection, the request uses a `wire`, once that
+    is `ready`, in virtual seconds; `refused` is the reason if it never will be. Bytes that were
+    `fed` into the link count for the faults at the places `counting`, when they have passed.
 
-    Where its end is not known beforehand it is `queued`: it may have to wait for others, or its
-    answer is a stream. Of the answer's bytes `passed` have passed the link, the last ones at
-    `passed_at`, and `arriving` are the calls of `progress` that are to come. `pause` is the
-    stream's waiting, and if it is `stalled` that will never end. It is `over` when nothing more is
-    done for it.
+    If its end is not known in advance, it is `queued`: it may have to wait for others, or its
+    answer is a stream. `passed` is the number of the answer's bytes that have passed the link, the
+    last ones at `passed_at`, and `arriving` are the pending calls of `progress`. `pause` is the
+    waiting of the stream; if it is `stalled`, this never ends. The request is `over` when nothing
+    more is done for it.
     """
 
     server: SimServer

@@ -99,13 +99,13 @@ class Wanted(NamedTuple):
 
 
 class Foreseen:
-    """One server with its draws. Times are in virtual seconds, infinity is never.
+    """One server with its draws. Times are in virtual seconds; infinity means never.
 
-    `at_once` is how many reads of one share may be outstanding. `answered` is when the query's answer
-    shows shares of the server, at the earliest, and `numbers` are those that can be shown. `alters`
-    is True if reads of two shares may go differently, or bring something else than what the shares
-    hold. `queues` is True if a request may have to wait for others until the server works on it.
-    With `reading_queries` the query may bring what one read would.
+    `at_once` is how many reads of one share may be outstanding. `answered` is the earliest time at
+    which the answer to a query reports shares of the server, and `numbers` are the shares that can
+    be reported. `alters` is True if reads of two shares may have different courses, or return data
+    that differs from the shares. `queues` is True if a request may have to wait for others until
+    the server works on it. With `reading_queries`, the query may return what one read would.
     """
 
     def __init__(

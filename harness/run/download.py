@@ -57,16 +57,16 @@ class DownloadOutcome:
 
 
 class SimulatedDownload:
-    """A download of what a scenario asks for, in a session of a downloader.
+    """A download of the range that a scenario requests, in a session of a downloader.
 
-    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
-    when K distinct share numbers are known: at once if it does not obey.
+    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends when K
+    distinct share numbers are known, even if the downloader does not stop.
 
-    `place` is its place among the session's reads, and `subject` starts it, by default the
-    downloader of the session. `over` is called when it has finished, or can never finish any more:
-    it waits for nothing that will come. Only a session that listens hears of that, and of what is
-    located. `ended` is called when it has finished.
-    Raises `DownloaderError` if there is no such downloader.
+    `place` is its index among the session's reads, and `subject` starts it, by default the
+    downloader of the session. `over` is called when it has finished, or can never finish because no
+    event that it waits for will happen. Only a session that listens detects the latter, and what is
+    located. `ended` is called when it has finished. Raises `DownloaderError` if the downloader is
+    not found.
     """
 
     def __init__(

@@ -407,7 +407,7 @@ _gc_threshold = _GcThreshold()
 
 @contextmanager
 def observed(failures: list[BaseException]) -> Iterator[None]:
-    """Keep the errors that reach Twisted's log meanwhile."""
+    """Record the errors that reach Twisted's log in this context."""
     observer = _Failures(failures)
     globalLogPublisher.addObserver(observer)
     try:
