@@ -3,33 +3,31 @@
 `BOUND` says in a sentence for which downloads it holds. In full:
 
 - A server's requests take their draws in the order in which they are sent. The query takes the
-  first ones, and there is no second query, unless the first one is lost with its connection. Where
-  `[grid] reading_queries` allows it, a query may bring what one read would. Any request may be
-  sent later than it could be, if that is better: when the server is not slow any more, or works
-  again.
-- A share is read part by part, several parts at once if need be. Parts that lie together
-  are one read, and the header is in the first. What a failed read was to bring may be asked for
-  again, but not before it has failed.
-- The download knows how the file is laid out and which shares are good, and reads nothing that
-  it does not need; `bound_needs` says what that is. Real shares count as undamaged if
-  their header makes sense.
-- All that comes from a server passes its queue and its uplink, and then the client's downlink.
-  `bound_reads` says when a server can have given one share, two, three and so on;
+  first ones, and there is no second query, unless the first one is lost with its connection. If
+  `[grid] reading_queries` allows it, a query may return what one read would. Any request may be
+  delayed if that is better: until the server is no longer slow, or works again.
+- A share is read in parts, several at once if necessary. Adjacent parts are one read, and the
+  header is in the first. The data of a failed read may be requested again, but not before the read
+  has failed.
+- The download knows the layout of the file and which shares are good, and reads only data that it
+  needs; `bound_needs` defines this data. Real shares count as undamaged if their header is valid.
+- All data from a server passes its queue and its uplink, and then the client's downlink.
+  `bound_reads` computes when a server can have provided one, two, three, ... shares;
   `bound_choice` chooses K with distinct numbers, and one of the servers also provides the UEB.
 
-So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
-reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
-they ask for more than they need, but always for what they need too.
+So a downloader that queries a server twice, requests the same bytes twice at a time, or sends reads
+only to use up draws may be earlier. firstk's strategies and Tahoe-LAFS never do this: they request
+more than they need, but this always includes what they need.
 
 The bound is None only if no such download succeeds, and none is ever earlier. Brute force shows
 it to be exact for a file of one segment: whatever is drawn, if each server has one share and
 nothing waits; and with queues, one uplink or the downlink, if the draws of each server are all
-the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
-count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
-what several servers may give takes no time on their uplinks, and the downlink is never idle.
-A fault that waits for what a connection carries, or that a reconnect ends, does no harm; a server
-that is throttled for a time counts as never throttled; and what trickles or stalls is only waited
-for where the layout is guessed right, so that a block is one read.
+the same. In other cases it may be too low: for a server with several shares, the best draws count;
+failed reads of one part use up draws for another, and after 256 of them one succeeds; data that
+several servers may provide takes no time on their uplinks, and the downlink is never idle. A fault
+that waits for requests or bytes on a connection, or that a reconnect ends, has no effect; a server
+that is throttled for a time counts as never throttled; and answers that trickle or stall are only
+waited for if the layout is guessed correctly, so that a block is one read.
 """
 
 from __future__ import annotations
@@ -66,15 +64,14 @@ BOUND = (
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
+    """Lower bounds for downloads of the class in `BOUND`; all None if none of these succeeds.
 
-    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for, and for
-    several reads.
-    `requests` counts one read for each of K shares, and the queries to as many servers as
-    hold that many good share numbers together, those with the most first. `bytes` counts what is
-    needed of the first segment if the scenario stops there, else of all that are asked for:
-    headers and blocks of K shares, the hashes beside the way from these blocks to the roots of
-    their hash trees, share hash chains, one for two siblings, and once the crypttext hashes
+    `ttfb` is the time to first byte in virtual seconds; it is also None if no bytes are requested,
+    and for several reads. `requests` counts one read for each of K shares, and the queries to the
+    minimum number of servers that together hold K good share numbers. `bytes` counts the data
+    needed for the first segment if the scenario stops there, otherwise for all requested segments:
+    headers and blocks of K shares, the sibling hashes on the paths from these blocks to the roots
+    of their hash trees, share hash chains (one per pair of siblings), and once the crypttext hashes
     and the UEB.
     """
 

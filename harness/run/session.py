@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """What one downloader has in a simulation, for one download or for several reads of a file.
+    """The environment of one downloader in a simulation, for one download or several reads.
 
-    `number` distinguishes it from others in the grid, and `machine` is what it runs on with them;
-    default one of its own. With `listens` its downloads are looked at after each of its events.
-    `failed` is called with what its timers raise; without it that goes to the reactor. `connect`
-    returns the servers as a client sees them where they are not simulated ones, and `enter` calls
-    what is code of the downloader.
+    `number` distinguishes it from others in the grid, and `machine` is the machine that it shares
+    with them (default: one of its own). With `listens`, its downloads are checked after each of its
+    events. `failed` is called with exceptions of its timers, which otherwise propagate to the
+    reactor. `connect` returns the servers as a client sees them, if these are not simulated
+    objects, and `enter` is used to call code of the downloader.
     """
 
     def __init__(
@@ -143,10 +143,10 @@ class Session:
 
 
 def drop_frames(error: BaseException) -> None:
-    """Let go of the frames that an error came through: they hold the whole simulation.
+    """Drop the frames of an error's traceback, which refer to the whole simulation.
 
-    An error that the downloader reports on purpose says all in its message. Where any other
-    came from is kept, to be looked at.
+    The message of an error that the downloader reports deliberately is sufficient. For other
+    errors, the place where they were raised is kept for inspection.
     """
     if isinstance(error, DownloadError):
         error.__traceback__ = error.__context__ = error.__cause__ = None

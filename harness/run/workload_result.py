@@ -29,13 +29,13 @@ class WorkloadResult:
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
     failed with which error; `message` is that of the first. `strays` counts the errors among
     them that no download reported: they came up in callbacks. The times are from each download's
-    own start: to K distinct shares, to the first byte, to a good end. `requests` and
+    own start: to K distinct shares, to the first byte, to success. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
     and `in_system` the mean number of downloads in progress: None if no time passed.
-    `utilisation` is how much was in use, on average, of what was busiest: a server's
-    `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
-    is the SHA-256 of all that happened. `untriggered_faults` are the scenario's faults that met no
-    request; it is not kept in a store.
+    `utilisation` is the mean utilisation of the busiest resource: a server's `concurrency`, its
+    uplink or the client's downlink; None if nothing has a limit. `digest` is the SHA-256 of the
+    trace of all events. `untriggered_faults` are the scenario's faults that met no request; they
+    are not kept in a store.
     """
 
     scenario: str
