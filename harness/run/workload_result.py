@@ -34,8 +34,8 @@ class WorkloadResult:
     and `in_system` the mean number of downloads in progress: None if no time passed.
     `utilisation` is the mean utilisation of the busiest resource: a server's `concurrency`, its
     uplink or the client's downlink; None if nothing has a limit. `digest` is the SHA-256 of the
-    outcomes and digests of all downloads. `untriggered_faults` are the scenario's faults that met no request; they
-    are not kept in a store.
+    outcomes and digests of all downloads. `untriggered_faults` are the scenario's faults that met
+    no request; they are not kept in a store.
     """
 
     scenario: str
