@@ -1,7 +1,7 @@
-"""A downloader for Tahoe-LAFS immutable files that waits for no hung server.
+"""A downloader for Tahoe-LAFS immutable files that hung servers do not block.
 
-It runs on any Twisted reactor that is passed in, and reads from anything that provides
-`IStorageServer`. `download` is the way in.
+It runs on any Twisted reactor, and reads from any objects that provide `IStorageServer`. The entry
+point is `download`.
 """
 
 from firstk.downloader.api import Download, download, start

@@ -1,4 +1,4 @@
-"""The cipher of the files: AES-128 in counter mode, one keystream over the whole file."""
+"""File encryption: AES-128 in counter mode, with one keystream for the whole file."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ _BLOCK_SIZE = 16
 
 
 class Keystream:
-    """The keystream of a 16-byte `key` from `offset` bytes into the file on.
+    """The keystream of a 16-byte `key`, starting at `offset` bytes into the file.
 
-    Encryption and decryption are the same; each `apply` goes on where the last ended.
+    Encryption and decryption are the same. Each `apply` continues where the previous one ended.
     """
 
     def __init__(self, key: bytes, offset: int = 0) -> None:
@@ -22,5 +22,5 @@ class Keystream:
         self._context.update(bytes(skipped))
 
     def apply(self, data: bytes) -> bytes:
-        """Return `data` with the next bytes of the keystream added."""
+        """Return `data` XORed with the next bytes of the keystream."""
         return self._context.update(data)

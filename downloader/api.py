@@ -1,4 +1,4 @@
-"""Download a file, or a part of it, to a consumer."""
+"""Downloading a file, or a part of one, to a consumer."""
 
 from __future__ import annotations
 
@@ -36,29 +36,29 @@ def download(
     size: int | None = None,
     random: Random | None = None,
 ) -> Deferred[DownloadStatus]:
-    """Write the file of a read-cap to a consumer.
+    """Download the file that a read-cap names, and write it to a consumer.
 
-    The bytes are written in order, each one only after its hash was checked. The consumer gets a
-    push producer, a `Download`; it may pause it, and it may stop it, which ends the download with
-    the phase `stopped` and no error.
+    The bytes are written in order, each one only after its hash has been checked. The `Download` is
+    registered with the consumer as a push producer, so the consumer can pause it. If the consumer
+    stops it, the download ends in the phase `stopped`, without an error.
 
     Args:
-        reactor: Provides the time and timers, nothing else.
-        servers: The storage servers, in the order in which they are asked.
+        reactor: The reactor, used only for the time and timers.
+        servers: The storage servers, in the order in which they are queried.
         cap: The read-cap, parsed or as text.
-        consumer: Where the file is written.
-        strategy: A `Strategy`, or the name of one: a key of `STRATEGIES`, or `hedged+1`.
-        offset: The first byte to be written.
-        size: The most bytes to be written; None for all the rest. A range that reaches past the
-            end of the file is cut there.
-        random: Makes the strategy's random choices. Without it they follow from the cap alone, so
-            that equal downloads are equal.
+        consumer: The consumer to which the file is written.
+        strategy: A `Strategy`, or its name: a key of `STRATEGIES`, or for example `hedged+1`.
+        offset: The offset of the first byte to write.
+        size: The maximum number of bytes to write; None means up to the end of the file. A range
+            that extends past the end of the file is truncated.
+        random: The random number generator for the strategy's choices. By default it is seeded
+            from the cap, so that downloads are repeatable.
 
     Returns:
-        A Deferred that fires with the `DownloadStatus` once the last byte is written. It fails
-        with `NotEnoughSharesError` if K distinct good shares cannot be had, with
-        `BadURIExtensionError` or `BadCiphertextHashError` if the uploader made the file wrong,
-        and with whatever the consumer raised. To cancel it stops the download.
+        A Deferred that fires with the `DownloadStatus` when the last byte has been written. It
+        fails with `NotEnoughSharesError` if K distinct good shares cannot be obtained, with
+        `BadURIExtensionError` or `BadCiphertextHashError` if the uploader encoded the file
+        incorrectly, and with any error that the consumer raises. Cancelling it stops the download.
 
     Raises:
         BadCapError: The cap is malformed.
@@ -90,7 +90,7 @@ def start(
 ) -> Download:
     """Start a download and return a handle to it; the arguments are those of `download`.
 
-    `memory` is what other downloads have learned; a `Client` keeps it.
+    `memory` holds what earlier downloads have learned about servers; a `Client` keeps it.
     """
     parsed = parse_cap(cap) if isinstance(cap, str) else cap
     strategy = find_strategy(strategy)
@@ -110,7 +110,7 @@ def start(
         waits=running._waits,
         memory=memory or Memory(),
     )
-    # A list may change meanwhile; what makes its items when they are looked at stays as it is.
+    # The caller may change a list later, so copy it. Keep a sequence that creates items lazily.
     if isinstance(servers, list) or not isinstance(servers, Sequence):
         servers = list(servers)
     running._start(running._shares(session, servers, offset, end))
@@ -119,9 +119,9 @@ def start(
 
 @implementer(IPushProducer)
 class Download:
-    """A running download, which is the producer of its consumer too. `start` makes it.
+    """A running download, returned by `start`. It is also the push producer of its consumer.
 
-    `status` is its state at every moment, and `done` the Deferred that `download` returns.
+    `status` is its current `DownloadStatus`, and `done` the Deferred that `download` returns.
     """
 
     done: Deferred[DownloadStatus]
@@ -136,7 +136,7 @@ class Download:
         self._enter("starting")
 
     def _start(self, work: Coroutine[Deferred[Any], Any, None]) -> None:
-        """Do the work; `done` fires when it is over, and its cancellation stops it."""
+        """Run the coroutine; `done` fires when it ends, and cancelling `done` stops it."""
         result: Deferred[DownloadStatus] = Deferred(lambda _: self.stopProducing())
         self.done = result
 
@@ -158,7 +158,7 @@ class Download:
             await work
         except DownloadStopped:
             self._end("stopped")
-        except GeneratorExit:  # thrown away while it waits: there is nobody to report to
+        except GeneratorExit:  # discarded while it waits: nobody is left to report to
             raise
         except BaseException:
             self._end("failed")
@@ -170,14 +170,14 @@ class Download:
 
     def _end(self, phase: Phase) -> None:
         self._enter(phase)
-        self._waits.stop()  # what is still being read is not wanted any more
+        self._waits.stop()  # reads that are still outstanding are no longer needed
         self._consumer.unregisterProducer()
 
     def _enter(self, phase: Phase) -> None:
         self.status.phases.append((phase, self._reactor.seconds()))
 
     async def _write(self, data: bytes) -> None:
-        """Write `data` when the consumer wants it."""
+        """Write `data` once the consumer is not paused."""
         await self._wanted()
         self.status.bytes_written += len(data)
         self._consumer.write(data)
@@ -187,7 +187,7 @@ class Download:
         await self._resumption.until(lambda: inf if self._paused else None)
 
     async def _literal(self, data: bytes) -> None:
-        """Write what the cap itself holds."""
+        """Write the data of a literal cap."""
         if data:
             await self._write(data)
 
@@ -209,7 +209,7 @@ class Download:
             fetcher = PhasedFetcher(session, located)
         try:
             await self._segments(session, fetcher, offset, end)
-        except GeneratorExit:  # thrown away while it waits: nobody is to ask servers for anything
+        except GeneratorExit:  # discarded while it waits: send no more requests to servers
             raise
         except BaseException:
             _close(fetcher)
@@ -230,29 +230,29 @@ class Download:
         first = offset // size
         for segment in range(first, -(-end // size)):
             if segment > first:
-                await self._wanted()  # one segment is fetched ahead, and no more
+                await self._wanted()  # fetch at most one segment ahead
             start = segment * size
             crypttext = await fetcher.segment(segment)
             wanted = crypttext[max(0, offset - start) : end - start]
             await self._write(keystream.apply(wanted))
         if isinstance(fetcher, WindowedFetcher):
-            await self._wanted()  # Tahoe-LAFS ends when it would go on if there were more
+            await self._wanted()  # like Tahoe-LAFS, end only when the consumer is not paused
 
     def pauseProducing(self) -> None:
-        """Write nothing until `resumeProducing`."""
+        """Stop writing until `resumeProducing` is called."""
         self._paused = True
 
     def resumeProducing(self) -> None:
-        """Go on writing."""
+        """Resume writing."""
         self._paused = False
         self._resumption.fire()
 
     def stopProducing(self) -> None:
-        """Write no more, and end."""
+        """Stop writing, and end the download in the phase `stopped`."""
         self._waits.stop()
 
 
 def _close(fetcher: object) -> None:
-    """Withdraw what the fetcher has asked for, if it is one that withdraws anything."""
+    """Cancel the fetcher's outstanding requests, if it supports that."""
     if isinstance(fetcher, PipelinedFetcher):
         fetcher.close()

@@ -1,4 +1,4 @@
-"""Read-caps: the key to a file, and what its shares must hash to.
+"""Read-caps: the key of a file, and the hash that its shares are checked against.
 
 Source: Tahoe-LAFS, uri specification.
 """
@@ -14,7 +14,7 @@ from firstk.downloader import hashes
 from firstk.downloader.errors import BadCapError
 from firstk.downloader.text import shown
 
-#: The most shares that zfec makes: it works in a field of 256 elements.
+#: The maximum number of shares that zfec can make: it works in a field of 256 elements.
 MAX_SHARES = 256
 
 #: The largest file whose size fits the fields of a v2 share, in bytes.
@@ -33,9 +33,9 @@ def to_base32(data: bytes) -> str:
 
 
 def from_base32(text: str) -> bytes:
-    """Return the bytes that `text` stands for.
+    """Return the bytes that `text` encodes.
 
-    Raises `BadCapError` for anything that `to_base32` would not have written.
+    Raises `BadCapError` for any text that `to_base32` cannot produce.
     """
     try:
         data = b32decode(text.upper() + "=" * (-len(text) % 8))
@@ -48,10 +48,10 @@ def from_base32(text: str) -> bytes:
 
 @dataclass(frozen=True)
 class CHKCap:
-    """The read-cap of an immutable file that lies on storage servers as shares.
+    """The read-cap of an immutable file that is stored as shares on storage servers.
 
-    `key` has 16 bytes, `ueb_hash` 32; any `k` of the `n` shares make the file; `size`
-    is in bytes.
+    `key` has 16 bytes and `ueb_hash` 32. Any `k` of the `n` shares are enough to decode the file.
+    `size` is the file's size in bytes. Raises `BadCapError` for values that are out of range.
     """
 
     key: bytes
@@ -76,13 +76,13 @@ class CHKCap:
 
     @cached_property
     def storage_index(self) -> bytes:
-        """The 16 bytes under which servers hold this file's shares."""
+        """The storage index: the 16 bytes by which servers identify the file's shares."""
         return hashes.storage_index(self.key)
 
 
 @dataclass(frozen=True)
 class LITCap:
-    """The read-cap of a small file: it holds the file itself."""
+    """The read-cap of a small file, which contains the file's data itself."""
 
     data: bytes
 
@@ -99,9 +99,9 @@ Cap = CHKCap | LITCap
 
 
 def parse_cap(text: str) -> Cap:
-    """Return the read-cap that `text` spells.
+    """Parse a read-cap.
 
-    Raises `BadCapError` if it is not a well-formed `URI:CHK:` or `URI:LIT:` cap.
+    Raises `BadCapError` if `text` is not a well-formed `URI:CHK:` or `URI:LIT:` cap.
 
     >>> parse_cap("URI:LIT:krugkidfnzsc4").data
     b'The end.'

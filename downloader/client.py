@@ -1,4 +1,4 @@
-"""A client that downloads many files, and learns from each for the next."""
+"""A client that downloads many files, and uses what it learns from each for the next."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from firstk.downloader.strategy import Strategy, find_strategy
 
 
 class Client:
-    """Downloads files from the same servers, each download with what the ones before have learned.
+    """A client that downloads many files from the same servers, and remembers their performance.
 
-    A download that knows nothing yet must find out how long a round trip takes, and which servers
-    are silent. With a client only the first one has to: the others know the latest round trips,
-    and read first from the servers that did well. What is older than `forget_after` seconds is
-    forgotten, and at most a thousand servers are remembered.
+    A single download has to find out how long a round trip takes, and which servers are silent.
+    With a client only the first download has to: later ones know the latest round-trip times,
+    and read first from the servers that performed well. Measurements older than `forget_after`
+    seconds are forgotten, and at most a thousand servers are remembered.
 
-    Strategies that do not hedge have no use for that, and download as ever. Comparisons,
-    sweeps and plans use no client: each of their downloads starts without knowledge.
+    Strategies that do not hedge make no use of this, and download as usual. Comparisons, sweeps
+    and plans do not use a client: each of their downloads starts without prior knowledge.
 
     Args:
-        reactor: Provides the time and timers, nothing else.
-        servers: The storage servers, in the order in which they are asked. They are remembered
+        reactor: The reactor, used only for the time and timers.
+        servers: The storage servers, in the order in which they are queried. They are remembered
             by name.
         strategy: A `Strategy`, or the name of one.
-        forget_after: How long round trips are remembered, in seconds.
+        forget_after: How long round-trip times are remembered, in seconds.
 
     Raises:
         ValueError: There is no such strategy, or `forget_after` is not above 0.
@@ -62,7 +62,10 @@ class Client:
         size: int | None = None,
         random: Random | None = None,
     ) -> Deferred[DownloadStatus]:
-        """Write the file of a read-cap to a consumer, as `firstk.download` does."""
+        """Download the file that a read-cap names, and write it to a consumer.
+
+        The arguments and the result are those of `firstk.download`.
+        """
         return self.start(cap, consumer, offset=offset, size=size, random=random).done
 
     def start(

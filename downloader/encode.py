@@ -1,6 +1,6 @@
-"""From plaintext to shares, byte for byte as Tahoe-LAFS makes them.
+"""Encoding of plaintext into shares, byte for byte as Tahoe-LAFS does.
 
-The simulated grids are filled with it, and the tests compare it with real shares.
+Simulated grids are filled with these shares. The tests compare them with real ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, URIExtension, rounded_se
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A file made into shares: its read-cap, and the share data by share number."""
+    """An encoded file: its read-cap, and the share data by share number."""
 
     cap: CHKCap
     shares: dict[int, bytes]
@@ -33,14 +33,14 @@ def encode(
     convergence: bytes = b"",
     version: int = 1,
 ) -> Encoded:
-    """Return the cap and the `n` shares of `plaintext`, any `k` of which make it again.
+    """Encode `plaintext` into `n` shares, any `k` of which are enough to decode it.
 
-    `segment_size` is the maximum, in bytes; `convergence` the secret that is hashed into
-    the key; `version` the share layout, 1 or 2. Files of 55 bytes and less, which
-    Tahoe-LAFS puts into the cap, are made into shares all the same.
+    `segment_size` is the maximum segment size in bytes, `convergence` the secret that is hashed
+    into the key, and `version` the share layout, 1 or 2. Files of 55 bytes or fewer, which
+    Tahoe-LAFS would store in the cap itself, are encoded into shares too.
 
-    Raises `ValueError` for an empty plaintext or a segment size below 1, and
-    `BadCapError` unless 1 <= k <= n <= 256.
+    Raises `ValueError` for an empty plaintext or a segment size below 1, and `BadCapError` unless
+    1 <= k <= n <= 256.
 
     >>> made = encode(b"any number of bytes but none", k=3, n=10)
     >>> len(made.shares), made.cap.k
@@ -101,8 +101,8 @@ def _encode_segment(segment: bytes, k: int, n: int) -> list[bytes]:
 def _chain(share_tree: list[bytes], number: int, n: int) -> bytes:
     """Return the packed share hash chain of the share `number`."""
     leaf = trees.padded(n) - 1 + number
-    # Readers take any order. Tahoe-LAFS writes the order in which CPython walks a set of
-    # these integers, the leaf put in last: no hash seed enters into it.
+    # Readers accept any order. Tahoe-LAFS writes the nodes in the order in which CPython iterates
+    # over a set of these integers, the leaf added last; it does not depend on the hash seed.
     nodes = set(trees.needed(leaf))
     nodes.add(leaf)
     return layout.pack_share_hashes({i: share_tree[i] for i in nodes})

@@ -1,4 +1,4 @@
-"""The errors with which a download fails."""
+"""The errors that a download can fail with."""
 
 from __future__ import annotations
 
@@ -6,26 +6,25 @@ from collections.abc import Sequence
 
 
 class DownloadError(Exception):
-    """The base of every error that a download reports on purpose."""
+    """The base class of the errors that a download reports."""
 
     __module__ = "firstk"  # as users import it
 
 
 class BadCapError(DownloadError, ValueError):
-    """The text is not a read-cap that this downloader reads."""
+    """The text is not a read-cap that this downloader supports."""
 
     __module__ = "firstk"  # as users import it
 
 
 class NotEnoughSharesError(DownloadError):
-    """Fewer than K distinct good shares could be had.
+    """Fewer than K distinct good shares could be obtained.
 
-    It is raised wherever the shortage is found: while locating, or when a share that
-    was located turns out bad and no other takes its place. `have` counts distinct good
-    share numbers (not buckets), `need` is K, and `servers` holds one line for each
-    server: what it answered, and why its shares did not do. `silence` is the time in
-    seconds in which nothing was sent or heard before the download gave up; None where it
-    did not have to.
+    It is raised when the shortage is found: while locating, or when a located share turns out to
+    be bad and no other can replace it. `have` is the number of distinct good share numbers (not
+    buckets), `need` is K, and `servers` has one line per server: what it answered, and why its
+    shares could not be used. `silence` is the number of seconds without progress after which the
+    download gave up; None if it failed for another reason.
     """
 
     __module__ = "firstk"  # as users import it
@@ -37,7 +36,7 @@ class NotEnoughSharesError(DownloadError):
         self.need = need
         self.servers = tuple(servers)
         self.silence = silence
-        # The arguments as they are: exceptions are copied and pickled by them.
+        # Exceptions are copied and pickled by their arguments, so pass these unchanged.
         super().__init__(have, need, self.servers, silence)
 
     def __str__(self) -> str:
@@ -50,49 +49,49 @@ class NotEnoughSharesError(DownloadError):
     def of(
         have: int, need: int, servers: Sequence[str], silence: float | None = None
     ) -> NotEnoughSharesError:
-        """Return the error for this shortage: `NoSharesError` where nothing is good."""
+        """Return the error for this shortage: `NoSharesError` if `have` is 0."""
         kind = NotEnoughSharesError if have else NoSharesError
         return kind(have, need, servers, silence)
 
 
 class NoSharesError(NotEnoughSharesError):
-    """Not one good share could be had."""
+    """No good share could be obtained."""
 
     __module__ = "firstk"  # as users import it
 
 
 class BadURIExtensionError(DownloadError):
-    """The UEB is the one that the cap vouches for, and it makes no sense.
+    """The URI extension block (UEB) has the hash in the cap, but its contents are invalid.
 
-    No other share can help: the file was made wrong.
+    The file was encoded incorrectly, so no other share can help.
     """
 
     __module__ = "firstk"  # as users import it
 
 
 class BadCiphertextHashError(DownloadError):
-    """K valid blocks decode to a segment that is not the one that was encoded.
+    """K valid blocks decode to a segment whose hash is wrong.
 
-    No other share can help: the file was made wrong.
+    The file was encoded incorrectly, so no other share can help.
     """
 
     __module__ = "firstk"  # as users import it
 
 
 class ShareError(DownloadError):
-    """Why one share does not do. The download goes on with another."""
+    """The base class of reasons why a share cannot be used; the download tries another."""
 
 
 class CorruptShareError(ShareError):
-    """A share holds, or a server sent, something that no honest encoder made."""
+    """A share, or the data that a server sent for it, is corrupt."""
 
 
 class CorruptBlockError(CorruptShareError):
-    """A block of a share is not the one that was encoded. Its other blocks may be good."""
+    """A block of a share is corrupt. The share's other blocks may be good."""
 
 
 class UnprovenShareError(CorruptShareError):
-    """A share's own hashes do not prove its blocks. What another share has told may."""
+    """A share's own hashes do not prove its blocks; those from another share may."""
 
 
 class ServerFailedError(ShareError):
@@ -100,7 +99,7 @@ class ServerFailedError(ShareError):
 
 
 class ServerLostError(ServerFailedError):
-    """A request failed with its connection: the server itself may be well."""
+    """A request failed because its connection was lost; the server itself may be healthy."""
 
 
 class DownloadStopped(DownloadError):  # noqa: N818 - a request of the consumer's, no error

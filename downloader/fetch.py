@@ -1,4 +1,4 @@
-"""Phases 2 to 4: the UEB, the crypttext hash tree, and segment after segment of blocks."""
+"""Phases 2 to 4: reading the UEB, the crypttext hash tree, and the blocks of each segment."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ T = TypeVar("T")
 class PhasedFetcher:
     """Reads a file's segments from located shares, in four phases.
 
-    The UEB and the crypttext hash tree are asked of one share at a time, over all that
-    are located; blocks are read from K shares at once, and one that is lost or corrupt
-    is replaced by another. Call `prepare` before anything else.
+    The UEB and the crypttext hash tree are read from one located share after another until one has
+    them. Blocks are read from K shares at once, and a share that is lost or corrupt is replaced by
+    another. Call `prepare` before anything else.
     """
 
     ueb: URIExtension
@@ -38,16 +38,16 @@ class PhasedFetcher:
         self._segment_hashes: list[bytes] = []
 
     async def prepare(self) -> None:
-        """Fetch what must be known before the first block.
+        """Fetch the UEB and the crypttext hash tree.
 
-        Raises `NotEnoughSharesError` if no located share has it, and
-        `BadURIExtensionError` if the file was made wrong.
+        Raises `NotEnoughSharesError` if no located share has them, and `BadURIExtensionError` if
+        the file was encoded incorrectly.
         """
         self._session.enter("uri-extension")
         taken: set[int] = set()
         while len(taken) < self._session.cap.k and (share := self._choose(taken)):
             taken.add(share.number)
-            share.open()  # the headers of all K on the way while the UEB is asked of one
+            share.open()  # request the headers of all K while the UEB is read from one
         self.ueb = await self._from_any(Share.uri_extension)
         self._session.enter("crypttext-hashes")
         self._segment_hashes = await self._from_any(lambda s: s.crypttext_hashes(self.ueb))
@@ -57,14 +57,14 @@ class PhasedFetcher:
         """Return the ciphertext of a segment.
 
         Raises `NotEnoughSharesError` if fewer than K good shares are left, and
-        `BadCiphertextHashError` if the file was made wrong.
+        `BadCiphertextHashError` if the file was encoded incorrectly.
         """
         blocks = await self._blocks(segment)
         expected = self._segment_hashes[segment]
         return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
     async def _from_any(self, read: Callable[[Share], Awaitable[T]]) -> T:
-        """Return what `read` gets from the first share that has it, one after another."""
+        """Try one share after another, and return the result of the first successful `read`."""
         tried: set[Share] = set()
         while True:
             shares = [*self._chosen, *self._located.shares]
@@ -78,13 +78,13 @@ class PhasedFetcher:
                     share.blame(e)
             known = len(shares) - len(self._chosen)
             if len(self._located.shares) > known:
-                continue  # more came while the last was asked
+                continue  # more shares were located during the last read
             if self._located.closed:
                 raise self._located.shortage(0)
             await self._session.news.until(partial(self._look_for_more, known))
 
     def _look_for_more(self, known: int) -> float | None:
-        """Ask more servers until more shares than are `known` are located, or none will be."""
+        """Query more servers until more than `known` shares are located, or none are left."""
         while len(self._located.shares) <= known and not self._located.closed:
             due = self._located.more()
             if due is not None:
@@ -138,10 +138,10 @@ class PhasedFetcher:
         return len({share.number for share in self._located.shares if not share.lost})
 
     def _choose(self, taken: Container[int]) -> Share | None:
-        """Return a share to read blocks from whose number is not `taken`, if there is one.
+        """Return a share to read blocks from whose number is not `taken`, or None.
 
-        One that was chosen before; else the lowest primary number, else any number at
-        random; and of those that hold it any at random.
+        Prefer a share that was chosen before, then the lowest primary number, then a random
+        number; and choose a random copy of that share.
         """
         self._chosen = [share for share in self._chosen if not share.lost]
         for share in self._chosen:
@@ -164,9 +164,9 @@ class PhasedFetcher:
 def crypttext_of(
     session: Session, ueb: URIExtension, segment: int, blocks: dict[int, bytes], expected: bytes
 ) -> bytes:
-    """Return the ciphertext of a segment that has the `expected` hash, from K of its blocks.
+    """Decode K blocks to the ciphertext of a segment, and check that it has the `expected` hash.
 
-    Raises `BadCiphertextHashError` if it has another: the file was made wrong.
+    Raises `BadCiphertextHashError` if the hash differs: the file was encoded incorrectly.
     """
     crypttext = decode(blocks, ueb.k, ueb.n)[: ueb.segment_length(segment)]
     if crypttext_segment_hash(crypttext) != expected:
@@ -177,8 +177,8 @@ def crypttext_of(
 
 
 def decode(blocks: dict[int, bytes], k: int, n: int) -> bytes:
-    """Return the segment that `k` blocks of equal length make, padding included."""
-    # zfec wants each primary block at its own place, and the others in the gaps.
+    """Decode `k` blocks of equal length to a segment, including its padding."""
+    # zfec requires each primary block at its own index, and the others in the gaps.
     secondary = (number for number in sorted(blocks) if number >= k)
     numbers = [number if number in blocks else next(secondary) for number in range(k)]
     return b"".join(zfec.Decoder(k, n).decode([blocks[number] for number in numbers], numbers))

@@ -1,7 +1,7 @@
 """The tagged hashes of Tahoe-LAFS.
 
-Every hash is SHA-256 applied twice, over a tag that says what is hashed, so that a hash
-made for one purpose can never stand in for another. Source: Tahoe-LAFS, file-encoding
+Every hash is SHA-256 applied twice to a tag and the data. The tag names the purpose of the hash, so
+that a hash made for one purpose can never be used for another. Source: Tahoe-LAFS, file-encoding
 and URI-extension specifications.
 """
 
@@ -13,7 +13,7 @@ HASH_SIZE = 32
 
 
 def netstring(data: bytes) -> bytes:
-    """Return `data` as a netstring: its length in decimal, a colon, it, a comma."""
+    """Return `data` as a netstring: its length in decimal, a colon, the data, a comma."""
     return b"%d:%s," % (len(data), data)
 
 
@@ -37,7 +37,7 @@ def block_hash(block: bytes) -> bytes:
 
 
 def uri_extension_hash(ueb: bytes) -> bytes:
-    """Return the hash of a serialised UEB, which the read-cap carries."""
+    """Return the hash of a serialised UEB, which is part of the read-cap."""
     return _double(_UEB + ueb)
 
 
@@ -47,7 +47,7 @@ def crypttext_hash(crypttext: bytes) -> bytes:
 
 
 def crypttext_segment_hash(segment: bytes) -> bytes:
-    """Return the hash of one segment's unpadded ciphertext: a crypttext tree's leaf."""
+    """Return the hash of one segment's unpadded ciphertext: a leaf of the crypttext hash tree."""
     return _double(_CRYPTTEXT_SEGMENT + segment)
 
 
@@ -67,7 +67,7 @@ def inner_node_hash(left: bytes, right: bytes) -> bytes:
 
 
 def convergent_key(secret: bytes, k: int, n: int, segment_size: int, plaintext: bytes) -> bytes:
-    """Return the 16-byte key that `plaintext` has under a convergence secret.
+    """Return the 16-byte key of `plaintext` for a convergence secret.
 
     `segment_size` is the rounded segment size, in bytes.
     """

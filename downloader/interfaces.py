@@ -1,4 +1,4 @@
-"""What the downloader asks of a storage server."""
+"""The interfaces that the downloader expects storage servers to provide."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ class IBucket(Interface):
     """
 
     def read(offset: int, length: int) -> Deferred[bytes]:
-        """Read `length` bytes of the share's data from `offset` on.
+        """Read `length` bytes of the share data, starting at `offset`.
 
-        Return a Deferred of the bytes: fewer than `length` at the end of the share, none beyond
-        it. The Deferred may fail, or never fire.
+        Return a Deferred that fires with the bytes: fewer than `length` if the share ends before,
+        and none if `offset` is past its end. The Deferred may fail, or never fire.
         """
 
 
@@ -31,30 +31,30 @@ class IProgressBucket(IBucket):
     def read(
         offset: int, length: int, progress: Callable[[int], None] | None = None
     ) -> Deferred[bytes]:
-        """Read `length` bytes of the share's data from `offset` on; see `IBucket.read`.
+        """Read `length` bytes of the share data, starting at `offset`; see `IBucket.read`.
 
         `progress` is called whenever more bytes of the answer have arrived, with the number of
-        those that have arrived so far, but not for the bytes that come with the end of the answer.
-        It is never called after the Deferred has fired, failed or been cancelled.
+        bytes that have arrived so far. It is not called for the bytes that complete the answer,
+        and never after the Deferred has fired, failed or been cancelled.
         """
 
 
 class IStorageServer(Interface):
     """A storage server, as a downloader sees it.
 
-    A server may also have a `name` (a string), by which errors and timelines call it.
+    A server may also have a `name` (a string), which is used in errors and timelines.
     """
 
     def get_buckets(storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Ask for the shares of a file, which has a storage index of 16 bytes.
+        """Return the server's buckets for the file with this storage index (16 bytes).
 
-        Return a Deferred of a mapping from share numbers to buckets, empty if the server has no
-        share of the file. The Deferred may fail, or never fire.
+        Return a Deferred that fires with a mapping from share numbers to buckets, empty if the
+        server has no share of the file. The Deferred may fail, or never fire.
         """
 
 
 class IReadingServer(IStorageServer):
-    """A storage server that reads a share in the same round trip in which it is asked for it.
+    """A storage server that can answer a query and read a share in one round trip.
 
     It is optional: a downloader asks `IReadingServer.providedBy(server)`.
     """
@@ -62,16 +62,18 @@ class IReadingServer(IStorageServer):
     def get_and_read(
         storage_index: bytes, number: int, spans: Sequence[tuple[int, int]]
     ) -> Deferred[tuple[Mapping[int, IBucket], Mapping[int, Sequence[bytes]]]]:
-        """Ask for the shares of a file, and read spans of one of them: offsets and lengths.
+        """Return the server's buckets for a file, and read `spans` of one share.
 
-        That is the share with the `number` if the server has it, else the one with the next higher
-        number that it has, else the one with the lowest. Return a Deferred of what `get_buckets`
-        returns, and of what was read, by share number: for each span what `IBucket.read` returns.
+        The share that is read is the one with the `number` if the server has it, else the one with
+        the next higher number, else the one with the lowest number. Each span is an offset and a
+        length. Return a Deferred that fires with a pair: the mapping of `get_buckets`, and a
+        mapping from the number of the share that was read to the bytes of each span, as from
+        `IBucket.read`.
         """
 
 
 class IReconnectingServer(IStorageServer):
-    """A storage server whose connection a downloader may set up anew.
+    """A storage server to which a downloader can reconnect.
 
     It is optional: a downloader asks `IReconnectingServer.providedBy(server)`.
     """
@@ -79,7 +81,7 @@ class IReconnectingServer(IStorageServer):
     def reconnect() -> Deferred[None]:
         """Close the connection to the server, and set up a new one.
 
-        What is outstanding on the old one fails with `ConnectionLost`. Later requests go over the
-        new one, once it is up. The Deferred fires then, or fails with a `ConnectError` or
-        `ConnectionLost`, or never fires.
+        Requests that are outstanding on the old connection fail with `ConnectionLost`. Later
+        requests use the new one, once it is established. The Deferred fires then, or fails with a
+        `ConnectError` or `ConnectionLost`, or never fires.
         """

@@ -1,10 +1,10 @@
-"""Where things lie in a share: the header, the share hash chain, the container.
+"""The layout of a share: the header, the share hash chain, the container.
 
 A share is a header of offsets and then its sections, without gaps: the blocks, the
 plaintext hash tree (all zeros today), the crypttext hash tree, the block hash tree, the
-share hash chain and the UEB. Version 1 writes its numbers in 4 bytes, version 2 in 8.
-Do not trust anything in a header: it says where to look, and the hashes say whether
-what was found is right. Source: Tahoe-LAFS, file-encoding specification.
+share hash chain and the UEB. Version 1 stores numbers in 4 bytes, version 2 in 8.
+Nothing in a header can be trusted: it says where to look, and the hashes prove whether the data
+found there is correct. Source: Tahoe-LAFS, file-encoding specification.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _CHAIN_ENTRY = struct.Struct(f">H{HASH_SIZE}s")
 #: The size of one entry of a share hash chain, in bytes.
 CHAIN_ENTRY_SIZE = _CHAIN_ENTRY.size
 
-#: How much to read of a share's beginning: the longer of the two headers, in bytes.
+#: How many bytes of a share to read for its header: the size of the longer of the two formats.
 HEADER_SIZE = _FORMATS[2].size
 
 
@@ -44,7 +44,7 @@ class Header:
     uri_extension: int
 
     def pack(self) -> bytes:
-        """Return the header as it stands at the beginning of a share."""
+        """Return the header in the format used at the beginning of a share."""
         return _FORMATS[self.version].pack(
             self.version,
             self.block_size,
@@ -64,12 +64,12 @@ def header_size(version: int) -> int:
 
 
 def prefix_size(version: int) -> int:
-    """Return the size in bytes of the length that stands before the UEB, in version 1 or 2."""
+    """Return the size in bytes of the UEB's length prefix, in version 1 or 2."""
     return _PREFIXES[version].size
 
 
 def parse_header(beginning: bytes) -> Header:
-    """Return the header that a share begins with.
+    """Parse the header at the beginning of a share, and check its sections.
 
     `beginning` holds the share's first `HEADER_SIZE` bytes, or all of a shorter share.
     Raises `CorruptShareError` if it is cut off, its version is unknown, or its sections
@@ -91,9 +91,9 @@ def parse_header(beginning: bytes) -> Header:
 
 
 def unpack_header(beginning: bytes) -> Header:
-    """Return the header that a share begins with, whatever its sections; see `parse_header`.
+    """Parse the header at the beginning of a share without checks of its sections.
 
-    Raises `CorruptShareError` if it is cut off, or its version is unknown.
+    Raises `CorruptShareError` if it is truncated, or its version is unknown. See `parse_header`.
     """
     version = int.from_bytes(beginning[:4], "big")
     if len(beginning) < 4 or (version in _FORMATS and len(beginning) < _FORMATS[version].size):
@@ -105,14 +105,14 @@ def unpack_header(beginning: bytes) -> Header:
 
 
 def pack_uri_extension(version: int, ueb: bytes) -> bytes:
-    """Return a serialised UEB with the length that stands before it in a share."""
+    """Return a serialised UEB with its length prefix."""
     return _PREFIXES[version].pack(len(ueb)) + ueb
 
 
 def unpack_uri_extension(version: int, section: bytes) -> bytes:
     """Return the serialised UEB at the beginning of `section`.
 
-    Raises `CorruptShareError` if `section` does not hold as much as its length says.
+    Raises `CorruptShareError` if `section` is shorter than the length prefix says.
     """
     prefix = _PREFIXES[version]
     if len(section) < prefix.size:
@@ -125,7 +125,7 @@ def unpack_uri_extension(version: int, section: bytes) -> bytes:
 
 
 def pack_share_hashes(chain: Mapping[int, bytes]) -> bytes:
-    """Return a share hash chain as it stands in a share, in the order of `chain`."""
+    """Return a share hash chain in the format of a share, in the order of `chain`."""
     return b"".join(_CHAIN_ENTRY.pack(*entry) for entry in chain.items())
 
 
@@ -150,13 +150,13 @@ def split_hashes(section: bytes, count: int) -> list[bytes]:
 
 
 def share_data(container: bytes) -> bytes:
-    """Return the share data in a share file as it lies on a server's disk.
+    """Return the share data in a share file of a storage server.
 
-    Raises `CorruptShareError` if the file is not as long as its container says.
+    Raises `CorruptShareError` if the file's length does not match its container header.
     """
     data = served_data(container)
     _, length, leases = _CONTAINER.unpack_from(container)
-    # The length field is 32 bits wide: larger shares wrap, so the file's size counts.
+    # The length field has only 32 bits, and wraps for larger shares, so use the file's size.
     if len(container) < _CONTAINER.size + leases * _LEASE_SIZE or len(data) % 2**32 != length:
         raise CorruptShareError(
             f"the container says {length} bytes and {leases} leases;"
@@ -166,10 +166,10 @@ def share_data(container: bytes) -> bytes:
 
 
 def served_data(container: bytes) -> bytes:
-    """Return what a Tahoe-LAFS server serves of a share file, damaged or not.
+    """Return the data that a Tahoe-LAFS server serves from a share file, even if it is damaged.
 
-    It believes the number of leases in the container, and takes what lies before them for the
-    share. Raises `CorruptShareError` if the server cannot open the file: it then fails every
+    The server trusts the number of leases in the container, and treats everything before them as
+    the share. Raises `CorruptShareError` if the server cannot open the file: it then fails every
     `get_buckets` for the storage index. Source: `allmydata/storage/immutable.py` of 1.20.
     """
     if len(container) < _CONTAINER.size:

@@ -1,4 +1,4 @@
-"""Phase 1: ask the servers for buckets, and know when enough shares are located."""
+"""Phase 1: querying the servers for buckets until enough shares are located."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from firstk.downloader.share import Share, guessed_spans
 from firstk.downloader.status import Request
 from firstk.downloader.text import one_line, shown
 
-#: How many of the impossible share numbers in one answer are named; a server may send thousands.
+#: The maximum number of impossible share numbers of one answer to report; there may be thousands.
 _MOST_REFUSED = 3
 
 
-#: A server that took so many times as long for its last read, or was silent for so long, is read
-#: from only when no other can be expected to answer.
+#: A server whose last read took this many times as long as the typical one, or that was silent for
+#: so long, is read from only if no other server can be expected to answer.
 _FAR_SLOWER = 2
 
 
 @dataclass(eq=False, slots=True)
 class _Answer:
-    """What one server that was asked has said so far.
+    """The state of the query to one server.
 
-    `attempts` is how often its connection was lost since it last gave bytes, and `again_at` when
-    to ask it again, infinity if it is not to be, or is being asked.
+    `attempts` is the number of times that its connection was lost since it last sent bytes.
+    `again_at` is when to query it again; infinity if it will not be queried, or is being queried.
     """
 
     place: int
@@ -45,16 +45,16 @@ class _Answer:
     again_at: float = inf
 
     def account(self) -> str:
-        """Return one line: what the server answered, and why its shares did not do."""
+        """Return one line: what the server answered, and why its shares could not be used."""
         shares = [f"share {share.number}: {share.state}" for share in self.shares]
         said = self.said or "; ".join(shares + self.refused) or "no shares"
         return f"{self.server}: {said}" + (" (too late, ignored)" if self.late else "")
 
 
 class ShareFinder:
-    """The shares that are located, in the order in which the answers came.
+    """Queries servers, and collects the located shares in the order of the answers.
 
-    Once it is `closed` no more will join.
+    Once it is `closed`, no more shares are added.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class ShareFinder:
         self.closed = not servers
         self._session = session
         self._servers = servers
-        self._answers: list[_Answer] = []  # of the servers that were asked
+        self._answers: list[_Answer] = []  # of the servers that were queried
         self._settled = 0
         self._spans = guessed_spans(session.cap, offset) if session.strategy.speculates else []
-        self._away: dict[_Answer, None] = {}  # whose connections are lost
+        self._away: dict[_Answer, None] = {}  # those with lost connections
         self._waiting: dict[Request, None] = {}  # queries that are not overdue, oldest first
         self._window = session.strategy.outstanding(session.cap.k, session.cap.n)
         self._numbers: set[int] = set()
@@ -75,11 +75,11 @@ class ShareFinder:
 
     @property
     def has_room(self) -> bool:
-        """Whether `ask_more` would ask another server."""
+        """Whether `ask_more` would query another server."""
         return len(self._answers) < len(self._servers) and len(self._waiting) < self._window
 
     async def locate(self) -> None:
-        """Ask servers, and return when the strategy says that locating ends.
+        """Query servers, and return when locating ends according to the strategy.
 
         Raises `NotEnoughSharesError` if fewer than K distinct share numbers are known
         by then.
@@ -98,9 +98,9 @@ class ShareFinder:
             raise self.shortage(len(self._numbers))
 
     def more(self) -> float | None:
-        """Ask more servers, if there are any, and return when to do so again.
+        """Query more servers, if there are any, and return when to do so again.
 
-        It is None if one has answered at once: then there are news.
+        Return None if a server has answered immediately: then there is news to process first.
         """
         settled = self._settled
         self.expire()
@@ -110,9 +110,9 @@ class ShareFinder:
         return self._due() if len(self._answers) < len(self._servers) else inf
 
     def ask_more(self) -> None:
-        """Ask the next servers for buckets, as many as the strategy's window has room for.
+        """Query the next servers, as many as the strategy's window allows.
 
-        Where servers answer at once, no more than it takes to hear of another share.
+        If servers answer immediately, stop as soon as another share is known.
         """
         known = len(self.shares)
         now = self._session.reactor.seconds()
@@ -128,15 +128,15 @@ class ShareFinder:
                 return
 
     def _due(self, latest: float = inf) -> float:
-        """Return when the next query is overdue; at the `latest` all are."""
+        """Return when the next query becomes overdue, but no later than `latest`."""
         for request in self._waiting:  # the oldest
             return min(request.sent + self._session.patience.with_query(), latest)
         return inf
 
     def expire(self, latest: float = inf) -> float | None:
-        """Find the queries that are overdue by now, all at the `latest`.
+        """Mark the queries that are overdue by now; at `latest`, all of them are.
 
-        Return when the next one will be; None if any has been found.
+        Return when the next one becomes overdue, or None if any were marked.
         """
         now, found = self._session.reactor.seconds(), False
         while (due := self._due(latest)) <= now:
@@ -147,13 +147,13 @@ class ShareFinder:
         return None if found else due
 
     def _query(self, place: int) -> None:
-        """Ask the server at a place in the list."""
+        """Query the server at an index in the list."""
         answer = _Answer(place, _name(self._servers[place], place))
         self._answers.append(answer)
         self._send(answer)
 
     def _send(self, answer: _Answer) -> None:
-        """Send a query to a server, the first one or another."""
+        """Send a first or a repeated query to a server."""
         server = self._servers[answer.place]
         again = answer in self._away
         spans = self._spans if self._reads_from(server, answer) and not again else []
@@ -186,7 +186,7 @@ class ShareFinder:
         self._session.ask(request, ask, answered)
 
     def _reads_from(self, server: IStorageServer, answer: _Answer) -> bool:
-        """Return whether a share is read of a server with the query: of the first K, and spares."""
+        """Return whether to read a share with the query: from the first K servers, and spares."""
         strategy = self._session.strategy
         first = answer.place < self._session.cap.k + strategy.spares
         return strategy.speculates and first and IReadingServer.providedBy(server)
@@ -204,7 +204,7 @@ class ShareFinder:
         return sum(request.length is not None for request in self._waiting)
 
     def _take(self, buckets: Any, answer: _Answer, rtt: float, spans: Sequence[ByteRange]) -> None:
-        """Make shares of what a server answered, which may be anything."""
+        """Add the shares in a server's answer, which is untrusted and may be anything."""
         answer.late, now = self.closed, self._session.reactor.seconds()
         read: dict[Any, Any] = {}
         try:
@@ -242,7 +242,7 @@ class ShareFinder:
             self._numbers.update(share.number for share in found)
 
     def remember(self) -> None:
-        """Leave to other downloads how each server did that was read from."""
+        """Record, for later downloads, the performance of each server that was read from."""
         now = self._session.reactor.seconds()
         for answer in self._answers:
             times = [share.rtt for share in answer.shares if share.tried]
@@ -253,11 +253,11 @@ class ShareFinder:
 
     @property
     def again_at(self) -> float:
-        """When to ask the next server again, if shares are lacking; infinity if none."""
+        """When to query the next lost server again, if shares are lacking; infinity if none."""
         return min((answer.again_at for answer in self._away), default=inf)
 
     def lose(self, share: Share) -> None:
-        """Note that the connection to a share's server is lost."""
+        """Record that the connection to a share's server is lost."""
         answer = next(answer for answer in self._answers if share in answer.shares)
         if answer not in self._away:
             self._lose(answer)
@@ -271,12 +271,12 @@ class ShareFinder:
             self.closed = False
 
     def regain(self, share: Share) -> None:
-        """Note that a share gives bytes whose server was asked again: its troubles are over."""
+        """Record that a share sends bytes after its server was queried again: it has recovered."""
         answer = next(answer for answer in self._answers if share in answer.shares)
         answer.attempts, share.again = 0, False
 
     def _check(self) -> None:
-        """See whether locating is over: once for each answer, whatever is in it."""
+        """Check whether locating has ended; called once per answer, whatever it contains."""
         session = self._session
         all_answered = self._settled == len(self._servers)
         enough = len(self._numbers) >= session.cap.k
@@ -295,9 +295,9 @@ class ShareFinder:
         session.news.fire()
 
     def shortage(self, have: int, silence: float | None = None) -> NotEnoughSharesError:
-        """Return the error for `have` distinct good share numbers, with every server's line.
+        """Return the error for `have` distinct good share numbers, with a line for every server.
 
-        `silence` is how long nothing was heard, in seconds, where the download gave up.
+        `silence` is the time without progress, in seconds, if the download gave up.
         """
         lines = [answer.account() for answer in self._answers]
         rest = range(len(lines), len(self._servers))

@@ -1,7 +1,7 @@
-"""What one download leaves to the next: the latest round trips, and how each server did.
+"""Memory across downloads: the latest round-trip times, and the performance of each server.
 
-RFC 9040 shares the round-trip times of one TCP connection with the next in the same way. What is
-remembered is bounded, and is forgotten after a while: networks change, and servers recover.
+RFC 9040 shares round-trip times between TCP connections in the same way. The memory is bounded, and
+entries are forgotten after a while, since networks change and servers recover.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-#: How many of the latest queries and reads are remembered, and how many servers.
+#: The maximum numbers of queries, reads and servers that are remembered.
 _MOST_SAMPLES = 30
 _MOST_SERVERS = 1000
 
 
 class ReadSample(NamedTuple):
-    """How long a read took, how many bytes it was of, and when the first of them came."""
+    """One read: its duration, its number of bytes, and the time until the first of them."""
 
     seconds: float
     length: int
@@ -51,21 +51,21 @@ class Memory:
         self._reads.append((now, sample))
 
     def add_server(self, now: float, server: str, seconds: float) -> None:
-        """Remember how long a server's latest read took, or was waited for."""
+        """Remember how long a server's latest read took, or how long it was waited for."""
         self._servers[server] = now, seconds
         self._servers.move_to_end(server)
         if len(self._servers) > _MOST_SERVERS:
             self._servers.popitem(last=False)
 
     def queries(self, now: float) -> list[float]:
-        """Return the round trips of queries that are not forgotten."""
+        """Return the round-trip times of the remembered queries."""
         return [seconds for time, seconds in self._queries if now - time <= self.forget_after]
 
     def reads(self, now: float) -> list[ReadSample]:
-        """Return the reads that are not forgotten."""
+        """Return the remembered reads."""
         return [sample for time, sample in self._reads if now - time <= self.forget_after]
 
     def server(self, now: float, server: str) -> float:
-        """Return how long a server's latest read took; 0 if that is not known, or forgotten."""
+        """Return how long a server's latest read took; 0 if unknown or forgotten."""
         time, seconds = self._servers.get(server, (now, 0.0))
         return seconds if now - time <= self.forget_after else 0.0

@@ -1,4 +1,4 @@
-"""Names that are misspelt: which one was meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from difflib import get_close_matches
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'? ` with the known name closest to `name`, or nothing.
+    """Return `did you mean 'x'? ` with the known name closest to `name`, or an empty string.
 
     It ends with a space, so that a list of the known names can follow.
     """
-    # The comparison takes time in proportion to both lengths: few names are close in length.
+    # The time of a comparison is proportional to both lengths, so skip very different lengths.
     near = [one for one in known if abs(len(one) - len(name)) <= max(4, len(one))]
     close = get_close_matches(name, near, n=1)
     return f"did you mean {close[0]!r}? " if close else ""

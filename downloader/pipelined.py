@@ -1,10 +1,10 @@
-"""Reading as shares are found: all that is needed of a share in one round, without phases.
+"""Reading shares as they are found, without phases: everything needed in one round per share.
 
-Reading begins with the first share that is located, the fastest answer first and one share
-a server as long as there is a choice. What is not known yet of the file is asked of each
-share beside its block, at the place where it lies if the file was made as usual; where it was
-not, the share's header says so and another round follows. With a strategy that hedges, a
-read that takes too long is no longer counted on, and another share is read beside it.
+Reading begins with the first located share: the fastest answers first, and one share per server as
+long as there is a choice. Metadata of the file that is not known yet is requested with each block,
+at its usual offset; if the file was encoded with unusual settings, the share's header says so, and
+another round follows. With a strategy that hedges, a read that takes too long is no longer relied
+on, and another share is read in addition.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from firstk.downloader.session import Session
 from firstk.downloader.share import FileMetadata, Share
 from firstk.downloader.ueb import URIExtension
 
-#: Of how many shares at once the UEB and the crypttext hashes are asked for. One will do: the
-#: others are there in case that servers hang, or lie.
+#: From how many shares at once the UEB and the crypttext hashes are read. One is enough; the others
+#: are for the case that servers hang or lie.
 _CARRIERS = 5
 
 
@@ -45,8 +45,8 @@ class PipelinedFetcher:
         self._known = FileMetadata()
         self._first = True
         self._readings = Readings(session)
-        self._without_hashes: set[Share] = set()  # read, and their crypttext hashes are corrupt
-        self._bad: dict[Share, int] = {}  # at which position each had a bad block, the last
+        self._without_hashes: set[Share] = set()  # read; with corrupt crypttext hashes
+        self._bad: dict[Share, int] = {}  # the last position of a bad block of each
         self._begin(offset)
 
     @property
@@ -56,21 +56,21 @@ class PipelinedFetcher:
         return self._known.uri_extension
 
     async def prepare(self) -> None:
-        """Read until the UEB is known; raises as `segment` does."""
+        """Read until the UEB is known. Raises as `segment` does."""
         await self._until(lambda: self._known.uri_extension is not None)
 
     async def segment(self, segment: int) -> bytes:
         """Return the ciphertext of a segment.
 
-        Raises `NotEnoughSharesError` if K good shares cannot be had any more, or if the
+        Raises `NotEnoughSharesError` if K good shares can no longer be obtained, or if the
         strategy gives up; `BadURIExtensionError` and `BadCiphertextHashError` if the file was
-        made wrong.
+        encoded incorrectly.
         """
         if segment != self._position // self.ueb.segment_size:
             self._begin(segment * self.ueb.segment_size)
         await self._until(self._complete)
         self._first = False
-        # More than K are there if shares were read for the UEB or the crypttext hashes.
+        # There are more than K if shares were read for the UEB or the crypttext hashes.
         blocks = dict(islice(self._blocks.items(), self._session.cap.k))
         coming = len(self._readings.current)
         self._session.status.blocks_unused += len(self._blocks) - len(blocks) + coming
@@ -79,19 +79,19 @@ class PipelinedFetcher:
         return crypttext_of(self._session, self.ueb, segment, blocks, expected)
 
     def close(self) -> None:
-        """Withdraw what has not been answered, and leave to others what was learned of servers."""
+        """Cancel outstanding requests, and record what was learned about servers."""
         self._readings.close()
         self._session.cancel_all()
         self._located.remember()
 
     def _begin(self, position: int) -> None:
-        """Turn to the segment of a byte; what is still being read for another is not wanted."""
+        """Begin the segment that contains a byte; cancel reads for other segments."""
         self._position = position
         self._readings.turn_to(position)
         self._since = self._session.reactor.seconds()
         self._blocks: dict[int, bytes] = {}
-        self._unjudged: list[Share] = []  # read, and the UEB to judge them by is not known
-        self._unproven: list[Share] = []  # read, and their own share hashes are corrupt
+        self._unjudged: list[Share] = []  # read; the UEB is not known yet
+        self._unproven: list[Share] = []  # read; their own share hashes are corrupt
 
     def _complete(self) -> bool:
         k = self._session.cap.k
@@ -101,7 +101,7 @@ class PipelinedFetcher:
         await self._session.news.until(partial(self._look, done))
 
     def _look(self, done: Callable[[], bool]) -> float | None:
-        """Advance as far as possible now, unless `done`; return when to look again."""
+        """Advance as far as possible now, unless `done`; return when to call this again."""
         requests = self._session.status.requests
         while True:
             self._session.waits.check()
@@ -116,7 +116,7 @@ class PipelinedFetcher:
                 self._take_in()  # what they wait for may not come
             lacking = self._read_more()
             if self._readings.settled:
-                continue  # a server has answered at once
+                continue  # a server has answered immediately
             if lacking:
                 before = len(self._located.shares)
                 self._located.ask_more()
@@ -131,10 +131,10 @@ class PipelinedFetcher:
             if due is not None:
                 return min(due, self._located.again_at) if lacking else due
 
-    # What comes in
+    # Incoming data
 
     def _take_in(self) -> None:
-        """Make what has been read into blocks."""
+        """Process the shares that have been read into blocks."""
         while True:
             settled, self._readings.settled = self._readings.settled, []
             for reading in settled:
@@ -154,7 +154,7 @@ class PipelinedFetcher:
                 if self._known.uri_extension is not None and self._known.segment_hashes is None:
                     self._learn(share)  # it may have been read before the UEB was known
                 self._judge(share)
-            # What another share has told may prove the blocks of these.
+            # Hashes from another share may prove the blocks of these.
             proven = [s for s in self._unproven if self._known.root(s.number) is not None]
             for share in proven:
                 self._unproven.remove(share)
@@ -163,7 +163,7 @@ class PipelinedFetcher:
                 return
 
     def _learn(self, share: Share) -> None:
-        """Learn of the file from what was read of a share."""
+        """Learn metadata of the file from the data read from a share."""
         try:
             share.teach(self._known)
         except ShareError as e:
@@ -175,7 +175,7 @@ class PipelinedFetcher:
             return
         known, block = self._known, None
         try:
-            # Once all is known of the file, to take the block is to see whether it is there.
+            # If all metadata is known, taking the block shows whether it was read.
             missing: list[ByteRange] = []
             if known.segment_hashes is None:
                 missing = share.missing(known, self._position)
@@ -210,22 +210,22 @@ class PipelinedFetcher:
         if known.segment_hashes is None:
             self._without_hashes.add(share)
 
-    # What goes out
+    # Outgoing requests
 
     def _lacking(self) -> int:
-        """Return how many more blocks are wanted."""
+        """Return the number of blocks that are still needed."""
         spares = self._session.strategy.spares if self._first else 0
         return self._session.cap.k + spares - len(self._blocks)
 
     def _read_more(self) -> bool:
-        """Read shares until enough are on the way; return whether there are too few of them."""
+        """Read shares until enough reads are in progress; return whether there are too few."""
         lacking = self._lacking() - self._located.promised
-        while not self._readings.settled:  # process first what a server has answered at once
+        while not self._readings.settled:  # process immediate answers first
             self._session.waits.check()
             coming = self._readings.coming()
             wanted = self._readings.wanted(lacking)
             enough = len(coming.difference(self._blocks)) >= wanted
-            # K blocks are of no use as long as no share has supplied the crypttext hashes.
+            # K blocks are useless until a share has supplied the crypttext hashes.
             expected = bool(coming or self._located.promised)
             enough = enough and (expected or self._known.segment_hashes is not None)
             crowded = self._readings.servers_counted_on() < wanted
@@ -238,7 +238,7 @@ class PipelinedFetcher:
             if choice is None:
                 return len(coming.difference(self._blocks)) < lacking or not expected
             if choice.server in self._readings.servers:
-                self._located.ask_more()  # to take a second from one server is a reason to
+                self._located.ask_more()  # rather than read a second share from one server
             if any(r.overdue for r in self._readings.current):
                 self._session.status.hedges += 1
             metadata = self._wants_metadata(_CARRIERS)
@@ -249,16 +249,16 @@ class PipelinedFetcher:
         return False
 
     def _wants_metadata(self, most: int) -> bool:
-        """Return whether what all shares have in common is to be asked for, by up to `most`."""
+        """Return whether to request the metadata that all shares share, from up to `most`."""
         if self._known.segment_hashes is not None:
             return False
         return self._readings.carriers < most
 
     def _choose(self, taken: Container[int]) -> Share | None:
-        """Return the share to read next, if there is one whose number is not `taken`.
+        """Return the share to read next, whose number is not `taken`, or None.
 
-        One of a server that is not being read from before the others, and of these the one
-        that answered fastest; one that had a bad block after all others.
+        Shares of servers that are not being read from come first, and of these the one that
+        answered fastest. Shares with a bad block come last.
         """
         busy, slow = self._readings.servers, self._readings.slow_servers
         free = [
@@ -289,18 +289,18 @@ class PipelinedFetcher:
     def _read(
         self, share: Share, spans: Sequence[ByteRange], metadata: bool, again: bool = False
     ) -> None:
-        """Ask a share for spans, in one round."""
+        """Read spans of a share in one round."""
         if self._session.status.phase == "locating":
             self._session.enter("blocks")
         self._readings.read(share, spans, metadata, again)
 
-    # What does not come
+    # Overdue requests
 
     def _expire(self) -> float | None:
-        """Find the queries and the reads that are overdue by now.
+        """Mark the queries and reads that are overdue by now.
 
-        Return when the next one will be, or the strategy gives up; None if any has been found:
-        that makes patience with the others shorter.
+        Return when the next one becomes overdue, or when the strategy gives up. Return None if any
+        were marked, since that changes when the others become overdue.
         """
         give_up_at = self._give_up_at()
         query_due = self._located.expire(give_up_at)
@@ -310,7 +310,7 @@ class PipelinedFetcher:
         return min(query_due, read_due, give_up_at)
 
     def _give_up_at(self) -> float:
-        """Return when the strategy gives up if nothing happens any more."""
+        """Return when the strategy gives up if nothing more happens."""
         give_up = self._session.strategy.give_up
         if give_up is None:
             return inf
@@ -325,7 +325,7 @@ class PipelinedFetcher:
         return self._located.shortage(have, self._session.strategy.give_up)
 
     def _check_for_hope(self) -> None:
-        """Raise `NotEnoughSharesError` if what is still to come can never be enough."""
+        """Raise `NotEnoughSharesError` if the remaining shares cannot be enough."""
         if not self._located.closed:
             return
         good = self._blocks.keys() | {s.number for s in self._located.shares if self._may_do(s)}

@@ -1,4 +1,4 @@
-"""Reading with progress: a caller hears of bytes while they arrive, not of the last one alone."""
+"""Reading with progress reports: a caller is notified while bytes arrive, not only at the end."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def read_in_pieces(
 ) -> Deferred[bytes]:
     """Read a span of a bucket; `progress` is called as `IProgressBucket.read` calls it.
 
-    A bucket that does not report progress is sent several reads at once, and each answer is
-    progress. To cancel the Deferred cancels them all.
+    A bucket that does not report progress is sent several reads at once, and each answer counts as
+    progress. Cancelling the Deferred cancels all reads.
     """
     if IProgressBucket.providedBy(bucket):
         return cast(Any, bucket).read(offset, length, progress)  # type: ignore[no-any-return]
@@ -57,7 +57,7 @@ class _Pieces:
         if self.done.called:
             return
         if not isinstance(data, bytes) or len(data) > size:
-            self._end(data)  # the caller knows what to make of nonsense
+            self._end(data)  # the caller handles invalid answers
             return
         self._data[place] = data
         self._lacking -= 1

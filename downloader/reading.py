@@ -1,9 +1,9 @@
-"""The reads that are under way: which can be counted on, and which are overdue.
+"""The outstanding reads: which can be relied on, and which are overdue.
 
 A read is overdue when its server has been silent for too long, or when it takes far longer than
-reads took that have ended. Another share is then read beside it. Silence ends with the next
-byte, and when as many shares as are wanted send bytes, those that are silent are withdrawn: they
-were read for nothing, and nearly nothing of them has come.
+completed reads took. Then another share is read in addition. Silence ends with the next byte. When
+as many shares as are needed send bytes, the silent reads are cancelled: they are not needed, and
+almost nothing of their answers has arrived.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from firstk.downloader.sections import ByteRange
 from firstk.downloader.session import Session
 from firstk.downloader.share import Share
 
-#: A read may take twice as long with each K others that are overdue (RFC 6298, 5.5), at most so
-#: many times: on a slow link, reads make one another slower.
+#: The time that a read may take doubles for each K other overdue reads (RFC 6298, 5.5), at most
+#: this many times: on a slow link, reads slow one another down.
 _MOST_DOUBLINGS = 3
 
 
 @dataclass(eq=False, slots=True)
 class Reading:
-    """A round of reads of one share that is under way, for the block at `position`.
+    """An outstanding round of reads of one share, for the block at `position`.
 
-    `since` is when it was sent, and `length` how many bytes are asked for. `metadata` says whether
-    what all shares have in common is among them, and `again` whether it is all, as the rest has
-    come before. `heard` is when the last bytes came, and `first` how long the first ones took;
-    both are None as long as none have. `gap` is the longest time that it has been silent since.
-    It is overdue if it is `silent` or `slow`. Times are in seconds.
+    `since` is when it was sent, and `length` the number of bytes requested. `metadata` says whether
+    they include the metadata that all shares have in common, and `again` whether they are only
+    metadata, because the rest has been read before. `heard` is when the last bytes arrived, and
+    `first` the time until the first ones; both are None before that. `gap` is the longest silence
+    since then. The read is overdue if it is `silent` or `slow`. Times are in seconds.
     """
 
     share: Share
@@ -52,12 +52,12 @@ class Reading:
 
     @property
     def overdue(self) -> bool:
-        """Whether it is not counted on."""
+        """Whether the read is overdue, and not relied on."""
         return self.silent or self.slow
 
 
 class Readings:
-    """The reads that are under way for a file, of each share one round at a time."""
+    """The outstanding reads of a file, at most one round per share."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -73,7 +73,7 @@ class Readings:
         return bool(self._under_way)
 
     def turn_to(self, position: int) -> None:
-        """Read for the block at another byte from now on; withdraw what is read for others."""
+        """Begin reading blocks at another position; cancel reads for other positions."""
         self._position = position
         self._more = 0
         for reading in list(self._under_way.values()):
@@ -83,48 +83,49 @@ class Readings:
 
     @property
     def current(self) -> list[Reading]:
-        """Those for the block that is wanted now."""
+        """The reads for the current position."""
         return [r for r in self._under_way.values() if r.position == self._position]
 
     @property
     def servers(self) -> list[str]:
-        """The servers that are being read from, once for each share."""
+        """The servers that are being read from, once per share."""
         return [share.server for share in self._under_way]
 
     @property
     def slow_servers(self) -> set[str]:
-        """The servers of reads that take too long while their bytes come.
+        """The servers of reads that take too long although their bytes arrive.
 
-        Another of their shares would only make those slower.
+        Reading another of their shares would only slow these down.
         """
         return {r.share.server for r in self.current if r.slow and r.heard is not None}
 
     @property
     def carriers(self) -> int:
-        """How many are counted on for what all shares have in common."""
+        """The number of reads relied on for the metadata that all shares have in common."""
         return sum(r.metadata and not r.overdue for r in self.current)
 
     def servers_counted_on(self) -> int:
-        """Return how many servers are counted on for one share each.
+        """Return how many servers are relied on for one share each.
 
-        One that is read for several counts for none: what delays it delays them all.
+        A server that is read for several shares is not counted: a delay would affect all of them.
         """
         shares = Counter(r.share.server for r in self.current if not r.overdue)
         return sum(count == 1 for count in shares.values())
 
     def coming(self) -> set[int]:
-        """Return the numbers of the shares that are counted on."""
+        """Return the numbers of the shares that are relied on."""
         return {r.share.number for r in self.current if not r.overdue}
 
     def wanted(self, lacking: int) -> int:
-        """Return how many shares should be on their way where so many are `lacking`."""
+        """Return how many shares should be read at the same time if `lacking` are still needed."""
         return lacking + self._more
 
     def _escalate(self, lacking: int, have: Collection[int]) -> None:
-        """Want more shares than are lacking, since the servers of some are silent.
+        """Read more shares than are lacking, since the servers of some are silent.
 
-        Those that send bytes are lacking no more. Where the servers of twice as many shares are
-        silent, twice as many others are read, and so on: the more hang, the more will.
+        Shares that send bytes are not counted as lacking. If the servers of twice as many shares
+        are silent, twice as many others are read, and so on: the more servers hang, the more likely
+        the next one is to hang.
         """
         silent = sum(r.silent for r in self.current)
         rest = lacking - len(self._speaking().difference(have))
@@ -133,13 +134,13 @@ class Readings:
             self._more = max(self._more, rest * (2**times - 1))
 
     def _speaking(self) -> set[int]:
-        """Return the numbers of the shares that send bytes, and are counted on."""
+        """Return the numbers of the shares that send bytes and are relied on."""
         return {r.share.number for r in self.current if r.heard is not None and not r.overdue}
 
     def read(
         self, share: Share, spans: Sequence[ByteRange], metadata: bool, again: bool = False
     ) -> None:
-        """Ask a share for spans, in one round; it is among the `settled` when they have come."""
+        """Read spans of a share in one round; it is added to `settled` when they have arrived."""
         session = self._session
         overdue = sum(r.overdue for r in self.current)
         reading = Reading(
@@ -166,7 +167,7 @@ class Readings:
         share.read(spans, settle, partial(self._hear, reading))
 
     def _hear(self, reading: Reading) -> None:
-        """Note that bytes have come."""
+        """Record that bytes have arrived."""
         now = self._session.reactor.seconds()
         first = reading.heard is None
         self._session.patience.heard(reading.since, now)
@@ -184,7 +185,7 @@ class Readings:
         return now - reading.heard
 
     def _withdraw(self, reading: Reading) -> None:
-        """Cancel a read. It is only known that it would have taken longer than it has."""
+        """Cancel a read, and record that it would have taken longer than until now."""
         del self._under_way[reading.share]
         reading.share.cancel()
         taken = self._session.reactor.seconds() - reading.since
@@ -197,7 +198,7 @@ class Readings:
             self._withdraw(reading)
 
     def withdraw_surplus(self, lacking: int, have: Collection[int]) -> None:
-        """Cancel the reads that are silent if as many shares as are lacking send bytes."""
+        """Cancel the silent reads if as many shares as are lacking send bytes."""
         if 0 < lacking <= len(self._speaking().difference(have)):
             self._more = 0
             for reading in self.current:
@@ -205,17 +206,17 @@ class Readings:
                     self._withdraw(reading)
 
     def withdraw_metadata(self) -> list[Share]:
-        """Cancel the reads of what is known by now; return their shares, which have the rest."""
+        """Cancel the reads of metadata that is now known; return their shares."""
         shares = [r.share for r in self.current if r.again]
         for share in shares:
             self._withdraw(self._under_way[share])
         return shares
 
     def expire(self, latest: float, lacking: int, have: Collection[int]) -> float | None:
-        """Find the reads that are overdue by now, all at the `latest`.
+        """Mark the reads that are overdue by now; at `latest`, all of them are.
 
-        So many shares are `lacking` beside those that we `have`.
-        Return when the next one will be, infinity if none; None if any has been found.
+        `lacking` is the number of shares that are needed in addition to those in `have`.
+        Return when the next one becomes overdue, or infinity; None if any were marked.
         """
         now = self._session.reactor.seconds()
         waiting = [reading for reading in self.current if not reading.overdue]
@@ -235,9 +236,9 @@ class Readings:
         return None
 
     def _dues(self, readings: Sequence[Reading]) -> list[tuple[Reading, float, float]]:
-        """Return for each when it is silent for too long, and when it has taken too long."""
+        """Return, for each read, when its silence and its duration become too long."""
         patience = self._session.patience
-        lengths = {reading.length for reading in readings}  # one, as a rule
+        lengths = {reading.length for reading in readings}  # usually only one
         allowed = {length: patience.with_read(length) for length in lengths}
         silences = patience.with_silence([r.gap for r in readings])
         return [

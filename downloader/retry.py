@@ -1,4 +1,4 @@
-"""When to ask a server again whose connection was lost: exponential back-off with jitter."""
+"""Retries for servers whose connections were lost: exponential back-off with jitter."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from random import Random
 
 from twisted.internet.error import ConnectError, ConnectionClosed
 
-#: A server whose connection was lost is asked again after about so many seconds, after twice as
-#: many when that fails, and so on; never after more than these.
+#: The delay before the first retry, in seconds, which doubles after each failure; and the maximum
+#: delay.
 FIRST_RETRY = 0.25
 LONGEST_RETRY = 10.0
 
 
 def is_connection_lost(error: BaseException) -> bool:
-    """Return whether a request failed with its connection: the server may be well.
+    """Return whether a request failed because of its connection: the server may be healthy.
 
     >>> from twisted.internet.error import ConnectionLost
     >>> is_connection_lost(ConnectionLost()), is_connection_lost(KeyError("x"))
@@ -23,11 +23,11 @@ def is_connection_lost(error: BaseException) -> bool:
 
 
 def back_off(attempts: int, random: Random) -> float:
-    """Return after how many seconds to ask again what has failed so many times.
+    """Return the delay in seconds before the next retry, after `attempts` failures.
 
-    It doubles with each time. Up to half of it is left to chance, so that clients that lost
-    their connections at the same time do not come back at the same time (M. Brooker,
-    "Exponential Backoff and Jitter", 2015: equal jitter).
+    It doubles with each failure. Up to half of it is random, so that clients that lost their
+    connections at the same time do not reconnect at the same time (M. Brooker, "Exponential Backoff
+    and Jitter", 2015: equal jitter).
 
     >>> 0.125 <= back_off(1, Random(1)) <= 0.25
     True

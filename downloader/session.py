@@ -1,4 +1,4 @@
-"""What every part of one download shares, and the one way in which a server is asked."""
+"""The state shared by all parts of one download, and the sending of requests to servers."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from firstk.downloader.timeouts import RtoEstimator
 
 T = TypeVar("T")
 
-#: What is raised in a server and is not its failure. Others that are not an `Exception` are:
-#: asyncio's CancelledError is one.
+#: Exceptions raised in a server's code that do not count as a failure of the server. Other
+#: exceptions that are not an `Exception`, such as asyncio's CancelledError, do.
 NO_SERVERS_FAULT = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
 class PendingWaits:
-    """What a download waits for: to stop it is to fail its Deferreds and to forget the rest.
+    """The Deferreds and answers that a download waits for, so that all can be stopped at once.
 
-    It may be stopped at any moment, also by a server or a consumer that it is just
-    calling: what runs then goes on to its next wait, and ends there.
+    A download may be stopped at any time, even by a server or consumer that it is calling: the
+    running code then continues to its next wait, and ends there.
     """
 
     def __init__(self) -> None:
@@ -42,25 +42,25 @@ class PendingWaits:
 
     @property
     def stopped(self) -> bool:
-        """Whether all is stopped."""
+        """Whether the download is stopped."""
         return self._reason is not None
 
     def check(self) -> None:
-        """Raise the reason, `DownloadStopped` as a rule, if all is stopped."""
+        """If the download is stopped, raise the reason, which is usually `DownloadStopped`."""
         if self._reason is not None:
             raise self._reason
 
     def wait(self) -> Deferred[Any]:
-        """Return a new Deferred, which fails with the reason when all is stopped.
+        """Return a new Deferred, which fails with the reason if the download is stopped.
 
-        Await it at once.
+        Await it immediately.
         """
         deferred: Deferred[Any] = Deferred()
         self.wait_on(deferred)
         return deferred
 
     def wait_on(self, deferred: Deferred[Any]) -> None:
-        """Wait for a Deferred that has not fired, as for one of `wait`."""
+        """Register a Deferred that has not fired, as if `wait` had returned it."""
         self._waiting[deferred] = None
         if self._reason is not None:
             self._fail(deferred, self._reason)
@@ -73,23 +73,23 @@ class PendingWaits:
         return waited_for
 
     def fire(self, deferred: Deferred[Any], result: object) -> None:
-        """Fire a Deferred that is waited for, unless it has failed by now."""
+        """Fire a Deferred that is waited for, unless it has already failed."""
         if self.leave(deferred):
             deferred.callback(result)
 
     def expect(self, what: object, callback: Callable[[Any, Any], None]) -> None:
-        """Have `settle` call `callback`, unless everything is stopped before."""
+        """Make `settle` call `callback`, unless the download is stopped before."""
         if self._reason is None:
             self._callbacks[what] = callback
 
     def settle(self, what: object, answer: object, error: object) -> None:
-        """Pass on the answer, or the error, that was expected: once."""
+        """Pass an expected answer, or error, to its callback, once."""
         callback = self._callbacks.pop(what, None)
         if callback is not None:
             callback(answer, error)
 
     def forget(self, what: object) -> None:
-        """Expect an answer no more."""
+        """Stop expecting an answer."""
         self._callbacks.pop(what, None)
 
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
@@ -97,15 +97,15 @@ class PendingWaits:
         deferred.errback(reason)
 
     def stop(self, reason: BaseException | None = None) -> None:
-        """Fail whatever is waited for, now and from now on."""
+        """Fail all current and future waits with the reason."""
         reason = self._reason = self._reason or reason or DownloadStopped()
-        self._callbacks.clear()  # they hold what has been read, and an answer may never come
+        self._callbacks.clear()  # they refer to data that was read, and an answer may never come
         while self._waiting:
             self._fail(next(iter(self._waiting)), reason)
 
 
 class Signal:
-    """Wakes the coroutine that waits for a condition whenever something has happened."""
+    """Wakes a coroutine that waits for a condition, whenever something has happened."""
 
     def __init__(self, reactor: IReactorTime, waits: PendingWaits) -> None:
         self._reactor = reactor
@@ -115,11 +115,11 @@ class Signal:
         self._timer: IDelayedCall | None = None
 
     async def until(self, look: Callable[[], float | None]) -> None:
-        """Wait until `look` returns None; raises what it raises, or why all is stopped.
+        """Wait until `look` returns None. Raises its error, or the reason if stopped.
 
-        It is called now, and again whenever `fire` is, but not while it runs: then it is to
-        see for itself. It returns when it is to be called at the latest, a time of the
-        reactor's clock, infinity if it is not.
+        `look` is called now, and again whenever `fire` is called, except by `look` itself. Unless
+        it is done, `look` returns the reactor time at which it must be called again at the latest;
+        infinity if there is no such time.
         """
         self._look = look
         try:
@@ -131,7 +131,7 @@ class Signal:
             self._set_timer(inf)
 
     def fire(self) -> None:
-        """Wake the coroutine that waits, if there is one."""
+        """Wake the waiting coroutine, if there is one."""
         waiter, self._waiter = self._waiter, None
         if waiter is None or not self._waits.leave(waiter):
             return
@@ -147,7 +147,7 @@ class Signal:
             waiter.callback(None)
 
     def _see(self) -> bool:
-        """Check the condition and set the timer; return whether to wait any longer."""
+        """Check the condition and set the timer; return whether to keep waiting."""
         try:
             due = self._look()
         finally:
@@ -171,11 +171,11 @@ def _see_nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One download: its clock, its file, its strategy and what it has done so far.
+    """One download: its reactor, its cap, its strategy and its status.
 
-    `news` fires whenever a server's answer has changed what is known. `patience` knows
-    which requests are outstanding, and when they are overdue; `memory` is what other downloads
-    have learned, and what this one leaves to the next.
+    `news` fires whenever a server's answer provides something new. `patience` tracks which
+    requests are outstanding, and when they are overdue. `memory` has what earlier downloads have
+    learned about servers, and passes it on to later ones.
     """
 
     reactor: IReactorTime
@@ -194,7 +194,7 @@ class Session:
         object.__setattr__(self, "patience", RtoEstimator(self.reactor, self.strategy, self.memory))
 
     def enter(self, phase: Phase) -> None:
-        """Note that a phase begins now."""
+        """Record that a phase begins now."""
         self.status.phases.append((phase, self.reactor.seconds()))
 
     def ask(
@@ -203,11 +203,11 @@ class Session:
         call: Callable[[], Deferred[T]],
         callback: Callable[[T | None, ServerFailedError | None], None],
     ) -> None:
-        """Send one request to a server by `call`, and keep its times in the status.
+        """Send one request to a server with `call`, and record its times in the status.
 
-        `callback` is called with the answer, or with the error into which whatever the server
-        raised is made. What no server is to blame for, Control-C or a defect of ours, stops
-        the download.
+        `callback` is called with the answer, or with an error made from the exception that the
+        server raised. Exceptions that are not the server's fault, such as Control-C or a bug in the
+        downloader, stop the download.
         """
         request.sent = self.reactor.seconds()
         self.status.requests.append(request)
@@ -242,9 +242,9 @@ class Session:
         answer.addBoth(settle)
 
     def cancel(self, request: Request) -> None:
-        """Withdraw a request that has not been answered; its callback is not called any more.
+        """Cancel an outstanding request; its callback will not be called.
 
-        What the server's Deferred does with that, also if it raises, changes nothing for us.
+        Whatever the server's Deferred does then, even if it raises, is ignored.
         """
         answer = self._answers.pop(request, None)
         if answer is None:
@@ -260,6 +260,6 @@ class Session:
             request.error = one_line(f"{type(e).__name__}: {message_of(e)}")
 
     def cancel_all(self) -> None:
-        """Withdraw whatever has not been answered."""
+        """Cancel all outstanding requests."""
         for request in list(self._answers):
             self.cancel(request)

@@ -1,4 +1,4 @@
-"""One located share: reading it, and checking every byte of what was read."""
+"""One located share: reading it, and checking every byte that was read."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 T = TypeVar("T")
 U = TypeVar("U")
 
-#: What a header says is believed before the UEB is known, up to this many segments: more
-#: hashes than belong to these are not asked for on the word of a share alone.
+#: Before the UEB is known, a header is trusted up to this number of segments: no more hashes are
+#: requested based only on the header.
 _MOST_SEGMENTS = 2048
 
-#: Spans so near to one another are read as one: what lies between costs less than a request.
+#: Spans at most this many bytes apart are read as one: the gap costs less than a request.
 _NEAR = 1024
 
 
@@ -45,7 +45,7 @@ _UNREAD = ReadSample(0.0, 0, 0.0)
 
 @dataclass(slots=True)
 class FileMetadata:
-    """What is known of a file beyond its cap: whichever share it came from, it is the same."""
+    """The metadata of a file beyond its cap, which is the same in all shares."""
 
     uri_extension: URIExtension | None = None
     segment_hashes: list[bytes] | None = None
@@ -54,7 +54,7 @@ class FileMetadata:
     def learn_share_hashes(self, chain: Mapping[int, bytes], number: int) -> bytes:
         """Learn a share hash chain, and return the root of the block hash tree of its share.
 
-        Raises `UnprovenShareError` if the UEB does not vouch for it.
+        Raises `UnprovenShareError` if it does not match the root hash in the UEB.
         """
         extension = self.uri_extension
         assert extension is not None
@@ -66,26 +66,25 @@ class FileMetadata:
         raise UnprovenShareError("the share hash chain does not match the UEB")
 
     def root(self, number: int) -> bytes | None:
-        """Return the root of a share's block hash tree, if any share has told it."""
+        """Return the root of a share's block hash tree, if it is known from any share."""
         return None if self._roots is None else self._roots.leaf(number)
 
 
 @dataclass(eq=False, slots=True)
 class Share:
-    """A share on a server, and what is known of it.
+    """A share on a server, and the data that has been read from it.
 
-    What its methods return has passed its hash check. They raise `ShareError` where the
-    share does not do: the server failed the read (and then the share is `lost`, as it is
-    when its header is bad; it is `disconnected` if the connection was lost), or the bytes are
-    not what an honest encoder made.
-    `problem` describes the first thing that was wrong, and `rtt` the round trip of the
-    answer that named the share, or of a later one, in seconds. `round` is how long the last
-    round of reads took, and `tried` whether there was one. It is read `again` if its server
-    was asked again, and `shunned` if its server did badly in another download.
+    All data returned by its methods has passed its hash check. They raise `ShareError` if the share
+    cannot be used: the server failed the read, or the data is corrupt. The share is `lost` if a
+    read failed or its header is bad, and `disconnected` if the connection was lost.
+    `problem` describes the first error, and `rtt` is the round-trip time of the answer that named
+    the share, or of a later one, in seconds. `round` is the duration of the last round of reads,
+    and `tried` says whether there was one. The share is read `again` if its server was queried
+    again, and `shunned` if its server performed badly in another download.
 
-    It is read part by part (`uri_extension`, `crypttext_hashes`, `block`), each when it is
-    wanted; or in rounds: `missing` says what is, `read` asks for it all at once, and `teach`
-    and `take_block` make something of what came.
+    It is read either in parts (`uri_extension`, `crypttext_hashes`, `block`), each when it is
+    needed; or in rounds: `missing` returns what is needed, `read` requests all of it at once, and
+    `teach` and `take_block` process the data.
     """
 
     session: Session
@@ -108,7 +107,7 @@ class Share:
 
     @property
     def state(self) -> str:
-        """What a failed download reports of it."""
+        """The description of the share in the error of a failed download."""
         if self.problem is None and self.reading:
             return "still being read"
         return self.problem or "good"
@@ -121,10 +120,10 @@ class Share:
         callback: Callable[[bytes | ShareError], None],
         progress: Callable[[], None] | None = None,
     ) -> None:
-        """Ask for up to `length` bytes of the share data at `offset`.
+        """Request up to `length` bytes of the share data at `offset`.
 
-        `callback` gets them, or what is wrong with them; not at all once everything is stopped.
-        `progress` is called each time that some have arrived, but not at the end.
+        `callback` is called with the bytes, or with an error, unless the download is stopped.
+        `progress` is called each time that some bytes have arrived, but not at the end.
         """
         session = self.session
         session.waits.check()
@@ -175,25 +174,25 @@ class Share:
         return answer
 
     def blame(self, error: ShareError) -> None:
-        """Note what is wrong with this share."""
+        """Record what is wrong with this share."""
         self.problem = self.problem or str(error)
 
     def drop(self, error: ShareError) -> ShareError:
-        """Note what is wrong, so that this share is read no more, and return it."""
+        """Record the error, so that this share is not read any more, and return the error."""
         self.disconnected = isinstance(error, ServerLostError) and not self.lost
         self.lost = True
         self.blame(error)
         return error
 
     def reconnect(self, bucket: IBucket) -> None:
-        """Read on from a bucket of the same server, which was asked again."""
+        """Continue reading from a new bucket of the same server, which was queried again."""
         self.bucket, self.problem, self.again = bucket, None, True
         self.lost = self.disconnected = False
 
-    # Part by part
+    # Reading in parts
 
     def open(self) -> Deferred[None]:
-        """Read the header, unless that has begun; fires once it is known, or cannot be had."""
+        """Read the header, unless that has begun; fires once it is known, or has failed."""
         if self._opening is None:
             self._opening = Deferred.fromCoroutine(self._open())
         return self._opening
@@ -218,7 +217,7 @@ class Share:
     async def uri_extension(self) -> URIExtension:
         """Return the file's UEB.
 
-        Raises `BadURIExtensionError` if it is the right one and makes no sense.
+        Raises `BadURIExtensionError` if its hash is right but its contents are invalid.
         """
         header = await self._opened()
         section = await self._read("UEB", *sections.uri_extension_span(header))
@@ -234,7 +233,7 @@ class Share:
     async def block(self, extension: URIExtension, segment: int) -> bytes:
         """Return this share's block of the segment.
 
-        The first block brings its hashes with it, in the same round trip.
+        The block hashes are read with the first block, in the same round trip.
         """
         header = await self._opened()
         span = sections.block_span(header, extension, segment)
@@ -256,14 +255,14 @@ class Share:
         span = sections.block_hashes_span(header, extension)
         return self._read("block hashes", *span).addCallback(check)
 
-    # In rounds
+    # Reading in rounds
 
     def missing(self, known: FileMetadata, position: int, metadata: bool = True) -> list[ByteRange]:
-        """Return what must still be read of this share for the block at a file's byte.
+        """Return the spans of this share that must still be read for the block at `position`.
 
-        Without `metadata`, that is not what any other share has as well. What the header and the
-        UEB say is guessed as long as they are not known. Raises `CorruptShareError` if the header
-        contradicts itself or the UEB.
+        Without `metadata`, spans that all shares have in common are omitted. As long as the header
+        and the UEB are not known, their contents are guessed. Raises `CorruptShareError` if the
+        header contradicts itself or the UEB.
         """
         cut = known.uri_extension or self._cut()
         header = self._header or cut.header(1)
@@ -277,7 +276,7 @@ class Share:
         if known.segment_hashes is None and metadata:
             wanted.append(sections.crypttext_hashes_span(header, cut))
         if self._block_hashes is None:
-            if cut.num_segments > 1:  # else the root is the only leaf
+            if cut.num_segments > 1:  # otherwise the root is the only leaf
                 wanted.append(sections.block_leaves_span(header, cut))
             if known.root(self.number) is None:
                 wanted.append(sections.chain_span(header, cut.n))
@@ -286,20 +285,20 @@ class Share:
         return _merged(wanted)
 
     def _cut(self) -> Segmentation:
-        """Return how the file is cut as far as this share's header says; else a guess."""
+        """Return the segmentation of the file according to this share's header, or a guess."""
         cap, header = self.session.cap, self._header
         guess = guess_segmentation(cap)
         if header is None or header.block_size == guess.block_size:
             return guess
         if not 1 <= header.block_size <= -(-cap.size // cap.k):
-            return guess  # the UEB says it better
+            return guess  # the UEB will be more reliable
         return Segmentation(cap.k, cap.n, cap.size, header.block_size * cap.k)
 
     def _piece(self, span: ByteRange) -> bytes | None:
-        """Return what was read of a span; None if it was not asked for."""
+        """Return the data read for a span; None if it was not requested."""
         offset, length = span
         for (start, asked), data in self._pieces.items():
-            ended = len(data) < asked  # the share has no more
+            ended = len(data) < asked  # the share ends here
             if start <= offset and (ended or offset + length <= start + asked):
                 return data[offset - start : offset - start + length]
         return None
@@ -310,10 +309,10 @@ class Share:
         done: Callable[[ShareError | None], None],
         progress: Callable[[], None] | None = None,
     ) -> None:
-        """Ask for spans, all at once; what came is kept.
+        """Request spans, all at once, and keep the data.
 
-        `done` is called when all have come, or with the first error; not at all once all is
-        stopped, or `cancel` was called. `progress` is called each time that something came.
+        `done` is called when all have arrived, or with the first error; it is not called if the
+        download is stopped, or after `cancel`. `progress` is called each time that data arrives.
         """
         self.tried = True
         lacking = dict.fromkeys(spans)
@@ -338,11 +337,11 @@ class Share:
 
         for span in spans:
             self.ask("parts", *span, partial(arrived, span), progress)
-        if not spans:  # all was read before, for a block that is not wanted any more
+        if not spans:  # all was read before, for a block that is no longer needed
             done(self._take_header())
 
     def take(self, spans: Sequence[ByteRange], pieces: Any, seconds: float) -> None:
-        """Take what was read of it before it was asked for, which may be anything."""
+        """Take data that was read with the query; it is untrusted and may be anything."""
         size = 0
         for (offset, length), piece in zip(spans, pieces, strict=True):
             if not isinstance(piece, bytes) or len(piece) > length:
@@ -355,13 +354,13 @@ class Share:
         self._take_header()
 
     def cancel(self) -> None:
-        """Withdraw all that is being read; what came is kept."""
+        """Cancel all outstanding reads; data that has arrived is kept."""
         reading, self.reading = self.reading, []
         for request in reading:
             self.session.cancel(request)
 
     def _take_header(self) -> CorruptShareError | None:
-        """Parse the header of a share that has been read; return what is wrong with it."""
+        """Parse the header that has been read; return what is wrong with it, or None."""
         if self._header is None:
             try:
                 self._header = layout.unpack_header(self._piece((0, layout.HEADER_SIZE)) or b"")
@@ -371,9 +370,9 @@ class Share:
         return None
 
     def teach(self, known: FileMetadata) -> None:
-        """Add to what is known of the file from what has been read of this share.
+        """Add metadata of the file that has been read from this share to `known`.
 
-        Raises `BadURIExtensionError` if the UEB is the right one and makes no sense.
+        Raises `BadURIExtensionError` if the UEB's hash is right but its contents are invalid.
         """
         assert self._header is not None
         if known.uri_extension is None:
@@ -382,7 +381,7 @@ class Share:
                 return
             extension = sections.check_uri_extension(section, self._header, self.session.cap)
             known.uri_extension = extension
-            if extension.num_segments == 1:  # a tree of one leaf is this leaf
+            if extension.num_segments == 1:  # the tree consists of one leaf
                 known.segment_hashes = [extension.crypttext_root_hash]
         if known.segment_hashes is None:
             span = sections.crypttext_hashes_span(self._header, known.uri_extension)
@@ -391,10 +390,10 @@ class Share:
                 known.segment_hashes = sections.check_crypttext_hashes(section, known.uri_extension)
 
     def take_block(self, known: FileMetadata, segment: int) -> bytes | None:
-        """Return this share's block of a segment; None if it, or its hashes, was not all read.
+        """Return this share's block of a segment; None if it or its hashes are incomplete.
 
-        Of what was read only that is kept then which holds later blocks. Raises
-        `CorruptBlockError` if others may be good, and `UnprovenShareError` if this one may be.
+        After that, only data of later blocks is kept. Raises `CorruptBlockError` if other blocks
+        may be good, and `UnprovenShareError` if this one may be.
         """
         extension = known.uri_extension
         assert self._header is not None
@@ -418,7 +417,7 @@ class Share:
     def _prove(
         self, known: FileMetadata, header: Header, extension: URIExtension
     ) -> list[bytes] | None:
-        """Return the hashes of this share's blocks; None if they were not all read."""
+        """Return the hashes of this share's blocks; None if they were not read completely."""
         leaves: bytes | None = b""
         if extension.num_segments > 1:
             leaves = self._piece(sections.block_leaves_span(header, extension))
@@ -435,11 +434,11 @@ class Share:
         return sections.check_block_leaves(leaves, extension.num_segments, root)
 
     def holds(self, known: FileMetadata, position: int) -> bool:
-        """Return whether all that is needed for the block at a file's byte was read."""
+        """Return whether everything needed for the block at `position` was read."""
         return bool(self._pieces) and not self.missing(known, position)
 
     def forget(self) -> None:
-        """Forget what was read and not taken."""
+        """Discard data that was read but not taken."""
         self._pieces.clear()
 
 
@@ -454,9 +453,9 @@ async def _both(one: Deferred[T], other: Deferred[U]) -> tuple[T, U]:
 
 
 def guessed_spans(cap: CHKCap, position: int) -> list[ByteRange]:
-    """Return what is needed of each share for the block at a file's byte, as far as we can guess.
+    """Return a guess of the spans of each share that are needed for the block at `position`.
 
-    They lie there if the file was made as usual.
+    The guess is right if the file was encoded with the usual settings.
     """
     cut = guess_segmentation(cap)
     header = cut.header(1)
@@ -472,7 +471,7 @@ def guessed_spans(cap: CHKCap, position: int) -> list[ByteRange]:
 
 
 def _merged(spans: list[ByteRange]) -> list[ByteRange]:
-    """Return spans that cover these, with neighbours in one."""
+    """Return spans that cover these, with neighbouring ones merged."""
     merged: list[ByteRange] = []
     for offset, length in sorted(spans):
         if merged:

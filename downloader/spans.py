@@ -1,4 +1,4 @@
-"""Spans of a share: which of its bytes are wanted, asked for, or here."""
+"""Spans of a share: sets of bytes that are needed, requested, or received."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Spans:
     """
 
     def __init__(self) -> None:
-        self._spans: list[tuple[int, int]] = []  # the first byte, and that behind the last
+        self._spans: list[tuple[int, int]] = []  # first byte, and one past the last
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Return the offset and the length of each span."""
@@ -36,7 +36,7 @@ class Spans:
         self._spans = others
 
     def remove(self, offset: int, length: int) -> None:
-        """Remove the bytes of a span, as many as there are."""
+        """Remove the bytes of a span, if present."""
         self._spans = [
             (start, end)
             for old_start, old_end in self._spans
@@ -48,11 +48,11 @@ class Spans:
         ]
 
     def overlaps(self, offset: int, length: int) -> bool:
-        """Return whether any byte of a span is here."""
+        """Return whether any byte of a span is in the set."""
         return any(start < offset + length and offset < end for start, end in self._spans)
 
     def overlaps_any(self, spans: Iterable[tuple[int, int]]) -> bool:
-        """Return whether any byte of any of the spans is here."""
+        """Return whether any byte of any of the spans is in the set."""
         return any(self.overlaps(*span) for span in spans)
 
 
@@ -67,12 +67,12 @@ class Received:
         return ((offset, len(data)) for offset, data in self._pieces.items())
 
     def add(self, offset: int, data: bytes) -> None:
-        """Add bytes that have not been here."""
+        """Add bytes that are not present yet."""
         if data:
             self._pieces[offset] = data
 
     def get(self, offset: int, length: int) -> bytes | None:
-        """Return the bytes of a span; None unless all of them are here."""
+        """Return the bytes of a span, or None unless all of them were received."""
         found, end = [], offset + length
         for start in sorted(self._pieces):
             data = self._pieces[start]
@@ -82,5 +82,5 @@ class Received:
         return b"".join(found) if offset == end else None
 
     def clear(self) -> None:
-        """Forget all."""
+        """Discard everything."""
         self._pieces.clear()

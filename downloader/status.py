@@ -1,11 +1,11 @@
-"""What a download has done so far: every request with its times, and the sums."""
+"""The status of a download: every request with its times, and totals."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: What a download is doing. The last three are ends.
+#: The phase of a download. The last three are final.
 Phase = Literal[
     "starting",
     "locating",
@@ -22,10 +22,10 @@ Phase = Literal[
 class Request:
     """One request to one server. Times are in seconds of the reactor's clock.
 
-    `answered`, `failed`, `cancelled` and `overdue` stay None until they happen; `error` says
-    how it failed. What is overdue may still be answered. `received` is how many bytes of the
-    answer have arrived, as far as the server's bucket reports it before the end. `again` is True
-    if it is sent to a server that is asked again, since its connection was lost.
+    `answered`, `failed`, `cancelled` and `overdue` are None until the event happens; `error` says
+    why the request failed. An overdue request may still be answered. `received` is the number of
+    bytes of the answer that have arrived; before the end it is known only if the server's bucket
+    reports progress. `again` is True if the server is queried again after its connection was lost.
     """
 
     server: str
@@ -44,20 +44,20 @@ class Request:
 
     @property
     def is_query(self) -> bool:
-        """Whether it asks for buckets; otherwise it reads one."""
+        """Whether this request is a query for buckets; otherwise it reads a bucket."""
         return self.share is None
 
 
 @dataclass(slots=True)
 class DownloadStatus:
-    """The state of a download, true at every moment while it runs and after.
+    """The state of a download, kept up to date while it runs.
 
-    `phases` lists each phase with the time at which it began; `located` is the time at
-    which K distinct share numbers were known and locating ended, if it ever does, or None.
-    `shares_used` are the numbers of the shares whose blocks went into the file.
-    `decode_needed` is True if a secondary share was among them, so that decoding took
-    arithmetic. `hedges` counts the shares that were read because a read was overdue, and
-    `blocks_unused` the blocks that were there, or still being read, when K others were.
+    `phases` lists each phase with the time at which it began. `located` is the time at which K
+    distinct share numbers were known and, if the strategy has a locating phase, locating ended;
+    None before that. `shares_used` has the numbers of the shares whose blocks were used to decode
+    the file. `decode_needed` is True if a secondary share was among them, so that zfec had to
+    decode. `hedges` counts the shares that were read because a read was overdue, and
+    `blocks_unused` the blocks that had arrived, or were still being read, when K others were valid.
     """
 
     phases: list[tuple[Phase, float]] = field(default_factory=list)
@@ -72,25 +72,25 @@ class DownloadStatus:
 
     @property
     def phase(self) -> Phase:
-        """What the download is doing, or how it ended."""
+        """The current phase, or the final one if the download is over."""
         return self.phases[-1][0]
 
     @property
     def queries_sent(self) -> int:
-        """How many servers were asked for buckets."""
+        """The number of queries sent."""
         return sum(r.is_query for r in self.requests)
 
     @property
     def queries_answered(self) -> int:
-        """How many of them answered."""
+        """The number of queries answered."""
         return sum(r.is_query and r.answered is not None for r in self.requests)
 
     @property
     def queries_failed(self) -> int:
-        """How many of them failed."""
+        """The number of queries that failed."""
         return sum(r.is_query and r.failed is not None for r in self.requests)
 
     @property
     def reads(self) -> int:
-        """How many reads of buckets were sent."""
+        """The number of bucket reads sent."""
         return len(self.requests) - self.queries_sent

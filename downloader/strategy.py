@@ -1,8 +1,7 @@
 """Strategies: how a download finds its shares and reads them, as data.
 
-A strategy is a frozen record of choices; the code in `locate`, `fetch`, `windowed` and `pipelined`
-reads them. To try one of your own, compose it from the same fields and pass it to
-`download`.
+A strategy is a frozen dataclass of settings, which `locate`, `fetch`, `windowed` and `pipelined`
+implement. To try a strategy of your own, set the same fields and pass it to `download`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from typing import Literal
 from firstk.downloader.names import did_you_mean
 from firstk.downloader.text import shown
 
-#: The most spares that a name may ask for: no file has more shares.
+#: The largest number of spares in a name: a file has at most 256 shares.
 _MOST_SPARES = 255
 
-#: So many queries are ample where few shares of many are needed: most find one.
+#: The least window that `ample` means. When few of many shares are needed, most queries find one.
 _AMPLE = 32
 
 
@@ -27,30 +26,30 @@ _AMPLE = 32
 class Strategy:
     """How a download finds its shares and reads them, as data.
 
-    `description` says so in half a sentence. `locating_ends` says when phase 1 is over:
-    when `all-answered`, that is, every server has answered or failed; as soon as
-    `k-distinct` share numbers are known (or all have answered); or `never`. Where it ends,
-    reading goes through phases: UEB, crypttext hash tree, blocks. Where it never does,
-    reading starts with the first shares, the fastest answer first, and all that is needed
-    of a share is asked for at once.
+    `description` is a short summary. `locating_ends` says when phase 1 ends: `all-answered`, when
+    every server has answered or failed; `k-distinct`, as soon as K distinct share numbers are
+    known (or all servers have answered); or `never`. If it ends, reading proceeds in phases: UEB,
+    crypttext hash tree, blocks. If it never ends, reading starts with the first shares, the
+    fastest answer first, and everything needed from a share is requested at once.
 
-    `late_answers`, those that come after phase 1, are `ignored`, or `used`: their shares
-    join the pool, and a shortage waits for them. Where locating never ends, none is late.
+    `late_answers` says what happens to answers that arrive after phase 1. If they are `ignored`,
+    their shares are not used. If they are `used`, their shares join the pool, and a download that
+    is short of shares waits for them. If locating never ends, no answer is late.
 
-    `window` is how many queries may be outstanding: a number, `all`, `2N` for twice the
-    number of shares made, or `ample`, which is the same up to 4K, or up to 32 if that is more. A
-    query that is overdue gives its place to another; its answer still counts. `overdue` says when
-    one is: after a number of seconds, `never`, or `adaptive`, from the round trips seen.
+    `window` is the number of queries that may be outstanding: a number, `all`, `2N` for twice the
+    number of shares, or `ample`, which is 2N but at most the larger of 4K and 32. An overdue query
+    gives its place to another; its answer still counts. `overdue` says when a query is overdue:
+    after a number of seconds, `never`, or `adaptive`, which depends on the round trips observed.
 
-    The rest is for strategies whose locating never ends. Without `hedge` shares are read as
-    Tahoe-LAFS does. With it, a read can be overdue too, and another share is then read beside it;
-    the first K valid blocks win. It is needed for what follows: so many `spares`, shares beyond K,
-    are read for the first segment; after `give_up` seconds in which nothing happened, the download
-    fails; None means that it waits forever. With `asks_again` a server whose connection was lost is
-    asked again until then. With `speculates` the first servers are read from in the same round
-    trip in which they are asked, if they can.
+    The remaining fields are for strategies whose locating never ends. Without `hedge`, shares are
+    read as Tahoe-LAFS reads them. With `hedge`, a read can be overdue too, and then another share
+    is read in addition; the first K valid blocks win. The other fields require `hedge`. `spares` is
+    the number of shares beyond K that are read for the first segment. After `give_up` seconds
+    without progress the download fails; None means that it waits forever. With `asks_again`, a
+    server whose connection was lost is queried again until then. With `speculates`, the first
+    servers are queried and read from in one round trip, if they support it.
 
-    Raises `ValueError` for numbers that are out of range, and for choices that contradict one
+    Raises `ValueError` for numbers that are out of range, and for settings that contradict one
     another.
 
     >>> from dataclasses import replace
@@ -113,7 +112,7 @@ _ALL = (
         locating_ends="k-distinct",
         description="starts as soon as it knows K distinct shares, and ignores later answers",
     ),
-    # The same with the regression of ticket #287 fixed, 31 January 2010.
+    # The same, with the regression of ticket #287 fixed (31 January 2010).
     Strategy(
         "first-k-late",
         locating_ends="k-distinct",
@@ -142,11 +141,11 @@ _ALL = (
     ),
 )
 
-#: The strategies that have names, in the order in which they are compared.
+#: The built-in strategies by name, in the order in which comparisons list them.
 STRATEGIES: Mapping[str, Strategy] = MappingProxyType({s.name: s for s in _ALL})
 
 
-#: `hedged` where servers read a share in the round trip of a query.
+#: `hedged` for servers that can read a share in the round trip of a query.
 _ONE_ROUND = replace(
     STRATEGIES["hedged"],
     name="one-round",
@@ -156,10 +155,10 @@ _ONE_ROUND = replace(
 
 
 def find_strategy(strategy: Strategy | str) -> Strategy:
-    """Return the strategy of this name; a `Strategy` is returned as it is.
+    """Return the strategy with this name; a `Strategy` is returned unchanged.
 
     `hedged+2` is `hedged` with two spares, and so on; `one-round` is `hedged` with queries that
-    read, for servers that can do that. Raises `ValueError` for a name that no strategy has.
+    also read, for servers that support it. Raises `ValueError` for an unknown name.
 
     >>> find_strategy("hedged+2").spares
     2

@@ -1,7 +1,7 @@
-"""Untrusted text, made safe to display: never long, never an error, the same in every run.
+"""Untrusted text made safe to display: of limited length, without errors, equal in every run.
 
-The message of an exception and the repr of an object may have any length, may fail, and may hold
-an address in memory. They are cut before anything else is done with them.
+The message of an exception and the repr of an object may have any length, may raise errors, and may
+contain a memory address. They are truncated before anything else is done with them.
 """
 
 from __future__ import annotations
@@ -9,37 +9,37 @@ from __future__ import annotations
 import re
 from reprlib import Repr
 
-#: The most characters of a text on one line, such as an error from a server.
+#: The maximum length of a text on one line, such as an error from a server.
 _LINE = 200
 
-#: The most characters of an exception's message.
+#: The maximum length of an exception's message.
 _MESSAGE = 10_000
 
-#: The most characters of an object's repr.
+#: The maximum length of an object's repr.
 _SHOWN = 80
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
-#: What is shown by its repr in a message. To ask for that of a large one takes much memory.
+#: Types whose reprs in messages are limited: the repr of a large container takes much memory.
 _CONTAINERS = (bytes, bytearray, dict, frozenset, list, set, tuple)
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text, or its beginning and "..." where it has more than `most` characters."""
-    text = "".join([text])  # a subclass might have other ideas of its length
+    """Return a text, truncated with "..." if it has more than `most` characters."""
+    text = "".join([text])  # a subclass might lie about its length
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def one_line(text: str, most: int = _LINE) -> str:
-    """Return a text on one line, cut where it goes on for too long."""
+    """Return a text on one line, truncated if it is too long."""
     head = cut(text, 5 * most)
     return cut(" ".join(head.split()), most)
 
 
 def message_of(error: BaseException, most: int = _MESSAGE) -> str:
-    """Return the message of an exception, cut where it goes on for too long.
+    """Return the message of an exception, truncated if it is too long.
 
-    It is `str(error)`, but for large containers in it; where that fails, it says why.
+    It is `str(error)`, except that large containers are shortened; if `str` fails, it says why.
     """
     try:
         return cut(_message(error), most)
@@ -60,9 +60,9 @@ def _message(error: BaseException) -> str:
 
 
 def shown(value: object, most: int = _SHOWN) -> str:
-    """Return the repr of an object, cut where it goes on for too long, and without addresses.
+    """Return the repr of an object, truncated if it is too long, and without addresses.
 
-    Of containers as many items are looked at as fit, and no more.
+    For containers, only as many items as fit are formatted.
     """
     try:
         return cut(_ADDRESS.sub("", _repr.repr(value)), most)
@@ -71,7 +71,7 @@ def shown(value: object, most: int = _SHOWN) -> str:
 
 
 class _Repr(Repr):
-    """A `reprlib.Repr` that cuts texts at their ends, bytes too, and lets errors through."""
+    """A `reprlib.Repr` that truncates strings and bytes at their ends, and propagates errors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +85,7 @@ class _Repr(Repr):
     def repr_int(self, x: int, level: int) -> str:
         try:
             return super().repr_int(x, level)
-        except ValueError:  # Python writes no number of more than 4300 digits
+        except ValueError:  # Python does not format integers of more than 4300 digits
             return "a number of thousands of digits"
 
     def repr_instance(self, x: object, level: int) -> str:

@@ -1,13 +1,12 @@
 """RtoEstimator: how long a request may take before it is overdue, from the round trips seen.
 
-A request is overdue once it has taken longer, by a quarter, than a high quantile of its kind
-(J. Dean and L. A. Barroso, "The Tail at Scale", 2013, hedge after a quantile). A quarter,
-since what is late by less is likely to come before anything that is asked for now; that
-keeps narrow distributions from being hedged for nothing. The quantile is that of the
-product-limit estimate of E. L. Kaplan and P. Meier (1958): what is still
-outstanding, and older than all that was answered, counts as longer than these. Beyond the
-last answer the tail is taken to be exponential, as B. W. Brown, M. Hollander and R. M. Korwar
-(1974) complete it. Without that, the first answers of many, which are the fastest, would make
+A request is overdue once it has taken 25 % longer than a high quantile of the times of its kind
+(hedging after a quantile: J. Dean and L. A. Barroso, "The Tail at Scale", 2013). The margin of 25 %
+avoids useless hedges if the distribution is narrow: an answer that is late by less is likely to
+arrive before that to a new request. The quantile is taken from the product-limit estimate of E. L.
+Kaplan and P. Meier (1958): requests that are outstanding for longer than all answered ones count as
+censored. Beyond the last answer the tail is assumed to be exponential (B. W. Brown, M. Hollander
+and R. M. Korwar, 1974). Without this, the first answers of many, which are the fastest, would make
 all others look late.
 """
 
@@ -27,33 +26,33 @@ from firstk.downloader.strategy import Strategy
 #: How long a query may take while none has been answered, in seconds: RFC 6298, 2.1.
 FIRST_QUERY = 1.0
 
-#: The quantiles of round trips for queries and for reads, and how many times as long a request
-#: may take. Measured: see the documentation of strategies.
+#: The quantiles of round-trip times for queries and for reads, and the factor by which a request
+#: may exceed them. They were chosen by measurements: see the documentation of strategies.
 QUANTILE = 0.9
 READ_QUANTILE = 0.8
 LATE = 1.25
 
-#: A read is not overdue before so many seconds: a disk may take as long.
+#: The minimum time in seconds before a read is overdue: a disk may take as long.
 LEAST = 0.01
 
-#: How much lower each spare makes the quantile for reads: a spare says that time is worth
-#: more than bytes.
+#: By how much each spare lowers the quantile for reads: a spare means that time matters more than
+#: bytes.
 PER_SPARE = 0.2
 LEAST_QUANTILE = 0.5
 
-#: How many of the latest round trips are kept of each kind.
+#: How many of the latest round-trip times of each kind are kept.
 _KEPT = 100
 
-#: From how many arrivals of bytes the time between two of them is taken.
+#: The number of arrivals of bytes over which the time between two of them is averaged.
 _ARRIVALS = 32
 
 
 class RtoEstimator:
-    """The requests of one download, and how long to wait for them.
+    """Tracks the requests of one download, and estimates how long to wait for them.
 
-    `outstanding` holds those that have neither been answered nor failed, in the order of
-    their sending; `last_event` is when one was last sent, answered or failed. Where a server is
-    asked again only the bytes of shares count: a download without any must end.
+    `outstanding` has the requests that have neither been answered nor failed, in the order in which
+    they were sent. `last_event` is when a request was last sent, answered or failed. For servers
+    that are queried again only bytes of shares count, so that a download without any ends.
     """
 
     def __init__(
@@ -66,18 +65,18 @@ class RtoEstimator:
         self._memory = memory or Memory()
         self._queries = deque(self._memory.queries(self.last_event), maxlen=_KEPT)
         self._reads = deque(self._memory.reads(self.last_event), maxlen=_KEPT)
-        self._arrivals: deque[float] = deque(maxlen=_ARRIVALS)  # of bytes, whichever read's
+        self._arrivals: deque[float] = deque(maxlen=_ARRIVALS)  # of bytes, from any read
         self._pace = 0.0  # the time between two of them, before a pause
         self._read_quantile = max(LEAST_QUANTILE, READ_QUANTILE - PER_SPARE * strategy.spares)
 
     def sent(self, request: Request) -> None:
-        """Note that a request is sent."""
+        """Record that a request is sent."""
         self.outstanding[request] = None
         if not request.again:
             self.last_event = request.sent
 
     def ended(self, request: Request, now: float) -> None:
-        """Note that a request has been answered or has failed; learn from a query's answer."""
+        """Record that a request was answered or has failed; learn from answers to queries."""
         del self.outstanding[request]
         if not request.again or (request.answered is not None and not request.is_query):
             self.last_event = now
@@ -88,35 +87,35 @@ class RtoEstimator:
             self._memory.add_query(now, request.answered - request.sent)
 
     def cancelled(self, request: Request) -> None:
-        """Note that a request is withdrawn."""
+        """Record that a request is cancelled."""
         del self.outstanding[request]
 
     def heard(self, since: float, now: float) -> None:
-        """Note that bytes have come of a read that was sent at `since`, and that more will."""
+        """Record that some, but not all, bytes of a read sent at `since` have arrived."""
         self.last_event = now
         if not self._arrivals and not self._pace:
             self._arrivals.append(min(now, since + self.typical()))
         self._arrivals.append(now)
 
     def pause(self) -> None:
-        """Note that for a time nothing may be asked for."""
+        """Record that no requests may be sent for a time."""
         self._pace = self._between_arrivals()
         self._arrivals.clear()
 
     def _between_arrivals(self) -> float:
-        """Return the mean time between two arrivals of bytes, in seconds; 0 if none is known."""
+        """Return the mean time between two arrivals of bytes, in seconds; 0 if unknown."""
         if len(self._arrivals) < 2:
             return self._pace
         return (self._arrivals[-1] - self._arrivals[0]) / (len(self._arrivals) - 1)
 
     def typical(self) -> float:
-        """Return how long a query takes, in seconds: the median."""
+        """Return the median time of a query, in seconds."""
         return median(self._queries)
 
     def has_taken(self, sample: ReadSample) -> None:
         """Learn how long it took to read bytes of a good share.
 
-        Others teach nothing: a server that sends nonsense sends it at once.
+        Bad shares are ignored: a server may send nonsense at once.
         """
         if sample.length:
             self._reads.append(sample)
@@ -124,7 +123,7 @@ class RtoEstimator:
 
     @property
     def has_read(self) -> bool:
-        """Whether any good share has been read: only then is it known how long that takes."""
+        """Whether any good share has been read, so that the time of a read is known."""
         return bool(self._reads)
 
     def with_query(self) -> float:
@@ -148,7 +147,7 @@ class RtoEstimator:
         if not gaps:
             return []
         typical, firsts = self.typical(), [read.first for read in self._reads]
-        # What makes reads slower than queries delays the first of their bytes, at the least.
+        # Whatever makes reads slower than queries delays at least their first bytes.
         least = max(0.0, min(firsts) - typical) if firsts else 0.0
         seen = sorted([*self._queries, *(time - least for time in firsts)])
         more = (lambda _: least) if firsts else None
@@ -159,12 +158,12 @@ class RtoEstimator:
     def with_read(self, length: int) -> float:
         """Return how long it may take to read `length` bytes of a share, in seconds.
 
-        That is not known, and the time is infinite, as long as no good share has been read.
+        The time is infinite until a good share has been read.
         """
         if not self._reads:
             return inf
-        # A read takes the round trip of a query, and the time in which its bytes pass: that
-        # by which the fastest of the reads was slower than a query is, and more for more bytes.
+        # A read takes the round trip of a query plus the transfer time of its bytes. The latter is
+        # the time by which the fastest read was slower than a query, scaled to the length.
         typical = self.typical()
         least, size = min((max(0.0, r.seconds - typical), r.length) for r in self._reads)
 
@@ -177,9 +176,9 @@ class RtoEstimator:
     def _quantile(
         self, p: float, seen: Sequence[float], passing: Callable[[int], float] | None = None
     ) -> float:
-        """Return the `p`-quantile of the sorted round trips `seen`, and of those to come.
+        """Return the `p`-quantile of the sorted round trips `seen` and of those outstanding.
 
-        With `passing`, the time that the bytes take, reads are among them; without it they are not.
+        With `passing`, which returns the transfer time of bytes, reads are included.
         """
         now, longest = self._reactor.seconds(), seen[-1]
         waiting = 0

@@ -1,7 +1,7 @@
 """Merkle trees over 32-byte hashes, in heap order: the root is node 0.
 
-A tree's leaves are padded to a power of two. All inner nodes follow from the leaves, so
-a reader needs the leaves alone, or one leaf and the siblings on its way to the root.
+A tree's leaves are padded to a power of two. The leaves determine all inner nodes, so a reader
+needs only the leaves, or one leaf and the siblings on its path to the root.
 Source: Tahoe-LAFS, file-encoding specification.
 """
 
@@ -16,17 +16,17 @@ from firstk.downloader.hashes import HASH_SIZE, empty_leaf_hash, inner_node_hash
 
 @lru_cache(maxsize=64)
 def padded(leaves: int) -> int:
-    """Return how many leaves a tree over a number of hashes has: the next power of two."""
+    """Return the number of leaves of a tree over `leaves` hashes: the next power of two."""
     return 1 << depth(leaves)
 
 
 def depth(leaves: int) -> int:
-    """Return how many siblings lead from a leaf of a tree over a number of hashes to the root."""
+    """Return the depth of a tree over `leaves` hashes: the number of siblings on a leaf's path."""
     return (leaves - 1).bit_length()
 
 
 def tree_size(leaves: int) -> int:
-    """Return the size in bytes of a whole tree over a number of hashes."""
+    """Return the size in bytes of a whole tree over `leaves` hashes."""
     return (2 * padded(leaves) - 1) * HASH_SIZE
 
 
@@ -42,7 +42,7 @@ def build(leaves: Sequence[bytes]) -> list[bytes]:
 
 
 def needed(index: int) -> list[int]:
-    """Return the siblings that lead from node `index` to the root, bottom up."""
+    """Return the indices of the siblings on the path from node `index` to the root, bottom up."""
     siblings = []
     while index:
         siblings.append(index + 1 if index % 2 else index - 1)
@@ -51,9 +51,9 @@ def needed(index: int) -> list[int]:
 
 
 def climb(index: int, node: bytes, siblings: Mapping[int, bytes]) -> bytes:
-    """Return the root that node `index` leads to with its `siblings`.
+    """Return the root computed from node `index` and its `siblings`.
 
-    Raises `KeyError` if a sibling on the way is missing.
+    Raises `KeyError` if a sibling on the path is missing.
     """
     while index:
         if index % 2:
@@ -67,8 +67,8 @@ def climb(index: int, node: bytes, siblings: Mapping[int, bytes]) -> bytes:
 class PartialTree:
     """A tree over a number of hashes, of which only checked nodes are known.
 
-    Each node that is added must lead, with what is known or added beside it, to the root. As long
-    as the root is not known none can be added.
+    Each added node must lead to the root, together with known nodes and those added with it. Until
+    the root is known, no nodes can be added.
     """
 
     def __init__(self, leaves: int, root: bytes | None = None) -> None:
@@ -77,11 +77,11 @@ class PartialTree:
 
     @property
     def has_root(self) -> bool:
-        """Whether there is what nodes are checked against."""
+        """Whether the root is known."""
         return 0 in self._nodes
 
     def set_root(self, root: bytes) -> None:
-        """Set the root, which comes from elsewhere."""
+        """Set the root, which comes from a trusted source."""
         self._nodes[0] = root
 
     def leaf(self, number: int) -> bytes | None:
@@ -91,14 +91,14 @@ class PartialTree:
     def lacking(self, number: int, with_leaf: bool = True) -> list[int]:
         """Return the indices of the nodes that are still needed to check a leaf.
 
-        The leaf itself is one of them, unless it is made of what it is to be checked for.
+        The leaf itself is included if `with_leaf`; omit it if it is computed from the data.
         """
         index = self._first_leaf + number
         path = [*([index] if with_leaf else []), *needed(index)]
         return [node for node in path if node not in self._nodes]
 
     def add(self, nodes: Mapping[int, bytes]) -> bool:
-        """Add nodes by their indices, all of them or none; return whether they are right."""
+        """Add nodes by their indices, all of them or none; return whether they are valid."""
         known, new = self._nodes, dict[int, bytes]()
         for index, node in nodes.items():
             if not 0 <= index <= 2 * self._first_leaf or known.get(index, node) != node:

@@ -1,4 +1,4 @@
-"""Turns: calls that wait until the reactor has done what it is just doing."""
+"""Turns: calls that are postponed to the next iteration of the reactor."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ Call = Callable[[], None]
 class Turns:
     """Calls functions in a later turn of the reactor, in order.
 
-    So all answers that come at one instant are known before any of them is acted on. It is what
-    foolscap's `eventually` is to Tahoe-LAFS. A call that is waiting already is not added again.
-    After each turn the session's `news` is fired. An error that a call raises stops the download.
+    This ensures that all answers of one instant are known before any of them is processed. It
+    corresponds to foolscap's `eventually` in Tahoe-LAFS. A call that is already waiting is not
+    added again. After each turn the session's `news` is fired. An error in a call stops the
+    download.
     """
 
     def __init__(self, session: Session) -> None:
@@ -23,7 +24,7 @@ class Turns:
         self._waits = False
 
     def add(self, call: Call) -> None:
-        """Call a function in the next turn, after those that were added before."""
+        """Call a function in the next turn, after those that were added earlier."""
         self._calls.setdefault(call)
         self._schedule()
 

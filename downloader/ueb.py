@@ -1,4 +1,4 @@
-"""The UEB (URI extension block): how a file was cut and encoded, and its root hashes.
+"""The UEB (URI extension block): a file's segmentation, encoding parameters and root hashes.
 
 Every share carries the same UEB, and the read-cap holds its hash. Source: Tahoe-LAFS,
 URI-extension specification.
@@ -27,17 +27,17 @@ from firstk.downloader.layout import (
 #: The maximum segment size of Tahoe-LAFS, in bytes.
 DEFAULT_SEGMENT_SIZE = 1024 * 1024
 
-#: The most that is read for a UEB and its length prefix. A UEB has eleven entries,
-#: 430 bytes or so; numbers of any length that a share can hold add less than 200.
+#: The maximum number of bytes read for a UEB and its length prefix. A UEB has eleven entries in
+#: about 430 bytes; the longest possible numbers add less than 200.
 MAX_SECTION_SIZE = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Segmentation:
-    """How a file is cut, in bytes: `size` of it into segments of `segment_size`.
+    """The division of a file of `size` bytes into segments of `segment_size` bytes.
 
-    A segment is that many bytes of ciphertext, the last one what remains; each makes one
-    block in each of `n` shares, and any `k` of these make it again.
+    Each segment has `segment_size` bytes of ciphertext, the last one the remainder. It is encoded
+    into one block in each of `n` shares, any `k` of which are enough to decode it.
     """
 
     k: int
@@ -47,12 +47,12 @@ class Segmentation:
 
     @property
     def num_segments(self) -> int:
-        """How many segments the file has."""
+        """The number of segments of the file."""
         return -(-self.size // self.segment_size)
 
     @property
     def block_size(self) -> int:
-        """The size of every block but those of the last segment."""
+        """The size of every block except those of the last segment."""
         return self.segment_size // self.k
 
     def segment_length(self, segment: int) -> int:
@@ -69,7 +69,7 @@ class Segmentation:
         last = self.num_segments - 1
         return last * self.block_size + self.block_length(last)
 
-    @lru_cache(maxsize=16)  # noqa: B019 - of guesses, of which each file has one
+    @lru_cache(maxsize=16)  # noqa: B019 - of guesses, one per file
     def header(self, version: int) -> Header:
         """Return the header that a share of such a file has, in the layout of a version."""
         tree = trees.tree_size(self.num_segments)
@@ -86,7 +86,7 @@ def rounded_segment_size(maximum: int, size: int, k: int) -> int:
 
 @lru_cache(maxsize=16)
 def guess_segmentation(cap: CHKCap) -> Segmentation:
-    """Return how the file of `cap` is cut if the uploader chose nothing unusual."""
+    """Return the segmentation of the file of `cap` if it was uploaded with the usual settings."""
     return Segmentation(
         cap.k, cap.n, cap.size, rounded_segment_size(DEFAULT_SEGMENT_SIZE, cap.size, cap.k)
     )
@@ -94,7 +94,7 @@ def guess_segmentation(cap: CHKCap) -> Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class URIExtension(Segmentation):
-    """A file's encoding: how it is cut, and its hashes of 32 bytes."""
+    """A file's encoding: its segmentation, and its 32-byte hashes."""
 
     crypttext_hash: bytes
     crypttext_root_hash: bytes
@@ -118,13 +118,13 @@ class URIExtension(Segmentation):
         }
 
     def pack(self) -> bytes:
-        """Return the UEB as a share holds it, without its length prefix."""
+        """Return the serialised UEB, without its length prefix."""
         entries = sorted(self._entries().items())
         return b"".join(key.encode() + b":" + netstring(value) for key, value in entries)
 
 
 def _split(packed: bytes) -> dict[str, bytes]:
-    """Return the entries of a packed UEB; raises `ValueError` if it is malformed."""
+    """Return the entries of a serialised UEB. Raises `ValueError` if it is malformed."""
     entries = {}
     while packed:
         key, _, rest = packed.partition(b":")
@@ -153,16 +153,16 @@ def _hash(entries: Mapping[str, bytes], key: str) -> bytes:
 
 
 def read_uri_extension(share: bytes, cap: CHKCap) -> URIExtension:
-    """Return the UEB in the data of a whole share; raises as `parse` does."""
+    """Return the UEB in the data of a whole share. Raises as `parse` does."""
     header = parse_header(share[:HEADER_SIZE])
     return parse(unpack_uri_extension(header.version, share[header.uri_extension :]), cap)
 
 
 def parse(packed: bytes, cap: CHKCap) -> URIExtension:
-    """Return the UEB that a share holds for the file of `cap`.
+    """Parse a UEB that a share has for the file of `cap`.
 
-    Raises `CorruptShareError` if it is not the one the cap vouches for, and
-    `BadURIExtensionError` if it is, and contradicts itself or the cap.
+    Raises `CorruptShareError` if its hash is not the one in the cap, and `BadURIExtensionError` if
+    it is but the UEB contradicts itself or the cap.
     """
     if uri_extension_hash(packed) != cap.ueb_hash:
         raise CorruptShareError("the UEB does not match the cap")
@@ -184,6 +184,6 @@ def parse(packed: bytes, cap: CHKCap) -> URIExtension:
                 raise ValueError(f"{key} is {entries[key][:40]!r}, not {expected!r}")
     except KeyError as e:
         raise BadURIExtensionError(f"the UEB has no {e.args[0]}") from e
-    except ValueError as e:  # UnicodeDecodeError, of a key, is one
+    except ValueError as e:  # includes the UnicodeDecodeError of a key
         raise BadURIExtensionError(f"the UEB is malformed: {e}") from e
     return ueb

@@ -1,9 +1,9 @@
-"""Reading as Tahoe-LAFS 1.20 reads: from the first shares that are found, without phases.
+"""Reading in the way of Tahoe-LAFS 1.20: from the first shares that are found, without phases.
 
-Each segment is read from K shares at once, those of the servers that answered fastest first, and
-one from each server while there is a choice. A share that does not have the block is replaced by
-another; one that is slow, or silent, is waited for. More servers are asked while there are too
-few shares. `windowed_share` is how one share is read.
+Each segment is read from K shares at once, preferring the servers that answered fastest, and one
+share per server while there is a choice. A share that does not have the block is replaced by
+another; a slow or silent one is waited for. More servers are queried while there are too few
+shares. `windowed_share` reads one share.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from firstk.downloader.windowed_share import KnownFile, WindowedShare
 
 @dataclass(eq=False, slots=True)
 class _Segment:
-    """A segment that is being read: of which shares it can be, is and was read."""
+    """A segment that is being read, and the shares that it can be, is being and was read from."""
 
     number: int
     unused: list[WindowedShare] = field(default_factory=list)
@@ -31,14 +31,14 @@ class _Segment:
     over: bool = False
 
     def add(self, shares: list[WindowedShare]) -> None:
-        """Add shares that it can be read of."""
+        """Add shares from which the segment can be read."""
         self.unused += shares
         self.unused.sort(key=lambda share: (share.share.rtt, share.share.number))
 
     def choose(self) -> tuple[WindowedShare | None, bool]:
-        """Return the next share to read, if there is one, and whether a limit forbids another.
+        """Return the next share to read, or None, and whether a limit forbids another.
 
-        The limit is on how many are read of one server at a time.
+        The limit is the number of shares read from one server at a time.
         """
         servers = [share.share.server for share in self.active.values()]
         limited = False
@@ -75,17 +75,17 @@ class WindowedFetcher:
         return self._file.ueb
 
     async def prepare(self) -> None:
-        """Read the segment in which the first byte lies if the file is cut as usual.
+        """Read the segment that contains the first byte, assuming the usual segmentation.
 
-        If it does not, the UEB is known then. Raises as `segment` does.
+        If that is wrong, at least the UEB is known afterwards. Raises as `segment` does.
         """
         await self._read(self._offset // self._file.cut.segment_size)
 
     async def segment(self, segment: int) -> bytes:
         """Return the ciphertext of a segment.
 
-        Raises `NotEnoughSharesError` if K good shares cannot be had any more;
-        `BadURIExtensionError` and `BadCiphertextHashError` if the file was made wrong.
+        Raises `NotEnoughSharesError` if K good shares can no longer be obtained;
+        `BadURIExtensionError` and `BadCiphertextHashError` if the file was encoded incorrectly.
         """
         if segment != self._segment.number:
             await self._read(segment)
@@ -101,7 +101,7 @@ class WindowedFetcher:
         await self._session.news.until(self._look)
 
     def _look(self) -> float | None:
-        """Have what is new dealt with in the next turn; return when to look again."""
+        """Schedule the processing of news in the next turn; return when to call this again."""
         if self._segment.over:
             return None
         while (due := self._located.expire()) is None:
@@ -115,7 +115,7 @@ class WindowedFetcher:
         return due
 
     def _take_in(self) -> None:
-        """Take in the shares that were found."""
+        """Add the shares that were found."""
         self._hungry = False
         new = [
             WindowedShare(share, self._file, self._turns)
@@ -126,7 +126,7 @@ class WindowedFetcher:
         self._turns.add(self._advance)
 
     def _ask_servers(self) -> None:
-        """Ask more servers, unless shares have come meanwhile; or find that there are none."""
+        """Query more servers, unless shares were found meanwhile or no servers are left."""
         if len(self._located.shares) > len(self._shares):
             return
         if self._located.closed:
@@ -135,12 +135,12 @@ class WindowedFetcher:
             self._located.ask_more()
 
     def _exhaust(self) -> None:
-        """Have it noticed that there are no more shares."""
+        """Record that there are no more shares."""
         self._segment.exhausted = True
         self._turns.add(self._advance)
 
     def _advance(self) -> None:
-        """Read more shares if blocks are lacking, until K blocks are there."""
+        """Read more shares if blocks are lacking, until there are K blocks."""
         segment, k = self._segment, self._session.cap.k
         if segment.over:
             return
@@ -153,7 +153,7 @@ class WindowedFetcher:
             if share is not None:
                 self._start(share)
                 continue
-            self._hungry = True  # after this turn more servers are asked
+            self._hungry = True  # more servers are queried after this turn
             if limited:
                 segment.most_per_server += 1
                 continue

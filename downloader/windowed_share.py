@@ -1,8 +1,8 @@
-"""One share, read as Tahoe-LAFS 1.20 reads it: what is asked for, and what is made of what came.
+"""One share, read in the way of Tahoe-LAFS 1.20: its requests, and the processing of the answers.
 
-All that is lacking for a block is asked for at once, each span in a request of its own. Until
-the share's header is there it is asked for where it would lie if the file were cut as usual. Of
-the hashes only those are asked for that are not known yet, from whichever share.
+Everything that is missing for a block is requested at once, each span in a request of its own.
+Until the share's header is known, spans are guessed from the usual segmentation. Only hashes that
+are not yet known from any share are requested.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from firstk.downloader.trees import PartialTree
 from firstk.downloader.turns import Turns
 from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 
-#: How much is asked for in the hope that the header, and the UEB with its length, are in it.
+#: The number of bytes requested in the hope that they include the header, or the whole UEB.
 _BEGINNING = 1024
 _UEB = 2048
 
-#: How often a share is asked for bytes that it said it does not have, while its header is on its
-#: way. Tahoe-LAFS asks each round trip, without a limit.
+#: How often a share is asked for bytes that it does not have while its header is outstanding.
+#: Tahoe-LAFS asks once per round trip, without a limit.
 _MOST_REPEATS = 100
 
-#: A UEB that is said to be longer than this, in bytes, is not asked for as a whole.
+#: A UEB that claims to be longer than this, in bytes, is not requested as a whole.
 _MAX_UEB = 4096
 
-#: Gets the block that a share was asked for; None if the share does not have it.
+#: A callback for the block requested from a share; None if the share does not have it.
 Take = Callable[[bytes | None], None]
 
 
 @dataclass(eq=False, slots=True)
 class KnownFile:
-    """What is known of a file, whichever share it came from; `cut` is a guess without `ueb`."""
+    """The metadata of a file known from any share; without `ueb`, `cut` is a guess."""
 
     cap: CHKCap
     cut: Segmentation = field(init=False)
@@ -62,14 +62,14 @@ class KnownFile:
         self._block_hashes.clear()
 
     def block_hashes(self, number: int) -> PartialTree:
-        """Return the block hash tree of a share number: copies of the share have it in common."""
+        """Return the block hash tree of a share number, which all copies of the share have."""
         if number not in self._block_hashes:
             self._block_hashes[number] = PartialTree(self.cut.num_segments)
         return self._block_hashes[number]
 
 
 class WindowedShare:
-    """A located share of which at most one block at a time is wanted."""
+    """A located share, from which at most one block at a time is requested."""
 
     def __init__(self, share: Share, file: KnownFile, turns: Turns) -> None:
         self.share = share
@@ -92,7 +92,7 @@ class WindowedShare:
         self._turns.add(self._advance)
 
     def unwant(self) -> None:
-        """Do not call back any more; what is on its way is used if it comes."""
+        """Drop the callback; data that still arrives is used."""
         self._wanted = None
 
     def _settle(self, block: bytes | None) -> None:
@@ -107,7 +107,7 @@ class WindowedShare:
             self._settle(None)
 
     def _advance(self) -> None:
-        """Use what has come as far as it goes, and ask for what is lacking then."""
+        """Process the received data as far as possible, and request what is still missing."""
         if self.share.lost:
             return
         try:
@@ -117,10 +117,10 @@ class WindowedShare:
         except ShareError as e:
             self._drop(e)
 
-    # What came
+    # Received data
 
     def _use(self) -> bool:
-        """Use what has come; return whether that settles the block that was wanted."""
+        """Process the received data; return whether that settles the requested block."""
         file, number = self._file, self.share.number
         header = self._header = self._header or self._use_header()
         if header is None or (file.ueb is None and not self._use_uri_extension(header)):
@@ -155,7 +155,7 @@ class WindowedShare:
         return header
 
     def _uri_extension_length(self, header: Header) -> int | None:
-        """Return how long the UEB is said to be, in bytes; None if that is not there yet."""
+        """Return the stated length of the UEB, in bytes; None if it was not received yet."""
         prefix = self._received.get(header.uri_extension, layout.prefix_size(header.version))
         return None if prefix is None else int.from_bytes(prefix, "big")
 
@@ -180,7 +180,7 @@ class WindowedShare:
         return True
 
     def _use_hashes(self, tree: PartialTree, segment: int, start: int, name: str) -> bool:
-        """Add to a tree what it lacks for a segment; return whether it lacks nothing then."""
+        """Add missing nodes for a segment to a tree; return whether none are missing then."""
         nodes = {}
         for index in tree.lacking(segment):
             node = self._received.get(start + index * HASH_SIZE, HASH_SIZE)
@@ -204,18 +204,18 @@ class WindowedShare:
             return False
         if block_hash(block) == tree.leaf(segment):
             self._settle(block)
-            self._received.clear()  # also what was read for nothing
+            self._received.clear()  # including data that was not needed
         else:  # the share is read again for other segments
             self.share.blame(CorruptShareError(f"block {segment} does not match its hash"))
             self._settle(None)
         return True
 
-    # What is lacking
+    # Missing data
 
     def _ask(self) -> None:
-        """Ask for all that is lacking and not on its way.
+        """Request all data that is missing and not yet requested.
 
-        Raises `CorruptShareError` if the share does not have what it must have.
+        Raises `CorruptShareError` if the share does not have data that it must have.
         """
         hopes, needs = self._lacking()
         spans, now = Spans(), self.share.session.reactor.seconds()
@@ -224,7 +224,7 @@ class WindowedShare:
         for span in (*self._pending, *self._received):
             spans.remove(*span)
         if self._unavailable.overlaps_any(spans):
-            # A server that answers at once would be asked without end.
+            # A server that answers immediately would be asked endlessly.
             if self._repeated == now or self._repeats == _MOST_REPEATS:
                 for span in self._unavailable:
                     spans.remove(*span)
@@ -237,7 +237,7 @@ class WindowedShare:
             raise CorruptShareError("the share ends before what its header names")
 
     def _lacking(self) -> tuple[list[sections.ByteRange], list[sections.ByteRange]]:
-        """Return what would be good to have, and what is needed, as spans."""
+        """Return the spans that would be useful, and those that are needed."""
         file, header, number = self._file, self._header or self._guess, self.share.number
         hopes, needs = [], list[sections.ByteRange]()
         if self._header is None:

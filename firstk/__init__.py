@@ -1,14 +1,14 @@
-"""What hung, slow and lying storage servers do to a download, in virtual time.
+"""Simulate, in virtual time, what hung, slow and lying storage servers do to a download.
 
-All public names are here, and nothing else is public. The code lies in four packages, each of which
+All public names are here, and nothing else is public. The code is in four packages, each of which
 imports only those before it:
 
-- `firstk.downloader`: a downloader for Tahoe-LAFS immutable files. It knows no simulator.
-- `firstk.scenarios`: what a scenario is, and the library of scenarios.
-- `firstk.harness`: virtual time, simulated grids, runs, sweeps, tests; its command line.
-- `firstk.reports`: tables, pictures and the page. Only the command line imports it.
+- `firstk.downloader`: a downloader for Tahoe-LAFS immutable files, independent of the simulator.
+- `firstk.scenarios`: the scenario file format, and the library of scenarios.
+- `firstk.harness`: virtual time, simulated grids, runs, sweeps, tests, and the command line.
+- `firstk.reports`: tables, pictures and the HTML page. Only the command line imports it.
 
-Names are imported when they are first used, so that `import firstk` takes no time.
+Each name is imported when it is first used, so `import firstk` is fast.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 __all__ = sorted(_HOMES)
 
 
-if not TYPE_CHECKING:  # a type checker is to find a misspelt name
+if not TYPE_CHECKING:  # hidden from type checkers, so that they report misspelt names
 
     def __getattr__(name: str) -> Any:
         if name not in _HOMES:

@@ -1,1 +1,1 @@
-"""Scenarios: what they are, how a file of one is read, and the library of them."""
+"""Scenarios: the file format, loading and validation, and the library of scenarios."""

@@ -1,4 +1,4 @@
-"""What every part of a scenario file has in common."""
+"""The base of all tables of scenario files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-#: The largest file that is made up, in bytes: its shares are kept in memory.
+#: The maximum size of a generated file, in bytes: its shares are kept in memory.
 MAX_MADE_UP_SIZE = 2**30
 
 #: A time or a duration in seconds.
@@ -17,7 +17,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Table(BaseModel):
-    """A table of a scenario file: its keys and what they may hold, and no others."""
+    """A table of a scenario file, which allows no unknown keys."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -29,15 +29,15 @@ class Table(BaseModel):
 
 
 def mistakes(found: Sequence[tuple[str | tuple[int | str, ...], str]]) -> PydanticCustomError:
-    """Return the error for mistakes, each a key and what is wrong with it.
+    """Return the error for mistakes, each a key and a description of the problem.
 
-    A key is one of the table that is looked at, "" is what is looked at itself, and a key
-    after "../" stands beside that. A tuple is a path from there.
+    The key is one of the validated table. "" is the validated value itself, and "../" before a key
+    means that it is in the parent table. A tuple is a path from the validated value.
     """
     return PydanticCustomError("mistakes", "{found}", {"found": list(found)})
 
 
 def relative_path(path: str, info: ValidationInfo) -> Path:
-    """Return the file that a path in a scenario file means: relative to that file."""
+    """Resolve a path in a scenario file relative to that file."""
     folder: Path = (info.context or {}).get("folder", Path())
     return folder / path

@@ -1,4 +1,4 @@
-"""The client's own trouble: what its processor does, when it stands still, what its clock says."""
+"""The table `[client]`: processor time, pauses and wall-clock changes of the client."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from firstk.scenarios.times import spell_at
 
 
 class Pause(Table):
-    """A time for which the client does nothing at all, as while its process is stopped."""
+    """A time during which the client does nothing, as if its process were stopped."""
 
     at: Seconds
     """When it begins, in virtual seconds."""
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     """How long it lasts."""
     every: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Again and again, so many seconds after it began; default once."""
+    """The number of seconds from one start to the next, if the pause repeats; default once."""
 
     @field_validator("every")
     @classmethod
@@ -30,7 +30,7 @@ class Pause(Table):
         return every
 
     def spell(self, time: float) -> tuple[float, float]:
-        """Return when the pause begins and is over that is not over at `time`; else infinity."""
+        """Return the start and end of the first pause that ends after `time`, or infinities."""
         return spell_at(time, self.at, self.at + self.seconds, self.every)
 
 
@@ -40,7 +40,7 @@ class Jump(Table):
     at: Seconds
     """When it is set, in virtual seconds."""
     by: float
-    """By how many seconds; a negative number sets it back."""
+    """The number of seconds to add; a negative number sets the clock back."""
 
 
 def _which_pause(value: object) -> str:
@@ -54,22 +54,22 @@ Pauses = Annotated[
 
 
 class Client(Table):
-    """The client that downloads: without the table it takes no time for anything."""
+    """The client that downloads. Without this table, its own work takes no time."""
 
     cpu_per_byte: Seconds = 0.0
-    """For how many seconds its processor works on each byte of an answer, before the downloader
-    hears it."""
+    """The processor time for each byte of an answer, in seconds, before the downloader receives
+    it."""
     cpu_per_segment: Seconds = 0.0
-    """For how many seconds it works on each segment: on each `write` to the consumer, which
-    reaches it that much later."""
+    """The processor time for each segment, in seconds: each `write` reaches the consumer that
+    much later."""
     pause: Pauses | None = None
-    """When the client does nothing: one pause or several. Answers and timers are late then."""
+    """One or several pauses during which the client does nothing: answers and timers are late."""
     compute: Law | None = None
-    """How long each piece of work takes that is given to the reactor's thread pool; default no
-    time. For Tahoe-LAFS it is its `cputhreadpool` too."""
+    """The time for each piece of work in the reactor's thread pool; default no time. For
+    Tahoe-LAFS, this includes its `cputhreadpool`."""
     clock: list[Jump] | None = None
-    """How the wall clock is set while the client runs. With the key, empty too, the downloader may
-    read clocks; without it that is an escape from the simulation."""
+    """Changes of the wall clock while the client runs. With this key, even if empty, the
+    downloader may read clocks; without it, that is an escape from the simulation."""
 
     @field_validator("pause")
     @classmethod
@@ -91,7 +91,7 @@ class Client(Table):
         return bool(self.cpu_per_byte or self.cpu_per_segment or self.pause)
 
     def running_at(self, time: float, work: float = 0.0) -> float:
-        """Return when the client has run for `work` seconds from `time` on, pauses left out."""
+        """Return when the client has run for `work` seconds since `time`, not counting pauses."""
         while self.pauses:
             begin, over = min(pause.spell(time) for pause in self.pauses)
             if time < begin:

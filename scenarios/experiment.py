@@ -1,8 +1,8 @@
-"""What an experiment is: a scenario, what to vary in it, and how many runs to take.
+"""Experiments: a scenario, the keys to vary in it, and the number of runs.
 
-An experiment file is read at one door, `load_experiment`. Each combination of the axes' values is
-a *point*, a scenario of its own, and all of them are checked before anything runs. Equal run
-numbers have equal seeds in all points and strategies: they meet the same luck.
+Experiment files are read by `load_experiment` only. Each combination of the axes' values is a
+*point*, a scenario of its own, and all points are validated before anything runs. Runs with the
+same number have the same seed in all points and strategies, so they draw the same random numbers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from firstk.scenarios.model import Name, Scenario, Strategies
 from firstk.scenarios.seeds import MAX_RUNS, MAX_SEED, beyond
 from firstk.scenarios.text import cut, printable
 
-#: The most points of an experiment, and the most values of an axis.
+#: The maximum number of points of an experiment, and of values of an axis.
 MAX_POINTS = 10_000
 
 #: The keys of a scenario that cannot be axes, and why.
@@ -51,7 +51,7 @@ NO_AXES = {
     "runs": "the experiment has a key `runs`",
 }
 
-#: No number of an entry in a list has more digits than this.
+#: The maximum number of digits of an index into a list.
 _MOST_DIGITS = 9
 
 #: The keys of a scenario that hold paths.
@@ -64,11 +64,11 @@ class Span(Table):
     from_: int | float = Field(alias="from")
     """The first value."""
     to: int | float
-    """The last value, or what no value exceeds."""
+    """The last value, or an upper bound of the values."""
     step: Annotated[int, Field(gt=0)] | Annotated[float, Field(gt=0)] | None = None
-    """By how much each is more than the one before."""
+    """The difference between successive values."""
     points: int | None = Field(default=None, ge=2, le=MAX_POINTS)
-    """How many there are, in place of `step`."""
+    """The number of values, instead of `step`."""
     spacing: Literal["linear", "log"] = "linear"
     """Whether `points` have equal differences or equal ratios."""
 
@@ -91,10 +91,10 @@ class Span(Table):
 
     @property
     def values(self) -> list[int | float]:
-        """All values; whole numbers if they come out whole between whole bounds."""
+        """All values; integers if the bounds and the results are integers."""
         first, last = self.from_, self.to
         if self.step is not None:
-            # A sum of steps may miss the end by its last bits.
+            # The last step may miss the end by a rounding error.
             count = int((last - first) / self.step * (1 + 1e-12) + 1e-9) + 1
             raw: list[float] = [first + i * self.step for i in range(count)]
         else:
@@ -104,7 +104,7 @@ class Span(Table):
                 raw = [first * (last / first) ** part for part in parts]
             else:
                 raw = [first + (last - first) * part for part in parts]
-        # The mathematical functions of two machines may differ in the last digits.
+        # Mathematical functions may differ in the last digits between machines.
         rounded = [value if isinstance(value, int) else float(f"{value:.9g}") for value in raw]
         whole = isinstance(first, int) and isinstance(last, int)
         return [int(v) if whole and v == int(v) else v for v in rounded]
@@ -126,7 +126,7 @@ def _listed(values: list[Any]) -> list[Any]:
 
 
 def _hashable(value: Any) -> object:
-    """Return what is equal for equal values of an axis: true is not 1, and 1 is not 1.0."""
+    """Return a key that is equal for equal values of an axis: true is not 1, and 1 is not 1.0."""
     if isinstance(value, Mapping):
         return frozenset((key, _hashable(of)) for key, of in value.items())
     if isinstance(value, list):
@@ -146,9 +146,9 @@ def _axis_key(key: str) -> str:
 
 
 class _AxisLines(Lines):
-    """What stands in an experiment file. Its axes have whole keys.
+    """The contents of an experiment file, in which each axis has its complete dotted key.
 
-    Without quotes TOML takes them for tables within tables. `flaws` are those of the keys.
+    TOML parses an unquoted dotted key as nested tables. `flaws` are the mistakes in the keys.
     """
 
     def __init__(self, text: str) -> None:
@@ -175,7 +175,7 @@ class _AxisLines(Lines):
                 self.flaws.append(Flaw(("axes", key), problem))
 
     def find(self, path: Location) -> int | None:
-        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
+        """Return the line, from 1, at which `path` begins, or else the table that lacks it."""
         if path[:1] == ("axes",) and len(path) > 1:
             path = ("axes", *self._written.get(str(path[1]), ()), *path[2:])
         return super().find(path)
@@ -185,7 +185,7 @@ def _flat(
     axes: Mapping[str, Any], parents: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     for key, value in axes.items():
-        # A table that holds lists or tables is not a range.
+        # A table that contains lists or tables is not a range.
         if isinstance(value, Mapping) and any(isinstance(v, list | dict) for v in value.values()):
             yield from _flat(value, (*parents, key))
         else:
@@ -199,19 +199,19 @@ Axis = Annotated[
 
 
 class Precision(Table):
-    """Take runs until a quantile of the times to first byte is known well enough.
+    """Take runs until a quantile of the time to first byte is known precisely enough.
 
-    With a workload it is the quantile of all downloads of all runs.
+    With a workload, it is the quantile over all downloads of all runs.
     """
 
     quantile: float = Field(default=0.99, gt=0, lt=1)
-    """Which: 0.5 is the median, 0.99 the 99th percentile."""
+    """The quantile: 0.5 is the median, 0.99 the 99th percentile."""
     relative: float = Field(gt=0, lt=1)
-    """The half width of its 95 % interval, over itself, that is small enough."""
+    """The required ratio of the half width of its 95 % interval to the quantile itself."""
     min_runs: int = Field(default=250, ge=1, le=MAX_RUNS)
-    """How many runs are taken before it is looked at; then it is after twice as many, and so on."""
+    """The number of runs before the first check; each further check is after twice as many."""
     max_runs: int = Field(default=100_000, ge=1, le=MAX_RUNS)
-    """How many runs are taken at most."""
+    """The maximum number of runs."""
 
     @field_validator("max_runs")
     @classmethod
@@ -223,10 +223,10 @@ class Precision(Table):
 
 
 class InlineScenario(Scenario):
-    """A scenario in the file that varies it, which gives it its name."""
+    """A scenario inside the file that varies it, from which it gets its default name."""
 
     name: Name = "inline"
-    """What it is called; default as the file that it stands in."""
+    """The name of the scenario; default that of the file that contains it."""
 
 
 def _which_scenario(value: Any) -> str:
@@ -234,19 +234,19 @@ def _which_scenario(value: Any) -> str:
 
 
 class VariedScenario(Table):
-    """What files that vary a scenario have in common."""
+    """The keys that all files that vary a scenario have in common."""
 
     name: Name
-    """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
-    a digit first."""
+    """The name: up to 80 letters, digits, dots, dashes and underscores, starting with a letter or
+    a digit."""
     description: str = ""
-    """What it is to show, in a line."""
+    """A one-line description of what it shows."""
     scenario: Annotated[
         Annotated[str, Tag("@named")] | Annotated[InlineScenario, Tag("@inline")],
         Discriminator(_which_scenario),
     ]
-    """The scenario that is varied: a file beside this one (.toml), a name in the library, or a
-    table with the keys of a scenario."""
+    """The scenario to vary: a file (.toml) relative to this one, a name in the library, or a table
+    with the keys of a scenario."""
     seed: int | None = Field(default=None, ge=0, le=MAX_SEED)
     """The seed of the first run of each point and strategy; default the scenario's."""
 
@@ -255,16 +255,16 @@ class ExperimentTable(VariedScenario):
     """An experiment file."""
 
     strategies: Strategies | None = None
-    """The strategies to run; default the scenario's. The others are held against the first."""
+    """The strategies to run; default the scenario's. The others are compared with the first."""
     runs: int | None = Field(default=None, ge=1, le=MAX_RUNS)
-    """How many runs of each point and strategy; default the scenario's."""
+    """The number of runs of each point and strategy; default the scenario's."""
     precision: Precision | None = None
-    """In place of `runs`: as many as it takes."""
+    """Instead of `runs`: as many runs as this precision requires."""
     oracle: bool = False
-    """Whether the times to K distinct shares are held against what mathematics says of them."""
+    """Whether the times to K distinct shares are compared with their theoretical distribution."""
     axes: dict[Annotated[str, AfterValidator(_axis_key)], Axis] = Field(default={})
-    """What to vary: a key of the scenario, as "servers.0.select.count", and a list of its values
-    or a table { from, to, step } or { from, to, points, spacing }."""
+    """What to vary: keys of the scenario, such as "servers.0.select.count", each with a list of
+    values, or a table { from, to, step } or { from, to, points, spacing }."""
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -277,13 +277,13 @@ class ExperimentTable(VariedScenario):
 
 
 def axis_values(axis: Any) -> list[Any]:
-    """Return the values of an axis, whichever way it is written."""
+    """Return the values of an axis, given as a list or as a range."""
     return axis.values if isinstance(axis, Span) else list(axis)
 
 
 @dataclass(frozen=True)
 class Point:
-    """One combination of the axes' values, by their keys, and the scenario that it makes."""
+    """One combination of the axes' values, by key, and the resulting scenario."""
 
     values: Mapping[str, Any]
     scenario: Scenario
@@ -299,11 +299,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Experiment:
-    """An experiment that can be run: all its points are scenarios.
+    """An experiment that can be run: all its points are valid scenarios.
 
-    `precision` is None where `runs` says how many runs each point and strategy has, and `runs`
-    is None where it does not. `axes` are the keys that are varied. With `oracle` it is held against
-    mathematics.
+    Exactly one of `runs`, the number of runs of each point and strategy, and `precision` is set;
+    the other is None. `axes` are the keys that are varied. If `oracle` is true, the results are
+    compared with their theoretical distribution.
     """
 
     name: str
@@ -327,10 +327,10 @@ def label(value: Any) -> str:
 
 
 def load_experiment(path: Path) -> Experiment:
-    """Return the experiment in a TOML file, with all its points.
+    """Load an experiment, with all its points, from a TOML file.
 
-    Paths in it are relative to it. Raises `ScenarioError` with all that is wrong with it, or with
-    the scenario that it names.
+    Paths in the file are relative to its folder. Raises `ScenarioError` with all mistakes in it, or
+    in the scenario that it names.
     """
     lines = read(path, EXPERIMENT, _AxisLines)
     assert isinstance(lines, _AxisLines)
@@ -379,7 +379,7 @@ def _settings(table: ExperimentTable, base: Scenario) -> dict[str, Any]:
 
 
 def _size_flaws(table: ExperimentTable, base: Scenario) -> Iterator[Flaw]:
-    """Yield what is wrong with how many runs there are."""
+    """Yield what is wrong with the number of runs."""
     where: Location = ("runs",)
     runs = table.runs or base.runs
     if table.precision:
@@ -391,9 +391,9 @@ def _size_flaws(table: ExperimentTable, base: Scenario) -> Iterator[Flaw]:
 def _usable_axes(
     lines: Lines, flaws: Sequence[Flaw], tables: Mapping[str, Any]
 ) -> tuple[dict[str, Sequence[Any]], list[str], list[Flaw]]:
-    """Return the values of the axes that have a place in the scenario.
+    """Return the values of the axes whose keys exist in the scenario.
 
-    The keys of the others come next, and then what is wrong with their places.
+    Return also the keys of the other axes, and the flaws of these keys.
     """
     written = lines.data.get("axes", {})
     flawed = {str(flaw.path[1]) for flaw in flaws if flaw.path[:1] == ("axes",) != flaw.path}
@@ -417,10 +417,10 @@ T = TypeVar("T", bound=VariedScenario)
 
 @dataclass(frozen=True)
 class Varied(Generic[T]):
-    """What stands in a file that varies a scenario, and the scenario, with its tables.
+    """The contents of a file that varies a scenario, and the scenario with its tables.
 
-    `table` and `base` are None where something is wrong with them: `flaws` are in the file
-    itself, and `mistakes` in the file of the scenario that it names.
+    `table` and `base` are None if they are invalid: `flaws` are the mistakes in the file itself,
+    and `mistakes` those in the file of the scenario that it names.
     """
 
     table: T | None
@@ -430,13 +430,13 @@ class Varied(Generic[T]):
     mistakes: Sequence[Problem]
 
     def refuse(self, path: Path, lines: Lines, flaws: Sequence[Flaw]) -> None:
-        """Raise `ScenarioError` if something is wrong with the file or with the scenario."""
+        """Raise `ScenarioError` if the file or the scenario is invalid."""
         if flaws or self.mistakes:
             raise ScenarioError([*mistakes_of(str(path), lines, flaws), *self.mistakes])
 
 
 def read_varied(path: Path, lines: Lines, model: type[T]) -> Varied[T]:
-    """Return what stands in a file, and the scenario that it varies."""
+    """Read a file, and the scenario that it varies."""
     table, flaws = examined(model, lines.data, path.parent)
     scenario = lines.data.get("scenario")
     if isinstance(scenario, Mapping):
@@ -464,7 +464,7 @@ def read_varied(path: Path, lines: Lines, model: type[T]) -> Varied[T]:
 
 
 def _rooted(value: Any, folder: Path) -> Any:
-    """Return tables with the paths in them made absolute: they are relative to `folder`."""
+    """Return tables in which paths relative to `folder` are made absolute."""
     if isinstance(value, Mapping):
         return {
             key: str((folder / of).resolve())
@@ -484,11 +484,11 @@ def make_points(
     places: Mapping[str, Location],
     lacking: Sequence[str] = (),
 ) -> tuple[list[Point], list[Flaw]]:
-    """Return the points that combinations of the axes' values make of a scenario's tables.
+    """Return the points for all combinations of the axes' values.
 
-    What is wrong with them comes second, each as a flaw of the axis that brought it about:
-    `places` says for each axis where its values stand in the file. `lacking` are axes that are
-    left out since they are wrong themselves: what they might put right is not a flaw.
+    Return also their flaws, each attributed to the axis that caused it; `places` maps each axis to
+    the location of its values in the file. `lacking` are axes that are omitted because they are
+    invalid themselves: a problem that they might resolve is not a flaw.
     """
     common = {key: of for key, of in tables.items() if key not in ("expect", "runs")}
     axes, unsure = _Keys(places), _Keys(key.rpartition(".")[0] or key for key in lacking)
@@ -504,8 +504,8 @@ def make_points(
             points.append(Point(point, scenario))
         for flaw in flaws:
             where = tuple(map(str, flaw.path))
-            # A contradiction, a key that is missing, or one in the table of an axis that is left
-            # out may be put right by that axis.
+            # An omitted axis might resolve a contradiction, a missing key, or a problem with a key
+            # in its table.
             if lacking and (isinstance(flaw.message, str) or unsure.nearest(where) is not None):
                 continue
             _blame(point, places, axes.nearest(where), flaw, found)
@@ -513,7 +513,7 @@ def make_points(
 
 
 class _Keys:
-    """Keys of a scenario, to be found by what lies above and below them."""
+    """A set of keys of a scenario that finds keys above or below a path."""
 
     def __init__(self, keys: Iterable[str]) -> None:
         self._keys = {tuple(key.split(".")): key for key in keys}
@@ -523,7 +523,7 @@ class _Keys:
                 self._above.setdefault(parts[:i], key)
 
     def nearest(self, path: tuple[str, ...]) -> str | None:
-        """Return a key that lies below a path, is it, or lies above it."""
+        """Return a key that is below, equal to, or above a path."""
         if path in self._above:
             return self._above[path]
         begun = (path[:i] for i in range(1, len(path) + 1))
@@ -537,7 +537,7 @@ def _blame(
     flaw: Flaw,
     found: dict[object, Flaw],
 ) -> None:
-    """Add a flaw of a point's scenario to those found, as one of the axis `key` that caused it."""
+    """Add a flaw of a point's scenario to those found, attributed to the axis `key`."""
     where = spell(flaw.path)
     if key is None:
         if flaw.key not in found:
@@ -546,8 +546,8 @@ def _blame(
             at = f"at {cut(values)}: {where}: "
             found[flaw.key] = flaw._replace(path=all_of_them, at=at)
         return
-    # It is reported once: of an unknown key, with the first value; else with each, which is in
-    # the message.
+    # Report an unknown key once, with the first value. Report other flaws once per value, which is
+    # part of the message.
     value = point[key]
     known = isinstance(flaw.message, str) or flaw.message["type"] == "extra_forbidden"
     same = (key, flaw.key, None if known else _hashable(value))
@@ -558,7 +558,7 @@ def _blame(
 
 
 def _put(tables: dict[str, Any], parts: Sequence[str], value: Any) -> None:
-    """Set a key of tables, in place; raises `LookupError` with what is in its way."""
+    """Set a key of tables, in place. Raises `LookupError` with the reason if that is impossible."""
     at: Any = tables
     way = ""
     *parents, last = parts
@@ -572,7 +572,7 @@ def _put(tables: dict[str, Any], parts: Sequence[str], value: Any) -> None:
 
 
 def _copied(value: Any) -> Any:
-    """Return tables and lists anew, faster than `deepcopy` does: what is in them is immutable."""
+    """Copy nested tables and lists, faster than `deepcopy`: their values are immutable."""
     if isinstance(value, dict):
         return {key: _copied(of) for key, of in value.items()}
     return [_copied(of) for of in value] if isinstance(value, list) else value

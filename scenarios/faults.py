@@ -1,9 +1,8 @@
 """Faults: what is wrong with a server, and when.
 
-Each fault is a table with the key `kind`. It is a rule, and knows no clock and no
-network: a simulated server asks each of its faults that is active, and concerns a request,
-what becomes of it. A fault says so by overriding one method of `_Fault`; the others leave all
-as it is.
+Each fault is a table with the key `kind`. It is a pure rule, independent of the clock and the
+network: for each request, a simulated server asks its active faults that concern the request how
+they change it. A fault overrides methods of `_Fault`, whose defaults change nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from firstk.downloader.layout import HEADER_SIZE, header_size, parse_header
 from firstk.scenarios.base import Seconds, Table, mistakes
 from firstk.scenarios.times import spell_at
 
-#: What a server is asked for: to set up a connection, for the shares it has, for bytes of one.
+#: The operations of a server: to set up a connection, to list its shares, to read bytes of one.
 Operation = Literal["connect", "get_buckets", "read"]
 
 _REQUESTS: tuple[Operation, ...] = ("get_buckets", "read")
@@ -30,37 +29,37 @@ ShareNumber = Annotated[int, Field(ge=0)]
 
 
 class _Fault(Table):
-    """What all faults have in common."""
+    """The base class of all faults, with the keys that they have in common."""
 
     stochastic: ClassVar[bool] = False
-    """Whether it takes a draw for each request."""
+    """Whether it needs a random draw for each request."""
     streams: ClassVar[bool] = False
     """Whether it changes when the bytes of an answer leave the server."""
     throttles: ClassVar[bool] = False
     """Whether it limits the server's uplink."""
     operations: ClassVar[Sequence[Operation]] = _REQUESTS
-    """The requests that a fault of this kind concerns by default."""
+    """The requests that this kind of fault concerns by default."""
     connects: ClassVar[bool] = False
-    """Whether it can concern the set-up of a connection too."""
+    """Whether it can also concern the set-up of a connection."""
     reconnects: ClassVar[bool] = False
     """Whether it can last until a client reconnects."""
     start: Seconds = 0.0
     """When it begins, in virtual seconds."""
     end: Seconds | None = None
-    """When it is over; default never."""
+    """When it ends, in virtual seconds; default never."""
     every: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Have it again and again: so many seconds after it began it begins anew."""
+    """The number of seconds from one start to the next, if the fault repeats; default once."""
     until: Seconds | Literal["reconnect"] | None = None
-    """When a fault that comes `every` so often is over for good; default never. "reconnect": it
-    lasts until the client sets up a new connection."""
+    """When a fault with `every` stops repeating; default never. "reconnect": the fault lasts until
+    the client sets up a new connection."""
     rolling: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """Let one server after another have it: each that is selected so many seconds after the one
-    before, or each group where groups are."""
+    """Apply it to one selected server after another: each starts this number of seconds after
+    the previous one. If groups are selected, apply it to one group after another."""
     on: list[Operation] | None = Field(default=None, min_length=1)
-    """Which requests it concerns; default queries and reads, as far as such a fault can."""
+    """The requests that it concerns; default queries and reads, if this kind of fault can."""
     shares: list[ShareNumber] | None = Field(default=None, min_length=1)
-    """Which shares it concerns, by number; then it concerns no query, unless it is `empty`.
-    Default all."""
+    """The numbers of the shares that it concerns; default all. With this key it does not concern
+    queries, unless it is `empty`."""
 
     @field_validator("on")
     @classmethod
@@ -125,18 +124,18 @@ class _Fault(Table):
 
     @property
     def repeats(self) -> float | None:
-        """How many seconds after it began it begins anew; None if it comes once."""
+        """The number of seconds from one start to the next; None if it does not repeat."""
         return self.every
 
     @property
     def _last(self) -> float:
-        """When it is over for good."""
+        """When it stops repeating."""
         return self.until if isinstance(self.until, float) else inf
 
     def spell(self, time: float) -> tuple[float, float]:
-        """Return when the fault begins and is over: the first time that it is not over at `time`.
+        """Return the start and end of the first occurrence that ends after `time`.
 
-        Both are infinity if it does not come any more.
+        Both are infinity if there are no more occurrences.
         """
         end = inf if self.end is None else self.end
         return spell_at(time, self.start, end, self.repeats, self._last)
@@ -149,7 +148,7 @@ class _Fault(Table):
         return self.start <= time and (self.end is None or time < self.end)
 
     def over_at(self, time: float) -> Self:
-        """Return a fault that is over at a time, and never begins if it has not by then."""
+        """Return a copy that ends at a time, and never begins if it has not begun by then."""
         if self.repeats is not None:
             return self.model_copy(update={"until": min(time, self._last)})
         if self.end is not None and self.end <= time:
@@ -157,7 +156,7 @@ class _Fault(Table):
         return self.model_copy(update={"start": inf} if self.start > time else {"end": time})
 
     def rolled(self, place: int) -> Self:
-        """Return what the server at this place has, of those that have it one after another."""
+        """Return the fault of the server at this place in the order of a `rolling` fault."""
         if self.rolling is None or place == 0:
             return self
         times = {key: getattr(self, key) for key in ("start", "end", "until")}
@@ -167,46 +166,46 @@ class _Fault(Table):
         )
 
     def affects(self, operation: Operation) -> bool:
-        """Return whether it can concern such a request, at least for some share."""
+        """Return whether it can concern such a request, for at least one share."""
         if self.shares is not None and "read" in self.operations:
             return operation == "read"
         return operation in (self.on or self.operations)
 
     def concerns(self, operation: Operation, share: int | None = None) -> bool:
-        """Return whether it concerns such a request; a read is of the share with this number."""
+        """Return whether it concerns such a request; `share` is the number of the share read."""
         if self.shares is not None and operation == "read" and share not in self.shares:
             return False
         return self.affects(operation)
 
     def round_trip(self, rtt: float) -> float:
-        """Return what becomes of a round-trip time, in seconds."""
+        """Return the changed round-trip time, in seconds."""
         return rtt
 
     def holds(self, operation: Operation) -> bool:
-        """Return whether such a request is kept without an answer while the fault lasts."""
+        """Return whether such a request is held without an answer while the fault lasts."""
         return False
 
     def failure(self, operation: Operation, chance: float) -> str | None:
-        """Return why such a request fails, if it does.
+        """Return why such a request fails, or None.
 
-        `chance` was drawn for it, from 0 up to 1; it is 1 if the fault is not `stochastic`.
+        `chance` is a random number from 0 up to 1; it is 1 if the fault is not `stochastic`.
         """
         return None
 
     def lost(self, sent: float) -> float:
-        """Return when the connection of a request is lost that is sent at `sent`.
+        """Return when the connection of a request sent at `sent` is lost; infinity if never.
 
-        It is infinity if it never is. A request that was answered before loses nothing.
+        A request that is answered before then is not affected.
         """
         return inf
 
     def fails(self, sent: float) -> float:
-        """Return when a request fails that is sent at `sent` and that the fault keeps till then."""
+        """Return when a request sent at `sent` fails, if the fault still holds it by then."""
         return inf
 
     @property
     def of_connection(self) -> bool:
-        """Whether it depends on the connection, and not on the server alone."""
+        """Whether it depends on the connection, not only on the server."""
         return "connect" in (self.on or ())
 
     @cached_property
@@ -221,15 +220,15 @@ class _Fault(Table):
         )
 
     def begins_after(self) -> tuple[float, float]:
-        """Return after how many requests and bytes of a connection it begins; 0, 0 for at once."""
+        """Return the numbers of requests and bytes of a connection after which it begins."""
         return 0, 0
 
     def begun_at(self, time: float) -> Self:
-        """Return one that has begun at a time, if it waits for requests or bytes."""
+        """Return a copy that begins at a time, if it waits for requests or bytes."""
         return self
 
     def next_change(self, time: float) -> float:
-        """Return when the fault begins or is over, the first time after `time`; or infinity."""
+        """Return the first time after `time` at which the fault begins or ends; or infinity."""
         begin, over = self.spell(time)
         return begin if time < begin else over
 
@@ -238,26 +237,26 @@ class _Fault(Table):
         return self.active(begin) or self.next_change(begin) < end
 
     def rate(self, time: float) -> float:
-        """Return the most bytes/s that pass the server's uplink at a time."""
+        """Return the maximum bandwidth of the server's uplink at a time, in bytes/s."""
         return inf
 
     def leaves(self, position: int, ready: float) -> float:
-        """Return when a byte of an answer leaves the server, the first one being 0.
+        """Return when the byte at `position` of an answer leaves the server.
 
-        The answer was `ready` at a time, when the server had this fault.
+        `ready` is when the answer was ready; the server had this fault then.
         """
         return ready
 
     def together(self, position: int) -> float:
-        """Return how many bytes of an answer leave together, from this one on."""
+        """Return how many bytes of an answer leave together, starting at `position`."""
         return inf
 
     def buckets(self, numbers: Sequence[int]) -> Sequence[int]:
-        """Return which of the share numbers it has the server admits to."""
+        """Return which of its share numbers the server reports."""
         return numbers
 
     def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
-        """Return what becomes of `answer`, the bytes of `share` from `offset` on."""
+        """Return the changed `answer`, which has the bytes of `share` starting at `offset`."""
         return answer
 
 
@@ -265,21 +264,21 @@ class _Silent(_Fault):
     """A fault that keeps the client waiting."""
 
     fails_after: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    """How many seconds after its sending a request fails that is kept so long; default never."""
+    """How many seconds after it was sent a request that is still held fails; default never."""
 
     def fails(self, sent: float) -> float:
         return inf if self.fails_after is None else sent + self.fails_after
 
 
 class _OfConnection(_Fault):
-    """A fault of a connection: what the connection has carried may set it off."""
+    """A fault of a connection, which requests or bytes on the connection may trigger."""
 
     reconnects = True
     connects = True
     after_requests: int | None = Field(default=None, ge=0)
-    """After how many requests of a connection it begins, of those that it concerns; default 0."""
+    """The number of concerned requests on a connection after which it begins; default 0."""
     after_bytes: int | None = Field(default=None, ge=0)
-    """After how many bytes of shares that a connection has carried it begins; default 0."""
+    """The number of bytes of shares on a connection after which it begins; default 0."""
 
     @property
     def of_connection(self) -> bool:
@@ -303,26 +302,26 @@ class _OfConnection(_Fault):
 
 
 class Hung(_Silent, _OfConnection):
-    """Holds the connection and answers nothing; after `end` it answers what it was asked."""
+    """Holds the connection and answers nothing; after `end` it answers the held requests."""
 
     kind: Literal["hung"]
-    # Not None: the hashes of scenarios contain it.
+    # The default must not be None: the hashes of scenarios contain it.
     on: list[Operation] | None = Field(default=list(_REQUESTS), min_length=1)
-    """What it does not answer."""
+    """The requests that it does not answer."""
 
     def holds(self, operation: Operation) -> bool:
         return self.affects(operation)
 
 
 class Slow(_Fault):
-    """Takes longer: round-trip times are multiplied, and added to."""
+    """Takes longer: round-trip times are multiplied by `factor`, and `extra` is added."""
 
     connects = True
     kind: Literal["slow"]
     factor: float = Field(default=1.0, gt=0)
-    """What its round-trip times are multiplied with."""
+    """The factor by which round-trip times are multiplied."""
     extra: Seconds = 0.0
-    """What is added to them, in seconds."""
+    """The time added to round-trip times, in seconds."""
 
     @model_validator(mode="after")
     def _does_something(self) -> Self:
@@ -356,7 +355,7 @@ class Empty(_Fault):
 
 
 class ReadError(_Fault):
-    """Says yes to get_buckets, and fails every read."""
+    """Answers get_buckets, and fails every read."""
 
     operations = ("read",)
     kind: Literal["read-error"]
@@ -366,7 +365,7 @@ class ReadError(_Fault):
 
 
 class Disconnect(_OfConnection):
-    """Loses its connections: what is outstanding at `start` fails, and what is sent later."""
+    """Loses its connections: requests outstanding at `start` fail, and so do later ones."""
 
     operations = ("connect", *_REQUESTS)
     kind: Literal["disconnect"]
@@ -378,13 +377,13 @@ class Disconnect(_OfConnection):
 
 
 class Flaky(_Fault):
-    """Fails some requests, each by chance."""
+    """Fails some requests at random."""
 
     stochastic = True
     connects = True
     kind: Literal["flaky"]
     probability: float = Field(ge=0, le=1)
-    """How likely each request is to fail."""
+    """The probability that a request fails."""
 
     def failure(self, operation: Operation, chance: float) -> str | None:
         if chance < self.probability and self.affects(operation):
@@ -393,12 +392,12 @@ class Flaky(_Fault):
 
 
 class Corrupt(_Fault):
-    """Makes every byte of one part of its shares a wrong one."""
+    """Corrupts every byte of one part of its shares."""
 
     operations = ("read",)
     kind: Literal["corrupt"]
     part: Literal["block", "ueb", "share-hashes", "block-hashes", "crypttext-hashes", "header"]
-    """Which part of the share is wrong."""
+    """The part of the share that is corrupt."""
 
     def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
         begin, end = (edge - offset for edge in self._span(share))
@@ -410,7 +409,7 @@ class Corrupt(_Fault):
         try:
             header = parse_header(share[:HEADER_SIZE])
         except CorruptShareError:
-            return 0, len(share)  # it has no parts
+            return 0, len(share)  # the share has no parts
         return {
             "header": (0, header_size(header.version)),
             "block": (header.data, header.plaintext_hashes),
@@ -421,32 +420,32 @@ class Corrupt(_Fault):
         }[self.part]
 
 
-# Not a flipped bit: two such faults on one server must not mend each other.
+# Not a flipped bit: two such faults on one server must not cancel each other.
 _WRONG = bytes((byte + 1) % 256 for byte in range(256))
 
 
 class Truncated(_Fault):
-    """Its shares end too early."""
+    """Holds truncated shares."""
 
     operations = ("read",)
     kind: Literal["truncated"]
     length: int = Field(ge=0)
-    """How many bytes of the share data are left."""
+    """The number of bytes of the share data that are left."""
 
     def alter(self, share: bytes, offset: int, answer: bytes) -> bytes:
         return answer[: max(0, self.length - offset)]
 
 
 class Trickle(_Fault):
-    """Sends each answer piece by piece: the first at once, each other one some time later."""
+    """Sends each answer piece by piece: the first one at once, and one more every `every` s."""
 
     streams = True
     operations = ("read",)
     kind: Literal["trickle"]
     piece: int = Field(ge=1)
-    """How many bytes it sends at once."""
+    """The size of a piece, in bytes."""
     every: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    """How many seconds lie between two pieces."""
+    """The time between two pieces, in seconds."""
 
     @field_validator("every")
     @classmethod
@@ -477,13 +476,13 @@ class Trickle(_Fault):
 
 
 class Stall(_Silent):
-    """Sends the beginning of each answer, and the rest when the fault is over."""
+    """Sends the beginning of each answer, and the rest when the fault ends."""
 
     streams = True
     operations = ("read",)
     kind: Literal["stall"]
     after_bytes: int = Field(ge=0)
-    """How many bytes of the answer it sends before."""
+    """The number of bytes of the answer that it sends at first."""
 
     def leaves(self, position: int, ready: float) -> float:
         if position < self.after_bytes or not self.active(ready):
@@ -495,13 +494,13 @@ class Stall(_Silent):
 
 
 class Throttled(_Fault):
-    """Sends all that it sends at a lower bandwidth, also what is under way when it begins."""
+    """Sends all data at a lower bandwidth, including answers in progress when it begins."""
 
     throttles = True
     operations = ("read",)
     kind: Literal["throttled"]
     bandwidth: float = Field(gt=0, allow_inf_nan=False)
-    """The most bytes/s that pass its uplink."""
+    """The maximum bandwidth of its uplink, in bytes/s."""
 
     @model_validator(mode="after")
     def _for_all(self) -> Self:
@@ -529,4 +528,4 @@ Fault = Annotated[
     | Throttled,
     Field(discriminator="kind"),
 ]
-"""Any fault; the key `kind` says which."""
+"""A fault of any kind; the key `kind` selects which."""

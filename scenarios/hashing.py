@@ -1,7 +1,7 @@
-"""Which scenario it is: equal hashes, equal runs, wherever its files lie and whatever it is called.
+"""Hashes of scenarios: equal hashes mean equal runs, whatever the names and paths.
 
-The hash is taken of all that the runs of a scenario depend on, but for their seeds and the
-strategy. Of files beside it, shares, times and traces, the contents count and not the paths.
+The hash covers everything that the runs of a scenario depend on, except their seeds and the
+strategy. For referenced files (shares, times and traces), it covers the contents, not the paths.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from firstk.scenarios.laws import Empirical
 from firstk.scenarios.model import RealFile, Scenario
 from firstk.scenarios.workload import TraceFile
 
-#: What no run depends on, or what is shown beside the hash.
+#: The keys that runs do not depend on, or that are shown next to the hash.
 _ASIDE = {"name", "description", "strategies", "seed", "runs", "expect"}
 
 
-#: What counts only where it is given: so the hashes of scenarios without it stay as they were.
+#: Keys that are hashed only if they are set, so that hashes of scenarios without them never change.
 _OPTIONAL = {"client", "consumer", "reads"}
 
 
 def scenario_hash(scenario: Scenario) -> str:
-    """Return the SHA-256, in hexadecimal, of what the runs of a scenario depend on."""
+    """Return the SHA-256, in hexadecimal, of everything that the runs of a scenario depend on."""
     aside = _ASIDE | {key for key in _OPTIONAL if getattr(scenario, key) is None}
     tables = {key: _content(value) for key, value in scenario if key not in aside}
     return sha256(json.dumps(tables, sort_keys=True).encode()).hexdigest()
 
 
 def _content(value: Any) -> Any:
-    """Return a part of a scenario as JSON has it, with digests in place of paths."""
+    """Return a part of a scenario as JSON data, with digests instead of paths."""
     if isinstance(value, BaseModel):
         content = {key: _content(of) for key, of in value if of is not None}
         if isinstance(value, Empirical):

@@ -1,4 +1,4 @@
-"""What kind of file it is, and which command takes it: for files given to the wrong one."""
+"""Recognition of kinds of files, for messages about a file that is given to the wrong command."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from firstk.scenarios.reading import open_file
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of file: what it is called, what takes it, and keys that only it has."""
+    """A kind of file: its name, the commands that accept it, and the keys that only it has."""
 
     name: str
     takes: str
@@ -31,16 +31,16 @@ STORE = Kind("a store of runs", "`firstk report`, `export` and `run --from` take
 EVENTS = Kind("a file of events", "`firstk diff` takes")
 BASELINE = Kind("a baseline", "`firstk compare --check` takes")
 
-#: How every SQLite file begins, and every file of events.
+#: The first bytes of every SQLite file, and of every file of events.
 SQLITE_HEAD = b"SQLite format 3\0"
 EVENTS_HEAD = b"# firstk events"
 
-#: How much of a file it takes to recognise it.
+#: The number of bytes needed to recognise a file.
 _HEAD = 200
 
 
 def kind_of(tables: Mapping[str, Any]) -> Kind:
-    """Return what the tables of a TOML file are meant as; a scenario if nothing else."""
+    """Return the kind of file that the tables of a TOML file are meant as; default a scenario."""
     keys = tables.keys()
     if SCENARIO.keys & keys and "scenario" not in keys:
         return SCENARIO
@@ -50,17 +50,17 @@ def kind_of(tables: Mapping[str, Any]) -> Kind:
 
 
 def other_kind(wanted: Kind, tables: Mapping[str, Any]) -> Kind | None:
-    """Return what the tables of a TOML file are, if they are clearly not what is wanted."""
+    """Return the kind of a TOML file, if it is clearly not the kind that is wanted."""
     found = kind_of(tables)
     keys = tables.keys()
     if found is wanted or wanted.keys & keys or not {"scenario", *found.keys} & keys:
         return None
-    # Experiments and plans both have the key `scenario`: alone it does not distinguish them.
+    # Experiments and plans both have the key `scenario`, so it alone does not distinguish them.
     return found if found.keys & keys or wanted is SCENARIO else None
 
 
 def kind_of_head(path: str | Path) -> Kind | None:
-    """Return what a file is that is not TOML, by its first bytes."""
+    """Return the kind of a file that is not TOML, based on its first bytes."""
     try:
         with open_file(path) as file:
             head = file.read(_HEAD)

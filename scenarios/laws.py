@@ -1,8 +1,8 @@
 """Latency laws: distributions of non-negative times, in seconds.
 
-Each law is a table with the key `law`, and has one method, `sample`. Draws are made by
-inversion from `random()` wherever there is a closed form, so that equal streams give
-comparable draws, and a law with all its times doubled gives doubled draws.
+Each law is a table with the key `law`, and has a method `sample`. Samples are drawn by inversion
+of `random()` wherever there is a closed form, so that laws with different parameters give
+comparable samples from the same stream: doubling all times of a law doubles its samples.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class Constant(Table):
 
 
 class Uniform(Table):
-    """Every time between two bounds alike."""
+    """A uniform distribution between two bounds."""
 
     law: Literal["uniform"]
     low: Seconds
-    """The least, in seconds."""
+    """The lower bound, in seconds."""
     high: Seconds
-    """The most, in seconds."""
+    """The upper bound, in seconds."""
 
     @field_validator("high")
     @classmethod
@@ -73,7 +73,7 @@ class Uniform(Table):
 
 
 class Exponential(Table):
-    """Exponential, without memory."""
+    """An exponential distribution, which is memoryless."""
 
     law: Literal["exponential"]
     mean: PositiveSeconds
@@ -85,13 +85,13 @@ class Exponential(Table):
 
 
 class ShiftedExponential(Table):
-    """A fixed time, and an exponential one on top."""
+    """A fixed time plus an exponentially distributed one."""
 
     law: Literal["shifted-exponential"]
     shift: Seconds
     """The fixed time, in seconds."""
     mean: PositiveSeconds
-    """The mean of what comes on top, in seconds."""
+    """The mean of the exponential part, in seconds."""
 
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
@@ -99,7 +99,7 @@ class ShiftedExponential(Table):
 
 
 class Lognormal(Table):
-    """The logarithm is normal: a long tail, as round trips have."""
+    """A lognormal distribution, with a long tail like that of real round-trip times."""
 
     law: Literal["lognormal"]
     median: PositiveSeconds
@@ -109,18 +109,18 @@ class Lognormal(Table):
 
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
-        # 52 bits and a half: strictly between 0 and 1, where the inverse is finite.
+        # 52 random bits plus a half: strictly between 0 and 1, where the inverse is finite.
         return self.median * exp(
             self.sigma * _NORMAL.inv_cdf((random.getrandbits(52) + 0.5) / 2**52)
         )
 
 
 class Pareto(Table):
-    """A heavy tail: P(T > t) = (scale / t) ** alpha from `scale` on."""
+    """A heavy-tailed distribution: P(T > t) = (scale / t) ** alpha for t >= `scale`."""
 
     law: Literal["pareto"]
     alpha: float = Field(ge=0.1)
-    """The tail's exponent; the variance is infinite at 2 and less, the mean at 1."""
+    """The tail exponent; the variance is infinite for 2 and less, the mean for 1 and less."""
     scale: PositiveSeconds
     """The least, in seconds."""
 
@@ -130,13 +130,13 @@ class Pareto(Table):
 
 
 class Empirical(Table):
-    """Measured times, each as likely as the others."""
+    """Measured times, all equally likely."""
 
     law: Literal["empirical"]
     path: str
-    """A text file of one number a line, or a CSV file, beside the scenario file."""
+    """A text file with one number per line, or a CSV file; relative to the scenario file."""
     column: str | None = None
-    """The column of the CSV file; default the only one."""
+    """The column of the CSV file; default its only column."""
     _times: tuple[float, ...] = PrivateAttr(())
 
     @model_validator(mode="after")
@@ -159,7 +159,7 @@ class Empirical(Table):
 
 
 def _read_times(path: Path, column: str | None) -> list[float]:
-    """Return the times in a file; raises `OSError`, or `ValueError` with what is wrong."""
+    """Return the times in a file. Raises `OSError`, or `ValueError` with the problem."""
     try:
         text = read_text(path, CSV)
     except UnicodeDecodeError:
@@ -200,13 +200,13 @@ def _is_number(cell: list[str]) -> bool:
 
 
 class Mixture(Table):
-    """One of several laws, by weight."""
+    """A mixture of several laws with weights."""
 
     law: Literal["mixture"]
     weights: list[Annotated[float, Field(gt=0)]] = Field(min_length=1)
-    """How often each law is taken; they need not add up to 1."""
+    """The relative frequency of each law; weights need not add up to 1."""
     laws: list[Law] = Field(min_length=1)
-    """The laws, as many as there are weights."""
+    """The laws, one per weight."""
 
     @model_validator(mode="after")
     def _paired(self) -> Self:
@@ -226,13 +226,13 @@ class Mixture(Table):
 
 
 class Shifted(Table):
-    """A fixed time, and a time of another law on top."""
+    """A fixed time plus a time drawn from another law."""
 
     law: Literal["shifted"]
     shift: Seconds
     """The fixed time, in seconds."""
     base: Law
-    """The law of what comes on top."""
+    """The law of the time that is added."""
 
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
@@ -240,11 +240,11 @@ class Shifted(Table):
 
 
 class Sum(Table):
-    """The sum of independent times, such as the way to a server and the way back."""
+    """The sum of independent times, such as those of the two directions of a round trip."""
 
     law: Literal["sum"]
     laws: list[Law] = Field(min_length=1)
-    """The laws of the times that are added up."""
+    """The laws of the times to add."""
 
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
@@ -252,11 +252,11 @@ class Sum(Table):
 
 
 class Quantiles(Table):
-    """Times of which some quantiles are known, with straight lines between them."""
+    """A distribution given by some of its quantiles, with linear interpolation between them."""
 
     law: Literal["quantiles"]
     table: list[Annotated[list[Seconds], Field(min_length=2, max_length=2)]] = Field(min_length=2)
-    """Pairs of a probability and the time that is not exceeded with it, from 0 to 1."""
+    """Pairs of a probability, from 0 to 1, and the quantile for it, in seconds."""
 
     @field_validator("table")
     @classmethod
@@ -285,7 +285,7 @@ class Preset(Table):
 
     law: Literal["preset"]
     name: str
-    """Which one; `firstk.scenarios.presets` has them with their sources."""
+    """The name of the preset; `firstk.scenarios.presets` lists them with their sources."""
     _law: Law = PrivateAttr()
 
     @model_validator(mode="after")
@@ -317,7 +317,7 @@ Law = Annotated[
     | Preset,
     Field(discriminator="law"),
 ]
-"""Any law; the key `law` says which."""
+"""A latency law of any kind; the key `law` selects which."""
 for _kind in (Mixture, Shifted, Sum):
     _kind.model_rebuild()
 _LAW: TypeAdapter[Law] = TypeAdapter(Law)

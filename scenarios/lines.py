@@ -1,6 +1,6 @@
-"""Where things stand in a TOML text, which Python's parser does not report.
+"""Positions of keys and tables in a TOML text, which Python's parser does not report.
 
-The text is split into its statements in one pass: any number of mistakes can then be located.
+The text is split into statements in one pass; after that, any number of mistakes can be located.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any, NamedTuple
 
 Location = tuple[int | str, ...]
 
-#: The most parts of a dotted key, and the most brackets within brackets. The parser takes time
-#: and memory in proportion to the square of the first, and fails at a few hundred of the second.
+#: The maximum number of parts of a dotted key, and the maximum depth of nested brackets. The
+#: parser's time and memory are quadratic in the first, and it fails at a depth of a few hundred.
 MAX_DEPTH = 32
 
-#: The most characters of a number or of a key without quotes.
+#: The maximum number of characters of a number or of an unquoted key.
 MAX_WORD = 1000
 
-#: The integers that TOML promises. Neither SQLite nor a trace has room for larger ones.
+#: The range of integers that TOML guarantees. SQLite and traces cannot store larger ones.
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
 _WORD = "[A-Za-z0-9_-]++"
 _PART = rf"""(?:{_WORD}|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*+')"""
 _DOT = r"[ \t]*+\.[ \t]*+"
 
-#: What stands in a TOML text, as far as it takes to find where its statements begin.
+#: The tokens of a TOML text, as far as needed to find where its statements begin.
 _TOKEN = re.compile(
     rf"""
       (?P<deep> {_PART} (?: {_DOT.replace(" ", chr(92) + " ")} {_PART} ){{{MAX_DEPTH}}} )
@@ -48,14 +48,14 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-#: How a statement begins: with a table's brackets or without, and with a key.
+#: The start of a statement: optional brackets of a table header, and a key.
 _HEAD = re.compile(rf"(\[\[?)?[ \t]*+({_PART}(?:{_DOT}{_PART})*+)")
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.\- \t]++")
 
 
 class RefusedError(ValueError):
-    """A text is not parsed, since that would take too long; `line` counts from 1."""
+    """A text is not parsed, because that would take too long; `line` counts from 1."""
 
     def __init__(self, line: int, message: str) -> None:
         self.line = line
@@ -63,7 +63,7 @@ class RefusedError(ValueError):
 
 
 class _Statement(NamedTuple):
-    """A statement: its line, the brackets it begins with, and its key as it is written."""
+    """A statement: its line, its opening brackets, and its key as written."""
 
     line: int
     brackets: str
@@ -71,7 +71,7 @@ class _Statement(NamedTuple):
 
     @property
     def parts(self) -> list[str]:
-        """The parts of its key."""
+        """The parts of the key."""
         if _PLAIN_KEY.fullmatch(self.key):
             return [part.strip() for part in self.key.split(".")]
         parts: list[str] = []
@@ -83,9 +83,9 @@ class _Statement(NamedTuple):
 
 
 def _statements(text: str) -> Iterator[_Statement]:
-    """Yield the statements of a text; raises `RefusedError` if it should not be parsed.
+    """Yield the statements of a text. Raises `RefusedError` if it should not be parsed.
 
-    Of a text that is not TOML it yields some.
+    If the text is not valid TOML, only some statements may be yielded.
     """
     line, depth, fresh = 1, 0, True
     for token in _TOKEN.finditer(text):
@@ -125,7 +125,7 @@ class _Place:
     entries: int = 0
 
     def key(self, part: str, line: int) -> _Place:
-        """Return the place of a key, made at `line` if it is new; of a list, its last entry."""
+        """Return the place of a key, created at `line` if new; for a list, its last entry."""
         place = self.within.setdefault(part, _Place(line))
         return place.within[place.entries - 1] if place.entries else place
 
@@ -137,7 +137,7 @@ class _Place:
 
 
 def _places(statements: Iterator[_Statement]) -> _Place:
-    """Return the places of all keys, within that of the whole text."""
+    """Return the place of the whole text, which contains the places of all keys."""
     table = root = _Place(1)
     for statement in statements:
         line, (*parents, last) = statement.line, statement.parts
@@ -154,7 +154,7 @@ def _places(statements: Iterator[_Statement]) -> _Place:
 
 
 class Lines:
-    """What stands in a TOML text, and where.
+    """The contents of a TOML text, with their positions.
 
     Raises `tomllib.TOMLDecodeError`, and `RefusedError` for a text that should not be parsed.
     """
@@ -168,7 +168,7 @@ class Lines:
         return _places(iter(self._statements))
 
     def find(self, path: Location) -> int | None:
-        """Return the line, from 1, at which `path`, or the table that lacks it, begins."""
+        """Return the line, from 1, at which `path` begins, or else the table that lacks it."""
         place: _Place = self._places
         for part in path:
             if part not in place.within:
@@ -179,17 +179,17 @@ class Lines:
 
 @dataclass(frozen=True)
 class NoPositions:
-    """Takes the place of `Lines` where tables stand in no text."""
+    """A replacement for `Lines` if the tables do not come from a text."""
 
     data: Mapping[str, Any]
 
     def find(self, path: Location) -> int | None:
-        """Return no line."""
+        """Return None: there are no lines."""
         return None
 
 
 def too_large(data: Any) -> Iterator[tuple[Location, int]]:
-    """Yield where tables have integers that TOML does not promise, and the integers."""
+    """Yield the locations and values of integers outside the range that TOML guarantees."""
     waiting: list[tuple[Location, Any]] = [((), data)]
     while waiting:
         path, value = waiting.pop()

@@ -1,4 +1,4 @@
-"""Reading scenario files: all that is wrong with one is reported at once, line by line."""
+"""Loading of scenario files. All mistakes in a file are reported at once, each with its line."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ __all__ = ["Lines", "Location", "NoPositions", "Problem", "ScenarioError"]
 
 T = TypeVar("T", bound=BaseModel)
 
-#: More mistakes than this in one file are counted, not listed.
+#: The maximum number of mistakes listed per file; further ones are only counted.
 MOST_LISTED = 20
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a file: where, and what would be right.
+    """One mistake in a file: its place, and a message that says what would be correct.
 
-    `line` counts from 1; it is None where the whole file is wrong. As text, what cannot be
-    printed is escaped.
+    `line` counts from 1; it is None if the mistake concerns the whole file. As text, characters
+    that cannot be printed are escaped.
     """
 
     file: str
@@ -57,7 +57,7 @@ class Problem:
 
 
 class ScenarioError(ValueError):
-    """A file is not a scenario; `mistakes` says all that is wrong with it."""
+    """A file is not a valid scenario; `mistakes` lists all problems with it."""
 
     __module__ = "firstk"  # as users import it
 
@@ -67,11 +67,11 @@ class ScenarioError(ValueError):
 
 
 def load_scenario(path: str | Path, source: str | None = None) -> Scenario:
-    """Return the scenario in a TOML file.
+    """Load a scenario from a TOML file.
 
-    Paths in it are relative to it. `source` is what a command line calls it; default the
-    path. Raises `ScenarioError` if it cannot be read, is not TOML, or is not a scenario; its
-    message has all mistakes, each with its line.
+    Paths in the file are relative to its folder. `source` is the name of the file on a command
+    line (default: `path`). Raises `ScenarioError` if the file cannot be read, is not TOML, or is
+    not a valid scenario; the message lists the mistakes, each with its line.
 
     >>> from firstk.scenarios.library import sets
     >>> one_hung = next(path for path in sets()["ticket-928"] if "one-hung" in path.name)
@@ -87,9 +87,9 @@ def load_scenario(path: str | Path, source: str | None = None) -> Scenario:
 
 
 def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lines:
-    """Return what stands in a TOML file, and where, as `lines` finds it.
+    """Return the contents of a TOML file, with their positions, as an object of type `lines`.
 
-    Raises `ScenarioError` if it cannot be read, or is clearly not of this kind.
+    Raises `ScenarioError` if the file cannot be read, or is clearly not of this kind.
     """
     name, text = str(path), ""
     try:
@@ -113,7 +113,7 @@ def read(path: str | Path, kind: Kind | None, lines: type[Lines] = Lines) -> Lin
 
 
 def _unreadable(name: str, text: str, error: Exception) -> Problem:
-    """Return why a file is not read."""
+    """Return why a file cannot be read."""
     match error:
         case OSError():
             return Problem(name, None, "", str(error.strerror or error))
@@ -127,7 +127,7 @@ def _unreadable(name: str, text: str, error: Exception) -> Problem:
 
 
 def from_tables(tables: Mapping[str, Any]) -> Scenario:
-    """Return the scenario that tables make, as they would stand in a file.
+    """Return the scenario defined by tables that have the structure of a scenario file.
 
     Paths in it are relative to the current folder. Raises `ScenarioError` as `load_scenario` does.
     """
@@ -135,12 +135,12 @@ def from_tables(tables: Mapping[str, Any]) -> Scenario:
 
 
 def expectation_from(table: Mapping[str, Any]) -> Expectation:
-    """Return what a table like `[expect.downloader]` expects; raises `ScenarioError`."""
+    """Validate a table like `[expect.downloader]`. Raises `ScenarioError` if it is invalid."""
     return _table_from("expectation", Expectation, table, ("expect", OTHER), {})
 
 
 def entry_from(table: Mapping[str, Any], scenario: Scenario) -> Servers:
-    """Return what a table like `[[servers]]` says of this grid; raises `ScenarioError`."""
+    """Validate an entry of `[[servers]]` for this grid. Raises `ScenarioError` if it is invalid."""
     facts = {"servers": scenario.grid.servers, "numbers": scenario.file.numbers}
     return _table_from("servers", Servers, table, ("servers", 0), facts)
 
@@ -152,7 +152,7 @@ def _table_from(
     location: Location,
     context: Mapping[str, Any],
 ) -> T:
-    """Return the one table that would stand at `location` in a file."""
+    """Validate one table as if it were at `location` in a file."""
     try:
         return model.model_validate(dict(table), context=dict(context))
     except ValidationError as e:
@@ -165,10 +165,10 @@ def _table_from(
 
 
 class Flaw(NamedTuple):
-    """One thing that is wrong with tables: where, and what.
+    """One mistake in tables: its place and message.
 
-    `message` is one of pydantic's errors, about `model`, until it is listed: most are only
-    counted. `at` goes before it.
+    `message` may be a pydantic error about `model`; it is put into words only when it is listed,
+    since most mistakes are only counted. `at` is put before the message.
     """
 
     path: Location
@@ -178,16 +178,16 @@ class Flaw(NamedTuple):
 
     @property
     def key(self) -> tuple[object, ...]:
-        """Equal for equal flaws."""
+        """A key that is equal for equal flaws."""
         if isinstance(self.message, str):
             return self.path, self.message
         return self.path, self.message["type"], self.message["msg"]
 
 
 def validated(model: type[T], name: str, lines: Lines | NoPositions, folder: Path) -> T:
-    """Return what tables make that stand in the file `name`; paths are relative to `folder`.
+    """Validate the tables of the file `name` as a `model`; paths are relative to `folder`.
 
-    Raises `ScenarioError` with all that is wrong.
+    Raises `ScenarioError` with all mistakes.
     """
     made, flaws = examined(model, lines.data, folder)
     if made is None:
@@ -198,7 +198,7 @@ def validated(model: type[T], name: str, lines: Lines | NoPositions, folder: Pat
 def examined(
     model: type[T], tables: Mapping[str, Any], folder: Path
 ) -> tuple[T | None, list[Flaw]]:
-    """Return what tables make, or None, and all that is wrong with them."""
+    """Return the object that tables define, or None, and all mistakes in them."""
     found: dict[object, Flaw] = {}
     data: Mapping[str, Any] | None = tables
     while data is not None:
@@ -210,13 +210,13 @@ def examined(
             return (None if found else made), list(found.values())
         for error in errors:
             found.update((flaw.key, flaw) for flaw in _flaws(model, tables, error))
-        # A table with an unknown key is not looked at as a whole: look again without it.
+        # Validators of a whole table do not run if it has an unknown key: validate without it.
         data = _without_unknown(data, errors)
     return None, list(found.values())
 
 
 def mistakes_of(name: str, lines: Lines | NoPositions, flaws: Iterable[Flaw]) -> list[Problem]:
-    """Return flaws as mistakes in the order of their lines: the first, and a count of the rest."""
+    """Return the first flaws as mistakes, in the order of their lines, and a count of the rest."""
     placed = sorted(((lines.find(flaw.path), flaw) for flaw in flaws), key=_line)
     found = [
         Problem(name, line, spell(flaw.path), flaw.at + _words(flaw.model, flaw.message))
@@ -232,7 +232,7 @@ def _line(placed: tuple[int | None, Flaw]) -> int:
 
 
 def _without_unknown(data: Mapping[str, Any], errors: list[ErrorDetails]) -> dict[str, Any] | None:
-    """Return tables without their unknown keys; None if there are none."""
+    """Return tables without their unknown keys; None if they have no unknown keys."""
     unknown = [_path(data, e["loc"]) for e in errors if e["type"] == "extra_forbidden"]
     if not unknown:
         return None
@@ -244,7 +244,7 @@ def _without_unknown(data: Mapping[str, Any], errors: list[ErrorDetails]) -> dic
             for part in path:
                 table = table[part]
             del table[key]
-        except (LookupError, TypeError):  # it is not there: two variants reported it
+        except (LookupError, TypeError):  # already removed: two variants reported it
             continue
         dropped = True
     return left if dropped else None
@@ -260,7 +260,7 @@ def _not_toml(name: str, text: str, error: tomllib.TOMLDecodeError) -> Problem:
 def _flaws(
     model: type[BaseModel], tables: Mapping[str, Any], error: ErrorDetails
 ) -> Iterator[Flaw]:
-    """Yield what one of pydantic's errors says, each where it stands in the tables."""
+    """Yield the flaws that one pydantic error reports, each with its place in the tables."""
     location = error["loc"]
     if error["type"] == "mistakes":
         for key, message in error["ctx"]["found"]:
@@ -277,7 +277,7 @@ def _flaws(
 
 
 def _words(model: type[BaseModel], message: str | ErrorDetails) -> str:
-    """Return a message, or what one of pydantic's errors says in the words of a scenario file."""
+    """Return a message; a pydantic error is put into the terms of scenario files."""
     if isinstance(message, str):
         return message
     error = message
@@ -307,7 +307,7 @@ def _words(model: type[BaseModel], message: str | ErrorDetails) -> str:
 
 
 def _quoted(text: str) -> list[str]:
-    """Return the names in quotes in one of pydantic's texts."""
+    """Return the quoted names in a pydantic message."""
     return re.findall(r"'([^']*)'", text)
 
 
@@ -320,7 +320,7 @@ def _known_keys(model: type[BaseModel], location: Location) -> set[str]:
         fields = [m.model_fields[part].annotation for m in tables if part in m.model_fields]
         if fields:
             tables = [table for field in fields for table in _tables(field)]
-        else:  # pydantic names the variant it took: by its tag
+        else:  # pydantic inserts the tag of the variant that it chose
             tagged = [table for table in tables if _is_variant(table, part)]
             tables = tagged or tables
     return {of.alias or key for table in tables for key, of in table.model_fields.items()}
@@ -342,7 +342,7 @@ def _is_variant(table: type[BaseModel], tag: str) -> bool:
     return (tag,) in kinds or table.__name__ == _VARIANTS.get(tag)
 
 
-#: The tables that the tags of `firstk.scenarios.model` and `firstk.scenarios.experiment` stand for.
+#: The tables that the tags in `firstk.scenarios.model` and `firstk.scenarios.experiment` denote.
 _VARIANTS = {
     "@inline": "InlineScenario",
     "@span": "Span",
@@ -353,7 +353,7 @@ _VARIANTS = {
 }
 
 
-#: The keys whose tables have variants, which pydantic names in the location of an error.
+#: The keys whose tables have variants. Pydantic adds the variant to the location of an error.
 _DISCRIMINATORS = {
     **dict.fromkeys(("rtt", "service", "laws", "think", "sizes"), "law"),
     **dict.fromkeys(("fault", "arrivals"), "kind"),
@@ -361,7 +361,7 @@ _DISCRIMINATORS = {
 
 
 def _path(data: Any, location: Location) -> Location:
-    """Return `location` without the parts that pydantic adds: names of union variants."""
+    """Return `location` without the names of union variants that pydantic adds."""
     path: list[int | str] = []
     key, tag = "", None
     for part in location:
@@ -382,6 +382,6 @@ def _path(data: Any, location: Location) -> Location:
 
 
 def spell(path: Location) -> str:
-    """Return a path as one would write it: servers[2].fault.kind."""
+    """Return a path as text: servers[2].fault.kind."""
     spelt = "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in path)
     return spelt.removeprefix(".")

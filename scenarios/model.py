@@ -1,6 +1,6 @@
-"""What a scenario is: a file, a grid of servers, what is wrong with them, what to expect.
+"""The scenario model: a file, a grid of servers, their faults, and the expected outcomes.
 
-The fields are the keys of a scenario file, and their docstrings the texts of its schema.
+The fields are the keys of a scenario file, and their docstrings the descriptions in its schema.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ from firstk.scenarios.workload import Workload
 
 
 def _found_out(info: ValidationInfo, **facts: Any) -> None:
-    """Keep what later tables are checked against, whatever else is wrong with this one."""
+    """Record facts that later tables are checked against, even if this table is invalid."""
     if info.context is not None:
         info.context.update(facts)
 
@@ -71,7 +71,7 @@ def _known_strategy(name: str) -> str:
         raise mistakes([("", str(e))]) from e
 
 
-#: What every name of a strategy is, for a JSON schema.
+#: The names of strategies, for a JSON schema.
 _STRATEGY: list[Any] = [
     {"enum": list(STRATEGIES)},
     {"pattern": r"^hedged\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])$"},
@@ -85,7 +85,7 @@ StrategyName = Annotated[
 
 
 def _distinct(names: list[str]) -> list[str]:
-    """Refuse a name that appears twice."""
+    """Reject a name that appears twice."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -107,24 +107,24 @@ def _fit_for_a_file(name: str) -> str:
     return name
 
 
-#: What a scenario may be called.
+#: The name of a scenario.
 Name = Annotated[
     str,
     AfterValidator(_fit_for_a_file),
     WithJsonSchema({"type": "string", "pattern": f"^{_NAME}$"}),
 ]
 
-#: Some strategies, none of them twice.
+#: A list of distinct strategies.
 Strategies = Annotated[
     list[StrategyName],
     Field(min_length=1, json_schema_extra={"uniqueItems": True}),
     AfterValidator(_distinct),
 ]
 
-#: What is expected of another downloader, whichever is put to the test, has this name.
+#: The name under which a scenario states what it expects of any external downloader under test.
 OTHER = "downloader"
 
-#: The downloader of Tahoe-LAFS. What is expected of it goes before what is of any other.
+#: The downloader of Tahoe-LAFS. Expectations for it take precedence over those for `OTHER`.
 TAHOE = "tahoe"
 
 
@@ -143,16 +143,16 @@ def _expecting(name: str) -> str:
 
 
 class _Range(Table):
-    """Which bytes of the file are asked for."""
+    """The requested range of bytes of the file."""
 
     offset: int = Field(default=0, ge=0)
-    """The first byte asked for."""
+    """The offset of the first byte to read."""
     length: int | None = Field(default=None, ge=0)
-    """How many bytes are asked for; default all the rest."""
+    """The number of bytes to read; default up to the end of the file."""
 
 
 def _range_mistakes(size: int, info: ValidationInfo) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the requested range of a file of `size` bytes."""
+    """Yield the mistakes in the requested range of a file of `size` bytes."""
     offset, length = info.data.get("offset", 0), info.data.get("length") or 0
     if offset > size:
         yield "../offset", f"should be {size} (the file's size) or less, not {offset}"
@@ -162,14 +162,14 @@ def _range_mistakes(size: int, info: ValidationInfo) -> Iterator[tuple[str, str]
 
 
 class MadeUpFile(_Range):
-    """A file made up from the seed, and encoded as Tahoe-LAFS does."""
+    """A file that is generated from the seed, and encoded as Tahoe-LAFS does."""
 
     size: int = Field(ge=1, le=MAX_MADE_UP_SIZE)
-    """Its size in bytes."""
+    """The size of the file in bytes."""
     k: int = Field(ge=1, le=256)
-    """How many distinct shares make the file."""
+    """The number of distinct shares needed to decode the file."""
     n: int = Field(ge=1, le=256)
-    """How many shares are made."""
+    """The number of shares made."""
     segment_size: int = Field(default=DEFAULT_SEGMENT_SIZE, ge=1)
     """The maximum segment size in bytes; it is rounded up to a multiple of k."""
 
@@ -190,34 +190,34 @@ class MadeUpFile(_Range):
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the shares that are made, sorted."""
+        """The sorted numbers of the shares."""
         return list(range(self.n))
 
 
 class UnopenedShare(bytes):
-    """The empty data of a share file that its server cannot open; `reason` is why."""
+    """The empty data of a share file that its server cannot open; `reason` says why."""
 
     reason = ""
 
     @classmethod
     def because(cls, reason: str) -> Self:
-        """Return one with a reason."""
+        """Return an instance with a reason."""
         share = cls()
         share.reason = reason
         return share
 
 
 class RealFile(_Range):
-    """A file whose shares lie in a folder, as a Tahoe-LAFS storage server keeps them."""
+    """A file whose shares are in a folder, in the format of a Tahoe-LAFS storage server."""
 
     shares: str
-    """A folder beside the scenario file, with a file for each share, named by its number."""
+    """A folder, relative to the scenario file, with one file per share, named by its number."""
     cap: str
     """The file's read-cap."""
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     """The SHA-256 of the plaintext, in hexadecimal."""
     damaged: Literal["serve"] | None = None
-    """"serve": share files that are damaged are served as they lie; default they are an error."""
+    """"serve": damaged share files are served unchanged; by default they are an error."""
     _cap: CHKCap = PrivateAttr()
     _data: dict[int, bytes] = PrivateAttr(default_factory=dict)
 
@@ -261,7 +261,7 @@ class RealFile(_Range):
         return self
 
     def _read_shares(self, folder: Path, info: ValidationInfo) -> None:
-        """Read the shares, if they are as many as the cap says."""
+        """Read the shares, if their numbers fit the cap."""
         cap, numbers = self._cap, _share_numbers(folder)
         _found_out(info, numbers=numbers)
         if len(numbers) < cap.k:
@@ -289,27 +289,27 @@ class RealFile(_Range):
 
     @property
     def data(self) -> Mapping[int, bytes]:
-        """The share data by share number, without the containers."""
+        """The share data by share number, without the share containers."""
         return self._data
 
     @property
     def numbers(self) -> list[int]:
-        """The numbers of the shares in the folder, sorted."""
+        """The sorted numbers of the shares in the folder."""
         return list(self._data)
 
     @property
     def k(self) -> int:
-        """How many distinct shares make the file."""
+        """The number of distinct shares needed to decode the file."""
         return self._cap.k
 
     @property
     def n(self) -> int:
-        """How many shares were made."""
+        """The number of shares made."""
         return self._cap.n
 
 
 def _share_numbers(folder: Path) -> list[int]:
-    """Return the numbers that files in `folder` are named by, sorted; raises `OSError`."""
+    """Return the sorted numbers that are names of files in `folder`. Raises `OSError`."""
     names = (path.name for path in folder.iterdir())
     return sorted(int(name) for name in names if re.fullmatch(r"0|[1-9]\d{0,2}", name))
 
@@ -335,21 +335,21 @@ FileTable = Annotated[
 ]
 
 
-#: How many bytes pass in a second.
+#: A bandwidth in bytes per second.
 Bandwidth = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Limits(Table):
-    """What slows servers down; here for all of them, in `[[servers]]` for some."""
+    """Limits of the servers: for all of them in `[grid]`, for some of them in `[[servers]]`."""
 
     bandwidth: Bandwidth | None = None
     """The bandwidth of a server's uplink in bytes/s; default unlimited."""
     service: Law | None = None
-    """For how long a server works on each request; default no time."""
+    """The time that a server works on each request; default no time."""
     concurrency: int | None = Field(default=None, ge=1)
-    """How many requests a server works on at once; default all that there are."""
+    """The number of requests that a server works on at once; default unlimited."""
     connect: Law | None = None
-    """How long it takes to set up a connection, before the first request; default no time."""
+    """The time to set up a connection, before the first request; default no time."""
 
 
 class Grid(_Limits):
@@ -358,24 +358,24 @@ class Grid(_Limits):
     rtt: Law
     """The round-trip time of one request."""
     rtt_per: Literal["request", "server"] = "request"
-    """Draw it afresh for each request, or once for each server in a run."""
+    """Whether `rtt` is drawn for each request, or once per server in a run."""
     client_bandwidth: Bandwidth | None = None
     """The bandwidth of the client's downlink in bytes/s, for all servers together; default
     unlimited."""
     servers: int = Field(ge=1, le=MAX_SERVERS)
-    """How many there are."""
+    """The number of servers."""
     order: Literal["listed", "permuted", "shuffled"] = "listed"
-    """The order in which the downloader is given them: as listed, permuted by the storage
+    """The order in which the downloader receives the servers: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
     reading_queries: bool = False
-    """Whether servers read a share in the round trip of the query, for a strategy that asks them to
-    (`one-round`). A server with a fault that concerns reads answers the query alone."""
+    """Whether servers can read a share in the round trip of the query, for strategies that use
+    this (`one-round`). A server with a fault that concerns reads only answers the query."""
 
     groups: dict[GroupName, Grouping] | None = None
-    """Which servers belong together, by the name of a kind: so many in a row, or lists of their
-    members. Those of one `machine` share an uplink and a queue; other kinds, such as racks, are
-    for `select`. A server that is not listed is a group of its own."""
+    """Groups of servers, by the name of a kind: the number of consecutive servers in a group, or
+    lists of members. Servers of one `machine` share an uplink and a queue; other kinds, such as
+    racks, are for `select`. A server that is not listed is a group of its own."""
 
     @field_validator("servers")
     @classmethod
@@ -384,7 +384,7 @@ class Grid(_Limits):
         return servers
 
     transport: Transport | None = None
-    """How they are reached: requests to "objects", the default, or "tahoe-https", Tahoe-LAFS's own
+    """How servers are reached: as "objects", the default, or by "tahoe-https", Tahoe-LAFS's own
     HTTP storage servers and client over simulated TCP and TLS (extra `tahoe`)."""
 
     @field_validator("groups")
@@ -400,15 +400,15 @@ class Grid(_Limits):
 
 
 class Consumer(Table):
-    """What takes the file: as a transport of Twisted's, with a buffer that it drains."""
+    """The consumer of the file. Like a Twisted transport, it has a buffer that it drains."""
 
     bandwidth: Bandwidth
-    """How many bytes it drains a second. With more than 64 KiB in its buffer it pauses a push
-    producer, and it resumes it when the buffer is empty."""
+    """The number of bytes that it drains per second. It pauses a push producer when its buffer
+    has more than 64 KiB, and resumes it when the buffer is empty."""
 
 
 def _shares_problem(shares: list[int] | None, numbers: list[int] | None) -> str | None:
-    """Return what is wrong with the shares of an entry, if it is known which there are."""
+    """Return what is wrong with the shares of an entry, if the file's share numbers are known."""
     missing = [n for n in shares or [] if numbers is not None and n not in numbers]
     if not missing:
         return None
@@ -426,21 +426,21 @@ Faults = Annotated[
 
 
 class Servers(_Limits):
-    """What is different about some servers."""
+    """An entry of `[[servers]]`: how some servers differ from the others."""
 
     select: Select
-    """Which: "all", "0,3-5", names, { count = 7 } or { probability = 0.1 }; both may have a
-    `group`, such as "rack", whose servers are drawn together."""
+    """The servers: "all", "0,3-5", names, { count = 7 } or { probability = 0.1 }. The last two may
+    have a `group`, such as "rack", whose servers are drawn together."""
     fault: Faults | None = None
-    """What is wrong with them: one fault or several."""
+    """One fault, or several."""
     shares: list[Annotated[int, Field(ge=0)]] | None = None
-    """Which shares each holds; default share i on server i modulo the number of servers."""
+    """The shares that each holds; default share i on server i modulo the number of servers."""
     rtt: Law | None = None
-    """Their round-trip time, in place of the grid's."""
+    """Their round-trip time, instead of the grid's."""
     rtt_per: Literal["request", "server"] | None = None
-    """How often it is drawn, in place of the grid's."""
+    """How often it is drawn, instead of the grid's setting."""
     machine: GroupName | None = None
-    """The machine that they are on: servers on one machine share its uplink and its queue."""
+    """The machine that they run on: servers on one machine share its uplink and its queue."""
 
     @field_validator("machine")
     @classmethod
@@ -465,7 +465,7 @@ class Servers(_Limits):
 
     @property
     def faults(self) -> list[Fault] | None:
-        """The faults as a list; None where the entry has nothing to say of them."""
+        """The faults as a list; None if the entry does not set them."""
         if self.fault is None or isinstance(self.fault, list):
             return self.fault
         return [self.fault]
@@ -475,25 +475,25 @@ class Expectation(Table):
     """What is expected of one strategy, in every run."""
 
     outcome: Literal["ok", "failed", "stalled", "deadline"] | None = None
-    """How the download ends."""
+    """The outcome of the download."""
     error: str | None = None
-    """The name of the error's class, or of a class it inherits from."""
+    """The name of the error's class, or of one of its base classes."""
     message: str | None = None
     """A text that the error's message contains."""
     ttfb: Seconds | None = None
-    """The time to the first byte, in seconds."""
+    """The time to first byte, in seconds."""
     ttfb_min: Seconds | None = None
-    """The least time to the first byte."""
+    """The minimum time to first byte, in seconds."""
     ttfb_max: Seconds | None = None
-    """The most time to the first byte."""
+    """The maximum time to first byte, in seconds."""
     requests_max: int | None = Field(default=None, ge=0)
-    """The most requests, queries and reads together."""
+    """The maximum number of requests: queries and reads."""
     outstanding_max: int | None = Field(default=None, ge=0)
-    """The most requests that are outstanding at one time."""
+    """The maximum number of requests outstanding at one time."""
     bytes_outstanding_max: int | None = Field(default=None, ge=0)
-    """The most bytes that outstanding reads ask for at one time."""
+    """The maximum number of bytes requested by outstanding reads at one time."""
     outcomes: list[Literal["ok", "failed", "stalled", "deadline"]] | None = None
-    """How each of the scenario's `[[reads]]` ends, in their order."""
+    """The outcome of each of the scenario's `[[reads]]`, in order."""
 
     @field_validator("error", "message")
     @classmethod
@@ -522,7 +522,7 @@ class Expectation(Table):
 def _fits(entry: Servers, info: ValidationInfo) -> Servers:
     """Check an entry of `[[servers]]` against the grid and the file.
 
-    Where a file is read the entry's own checks have done so, each beside the others.
+    If a scenario file is read, the entry's own validators have already done this one by one.
     """
     found = []
     grid, file = info.data.get("grid"), info.data.get("file")
@@ -539,7 +539,7 @@ def _fits(entry: Servers, info: ValidationInfo) -> Servers:
 
 
 def _together(entries: list[Servers], info: ValidationInfo) -> list[Servers]:
-    """Check what entries say of groups and machines against the grid, and one another."""
+    """Check the groups and machines of entries against the grid and against one another."""
     grid = info.data.get("grid")
     if grid is None:
         return entries
@@ -570,7 +570,7 @@ def _machine_key(entries: Sequence[Servers]) -> list[str]:
 
 
 def _divided(entries: Sequence[Servers], grid: Grid) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """Yield where an entry sets what the servers of one machine share for some of them only."""
+    """Yield the places where an entry sets a limit for only some servers of one machine."""
     machines = [one.servers for one in groups_of(MACHINE, grid, entries) if len(one.servers) > 1]
     place = {number: i for i, servers in enumerate(machines) for number in servers}
     for i, entry in enumerate(entries if machines else ()):
@@ -584,16 +584,16 @@ def _divided(entries: Sequence[Servers], grid: Grid) -> Iterator[tuple[tuple[int
 
 
 def _units(select: Select, grid: Grid, entries: Sequence[Servers]) -> Iterable[Sequence[int]]:
-    """Return the servers that an entry selects together, whatever is drawn."""
+    """Return the sets of servers that an entry can only select together."""
     if isinstance(select, str):
         return [selected(select, grid.servers)]
     return (one.servers for one in groups_of(select.group or 1, grid, entries))
 
 
 def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[ServerSet]:
-    """Return the groups of a kind, or of so many servers in a row, by their first servers.
+    """Return the groups of a kind, or of consecutive servers, ordered by their first servers.
 
-    A kind that there is not makes every server a group of its own.
+    For an unknown kind, every server is a group of its own.
     """
     if isinstance(group, int):
         return groups(f"{group} in a row", group, grid.servers)
@@ -612,7 +612,7 @@ def groups_of(group: Group, grid: Grid, entries: Sequence[Servers]) -> list[Serv
 
 
 def _readable(reads: list[Read], info: ValidationInfo) -> list[Read]:
-    """Check reads against the file, and against how much of it is downloaded."""
+    """Check reads against the file, and against the amount that is downloaded."""
     file = info.data.get("file")
     if info.data.get("stop", "complete") != "complete":
         raise mistakes([("", "each goes on to its end: take away `stop`")])
@@ -639,47 +639,47 @@ def _loads(workload: Workload, info: ValidationInfo) -> Workload:
 
 
 class Scenario(Table):
-    """A scenario: one download from one grid, or a load of them, by each of some strategies."""
+    """A scenario: one download from a grid, several reads, or a workload, for each strategy."""
 
     name: Name
-    """What it is called: up to 80 letters, digits, dots, dashes and underscores, a letter or
-    a digit first."""
+    """The name: up to 80 letters, digits, dots, dashes and underscores, starting with a letter or
+    a digit."""
     description: str = ""
-    """What it shows, in a line."""
+    """A one-line description of what it shows."""
     strategies: Strategies = Field(default=["wait-for-all", "first-k"])
     """The strategies to run."""
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
-    """The seed of the first run; that of the last must not be beyond 2**63 - 1 either."""
+    """The seed of the first run. The seed of the last run must not exceed 2**63 - 1."""
     runs: int = Field(default=1, ge=1, le=MAX_RUNS)
-    """How many independent runs; their seeds are seed, seed + 1 and so on."""
+    """The number of independent runs; their seeds are seed, seed + 1 and so on."""
     deadline: PositiveSeconds = 3600.0
     """When a run that is still busy is cut off, in virtual seconds."""
     stop: Literal["located", "first-block", "complete"] = "complete"
-    """How much is downloaded; with `located` nothing is read, and it ends at K distinct shares."""
+    """When the download ends; with `located` it ends at K distinct shares, and reads nothing."""
     file: FileTable
-    """The file, and what is asked of it."""
+    """The file, and the range to download."""
     grid: Grid
     """The servers."""
     servers: Annotated[
         list[Annotated[Servers, AfterValidator(_fits)]], AfterValidator(_together)
     ] = Field(default=[])
-    """What is different about some of them, in order; later entries replace earlier ones."""
+    """How some servers differ from the others; later entries override earlier ones."""
     reads: Annotated[list[Read], Field(min_length=1), AfterValidator(_readable)] | None = None
-    """Several reads of the file in place of one download, by one downloader that lives on."""
+    """Several reads of the file by one downloader, instead of one download."""
     client: Client | None = None
-    """What troubles the client itself; default nothing, and it takes no time."""
+    """Delays and pauses of the client itself; by default it has none."""
     consumer: Consumer | None = None
-    """What takes the file; default one that takes everything at once."""
+    """The consumer of the file; by default it accepts everything at once."""
     workload: Annotated[Workload, AfterValidator(_loads)] | None = None
-    """Many downloads in place of one."""
+    """Many downloads instead of one."""
     expect: dict[Annotated[str, AfterValidator(_expecting)], Expectation] = Field(
         default={},
         json_schema_extra={
             "propertyNames": {"anyOf": [*_STRATEGY, {"enum": [OTHER, TAHOE]}]},
         },
     )
-    """What is expected of each strategy; `downloader` stands for one of your own, and `tahoe`
-    for that of Tahoe-LAFS."""
+    """The expectations for each strategy; `downloader` stands for a downloader of your own, and
+    `tahoe` for that of Tahoe-LAFS."""
     _source: str | None = PrivateAttr(default=None)
     _given_transport: Transport | None = PrivateAttr(default=None)
 
@@ -698,7 +698,7 @@ class Scenario(Table):
 
     @property
     def notes(self) -> list[str]:
-        """Notes on what may not be meant, although it is valid."""
+        """Notes on settings that are valid but may be unintended."""
         idle = [name for name in self.expect if name not in (OTHER, *self.strategies)]
         found = [
             f"[expect.{name}] is not looked at: `strategies` does not have {name}" for name in idle
@@ -714,9 +714,9 @@ class Scenario(Table):
         seed: int | None = None,
         runs: int | None = None,
     ) -> Self:
-        """Return a copy that is run otherwise; None keeps what this scenario says.
+        """Return a copy with other strategies, seed or number of runs; None keeps the value.
 
-        A file names strategies only; here they may be other downloaders too.
+        A file can only name strategies; here external downloaders are allowed too.
         Raises `ValueError` if a seed would be out of range.
         """
         seed, runs = self.seed if seed is None else seed, runs or self.runs
@@ -726,10 +726,10 @@ class Scenario(Table):
         return self.model_copy(update={"strategies": names, "seed": seed, "runs": runs})
 
     def with_transport(self, transport: Transport, name: str | None = None) -> Self:
-        """Return a copy whose servers are reached in that way, and that is called `name`.
+        """Return a copy that uses another transport, with the name `name`.
 
-        What the scenario expects goes for its own transport alone. Raises `ValueError` if the other
-        cannot do what the scenario asks for.
+        The copy has no expectations, since these hold only for the original transport. Raises
+        `ValueError` if the transport does not support the scenario.
         """
         if transport == (self.grid.transport or OBJECTS):
             return self
@@ -743,21 +743,21 @@ class Scenario(Table):
 
     @property
     def given_transport(self) -> Transport | None:
-        """The transport that `with_transport` has put in place of the file's."""
+        """The transport set by `with_transport`, which overrides that of the file; else None."""
         return self._given_transport
 
     def seed_of(self, run: int) -> int:
-        """Return the seed of a run; the first run is 0."""
+        """Return the seed of run number `run`; the first run is 0."""
         return seed_of(self.seed, run)
 
     @property
     def source(self) -> str:
-        """Where it was read from, as a command line names it; else its name."""
+        """The file that it was loaded from, as named on a command line; else its name."""
         return self._source or self.name
 
 
 def one_read(scenario: Scenario, read: Read) -> Scenario:
-    """Return the scenario of one of the reads alone."""
+    """Return the scenario with only one of its reads."""
     asked = {"offset": read.offset, "length": read.length}
     file = scenario.file.model_copy(update=asked)
     return scenario.model_copy(update={"file": file, "reads": None})

@@ -1,8 +1,7 @@
-"""What a plan is: a scenario, a target, and which k, n and strategies are searched for it.
+"""Plans: a scenario, a target, and the k, n and strategies to search.
 
-A plan file is read at one door, `load_plan`. Each k and n that is searched is a point of an
-experiment, as if `file.k` and `file.n` were its axes, and all of them are checked before
-anything runs.
+Plan files are read by `load_plan` only. Each pair of k and n is a point of an experiment, as if
+`file.k` and `file.n` were its axes, and all points are validated before anything runs.
 """
 
 from __future__ import annotations
@@ -35,21 +34,21 @@ from firstk.scenarios.load import Flaw, read
 from firstk.scenarios.model import RealFile, Scenario, Strategies
 from firstk.scenarios.seeds import MAX_RUNS, beyond
 
-#: The most shares that a file has.
+#: The maximum number of shares of a file.
 MAX_SHARES = 256
 
-#: How many runs the first look at a candidate takes; with a workload, where each is many
-#: downloads, fewer show which candidates miss the target clearly.
+#: The number of runs before a candidate is first checked. With a workload, each run is many
+#: downloads, so fewer runs show which candidates clearly miss the target.
 _FIRST_LOOK, _FIRST_LOOK_AT_LOADS = 250, 10
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One thing that a target asks for.
+    """One condition of a target.
 
-    Either a quantile of the time to first byte, that it is less than `limit` seconds, or,
-    where `quantile` is None, the probability that a download ends well, that it is over `limit`.
-    With a workload both are of all downloads of all runs.
+    It requires that a quantile of the time to first byte is less than `limit` seconds or, if
+    `quantile` is None, that the probability that a download succeeds is greater than `limit`.
+    With a workload, both are over all downloads of all runs.
     """
 
     name: str
@@ -63,16 +62,16 @@ class Condition:
 
 
 class Target(Table):
-    """What is asked for: quantiles of the time to first byte, and how many downloads end well."""
+    """The target: quantiles of the time to first byte, and the success rate of downloads."""
 
     p50: PositiveSeconds | None = None
     """The median of the time to first byte should be less than this, in seconds."""
     p90: PositiveSeconds | None = None
-    """The same of the 90th percentile."""
+    """The 90th percentile of the time to first byte should be less than this, in seconds."""
     p99: PositiveSeconds | None = None
-    """The same of the 99th percentile."""
+    """The 99th percentile of the time to first byte should be less than this, in seconds."""
     p999: PositiveSeconds | None = Field(default=None, alias="p99.9")
-    """The same of the 99.9th percentile."""
+    """The 99.9th percentile of the time to first byte should be less than this, in seconds."""
     success: float | None = Field(default=None, gt=0, lt=1)
     """The probability that a download succeeds should be more than this."""
 
@@ -91,7 +90,7 @@ class Target(Table):
 
     @property
     def conditions(self) -> list[Condition]:
-        """All that is asked for."""
+        """All conditions of the target."""
         every = (
             Condition("p50", 0.5, self.p50 or 0),
             Condition("p90", 0.9, self.p90 or 0),
@@ -118,18 +117,18 @@ SharesAxis = Annotated[Axis, AfterValidator(_numbers_of_shares)]
 
 
 class Search(Table):
-    """Among which candidates the cheapest is sought."""
+    """The candidates among which the cheapest is sought."""
 
     k: SharesAxis
-    """How many shares make the file: a list of numbers, or { from, to, step }."""
+    """How many shares are needed to decode the file: a list of numbers, or { from, to, step }."""
     n: SharesAxis
-    """How many shares are made, the same way; those that are less than k are left out."""
+    """How many shares are made, in the same form; values less than k are ignored."""
     strategies: Strategies | None = None
-    """With which strategies; default the scenario's."""
+    """The strategies to try; default the scenario's."""
     max_expansion: float | None = Field(default=None, ge=1)
-    """The most disk space that the shares may take, in times the file: n / k."""
+    """The maximum disk space of the shares, as a multiple of the file's size: n / k."""
     max_runs: int = Field(default=100_000, ge=1, le=MAX_RUNS)
-    """How many runs are taken at most of each candidate."""
+    """The maximum number of runs per candidate."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -143,7 +142,7 @@ class Search(Table):
 
     @property
     def shares(self) -> list[tuple[int, int]]:
-        """All k and n, those that take the least disk space first."""
+        """All pairs of k and n, those with the least disk space first."""
         most = None if self.max_expansion is None else Fraction(str(self.max_expansion))
         return sorted(
             (
@@ -160,14 +159,14 @@ class PlanTable(VariedScenario):
     """A plan file."""
 
     target: Target
-    """What is asked for."""
+    """The conditions to meet."""
     search: Search
-    """Among what the cheapest that meets it is sought."""
+    """The candidates among which the cheapest that meets the target is sought."""
 
     @model_validator(mode="before")
     @classmethod
     def _leave_out_shares(cls, data: Any) -> Any:
-        """Let a scenario in the file say nothing of k and n: they are what is sought."""
+        """Allow a scenario in the file to omit k and n, which the plan searches for."""
         match data:
             case {"scenario": {"file": dict(file)}}:
                 data = deepcopy(dict(data))
@@ -181,7 +180,7 @@ def _any_shares(file: Mapping[str, Any]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """One way to store and to fetch files; `point` is the number of its point."""
+    """One combination of k, n and strategy; `point` is the index of its point."""
 
     k: int
     n: int
@@ -190,12 +189,12 @@ class Candidate:
 
     @property
     def expansion(self) -> float:
-        """How much disk space the shares take, in times the file."""
+        """The disk space of the shares, as a multiple of the file's size."""
         return self.n / self.k
 
     @property
     def shares(self) -> str:
-        """Its k and n as text."""
+        """The candidate's k and n as text."""
         return f"{self.k}-of-{self.n}"
 
     def __str__(self) -> str:
@@ -204,7 +203,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Plan:
-    """A plan that can be searched; the points of its experiment are in the order of expansion."""
+    """A plan that can be searched; the points of its experiment are sorted by expansion."""
 
     target: Target
     experiment: Experiment
@@ -212,12 +211,12 @@ class Plan:
 
     @property
     def has_loads(self) -> bool:
-        """Whether each run is many downloads."""
+        """Whether each run is a workload of many downloads."""
         return any(point.scenario.workload for point in self.experiment.points)
 
     @property
     def levels(self) -> list[list[Candidate]]:
-        """All candidates, those that take equally much disk space together, the least first."""
+        """All candidates, grouped by disk space, the least first."""
 
         def candidates() -> Iterator[Candidate]:
             for number, point in enumerate(self.experiment.points):
@@ -230,9 +229,9 @@ class Plan:
 
     @property
     def looks(self) -> Sequence[int]:
-        """After how many runs a candidate is looked at: twice as many each time.
+        """The numbers of runs after which a candidate is checked; they double each time.
 
-        To look costs no confidence (see `firstk.harness.stats.betting`), and takes a little time.
+        A check costs a little time, but no confidence (see `firstk.harness.stats.betting`).
         """
         runs = [_FIRST_LOOK_AT_LOADS if self.has_loads else _FIRST_LOOK]
         while runs[-1] < self.max_runs:
@@ -241,10 +240,10 @@ class Plan:
 
 
 def load_plan(path: Path) -> Plan:
-    """Return the plan in a TOML file, with all its candidates.
+    """Load a plan, with all its candidates, from a TOML file.
 
-    Paths in it are relative to it. Raises `ScenarioError` with all that is wrong with it, or with
-    the scenario that it names.
+    Paths in the file are relative to its folder. Raises `ScenarioError` with all mistakes in it, or
+    in the scenario that it names.
     """
     lines = read(path, PLAN)
     varied = read_varied(path, lines, PlanTable)
@@ -279,7 +278,7 @@ def load_plan(path: Path) -> Plan:
 
 
 def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
-    """Yield what keeps a scenario from being planned for a target."""
+    """Yield the reasons why a scenario cannot be planned for a target."""
     if isinstance(scenario.file, RealFile):
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):

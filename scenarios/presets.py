@@ -1,7 +1,7 @@
-"""Latency laws with published parameters, as a scenario file has them.
+"""Latency laws with published parameters, as tables of a scenario file.
 
-A preset never changes: results that were made with it can always be made again. Better
-parameters get another name.
+A preset never changes, so that results obtained with it remain reproducible. Better parameters get
+another name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 def _pareto_and_exponential(
     weight: float, scale: float, alpha: float, rate: float
 ) -> Mapping[str, Any]:
-    """Return a mixture as Bailis et al. fit it; `scale` is in ms, and `rate` per ms."""
+    """Return a mixture in the form used by Bailis et al.; `scale` is in ms, and `rate` per ms."""
     return {
         "law": "mixture",
         "weights": [weight, 1 - weight],

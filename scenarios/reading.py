@@ -1,6 +1,6 @@
-"""The door at which every file is read: only regular files, and none that is too large.
+"""Safe reading of all input files: only regular files, up to a maximum size.
 
-A device would be read forever, and a FIFO without a writer would never open.
+Reading a device might never end, and opening a FIFO without a writer would block forever.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import BinaryIO
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """How large a kind of file may be, in bytes."""
+    """The maximum size of a kind of file, in bytes."""
 
     kind: str
     most: int
 
 
-#: Scenarios, experiments and plans: ten thousand entries of `[[servers]]` fit.
+#: Scenarios, experiments and plans: enough for ten thousand entries of `[[servers]]`.
 TOML = Limit("a TOML file", 2**19)
 
-#: Measured times, and when downloads begin: a few million lines.
+#: Measured times, and start times of downloads: a few million lines.
 CSV = Limit("a file of times", 2**25)
 
 #: One share; up to 256 of them are kept in memory.
@@ -41,16 +41,16 @@ _NOT_FILES = (
 
 
 def open_file(path: str | Path) -> BinaryIO:
-    """Open a regular file for reading; raises `OSError` for anything else, and never waits."""
+    """Open a regular file for reading, without blocking. Raises `OSError` for anything else."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
-        # Before it is opened: to open a device may do something.
+        # Check before opening, since opening a device may have side effects.
         _refuse_other(os.stat(path).st_mode, path)
         descriptor = os.open(path, flags)
     except ValueError as e:  # a path with a NUL in it
         raise OSError(errno.EINVAL, f"Is not a path: {e}", str(path)) from e
     try:
-        # It may have become another file since; a FIFO without a writer opens at once here.
+        # Check again, since the file may have been replaced. A FIFO opens at once in this mode.
         _refuse_other(os.fstat(descriptor).st_mode, path)
     except OSError:
         os.close(descriptor)
@@ -69,14 +69,14 @@ def _refuse_other(mode: int, path: str | Path) -> None:
 
 
 def read_bytes(path: str | Path, limit: Limit) -> bytes:
-    """Return what is in a regular file.
+    """Return the contents of a regular file.
 
-    Raises `OSError` if there is none, it cannot be read, or it is larger than the limit: then
-    nothing of it is read.
+    Raises `OSError` if the file does not exist, cannot be read, or is larger than the limit; in
+    this case nothing is read.
     """
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        # Some files of the system have more in them than their size says.
+        # Some system files contain more than their reported size.
         data = file.read(limit.most + 1) if size <= limit.most else b""
     if max(size, len(data)) > limit.most:
         least = "more than " if size <= limit.most else ""
@@ -87,7 +87,7 @@ def read_bytes(path: str | Path, limit: Limit) -> bytes:
 
 
 def read_text(path: str | Path, limit: Limit) -> str:
-    r"""Return the UTF-8 text in a regular file, its lines ended by `\n`.
+    r"""Return the UTF-8 text in a regular file, with lines ending in `\n`.
 
     Raises `UnicodeDecodeError` if it is not UTF-8, and `OSError` as `read_bytes` does.
     """
@@ -96,7 +96,7 @@ def read_text(path: str | Path, limit: Limit) -> str:
 
 
 def begins_with(path: str | Path, head: bytes) -> bool:
-    """Return whether this is a regular file that begins with these bytes."""
+    """Return whether `path` is a regular file that begins with the bytes `head`."""
     try:
         with open_file(path) as file:
             return file.read(len(head)) == head

@@ -1,4 +1,4 @@
-"""Several reads of one file, in place of one download."""
+"""The tables `[[reads]]`: several reads of one file instead of one download."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from firstk.scenarios.base import Seconds, Table
 
 
 class Read(Table):
-    """A read of some bytes of the file, by a downloader that lives on for others."""
+    """A read of some bytes of the file by a downloader that serves several reads."""
 
     offset: int = Field(default=0, ge=0)
-    """The first byte asked for."""
+    """The offset of the first byte to read."""
     length: int | None = Field(default=None, ge=0)
-    """How many bytes are asked for; default all the rest."""
+    """The number of bytes to read; default up to the end of the file."""
     start: Seconds | None = None
-    """When it begins, in virtual seconds; default when the read before it is over, and the first
-    one at once."""
+    """When it begins, in virtual seconds; default when the previous read ends, or at once for the
+    first read."""
     cancel: Seconds | None = None
-    """So many seconds after it has begun it is cancelled, as by a player that seeks: its consumer
-    stops the producer. Default never."""
+    """How many seconds after its start the read is cancelled, as by a player that seeks: its
+    consumer stops the producer. Default never."""
 
 
 def read_problems(
     reads: Sequence[Read], size: float
 ) -> Iterator[tuple[tuple[int | str, ...], str]]:
-    """Yield what is wrong with reads of a file with so many bytes, each by its place."""
+    """Yield the problems of reads of a file with `size` bytes, each with its location."""
     for place, read in enumerate(reads):
         rest = size - read.offset
         if rest < 0:

@@ -1,8 +1,8 @@
 """The JSON schemas of scenarios, experiments and plans, for editors.
 
-Pydantic makes them of the models. What the models' validators refuse, it cannot know: where JSON
-Schema can say it, it is added here. It knows no arithmetic and no other files; `firstk validate`
-does.
+Pydantic generates them from the models, but without the checks of the models' validators. Those
+that JSON Schema can express are added here. It has no arithmetic and cannot read other files; for
+such checks there is `firstk validate`.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _MODELS: dict[str, type[BaseModel]] = {
     "plan": PlanTable,
 }
 
-#: What each kind of file is for which there is a schema.
+#: The kinds of files that have a schema.
 KINDS = tuple(_MODELS)
 
 Json = dict[str, Any]
 
 
 def _if(condition: Json, then: Json | bool) -> Json:
-    """Return the schema of tables that meet the second if they meet the first."""
+    """Return the schema of tables that match `then` if they match `condition`."""
     return {"if": {"required": list(condition), "properties": condition}, "then": then}
 
 
@@ -54,7 +54,7 @@ _SCENARIO = {
     ]
 }
 
-#: What tables must be besides, by the names of their models.
+#: Additional constraints on tables, by the names of their models.
 _BESIDES: dict[str, Json] = {
     "Scenario": _SCENARIO,
     "InlineScenario": _SCENARIO,
@@ -84,14 +84,14 @@ _BESIDES: dict[str, Json] = {
     },
 }
 
-#: What a fault must be that comes again and again; one that lasts until a reconnection comes once.
+#: The constraints on a fault that repeats. A fault that lasts until a reconnection occurs once.
 _REPEATED: Json = {
     "dependentRequired": {"every": ["end"]},
     "if": {"required": ["until"], "properties": {"until": {"type": "number"}}},
     "then": {"required": ["every"]},
 }
 
-#: A trickle comes once: its `every` is the time between two pieces.
+#: A trickle does not repeat: its `every` is the time between two pieces.
 _ONCE: Json = {"properties": {"until": {"type": "null"}}}
 
 #: The keys of an axis, separated by dots: quoted, or as tables within tables.
@@ -121,14 +121,14 @@ def schema_of(kind: str) -> Json:
 
 
 def _name_scenarios(scenario: Json) -> None:
-    """Say which scenarios a file may name."""
+    """Add the names of the scenarios that a file may refer to."""
     names = [scenario_name(file) for files in sets().values() for file in files]
     named = next(one for one in scenario["oneOf"] if one.get("type") == "string")
     named["anyOf"] = [{"enum": names}, {"pattern": r"\.toml$"}]
 
 
 def _vary(schema: Json) -> None:
-    """Say what axes may be: their keys may be written without quotes."""
+    """Add what axes may be: their keys may be written without quotes."""
     values = {"type": "array", "minItems": 1}
     within = {
         "type": "object",
@@ -146,7 +146,7 @@ def _vary(schema: Json) -> None:
 
 
 def _seek(schema: Json) -> None:
-    """Say which k and n are sought; a scenario in a plan need not have its own."""
+    """Add which k and n may be searched; a scenario in a plan need not have its own."""
     number = {"type": "integer", "minimum": 1, "maximum": MAX_SHARES}
     values = {"type": "array", "minItems": 1, "uniqueItems": True, "items": number}
     for key in ("k", "n"):

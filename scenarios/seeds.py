@@ -1,16 +1,16 @@
-"""Which seed a run has."""
+"""The seeds of runs."""
 
 from __future__ import annotations
 
-#: The largest seed of a run: TOML and SQLite have no larger integers.
+#: The largest seed of a run: TOML and SQLite do not support larger integers.
 MAX_SEED = 2**63 - 1
 
-#: The most runs of a scenario, or of a point and a strategy.
+#: The maximum number of runs of a scenario, or of a point and a strategy.
 MAX_RUNS = 10_000_000
 
 
 def beyond(first: int, runs: int) -> str | None:
-    """Return what is wrong with these seeds, if the last run's is too large."""
+    """Return what is wrong with these seeds if that of the last run is too large, else None."""
     if (last := seed_of(first, runs - 1)) <= MAX_SEED:
         return None
     return f"the last of {runs} runs would have the seed {last}; the largest is {MAX_SEED}"

@@ -1,4 +1,4 @@
-"""Which servers an entry of `[[servers]]` is about, and which of them fail together."""
+"""Selection of the servers of an entry of `[[servers]]`, and groups that fail together."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, WithJsonSchema
 from firstk.downloader.text import shown
 from firstk.scenarios.base import Table, mistakes
 
-#: The most servers that a grid has.
+#: The maximum number of servers in a grid.
 MAX_SERVERS = 1_000_000
 
-#: The groups whose servers share an uplink and a queue.
+#: The kind of groups whose servers share an uplink and a queue.
 MACHINE = "machine"
 
 _RANGE = r"\s*s?\d{1,7}(-s?\d{1,7})?\s*"
@@ -31,7 +31,7 @@ def _a_word(name: str) -> str:
     return name
 
 
-#: What a kind of groups, or a machine, may be called.
+#: The name of a kind of groups, or of a machine.
 GroupName = Annotated[
     str, AfterValidator(_a_word), WithJsonSchema({"type": "string", "pattern": f"^{_WORD}$"})
 ]
@@ -43,7 +43,7 @@ def _which_group(value: Any) -> str:
     return "@kind" if isinstance(value, str) else "@size"
 
 
-#: Servers that are drawn together: a kind of groups, or how many servers in a row make one.
+#: Servers that are drawn together: a kind of groups, or the number of consecutive servers in each.
 Group = Annotated[
     Annotated[GroupName, Tag("@kind")] | Annotated[Size, Tag("@size")],
     Discriminator(_which_group),
@@ -54,7 +54,7 @@ def _which_members(value: Any) -> str:
     return "@members" if isinstance(value, list) else "@size"
 
 
-#: How servers are grouped: so many in a row, or the members of each group.
+#: How servers are grouped: the number of consecutive servers in each, or the members of each.
 Grouping = Annotated[
     Annotated[list[Annotated[str, _SELECTION]], Field(min_length=1), Tag("@members")]
     | Annotated[Size, Tag("@size")],
@@ -63,23 +63,23 @@ Grouping = Annotated[
 
 
 class Count(Table):
-    """So many servers, drawn by the seed."""
+    """A number of servers, drawn by the seed."""
 
     count: int = Field(ge=0)
-    """How many."""
+    """The number of servers or, with `group`, of groups."""
     group: Group | None = None
-    """What is drawn in place of single servers: whole groups of a kind that `grid.groups` has,
-    "machine", or groups of so many servers in a row."""
+    """Draw whole groups instead of single servers: a kind from `grid.groups`, "machine", or the
+    number of consecutive servers in a group."""
 
 
 class Probability(Table):
     """Each server with this probability, drawn by the seed."""
 
     probability: float = Field(ge=0, le=1)
-    """How likely each is."""
+    """The probability of each server."""
     group: Group | None = None
-    """What is drawn in place of single servers: whole groups of a kind that `grid.groups` has,
-    "machine", or groups of so many servers in a row."""
+    """Draw whole groups instead of single servers: a kind from `grid.groups`, "machine", or the
+    number of consecutive servers in a group."""
 
 
 def _which_select(value: Any) -> str:
@@ -97,9 +97,9 @@ Select = Annotated[
 
 
 class ServerSet(NamedTuple):
-    """Servers that are drawn together: the numbers of those in a group, or of a single one.
+    """Servers that are drawn together: the numbers of those in a group, or of a single server.
 
-    `name` is what the group is drawn by.
+    `name` identifies the group in random draws.
     """
 
     name: str
@@ -109,7 +109,7 @@ class ServerSet(NamedTuple):
 def selected(select: str, servers: int) -> list[int]:
     """Return the numbers of the servers that a text selects: "all", "0,3-5" or "s1,s7".
 
-    Raises `ValueError` if it is malformed or reaches beyond the grid.
+    Raises `ValueError` if it is malformed or includes servers that are not in the grid.
     """
     chosen: list[int] = []
     for first, last in sorted(_ranges(select, servers)):
@@ -119,7 +119,7 @@ def selected(select: str, servers: int) -> list[int]:
 
 
 def _ranges(select: str, servers: int) -> Iterator[tuple[int, int]]:
-    """Yield the first and the last server of each range; raises `ValueError` as `selected`."""
+    """Yield the first and last server of each range. Raises `ValueError` as `selected` does."""
     if select == "all":
         yield 0, servers - 1
         return
@@ -138,7 +138,7 @@ def _ranges(select: str, servers: int) -> Iterator[tuple[int, int]]:
 
 
 def select_problem(select: Select, servers: int | None) -> str | None:
-    """Return what is wrong with a selection from `servers`, if their number is known."""
+    """Return what is wrong with a selection from `servers` (None if unknown), or None."""
     servers = servers or MAX_SERVERS
     if isinstance(select, str):
         try:
@@ -155,7 +155,7 @@ def select_problem(select: Select, servers: int | None) -> str | None:
 
 
 def grouping_problem(grouping: Grouping, servers: int) -> str | None:
-    """Return what is wrong with how `servers` are grouped."""
+    """Return what is wrong with a grouping of `servers`, or None."""
     seen: set[int] = set()
     for members in grouping if isinstance(grouping, list) else ():
         try:
@@ -169,7 +169,7 @@ def grouping_problem(grouping: Grouping, servers: int) -> str | None:
 
 
 def groups(kind: str, grouping: Grouping, servers: int) -> list[ServerSet]:
-    """Return the groups that `servers` make; a server in none of those listed is one of its own."""
+    """Return the groups of `servers`; each server that is not listed is a group of its own."""
     if isinstance(grouping, int):
         starts = range(0, servers, grouping)
         return [
@@ -181,7 +181,7 @@ def groups(kind: str, grouping: Grouping, servers: int) -> list[ServerSet]:
 
 
 def with_single(found: Sequence[ServerSet], servers: int) -> list[ServerSet]:
-    """Return groups, and one for each server that is in none of them, by their first servers."""
+    """Add a group for each server that is in none, and sort all groups by their first servers."""
     grouped = {number for one in found for number in one.servers}
     single = [ServerSet(f"s{i}", (i,)) for i in range(servers) if i not in grouped]
     return sorted([*found, *single], key=lambda one: one.servers[0])

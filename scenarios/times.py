@@ -1,4 +1,4 @@
-"""Times at which something comes, lasts and goes, perhaps again and again."""
+"""The start and end times of faults and pauses, which may repeat."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from math import floor, inf
 def spell_at(
     time: float, start: float, end: float, every: float | None = None, until: float = inf
 ) -> tuple[float, float]:
-    """Return when it begins and is over: the first time that it is not over at `time`.
+    """Return the start and end of the first occurrence that ends after `time`.
 
-    It lasts from `start` to `end`, and with `every` as long again and again, each time so many
-    seconds later; after `until` never. Both times are infinity if it does not come any more.
+    The first occurrence lasts from `start` to `end`. With `every`, it repeats with this period, in
+    seconds, until `until`. Both times are infinity if there are no more occurrences.
 
     >>> spell_at(13.5, 1.0, 2.0, every=10.0)
     (21.0, 22.0)
@@ -25,7 +25,7 @@ def spell_at(
 
 def _repetition(time: float, start: float, end: float, every: float) -> tuple[float, float]:
     guess = floor((time - start) / every)
-    for number in range(guess - 1, guess + 3):  # it may have been rounded
+    for number in range(guess - 1, guess + 3):  # `guess` may have been rounded
         if end + number * every > time:
             return start + number * every, end + number * every
-    return inf, inf  # so late that times differ by more than it lasts
+    return inf, inf  # so late that adjacent floats differ by more than the duration

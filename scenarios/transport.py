@@ -1,4 +1,4 @@
-"""How the downloader reaches the servers, and what a transport cannot do."""
+"""The transports between downloader and servers, and their limitations."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from firstk.scenarios.selection import MACHINE
 if TYPE_CHECKING:
     from firstk.scenarios.model import Scenario
 
-#: Requests to objects, each with a round-trip time of its own; or Tahoe-LAFS's HTTP servers and
-#: its HTTP client, over simulated TCP and TLS.
+#: Either requests to objects, each with a round-trip time of its own; or Tahoe-LAFS's HTTP servers
+#: and HTTP client over simulated TCP and TLS.
 Transport = Literal["objects", "tahoe-https"]
 
 OBJECTS: Transport = "objects"
@@ -33,7 +33,7 @@ _KNOWN = Broken | Corrupt | Disconnect | Empty | Flaky | Hung | ReadError | Slow
 
 
 def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
-    """Yield what a scenario asks for that its transport cannot do: the key, and the problem."""
+    """Yield the keys of a scenario that its transport does not support, each with the problem."""
     if scenario.grid.transport != TAHOE_HTTPS:
         return
     no = f'is impossible with transport = "{TAHOE_HTTPS}"'

@@ -1,6 +1,6 @@
-"""Workloads: many downloads from one grid, when each begins, and of which file.
+"""Workloads: many downloads from one grid, with their start times and files.
 
-Arrivals are a table with the key `kind`: when downloads begin is a rule of each kind.
+Arrivals are a table with the key `kind`, which determines the rule for start times.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ from firstk.scenarios.laws import Law
 from firstk.scenarios.reading import CSV, read_text
 from firstk.scenarios.text import cut, listed
 
-#: The most downloads that begin in a second, and the most clients.
+#: The maximum number of downloads per second, and of clients.
 MAX_RATE = 100_000
 MAX_CLIENTS = 100_000
 
-#: How many downloads begin in a second.
+#: The number of downloads that begin per second.
 Rate = Annotated[float, Field(gt=0, le=MAX_RATE)]
 
-#: How many downloads may be under way, unless a workload says otherwise. A download that waits for
-#: ten servers takes 30 to 100 KB of memory, and 0.1 to 3 ms of processor time to get there: ten
-#: thousand of them take up to 1 GB and half a minute.
+#: The default maximum number of concurrent downloads. A download that waits for ten servers takes
+#: 30 to 100 KB of memory, and 0.1 to 3 ms of processor time to get there: ten thousand of them take
+#: up to 1 GB and half a minute.
 MAX_UNDER_WAY = 10_000
-#: No size has more digits than this.
+#: The maximum number of digits of a size.
 _MOST_DIGITS = 20
 
-#: The most files that are made up for a workload: their shares are kept in memory.
+#: The maximum number of files generated for a workload: their shares are kept in memory.
 MAX_FILES = 10_000
 
 
 class Poisson(Table):
-    """Downloads begin independently of one another: exponential times lie between them."""
+    """Downloads begin independently of one another, with exponential times between them."""
 
     kind: Literal["poisson"]
     rate: Rate
-    """How many begin per second, on average."""
+    """The mean number of downloads that begin per second."""
 
     def times(self, random: Random) -> Iterator[float]:
         """Yield when one download after another begins, in seconds."""
@@ -62,7 +62,7 @@ class FixedRate(Table):
 
     kind: Literal["fixed"]
     rate: Rate
-    """How many begin in a second."""
+    """The number of downloads that begin per second."""
 
     def times(self, random: Random) -> Iterator[float]:
         """Yield when one download after another begins, in seconds."""
@@ -73,24 +73,24 @@ class FixedRate(Table):
 
 
 class Closed(Table):
-    """Each of some clients begins its next download when it has thought over its last one."""
+    """Each of a number of clients begins its next download some time after its last one ends."""
 
     kind: Literal["closed"]
     clients: int = Field(ge=1, le=MAX_CLIENTS)
-    """How many clients there are."""
+    """The number of clients."""
     think: Law | None = None
-    """How long a client waits after a download; default not at all."""
+    """How long a client waits after a download; default no time."""
 
     def __str__(self) -> str:
         return f"{self.clients} closed clients"
 
 
 class TraceFile(Table):
-    """Downloads begin as a file says: a CSV file with a column `time`, and maybe `size`."""
+    """Downloads begin at times from a CSV file with a column `time`, and optionally `size`."""
 
     kind: Literal["trace"]
     path: str
-    """The file: `time` in seconds, in order; `size` of the file that is downloaded, in bytes."""
+    """The CSV file: `time` in seconds, in order; `size` of the downloaded file in bytes."""
     _rows: list[tuple[float, int | None]] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="after")
@@ -100,13 +100,13 @@ class TraceFile(Table):
             self._rows.extend(_rows(csv.DictReader(StringIO(text))))
         except OSError as e:
             raise mistakes([("path", f"{self.path}: {e.strerror}")]) from e
-        except (ValueError, csv.Error) as e:  # no UTF-8 text is a ValueError too
+        except (ValueError, csv.Error) as e:  # includes a text that is not UTF-8
             raise mistakes([("path", f"{self.path}: {e}")]) from e
         return self
 
     @property
     def rows(self) -> list[tuple[float, int | None]]:
-        """When each download begins, in seconds, and the size of its file in bytes."""
+        """The start time of each download, in seconds, and the size of its file in bytes."""
         return self._rows
 
     def times(self, random: Random) -> Iterator[float]:
@@ -118,7 +118,7 @@ class TraceFile(Table):
 
 
 def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
-    """Yield what the lines say; raises `ValueError` with the line that is wrong."""
+    """Yield the contents of the lines. Raises `ValueError` with the line that is invalid."""
     columns = reader.fieldnames or []
     if "time" not in columns:
         raise ValueError(f"line 1: needs a column `time`, and has {listed(columns) or 'none'}")
@@ -142,9 +142,9 @@ def _rows(reader: csv.DictReader[str]) -> Iterator[tuple[float, int | None]]:
 
 
 def _size(text: str, line: int) -> int:
-    """Return the size of a file; raises `ValueError` if it is not one."""
+    """Parse the size of a file. Raises `ValueError` if it is invalid."""
     digits = text.strip()
-    # Python reads no number of thousands of digits.
+    # Python does not parse numbers with thousands of digits.
     size = int(digits[:_MOST_DIGITS]) if digits.isdecimal() else 0
     if size < 1:
         raise ValueError(f"line {line}: {shown(text, 40)} is not a size: a number of bytes")
@@ -156,38 +156,38 @@ def _size(text: str, line: int) -> int:
 
 
 Arrivals = Annotated[Poisson | FixedRate | Closed | TraceFile, Field(discriminator="kind")]
-"""When downloads begin; the key `kind` says which rule."""
+"""When downloads begin; the key `kind` selects the rule."""
 
 
 class Files(Table):
-    """Several files in place of one, like it but for their sizes."""
+    """Several files instead of one; they differ from `[file]` only in their sizes."""
 
     count: int = Field(ge=1, le=MAX_FILES)
-    """How many there are; share i of each lies on the i-th server of its permuted order."""
+    """The number of files; share i of each is on the i-th server of the file's permuted order."""
     sizes: Law | None = None
     """Their sizes in bytes, drawn once for each file; default that of `[file]`."""
     zipf: float = Field(default=0.0, ge=0, allow_inf_nan=False)
-    """How unequally they are asked for: the i-th in proportion to 1 / i ** zipf; default all
-    alike."""
+    """How unequal their popularity is: the i-th file is downloaded in proportion to
+    1 / i ** zipf; default all equally."""
 
 
 class Workload(Table):
-    """Many downloads from one grid, of which those that begin first are not counted."""
+    """Many downloads from one grid, the first of which are a warm-up and are not counted."""
 
     arrivals: Arrivals
     """When downloads begin: `{ kind = "poisson", rate = 20 }` and so on."""
     downloads: int | None = Field(default=None, ge=1)
-    """How many are counted; default, with a trace, all that are left."""
+    """The number of downloads that are counted; default, with a trace, all after the warm-up."""
     warmup: int | None = Field(default=None, ge=0)
-    """How many of those that begin first are left out; default a tenth of `downloads`, and none
-    of a trace."""
+    """The number of downloads at the beginning that are not counted; default a tenth of
+    `downloads`, and none with a trace."""
     cancel: bool = False
-    """Whether what a download has outstanding when it is over is withdrawn: servers drop it, and
-    stop working on it."""
+    """Whether requests that are outstanding when a download ends are cancelled: servers drop them,
+    and stop working on them."""
     max_under_way: int | None = Field(default=None, ge=1)
-    """How many downloads may be under way at once: one more ends the simulation with an error,
-    since the grid cannot carry such a load; default 10,000. Of closed clients there are never
-    more than `clients`."""
+    """The maximum number of concurrent downloads: one more ends the simulation with an error,
+    since the grid cannot sustain the load; default 10,000. Closed clients never have more than
+    `clients`."""
     files: Files | None = None
     """Several files; default the one of `[file]`."""
 
@@ -220,7 +220,7 @@ class Workload(Table):
 
     @property
     def most_under_way(self) -> int:
-        """How many downloads may be under way at once."""
+        """The maximum number of concurrent downloads."""
         if isinstance(self.arrivals, Closed):
             return self.arrivals.clients
         return MAX_UNDER_WAY if self.max_under_way is None else self.max_under_way
@@ -234,14 +234,14 @@ class Workload(Table):
 
     @property
     def warmed_up(self) -> int:
-        """How many downloads begin before those that are counted."""
+        """The number of downloads before those that are counted."""
         if self.warmup is not None:
             return self.warmup
         return 0 if isinstance(self.arrivals, TraceFile) else (self.downloads or 0) // 10
 
     @property
     def last(self) -> int:
-        """How many downloads begin, up to the last one that is counted."""
+        """The number of downloads up to the last one that is counted."""
         if isinstance(self.arrivals, TraceFile):
             rows = len(self.arrivals.rows)
             return rows if self.downloads is None else min(rows, self.warmed_up + self.downloads)
@@ -249,5 +249,5 @@ class Workload(Table):
 
     @property
     def counted(self) -> int:
-        """How many downloads are counted."""
+        """The number of downloads that are counted."""
         return self.last - self.warmed_up

@@ -1,9 +1,9 @@
-"""A client of Tahoe-LAFS's HTTP storage protocol, so that a download reads from a real grid.
+"""A client of Tahoe-LAFS's HTTP storage protocol, for downloads from a real grid.
 
-`HTTPStorageServer` is a server as `firstk.download` takes it. It needs the extra `http`. The
-protocol is that of Tahoe-LAFS's documents "Storage Node Protocol (Great Black Swamp)" and
-"NURLs". Servers are trusted with nothing: each answer has a limit in size and in time, and is
-refused with a `StorageServerError` that says what is wrong with it.
+Pass `HTTPStorageServer` objects to `firstk.download`. This needs the extra `http`. The protocol is
+defined in Tahoe-LAFS's documents "Storage Node Protocol (Great Black Swamp)" and "NURLs". Servers
+are not trusted: each answer is limited in size and in time, and an invalid answer is rejected with
+a `StorageServerError` that describes the problem.
 """
 
 from firstk.downloader.http.errors import (

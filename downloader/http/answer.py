@@ -1,4 +1,4 @@
-"""The answer to a request: its body, which has a limit in size and in time."""
+"""The body of an answer, read with limits on its size and its time."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def read_body(
 ) -> Deferred[bytes]:
     """Return a Deferred of the body of an answer.
 
-    `progress` is called with the number of bytes that have come so far, whenever some come and they
-    are fewer than `most`. What it raises goes to the reactor. The Deferred fails with
-    `BadAnswerError` if there are more than `most` bytes, and with `SilentServerError` if they come
-    too slowly; the connection is gone then. So it is if the Deferred is cancelled.
+    `progress` is called with the number of bytes that have arrived so far, whenever some arrive and
+    they are fewer than `most`. Its exceptions propagate to the reactor. The Deferred fails with
+    `BadAnswerError` if there are more than `most` bytes, and with `SilentServerError` if they
+    arrive too slowly. In these cases, and if the Deferred is cancelled, the connection is closed.
     """
     body = _Body(reactor, most, limits, progress)
     response.deliverBody(body)
@@ -83,8 +83,8 @@ class _Body(Protocol):
         self._stop_timers()
         if self.done.called:
             return
-        # Without a length the end of the connection is the end of the body. Whether all of it came
-        # is checked by those who know how long it should be.
+        # Without a length, the end of the connection is the end of the body. Callers that know the
+        # expected length check whether the body is complete.
         if reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(b"".join(self._pieces))
         else:

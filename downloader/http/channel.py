@@ -1,4 +1,4 @@
-"""Connections to one server: TLS, its time limit, and a limit for the heads of answers."""
+"""Connections to one server: TLS, its time limit, and a size limit for the headers of answers."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from firstk.downloader.http.errors import BadAnswerError, SilentServerError
 from firstk.downloader.http.nurl import NURL
 from firstk.downloader.http.pin import PinnedTLS
 
-#: The largest head of an answer in bytes. Twisted's client limits its lines alone.
+#: The maximum size of the headers of an answer, in bytes. Twisted's client limits only lines.
 MAX_HEAD = 2**14
 
-#: How much of the end of a piece may belong to an empty line that the next one completes.
+#: The number of bytes at the end of a piece that may belong to an empty line continued in the next.
 _OVERLAP = 3
 
 
@@ -43,7 +43,7 @@ class Channel(ProtocolWrapper):
         self._problem: Exception | None = None
 
     def handshakeCompleted(self) -> None:
-        """Report that the server is the right one."""
+        """Report that the server has proved its key."""
         if not self.ready.called:
             self.ready.callback(None)
 
@@ -61,7 +61,7 @@ class Channel(ProtocolWrapper):
         self._head, self._in_head, self._tail = 0, True, b""
 
     def dataReceived(self, data: bytes) -> None:
-        """Pass on what the server sends, unless the head of its answer is too large."""
+        """Pass on the received data, unless the headers of the answer are too large."""
         if self._in_head:
             self._head += len(data)
             seen = self._tail + data
@@ -77,14 +77,14 @@ class Channel(ProtocolWrapper):
         super().dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Pass on why the connection is over."""
+        """Pass on why the connection ended."""
         if self._problem is not None:
             reason = Failure(self._problem)
         if not self.ready.called:
             self.ready.errback(reason)
         super().connectionLost(reason)
 
-    # A hung server would keep a connection that is to be closed in order from ever ending.
+    # A hung server would keep a connection that is closed in order from ever ending.
 
     def loseConnection(self) -> None:
         """End the connection now."""
@@ -104,7 +104,7 @@ class _Channels(WrappingFactory[Channel]):
 
 @implementer(IStreamClientEndpoint)
 class PinnedEndpoint:
-    """Connects to a server; the connection is made when the handshake has proved its key."""
+    """An endpoint whose connections are complete when the TLS handshake has proved the key."""
 
     def __init__(self, reactor: IReactorTime, nurl: NURL, limit: float) -> None:
         self._reactor = reactor

@@ -1,4 +1,4 @@
-"""What goes wrong with a storage server that is reached over HTTP."""
+"""The errors of storage servers that are reached over HTTP."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from firstk.downloader.text import message_of, one_line
 
 
 class BadNURLError(DownloadError, ValueError):
-    """The text is not a NURL that this client reads."""
+    """The text is not a NURL that this client supports."""
 
 
 class StorageServerError(DownloadError):
-    """A storage server did not answer a request as the protocol wants. The base of the others."""
+    """A storage server did not answer a request as the protocol requires.
+
+    It is the base class of the more specific errors.
+    """
 
     __module__ = "firstk"  # as users import it
 
@@ -32,7 +35,7 @@ class UnreachableServerError(StorageServerError):
 
 
 class WrongPinError(StorageServerError):
-    """The server does not hold the key that its NURL names: it is another one, or an attacker."""
+    """The server's key is not the one in its NURL: it is another server, or an attacker."""
 
 
 class SilentServerError(StorageServerError):
@@ -40,13 +43,13 @@ class SilentServerError(StorageServerError):
 
 
 class BadAnswerError(StorageServerError):
-    """The server's answer is not what the protocol allows, or is too large."""
+    """The server's answer violates the protocol, or is too large."""
 
 
 def translated(error: Exception) -> Exception:
-    """Return what an HTTP client failed with as one of the errors above.
+    """Translate an error of the HTTP client into one of the errors above.
 
-    A cancelled request stays a `CancelledError`.
+    The error of a cancelled request remains a `CancelledError`.
     """
     if isinstance(error, StorageServerError | CancelledError):
         return error

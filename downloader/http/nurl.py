@@ -1,4 +1,4 @@
-"""NURLs: where a storage server is, which key it holds, and the secret that it asks for.
+"""NURLs: the address of a storage server, the hash of its key, and the secret for access.
 
 Source: Tahoe-LAFS, "NURLs" (version 1): `pb://SPKI@HOST:PORT/SWISSNUM#v=1`, where SPKI is the
 SHA-256 of the server's DER-encoded SubjectPublicKeyInfo (RFC 7469) in base64url without padding.
@@ -26,8 +26,8 @@ _FORM = "pb://PIN@HOST:PORT/SWISSNUM#v=1, where PIN has 43 characters"
 class NURL:
     """The address of a storage server.
 
-    `pin` is the SHA-256 of its public key, 32 bytes. `swissnum` is the secret that lets one read;
-    it is left out of the repr.
+    `pin` is the SHA-256 of its public key, 32 bytes. `swissnum` is the secret that grants access;
+    it is not part of the repr.
     """
 
     pin: bytes
@@ -41,13 +41,13 @@ class NURL:
 
     @property
     def place(self) -> str:
-        """Host and port, as in a URL: what may be shown to anyone."""
+        """The host and port, as in a URL, without any secret."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 
 
 def parse_nurl(text: str) -> NURL:
-    """Return the NURL that `text` spells; raises `BadNURLError` if it is none.
+    """Parse a NURL. Raises `BadNURLError` if it is malformed.
 
     >>> parse_nurl("pb://1WUX44xKjKdpGLohmFcBNuIRN-8rlv1Iij_7rQ-lRGc@a.example:34399/s3cret#v=1")
     ... # doctest: +ELLIPSIS
@@ -55,7 +55,7 @@ def parse_nurl(text: str) -> NURL:
     """
     match = _NURL.fullmatch(text)
     if match is None:
-        # Its secret stays untold, as error messages end up in logs.
+        # Omit the secret, since error messages end up in logs.
         beginning = text.split("/", 3)[:3]
         raise BadNURLError(f"not a NURL: {shown('/'.join(beginning), 120)}; should be {_FORM}")
     pin = urlsafe_b64decode(match["pin"] + "=")

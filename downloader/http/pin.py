@@ -1,4 +1,4 @@
-"""TLS with a server that is known by its key."""
+"""TLS with a server that is identified by its key."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from firstk.downloader.http.errors import WrongPinError
 
 @implementer(IOpenSSLClientConnectionCreator)
 class PinnedTLS:
-    """Makes TLS 1.3 connections that end unless the server proves that it holds the pinned key.
+    """Creates TLS 1.3 connections that fail unless the server proves that it has the pinned key.
 
-    Who signed the certificate, for which name and until when, is not looked at: the pin says it
-    all, and servers sign their certificates themselves.
+    The issuer, the names and the expiry of the certificate are ignored: the pin is sufficient, and
+    servers sign their certificates themselves.
     """
 
     def __init__(self, pin: bytes) -> None:
         self._pin = pin
         self._context = SSL.Context(SSL.TLS_METHOD)
         self._context.set_min_proto_version(SSL.TLS1_3_VERSION)
-        # OpenSSL is to check no chain. A server may send any certificates along, that with the
-        # pinned key too, but the handshake proves which key it holds: that of the first.
+        # Do not let OpenSSL check the chain. A server may send any additional certificates, even
+        # one with the pinned key, but the handshake proves that it has the key of the first.
         self._context.set_verify(SSL.VERIFY_NONE)
         self._context.set_info_callback(self._on_event)
 
@@ -42,7 +42,7 @@ class PinnedTLS:
         if where & SSL.SSL_CB_HANDSHAKE_DONE:
             try:
                 self._check(connection)
-            except Exception:  # what a callback of OpenSSL raises would get lost
+            except Exception:  # exceptions in OpenSSL callbacks get lost
                 connection.get_app_data().failVerification(Failure())
 
     def _check(self, connection: SSL.Connection) -> None:

@@ -26,13 +26,13 @@ from firstk.downloader.http.time_limits import TimeLimits
 from firstk.downloader.interfaces import IBucket, IProgressBucket, IStorageServer
 from firstk.downloader.text import one_line, shown
 
-#: How many idle connections to a server are kept for later requests. HTTP/1.1 has one request at a
-#: time on each, and a downloader reads several parts of a share at once.
+#: The maximum number of idle connections to a server that are kept for later requests. HTTP/1.1
+#: allows one request at a time on each, and a downloader reads several parts of a share at once.
 _MOST_IDLE = 6
 
 _CONTENT_RANGE = re.compile(rb"bytes (\d{1,20})-(\d{1,20})/(?:\*|\d{1,20})")
 
-#: What the protocol says, where it says it by a status code.
+#: The meanings of the status codes that the protocol defines.
 _MEANINGS = {
     http.UNAUTHORIZED: "the server refuses the swissnum of its NURL",
     http.NOT_FOUND: "the server says that there is no such share",
@@ -44,11 +44,11 @@ _MEANINGS = {
 class HTTPStorageServer:
     """A storage server of a Tahoe-LAFS grid, reached over HTTP; for `firstk.download`.
 
-    `reactor` is Twisted's, or that of a host of a `firstk.Network`. `nurl` is a `NURL`, or one as
-    text. `name` is what errors and timelines call the server (default: host and port). `limits`
-    says how long it may take. Call `close` when no more downloads will read from it.
+    `reactor` is Twisted's reactor, or that of a host of a `firstk.Network`. `nurl` is a `NURL`,
+    parsed or as text. `name` is used in errors and timelines (default: host and port). `limits`
+    sets how long the server may take. Call `close` when no more downloads will read from it.
 
-    Raises `BadNURLError`.
+    Raises `BadNURLError` if the NURL is malformed.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class HTTPStorageServer:
         self.name = name or self.nurl.place
         self._reactor: IReactorTime = reactor
         self._limits = limits
-        # A pool of its own: another server may have the same address, and another key.
+        # Each server has its own pool: another server may have the same address but another key.
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = _MOST_IDLE
-        # Unlike treq, an Agent follows no redirect, decompresses nothing and keeps no cookies: a
-        # server has none of that to offer.
+        # Unlike treq, an Agent does not follow redirects, decompress bodies or keep cookies.
+        # Storage servers need none of these.
         self._agent = Agent.usingEndpointFactory(
             reactor, _Endpoints(PinnedEndpoint(reactor, self.nurl, limits.connect)), self._pool
         )
@@ -78,9 +78,9 @@ class HTTPStorageServer:
         return f"<HTTPStorageServer {self.name}>"
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Ask for the shares of a file; see `IStorageServer`.
+        """Return the server's buckets for a file; see `IStorageServer`.
 
-        The Deferred fails with a `StorageServerError`. To cancel it ends the request.
+        The Deferred may fail with a `StorageServerError`. Cancelling it cancels the request.
         """
         return Deferred.fromCoroutine(self._get_buckets(storage_index))
 
@@ -103,10 +103,10 @@ class HTTPStorageServer:
         length: int,
         progress: Callable[[int], None] | None = None,
     ) -> bytes:
-        """Return the bytes of a share from `offset` on, at most `length`."""
+        """Return at most `length` bytes of a share, starting at `offset`."""
         wanted = {b"Range": [b"bytes=%d-%d" % (offset, offset + length - 1)]}
         response = await self._request(f"{to_base32(storage_index)}/{number}", wanted)
-        if response.code == http.NO_CONTENT:  # the range begins at the end of the share, or later
+        if response.code == http.NO_CONTENT:  # the range begins at or past the end of the share
             await self._body(response, 0)
             return b""
         if response.code != http.PARTIAL_CONTENT:
@@ -127,7 +127,7 @@ class HTTPStorageServer:
         asked = self._agent.request(b"GET", url, Headers({**self._headers, **headers}))
         silence = self._limits.silence
         if silence < inf:
-            # A connection, which has a limit of its own, may have to be made first.
+            # A connection, which has a limit of its own, may have to be set up first.
             seconds = silence + (self._limits.connect if self._limits.connect < inf else 0)
             asked.addTimeout(seconds, self._reactor, _silent(seconds))
         try:
@@ -145,14 +145,14 @@ class HTTPStorageServer:
             raise translated(e) from None
 
     async def _refuse(self, response: IResponse, why: str | None = None) -> NoReturn:
-        """Raise what is wrong with an answer, whose body is not wanted."""
+        """Raise an error that says what is wrong with an answer; its body is not read."""
         read_body(self._reactor, response, 0, self._limits).addErrback(lambda _: None).cancel()
         phrase = one_line(response.phrase.decode("ascii", "replace"), 80)
         said = f"the server answers {response.code} {phrase}".rstrip()
         raise BadAnswerError(why or _MEANINGS.get(response.code, said))
 
     def close(self) -> Deferred[None]:
-        """Close all idle connections; the Deferred fires when they are closed."""
+        """Close all idle connections, and return a Deferred that fires when they are closed."""
         closed: Deferred[None] = self._pool.closeCachedConnections()
         return closed
 
@@ -174,8 +174,8 @@ class HTTPBucket:
     ) -> Deferred[bytes]:
         """Read from the share; see `IProgressBucket`.
 
-        The Deferred fails with a `StorageServerError`. To cancel it ends the request. Raises
-        `ValueError` for a negative offset or length.
+        The Deferred may fail with a `StorageServerError`. Cancelling it cancels the request. Raises
+        `ValueError` if the offset or length is negative.
         """
         if offset < 0 or length < 0:
             raise ValueError(f"a read of {length} bytes at {offset} is impossible")
@@ -188,13 +188,13 @@ class HTTPBucket:
 
 @implementer(IAgentEndpointFactory)
 class _Endpoints:
-    """Gives an Agent the endpoint of its one server."""
+    """An endpoint factory that gives an Agent the endpoint of its only server."""
 
     def __init__(self, endpoint: PinnedEndpoint) -> None:
         self._endpoint = endpoint
 
     def endpointForURI(self, uri: object) -> IStreamClientEndpoint:
-        """Return it, whatever the URI."""
+        """Return the endpoint, whatever the URI is."""
         return self._endpoint
 
 
@@ -206,6 +206,6 @@ def _silent(seconds: float) -> Callable[[Any, float], NoReturn]:
 
 
 def _header(response: IResponse, name: bytes) -> bytes:
-    """Return the first header of this name, nothing if there is none."""
+    """Return the first header with this name, or an empty value if there is none."""
     values = response.headers.getRawHeaders(name)
     return values[0] if values else b""

@@ -8,11 +8,11 @@ from firstk.downloader.text import shown
 
 
 def parse_servers(text: str, source: str = "servers") -> dict[str, NURL]:
-    """Return the servers that a text lists, by their names and in its order.
+    """Return the servers listed in a text, by name and in order.
 
-    Each line has a NURL, or a name and a NURL; a server without a name is called by its host and
-    port. Empty lines, and those that begin with `#`, are skipped. Raises `BadNURLError`, which
-    names `source` and the line, and lists all that is wrong.
+    Each line has a NURL, or a name and a NURL; the default name is the host and port. Empty lines,
+    and lines that begin with `#`, are skipped. Raises `BadNURLError`, which lists all mistakes with
+    `source` and their lines.
     """
     servers: dict[str, NURL] = {}
     problems = []

@@ -1,4 +1,4 @@
-"""How long a server may take."""
+"""Time limits for storage servers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """How long a server may take; whoever takes longer has failed the request.
+    """How long a server may take; a request that takes longer fails.
 
-    `connect` limits the time to connect, the TLS handshake included (default 10 s). `silence`
-    limits the time to the head of an answer, and between any two pieces of it (default 60 s, as in
-    Tahoe-LAFS). `slowest` is the least speed of a whole answer, in bytes per second (default 1000):
-    without it a byte a minute would keep a request alive forever. `math.inf` and, for `slowest`, 0
-    set no limit.
+    `connect` limits the time to connect, including the TLS handshake (default 10 s). `silence`
+    limits the time to the headers of an answer, and between any two parts of its body (default
+    60 s, as in Tahoe-LAFS). `slowest` is the minimum average speed of an answer, in bytes per
+    second (default 1000): without it, one byte per minute would keep a request alive forever. Use
+    `math.inf`, or 0 for `slowest`, to set no limit.
+
+    Raises `ValueError` for values that are out of range.
     """
 
     connect: float = 10.0
@@ -29,9 +31,9 @@ class TimeLimits:
             raise ValueError(f"slowest should be 0 bytes/s or more, not {self.slowest!r}")
 
     def whole(self, size: int) -> float:
-        """Return how many seconds the body of an answer may take that has at most `size` bytes."""
+        """Return how many seconds an answer with a body of at most `size` bytes may take."""
         return self.silence + size / self.slowest if self.slowest else inf
 
 
-#: No limits: for measurements of what a downloader makes of a server that never answers.
+#: No limits: for measuring what a downloader does when a server never answers.
 UNLIMITED = TimeLimits(inf, inf, 0)

@@ -1,4 +1,4 @@
-"""From a scenario and a seed to servers that hold a file."""
+"""Creation of the simulated servers of a run from a scenario and a seed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from firstk.scenarios.selection import MACHINE, Count, Probability, Select, Serv
 
 @dataclass(slots=True)
 class ServerSpec:
-    """What one server will be like; see the keys of a scenario file."""
+    """The settings of one server; see the keys of a scenario file."""
 
     name: str
     rtt: Law
@@ -37,14 +37,14 @@ class ServerSpec:
     shares: list[int] = field(default_factory=list)
     shares_named: bool = False
     faults: Sequence[Fault] = ()
-    entry: int | None = None  # the number of the entry in `[[servers]]` that says the faults
-    machine: str | None = None  # what it shares with others on it
+    entry: int | None = None  # the index of the entry in `[[servers]]` with its faults
+    machine: str | None = None  # the machine that it shares with others
 
 
 def make_servers(
     scenario: Scenario, seed: int, file: GridFile, reactor: SimReactor
 ) -> list[SimServer]:
-    """Return the servers of a run, in the order in which the downloader is given them."""
+    """Return the servers of a run, in the order in which the downloader receives them."""
     grid = scenario.grid
     env = reactor.env
     downlink = _line(env, grid.client_bandwidth)
@@ -52,7 +52,7 @@ def make_servers(
     machines: dict[str | None, tuple[SharedChannel | None, Service | None]] = {}
 
     def limits(plan: ServerSpec) -> tuple[SharedChannel | None, Service | None]:
-        """Return a server's uplink and queue, which are those of its machine."""
+        """Return a server's uplink and queue, which it shares with others on its machine."""
         uplink, beside = machines.get(plan.machine) or (_line(env, plan.bandwidth), None)
         service = service_of(env, plan, seed, beside)
         if plan.machine is not None:
@@ -82,9 +82,9 @@ def make_servers(
 def service_of(
     env: Environment, plan: ServerSpec, seed: int, beside: Service | None = None
 ) -> Service | None:
-    """Return what a server does with requests, on one machine with the one `beside` it.
+    """Return a server's request processing, sharing a queue with `beside` on the same machine.
 
-    It is None if that takes no time.
+    Return None if processing takes no time.
     """
     if plan.service is None:
         return None
@@ -92,7 +92,7 @@ def service_of(
 
 
 def set_up_of(plan: ServerSpec, seed: int) -> SetUp | None:
-    """Return how connections to a server are set up; None if that takes no time and never fails."""
+    """Return the connection set-up of a server; None if it takes no time and never fails."""
     if plan.connect is None and not (
         plan.faults and any("connect" in (fault.on or ()) for fault in plan.faults)
     ):
@@ -101,12 +101,12 @@ def set_up_of(plan: ServerSpec, seed: int) -> SetUp | None:
 
 
 def _line(env: Environment, bandwidth: float | None) -> SharedChannel | None:
-    """Return a line of this bandwidth; None if it is unlimited."""
+    """Return a channel with this bandwidth; None if it is unlimited."""
     return None if bandwidth is None else SharedChannel(env, bandwidth)
 
 
 def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> list[ServerSpec]:
-    """Return what each server will be like: the grid's settings, changed entry by entry."""
+    """Return the settings of each server: the grid's, changed by each entry in order."""
     grid = scenario.grid
     plans = [
         ServerSpec(
@@ -143,7 +143,7 @@ def server_specs(scenario: Scenario, seed: int, shares: Mapping[int, bytes]) -> 
 
 
 def _machines(scenario: Scenario) -> Iterator[tuple[int, str]]:
-    """Yield the servers that share a machine with others, and its name."""
+    """Yield each server that shares a machine with others, and the name of the machine."""
     grid = scenario.grid
     if MACHINE in (grid.groups or {}) or any(entry.machine for entry in scenario.servers):
         for machine in groups_of(MACHINE, grid, scenario.servers):
@@ -154,10 +154,10 @@ def _machines(scenario: Scenario) -> Iterator[tuple[int, str]]:
 def _select(
     scenario: Scenario, select: Select, purpose: str, seed: int, plans: Sequence[ServerSpec]
 ) -> list[tuple[int, ServerSpec]]:
-    """Return the servers that an entry is about, each with its place among what is selected.
+    """Return the servers that an entry selects, each with its place in the selection.
 
-    Every server, or group, draws for itself, so that one more changes nothing for the others
-    but, with a count, the place that it takes from one of them.
+    Every server, or group, has its own random draw, so adding one does not change the others;
+    except that, with a count, it may displace one of them.
     """
     if isinstance(select, str):
         return [(place, plans[i]) for place, i in enumerate(selected(select, len(plans)))]
@@ -175,7 +175,7 @@ def _select(
 
 
 def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:
-    """Return servers in the order of a file, as Tahoe-LAFS does; names are permutation seeds."""
+    """Return servers in Tahoe-LAFS's permuted order for a file; names are permutation seeds."""
 
     def key(server: SimServer) -> bytes:
         return sha1(storage_index + server.name.encode()).digest()  # noqa: S324
@@ -186,10 +186,10 @@ def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimS
 def in_download_order(
     scenario: Scenario, seed: int, file: GridFile, servers: list[SimServer]
 ) -> list[SimServer]:
-    """Return servers in the order in which a downloader of this file is given them.
+    """Return servers in the order in which a downloader of this file receives them.
 
-    A made-up file is the same in all runs. Its storage index is drawn for the permuted order, so
-    that the order differs from run to run, as if each run had another file.
+    A generated file is the same in all runs. For the permuted order, a random storage index is
+    used, so that the order differs from run to run, as if each run had another file.
     """
     match scenario.grid.order:
         case "permuted":

@@ -15,32 +15,32 @@ from firstk.scenarios.client import Client
 
 
 class Processor:
-    """Does one thing after another of what a client does, and nothing while the client pauses.
+    """The client's processor, which does one piece of work after another, except during pauses.
 
-    It is that of all downloads in a simulation. What comes while it is busy waits for its turn.
+    All downloads in a simulation share it. Work that arrives while it is busy waits for its turn.
     """
 
     def __init__(self, env: Environment, client: Client) -> None:
         self.client = client
         self._env = env
-        self._free = 0.0  # when it has done all that it was given
+        self._free = 0.0  # when all work given so far is done
 
     def after(self, work: float = 0.0) -> float:
-        """Take `work` seconds more of work, and return when it is done."""
+        """Add `work` seconds of work, and return when it is done."""
         self._free = self.client.running_at(max(self._free, self._env.clock), work)
         return self._free
 
     def after_answer(self, size: int) -> float:
-        """Take up an answer with so many bytes, and return when the downloader hears it."""
+        """Add the work for an answer of `size` bytes; return when the downloader receives it."""
         return self.after(size * self.client.cpu_per_byte)
 
     def after_segment(self) -> float:
-        """Take up a segment, and return when it is written."""
+        """Add the work for a segment, and return when it is written."""
         return self.after(self.client.cpu_per_segment)
 
 
 class ComputePool:
-    """A thread pool whose work takes a time, as many pieces side by side as there are.
+    """A thread pool whose work takes virtual time, with unlimited concurrency.
 
     `run` calls a function in the download's context. `done` is called after each piece of work.
     """
@@ -102,10 +102,9 @@ class ComputePool:
 
 
 class ClientMachine:
-    """What a scenario says of the client's own machine; all downloads in a simulation run on it.
+    """The client's machine according to the scenario; all downloads in a simulation run on it.
 
-    `processor` is None where nothing that it does takes time, and `clock` where it has no wall
-    clock.
+    `processor` is None if its work takes no time, and `clock` is None if it has no wall clock.
     """
 
     def __init__(self, env: Environment, client: Client | None) -> None:
@@ -120,7 +119,7 @@ class ClientMachine:
 
     @property
     def read_clock(self) -> Callable[[str], float] | None:
-        """Returns what code under test reads from a clock; None where it is to read none."""
+        """The function by which code under test reads clocks; None if it must not read them."""
         return None if self.clock is None else self.clock.read
 
     def pool(

@@ -1,4 +1,4 @@
-"""A client's side of a simulated grid: its connections to servers, and the buckets on them."""
+"""The client side of a simulated grid: its connections to servers, and their buckets."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ from firstk.scenarios.model import UnopenedShare
 class Client:
     """A client of the servers. It keeps a trace of requests and answers.
 
-    `heard` is called after each answer, and each failure, when the client has dealt with it.
-    `run` calls what deals with them: a function, with its arguments. `note` is called with the
-    operation and the server's name of each request, and may raise an error in place of it.
+    `heard` is called after the client has processed an answer or a failure. `run` is used to call
+    the functions that process them, with their arguments. `note` is called with the operation and
+    the server's name of each request, and may raise an error instead of sending it.
     Requests for an operation in `holds` stay with the client: they are never sent, and never
-    answered. `source` returns the line that sends one, if it is to be known. `known` has the
-    share numbers that answers to queries have named so far, and `wires` the connections. What
-    reaches the client waits for its `processor`, if there is one.
+    answered. `source`, if given, returns the line of code that sends a request. `known` has the
+    share numbers that answers to queries have named so far, and `wires` the connections. Answers
+    and failures wait for the client's `processor`, if there is one.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Client:
 
     @property
     def waits(self) -> bool:
-        """Whether an answer, or a failure, is to come: not all that is outstanding is held."""
+        """Whether an answer or a failure is still to come, as not all requests are held."""
         return any(request.waits for request in self.outstanding)
 
     def withdraw(self, *, held: bool = False) -> None:
-        """Withdraw all outstanding requests, or with `held` only those that wait forever."""
+        """Cancel all outstanding requests, or with `held` only those that are held forever."""
         for request in list(self.outstanding):
             if not held or not request.waits:
                 request.server.withdraw(request)
@@ -83,7 +83,7 @@ class Connection:
         return f"<Connection to {self.name}>"
 
     def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, IBucket]]:
-        """Answer with the buckets of a file; see `IStorageServer`."""
+        """Return the buckets of a file; see `IStorageServer`."""
         return self._server.send(self._client, partial(self._buckets, storage_index), "get_buckets")
 
     def _buckets(self, storage_index: bytes, faults: Sequence[Fault]) -> Answer | Exception:
@@ -112,9 +112,9 @@ class Connection:
         length: int,
         progress: Progress | None = None,
     ) -> Deferred[bytes]:
-        """Answer with bytes of the share with this number; see `IProgressBucket.read`.
+        """Read bytes of the share with this number; see `IProgressBucket.read`.
 
-        It fails with `ServerError` if the server does not hold that share any more. Raises
+        The Deferred fails with `ServerError` if the server no longer holds the share. Raises
         `ValueError` for a negative offset or length, as a real server's protocol does.
         """
         if offset < 0 or length < 0:
@@ -137,14 +137,14 @@ class Connection:
 
 @implementer(IReadingServer)
 class ReadingConnection(Connection):
-    """A server that reads a share in the round trip of a query, if it can."""
+    """A connection to a server that can read a share in the round trip of a query."""
 
     def get_and_read(
         self, storage_index: bytes, number: int, spans: Sequence[tuple[int, int]]
     ) -> Deferred[tuple[Mapping[int, IBucket], Mapping[int, Sequence[bytes]]]]:
-        """Answer with the buckets of a file, and with bytes of one; see `IReadingServer`.
+        """Return the buckets of a file, and bytes of one of them; see `IReadingServer`.
 
-        While the server has a fault that concerns reads it answers the query alone.
+        While the server has a fault that concerns reads, it only answers the query.
         """
 
         def answer(faults: Sequence[Fault]) -> Answer | Exception:
@@ -163,9 +163,10 @@ class ReadingConnection(Connection):
 
 
 class Connections(Sequence[Connection]):
-    """A client's connections to servers, in their order, each made when it is looked at.
+    """A sequence of a client's connections to servers, each created when it is accessed.
 
-    A download asks a few servers of a large grid. With `reading` they are `ReadingConnection`s.
+    A download queries only a few servers of a large grid. With `reading`, the connections are
+    `ReadingConnection`s.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
-"""The consumer of a simulated download: it times the first byte and checks every one.
+"""The consumer of a simulated download, which records the first byte and checks every byte.
 
 It treats producers as Twisted's transports do (`twisted.internet.abstract.FileDescriptor`): it
-pauses a push producer while its buffer is too full, and resumes it, or a pull producer, whenever
+pauses a push producer while its buffer is too full, and resumes a push or pull producer whenever
 the buffer is empty.
 """
 
@@ -26,10 +26,11 @@ BUFFER_SIZE = 2**16
 
 @implementer(IConsumer)
 class SimConsumer:
-    """Takes a file's bytes from `offset` on; with `stop` it stops its producer at the first.
+    """A consumer of a file's bytes, starting at `offset`.
 
-    It drains `bandwidth` bytes a second from its buffer; None means that it takes everything at
-    once. `misconduct` describes what producers did that no consumer allows.
+    With `stop`, it stops its producer at the first byte. It drains `bandwidth` bytes per second
+    from its buffer; None means that it accepts everything at once. `misconduct` lists violations of
+    the consumer interface by producers.
     `progress` is called whenever bytes of the file are written. `source` returns the line that
     writes; `wrong_from` is the one that wrote the first wrong byte.
     `later` calls a function when the client has worked on a write; without it that takes no time.
@@ -51,7 +52,7 @@ class SimConsumer:
         self.content_ok: bool | None = None
         self.wrote = 0
         self.stopped = False
-        self.producer: Any = None  # the last one, also when it is not registered any more
+        self.producer: Any = None  # the last one, even if it is not registered any more
         self.misconduct: list[str] = []
         self.wrong_from: Place | None = None
         self._clock = clock
@@ -73,16 +74,16 @@ class SimConsumer:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are in the buffer now."""
+        """The number of bytes that are in the buffer now."""
         if self._bandwidth is None:
             return 0
         return round(max(0.0, self._empty_at - self._clock.seconds()) * self._bandwidth)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
-        """Let a producer write; see `IConsumer`. Raises `RuntimeError` if there is one already.
+        """Register a producer; see `IConsumer`. Raises `RuntimeError` if there is one already.
 
-        A producer that comes after the consumer has stopped, or after the download has ended, is
-        stopped at once.
+        A producer that is registered after the consumer has stopped, or after the download has
+        ended, is stopped at once.
         """
         if self._registered:
             what = f"cannot register producer {shown(producer)}: producer {shown(self.producer)}"
@@ -97,13 +98,13 @@ class SimConsumer:
             self._resume()
 
     def unregisterProducer(self) -> None:
-        """Let the producer write no more; see `IConsumer`."""
+        """Unregister the producer; see `IConsumer`."""
         if self._registered:
             self._let_go()
             self._unregistered = True
 
     def write(self, data: bytes) -> None:
-        """Take the file's next bytes; see `IConsumer`.
+        """Receive the file's next bytes; see `IConsumer`.
 
         Raises `TypeError` for anything but bytes, and `RuntimeError` after the end of the download.
         """
@@ -142,21 +143,21 @@ class SimConsumer:
             self._hold_back()
 
     def stop(self) -> None:
-        """Stop the producer, and any that comes later: no more is wanted."""
+        """Stop the producer, and any that is registered later."""
         self.stopped = True
         if self._registered:
             self._let_go()
             self.producer.stopProducing()
 
     def end(self) -> None:
-        """Take nothing more: the download has ended."""
+        """Accept nothing more: the download has ended."""
         if self._registered:
             self._let_go()
             self._report("left its producer registered")
         self._ended = True
 
     def _hold_back(self) -> None:
-        """Pause a push producer if the buffer is too full; have it, or a pull one, resumed."""
+        """Pause a push producer if the buffer is too full, and schedule its resumption."""
         if self._streaming and self.buffered > BUFFER_SIZE:
             self._paused = True
             self._note("paused")
@@ -188,7 +189,7 @@ class SimConsumer:
             self._timer = None
 
     def _refuse(self, error: Exception) -> Exception:
-        """Report what is refused, also if the downloader catches the error; return the error."""
+        """Record a violation, even if the downloader catches the error; return the error."""
         self._report(str(error))
         return error
 

@@ -1,4 +1,4 @@
-"""The file of a scenario: its cap, its shares, and the plaintext that must come out."""
+"""The file of a scenario: its cap, its shares, and the expected plaintext."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from firstk.scenarios.model import MadeUpFile, RealFile, Scenario
 
 @dataclass(frozen=True, slots=True)
 class GridFile:
-    """A file that lies on a grid.
+    """A file that is stored on a grid.
 
-    `plaintext` is None if the shares cannot be decoded, and then what is downloaded cannot be
-    checked. It is not `trusted` if it is not what the scenario says it is.
+    `plaintext` is None if the shares cannot be decoded; then downloaded bytes cannot be checked. It
+    is not `trusted` if it is not the plaintext that the scenario states.
     """
 
     cap: CHKCap
@@ -36,7 +36,7 @@ class GridFile:
 
 
 def file_of(scenario: Scenario) -> GridFile:
-    """Return the file of all runs of a scenario: made up, the same for equal tables, or real."""
+    """Return the file of all runs of a scenario: generated, equal for equal tables, or real."""
     if isinstance(scenario.file, RealFile):
         return _real(scenario.file)
     return _made_up(scenario.file)
@@ -48,19 +48,19 @@ def _made_up(file: MadeUpFile) -> GridFile:
 
 
 def make_up(file: MadeUpFile, seed: int, number: int = 0) -> GridFile:
-    """Return a file made up from a seed; another `number` gives another file."""
+    """Return a file generated from a seed; another `number` results in another file."""
     name = ["file", str(number)] if number else ["file"]
     plaintext = _random_bytes(stream(seed, *name), file.size)
     encoded = encode(plaintext, k=file.k, n=file.n, segment_size=file.segment_size)
     return GridFile(encoded.cap, encoded.shares, plaintext)
 
 
-#: The most bytes that are drawn at once, a multiple of 4: Python cannot draw 2**31 bits.
+#: The maximum number of bytes drawn at once, a multiple of 4: Python cannot draw 2**31 bits.
 _PIECE = 2**26
 
 
 def _random_bytes(random: Random, size: int) -> bytes:
-    """Return what `random.randbytes` does, of any size."""
+    """Return random bytes like `random.randbytes`, but of any size."""
     pieces = [random.randbytes(min(_PIECE, size - at)) for at in range(0, size, _PIECE)]
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

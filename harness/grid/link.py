@@ -1,4 +1,4 @@
-"""Links: the way to a server and back, how long it takes and how fast bytes pass it."""
+"""Links to servers: their round-trip times and bandwidths."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from firstk.harness.kernel.time_average import TimeAverage
 from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
 
-#: The size of the chunks in which an answer is sent, in bytes: the most that a TLS record holds.
+#: The size of the chunks in which an answer is sent, in bytes: the maximum size of a TLS record.
 CHUNK = 16 * 1024
 
-#: What a SimPy process does: it yields the events that it waits for.
+#: The generator of a SimPy process, which yields the events that it waits for.
 Process = Generator[simpy.Event, Any, None]
 
-#: Called with the size of each chunk that has passed.
+#: A callback that is called with the size of each chunk that has passed.
 Passed = Callable[[int], None]
 
 
 class SharedChannel:
-    """What bytes pass one piece at a time: a server's uplink, or the client's downlink.
+    """A channel that carries one piece at a time: a server's uplink, or the client's downlink.
 
-    Whose piece has waited longest is next, so that transfers share a line evenly.
+    The piece that has waited longest is next, so that transfers share the channel evenly.
     """
 
     def __init__(self, env: Environment, bandwidth: float) -> None:
@@ -42,9 +42,9 @@ class SharedChannel:
         self._pause = Pause(env)  # of the piece under way, if it may be throttled
 
     def throttle(self, owner: object, faults: Sequence[Fault]) -> None:
-        """Let these faults limit the bandwidth from now on, in place of the owner's earlier ones.
+        """Let these faults limit the bandwidth from now on, instead of the owner's earlier ones.
 
-        A piece that is under way goes on at the new rate.
+        A piece in progress continues at the new rate.
         """
         limiting = [fault for fault in faults if fault.throttles]
         if limiting or owner in self._throttles:
@@ -81,7 +81,7 @@ class SharedChannel:
         return min(self._bandwidth, *rates, inf)
 
     def _next_change(self, time: float) -> float:
-        """Return when the bandwidth is another one, after a time."""
+        """Return when the bandwidth next changes after a time."""
         edges = (f.next_change(time) for faults in self._throttles.values() for f in faults)
         return min(edges, default=inf)
 
@@ -96,10 +96,10 @@ class SharedChannel:
 
 
 class Link:
-    """The way to one server and back.
+    """The link to one server.
 
-    It says how long each round trip takes, and lets the bytes of answers pass its `lines`:
-    the server's uplink and the client's downlink, those of them that have a bandwidth.
+    It provides the round-trip times, and carries the bytes of answers over its `lines`: the
+    server's uplink and the client's downlink, if these have a bandwidth.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class Link:
     def carry(
         self, size: int, wanted: Callable[[], bool], passed: Passed = lambda size: None
     ) -> Process:
-        """Let `size` bytes pass, in pieces; nothing more once they are not `wanted`."""
+        """Let `size` bytes pass, in pieces, as long as they are `wanted`."""
         passing = yield from self.feed(size, wanted, passed)
         if passing is not None:
             yield passing  # the last one: a line keeps the order
@@ -155,8 +155,8 @@ class Link:
     ) -> Generator[simpy.Event, Any, simpy.Event | None]:
         """Let `size` bytes pass the first line, in pieces.
 
-        A piece goes over the second line while the next one goes over the first. Return what
-        happens when the last one has passed; None if it has.
+        A piece passes the second line while the next one passes the first. Return the event of the
+        last piece having passed; None if it already has.
         """
         if not self.lines:
             passed(size)

@@ -1,4 +1,4 @@
-"""Waiting that may end early: until a time, or until what is waited for has changed."""
+"""Waiting of a SimPy process until a time, which can be ended early."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Pause:
         self._event: simpy.Event | None = None
 
     def until(self, time: float) -> Generator[simpy.Event, Any, None]:
-        """Wait until that very time in seconds, or until `end` is called."""
+        """Wait until exactly this time, in seconds, or until `end` is called."""
         self._event = self._env.event()
         entry = None if time == inf else self._env.at(time, self._due)
         try:
@@ -30,7 +30,7 @@ class Pause:
                 self._env.give_up(entry)
 
     def end(self) -> None:
-        """Let the process go on now, if it waits."""
+        """Resume the process now, if it is waiting."""
         if self._event is not None and not self._event.triggered:
             self._event.succeed()
 

@@ -1,7 +1,7 @@
-"""The plaintext of real shares, decoded without the downloader: what its output is compared with.
+"""A reference decoder for real shares, with whose output that of downloaders is compared.
 
-Nothing of `downloader` is used here, so that no defect of it can go unseen: only zfec, AES and
-SHA-256. The format is that of the Tahoe-LAFS specifications file-encoding, URI-extension and uri.
+It does not use `downloader`, so that no bug there can go unnoticed, but only zfec, AES and SHA-256.
+The format is that of the Tahoe-LAFS specifications file-encoding, URI-extension and uri.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _CHAIN_ENTRY = struct.Struct(">H32s")
 
 
 def decode(cap: str, shares: Mapping[int, bytes]) -> bytes | None:
-    """Return the plaintext of a file, or None if its shares do not make all of it.
+    """Return the plaintext of a file, or None if its shares are not enough to decode all of it.
 
     `cap` is a CHK read-cap, and `shares` are share data by share number, without containers.
-    Damaged shares and blocks are left out. The ciphertext has the hash that the UEB states, and
-    the UEB has the hash that the cap states. Takes time in proportion to the size of the shares.
+    Damaged shares and blocks are ignored. The ciphertext has the hash stated in the UEB, and the
+    UEB has the hash stated in the cap. The time is proportional to the size of the shares.
     """
     try:
         return _File(cap, shares).plaintext()
@@ -89,7 +89,7 @@ class _File:
         self._block = segment // self._k
 
     def _find_ueb(self) -> dict[bytes, bytes]:
-        """Return the UEB that the cap vouches for; raises `ValueError` if no share has it."""
+        """Return the UEB with the hash in the cap. Raises `ValueError` if no share has it."""
         for share in self._shares:
             try:
                 ueb = share.ueb()
@@ -130,10 +130,10 @@ class _File:
         return b"".join(decoder.decode([blocks[number] for number in numbers], numbers))
 
     def _good_leaves(self) -> dict[int, Sequence[bytes]]:
-        """Return the hashes of the blocks of each share that the UEB vouches for."""
+        """Return the block hashes of each share that are proved by the UEB."""
         trusted = {0: self._ueb[b"share_root_hash"]}
         good: dict[int, Sequence[bytes]] = {}
-        # Where the hashes that a share states are damaged its blocks may still be good.
+        # If the hashes stored in a share are damaged, its blocks may still be good.
         for leaves_of in self._stated_leaves, self._true_leaves:
             pending = {s: leaves_of(s) for s in self._shares if s.number not in good}
             roots = {share: _root(leaves) for share, leaves in pending.items()}
@@ -148,13 +148,13 @@ class _File:
         return good
 
     def _stated_leaves(self, share: _Share) -> Sequence[bytes]:
-        """Return the hashes of its blocks that a share has."""
+        """Return the block hashes that are stored in a share."""
         count = len(self._lengths)
         first = share.block_hashes + 32 * (_width(count) - 1)
         return [share.data[at : at + 32] for at in range(first, first + 32 * count, 32)]
 
     def _true_leaves(self, share: _Share) -> Sequence[bytes]:
-        """Return the hashes that its blocks have."""
+        """Return the block hashes computed from a share's blocks."""
         return [_block_hash(self._block_of(share, i)) for i in range(len(self._lengths))]
 
     def _path(self, share: _Share, root: bytes, trusted: Mapping[int, bytes]) -> dict[int, bytes]:
@@ -213,7 +213,7 @@ def _pair(left: bytes, right: bytes) -> bytes:
 
 
 def _width(count: int) -> int:
-    """Return how many leaves a tree has that is padded to a power of two."""
+    """Return the number of leaves of a tree padded to a power of two."""
     return 1 << (count - 1).bit_length()
 
 

@@ -1,4 +1,4 @@
-"""One request to a simulated server, from its sending to its end."""
+"""One request to a simulated server, from when it is sent to its end."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from firstk.harness.grid.connection import Client
     from firstk.harness.grid.server import SimServer
 
-#: Called with the number of bytes of an answer that have arrived so far.
+#: A callback that is called with the number of bytes of an answer that have arrived so far.
 Progress = Callable[[int], None]
 
 
 class Answer(NamedTuple):
-    """What a server answers: the result, and what the trace says of it."""
+    """A server's answer: the result, and its description in the trace."""
 
     result: Any
     shares: Sequence[int] = ()
@@ -34,29 +34,29 @@ class Answer(NamedTuple):
     changed_by: Sequence[int] = ()  # of the faults that it was made with, the places of these
 
 
-#: Makes the answer to a request that meets some faults, or the error that it fails with.
+#: A function that makes the answer to a request that meets some faults, or its error.
 MakeAnswer = Callable[[Sequence[Fault]], Answer | Exception]
 
 
 @dataclass(eq=False, slots=True)
 class Request:
-    """A request that a server was sent and has not answered yet, and its planned course.
+    """A request that was sent to a server but not answered yet, and its planned course.
 
-    `event` is the next thing that is to happen to it; `losing` is the loss of its connection,
-    where that may come while the server works on it. `taken_up` is True while it does, or waits
-    for its turn to, and `working` is the process that does. `number` counts the requests that
-    the server was sent, from 0. Of what is to happen at the same time that goes first whose
-    request was sent first: `place` says which was.
+    `event` is its next event; `losing` is the loss of its connection, if that may happen while the
+    server works on it. `taken_up` is True while the server works on it, or it waits for its turn,
+    and `working` is the process that does the work. `number` counts the requests sent to the
+    server, from 0. Events at the same time happen in the order in which their requests were sent,
+    which is given by `place`.
 
-    It goes over a `wire`, where the server has something that depends on the connection, once that
-    is `ready`, in virtual seconds; `refused` is why it never will be. Bytes that were `fed` into
-    the link count for the faults at the places `counting`, when they have passed.
+    If the server has settings that depend on the connection, the request uses a `wire`, once that
+    is `ready`, in virtual seconds; `refused` is the reason if it never will be. Bytes that were
+    `fed` into the link count for the faults at the places `counting`, when they have passed.
 
-    Where its end is not known beforehand it is `queued`: it may have to wait for others, or its
-    answer is a stream. Of the answer's bytes `passed` have passed the link, the last ones at
-    `passed_at`, and `arriving` are the calls of `progress` that are to come. `pause` is the
-    stream's waiting, and if it is `stalled` that will never end. It is `over` when nothing more is
-    done for it.
+    If its end is not known in advance, it is `queued`: it may have to wait for others, or its
+    answer is a stream. `passed` is the number of the answer's bytes that have passed the link, the
+    last ones at `passed_at`, and `arriving` are the pending calls of `progress`. `pause` is the
+    waiting of the stream; if it is `stalled`, this never ends. The request is `over` when nothing
+    more is done for it.
     """
 
     server: SimServer
@@ -90,10 +90,10 @@ class Request:
     over: bool = False
 
     def wanted(self) -> bool:
-        """Return whether the server is to go on with it."""
+        """Return whether the server should continue with it."""
         return not self.over
 
     @property
     def waits(self) -> bool:
-        """Whether something is still to happen to it: it is not held forever."""
+        """Whether it will still have events: it is not held forever."""
         return self.event is not None or (self.taken_up and not self.stalled)

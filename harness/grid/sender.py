@@ -1,4 +1,4 @@
-"""The sending of answers: a stream whose bytes leave when the faults let them, and arrive later."""
+"""The sending of answers as streams whose bytes may be delayed by faults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Sender:
         self._link = link
 
     def send(self, request: Request, size: int) -> Process:
-        """Send the `size` bytes of an answer, each when the faults that it met let it leave."""
+        """Send the `size` bytes of an answer, each when the request's faults allow it."""
         passed = partial(self._passed, request, size)
         passing: simpy.Event | None = None
         ready, of, wire = self._env.now, request.exchange, request.wire
@@ -52,7 +52,7 @@ class Sender:
             yield passing  # the last one: a line keeps the order
 
     def _leaves(self, request: Request, position: int, ready: float) -> tuple[float, float]:
-        """Return when a byte of an answer leaves, and when the request fails if it has not."""
+        """Return when a byte of an answer leaves, and when the request fails otherwise."""
         faults, now, of = self._server.faults_of(request), self._env.now, request.exchange
         leaves, fails = ready, inf
         for i in request.course.places:
@@ -67,7 +67,7 @@ class Sender:
         return leaves, fails
 
     def _together(self, request: Request, position: int) -> float:
-        """Return how many bytes of an answer leave together, from this one on."""
+        """Return how many bytes of an answer leave together, starting at `position`."""
         faults = self._server.faults_of(request)
         met = (faults[i] for i in request.course.places)
         return min((fault.together(position) for fault in met if fault.streams), default=inf)
@@ -89,7 +89,7 @@ class Sender:
         self._arrives_later(request, now + request.course.rtt / 2, arrived)
 
     def _arrives_later(self, request: Request, time: float, arrived: int) -> None:
-        """Let the downloader hear at a time, or once it is not busy, how much has arrived."""
+        """Report progress to the downloader at a time, or as soon as the client is not busy."""
         client, exchange = request.client, request.exchange
 
         def arrive(_: Entry) -> None:

@@ -34,22 +34,21 @@ if TYPE_CHECKING:
 
 
 class ServerError(Exception):
-    """What the requests to a server fail with that has such a fault."""
+    """The error of a request that a simulated server fails because of a fault."""
 
 
 class SimServer:
     """A storage server in virtual time, with its shares of some files and its faults.
 
-    A request reaches the server after half the round trip, and the answer takes the other
-    half. Which faults a request meets is decided when the server takes it up: on arrival,
-    or when a hang is over; a slow server's round trip is settled when it begins. A lost
-    connection fails a request wherever it is.
+    A request reaches the server after half the round trip, and the answer takes the other half.
+    Which faults a request meets is decided when the server takes it up: on arrival, or when a hang
+    ends. A slow server's round-trip time is determined when the request is sent. A lost connection
+    fails a request at any stage.
 
-    What is taken up waits for its turn to be worked on, where that takes a `service`, and then
-    the bytes of the answer pass the link. A server that begins to hang does go on with what it
-    has taken up; only what arrives from then on is held. Where a connection is lost the work
-    and the piece that are under way are still finished, and nothing more is done for that
-    request.
+    If there is a `service`, a request that was taken up waits for its turn, and then the bytes of
+    the answer pass the link. A server that begins to hang continues with requests that it has taken
+    up; only requests that arrive later are held. If a connection is lost, the work and the piece in
+    progress are still finished, and nothing more is done for that request.
 
     `entry` is the number of the entry in `[[servers]]` that the faults come from, and `met` has
     the places of those that met a request, at any server with this entry.
@@ -95,7 +94,7 @@ class SimServer:
         return f"<SimServer {self.name}>"
 
     def _look_at(self, faults: Sequence[Fault]) -> None:
-        """Note what is needed for faults."""
+        """Record what these faults require."""
         self._link.throttle(self._env, faults)
         waiting = any(fault.begins_after() != (0, 0) for fault in faults)
         streams = waiting or any(fault.streams for fault in faults)
@@ -109,7 +108,7 @@ class SimServer:
         self._has_wires = self._has_wires or self._connects or of_connection
 
     def _wire(self, client: Client) -> Wire:
-        """Return the client's connection, which it has whether that is up or not."""
+        """Return the client's connection, whether it is up or not."""
         wire = client.wires.get(self)
         if wire is None:
             wire = client.wires[self] = Wire(self.faults)
@@ -122,7 +121,7 @@ class SimServer:
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
-        """The use and the capacity of each limited resource: slots to work in, and channels."""
+        """The utilisation and capacity of each limited resource: work slots and channels."""
         limits = {line.busy: 1 for line in self._link.lines}
         if self._service is not None and self._service.concurrency is not None:
             limits[self._service.busy] = self._service.concurrency
@@ -130,17 +129,17 @@ class SimServer:
 
     @property
     def outstanding(self) -> list[Exchange]:
-        """The requests that are not answered yet, in the order in which they were sent."""
+        """The unanswered requests, in the order in which they were sent."""
         return [request.exchange for request in self._outstanding]
 
     @property
     def hinders_reads(self) -> bool:
-        """Whether it has a fault now that concerns reads."""
+        """Whether the server currently has a fault that concerns reads."""
         return any(f.active(self._env.now) and f.affects("read") for f in self.faults)
 
     def met_faults(self) -> set[int]:
         """Return the places of the faults that have met a request."""
-        # Where nothing is left to happen, what was sent arrives all the same.
+        # If no events are left, requests that were sent have nevertheless arrived.
         now = inf if self._env.peek() == inf else self._env.now
         for request in self._outstanding:
             self._note_faults(request, now)
@@ -149,7 +148,7 @@ class SimServer:
     def _note_faults(
         self, request: Request, now: float, outcome: Answer | Exception | None = None
     ) -> None:
-        """Note which faults have met a request by `now`; `outcome` is how it ended, if it has."""
+        """Record which faults have met a request by `now`; `outcome` is its outcome, if any."""
         met, course, faults = self._met, request.course, self.faults_of(request)
         if len(met) == len(faults):
             return
@@ -165,11 +164,11 @@ class SimServer:
                 met.update(course.places[i] for i in outcome.changed_by)
 
     def meets(self, place: int) -> None:
-        """Note that the fault at a place meets a request."""
+        """Record that the fault at a place meets a request."""
         self._met.add(place)
 
     def add_fault(self, fault: Fault) -> None:
-        """Have one more fault from now on."""
+        """Add a fault, which applies from now on."""
         self.faults = [*self.faults, fault]
         self._met = set(self._met)  # other servers do not have this one there
         drawn = self._chances.add(fault)
@@ -182,7 +181,7 @@ class SimServer:
         self.settle_again()
 
     def heal(self, at: float | None = None) -> None:
-        """Have none of its faults from then on, default now; what was held is taken up then."""
+        """End all current faults at a time (default: now); held requests are taken up then."""
         time = self._env.now if at is None else max(at, self._env.now)
         self.faults = [fault.over_at(time) for fault in self.faults]
         self.settle_again()
@@ -196,13 +195,13 @@ class SimServer:
         return ServerError(failure)
 
     def hold(self, storage_index: bytes, shares: Mapping[int, bytes]) -> None:
-        """Hold these shares of one file and nothing else from now on.
+        """Replace the server's shares by these shares of one file.
 
-        A read of another share fails, also from a bucket that was found before. What the server
-        has taken up is answered with what it held then.
+        A read of another share fails, even from a bucket that was obtained before. Requests that
+        the server has already taken up are answered from the previous shares.
         """
         for request in self._outstanding:
-            # Without queues an answer is only made when it reaches the client.
+            # Without queues, an answer is made only when it reaches the client.
             if not request.taken_up and request.course.taken_up < self._env.now:
                 request.answer = partial(_made, request.answer(request.course.faults))
         self.shares = {storage_index: shares}
@@ -217,9 +216,9 @@ class SimServer:
         length: int = 0,
         progress: Progress | None = None,
     ) -> Deferred[Any]:
-        """Send the server a request; when its time has come, it is answered or fails.
+        """Send the server a request, which is answered or fails later.
 
-        What the client holds is never sent or answered, and is in no trace.
+        Requests that the client holds are never sent or answered, and do not appear in the trace.
         """
         client.note(operation, self.name)
         if operation in client.holds:
@@ -276,7 +275,7 @@ class SimServer:
         return attempt
 
     def _note_set_up(self, wire: Wire, attempt: Attempt) -> None:
-        """Note which faults a set-up meets."""
+        """Record which faults a set-up meets."""
         course = attempt.course
         self._met.update(delaying(wire.faults, "connect", attempt.time, course, inf))
         self._met.update(failing("connect", course, attempt.chances))
@@ -322,7 +321,7 @@ class SimServer:
         return request.deferred
 
     def _cut(self, request: Request) -> None:
-        """Let a request fail now, since the client has closed its connection."""
+        """Fail a request now, since the client has closed its connection."""
         self._abandon(request)
         if request.losing is not None:
             self._env.give_up(request.losing)
@@ -332,14 +331,14 @@ class SimServer:
         request.event = self._env.at(self._env.now, lambda _: self.lose(request), request.place)
 
     def withdraw(self, request: Request) -> None:
-        """Forget a request: it is not answered, and takes no more of the server's time."""
+        """Drop a request: it is not answered, and takes no more of the server's time."""
         self._forget(request)
         self._abandon(request)
 
     def _cancel(self, request: Request) -> None:
-        """Let the client forget a request that it cancels; the server learns of it later.
+        """Drop a request that the client cancels; the server learns of this later.
 
-        That takes half a round trip, and what it sends meanwhile is sent in vain.
+        The cancellation takes half a round trip; bytes that the server sends until then are wasted.
         """
         if request not in request.client.outstanding:
             return  # it is over
@@ -365,12 +364,12 @@ class SimServer:
         self._abandon(request)
 
     def _unsent(self, request: Request) -> int:
-        """Return how many bytes of a request's answer are not sent if nothing more is."""
+        """Return how many bytes of a request's answer have not been sent."""
         outcome = request.outcome or self._outcome(request)
         return outcome.received - request.passed if isinstance(outcome, Answer) else 0
 
     def _forget(self, request: Request) -> None:
-        """Let a request be outstanding no more: nothing of it reaches the client from now on."""
+        """Make a request no longer outstanding: nothing of it reaches the client from now on."""
         if request in self._outstanding:  # else it is answered, and the client is busy
             if self.faults:
                 self._note_faults(request, self._env.now)
@@ -382,7 +381,7 @@ class SimServer:
             request.losing = None
 
     def _abandon(self, request: Request) -> None:
-        """Let the server do nothing more for a request."""
+        """Stop the server's work on a request."""
         request.over = True
         self._land(request)
         if request.working is not None and request.working.is_alive:
@@ -392,7 +391,7 @@ class SimServer:
         request.event = None
 
     def _land(self, request: Request) -> None:
-        """Count no more what was to pass the link: it does not, or has."""
+        """Stop counting bytes that were in the link: they have passed, or never will."""
         if request.wire is not None and request.fed > request.passed:
             request.wire.dropped(request.counting, request.fed - request.passed)
             request.fed = request.passed
@@ -424,16 +423,16 @@ class SimServer:
             self._arrive(request)
 
     def settle_again(self) -> None:
-        """Plan the outstanding requests anew, since the faults have changed.
+        """Plan the outstanding requests again, since the faults have changed.
 
-        What the server took up before goes on, if its connection is not lost.
+        Requests that the server has taken up continue, if their connections are not lost.
         """
         now = self._env.now
         self._link.throttle(self._env, self.faults)
         for wire in {id(r.wire): r.wire for r in self._outstanding if r.wire is not None}.values():
             wire.update(self.faults)
             wire.plan_again(now)
-        # What was held is taken up in the order in which it arrived.
+        # Held requests are taken up in the order in which they arrived.
         for request in sorted(self._outstanding, key=lambda request: request.course.arrives):
             if request.over:
                 continue
@@ -457,7 +456,7 @@ class SimServer:
             self._settle(request)
 
     def _planned_again(self, request: Request) -> RequestTiming:
-        """Return the course of a request with the faults that there are now."""
+        """Return the course of a request with the current faults."""
         exchange, wire = request.exchange, request.wire
         if wire is not None and wire.attempt is not None and request.ready > self._env.now:
             request.ready = max(exchange.sent, wire.attempt.up)
@@ -506,14 +505,14 @@ class SimServer:
                 yield from self._service.work(request.work, request.wanted)
             if isinstance(outcome, Answer):
                 yield from self._sender.send(request, outcome.received)
-        except simpy.Interrupt:  # it is withdrawn
+        except simpy.Interrupt:  # it is cancelled
             return
         if request in self._outstanding:
             ends = self._env.now + request.course.rtt / 2
             request.event = self._env.at(ends, lambda _: self._end(request, outcome))
 
     def lose(self, request: Request) -> None:
-        """Fail a request whose connection is lost, whatever was still to come of it."""
+        """Fail a request whose connection is lost, whatever its stage."""
         if request.taken_up and request.event is not None:
             self._env.give_up(request.event)
         request.losing = None
@@ -521,7 +520,7 @@ class SimServer:
         self._end(request, ConnectionLost() if refused is None else _refusal(refused))
 
     def _end(self, request: Request, outcome: Answer | Exception) -> None:
-        """Let a request's answer, or its failure, reach the client."""
+        """Deliver a request's answer, or its failure, to the client."""
         client, now = request.client, self._env.clock
         if self.faults:
             self._note_faults(request, now, outcome)
@@ -543,7 +542,7 @@ class SimServer:
         self._hear(request, outcome)
 
     def _hear(self, request: Request, outcome: Answer | Exception) -> None:
-        """Let the downloader hear an answer, or a failure, that has reached the client."""
+        """Pass an answer, or a failure, that has reached the client to the downloader."""
         exchange, client, now = request.exchange, request.client, self._env.clock
         del client.outstanding[request]
         if request.progress is not None:
@@ -576,5 +575,5 @@ def _refusal(reason: str) -> ConnectError:
 
 
 def _made(answer: Answer | Exception, _: Sequence[Fault]) -> Answer | Exception:
-    """Answer what was made before, whatever the faults are by now."""
+    """Return the answer that was made before, whatever the current faults are."""
     return answer

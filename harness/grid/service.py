@@ -1,4 +1,4 @@
-"""The work of a server: how long it takes for each request, and how many it works on at once."""
+"""The processing of requests by a server: its duration and concurrency."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from firstk.scenarios.laws import Law
 
 
 class Service:
-    """What a server does with a request when it has taken it up: it works on it for a time.
+    """The processing of requests that a server has taken up, each of which takes some time.
 
-    It works on `concurrency` requests at once (None: on all), and the others wait for
-    their turn, in the order in which they were taken up. They wait for one another's requests too
-    if it works on the same machine as the one that is `beside` it.
+    The server works on `concurrency` requests at once (None: on all), and the others wait for their
+    turn, in the order in which they were taken up. It shares this queue with the service `beside`
+    it, if that is on the same machine.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Service:
         return simpy.Resource(self._env, self.concurrency or sys.maxsize)
 
     def time(self) -> float:
-        """Return for how long the next request will be worked on, in seconds."""
+        """Return how long the work on the next request takes, in seconds."""
         return self.law.sample(self._random)
 
     def work(self, time: float, wanted: Callable[[], bool]) -> Process:

@@ -1,7 +1,7 @@
-"""The course of a request: what becomes of it, as far as that is known when it is sent.
+"""The course of a request: its times and outcome, as far as they are known when it is sent.
 
-This is the one rule for the times of requests. The simulated servers go by it, and so
-does the bound, which foresees them.
+This is the only implementation of the rules for the times of requests. The simulated servers use
+it, and so does the bound, which predicts them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from firstk.scenarios.faults import Fault, Operation
 
 
 class RequestTiming(NamedTuple):
-    """What becomes of one request. Times are in virtual seconds, infinity is never.
+    """The planned course of one request. Times are in virtual seconds; infinity means never.
 
-    It arrives after half its round trip (`rtt`, a slow server's included), and is taken up
-    then, or when a hang is over. `lost` is when the connection is lost, if the answer has
-    not come by then. `faults` are those that the answer meets, at `places` among the server's,
-    and `failure` is why it fails, if it does.
+    It arrives after half its round-trip time (`rtt`, including the delay of a slow server), and is
+    taken up then, or when a hang ends. `lost` is when the connection is lost, if the answer has not
+    arrived by then. `faults` are those that the answer meets, at `places` among the server's, and
+    `failure` is why it fails, or None.
     """
 
     sent: float
@@ -35,11 +35,11 @@ class RequestTiming(NamedTuple):
 
     @property
     def times(self) -> tuple[float, float, float]:
-        """All that says when something happens to it."""
+        """All times of its events."""
         return self.rtt, self.taken_up, self.lost
 
     def ends(self, work: float = 0.0) -> float:
-        """Return when the answer comes, if it takes `work` seconds beyond the round trip."""
+        """Return when the answer arrives, if it takes `work` seconds besides the round trip."""
         if self.taken_up == self.arrives and not work:
             return self.sent + self.rtt  # in one step: the halves may not add up to the last bit
         return self.taken_up + work + self.rtt / 2
@@ -58,7 +58,7 @@ def plan_request(
     `rtt` is the round-trip time that was drawn for it, in seconds, and `chances` what was
     drawn for each fault. A read is of the share with the number `share`.
     """
-    if not faults:  # most servers are well
+    if not faults:  # most servers have no faults
         arrives = sent + rtt / 2
         return RequestTiming(sent, rtt, arrives, arrives, inf, (), None)
     concerning = [(i, fault) for i, fault in enumerate(faults) if fault.concerns(operation, share)]
@@ -83,7 +83,7 @@ def plan_request(
 def connection_lost(
     faults: Sequence[Fault], operation: Operation, share: int | None, sent: float
 ) -> float:
-    """Return when the connection of a request is lost that is sent at `sent`; infinity if never."""
+    """Return when the connection of a request sent at `sent` is lost; infinity if never."""
     return min((f.lost(sent) for f in faults if f.concerns(operation, share)), default=inf)
 
 
@@ -112,7 +112,7 @@ def delaying(
 def failing(operation: Operation, course: RequestTiming, chances: Sequence[float]) -> Iterator[int]:
     """Yield the places of the faults that failed a request, or could have by chance."""
     for i, fault in zip(course.places, course.faults, strict=True):
-        if fault.failure(operation, 0.0) is not None:  # the worst draw there is
+        if fault.failure(operation, 0.0) is not None:  # the worst possible draw
             yield i
             if fault.failure(operation, chances[i]) is not None:
                 return
@@ -133,16 +133,16 @@ def _taken_up(
     return inf, fails
 
 
-#: A request that is held so often, each time for as long as a hang lasts, is held forever.
+#: A request that is held this often, each time until a hang ends, is considered held forever.
 _MOST_HELD = 100
 
 
 def _held(
     faults: Sequence[tuple[int, Fault]], operation: Operation, time: float
 ) -> Iterator[tuple[float, list[int]]]:
-    """Yield when a request that arrives at `time` is to be taken up, and which faults hold it then.
+    """Yield when a request that arrives at `time` could be taken up, and which faults hold it then.
 
-    The last time it is none of them, unless they hold it forever.
+    At the last of these times no fault holds it, unless it is held forever.
     """
     for _ in range(_MOST_HELD):
         holding = [(i, f) for i, f in faults if f.active(time) and f.holds(operation)]
@@ -155,29 +155,29 @@ def _held(
 
 
 class FaultDraws:
-    """What is drawn for the faults of one server, request after request.
+    """The random draws for the faults of one server, request by request.
 
-    Each fault that chance decides has a stream of its own, and takes one draw for each
-    request, whether it is active or not: when it begins and ends changes no draw.
+    Each stochastic fault has a stream of its own, and one draw per request, whether it is active
+    or not, so that its start and end times do not change any draws.
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int, server: str) -> None:
         self.seed = seed
         self._server = server
         self._streams: list[Random | None] = []
-        self.requests = 0  # that have drawn
+        self.requests = 0  # the number of requests so far
         for fault in faults:
             self.add(fault)
 
     def add(self, fault: Fault) -> list[float]:
-        """Draw for one more fault from now on; return what it draws for the requests so far."""
+        """Add a fault; return its draws for the requests so far."""
         before = sum(random is not None for random in self._streams)
         drawn = stream(self.seed, self._server, f"fault {before}") if fault.stochastic else None
         self._streams.append(drawn)
         return [_next(drawn) for _ in range(self.requests)]
 
     def draw(self) -> list[float]:
-        """Return a number from 0 up to 1 for each fault; 1 for those that draw nothing."""
+        """Return a number from 0 up to 1 for each fault; 1 for faults that are not stochastic."""
         self.requests += 1
         if not self._streams:
             return []

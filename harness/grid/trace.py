@@ -1,7 +1,7 @@
-"""The trace of one run: every event that the downloader could have seen, in order.
+"""The trace of one run: every event that the downloader could have observed, in order.
 
-It is written where the simulation ends and the code under test begins, by the servers
-and the consumer, so it is the same kind of thing whatever downloader runs.
+It is recorded at the boundary between the simulation and the code under test, by the servers and
+the consumer, so it has the same form for every downloader.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Literal, NamedTuple
 from firstk.harness.kernel.raised import Place
 from firstk.scenarios.faults import Operation
 
-#: What happened. The first four happen to an exchange.
+#: The kind of an event. The first four concern an exchange.
 Kind = Literal[
     "sent", "answered", "failed", "cancelled", "wrote", "paused", "resumed", "fired", "raised"
 ]
 
 
-#: The first line of what is hashed. It changes when equal seeds begin to give other runs.
+#: The first line of the hashed text. It changes when equal seeds begin to result in other runs.
 DIGEST_VERSION = "firstk 2"
 
 
@@ -63,7 +63,7 @@ class Exchange:
 
     @property
     def detail(self) -> str:
-        """The answer, or why there is none, as the trace has it."""
+        """The answer, or the reason for the failure, as text in the trace."""
         if not self.ok:
             return self.error
         if self.operation == "get_buckets":
@@ -89,7 +89,7 @@ class TraceEvent(NamedTuple):
 
     @property
     def detail(self) -> str:
-        """What was answered, written, paused or ended, as text."""
+        """The details of the event as text."""
         match self.kind:
             case "answered" | "failed" | "cancelled":
                 assert self.exchange is not None
@@ -104,8 +104,8 @@ class TraceEvent(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The line of the trace. Digests are made of these lines."""
-        # Nine digits: the mathematical functions of two machines may differ in the last.
+        """The line of the event in the trace. Digests are computed from these lines."""
+        # Nine digits, since mathematical functions of two machines may differ in the last ones.
         time = f"{self.time:.9g}"
         if self.exchange is None:
             return f"{time} {self.kind} {self.detail} "
@@ -114,13 +114,13 @@ class TraceEvent(NamedTuple):
 
 @dataclass(slots=True)
 class Trace:
-    """The events of a run in their order, and its exchanges in the order of their sending."""
+    """The events of a run in order, and its exchanges in the order in which they were sent."""
 
     exchanges: list[Exchange] = field(default_factory=list)
     events: list[TraceEvent] = field(default_factory=list)
 
     def sent(self, exchange: Exchange) -> None:
-        """Record that a request is sent."""
+        """Record that the request of an exchange is sent."""
         self.exchanges.append(exchange)
         self.events.append(TraceEvent(exchange.sent, "sent", exchange))
 
@@ -135,41 +135,41 @@ class Trace:
         self.events.append(TraceEvent(time, "cancelled", exchange))
 
     def note(self, time: float, kind: Kind, size: int = 0, offset: int = 0) -> None:
-        """Record an event that is not one of a request."""
+        """Record an event that does not concern a request."""
         self.events.append(TraceEvent(time, kind, None, size, offset))
 
     @property
     def lines(self) -> list[str]:
-        """The events as text, a line each."""
+        """The events as text, one line each."""
         return [event.text for event in self.events]
 
     @property
     def queries(self) -> int:
-        """How many servers were asked for buckets."""
+        """The number of queries sent."""
         return sum(e.operation == "get_buckets" for e in self.exchanges)
 
     @property
     def reads(self) -> int:
-        """How many reads were sent."""
+        """The number of reads sent."""
         return sum(e.operation == "read" for e in self.exchanges)
 
     @property
     def bytes_received(self) -> int:
-        """How many bytes of share data were received."""
+        """The number of bytes of share data received."""
         return sum(e.received for e in self.exchanges)
 
     @property
     def requests_cancelled(self) -> int:
-        """How many requests the downloader cancelled."""
+        """The number of requests that the downloader cancelled."""
         return sum(e.cancelled for e in self.exchanges)
 
     @property
     def bytes_saved(self) -> int:
-        """How many bytes were never sent since their request was cancelled."""
+        """The number of bytes that were never sent because their requests were cancelled."""
         return sum(e.saved for e in self.exchanges)
 
     def most_outstanding(self) -> tuple[int, int]:
-        """Return the most requests that were outstanding at one time, and the most bytes."""
+        """Return the maximum numbers of requests, and of bytes, outstanding at one time."""
         changes = [
             (1, e.exchange.length) if e.kind == "sent" else (-1, -e.exchange.length)
             for e in self.events

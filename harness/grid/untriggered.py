@@ -1,9 +1,9 @@
-"""Which faults of a scenario met a request, and which never did.
+"""Detection of faults in a scenario that met no request.
 
-A fault meets a request when it changes what happens to it: a server that hangs holds it, a slow
+A fault meets a request when it changes what happens to the request: a hung server holds it, a slow
 one lengthens its round trip, a broken one fails it, a corrupt one changes bytes that were read. A
-`flaky` server meets every request that it could have failed, whether chance failed it or not.
-A test with a fault that meets nothing shows nothing about that fault.
+`flaky` fault meets every request that it could have failed, whether the request failed or not.
+A test in which a fault meets no request shows nothing about that fault.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from firstk.scenarios.faults import Fault
     from firstk.scenarios.model import Scenario
 
-#: The faults that met no request: the number of the entry in `[[servers]]`, and the fault's place
-#: in it. The values are the names of the servers that had the fault, which may be none.
+#: The faults that met no request. A key has the index of the entry in `[[servers]]`, and the index
+#: of the fault in it. The values are the names of the servers with the fault, possibly none.
 Unmet = Mapping[tuple[int, int], Sequence[str]]
 
-#: How many ranges of server names a message lists.
+#: The maximum number of ranges of server names that a message lists.
 _MOST_RANGES = 8
 
 
@@ -32,7 +32,7 @@ class UntriggeredFaultWarning(UserWarning):
 
 
 def untriggered_faults(scenario: Scenario, servers: Sequence[SimServer]) -> Unmet:
-    """Return the faults of a scenario that no request met, when a simulation is over."""
+    """Return the faults of a scenario that met no request in a finished simulation."""
     left: dict[tuple[int, int], list[str]] = {
         (i, j): []
         for i, entry in enumerate(scenario.servers)
@@ -66,7 +66,7 @@ def untriggered_in_all(found: Iterable[Unmet]) -> Unmet:
 
 
 def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
-    """Yield a sentence for each fault that met no request: which, on which servers, and when."""
+    """Yield a sentence for each fault that met no request, with its servers and times."""
     for (i, j), names in unmet.items():
         entry = scenario.servers[i]
         several = isinstance(entry.fault, list)
@@ -75,7 +75,7 @@ def described(scenario: Scenario, unmet: Unmet) -> Iterator[str]:
 
 
 def words(fault: Fault, names: Sequence[str]) -> str:
-    """Return a sentence that says which fault met no request, on which servers and when."""
+    """Return a sentence about a fault that met no request, with its servers and times."""
     times = {"start", "end", "until", "rolling"} | ({"every"} if fault.repeats else set())
     keys = fault.model_dump(exclude={"kind", *times}, exclude_unset=True)
     more = ", ".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
@@ -100,7 +100,7 @@ def _when(fault: Fault) -> str:
 
 
 def ranges(names: Sequence[str]) -> str:
-    """Return the names of servers, in their order, as ranges: s0-s2, s5."""
+    """Return server names, which must be in order, as ranges: s0-s2, s5."""
     found: list[tuple[int, int]] = []
     for number in (int(name[1:]) for name in names):
         if found and found[-1][1] + 1 == number:

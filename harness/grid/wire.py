@@ -16,9 +16,9 @@ from firstk.scenarios.laws import Law
 
 
 class SetUp:
-    """How long it takes to set up a connection to a server, and whether that fails.
+    """The set-up of connections to a server: its duration, and whether it fails.
 
-    It is a request with a round-trip time of its own law, `connect`; None is no time.
+    It is modelled as a request whose round-trip time has the law `connect`; None means no time.
     """
 
     def __init__(self, law: Law | None, faults: Sequence[Fault], seed: int, server: str) -> None:
@@ -36,13 +36,13 @@ class SetUp:
         self._chances.add(fault)
 
     def draw(self) -> tuple[float, list[float]]:
-        """Return the time that the next set-up takes, and what is drawn for each fault."""
+        """Return the duration of the next set-up, and the draw for each fault."""
         time = 0.0 if self.law is None else self.law.sample(self._random)
         return time, self._chances.draw()
 
 
 class Attempt(NamedTuple):
-    """One set-up of a connection: how it goes, and when it is up or has failed.
+    """One set-up of a connection: its course, and when it is up or has failed.
 
     `time` and `chances` were drawn for it.
     """
@@ -63,7 +63,7 @@ class Attempt(NamedTuple):
 
     @property
     def fails(self) -> float:
-        """When the set-up has failed; infinity if it does not."""
+        """When the set-up fails; infinity if it does not."""
         if self.course.failure and self.course.ends() < self.course.lost:
             return self.course.ends()
         return self.course.lost if self.course.lost <= self.course.ends() else inf
@@ -72,9 +72,9 @@ class Attempt(NamedTuple):
 class Wire:
     """The connection of one client to one server, over which its requests go.
 
-    `faults` are the server's as this connection has them: some begin when it has carried so many
-    requests or bytes, and some are over when the client reconnects. `made_for` are the server's
-    own, from which they were made.
+    `faults` are the server's faults as they apply to this connection: some begin after a number of
+    requests or bytes, and some end when the client reconnects. `made_for` are the server's own
+    faults, from which they were derived.
     """
 
     def __init__(self, faults: Sequence[Fault]) -> None:
@@ -89,7 +89,7 @@ class Wire:
         self.faults = self._as_here()
 
     def update(self, faults: Sequence[Fault]) -> None:
-        """Have the faults that the server has now."""
+        """Adopt the server's current faults."""
         if faults is not self.made_for:
             self.made_for = faults
             self.faults = self._as_here()
@@ -113,7 +113,7 @@ class Wire:
         return True
 
     def _waiting(self, operation: Operation, share: int | None, now: float) -> list[int]:
-        """Return the places of faults that wait for what such a request carries."""
+        """Return the places of faults that wait for the bytes or number of such requests."""
         return [
             i
             for i, fault in enumerate(self.made_for)
@@ -144,7 +144,7 @@ class Wire:
         return began
 
     def room(self, operation: Operation, share: int | None, now: float) -> float:
-        """Return how many bytes may set out before a fault begins; infinity if any number may."""
+        """Return how many bytes may be sent before a fault begins; infinity if unlimited."""
         left = inf
         for i in self._waiting(operation, share, now):
             carried = self._bytes[i] + self._in_flight[i]
@@ -152,17 +152,17 @@ class Wire:
         return left
 
     def sets_out(self, operation: Operation, share: int | None, now: float, size: int) -> list[int]:
-        """Count bytes that set out; return for which faults they count."""
+        """Count bytes that are sent; return the faults for which they count."""
         places = self._waiting(operation, share, now)
         for i in places:
             self._in_flight[i] += size
         return places
 
     def carried(self, places: Sequence[int], size: int, now: float, rtt: float) -> bool:
-        """Count bytes that have set out and passed; return whether a fault begins with them.
+        """Count sent bytes that have passed the link; return whether a fault begins with them.
 
-        A hang begins when the last of them has left the server, and a connection is lost when it
-        has arrived.
+        A hang begins when the last byte has left the server, and a connection is lost when it has
+        arrived.
         """
         began = False
         for i in places:
@@ -176,7 +176,7 @@ class Wire:
         return began
 
     def dropped(self, places: Sequence[int], size: int) -> None:
-        """Count bytes that have set out and never pass."""
+        """Count sent bytes that will never pass the link."""
         for i in places:
             self._in_flight[i] -= size
 
@@ -188,7 +188,7 @@ class Wire:
         return attempt
 
     def plan_again(self, now: float) -> None:
-        """Plan a set-up that is under way anew, since the faults have changed."""
+        """Plan a set-up in progress again, since the faults have changed."""
         attempt = self.attempt
         if attempt is not None and now < attempt.up and now < attempt.fails:
             chances = [*attempt.chances, *[1.0] * (len(self.faults) - len(attempt.chances))]
@@ -204,7 +204,7 @@ class Wire:
         return Attempt(course, time, chances)
 
     def _lost(self, attempt: Attempt) -> float:
-        """Return when a connection is lost that is up."""
+        """Return when an established connection is lost."""
         if attempt.up == inf:
             return inf
         concerning = (fault for fault in self.faults if fault.concerns("connect"))
@@ -215,7 +215,7 @@ class Wire:
         for i, fault in enumerate(self.made_for):
             if fault.until != "reconnect":
                 continue
-            if fault.begins_after() != (0, 0):  # counts what the new one carries
+            if fault.begins_after() != (0, 0):  # counts only the new connection
                 self._begun.pop(i, None)
                 self.stopped.discard(i)
                 self._requests[i] = self._bytes[i] = self._in_flight[i] = 0

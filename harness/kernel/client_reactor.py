@@ -1,4 +1,4 @@
-"""The reactor that one download gets: it knows which timers are the download's own.
+"""The reactor of one download, which tracks the download's own timers.
 
 All code of a download, from its first call to the last answer it hears, runs in a context of its
 own (`contextvars`), so that a library with module-level state can distinguish downloads.
@@ -43,7 +43,7 @@ class Context:
     def run(self, function: Callable[..., Any], *args: Any) -> None:
         """Call `function` in the download's context.
 
-        Raises `ExitError` in place of what is not an `Exception`.
+        Raises `ExitError` instead of an exception that is not an `Exception`.
         """
         if self._is_too_much() is not None:
             return
@@ -58,7 +58,7 @@ class Context:
                 self._enter(self._context.run, function, *args)
         except Exception:
             raise
-        except BaseException as e:  # such as sys.exit(): it is not to end firstk
+        except BaseException as e:  # such as SystemExit, which must not end firstk
             raise as_error(e) from e
         finally:
             self._entered = False
@@ -78,7 +78,7 @@ class Context:
         return called_from(Context.run.__code__)
 
     def progress(self) -> None:
-        """Begin to count anew: bytes of the file have been written."""
+        """Restart the count: bytes of the file have been written."""
         self._at_once.reset()
 
     def _is_too_much(self) -> LivelockError | None:
@@ -180,17 +180,17 @@ class ClientReactor:
         return _OwnTimer(self, self._env.clock + checked(delay), callable, args, kwargs)
 
     def callFromThread(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Call `callable` at this very time, after what is due before it."""
+        """Call `callable` at the current time, after the events already scheduled for it."""
         self.context.note("callFromThread", callable)
         _OwnTimer(self, self._env.clock, callable, args, kwargs)
 
     def iterate(self, delay: float = 0.0) -> None:
-        """Let everything happen that is due within `delay` seconds."""
+        """Process all events that are due within `delay` seconds."""
         self.context.note("iterate", "of the reactor")
         self._reactor.iterate(delay)
 
     def getDelayedCalls(self) -> list[SimTimer]:
-        """Return the download's timers that are still to fire."""
+        """Return the download's pending timers."""
         return list(self._timers)
 
     def getThreadPool(self) -> Any:

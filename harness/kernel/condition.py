@@ -1,4 +1,4 @@
-"""What is raised where a test waits for something that never happens."""
+"""The error of a test that waits for something that never happens."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A SimPy environment that owns its queue: exact times, places, and events that can be given up.
+"""A SimPy environment with a queue of its own: exact times, places, and cancellable entries.
 
-It overrides public methods of `simpy.Environment` alone. SimPy's processes, events and resources
+It overrides only public methods of `simpy.Environment`, so SimPy's processes, events and resources
 run in it unchanged.
 """
 
@@ -16,7 +16,7 @@ import simpy
 from simpy.core import EmptySchedule, StopSimulation
 from simpy.events import NORMAL, Event, EventPriority
 
-#: Up to this many given-up entries in the queue are not worth the work of dropping them.
+#: Given-up entries are removed from the queue only if there are more than this.
 _MOST_GIVEN_UP = 64
 
 #: The priority of an event that precedes all others of its time.
@@ -24,7 +24,7 @@ _FIRST = -1
 
 
 class Entry:
-    """An entry in the queue that calls functions with itself. Without callbacks it is given up."""
+    """A queue entry that calls its callbacks with itself. Without callbacks it is given up."""
 
     __slots__ = ("callbacks",)
 
@@ -32,15 +32,15 @@ class Entry:
         self.callbacks: list[Callable[[Any], None]] | None = [callback]
 
     def __lt__(self, other: object) -> bool:
-        return False  # of two with the same time and place one is given up
+        return False  # of two entries with the same time and place, one is given up
 
 
 class Environment(simpy.Environment):
-    """An environment in which entries can be scheduled at an exact time, and given up.
+    """A SimPy environment in which entries can be scheduled at an exact time, and given up.
 
-    `clock` is the virtual time in seconds, as `now` is. `queue` is a heap of entries and events,
-    each with its time, its priority and its place among those of equal times, which comes from
-    `places`.
+    `clock`, like `now`, is the virtual time in seconds. `queue` is a heap of entries and events,
+    each with its time, its priority, and its place, which orders events at the same time and is
+    drawn from the counter `places`.
 
     >>> env = Environment()
     >>> entry = env.at(0.3, lambda _: print(env.now))
@@ -61,18 +61,18 @@ class Environment(simpy.Environment):
         return self.clock
 
     def schedule(self, event: Event, priority: EventPriority = NORMAL, delay: float = 0) -> None:
-        """Let an event happen after `delay` seconds."""
+        """Schedule an event to happen after `delay` seconds."""
         heappush(self.queue, (self.clock + delay, priority, next(self.places), event))
 
     def take_place(self) -> int:
-        """Return a place: before all entries that are made later for the same time."""
+        """Reserve a place: before all later entries for the same time."""
         return next(self.places)
 
     def at(self, time: float, callback: Callable[[Any], None], place: int | None = None) -> Entry:
-        """Call `callback` at that very time, in seconds, and return the entry.
+        """Schedule `callback` for exactly this time, in seconds, and return the entry.
 
-        SimPy takes a delay only, and its sum with the present time might be rounded. `place` is
-        one that `take_place` returned; by default the entry comes last among those of that time.
+        SimPy accepts only a delay, and adding it to the current time may round. `place` is one
+        that `take_place` returned; by default the entry is the last one for its time.
         """
         entry = Entry(callback)
         self.push(time, entry, place)
@@ -83,10 +83,10 @@ class Environment(simpy.Environment):
         heappush(self.queue, (time, NORMAL, next(self.places) if place is None else place, entry))
 
     def give_up(self, entry: Entry) -> None:
-        """Let an entry that is in the queue never happen.
+        """Cancel an entry that is in the queue.
 
-        Given-up entries are dropped once they are most of the queue. Code that sets a timer for
-        each request and cancels it at the answer would otherwise fill the memory.
+        Given-up entries are removed once they make up most of the queue. Otherwise, code that sets
+        a timer for each request and cancels it when the answer arrives would fill the memory.
         """
         entry.callbacks = []
         self.given_up += 1
@@ -96,7 +96,7 @@ class Environment(simpy.Environment):
             self.given_up = 0
 
     def peek(self) -> float:
-        """Return the time of the next event in seconds; infinity if there is none."""
+        """Return the time of the next event in seconds, or infinity if there is none."""
         queue = self.queue
         while queue and is_given_up(queue[0][3]):
             heappop(queue)
@@ -104,10 +104,10 @@ class Environment(simpy.Environment):
         return queue[0][0] if queue else inf
 
     def step(self) -> None:
-        """Let the next event happen.
+        """Process the next event.
 
         Raises `simpy.core.EmptySchedule` if there is none, and the error of an event that failed
-        and that nobody defused.
+        and was not defused.
         """
         if self.peek() == inf and not self.queue:
             raise EmptySchedule
@@ -118,17 +118,17 @@ class Environment(simpy.Environment):
             while callbacks:
                 callbacks.pop(0)(event)
         except StopSimulation:
-            # `run` ends here; the other callbacks are called when it is resumed.
+            # `run` ends here; the remaining callbacks are called when it is resumed.
             event.callbacks = callbacks
             heappush(self.queue, (self.clock, _FIRST, next(self.places), event))
             raise
         if isinstance(event, Event) and not event.ok and not event.defused:
-            error: BaseException = event.value  # type: ignore[assignment]  # of an event that failed
+            error: BaseException = event.value  # type: ignore[assignment]  # the event failed
             raised = type(error)(*error.args)
             raised.__cause__ = error
             raise raised
 
 
 def is_given_up(event: Event | Entry) -> bool:
-    """Return whether an entry of a queue was given up."""
+    """Return whether a queue entry was given up."""
     return isinstance(event, Entry) and not event.callbacks

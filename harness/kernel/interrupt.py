@@ -1,4 +1,4 @@
-"""Control-C in the middle of a simulation: it ends it, whatever the code under test does.
+"""Handling of Control-C: it ends a simulation, whatever the code under test does.
 
 Where `KeyboardInterrupt` is raised in the middle of an event, a Deferred catches it and hands it
 to the downloader, which takes it for a failure of a server and goes on. So it is raised between

@@ -1,22 +1,22 @@
-"""Reports code under test that reaches outside the simulation, and the place where it does.
+"""Detection of code under test that reaches outside the simulation, and of the line that does it.
 
-A download in virtual time is repeatable as long as all that it does goes through what it is
-passed: the reactor, the servers, the consumer. `isolated` watches one run for the rest: the
-real reactor, asyncio's loop, sockets, threads, processes, whatever waits, and the real clock.
-What the module `random` draws meanwhile is drawn from the run's seed.
+A download in virtual time is repeatable as long as it uses only the objects that it is passed: the
+reactor, the servers, the consumer. `isolated` watches one run for uses of anything else: the real
+reactor, asyncio's loop, sockets, threads, processes, functions that wait, and the real clock.
+During the run, the module `random` draws from a generator seeded by the run.
 
-Three means, each where the one before does not reach. Audit events of CPython (PEP 578), which
-nothing that raises them gets around. Functions without such an event mean something else for the
-time of a run: in their own modules, and by whatever names modules under test, their classes and the
-defaults of their functions have bound to them.
-Twisted's real reactor, where there is one, has a class for that time that looks who asks.
+There are three mechanisms, each for what the previous one does not cover. Audit events of CPython
+(PEP 578) cannot be bypassed. Functions without an audit event are replaced during a run: in their
+own modules, and under any name that modules under test, their classes, and the defaults of their
+functions have bound to them.
+Twisted's real reactor, if it is installed, gets a class during a run that checks its caller.
 
-Where code under test runs in the processes of simulated hosts, what is process-wide is that of the
-host whose code is running, and no escape: the reactor, the clocks, random numbers. A `Process`
-provides it.
+If code under test runs in the processes of simulated hosts, process-wide objects (the reactor, the
+clocks, random numbers) are those of the host whose code is running, and using them is not an
+escape. A `Process` provides them.
 
-All of it goes for the thread that simulates, and for no other. `docs/boundary.md` says where the
-boundary runs, and what is not seen.
+All of this applies only to the thread that simulates. `docs/boundary.md` describes the boundary,
+and what is not detected.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from firstk.harness.kernel.standard_streams import kept_open
 
 _REACTOR = "twisted.internet.reactor"
 
-#: What is wrong with each way out, and what to do instead.
+#: Why each kind of escape is wrong, and what to use instead.
 _WAITS = "it waits in real time; use reactor.callLater, or task.deferLater(reactor, seconds)"
 _CLOCK = "it reads the real clock; use reactor.seconds()"
 _NETWORK = "there is no network in a simulation; ask the servers that the downloader is passed"
@@ -60,8 +60,8 @@ _NO_HOST = "no host's code is running; call host.run(function)"
 _SEED = "without a seed it takes one from the system; in a run `random` follows from the run's seed"
 _LOOP = "asyncio's loop runs in real time; use the reactor that the downloader is passed"
 
-#: The audit events that are ways out: what each is called, and what is wrong with it. Python 3.11
-#: has none for threads, and 3.12 none for `time.sleep`: see `_FUNCTIONS`.
+#: The audit events that are escapes: the name of each, and what is wrong with it. Python 3.11 has
+#: none for threads, and 3.12 none for `time.sleep`: see `_FUNCTIONS`.
 _EVENTS = {
     "time.sleep": ("time.sleep", _WAITS),
     "_thread.start_new_thread": ("a new thread", _THREAD),
@@ -80,13 +80,13 @@ _EVENTS = {
         f"os.{name}": (f"os.{name}", _PROCESS)
         for name in ("exec", "fork", "forkpty", "posix_spawn", "spawn", "startfile", "system")
     },
-    "import": (_REACTOR, _REAL),  # of that module alone
+    "import": (_REACTOR, _REAL),  # only of that module
 }
 
-#: The audit events of Twisted's transports: they parse and format IPv6 addresses, and ask nobody.
+#: Audit events that Twisted's transports raise to parse and format IPv6 addresses, without a query.
 _PARSERS = {"socket.getaddrinfo", "socket.getnameinfo"}
 
-#: The functions that are ways out, whoever calls them.
+#: The functions that are escapes, whoever calls them.
 _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
     (time, ["sleep"], _WAITS),
     (threading, ["_start_new_thread", "_start_joinable_thread"], _THREAD),
@@ -103,14 +103,14 @@ _FUNCTIONS: list[tuple[ModuleType | None, list[str], str]] = [
     (sys.modules.get("_posixsubprocess"), ["fork_exec"], _PROCESS),
 ]
 
-#: The clocks, which libraries may read: they use them in logs and metrics.
+#: The clocks, which libraries may read for logs and metrics.
 _CLOCKS = ["monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "time", "time_ns"]
 
-#: What is never to blame: ways out that these take, they take for who calls them.
+#: Packages that are never blamed for an escape: their caller is.
 _FIRSTK = {"firstk"}
 _BASE = _FIRSTK | {"simpy", "twisted", "zope"} | sys.stdlib_module_names
 
-#: Those that have no part in what a simulated process does.
+#: Packages that are not part of the program of a simulated process.
 _NOT_LIBRARIES = _FIRSTK | {"simpy", "pytest", "_pytest"} | sys.stdlib_module_names
 
 #: Where libraries are installed.
@@ -128,34 +128,34 @@ _LIBRARIES = tuple(
 
 
 class EscapeError(Exception):
-    """Code under test reached outside the simulation; the message says where, and by what.
+    """Code under test reached outside the simulation.
 
-    It says what to use instead, too.
+    The message names the function and the line of code, and says what to use instead.
     """
 
     __module__ = "firstk"  # as users import it
 
 
 class Process(Protocol):
-    """What is process-wide for the code that is running, in a simulation with processes."""
+    """The process-wide objects of the running code, in a simulation with processes."""
 
     @property
     def reactor(self) -> object | None:
-        """What `twisted.internet.reactor` is; None while no process's code is running."""
+        """The value of `twisted.internet.reactor`; None while no process's code is running."""
 
     @property
     def random(self) -> random.Random:
-        """What the module `random` draws from."""
+        """The generator that the module `random` draws from."""
 
     def read_clock(self, name: str) -> float:
-        """Return what that function of the module `time` returns."""
+        """Return the result of the function `name` of the module `time`."""
 
     def entropy(self, size: int) -> bytes:
-        """Return what `os.urandom` returns."""
+        """Return the result of `os.urandom`."""
 
     @property
     def hostname(self) -> str:
-        """What `socket.gethostname` returns."""
+        """The result of `socket.gethostname`."""
 
 
 class _Guard:
@@ -178,11 +178,11 @@ class _Guard:
 
     @cached_property
     def random(self) -> random.Random:
-        """What the module `random` draws from in a run without processes."""
+        """The generator that the module `random` draws from in a run without processes."""
         return self._draws()
 
     def escape(self, what: str, why: str) -> EscapeError:
-        """Return what to raise, and keep the first: whoever catches it may not pass it on."""
+        """Return the error to raise, and keep the first one, since the code may catch it."""
         if self.process is not None and why is _NETWORK:
             why = _ONLY_SIMULATED
         error = EscapeError(f"{what} at {self._site()}: {why}")
@@ -190,18 +190,18 @@ class _Guard:
         return error
 
     def over(self) -> None:
-        """Let go of the simulation."""
+        """Drop all references to the simulation."""
         self._entered = None
         if self.first is not None:
             self.first.__traceback__ = self.first.__context__ = None
 
     def tests(self, frame: FrameType) -> bool:
-        """Return whether a frame is one of code under test."""
+        """Return whether a frame belongs to code under test."""
         module = frame.f_globals
         return _is_under_test(self.own, str(module.get("__name__")), module.get("__file__"))
 
     def frames(self) -> Iterator[FrameType]:
-        """Yield the frames of this run, the innermost first."""
+        """Yield the stack frames of this run, the innermost first."""
         frame: FrameType | None = sys._getframe()
         while frame is not None and frame is not self._entered:
             if frame.f_globals is not globals():
@@ -209,11 +209,11 @@ class _Guard:
             frame = frame.f_back
 
     def makes_loop(self) -> bool:
-        """Return whether asyncio is making a loop, for which it needs sockets."""
+        """Return whether asyncio is creating a loop, for which it needs sockets."""
         return any(frame.f_code.co_name == "_make_self_pipe" for frame in self.frames())
 
     def in_transport(self) -> bool:
-        """Return whether a TCP transport of Twisted is what is running."""
+        """Return whether the running code is that of a Twisted TCP transport."""
         names = (str(frame.f_globals.get("__name__")) for frame in self.frames())
         return next((name for name in names if name != "socket"), "") == "twisted.internet.tcp"
 
@@ -235,7 +235,7 @@ def _top(module: dict[str, Any]) -> str:
 
 @cache
 def _is_under_test(own: str, module: str, file: str | None) -> bool:
-    """Return whether a module is under test: not installed, or in the same package as what is."""
+    """Return whether a module is under test: in the tested package, or not an installed library."""
     top = module.partition(".")[0]
     if top in _FIRSTK:
         return False
@@ -261,13 +261,13 @@ def isolated(
     process: Process | None = None,
     clock: Callable[[str], float] | None = None,
 ) -> Iterator[None]:
-    """Watch one run of what is called `name`, on this thread.
+    """Watch one run of the downloader `name`, on this thread.
 
-    `draws` returns what the module `random` is to draw from meanwhile, if it draws anything.
-    Each way out raises `EscapeError` where it is taken. The first one is put among `failures`
-    at the end, so that code which catches it and goes on does not hide it. With a `process` it
-    provides what is process-wide, and the clocks of libraries too. With a `clock` that returns what
-    they read: it is given the name of a function of the module `time`.
+    `draws` returns the generator for the module `random`; it is called when one is first needed.
+    Each escape raises `EscapeError` where it happens. The first one is also appended to `failures`
+    at the end, so that code which catches it cannot hide it. If a `process` is given, it provides
+    the process-wide objects, and the clocks that libraries read. If a `clock` is given, it provides
+    the clocks: it is called with the name of a function of the module `time`.
     """
     own = name.partition(":")[0].partition(".")[0]
     guard = _Guard(own, draws, sys._getframe(2), process, clock)  # the frame with the `with`
@@ -276,7 +276,7 @@ def isolated(
     _watch.begin(own, libraries)
     try:
         _here.guard = guard
-        # With a test suite's loop at hand a run would differ from one without.
+        # Hide the loop of a test suite: with it, a run would differ from one without.
         asyncio._set_running_loop(None)
         with kept_open(failures):
             yield
@@ -291,7 +291,7 @@ def isolated(
 
 @contextmanager
 def not_watched() -> Iterator[None]:
-    """Let this thread do what it likes meanwhile, in the middle of a run."""
+    """Suspend watching on this thread, in the middle of a run."""
     guard, _here.guard = _here.guard, None
     try:
         yield
@@ -299,8 +299,8 @@ def not_watched() -> Iterator[None]:
         _here.guard = guard
 
 
-# The functions that stand for others while a run is watched. On any other thread, and for
-# whoever keeps one of them for later, they are what they stand for.
+# The stand-ins for watched functions during a run. On other threads, and if they are called after
+# the run, they behave like the originals.
 
 
 def _way_out(real: Callable[..., Any], what: str, why: str) -> Callable[..., Any]:
@@ -314,7 +314,7 @@ def _way_out(real: Callable[..., Any], what: str, why: str) -> Callable[..., Any
     return watched
 
 
-#: By it events, queues and futures wait until another thread has done something.
+#: The method by which events, queues and futures wait for another thread.
 _wait = threading.Condition.wait
 
 
@@ -327,7 +327,7 @@ def _watched_wait(self: threading.Condition, timeout: float | None = None) -> bo
 
 
 def _of_asyncio(owner: Any, name: str) -> tuple[Any, str, Any, Any]:
-    """Return a method by which a part of asyncio reaches for its loop, and what stands for it."""
+    """Return a method by which a part of asyncio obtains its loop, and its stand-in."""
     real = vars(owner)[name]
 
     @wraps(real)
@@ -340,8 +340,8 @@ def _of_asyncio(owner: Any, name: str) -> tuple[Any, str, Any, Any]:
     return owner, name, real, watched
 
 
-#: The methods that are ways out: of which class, their names, and what stands for them. An event,
-#: a lock or a queue of asyncio asks for the loop when somebody has to wait.
+#: The methods that are escapes: their classes, their names, and their stand-ins. An event, a lock
+#: or a queue of asyncio obtains the loop when a task has to wait.
 _METHODS = [
     (threading.Condition, "wait", _wait, _watched_wait),
     _of_asyncio(asyncio.mixins._LoopBoundMixin, "_get_loop"),
@@ -402,16 +402,16 @@ def _draw(real: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _modules() -> list[ModuleType]:
-    """Return the modules that the functions which are watched come from."""
+    """Return the modules that define the watched functions."""
     modules = dict.fromkeys([*(module for module, _, _ in _FUNCTIONS), time, random, os, socket])
     return [module for module in modules if module is not None]
 
 
 def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
-    """Yield each function that is watched, and what stands for it."""
+    """Yield each watched function with its stand-in."""
     for module, names, why in _FUNCTIONS:
         for name in names:
-            if module and hasattr(module, name):  # not every system and Python has all
+            if module and hasattr(module, name):  # some systems and Python versions lack some
                 what = "a new thread" if why is _THREAD else f"{module.__name__}.{name}"
                 real = getattr(module, name)
                 yield real, _way_out(real, what, why)
@@ -427,7 +427,7 @@ def _stand_ins() -> Iterator[tuple[Callable[..., Any], Callable[..., Any]]]:
 
 
 class _Names(Protocol):
-    """Names that may be bound to what is watched: those of a module, a class or a function."""
+    """Names that may be bound to watched functions: those of a module, a class or a function."""
 
     def items(self) -> ItemsView[Any, Any]: ...
 
@@ -454,7 +454,7 @@ class _Attributes:
 
 
 class _Defaults:
-    """The defaults of a function's positional parameters, by place."""
+    """The defaults of a function's positional parameters, by position."""
 
     def __init__(self, function: FunctionType) -> None:
         self._function = function
@@ -480,11 +480,11 @@ def _classes(module: ModuleType) -> Iterator[_Names]:
 
 
 def _holders(module: ModuleType) -> Iterator[_Names]:
-    """Yield a module, its classes, and its functions and theirs: whatever holds names in it."""
+    """Yield everything in a module that holds names: itself, its classes and all functions."""
     yield vars(module)
     seen: set[int] = set()
     found = list(vars(module).values())
-    for thing in found:  # and what is found in it
+    for thing in found:  # the list grows meanwhile
         while isinstance(thing, staticmethod | classmethod | property):
             thing = thing.fget if isinstance(thing, property) else thing.__func__
         if not isinstance(thing, type | FunctionType) or id(thing) in seen:
@@ -500,22 +500,22 @@ def _holders(module: ModuleType) -> Iterator[_Names]:
             yield _Defaults(thing)
         if thing.__kwdefaults__:
             yield thing.__kwdefaults__
-        found += vars(thing).values()  # what it wraps is one of them
+        found += vars(thing).values()  # includes a wrapped function
 
 
-#: Such names, and what those among them that are watched mean, outside and in a run.
+#: Names, and the values of the watched ones among them: outside a run, and during one.
 _Bound = tuple[_Names, dict[Any, Any], dict[Any, Any]]
 
 
 def _change(names: _Names, before: dict[Any, Any], after: dict[Any, Any]) -> None:
-    """Make names mean something else; where someone has put a thing of their own it is left."""
+    """Replace the values of names; a name that has been rebound meanwhile is left unchanged."""
     if not before.items() <= names.items():
         after = {name: after[name] for name in before if names.get(name) is before[name]}
     names.update(after)
 
 
 class _Watch:
-    """Puts the stand-ins in place while there is any run to watch, in whatever thread."""
+    """Installs the stand-ins while a run is watched in any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -524,20 +524,20 @@ class _Watch:
         pairs = list(_stand_ins())
         self._stand_ins = {id(one): pair for pair in pairs for one in pair}
         self._originals = [self._watched(vars(module)) for module in _modules()]
-        self._bound: dict[tuple[str, bool], list[_Bound]] = {}  # by what is under test
-        self._known: object = None  # what they were found among
+        self._bound: dict[tuple[str, bool], list[_Bound]] = {}  # by package and `libraries`
+        self._known: object = None  # the state for which they were found
         self._changed: list[_Bound] = []
         self._reactor: ReactorBase | None = None
         self._reactor_class: type[ReactorBase] = ReactorBase
 
     def begin(self, own: str, libraries: bool) -> None:
-        """Begin to watch a run of code under test that comes from the package `own`.
+        """Begin to watch a run of code under test from the package `own`.
 
-        With `libraries` the names that they have bound in their modules are changed too.
+        With `libraries`, names bound in the modules of libraries are changed too.
         """
         with self._lock:
             if not self._hooked:
-                sys.addaudithook(_audit)  # for good: one cannot be taken away
+                sys.addaudithook(_audit)  # permanent: an audit hook cannot be removed
                 self._hooked = True
             if self._runs == 0:
                 self._take(self._originals)
@@ -547,7 +547,7 @@ class _Watch:
             self._take(self._bound_names(own, libraries))
 
     def end(self) -> None:
-        """End to watch a run; after the last all is as it was."""
+        """Stop watching a run; after the last one, restore the original values."""
         with self._lock:
             self._runs -= 1
             if self._runs:
@@ -563,7 +563,7 @@ class _Watch:
                 self._reactor = None
 
     def reactor_installed(self) -> None:
-        """Watch a real reactor that has come in the middle of a run."""
+        """Watch a real reactor that was installed in the middle of a run."""
         with self._lock:
             self._watch_reactor()
 
@@ -573,10 +573,10 @@ class _Watch:
         self._changed += found
 
     def _bound_names(self, own: str, libraries: bool) -> list[_Bound]:
-        """Return the names that modules under test, and what they hold, have for what is watched.
+        """Return the names by which modules under test, and objects in them, refer to watched ones.
 
-        They are looked for anew when modules have been imported, when a session has bound names
-        of its own, and while other things stand for clocks, as freezegun's do: in all modules.
+        The search is repeated if modules have been imported, if a session has bound names of its
+        own, and while clocks are replaced, for example by freezegun, which changes all modules.
         """
         last = next(reversed(sys.modules))
         own_names = len(vars(sys.modules["__main__"]))
@@ -597,13 +597,13 @@ class _Watch:
                 elif libraries and name.partition(".")[0] not in _NOT_LIBRARIES:
                     found.append(self._watched(vars(module)))
                     if any(value is real_reactor for value in list(vars(module).values())):
-                        # Its classes may have taken methods of the reactor for their defaults.
+                        # Its classes may have methods of the reactor as class attributes.
                         found += map(self._watched, _classes(module))
             self._bound[key] = [names for names in found if names[1]]
         return self._bound[key]
 
     def _watched(self, names: _Names) -> _Bound:
-        """Return some names, and what those among them that are watched mean."""
+        """Return names, and the values of the watched ones among them."""
         reals, stand_ins = {}, {}
         for name, value in list(names.items()):
             inner = value.__func__ if isinstance(value, staticmethod) else value
@@ -614,7 +614,7 @@ class _Watch:
             if pair := self._stand_ins.get(id(inner)):
                 real, stand_in = pair
                 reals[name] = value if inner is real else real
-                # What is written in Python would be a method where it is held by a class.
+                # A stand-in written in Python would become a method if a class holds it.
                 own = isinstance(names, _Attributes)
                 stand_ins[name] = staticmethod(stand_in) if own else stand_in
         return names, reals, stand_ins
@@ -632,7 +632,7 @@ class _Watch:
 
 
 def _of_reactor(method: MethodType) -> Callable[..., Any]:
-    """Return what stands for a method of the real reactor that code has bound to a name."""
+    """Return the stand-in for a method of the real reactor that code has bound to a name."""
     name, reactor = method.__name__, method.__self__
 
     def watched(*args: Any, **kwargs: Any) -> Any:
@@ -643,15 +643,15 @@ def _of_reactor(method: MethodType) -> Callable[..., Any]:
 
 @cache
 def _watched_class(real: type[ReactorBase]) -> type[ReactorBase]:
-    """Return a class like that of a real reactor, of which code under test gets nothing."""
+    """Return a subclass of a real reactor's class that code under test cannot use."""
 
     def watched(self: ReactorBase, name: str) -> Any:
         guard = _here.guard
         process = None if guard is None else guard.process
         if process is not None and process.reactor is not None and name == "__providedBy__":
-            # What it can do is what the host's reactor can: no real sockets, for example.
+            # Use the host's reactor, which has no real sockets, for example.
             return getattr(process.reactor, name)
-        # To ask what it is, as `isinstance` and `providedBy` do, is no escape.
+        # Checking its type, as `isinstance` and `providedBy` do, is not an escape.
         if guard is not None and not name.startswith("__"):
             if process is None:
                 raise guard.escape(f"{_REACTOR}.{name}", _REAL)
@@ -664,7 +664,7 @@ def _watched_class(real: type[ReactorBase]) -> type[ReactorBase]:
 
 
 def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any = _EVENTS) -> None:
-    """Meet an audit event; what it needs is its own, for modules go before it at the exit."""
+    """Handle an audit event. Defaults hold what it needs, since modules are cleared at exit."""
     if event not in events:
         return
     guard = here.guard
@@ -684,8 +684,8 @@ def _audit(event: str, args: tuple[Any, ...], here: _Here = _here, events: Any =
 def _import_reactor(guard: _Guard) -> None:
     """Let a library, but not code under test, import the real reactor.
 
-    Some take it for a default, as a `LoopingCall` does until its clock is set. To have it
-    is no escape; to use it is.
+    Some use it as a default, as a `LoopingCall` does until its clock is set. Importing it is not
+    an escape; using it is.
     """
     importer = next(f for f in guard.frames() if _top(f.f_globals) != "importlib")
     if guard.process is None and guard.tests(importer):

@@ -1,4 +1,4 @@
-"""Livelock: code that does one thing after another without virtual time advancing."""
+"""Detection of livelock: code that keeps running while virtual time does not advance."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from simpy.events import Event
 from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.raised import AbortedError
 
-#: How many things one download may do at one virtual time, or without writing anything at it. The
-#: most that were measured are 21,205: 10,000 servers and 256 shares, without any round-trip time.
-#: Tahoe-LAFS takes 414.
+#: How many actions one download may take at one virtual time without writing anything. The maximum
+#: measured is 21,205: 10,000 servers and 256 shares, with a round-trip time of 0. Tahoe-LAFS
+#: takes 414.
 MOST_AT_ONCE = 100_000
 
-#: How many events of one reactor may happen at one virtual time. The most that were measured are
-#: 70,000: 10,000 servers that answer at one time, with queues.
+#: How many events of one reactor may happen at one virtual time. The maximum measured is 70,000:
+#: 10,000 servers with queues that answer at the same time.
 MOST_EVENTS = 500_000
 
-#: How many of the last things are looked at, to say which of them repeats.
+#: How many of the last actions are examined to find the one that repeats.
 _LOOKED_AT = 1_000
 
 
 class LivelockError(AbortedError):
-    """Too much happens at one virtual time. The message says what repeats, and where."""
+    """Too much happened at one virtual time. The message says what repeats, and where."""
 
     __module__ = "firstk"  # as users import it
 
 
 class AtOnce:
-    """Counts what happens at one virtual time, or since the last progress at that time.
+    """Counts the actions at one virtual time, or since the last progress at that time.
 
-    More than `most` are an error. `looks` is True near the limit: `note` what happens then.
+    More than `most` are an error. `looks` is True near the limit; then call `note` for each action.
     """
 
     def __init__(self, env: Environment, most: float) -> None:
@@ -46,7 +46,7 @@ class AtOnce:
         self._seen: Counter[str] = Counter()
 
     def count(self) -> LivelockError | None:
-        """Count one more thing; return an error if it is one too many."""
+        """Count one more action; return an error if there are too many."""
         now = self._env.clock
         if now != self._time:
             self._time = now
@@ -58,12 +58,12 @@ class AtOnce:
         return None if self._count <= self.most else self._error()
 
     def reset(self) -> None:
-        """Begin to count anew: the code has made progress."""
+        """Restart the count: the code has made progress."""
         self._count, self.looks = 0, False
         self._seen.clear()
 
     def note(self, what: str) -> None:
-        """Note what happens."""
+        """Record a description of what happens."""
         self._seen[what] += 1
 
     def _error(self) -> LivelockError:
@@ -76,13 +76,13 @@ class AtOnce:
 
 
 def name_of_call(function: Callable[..., Any]) -> str:
-    """Return what a function, or another callable, is called; no address: equal in every run."""
+    """Return the name of a callable, without an address, so that it is equal in every run."""
     function = getattr(function, "func", function)  # of a functools.partial
     return str(getattr(function, "__qualname__", None) or type(function).__qualname__)
 
 
 def described(event: Event | Entry) -> str:
-    """Return what happens in an event of a reactor: which function is called, or which process."""
+    """Describe an event of a reactor: the function that it calls, or the process it resumes."""
     callback: Any = next(iter(event.callbacks or ()), None)
     owner = getattr(callback, "__self__", None)
     if isinstance(owner, simpy.Process):

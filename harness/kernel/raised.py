@@ -23,14 +23,14 @@ _CALLERS = _OURS | sys.stdlib_module_names
 
 
 class AbortedError(Exception):
-    """A run was ended because of what code under test did, and not by its own end.
+    """A run was aborted because of what code under test did.
 
-    Such a run is never taken for a success, whether anything is expected of it or not.
+    Such a run never counts as a success, even if the scenario has no expectations.
     """
 
 
 class ExitError(AbortedError):
-    """Code under test raised what is not an `Exception`: the `__cause__`.
+    """Code under test raised an exception that is not an `Exception`: the `__cause__`.
 
     The message says what was raised, and where.
     """

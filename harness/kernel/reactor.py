@@ -1,13 +1,13 @@
 """A Twisted reactor whose clock is a SimPy environment.
 
-Code that is handed this reactor runs in virtual time: nothing waits, and an hour passes
-when the last event before it is done. Reactor timers and SimPy events stand in one
-queue, so a Twisted program and SimPy processes can live in one simulation.
+Code that uses this reactor runs in virtual time: nothing sleeps, and the clock jumps from each
+event to the next. Reactor timers and SimPy events share one queue, so a Twisted program and SimPy
+processes can run in the same simulation.
 
-The life cycle (start-up and shutdown triggers, `running`, `stop`, `crash`) is Twisted's
-own, from `ReactorBase`; the clock, the timers and the threads are ours. Prior art:
-`twisted.internet.task.Clock`, which sorts all its timers at each `callLater` and, in one
-`advance`, fires a timer that another one set at the wrong time.
+The life cycle (start-up and shutdown triggers, `running`, `stop`, `crash`) is inherited from
+Twisted's `ReactorBase`; the clock, the timers and the threads are implemented here. Prior art:
+`twisted.internet.task.Clock`, which sorts all its timers at each `callLater`, and which fires a
+timer at the wrong time if another timer sets it during the same `advance`.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ from firstk.harness.kernel.environment import Entry, Environment
 from firstk.harness.kernel.livelock import AtOnce, described
 from firstk.harness.kernel.raised import as_error
 
-#: Later than anything that happens: an event at infinity never does.
+#: The default end of a run: later than any event except those at infinity, which never happen.
 _FOREVER = sys.float_info.max
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def _nothing() -> None:
-    """Do nothing; stands in for a finished timer's function."""
+    """Do nothing; replaces the function of a finished timer."""
 
 
 @implementer(IDelayedCall)
 class SimTimer(Entry):
-    """A call that `SimReactor.callLater` has scheduled: its own place in the queue, at first."""
+    """A call scheduled by `SimReactor.callLater`. It is its own queue entry until it is moved."""
 
     called = False
     _cancelled = False
     _moved: Entry | None = None
-    """The entry that it has instead, since it was moved."""
+    """The queue entry that replaces this one, if the timer was moved."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class SimTimer(Entry):
             self._let_go()
 
     def _let_go(self) -> None:
-        """Drop all references: the entry may stay in the queue for long."""
+        """Drop all references: the entry may stay in the queue for a long time."""
         self._function = _nothing
         self._args = ()
         self._kwargs = {}
@@ -105,11 +105,11 @@ class SimTimer(Entry):
             raise AlreadyCancelled
 
     def getTime(self) -> float:
-        """Return the virtual time at which it fires, in seconds."""
+        """Return the virtual time at which the call is due, in seconds."""
         return self._time
 
     def cancel(self) -> None:
-        """Cancel this call. Raises `AlreadyCalled` or `AlreadyCancelled` if it is too late."""
+        """Cancel this call. Raises `AlreadyCalled` or `AlreadyCancelled` if it is not active."""
         self._check()
         self._reactor.env.give_up(self._moved or self)
         self._cancelled = True
@@ -117,12 +117,12 @@ class SimTimer(Entry):
         self._let_go()
 
     def reset(self, secondsFromNow: float) -> None:
-        """Fire `secondsFromNow` seconds from now instead. Raises as `cancel` does."""
+        """Reschedule to `secondsFromNow` seconds from now. Raises the same errors as `cancel`."""
         self._check()
         self._move(self._reactor.env.clock + checked(secondsFromNow))
 
     def delay(self, secondsLater: float) -> None:
-        """Fire `secondsLater` seconds later than planned. Raises as `cancel` does."""
+        """Postpone by `secondsLater` seconds. Raises the same errors as `cancel`."""
         self._check()
         if isnan(secondsLater):
             checked(secondsLater)
@@ -134,24 +134,24 @@ class SimTimer(Entry):
         self._moved = self._reactor.env.at(time, self._fire)
 
     def active(self) -> bool:
-        """Return whether it is still to fire."""
+        """Return whether the call is still pending."""
         return not self.called and not self._cancelled
 
     def __repr__(self) -> str:
         function = self._function
         if function is _nothing:
             return "<SimTimer, finished>"
-        # No address: the same on every machine.
+        # Without an address, so that the text is the same on every machine.
         name = getattr(function, "__qualname__", None) or type(function).__qualname__
         return f"<SimTimer {name} at {self._time:.9g} s>"
 
 
 class _ThreadPool:
-    """A thread pool without threads: work runs at once, one piece after another."""
+    """A thread pool without threads: it runs each piece of work at once."""
 
     def __init__(self, reactor: SimReactor) -> None:
         self.in_work = False
-        """Whether work is running, as in a thread: it may wait for the reactor's own."""
+        """Whether work is running, as in a thread: it may wait for the reactor thread."""
         self._reactor = reactor
         self._work: deque[Callable[[], None]] = deque()
 
@@ -200,14 +200,14 @@ class _ThreadPool:
 class SimReactor(ReactorBase):
     """A reactor in virtual time, over `env` or a new SimPy environment.
 
-    Timers fire each at its own time, and those of equal times in the order in which they
-    were scheduled; a cancelled one leaves no trace. `run` lets everything happen: it
-    returns when nothing is left to do, or after `stop`. An exception from a callback, a
-    timer, a trigger or a SimPy process does not stop the others: it is kept in `errors`,
-    and `run` raises it at the end. What is not an `Exception`, such as `SystemExit`, is kept as an
-    `ExitError`; only `KeyboardInterrupt` ends the run at once.
+    Each timer fires exactly at its time; timers with equal times fire in the order in which they
+    were scheduled. `run` processes all events: it returns when none are left, or after `stop`. An
+    exception from a callback, a timer, a trigger or a SimPy process does not stop the others: it is
+    appended to `errors`, and `run` raises it at the end. An exception that is not an `Exception`,
+    such as `SystemExit`, is recorded as an `ExitError`; only `KeyboardInterrupt` ends the run at
+    once.
 
-    Once `interrupted` is set, the next event does not happen: `KeyboardInterrupt` is raised.
+    If `interrupted` is set, `KeyboardInterrupt` is raised before the next event.
 
     >>> reactor = SimReactor()
     >>> timer = reactor.callLater(3600, print, "an hour has passed")
@@ -217,7 +217,7 @@ class SimReactor(ReactorBase):
     3600
     """
 
-    _registerAsIOThread = False  # which thread that is, is global state
+    _registerAsIOThread = False  # the I/O thread is global state
 
     def __init__(self, env: Environment | None = None) -> None:
         if env is not None and not isinstance(env, Environment):
@@ -226,7 +226,7 @@ class SimReactor(ReactorBase):
         self.errors: list[Exception] = []
         self.interrupted = False
         self.at_once = AtOnce(self.env, endless.MOST_EVENTS)
-        self._timers: dict[SimTimer, None] = {}  # in the order of their making
+        self._timers: dict[SimTimer, None] = {}  # in the order of their creation
         self._pool = _ThreadPool(self)
         self._until = _FOREVER
         super().__init__()
@@ -254,11 +254,11 @@ class SimReactor(ReactorBase):
     def callAt(
         self, time: float, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> SimTimer:
-        """Call `callable` at that very virtual time, in seconds, which is not over yet."""
+        """Call `callable` at exactly this virtual time, in seconds; it must not be in the past."""
         return SimTimer(self, time, callable, args, kwargs)
 
     def getDelayedCalls(self) -> Sequence[IDelayedCall]:
-        """Return the timers that are still to fire, in the order of their making."""
+        """Return the pending timers, in the order of their creation."""
         return list(self._timers)
 
     # IReactorThreads
@@ -266,7 +266,7 @@ class SimReactor(ReactorBase):
     def callFromThread(  # type: ignore[override]
         self, callable: Callable[..., Any], *args: Any, **kwargs: Any
     ) -> None:
-        """Call `callable` at this very time, after what is due before it."""
+        """Call `callable` at the current time, after the events already scheduled for it."""
         self.env.at(self.env.clock, lambda _: callable(*args, **kwargs))
 
     def callInThread(  # type: ignore[override]
@@ -276,7 +276,7 @@ class SimReactor(ReactorBase):
         self._pool.callInThread(callable, *args, **kwargs)
 
     def getThreadPool(self) -> ThreadPool:
-        """Return what runs the work of `twisted.internet.threads.deferToThread`."""
+        """Return the thread pool that `twisted.internet.threads.deferToThread` uses."""
         return cast(ThreadPool, self._pool)
 
     # IReactorCore
@@ -289,13 +289,13 @@ class SimReactor(ReactorBase):
         *args: object,
         **kwargs: object,
     ) -> Any:
-        """Call `callable` in that phase of that event; see `IReactorCore`."""
+        """Call `callable` in this phase of this system event; see `IReactorCore`."""
         return super().addSystemEventTrigger(
             phase, eventType, self._collecting, callable, *args, **kwargs
         )
 
     def _collecting(self, callable: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Call a function whose result is not needed, and keep what it raises."""
+        """Call a function and record any exception that it raises; its result is not needed."""
         try:
             result = callable(*args, **kwargs)
         except KeyboardInterrupt:
@@ -311,9 +311,9 @@ class SimReactor(ReactorBase):
         self.errors.append(as_error(cast(BaseException, failure.value)))
 
     def run(self, installSignalHandlers: bool = True, until: float = _FOREVER) -> None:
-        """Let everything happen up to `until`, a virtual time in seconds.
+        """Process all events up to `until`, a virtual time in seconds.
 
-        Raises what a callback raised, if one did; an `ExceptionGroup` if several did.
+        Raises the exception of a callback, or an `ExceptionGroup` if several callbacks failed.
         Raises `ReactorAlreadyRunning` and `ReactorNotRestartable` as every reactor does.
         """
         if not self._started:
@@ -324,7 +324,7 @@ class SimReactor(ReactorBase):
         try:
             super().run(installSignalHandlers=bool(handlers))
         finally:
-            # The base leaves its handlers behind, and Control-C would do nothing any more.
+            # The base class leaves its handlers installed, and Control-C would have no effect.
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         errors, self.errors = self.errors, []
@@ -334,7 +334,7 @@ class SimReactor(ReactorBase):
             raise ExceptionGroup("several callbacks failed", errors)
 
     def mainLoop(self) -> None:
-        """Step from event to event until there are no more."""
+        """Process events until none are left."""
         step, until = self._next, self._until
         while self._started:
             if self._justStopped:
@@ -354,15 +354,14 @@ class SimReactor(ReactorBase):
         return self.env.peek()
 
     def step(self) -> None:
-        """Let the next event happen; raises `EmptySchedule` if there is none."""
+        """Process the next event. Raises `EmptySchedule` if there is none."""
         if not self._next(inf):
             raise EmptySchedule
 
     def _next(self, until: float) -> bool:
-        """Let the next event happen, if it is due by a time in seconds; return whether it was.
+        """Process the next event if it is due by `until`, in seconds; return whether it was.
 
-        Most events are entries: what SimPy does with any event is done here for them, without
-        what they have no need of.
+        Most events are entries. For these, this does only the part of SimPy's work that they need.
         """
         if self.interrupted:
             raise KeyboardInterrupt
@@ -405,10 +404,10 @@ class SimReactor(ReactorBase):
         return False
 
     def _step(self) -> None:
-        """Let the first event in the queue happen, which is not given up."""
+        """Process the first event in the queue, which must not be given up."""
         event = self.env.queue[0][3]
         if event.callbacks and len(event.callbacks) > 1:
-            # SimPy would drop those that come after one that raises.
+            # SimPy would drop the callbacks after one that raises.
             event.callbacks = [partial(self._collecting_callback, c) for c in event.callbacks]
         try:
             self.env.step()
@@ -426,23 +425,23 @@ class SimReactor(ReactorBase):
             self.errors.append(as_error(e))
 
     def iterate(self, delay: float = 0.0) -> None:
-        """Let everything happen that is due within `delay` seconds."""
+        """Process all events that are due within `delay` seconds."""
         until = min(self.env.now + delay, _FOREVER)
         while self._next(until):
             pass
 
-    # What ReactorBase leaves to its heirs: there is nothing to poll and nothing to wake.
+    # Abstract methods of ReactorBase: there is nothing to poll and nothing to wake.
 
     def installWaker(self) -> None:
         """Do nothing: no thread ever waits."""
 
     def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
-        """Return the file descriptors that were watched: none."""
+        """Return an empty list: no file descriptors are watched."""
         return []
 
 
 def checked(delay: float) -> float:
-    """Return a delay in seconds; raises `ValueError` if it is negative or not a number."""
+    """Return the delay, in seconds. Raises `ValueError` if it is negative or not a number."""
     if not delay >= 0:
         raise ValueError(f"a delay of {delay} seconds is not zero or more")
     return delay

@@ -1,4 +1,4 @@
-"""Random streams, one for each purpose, so that nothing that is added disturbs the rest."""
+"""Random streams, one per purpose, so that adding a stream does not change the others."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class _Open:
 
 @contextmanager
 def kept_open(failures: list[BaseException]) -> Iterator[None]:
-    """Keep `sys.stdout` and `sys.stderr` open meanwhile; closing one is put among `failures`."""
+    """Keep `sys.stdout` and `sys.stderr` open; record attempts to close one in `failures`."""
     stands = {name: _Open(getattr(sys, name), name, failures) for name in ("stdout", "stderr")}
     for name, stand in stands.items():
         setattr(sys, name, stand)

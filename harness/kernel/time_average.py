@@ -1,4 +1,4 @@
-"""How many of something there are in virtual time, and how many on average."""
+"""The average of a number over virtual time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from firstk.harness.kernel.environment import Environment
 
 
 class TimeAverage:
-    """A number that changes as time goes on: transfers on a line, downloads under way."""
+    """A number that changes over time, such as transfers on a line or downloads in progress."""
 
     def __init__(self, env: Environment) -> None:
         self.now = 0

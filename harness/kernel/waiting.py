@@ -1,4 +1,4 @@
-"""What code waits for: the chain of awaits, yields and callbacks below a Deferred.
+"""The chain of awaits, yields and callbacks that a Deferred waits for.
 
 Twisted keeps no record of what waits for what, but the objects that wait are all in memory. A
 coroutine has its frame (`cr_frame`) and what it awaits (`cr_await`), a generator its frame and
@@ -32,10 +32,10 @@ from twisted.internet.defer import Deferred
 
 from firstk.harness.kernel.raised import Place, place
 
-#: How many objects are looked at to find what a callback fires.
+#: The maximum number of objects examined to find the Deferred that a callback fires.
 _MOST_OBJECTS = 2000
 
-#: How long a chain may be.
+#: The maximum length of a chain.
 _MOST_LINKS = 200
 
 _SUSPENDED = (CoroutineType, GeneratorType, AsyncGeneratorType)

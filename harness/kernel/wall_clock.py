@@ -11,7 +11,7 @@ EPOCH = 1_767_225_600
 
 
 class WallClock:
-    """What the functions of the module `time` return to code under test.
+    """The clocks that the functions of the module `time` read in code under test.
 
     `jumps` are pairs: when the wall clock is set, in virtual seconds, and by how many seconds.
     The monotonic clocks are never set.

@@ -1,4 +1,4 @@
-"""A limit in real time: it ends a run whose code never returns, and says where that code is.
+"""A limit in real time, which ends a run whose code never returns, and reports where it was.
 
 Virtual time cannot see a busy loop: nothing else happens until the loop returns. A timer of the
 system (`signal.setitimer`) interrupts it. The signal reaches Python code on the main thread only: a
@@ -20,7 +20,7 @@ from firstk.harness.kernel.reactor import SimReactor
 #: How long code that catches the interruption may go on before the next one, in seconds.
 _AGAIN = 0.3
 
-#: How many places of the stack the message names; the traceback has all.
+#: The maximum number of stack frames in the message; the traceback has all of them.
 _MOST_PLACES = 8
 
 

@@ -1,4 +1,4 @@
-"""What sockets of simulated hosts have in common: Twisted uses them in place of `socket.socket`."""
+"""The base of the sockets of simulated hosts, which Twisted uses instead of `socket.socket`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class BaseSocket:
-    """What sockets of all kinds have: a descriptor, options, and a name once they are bound."""
+    """The base class of all sockets: a descriptor, options, and a name once they are bound."""
 
     type: int
     listens = False
@@ -49,7 +49,7 @@ class BaseSocket:
         return False
 
     def close(self) -> None:
-        """Close it, and let go of its port."""
+        """Close the socket, and release its port."""
         if self._fd != -1:
             del self._stack.sockets[self._fd]
             self._fd = -1

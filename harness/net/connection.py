@@ -16,16 +16,17 @@ if TYPE_CHECKING:
     from firstk.harness.net.stack import Stack
     from firstk.harness.net.stream_socket import StreamSocket
 
-#: The bytes that wait to be sent, and to be read, on one side of a connection.
+#: The sizes of the send and receive buffers on one side of a connection, in bytes.
 BUFFER = 256 * 1024
 
 #: The most bytes of data in a segment: as with segmentation offload, more than on the wire.
 SEGMENT = 64 * 1024
 
-#: So often a SYN, and so often anything else, is sent again before the connection times out.
+#: How often a SYN, and how often any other segment, is retransmitted before the connection times
+#: out.
 SYN_RETRIES, RETRIES = 6, 15
 
-#: For so long a closed connection answers retransmissions, or waits for the peer to close too.
+#: How long a closed connection answers retransmissions, or waits for the peer's FIN, in seconds.
 LINGER = 60.0
 
 
@@ -155,7 +156,7 @@ class Connection:
         return len(taken)
 
     def read(self, size: int) -> bytes:
-        """Return what has come."""
+        """Return up to `size` bytes of received data."""
         if self.incoming:
             data = bytes(self.incoming[:size])
             del self.incoming[:size]
@@ -181,7 +182,7 @@ class Connection:
         self._set_timer()
 
     def answer_syn(self, segment: Segment, listener: StreamSocket) -> None:
-        """Agree to a connection that the peer asks for."""
+        """Answer the peer's SYN with a SYN-ACK."""
         self._listener = listener
         self._expected = 1
         self._limit = 1 + segment.window
@@ -191,7 +192,7 @@ class Connection:
         self._set_timer()
 
     def accepted(self) -> None:
-        """Belong to no listening socket any more."""
+        """Detach the connection from its listening socket."""
         self._listener = None
 
     def finish(self) -> None:
@@ -201,7 +202,7 @@ class Connection:
             self._push()
 
     def close(self, abruptly: bool = False) -> None:
-        """Close in order; with a reset if that is asked for, or not everything was read."""
+        """Close in an orderly way; with a reset if `abruptly`, or if there is unread data."""
         self.closed = self._stack.seconds()
         wrote_at_last = self.wrote is not None and self.closed - self.wrote < LAST_WORDS
         if self.waits and (self._waited or not wrote_at_last):
@@ -220,7 +221,7 @@ class Connection:
         self.drop()
 
     def drop(self, error: int = ECONNRESET) -> None:
-        """Drop the connection for an error, without a word to the peer."""
+        """Drop the connection because of an error, without notifying the peer."""
         self._cancel_timer()
         self._broken = self._broken or error
         self._stack.forget(self)
@@ -233,7 +234,7 @@ class Connection:
     # What the peer does
 
     def receive(self, segment: Segment) -> None:
-        """Take a segment of the peer."""
+        """Process a segment from the peer."""
         if segment.reset:
             self._take_reset(segment)
             return

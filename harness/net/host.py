@@ -1,4 +1,4 @@
-"""A host of a simulated network: a kernel, and one process that can be frozen or killed."""
+"""A host of a simulated network: a kernel, and a process that can be frozen or killed."""
 
 from __future__ import annotations
 
@@ -19,47 +19,47 @@ T = TypeVar("T")
 
 
 class _Running(HostReactor):
-    """The reactor of a process: no `run` drives it, so `stop` has to end it itself."""
+    """The reactor of a process. It is not driven by `run`, so `stop` has to end it itself."""
 
     exits = False
-    """Whether its process is over once the shutdown triggers are."""
+    """Whether the process exits after the shutdown triggers."""
 
     def stop(self) -> None:
-        """Fire the shutdown triggers in the next turn; see `IReactorCore`."""
+        """Fire the shutdown triggers in the next reactor iteration; see `IReactorCore`."""
         super().stop()
         self.callFromThread(self._shut_down)
 
     def _shut_down(self) -> None:
-        if self._justStopped:  # else a test has called `run`, which has done it
+        if self._justStopped:  # otherwise a test has called `run`, which has done this
             self._justStopped, self.exits = False, True
             self.fireSystemEvent("shutdown")
 
 
 class Host:
-    """A host: `Network.host` makes it.
+    """A host of a simulated network, created by `Network.host`.
 
-    `reactor` is what code of this host is to be given, where it does not import the global one:
-    that is the same in here. `address` is its IPv4 address, `address6` its IPv6 address; `name` can
-    be looked up by all hosts.
+    `reactor` is the host's reactor: pass it to code that does not import the global reactor, which
+    is the same one while code of this host runs. `address` is the host's IPv4 address, `address6`
+    its IPv6 address. All hosts can resolve `name`.
     """
 
     def __init__(self, network: Network, name: str, number: int) -> None:
         self.name = name
         self.address = f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
         self.address6 = f"fd00::{number:x}"
-        self.history = [(network.now, "running")]  # its states, each with when it began
+        self.history = [(network.now, "running")]  # its states, each with its start time
         self.stack: Stack
         self._network = network
         self.reactor = self._boot()
 
     @property
     def state(self) -> str:
-        """Whether it is "running", "frozen", "killed", "exited" or "off"."""
+        """The state of the host: "running", "frozen", "killed", "exited" or "off"."""
         return self.history[-1][1]
 
     @property
     def since(self) -> float:
-        """When its state began, in seconds."""
+        """The virtual time at which the current state began, in seconds."""
         return self.history[-1][0]
 
     def _boot(self) -> _Running:
@@ -85,15 +85,15 @@ class Host:
         return f"<Host {self.name} {self.address} {self.state}>"
 
     def arrives(self, packet: Segment | Datagram) -> None:
-        """Take a packet that arrives, unless the host is switched off."""
+        """Receive a packet, unless the host is switched off."""
         if self.state != "off":
             self.stack.receive(packet)
 
     def run(self, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Call a function as code of this host, and return what it returns.
 
-        All that it begins there (timers, connections, callbacks of Deferreds) is this host's.
-        Raises `RuntimeError` unless the host is running.
+        Everything that it starts (timers, connections, callbacks of Deferreds) belongs to this
+        host. Raises `RuntimeError` unless the host is running.
         """
         if self.state != "running":
             raise RuntimeError(f"host {self.name} is {self.state}: it can run nothing")
@@ -102,22 +102,22 @@ class Host:
             return self.reactor.enter(function, *args, **kwargs)
 
     def start_reactor(self) -> None:
-        """Let its reactor run, if it does not: what it has to call at its start is called."""
+        """Start the host's reactor, and run its start-up triggers, unless it is running."""
         if self.state == "running" and not self.reactor.running:
             self.reactor.enter(self.reactor.startRunning, installSignalHandlers=False)
 
     def freeze(self) -> None:
-        """Stop its process, as SIGSTOP does.
+        """Stop the host's process, as SIGSTOP does.
 
-        Its kernel goes on: it accepts connections and takes what there is room for. Its timers
-        stand still.
+        Its kernel keeps running: it accepts connections, and receives data while its buffers have
+        room. The timers of the process do not fire.
         """
         if self.state == "running":
             self.reactor.frozen = True
             self._become("frozen")
 
     def thaw(self) -> None:
-        """Let its process go on, as SIGCONT does: first with the timers that are overdue."""
+        """Resume the host's process, as SIGCONT does. Overdue timers fire first."""
         if self.state == "frozen":
             self._become("running")
             self._network.env.at(self._network.now, self._go_on)
@@ -127,39 +127,39 @@ class Host:
             self.reactor.thaw()
 
     def kill(self) -> None:
-        """End its process, as SIGKILL does.
+        """Kill the host's process, as SIGKILL does.
 
-        Its kernel closes all connections: with a reset where there is data that was not read, else
-        in order. It refuses what comes later.
+        Its kernel closes all connections: with a reset if there is unread data, otherwise in an
+        orderly way. It refuses later connections.
         """
         if self.state in ("running", "frozen"):
             self._end("killed")
 
     def power_off(self) -> None:
-        """Switch it off: nothing more comes from it, and what is sent to it is lost."""
+        """Switch the host off: it sends nothing more, and packets sent to it are lost."""
         if self.state != "off":
             self._become("off")
             self.reactor.die()
             self.stack.power_off()
 
     def start(self) -> None:
-        """Start it anew after `kill` or `power_off`: with a new reactor, and nothing running."""
+        """Restart the host after `kill`, `power_off` or an exit, with a new, empty reactor."""
         if self.state in ("killed", "off", "exited"):
             self._become("running")
             self.reactor = self._boot()
 
     def refuse(self) -> None:
-        """Reset all its connections, and refuse new ones until `accept`. Its process goes on."""
+        """Reset all connections, and refuse new ones until `accept`. The process keeps running."""
         self.reset()
         self.stack.refuses = True
 
     def accept(self) -> None:
-        """Refuse connections no more."""
+        """Accept connections again after `refuse`."""
         self.stack.refuses = False
         self._network.note(f"{self.name} accepts connections again")
 
     def reset(self, other: Host | str | None = None) -> None:
-        """Reset its connections (TCP RST): all of them, or those with one other host."""
+        """Reset the host's connections (TCP RST): all of them, or those with one other host."""
         if other is not None:
             other = self._network.known(other)
         self._network.note(f"{self.name} resets {'all' if other is None else other.name}")
@@ -168,7 +168,7 @@ class Host:
                 connection.abort()
 
     def _exited(self) -> None:
-        """Be over after `reactor.stop()`."""
+        """Exit after `reactor.stop()`."""
         if self.state == "running" and self.reactor.exits:
             self._end("exited")
 

@@ -1,6 +1,6 @@
 """The Twisted reactor of one simulated host: TCP, TLS and UDP over a simulated kernel.
 
-Transports, ports and connectors are Twisted's own; the socket below them is ours.
+Transports, ports and connectors are Twisted's own; the sockets below them are simulated.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from firstk.harness.net.transports import Connector, Port, UDPPort
 
 T = TypeVar("T")
 
-#: How much later a process sees what its kernel has, in seconds.
+#: The delay before a process notices a change in its kernel, in seconds.
 POLL = 1e-6
 
 #: The least time that one turn of a host's reactor takes, in seconds. Without it, code that sets
@@ -44,7 +44,7 @@ TICK = 1e-5
 
 
 class Processor:
-    """What the hosts of a network share: the code of one of them runs at a time, or none."""
+    """The processor shared by the hosts of a network: at most one of them runs at a time."""
 
     running: HostReactor | None = None
 
@@ -145,11 +145,11 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
             self.enter(function)
 
     def let_go(self, key: object) -> bool:
-        """Forget what waits for the thaw under this key; return whether anything did."""
+        """Drop the call that waits for the thaw under this key; return whether there was one."""
         return self._held.pop(key, None) is not None
 
     def thaw(self) -> None:
-        """Do what has become due since the host was frozen, in order, and then input and output."""
+        """Run the calls that became due while the host was frozen, in order; then handle I/O."""
         self.frozen = False
         while self._held and not self.frozen and not self.dead:
             function = self._held.pop(next(iter(self._held)))
@@ -157,7 +157,7 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
         self._schedule_turn()
 
     def die(self) -> None:
-        """Run nothing any more."""
+        """Stop running any code."""
         self.dead = True
         self._held.clear()
         self.removeAll()
@@ -218,13 +218,13 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
         self._may_be_ready(descriptor)
 
     def removeReader(self, reader: IReadDescriptor) -> None:
-        """Call `reader.doRead` no more."""
+        """Stop calling `reader.doRead`."""
         descriptor = self._readers.pop(reader, None)
         if descriptor is not None:
             self._watch(descriptor, None, self._watched[descriptor][1])
 
     def removeWriter(self, writer: IWriteDescriptor) -> None:
-        """Call `writer.doWrite` no more."""
+        """Stop calling `writer.doWrite`."""
         descriptor = self._writers.pop(writer, None)
         if descriptor is not None:
             self._watch(descriptor, self._watched[descriptor][0], None)
@@ -236,15 +236,15 @@ class HostReactor(_DisconnectSelectableMixin, SimReactor):
             self._watched[descriptor] = reader, writer
 
     def getReaders(self) -> list[IReadDescriptor]:
-        """Return those whose sockets are read."""
+        """Return the registered readers."""
         return list(self._readers)
 
     def getWriters(self) -> list[IWriteDescriptor]:
-        """Return those whose sockets are written."""
+        """Return the registered writers."""
         return list(self._writers)
 
     def removeAll(self) -> list[IReadDescriptor | IWriteDescriptor]:
-        """Watch no socket any more; return those that did."""
+        """Remove all readers and writers, and return them."""
         found = list(dict.fromkeys([*self._readers, *self._writers]))
         for one in found:
             self.removeReader(one)

@@ -1,7 +1,7 @@
-"""What is left to happen in a network: housekeeping alone, or more.
+"""Detection that only housekeeping timers are left in a network.
 
-Programs have timers that never end, so their queue of events is never empty. That nothing but such
-timers is left is nearly a proof that nothing else will ever happen.
+Programs have timers that repeat forever, so their queue of events is never empty. If only such
+timers are left, it is almost certain that nothing else will ever happen.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from firstk.harness.net.connection import Connection
 from firstk.harness.net.host import Host
 from firstk.harness.net.host_reactor import HostTimer
 
-#: Timers that go on forever, and after which nothing else ever happens.
+#: Timers that repeat forever and have no other effects.
 HOUSEKEEPING = ("twisted.web.http.HTTPFactory._updateLogDateTime",)
 
 #: The most timers that a message lists.
@@ -25,7 +25,7 @@ _MOST_LISTED = 8
 
 
 class Housekeeping:
-    """Looks through the queue of a network's events. `names` are those of housekeeping timers."""
+    """Inspects the event queue of a network. `names` are those of housekeeping timers."""
 
     def __init__(self, env: Environment, by_address: Mapping[str, Host]) -> None:
         self.names = set(HOUSEKEEPING)
@@ -40,7 +40,7 @@ class Housekeeping:
         return self._idles(queue[0][3]) is not None
 
     def only(self) -> str:
-        """Return what is left to happen if it is all housekeeping; nothing if there is more."""
+        """Describe the events that are left if all are housekeeping; otherwise an empty string."""
         found = []
         for entry in self._entries():
             idle = self._idles(entry)

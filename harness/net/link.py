@@ -1,4 +1,4 @@
-"""The way from one host to another: how long packets take, and which of them are lost."""
+"""The links between hosts: the delay, bandwidth and loss of packets in each direction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LAW: TypeAdapter[Law] = TypeAdapter(Law)
 
 @dataclass
 class Way:
-    """What delays the packets from one host to another.
+    """One direction of the link between two hosts.
 
     A packet takes half of a round-trip time that is drawn for it, after those before it have left
     at `bandwidth` bytes of data per second. Each is lost with the probability `loss`. While the
@@ -64,7 +64,7 @@ class Way:
 
 
 def law_of(rtt: Rtt) -> Law:
-    """Return the latency law of a round-trip time; raises `ValueError` if it is none."""
+    """Return the latency law of a round-trip time. Raises `ValueError` if it is invalid."""
     if isinstance(rtt, int | float):
         rtt = {"law": "constant", "value": rtt}
     if not isinstance(rtt, Mapping):
@@ -91,7 +91,7 @@ def checked_bandwidth(bandwidth: float | None) -> float:
 
 
 def checked_loss(loss: float) -> float:
-    """Return a probability below 1; raises `ValueError` if it is none."""
+    """Return the loss probability. Raises `ValueError` if it is not from 0 up to 1."""
     if not 0 <= loss < 1:
         raise ValueError(f"loss should be a probability, 0 or more and less than 1, not {loss!r}")
     return float(loss)

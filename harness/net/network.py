@@ -1,9 +1,9 @@
-"""Hosts in one simulation: any Twisted client and server, unmodified, in virtual time.
+"""A simulated network of hosts that run unmodified Twisted clients and servers in virtual time.
 
     net = Network(rtt=0.05)
     server, client = net.host("server"), net.host("client")
-    server.run(serve)                  # code of yours that listens on port 80
-    answers = client.run(fetch)        # code of yours that connects to "server"
+    server.run(serve)                  # your code, which listens on port 80
+    answers = client.run(fetch)        # your code, which connects to "server"
     server.freeze()
     net.advance(30)
 
@@ -47,22 +47,23 @@ from firstk.scenarios.laws import Law
 
 T = TypeVar("T")
 
-#: The most unanswered connections, and errors, that a message lists.
+#: The maximum number of unanswered connections, and of errors, that a message lists.
 _MOST_LISTED = 12
 
 
 class Network:
-    """Hosts in virtual time, each with a Twisted reactor of its own, and links between them.
+    """A network of hosts in virtual time, each with its own Twisted reactor, and the links between.
 
     `rtt` is the round-trip time between two hosts in seconds, or the table of a latency law as in
-    scenario files: each packet takes half of a draw. `bandwidth` is that of each way between two
-    hosts, in bytes of data per second; None is unlimited. What chance decides is drawn by `seed`.
-    Raises `ValueError` if one of them is out of range.
+    scenario files: each packet takes half of a drawn time. `bandwidth` is the bandwidth of each
+    direction between two hosts, in bytes of data per second; None means unlimited. `seed` seeds all
+    random draws. Raises `ValueError` if an argument is out of range.
 
-    Attributes: `hosts`, by name. `packets`, all that was sent so far. `logged`, the errors that
-    reached Twisted's log: the time, the host, the error. `housekeeping`, the qualified names of
-    timers that keep no condition from being given up; names can be added. `timeout`, how long any
-    call that lets time pass may take in real time, in seconds (default None: no limit).
+    Attributes: `hosts`, a mapping by name. `packets`, all packets sent so far. `logged`, the errors
+    that reached Twisted's log: the time, the host, the error. `housekeeping`, the qualified names
+    of timers that do not count as progress: `until` and `wait` fail early if only these are left;
+    names can be added. `timeout`, how much real time any call that advances virtual time may take,
+    in seconds (default None: no limit).
 
     >>> net = Network(rtt=0.05)
     >>> host = net.host("a")
@@ -94,18 +95,18 @@ class Network:
         self._processes = Processes(self.env, self.processor, seed)
         self._is_simulating = False
         self._failures: list[BaseException] = []
-        self._waiting: list[Callable[[], bool]] = []  # what is called when a condition is true
+        self._waiting: list[Callable[[], bool]] = []  # conditions of `when` that are not true yet
 
     @property
     def housekeeping(self) -> set[str]:
-        """The qualified names of timers that keep no condition from being given up."""
+        """The qualified names of timers that do not count as progress for `until` and `wait`."""
         return self._left.names
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.hosts)} hosts at {self.now:.6g} s>"
 
     def host(self, name: str) -> Host:
-        """Return the host of that name; it is made when it is first asked for."""
+        """Return the host with this name; it is created on the first call."""
         if name not in self.hosts:
             if not isinstance(name, str) or not name or set(name) & set(" :"):
                 raise ValueError(
@@ -116,7 +117,7 @@ class Network:
         return self.hosts[name]
 
     def known(self, host: Host | str) -> Host:
-        """Return a host that there is; raises `ValueError` if there is none of that name."""
+        """Return an existing host. Raises `ValueError` if there is none with this name."""
         name = host if isinstance(host, str) else host.name
         if name not in self.hosts:
             there = ", ".join(self.hosts) or "none yet"
@@ -124,7 +125,7 @@ class Network:
         return self.hosts[name]
 
     def resolve(self, name: str) -> list[str]:
-        """Return the addresses of a host; an address is its own name."""
+        """Return the addresses of a host; an address resolves to itself."""
         if name == "localhost":
             return ["127.0.0.1", "::1"]
         if name in self.hosts:
@@ -144,8 +145,8 @@ class Network:
     ) -> None:
         """Change the link between two hosts from now on, in both directions.
 
-        What is None stays as it is; `math.inf` is an unlimited `bandwidth`. `loss` is the
-        probability that a packet is lost. TCP sends it again, and it comes late.
+        Arguments that are None stay unchanged. A `bandwidth` of `math.inf` is unlimited. `loss` is
+        the probability that a packet is lost; TCP retransmits it, so that it arrives late.
         """
         for way in self.between(a, b):
             way.law = way.law if rtt is None else law_of(rtt)
@@ -153,9 +154,9 @@ class Network:
             way.loss = way.loss if loss is None else checked_loss(loss)
 
     def partition(self, a: Host | str, b: Host | str, *, one_way: bool = False) -> None:
-        """Lose all that two hosts send each other from now on.
+        """Drop all packets between two hosts from now on.
 
-        With `one_way` only what `a` sends `b` is lost. What is under way still arrives.
+        With `one_way`, only packets from `a` to `b` are dropped. Packets in transit still arrive.
         """
         a, b = self.known(a), self.known(b)
         for way in self.between(a, b)[: 1 if one_way else 2]:
@@ -163,7 +164,7 @@ class Network:
         self.note(f"{a.name} {'cannot reach' if one_way else 'is cut off from'} {b.name}")
 
     def heal(self, a: Host | str | None = None, b: Host | str | None = None) -> None:
-        """End the partition of two hosts; without arguments, all partitions."""
+        """End the partition of two hosts; without arguments, end all partitions."""
         if (a is None) != (b is None):
             raise TypeError("heal() takes two hosts, or none")
         ways = list(self._ways.values()) if a is None or b is None else self.between(a, b)
@@ -172,7 +173,7 @@ class Network:
         self.note("all partitions are healed" if a is None else f"{a} and {b} are healed")
 
     def between(self, a: Host | str, b: Host | str) -> list[Way]:
-        """Return the ways from one host to another, and back."""
+        """Return both directions of the link between two hosts."""
         first, second = self.known(a).name, self.known(b).name
         if first == second:
             raise ValueError(f"a link is between two hosts, not from {first!r} to itself")
@@ -188,7 +189,7 @@ class Network:
     # Packets
 
     def send(self, source: Host, packet: Segment | Datagram) -> float:
-        """Take a packet to its target; return when it has left the host."""
+        """Deliver a packet to its target; return when it has left the source."""
         address = packet.target.host
         target = self._by_address.get(address)
         if target is None and is_loopback(address):
@@ -214,28 +215,29 @@ class Network:
         return leaves
 
     def note(self, text: str) -> None:
-        """Note what happens now, for the diagram."""
+        """Add a note about the current time to the diagram."""
         self._notes.append((self.now, text))
 
     def digest(self) -> str:
-        """Return the SHA-256 of all packets so far: when, from where, to where, how large.
+        """Return the SHA-256 of all packets so far: their times, sources, targets and sizes.
 
-        Equal programs with equal seeds have equal digests, TLS included.
+        The same program with the same seed always has the same digest, even if it uses TLS.
         """
         return digest_of(self.packets)
 
     def diagram(self, *, acks: bool = False) -> str:
         """Return all packets so far as a sequence diagram in text.
 
-        Acknowledgements that carry nothing are left out, unless `acks` is true.
+        Acknowledgements without data are omitted, unless `acks` is true.
         """
         return text_diagram(self.packets, self._notes, acks)
 
     def save(self, path: str | Path, *, acks: bool = False) -> None:
-        """Write what happened so far into a file, whose suffix says how.
+        """Write a trace of all packets so far to a file, in the format given by its suffix.
 
-        `.txt` is `diagram()`, `.svg` the same as a picture, `.json` Chrome trace events, which
-        Perfetto shows. Raises `ValueError` for any other, and `OSError` if it cannot be written.
+        `.txt` is `diagram()`, `.svg` the same as a picture, and `.json` Chrome trace events, which
+        Perfetto shows. Raises `ValueError` for other suffixes, and `OSError` if the file cannot be
+        written.
         """
         histories = {name: host.history for name, host in self.hosts.items()}
         what = self.packets, self._notes, histories
@@ -258,7 +260,7 @@ class Network:
         return float(self.env.clock)
 
     def at(self, time: float, function: Callable[..., object], *args: Any) -> None:
-        """Call a function of the test at a virtual time: `net.at(2.5, server.freeze)`."""
+        """Schedule a call of the test's own at a virtual time: `net.at(2.5, server.freeze)`."""
         if not self.now <= time < inf:
             raise ValueError(f"time should be now ({self.now:.6g} s) or later, not {time!r}")
 
@@ -270,10 +272,10 @@ class Network:
     def when(
         self, condition: Callable[[], object], function: Callable[..., object], *args: Any
     ) -> None:
-        """Call a function of the test as soon as `condition()` is true, once.
+        """Call a function of the test once, as soon as `condition()` is true.
 
         For example `net.when(lambda: consumer.data, server.freeze)`. The condition is checked after
-        each thing that happens.
+        each event.
         """
 
         def call() -> bool:
@@ -286,7 +288,7 @@ class Network:
         self._waiting.append(call)
 
     def _step(self) -> None:
-        """Let one thing happen, and then what was to happen when it has."""
+        """Process one event, and then the calls of `when` whose conditions are now true."""
         self.world.step()
         if self._waiting:
             self._call_waiting()
@@ -295,9 +297,9 @@ class Network:
         self._waiting[:] = [call for call in self._waiting[:] if not call()]
 
     def advance(self, seconds: float) -> None:
-        """Let everything happen that is due within so many seconds, and be at that time then.
+        """Advance virtual time by `seconds`, and process all events that are due by then.
 
-        Raises what a timer raised, if one did; an `ExceptionGroup` if several did.
+        Raises the exception of a timer, or an `ExceptionGroup` if several timers failed.
         """
         if not 0 <= seconds < inf:
             raise ValueError(f"seconds should be 0 or more, not {seconds!r}")
@@ -313,11 +315,11 @@ class Network:
                 self._step()
 
     def until(self, condition: Callable[[], object], timeout: float = 3600.0) -> None:
-        """Let one thing happen after another until `condition()` is true.
+        """Process events until `condition()` is true.
 
-        Raises `ConditionNeverMetError` if it never will be, since nothing is left to happen, or
-        nothing but housekeeping; or if it is not within `timeout` virtual seconds. The message
-        lists what was not answered.
+        Raises `ConditionNeverMetError` if no events are left, or only housekeeping timers, or if
+        the condition is not true within `timeout` virtual seconds. The message lists the
+        connections that were not answered.
         """
         __tracebackhide__ = True  # pytest shows the test's own line
 
@@ -328,9 +330,9 @@ class Network:
         self._until(is_met, timeout, "the condition never became true")
 
     def wait(self, deferred: Deferred[T], timeout: float = 3600.0) -> T:
-        """Let one thing happen after another until a Deferred has fired, and return its result.
+        """Process events until a Deferred has fired, and return its result.
 
-        Raises what it failed with, and `ConditionNeverMetError` as `until` does.
+        Raises the Deferred's exception if it failed, and `ConditionNeverMetError` as `until` does.
         """
         __tracebackhide__ = True
         results: list[T | Failure] = []
@@ -347,9 +349,9 @@ class Network:
             raise ConditionNeverMetError(f"{said}\n{self.report()}".rstrip())
 
     def stalls(self, condition: Callable[[], object], end: float) -> str:
-        """Let one thing happen after another until `condition()` is true, or until a time.
+        """Process events until `condition()` is true, or until the time `end`.
 
-        Returns why it never became true; nothing if it did.
+        Return why it never became true, or an empty string if it did.
         """
         self._check_outside()
         with self.simulated():
@@ -383,7 +385,7 @@ class Network:
 
     @contextmanager
     def simulated(self) -> Iterator[None]:
-        """Let code of hosts run meanwhile; raises what it raised where no Deferred reports it."""
+        """Run code of hosts in this context; raise its exceptions that no Deferred reports."""
         if self._is_simulating:
             yield
             return
@@ -416,9 +418,9 @@ class Network:
 
     @property
     def outstanding(self) -> list[Unanswered]:
-        """The connections on which a client waits for a host, in the order of their making.
+        """The connections on which a client waits for a host, in the order of their creation.
 
-        A client waits from when it connects or writes until something arrives from the host.
+        A client waits from when it connects or writes until data arrives from the host.
         """
         return [one for one in self._unanswered() if one.given_up is None]
 
@@ -429,9 +431,10 @@ class Network:
         return any(way.cut for way in self.between(a, b))
 
     def report(self) -> str:
-        """Return what a failed test needs: what was not answered, which hosts are not running.
+        """Return a report for a failed test.
 
-        The errors that reached Twisted's log are in it, too.
+        It lists the connections that were not answered, the hosts that are not running, and the
+        errors that reached Twisted's log.
         """
         lines = _listed([str(one) for one in self._unanswered()])
         for host in self.hosts.values():
@@ -455,7 +458,7 @@ class _Errors:
         self._network = network
 
     def __call__(self, event: Mapping[str, Any]) -> None:
-        # What is logged in the old way, `twisted.python.log.err`, keeps its own key.
+        # Events of the legacy `twisted.python.log.err` use a key of their own.
         failure = event.get("log_failure") or (event.get("isError") and event.get("failure"))
         if failure:
             running = self._network.processor.running

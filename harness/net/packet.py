@@ -1,4 +1,4 @@
-"""The trace of a network: what was sent, by whom, to whom, and when it arrived."""
+"""The packets of a network's trace: what was sent, from where, to where, and when it arrived."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 
 class Packet(NamedTuple):
-    """A packet. Hosts are named, or an address where there is no such host; times are in seconds.
+    """A packet in the trace of a network. Times are in virtual seconds.
 
-    `what` is its flags and what it carries: "syn", "syn ack", "ack", "fin", "reset",
-    "120 bytes", "udp 120 bytes". `arrives` is None for one that is lost.
+    A host is given by its name, or by the address if no host has it. `what` has the packet's flags
+    and size: "syn", "syn ack", "ack", "fin", "reset", "120 bytes", "udp 120 bytes". `arrives` is
+    None for a lost packet.
     """
 
     sent: float
@@ -32,7 +33,7 @@ class Packet(NamedTuple):
 
     @property
     def line(self) -> str:
-        """What a digest is made of: all of it, with the times as they are, to the last bit."""
+        """The line of the digest for this packet: all fields, with the exact times."""
         return (
             f"{self.sent!r} {self.source}:{self.source_port} {self.target}:{self.target_port}"
             f" {self.what} {self.arrives!r}"
@@ -40,9 +41,10 @@ class Packet(NamedTuple):
 
 
 def digest_of(packets: Iterable[Packet]) -> str:
-    """Return the SHA-256 of packets: when, from where, to where, how large; not their bytes.
+    """Return the SHA-256 of packets: their times, sources, targets and sizes, but not their bytes.
 
-    The bytes of TLS differ from run to run, since OpenSSL draws them. Their number does not.
+    The bytes of TLS differ from run to run, since OpenSSL uses real randomness. Their number does
+    not.
     """
     digest = sha256()
     for packet in packets:

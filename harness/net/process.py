@@ -1,4 +1,4 @@
-"""What a process has one of, for processes that share an interpreter: each host has its own.
+"""Process-wide objects for simulated hosts that share an interpreter: each host has its own.
 
 The code of all hosts runs in one Python process. What is process-wide there (the global reactor,
 the clocks, `os.urandom`, the module `random`, some objects of libraries) is that of the host whose

@@ -1,6 +1,6 @@
-"""The kernel of a simulated host: its ports, and where a segment that arrives belongs.
+"""The kernel of a simulated host: its ports, and the dispatch of arriving segments.
 
-Nothing here knows Twisted.
+This module does not depend on Twisted.
 """
 
 from __future__ import annotations
@@ -194,7 +194,7 @@ class Stack:
             one.close()
 
     def power_off(self) -> None:
-        """Forget everything, without a word to anybody."""
+        """Drop all state, without notifying any peer."""
         for connection in list(self.connections.values()):
             connection.drop()
         self.sockets.clear()

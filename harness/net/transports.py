@@ -1,4 +1,4 @@
-"""Twisted's own transports, over simulated sockets: how they make a socket is all that is ours."""
+"""Twisted's own transports over simulated sockets: only the creation of sockets is overridden."""
 
 from __future__ import annotations
 

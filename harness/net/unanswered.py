@@ -1,4 +1,4 @@
-"""What a host was asked over a connection, and has not answered."""
+"""Connections on which a host has not answered."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from firstk.harness.net.segment import is_loopback
 
 @dataclass(frozen=True)
 class Unanswered:
-    """A connection on which the host that was connected to owes an answer.
+    """A connection on which the server host has not answered the client.
 
-    It was sent bytes after the last that it sent itself, or has sent nothing at all. `received` is
-    when its last byte arrived there, in seconds; None if there was none. `opened` is when the
-    connection was asked for, and `given_up` when the client closed it, None if it still waits.
-    `note` says what else is known: that the host is frozen, or that the connection was never
-    accepted.
+    The client has sent bytes since the host last sent any, or the host has never sent anything.
+    `received` is when the last byte arrived at the host, in seconds; None if none did. `opened` is
+    when the client started to connect, and `given_up` when it closed the connection; None if it
+    still waits. `note` has further details, for example that the host is frozen, or that the
+    connection was never accepted.
     """
 
     host: str
@@ -43,7 +43,7 @@ class Unanswered:
 
 
 def shown_time(time: float) -> str:
-    """Return a virtual time as text, without the microseconds that turns of reactors take."""
+    """Return a virtual time as text, without the microseconds that reactor iterations take."""
     return f"{round(time, 4):g} s" if time < 10 else f"{time:.6g} s"
 
 
@@ -52,7 +52,7 @@ def unanswered(
     by_address: Mapping[str, Host],
     is_partitioned: Callable[[Host, Host], bool],
 ) -> list[Unanswered]:
-    """Return the connections on which clients wait, or did in vain, in the order of making."""
+    """Return connections on which clients wait, or gave up waiting, in the order of creation."""
     found = [
         _described(host, connection, by_address, is_partitioned)
         for host in hosts

@@ -1,35 +1,33 @@
-"""The clairvoyant bound: the earliest first byte of a download that knows every draw beforehand.
+"""The clairvoyant bound: the earliest first byte of a download that knows every draw in advance.
 
 `BOUND` says in a sentence for which downloads it holds. In full:
 
 - A server's requests take their draws in the order in which they are sent. The query takes the
-  first ones, and there is no second query, unless the first one is lost with its connection. Where
-  `[grid] reading_queries` allows it, a query may bring what one read would. Any request may be
-  sent later than it could be, if that is better: when the server is not slow any more, or works
-  again.
-- A share is read part by part, several parts at once if need be. Parts that lie together
-  are one read, and the header is in the first. What a failed read was to bring may be asked for
-  again, but not before it has failed.
-- The download knows how the file is laid out and which shares are good, and reads nothing that
-  it does not need; `bound_needs` says what that is. Real shares count as undamaged if
-  their header makes sense.
-- All that comes from a server passes its queue and its uplink, and then the client's downlink.
-  `bound_reads` says when a server can have given one share, two, three and so on;
-  `bound_choice` chooses K of different numbers, and one of the servers gives the UEB besides.
+  first ones, and there is no second query, unless the first one is lost with its connection. If
+  `[grid] reading_queries` allows it, a query may return what one read would. Any request may be
+  delayed if that is better: until the server is no longer slow, or works again.
+- A share is read in parts, several at once if necessary. Adjacent parts are one read, and the
+  header is in the first. The data of a failed read may be requested again, but not before the read
+  has failed.
+- The download knows the layout of the file and which shares are good, and reads only data that it
+  needs; `bound_needs` defines this data. Real shares count as undamaged if their header is valid.
+- All data from a server passes its queue and its uplink, and then the client's downlink.
+  `bound_reads` computes when a server can have provided one, two, three, ... shares;
+  `bound_choice` chooses K with distinct numbers, and one of the servers also provides the UEB.
 
-So a downloader that queries a server twice, asks for the same bytes twice at a time, or sends
-reads only to use up draws may be earlier. Our strategies and Tahoe-LAFS do nothing of the kind:
-they ask for more than they need, but always for what they need too.
+So a downloader that queries a server twice, requests the same bytes twice at a time, or sends reads
+only to use up draws may be earlier. firstk's strategies and Tahoe-LAFS never do this: they request
+more than they need, but this always includes what they need.
 
-The bound is None only where no such download succeeds, and none is ever earlier. Brute force shows
-it to be exact for a file of one segment: whatever is drawn, where each server has one share and
-nothing waits; and with queues, one uplink or the downlink, where the draws of each server are all
-the same. Elsewhere it errs on the low side: of the draws of a server with several shares the best
-count; failed reads of one part use up draws for another, and after 256 of them one succeeds;
-what several servers may give takes no time on their uplinks, and the downlink is never idle.
-A fault that waits for what a connection carries, or that a reconnect ends, does no harm; a server
-that is throttled for a time counts as never throttled; and what trickles or stalls is only waited
-for where the layout is guessed right, so that a block is one read.
+The bound is None only if no such download succeeds, and none is ever earlier. Brute force shows
+it to be exact for a file of one segment: whatever is drawn, if each server has one share and
+nothing waits; and with queues, one uplink or the downlink, if the draws of each server are all
+the same. In other cases it may be too low: for a server with several shares, the best draws count;
+failed reads of one part use up draws for another, and after 256 of them one succeeds; data that
+several servers may provide takes no time on their uplinks, and the downlink is never idle. A fault
+that waits for requests or bytes on a connection, or that a reconnect ends, has no effect; a server
+that is throttled for a time counts as never throttled; and answers that trickle or stall are only
+waited for if the layout is guessed correctly, so that a block is one read.
 """
 
 from __future__ import annotations
@@ -56,7 +54,7 @@ from firstk.harness.run.bound_needs import (
 from firstk.harness.run.bound_reads import Brings, Foreseen, Wanted
 from firstk.scenarios.model import Scenario, UnopenedShare, one_read
 
-#: What the bound is, in a sentence: every table, picture and page that shows it says so.
+#: The definition of the bound in a sentence, for every table, picture and page that shows it.
 BOUND = (
     "the earliest possible first byte for a download that knows every random draw in"
     " advance, queries each server once, reads only the parts of each share that it needs (the"
@@ -66,15 +64,14 @@ BOUND = (
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What no download of the class in `BOUND` can undercut; all None if none of it succeeds.
+    """Lower bounds for downloads of the class in `BOUND`; all None if none of these succeeds.
 
-    `ttfb` is the time to first byte in virtual seconds, None also if no byte is asked for, and for
-    several reads.
-    `requests` counts one read for each of K shares, and the queries to as many servers as
-    hold that many good share numbers together, those with the most first. `bytes` counts what is
-    needed of the first segment if the scenario stops there, else of all that are asked for:
-    headers and blocks of K shares, the hashes beside the way from these blocks to the roots of
-    their hash trees, share hash chains, one for two siblings, and once the crypttext hashes
+    `ttfb` is the time to first byte in virtual seconds; it is also None if no bytes are requested,
+    and for several reads. `requests` counts one read for each of K shares, and the queries to the
+    minimum number of servers that together hold K good share numbers. `bytes` counts the data
+    needed for the first segment if the scenario stops there, otherwise for all requested segments:
+    headers and blocks of K shares, the sibling hashes on the paths from these blocks to the roots
+    of their hash trees, share hash chains (one per pair of siblings), and once the crypttext hashes
     and the UEB.
     """
 
@@ -84,7 +81,7 @@ class Bound:
 
 
 def bound(scenario: Scenario, run: int = 0) -> Bound:
-    """Return the bound for the run of this number, with its draws.
+    """Return the bound for run number `run`, with its draws.
 
     Of several reads no least time is known: each may query a server again, and have better draws.
     """
@@ -120,7 +117,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
 
 
 def _of_reads(each: Sequence[Bound]) -> Bound:
-    """Return what all reads take together that are not cancelled: what the most costly one does."""
+    """Return the bound of all reads that are not cancelled: that of the most expensive one."""
     requests = [one.requests for one in each if one.requests is not None]
     sizes = [one.bytes for one in each if one.bytes is not None]
     if len(requests) < len(each):
@@ -129,7 +126,7 @@ def _of_reads(each: Sequence[Bound]) -> Bound:
 
 
 class _Grid:
-    """The servers that show shares, and when they can give what is needed. Times are in seconds."""
+    """The servers that have shares, and when they can provide the needed data, in seconds."""
 
     def __init__(self, needs: Needs, servers: Sequence[Foreseen]) -> None:
         self._needs = needs
@@ -143,7 +140,7 @@ class _Grid:
         self._offers = [self._offer(server) for server in servers]
 
     def first_block(self) -> float:
-        """Return when K shares can be there with all that proves them; infinity if never."""
+        """Return when K shares and their proofs can have arrived; infinity if never."""
         without = earliest_choice(self._k, self._offers)
         if without == inf:
             return inf
@@ -157,26 +154,26 @@ class _Grid:
         return ttfb
 
     def carried(self, seconds: float) -> float:
-        """Return when the client's downlink can have carried what keeps it busy so long."""
+        """Return when the downlink can have carried data that keeps it busy for `seconds`."""
         begins = min(server.begins() for server in self._servers)
         back = min(server.back(begins) for server in self._servers)
         back = min(server.back(begins + seconds + back) for server in self._servers)
         return begins + seconds + back
 
     def queries(self) -> int:
-        """Return how few servers hold K good shares together, those with the most first."""
+        """Return the minimum number of servers that together hold K good shares."""
         together = accumulate(sorted((len(o.good) for o in self._offers), reverse=True))
         return next(queries for queries, good in enumerate(together, 1) if good >= self._k)
 
     def size(self, first: int, last: int) -> int:
-        """Return how many bytes it takes, at the least, to have these segments."""
+        """Return the minimum number of bytes needed for these segments."""
         good = {number for offer in self._offers for number in offer.good}
         return self._needs.size(good, first, last)
 
     def _with_ueb(self, without: float) -> float:
-        """Return when K shares can be there and the UEB, which one of the servers gives.
+        """Return when K shares and the UEB, which one of the servers provides, can have arrived.
 
-        They can be there at the time `without` if no server has to give the UEB.
+        `without` is when the K shares alone can have arrived.
         """
         best = inf
         uebs = [
@@ -193,7 +190,7 @@ class _Grid:
             best = min(best, max(ueb, earliest_choice(self._k, offers)))
         return best
 
-    # What one server can give
+    # Data from one server
 
     def _offer(self, server: Foreseen) -> Offer:
         shares: dict[int, float] = {}
@@ -211,7 +208,7 @@ class _Grid:
         return Offer(self._steps(server, shares), shares)
 
     def _alone(self, server: Foreseen, number: int, parts: Parts) -> float:
-        """Return when a share can be there if its server gives no other."""
+        """Return when a share can have arrived if its server provides no other."""
         needs, together = self._needs, parts.adjoining and len(server.numbers) == 1
         transfer = server.transfer(needs.block + needs.header * together)
         brings = self._brings(server, number, parts.block)
@@ -230,9 +227,9 @@ class _Grid:
     def _steps(
         self, server: Foreseen, shares: Mapping[int, float], more: int = 0
     ) -> Sequence[float]:
-        """Return when one of a server's shares can be there, two, and so on up to K.
+        """Return when one, two, ... up to K of a server's shares can have arrived.
 
-        `more` bytes come from it besides.
+        The server provides `more` bytes in addition.
         """
         good = Offer((), shares).good
         count = min(len(good), self._k)
@@ -249,16 +246,16 @@ class _Grid:
             steps = list(map(max, steps, server.through(busy, worked=False)))
         return steps
 
-    # What any share can give
+    # Data from any share
 
     def _from_any(self, numbers: Collection[int], part: _Part) -> float:
-        """Return when a part can be there which any of the shares with these numbers gives."""
+        """Return when a part from any of the shares with these numbers can have arrived."""
         return min(
             (self._part(s, n, part) for n in numbers for s in self._holders.get(n, ())), default=inf
         )
 
     def _part(self, server: Foreseen, number: int, part: _Part) -> float:
-        """Return when a part of a share can be there."""
+        """Return when a part of a share can have arrived."""
         key = server, number if server.alters else None, part  # unaltered shares are alike
         if key not in self._parts:
             parts = self._needs.parts(number)
@@ -274,7 +271,7 @@ class _Grid:
         return self._parts[key]
 
     def _brings(self, server: Foreseen, number: int, spans: Spans) -> Brings | None:
-        """Return a test of whether a read brings these bytes; None if every read does."""
+        """Return a test of whether a read provides these bytes; None if every read does."""
         if not server.alters:
             return None
         return partial(unaltered, share=self._needs.share(number), spans=spans)

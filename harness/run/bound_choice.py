@@ -1,4 +1,4 @@
-"""The choice of K shares, each from one server, that are there the earliest."""
+"""The choice of K shares, each from one server, that arrive earliest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from math import inf
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What one server can give, and when. Times are in seconds, infinity is never.
+    """The shares that one server can provide. Times are in seconds; infinity means never.
 
-    `steps` says when one of its shares can be there, two, three and so on, whichever they are;
-    `shares` when each can be, by its number, if it comes alone.
+    `steps` has the times at which any one, two, three, ... of its shares can have arrived;
+    `shares` has the time for each share number, if that share is provided alone.
     """
 
     steps: Sequence[float]
@@ -22,12 +22,12 @@ class Offer:
 
     @property
     def good(self) -> Sequence[int]:
-        """The numbers of the shares that it can give at all."""
+        """The numbers of the shares that it can ever provide."""
         return [number for number, time in self.shares.items() if time < inf]
 
 
 def earliest_choice(k: int, offers: Sequence[Offer]) -> float:
-    """Return when `k` shares of different numbers can be there; infinity if never."""
+    """Return when `k` shares with distinct numbers can have arrived; infinity if never."""
     numbers = [number for offer in offers for number in offer.shares]
     if len(numbers) == len(set(numbers)):
         times = [time for offer in offers for time in _in_order(offer)]
@@ -54,21 +54,21 @@ def earliest_choice(k: int, offers: Sequence[Offer]) -> float:
 
 
 def _in_order(offer: Offer) -> list[float]:
-    """Return when a server's shares can be there, the first, the second and so on."""
+    """Return the times at which a server's shares can have arrived, in ascending order."""
     return list(map(max, offer.steps, sorted(offer.shares.values())))
 
 
 def _all_at_once(offer: Offer) -> bool:
-    """Return whether a server's shares take no longer together than alone."""
+    """Return whether several shares of a server take no longer than each one alone."""
     return not offer.steps or offer.steps[-1] <= min(offer.shares.values())
 
 
 def most_by(time: float, offers: Sequence[Offer], enough: int) -> int:
-    """Return how many different shares can be there by a time; no more than `enough` count.
+    """Return how many distinct shares can have arrived by a time, up to `enough`.
 
-    It is a matching of share numbers to servers, of which each takes as many as it can give by
-    then. It grows by augmenting paths (Kuhn, 1955): a server that is full takes one more
-    number when another can give one of those that it has.
+    This is a maximum matching of share numbers to servers, each with the capacity that it can
+    provide by then. It grows by augmenting paths (Kuhn, 1955): a full server takes one more number
+    if another server can provide one of those that it has.
     """
     room = [bisect_right(offer.steps, time) for offer in offers]
     givers: dict[int, list[int]] = {}
@@ -88,8 +88,8 @@ def most_by(time: float, offers: Sequence[Offer], enough: int) -> int:
 def _give(
     number: int, givers: dict[int, list[int]], room: Sequence[int], given: list[set[int]]
 ) -> bool:
-    """Let a server give one more number, if that is possible; others may give what they do not."""
-    seen: dict[int, int] = {}  # the number for which each server was looked at
+    """Assign one more number to a server, reassigning others if necessary; return success."""
+    seen: dict[int, int] = {}  # the number for which each server was visited
     came: dict[int, int] = {}  # the server that would have to give each number no more
     waiting = deque([number])
     while waiting:

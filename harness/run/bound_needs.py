@@ -1,7 +1,7 @@
-"""What the clairvoyant must have from shares before the first byte: where it lies, and how much.
+"""The data of shares that is needed before the first byte: its spans and sizes.
 
-Before a byte of a segment is written each of K blocks has passed its hash check, and so has
-the segment. That takes:
+Before a byte of a segment is written, each of K blocks and the segment must have passed their hash
+checks. This requires:
 
 - of each of K shares, its own header and block;
 - the block's siblings in the block hash tree, from any copy of the share;
@@ -35,16 +35,16 @@ from firstk.downloader.ueb import Segmentation, URIExtension, guess_segmentation
 from firstk.harness.grid.files import GridFile
 from firstk.scenarios.faults import Fault
 
-#: What a share of version 1 begins with.
+#: The first bytes of a share of version 1.
 _VERSION_1 = (1).to_bytes(4, "big")
 
-#: Bytes of a share, each from one offset up to, and without, another.
+#: Ranges of bytes of a share, each from a start offset up to, but excluding, an end offset.
 Spans = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where the parts of a share lie. `adjoining` is True if the block follows the header."""
+    """The spans of the parts of a share. `adjoining` is True if the block follows the header."""
 
     header: Spans
     block: Spans
@@ -56,7 +56,7 @@ class Parts:
 
 
 class Needs:
-    """What is needed for one segment of a file; sizes are in bytes."""
+    """The data that is needed for one segment of a file; sizes are in bytes."""
 
     def __init__(self, file: GridFile, ueb: URIExtension, segment: int) -> None:
         self.ueb = ueb
@@ -73,7 +73,7 @@ class Needs:
         self._by_header: dict[bytes, Parts | None] = {}
 
     def parts(self, number: int) -> Parts | None:
-        """Return where the parts of a share lie; None if it is a real one with a bad header."""
+        """Return the spans of the parts of a share; None if it is a real one with a bad header."""
         share = self._file.shares[number]
         header = share[: HEADER_SIZE if share[:4] != _VERSION_1 else header_size(1)]
         if header not in self._by_header:  # as a rule, all of a file's shares have the same
@@ -101,11 +101,11 @@ class Needs:
 
     @cached_property
     def ueb_size(self) -> int:
-        """How many bytes the UEB has, without the length that stands before it."""
+        """The size of the UEB in bytes, without its length prefix."""
         return len(self.ueb.pack())
 
     def _nodes(self, tree: int) -> Spans:
-        """Return where the siblings of the segment lie in a hash tree that begins at `tree`."""
+        """Return the spans of the segment's siblings in a hash tree that begins at `tree`."""
         leaves = self.ueb.num_segments
         siblings = _siblings(self._segment, leaves)
         return tuple((tree + i * HASH_SIZE, tree + (i + 1) * HASH_SIZE) for i in siblings)
@@ -115,9 +115,9 @@ class Needs:
         return self._file.shares[number]
 
     def size(self, numbers: Collection[int], first: int, last: int) -> int:
-        """Return how many bytes it takes, at the least, to have the segments `first` to `last`.
+        """Return the minimum number of bytes needed for the segments `first` to `last`.
 
-        They come from K of the shares with these numbers.
+        They are read from K of the shares with these numbers.
         """
         ueb = self.ueb
         blocks = sum(ueb.block_length(segment) for segment in range(first, last + 1))
@@ -137,7 +137,7 @@ def ueb_of(file: GridFile) -> URIExtension:
 
 
 def unaltered(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
-    """Return whether a read that meets these faults brings these bytes of a share as they are."""
+    """Return whether a read that meets these faults returns these bytes of a share unchanged."""
     for begin, end in spans:
         right = read = share[begin:end]
         for fault in faults:
@@ -148,13 +148,13 @@ def unaltered(faults: Sequence[Fault], share: bytes, spans: Spans) -> bool:
 
 
 def reads_at_once(cap: CHKCap, ueb: URIExtension) -> int:
-    """Return how many reads of one share a download may have under way, at the most.
+    """Return the maximum number of outstanding reads of one share.
 
     What lies together is read at once: the header; the block, which may adjoin it; the nodes
     of two hash trees, one a level; the share hash chain with the UEB. All of one segment lies in
     two places, or in three if the chain between its hashes and the UEB is not needed. Where the
     layout was guessed wrong, Tahoe-LAFS reads on while reads at the guessed places, and then
-    reads for the guessed hashes, are still under way.
+    reads for the guessed hashes, are still outstanding.
     """
 
     def places(cut: Segmentation) -> int:
@@ -167,12 +167,12 @@ def reads_at_once(cap: CHKCap, ueb: URIExtension) -> int:
 
 
 def chain_size(n: int) -> int:
-    """Return the size of a share hash chain, in bytes; none is needed where there is one share."""
+    """Return the size of a share hash chain, in bytes; 0 if there is only one share."""
     return (trees.depth(n) + 1) * CHAIN_ENTRY_SIZE if n > 1 else 0
 
 
 def fewest_pairs(k: int, numbers: Collection[int]) -> int:
-    """Return from how few pairs of siblings `k` of these share numbers can be: 0 and 1, 2 and 3."""
+    """Return the minimum number of sibling pairs (0 and 1, 2 and 3, ...) that have `k` numbers."""
     sizes = sorted(Counter(number // 2 for number in numbers).values(), reverse=True)
     pairs = 0
     while k > 0 and pairs < len(sizes):
@@ -184,10 +184,10 @@ def fewest_pairs(k: int, numbers: Collection[int]) -> int:
 def bytes_from_one(
     needs: Needs, numbers: Collection[int], holders: Mapping[int, Collection[object]], most: int
 ) -> Sequence[int]:
-    """Return how many bytes must come from a server for one of its shares, two and so on.
+    """Return how many bytes a server must provide for one, two, ... of its shares.
 
-    They are up to `most` of those with these numbers. `holders` are the servers of each number:
-    what others may give is left out.
+    These are up to `most` of the shares with these numbers. `holders` are the servers of each
+    number: data that other servers can provide is not counted.
     """
     hashes = sorted(needs.block_hashes * (len(holders[number]) == 1) for number in numbers)
     sole = []  # those whose chain no other server has
@@ -207,7 +207,7 @@ def bytes_from_one(
 
 @lru_cache(maxsize=64)
 def _siblings(leaf: int, leaves: int) -> Sequence[int]:
-    """Return the nodes beside the way from a leaf to the root that are not padding."""
+    """Return the siblings on the path from a leaf to the root that are not padding."""
     return list(_not_padding(trees.needed(trees.padded(leaves) - 1 + leaf), leaves))
 
 
@@ -222,9 +222,9 @@ def _not_padding(nodes: Sequence[int], leaves: int) -> Iterator[int]:
 
 
 def beside(first: int, last: int, leaves: int) -> int:
-    """Return how many hashes beside the way from some leaves to the root must be read.
+    """Return how many sibling hashes on the paths from some leaves to the root must be read.
 
-    A part of the tree that is padding is known.
+    Parts of the tree that are padding are known.
     """
     count = 0
     width = trees.padded(leaves)

@@ -1,9 +1,9 @@
-"""When one server can have answered, at the earliest, for one who foresees every draw.
+"""The earliest times at which one server can have answered, if every draw is known in advance.
 
-A server's requests take their draws in the order in which they are sent: the query first, and
-then read after read. How early a read can be sent follows from how many may be under way: the
-first reads as soon as the query is answered, each later one when another has been answered, or
-has failed. So every time here is one that no order of reads can undercut.
+A server's requests take their draws in the order in which they are sent: first the query, then one
+read after another. How early a read can be sent depends on how many may be outstanding: the first
+reads as soon as the query is answered, each later one when another has been answered or has failed.
+So these times are lower bounds for every order of reads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
 from firstk.harness.kernel.environment import Environment
 from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
 
-#: Returns whether a read that meets these faults brings what is wanted.
+#: A function that returns whether a read that meets these faults provides the wanted data.
 Brings = Callable[[Sequence[Fault]], bool]
 
 #: After this many reads the next one counts as the luckiest possible.
@@ -45,7 +45,7 @@ _NEARLY = 1 + 1e-9
 
 
 class _Request(NamedTuple):
-    """What was drawn for one request. Times are in seconds."""
+    """The draws for one request. Times are in seconds."""
 
     rtt: float
     work: float
@@ -66,13 +66,13 @@ class _Read(NamedTuple):
 
     @property
     def over(self) -> float:
-        """When it can be answered, or have failed, at the earliest."""
+        """The earliest time at which it can be answered, or have failed."""
         if len(self.courses) == 1:
             return min(self.courses[0].ends(self.work), self.courses[0].lost)
         return min(min(c.ends(self.work), c.lost) for c in self.courses)
 
     def of(self, share: int | None) -> Sequence[RequestTiming]:
-        """Return how it can go if it is of this share; None is any."""
+        """Return its possible courses if it reads this share; None means any share."""
         return self.special.get(share, self.courses)
 
 
@@ -90,7 +90,7 @@ class Wanted(NamedTuple):
     share: int | None = None
 
     def passes(self, course: RequestTiming, ready: float) -> float:
-        """Return how long the bytes take at the least from when the answer is `ready`."""
+        """Return the minimum time that the bytes take after the answer is `ready`."""
         takes = self.transfer
         for fault in course.faults:
             if fault.streams and self.size:
@@ -99,13 +99,13 @@ class Wanted(NamedTuple):
 
 
 class Foreseen:
-    """One server with its draws. Times are in virtual seconds, infinity is never.
+    """One server with its draws. Times are in virtual seconds; infinity means never.
 
-    `at_once` is how many reads of one share may be under way. `answered` is when the query's answer
-    shows shares of the server, at the earliest, and `numbers` are those that can be shown. `alters`
-    is True if reads of two shares may go differently, or bring something else than what the shares
-    hold. `queues` is True if a request may have to wait for others until the server works on it.
-    With `reading_queries` the query may bring what one read would.
+    `at_once` is how many reads of one share may be outstanding. `answered` is the earliest time at
+    which the answer to a query reports shares of the server, and `numbers` are the shares that can
+    be reported. `alters` is True if reads of two shares may have different courses, or return data
+    that differs from the shares. `queues` is True if a request may have to wait for others until
+    the server works on it. With `reading_queries`, the query may return what one read would.
     """
 
     def __init__(
@@ -170,9 +170,9 @@ class Foreseen:
         return bool(self.bandwidths)
 
     def transfer(self, size: float) -> float:
-        """Return how long `size` bytes of one answer pass the lines, at the least.
+        """Return the minimum time for `size` bytes of one answer to pass the lines.
 
-        A piece passes the downlink when it has passed the uplink.
+        A piece passes the downlink after it has passed the uplink.
         """
         if len(self.bandwidths) < 2:
             return size / self.bandwidths[0] if self.bandwidths else 0.0
@@ -180,18 +180,18 @@ class Foreseen:
         return max(size / up, min(size, CHUNK) / up + size / down)
 
     def stream(self, size: float) -> float:
-        """Return how long `size` bytes of any number of answers pass the lines, at the least."""
+        """Return the minimum time for `size` bytes of any number of answers to pass the lines."""
         return size / min(self.bandwidths, default=inf)
 
     def earliest(self, wanted: Wanted, *, opening: bool = False) -> float:
-        """Return when a read can be back that brings what is wanted.
+        """Return the earliest time at which a read can have returned the wanted data.
 
-        `opening` means that it comes with the first read of a share, or after it.
+        `opening` means that it is the first read of a share, or comes after it.
         """
         return next(iter(self._back(wanted, 1, opening)), inf)
 
     def in_turn(self, count: int) -> Sequence[float]:
-        """Return when one read can be back, two, three and so on; infinity where never."""
+        """Return when one, two, three, ... reads can have returned; infinity if never."""
         if self._alike and not self._with_query:
             return [self.earliest(Wanted())] * count  # they come together
         found = self._back(Wanted(), count, opening=False)
@@ -227,7 +227,7 @@ class Foreseen:
         return [time if time <= self._lost * _NEARLY else inf for time in times]
 
     def begins(self) -> float:
-        """Return when the first bytes of a read can set out."""
+        """Return when the first bytes of a read can be sent."""
         return self._begins(worked=True)
 
     def back(self, time: float) -> float:
@@ -251,7 +251,7 @@ class Foreseen:
         return begins
 
     def work(self, count: int) -> float:
-        """Return for how long the server works until it has worked on that many reads."""
+        """Return how long the server works on `count` reads."""
         if self._concurrency is None or not self.queues or self._loses:
             return 0.0
         self._draw(count - 1 + self._window)
@@ -308,7 +308,7 @@ class Foreseen:
         return _Read(ready, request.work, every, ways)
 
     def _draw(self, count: int) -> None:
-        """Draw for a number of reads, if that has not been done."""
+        """Draw for `count` reads, unless that has been done."""
         while len(self._drawn) < count:
             self._drawn.append(next(self._draws))
 
@@ -331,7 +331,7 @@ class Foreseen:
         return best
 
     def _luckiest(self, wanted: Wanted, ready: float) -> float:
-        """Return when a read would be back that is sent from `ready` on and has all the luck."""
+        """Return when a read sent at `ready` or later would return with the best possible draws."""
         request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
         return self._ends(wanted, self._read(request, ready)._replace(work=0.0))
 
@@ -342,7 +342,7 @@ def _hinders_reads(faults: Sequence[Fault], time: float) -> bool:
 
 
 def _draws(plan: ServerSpec, seed: int) -> Iterator[_Request]:
-    """Yield what a server's requests draw, one after another."""
+    """Yield the draws of a server's requests, in order."""
     link = Link(plan.rtt, plan.rtt_per, seed, plan.name)
     service = service_of(Environment(), plan, seed) if plan.service is not None else None
     chances = FaultDraws(plan.faults, seed, plan.name)
@@ -373,7 +373,7 @@ def _connected(plan: ServerSpec, seed: int) -> float:
 
 
 def _shown(course: RequestTiming, numbers: Sequence[int]) -> Sequence[int]:
-    """Return which of the shares the answer to a query shows."""
+    """Return the numbers of the shares that the answer to a query reports."""
     for fault in course.faults:
         numbers = fault.buckets(numbers)
     return numbers

@@ -1,7 +1,7 @@
-"""The estimates that a set of runs of one strategy amounts to: a cell of a table of results.
+"""Estimates from a set of runs of one strategy: a cell of a table of results.
 
-A run that never has its first byte, because it stalled, failed, crashed or was cut off, is
-later than any that does. No quantile leaves it out.
+A run without a first byte, because it stalled, failed, crashed or was cut off, counts as later than
+any other run. No quantile ignores it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What one strategy resulted in at one point. Times are in seconds.
+    """The estimates for one strategy at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
     `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
@@ -109,7 +109,7 @@ def _mean(numbers: Sequence[float]) -> float | None:
 
 
 def quantile_of(samples: Sequence[OneRun], q: float) -> Estimate:
-    """Return a quantile of the times to first byte: of all downloads of all runs."""
+    """Return a quantile of the times to first byte over all downloads of all runs."""
     if any(sample.load for sample in samples):
         return pooled.quantile([sample.load for sample in samples], q)
     return quantile([sample.ttfb for sample in samples], q)

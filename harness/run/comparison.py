@@ -19,7 +19,7 @@ from firstk.scenarios.text import shell_word
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """A run that failed with an error that no downloader reports on purpose.
+    """A run that failed with an unexpected error, which is not a `DownloadError`.
 
     `where` is the place in code under test that raised it, if it is known, and `traceback` is the
     text that Python prints, from that code on. `aborted` is True if the run was ended for it.
@@ -32,7 +32,7 @@ class Raised:
 
     @classmethod
     def of(cls, run: Run) -> Raised | None:
-        """Return what a run failed with; None if it did not, or with a `DownloadError`."""
+        """Return the unexpected error of a run; None if it succeeded or had a `DownloadError`."""
         error = run.failure
         if error is None or isinstance(error, DownloadError):
             return None
@@ -63,7 +63,7 @@ class Compared:
     def unmet(self) -> list[str]:
         """A sentence for each expectation that some run did not meet, with the replay command.
 
-        A run that was aborted is not as expected either where nothing is expected.
+        A run that was aborted is included even if the scenario has no expectations for it.
         """
         aborted = [
             f"{replay(self.scenario, r.strategy, r.seed)}: {r.error}: {r.message}"
@@ -80,13 +80,13 @@ class Compared:
 
 
 def expectation(scenario: Scenario, strategy: str) -> Expectation | None:
-    """Return what a scenario expects of a strategy, or of another downloader."""
+    """Return what a scenario expects of a strategy, or of an external downloader."""
     expect = scenario.expect
     return expect.get(strategy, expect.get(OTHER) if is_external(strategy) else None)
 
 
 def replay(scenario: Scenario, strategy: str, seed: int) -> str:
-    """Return the command that runs one row again."""
+    """Return the command that replays one row."""
     one = " --runs 1" if scenario.runs > 1 else ""
     what = "--downloader" if is_external(strategy) else "--strategy"
     over = f" --transport {scenario.given_transport}" if scenario.given_transport else ""

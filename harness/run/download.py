@@ -57,16 +57,16 @@ class DownloadOutcome:
 
 
 class SimulatedDownload:
-    """A download of what a scenario asks for, in a session of a downloader.
+    """A download of the range that a scenario requests, in a session of a downloader.
 
-    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends
-    when K distinct share numbers are known: at once if it does not obey.
+    With `stop = "located"` its reads are never sent, whatever the downloader is, and it ends when K
+    distinct share numbers are known, even if the downloader does not stop.
 
-    `place` is its place among the session's reads, and `subject` starts it, by default the
-    downloader of the session. `over` is called when it has finished, or can never finish any more:
-    it waits for nothing that will come. Only a session that listens hears of that, and of what is
-    located. `ended` is called when it has finished.
-    Raises `DownloaderError` if there is no such downloader.
+    `place` is its index among the session's reads, and `subject` starts it, by default the
+    downloader of the session. `over` is called when it has finished, or can never finish because no
+    event that it waits for will happen. Only a session that listens detects the latter, and what is
+    located. `ended` is called when it has finished. Raises `DownloaderError` if the downloader is
+    not found.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class SimulatedDownload:
 
     @property
     def status(self) -> DownloadStatus | None:
-        """What the downloader reports about itself; None if it is not ours."""
+        """The downloader's own status; None if it is not firstk's."""
         producer = self._consumer.producer
         return producer.status if isinstance(producer, OurDownload) else None
 
@@ -132,7 +132,7 @@ class SimulatedDownload:
 
     @property
     def timers(self) -> Sequence[str]:
-        """Descriptions of its own timers that are still to fire."""
+        """Descriptions of the download's timers that are still active."""
         return list(map(str, self.session.clock.getDelayedCalls()))
 
     @property
@@ -142,11 +142,11 @@ class SimulatedDownload:
 
     @property
     def buffered(self) -> int:
-        """How many bytes are in the consumer's buffer."""
+        """The number of bytes in the consumer's buffer."""
         return self._consumer.buffered
 
     def start(self) -> None:
-        """Begin now."""
+        """Start the download now."""
         self.started = self._reactor.seconds()
         order = DownloadRequest(
             self.session.clock,
@@ -166,7 +166,7 @@ class SimulatedDownload:
         self.deferred.addBoth(self._ended)
 
     def _write_later(self, write: Callable[[], None]) -> None:
-        """Have the processor work on a segment, and write it then."""
+        """Write a segment after the processor has worked on it."""
         assert self.session.processor is not None
         work = self.session.processor.client.cpu_per_segment
         self.session.later(work, partial(self.session.context.run, write))
@@ -188,7 +188,7 @@ class SimulatedDownload:
             over(self)
 
     def _end_located(self) -> None:
-        """Stop the download, which has located its shares; it is over now, whatever it does."""
+        """Stop the download, which has located its shares, and treat it as ended."""
         self.client.holds = ["get_buckets", "read"]
         try:
             self.session.context.run(self._consumer.stop)
@@ -199,19 +199,19 @@ class SimulatedDownload:
             self._finish()
 
     def stop(self) -> None:
-        """Stop it, if that is possible, without reporting its end."""
+        """Stop the download, if that is possible, without reporting its end."""
         self._over = None
         if self.finished is None:
             self.session.context.run(self._consumer.stop)
 
     def cancel(self) -> None:
-        """Cancel it, as who wants no more of a file does: stop the producer of its bytes."""
+        """Cancel the download in the way a consumer does: stop the producer."""
         if self.finished is None:
             self.cancelled = True
             self.session.later(0.0, partial(self.session.context.run, self._consumer.stop))
 
     def abort(self, error: LivelockError) -> None:
-        """End it with an error."""
+        """End the download with an error."""
         self.failure = error
         self._consumer.end()
         self._finish()
@@ -267,6 +267,6 @@ class SimulatedDownload:
 
 
 def _asked(scenario: Scenario, size: int) -> int:
-    """Return how many bytes are asked for, of a file of `size` bytes."""
+    """Return the number of requested bytes of a file of `size` bytes."""
     rest = size - scenario.file.offset
     return rest if scenario.file.length is None else min(rest, scenario.file.length)

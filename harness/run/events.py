@@ -1,7 +1,7 @@
 """The events of one run, saved in a file or compared with those of another.
 
-The file is plain text, an event a line, as the trace of the run has them: it can be read, put
-under version control, and compared with what another version of a downloader does.
+The file is plain text with one event per line, in the format of the run's trace: it can be read,
+put under version control, and compared with the events of another version of a downloader.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from firstk.harness.grid.trace import TraceEvent
 from firstk.harness.run.simulate import Run
 from firstk.scenarios.reading import RECORD, begins_with, read_text
 
-#: How a file of events begins; the number is that of the form it has.
+#: The first line of a file of events; the number is the version of the format.
 _HEADER = "# firstk events 1"
 
 _LINE = re.compile(
@@ -35,7 +35,7 @@ class EventsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a server was asked: its shares, bytes of the one with this number, or to connect."""
+    """A request to a server: a query, a read of the share with this number, or a connection."""
 
     server: str
     share: int | None = None
@@ -75,7 +75,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: when, in virtual seconds, and what."""
+    """One event of a run, with its time in virtual seconds."""
 
     time: float
     kind: str
@@ -103,7 +103,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """All that happened in one run, in order, and which run it is."""
+    """The events of one run, in order, and the identity of the run."""
 
     label: str
     events: Sequence[Event]
@@ -137,7 +137,7 @@ class Events:
 
 
 def as_text(run: Run) -> str:
-    """Return a run's events as they stand in a file."""
+    """Return a run's events in the format of a file of events."""
     lines = [_HEADER, f"# {_label(run)}", *(line.rstrip() for line in run.trace.lines)]
     return "\n".join(lines) + "\n"
 
@@ -161,7 +161,7 @@ def _of_trace(event: TraceEvent) -> Event:
 
 
 def _event(line: str) -> Event:
-    """Return the event of a line of a trace; raises `ValueError` if it has none."""
+    """Parse a line of a trace. Raises `ValueError` if it is not an event."""
     parts = _LINE.fullmatch(line.rstrip())
     if parts is None:
         raise ValueError(line)

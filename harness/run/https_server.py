@@ -1,4 +1,4 @@
-"""One of Tahoe-LAFS's storage servers on a simulated host, and what is wrong with it.
+"""One of Tahoe-LAFS's storage servers on a simulated host, and its faults.
 
 The server, its HTTP and its share files are the real ones. Faults of requests happen at a door
 before them, those of shares where they are read, all others to the host and its link.
@@ -84,7 +84,7 @@ class HTTPSServer:
                     at(over, end)
 
     def round_trip(self, time: float, rtt: float) -> float:
-        """Return what becomes of a round-trip time at a time, in seconds."""
+        """Return the round-trip time at a time, as changed by the faults, in seconds."""
         for fault in self.faults:
             if isinstance(fault, Slow) and fault.active(time):
                 rtt = fault.round_trip(rtt)
@@ -111,7 +111,7 @@ class HTTPSServer:
                 yield place, fault
 
     def met(self, place: int) -> None:
-        """Note that a fault has met something."""
+        """Record that a fault has met a request."""
         self._met.add(place)
 
     def chance(self, fault: Fault) -> float:
@@ -133,7 +133,7 @@ def _of_host(fault: Fault) -> bool:
 
 
 def _spells(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
-    """Yield when a fault begins and is over, each time that it begins before `until`."""
+    """Yield the start and end of each occurrence of a fault that begins before `until`."""
     begin, over = fault.spell(0.0)
     while begin < until:
         yield begin, over

@@ -1,8 +1,8 @@
-"""Whether runs are independent: in a fresh process a run has the digest that it had among others.
+"""Checks that runs are independent: a run repeated in a fresh process must have the same digest.
 
-A downloader that keeps something from one run to the next, in its module, in a class or in a cache,
-gives a run another digest than it has alone. So some runs are repeated in a process in which none
-came before them, the last first, and their digests compared.
+A downloader that keeps state from one run to the next, in its module, in a class or in a cache,
+changes the digests of later runs. So some runs are repeated in a fresh process, the last ones
+first, and the digests are compared.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ from typing import IO
 from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import Scenario
 
-#: The part of the time that checks may take, and the time from which on it counts: what may be
-#: spent on a minute's work may be spent on any less, or short commands would never be checked.
+#: The share of the time that checks may take, and the minimum time from which it is computed:
+#: otherwise short commands would never be checked.
 SHARE, MINUTE = 0.02, 60.0
 
-#: How long it takes to start a fresh process, in seconds, until a check has measured it.
+#: The assumed time to start a fresh process, in seconds, until a check has measured it.
 _START = 0.6
 
 #: For how long a fresh process repeats further runs after the first, in seconds.
 _SECONDS = 0.3
 
-#: The most runs that a fresh process is given.
+#: The maximum number of runs that a fresh process repeats.
 _MOST = 200
 
-#: How much longer than before a run may take in a fresh process, and the least that is waited.
+#: How many times longer a run may take in a fresh process, and the minimum timeout in seconds.
 _SLOWER, _PATIENCE = 20, 120.0
 
-#: The hash seeds of the fresh processes that repeat one run alone. A downloader that depends on
-#: the hash seed is not repeatable, and that is not to be taken for state.
+#: The hash seeds of the fresh processes that repeat a single run. A downloader that depends on the
+#: hash seed is not repeatable, which must not be mistaken for state.
 _HASH_SEEDS = range(1, 5)
 
-#: What a fresh process runs. Modules are found where this process finds them.
+#: The program of a fresh process. It uses the module search path of this process.
 _CHILD = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop());"
     " from firstk.harness.run.independence import serve; serve()"
@@ -51,14 +51,14 @@ _CHILD = (
 
 
 class StateError(RuntimeError):
-    """Runs are not independent or not repeatable; the message says which, and of what."""
+    """Runs are not independent or not repeatable; the message says which run differs, and why."""
 
     __module__ = "firstk"  # as users import it
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A run that was made, and its digest. `where` names it in messages."""
+    """A completed run and its digest. `where` is its name in messages."""
 
     scenario: Scenario
     subject: str
@@ -71,25 +71,25 @@ class Made:
 
 
 def serve() -> None:
-    """Repeat the runs that standard input names, for some time, and print their digests.
+    """Repeat the runs given on standard input, for a limited time, and print their digests.
 
-    This is what a fresh process does: a line for each run, as JSON, and null at the end. It
-    prints an object with the error if a downloader cannot be found.
+    This is the main function of a fresh process. It prints one line of JSON per run, and null at
+    the end; or an object with the error if a downloader cannot be found.
     """
     from firstk.harness.run.under_test import DownloaderError
 
-    runs, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - it is from who started us
+    runs, seconds = pickle.load(sys.stdin.buffer)  # noqa: S301 - it is from our parent process
     out = os.dup(1)
-    os.dup2(2, 1)  # what the downloader prints is not an answer
+    os.dup2(2, 1)  # keep the downloader's own output out of the answers
     begun: float | None = None
     with open(out, "w", encoding="utf-8", buffering=1) as answers:
         try:
             for scenario, subject, run in runs:
                 print(json.dumps(_digest(scenario, subject, run)), file=answers)
-                begun = begun or perf_counter()  # what the first one imports takes its time
+                begun = begun or perf_counter()  # after the first run, which also imports modules
                 if perf_counter() - begun >= seconds:
                     break
-            print("null", file=answers)  # else a run has ended the process
+            print("null", file=answers)  # without it, a run has ended the process
         except DownloaderError as e:
             print(json.dumps({"error": str(e)}), file=answers)
 
@@ -105,21 +105,21 @@ def _digest(scenario: Scenario, subject: str, run: int) -> str:
         return simulate(scenario, subject, run).result.digest
     except DownloaderError:
         raise
-    except BaseException as e:  # a downloader that would end its process, as sys.exit() does
+    except BaseException as e:  # includes the SystemExit of a downloader
         return f"none: it raised {type(e).__name__}"
 
 
 class Repeat:
-    """A fresh process that repeats runs, in their order: the first, and more if they are short.
+    """A fresh process that repeats runs in order: the first, and as many more as time allows.
 
-    `each` is about how long a run takes, in seconds of real time.
+    `each` is the approximate duration of a run, in seconds of real time.
     """
 
     def __init__(self, runs: Sequence[Made], each: float, hash_seed: int = 928) -> None:
         self.runs = runs
         seconds = _SECONDS if each < _SECONDS else 0.0
         self._timeout = _PATIENCE + _SLOWER * each
-        self._open = ExitStack()  # not pipes: they might fill
+        self._open = ExitStack()  # temporary files, since pipes might fill
         order, self._out, self._error = (
             self._open.enter_context(TemporaryFile())  # noqa: SIM115 - `close` closes it
             for _ in range(3)
@@ -127,7 +127,7 @@ class Repeat:
         pickle.dump(([(one.scenario, one.subject, one.run) for one in runs], seconds), order)
         order.seek(0)
         paths = json.dumps([str(path) for path in sys.path])
-        self._process = subprocess.Popen(  # noqa: S603 - our own
+        self._process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-P", "-c", _CHILD, paths],
             stdin=order,
             stdout=self._out,
@@ -137,11 +137,11 @@ class Repeat:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has ended."""
+        """Whether the process has ended."""
         return self._process.poll() is not None
 
     def digests(self) -> list[str]:
-        """Wait for its end, and return the digests of the runs that there was time for.
+        """Wait for the process to end, and return the digests of the runs that it repeated.
 
         Raises `StateError` if a run does not end, or if a downloader cannot be found there.
         """
@@ -164,7 +164,7 @@ class Repeat:
         return [*found, f"none: it ended its process, {error or f'with status {status}'}"]
 
     def close(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever its state."""
         self._process.kill()
         self._process.wait()
         self._open.close()
@@ -178,9 +178,9 @@ def _read(file: IO[bytes]) -> str:
 def last_first(made: Iterable[Made]) -> list[Made]:
     """Return runs in the order in which a fresh process repeats them.
 
-    The last of each downloader come first, since most came before them, and twice: state that
-    returns to what it was, as that of a counter does, differs between the two. In the plain
-    reverse order it might be what it was.
+    The last run of each downloader comes first, since the most runs preceded it, and is repeated
+    twice: state such as a counter differs between the two. In a plain reverse order, the state
+    might happen to have the same value as in the original order.
     """
     of: dict[str, list[Made]] = {}
     for one in made:
@@ -192,22 +192,23 @@ def last_first(made: Iterable[Made]) -> list[Made]:
 
 
 def check(made: Sequence[Made], each: float = 0.0) -> None:
-    """Repeat runs in a fresh process, in this order; raises `StateError` if one differs.
+    """Repeat runs in a fresh process, in this order. Raises `StateError` if one differs.
 
-    `each` is about how long a run takes. Those for which there is no time are left out.
+    `each` is the approximate duration of a run, in seconds. Runs for which there is no time are
+    skipped.
     """
     compare(Repeat(made, each), each)
 
 
 def compare(repeat: Repeat, each: float) -> None:
-    """Hold what was repeated against what it was; raises `StateError` if it differs."""
+    """Compare repeated runs with the original ones. Raises `StateError` if one differs."""
     for one, digest in zip(repeat.runs, repeat.digests(), strict=False):
         if digest != one.digest:
             raise StateError(_why(one, digest, each))
 
 
 def _why(one: Made, again: str, each: float) -> str:
-    """Return what is wrong with a run that had two digests, each after other runs or alone."""
+    """Return why a run has two different digests: state, or a lack of repeatability."""
     repeats = [Repeat([one], each, hash_seed) for hash_seed in _HASH_SEEDS]
     try:
         alone, *others = [repeat.digests()[0] for repeat in repeats]
@@ -234,15 +235,15 @@ def _why(one: Made, again: str, each: float) -> str:
 
 
 def is_affordable(each: float, elapsed: float) -> bool:
-    """Return whether a command that took so long may repeat a run, which takes `each` seconds."""
+    """Return whether a command that took `elapsed` seconds may repeat a run of `each` seconds."""
     return _START + each <= SHARE * max(MINUTE, elapsed)
 
 
 class SpotChecks:
-    """Repeats runs of a sweep now and then, one fresh process at a time, beside the workers.
+    """Repeats some runs of a sweep, one fresh process at a time, in parallel to the workers.
 
-    They take at most `SHARE` of the time. A downloader that is not ours is checked at the end if
-    it was not before, where that takes no more than the share of a minute.
+    The checks take at most `SHARE` of the time. An external downloader that was not checked during
+    the sweep is checked at its end, if that takes at most this share of a minute.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -252,15 +253,15 @@ class SpotChecks:
         self._cost = _START
         self._runs: list[Made] = []
         self._each = 0.0
-        self._others = 0  # runs of other downloaders that were offered
+        self._others = 0  # runs of external downloaders that were offered
         self._repeat: Repeat | None = None
         self._started = 0.0
         self._is_checked = False
 
     def offer(self, made: Sequence[Made], each: float) -> None:
-        """Let runs be repeated that took `each` seconds; a check of them may begin now.
+        """Offer runs, which took `each` seconds, for a check; a check may begin now.
 
-        Before run 0 no other may have come, so it is not what a check begins with.
+        A check does not begin with run 0, since no other run may have preceded it.
         """
         others = [one for one in made if is_external(one.subject)]
         self._others += len(others)
@@ -271,12 +272,12 @@ class SpotChecks:
             self._begin(self._elapsed)
 
     def poll(self) -> None:
-        """Look at the result of a check that is over. Raises `StateError` as `check` does."""
+        """Evaluate a check that has ended. Raises `StateError` as `check` does."""
         if self._repeat is not None and self._repeat.is_over:
             self._end()
 
     def finish(self) -> None:
-        """Wait for a check of another downloader; make one if there was none."""
+        """Wait for a check of an external downloader; make one if there was none."""
         if self._others > 1:
             if not self._is_checked:
                 self._begin(max(MINUTE, self._elapsed))
@@ -284,7 +285,7 @@ class SpotChecks:
                 self._end()
 
     def close(self) -> None:
-        """Give up a check that is under way."""
+        """Abandon a check that is in progress."""
         if self._repeat is not None:
             self._repeat.close()
             self._repeat = None

@@ -33,7 +33,7 @@ from firstk.scenarios.model import Scenario
 
 @dataclass(frozen=True, slots=True)
 class OverNetwork:
-    """What happened on the network: all packets, and what was not answered.
+    """The record of the network: all packets, and the connections that were not answered.
 
     `stall` says why nothing was left to happen, if so: that is proven, or all that was left is
     housekeeping, which is named.
@@ -47,7 +47,7 @@ class OverNetwork:
 
 @dataclass(slots=True)
 class Played:
-    """All that is left of a run."""
+    """The data that is kept of a run."""
 
     trace: Trace
     outcomes: Sequence[DownloadOutcome]

@@ -22,7 +22,7 @@ from firstk.harness.stats.betting import Evidence
 from firstk.harness.stats.estimates import CONFIDENCE, Interval, NotEnough, least_runs, mean_share
 from firstk.harness.stats.histogram import Histogram, least
 
-#: What the runs of a workload resulted in.
+#: The results of the runs of a workload; None for a run that crashed.
 Loads = Sequence[WorkloadResult | None]
 
 

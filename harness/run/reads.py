@@ -19,7 +19,7 @@ from firstk.scenarios.reads import Read
 
 
 class SimulatedReads:
-    """The reads of a scenario, all in one session, and on one node where the downloader has nodes.
+    """The reads of a scenario, all in one session, and on one node if the downloader has nodes.
 
     When all of them are over the node is closed, if it can be.
     Raises `DownloaderError` if there is no such downloader.
@@ -43,7 +43,7 @@ class SimulatedReads:
         ]
 
     def start(self) -> None:
-        """Begin those that do not wait for another one, each at its time."""
+        """Schedule the reads that do not wait for another one, each at its start time."""
         now = self._session.reactor.seconds()
         for place, read in enumerate(self._reads):
             if read.start is not None:

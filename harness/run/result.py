@@ -1,4 +1,4 @@
-"""The result of one run, and whether it is what was expected."""
+"""The result of one run, and its comparison with the expectations."""
 
 from __future__ import annotations
 
@@ -20,20 +20,26 @@ WORST_FIRST: tuple[Outcome, ...] = ("stalled", "deadline", "failed", "ok")
 class Result:
     """The result of one download. Times are in virtual seconds, sizes in bytes.
 
-    `outcome` is `ok`; `failed` (`error` names the exception's class, `message` is its
-    text); `stalled` (nothing was left to happen and the download was not over: it would
-    have hung forever); or `deadline` (it was still busy then).
-    `located` is when K distinct share numbers were known and, in the four-phase
-    strategies, phase 1 ended. `ttfb` is the time to the first byte at the consumer,
-    `finished` when the download was over, `ended` when the last event happened; each is
-    None if it never came. `content_ok` says whether every byte that was written is the
-    file's; it is None if none was, or if that was not checked (see `GridFile`).
-    `digest` is the SHA-256 of all that happened. Of the requests the downloader `cancelled` some,
-    and `bytes_saved` bytes of their answers were never sent; those that were count as received.
-    `outstanding_max` is the most requests that were outstanding at one time, and
-    `bytes_outstanding_max` the most bytes that outstanding reads asked for. Of a scenario with
-    several reads `outcomes` has that of each, and the rest is of all of them: `outcome` is the
-    worst, the first byte is the first of any, and all are finished with the last.
+    `outcome` is `ok`; `failed` (`error` is the name of the exception's class, `message` its text);
+    `stalled` (no events were left but the download was not over: it would have hung forever); or
+    `deadline` (it was still busy at the scenario's deadline).
+
+    `located` is when K distinct share numbers were known and, for strategies with phases, phase 1
+    ended. `ttfb` is the time to first byte at the consumer, and `finished` is when the download
+    ended. Each is None if it never happened. `ended` is when the last event happened.
+
+    `content_ok` says whether all bytes that were written are correct. It is None if no bytes were
+    written, or if they were not checked (see `GridFile`). `digest` is the SHA-256 of the trace of
+    all events.
+
+    `cancelled` is the number of requests that the downloader cancelled, and `bytes_saved` the
+    number of bytes of their answers that were never sent; bytes that were sent count as received.
+    `outstanding_max` is the maximum number of requests outstanding at one time, and
+    `bytes_outstanding_max` the maximum number of bytes requested by outstanding reads.
+
+    If the scenario has several reads, `outcomes` has the outcome of each, and the other fields
+    summarise them: `outcome` is the worst, `ttfb` is that of the earliest first byte, and
+    `finished` is when the last read ended.
     """
 
     scenario: str
@@ -61,19 +67,19 @@ class Result:
 
     @property
     def load(self) -> None:
-        """None: it is one download, not a workload, as a row of a store may be."""
+        """None: this is the result of one download, not of a workload as in some stores."""
         return None
 
     @property
     def requests(self) -> int:
-        """How many requests were sent, queries and reads together."""
+        """The number of requests sent: queries and reads."""
         return self.queries + self.reads
 
 
 def unmet(expected: Expectation, result: Result) -> Iterator[str]:
     """Yield a sentence for each expectation that the result does not meet.
 
-    That no wrong byte is written is expected always.
+    It is always expected that no wrong bytes are written.
     """
     if expected.outcome is not None and result.outcome != expected.outcome:
         yield f"expected outcome {expected.outcome!r}, got {result.outcome!r}" + (
@@ -88,7 +94,7 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
         if any(bound is not None for bound in bounds):
             yield "expected a first byte, but none came"
     else:
-        # Sums of times may differ in the last bits: a bound that is met is met.
+        # Sums of times may differ in the last bits, so a time that is close to a bound meets it.
         near = [b is not None and math.isclose(result.ttfb, b, rel_tol=1e-9) for b in bounds]
         got = f"the first byte came after {result.ttfb:.9g} s"
         if expected.ttfb is not None and not near[0]:
@@ -111,6 +117,6 @@ def unmet(expected: Expectation, result: Result) -> Iterator[str]:
 
 
 def _is_error(name: str | None, expected: str) -> bool:
-    """Return whether the error `name` is the expected one, or inherits from it."""
+    """Return whether the error class `name` is the expected one, or inherits from it."""
     kind = getattr(errors, name or "", None)
     return expected in [name, *(base.__name__ for base in getattr(kind, "__mro__", ()))]

@@ -1,4 +1,4 @@
-"""Which round trips the first byte waited for, one after the other, and why.
+"""The sequence of round trips that the first byte waited for, and the reasons for them.
 
 They are found backwards. What the first byte came with was the answer on some connection, or to
 some request; before that was opened, or sent, another answer had come; and so on.
@@ -36,7 +36,7 @@ class Leg:
 
 
 def of_objects(trace: Trace, first: float) -> list[Leg]:
-    """Return the requests that the first byte, at a time in seconds, waited for in turn."""
+    """Return the successive requests that the first byte, at a time in seconds, waited for."""
     legs: list[Leg] = []
     time = first
     answered = [e for e in trace.exchanges if e.ended is not None]
@@ -52,7 +52,7 @@ def of_objects(trace: Trace, first: float) -> list[Leg]:
 
 
 def of_packets(packets: Sequence[Packet], first: float) -> list[Leg]:
-    """Return the connections that the first byte, at a time in seconds, waited for in turn."""
+    """Return the successive connections that the first byte, at a time in seconds, waited for."""
     connections: dict[tuple[str, int], list[Packet]] = {}
     for packet in packets:
         if packet.what != "ack" and CLIENT in (packet.source, packet.target):

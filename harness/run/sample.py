@@ -1,4 +1,4 @@
-"""A run as the statistics see it, whether it was simulated just now or is a row of a store."""
+"""The data of a run that statistics use, whether it was just simulated or is a row of a store."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ AnyOutcome = Annotated[str, Field(pattern=f"^({'|'.join([*get_args(Outcome), *NO
 
 
 class Sample(NamedTuple):
-    """The result of a run, as far as the statistics look at it."""
+    """The part of a run's result that statistics use."""
 
     run: Run
     outcome: AnyOutcome

@@ -1,4 +1,4 @@
-"""A downloader under test with all that it is given: servers, a reactor, a trace of its work."""
+"""A downloader under test with its environment: servers, a reactor, and a trace of its work."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """What one downloader has in a simulation, for one download or for several reads of a file.
+    """The environment of one downloader in a simulation, for one download or several reads.
 
-    `number` distinguishes it from others in the grid, and `machine` is what it runs on with them;
-    default one of its own. With `listens` its downloads are looked at after each of its events.
-    `failed` is called with what its timers raise; without it that goes to the reactor. `connect`
-    returns the servers as a client sees them where they are not simulated ones, and `enter` calls
-    what is code of the downloader.
+    `number` distinguishes it from others in the grid, and `machine` is the machine that it shares
+    with them (default: one of its own). With `listens`, its downloads are checked after each of its
+    events. `failed` is called with exceptions of its timers, which otherwise propagate to the
+    reactor. `connect` returns the servers as a client sees them, if these are not simulated
+    objects, and `enter` is used to call code of the downloader.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Session:
 
     @property
     def waits(self) -> bool:
-        """Whether anything is to come that it can go on with."""
+        """Whether any event is still to come that lets the downloader continue."""
         return bool(
             self.client.waits
             or self.clock.getDelayedCalls()
@@ -101,7 +101,7 @@ class Session:
         )
 
     def later(self, work: float, function: Callable[[], None]) -> None:
-        """Call a function when the processor has come to it, and has worked on it."""
+        """Call a function after the processor has done `work` seconds of work for it."""
         time = self.reactor.seconds()
         if self.processor is not None:
             time = self.processor.after(work)
@@ -119,7 +119,7 @@ class Session:
         self.reactor.env.at(time, call)
 
     def progress(self) -> None:
-        """Begin to count anew what it does at one time: bytes of the file have been written."""
+        """Restart the count of actions at one time: bytes of the file have been written."""
         self.context.progress()
         self.reactor.at_once.reset()
 
@@ -143,10 +143,10 @@ class Session:
 
 
 def drop_frames(error: BaseException) -> None:
-    """Let go of the frames that an error came through: they hold the whole simulation.
+    """Drop the frames of an error's traceback, which refer to the whole simulation.
 
-    An error that the downloader reports on purpose says all in its message. Where any other
-    came from is kept, to be looked at.
+    The message of an error that the downloader reports deliberately is sufficient. For other
+    errors, the place where they were raised is kept for inspection.
     """
     if isinstance(error, DownloadError):
         error.__traceback__ = error.__context__ = error.__cause__ = None

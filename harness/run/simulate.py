@@ -1,4 +1,4 @@
-"""One run: a scenario, a strategy and a seed make a result."""
+"""Running one download: from a scenario, a strategy and a seed to a result."""
 
 from __future__ import annotations
 
@@ -47,11 +47,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: its result, and all that happened in it.
+    """One run: its result, and a record of what happened in it.
 
-    `failure` is what the download failed with, if it did, and `timers_left` describes the timers
-    of its own that were still to fire when it was over. `untriggered_faults` are the scenario's
-    faults that met no request. `idle` is True if nothing was left to happen at the end.
+    `trace` has all requests, and `status` is the downloader's own status, if it is firstk's.
+    `failure` is the exception that the download failed with, if any. `timers_left` describes the
+    downloader's timers that were still active when the download ended. `untriggered_faults` are
+    the scenario's faults that met no request. `idle` is True if no events were left at the end.
     """
 
     scenario: Scenario
@@ -70,13 +71,13 @@ def simulate(
 ) -> Run:
     """Run one download in virtual time, with the scenario's seed for this run.
 
-    `strategy` is one of ours, or another downloader: `package.module:callable`, `tahoe`, or the
-    callable itself. After `timeout` seconds of real time the run is ended, and has failed with a
-    `StuckError`; that needs the main thread, and a system with `signal.setitimer`, else
-    `RuntimeError` is raised.
+    `strategy` is one of firstk's strategies, or another downloader: `package.module:callable`,
+    `tahoe`, or the callable itself. `run` is the number of the run, starting at 0. After `timeout`
+    seconds of real time the run fails with a `StuckError`. A timeout requires the main thread and
+    a system with `signal.setitimer`; otherwise `RuntimeError` is raised.
 
-    Raises `DownloaderError` if there is no such downloader, and `ValueError` if the scenario has a
-    workload: such a scenario is for `firstk run`.
+    Raises `DownloaderError` if the downloader is not found or cannot be tested, and `ValueError` if
+    the scenario has a workload: use `firstk run` for it.
 
     >>> from firstk.scenarios.library import load_all
     >>> (scenario,) = load_all(["one-hung"])
@@ -95,9 +96,9 @@ def observe(
     timeout: float | None = None,
     look: Callable[[SimulatedDownload], None] = lambda download: None,
 ) -> Run:
-    """Run one download as `simulate` does, and let `look` see what is left of it.
+    """Run one download as `simulate` does, and pass it to `look` at the end.
 
-    It is called with the download when nothing happens any more, before the simulation goes.
+    `look` is called when no more events happen, before the simulation is discarded.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
@@ -117,7 +118,7 @@ def _over_https(
     scenario: Scenario, strategy: DownloaderSpec, run: int, seed: int, timeout: float | None
 ) -> Run:
     """Run one download over Tahoe-LAFS's own HTTP; see `over_https`."""
-    # Errors of servers reach Twisted's log too: those of the client are among what was played.
+    # Errors of servers reach Twisted's log too, so ignore it: `play` returns the client's errors.
     try:
         from firstk.harness.run.over_https import play
     except ModuleNotFoundError as e:
@@ -143,7 +144,7 @@ def _play(
     timeout: float | None,
     look: Callable[[SimulatedDownload], None],
 ) -> tuple[Trace, list[DownloadOutcome], Unmet]:
-    """Let everything happen. What is not returned, the reactor and the grid, is gone then."""
+    """Run the simulation, and return what is kept of it: not the reactor, nor the grid."""
     reactor = SimReactor()
     file = file_of(scenario)
     servers = make_servers(scenario, seed, file, reactor)
@@ -182,7 +183,7 @@ def _play(
 
 
 def _shown(downloads: Sequence[SimulatedDownload]) -> Sequence[SimulatedDownload]:
-    """Return the download that shows what went wrong: the first that is not over, or the last."""
+    """Return the download that shows what went wrong: the first unfinished one, or the last."""
     left = [one for one in downloads if one.finished is None]
     return left[:1] or downloads[-1:]
 
@@ -265,7 +266,7 @@ def finish_reads(
     failure = combine_failures(failures) or next((one.failure for one in each if one.failure), None)
 
     def times(key: str) -> list[float]:
-        """Return the times of those reads that have them, from the start of the run."""
+        """Return the times of the reads that have this time, counted from the start of the run."""
         found = [getattr(ending, key) for ending in endings]
         return [
             ending.started + time
@@ -299,14 +300,14 @@ def finish_reads(
 
 
 def _all_ok(checked: Sequence[bool | None]) -> bool | None:
-    """Return whether all that was checked is right; None if nothing was."""
+    """Return whether all contents that were checked are correct; None if none were checked."""
     return None if all(one is None for one in checked) else False not in checked
 
 
 def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
-    """Return what a download that reported success did wrong.
+    """Return what a download that reported success did wrong, or None.
 
-    `stop` says how much of what was asked for it was to write.
+    `stop` says how much of the requested range it had to write.
     """
     if ending.finished is None:
         return None
@@ -326,7 +327,7 @@ def _misconduct(ending: DownloadOutcome, stop: str) -> MisconductError | None:
 
 
 def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
-    """Return the failures as one."""
+    """Combine the failures into one exception; None if there are none."""
     errors = [as_error(failure) for failure in failures]
     for kind in (EscapeError, StuckError, AbortedError):
         for error in errors:
@@ -337,11 +338,11 @@ def combine_failures(failures: Sequence[BaseException]) -> Exception | None:
     return errors[0] if errors else None
 
 
-#: Once in this many runs the garbage of the whole process is collected.
+#: The garbage of the whole process is collected once per this many runs.
 _FULL_COLLECTION = 500
 
-#: How many objects a run may make before the collector looks for garbage in it: most of a
-#: run's objects live until its end.
+#: How many objects a run may allocate before the garbage collector starts: most of a run's
+#: objects live until its end.
 _YOUNG = 20_000
 
 _runs = count(1)
@@ -355,7 +356,7 @@ class _Failures:
         self._failures = failures
 
     def __call__(self, event: LogEvent) -> None:
-        # What is logged in the old way, `twisted.python.log.err`, keeps its own key.
+        # Events of the legacy `twisted.python.log.err` use a key of their own.
         failure = event.get("log_failure") or (event.get("isError") and event.get("failure"))
         if failure:
             self._failures.append(failure.value)
@@ -363,12 +364,12 @@ class _Failures:
 
 @contextmanager
 def logged_errors(failures: list[BaseException]) -> Iterator[None]:
-    """Make errors that would only reach Twisted's log failures of the run."""
+    """Record errors that would otherwise only reach Twisted's log as failures of the run."""
     if next(_runs) % _FULL_COLLECTION == 0:
-        gc.collect()  # what is set aside in every run is never looked through else
-    # A Deferred logs its failure when it goes. What is there already is set aside, so that
-    # none of it goes now, and that to look through what this run leaves takes no time. What
-    # it leaves is let go now: later it would count among what is there already.
+        gc.collect()  # objects that every run freezes would otherwise never be collected
+    # A Deferred logs its failure when it is garbage-collected. Freeze the existing objects, so that
+    # none of them is collected during the run, and the collection after it is fast. Collect the
+    # run's own garbage before the end: later it would be among the existing objects.
     gc.freeze()
     try:
         with _gc_threshold, observed(failures):
@@ -379,7 +380,7 @@ def logged_errors(failures: list[BaseException]) -> Iterator[None]:
 
 
 class _GcThreshold:
-    """Lets garbage be looked for more seldom while any run is under way, in whatever thread."""
+    """Makes garbage collection less frequent while a run is in progress in any thread."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -406,7 +407,7 @@ _gc_threshold = _GcThreshold()
 
 @contextmanager
 def observed(failures: list[BaseException]) -> Iterator[None]:
-    """Keep the errors that reach Twisted's log meanwhile."""
+    """Record the errors that reach Twisted's log in this context."""
     observer = _Failures(failures)
     globalLogPublisher.addObserver(observer)
     try:

@@ -1,4 +1,4 @@
-"""What the runs of one strategy through one scenario, or at one point of a sweep, amount to.
+"""Figures for the runs of one strategy in one scenario, or at one point of a sweep.
 
 Results of runs and rows of a store meet here, so that every table, picture and sentence has its
 figures from one place.
@@ -29,7 +29,7 @@ from firstk.harness.stats.histogram import Histogram
 if TYPE_CHECKING:
     from firstk.harness.run.cells import Cell, Estimate
 
-#: The strategy that the others are held against, where it is among them.
+#: The strategy that the others are compared with, if it is among them.
 BASELINE = "wait-for-all"
 
 
@@ -89,7 +89,7 @@ class StrategyRuns:
 
     @property
     def runs(self) -> int:
-        """How many runs there are."""
+        """The number of runs."""
         return len(self.samples)
 
     @cached_property
@@ -273,5 +273,5 @@ def ratio(one: StrategyRuns, baseline: StrategyRuns) -> str:
 
 
 def baseline_of(summaries: Sequence[StrategyRuns]) -> StrategyRuns:
-    """Return the summary that the others are held against: wait-for-all, or the first."""
+    """Return the summary that the others are compared with: wait-for-all, or the first."""
     return next((s for s in summaries if s.strategy == BASELINE), summaries[0])

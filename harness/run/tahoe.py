@@ -6,7 +6,7 @@ reactor, as every program does that imports Tahoe-LAFS. Nothing here ever runs t
 Tahoe-LAFS knows its reactor, its clock, its thread pool and foolscap's queue of eventual sends by
 names at module level. They are bound once, when this is imported, to stand-ins: in the context of
 a simulated download (`contextvars`) they mean those of that download, and anywhere else what they
-meant before. So any number of downloads can be under way, in any number of simulations.
+meant before. So any number of downloads can be in progress, in any number of simulations.
 """
 
 from __future__ import annotations
@@ -172,19 +172,19 @@ class _Server:
         self._name = str(getattr(server, "name", number)).encode()
 
     def get_name(self) -> bytes:
-        """Return what logs call it."""
+        """Return the server's name in logs."""
         return self._name
 
     def get_version(self) -> Mapping[bytes, Any]:
-        """Return what it can do."""
+        """Return the capabilities that the server announces."""
         return _VERSION
 
     def get_storage_server(self) -> _Server:
-        """Return what its storage protocol is spoken with."""
+        """Return the object that implements the storage protocol."""
         return self
 
     def get_buckets(self, storage_index: bytes) -> Deferred[dict[int, _Bucket]]:
-        """Ask for the buckets it holds of a file, by share number."""
+        """Return the server's buckets for a file, by share number."""
         asked = maybeDeferred(self._server.get_buckets, storage_index)
         return asked.addCallback(lambda found: {n: _Bucket(bucket) for n, bucket in found.items()})
 
@@ -196,7 +196,7 @@ class _Bucket:
         self._bucket = bucket
 
     def callRemote(self, method: str, *arguments: Any) -> Deferred[Any]:
-        """Read from the share; the other thing that is called is advice that it is corrupt."""
+        """Read from the share; the only other remote method reports that it is corrupt."""
         if method == "read":
             return maybeDeferred(self._bucket.read, *arguments)
         return succeed(None)

@@ -1,10 +1,10 @@
-"""The downloader under test: ours with one of its strategies, or any other.
+"""The downloader under test: firstk's own with one of its strategies, or an external one.
 
-Another downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
-is a coroutine function. It is named as `package.module:callable`. It gets the reactor of the
-simulation, a list of `IStorageServer`, the read-cap as text and an `IConsumer`; if it takes
-the keyword arguments `offset` and `size` it may be asked for a part of a file. One that lives on
-for several reads is a class, see `Reader`.
+An external downloader is a callable `(reactor, servers, cap, consumer)` that returns a Deferred or
+is a coroutine function. It is named as `package.module:callable`. It receives the reactor of the
+simulation, a list of `IStorageServer`, the read-cap as text, and an `IConsumer`. If it accepts
+the keyword arguments `offset` and `size`, it can be asked for a part of a file. A downloader that
+serves several reads is a class; see `Reader`.
 
 `tahoe` is short for `firstk.harness.run.tahoe:download`, the downloader of Tahoe-LAFS.
 """
@@ -37,27 +37,31 @@ _TAHOE_MODULE = "firstk.harness.run.tahoe"
 _REAL_REACTOR = "twisted.internet.reactor"
 
 
-#: The downloader under test: the name of a strategy or a downloader, or one of them itself.
+#: The downloader under test: a strategy, a callable, or the name of either.
 DownloaderSpec = str | Strategy | Callable[..., Any]
 
 
 class DownloaderError(ValueError):
-    """There is no such downloader, or it cannot be tested."""
+    """The downloader under test was not found, or cannot be tested."""
 
     __module__ = "firstk"  # as users import it
 
 
 class MisconductError(Exception):
-    """A download reported success, but did something wrong."""
+    """A download reported success, but misbehaved.
+
+    For example, it wrote too few or too many bytes, or left timers running.
+    """
 
     __module__ = "firstk"  # as users import it
 
 
 @dataclass(frozen=True, slots=True)
 class DownloadRequest:
-    """What to download: `length` bytes of a file from `offset` on, written to a consumer.
+    """A request to download `length` bytes of a file, starting at `offset`, to a consumer.
 
-    None for `length` means all the rest. `random` makes its random choices, if it is ours.
+    A `length` of None means up to the end of the file. `random` is used for the random choices of
+    firstk's own strategies.
     """
 
     reactor: IReactorTime
@@ -69,17 +73,17 @@ class DownloadRequest:
     random: Random
 
 
-#: Starts a download; the Deferred fires when it is over.
+#: A function that starts a download. Its Deferred fires when the download ends.
 Subject = Callable[[DownloadRequest], Deferred[Any]]
 
 
 def is_external(name: str) -> bool:
-    """Return whether a name is that of another downloader, not of a strategy of ours."""
+    """Return whether a name is that of an external downloader, not of a strategy of firstk."""
     return ":" in name or name == TAHOE
 
 
 def is_strategy(name: str) -> bool:
-    """Return whether a name is that of a strategy of ours."""
+    """Return whether a name is that of a strategy of firstk."""
     try:
         find_strategy(name)
     except ValueError:
@@ -88,12 +92,12 @@ def is_strategy(name: str) -> bool:
 
 
 def runs_strategy(given: DownloaderSpec) -> bool:
-    """Return whether a downloader under test is one of our strategies, by its name or itself."""
+    """Return whether a downloader under test is one of firstk's strategies, or the name of one."""
     return isinstance(given, Strategy) or (isinstance(given, str) and not is_external(given))
 
 
 def name_of(given: DownloaderSpec) -> str:
-    """Return the name of a downloader under test; that of a callable is MODULE:CALLABLE."""
+    """Return the name of a downloader under test; for a callable, MODULE:CALLABLE."""
     if isinstance(given, str):
         return given
     if isinstance(given, Strategy):
@@ -103,9 +107,9 @@ def name_of(given: DownloaderSpec) -> str:
 
 
 def called(given: str | Callable[..., Any]) -> Callable[..., Any]:
-    """Return the callable that another downloader is, by its name or itself.
+    """Return the callable of an external downloader, given itself or by name.
 
-    Raises `DownloaderError` if there is no such downloader.
+    Raises `DownloaderError` if it is not found.
     """
     return _load(given) if isinstance(given, str) else given
 
@@ -113,7 +117,7 @@ def called(given: str | Callable[..., Any]) -> Callable[..., Any]:
 def takes_ranges(given: DownloaderSpec) -> bool:
     """Return whether a downloader under test can be asked for a part of a file.
 
-    Raises `DownloaderError` if there is no such downloader.
+    Raises `DownloaderError` if it is not found.
     """
     if isinstance(given, Strategy) or runs_strategy(given):
         return True
@@ -130,9 +134,8 @@ def takes_ranges(given: DownloaderSpec) -> bool:
 def find_downloader(given: DownloaderSpec) -> Subject:
     """Return a function that starts the downloader under test.
 
-    A strategy is named, or given itself; another downloader is named as
-    `package.module:callable` or `tahoe`, or is the callable. Raises `DownloaderError` with what is
-    wrong.
+    `given` is a strategy, the name of one, a callable, `package.module:callable`, or `tahoe`.
+    Raises `DownloaderError` if it is not found or cannot be tested.
     """
     name = name_of(given)
     called = None
@@ -154,11 +157,11 @@ def find_downloader(given: DownloaderSpec) -> Subject:
 
 
 class Reader:
-    """What reads a file by a downloader under test, again and again.
+    """Reads one file repeatedly with a downloader under test.
 
-    A downloader that has nodes is a class `(reactor, servers, cap)` whose objects have a method
-    `read(consumer, offset, size)`, and perhaps `close()`. All reads are of one node, which is made
-    for the first one. Any other downloader begins anew for each read.
+    A downloader with nodes is a class `(reactor, servers, cap)` whose instances have a method
+    `read(consumer, offset, size)`, and optionally `close()`. One node is created for the first
+    read, and serves all of them. Any other downloader starts afresh for each read.
     """
 
     def __init__(self, name: str, start: Subject | None, make: Callable[..., Any] | None) -> None:
@@ -168,7 +171,7 @@ class Reader:
         self._node: Any = None
 
     def read(self, order: DownloadRequest) -> Deferred[Any]:
-        """Read what an order asks for."""
+        """Perform the read that `order` describes."""
         if self._make is None:
             assert self._start is not None
             return self._start(order)
@@ -178,12 +181,12 @@ class Reader:
         return _as_deferred(f"the method `read` of {self._name}", begun)
 
     def close(self) -> object:
-        """Close the node, if there is one that can be closed; return what that returns."""
+        """Close the node, if it has a `close` method; return the result of that method."""
         close = getattr(self._node, "close", None)
         return None if close is None else close()
 
     def download(self, order: DownloadRequest) -> Deferred[Any]:
-        """Read once, and close the node."""
+        """Perform one read, and close the node."""
         return self.read(order).addBoth(self._close)
 
     def _close(self, result: Any) -> Deferred[Any]:
@@ -191,7 +194,7 @@ class Reader:
 
 
 def find_reader(given: DownloaderSpec) -> Reader:
-    """Return what reads a file several times by the downloader under test.
+    """Return a `Reader` that reads a file several times with the downloader under test.
 
     Raises `DownloaderError` as `find_downloader` does.
     """
@@ -209,7 +212,7 @@ def find_reader(given: DownloaderSpec) -> Reader:
 
 
 def _has_nodes(called: Any) -> bool:
-    """Return whether a downloader is a class of nodes that read."""
+    """Return whether a downloader is a class of nodes with a `read` method."""
     return isinstance(called, type) and callable(getattr(called, "read", None))
 
 
@@ -233,13 +236,13 @@ def _load(name: str, of_tahoe: str = "download") -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except KeyboardInterrupt:
         raise
-    except BaseException as e:  # sys.exit() of a script, too
+    except BaseException as e:  # includes the SystemExit of a script
         if module_name == _TAHOE_MODULE and isinstance(e, ModuleNotFoundError):
             raise DownloaderError(
                 f"{name}: Tahoe-LAFS is not there ({e}); to install it: pip install 'firstk[tahoe]'"
             ) from e
         raise DownloaderError(f"{name}: cannot import {module_name}: {_why_not(e)}") from e
-    # Tahoe-LAFS brings the real reactor along, and is made to run on the one that it is passed.
+    # Tahoe-LAFS imports the real reactor, but `firstk.harness.run.tahoe` passes it another one.
     real_since = not real_before and _REAL_REACTOR in sys.modules
     if real_since and module_name != _TAHOE_MODULE:
         raise DownloaderError(
@@ -254,7 +257,7 @@ def _load(name: str, of_tahoe: str = "download") -> Callable[..., Any]:
 
 
 def _why_not(error: BaseException) -> str:
-    """Return the class, the message and the place of what an import raised."""
+    """Return the class, the message and the place of an exception that an import raised."""
     message = message_of(error)
     text = f"{type(error).__name__}{f': {message}' if message else ''}"
     if isinstance(error, SyntaxError):  # its message names file and line
@@ -264,7 +267,7 @@ def _why_not(error: BaseException) -> str:
 
 
 def _checked(name: str, found: Any) -> Callable[..., Any]:
-    """Return what was found under a name, if it can be called as a downloader."""
+    """Return the object found under a name, if it can be called as a downloader."""
     if not callable(found):
         path = name.partition(":")[2]
         raise DownloaderError(f"{name}: {path} is not callable: its type is {type(found).__name__}")
@@ -273,7 +276,7 @@ def _checked(name: str, found: Any) -> Callable[..., Any]:
         inspect.signature(found).bind(*[None] * (keys.count(",") + 1))
     except TypeError as e:
         raise DownloaderError(f"{name}: cannot be called with {keys}: {e}") from None
-    except ValueError:  # it has no signature to look at
+    except ValueError:  # its signature cannot be inspected
         pass
     loaded: Callable[..., Any] = found
     return loaded

@@ -39,7 +39,7 @@ _MOST_AT_ONCE = 100_000
 
 
 class OverloadError(Exception):
-    """A grid cannot carry a load: more downloads are under way than the workload allows.
+    """A grid cannot sustain a load: more downloads are in progress than the workload allows.
 
     Or clients that take no time begin one download after another, and time never passes.
     """
@@ -57,7 +57,7 @@ def simulate_workload(
     Further ones go on to begin until all that count are over, so that these never have the grid
     for themselves. `each` is called with the result of each that counts, in the order in which
     they end; its times are from its own start. Raises `DownloaderError` as `simulate` does, and
-    `OverloadError` once more downloads are under way than the workload allows.
+    `OverloadError` once more downloads are in progress than the workload allows.
     """
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
@@ -152,7 +152,7 @@ class _Load:
             self._reactor.callAt(time, begin)
 
     def _too_many(self) -> OverloadError:
-        """Return what to raise where too many downloads are under way."""
+        """Return the error for too many concurrent downloads."""
         return self._cannot(
             "the grid cannot carry this load",
             f"{self._under_way.now:,} downloads are under way",
@@ -178,7 +178,7 @@ class _Load:
         return self._at_once > self._workload.most_under_way + _MOST_AT_ONCE
 
     def _think(self, draw: Callable[[], float]) -> None:
-        """Let a client begin its next download when it has thought."""
+        """Let a client begin its next download after its think time."""
 
         def begin() -> None:
             if self._is_endless():
@@ -249,7 +249,7 @@ class _Load:
             self._left -= 1
             if self._each is not None:
                 self._each(result)
-        # What is held forever would be kept forever.
+        # Requests that are held forever would otherwise stay in memory.
         download.client.withdraw(held=not self._workload.cancel)
 
 

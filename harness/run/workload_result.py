@@ -18,7 +18,7 @@ from firstk.harness.run.under_test import DownloaderSpec, name_of
 from firstk.harness.stats.histogram import Histogram
 from firstk.scenarios.model import Scenario
 
-#: What is timed in each download.
+#: The times that are measured in each download.
 TIMES = ("located", "ttfb", "finished")
 
 
@@ -29,13 +29,13 @@ class WorkloadResult:
     `outcomes` says how many of the `downloads` that count ended how, and `errors` how many
     failed with which error; `message` is that of the first. `strays` counts the errors among
     them that no download reported: they came up in callbacks. The times are from each download's
-    own start: to K distinct shares, to the first byte, to a good end. `requests` and
+    own start: to K distinct shares, to the first byte, to success. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
-    and `in_system` how many downloads were under way in it, on average: None if no time passed.
-    `utilisation` is how much was in use, on average, of what was busiest: a server's
-    `concurrency`, its uplink or the client's downlink; None where nothing has a limit. `digest`
-    is the SHA-256 of all that happened. `untriggered_faults` are the scenario's faults that met no
-    request; it is not kept in a store.
+    and `in_system` the mean number of downloads in progress: None if no time passed.
+    `utilisation` is the mean utilisation of the busiest resource: a server's `concurrency`, its
+    uplink or the client's downlink; None if nothing has a limit. `digest` is the SHA-256 of the
+    outcomes and digests of all downloads. `untriggered_faults` are the scenario's faults that met
+    no request; they are not kept in a store.
     """
 
     scenario: str
@@ -60,13 +60,13 @@ class WorkloadResult:
     untriggered_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it in a form that JSON has."""
+        """Return the result as JSON data."""
         found = {one.name: getattr(self, one.name) for one in fields(self) if one.compare}
         return found | {name: found[name].to_json() for name in TIMES}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """Return what `to_json` was made from."""
+        """Return the result for the JSON data of `to_json`."""
         times = {name: Histogram.from_json(data[name]) for name in TIMES}
         return cls(**{**data, **times})
 
@@ -77,7 +77,7 @@ class WorkloadResult:
 
     @property
     def outcome(self) -> Outcome:
-        """How all of it ended: well if every download did, or as the worst of them."""
+        """The worst outcome of all downloads; `ok` if every download succeeded."""
         return next((o for o in WORST_FIRST if self.outcomes.get(o)), "ok")
 
 
@@ -100,7 +100,7 @@ class Tally:
         self._busy: list[float] = []
 
     def open(self, now: float, under_way: float) -> None:
-        """Begin to look at servers and at how many are under way (its area; see `TimeAverage`)."""
+        """Begin measuring servers, and downloads in progress (an area; see `TimeAverage`)."""
         self._opened, self._under_way = now, under_way
         self._busy = [level.area for level in self._limits]
 

@@ -333,7 +333,7 @@ class Firstk:
         return [*self._runs, *(_Ran(run, scene=scene) for one in both for run, scene in one)]
 
     def check(self, result: Result, **expected: Any) -> None:
-        """Fail, and show what happened, if a result of `run` or of a grid is not as expected.
+        """Raise `UnmetError` if a result of `run` or of a grid is not as expected.
 
         `expected` takes the keys of `[expect.downloader]`; without any, the expectations of the
         scenario apply.

@@ -126,7 +126,7 @@ class ServerGroup:
         return self
 
     def hold(self, *shares: int) -> Self:
-        """Hold copies of the shares with these numbers, and no others.
+        """Make the servers hold copies of exactly the shares with these numbers.
 
         Reads of other shares fail, including those from buckets that were found before. Requests
         that a server has already begun to process are still answered. Raises `ScenarioError` if
@@ -272,7 +272,7 @@ class GridNode:
 
 
 class SimGrid:
-    """A storage grid in virtual time with one file on it.
+    """A storage grid in virtual time that stores one file.
 
     Server `i` holds share `i`, modulo the number of servers. `size` is the size of the file in
     bytes; `k` of its `n` shares are needed. `rtt` is the round-trip time in seconds, or the table
@@ -324,7 +324,7 @@ class SimGrid:
     def of(cls, scenario: Scenario, downloader: DownloaderSpec | None = None) -> Self:
         """Return the grid of a scenario, with the faults of its servers.
 
-        Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own, see `node`.
+        Raises `ValueError` if the scenario has `[[reads]]`: a test makes its own reads, see `node`.
         """
         if scenario.reads is not None:
             raise ValueError(f"{scenario.name} has [[reads]]: a test makes its own, of `node()`")
@@ -387,7 +387,7 @@ class SimGrid:
     def node(self, downloader: DownloaderSpec | None = None) -> GridNode:
         """Return a downloader that stays alive for several reads of the file.
 
-        Raises `DownloaderError` if there is no such downloader.
+        Raises `DownloaderError` if the downloader is not found.
         """
         subject = downloader or self._downloader
         if subject is None:
