@@ -34,7 +34,9 @@ def scenario_hash(scenario: Scenario) -> str:
 def _content(value: Any) -> Any:
     """Return a part of a scenario as JSON data, with digests instead of paths."""
     if isinstance(value, BaseModel):
-        content = {key: _content(of) for key, of in value if of is not None}
+        # A model yields what it has cached, too.
+        fields = {key: getattr(value, key) for key in type(value).model_fields}
+        content = {key: _content(of) for key, of in fields.items() if of is not None}
         if isinstance(value, Empirical):
             content["path"] = sha256(repr(value.times).encode()).hexdigest()
         elif isinstance(value, TraceFile):

@@ -368,7 +368,7 @@ class Grid(_Limits):
     """The order in which the downloader receives the servers: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
-    reading_queries: bool = False
+    reading_queries: bool | None = None
     """Whether servers can read a share in the round trip of the query, for strategies that use
     this (`one-round`). A server with a fault that concerns reads only answers the query."""
 

@@ -101,7 +101,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     at_once = reads_at_once(file.cap, ueb)
     plans = server_specs(scenario, seed, file.shares)
     servers = [
-        Foreseen(plan, seed, at_once, downlink, reading_queries=scenario.grid.reading_queries)
+        Foreseen(plan, seed, at_once, downlink, reading_queries=bool(scenario.grid.reading_queries))
         for plan in plans
         if plan.shares and not any(isinstance(file.shares[n], UnopenedShare) for n in plan.shares)
     ]

@@ -82,7 +82,7 @@ class Session:
             processor=processor,
         )
         self.connections: Sequence[Any] = (
-            Connections(servers, self.client, reading=scenario.grid.reading_queries)
+            Connections(servers, self.client, reading=bool(scenario.grid.reading_queries))
             if connect is None
             else connect(self.client)
         )

@@ -86,7 +86,7 @@ def test_row(small: Experiment, tmp_path: Path) -> None:
         row.digest,
         row.bytes_received,
     )
-    assert {"shares_used": result.shares_used} == json.loads(row.result)
+    assert result.shares_used == json.loads(row.result)["shares_used"]
     assert result.digest == again.digest
 
 

@@ -404,7 +404,7 @@ def test_failures(monkeypatch: pytest.MonkeyPatch) -> None:
         (
             [{"select": "0", "fault": {"kind": "hung", "on": ["read"]}}],
             "hedged",
-            ["hedged read", "never answered", "overdue from here on"],
+            ["cancelled", "hedged read", "overdue from here on"],
         ),
     ],
     ids=["good", "hung", "broken", "fails", "corrupt", "hedged"],
