@@ -168,5 +168,7 @@ def test_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     words = wrong(iter(findings))
 
     assert words[0] == "firstk is no installed distribution: install it with pip"
-    assert any(w.startswith("Check that zfec encodes shares and recovers from a loss: ") for w in words)
+    assert any(
+        w.startswith("Check that zfec encodes shares and recovers from a loss: ") for w in words
+    )
     assert any(f.good and f.words.endswith("encrypts as the standard says") for f in findings)

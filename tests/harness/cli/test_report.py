@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from shutil import copytree
 
@@ -130,7 +131,7 @@ def test_crashed(tmp_path: Path) -> None:
     hashes = [scenario_hash(point.scenario) for point in wanted.points]
     with Store(tmp_path / "e.sqlite", write=True) as store:
         store.begin(wanted)
-        store.add(crashed(place, "0.1.0") for place in places(wanted, hashes, 0, 0))
+        store.add(crashed(place, version("firstk")) for place in places(wanted, hashes, 0, 0))
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
     assert ran.exit_code == 0, ran.stderr

@@ -117,10 +117,11 @@ def _runs(pid: str) -> bool:
     return status.rpartition(")")[2].split()[0] not in ("Z", "X")
 
 
-def test_no_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where Dask is not installed, the command line says how to install it."""
     monkeypatch.setitem(sys.modules, "distributed", None)
-    result = firstk("sweep", "hung-fraction", "--scheduler", "tcp://127.0.0.1:1")
+    address, store = "tcp://127.0.0.1:1", tmp_path / "s"
+    result = firstk("sweep", "hung-fraction", "--scheduler", address, "--store", store)
 
     assert result.exit_code == 2
     assert result.stderr.endswith("distributed is not installed: pip install 'firstk[dask]'\n")

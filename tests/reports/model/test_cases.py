@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import version
 from math import inf
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def add(store: Store, wanted: Experiment, point: int, run: int, strategies: int)
     """Run some strategies of one run of a point into a store."""
     hashes = [scenario_hash(one.scenario) for one in wanted.points]
     here = list(places(wanted, hashes, point, run))[:strategies]
-    (done,) = run_batch(Batch([BatchPart(wanted.points[point].scenario, here)], "0.1.0"))
+    (done,) = run_batch(Batch([BatchPart(wanted.points[point].scenario, here)], version("firstk")))
     store.add(done.rows)
 
 

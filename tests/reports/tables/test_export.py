@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_csv(one: Experiment, tmp_path: Path) -> None:
     assert [(str(r.row), r.digest, r.scenario_hash) for r in stored] == [
         (row["row"], row["digest"], row["scenario_hash"]) for row in rows
     ]
-    assert {row["version"] for row in rows} == {"0.1.0"}
+    assert {row["version"] for row in rows} == {version("firstk")}
     assert [r.ttfb for r in stored] == [float(r["ttfb"]) if r["ttfb"] else None for r in rows]
 
 
