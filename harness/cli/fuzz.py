@@ -64,7 +64,7 @@ _MOST_JOBS, _MOST_FINDS = 256, 10_000
     default=1,
     show_default=True,
     type=Whole(min=1, max=_MOST_FINDS),
-    help="Go on until there are so many different finds.",
+    help="Continue until N different counterexamples are found.",
 )
 @click.option(
     "--known",

@@ -81,12 +81,8 @@ class SimServer:
         # Whether a request may have to wait for others, or its answer for faults: see `Request`.
         self._queues = service is not None or bool(link.lines)
         self._has_wires = self._connects = False
-        for fault in faults:
-            if fault.is_special:
-                self._look_at(faults)
-                break
-        else:
-            self._connects = self._has_wires = set_up is not None and set_up.law is not None
+        if set_up is not None or any(fault.is_special for fault in faults):
+            self._look_at(faults)
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
 
