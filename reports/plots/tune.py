@@ -12,6 +12,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from firstk.harness.stats.estimates import Interval
 from firstk.harness.sweep.tuning import Tuned, Tuning
@@ -23,6 +24,9 @@ from firstk.scenarios.seeds import seed_range
 
 _WIDTH, _HEIGHT = 8.6, 5.4  # in inches
 _AXES = (0.11, 0.155, 0.86, 0.72)
+
+#: The size of a mark, in points.
+_SIZE = 7
 
 #: Marks that are nearer than this many points are drawn in one place.
 _SAME = 3
@@ -67,20 +71,33 @@ def _front(axes: Axes, points: Sequence[Tuned], y: Scale) -> None:
 
 
 def _marks(axes: Axes, points: Sequence[Tuned], y: Scale) -> None:
-    spots: dict[tuple[float, float], list[str]] = {}
-    for point in points:
-        name, size, p99 = point.strategy.name, point.objectives.bytes, point.cell.quantiles["p99"]
+    """Draw a numbered mark for each strategy; the legend is where no front can be."""
+    spots: dict[tuple[float, float], list[int]] = {}
+    looks = [style.look(point.strategy.name) for point in points]
+    for number, point in enumerate(points):
+        size, p99 = point.objectives.bytes, point.cell.quantiles["p99"]
         if isinstance(p99, Interval):
             ends = [y.place(p99.low), y.place(p99.high)]
-            axes.plot([size, size], ends, color=style.look(name).colour, linewidth=1, alpha=0.6)
+            axes.plot([size, size], ends, color=looks[number].colour, linewidth=1, alpha=0.6)
         there = (size, y.place(point.objectives.p99))
         place = points_at(axes, *there)
         same = next((spot for spot in spots if dist(points_at(axes, *spot), place) < _SAME), None)
-        spots.setdefault(same or there, []).append(name)
-    for (size, time), names in spots.items():
-        for mark in style.nested([style.look(name) for name in names], 7):
+        spots.setdefault(same or there, []).append(number)
+    for (size, time), numbers in spots.items():
+        for mark in style.nested([looks[number] for number in numbers], _SIZE):
             axes.plot([size], [time], **mark, linestyle="none", zorder=4, clip_on=False)
-    name_marks(axes, spots)
+    name_marks(axes, {spot: [str(i + 1) for i in numbers] for spot, numbers in spots.items()})
+    axes.legend(
+        handles=[
+            Line2D([], [], **look.mark(_SIZE), linestyle="none", label=_name(number, point))
+            for number, (look, point) in enumerate(zip(looks, points, strict=True))
+        ],
+        loc="upper right", frameon=True, framealpha=1, edgecolor="none", fontsize=8,
+    )  # fmt: skip
+
+
+def _name(number: int, point: Tuned) -> str:
+    return f"{number + 1}  {point.strategy.name}"
 
 
 def _ends(point: Tuned) -> list[float]:
