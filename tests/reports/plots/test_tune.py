@@ -51,11 +51,13 @@ def test_marks(monkeypatch: pytest.MonkeyPatch) -> None:
     figure = drawn(monkeypatch, *SOME)
     (axes,) = figure.axes
     marks = [points(line)[0] for line in axes.lines if line.get_marker() not in ("None", None)]
+    legend = axes.get_legend()
 
+    assert legend is not None
     assert marks[1:] == [(2000, 0.4), (3000, 0.3), (3000, 0.2)]
     assert marks[0][0] == 1000
     assert marks[0][1] > 0.4
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+    assert [text.get_text() for text in legend.get_texts()] == [
         "1  windowed",
         "2  hedged,lateness=2",
         "3  hedged",
