@@ -231,7 +231,7 @@ def test_files_of_commands(tmp_path: Path) -> None:
     files = {"my.sqlite": tmp_path / "my.sqlite"}
     text = page(folder, case(SOME, x=0), of_store=True, files=files)
 
-    assert '<script type="application/json" id="files">{"my.sqlite": "../my.sqlite"}<' in text
+    assert '<script type="application/json" id="files">{"my.sqlite":"../my.sqlite"}<' in text
 
 
 @pytest.mark.usefixtures("no_drawing")
