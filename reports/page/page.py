@@ -156,6 +156,8 @@ def write(report: Report, folder: Path) -> list[Path]:
         files={word: _beside(path, folder) for word, path in report.files.items()},
         left_out=max(0, len(rows) - _ROWS),
         sentence=findings.headline,
+        circumstances=findings.circumstances,
+        outcomes=findings.outcomes,
         gain=findings.gain,
         sections=_sections(report, of_case),
         bound=BOUND,
@@ -201,7 +203,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "runs", f"{runs} of each {what}"
     if len({case.seed for case in report.there}) == 1:
         most = max(case.runs for case in report.there)
-        yield "seeds", str(seed_range(report.there[0].seed, most))
+        yield f"seed{'s' * (most != 1)}", str(seed_range(report.there[0].seed, most))
     yield "firstk", report.version
 
 
@@ -364,7 +366,7 @@ class _Pictures:
                 " one in a thousand (below, on a logarithmic scale)."
             )
             found.append(self._add(files, caption, findings.spread(case)))
-        if not self._report.of_store and case.asks:
+        if not self._report.of_store and cost.shown([case]):
             files = cost.draw([case], self._folder / f"cost-{name}", version)
             found.append(self._add(files, _COST, findings.price([case])))
         return found

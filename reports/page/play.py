@@ -73,7 +73,7 @@ class Play:
             named = f"the fault{'s' * (len(gone) > 1)} {self.played.words(gone)}"
             where = f"Without {'any fault' if everything else named}"
         first = ", in the first run" if self.case.runs > 1 else ""
-        return f"{where}{first}, {outcomes(strategies)}."
+        return f"{where}{first}, {'; '.join(outcomes(strategies))}."
 
     @property
     def combinations(self) -> Iterator[tuple[str, Sequence[str]]]:

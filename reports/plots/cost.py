@@ -44,8 +44,10 @@ _SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1.3), (0, -1.
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that the picture shows."""
-    return evenly([case for case in cases if case.strategies and case.asks], MOST)
+    """Return the cases that the picture shows: those in which some download starts."""
+    return evenly(
+        [case for case in cases if any(o.distribution.came for o in case.strategies)], MOST
+    )
 
 
 def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:

@@ -108,7 +108,7 @@
       const own = requests.filter((one) => one.server === name);
       const faults = spells.filter(([server]) => server === name).map((spell) => spell.slice(1));
       const track = make("div", { className: "track", ariaHidden: "true" });
-      track.style.height = `${0.3 + 0.95 * Math.max(1, ...own.map((one) => one.row + 1))}rem`;
+      track.style.minHeight = `${0.3 + 0.95 * Math.max(1, ...own.map((one) => one.row + 1))}rem`;
       for (const [begin, end] of faults) {
         track.append(across(make("i", { className: "spell" }), axis.at(begin), end === null ? 1 : axis.at(end)));
       }

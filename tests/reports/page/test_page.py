@@ -119,7 +119,7 @@ def test_single(tmp_path: Path) -> None:
 
     assert "stalls forever" in text
     assert "<code>firstk run t --strategy first-k --seed 0</code>" in text
-    assert "have no intervals" in text
+    assert "has no interval" in text
     assert "<small>" not in text
     assert "kind = &#34;hung&#34;" in text
 
