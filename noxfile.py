@@ -31,8 +31,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Check that imports only go down the layers."""
-    _install(session, "lint")
+    """Check that imports only go down the layers; it reads the code, and runs none of it."""
+    session.install("--no-deps", "-e", ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("lint-imports")
 
 
@@ -68,7 +69,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the tests that take longer than a few seconds."""
+    """Run the tests that are marked slow: long ones, and more values for the others."""
     _install(session, "test")
     session.run("pytest", "-m", "slow and not browser", *session.posargs)
 
