@@ -8,7 +8,7 @@ from reader import download, without_spares
 from firstk import SimGrid, load_scenario, simulate
 
 TAIL = load_scenario("tail.toml")
-RUNS = 40
+RUNS = 25
 
 
 def harmonic(n):

@@ -55,7 +55,7 @@ def test_a_frozen_store(grid):
 
 
 def test_a_dead_store(grid):
-    """Twisted's Agent reports a refused connection after 0.3 s: it has waited for another address."""
+    """Twisted's Agent reports a refused connection only after 0.3 s (see README.md)."""
     grid.hosts[1].kill()
 
     assert grid.read() == DATA
