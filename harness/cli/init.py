@@ -60,7 +60,7 @@ def init(folder: Path, downloader: str | None) -> int:
             _write(folder, name, place, tested)
     click.echo()
     passed = _run_pytest(folder, tested)
-    click.echo(_next_steps(passed, downloader is None))
+    click.echo(_next_steps(passed, tested, downloader is None))
     return OK
 
 
@@ -98,7 +98,7 @@ def _run_pytest(folder: Path, downloader: str) -> bool:
     return result.returncode == 0
 
 
-def _next_steps(passed: bool, stub: bool) -> str:
+def _next_steps(passed: bool, tested: str, stub: bool) -> str:
     """Return what to do next, in a few lines."""
     if passed:
         found = "The downloader does not wait for the hung server."
@@ -109,11 +109,13 @@ def _next_steps(passed: bool, stub: bool) -> str:
         )
     else:
         found = "The test failed: the lines above name the server that never answered, if one did."
-    steps = [
-        "pytest                                        run the scenarios again, in CI too",
-        "firstk list                                   show more scenarios; copy what you need",
-        f"firstk compare {_SCENARIO}   draw what each server did",
-    ]
+    steps = {
+        "pytest": "run the scenarios again, in CI too",
+        "firstk list": "show more scenarios; copy what you need",
+        f"firstk fuzz --downloader {tested}": "search for what else breaks it",
+    }
     if stub:
-        steps.insert(0, "firstk_downloader in pyproject.toml           name your downloader there")
-    return "\n".join([found, "", "Next:", *(f"  {step}" for step in steps)])
+        steps = {"edit pyproject.toml": "name your downloader as firstk_downloader", **steps}
+    width = max(map(len, steps))
+    lines = [f"  {step:{width}}   {purpose}" for step, purpose in steps.items()]
+    return "\n".join([found, "", "Next:", *lines])
