@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from firstk.harness.cli.exit import OK, USAGE, fail
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.output import writing
 
 _SCENARIO = "tests/scenarios/one-hung.toml"
@@ -27,7 +28,7 @@ _FILES = {
 }
 
 
-@click.command()
+@click.command(epilog=examples("firstk init", "firstk init --downloader mypackage.fetch:download"))
 @click.option(
     "--downloader",
     metavar="MODULE:CALLABLE",
@@ -36,16 +37,11 @@ _FILES = {
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path, downloader: str | None) -> int:
-    r"""Add a first scenario to the project in FOLDER, and test a downloader with it.
+    """Add a first scenario to the project in FOLDER, and test a downloader with it.
 
     Writes tests/scenarios/one-hung.toml, a downloader to start from, pytest's settings in
     pyproject.toml and a CI job; existing files are not changed. Then runs pytest once. Exit
     status 0 means that the test ran, whether or not the downloader passed it.
-
-    \b
-    Examples:
-      firstk init
-      firstk init --downloader mypackage.fetch:download
     """
     if downloader is not None and not re.fullmatch(r"[\w.]+:[\w.]+", downloader):
         raise click.BadParameter(
