@@ -153,7 +153,7 @@ _SHOWN = (
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Regenerate the pictures of README and of the guide to pictures."""
+    """Regenerate the pictures of README and of the guides."""
     _install(session)
     out = session.create_tmp()
     session.run("firstk", "compare", *_SHOWN, "--out", out)
@@ -165,6 +165,9 @@ def picture(session: nox.Session) -> None:
     session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
     session.run("firstk", "report", store, "--out", out)
     session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
+    store = f"{out}/heavy-tails.sqlite"
+    session.run("firstk", "tune", "heavy-tails", "--store", store, "--out", out, silent=True)
+    session.run("cp", f"{out}/tune-heavy-tails.png", "docs/", external=True)
 
 
 @nox.session
