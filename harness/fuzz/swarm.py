@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from firstk.downloader.strategy import ONE_ROUND
 from firstk.harness.fuzz.kinds import FAULTS, kind_of
-from firstk.harness.fuzz.transport import with_transport
+from firstk.harness.fuzz.transport import limit_pieces, with_transport
 from firstk.scenarios.presets import PRESETS
 
 T = TypeVar("T")
@@ -122,6 +122,7 @@ class Swarm:
                 found = several if isinstance(several, list) else [several]
                 if any(kind_of(fault) not in self._faults for fault in found):
                     del entry["fault"]
+        limit_pieces(made)
         if draw(_SELDOM) == _SELDOM - 1:
             made["grid"] = {**made["grid"], "reading_queries": True}
             made["strategies"].append(ONE_ROUND.name)
