@@ -17,6 +17,7 @@ from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import run_python
+from tests.marks import few
 
 pytest_plugins = ["pytester"]
 
@@ -25,7 +26,6 @@ WAITS = """\
 from twisted.internet.defer import DeferredList
 
 from firstk import downloader
-from tests.marks import few
 
 
 async def download(reactor, servers, cap, consumer):
