@@ -265,6 +265,10 @@
     const perform = () => {
       pause();
       const combination = data.combinations[[...removed].sort((a, b) => a - b).join(",")];
+      alone.forEach((note, i) => {
+        const without = data.combinations[i];
+        note.textContent = without ? ` without it: ${data.runs[without.runs[strategy]].verdict}` : "";
+      });
       headline.textContent = combination ? combination.headline : `This combination was not run. ${section.dataset.note}`;
       again.hidden = !combination?.entries;
       entries.textContent = combination?.entries ?? "";
@@ -290,9 +294,10 @@
       show(times.length - 1);
     };
 
+    const alone = data.faults.map(() => make("small")); // what the run is without this fault alone
     const boxes = data.faults.map((fault, i) => {
       const box = make("input", { type: "checkbox", checked: true });
-      const label = make("label", {}, box, " ", make("span", {}, fault.words));
+      const label = make("label", {}, box, " ", make("span", {}, fault.words), alone[i]);
       box.addEventListener("change", () => {
         if (box.checked) removed.delete(i);
         else removed.add(i);
