@@ -312,6 +312,10 @@ def test_without_one(browser: Any, pages: dict[str, Path]) -> None:
         choose_downloader(part, name)
         notes[name] = text_of(part, "fieldset label")
 
+    every = section(browser, pages, 2)
+    choose_downloader(every, "first-k")
+
+    assert "Put back without any: 0.25 s" in " ".join(text_of(every, "fieldset").split())
     assert notes == {
         "wait-for-all": "s9 hung without it: 0.25 s",
         "first-k": "s9 hung without it: 0.25 s",
