@@ -34,8 +34,9 @@ class Cell:
 
     `against` is the median difference to the first strategy, None for that one itself;
     `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. `saved`
-    is the mean of the bytes never sent for cancelled requests, None if none was. Where a run has many downloads, `under_way` is how many there are at a time, and `busy` how much is in
-    use of what is busiest.
+    is the mean of the bytes that were never sent, as their requests were cancelled; None if none
+    was. Where a run has many downloads, `under_way` is how many there are at a time, and `busy` how
+    much is in use of what is busiest.
     """
 
     point: int
