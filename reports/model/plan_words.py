@@ -121,6 +121,8 @@ def _missed(finding: Finding) -> str:
     condition, estimate = finding.condition, finding.estimate.estimate
     if estimate is None:
         return condition.name
+    if condition.is_busy:
+        return f"{condition.name} by {100 * (estimate - condition.limit):.3g} points"
     if condition.quantile is None:
         return f"{condition.name} by {100 * (condition.limit - estimate):.3g} points"
     if estimate == inf:

@@ -20,7 +20,8 @@ from firstk.harness.stats.figures import rounded
 from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.model.plan_words import Found, cheapest, headline, value, verdict, words
 from firstk.reports.tables.rows import markdown
-from firstk.scenarios.plan import Condition, Plan
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Plan
 
 #: The meaning of the table's columns.
 LEGEND = """\
