@@ -25,6 +25,9 @@ GUIDES = {
     "docs/review.md": 6,
 }
 
+#: The guides whose commands other tests run.
+_ELSEWHERE = ("capacity", "ci", "live", "pytest", "scenarios", "start")
+
 #: Files that commands of a guide need and do not make.
 _SCENARIO = re.search(
     r"```toml\n(name = .three-good.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
@@ -107,7 +110,7 @@ def test_commands(guide: str, folder: Path) -> None:
 
 def test_every_guide() -> None:
     """No guide shows a command that no test runs."""
-    elsewhere = {f"docs/{name}.md" for name in ("capacity", "ci", "live", "pytest", "scenarios")}
+    elsewhere = {f"docs/{name}.md" for name in _ELSEWHERE}
     guides = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
     assert [g for g in guides if commands(g) and g not in GUIDES.keys() | elsewhere] == []

@@ -11,6 +11,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.live import LIVE_RUNS, run_live
 from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
 from firstk.harness.cli.output import make_folder, writing
@@ -41,7 +42,12 @@ _NAMED = 4
 _LISTED = 5
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk report three-good-seven-hung late-answer --out review",
+        "firstk report hung-fraction.sqlite --out hung",
+    )
+)
 @click.argument(
     "targets",
     metavar="STORE|[FILE|DIR|NAME]...",
