@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from firstk.scenarios.text import printable
 
 if TYPE_CHECKING:
     from firstk.harness.capacity.capacity import Capacity
+    from firstk.harness.capacity.runs import MakeRuns
     from firstk.scenarios.condition import Condition
     from firstk.scenarios.model import Scenario
 
@@ -124,22 +126,36 @@ def find_all(
 ) -> list[Capacity]:
     """Return the capacity with each strategy of a scenario; exit if it has none."""
     from firstk.harness.capacity.capacity import find_capacity
-    from firstk.harness.capacity.runs import CapacityError, MakeInPool
+    from firstk.harness.capacity.runs import CapacityError
     from firstk.harness.run.under_test import DownloaderError
     from firstk.harness.sweep.workers import WorkersError
 
-    pool = processes(workers)()
+    found = []
     try:
-        make = MakeInPool(pool)  # type: ignore[arg-type]  # always a pool of processes
-        found = []
-        for strategy in scenario.strategies:
-            with doing(f"searching, with {strategy}"):
-                found.append(find_capacity(scenario, strategy, conditions, make))
-        return found
+        with _making_runs(workers) as make_runs:
+            for strategy in scenario.strategies:
+                with doing(f"searching, with {strategy}"):
+                    found.append(find_capacity(scenario, strategy, conditions, make_runs))
     except CapacityError as e:
         fail(f"{scenario.source}: {e}", USAGE)
     except (WorkersError, DownloaderError) as e:
         fail(f"firstk: {e}", USAGE)
+    return found
+
+
+@contextmanager
+def _making_runs(workers: int | None) -> Iterator[MakeRuns]:
+    """Yield what makes runs: this process if it is the only worker, or a pool of processes."""
+    from firstk.harness.capacity import runs
+    from firstk.harness.sweep.workers import Pool
+
+    if workers == 1:
+        yield runs.make_here
+        return
+    pool = processes(workers)()
+    assert isinstance(pool, Pool)
+    try:
+        yield runs.MakeInPool(pool)
     finally:
         pool.close()
 

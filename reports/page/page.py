@@ -390,11 +390,13 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
 def _plan_table(report: Report, plan: PlanResult) -> tuple[list[str], list[list[Value]]]:
     """Return the heading and the rows of the table of a plan."""
     heading, *rows = plan_table.table_rows(plan.plan, plan.candidates)
-    run = [one.candidate for one in plan.candidates if one.decision is not None]
     cells = []
-    for candidate, row in zip(run, rows, strict=True):
-        again = report.cases[candidate.point].replay(candidate.strategy, 0)
-        cells.append([*map(_value, row), Value(again, command=True)])
+    for one, row in zip(plan.candidates, rows, strict=True):
+        again = Value("-")
+        if one.decision is not None:
+            case = report.cases[one.candidate.point]
+            again = Value(case.replay(one.candidate.strategy, 0), command=True)
+        cells.append([*map(_value, row), again])
     return [*heading, "first run again"], cells
 
 
