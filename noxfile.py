@@ -153,8 +153,8 @@ _SHOWN = (
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Regenerate the pictures of README and of the guide to pictures."""
-    _install(session)
+    """Regenerate the pictures of README and of the guides; requires Chromium."""
+    _install(session, "test", "browser")
     out = session.create_tmp()
     session.run("firstk", "compare", *_SHOWN, "--out", out)
     for name in ("latency.png", "timeline-three-good-seven-hung.png"):
@@ -165,6 +165,10 @@ def picture(session: nox.Session) -> None:
     session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
     session.run("firstk", "report", store, "--out", out)
     session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
+    store = f"{out}/heavy-tails.sqlite"
+    session.run("firstk", "tune", "heavy-tails", "--store", store, "--out", out, silent=True)
+    session.run("cp", f"{out}/tune-heavy-tails.png", "docs/", external=True)
+    session.run("python", "-m", "tests.test_browser")  # docs/play.png
 
 
 @nox.session

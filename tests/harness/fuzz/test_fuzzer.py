@@ -278,7 +278,7 @@ def closed_too_soon(patch: Patch) -> None:
 #: Each defect, and the invariants that tell of it. The first eight are what went wrong on
 #: the way to ticket #928.
 DEFECTS: dict[Defect, set[str]] = {
-    buckets_counted: {"located"},
+    buckets_counted: {"located", "late-shortage"},
     checked_for_each_bucket: {"honest-silence", "located"},
     fired_twice: {"documented-errors"},
     responses_counted: {"counted"},
