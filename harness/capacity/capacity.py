@@ -63,13 +63,14 @@ class Capacity:
 
     It is between `low`, the greatest rate that is known to meet all criteria (0 if there is none),
     and `high`, the smallest that is known to miss one (infinity if there is none). `measured` are
-    the rates that were tried, in ascending order.
+    the rates that were tried, in ascending order. `alone` is what one client alone measured, or
+    None if no search was made.
     """
 
     strategy: str
     low: float
     high: float
-    alone: Alone
+    alone: Alone | None
     measured: Sequence[Measured]
 
     def at(self, rate: float) -> Measured | None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from firstk.harness.capacity.capacity import Capacity, Measured
+from firstk.harness.capacity.runs import Alone
 from firstk.harness.capacity.steady import TOLERANCE
 from firstk.harness.stats.estimates import CONFIDENCE, Interval
 from firstk.harness.stats.figures import rounded
@@ -90,12 +91,13 @@ def _answer(found: Capacity, conditions: Sequence[Condition]) -> dict[str, Any]:
         "low": rounded(found.low),
         "high": "inf" if found.high == inf else rounded(found.high),
         "sentence": sentence(found, conditions),
-        "alone": {
-            "seconds": rounded(found.alone.seconds),
-            "work": rounded(found.alone.work),
-        },
+        "alone": None if found.alone is None else _alone(found.alone),
         "rates": [_rate(one, conditions) for one in found.measured],
     }
+
+
+def _alone(alone: Alone) -> dict[str, float]:
+    return {"seconds": rounded(alone.seconds), "work": rounded(alone.work)}
 
 
 def _rate(one: Measured, conditions: Sequence[Condition]) -> dict[str, Any]:
