@@ -40,8 +40,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Check that imports only go down the layers."""
-    _install(session, "lint")
+    """Check that imports only go down the layers; it reads the code, and runs none of it."""
+    session.install("--no-deps", "-e", ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("lint-imports")
 
 
@@ -77,7 +78,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the tests that take longer than a few seconds."""
+    """Run the tests that are marked slow: long ones, and more values for the others."""
     _install(session, "test")
     session.run("pytest", "-m", "slow and not browser", *session.posargs)
 
@@ -152,8 +153,8 @@ _SHOWN = (
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Regenerate the pictures of README and of the guide to pictures."""
-    _install(session)
+    """Regenerate the pictures of README and of the guides; requires Chromium."""
+    _install(session, "test", "browser")
     out = session.create_tmp()
     session.run("firstk", "compare", *_SHOWN, "--out", out)
     for name in ("latency.png", "timeline-three-good-seven-hung.png"):
@@ -164,6 +165,10 @@ def picture(session: nox.Session) -> None:
     session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
     session.run("firstk", "report", store, "--out", out)
     session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
+    store = f"{out}/heavy-tails.sqlite"
+    session.run("firstk", "tune", "heavy-tails", "--store", store, "--out", out, silent=True)
+    session.run("cp", f"{out}/tune-heavy-tails.png", "docs/", external=True)
+    session.run("python", "-m", "tests.test_browser")  # docs/play.png
 
 
 @nox.session
