@@ -156,7 +156,7 @@ def test_pre_commit_hook(project: Path) -> None:
 def test_workflows_are_yaml() -> None:
     """Each recipe of the guide and the workflow that `firstk init` writes are valid YAML."""
     recipes = re.findall(r"```yaml\n(.*?)```", _GUIDE, re.DOTALL)
-    recipes.append((ROOT / "harness/cli/starter/firstk.yml").read_text())
+    recipes.append((ROOT / "firstk/harness/cli/starter/firstk.yml").read_text())
 
     assert len(recipes) == 5
     assert all(isinstance(yaml.safe_load(recipe), dict | list) for recipe in recipes)
