@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=examples(
-        "firstk tune heavy-tails --out tuned",
-        "firstk tune my-scenario.toml --runs 2000 --format json",
+        "firstk tune heavy-tails --out tuned", "firstk tune my-scenario.toml --format json"
     )
 )
 @click.argument("target", metavar="FILE|NAME", shell_complete=completion.scenarios)
