@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +18,9 @@ from firstk.downloader.text import shown
 
 #: The largest number of spares in a name: a file has at most 256 shares.
 _MOST_SPARES = 255
+
+#: The names of strategies with a delay, in seconds.
+DELAYED = r"(first-k|first-k-late)@((?:0|[1-9]\d{0,5})(?:\.\d{1,9})?)"
 
 #: The least window that `ample` means. When few of many shares are needed, most queries find one.
 _AMPLE = 32
@@ -41,6 +45,9 @@ class Strategy:
     gives its place to another; its answer still counts. `overdue` says when a query is overdue:
     after a number of seconds, `never`, or `adaptive`, which depends on the round trips observed.
 
+    `delay`, in seconds, is for strategies that end locating at K distinct shares: at first they
+    query only K servers, and the others after this time, or as soon as no query is outstanding.
+
     The remaining fields are for strategies whose locating never ends. Without `hedge`, shares are
     read as Tahoe-LAFS reads them. With `hedge`, a read can be overdue too, and then another share
     is read in addition; the first K valid blocks win. The other fields require `hedge`. `spares` is
@@ -63,6 +70,7 @@ class Strategy:
     late_answers: Literal["ignored", "used"] = "ignored"
     window: int | Literal["all", "2N", "ample"] = "all"
     overdue: float | Literal["never", "adaptive"] = "never"
+    delay: float = 0.0
     hedge: bool = False
     asks_again: bool = False
     speculates: bool = False
@@ -79,6 +87,10 @@ class Strategy:
             raise ValueError(f"to give up after {self.give_up} seconds is not to begin")
         if self.spares < 0:
             raise ValueError(f"{self.spares} spares are impossible")
+        if not 0 <= self.delay < inf:
+            raise ValueError(f"a delay should be a number of seconds, not {self.delay}")
+        if self.delay and self.locating_ends != "k-distinct":
+            raise ValueError("delay needs locating_ends='k-distinct'")
         if self.hedge and self.locating_ends != "never":
             raise ValueError("hedge needs locating_ends='never'")
         if not self.hedge and (
@@ -157,11 +169,14 @@ _ONE_ROUND = replace(
 def find_strategy(strategy: Strategy | str) -> Strategy:
     """Return the strategy with this name; a `Strategy` is returned unchanged.
 
-    `hedged+2` is `hedged` with two spares, and so on; `one-round` is `hedged` with queries that
-    also read, for servers that support it. Raises `ValueError` for an unknown name.
+    `hedged+2` is `hedged` with two spares, and so on; `first-k@0.5` is `first-k` with a delay of
+    0.5 s, and `first-k-late@0.5` likewise; `one-round` is `hedged` with queries that also read, for
+    servers that support it. Raises `ValueError` for an unknown name.
 
     >>> find_strategy("hedged+2").spares
     2
+    >>> find_strategy("first-k@0.5").delay
+    0.5
     """
     if isinstance(strategy, Strategy):
         return strategy
@@ -172,8 +187,12 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
     spared = re.fullmatch(r"hedged\+([1-9]\d{0,2})", strategy, re.ASCII)
     if spared and int(spared[1]) <= _MOST_SPARES:
         return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
+    delayed = re.fullmatch(DELAYED, strategy, re.ASCII)
+    if delayed and float(delayed[2]) > 0:
+        return replace(STRATEGIES[delayed[1]], name=strategy, delay=float(delayed[2]))
     meant = did_you_mean(strategy, STRATEGIES)
     raise ValueError(
         f"no strategy is called {shown(strategy)}; {meant}there are {', '.join(STRATEGIES)}, and"
-        " hedged+1, hedged+2, ... with as many spares, and one-round"
+        " hedged+1, hedged+2, ... with as many spares, first-k@0.5, first-k-late@0.5, ... with a"
+        " delay in seconds, and one-round"
     )

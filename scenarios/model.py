@@ -28,7 +28,7 @@ from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.errors import BadCapError, CorruptShareError, DownloadError
 from firstk.downloader.layout import served_data, share_data
 from firstk.downloader.names import did_you_mean
-from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.downloader.strategy import DELAYED, STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
@@ -75,6 +75,7 @@ def _known_strategy(name: str) -> str:
 _STRATEGY: list[Any] = [
     {"enum": list(STRATEGIES)},
     {"pattern": r"^hedged\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])$"},
+    {"pattern": f"^{DELAYED}$".replace(r"\d", "[0-9]").replace("?:", "")},
 ]
 
 StrategyName = Annotated[
@@ -137,7 +138,7 @@ def _expecting(name: str) -> str:
         known = (*STRATEGIES, OTHER, TAHOE)
         problem = (
             f"no strategy is called {shown(name)}; {did_you_mean(name, known)}there are"
-            f" {', '.join(known)}, and hedged+1, hedged+2, ..."
+            f" {', '.join(known)}, and hedged+1, hedged+2, ..., first-k@0.5, ..."
         )
         raise mistakes([("", problem)]) from None
 
@@ -368,6 +369,12 @@ class Grid(_Limits):
     """The order in which the downloader receives the servers: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
+    subset: int | None = Field(default=None, ge=1)
+    """The number of servers that each download gets, drawn at random and in random order; default
+    all."""
+    tied: bool | None = None
+    """Whether the queries of a download are tied: once servers have begun to work on as many as
+    the file needs shares, the others are withdrawn, at no cost."""
     reading_queries: bool | None = None
     """Whether servers can read a share in the round trip of the query, for strategies that use
     this (`one-round`). A server with a fault that concerns reads only answers the query."""
@@ -397,6 +404,19 @@ class Grid(_Limits):
         if found := [(kind, problem) for kind, problem in problems if problem]:
             raise mistakes(found)
         return kinds
+
+    @model_validator(mode="after")
+    def _routed(self) -> Self:
+        found = []
+        if self.subset is not None and self.subset > self.servers:
+            found.append(("subset", f"should be {self.servers} (servers) or less"))
+        if self.subset is not None and self.order != "listed":
+            found.append(("order", "contradicts `subset`, whose servers come in random order"))
+        if self.tied and self.service is None:
+            found.append(("tied", "needs a `service`: without it no query waits for its turn"))
+        if found:
+            raise mistakes(found)
+        return self
 
 
 class Consumer(Table):

@@ -38,6 +38,10 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
         raise NoOracleError(
             f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
         )
+    if find_strategy(strategy).delay:
+        raise NoOracleError("all servers should be asked at once: no delay")
+    if scenario.grid.subset is not None or scenario.grid.tied:
+        raise NoOracleError("all servers should be asked: no `subset`, and no `tied`")
     if scenario.client is not None:
         raise NoOracleError("the client takes time of its own, or pauses")
     waits = find_strategy(strategy).locating_ends == "all-answered"

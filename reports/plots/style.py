@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import TAHOE
 
 
@@ -94,6 +95,8 @@ def look(strategy: str) -> Look:
     """Return the look of a strategy."""
     if spares := _known_spares(strategy):
         return Look(_SPARED_COLOUR, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
+    if _known_delay(strategy):
+        return replace(_LOOKS[strategy.partition("@")[0]], hollow=True)
     return _LOOKS.get(strategy, _OTHER)
 
 
@@ -103,6 +106,8 @@ def description(strategy: str) -> str:
         return "the downloader of Tahoe-LAFS 1.20, unmodified"
     if spares := _known_spares(strategy):
         return f"as hedged, and reads {spares} more than the K shares that it needs"
+    if delay := _known_delay(strategy):
+        return f"queries K servers, and the others only after {seconds(delay)}"
     return STRATEGIES[strategy].description if strategy in STRATEGIES else ""
 
 
@@ -112,6 +117,14 @@ def _known_spares(strategy: str) -> int:
         return find_strategy(strategy).spares
     except ValueError:
         return 0
+
+
+def _known_delay(strategy: str) -> float:
+    """Return the delay with which a named strategy queries the servers beyond K, in seconds."""
+    try:
+        return find_strategy(strategy).delay
+    except ValueError:
+        return 0.0
 
 
 def plain(text: str, width: int) -> str:
