@@ -31,7 +31,8 @@ from firstk.reports.model import plan_words
 from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
-from firstk.reports.page import findings
+from firstk.reports.page import findings, published
+from firstk.reports.page.published import PublishedRow
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import live as live_plot
 from firstk.reports.plots import plan as plan_plot
@@ -91,7 +92,8 @@ class Report:
     no results. `version` is the version of firstk that made the results. `warnings` are what the
     reader must know before believing any number. `closely` is one run of an experiment, for its
     timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
-    with its simulation. `files` maps the names of files in commands to their paths.
+    with its simulation. `published` are published numbers beside ours. `files` maps the names of
+    files in commands to their paths.
     """
 
     title: str
@@ -104,6 +106,7 @@ class Report:
     overloaded: bool = False
     closely: Compared | None = None
     live: WorldsCompared | None = None
+    published: Sequence[PublishedRow] = ()
     plan: PlanResult | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=lambda what: None)
@@ -138,6 +141,9 @@ def write(report: Report, folder: Path) -> list[Path]:
         headlines=list(headlines(report)),
         overview=overview,
         live=drawn.of_live(),
+        published=report.published,
+        published_headline=published.headline(report.published),
+        published_reasons=published.reasons(report.published),
         live_findings=list(findings.of_live(report.live)) if report.live else [],
         pictures=of_case,
         facts=list(_facts(report)),
