@@ -49,6 +49,7 @@ def reproduce(names: tuple[str, ...], runs: int | None, workers: int | None, for
                 return shown.enter_context(sweep_progress(name))
 
             found = list(reproduced(numbers, processes(workers), runs, watch))
+    found.sort(key=lambda one: numbers.index(one.published))  # they came by experiment
     _print(found, form)
     verdicts = {one.verdict for one in found}
     return UNMET if "differs" in verdicts or verdicts == {"undecided"} else OK

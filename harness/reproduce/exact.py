@@ -56,7 +56,7 @@ def quantile_of(measure: str) -> float:
 def as_printed(kind: str, scenario: Scenario, strategy: str, measure: str) -> float:
     """Return what a misprinted number is instead; see `Misprint`."""
     if kind == "no-delay":
-        return exact(scenario, strategy.partition("@")[0], measure)
+        return exact(scenario, strategy.partition(",")[0], measure)
     hangs, _ = hangs_apart(scenario)
     assert isinstance(hangs, Probability)
     lost = scenario.file.n - scenario.file.k

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firstk.downloader.encode import encode
-from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy, hedged_with
 from tests.downloader.scenery import FOUR_PHASES, Download, manual_servers
 
 FILE = encode(b"composed" * 8, k=2, n=4)
@@ -125,25 +125,84 @@ def test_no_such_spares(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["first-k", "first-k-late"])
-@pytest.mark.parametrize("delay", ["0.5", "10", "0.008", "999999.000000001"])
+@pytest.mark.parametrize("delay", ["0.5", "10", "0.008", "123456.000001"])
 def test_delay(name: str, delay: str) -> None:
-    """`first-k@SECONDS` is first-k with a delay, under its own name, and nothing else differs."""
-    expected = replace(STRATEGIES[name], name=f"{name}@{delay}", delay=float(delay))
+    """A name may set the delay of first-k; it is its name, and nothing else differs."""
+    expected = replace(STRATEGIES[name], name=f"{name},delay={delay}", delay=float(delay))
 
-    assert find_strategy(f"{name}@{delay}") == expected
+    assert find_strategy(f"{name},delay={delay}") == expected
 
 
 @pytest.mark.parametrize(
     "name",
     [
-        *("first-k@", "first-k@0", "first-k@0.0", "first-k@-1", "first-k@1e3", "first-k@.5"),
-        *("first-k@05", "first-k@1.", "first-k@1 ", "first-k@inf", "first-k@1000000", "first-k@x"),
-        *("wait-for-all@1", "windowed@1", "hedged@1", "first-k@1@1", "first-k@\u0661"),
+        *("first-k,delay=", "first-k,delay=0", "first-k,delay=0.0", "first-k,delay=-1"),
+        *("first-k,delay=1e3", "first-k,delay=.5", "first-k,delay=1.", "first-k,delay=1 "),
+        *("first-k,delay=inf", "first-k,delay=1234567890", "first-k,delay=x", "first-k,spares=1"),
+        *("wait-for-all,delay=1", "windowed,delay=1", "hedged,delay=1", "first-k,delay=\u0661"),
     ],
 )
 def test_no_such_delay(name: str) -> None:
     """A delay that is not a number above 0, or of another strategy, is refused."""
-    with pytest.raises(ValueError, match=r"first-k@0\.5"):
+    with pytest.raises(ValueError, match=r"first-k,delay=0\.5"):
+        find_strategy(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("hedged,quantile=0.9", {"quantile": 0.9}),
+        ("hedged,lateness=2", {"lateness": 2.0}),
+        ("hedged,give_up=30", {"give_up": 30.0}),
+        ("hedged+2,lateness=1.5", {"spares": 2, "lateness": 1.5}),
+        (
+            "hedged+1,quantile=0.95,lateness=3,give_up=0.5",
+            {"spares": 1, "quantile": 0.95, "lateness": 3.0, "give_up": 0.5},
+        ),
+    ],
+)
+def test_settings(name: str, settings: dict[str, Any]) -> None:
+    """A name may set fields of hedged; the strategy has that name, and nothing else differs."""
+    found = find_strategy(name)
+
+    assert replace(STRATEGIES["hedged"], name=name, **settings) == found
+    assert hedged_with(**settings) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("hedged,quantile=0.80", "hedged"),
+        ("hedged,lateness=1.250,give_up=60", "hedged"),
+        ("hedged+1,lateness=2.0,give_up=060", "hedged+1,lateness=2"),
+    ],
+)
+def test_one_name(name: str, same: str) -> None:
+    """Equal settings have one name, however they are written."""
+    assert find_strategy(name) == find_strategy(same)
+    assert find_strategy(name).name == same
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hedged,quantile=1", "hedged,quantile=1: a quantile should be between 0 and 1, not 1.0"),
+        ("hedged,lateness=0", "hedged,lateness=0: lateness should be a number above 0"),
+        ("hedged,give_up=0", "give up after 0.0 seconds"),
+        ("hedged,give_up=-1", "no strategy is called"),
+        ("hedged,quantile=nan", "no strategy is called"),
+        ("hedged,quantile=1e9", "no strategy is called"),
+        ("hedged,lateness=2,quantile=0.5", "in this order"),
+        ("hedged,lateness=2,lateness=2", "no strategy is called"),
+        ("hedged,spares=2", "no strategy is called"),
+        ("hedged,", "no strategy is called"),
+        ("windowed,give_up=3", "no strategy is called"),
+        ("one-round,give_up=3", "no strategy is called"),
+    ],
+)
+def test_no_such_settings(name: str, message: str) -> None:
+    """Numbers that are out of range and fields that a name cannot set are refused."""
+    with pytest.raises(ValueError, match=message):
         find_strategy(name)
 
 
@@ -217,6 +276,11 @@ def test_composed_to_wait() -> None:
         ("first-k", {"hedge": True}, "needs locating_ends='never'"),
         ("windowed", {"spares": 1}, "need hedge=True"),
         ("windowed", {"give_up": 60.0}, "need hedge=True"),
+        ("windowed", {"quantile": 0.9}, "need hedge=True"),
+        ("first-k", {"lateness": 2.0}, "need hedge=True"),
+        ("hedged", {"quantile": 0.0}, "between 0 and 1, not 0.0"),
+        ("hedged", {"quantile": float("nan")}, "between 0 and 1, not nan"),
+        ("hedged", {"lateness": float("inf")}, "above 0, not inf"),
     ],
 )
 def test_impossible(name: str, changes: dict[str, Any], message: str) -> None:

@@ -115,7 +115,7 @@ def test_extra_queries() -> None:
         measure="extra queries",
         experiment="bailis-requests",
         point=2,
-        strategy="first-k@0.008",
+        strategy="first-k,delay=0.008",
     )
     one = found(of, queries=1)
 
@@ -150,14 +150,14 @@ def test_run() -> None:
     numbers = [
         published("0.9963"),
         published("3.5", by="simulation", **delayed),
-        published("3.5", by="simulation", **delayed, strategy="first-k@0.008"),
+        published("3.5", by="simulation", **delayed, strategy="first-k,delay=0.008"),
     ]
     rows = list(reproduce(numbers, lambda: workers, runs=30))
     keys = [key for batch in workers.batches for part in batch.parts for key in part.places]
     ran = {(key.point, key.strategy) for key in keys}
 
     assert [row.runs for row in rows] == [30] * 3
-    assert ran == {(0, "first-k"), (2, "first-k"), (2, "first-k@0.008")}
+    assert ran == {(0, "first-k"), (2, "first-k"), (2, "first-k,delay=0.008")}
     assert rows[1].ours is not None
     assert rows[2].ours is not None
     assert rows[1].ours < rows[2].ours  # the second request is sent later

@@ -17,7 +17,9 @@ from tests.harness.making import constant, exponential, hung, scenario
 # Delays
 
 
-def queries(*servers: dict[str, Any], strategy: str = "first-k@0.3", **grid: Any) -> list[Any]:
+def queries(
+    *servers: dict[str, Any], strategy: str = "first-k,delay=0.3", **grid: Any
+) -> list[Any]:
     """Return when each server was queried, and when K shares were known."""
     run = simulate(scenario(*servers, stop="located", grid=grid), strategy)
     sent = [(e.server, e.sent) for e in run.trace.exchanges if e.operation == "get_buckets"]
@@ -53,7 +55,7 @@ def test_delay_after_a_start() -> None:
     with SimGrid(k=1, n=2, rtt=1.0) as grid:
         grid.advance(10.0)
         grid.servers[0].hang()
-        result = grid.download("first-k@0.25")
+        result = grid.download("first-k,delay=0.25")
 
     assert (result.outcome, result.located) == ("ok", 1.25)
 

@@ -216,7 +216,7 @@ def test_other_strategies(strategy: str) -> None:
 def test_delay() -> None:
     """The times of servers that are asked later are not those of servers that are asked at once."""
     with pytest.raises(NoOracleError, match="no delay"):
-        theory_of(one(), "first-k@0.5")
+        theory_of(one(), "first-k,delay=0.5")
 
 
 def test_refuse(tmp_path: Path) -> None:

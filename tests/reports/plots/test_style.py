@@ -113,7 +113,7 @@ def test_descriptions() -> None:
     """Each strategy is described, those with spares by how many; others cannot be."""
     assert STRATEGIES["first-k"].description == style.description("first-k")
     assert "reads 2 more" in style.description("hedged+2")
-    assert "the others only after 0.5 s" in style.description("first-k@0.5")
+    assert "the others only after 0.5 s" in style.description("first-k,delay=0.5")
     assert "Tahoe-LAFS 1.20" in style.description("tahoe")
     assert style.description("one of my own") == ""
 
@@ -129,7 +129,20 @@ def test_names(name: str, tmp_path: Path) -> None:
 
 def test_look_with_a_delay() -> None:
     """A strategy with a delay has the colour of the one without, and an outline."""
-    with_delay, without = style.look("first-k-late@0.5"), style.look("first-k-late")
+    with_delay, without = style.look("first-k-late,delay=0.5"), style.look("first-k-late")
 
     assert (without.colour, without.marker) == (with_delay.colour, with_delay.marker)
     assert (with_delay.hollow, without.hollow) == (True, False)
+
+
+def test_tuned() -> None:
+    """Other settings of hedged look like outlines of it, and are described as such."""
+    usual, tuned = style.look("hedged"), style.look("hedged,lateness=2")
+
+    assert (tuned.colour, tuned.marker, tuned.hollow) == (usual.colour, usual.marker, True)
+    assert style.look("hedged+1,lateness=2") == style.look("hedged+1")
+    assert style.description("hedged,lateness=2") == "as hedged, with other settings"
+    assert style.description("hedged+1,lateness=2") == "as hedged, with other settings"
+    assert style.description("hedged+1").startswith("as hedged, and reads 1 more")
+    assert style.look("mine:download") == style.look("other:download") != tuned
+    assert style.description("mine:download") == ""
