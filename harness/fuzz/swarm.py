@@ -96,9 +96,11 @@ class Swarm:
         self._draw = draw
         self._latest = _ENOUGH if external else LATE
         self._has = {feature for feature in _FEATURES if draw(2)}
-        self._k, self._more, self._times = _K, _MORE, _TIMES
-        if not draw(2):
-            self._k, self._more, self._times = _PLAIN_K, _PLAIN_MORE, _PLAIN_TIMES
+        plain = not draw(2)
+        self._k: Sequence[int] = _PLAIN_K if plain else _K
+        self._more: Sequence[int] = _PLAIN_MORE if plain else _MORE
+        self._times: Sequence[float] = _PLAIN_TIMES if plain else _TIMES
+        if plain:
             self._has -= _LIMITED
         if external:
             self._has |= {feature for feature in _OTHERS if draw(8) == 7}
