@@ -76,6 +76,7 @@ def test_first_experiment() -> None:
 
 
 @pytest.mark.usefixtures("_folder")
+@pytest.mark.slow
 def test_other_experiments() -> None:
     """The other sweeps print what the guide shows."""
     others = [c for c in _COMMANDS if "hung." not in c and not c.startswith("plan ")]
@@ -86,6 +87,7 @@ def test_other_experiments() -> None:
 
 
 @pytest.mark.usefixtures("_folder")
+@pytest.mark.slow
 def test_plan() -> None:
     """The plan prints what the guide shows."""
     found = printed([command for command in _COMMANDS if command.startswith("plan ")])

@@ -21,6 +21,7 @@ from firstk.harness.run.comparison import Compared
 from firstk.reports.plots import timeline
 from firstk.scenarios.library import load_all
 from firstk.scenarios.model import Scenario
+from tests.marks import few
 from tests.reports.samples import (
     BROKEN,
     HUNG,
@@ -289,7 +290,7 @@ def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
     assert overdue == coloured(axes[0], timeline._HEDGE)
 
 
-@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+@pytest.mark.parametrize("set_", few(0, ["ticket-928", "hung-server"]))
 def test_requests_are_exchanges(set_: str) -> None:
     """The n-th request of the downloader is the n-th exchange: so what is overdue is found."""
     for one in load_all([set_]):
@@ -504,7 +505,7 @@ def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
         assert overlaps(figure) == []
 
 
-@pytest.mark.parametrize("name", ["duplicate-heavy", "everything-at-once"])
+@pytest.mark.parametrize("name", few(1, ["duplicate-heavy", "everything-at-once"]))
 def test_nothing_overlaps_above_many_lanes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """However high a panel is, its phases are named between it and its heading."""
     one = load_all([name])[0].model_copy(update={"runs": 1, "strategies": FIVE})
