@@ -19,6 +19,7 @@ from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import logged_errors, simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
+from tests.marks import few
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late"]
 
@@ -373,7 +374,7 @@ def test_fingerprint() -> None:
     assert len({wait_for_all, other_run, first_k}) == 3
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "928"])
+@pytest.mark.parametrize("hash_seed", few(1, ["928", "0", "1"]))
 def test_hash_seed(hash_seed: str) -> None:
     """Digests do not depend on Python's hash seed."""
     code = "from tests.harness.run.test_simulate import fingerprint; print(fingerprint())"

@@ -290,7 +290,7 @@ def test_overdue(monkeypatch: pytest.MonkeyPatch) -> None:
     assert overdue == coloured(axes[0], timeline._HEDGE)
 
 
-@pytest.mark.parametrize("set_", few(0, ["ticket-928", "hung-server"]))
+@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
 def test_requests_are_exchanges(set_: str) -> None:
     """The n-th request of the downloader is the n-th exchange: so what is overdue is found."""
     for one in load_all([set_]):
@@ -494,6 +494,7 @@ def test_library_fits(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not any(where[name].overlaps(where[text]) for text in legend(figure))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
 def test_nothing_overlaps(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With five strategies the library's timelines are whole, and no text is across another."""
