@@ -11,6 +11,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, USAGE, fail, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, FOLDER, SEED, STRATEGY, format_option
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
     from firstk.scenarios.model import Scenario
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk capacity load",
+        'firstk capacity load --strategy hedged --target "p99 <= 2 s" --target "busy <= 90%"',
+    )
+)
 @click.argument("scenario", metavar="SCENARIO|EXPERIMENT", shell_complete=completion.scenarios)
 @click.option(
     "--target",
