@@ -30,7 +30,7 @@ _SLOW = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 _HOW_OFTEN = (0.25, 0.75)
 
 #: The parts of the mixture that the scenario itself has, and all components together, evenly.
-_ITSELF, _EVENLY = 0.05, 0.15
+_ITSELF, _EVENLY = 0.25, 0.1
 
 #: The number of steps in which the weights of components are improved.
 _STEPS = 30
@@ -85,7 +85,7 @@ class Proposal:
         return component.draw(random, self._servers)
 
     def weights(self, choices: Sequence[Choices]) -> Numbers:
-        """Return the weight of each of some choices: over 0, and at most 20."""
+        """Return the weight of each of some choices: at most 1 over the scenario's own part."""
         return np.asarray(1 / (self._ratios(choices) @ self._parts))
 
     def _ratios(self, choices: Sequence[Choices]) -> Numbers:
