@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 @click.command(
     epilog=examples(
-        "firstk capacity load",
-        'firstk capacity load --strategy hedged --target "p99 <= 2 s" --target "busy <= 90%"',
+        "firstk capacity load --strategy hedged",
+        'firstk capacity my-scenario.toml --target "p99 <= 2 s" --out capacity',
     )
 )
-@click.argument("scenario", metavar="SCENARIO|EXPERIMENT", shell_complete=completion.scenarios)
+@click.argument("scenario", metavar="FILE|NAME", shell_complete=completion.scenarios)
 @click.option(
     "--target",
     "targets",
