@@ -129,9 +129,10 @@ def dask(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Check pages of reports in a real browser; requires Chromium and chromedriver."""
-    _install(session, "test", "browser")
-    session.run("pytest", "-m", "browser", "-rs", "tests/test_browser.py", *session.posargs)
+    """Check pages of reports and the site in a real browser; requires Chromium and chromedriver."""
+    _install(session, "test", "browser", "docs")
+    files = ("tests/test_browser.py", "tests/test_site.py")
+    session.run("pytest", "-m", "browser", "-rs", *files, *session.posargs)
 
 
 @nox.session

@@ -100,6 +100,7 @@ class _Group(click.Group):
 #: The place of each command, and its description in the list of commands.
 _COMMANDS = _Commands(
     {
+        "capacity": ("capacity:capacity", "Find the load at which a grid saturates."),
         "compare": ("compare:compare", "Compare the strategies of scenarios."),
         "diff": ("diff:diff", "Show where two runs diverge, with a few events around it."),
         "doctor": ("doctor:doctor", "Check the installation: dependency versions, a self-test."),

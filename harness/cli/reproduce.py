@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import RUNS, format_option
 from firstk.harness.cli.sweep_options import WORKERS, processes, sweep_progress
 from firstk.harness.cli.tables import print_legend, print_table
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from firstk.harness.sweep.sweep import Progress
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk reproduce --workers 2",
+        "firstk reproduce bailis-2012 storj-2018/4-of-8 --format json",
+    )
+)
 @click.argument("names", metavar="[PAPER|NUMBER]...", nargs=-1)
 @click.option(
     "--runs",

@@ -19,6 +19,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from firstk.harness.capacity.capacity import Capacity
 from firstk.harness.explain.alternatives import Alternatives
 from firstk.harness.live.worlds import WorldsCompared
 from firstk.harness.run.bound import BOUND
@@ -31,11 +32,14 @@ from firstk.harness.stats.estimates import in_words
 from firstk.harness.stats.formats import multiple, percent, seconds
 from firstk.reports.model import plan_words
 from firstk.reports.model.axis_names import axis_name
+from firstk.reports.model.capacity import capacities
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
-from firstk.reports.page import findings, published
+from firstk.reports.page import answers, findings, published
+from firstk.reports.page.answers import Answer
 from firstk.reports.page.play import Play
 from firstk.reports.page.published import PublishedRow
+from firstk.reports.plots import capacity as capacity_plot
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import live as live_plot
 from firstk.reports.plots import plan as plan_plot
@@ -121,6 +125,11 @@ class Report:
         """The cases that have runs."""
         return [case for case in self.cases if case.strategies]
 
+    @cached_property
+    def capacities(self) -> list[Capacity]:
+        """The capacities of the strategies, if it is about a sweep over the rate of arrivals."""
+        return capacities(self.there, self.axes)
+
     @property
     def of_many(self) -> bool:
         """Whether there are estimates, because some case has more than one run."""
@@ -146,6 +155,8 @@ def write(report: Report, folder: Path) -> list[Path]:
         report=report,
         headlines=list(headlines(report)),
         overview=overview,
+        answers=answers_of(report),
+        answer_pictures={"plan": drawn.of_plan(), "capacity": drawn.of_capacity()},
         live=drawn.of_live(),
         published=report.published,
         published_headline=published.headline(report.published),
@@ -172,6 +183,16 @@ def write(report: Report, folder: Path) -> list[Path]:
     page = folder / NAME
     page.write_text(text, encoding="utf-8", newline="\n")
     return [page, *drawn.files]
+
+
+def answers_of(report: Report) -> list[Answer]:
+    """Return the sections that answer questions."""
+    found = []
+    if report.plan is not None:
+        found.append(answers.of_plan(report.plan))
+    if report.capacities:
+        found.append(answers.of_capacity(report.capacities))
+    return found
 
 
 def _scripts(environment: Environment, names: Sequence[str]) -> Mapping[str, Markup]:
@@ -276,8 +297,8 @@ class _Pictures:
             found.append(
                 self._add(latency.draw(compared, self._folder / "latency", version), caption, alt)
             )
-        if report.plan is not None and plan_plot.shown(report.plan):
-            return [*found, self._of_plan(report.plan)]
+        if report.plan is not None:
+            return found
         found += self._along_axes()
         if ratio.shown(report.there):
             files = ratio.draw(report.there, self._folder / "ratio", version)
@@ -307,14 +328,32 @@ class _Pictures:
             self._add(first, "The first run in each world, on one axis: one lane per server.", alt),
         ]
 
-    def _of_plan(self, plan: PlanResult) -> Picture:
+    def of_plan(self) -> list[Picture]:
+        """Return the picture of a plan."""
+        plan = self._report.plan
+        if plan is None or not plan_plot.shown(plan):
+            return []
         files = plan_plot.draw(plan, self._folder / "plan", self._report.version)
-        return self._add(
-            files,
+        caption = (
             f"The candidates and the target, {plan.plan.target}. A candidate meets it once all of"
-            " its intervals lie in the shaded part.",
-            " ".join(headlines(self._report)),
+            " its intervals lie in the shaded part."
         )
+        return [self._add(files, caption, " ".join(headlines(self._report)))]
+
+    def of_capacity(self) -> list[Picture]:
+        """Return the picture of the capacities that a sweep over rates shows."""
+        found = self._report.capacities
+        if not found:
+            return []
+        report = self._report
+        files = capacity_plot.draw(
+            report.title, found, [], self._folder / "capacity", report.version
+        )
+        caption = (
+            "How busy the grid is at each rate of arrivals, and what piles up. A rate is carried"
+            " once its interval lies in the shaded part; the bars below are the answers."
+        )
+        return [self._add(files, caption, " ".join(answers.of_capacity(found).lines))]
 
     def _along_axes(self) -> Iterator[Picture]:
         """Yield the pictures along an experiment's axes, one for each value of further axes."""
@@ -418,11 +457,13 @@ def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
 def _plan_table(report: Report, plan: PlanResult) -> tuple[list[str], list[list[Value]]]:
     """Return the heading and the rows of the table of a plan."""
     heading, *rows = plan_table.table_rows(plan.plan, plan.candidates)
-    run = [one.candidate for one in plan.candidates if one.decision is not None]
     cells = []
-    for candidate, row in zip(run, rows, strict=True):
-        again = report.cases[candidate.point].replay(candidate.strategy, 0)
-        cells.append([*map(_value, row), Value(again, command=True)])
+    for one, row in zip(plan.candidates, rows, strict=True):
+        again = Value("-")
+        if one.decision is not None:
+            case = report.cases[one.candidate.point]
+            again = Value(case.replay(one.candidate.strategy, 0), command=True)
+        cells.append([*map(_value, row), again])
     return [*heading, "first run again"], cells
 
 

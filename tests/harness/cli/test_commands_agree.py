@@ -187,6 +187,8 @@ def check_rows(found: Outputs) -> None:
         for key, value in row.items():
             shown = " ".join(map(str, value)) if isinstance(value, list) else value
             assert in_csv[key] == ("" if shown is None else str(shown))
+    for row in found.run:
+        assert (row["cancelled"] > 0) >= (row["bytes_saved"] > 0)
     exported = {(row["strategy"], int(row["run"])): row for row in found.export}
     saved = {(row["strategy"], row["seed"]): row for row in found.baseline}
     assert len(exported) == len(saved) == len(found.run)
@@ -219,6 +221,11 @@ def check_strategy(found: Outputs, strategy: str) -> None:
     assert near(swept["ok"], sum(row["outcome"] == "ok" for row in rows) / len(rows))
     assert near(swept["requests"], sum(sent) / len(rows))
     assert near(swept["bytes"], sum(row["bytes_received"] for row in rows) / len(rows))
+    saved = sum(row["bytes_saved"] for row in rows) / len(rows)
+    if any(row["cancelled"] for row in rows):
+        assert near(swept["bytes_saved"], saved)
+    else:
+        assert swept["bytes_saved"] is None
     for key, value in swept.items():
         if key not in ("point", "values"):
             assert swept_csv[key] == ("" if value is None else str(value)), key

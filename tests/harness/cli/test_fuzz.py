@@ -42,7 +42,7 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     late_answers_ignored(monkeypatch)
-    found = Fuzzer(3, kinds=Kinds(only=["succeeds"])).search(scenarios=400)
+    found = Fuzzer(kinds=Kinds(only=["succeeds"])).search(scenarios=400)
     assert found is not None
     file = found.write(tmp_path)
 

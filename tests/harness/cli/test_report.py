@@ -207,6 +207,7 @@ def test_plan(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("map*"))
 
 
+@pytest.mark.slow
 def test_title(tmp_path: Path) -> None:
     """The title says where the scenarios are from, or what the user says."""
     targets = ["one-hung", "tahoe-defects", "yes-then-hang"]

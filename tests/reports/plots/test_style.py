@@ -62,6 +62,7 @@ def test_settings_in_use(tmp_path: Path) -> None:
     assert usual == other
 
 
+@pytest.mark.slow
 def test_users_file(tmp_path: Path) -> None:
     """Nor does the user's matplotlibrc, nor the seed of the hashes, in another process."""
     rc = tmp_path / "matplotlibrc"
