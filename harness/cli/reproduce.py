@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog=examples("firstk reproduce", "firstk reproduce bailis-2012 storj-2018/4-of-8")
+    epilog=examples(
+        "firstk reproduce --workers 2",
+        "firstk reproduce bailis-2012 storj-2018/4-of-8 --format json",
+    )
 )
 @click.argument("names", metavar="[PAPER|NUMBER]...", nargs=-1)
 @click.option(

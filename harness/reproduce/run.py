@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -20,9 +21,10 @@ from firstk.scenarios.library import find_experiment
 Watch = Callable[[str], Callable[[Progress], None]]
 
 
-def experiment_of(number: PublishedNumber) -> Experiment:
-    """Return the experiment that reproduces a number."""
-    return load_experiment(find_experiment(f"published/{number.number.experiment}"))
+@cache
+def published_experiment(name: str) -> Experiment:
+    """Return the experiment of the library's folder `published` with this name."""
+    return load_experiment(find_experiment(f"published/{name}"))
 
 
 def reproduce(
@@ -41,7 +43,7 @@ def reproduce(
         by_experiment[number.number.experiment].append(number)
     with TemporaryDirectory() as folder:
         for name, of in by_experiment.items():
-            experiment = experiment_of(of[0])
+            experiment = published_experiment(name)
             if runs is not None:
                 experiment = replace(experiment, runs=runs)
             with Store(Path(folder) / f"{name}.sqlite", write=True) as store:

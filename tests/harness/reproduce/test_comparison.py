@@ -8,9 +8,10 @@ import pytest
 
 from firstk.harness.reproduce.comparison import Reproduced, compare
 from firstk.harness.reproduce.numbers import Number, Paper, PublishedNumber
-from firstk.harness.reproduce.run import experiment_of, reproduce
+from firstk.harness.reproduce.run import reproduce
 from firstk.harness.run.sample import Sample
 from tests.harness.experiments import Here
+from tests.harness.reproduce.cases import scenario_of
 
 
 def published(digits: str, by: str = "formula", **changes: Any) -> PublishedNumber:
@@ -40,7 +41,7 @@ def found(
         Sample(run, "ok", 0.01 if run < located else None, None, queries, 0, 0, None, None)
         for run in range(runs)
     ]
-    return compare(of, experiment_of(of).points[of.number.point].scenario, samples)
+    return compare(of, scenario_of(of), samples)
 
 
 @pytest.mark.parametrize(

@@ -6,19 +6,12 @@ from typing import Any
 
 import pytest
 
-from firstk.harness.reproduce.comparison import known
 from firstk.harness.reproduce.exact import as_printed, exact
-from firstk.harness.reproduce.numbers import PublishedNumber, load_papers
-from firstk.harness.reproduce.run import experiment_of
+from firstk.harness.reproduce.numbers import PublishedNumber
 from firstk.harness.sweep.oracle import NoOracleError
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
-
-CASES = {
-    f"{paper.id}/{number.id}": PublishedNumber("x", paper, number, number.published[0])
-    for paper in load_papers()
-    for number in paper.numbers
-}
+from tests.harness.reproduce.cases import CASES, exact_of, scenario_of
 
 #: How far the mean of the numbers printed for a case may be from the exact value: the sources
 #: simulated a few hundred thousand to a million requests, and the blog ten thousand.
@@ -30,13 +23,13 @@ def test_published(id: str) -> None:
     """Each number is exact to its last digit, or was simulated and is near, or is misprinted."""
     case = CASES[id]
     number = case.number
-    scenario_of = experiment_of(case).points[number.point].scenario
-    right = known(case, scenario_of)
-    assert right is not None
+    right = exact_of(id)
     printed = [PublishedNumber("x", case.paper, number, digits) for digits in number.published]
 
     if number.misprint:
-        instead = as_printed(number.misprint.kind, scenario_of, number.strategy, number.measure)
+        instead = as_printed(
+            number.misprint.kind, scenario_of(case), number.strategy, number.measure
+        )
         scale = 1000 if number.unit == "ms" else 1
         assert abs(case.value - right) > case.last_digit
         assert abs(case.value - scale * instead) <= case.last_digit + 1e-15
@@ -71,13 +64,9 @@ def test_published(id: str) -> None:
 )
 def test_computed_without_firstk(id: str, value: float) -> None:
     """The exact values are those that were computed without firstk."""
-    case = CASES[id]
     digits = len(str(value).partition(".")[2])
 
-    right = known(case, experiment_of(case).points[case.number.point].scenario)
-
-    assert right is not None
-    assert round(right, digits) == value
+    assert round(exact_of(id), digits) == value
 
 
 def load(rate: float = 1.0, cancel: bool = True, n: int = 4, **changes: Any) -> Scenario:

@@ -17,7 +17,7 @@ from firstk.harness.reproduce.numbers import (
     load_papers,
     published_numbers,
 )
-from firstk.harness.reproduce.run import experiment_of
+from firstk.harness.reproduce.run import published_experiment
 from firstk.scenarios.library import experiments
 
 PAPERS = load_papers()
@@ -45,7 +45,7 @@ def test_ids() -> None:
 @pytest.mark.parametrize("number", [n for p in PAPERS for n in p.numbers], ids=lambda n: n.id)
 def test_experiment(number: Number) -> None:
     """The experiment, its point and its strategy exist, and it stops when shares are located."""
-    experiment = experiment_of(PublishedNumber("x", PAPERS[0], number, "1"))
+    experiment = published_experiment(number.experiment)
 
     assert number.strategy in experiment.strategies
     assert experiment.points[number.point].scenario.stop == "located"

@@ -60,6 +60,16 @@ def test_delay_after_a_start() -> None:
     assert (result.outcome, result.located) == ("ok", 1.25)
 
 
+def test_routing_in_a_test() -> None:
+    """A grid that a test drives takes a subset, and tied queries, as a scenario file does."""
+    with SimGrid(k=1, n=4, servers=4, rtt=1.0, subset=2) as grid:
+        assert grid.download("wait-for-all").queries == 2
+    with SimGrid(k=1, n=2, servers=2, rtt=1.0, tied=True, service=constant(1.0)) as grid:
+        grid.start("wait-for-all")
+        grid.advance(1.25)
+        assert [e.server for e in grid.outstanding] == ["s0"]  # s1 has said that it will not
+
+
 # Subsets
 
 
