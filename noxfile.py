@@ -1,5 +1,8 @@
 """The checks of the project: `nox` runs the tests, the type checker and the linter."""
 
+import shutil
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2024.10.9"
@@ -7,6 +10,12 @@ nox.options.sessions = ["lint", "types", "layers", "tests", "live-small"]
 nox.options.default_venv_backend = "venv"
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
+
+#: The versions of Python that the classifiers name; nox skips those that are not installed.
+PYTHONS = nox.project.python_versions(PYPROJECT)
+
+#: The folder of the wheel and the source distribution.
+DIST = Path("build/dist")
 
 
 def _install(session: nox.Session, *groups: str) -> None:
@@ -31,8 +40,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def layers(session: nox.Session) -> None:
-    """Check that imports only go down the layers."""
-    _install(session, "lint")
+    """Check that imports only go down the layers; it reads the code, and runs none of it."""
+    session.install("--no-deps", "-e", ".")
+    session.install(*nox.project.dependency_groups(PYPROJECT, "lint"))
     session.run("lint-imports")
 
 
@@ -51,7 +61,7 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(python=PYTHONS)
 def pythons(session: nox.Session) -> None:
     """Run the tests on each Python version; digests must be equal on all of them."""
     _install(session, "test")
@@ -68,7 +78,7 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session
 def slow(session: nox.Session) -> None:
-    """Run the tests that take longer than a few seconds."""
+    """Run the tests that are marked slow: long ones, and more values for the others."""
     _install(session, "test")
     session.run("pytest", "-m", "slow and not browser", *session.posargs)
 
@@ -143,8 +153,8 @@ _SHOWN = (
 
 @nox.session
 def picture(session: nox.Session) -> None:
-    """Regenerate the pictures of README and of the guide to pictures."""
-    _install(session)
+    """Regenerate the pictures of README and of the guides; requires Chromium."""
+    _install(session, "test", "browser")
     out = session.create_tmp()
     session.run("firstk", "compare", *_SHOWN, "--out", out)
     for name in ("latency.png", "timeline-three-good-seven-hung.png"):
@@ -155,6 +165,10 @@ def picture(session: nox.Session) -> None:
     session.run("firstk", "sweep", "hung-fraction", "--store", store, silent=True)
     session.run("firstk", "report", store, "--out", out)
     session.run("cp", f"{out}/along.png", "docs/hung-fraction.png", external=True)
+    store = f"{out}/heavy-tails.sqlite"
+    session.run("firstk", "tune", "heavy-tails", "--store", store, "--out", out, silent=True)
+    session.run("cp", f"{out}/tune-heavy-tails.png", "docs/", external=True)
+    session.run("python", "-m", "tests.test_browser")  # docs/play.png
 
 
 @nox.session
@@ -165,7 +179,30 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def package(session: nox.Session) -> None:
+    """Build the source distribution, and a wheel from it; check both; then try the wheel."""
+    session.install(*nox.project.dependency_groups(PYPROJECT, "package"))
+    shutil.rmtree(DIST, ignore_errors=True)
+    session.run("python", "-m", "build", "--outdir", DIST)
+    session.run("twine", "check", "--strict", *DIST.iterdir())
+    session.run("check-wheel-contents", DIST)
+    for python in PYTHONS:
+        session.notify(f"installed-{python}")
+
+
+@nox.session(python=PYTHONS)
+def installed(session: nox.Session) -> None:
+    """Install the wheel of the session `package` in an empty environment, and use it elsewhere."""
+    (wheel,) = DIST.resolve().glob("*.whl")
+    session.install(str(wheel), "pytest")
+    session.chdir(session.create_tmp())
+    session.run("firstk", "doctor")
+    session.run("firstk", "run", "three-good-seven-hung")
+    session.run("firstk", "init", "new-project")
+
+
+@nox.session
 def news(session: nox.Session) -> None:
     """Show the news of the next release."""
     session.install(*nox.project.dependency_groups(PYPROJECT, "news"))
-    session.run("towncrier", "build", "--draft", "--version", "next")
+    session.run("towncrier", "build", "--draft", "--version", PYPROJECT["project"]["version"])

@@ -110,7 +110,7 @@ class PipelinedFetcher:
             if done():
                 return None
             sent = len(requests)
-            self._readings.withdraw_surplus(self._lacking(), self._blocks)
+            self._readings.withdraw_surplus(self._lacking(), self._in_hand())
             due = self._expire()
             if due is None and self._unjudged:
                 self._take_in()  # what they wait for may not come
@@ -212,31 +212,36 @@ class PipelinedFetcher:
 
     # Outgoing requests
 
+    def _in_hand(self) -> set[int]:
+        """Return the numbers of the shares whose blocks are good, or cannot be checked yet."""
+        return self._blocks.keys() | {share.number for share in self._unjudged if not share.lost}
+
     def _lacking(self) -> int:
         """Return the number of blocks that are still needed."""
         spares = self._session.strategy.spares if self._first else 0
-        return self._session.cap.k + spares - len(self._blocks)
+        return self._session.cap.k + spares - len(self._in_hand())
 
     def _read_more(self) -> bool:
         """Read shares until enough reads are in progress; return whether there are too few."""
+        have = self._in_hand()
         lacking = self._lacking() - self._located.promised
         while not self._readings.settled:  # process immediate answers first
             self._session.waits.check()
             coming = self._readings.coming()
             wanted = self._readings.wanted(lacking)
-            enough = len(coming.difference(self._blocks)) >= wanted
+            enough = len(coming.difference(have)) >= wanted
             # K blocks are useless until a share has supplied the crypttext hashes.
             expected = bool(coming or self._located.promised)
             enough = enough and (expected or self._known.segment_hashes is not None)
             crowded = self._readings.servers_counted_on() < wanted
             if enough and not crowded:
                 return False
-            blocks_lack = len(self._blocks) < self._session.cap.k
-            choice = self._choose(self._blocks.keys() | coming if blocks_lack else coming)
+            blocks_lack = len(have) < self._session.cap.k
+            choice = self._choose(have | coming if blocks_lack else coming)
             if enough and (choice is None or choice.server in self._readings.servers):
                 return False
             if choice is None:
-                return len(coming.difference(self._blocks)) < lacking or not expected
+                return len(coming.difference(have)) < lacking or not expected
             if choice.server in self._readings.servers:
                 self._located.ask_more()  # rather than read a second share from one server
             if any(r.overdue for r in self._readings):
@@ -304,7 +309,7 @@ class PipelinedFetcher:
         """
         give_up_at = self._give_up_at()
         query_due = self._located.expire(give_up_at)
-        read_due = self._readings.expire(give_up_at, self._lacking(), self._blocks)
+        read_due = self._readings.expire(give_up_at, self._lacking(), self._in_hand())
         if query_due is None or read_due is None:
             return None
         return min(query_due, read_due, give_up_at)

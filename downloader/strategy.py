@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from types import MappingProxyType
 from typing import Literal
 
@@ -17,6 +18,11 @@ from firstk.downloader.text import shown
 
 #: The largest number of spares in a name: a file has at most 256 shares.
 _MOST_SPARES = 255
+
+#: When a read is overdue. The values were chosen by measurements: see the documentation of
+#: strategies.
+_QUANTILE = 0.8
+_LATENESS = 1.25
 
 #: The least window that `ample` means. When few of many shares are needed, most queries find one.
 _AMPLE = 32
@@ -44,10 +50,12 @@ class Strategy:
     The remaining fields are for strategies whose locating never ends. Without `hedge`, shares are
     read as Tahoe-LAFS reads them. With `hedge`, a read can be overdue too, and then another share
     is read in addition; the first K valid blocks win. The other fields require `hedge`. `spares` is
-    the number of shares beyond K that are read for the first segment. After `give_up` seconds
-    without progress the download fails; None means that it waits forever. With `asks_again`, a
-    server whose connection was lost is queried again until then. With `speculates`, the first
-    servers are queried and read from in one round trip, if they support it.
+    the number of shares beyond K that are read for the first segment. A read is overdue when it has
+    been silent for `lateness` times the `quantile` of the round trips seen; each spare lowers that
+    quantile by 0.2, but not below 0.5. After `give_up` seconds without progress the download fails;
+    None means that it waits forever. With `asks_again`, a server whose connection was lost is
+    queried again until then. With `speculates`, the first servers are queried and read from in one
+    round trip, if they support it.
 
     Raises `ValueError` for numbers that are out of range, and for settings that contradict one
     another.
@@ -67,6 +75,8 @@ class Strategy:
     asks_again: bool = False
     speculates: bool = False
     spares: int = 0
+    quantile: float = _QUANTILE
+    lateness: float = _LATENESS
     give_up: float | None = None
     description: str = ""
 
@@ -79,12 +89,22 @@ class Strategy:
             raise ValueError(f"to give up after {self.give_up} seconds is not to begin")
         if self.spares < 0:
             raise ValueError(f"{self.spares} spares are impossible")
+        if not 0 < self.quantile < 1:
+            raise ValueError(f"a quantile should be between 0 and 1, not {self.quantile}")
+        if not 0 < self.lateness < inf:
+            raise ValueError(f"lateness should be a number above 0, not {self.lateness}")
         if self.hedge and self.locating_ends != "never":
             raise ValueError("hedge needs locating_ends='never'")
         if not self.hedge and (
-            self.spares or self.give_up is not None or self.asks_again or self.speculates
+            self.spares
+            or (self.quantile, self.lateness) != (_QUANTILE, _LATENESS)
+            or self.give_up is not None
+            or self.asks_again
+            or self.speculates
         ):
-            raise ValueError("spares, give_up, asks_again and speculates need hedge=True")
+            raise ValueError(
+                "spares, quantile, lateness, give_up, asks_again and speculates need hedge=True"
+            )
 
     def outstanding(self, k: int, n: int) -> float:
         """Return how many queries may be outstanding for a file that needs `k` of `n` shares."""
@@ -146,7 +166,7 @@ STRATEGIES: Mapping[str, Strategy] = MappingProxyType({s.name: s for s in _ALL})
 
 
 #: `hedged` for servers that can read a share in the round trip of a query.
-_ONE_ROUND = replace(
+ONE_ROUND = replace(
     STRATEGIES["hedged"],
     name="one-round",
     speculates=True,
@@ -154,26 +174,66 @@ _ONE_ROUND = replace(
 )
 
 
+#: The fields that a name such as `hedged+1,quantile=0.9,give_up=30` can set, in their order.
+_IN_NAMES = ("quantile", "lateness", "give_up")
+
+_NUMBER = r"\d{1,9}(?:\.\d{1,9})?"
+
+#: The pattern of names of `hedged` with other settings.
+_HEDGED = re.compile(
+    r"hedged(?:\+(?P<spares>[1-9]\d{0,2}))?"
+    + "".join(rf"(?:,{field}=(?P<{field}>{_NUMBER}))?" for field in _IN_NAMES),
+    re.ASCII,
+)
+
+
+def hedged_with(**settings: float) -> Strategy:
+    """Return `hedged` with other values of `spares`, `quantile`, `lateness` and `give_up`.
+
+    Its name lists the fields that differ from those of `hedged`, and `find_strategy` finds it by
+    that name. Raises `ValueError` for numbers that are out of range, and `TypeError` for other
+    fields.
+
+    >>> hedged_with(spares=1, lateness=2.0, give_up=60.0).name
+    'hedged+1,lateness=2'
+    """
+    hedged = STRATEGIES["hedged"]
+    made = replace(hedged, **settings)  # type: ignore[arg-type]
+    name = f"hedged+{made.spares}" if made.spares else "hedged"
+    for field in _IN_NAMES:
+        if (value := getattr(made, field)) != getattr(hedged, field):
+            name += f",{field}={value:.10g}"
+    return replace(made, name=name) if name != hedged.name else hedged
+
+
 def find_strategy(strategy: Strategy | str) -> Strategy:
     """Return the strategy with this name; a `Strategy` is returned unchanged.
 
-    `hedged+2` is `hedged` with two spares, and so on; `one-round` is `hedged` with queries that
+    `hedged+2` is `hedged` with two spares, and so on; `hedged,quantile=0.9,lateness=2,give_up=30`
+    has other values of these fields, or of some of them. `one-round` is `hedged` with queries that
     also read, for servers that support it. Raises `ValueError` for an unknown name.
 
     >>> find_strategy("hedged+2").spares
     2
+    >>> find_strategy("hedged+1,give_up=30").give_up
+    30.0
     """
     if isinstance(strategy, Strategy):
         return strategy
     if strategy in STRATEGIES:
         return STRATEGIES[strategy]
-    if strategy == _ONE_ROUND.name:
-        return _ONE_ROUND
-    spared = re.fullmatch(r"hedged\+([1-9]\d{0,2})", strategy, re.ASCII)
-    if spared and int(spared[1]) <= _MOST_SPARES:
-        return replace(STRATEGIES["hedged"], name=strategy, spares=int(spared[1]))
+    if strategy == ONE_ROUND.name:
+        return ONE_ROUND
+    found = _HEDGED.fullmatch(strategy)
+    if found and int(found["spares"] or 0) <= _MOST_SPARES:
+        settings = {field: float(found[field]) for field in _IN_NAMES if found[field]}
+        try:
+            return hedged_with(spares=int(found["spares"] or 0), **settings)
+        except ValueError as e:
+            raise ValueError(f"{strategy}: {e}") from None
     meant = did_you_mean(strategy, STRATEGIES)
     raise ValueError(
         f"no strategy is called {shown(strategy)}; {meant}there are {', '.join(STRATEGIES)}, and"
-        " hedged+1, hedged+2, ... with as many spares, and one-round"
+        " hedged+1, hedged+2, ... with as many spares, hedged,quantile=0.9,lateness=2,give_up=30"
+        " with any of these fields in this order, and one-round"
     )

@@ -1,13 +1,13 @@
 """RtoEstimator: how long a request may take before it is overdue, from the round trips seen.
 
-A request is overdue once it has taken 25 % longer than a high quantile of the times of its kind
-(hedging after a quantile: J. Dean and L. A. Barroso, "The Tail at Scale", 2013). The margin of 25 %
-avoids useless hedges if the distribution is narrow: an answer that is late by less is likely to
-arrive before that to a new request. The quantile is taken from the product-limit estimate of E. L.
-Kaplan and P. Meier (1958): requests that are outstanding for longer than all answered ones count as
-censored. Beyond the last answer the tail is assumed to be exponential (B. W. Brown, M. Hollander
-and R. M. Korwar, 1974). Without this, the first answers of many, which are the fastest, would make
-all others look late.
+A request is overdue once it has taken longer than a high quantile of the times of its kind, by
+default by 25 % (hedging after a quantile: J. Dean and L. A. Barroso, "The Tail at Scale", 2013).
+The margin avoids useless hedges if the distribution is narrow: an answer that is late by less is
+likely to arrive before that to a new request. The quantile is taken from the product-limit estimate
+of E. L. Kaplan and P. Meier (1958): requests that are outstanding for longer than all answered ones
+count as censored. Beyond the last answer the tail is assumed to be exponential (B. W. Brown, M.
+Hollander and R. M. Korwar, 1974). Without this, the first answers of many, which are the fastest,
+would make all others look late.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from firstk.downloader.strategy import Strategy
 #: How long a query may take while none has been answered, in seconds: RFC 6298, 2.1.
 FIRST_QUERY = 1.0
 
-#: The quantiles of round-trip times for queries and for reads, and the factor by which a request
-#: may exceed them. They were chosen by measurements: see the documentation of strategies.
+#: The quantile of the round-trip times of queries, and the factor by which a query may exceed it.
+#: Those of reads are fields of the strategy.
 QUANTILE = 0.9
-READ_QUANTILE = 0.8
 LATE = 1.25
 
 #: The minimum time in seconds before a read is overdue: a disk may take as long.
@@ -67,7 +66,8 @@ class RtoEstimator:
         self._reads = deque(self._memory.reads(self.last_event), maxlen=_KEPT)
         self._arrivals: deque[float] = deque(maxlen=_ARRIVALS)  # of bytes, from any read
         self._pace = 0.0  # the time between two of them, before a pause
-        self._read_quantile = max(LEAST_QUANTILE, READ_QUANTILE - PER_SPARE * strategy.spares)
+        lowered = max(LEAST_QUANTILE, strategy.quantile - PER_SPARE * strategy.spares)
+        self._read_quantile = min(strategy.quantile, lowered)
 
     def sent(self, request: Request) -> None:
         """Record that a request is sent."""
@@ -153,7 +153,7 @@ class RtoEstimator:
         more = (lambda _: least) if firsts else None
         round_trip = least + self._quantile(self._read_quantile, seen, more)
         turn = len(gaps) * self._between_arrivals()
-        return [max(LEAST, LATE * (round_trip + max(gap, turn))) for gap in gaps]
+        return [max(LEAST, self._strategy.lateness * (round_trip + max(gap, turn))) for gap in gaps]
 
     def with_read(self, length: int) -> float:
         """Return how long it may take to read `length` bytes of a share, in seconds.
@@ -171,7 +171,9 @@ class RtoEstimator:
             return least * max(1.0, length / size)
 
         seen = sorted([*self._queries, *(r.seconds - passing(r.length) for r in self._reads)])
-        return LATE * (self._quantile(self._read_quantile, seen, passing) + passing(length))
+        return self._strategy.lateness * (
+            self._quantile(self._read_quantile, seen, passing) + passing(length)
+        )
 
     def _quantile(
         self, p: float, seen: Sequence[float], passing: Callable[[int], float] | None = None

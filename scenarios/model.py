@@ -28,7 +28,7 @@ from firstk.downloader.cap import CHKCap, parse_cap
 from firstk.downloader.errors import BadCapError, CorruptShareError, DownloadError
 from firstk.downloader.layout import served_data, share_data
 from firstk.downloader.names import did_you_mean
-from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.downloader.strategy import ONE_ROUND, STRATEGIES, find_strategy
 from firstk.downloader.text import shown
 from firstk.downloader.ueb import DEFAULT_SEGMENT_SIZE, read_uri_extension
 from firstk.scenarios.base import MAX_MADE_UP_SIZE, Seconds, Table, mistakes, relative_path
@@ -73,8 +73,11 @@ def _known_strategy(name: str) -> str:
 
 #: The names of strategies, for a JSON schema.
 _STRATEGY: list[Any] = [
-    {"enum": list(STRATEGIES)},
-    {"pattern": r"^hedged\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])$"},
+    {"enum": [*STRATEGIES, ONE_ROUND.name]},
+    {
+        "pattern": r"^hedged(\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
+        r"(,quantile=[0-9.]+)?(,lateness=[0-9.]+)?(,give_up=[0-9.]+)?$"
+    },
 ]
 
 StrategyName = Annotated[

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from firstk.harness.sweep import tuning
 from tests.harness.command_line import firstk
+from tests.harness.experiments import Here
 from tests.harness.making import ROOT
 from tests.reports.samples import write_empty_pictures
 
@@ -22,8 +24,12 @@ GUIDES = {
     "docs/fuzzing.md": 3,
     "docs/prove.md": 1,
     "docs/regressions.md": 9,
-    "docs/review.md": 6,
+    "docs/review.md": 7,
+    "docs/tune.md": 3,
 }
+
+#: The guides whose commands other tests run.
+_ELSEWHERE = ("capacity", "ci", "live", "pytest", "scenarios", "start")
 
 #: Files that commands of a guide need and do not make.
 _SCENARIO = re.search(
@@ -33,14 +39,19 @@ _EXPERIMENT = re.search(
     r"```toml\n(name = .experiment.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL
 )
 
-#: Further files that a guide shows, by name.
-_MORE = dict(
-    re.findall(
+#: Further files that guides show, by name.
+_MORE = {
+    name: text
+    for guide in ("capacity", "tune")
+    for name, text in re.findall(
         r"```toml\n# ([\w.-]+)\n(.*?)```",
-        (ROOT / "docs" / "capacity.md").read_text("utf-8"),
+        (ROOT / "docs" / f"{guide}.md").read_text("utf-8"),
         re.DOTALL,
     )
-)
+}
+
+#: The settings that `firstk tune` tries here: there are 108 otherwise.
+_FEW = {"spares": (0, 1), "quantile": (0.8,), "lateness": (1.25,), "give_up": (60.0,)}
 
 #: Replacements for placeholders in a guide, and for what takes long.
 _HERE = {
@@ -56,6 +67,9 @@ _HERE = {
     "sweep hung-fraction": "sweep experiment.toml",
     "hung-fraction.sqlite": "experiment.sqlite",
     "plan half-second.toml": "plan short.toml",
+    "tune heavy-tails": "tune one-hung --runs 4",
+    "tune mine.toml": "tune mine.toml --runs 4",
+    "give_up=30 --runs 20": "give_up=30 --runs 2",
 }
 
 
@@ -63,6 +77,8 @@ _HERE = {
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Change to a folder that has what the guides take for granted."""
     write_empty_pictures(monkeypatch)  # they take long, and are tested elsewhere
+    monkeypatch.setattr(tuning, "SETTINGS", _FEW)
+    monkeypatch.setattr("firstk.harness.cli.tune.processes", lambda count: Here)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     assert _SCENARIO
@@ -74,6 +90,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("reads.toml").write_text(_MORE["reads.toml"])
     plan = _MORE["half-second.toml"].partition("[search]")[0]
     Path("short.toml").write_text(plan + "[search]\nk = [4]\nn = [6]\nmax_runs = 250\n")
+    Path("mine.toml").write_text(_MORE["mine.toml"])
+    Path("rtts.txt").write_text("0.05\n0.06\n0.3\n")
     Path("mypackage").mkdir()
     Path("mypackage/fetch.py").write_text("from firstk.downloader import download\n")
     return tmp_path
@@ -107,7 +125,7 @@ def test_commands(guide: str, folder: Path) -> None:
 
 def test_every_guide() -> None:
     """No guide shows a command that no test runs."""
-    elsewhere = {f"docs/{name}.md" for name in ("capacity", "ci", "live", "pytest", "scenarios")}
+    elsewhere = {f"docs/{name}.md" for name in _ELSEWHERE}
     guides = ["README.md", *(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
     assert [g for g in guides if commands(g) and g not in GUIDES.keys() | elsewhere] == []

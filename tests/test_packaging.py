@@ -53,14 +53,24 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def in_checkout() -> set[str]:
+    """Return the files of the package that git tracks, by their names in the package."""
+    folders = ("downloader", "harness", "reports", "scenarios")
+    command = ["git", "ls-files", *folders, "firstk/*.*"]
+    listed = subprocess.run(  # noqa: S603 - of our own
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    return {f"firstk/{name.removeprefix('firstk/')}" for name in listed.stdout.splitlines()}
+
+
 def test_wheel(built: Path) -> None:
-    """The wheel installs only the package firstk, with everything that it needs."""
+    """The wheel installs only the package firstk, each of its files once."""
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         links = [one.filename for one in archive.infolist() if one.external_attr >> 28 == 0o12]
 
-    assert {name.partition("/")[0] for name in names if ".dist-info/" not in name} == {"firstk"}
+    assert sorted(name for name in names if ".dist-info/" not in name) == sorted(in_checkout())
     assert links == []
     for name in (
         "firstk/py.typed",
@@ -73,14 +83,15 @@ def test_wheel(built: Path) -> None:
 
 
 def test_source_distribution(built: Path) -> None:
-    """The source distribution has real files too, and the tests."""
+    """The source distribution has all files of the package, each once, and the tests."""
     (source,) = built.glob("*.tar.gz")
     with tarfile.open(source) as archive:
         members = archive.getmembers()
 
     assert [one.name for one in members if one.issym() or one.islnk()] == []
-    names = {one.name.partition("/")[2] for one in members}
-    assert "firstk/harness/run/simulate.py" in names
+    names = [one.name.partition("/")[2] for one in members]
+    assert sorted(name for name in names if name.startswith("firstk/")) == sorted(in_checkout())
+    assert not {"downloader", "harness", "reports", "scenarios"} & {n.split("/")[0] for n in names}
     assert "tests/test_packaging.py" in names
 
 

@@ -48,6 +48,9 @@ class HTTPStorageServer:
     parsed or as text. `name` is used in errors and timelines (default: host and port). `limits`
     sets how long the server may take. Call `close` when no more downloads will read from it.
 
+    It is not an `IReconnectingServer`, since it never has to be asked: a request that fails or is
+    cancelled closes its connection, and a later request sets up a new one.
+
     Raises `BadNURLError` if the NURL is malformed.
     """
 

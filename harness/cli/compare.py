@@ -12,6 +12,7 @@ import click
 from firstk.harness.cli import completion
 from firstk.harness.cli.baseline import print_check, read_baseline, save_baseline
 from firstk.harness.cli.exit import OK
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.independence import Independence
 from firstk.harness.cli.options import (
     DEFAULT_OUT,
@@ -42,7 +43,14 @@ if TYPE_CHECKING:
     from firstk.scenarios.model import Scenario
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk compare",
+        "firstk compare one-hung late-answer --out pictures",
+        "firstk compare tests/scenarios --save baseline.json",
+        "firstk compare tests/scenarios --check baseline.json",
+    )
+)
 @click.argument(
     "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
 )

@@ -10,6 +10,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import SEED, downloader_option
 from firstk.harness.cli.targets import known_strategies, load_one, other_downloaders, refuse_load
 from firstk.scenarios.text import printable
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from firstk.harness.run.events import Events
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk diff late-answer --strategy first-k --strategy first-k-late",
+        "firstk diff flaky-grid --strategy hedged --seed 1 --seed 2",
+    )
+)
 @click.argument(
     "targets",
     metavar="FILE|NAME [FILE|NAME]",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import click
 
 from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.help import examples
 
 
-@click.command()
+@click.command(epilog=examples("firstk doctor"))
 def doctor() -> int:
     """Check the installation: dependency versions and a self-test.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, SECONDS, SEED
 from firstk.harness.cli.targets import (
     chosen_downloaders,
@@ -16,7 +17,12 @@ from firstk.harness.cli.targets import (
 from firstk.scenarios.text import printable
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk explain one-hung --strategy wait-for-all",
+        "firstk explain tests/scenarios/one-hung.toml --downloader mypackage.fetch:download",
+    )
+)
 @click.argument("target", metavar="FILE|NAME")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Explain this; repeatable.")
 @DOWNLOADER

@@ -12,6 +12,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, FOLDER, SEED, Whole
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
@@ -29,7 +30,11 @@ if TYPE_CHECKING:
 _MOST_JOBS, _MOST_FINDS = 256, 10_000
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk fuzz --seconds 10", "firstk fuzz --downloader mypackage.fetch:download --seconds 60"
+    )
+)
 @click.argument(
     "targets", metavar="[FILE|DIR|NAME]...", nargs=-1, shell_complete=completion.scenarios_and_sets
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, fail, note, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import FILE, SECONDS
 from firstk.harness.cli.output import tell_first, writing
 from firstk.harness.cli.targets import known_strategies
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from firstk.harness.live.output_file import FileConsumer
 
 
-@click.command()
+@click.command(epilog=examples("firstk get URI:CHK:... --servers servers.txt -o file"))
 @click.argument("cap", metavar="CAP")
 @click.option(
     "--servers",

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from firstk.harness.cli.exit import OK, USAGE, fail
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.output import writing
 
 _SCENARIO = "tests/scenarios/one-hung.toml"
@@ -27,7 +28,7 @@ _FILES = {
 }
 
 
-@click.command()
+@click.command(epilog=examples("firstk init", "firstk init --downloader mypackage.fetch:download"))
 @click.option(
     "--downloader",
     metavar="MODULE:CALLABLE",
@@ -36,16 +37,11 @@ _FILES = {
 )
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path), default=".")
 def init(folder: Path, downloader: str | None) -> int:
-    r"""Add a first scenario to the project in FOLDER, and test a downloader with it.
+    """Add a first scenario to the project in FOLDER, and test a downloader with it.
 
     Writes tests/scenarios/one-hung.toml, a downloader to start from, pytest's settings in
     pyproject.toml and a CI job; existing files are not changed. Then runs pytest once. Exit
     status 0 means that the test ran, whether or not the downloader passed it.
-
-    \b
-    Examples:
-      firstk init
-      firstk init --downloader mypackage.fetch:download
     """
     if downloader is not None and not re.fullmatch(r"[\w.]+:[\w.]+", downloader):
         raise click.BadParameter(
@@ -60,7 +56,7 @@ def init(folder: Path, downloader: str | None) -> int:
             _write(folder, name, place, tested)
     click.echo()
     passed = _run_pytest(folder, tested)
-    click.echo(_next_steps(passed, downloader is None))
+    click.echo(_next_steps(passed, tested, downloader is None))
     return OK
 
 
@@ -98,7 +94,7 @@ def _run_pytest(folder: Path, downloader: str) -> bool:
     return result.returncode == 0
 
 
-def _next_steps(passed: bool, stub: bool) -> str:
+def _next_steps(passed: bool, tested: str, stub: bool) -> str:
     """Return what to do next, in a few lines."""
     if passed:
         found = "The downloader does not wait for the hung server."
@@ -109,11 +105,13 @@ def _next_steps(passed: bool, stub: bool) -> str:
         )
     else:
         found = "The test failed: the lines above name the server that never answered, if one did."
-    steps = [
-        "pytest                                        run the scenarios again, in CI too",
-        "firstk list                                   show more scenarios; copy what you need",
-        f"firstk compare {_SCENARIO}   draw what each server did",
-    ]
+    steps = {
+        "pytest": "run the scenarios again, in CI too",
+        "firstk list": "show more scenarios; copy what you need",
+        f"firstk fuzz --downloader {tested}": "search for what else breaks it",
+    }
     if stub:
-        steps.insert(0, "firstk_downloader in pyproject.toml           name your downloader there")
-    return "\n".join([found, "", "Next:", *(f"  {step}" for step in steps)])
+        steps = {"edit pyproject.toml": "name your downloader as firstk_downloader", **steps}
+    width = max(map(len, steps))
+    lines = [f"  {step:{width}}   {purpose}" for step, purpose in steps.items()]
+    return "\n".join([found, "", "Next:", *lines])

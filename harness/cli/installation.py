@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from firstk.harness.cli.extras import remedy
+
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
@@ -89,9 +91,9 @@ def _requirement(one: Requirement, extra: str | None = None) -> CheckResult:
         found = version(name)
     except PackageNotFoundError:
         if extra:
-            words = f"{name} is not there{of}: pip install 'firstk[{extra}]' where you want it"
+            words = f"{name} is optional, and not installed: pip install 'firstk[{extra}]'"
             return CheckResult(True, words)
-        return CheckResult(False, f"{name} is not there: pip install '{name}{wanted}'")
+        return CheckResult(False, f"{name} is not installed: pip install '{name}{wanted}'")
     if one.specifier.contains(found, prereleases=True):
         return CheckResult(True, f"{name} {found}{of}")
     return CheckResult(
@@ -129,7 +131,11 @@ def reactor() -> Iterator[CheckResult]:
         "reports.plots.latency",
         "reports.plots.timeline",
     ):
-        import_module(f"firstk.{module}")
+        try:
+            import_module(f"firstk.{module}")
+        except ModuleNotFoundError as e:
+            if remedy(e) is None:  # otherwise nobody can use it here
+                raise
     if "twisted.internet.reactor" in sys.modules:
         yield CheckResult(
             False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, USAGE, fail
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import (
     DOWNLOADER,
     FOLDER,
@@ -39,7 +40,9 @@ LIMIT, QUIET = 15.0, 2.0
 LIVE_RUNS = 10
 
 
-@click.command()
+@click.command(
+    epilog=examples("firstk live three-good-seven-hung --strategy first-k --strategy hedged")
+)
 @click.argument("target", metavar="FILE|NAME")
 @click.option("-s", "--strategy", "strategies", multiple=True, help="Run this one; repeatable.")
 @DOWNLOADER

@@ -117,6 +117,7 @@ _COMMANDS = _Commands(
         "run": ("run:run", "Run one scenario and print its results."),
         "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),
         "sweep": ("sweep:sweep", "Run an experiment: a scenario, varied, many times."),
+        "tune": ("tune:tune", "Search the settings of hedged for those that suit a grid."),
         "validate": ("scenarios:validate", "Check files of scenarios, experiments and plans."),
     }
 )

@@ -9,6 +9,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, STRATEGY, format_option
 from firstk.harness.cli.progress import each
 from firstk.harness.cli.targets import chosen_downloaders, known_strategies, load, refuse_load
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
     from firstk.harness.fuzz.mutants import Score
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk mutate ticket-928",
+        "firstk mutate tests/scenarios --downloader mypackage.fetch:download",
+    )
+)
 @click.argument(
     "targets",
     metavar="FILE|DIR|NAME...",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, format_option
 from firstk.harness.cli.sweep_options import (
     STORE,
@@ -25,7 +26,12 @@ if TYPE_CHECKING:
     from firstk.scenarios.plan import Plan
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk plan half-second.toml",
+        "firstk plan half-second.toml --downloader mypackage.fetch:download",
+    )
+)
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
 @DOWNLOADER
 @STORE

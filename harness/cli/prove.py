@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import (
     DOWNLOADER,
     FOLDER,
@@ -37,7 +38,12 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk prove --servers 3 --k 2 --strategy hedged",
+        "firstk prove --faults good,hung --downloader mypackage.fetch:download",
+    )
+)
 @click.option(
     "--servers",
     default=4,

@@ -11,6 +11,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.live import LIVE_RUNS, run_live
 from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
 from firstk.harness.cli.output import make_folder, writing
@@ -19,9 +20,10 @@ from firstk.harness.cli.simulate import simulate_all
 from firstk.harness.cli.targets import load, load_one, refuse_load, side_by_side
 from firstk.scenarios.kinds import SQLITE_HEAD
 from firstk.scenarios.reading import begins_with
-from firstk.scenarios.text import printable, shell_word
+from firstk.scenarios.text import listed, printable, shell_word
 
 if TYPE_CHECKING:
+    from firstk.harness.explain.alternatives import Alternatives
     from firstk.harness.live.worlds import WorldsCompared
     from firstk.harness.run.bound import Bound
     from firstk.harness.run.comparison import Compared
@@ -41,7 +43,12 @@ _NAMED = 4
 _LISTED = 5
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk report three-good-seven-hung late-answer --out review",
+        "firstk report hung-fraction.sqlite --out hung",
+    )
+)
 @click.argument(
     "targets",
     metavar="STORE|[FILE|DIR|NAME]...",
@@ -122,15 +129,25 @@ def _of_scenarios(
     from importlib.metadata import version
 
     from firstk.harness.cli.run_workload import simulate_loads
+    from firstk.harness.explain.alternatives import alternatives
     from firstk.reports.model.cases import case_of, case_of_load
+    from firstk.reports.model.play import same_runs
     from firstk.reports.page.page import Report
 
     cases: list[Case] = []
     overloads: list[str] = []
+    played: dict[str, Alternatives] = {}
+    unlike: list[str] = []
     for scenario in scenarios:
         tell(f"simulating {scenario.name}")
         if scenario.workload is None:
-            cases.append(case_of(simulate_all(scenario)))
+            compared = simulate_all(scenario)
+            cases.append(case_of(compared))
+            made = alternatives(scenario, tell)
+            if same_runs(made, compared):
+                played[scenario.name] = made
+            else:
+                unlike.append(scenario.name)
         else:
             summaries, _, too_much = simulate_loads(scenario)
             cases.append(case_of_load(scenario, summaries))
@@ -141,11 +158,21 @@ def _of_scenarios(
         description=cases[0].description if len(cases) == 1 else "",
         cases=cases,
         version=version("firstk"),
-        warnings=[*_bad(cases), *overloads],
+        warnings=[*_bad(cases), *_unlike(unlike), *overloads],
         overloaded=bool(overloads),
+        played=played,
         files={shell_word(s.source): Path(s.source) for s in scenarios if Path(s.source).is_file()},
         tell=lambda name: tell(f"drew {name}"),
     )
+
+
+def _unlike(names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence about scenarios whose runs were not the same the second time."""
+    if names:
+        yield (
+            f"{listed(names)} cannot be played: repeated, its runs were not the same, so a"
+            " downloader keeps state between runs, and runs without faults would show nothing."
+        )
 
 
 def _title(count: int, targets: Sequence[str]) -> str:

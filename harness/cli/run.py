@@ -9,6 +9,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.independence import Independence
 from firstk.harness.cli.options import (
     DOWNLOADER,
@@ -56,7 +57,13 @@ if TYPE_CHECKING:
 _MOST_DIGITS = 18
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk run three-good-seven-hung",
+        "firstk run my-scenario.toml --strategy first-k --seed 17 --trace run.json",
+        "firstk run --from hung-fraction.sqlite 17",
+    )
+)
 @click.argument("target", metavar="FILE|NAME|ROW", shell_complete=completion.scenarios)
 @click.option(
     "--from",

@@ -10,12 +10,13 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import Named
 from firstk.harness.cli.targets import tell_notes
 from firstk.scenarios.text import printable
 
 
-@click.command("list")
+@click.command("list", epilog=examples("firstk list"))
 def list_() -> None:
     """Show the scenarios and the experiments that come with firstk."""
     from firstk.scenarios.library import EXPERIMENTS, described, experiments, sets
@@ -31,7 +32,9 @@ def list_() -> None:
             click.echo(f"  {name:{width}}  {description}")
 
 
-@click.command()
+@click.command(
+    epilog=examples("firstk validate tests/scenarios", "firstk validate experiment.toml")
+)
 @click.argument(
     "files",
     metavar="FILE|DIR|NAME...",
@@ -91,7 +94,7 @@ def _validate(name: str) -> None:
         tell_notes(scenario)
 
 
-@click.command()
+@click.command(epilog=examples("firstk schema scenario", "firstk schema experiment"))
 @click.argument("of", type=Named(["scenario", "experiment", "plan"]), default="scenario")
 def schema(of: str) -> None:
     """Print the JSON schema of files of scenarios, experiments or plans, for editors."""

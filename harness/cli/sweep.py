@@ -11,6 +11,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, FILE, format_option
 from firstk.harness.cli.output import writing
 from firstk.harness.cli.sweep_options import (
@@ -38,7 +39,11 @@ if TYPE_CHECKING:
     Printer = Callable[[Sequence[TableRow], Sequence[str]], None]
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk sweep hung-fraction --workers 2", "firstk sweep experiment.toml --format csv"
+    )
+)
 @click.argument("target", metavar="EXPERIMENT", shell_complete=completion.experiments)
 @STORE
 @WORKERS
@@ -187,7 +192,12 @@ def _print_oracle_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     print_legend(LEGEND)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk export hung-fraction.sqlite runs.csv",
+        "firstk export hung-fraction.sqlite runs.parquet",
+    )
+)
 @click.argument("store", metavar="STORE", type=click.Path(path_type=Path))
 @click.argument("file", metavar="[FILE]", required=False, type=FILE)
 @click.option(

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from firstk.downloader.strategy import ONE_ROUND
 from firstk.harness.fuzz.kinds import FAULTS, kind_of
 from firstk.harness.fuzz.transport import with_transport
 from firstk.scenarios.presets import PRESETS
@@ -29,7 +30,8 @@ Draw = Callable[[int], int]
 #: A time at which only a heavy tail can still be busy, in virtual seconds.
 LATE = 1e6
 
-#: The strategies that each scenario is tried with, in addition to one that has spares.
+#: The strategies that each scenario is tried with, in addition to one that has spares, and to
+#: `one-round` if servers can read with a query: otherwise that is `hedged`.
 STRATEGIES = ("wait-for-all", "first-k", "first-k-late", "windowed", "hedged")
 _SPARING = ("hedged+1", "hedged+2", "hedged+5")
 
@@ -47,6 +49,7 @@ _LAWS = (
 _SHORTEST = 0.001  # the minimum unit for times measured in round trips, in seconds
 _LARGE = 200_000  # a few times the size of a consumer's buffer
 _ENTRIES = 5
+_SELDOM = 4  # one scenario in so many has servers that read with a query
 
 #: The optional features of a scenario, apart from faults.
 _FEATURES = (
@@ -119,6 +122,9 @@ class Swarm:
                 found = several if isinstance(several, list) else [several]
                 if any(kind_of(fault) not in self._faults for fault in found):
                     del entry["fault"]
+        if draw(_SELDOM) == _SELDOM - 1:
+            made["grid"] = {**made["grid"], "reading_queries": True}
+            made["strategies"].append(ONE_ROUND.name)
         made["servers"] = [entry for entry in made["servers"] if len(entry) > 1]
         return {key: value for key, value in made.items() if value != []}
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from types import FrameType
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -75,9 +76,12 @@ class Context:
                 f"{what} {name}{f' at {source}' if (source := self.source()) else ''}"
             )
 
-    def source(self) -> Place | None:
-        """Return the line of the download's own code that is running; None where only ours is."""
-        return called_from(Context.run.__code__)
+    def source(self, belongs: Callable[[FrameType], bool] | None = None) -> Place | None:
+        """Return the line of the download's own code that is running; None where only ours is.
+
+        `belongs` says whether a frame is one of its own code; see `called_from`.
+        """
+        return called_from(Context.run.__code__, belongs)
 
     def progress(self) -> None:
         """Restart the count: bytes of the file have been written."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
-from math import inf
+from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from allmydata.storage.http_server import HTTPServer, listen_tls
@@ -15,15 +15,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from twisted.internet.defer import DeferredSemaphore
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.task import deferLater
 from twisted.python.filepath import FilePath
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 
 from firstk.harness.kernel.rng import stream
 from firstk.harness.live.mailbox import Mailbox
+from firstk.harness.run.door import Door
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.laws import Law
 
@@ -35,17 +33,27 @@ def serve(channel: Connection, name: str, folder: str, host: str) -> None:
     from twisted.internet import reactor as found
 
     reactor: Any = found
-    doors: list[_Door] = []
+    doors: list[Door] = []
+
+    def begin(
+        faults: Sequence[Fault] = (),
+        service: Law | None = None,
+        concurrency: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        run = _Run(reactor, faults, stream(seed, name, "live faults"))
+        doors[0].begin(run, stream(seed, name, "live service"), service, concurrency)
 
     class Server(HTTPServer):  # type: ignore[misc]  # it has no types
         def get_resource(self) -> Resource:
-            doors.append(_Door(reactor, name, super().get_resource()))
+            doors.append(Door(reactor, super().get_resource()))
+            begin()
             return doors[0]
 
     def ready(listening: Any) -> None:
         nurl, _ = listening
         channel.send(str(nurl.to_text()))
-        Mailbox(reactor, channel, doors[0].begin)
+        Mailbox(reactor, channel, begin)
 
     storage = StorageServer(folder, name.encode().rjust(20))
     pem = FilePath(str(_certificate(Path(folder) / "server.pem")))
@@ -72,67 +80,29 @@ def _certificate(path: Path) -> Path:
     return path
 
 
-class _Door(Resource):
-    """What a request passes before the server: queues, and faults that need no signal."""
+class _Run:
+    """The faults of one run, which need no signal to the process; see `RequestFaults`."""
 
-    isLeaf = True
-
-    def __init__(self, reactor: Any, name: str, inner: Resource) -> None:
-        super().__init__()
+    def __init__(self, reactor: Any, faults: Sequence[Fault], chances: Random) -> None:
         self._reactor = reactor
-        self._name = name
-        self._inner = inner
-        self.begin()
-
-    def begin(
-        self,
-        faults: Sequence[Fault] = (),
-        service: Law | None = None,
-        concurrency: int | None = None,
-        seed: int = 0,
-    ) -> None:
-        """Begin a run: count the times of faults from now, and delay requests as configured."""
-        self._start = self._reactor.seconds()
+        self._start = reactor.seconds()
         self._faults = faults
-        self._service = service
-        self._queue = DeferredSemaphore(concurrency) if concurrency else None
-        self._chances = stream(seed, self._name, "live")
+        self._chances = chances
 
-    def render(self, request: Request) -> Any:
-        """Pass a request on, after its time in the queue."""
-        if self._service is None:
-            return self._answer(request)
-        seconds = self._service.sample(self._chances)
+    def now(self) -> float:
+        """Return the seconds since the run began."""
+        return float(self._reactor.seconds() - self._start)
 
-        def work() -> Any:
-            return deferLater(self._reactor, seconds, lambda: None)
+    def active(self, operation: Operation, share: int | None) -> Iterator[tuple[int, Fault]]:
+        """Yield the faults that concern such a request now, each with its place."""
+        now = self.now()
+        for place, fault in enumerate(self._faults):
+            if fault.active(now) and fault.concerns(operation, share):
+                yield place, fault
 
-        worked = work() if self._queue is None else self._queue.run(work)
-        worked.addCallback(lambda _: self._answer_later(request))
-        return NOT_DONE_YET
+    def met(self, place: int) -> None:
+        """Record nothing: the simulated run shows what faults meet."""
 
-    def _answer_later(self, request: Request) -> None:
-        if not request._disconnected:
-            answer = self._answer(request)
-            if answer is not NOT_DONE_YET:
-                request.write(answer)
-                request.finish()
-
-    def _answer(self, request: Request) -> Any:
-        *_, last = request.path.split(b"/")
-        operation: Operation = "get_buckets" if last == b"shares" else "read"
-        share = int(last) if last.isdigit() else None
-        now = self._reactor.seconds() - self._start
-        for fault in self._faults:
-            if not fault.active(now) or not fault.concerns(operation, share):
-                continue
-            if fault.holds(operation):
-                over = fault.spell(now)[1]
-                if over < inf:
-                    self._reactor.callLater(over - now, self._answer_later, request)
-                return NOT_DONE_YET
-            chance = self._chances.random() if fault.stochastic else 1.0
-            if (why := fault.failure(operation, chance)) is not None:
-                request.setResponseCode(500, why.encode())
-                return b""
-        return self._inner.render(request)
+    def chance(self, fault: Fault) -> float:
+        """Return what is drawn for a fault of a request."""
+        return self._chances.random() if fault.stochastic else 1.0

@@ -68,7 +68,8 @@ class Bound:
 
     `ttfb` is the time to first byte in virtual seconds; it is also None if no bytes are requested,
     and for several reads. `requests` counts one read for each of K shares, and the queries to the
-    minimum number of servers that together hold K good share numbers. `bytes` counts the data
+    minimum number of servers that together hold K good share numbers; with `[grid]
+    reading_queries`, a query to a server may be one of these reads. `bytes` counts the data
     needed for the first segment if the scenario stops there, otherwise for all requested segments:
     headers and blocks of K shares, the sibling hashes on the paths from these blocks to the roots
     of their hash trees, share hash chains (one per pair of siblings), and once the crypttext hashes
@@ -113,7 +114,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
         ttfb = max(ttfb, grid.carried(grid.size(first, first) / downlink))
     if scenario.stop == "first-block":
         last = first
-    return Bound(ttfb, ueb.k + grid.queries(), grid.size(first, last))
+    return Bound(ttfb, grid.requests(), grid.size(first, last))
 
 
 def _of_reads(each: Sequence[Bound]) -> Bound:
@@ -160,10 +161,15 @@ class _Grid:
         back = min(server.back(begins + seconds + back) for server in self._servers)
         return begins + seconds + back
 
-    def queries(self) -> int:
-        """Return the minimum number of servers that together hold K good shares."""
+    def requests(self) -> int:
+        """Return the minimum number of requests: queries, and a read for each of K shares.
+
+        A query that may read can save one of these reads.
+        """
         together = accumulate(sorted((len(o.good) for o in self._offers), reverse=True))
-        return next(queries for queries, good in enumerate(together, 1) if good >= self._k)
+        queries = next(queries for queries, good in enumerate(together, 1) if good >= self._k)
+        saving = sum(server.reads_with_query for server in self._servers)
+        return self._k + max(0, queries - saving)
 
     def size(self, first: int, last: int) -> int:
         """Return the minimum number of bytes needed for these segments."""

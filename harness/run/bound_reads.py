@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from heapq import heappop, heappush
+from heapq import heappop, heappush, merge
 from itertools import chain, islice, pairwise
 from math import inf, nextafter
+from operator import attrgetter
 from typing import NamedTuple
 
 from firstk.harness.grid.build import ServerSpec, service_of, set_up_of
@@ -155,14 +156,22 @@ class Foreseen:
             and course.failure is None
             and (shown := _shown(course, plan.shares))
         ]
-        self._with_query = [
-            _Read(course.sent, query.work, [course])
-            for query, course, _, _ in answers
-            if reading_queries and not _hinders_reads(self.faults, course.taken_up)
-        ]
+        self._with_query = sorted(
+            (
+                _Read(course.sent, query.work, [course])
+                for query, course, _, _ in answers
+                if reading_queries and not _hinders_reads(self.faults, course.taken_up)
+            ),
+            key=attrgetter("ready"),
+        )
         self.answered = min((ends for _, _, ends, _ in answers), default=inf)
         shown_at_all = {number for *_, shown in answers for number in shown}
         self.numbers = [number for number in plan.shares if number in shown_at_all]
+
+    @property
+    def reads_with_query(self) -> bool:
+        """Whether a query may return what one read would."""
+        return bool(self._with_query)
 
     @property
     def limited(self) -> bool:
@@ -260,12 +269,15 @@ class Foreseen:
         return max(each, sum(times[:count]) / self._concurrency)
 
     def _reads(self, opening: bool) -> Iterator[_Read]:
-        """Yield the reads in the order of their draws, each as early as it can be sent.
+        """Yield the reads, each as early as it can be sent, the earliest first.
 
         Where one share is on the server its first read is the first of all; what comes with
         the `opening` comes with that one, or with others when it is over.
         """
-        yield from self._with_query
+        return merge(self._with_query, self._after_query(opening), key=attrgetter("ready"))
+
+    def _after_query(self, opening: bool) -> Iterator[_Read]:
+        """Yield the reads that can be sent when the query is answered, in order of their draws."""
         alone = opening and len(self.numbers) == 1 and not self._loses
         first = 1 if self._alike or alone else self._window
         if first not in self._foreseen:

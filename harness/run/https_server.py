@@ -11,20 +11,18 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from math import inf
 from pathlib import Path
-from random import Random
 from typing import Any
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ServerEndpoint
-from twisted.internet.task import deferLater
 from twisted.python.filepath import FilePath
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Request
 
 from firstk.harness.grid.build import ServerSpec
 from firstk.harness.kernel.rng import stream
 from firstk.harness.net.host import Host
 from firstk.harness.net.packet import Packet
+from firstk.harness.run.door import Door
 from firstk.scenarios.faults import Disconnect, Fault, Hung, Operation, Slow
 
 with warnings.catch_warnings():
@@ -101,11 +99,15 @@ class HTTPSServer:
         }
         return self._met | on_the_way
 
-    # What the door asks
+    # What `door.RequestFaults` names
+
+    def now(self) -> float:
+        """Return the seconds since the run began."""
+        return self.host.reactor.seconds()
 
     def active(self, operation: Operation, share: int | None) -> Iterator[tuple[int, Fault]]:
         """Yield the faults that concern such a request now, each with its place."""
-        now = self.host.reactor.seconds()
+        now = self.now()
         for place, fault in enumerate(self.faults):
             if not _of_host(fault) and fault.active(now) and fault.concerns(operation, share):
                 yield place, fault
@@ -119,7 +121,9 @@ class HTTPSServer:
         return self._chances.random() if fault.stochastic else 1.0
 
     def _door(self, inner: Resource) -> Resource:
-        return _Door(self, inner, self._plan, self._work)
+        door = Door(self.host.reactor, inner)
+        door.begin(self, self._work, self._plan.service, self._plan.concurrency)
+        return door
 
 
 def _stops(fault: Hung) -> bool:
@@ -143,62 +147,6 @@ def _spells(fault: Fault, until: float) -> Iterator[tuple[float, float]]:
 def _contained(share: bytes) -> bytes:
     """Return the file of a share: its version, its length up to 2004, the number of leases."""
     return struct.pack(">LLL", 1, len(share) % 2**32, 0) + share
-
-
-class _Door(Resource):
-    """What requests pass on their way to the server: faults that concern them, and a queue."""
-
-    isLeaf = True
-
-    def __init__(
-        self, server: HTTPSServer, inner: Resource, plan: ServerSpec, random: Random
-    ) -> None:
-        super().__init__()
-        self._server = server
-        self._inner = inner
-        self._service = plan.service
-        self._queue = DeferredSemaphore(plan.concurrency) if plan.concurrency else None
-        self._random = random
-
-    def render(self, request: Request) -> Any:
-        """Answer a request, after its time in the queue."""
-        if self._service is None:
-            return self._answer(request)
-        seconds = self._service.sample(self._random)
-
-        def work() -> Any:
-            return deferLater(self._server.host.reactor, seconds, lambda: None)
-
-        worked = work() if self._queue is None else self._queue.run(work)
-        worked.addCallback(lambda _: self._answer_later(request))
-        return NOT_DONE_YET
-
-    def _answer_later(self, request: Request) -> None:
-        if not request._disconnected:
-            answer = self._answer(request)
-            if answer is not NOT_DONE_YET:
-                request.write(answer)
-                request.finish()
-
-    def _answer(self, request: Request) -> Any:
-        *_, last = request.path.split(b"/")
-        share = int(last) if last.isdigit() else None
-        operation: Operation = "get_buckets" if share is None else "read"
-        reactor = self._server.host.reactor
-        for place, fault in self._server.active(operation, share):
-            if fault.holds(operation):
-                self._server.met(place)
-                over = fault.spell(reactor.seconds())[1]
-                if over < inf:
-                    reactor.callLater(over - reactor.seconds(), self._answer_later, request)
-                return NOT_DONE_YET
-            if fault.stochastic:
-                self._server.met(place)
-            if (why := fault.failure(operation, self._server.chance(fault))) is not None:
-                self._server.met(place)
-                request.setResponseCode(500, why.encode())
-                return b""
-        return self._inner.render(request)
 
 
 def _with_door(reactor: Any, storage: Any, door: Callable[[Resource], Resource]) -> Any:

@@ -43,6 +43,7 @@ class Sample(NamedTuple):
     bytes_received: Count | None
     content_ok: Flag | None
     load: WorkloadResult | None
+    finished: Time | None = None
 
 
 #: A run of one download, as it was simulated or as a store has it; or one of many downloads.

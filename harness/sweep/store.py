@@ -510,7 +510,8 @@ class Store:
         found = self._all(
             f"runs of point {point}",
             'SELECT "row", run, outcome, located, ttfb, queries, reads, bytes_received, content_ok,'  # noqa: S608 - one of two
-            f" {load} FROM runs WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
+            f" finished, {load} FROM runs"
+            " WHERE point = ? AND strategy = ? AND run < ? ORDER BY run",
             (point, strategy, MAX_RUNS if runs is None else runs),
         )
         samples = [self._sample(point, strategy, is_load, *row) for row in found]
@@ -523,8 +524,8 @@ class Store:
     def _sample(self, point: int, strategy: str, is_load: bool, row: int, *columns: Any) -> Sample:
         with self._explaining(f"row {row} of runs"):
             *most, load = columns
-            numbers = _SAMPLE.checked(most)
-            sample = Sample._make([*numbers, None if load is None else load_of(load)])
+            *numbers, finished = _SAMPLE.checked(most)
+            sample = Sample._make([*numbers, None if load is None else load_of(load), finished])
             self._check_place(row, point, strategy, sample.run)
             _check_numbers(sample, is_load)
             return sample

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from hashlib import sha256
 from math import inf
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from firstk.harness.explain.alternatives import Alternatives
 from firstk.harness.live.worlds import WorldsCompared
 from firstk.harness.run.bound import BOUND
 from firstk.harness.run.cells import Estimate
@@ -32,6 +34,7 @@ from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.page import findings
+from firstk.reports.page.play import Play
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import live as live_plot
 from firstk.reports.plots import plan as plan_plot
@@ -91,7 +94,8 @@ class Report:
     no results. `version` is the version of firstk that made the results. `warnings` are what the
     reader must know before believing any number. `closely` is one run of an experiment, for its
     timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
-    with its simulation. `files` maps the names of files in commands to their paths.
+    with its simulation. `played` has the runs of the cases that can be played, by name. `files`
+    maps the names of files in commands to their paths.
     """
 
     title: str
@@ -104,6 +108,7 @@ class Report:
     overloaded: bool = False
     closely: Compared | None = None
     live: WorldsCompared | None = None
+    played: Mapping[str, Alternatives] = field(default_factory=dict)
     plan: PlanResult | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=lambda what: None)
@@ -131,6 +136,7 @@ def write(report: Report, folder: Path) -> list[Path]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters["toml"] = lambda tables: Markup.escape(tomli_w.dumps(tables))
     columns, rows = _table(report)
     text = environment.get_template("page.html.j2").render(
@@ -140,12 +146,18 @@ def write(report: Report, folder: Path) -> list[Path]:
         live=drawn.of_live(),
         live_findings=list(findings.of_live(report.live)) if report.live else [],
         pictures=of_case,
+        plays={
+            c.name: Play(c, report.played[c.name]) for c in report.there if c.name in report.played
+        },
+        scripts=_scripts(environment, ["page.js", *(["play.js"] if report.played else [])]),
         facts=list(_facts(report)),
         columns=columns,
         rows=rows[:_ROWS],
         files={word: _beside(path, folder) for word, path in report.files.items()},
         left_out=max(0, len(rows) - _ROWS),
         sentence=findings.headline,
+        circumstances=findings.circumstances,
+        outcomes=findings.outcomes,
         gain=findings.gain,
         sections=_sections(report, of_case),
         bound=BOUND,
@@ -154,6 +166,16 @@ def write(report: Report, folder: Path) -> list[Path]:
     page = folder / NAME
     page.write_text(text, encoding="utf-8", newline="\n")
     return [page, *drawn.files]
+
+
+def _scripts(environment: Environment, names: Sequence[str]) -> Mapping[str, Markup]:
+    """Return scripts by the hash that the page's policy allows: no other script can run."""
+    assert environment.loader is not None
+    texts = [environment.loader.get_source(environment, name)[0] for name in names]
+    return {
+        f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}": Markup(text)  # noqa: S704
+        for text in texts
+    }
 
 
 def _of_interest(report: Report) -> list[Case]:
@@ -181,7 +203,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "runs", f"{runs} of each {what}"
     if len({case.seed for case in report.there}) == 1:
         most = max(case.runs for case in report.there)
-        yield "seeds", str(seed_range(report.there[0].seed, most))
+        yield f"seed{'s' * (most != 1)}", str(seed_range(report.there[0].seed, most))
     yield "firstk", report.version
 
 
@@ -344,7 +366,7 @@ class _Pictures:
                 " one in a thousand (below, on a logarithmic scale)."
             )
             found.append(self._add(files, caption, findings.spread(case)))
-        if not self._report.of_store and case.asks:
+        if not self._report.of_store and cost.shown([case]):
             files = cost.draw([case], self._folder / f"cost-{name}", version)
             found.append(self._add(files, _COST, findings.price([case])))
         return found

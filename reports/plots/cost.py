@@ -5,20 +5,20 @@ Down and to the left is better. All axes begin at 0, or are labelled as logarith
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import dist, inf
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from firstk.harness.run.cells import Estimate
 from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.stats.estimates import Interval
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import style
+from firstk.reports.plots.labels import name_marks, points_at
 from firstk.reports.plots.scale import Scale, evenly, set_scale, small_print, title
 
 #: The maximum number of cases shown.
@@ -34,18 +34,12 @@ _COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None], int], ...] = (
     ("share data per download (kB)", lambda one: one.bytes, 1000),
 )
 
-#: The distance from a mark to its name, the width of a letter, the height of a line, in points.
-_BESIDE = 8
-_LETTER = 4.8
-_HIGH = 9
-
-#: The places of a name relative to its mark, the best first.
-_SIDES = ((1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1), (0, 1.3), (0, -1.3))
-
 
 def shown(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that the picture shows."""
-    return evenly([case for case in cases if case.strategies and case.asks], MOST)
+    """Return the cases that the picture shows: those in which some download starts."""
+    return evenly(
+        [case for case in cases if any(o.distribution.came for o in case.strategies)], MOST
+    )
 
 
 def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:
@@ -142,46 +136,15 @@ def _panel(
         if isinstance(half, Interval):
             ends = [y.place(half.low), y.place(half.high)]
             axes.plot([paid, paid], ends, color=style.look(name).colour, linewidth=1)
-        place = _points_at(axes, paid, there)
-        same = next((spot for spot in spots if dist(_points_at(axes, *spot), place) < 3), None)
+        place = points_at(axes, paid, there)
+        same = next((spot for spot in spots if dist(points_at(axes, *spot), place) < 3), None)
         spots.setdefault(same or (paid, there), []).append(name)
     for (paid, there), names in spots.items():
         for mark in style.nested([style.look(name) for name in names], 7):
             axes.plot([paid], [there], **mark, linestyle="none", zorder=4, clip_on=False)
-    _names(axes, spots)
+    name_marks(axes, spots)
 
 
 def _ends(estimate: Estimate) -> list[float]:
     ends = (estimate.low, estimate.high) if isinstance(estimate, Interval) else ()
     return [end for end in (estimate.estimate, *ends) if end is not None]
-
-
-def _points_at(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Return a position in a panel, in points from its lower left corner."""
-    px, py = axes.transData.transform((x, y))
-    return float(px - axes.bbox.x0) * 72 / axes.figure.dpi, float(
-        py - axes.bbox.y0
-    ) * 72 / axes.figure.dpi
-
-
-def _names(axes: Axes, spots: Mapping[tuple[float, float], Sequence[str]]) -> None:
-    """Write names next to their marks, without covering marks or other names."""
-    marks = [_points_at(axes, *spot) for spot in spots]
-    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in marks]
-    width, height = (size * 72 / axes.figure.dpi for size in (axes.bbox.width, axes.bbox.height))
-    for (px, py), names in zip(marks, spots.values(), strict=True):
-        text = style.plain(", ".join(names), 45)
-        found = []
-        for sideways, up in _SIDES:
-            wide = len(text) * _LETTER
-            left = px - wide / 2 + sideways * (wide / 2 + _BESIDE)
-            box = Bbox.from_bounds(left, py + up * _HIGH - _HIGH / 2, wide, _HIGH)
-            inside = box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
-            found.append((sum(map(box.overlaps, taken)) + 3 * (not inside), box, sideways))
-        _, box, sideways = min(found, key=lambda place: place[0])
-        taken.append(box)
-        axes.annotate(
-            text, (0, 0), xycoords="axes fraction", va="center", size=7.5, zorder=5,
-            xytext=(px + sideways * _BESIDE, (box.y0 + box.y1) / 2), textcoords="offset points",
-            ha={1: "left", -1: "right"}.get(sideways, "center"),
-        )  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from firstk.downloader.strategy import STRATEGIES, find_strategy
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
 from firstk.scenarios.model import TAHOE
 
 
@@ -92,26 +92,35 @@ _STYLE: Mapping[Any, Any] = {
 
 def look(strategy: str) -> Look:
     """Return the look of a strategy."""
-    if spares := _known_spares(strategy):
-        return Look(_SPARED_COLOUR, _SPARED[(spares - 1) % len(_SPARED)], hollow=True)
-    return _LOOKS.get(strategy, _OTHER)
+    if strategy in _LOOKS:
+        return _LOOKS[strategy]
+    if (known := _known_hedged(strategy)) is None:
+        return _OTHER
+    if known.spares:
+        return Look(_SPARED_COLOUR, _SPARED[(known.spares - 1) % len(_SPARED)], hollow=True)
+    return replace(_LOOKS["hedged"], hollow=True)
 
 
 def description(strategy: str) -> str:
     """Return half a sentence about what a strategy does; empty if it is not known."""
     if strategy == TAHOE:
         return "the downloader of Tahoe-LAFS 1.20, unmodified"
-    if spares := _known_spares(strategy):
-        return f"as hedged, and reads {spares} more than the K shares that it needs"
-    return STRATEGIES[strategy].description if strategy in STRATEGIES else ""
+    if strategy in STRATEGIES:
+        return STRATEGIES[strategy].description
+    if (known := _known_hedged(strategy)) is None:
+        return ""
+    if replace(known, name="", spares=0) != replace(STRATEGIES["hedged"], name=""):
+        return "as hedged, with other settings"
+    return f"as hedged, and reads {known.spares} more than the K shares that it needs"
 
 
-def _known_spares(strategy: str) -> int:
-    """Return the number of spares with which a named strategy reads."""
+def _known_hedged(strategy: str) -> Strategy | None:
+    """Return a strategy that is `hedged` with other settings, by its name."""
     try:
-        return find_strategy(strategy).spares
+        found = find_strategy(strategy)
     except ValueError:
-        return 0
+        return None
+    return found if strategy.startswith("hedged") else None
 
 
 def plain(text: str, width: int) -> str:

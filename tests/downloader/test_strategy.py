@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from firstk.downloader.encode import encode
-from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy, hedged_with
 from tests.downloader.scenery import FOUR_PHASES, Download, manual_servers
 
 FILE = encode(b"composed" * 8, k=2, n=4)
@@ -125,6 +125,64 @@ def test_no_such_spares(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("hedged,quantile=0.9", {"quantile": 0.9}),
+        ("hedged,lateness=2", {"lateness": 2.0}),
+        ("hedged,give_up=30", {"give_up": 30.0}),
+        ("hedged+2,lateness=1.5", {"spares": 2, "lateness": 1.5}),
+        (
+            "hedged+1,quantile=0.95,lateness=3,give_up=0.5",
+            {"spares": 1, "quantile": 0.95, "lateness": 3.0, "give_up": 0.5},
+        ),
+    ],
+)
+def test_settings(name: str, settings: dict[str, Any]) -> None:
+    """A name may set fields of hedged; the strategy has that name, and nothing else differs."""
+    found = find_strategy(name)
+
+    assert replace(STRATEGIES["hedged"], name=name, **settings) == found
+    assert hedged_with(**settings) == found
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("hedged,quantile=0.80", "hedged"),
+        ("hedged,lateness=1.250,give_up=60", "hedged"),
+        ("hedged+1,lateness=2.0,give_up=060", "hedged+1,lateness=2"),
+    ],
+)
+def test_one_name(name: str, same: str) -> None:
+    """Equal settings have one name, however they are written."""
+    assert find_strategy(name) == find_strategy(same)
+    assert find_strategy(name).name == same
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("hedged,quantile=1", "hedged,quantile=1: a quantile should be between 0 and 1, not 1.0"),
+        ("hedged,lateness=0", "hedged,lateness=0: lateness should be a number above 0"),
+        ("hedged,give_up=0", "give up after 0.0 seconds"),
+        ("hedged,give_up=-1", "no strategy is called"),
+        ("hedged,quantile=nan", "no strategy is called"),
+        ("hedged,quantile=1e9", "no strategy is called"),
+        ("hedged,lateness=2,quantile=0.5", "in this order"),
+        ("hedged,lateness=2,lateness=2", "no strategy is called"),
+        ("hedged,spares=2", "no strategy is called"),
+        ("hedged,", "no strategy is called"),
+        ("windowed,give_up=3", "no strategy is called"),
+        ("one-round,give_up=3", "no strategy is called"),
+    ],
+)
+def test_no_such_settings(name: str, message: str) -> None:
+    """Numbers that are out of range and fields that a name cannot set are refused."""
+    with pytest.raises(ValueError, match=message):
+        find_strategy(name)
+
+
+@pytest.mark.parametrize(
     ("window", "k", "n", "outstanding"),
     [
         ("all", 3, 10, inf),
@@ -190,6 +248,11 @@ def test_composed_to_wait() -> None:
         ("first-k", {"hedge": True}, "needs locating_ends='never'"),
         ("windowed", {"spares": 1}, "need hedge=True"),
         ("windowed", {"give_up": 60.0}, "need hedge=True"),
+        ("windowed", {"quantile": 0.9}, "need hedge=True"),
+        ("first-k", {"lateness": 2.0}, "need hedge=True"),
+        ("hedged", {"quantile": 0.0}, "between 0 and 1, not 0.0"),
+        ("hedged", {"quantile": float("nan")}, "between 0 and 1, not nan"),
+        ("hedged", {"lateness": float("inf")}, "above 0, not inf"),
     ],
 )
 def test_impossible(name: str, changes: dict[str, Any], message: str) -> None:

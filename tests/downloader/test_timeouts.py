@@ -19,7 +19,6 @@ from firstk.downloader.timeouts import (
     LEAST_QUANTILE,
     PER_SPARE,
     QUANTILE,
-    READ_QUANTILE,
     RtoEstimator,
 )
 
@@ -306,13 +305,24 @@ def test_spares_make_impatient(spares: int) -> None:
     seconds = [float(i) for i in range(1, 51)]
     seen.took(*seconds)
     seen.took(*seconds, read=True)
-    quantile = max(LEAST_QUANTILE, READ_QUANTILE - PER_SPARE * spares)
+    quantile = max(LEAST_QUANTILE, HEDGED.quantile - PER_SPARE * spares)
     both = sorted(seconds * 2)
 
     assert pytest.approx(
         LATE * both[ceil(quantile * 100) - 1], abs=LATE
     ) == seen.patience.with_read(1)
     assert pytest.approx(LATE * seconds[ceil(QUANTILE * 50) - 1]) == seen.patience.with_query()
+
+
+@pytest.mark.parametrize("quantile", [0.3, 0.5, 0.9])
+def test_settings(quantile: float) -> None:
+    """A strategy sets the quantile for reads, and how much longer they may take; not of queries."""
+    seen = Seen(replace(HEDGED, quantile=quantile, lateness=3.0))
+    seen.took(*[float(i) for i in range(1, 101)])
+    seen.took(*[0.0] * 1)
+
+    assert seen.patience.with_silence([0.0]) == [3.0 * (ceil(quantile * 101) - 1)]
+    assert pytest.approx(LATE * (ceil(QUANTILE * 101) - 1)) == seen.patience.with_query()
 
 
 # Silence

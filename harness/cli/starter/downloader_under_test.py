@@ -11,5 +11,6 @@ import firstk
 
 async def download(reactor, servers, cap, consumer):
     index = firstk.parse_cap(cap).storage_index
-    await DeferredList([server.get_buckets(index) for server in servers])
-    await firstk.download(reactor, servers, cap, consumer)
+    answers = [server.get_buckets(index) for server in servers]
+    await DeferredList(answers, consumeErrors=True)
+    await firstk.download(reactor, servers, cap, consumer, strategy="hedged")

@@ -10,8 +10,14 @@ import pytest
 from firstk.harness.cli.encoding import spelled
 from tests.harness.command_line import process
 
+#: One encoding stands for all in each run of the tests.
+SLOW = pytest.mark.slow
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii", "cp437", "utf-8"])
+
+@pytest.mark.parametrize(
+    "encoding",
+    ["cp1252", *(pytest.param(e, marks=SLOW) for e in ("latin-1", "ascii", "cp437", "utf-8"))],
+)
 def test_compare(encoding: str, tmp_path: Path) -> None:
     """A table with ∞ and × is printed in every encoding, its columns in line."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
@@ -27,6 +33,7 @@ def test_compare(encoding: str, tmp_path: Path) -> None:
     assert encoding == "utf-8" or "?" not in done.stdout
 
 
+@pytest.mark.slow
 def test_c_locale(tmp_path: Path) -> None:
     """Neither does a C locale end it."""
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}

@@ -54,9 +54,14 @@ def test_every_extra() -> None:
     ("args", "shown"),
     [
         (["run", "one-hung", "--runs", "3"], "wait-for-all"),
-        (["list"], "ticket-928"),
-        (["schema"], "$defs"),
-        (["fuzz", "--seconds", "0.1"], "Nothing was found"),
+        *(
+            pytest.param(args, shown, marks=pytest.mark.slow)
+            for args, shown in (
+                (["list"], "ticket-928"),
+                (["schema"], "$defs"),
+                (["fuzz", "--seconds", "0.1"], "Nothing was found"),
+            )
+        ),
     ],
 )
 def test_core(tmp_path: Path, args: list[str], shown: str) -> None:
@@ -71,7 +76,11 @@ def test_core(tmp_path: Path, args: list[str], shown: str) -> None:
     ("args", "missing"),
     [
         (["compare", "one-hung"], "matplotlib is not installed: pip install 'firstk[report]'"),
-        (["sweep", "hung-fraction"], "numpy is not installed: pip install 'firstk[stats]'"),
+        pytest.param(
+            ["sweep", "hung-fraction"],
+            "numpy is not installed: pip install 'firstk[stats]'",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_missing(tmp_path: Path, args: list[str], missing: str) -> None:

@@ -170,6 +170,7 @@ def test_downloader(monkeypatch: Patch, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_jobs(monkeypatch: Patch, tmp_path: Path) -> None:
     """Several processes search; what they find is found."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))

@@ -41,6 +41,7 @@ def test_new_project(tmp_path: Path) -> None:
     assert "The test failed, as it should" in result.stdout
 
 
+@pytest.mark.slow
 def test_own_downloader(tmp_path: Path) -> None:
     """A downloader of the project's own is tested, and no other is written."""
     (tmp_path / "fetch.py").write_text(_GOOD)
@@ -52,6 +53,7 @@ def test_own_downloader(tmp_path: Path) -> None:
     assert 'firstk_downloader = "fetch:download"' in (tmp_path / "pyproject.toml").read_text()
 
 
+@pytest.mark.slow
 def test_again(tmp_path: Path) -> None:
     """What exists is left as it is, and what pyproject.toml lacks is shown."""
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
@@ -74,6 +76,7 @@ def test_bad_downloader(tmp_path: Path, name: str) -> None:
     assert "should be MODULE:CALLABLE" in result.stderr
 
 
+@pytest.mark.slow
 def test_no_such_module(tmp_path: Path) -> None:
     """A downloader that cannot be imported is a mistake, with pytest's own words."""
     result = firstk("init", "--downloader", "no_such:thing", tmp_path)

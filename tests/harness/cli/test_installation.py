@@ -48,7 +48,7 @@ def test_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert [
         f"twisted {found}: should be >=99: pip install 'twisted>=99'",
-        "no-such-thing is not there: pip install 'no-such-thing>=2'",
+        "no-such-thing is not installed: pip install 'no-such-thing>=2'",
     ] == wrong(doctor.requirements())
 
 
@@ -69,8 +69,7 @@ def test_extras(monkeypatch: pytest.MonkeyPatch) -> None:
     ] == (wrong(doctor.requirements()))
     assert [
         f"click {version('click')}",
-        "no-such-thing is not there, of the extra 'more': pip install 'firstk[more]'"
-        " where you want it",
+        "no-such-thing is optional, and not installed: pip install 'firstk[more]'",
         f"simpy {version('simpy')}, of the extra 'more'",
     ] == told[:3]
     assert len(told) == 4
@@ -104,6 +103,22 @@ def test_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     (words,) = wrong(doctor.name())
 
     assert words.startswith(f"the package 'firstk' is found in {tmp_path / 'firstk'}, and")
+
+
+def test_core_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the extras nothing is wrong; without what the core needs, something is."""
+
+    def import_module(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
+
+    monkeypatch.delitem(sys.modules, "twisted.internet.reactor", raising=False)
+    monkeypatch.setattr(doctor, "import_module", import_module)
+    missing = "matplotlib"
+    assert wrong(doctor.reactor()) == []
+
+    missing = "simpy"
+    with pytest.raises(ModuleNotFoundError):
+        wrong(doctor.reactor())
 
 
 def test_real_reactor(monkeypatch: pytest.MonkeyPatch) -> None:

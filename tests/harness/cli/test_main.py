@@ -113,7 +113,13 @@ def test_process(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["list"], ["run", "one-hung", "--format", "csv"], ["run", "one-hung"], ["--help"]],
+    [
+        ["list"],
+        *(
+            pytest.param(args, marks=pytest.mark.slow)
+            for args in (["run", "one-hung", "--format", "csv"], ["run", "one-hung"], ["--help"])
+        ),
+    ],
     ids=" ".join,
 )
 def test_nobody_reads(args: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from firstk.harness.fuzz.kinds import Kinds
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import scenario
+from tests.marks import few
 
 WHERE = "tests.harness.fuzz.downloaders"
 
@@ -39,7 +40,9 @@ def _hasty(monkeypatch: Patch) -> None:
     monkeypatch.setattr("firstk.harness.kernel.livelock.MOST_AT_ONCE", 10_000)
 
 
-@pytest.mark.parametrize("name", DEFECTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "spins")) for n in DEFECTS]
+)
 def test_found(name: str) -> None:
     """A defect is found within some dozens of scenarios."""
     found = Fuzzer(subjects=[f"{WHERE}:{name}"]).search(scenarios=150)
@@ -48,7 +51,7 @@ def test_found(name: str) -> None:
     assert found.broken.invariant.name in DEFECTS[name]
 
 
-@pytest.mark.parametrize("name", CORRECT)
+@pytest.mark.parametrize("name", few(2, CORRECT))
 def test_correct(name: str) -> None:
     """A correct downloader is not accused of anything, however it is written."""
     fuzzer = Fuzzer(subjects=[f"{WHERE}:{name}"])
@@ -130,6 +133,7 @@ def test_kinds_of_invariants() -> None:
     assert [i.name for i in Kinds(only=["survives", "hung"]).invariants] == ["survives"]
 
 
+@pytest.mark.slow
 def test_small(monkeypatch: Patch, tmp_path: Path) -> None:
     """A find is made small, in what it says and in time."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 10.0)

@@ -199,6 +199,7 @@ def test_load() -> None:
     assert simulate_workload(late, "first-k").untriggered_faults == {(0, 0): ["s0"]}
 
 
+@pytest.mark.slow
 def test_library() -> None:
     """No fault of the library is in vain."""
     found = []

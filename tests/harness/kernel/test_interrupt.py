@@ -199,7 +199,7 @@ COMMANDS = {
 }
 
 #: Those that are not run each time: they take the same way as others.
-SLOW = ("compare", "load", "sweep, 1 worker", "pytest")
+SLOW = ("a program", "compare", "load", "sweep, 1 worker", "sweep, 2 workers", "pytest")
 
 
 @pytest.mark.parametrize(

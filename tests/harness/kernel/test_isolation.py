@@ -525,7 +525,7 @@ def at_once(*them):
 """
 
 
-@pytest.mark.parametrize("installed", [False, True])
+@pytest.mark.parametrize("installed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package is watched where it lies, installed or not, its other modules too."""
     name = f"escaping_{'in' if installed else 'out'}"
@@ -724,7 +724,10 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("before", "said"), CASES)
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:])],
+)
 def test_real_reactor(before: str, said: dict[str, str]) -> None:
     """To have it is no escape, to use it is; after each run it is as it was."""
     output = run_python(REACTORS.format(before=before, names=", ".join(said))).splitlines()

@@ -29,7 +29,9 @@ REPEATING = {
 }
 
 
-@pytest.mark.parametrize("name", REPEATING)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "storming")) for n in REPEATING]
+)
 def test_repeats(name: str) -> None:
     """Timers, callFromThread, requests and iterate are counted alike, and the line is named."""
     result = simulate(scenario(grid={"servers": 10, "rtt": constant(0.0)}), f"{HERE}:{name}").result

@@ -55,6 +55,9 @@ def test_simulate(name: str) -> None:
     assert "downloaders.py:" in (result.message or "")
 
 
+@pytest.mark.parametrize(
+    "name", ["leaving", *(pytest.param(n, marks=pytest.mark.slow) for n in [*RAISING][1:])]
+)
 def test_run(name: str, tmp_path: Path) -> None:
     """`firstk run` shows it, and is not green though nothing is expected of the downloader."""
     ran = process("run", write(tmp_path), "--downloader", f"{HERE}:{name}", capture_output=True)

@@ -217,6 +217,7 @@ for bandwidth in None, 1e6:
 """
 
 
+@pytest.mark.slow
 def test_tls_digests() -> None:
     """Equal seeds have equal digests with TLS, in any process, with any hash seed."""
     pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")

@@ -32,6 +32,7 @@ from firstk.harness.run.bound_needs import ueb_of
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, needs_tahoe, scenario
+from tests.marks import few
 
 #: What is put to the test: all strategies, one with spares, and Tahoe-LAFS if it is installed.
 SUBJECTS = [*STRATEGIES, "hedged+2", *(["tahoe"] if find_spec("allmydata") else [])]
@@ -253,7 +254,7 @@ def drawn(seed: int) -> Scenario:
     return scenario(*entries, file=file, grid=grid, seed=seed)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", few(25, range(100)))
 def test_draws(seed: int) -> None:
     """Where each server has one share, it is exact whatever the draws are."""
     made = drawn(seed)
@@ -281,7 +282,7 @@ def retried(seed: int) -> Scenario:
     )
 
 
-@pytest.mark.parametrize("seed", range(50))
+@pytest.mark.parametrize("seed", few(12, range(50)))
 def test_reading_again(seed: int) -> None:
     """No download that reads again what failed undercuts it, and it is none if none succeeds.
 
@@ -318,9 +319,7 @@ def timed(seed: int) -> Scenario:
     )
 
 
-@pytest.mark.parametrize(
-    "seed", [*range(6), *(pytest.param(s, marks=pytest.mark.slow) for s in range(6, 60))]
-)
+@pytest.mark.parametrize("seed", few(1, range(60)))
 def test_for_a_time(seed: int) -> None:
     """A download that knows when faults begin and end is as early."""
     made = timed(seed)
@@ -348,7 +347,7 @@ def limited(seed: int, servers: int) -> Scenario:
     )
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", few(3, range(20)))
 def test_one_uplink(seed: int) -> None:
     """Where all shares are on one server it is exact."""
     made = limited(seed, servers=1)
@@ -356,7 +355,7 @@ def test_one_uplink(seed: int) -> None:
     agree(made, earliest(made, [of_sets(server, made.file.k) for server in held(made)]))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", few(3, range(20)))
 def test_uplinks(seed: int) -> None:
     """Where they are on several, chains that others have count as if they came from these."""
     made = limited(seed, servers=2)
@@ -367,7 +366,7 @@ def test_uplinks(seed: int) -> None:
     agree(made, oracle, low=chains / slowest)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", few(3, range(20)))
 def test_queues(seed: int) -> None:
     """Where servers work on a few requests at once, all for the same time, it is exact."""
     random = Random(seed)
@@ -390,7 +389,7 @@ def test_queues(seed: int) -> None:
     agree(made, earliest(made, scripts))
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", few(3, range(20)))
 def test_downlink(seed: int) -> None:
     """Where servers are equally far, and only the downlink is limited, it is exact."""
     random = Random(seed)
@@ -447,11 +446,11 @@ def random_scenario(seed: int) -> Scenario:
 #: Thousands of scenarios, in parts that can run side by side.
 THOUSANDS = [
     pytest.param(range(first, first + 250), marks=pytest.mark.slow)
-    for first in range(40, 4040, 250)
+    for first in range(10, 4010, 250)
 ]
 
 
-@pytest.mark.parametrize("seeds", [range(40), *THOUSANDS], ids=str)
+@pytest.mark.parametrize("seeds", [range(10), *THOUSANDS], ids=str)
 def test_nobody_undercuts_it(seeds: range) -> None:
     """No strategy does, nor Tahoe-LAFS, in random scenarios of all kinds."""
     assert {seed: found for seed in seeds if (found := undercut(random_scenario(seed)))} == {}

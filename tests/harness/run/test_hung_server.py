@@ -301,6 +301,7 @@ def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> 
         assert downloader == "hedged" or 5 < result.finished < 7
 
 
+@pytest.mark.slow
 def test_yes_then_hang(grid: SimGrid, downloader: str) -> None:
     """A server that says yes and then hangs was never mended; `hedged` is there for it."""
     grid.servers[0].hang("read")

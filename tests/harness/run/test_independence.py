@@ -22,6 +22,7 @@ from firstk.harness.sweep.sweep import Sweep
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import Here, experiment, swept
 from tests.harness.making import exponential, hung, scenario
+from tests.marks import few, few_rows
 
 _FETCH = """
 async def fetch(reactor, servers, cap, consumer):
@@ -132,6 +133,7 @@ def test_state(kind: str, folder: Path) -> None:
     ],
     ids=["hash seed", "chance"],
 )
+@pytest.mark.slow
 def test_not_repeatable(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What differs between two fresh processes is called otherwise."""
     monkeypatch.setattr(isolation, "_HASH_SEEDS", range(1, 7))
@@ -149,6 +151,7 @@ def test_no_state(folder: Path) -> None:
     check(last_first([*made(subject), *ours]))
 
 
+@pytest.mark.slow
 def test_load(folder: Path) -> None:
     """Runs of many downloads are repeated too."""
     subject = module(folder, STATEFUL["global"])
@@ -162,6 +165,7 @@ def test_load(folder: Path) -> None:
         check(last_first(runs))
 
 
+@pytest.mark.slow
 def test_ends_its_process(folder: Path) -> None:
     """A run that ends its process has no digest; one that raises SystemExit is a failed run."""
     subject = module(folder, "import os\ndef first(): os._exit(0)")
@@ -242,7 +246,9 @@ class Instead:
         pass
 
 
-@pytest.mark.parametrize(("subject", "each"), [("a:b", 0.01), ("a:b", 3.0), ("hedged", 0.01)])
+@pytest.mark.parametrize(
+    ("subject", "each"), few_rows(1, [("a:b", 3.0), ("a:b", 0.01), ("hedged", 0.01)])
+)
 def test_share(subject: str, each: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks go on as long as the sweep does, and at no time have taken more than 2 % of it."""
     Instead.started, Instead.now = [], 0.0
@@ -277,7 +283,7 @@ def test_at_the_end(
 # The command line
 
 
-@pytest.mark.parametrize("command", ["run", "compare"])
+@pytest.mark.parametrize("command", few(1, ["run", "compare"]))
 def test_command(command: str, folder: Path) -> None:
     """A command that made more than one run fails, when it has printed its results."""
     subject = module(folder, STATEFUL["global"])
@@ -339,6 +345,7 @@ def test_sweep(folder: Path) -> None:
     assert "cannot be trusted" in firstk("run", "--from", "e.sqlite", "1").stderr
 
 
+@pytest.mark.slow
 def test_sweep_in_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`firstk sweep` ends with exit status 1, with real workers."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *sys.path]))

@@ -6,7 +6,7 @@ import pytest
 
 from firstk.harness.run.bound import bound
 from firstk.harness.run.simulate import simulate
-from tests.harness.making import constant, scenario
+from tests.harness.making import constant, hung, scenario
 
 LOGNORMAL = {"law": "lognormal", "median": 0.05, "sigma": 0.7}
 
@@ -25,7 +25,7 @@ def test_one_round_trip() -> None:
     assert (result.ttfb, result.queries, result.reads) == (0.05, 10, 0)
     assert result.content_ok
     assert result.bytes_received == hedged.bytes_received
-    assert bound(one).ttfb == 0.05
+    assert (bound(one).ttfb, bound(one).requests) == (0.05, 3)
 
 
 def test_servers_that_cannot() -> None:
@@ -33,7 +33,23 @@ def test_servers_that_cannot() -> None:
     one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid(reading_queries=False))
 
     assert simulate(one, "one-round").result.digest == simulate(one, "hedged").result.digest
-    assert bound(one).ttfb == 0.1
+    assert (bound(one).ttfb, bound(one).requests) == (0.1, 6)
+
+
+@pytest.mark.parametrize(
+    ("servers", "requests"),
+    [
+        ([{"select": "0", "shares": [0, 1, 2]}, {"select": "1-9", "shares": []}], 3),
+        ([hung("1-9", on=["read"], shares=[0])], 5),
+        ([hung("all", on=["read"], shares=[0])], 6),
+    ],
+    ids=["one server", "one that reads", "none that reads"],
+)
+def test_fewest_requests(servers: list[dict[str, Any]], requests: int) -> None:
+    """There are K reads and queries at least; a server that reads with its query saves one."""
+    one = scenario(*servers, file={"size": 400, "k": 3, "n": 10}, grid=grid())
+
+    assert bound(one).requests == requests <= simulate(one, "one-round").result.requests
 
 
 @pytest.mark.parametrize(
@@ -54,6 +70,21 @@ def test_bad_servers(faults: list[dict[str, Any]], most: float) -> None:
     assert (result.outcome, result.content_ok) == ("ok", True)
     assert result.ttfb is not None
     assert result.ttfb <= most
+
+
+def test_reads_after_the_query() -> None:
+    """A read that is sent after the answer may be earlier than a later query that reads."""
+    law = {"law": "quantiles", "table": [[0.0, 0.0], [0.5, 0.05], [1.0, 0.5]]}
+    stalls = {"kind": "stall", "after_bytes": 1000, "end": 1.0, "every": 2.0}
+    servers = [{"select": "1", "fault": stalls}, hung("0,2-9", on=["read"])]
+    file = {"size": 200_100, "k": 1, "n": 10}
+    one = scenario(*servers, file=file, grid=grid(rtt=law))
+    least = bound(one).ttfb
+    took = simulate(one, "hedged").result.ttfb
+
+    assert least is not None
+    assert took is not None
+    assert least <= took
 
 
 @pytest.mark.parametrize("size", [100, 40_000, 400_000])

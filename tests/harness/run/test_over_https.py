@@ -274,6 +274,7 @@ def test_run(tmp_path: Path) -> None:
     assert json.loads(objects.stdout)[0]["outcome"] == "stalled"
 
 
+@pytest.mark.slow
 def test_failing_test(firstk: Firstk) -> None:
     """A test that fails names the servers that never answered."""
     tables = over_https(_on("0-7", "hung")).model_dump(include={"file", "grid", "servers"})

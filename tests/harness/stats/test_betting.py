@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.special import betainc
 
 from firstk.harness.stats.betting import _LOG_SHARES, _PARTS, Evidence
+from tests.marks import few
 
 NUMBER = st.integers(0, 64).map(lambda n: n / 64)
 NUMBERS = st.lists(NUMBER, min_size=1, max_size=30)
@@ -375,7 +376,7 @@ def test_at_the_limit_closely(law: Draw, scale: float) -> None:
         assert found <= RISK + 3 * (RISK * (1 - RISK) / 4000) ** 0.5
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", few(1, LAWS))
 def test_covers(law: Draw) -> None:
     """The interval holds the mean as often as it says, after any number of runs."""
     drawn, mean = shares(law, 1.0, (300, 60))

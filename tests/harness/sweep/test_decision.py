@@ -19,6 +19,7 @@ from firstk.harness.stats.estimates import Interval, NotEnough, mean_share, prob
 from firstk.harness.sweep.decision import Decision, Finding, decide, least_runs
 from firstk.scenarios.plan import Condition, Target
 from tests.harness.plans import loaded, plan
+from tests.marks import few
 from tests.reports.loads import load, parted, sample
 
 
@@ -315,7 +316,7 @@ def raised(folder: Path, *changes: tuple[str, str], most: int) -> list[int]:
     return [look for runs in (most, 5 * most) for look in replace(one, max_runs=runs).looks]
 
 
-@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("law", few(1, LAWS))
 def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
     """Of workloads whose p90 is just at the limit few are decision, also with max_runs raised."""
     looks = raised(tmp_path, loaded(DOWNLOADS), most=40)
@@ -334,7 +335,7 @@ def test_loads_at_the_limit_closely(law: str, late: float, tmp_path: Path) -> No
     check([decided(target, runs, looks) for runs in late_runs(law, late, 1000, looks[-1])])
 
 
-@pytest.mark.parametrize("limit", [0.5, 0.9, 0.99])
+@pytest.mark.parametrize("limit", few(1, [0.9, 0.5, 0.99]))
 def test_downloads_at_the_limit(limit: float, tmp_path: Path) -> None:
     """So it is of single downloads, with max_runs raised twice."""
     random = np.random.default_rng(928)

@@ -26,6 +26,7 @@ from firstk.scenarios.experiment import Experiment, load_experiment
 from firstk.scenarios.library import experiments, find_experiment
 from tests import reference
 from tests.harness.experiments import judged
+from tests.marks import few
 from tests.reference import first_of
 
 LIBRARY = [name for name in experiments() if name.startswith("oracles/")]
@@ -55,7 +56,7 @@ def far(found: list[Verdict]) -> list[Verdict]:
     return [verdict for verdict in found if verdict.is_far]
 
 
-@pytest.mark.parametrize("name", LIBRARY)
+@pytest.mark.parametrize("name", few(2, LIBRARY))
 def test_library(name: str, tmp_path: Path) -> None:
     """Few runs are as they should be."""
     assert far(judged(shorter(of_library(name)), tmp_path / "s")) == []

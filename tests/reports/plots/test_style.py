@@ -124,3 +124,16 @@ def test_names(name: str, tmp_path: Path) -> None:
 
     assert [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"] == files
     assert files == sorted(tmp_path.iterdir())
+
+
+def test_tuned() -> None:
+    """Other settings of hedged look like outlines of it, and are described as such."""
+    usual, tuned = style.look("hedged"), style.look("hedged,lateness=2")
+
+    assert (tuned.colour, tuned.marker, tuned.hollow) == (usual.colour, usual.marker, True)
+    assert style.look("hedged+1,lateness=2") == style.look("hedged+1")
+    assert style.description("hedged,lateness=2") == "as hedged, with other settings"
+    assert style.description("hedged+1,lateness=2") == "as hedged, with other settings"
+    assert style.description("hedged+1").startswith("as hedged, and reads 1 more")
+    assert style.look("mine:download") == style.look("other:download") != tuned
+    assert style.description("mine:download") == ""
