@@ -29,13 +29,14 @@ _FAR_SLOWER = 2
 
 @dataclass(eq=False, slots=True)
 class _Answer:
-    """The state of the query to one server.
+    """The state of the query to one server, which is sent over the `connection`.
 
     `attempts` is the number of times that its connection was lost since it last sent bytes.
     `again_at` is when to query it again; infinity if it will not be queried, or is being queried.
     """
 
     place: int
+    connection: IStorageServer
     server: str
     said: str | None = "no answer"
     refused: list[str] = field(default_factory=list)
@@ -160,16 +161,17 @@ class ShareFinder:
 
     def _query(self, place: int) -> None:
         """Query the server at an index in the list."""
-        answer = _Answer(place, _name(self._servers[place], place))
+        connection = self._servers[place]
+        answer = _Answer(place, connection, _name(connection, place))
         self._answers.append(answer)
         self._send(answer)
 
     def _send(self, answer: _Answer) -> None:
         """Send a first or a repeated query to a server."""
-        server = self._servers[answer.place]
-        again = answer in self._away
-        spans = self._spans if self._reads_from(server, answer) and not again else []
-        length = sum(length for _, length in spans) if spans else None
+        server, again = answer.connection, answer in self._away
+        spans, length = list[ByteRange](), None
+        if self._spans and not again and self._reads_from(server, answer):
+            spans, length = self._spans, sum(length for _, length in self._spans)
         request = Request(answer.server, "get_buckets", length=length, again=again)
 
         def answered(buckets: Any, error: ServerFailedError | None) -> None:
@@ -199,9 +201,8 @@ class ShareFinder:
 
     def _reads_from(self, server: IStorageServer, answer: _Answer) -> bool:
         """Return whether to read a share with the query: from the first K servers, and spares."""
-        strategy = self._session.strategy
-        first = answer.place < self._session.cap.k + strategy.spares
-        return strategy.speculates and first and IReadingServer.providedBy(server)
+        first = answer.place < self._session.cap.k + self._session.strategy.spares
+        return first and IReadingServer.providedBy(server)
 
     @property
     def expecting(self) -> bool:

@@ -51,14 +51,15 @@ def make_servers(
     env = reactor.env
     downlink = _line(env, grid.client_bandwidth)
     met: dict[int | None, set[int]] = defaultdict(set)
-    machines: dict[str | None, tuple[SharedChannel | None, Service | None]] = {}
+    machines: dict[str, tuple[SharedChannel | None, Service | None]] = {}
 
     def limits(plan: ServerSpec) -> tuple[SharedChannel | None, Service | None]:
         """Return a server's uplink and queue, which it shares with others on its machine."""
+        if plan.machine is None:
+            return _line(env, plan.bandwidth), service_of(env, plan, seed)
         uplink, beside = machines.get(plan.machine) or (_line(env, plan.bandwidth), None)
         service = service_of(env, plan, seed, beside)
-        if plan.machine is not None:
-            machines.setdefault(plan.machine, (uplink, service))
+        machines.setdefault(plan.machine, (uplink, service))
         return uplink, service
 
     servers = []

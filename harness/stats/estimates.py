@@ -103,6 +103,7 @@ def difference_in_words(estimate: Interval | NotEnough) -> str:
     return "never in either" if estimate.estimate is None else in_words(estimate)
 
 
+@lru_cache(maxsize=1000)  # as in `ranks`
 def probability(count: int, runs: int, confidence: float = CONFIDENCE) -> Interval:
     """Return the probability of an event that occurred in `count` of `runs` independent runs.
 

@@ -140,7 +140,7 @@ def stories(draw: st.DrawFn) -> Story:
     return Story({"name": "t", "seed": draw(st.integers(0, 99)), "file": file, "grid": grid}, steps)
 
 
-@pytest.mark.parametrize("strategy", few(1, reversed(STRATEGIES)))
+@pytest.mark.parametrize("strategy", few(1, reversed([*STRATEGIES])))
 @settings(deadline=None, max_examples=60)
 @given(story=stories())
 def test_step_by_step(strategy: str, story: Story) -> None:

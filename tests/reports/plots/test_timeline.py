@@ -469,10 +469,9 @@ def test_endless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a run that asks one server on and on, to the deadline, the beginning is shown."""
     one = compared(scenario())
     run = one.first_runs[0]
-    reads = [
-        Exchange(n, "s0", "read", 0, 0, 36, 0.5 * n, ended=0.5 * (n + 1), ok=True)
-        for n in range(5000)
-    ]
+    reads = [Exchange(n, "s0", "read", 0, 0, 36, 0.5 * n) for n in range(5000)]
+    for read in reads:
+        read.ended, read.ok = read.sent + 0.5, True
     busy = replace(run.result, outcome="deadline", ttfb=None, finished=None)
     endless = replace(run, result=busy, trace=Trace(reads), status=None)
     panel = drawn(monkeypatch, replace(one, first_runs=[endless])).axes[0]
