@@ -142,6 +142,13 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
 
 
+@nox.session
+def reproduce(session: nox.Session) -> None:
+    """Compare published numbers with our own runs; it takes some minutes on two processors."""
+    session.install("-e", ".[stats]")
+    session.run("firstk", "reproduce", *session.posargs)
+
+
 #: The scenarios of README's picture; the guide to strategies has all of ticket #928.
 _SHOWN = (
     "one-slow",

@@ -72,7 +72,7 @@ class PipelinedFetcher:
         self._first = False
         # There are more than K if shares were read for the UEB or the crypttext hashes.
         blocks = dict(islice(self._blocks.items(), self._session.cap.k))
-        coming = len(self._readings.current)
+        coming = len(self._readings)
         self._session.status.blocks_unused += len(self._blocks) - len(blocks) + coming
         assert self._known.segment_hashes is not None
         expected = self._known.segment_hashes[segment]
@@ -251,7 +251,7 @@ class PipelinedFetcher:
                 return len(coming.difference(have)) < lacking or not expected
             if choice.server in self._readings.servers:
                 self._located.ask_more()  # rather than read a second share from one server
-            if any(r.overdue for r in self._readings.current):
+            if any(r.overdue for r in self._readings):
                 self._session.status.hedges += 1
             metadata = self._wants_metadata(_CARRIERS)
             try:

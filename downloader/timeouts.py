@@ -191,17 +191,16 @@ class RtoEstimator:
         """
         now, longest = self._reactor.seconds(), seen[-1]
         waiting = 0
-        for request in self.outstanding:
+        for request in self.outstanding:  # the oldest first
+            age = now - request.sent
+            if age < longest:
+                break
             if request.overdue is not None or request.received:
                 continue
-            age = now - request.sent
-            if request.is_query and request.length is not None:
-                continue
-            if request.length is not None:
-                if passing is None:
-                    continue
-                age -= passing(request.length)
-            waiting += age >= longest
+            if request.length is None:  # a query
+                waiting += 1
+            elif passing is not None and not request.is_query:
+                waiting += age - passing(request.length) >= longest
         everything = len(seen) + waiting
         place = ceil(p * everything)
         if place <= len(seen):

@@ -101,6 +101,7 @@ def matched(output: str) -> list[dict[str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_annotations(project: Path) -> None:
     """The file, the line and the message of each mistake become an annotation."""
     scenario = project / "tests/scenarios/one-hung.toml"
@@ -144,6 +145,7 @@ def test_gitlab(project: Path) -> None:
             assert result.returncode == 0, (script, result.stdout, result.stderr)
 
 
+@pytest.mark.slow
 def test_pre_commit_hook(project: Path) -> None:
     """The hook's command accepts the files that pre-commit passes to it."""
     (hook,) = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())

@@ -99,6 +99,7 @@ def test_source_distribution(built: Path) -> None:
     assert "tests/test_packaging.py" in names
 
 
+@pytest.mark.slow
 def test_users_own_names(tmp_path: Path) -> None:
     """A project with modules named like our folders can test its downloader."""
     (tmp_path / "scenarios").mkdir()

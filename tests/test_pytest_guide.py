@@ -16,6 +16,7 @@ pytest_plugins = ["pytester"]
 _FILES = re.findall(r"```\w+\n# ([\w/.-]+)\n(.*?)```", _GUIDE, re.DOTALL)
 
 
+@pytest.mark.slow
 def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its project fails with the text that it shows; once corrected, it and its tests pass."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)

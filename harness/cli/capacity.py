@@ -11,6 +11,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, USAGE, fail, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import DOWNLOADER, FOLDER, SEED, STRATEGY, format_option
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
     from firstk.scenarios.model import Scenario
 
 
-@click.command()
-@click.argument("scenario", metavar="SCENARIO|EXPERIMENT", shell_complete=completion.scenarios)
+@click.command(
+    epilog=examples(
+        "firstk capacity load --strategy hedged",
+        'firstk capacity my-scenario.toml --target "p99 <= 2 s" --out capacity',
+    )
+)
+@click.argument("scenario", metavar="FILE|NAME", shell_complete=completion.scenarios)
 @click.option(
     "--target",
     "targets",

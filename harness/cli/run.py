@@ -62,6 +62,7 @@ _MOST_DIGITS = 18
     epilog=examples(
         "firstk run three-good-seven-hung",
         "firstk run my-scenario.toml --strategy first-k --seed 17 --trace run.json",
+        "firstk run my-scenario.toml --rare p99.99",
         "firstk run --from hung-fraction.sqlite 17",
     )
 )

@@ -92,7 +92,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
     if isinstance(error, BaseExceptionGroup):
         for one in error.exceptions:
             yield from _causes(one)
-    elif isinstance(error, FirstError):
+    elif isinstance(error, FirstError) and error.subFailure.value is not None:
         yield from _causes(error.subFailure.value)
 
 

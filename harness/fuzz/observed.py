@@ -163,7 +163,7 @@ class CheckedRun:
         """Yield the outcomes of the reads that must end: not of those that were cancelled."""
         blocked = False  # whether a read waits for the end of one that was cancelled
         reads = self.case.scenario.reads or ()
-        for read, outcome in zip(reads, self.result.outcomes, strict=True):
+        for read, outcome in zip(reads, self.result.outcomes or (), strict=True):
             if read.start is None and blocked:
                 continue
             blocked = read.cancel is not None and outcome in ("stalled", "deadline")

@@ -49,12 +49,12 @@ _LAWS = (
 )
 _SHORTEST = 0.001  # the minimum unit for times measured in round trips, in seconds
 _LARGE = 200_000  # a few times the size of a consumer's buffer
-_ENTRIES = 4
+_ENTRIES = 6
 _SELDOM = 4  # one scenario in so many has servers that read with a query
 
 #: Half of the scenarios are plain: few servers, short round trips and no limits. They are cheap,
 #: most downloads succeed in them, and what goes wrong is rarely the fault of the servers.
-_PLAIN_K, _PLAIN_MORE, _PLAIN_TIMES = (1, 2, 3, 3), (0, 1, 1, 2), (0.25, 0.05, 0.1, 0.1)
+_PLAIN_K, _PLAIN_MORE, _PLAIN_TIMES = (1, 2, 3, 3), (0, 1, 2, 3), (0.25, 0.05, 0.1, 0.1)
 _LIMITED = {"queues", "downlink", "large", "instant"}
 
 #: The latest time at which a run of another downloader ends: one that repeats something forever
@@ -96,9 +96,11 @@ class Swarm:
         self._draw = draw
         self._latest = _ENOUGH if external else LATE
         self._has = {feature for feature in _FEATURES if draw(2)}
-        self._k, self._more, self._times = _K, _MORE, _TIMES
-        if not draw(2):
-            self._k, self._more, self._times = _PLAIN_K, _PLAIN_MORE, _PLAIN_TIMES
+        plain = not draw(2)
+        self._k: Sequence[int] = _PLAIN_K if plain else _K
+        self._more: Sequence[int] = _PLAIN_MORE if plain else _MORE
+        self._times: Sequence[float] = _PLAIN_TIMES if plain else _TIMES
+        if plain:
             self._has -= _LIMITED
         if external:
             self._has |= {feature for feature in _OTHERS if draw(8) == 7}

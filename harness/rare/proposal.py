@@ -30,7 +30,10 @@ _SLOW = (0.3, 0.1, 0.03, 0.01, 1e-3, 1e-4, 1e-5)
 _HOW_OFTEN = (0.25, 0.75)
 
 #: The parts of the mixture that the scenario itself has, and all components together, evenly.
-_ITSELF, _EVENLY = 0.05, 0.15
+_ITSELF, _EVENLY = 0.25, 0.1
+
+#: The most ways in which an event comes about that have components of their own.
+_WAYS = 8
 
 #: The number of steps in which the weights of components are improved.
 _STEPS = 30
@@ -85,7 +88,7 @@ class Proposal:
         return component.draw(random, self._servers)
 
     def weights(self, choices: Sequence[Choices]) -> Numbers:
-        """Return the weight of each of some choices: over 0, and at most 20."""
+        """Return the weight of each of some choices: at most 1 over the scenario's own part."""
         return np.asarray(1 / (self._ratios(choices) @ self._parts))
 
     def _ratios(self, choices: Sequence[Choices]) -> Numbers:
@@ -130,22 +133,45 @@ class Proposal:
         return found
 
     def _given(self, choices: Sequence[Choices], masses: Numbers) -> list[Component]:
-        """Return components as frequent as in choices with these masses."""
+        """Return components as frequent as in these choices, and as in each of the main ways."""
         selected = np.array([one.selected for one in choices], dtype=float)
+        ranks = np.array([one.ranks for one in choices])
+        found = self._alike(selected, ranks, masses)
+        ways = self._ways(selected, masses)
+        if len(ways) > 1:
+            for way in ways[:_WAYS]:
+                part = masses[way] / masses[way].sum()
+                found += self._alike(selected[way], ranks[way], part)
+        return found
+
+    def _ways(self, selected: Numbers, masses: Numbers) -> list[npt.NDArray[np.intp]]:
+        """Return the indices of choices with equally many units of each entry, by their masses."""
+        of_entries = [np.array([u.entry == e for u in self._units]) for e in self._entries]
+        counts = [tuple(int(row[of].sum()) for of in of_entries) for row in selected]
+        ways: dict[tuple[int, ...], list[int]] = {}
+        for index, way in enumerate(counts):
+            ways.setdefault(way, []).append(index)
+        indices = [np.array(way) for _, way in sorted(ways.items())]
+        return sorted(indices, key=lambda way: -float(masses[way].sum()))
+
+    @property
+    def _entries(self) -> list[int]:
+        return sorted({unit.entry for unit in self._units})
+
+    def _alike(self, selected: Numbers, ranks: Numbers, masses: Numbers) -> list[Component]:
+        """Return components as frequent as in choices with these masses, whose sum is 1."""
         often = masses @ selected if self._units else np.array([])
         entries = np.array([unit.entry for unit in self._units])
-        for entry in set(entries.tolist()):  # the units of an entry are alike
+        for entry in self._entries:  # the units of an entry are alike
             often[entries == entry] = often[entries == entry].mean()
         probabilities = tuple(np.clip(often, 1e-6, 0.97).tolist())
-        if not self._servers:
-            return [Component(probabilities)]
-        ranks = np.array([one.ranks for one in choices])
-        plain = tuple(unit.probability for unit in self._units)
         found = [Component(probabilities)]
-        for slow in _SLOW:
-            part = float(masses @ (ranks <= slow).mean(axis=1))
-            part = min(0.97, max(slow, part))
-            found += [Component(probabilities, slow, part), Component(plain, slow, part)]
+        if self._servers:
+            plain = tuple(unit.probability for unit in self._units)
+            for slow in _SLOW:
+                part = float(masses @ (ranks <= slow).mean(axis=1))
+                part = min(0.97, max(slow, part))
+                found += [Component(probabilities, slow, part), Component(plain, slow, part)]
         return found
 
 

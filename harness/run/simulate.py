@@ -215,6 +215,7 @@ def finish_run(
         outcome = "stalled" if ending.queue_empty else "deadline"
     status = ending.status
     requests, size = trace.most_outstanding()
+    totals = trace.totals()
     result = Result(
         scenario=scenario.name,
         strategy=name_of(strategy),
@@ -227,14 +228,14 @@ def finish_run(
         ttfb=ending.first,
         finished=ending.finished,
         ended=ending.ended,
-        queries=trace.queries,
-        reads=trace.reads,
-        bytes_received=trace.bytes_received,
+        queries=totals.queries,
+        reads=totals.reads,
+        bytes_received=totals.bytes_received,
         shares_used=sorted(status.shares_used) if status else None,
         content_ok=ending.content_ok,
         digest=trace.digest(),
-        cancelled=trace.requests_cancelled,
-        bytes_saved=trace.bytes_saved,
+        cancelled=totals.cancelled,
+        bytes_saved=totals.bytes_saved,
         outstanding_max=requests,
         bytes_outstanding_max=size,
     )

@@ -765,6 +765,7 @@ async def download(reactor, servers, cap, consumer):
 """
 
 
+@pytest.mark.slow
 def test_isolation(project: pytest.Pytester) -> None:
     """A downloader that keeps state fails with --firstk-isolation, in files and in the fixture."""
     (project.path / "remembers.py").write_text(REMEMBERS)

@@ -92,11 +92,22 @@
 
   const LANES = 40;
 
-  // The lanes of a run, one for each server that is asked or has a fault; `show` shows a time.
+  // The servers that are asked or have a fault, in order. If there are too many, half of them are ones with problems.
+  const serversOf = (requests, spells) => {
+    const counts = new Map(spells.map(([server]) => [server, 0]));
+    for (const { server } of requests) counts.set(server, (counts.get(server) ?? 0) + 1);
+    const names = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a) || number(a) - number(b));
+    const troubled = new Set(requests.filter((one) => one.ending !== "answered").map((one) => one.server));
+    const [bad, good] = [names.filter((name) => troubled.has(name)), names.filter((name) => !troubled.has(name))];
+    const room = Math.max(LANES / 2, LANES - good.length);
+    const shown = [...bad.slice(0, room), ...good].slice(0, LANES).sort((a, b) => number(a) - number(b));
+    return { shown, hidden: names.length - shown.length };
+  };
+
+  // The lanes of a run, one for each server; `show` shows a time.
   const lanesOf = (requests, spells, times) => {
     const axis = axisOf(times);
-    const names = [...new Set([...requests.map((one) => one.server), ...spells.map(([server]) => server)])];
-    names.sort((a, b) => number(a) - number(b));
+    const { shown, hidden } = serversOf(requests, spells);
     const element = make("div", { className: "lanes" });
     const updates = [];
     const needles = [];
@@ -104,7 +115,7 @@
       needles.push(make("i", { className: "now" }));
       return needles.at(-1);
     };
-    for (const name of names.slice(0, LANES)) {
+    for (const name of shown) {
       const own = requests.filter((one) => one.server === name);
       const faults = spells.filter(([server]) => server === name).map((spell) => spell.slice(1));
       const track = make("div", { className: "track", ariaHidden: "true" });
@@ -138,7 +149,7 @@
       tick.style.left = percent(place);
       ticks.append(tick);
     });
-    const more = names.length > LANES ? `${names.length - LANES} more servers are not drawn. ` : "";
+    const more = hidden ? `${hidden} more servers are not drawn. ` : "";
     const scale = axis.exact ? "" : "Long waits are drawn shorter.";
     element.append(make("div", { className: "lane" }, make("p", { className: "state" }, `${more}${scale}`), ticks));
     const show = (time) => {

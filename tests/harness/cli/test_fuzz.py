@@ -51,6 +51,20 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     assert firstk("run", str(file)).exit_code == 0
 
 
+def test_command_counts_the_stopped(monkeypatch: Patch, tmp_path: Path) -> None:
+    """It reports how many runs did not survive, unless that is what is checked."""
+
+    def search(fuzzer: Fuzzer, seconds: float) -> None:
+        fuzzer.counts.stopped = 2
+
+    monkeypatch.setattr(Fuzzer, "search", search)
+    monkeypatch.chdir(tmp_path)
+    hint = "In 2 runs, K good shares did not suffice; see: --only survives\n"
+
+    assert firstk("fuzz").stdout.endswith(f"Nothing was found.\n{hint}")
+    assert firstk("fuzz", "--only", "survives").stdout.endswith("Nothing was found.\n")
+
+
 def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
     """Without a find the exit status is 0, the counts are told, and nothing is left behind."""
     monkeypatch.chdir(tmp_path)

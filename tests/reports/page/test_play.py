@@ -44,6 +44,14 @@ def page(folder: Path, made: Scenario) -> str:
     return write(report, folder)[0].read_text(encoding="utf-8")
 
 
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Return the page of a scenario that can be played."""
+    with pytest.MonkeyPatch.context() as patch:
+        write_empty_pictures(patch)
+        return page(tmp_path_factory.mktemp("page"), troubled())
+
+
 def test_data() -> None:
     """The data has the runs of each combination, by which faults are gone."""
     data = played(troubled()).data
@@ -125,10 +133,8 @@ def test_too_many_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [run["verdict"] for run in runs if run["requests"] is None]
 
 
-def test_without_javascript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_javascript(text: str) -> None:
     """Tables have the result of each combination, and each request with its line of code."""
-    write_empty_pictures(monkeypatch)
-    text = page(tmp_path, troubled())
     parsed = Parsed(text)
 
     assert parsed.open == []
@@ -138,10 +144,8 @@ def test_without_javascript(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert not list(parsed.of("button", "select"))
 
 
-def test_policy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_policy(text: str) -> None:
     """The page's policy allows its own scripts, by their hashes, and no others."""
-    write_empty_pictures(monkeypatch)
-    text = page(tmp_path, troubled())
     allowed = re.search(r"script-src([^\"]*)\"", text)
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     hashes = [b64encode(sha256(one.encode()).digest()).decode() for one in scripts]

@@ -495,7 +495,7 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("times", [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)])
-@pytest.mark.parametrize("sharing", [1, 2, 7])
+@pytest.mark.parametrize("sharing", few(1, [2, 1, 7]))
 @pytest.mark.parametrize("latest", [0.5, 20.0], ids=["linear", "logarithmic"])
 def test_marks_beside_a_text(
     times: tuple[float, ...], sharing: int, latest: float, monkeypatch: pytest.MonkeyPatch
