@@ -29,13 +29,14 @@ _FAR_SLOWER = 2
 
 @dataclass(eq=False, slots=True)
 class _Answer:
-    """The state of the query to one server.
+    """The state of the query to one server, which is sent over the `connection`.
 
     `attempts` is the number of times that its connection was lost since it last sent bytes.
     `again_at` is when to query it again; infinity if it will not be queried, or is being queried.
     """
 
     place: int
+    connection: IStorageServer
     server: str
     said: str | None = "no answer"
     refused: list[str] = field(default_factory=list)
@@ -72,11 +73,19 @@ class ShareFinder:
         self._window = session.strategy.outstanding(session.cap.k, session.cap.n)
         self._numbers: set[int] = set()
         self._ended = False
+        self._more_at = session.reactor.seconds() + session.strategy.delay
 
     @property
     def has_room(self) -> bool:
         """Whether `ask_more` would query another server."""
-        return len(self._answers) < len(self._servers) and len(self._waiting) < self._window
+        asked = len(self._answers)
+        if asked >= len(self._servers) or len(self._waiting) >= self._window:
+            return False
+        return asked < self._session.cap.k or self._delay_is_over
+
+    @property
+    def _delay_is_over(self) -> bool:
+        return self._session.reactor.seconds() >= self._more_at
 
     async def locate(self) -> None:
         """Query servers, and return when locating ends according to the strategy.
@@ -107,7 +116,9 @@ class ShareFinder:
         self.ask_more()
         if self._settled != settled:
             return None
-        return self._due() if len(self._answers) < len(self._servers) else inf
+        if len(self._answers) == len(self._servers):
+            return inf
+        return self._due() if self._delay_is_over else min(self._due(), self._more_at)
 
     def ask_more(self) -> None:
         """Query the next servers, as many as the strategy's window allows.
@@ -121,6 +132,8 @@ class ShareFinder:
                 self._session.waits.check()
                 answer.again_at = inf
                 self._send(answer)
+        if self._answers and not self._waiting:
+            self._more_at = now  # nothing else can be expected
         while self.has_room:
             self._session.waits.check()
             self._query(len(self._answers))
@@ -148,16 +161,17 @@ class ShareFinder:
 
     def _query(self, place: int) -> None:
         """Query the server at an index in the list."""
-        answer = _Answer(place, _name(self._servers[place], place))
+        connection = self._servers[place]
+        answer = _Answer(place, connection, _name(connection, place))
         self._answers.append(answer)
         self._send(answer)
 
     def _send(self, answer: _Answer) -> None:
         """Send a first or a repeated query to a server."""
-        server = self._servers[answer.place]
-        again = answer in self._away
-        spans = self._spans if self._reads_from(server, answer) and not again else []
-        length = sum(length for _, length in spans) if spans else None
+        server, again = answer.connection, answer in self._away
+        spans, length = list[ByteRange](), None
+        if self._spans and not again and self._reads_from(server, answer):
+            spans, length = self._spans, sum(length for _, length in self._spans)
         request = Request(answer.server, "get_buckets", length=length, again=again)
 
         def answered(buckets: Any, error: ServerFailedError | None) -> None:
@@ -187,9 +201,8 @@ class ShareFinder:
 
     def _reads_from(self, server: IStorageServer, answer: _Answer) -> bool:
         """Return whether to read a share with the query: from the first K servers, and spares."""
-        strategy = self._session.strategy
-        first = answer.place < self._session.cap.k + strategy.spares
-        return strategy.speculates and first and IReadingServer.providedBy(server)
+        first = answer.place < self._session.cap.k + self._session.strategy.spares
+        return first and IReadingServer.providedBy(server)
 
     @property
     def expecting(self) -> bool:

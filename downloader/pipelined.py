@@ -72,7 +72,7 @@ class PipelinedFetcher:
         self._first = False
         # There are more than K if shares were read for the UEB or the crypttext hashes.
         blocks = dict(islice(self._blocks.items(), self._session.cap.k))
-        coming = len(self._readings.current)
+        coming = len(self._readings)
         self._session.status.blocks_unused += len(self._blocks) - len(blocks) + coming
         assert self._known.segment_hashes is not None
         expected = self._known.segment_hashes[segment]
@@ -91,6 +91,7 @@ class PipelinedFetcher:
         self._since = self._session.reactor.seconds()
         self._blocks: dict[int, bytes] = {}
         self._unjudged: list[Share] = []  # read; the UEB is not known yet
+        self._waiting: set[Share] = set()  # those that were read without the file's metadata
         self._unproven: list[Share] = []  # read; their own share hashes are corrupt
 
     def _complete(self) -> bool:
@@ -147,6 +148,8 @@ class PipelinedFetcher:
                 self._learn(reading.share)
                 if reading.position == self._position:
                     self._unjudged.append(reading.share)
+                    if not reading.metadata:
+                        self._waiting.add(reading.share)
             if self._known.segment_hashes is not None:
                 self._unjudged += self._readings.withdraw_metadata()
             shares, self._unjudged = self._unjudged, []
@@ -213,8 +216,12 @@ class PipelinedFetcher:
     # Outgoing requests
 
     def _in_hand(self) -> set[int]:
-        """Return the numbers of the shares whose blocks are good, or cannot be checked yet."""
-        return self._blocks.keys() | {share.number for share in self._unjudged if not share.lost}
+        """Return the numbers of the shares whose blocks are good, or wait for metadata of others.
+
+        A share that was to bring the metadata itself, and has not, may be damaged.
+        """
+        waiting = (s for s in self._unjudged if s in self._waiting and not s.lost)
+        return self._blocks.keys() | {share.number for share in waiting}
 
     def _lacking(self) -> int:
         """Return the number of blocks that are still needed."""
@@ -244,7 +251,7 @@ class PipelinedFetcher:
                 return len(coming.difference(have)) < lacking or not expected
             if choice.server in self._readings.servers:
                 self._located.ask_more()  # rather than read a second share from one server
-            if any(r.overdue for r in self._readings.current):
+            if any(r.overdue for r in self._readings):
                 self._session.status.hedges += 1
             metadata = self._wants_metadata(_CARRIERS)
             try:

@@ -8,8 +8,7 @@ almost nothing of their answers has arrived.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, inf
@@ -57,7 +56,7 @@ class Reading:
 
 
 class Readings:
-    """The outstanding reads of a file, at most one round per share."""
+    """The outstanding reads of the block at one position, at most one round per share."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -69,22 +68,20 @@ class Readings:
     def __contains__(self, share: Share) -> bool:
         return share in self._under_way
 
-    def __bool__(self) -> bool:
-        return bool(self._under_way)
-
     def turn_to(self, position: int) -> None:
         """Begin reading blocks at another position; cancel reads for other positions."""
         self._position = position
         self._more = 0
-        for reading in list(self._under_way.values()):
+        for reading in list(self):
             if reading.position != position:
                 self._withdraw(reading)
         self._session.patience.pause()
 
-    @property
-    def current(self) -> list[Reading]:
-        """The reads for the current position."""
-        return [r for r in self._under_way.values() if r.position == self._position]
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def __iter__(self) -> Iterator[Reading]:
+        return iter(self._under_way.values())
 
     @property
     def servers(self) -> list[str]:
@@ -97,24 +94,28 @@ class Readings:
 
         Reading another of their shares would only slow these down.
         """
-        return {r.share.server for r in self.current if r.slow and r.heard is not None}
+        return {r.share.server for r in self if r.slow and r.heard is not None}
 
     @property
     def carriers(self) -> int:
         """The number of reads relied on for the metadata that all shares have in common."""
-        return sum(r.metadata and not r.overdue for r in self.current)
+        return sum(r.metadata and not r.overdue for r in self)
 
     def servers_counted_on(self) -> int:
         """Return how many servers are relied on for one share each.
 
         A server that is read for several shares is not counted: a delay would affect all of them.
         """
-        shares = Counter(r.share.server for r in self.current if not r.overdue)
-        return sum(count == 1 for count in shares.values())
+        servers, several = set[str](), set[str]()
+        for reading in self:
+            if not reading.overdue:
+                server = reading.share.server
+                (several if server in servers else servers).add(server)
+        return len(servers) - len(several)
 
     def coming(self) -> set[int]:
         """Return the numbers of the shares that are relied on."""
-        return {r.share.number for r in self.current if not r.overdue}
+        return {r.share.number for r in self if not r.overdue}
 
     def wanted(self, lacking: int) -> int:
         """Return how many shares should be read at the same time if `lacking` are still needed."""
@@ -127,7 +128,7 @@ class Readings:
         are silent, twice as many others are read, and so on: the more servers hang, the more likely
         the next one is to hang.
         """
-        silent = sum(r.silent for r in self.current)
+        silent = sum(r.silent for r in self)
         rest = lacking - len(self._speaking().difference(have))
         if rest > 0:
             times = max(1, silent // rest).bit_length() - 1
@@ -135,14 +136,14 @@ class Readings:
 
     def _speaking(self) -> set[int]:
         """Return the numbers of the shares that send bytes and are relied on."""
-        return {r.share.number for r in self.current if r.heard is not None and not r.overdue}
+        return {r.share.number for r in self if r.heard is not None and not r.overdue}
 
     def read(
         self, share: Share, spans: Sequence[ByteRange], metadata: bool, again: bool = False
     ) -> None:
         """Read spans of a share in one round; it is added to `settled` when they have arrived."""
         session = self._session
-        overdue = sum(r.overdue for r in self.current)
+        overdue = sum(r.overdue for r in self)
         reading = Reading(
             share=share,
             position=self._position,
@@ -194,20 +195,19 @@ class Readings:
 
     def close(self) -> None:
         """Cancel all reads."""
-        for reading in list(self._under_way.values()):
+        for reading in list(self):
             self._withdraw(reading)
 
     def withdraw_surplus(self, lacking: int, have: Collection[int]) -> None:
         """Cancel the silent reads if as many shares as are lacking send bytes."""
         if 0 < lacking <= len(self._speaking().difference(have)):
             self._more = 0
-            for reading in self.current:
-                if reading.heard is None:
-                    self._withdraw(reading)
+            for reading in [r for r in self if r.heard is None]:
+                self._withdraw(reading)
 
     def withdraw_metadata(self) -> list[Share]:
         """Cancel the reads of metadata that is now known; return their shares."""
-        shares = [r.share for r in self.current if r.again]
+        shares = [r.share for r in self if r.again]
         for share in shares:
             self._withdraw(self._under_way[share])
         return shares
@@ -219,7 +219,9 @@ class Readings:
         Return when the next one becomes overdue, or infinity; None if any were marked.
         """
         now = self._session.reactor.seconds()
-        waiting = [reading for reading in self.current if not reading.overdue]
+        waiting = [reading for reading in self if not reading.overdue]
+        if not waiting:
+            return inf
         due, found = inf, False
         for reading, silent, slow in self._dues(waiting):
             if min(silent, slow, latest) > now:

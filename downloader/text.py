@@ -26,7 +26,8 @@ _CONTAINERS = (bytes, bytearray, dict, frozenset, list, set, tuple)
 
 def cut(text: str, most: int) -> str:
     """Return a text, truncated with "..." if it has more than `most` characters."""
-    text = "".join([text])  # a subclass might lie about its length
+    if type(text) is not str:
+        text = "".join([text])  # a subclass might lie about its length
     return text if len(text) <= most else text[: most - 3] + "..."
 
 

@@ -31,6 +31,10 @@ FIRST_QUERY = 1.0
 QUANTILE = 0.9
 LATE = 1.25
 
+#: How many medians the quantile for reads is at most. If round trips are so widely spread, another
+#: read is likely to come long before one that is late.
+MOST_MEDIANS = 3
+
 #: The minimum time in seconds before a read is overdue: a disk may take as long.
 LEAST = 0.01
 
@@ -151,7 +155,7 @@ class RtoEstimator:
         least = max(0.0, min(firsts) - typical) if firsts else 0.0
         seen = sorted([*self._queries, *(time - least for time in firsts)])
         more = (lambda _: least) if firsts else None
-        round_trip = least + self._quantile(self._read_quantile, seen, more)
+        round_trip = least + self._late(seen, more)
         turn = len(gaps) * self._between_arrivals()
         return [max(LEAST, self._strategy.lateness * (round_trip + max(gap, turn))) for gap in gaps]
 
@@ -171,9 +175,12 @@ class RtoEstimator:
             return least * max(1.0, length / size)
 
         seen = sorted([*self._queries, *(r.seconds - passing(r.length) for r in self._reads)])
-        return self._strategy.lateness * (
-            self._quantile(self._read_quantile, seen, passing) + passing(length)
-        )
+        return self._strategy.lateness * (self._late(seen, passing) + passing(length))
+
+    def _late(self, seen: Sequence[float], passing: Callable[[int], float] | None = None) -> float:
+        """Return the quantile of round trips for reads, but at most a multiple of the median."""
+        high = self._quantile(self._read_quantile, seen, passing)
+        return min(high, MOST_MEDIANS * self._quantile(0.5, seen, passing))
 
     def _quantile(
         self, p: float, seen: Sequence[float], passing: Callable[[int], float] | None = None
@@ -184,17 +191,16 @@ class RtoEstimator:
         """
         now, longest = self._reactor.seconds(), seen[-1]
         waiting = 0
-        for request in self.outstanding:
+        for request in self.outstanding:  # the oldest first
+            age = now - request.sent
+            if age < longest:
+                break
             if request.overdue is not None or request.received:
                 continue
-            age = now - request.sent
-            if request.is_query and request.length is not None:
-                continue
-            if request.length is not None:
-                if passing is None:
-                    continue
-                age -= passing(request.length)
-            waiting += age >= longest
+            if request.length is None:  # a query
+                waiting += 1
+            elif passing is not None and not request.is_query:
+                waiting += age - passing(request.length) >= longest
         everything = len(seen) + waiting
         place = ceil(p * everything)
         if place <= len(seen):

@@ -41,13 +41,14 @@ def build(leaves: Sequence[bytes]) -> list[bytes]:
     return nodes
 
 
-def needed(index: int) -> list[int]:
+@lru_cache(maxsize=1024)
+def needed(index: int) -> Sequence[int]:
     """Return the indices of the siblings on the path from node `index` to the root, bottom up."""
     siblings = []
     while index:
         siblings.append(index + 1 if index % 2 else index - 1)
         index = (index - 1) // 2
-    return siblings
+    return tuple(siblings)
 
 
 def climb(index: int, node: bytes, siblings: Mapping[int, bytes]) -> bytes:
@@ -93,9 +94,9 @@ class PartialTree:
 
         The leaf itself is included if `with_leaf`; omit it if it is computed from the data.
         """
-        index = self._first_leaf + number
-        path = [*([index] if with_leaf else []), *needed(index)]
-        return [node for node in path if node not in self._nodes]
+        index, known = self._first_leaf + number, self._nodes
+        path = (index, *needed(index)) if with_leaf else needed(index)
+        return [node for node in path if node not in known]
 
     def add(self, nodes: Mapping[int, bytes]) -> bool:
         """Add nodes by their indices, all of them or none; return whether they are valid."""

@@ -158,6 +158,7 @@ def read_uri_extension(share: bytes, cap: CHKCap) -> URIExtension:
     return parse(unpack_uri_extension(header.version, share[header.uri_extension :]), cap)
 
 
+@lru_cache(maxsize=16)  # all shares of a file have the same
 def parse(packed: bytes, cap: CHKCap) -> URIExtension:
     """Parse a UEB that a share has for the file of `cap`.
 

@@ -262,6 +262,9 @@ class ExperimentTable(VariedScenario):
     """Instead of `runs`: as many runs as this precision requires."""
     oracle: bool = False
     """Whether the times to K distinct shares are compared with their theoretical distribution."""
+    capacity: bool = False
+    """Whether the rate at which each strategy saturates the grid is searched, too; needs a
+    [workload]."""
     axes: dict[Annotated[str, AfterValidator(_axis_key)], Axis] = Field(default={})
     """What to vary: keys of the scenario, such as "servers.0.select.count", each with a list of
     values, or a table { from, to, step } or { from, to, points, spacing }."""
@@ -303,7 +306,8 @@ class Experiment:
 
     Exactly one of `runs`, the number of runs of each point and strategy, and `precision` is set;
     the other is None. `axes` are the keys that are varied. If `oracle` is true, the results are
-    compared with their theoretical distribution.
+    compared with their theoretical distribution. If `capacity` is true, the rate at which the grid
+    of the first point saturates is searched as well.
     """
 
     name: str
@@ -315,6 +319,7 @@ class Experiment:
     axes: Sequence[str]
     points: Sequence[Point]
     oracle: bool = False
+    capacity: bool = False
 
 
 def label(value: Any) -> str:
@@ -356,6 +361,8 @@ def load_experiment(path: Path) -> Experiment:
             )
             flaws += wrong
         flaws += _size_flaws(table, base) if table else []
+        if table and table.capacity and base.workload is None:
+            flaws.append(Flaw(("capacity",), "needs a [workload], whose rate is searched"))
     varied.refuse(path, lines, flaws)
     assert table is not None
     assert base is not None
@@ -369,6 +376,7 @@ def load_experiment(path: Path) -> Experiment:
         axes=tuple(table.axes),
         points=tuple(points),
         oracle=table.oracle,
+        capacity=table.capacity,
     )
 
 

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from firstk.downloader.text import shown
 from firstk.scenarios.base import Table, mistakes
+from firstk.scenarios.condition import BUSY, SUCCESS, Condition
 from firstk.scenarios.experiment import (
     MAX_POINTS,
     Axis,
@@ -42,27 +43,8 @@ MAX_SHARES = 256
 _FIRST_LOOK, _FIRST_LOOK_AT_LOADS = 250, 10
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One condition of a target.
-
-    It requires that a quantile of the time to first byte is less than `limit` seconds or, if
-    `quantile` is None, that the probability that a download succeeds is greater than `limit`.
-    With a workload, both are over all downloads of all runs.
-    """
-
-    name: str
-    quantile: float | None
-    limit: float
-
-    def __str__(self) -> str:
-        if self.quantile is None:
-            return f"{self.name} > {100 * self.limit:.10g} %"
-        return f"{self.name} < {self.limit:.10g} s"
-
-
 class Target(Table):
-    """The target: quantiles of the time to first byte, and the success rate of downloads."""
+    """The target: quantiles of the time to first byte, successful downloads, the busiest server."""
 
     p50: PositiveSeconds | None = None
     """The median of the time to first byte should be less than this, in seconds."""
@@ -74,6 +56,8 @@ class Target(Table):
     """The 99.9th percentile of the time to first byte should be less than this, in seconds."""
     success: float | None = Field(default=None, gt=0, lt=1)
     """The probability that a download succeeds should be more than this."""
+    busy: float | None = Field(default=None, gt=0, lt=1)
+    """With a workload: the utilisation of the busiest resource should be less than this."""
 
     @model_validator(mode="before")
     @classmethod
@@ -85,7 +69,9 @@ class Target(Table):
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.conditions:
-            raise mistakes([("", "asks for nothing; there are p50, p90, p99, p99.9, success")])
+            raise mistakes(
+                [("", "asks for nothing; there are p50, p90, p99, p99.9, success, busy")]
+            )
         return self
 
     @property
@@ -96,7 +82,8 @@ class Target(Table):
             Condition("p90", 0.9, self.p90 or 0),
             Condition("p99", 0.99, self.p99 or 0),
             Condition("p99.9", 0.999, self.p999 or 0),
-            Condition("success", None, self.success or 0),
+            Condition(SUCCESS, None, self.success or 0),
+            Condition(BUSY, None, self.busy or 0),
         )
         return [condition for condition in every if condition.limit]
 
@@ -283,3 +270,5 @@ def _unfit(scenario: Scenario, target: Target) -> Iterator[str]:
         yield "has real shares, whose k and n are given: a plan needs a file that is made up"
     if scenario.stop == "located" and any(c.quantile for c in target.conditions):
         yield 'has stop = "located": no byte is read, but the target limits the time to first byte'
+    if scenario.workload is None and any(c.is_busy for c in target.conditions):
+        yield "has no [workload], and the target limits how busy many downloads keep the grid"

@@ -7,14 +7,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
+from firstk.harness.explain.alternatives import Gone, alternatives
+from firstk.reports.model.cases import case_of
+from firstk.reports.page.play import Play
+from firstk.scenarios.library import load_all
 from tests.harness.command_line import firstk
 from tests.harness.experiments import experiment, swept
+from tests.harness.making import ROOT
+from tests.reports.samples import compared
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -23,6 +31,9 @@ DRIVER = shutil.which("chromedriver")
 
 #: The widths of a desktop and of a phone, in CSS pixels.
 WIDTHS = (1280, 390)
+
+#: Keys, as WebDriver names them.
+HOME, RIGHT = "\ue011", "\ue014"
 
 
 @pytest.fixture(scope="module")
@@ -247,12 +258,174 @@ def test_without_javascript(pages: dict[str, Path]) -> None:
         sections = chrome.find_elements("css selector", "section.case")
         controls = chrome.find_elements("css selector", "select, button")
         heights = [section.size["height"] for section in sections]
+        plays = chrome.find_elements("css selector", "section.play")
+        tables = [len(one.find_elements("css selector", "table")) for one in plays]
     finally:
         chrome.quit()
 
     assert len(heights) == 3
     assert all(height > 300 for height in heights)
     assert controls == []
+    assert tables == [6, 6, 6]
+
+
+def play_of(name: str) -> Play:
+    """Return what the page plays of a scenario of the library."""
+    (scenario,) = load_all([name])
+    return Play(case_of(compared(scenario)), alternatives(scenario))
+
+
+def section(browser: Any, pages: dict[str, Path], number: int) -> Any:
+    """Open the page of scenarios; return the part that plays the one with a number."""
+    show(browser, pages["scenarios"], WIDTHS[0])
+    return browser.find_elements("css selector", "section.play")[number]
+
+
+def choose_downloader(part: Any, name: str) -> None:
+    """Choose whose run is played."""
+    part.find_element("xpath", f".//option[text()='{name}']").click()
+
+
+def text_of(part: Any, selector: str) -> str:
+    """Return the text of a part of a play."""
+    text: str = part.find_element("css selector", selector).text
+    return text
+
+
+def test_faults(browser: Any, pages: dict[str, Path]) -> None:
+    """Without a fault the headline is that of the run without it, and with it the first again."""
+    part, expected = section(browser, pages, 0), play_of("one-hung")
+    headlines = [text_of(part, ".played")]
+    for _ in range(2):
+        part.find_element("css selector", "fieldset input").click()
+        headlines.append(text_of(part, ".played"))
+
+    assert headlines[0] == headlines[2] == expected.headline(Gone())
+    assert headlines[1] == expected.headline(Gone([0])) != headlines[0]
+
+
+def test_without_one(browser: Any, pages: dict[str, Path]) -> None:
+    """Beside each fault stands the result of the chosen downloader without it."""
+    part = section(browser, pages, 0)
+    notes = {}
+    for name in ("wait-for-all", "first-k", "hedged"):
+        choose_downloader(part, name)
+        notes[name] = text_of(part, "fieldset label")
+
+    every = section(browser, pages, 2)
+    choose_downloader(every, "first-k")
+
+    assert "Put back without any: 0.25 s" in " ".join(text_of(every, "fieldset").split())
+    assert notes == {
+        "wait-for-all": "s9 hung without it: 0.25 s",
+        "first-k": "s9 hung without it: 0.25 s",
+        "hedged": "s9 hung without it: 0.1 s",
+    }
+
+
+def test_every_combination(browser: Any, pages: dict[str, Path]) -> None:
+    """Each fault alone and all together have their headline; what was not run has none."""
+    part, expected = section(browser, pages, 2), play_of("too-few-shares")
+    boxes = part.find_elements("css selector", "fieldset input")
+    shown = {}
+    for i, box in enumerate(boxes):
+        box.click()
+        shown[Gone([i])] = text_of(part, ".played")
+        box.click()
+    part.find_element("xpath", ".//button[text()='Remove all']").click()
+    shown[Gone(range(len(boxes)))] = text_of(part, ".played")
+    part.find_element("xpath", ".//button[text()='Put back']").click()
+    shown[Gone()] = text_of(part, ".played")
+    for box in boxes[:2]:
+        box.click()
+
+    assert shown == {gone: expected.headline(gone) for gone in expected.played.runs}
+    assert text_of(part, ".played").startswith("This combination was not run. Of 256 ")
+    assert not part.find_element("css selector", ".stage").is_displayed()
+    assert not part.find_element("css selector", ".moment").is_displayed()
+
+
+def test_scrub(browser: Any, pages: dict[str, Path]) -> None:
+    """At each moment the page shows what each server does, and what is known and decoded."""
+    part = section(browser, pages, 0)
+    choose_downloader(part, "first-k")
+    slider = part.find_element("css selector", "input[type=range]")
+    seen = {}
+    slider.send_keys(HOME)
+    while text_of(part, ".clock") not in seen:
+        lanes = part.find_elements("css selector", ".lane[data-server] .state")
+        seen[text_of(part, ".clock")] = (
+            lanes[0].text, lanes[9].text, slider.get_attribute("aria-valuetext"),
+        )  # fmt: skip
+        slider.send_keys(RIGHT)
+
+    assert list(seen) == ["0 s", "0.05 s", "0.1 s", "0.15 s", "0.2 s", "0.25 s"]
+    assert [lane for lane, _, _ in seen.values()] == [
+        "1 query sent just now",
+        "1 read sent just now",
+        "1 read sent just now",
+        "1 read sent just now",
+        "2 reads sent just now",
+        "idle, last answer: 202 bytes",
+    ]
+    assert seen["0.2 s"][1] == "hung; 1 query under way for 0.2 s"
+    assert "shares known 0 (3 needed), segments decoded 0 of 1" in seen["0 s"][2]
+    assert "shares known 9 (3 needed), segments decoded 0 of 1" in seen["0.2 s"][2]
+    assert "phase done, shares known 9 (3 needed), segments decoded 1 of 1" in seen["0.25 s"][2]
+
+
+def test_sources(browser: Any, pages: dict[str, Path]) -> None:
+    """Each request has the line that sent it, and its state at the moment that is shown."""
+    part = section(browser, pages, 0)
+    choose_downloader(part, "first-k")
+    part.find_element("css selector", ".stage summary").click()
+    part.find_element("css selector", "input[type=range]").send_keys(HOME)
+    rows = [row.text for row in part.find_elements("css selector", ".stage tbody tr")]
+
+    assert len(rows) == 21
+    assert all("firstk/downloader/" in row for row in rows)
+    assert [("sent just now" in row, "not sent yet" in row) for row in rows] == (
+        [(True, False)] * 10 + [(False, True)] * 11
+    )
+
+
+def test_playing(browser: Any, pages: dict[str, Path]) -> None:
+    """A run that is played goes from its start to its end, and stops there."""
+    part = section(browser, pages, 0)
+    choose_downloader(part, "hedged")
+    button = part.find_element("xpath", ".//button[text()='Play']")
+    button.click()
+    began = text_of(part, ".clock")
+    browser.execute_async_script(
+        "const [button, done] = arguments; const wait = () => button.textContent === 'Play'"
+        " ? done() : setTimeout(wait, 50); wait()",
+        button,
+    )
+
+    assert (began, text_of(part, ".clock")) == ("0 s", "0.1 s")
+
+
+def test_pointer(browser: Any, pages: dict[str, Path]) -> None:
+    """A click in the lanes shows the event that is nearest."""
+    part = section(browser, pages, 0)
+    choose_downloader(part, "first-k")
+    browser.execute_script("arguments[0].scrollIntoView()", part)
+    track = part.find_element("css selector", ".track")
+    track.click()
+
+    assert text_of(part, ".clock") == "0.15 s"
+
+
+def test_names_of_controls(browser: Any, pages: dict[str, Path]) -> None:
+    """Each control has a name for those who do not see it."""
+    section(browser, pages, 2)
+    tree = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    roles = ("slider", "checkbox", "button", "combobox")
+    controls = [node for node in tree if node.get("role", {}).get("value") in roles]
+    unnamed = [node for node in controls if not node.get("name", {}).get("value")]
+
+    assert len(controls) > 20
+    assert unnamed == []
 
 
 def test_print(browser: Any, pages: dict[str, Path]) -> None:
@@ -261,3 +434,37 @@ def test_print(browser: Any, pages: dict[str, Path]) -> None:
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
 
     assert printed["data"].startswith("JVBERi0")  # %PDF-
+
+
+def picture(path: Path) -> None:
+    """Draw the picture of the guide: a run as it is played."""
+    with TemporaryDirectory() as folder:
+        ran = firstk("report", "one-hung", "--out", folder)
+        assert ran.exit_code == 0, ran.stderr
+        chrome = started()
+        try:
+            show(chrome, Path(folder) / "report.html", 1060)
+            part = chrome.find_element("css selector", "section.play")
+            choose_downloader(part, "first-k")
+            for key in [HOME, *[RIGHT] * 4]:
+                part.find_element("css selector", "input[type=range]").send_keys(key)
+            left, top, width = chrome.execute_script(
+                "const box = arguments[0].getBoundingClientRect();"
+                "return [box.x + scrollX, box.y + scrollY, box.width]",
+                part,
+            )
+            bottom = chrome.execute_script(
+                "return document.querySelector('.lanes').getBoundingClientRect().bottom + scrollY"
+            )
+            clip = {"x": left - 12, "y": top - 4, "width": width + 24, "scale": 1}
+            drawn = chrome.execute_cdp_cmd(
+                "Page.captureScreenshot",
+                {"captureBeyondViewport": True, "clip": clip | {"height": bottom - top + 12}},
+            )
+            path.write_bytes(b64decode(drawn["data"]))
+        finally:
+            chrome.quit()
+
+
+if __name__ == "__main__":
+    picture(ROOT / "docs" / "play.png")

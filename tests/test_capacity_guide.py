@@ -25,6 +25,10 @@ _COMMANDS = [
     if "tcp://" not in command
 ]
 
+#: The commands that take more than a second, and the sentences in which they answer.
+_LONG = ("capacity ", "run racks.toml")
+_ANSWER = re.compile(r"(first-k|hedged)(:| is | hangs )")
+
 #: The downloader that stands for the reader's own.
 _OWN = "from firstk.downloader import download\n"
 
@@ -76,16 +80,30 @@ def test_first_experiment() -> None:
 
 
 @pytest.mark.usefixtures("_folder")
+@pytest.mark.slow
 def test_other_experiments() -> None:
     """The other sweeps print what the guide shows."""
-    others = [c for c in _COMMANDS if "hung." not in c and not c.startswith("plan ")]
+    others = [c for c in _COMMANDS if "hung." not in c and not c.startswith(("plan ", *_LONG))]
     found = printed(others)
 
     assert len(found) >= 6
     assert missing(found) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_folder")
+def test_searches_and_rare_events() -> None:
+    """The answers of searches, and of rare events, are those that the guide shows."""
+    found = printed([command for command in _COMMANDS if command.startswith(_LONG)])
+    prose = " ".join(_GUIDE.replace("\n> ", " ").split())
+    answers = [line for text in found.values() for line in text.splitlines() if _ANSWER.match(line)]
+
+    assert len(answers) >= len(found) >= 4
+    assert [line for line in answers if line not in prose] == []
+
+
+@pytest.mark.usefixtures("_folder")
+@pytest.mark.slow
 def test_plan() -> None:
     """The plan prints what the guide shows."""
     found = printed([command for command in _COMMANDS if command.startswith("plan ")])

@@ -36,6 +36,7 @@ _INTERNAL = {
 }
 
 
+@pytest.mark.slow
 def test_guide(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its test fails with the text that it shows, and passes with the corrected program."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)

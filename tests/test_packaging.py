@@ -12,6 +12,10 @@ import pytest
 
 from tests.harness.making import ROOT
 
+pytestmark = pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="only a checkout knows which files belong to the package"
+)
+
 SCENARIO = """\
 name = "two-hung"
 
@@ -95,6 +99,7 @@ def test_source_distribution(built: Path) -> None:
     assert "tests/test_packaging.py" in names
 
 
+@pytest.mark.slow
 def test_users_own_names(tmp_path: Path) -> None:
     """A project with modules named like our folders can test its downloader."""
     (tmp_path / "scenarios").mkdir()

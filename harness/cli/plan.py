@@ -109,6 +109,8 @@ def _print(asked: Plan, found: Found, form: str) -> None:
     else:
         print_table([plan_table.table(asked, found)], keys=2)
     click.echo(plan_words.headline(asked, found))
+    if rests_on := plan_words.basis(asked, found):
+        click.echo(f"Basis: {'; '.join(rests_on)}.")
     for line in plan_words.notes(asked, found):
         click.echo(line)
     if form == "table":

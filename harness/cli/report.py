@@ -13,16 +13,17 @@ from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
 from firstk.harness.cli.help import examples
 from firstk.harness.cli.live import LIVE_RUNS, run_live
-from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
+from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.simulate import simulate_all
 from firstk.harness.cli.targets import load, load_one, refuse_load, side_by_side
 from firstk.scenarios.kinds import SQLITE_HEAD
 from firstk.scenarios.reading import begins_with
-from firstk.scenarios.text import printable, shell_word
+from firstk.scenarios.text import listed, printable, shell_word
 
 if TYPE_CHECKING:
+    from firstk.harness.explain.alternatives import Alternatives
     from firstk.harness.live.worlds import WorldsCompared
     from firstk.harness.run.bound import Bound
     from firstk.harness.run.comparison import Compared
@@ -61,6 +62,12 @@ _LISTED = 5
     metavar="FILE|NAME",
     help="Run this scenario on real servers, too, and show it beside its simulation.",
 )
+@click.option(
+    "--published",
+    metavar="FILE",
+    type=FILE,
+    help="Show published numbers, too: FILE has what `firstk reproduce --format json` printed.",
+)
 @click.option("--title", help="What the page is called; default: what it is about.")
 @click.option(
     "--out",
@@ -74,6 +81,7 @@ def report(
     targets: tuple[str, ...],
     downloaders: tuple[str, ...],
     live: str | None,
+    published: Path | None,
     title: str | None,
     out: Path,
 ) -> int:
@@ -83,7 +91,10 @@ def report(
     next to it as SVG and PNG. Equal results make equal bytes.
     """
     from firstk.reports.page.page import write
+    from firstk.reports.page.published import PublishedError, read
 
+    with refusing(PublishedError):
+        numbers = () if published is None else read(published)
     stores = [target for target in targets if _is_store(target)]
     if stores and (len(targets) > 1 or downloaders):
         raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
@@ -95,7 +106,7 @@ def report(
             found = _of_store(Path(stores[0]), tell)
         else:
             found = _of_scenarios(scenarios, targets, tell)
-        found = replace(found, live=compared)
+        found = replace(found, live=compared, published=numbers)
         if title is not None:
             found = replace(found, title=printable(title))
         with writing(out):
@@ -128,15 +139,25 @@ def _of_scenarios(
     from importlib.metadata import version
 
     from firstk.harness.cli.run_workload import simulate_loads
+    from firstk.harness.explain.alternatives import alternatives
     from firstk.reports.model.cases import case_of, case_of_load
+    from firstk.reports.model.play import same_runs
     from firstk.reports.page.page import Report
 
     cases: list[Case] = []
     overloads: list[str] = []
+    played: dict[str, Alternatives] = {}
+    unlike: list[str] = []
     for scenario in scenarios:
         tell(f"simulating {scenario.name}")
         if scenario.workload is None:
-            cases.append(case_of(simulate_all(scenario)))
+            compared = simulate_all(scenario)
+            cases.append(case_of(compared))
+            made = alternatives(scenario, tell)
+            if same_runs(made, compared):
+                played[scenario.name] = made
+            else:
+                unlike.append(scenario.name)
         else:
             summaries, _, too_much = simulate_loads(scenario)
             cases.append(case_of_load(scenario, summaries))
@@ -147,11 +168,21 @@ def _of_scenarios(
         description=cases[0].description if len(cases) == 1 else "",
         cases=cases,
         version=version("firstk"),
-        warnings=[*_bad(cases), *overloads],
+        warnings=[*_bad(cases), *_unlike(unlike), *overloads],
         overloaded=bool(overloads),
+        played=played,
         files={shell_word(s.source): Path(s.source) for s in scenarios if Path(s.source).is_file()},
         tell=lambda name: tell(f"drew {name}"),
     )
+
+
+def _unlike(names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence about scenarios whose runs were not the same the second time."""
+    if names:
+        yield (
+            f"{listed(names)} cannot be played: repeated, its runs were not the same, so a"
+            " downloader keeps state between runs, and runs without faults would show nothing."
+        )
 
 
 def _title(count: int, targets: Sequence[str]) -> str:

@@ -33,6 +33,7 @@ from firstk.harness.cli.output import (
     tell_unmet_faults,
     writing,
 )
+from firstk.harness.cli.run_rare import run_rare
 from firstk.harness.cli.simulate import simulate_all
 from firstk.harness.cli.sweep_options import tell_distrusted
 from firstk.harness.cli.tables import print_legend, print_table
@@ -61,6 +62,7 @@ _MOST_DIGITS = 18
     epilog=examples(
         "firstk run three-good-seven-hung",
         "firstk run my-scenario.toml --strategy first-k --seed 17 --trace run.json",
+        "firstk run my-scenario.toml --rare p99.99",
         "firstk run --from hung-fraction.sqlite 17",
     )
 )
@@ -92,6 +94,11 @@ _MOST_DIGITS = 18
     help="Write the first run's events as text, one a line, for `firstk diff`.",
 )
 @click.option(
+    "--rare",
+    metavar="EVENT",
+    help='Estimate a rare event by weighted runs: "hangs", "fails", "ttfb > 2 s" or "p99.99".',
+)
+@click.option(
     "--timeout",
     metavar="SECONDS",
     type=SECONDS,
@@ -115,6 +122,7 @@ def run(
     form: str,
     trace: Path | None,
     events: Path | None,
+    rare: str | None,
     timeout: float | None,
     tracebacks: bool,
 ) -> int:
@@ -138,6 +146,10 @@ def run(
         named = [*known_strategies(strategies), *others]
     if not named:
         tell_notes(scenario)
+    if rare is not None:
+        if store or trace or events or timeout is not None or tracebacks:
+            raise click.UsageError("--rare looks at many weighted runs, and at none of them alone")
+        return run_rare(scenario.with_runs(strategies=named or None, seed=seed), rare, runs, form)
     try:
         scenario = scenario.with_runs(strategies=named or None, seed=seed, runs=runs)
     except ValueError as e:
@@ -154,7 +166,8 @@ def run(
     for file in filter(None, (trace, events)):
         make_file(file)
     independence = Independence()
-    compared = simulate_all(scenario, progress=True, timeout=timeout)
+    sources = trace is not None
+    compared = simulate_all(scenario, progress=True, timeout=timeout, sources=sources)
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)

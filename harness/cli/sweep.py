@@ -95,6 +95,8 @@ def sweep(
         else:
             status = OK
             _print(sweep_table.rows(found), experiment.axes, form, _print_table)
+            if experiment.capacity and form in ("table", "markdown"):
+                _print_capacities(experiment, workers)
         if any(cell.crashed or cell.overloaded or cell.wrong for cell in found):
             tell_crashes(store)
             status = UNMET
@@ -169,6 +171,18 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
     if get_args(Intervals)[place] == "nowhere":
         more = f"intervals, {', '.join(LEFT_OUT)}"
         click.echo(f"For {more} widen the terminal, or ask for another --format.")
+
+
+def _print_capacities(experiment: Experiment, workers: int | None) -> None:
+    """Print at what rate each strategy saturates the grid of the first point."""
+    from firstk.harness.cli.capacity import find_all
+    from firstk.reports.model.capacity_words import basis, sentence
+
+    scenario = experiment.points[0].scenario.with_runs(strategies=experiment.strategies)
+    found = find_all(scenario, [], workers)
+    for one in found:
+        click.echo(printable(f"{sentence(one, [])}."))
+    click.echo(f"Basis: {basis(found)}.")
 
 
 def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:

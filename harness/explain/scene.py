@@ -13,16 +13,13 @@ from firstk.harness.grid.untriggered import ranges
 from firstk.harness.kernel.raised import Place, raised_at
 from firstk.harness.kernel.waiting import Chain, Link, chain_of
 from firstk.harness.run.download import SimulatedDownload
-from firstk.harness.run.under_test import runs_strategy
+from firstk.harness.run.under_test import is_strategy_code, runs_strategy
 
 #: Path parts of libraries, whose lines do not belong to the code under test.
 _LIBRARIES = f"{os.sep}site-packages{os.sep}"
 
 #: Names in chains that are internals of libraries.
 _NOT_OWN = {"firstk", "simpy", "twisted", "zope"} | sys.stdlib_module_names
-
-#: Modules of ours in which every wait of a strategy ends.
-_PLUMBING = {"firstk.downloader.session"}
 
 
 @dataclass
@@ -61,8 +58,7 @@ class Scene:
         if link.place is None:
             return False
         if self.ours:
-            ours = link.module.startswith("firstk.downloader") and link.module not in _PLUMBING
-            return ours and link.how != "callback"
+            return is_strategy_code(link.module) and link.how != "callback"
         return link.module.partition(".")[0] not in _NOT_OWN and _LIBRARIES not in link.place.path
 
     @property

@@ -83,6 +83,27 @@ def without(scenario: Scenario, seed: int, traits: Iterable[Trait], at: float = 
     return scenario.model_copy(update={"servers": [*scenario.servers, *changed]})
 
 
+def removing(scenario: Scenario, seed: int, faults: Iterable[Trait]) -> list[Servers]:
+    """Return the entries that remove some faults if they are added to the end of the scenario.
+
+    The run is then that of a file in which these faults never were: unlike a fault that is healed
+    at 0 s, a removed one has no random draws.
+    """
+    gone = {(trait.server, trait.place) for trait in faults}
+    plans = _plans(scenario, seed)
+    kept = {
+        server: [f for place, f in enumerate(plans[server].faults) if (server, place) not in gone]
+        for server in sorted({server for server, _ in gone})
+    }
+    bare = ",".join(plans[server].name for server, rest in kept.items() if not rest)
+    entries = [Servers.model_construct(select=bare, fault=[])] if bare else []
+    return entries + [
+        Servers.model_construct(select=plans[server].name, fault=rest)
+        for server, rest in kept.items()
+        if rest
+    ]
+
+
 def words_of(fault: Fault) -> str:
     """Return a fault in a few words: hung (read), corrupt (block), disconnect at 2 s."""
     told = fault.model_dump(exclude={"kind", *_TIMES}, exclude_defaults=True)

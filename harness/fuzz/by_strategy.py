@@ -71,16 +71,16 @@ def located(trial: CheckedRun) -> str | None:
 
 def counted(trial: CheckedRun) -> str | None:
     """Check that its status agrees with the servers' counts of requests and bytes."""
-    status, trace = trial.run.status, trial.run.trace
+    status, totals = trial.run.status, trial.run.trace.totals()
     if status is None:
         return None
     ended = [e for e in trial.queries if e.ended is not None and not e.cancelled]
     right = sum(e.ok for e in ended)
     said = status.queries_sent, status.queries_answered, status.queries_failed, status.reads
-    true = trace.queries, right, len(ended) - right, trace.reads
+    true = totals.queries, right, len(ended) - right, totals.reads
     if said != true:
         return f"it reported {said} queries sent, answered, failed, and reads; there were {true}"
-    if status.bytes_received > trace.bytes_received or status.bytes_written != trial.wrote:
+    if status.bytes_received > totals.bytes_received or status.bytes_written != trial.wrote:
         return f"it reported {status.bytes_received} bytes received, {status.bytes_written} written"
     return None
 

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from firstk.downloader.strategy import ONE_ROUND
 from firstk.harness.fuzz.client_side import TROUBLES, client, reads
 from firstk.harness.fuzz.kinds import FAULTS, kind_of
-from firstk.harness.fuzz.transport import with_transport
+from firstk.harness.fuzz.transport import limit_pieces, with_transport
 from firstk.scenarios.presets import PRESETS
 
 T = TypeVar("T")
@@ -146,6 +146,7 @@ class Swarm:
                 found = several if isinstance(several, list) else [several]
                 if any(kind_of(fault) not in self._faults for fault in found):
                     del entry["fault"]
+        limit_pieces(made)
         if draw(_SELDOM) == _SELDOM - 1:
             made["grid"] = {**made["grid"], "reading_queries": True}
             made["strategies"].append(ONE_ROUND.name)

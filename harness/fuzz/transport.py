@@ -29,32 +29,44 @@ def with_transport(draw: Draw, made: Mapping[str, Any]) -> dict[str, Any]:
     `made` are the tables of a scenario file.
     """
     grid, n = dict(made["grid"]), made["file"]["n"]
-    least = made["file"]["size"] // _MOST_PIECES
     has_law, time = draw(12) == 11, _TIMES[draw(4)]
     if has_law:
         law = {"law": "constant", "value": time}
         grid["connect"] = law if time != _TIMES[2] else {"law": "exponential", "mean": time}
-    entries = [_entry(draw, grid["servers"], n, least) for _ in range(_ENTRIES)]
+    entries = [_entry(draw, grid["servers"], n) for _ in range(_ENTRIES)]
     servers = [*made.get("servers", ()), *(entry for entry in entries if entry is not None)]
     return {**made, "grid": grid} | ({"servers": servers} if servers else {})
 
 
-def _entry(draw: Draw, servers: int, n: int, least: int) -> dict[str, Any] | None:
+def limit_pieces(made: Mapping[str, Any]) -> None:
+    """Enlarge the pieces in which answers trickle: each takes an event, and a file has many bytes.
+
+    Otherwise a run could take minutes: a large file, byte by byte, from many shares.
+    """
+    least = -(-made["file"]["size"] // _MOST_PIECES)
+    for entry in made.get("servers", ()):
+        several = entry.get("fault", [])
+        for fault in several if isinstance(several, list) else [several]:
+            if fault["kind"] == "trickle":
+                fault["piece"] = max(fault["piece"], least)
+
+
+def _entry(draw: Draw, servers: int, n: int) -> dict[str, Any] | None:
     there, first, last = draw(4) == 3, draw(16) % servers, draw(16) % servers
-    fault = _fault(draw, n, least)
+    fault = _fault(draw, n)
     if not there:
         return None
     return {"select": f"{min(first, last)}-{max(first, last)}", "fault": fault}
 
 
-def _fault(draw: Draw, n: int, least: int) -> dict[str, Any]:
+def _fault(draw: Draw, n: int) -> dict[str, Any]:
     kind, size, time, number = draw(10), _BYTES[draw(5)], _TIMES[draw(4)], draw(4)
     start, lasting, share, some = _STARTS[draw(5)], _LASTING[draw(5)], draw(16) % n, draw(4) == 3
     on, fails, until = _OPERATIONS[number], draw(3) == 2, draw(3) == 2
     fault: dict[str, Any]
     match kind:
         case 0:
-            fault = {"kind": "trickle", "piece": max(1 + size, least), "every": time}
+            fault = {"kind": "trickle", "piece": 1 + size, "every": time}
         case 1:
             fault = {"kind": "stall", "after_bytes": size}
         case 2:

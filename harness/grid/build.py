@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
-from typing import Literal
+from typing import Literal, TypeVar
 
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.link import Link, SharedChannel
@@ -21,6 +21,8 @@ from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
 from firstk.scenarios.model import MadeUpFile, Scenario, groups_of
 from firstk.scenarios.selection import MACHINE, Count, Probability, Select, ServerSet, selected
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -49,14 +51,15 @@ def make_servers(
     env = reactor.env
     downlink = _line(env, grid.client_bandwidth)
     met: dict[int | None, set[int]] = defaultdict(set)
-    machines: dict[str | None, tuple[SharedChannel | None, Service | None]] = {}
+    machines: dict[str, tuple[SharedChannel | None, Service | None]] = {}
 
     def limits(plan: ServerSpec) -> tuple[SharedChannel | None, Service | None]:
         """Return a server's uplink and queue, which it shares with others on its machine."""
+        if plan.machine is None:
+            return _line(env, plan.bandwidth), service_of(env, plan, seed)
         uplink, beside = machines.get(plan.machine) or (_line(env, plan.bandwidth), None)
         service = service_of(env, plan, seed, beside)
-        if plan.machine is not None:
-            machines.setdefault(plan.machine, (uplink, service))
+        machines.setdefault(plan.machine, (uplink, service))
         return uplink, service
 
     servers = []
@@ -172,6 +175,19 @@ def _select(
         assert isinstance(select, Count)
         chosen = sorted(i for _, i in sorted(draws)[: select.count])
     return [(place, plans[n]) for place, i in enumerate(chosen) for n in drawn[i].servers]
+
+
+def subset_of(scenario: Scenario, seed: int, number: int, servers: Sequence[_T]) -> Sequence[_T]:
+    """Return the servers that download number `number` gets, of all in the grid.
+
+    If the grid has a `subset`, they are drawn, in the order of the draws.
+    """
+    count = scenario.grid.subset
+    if count is None:
+        return servers
+    random = stream(seed, "subset", str(number))
+    left = list(servers)
+    return [left.pop(int(random.random() * len(left))) for _ in range(count)]
 
 
 def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:

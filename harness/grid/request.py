@@ -38,26 +38,9 @@ class Answer(NamedTuple):
 MakeAnswer = Callable[[Sequence[Fault]], Answer | Exception]
 
 
-@dataclass(eq=False, slots=True)
-class Request:
-    """A request that was sent to a server but not answered yet, and its planned course.
-
-    `event` is its next event; `losing` is the loss of its connection, if that may happen while the
-    server works on it. `taken_up` is True while the server works on it, or it waits for its turn,
-    and `working` is the process that does the work. `number` counts the requests sent to the
-    server, from 0. Events at the same time happen in the order in which their requests were sent,
-    which is given by `place`.
-
-    If the server has settings that depend on the connection, the request uses a `wire`, once that
-    is `ready`, in virtual seconds; `refused` is the reason if it never will be. Bytes that were
-    `fed` into the link count for the faults at the places `counting`, when they have passed.
-
-    If its end is not known in advance, it is `queued`: it may have to wait for others, or its
-    answer is a stream. `passed` is the number of the answer's bytes that have passed the link, the
-    last ones at `passed_at`, and `arriving` are the pending calls of `progress`. `pause` is the
-    waiting of the stream; if it is `stalled`, this never ends. The request is `over` when nothing
-    more is done for it.
-    """
+@dataclass(eq=False)
+class _Sent:
+    """The part of a request that is known when it is sent; see `Request`."""
 
     server: SimServer
     client: Client
@@ -69,11 +52,36 @@ class Request:
     rtt: float
     work: float
     chances: list[float]
-    course: RequestTiming
     queued: bool
+    ready: float
+
+
+class Request(_Sent):
+    """A request that was sent to a server but not answered yet, and its planned course.
+
+    `event` is its next event; `losing` is the loss of its connection, if that may happen while the
+    server works on it. `taken_up` is True while the server works on it, or it waits for its turn,
+    and `working` is the process that does the work. `number` counts the requests sent to the
+    server, from 0. Events at the same time happen in the order in which their requests were sent,
+    which is given by `place`.
+
+    It leaves when its connection is `ready`, in virtual seconds. If the server has settings that
+    depend on the connection, this is a `wire`; `refused` is the reason if it never will be. Bytes
+    that were `fed` into the link count for the faults at the places `counting`, when they have
+    passed.
+
+    If its end is not known in advance, it is `queued`: it may have to wait for others, or its
+    answer is a stream. It has `begun` when it has had its turn. `passed` is the number of the
+    answer's bytes that have passed the link, the last ones at `passed_at`, and `arriving` are the
+    pending calls of `progress`. `pause` is the waiting of the stream; if it is `stalled`, this
+    never ends. The request is `over` when nothing more is done for it.
+    """
+
+    course: RequestTiming
+
+    # Defaults of the class: few requests need all of these.
     progress: Progress | None = None
     wire: Wire | None = None
-    ready: float = 0.0
     refused: str | None = None
     event: Entry | None = None
     losing: Entry | None = None
@@ -88,10 +96,19 @@ class Request:
     arriving: list[Entry] | None = None
     pause: Pause | None = None
     over: bool = False
+    begun: bool = False
 
     def wanted(self) -> bool:
         """Return whether the server should continue with it."""
         return not self.over
+
+    def begin(self) -> bool:
+        """Begin the work on it, now that its turn has come; return False if it is not wanted."""
+        if self.over:
+            return False
+        self.begun = True
+        self.client.has_begun(self)
+        return True
 
     @property
     def waits(self) -> bool:

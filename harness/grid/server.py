@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -74,14 +74,13 @@ class SimServer:
         self._reactor = reactor
         self._env = reactor.env
         self._link = link
-        self._sender = Sender(self, reactor.env, link)
         self._service = service
         self._chances = chances
         self._set_up = set_up
         # Whether a request may have to wait for others, or its answer for faults: see `Request`.
         self._queues = service is not None or bool(link.lines)
         self._has_wires = self._connects = False
-        if set_up is not None or any(fault.is_special for fault in faults):
+        if set_up is not None or (faults and any(fault.is_special for fault in faults)):
             self._look_at(faults)
         self._outstanding: dict[Request, None] = {}  # in the order in which they were sent
         self._met: set[int] = set() if met is None else met
@@ -114,6 +113,10 @@ class SimServer:
     def faults_of(self, request: Request) -> Sequence[Fault]:
         """Return the faults that a request can meet: those of the server, or of the connection."""
         return self.faults if request.wire is None else request.wire.faults
+
+    @cached_property
+    def _sender(self) -> Sender:
+        return Sender(self, self._env, self._link)
 
     @property
     def limits(self) -> dict[TimeAverage, int]:
@@ -228,38 +231,28 @@ class SimServer:
         work = 0.0 if self._service is None else self._service.time()
         rtt, turn = self._link.round_trip(), self._chances.requests
         chances, place = self._chances.draw(), self._env.take_place()
-        faults, wire, ready, attempt = self.faults, None, sent, None
-        if self._has_wires:
-            wire = self._wire(client)
-            faults = wire.faults
-            if self._connects:
-                attempt = self._connect(wire)
-                ready = max(sent, attempt.up)
-        if attempt is None or ready < inf:
-            course = plan_request(faults, operation, ready, rtt, chances, share)
-        else:
-            course = attempt.without(sent, rtt)
+        deferred: Deferred[Any] = Deferred(lambda _: self._cancel(request))
         request = Request(
-            server=self,
-            client=client,
-            exchange=exchange,
-            number=turn,
-            place=place,
-            deferred=Deferred(lambda _: self._cancel(request)),
-            answer=answer,
-            rtt=rtt,
-            work=work,
-            chances=chances,
-            course=course,
-            queued=self._queues,
-            progress=progress,
-            wire=wire,
-            ready=ready,
-            refused=attempt.course.failure if attempt is not None else None,
+            *(self, client, exchange, turn, place, deferred, answer, rtt, work, chances),
+            *(self._queues, sent),
         )
+        if progress is not None:
+            request.progress = progress
+        if self._has_wires:
+            self._route(request)
+            request.course = self._planned(request)
+        else:
+            request.course = plan_request(self.faults, operation, sent, rtt, chances, share)
         self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
-        return request.deferred
+        return deferred
+
+    def _route(self, request: Request) -> None:
+        """Send a request over the client's connection, which is set up for it if necessary."""
+        request.wire = self._wire(request.client)
+        if self._connects:
+            self._connect(request.wire)
+            request.ready = inf  # until it is planned
 
     def _connect(self, wire: Wire) -> Attempt:
         """Return the set-up of a connection that requests are sent over."""
@@ -307,11 +300,10 @@ class SimServer:
             rtt=attempt.time,
             work=0.0,
             chances=attempt.chances,
-            course=attempt.course,
             queued=False,
-            wire=wire,
             ready=now,
         )
+        request.course, request.wire = attempt.course, wire
         self._outstanding[request] = client.outstanding[request] = None
         self._settle(request)
         return request.deferred
@@ -330,6 +322,25 @@ class SimServer:
         """Drop a request: it is not answered, and takes no more of the server's time."""
         self._forget(request)
         self._abandon(request)
+
+    def turn_away(self, request: Request) -> None:
+        """Drop a tied query, which others have made unnecessary: it fails.
+
+        A server that hangs does not hear of it, and begins the query when the hang ends.
+        """
+        course, heard = request.course, max(self._env.now, request.course.arrives)
+        if course.taken_up > heard:
+            return
+        self._abandon(request)
+        if request.losing is not None:
+            self._env.give_up(request.losing)
+            request.losing = None
+        failed = ServerError("withdrawn: servers have begun enough of the queries tied to it")
+        ends = heard + course.rtt / 2
+        if course.lost <= ends:
+            request.event = self._env.at(course.lost, lambda _: self.lose(request), request.place)
+        else:
+            request.event = self._env.at(ends, lambda _: self._end(request, failed), request.place)
 
     def _cancel(self, request: Request) -> None:
         """Drop a request that the client cancels; the server learns of this later.
@@ -437,7 +448,7 @@ class SimServer:
                 lost = connection_lost(faults, of.operation, of.share, request.course.sent)
                 course = request.course._replace(lost=lost)
             else:
-                course = self._planned_again(request)
+                course = self._planned(request)
                 request.queued = request.queued or self._queues
             if request.pause is not None:
                 request.pause.end()
@@ -451,8 +462,8 @@ class SimServer:
                 self._env.give_up(request.event)
             self._settle(request)
 
-    def _planned_again(self, request: Request) -> RequestTiming:
-        """Return the course of a request with the current faults."""
+    def _planned(self, request: Request) -> RequestTiming:
+        """Return the course of a request, given the current faults and its connection."""
         exchange, wire = request.exchange, request.wire
         if wire is not None and wire.attempt is not None and request.ready > self._env.now:
             request.ready = max(exchange.sent, wire.attempt.up)
@@ -498,7 +509,7 @@ class SimServer:
         self._settle_loss(request)
         try:
             if self._service is not None:
-                yield from self._service.work(request.work, request.wanted)
+                yield from self._service.work(request.work, request.begin)
             if isinstance(outcome, Answer):
                 yield from self._sender.send(request, outcome.received)
         except simpy.Interrupt:  # it is cancelled

@@ -25,8 +25,20 @@ Kind = Literal[
 DIGEST_VERSION = "firstk 2"
 
 
-@dataclass(eq=False, slots=True)
-class Exchange:
+@dataclass(eq=False)
+class _Sent:
+    """The part of an exchange that is known when its request is sent."""
+
+    number: int
+    server: str
+    operation: Operation
+    share: int | None
+    offset: int
+    length: int
+    sent: float
+
+
+class Exchange(_Sent):
     """One request to a server and its answer, or a new connection. Times are in virtual seconds.
 
     `shares` are the numbers that a query was answered with. `received` counts the bytes of share
@@ -37,13 +49,7 @@ class Exchange:
     under test that sent it, where there is one. It is not part of the digest.
     """
 
-    number: int
-    server: str
-    operation: Operation
-    share: int | None
-    offset: int
-    length: int
-    sent: float
+    # Defaults of the class, so that a request costs no more than what happens to it.
     ended: float | None = None
     ok: bool = False
     shares: Sequence[int] = ()
@@ -53,7 +59,7 @@ class Exchange:
     cancelled: bool = False
     saved: int = 0
     arrivals: list[float] | None = None
-    source: Place | None = field(default=None, compare=False)
+    source: Place | None = None
 
     def __str__(self) -> str:
         text = f"{self.number} {self.server} {self.operation}"
@@ -90,26 +96,38 @@ class TraceEvent(NamedTuple):
     @property
     def detail(self) -> str:
         """The details of the event as text."""
+        if self.exchange is not None:
+            return "" if self.kind == "sent" else self.exchange.detail
         match self.kind:
-            case "answered" | "failed" | "cancelled":
-                assert self.exchange is not None
-                return self.exchange.detail
             case "wrote":
                 return f"{self.size} bytes at {self.offset}"
             case "paused" | "resumed":
                 return f"{self.size} bytes in the buffer"
-            case "fired" | "raised":
+            case _:
                 return "the download"
-        return ""
 
     @property
     def text(self) -> str:
         """The line of the event in the trace. Digests are computed from these lines."""
         # Nine digits, since mathematical functions of two machines may differ in the last ones.
-        time = f"{self.time:.9g}"
+        start = f"{self.time:.9g} {self.kind}"
         if self.exchange is None:
-            return f"{time} {self.kind} {self.detail} "
-        return f"{time} {self.kind} {self.exchange} {self.detail}"
+            return f"{start} {self.detail} "
+        return f"{start} {self.exchange} {self.detail}"
+
+
+class Totals(NamedTuple):
+    """The numbers of requests and of bytes in a trace.
+
+    `cancelled` counts the requests that the downloader cancelled, and `bytes_saved` the bytes that
+    were never sent because of that.
+    """
+
+    queries: int
+    reads: int
+    bytes_received: int
+    cancelled: int
+    bytes_saved: int
 
 
 @dataclass(slots=True)
@@ -143,30 +161,16 @@ class Trace:
         """The events as text, one line each."""
         return [event.text for event in self.events]
 
-    @property
-    def queries(self) -> int:
-        """The number of queries sent."""
-        return sum(e.operation == "get_buckets" for e in self.exchanges)
-
-    @property
-    def reads(self) -> int:
-        """The number of reads sent."""
-        return sum(e.operation == "read" for e in self.exchanges)
-
-    @property
-    def bytes_received(self) -> int:
-        """The number of bytes of share data received."""
-        return sum(e.received for e in self.exchanges)
-
-    @property
-    def requests_cancelled(self) -> int:
-        """The number of requests that the downloader cancelled."""
-        return sum(e.cancelled for e in self.exchanges)
-
-    @property
-    def bytes_saved(self) -> int:
-        """The number of bytes that were never sent because their requests were cancelled."""
-        return sum(e.saved for e in self.exchanges)
+    def totals(self) -> Totals:
+        """Return the numbers of requests and of bytes."""
+        queries = reads = received = cancelled = saved = 0
+        for exchange in self.exchanges:
+            queries += exchange.operation == "get_buckets"
+            reads += exchange.operation == "read"
+            received += exchange.received
+            cancelled += exchange.cancelled
+            saved += exchange.saved
+        return Totals(queries, reads, received, cancelled, saved)
 
     def most_outstanding(self) -> tuple[int, int]:
         """Return the maximum numbers of requests, and of bytes, outstanding at one time."""

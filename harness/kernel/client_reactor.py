@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import copy_context
+from types import FrameType
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
@@ -45,7 +46,8 @@ class Context:
 
         Raises `ExitError` instead of an exception that is not an `Exception`.
         """
-        if self._is_too_much() is not None:
+        if (error := self._at_once.count()) is not None:
+            self._abort(error)
             return
         if self._entered:  # by code that steps the reactor itself: one cannot be entered twice
             self._context.copy().run(function, *args)
@@ -65,7 +67,8 @@ class Context:
 
     def note(self, what: str, of: Callable[..., Any] | str) -> None:
         """Note what code of the download does; raises `LivelockError` if it is too much."""
-        if (error := self._is_too_much()) is not None:
+        if (error := self._at_once.count()) is not None:
+            self._abort(error)
             raise error
         if self._at_once.looks:
             name = of if isinstance(of, str) else name_of_call(of)
@@ -73,21 +76,22 @@ class Context:
                 f"{what} {name}{f' at {source}' if (source := self.source()) else ''}"
             )
 
-    def source(self) -> Place | None:
-        """Return the line of the download's own code that is running; None where only ours is."""
-        return called_from(Context.run.__code__)
+    def source(self, belongs: Callable[[FrameType], bool] | None = None) -> Place | None:
+        """Return the line of the download's own code that is running; None where only ours is.
+
+        `belongs` says whether a frame is one of its own code; see `called_from`.
+        """
+        return called_from(Context.run.__code__, belongs)
 
     def progress(self) -> None:
         """Restart the count: bytes of the file have been written."""
         self._at_once.reset()
 
-    def _is_too_much(self) -> LivelockError | None:
-        """Count one more thing at this time; return the error if it is one too many."""
-        error = self._at_once.count()
-        if error is not None and not self._is_over:
+    def _abort(self, error: LivelockError) -> None:
+        """Report that it has done too much, once."""
+        if not self._is_over:
             self._is_over = True
             self._aborted(error)
-        return error
 
 
 class _OwnTimer(SimTimer):

@@ -47,9 +47,8 @@ class AtOnce:
 
     def count(self) -> LivelockError | None:
         """Count one more action; return an error if there are too many."""
-        now = self._env.clock
-        if now != self._time:
-            self._time = now
+        if self._env.clock != self._time:
+            self._time = self._env.clock
             self.reset()
         self._count += 1
         if self._count <= self.most - _LOOKED_AT:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, TracebackType
 from typing import NamedTuple
 
@@ -121,14 +121,18 @@ def place(frame: FrameType, line: int | None = None) -> Place:
     return Place(code.co_filename, line or frame.f_lineno, code.co_name)
 
 
-def called_from(entered: CodeType) -> Place | None:
+def called_from(
+    entered: CodeType, belongs: Callable[[FrameType], bool] | None = None
+) -> Place | None:
     """Return the innermost line of code under test that has called firstk; None without any.
 
     `entered` is the code of ours that has called that code: frames outside of it do not count.
+    `belongs` says whether a frame is one of code under test, by default `is_under_test`.
     """
+    belongs = belongs or is_under_test
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_code is not entered:
-        if is_under_test(frame):
+        if belongs(frame):
             return place(frame)
         frame = frame.f_back
     return None

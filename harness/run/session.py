@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firstk.downloader import DownloadError
+from firstk.harness.grid.build import subset_of
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.connection import Client, Connections
 from firstk.harness.grid.files import GridFile
@@ -13,7 +15,9 @@ from firstk.harness.grid.server import SimServer
 from firstk.harness.grid.trace import Trace
 from firstk.harness.kernel.client_reactor import ClientReactor, Context
 from firstk.harness.kernel.livelock import LivelockError
+from firstk.harness.kernel.raised import Place
 from firstk.harness.kernel.reactor import SimReactor
+from firstk.harness.run.sources import sends_requests
 from firstk.harness.run.under_test import DownloaderSpec, runs_strategy
 from firstk.scenarios.model import Scenario
 
@@ -28,7 +32,8 @@ class Session:
     with them (default: one of its own). With `listens`, its downloads are checked after each of its
     events. `failed` is called with exceptions of its timers, which otherwise propagate to the
     reactor. `connect` returns the servers as a client sees them, if these are not simulated
-    objects, and `enter` is used to call code of the downloader.
+    objects, and `enter` is used to call code of the downloader. With `sources`, the trace has the
+    line that sent each request for firstk's strategies too.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class Session:
         listens: bool = False,
         connect: Callable[[Client], Sequence[Any]] | None = None,
         enter: Callable[..., Any] | None = None,
+        sources: bool = False,
     ) -> None:
         self.scenario = scenario
         self.seed = seed
@@ -78,9 +84,11 @@ class Session:
             self.clock.run,
             holds=["read"] if scenario.stop == "located" else [],
             note=self.context.note,
-            source=None if runs_strategy(strategy) else self.context.source,
+            source=self._source_of(strategy, sources),
             processor=processor,
+            tied=file.cap.k if scenario.grid.tied else None,
         )
+        servers = subset_of(scenario, seed, number, servers)
         self.connections: Sequence[Any] = (
             Connections(servers, self.client, reading=bool(scenario.grid.reading_queries))
             if connect is None
@@ -88,6 +96,17 @@ class Session:
         )
         self._late = 0  # how many things of its own wait for the processor
         self._listens = listens
+
+    def _source_of(
+        self, strategy: DownloaderSpec, sources: bool
+    ) -> Callable[[], Place | None] | None:
+        """Return a function that returns the line that sends a request; None if it is not known.
+
+        The lines of firstk's strategies are of interest in reports only, and take time to find.
+        """
+        if not runs_strategy(strategy):
+            return self.context.source
+        return partial(self.context.source, sends_requests) if sources else None
 
     @property
     def waits(self) -> bool:

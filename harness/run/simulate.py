@@ -95,10 +95,13 @@ def observe(
     run: int = 0,
     timeout: float | None = None,
     look: Callable[[SimulatedDownload], None] = lambda download: None,
+    *,
+    sources: bool = False,
 ) -> Run:
     """Run one download as `simulate` does, and pass it to `look` at the end.
 
-    `look` is called when no more events happen, before the simulation is discarded.
+    `look` is called when no more events happen, before the simulation is discarded. With `sources`,
+    the trace has the line that sent each request, for firstk's strategies too.
     """
     if scenario.workload is not None:
         raise ValueError(f"{scenario.name} has a [workload]: it is not a single download")
@@ -108,7 +111,7 @@ def observe(
         return _over_https(scenario, strategy, run, seed, timeout)
     failures: list[BaseException] = []
     with logged_errors(failures):
-        trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look)
+        trace, endings, unmet = _play(scenario, strategy, seed, failures, timeout, look, sources)
     if scenario.reads is not None:
         return finish_reads(scenario, strategy, run, seed, trace, endings, failures, unmet)
     return finish_run(scenario, strategy, run, seed, trace, endings[0], failures, unmet)
@@ -143,6 +146,7 @@ def _play(
     failures: list[BaseException],
     timeout: float | None,
     look: Callable[[SimulatedDownload], None],
+    sources: bool,
 ) -> tuple[Trace, list[DownloadOutcome], Unmet]:
     """Run the simulation, and return what is kept of it: not the reactor, nor the grid."""
     reactor = SimReactor()
@@ -150,9 +154,8 @@ def _play(
     servers = make_servers(scenario, seed, file, reactor)
     machine = ClientMachine(reactor.env, scenario.client)
     listens = scenario.stop == "located"
-    session = Session(
-        scenario, seed, strategy, reactor, file, servers, machine=machine, listens=listens
-    )
+    given = scenario, seed, strategy, reactor, file, servers
+    session = Session(*given, machine=machine, listens=listens, sources=sources)
     reads = None if scenario.reads is None else SimulatedReads(session)
     start = SimulatedDownload(session).start if reads is None else reads.start
     reactor.callWhenRunning(start)
@@ -212,6 +215,7 @@ def finish_run(
         outcome = "stalled" if ending.queue_empty else "deadline"
     status = ending.status
     requests, size = trace.most_outstanding()
+    totals = trace.totals()
     result = Result(
         scenario=scenario.name,
         strategy=name_of(strategy),
@@ -224,14 +228,14 @@ def finish_run(
         ttfb=ending.first,
         finished=ending.finished,
         ended=ending.ended,
-        queries=trace.queries,
-        reads=trace.reads,
-        bytes_received=trace.bytes_received,
+        queries=totals.queries,
+        reads=totals.reads,
+        bytes_received=totals.bytes_received,
         shares_used=sorted(status.shares_used) if status else None,
         content_ok=ending.content_ok,
         digest=trace.digest(),
-        cancelled=trace.requests_cancelled,
-        bytes_saved=trace.bytes_saved,
+        cancelled=totals.cancelled,
+        bytes_saved=totals.bytes_saved,
         outstanding_max=requests,
         bytes_outstanding_max=size,
     )

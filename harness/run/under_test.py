@@ -96,6 +96,14 @@ def runs_strategy(given: DownloaderSpec) -> bool:
     return isinstance(given, Strategy) or (isinstance(given, str) and not is_external(given))
 
 
+def is_strategy_code(module: str) -> bool:
+    """Return whether a module has code of firstk's strategies.
+
+    The module in which all of their requests and waits end is not one.
+    """
+    return module.startswith("firstk.downloader") and module != "firstk.downloader.session"
+
+
 def name_of(given: DownloaderSpec) -> str:
     """Return the name of a downloader under test; for a callable, MODULE:CALLABLE."""
     if isinstance(given, str):

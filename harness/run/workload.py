@@ -196,6 +196,7 @@ class _Load:
         number, self._begun = self._begun, self._begun + 1
         if number == self._workload.warmed_up:
             self._tally.open(self._reactor.seconds(), self._under_way.area)
+            self._tally.piled_up = -self._under_way.now
         file, servers = self._files.draw(number)
         timer: IDelayedCall | None = None
 
@@ -223,6 +224,8 @@ class _Load:
         )
         download = SimulatedDownload(session, over=over)
         self._under_way.change(1)
+        if number == self._workload.last - 1:
+            self._tally.piled_up += self._under_way.now
         timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
         download.start()
 

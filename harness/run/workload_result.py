@@ -31,7 +31,8 @@ class WorkloadResult:
     them that no download reported: they came up in callbacks. The times are from each download's
     own start: to K distinct shares, to the first byte, to success. `requests` and
     `bytes_received` are means of all. `span` is the time from the first start to the last end,
-    and `in_system` the mean number of downloads in progress: None if no time passed.
+    and `in_system` the mean number of downloads in progress: None if no time passed. `piled_up` is
+    by how many more downloads are in progress once the last one has begun than before the first.
     `utilisation` is the mean utilisation of the busiest resource: a server's `concurrency`, its
     uplink or the client's downlink; None if nothing has a limit. `digest` is the SHA-256 of the
     outcomes and digests of all downloads. `untriggered_faults` are the scenario's faults that met
@@ -55,6 +56,7 @@ class WorkloadResult:
     content_ok: bool | None
     span: float
     in_system: float | None
+    piled_up: int
     utilisation: float | None
     digest: str
     untriggered_faults: Unmet = field(default_factory=dict, repr=False, compare=False)
@@ -97,6 +99,7 @@ class Tally:
         self._bytes = 0
         self._opened = self._closed = 0.0
         self._under_way = 0.0
+        self.piled_up = 0
         self._busy: list[float] = []
 
     def open(self, now: float, under_way: float) -> None:
@@ -164,6 +167,7 @@ class Tally:
             content_ok=self._content_ok,
             span=span,
             in_system=self._under_way / span if span else None,
+            piled_up=self.piled_up,
             utilisation=max(self._busy) / span if span and self._busy else None,
             digest=self._digest.hexdigest(),
             untriggered_faults=untriggered_faults,

@@ -20,9 +20,18 @@ from statistics import fmean
 
 from firstk.harness.run import pooled
 from firstk.harness.run.sample import CRASHED, NO_NUMBERS, Sample
+from firstk.harness.run.workload_result import WorkloadResult
 from firstk.harness.stats.betting import Evidence
-from firstk.harness.stats.estimates import CONFIDENCE, Interval, NotEnough, probability, quantile
-from firstk.scenarios.plan import Condition, Target
+from firstk.harness.stats.estimates import (
+    CONFIDENCE,
+    Interval,
+    NotEnough,
+    mean_share,
+    probability,
+    quantile,
+)
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Target
 
 Estimate = Interval | NotEnough
 
@@ -45,13 +54,15 @@ class Finding:
     def excess(self) -> float:
         """The ratio of the result to the limit: more than 1 if the condition seems unmet.
 
-        For a time, it is the time over its limit; for a probability, it is the observed rate of
-        misses over the permitted rate.
+        For a time or a utilisation, it is this over its limit; for a probability, it is the
+        observed rate of misses over the permitted rate.
         """
         estimate, limit = self.estimate.estimate, self.condition.limit
         if estimate is None:
             return inf
-        return estimate / limit if self.condition.quantile else (1 - estimate) / (1 - limit)
+        if self.condition.quantile or self.condition.is_busy:
+            return estimate / limit
+        return (1 - estimate) / (1 - limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,9 @@ def least_runs(target: Target) -> int:
 
 
 def _least(condition: Condition) -> float:
-    """Return the share of downloads that must be good."""
+    """Return the share of downloads that must be good, or of the time that must be idle."""
+    if condition.is_busy:
+        return 1 - condition.limit
     return condition.limit if condition.quantile is None else condition.quantile
 
 
@@ -153,6 +166,10 @@ def _ended_well(sample: Sample) -> bool:
 
 def _of_loads(condition: Condition, samples: Sequence[Sample]) -> Finding:
     loads = [sample.load for sample in samples]
+    if condition.is_busy:
+        idle = Evidence.of(0.0 if load is None else 1 - _in_use(load) for load in loads)
+        found = mean_share(1.0 if load is None else _in_use(load) for load in loads)
+        return _finding(condition, found, idle, idle)
     if condition.quantile is None:
         parts = Evidence.of(0.0 if load is None else load.success_fraction for load in loads)
         return _finding(
@@ -160,6 +177,11 @@ def _of_loads(condition: Condition, samples: Sequence[Sample]) -> Finding:
         )
     sure, most = map(Evidence.of, pooled.shares_before(loads, condition.limit))
     return _finding(condition, pooled.quantile(loads, condition.quantile), sure, most)
+
+
+def _in_use(load: WorkloadResult) -> float:
+    """Return the utilisation of the busiest resource in a run; 0 if nothing has a limit."""
+    return min(1.0, load.utilisation or 0.0)
 
 
 def _finding(condition: Condition, estimate: Estimate, sure: Evidence, most: Evidence) -> Finding:

@@ -93,6 +93,7 @@ class _Load(BaseModel, strict=True, allow_inf_nan=False):
     content_ok: bool | None
     span: Time
     in_system: Time | None
+    piled_up: int
     utilisation: Time | None
     digest: Digest
 

@@ -22,7 +22,7 @@ from firstk.scenarios.experiment import Experiment
 
 #: How long a batch should keep a worker busy, in seconds of real time: long enough to make the
 #: cost of sending it negligible, and short enough that little is lost with it.
-_BATCH = 0.5
+_BATCH = 1.0
 
 #: The number of batches per worker: one that is running, and one that is waiting.
 _BATCHES = 2
@@ -123,7 +123,8 @@ class Sweep:
                     out[workers.submit(batch)] = batch
                 except workers.lost:
                     lost.append(batch)
-                batch = self._next(count) if len(out) < limit and not lost else None
+                more = len(out) < limit and not lost
+                batch = self._next(count, idle=len(out) < count) if more else None
             self._checks.poll()
             if not out and not lost:
                 return
@@ -208,28 +209,39 @@ class Sweep:
         point.each = each if point.each is None else (point.each + each) / 2
         self._mean = each if self._mean is None else (self._mean + each) / 2
 
-    def _next(self, workers: int) -> Batch | None:
-        """Return the next batch; None if there is none, or none until others are done."""
+    def _next(self, workers: int, *, idle: bool = False) -> Batch | None:
+        """Return the next batch; None if there is none, or none until others are done.
+
+        A worker that is `idle` does not wait for the first run of a point.
+        """
         left = self.progress.total - self.progress.done - sum(p.out for p in self._open.values())
         seconds = _BATCH
         if self._mean is not None:  # smaller batches near the end, to finish together
             seconds = min(seconds, left * self._mean / (_BATCHES * workers))
         parts: list[BatchPart] = []
+        untimed: _Point | None = None
         for point in self._points():
             runs = 1
             if point.each is not None:
                 runs = max(1, ceil(seconds / max(point.each * len(self._strategies), 1e-6)))
             elif point.out:  # the first run of a point shows how long the others take
+                untimed = untimed or point
                 continue
-            # All strategies of a run go together: they share a file, which takes time to make.
-            taken = point.take(runs * len(self._strategies))
-            if taken:
-                parts.append(BatchPart(self.experiment.points[point.index].scenario, taken))
+            taken = self._take(point, runs)
+            if taken.places:
+                parts.append(taken)
                 each = point.each if point.each is not None else self._mean
-                seconds -= inf if each is None else each * len(taken)
+                seconds -= inf if each is None else each * len(taken.places)
             if seconds <= 0:
                 break
+        if idle and not parts and untimed is not None:
+            parts.append(self._take(untimed, 1))
         return Batch(parts, self._version) if parts else None
+
+    def _take(self, point: _Point, runs: int) -> BatchPart:
+        """Return the next runs of a point, each with all strategies, which share its file."""
+        taken = point.take(runs * len(self._strategies))
+        return BatchPart(self.experiment.points[point.index].scenario, taken)
 
     def _points(self) -> Iterator[_Point]:
         """Yield the points that have something to run; close those that have all their runs."""

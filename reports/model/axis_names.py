@@ -13,6 +13,7 @@ _NAMES = {
     "grid.client_bandwidth": "bandwidth of the client (bytes/s)",
     "grid.service": "service time",
     "grid.concurrency": "requests that a server works on at once",
+    "grid.subset": "servers that each download gets",
     "file.size": "file size (bytes)",
     "file.segment_size": "segment size (bytes)",
     "file.k": "shares needed (k)",

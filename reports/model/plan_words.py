@@ -100,6 +100,25 @@ def notes(plan: Plan, found: Found) -> list[str]:
     return lines
 
 
+def basis(plan: Plan, found: Found) -> list[str]:
+    """Return what the verdict rests on: runs, intervals and limits of the candidate it is about.
+
+    That is the cheapest that meets the target or, if there is none, the one nearest to it.
+    """
+    run = [one for one in found if one.decision is not None]
+    if not run:
+        return []
+    one = cheapest(found) or min(run, key=lambda one: _excess(one.decision))
+    assert one.decision is not None
+    first = plan.experiment.seed
+    seeds = f"seeds {first} to {first + one.decision.runs - 1}"
+    lines = [f"{one.candidate}: {one.decision.runs:,} runs ({seeds})"]
+    for finding in one.decision.findings:
+        said = {True: "meets", False: "misses", None: "is not shown to meet"}[finding.met]
+        lines.append(f"{finding.condition.name} {value(finding)} {said} {finding.condition}")
+    return lines
+
+
 def words(one: CandidateResult, best: CandidateResult | None) -> str:
     """Return the verdict on a candidate; `best` is the cheapest that meets the target."""
     decision = one.decision
@@ -121,6 +140,8 @@ def _missed(finding: Finding) -> str:
     condition, estimate = finding.condition, finding.estimate.estimate
     if estimate is None:
         return condition.name
+    if condition.is_busy:
+        return f"{condition.name} by {100 * (estimate - condition.limit):.3g} points"
     if condition.quantile is None:
         return f"{condition.name} by {100 * (condition.limit - estimate):.3g} points"
     if estimate == inf:

@@ -104,11 +104,15 @@ def headline(case: Case) -> str:
         return f"{where} nothing has been run yet."
     if not case.asks:
         return f"{where} every download ends well; no block was asked for."
+    return f"{where} {'; '.join(outcomes(case.strategies))}."
+
+
+def outcomes(strategies: Sequence[StrategyRuns]) -> list[str]:
+    """Return the result of each strategy in words; equal results are named once."""
     said: dict[str, list[str]] = {}
-    for one in case.strategies:
+    for one in strategies:
         said.setdefault(_came_to(one), []).append(one.strategy)
-    parts = [_about(names, words, len(case.strategies)) for words, names in said.items()]
-    return f"{where} {'; '.join(parts)}."
+    return [_about(names, words, len(strategies)) for words, names in said.items()]
 
 
 def _about(names: Sequence[str], words: str, everything: int) -> str:

@@ -9,36 +9,36 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import inf
+from hashlib import sha256
 from pathlib import Path
 
 import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from firstk.harness.capacity.capacity import Capacity
+from firstk.harness.explain.alternatives import Alternatives
 from firstk.harness.live.worlds import WorldsCompared
 from firstk.harness.run.bound import BOUND
-from firstk.harness.run.cells import Estimate
 from firstk.harness.run.comparison import Compared
-from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.harness.run.summary import verdict
 from firstk.harness.run.under_test import is_external
-from firstk.harness.stats.estimates import in_words
-from firstk.harness.stats.formats import multiple, percent, seconds
 from firstk.reports.model import plan_words
-from firstk.reports.model.axis_names import axis_name
+from firstk.reports.model.capacity import capacities
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
-from firstk.reports.page import findings
+from firstk.reports.page import answers, findings, published, results
+from firstk.reports.page.answers import Answer
+from firstk.reports.page.play import Play
+from firstk.reports.page.published import PublishedRow
+from firstk.reports.plots import capacity as capacity_plot
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import live as live_plot
 from firstk.reports.plots import plan as plan_plot
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.scale import evenly
-from firstk.reports.tables import plan as plan_table
-from firstk.reports.tables.workload import QUANTILES
 from firstk.scenarios.experiment import label
 from firstk.scenarios.seeds import seed_range
 
@@ -73,16 +73,6 @@ class Picture:
         return f"data:image/svg+xml;base64,{b64encode(svg.read_bytes()).decode('ascii')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A cell of a table: its text, the text of its interval, and its sort key."""
-
-    words: str
-    interval: str = ""
-    key: str = ""
-    command: bool = False
-
-
 @dataclass(frozen=True)
 class Report:
     """The contents of a page. `axes` are those of the experiment, if it is about a store.
@@ -91,7 +81,9 @@ class Report:
     no results. `version` is the version of firstk that made the results. `warnings` are what the
     reader must know before believing any number. `closely` is one run of an experiment, for its
     timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
-    with its simulation. `files` maps the names of files in commands to their paths.
+    with its simulation. `played` has the runs of the cases that can be played, by name.
+    `published` are published numbers beside ours. `files` maps the names of files in commands to
+    their paths.
     """
 
     title: str
@@ -104,6 +96,8 @@ class Report:
     overloaded: bool = False
     closely: Compared | None = None
     live: WorldsCompared | None = None
+    published: Sequence[PublishedRow] = ()
+    played: Mapping[str, Alternatives] = field(default_factory=dict)
     plan: PlanResult | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
     tell: Callable[[str], None] = field(default=lambda what: None)
@@ -112,6 +106,11 @@ class Report:
     def there(self) -> list[Case]:
         """The cases that have runs."""
         return [case for case in self.cases if case.strategies]
+
+    @cached_property
+    def capacities(self) -> list[Capacity]:
+        """The capacities of the strategies, if it is about a sweep over the rate of arrivals."""
+        return capacities(self.there, self.axes)
 
     @property
     def of_many(self) -> bool:
@@ -131,21 +130,37 @@ def write(report: Report, folder: Path) -> list[Path]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":")}
     environment.filters["toml"] = lambda tables: Markup.escape(tomli_w.dumps(tables))
-    columns, rows = _table(report)
+    if report.plan is not None:
+        columns, rows = results.of_plan(report.plan, report.cases)
+    else:
+        axes = report.axes if report.of_store else None
+        columns, rows = results.of_cases(report.there, axes, many=report.of_many)
     text = environment.get_template("page.html.j2").render(
         report=report,
         headlines=list(headlines(report)),
         overview=overview,
+        answers=answers_of(report),
+        answer_pictures={"plan": drawn.of_plan(), "capacity": drawn.of_capacity()},
         live=drawn.of_live(),
+        published=report.published,
+        published_headline=published.headline(report.published),
+        published_reasons=published.reasons(report.published),
         live_findings=list(findings.of_live(report.live)) if report.live else [],
         pictures=of_case,
+        plays={
+            c.name: Play(c, report.played[c.name]) for c in report.there if c.name in report.played
+        },
+        scripts=_scripts(environment, ["page.js", *(["play.js"] if report.played else [])]),
         facts=list(_facts(report)),
         columns=columns,
         rows=rows[:_ROWS],
         files={word: _beside(path, folder) for word, path in report.files.items()},
         left_out=max(0, len(rows) - _ROWS),
         sentence=findings.headline,
+        circumstances=findings.circumstances,
+        outcomes=findings.outcomes,
         gain=findings.gain,
         sections=_sections(report, of_case),
         bound=BOUND,
@@ -154,6 +169,26 @@ def write(report: Report, folder: Path) -> list[Path]:
     page = folder / NAME
     page.write_text(text, encoding="utf-8", newline="\n")
     return [page, *drawn.files]
+
+
+def answers_of(report: Report) -> list[Answer]:
+    """Return the sections that answer questions."""
+    found = []
+    if report.plan is not None:
+        found.append(answers.of_plan(report.plan))
+    if report.capacities:
+        found.append(answers.of_capacity(report.capacities))
+    return found
+
+
+def _scripts(environment: Environment, names: Sequence[str]) -> Mapping[str, Markup]:
+    """Return scripts by the hash that the page's policy allows: no other script can run."""
+    assert environment.loader is not None
+    texts = [environment.loader.get_source(environment, name)[0] for name in names]
+    return {
+        f"sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}": Markup(text)  # noqa: S704
+        for text in texts
+    }
 
 
 def _of_interest(report: Report) -> list[Case]:
@@ -181,7 +216,7 @@ def _facts(report: Report) -> Iterator[tuple[str, str]]:
     yield "runs", f"{runs} of each {what}"
     if len({case.seed for case in report.there}) == 1:
         most = max(case.runs for case in report.there)
-        yield "seeds", str(seed_range(report.there[0].seed, most))
+        yield f"seed{'s' * (most != 1)}", str(seed_range(report.there[0].seed, most))
     yield "firstk", report.version
 
 
@@ -248,8 +283,8 @@ class _Pictures:
             found.append(
                 self._add(latency.draw(compared, self._folder / "latency", version), caption, alt)
             )
-        if report.plan is not None and plan_plot.shown(report.plan):
-            return [*found, self._of_plan(report.plan)]
+        if report.plan is not None:
+            return found
         found += self._along_axes()
         if ratio.shown(report.there):
             files = ratio.draw(report.there, self._folder / "ratio", version)
@@ -279,14 +314,32 @@ class _Pictures:
             self._add(first, "The first run in each world, on one axis: one lane per server.", alt),
         ]
 
-    def _of_plan(self, plan: PlanResult) -> Picture:
+    def of_plan(self) -> list[Picture]:
+        """Return the picture of a plan."""
+        plan = self._report.plan
+        if plan is None or not plan_plot.shown(plan):
+            return []
         files = plan_plot.draw(plan, self._folder / "plan", self._report.version)
-        return self._add(
-            files,
+        caption = (
             f"The candidates and the target, {plan.plan.target}. A candidate meets it once all of"
-            " its intervals lie in the shaded part.",
-            " ".join(headlines(self._report)),
+            " its intervals lie in the shaded part."
         )
+        return [self._add(files, caption, " ".join(headlines(self._report)))]
+
+    def of_capacity(self) -> list[Picture]:
+        """Return the picture of the capacities that a sweep over rates shows."""
+        found = self._report.capacities
+        if not found:
+            return []
+        report = self._report
+        files = capacity_plot.draw(
+            report.title, found, [], self._folder / "capacity", report.version
+        )
+        caption = (
+            "How busy the grid is at each rate of arrivals, and what piles up. A rate is carried"
+            " once its interval lies in the shaded part; the bars below are the answers."
+        )
+        return [self._add(files, caption, " ".join(answers.of_capacity(found).lines))]
 
     def _along_axes(self) -> Iterator[Picture]:
         """Yield the pictures along an experiment's axes, one for each value of further axes."""
@@ -344,7 +397,7 @@ class _Pictures:
                 " one in a thousand (below, on a logarithmic scale)."
             )
             found.append(self._add(files, caption, findings.spread(case)))
-        if not self._report.of_store and case.asks:
+        if not self._report.of_store and cost.shown([case]):
             files = cost.draw([case], self._folder / f"cost-{name}", version)
             found.append(self._add(files, _COST, findings.price([case])))
         return found
@@ -358,108 +411,3 @@ def _timeline_alt(compared: Compared) -> str:
     return (
         f"Timeline of {compared.scenario.name}, one download of each strategy. {'; '.join(said)}."
     )
-
-
-def _table(report: Report) -> tuple[list[str], list[list[Value]]]:
-    """Return the heading and the rows of the table, without columns that say nothing."""
-    if report.plan is not None:
-        return _plan_table(report, report.plan)
-    make = _estimates if report.of_many else _single
-    rows = []
-    for case in report.there:
-        first = [
-            Value(label(case.values[axis]), key=_key(case.values[axis])) for axis in report.axes
-        ]
-        if not report.of_store:
-            first = [Value(case.name)]
-        for one in case.strategies:
-            rows.append((first, make(case, one)))
-    of = report.there[0].scenario if report.there else None
-    heading = [axis_name(axis, of) for axis in report.axes] if report.of_store else ["scenario"]
-    names = list(dict.fromkeys(name for _, row in rows for name in row))
-    none = Value("-")  # for columns of other scenarios
-
-    def says(name: str) -> bool:
-        return any(row.get(name, none).words not in ("-", "") for _, row in rows)
-
-    said = [name for name in names if says(name)]
-    cells = [[*first, *(row.get(name, none) for name in said)] for first, row in rows]
-    return [*heading, *said], cells
-
-
-def _plan_table(report: Report, plan: PlanResult) -> tuple[list[str], list[list[Value]]]:
-    """Return the heading and the rows of the table of a plan."""
-    heading, *rows = plan_table.table_rows(plan.plan, plan.candidates)
-    run = [one.candidate for one in plan.candidates if one.decision is not None]
-    cells = []
-    for candidate, row in zip(run, rows, strict=True):
-        again = report.cases[candidate.point].replay(candidate.strategy, 0)
-        cells.append([*map(_value, row), Value(again, command=True)])
-    return [*heading, "first run again"], cells
-
-
-def _value(words: str) -> Value:
-    number, _, interval = words.partition(" (")
-    return Value(number, interval.removesuffix(")"))
-
-
-def _key(value: object) -> str:
-    return f"{value!r}" if isinstance(value, int | float) else ""
-
-
-def _single(case: Case, one: StrategyRuns) -> dict[str, Value]:
-    """Return the cells of a single run."""
-    sample = one.samples[0]
-    came = findings.one_came_to(one) if one.single is None else verdict([one.single])
-    time = inf if sample.ttfb is None else sample.ttfb
-    over = one.ratios[0] if one.ratios else None
-    return {
-        "strategy": Value(one.strategy),
-        "time to first byte": Value(came, key=repr(time)),
-        "over the bound": Value("-" if over is None else multiple(over), key=repr(over)),
-        "requests": _mean(one.requests),
-        "bytes": _mean(one.bytes),
-        "bytes saved by cancelling": _mean(one.saved),
-        "run it again": Value(case.replay(one.strategy, sample.run), command=True),
-    }
-
-
-def _estimates(case: Case, one: StrategyRuns) -> dict[str, Value]:
-    """Return the cells of many runs: estimates, with their intervals."""
-    outcomes = ", ".join(f"{name} {count}" for name, count in sorted(one.outcomes.items()))
-    sure = one.runs > 1 or bool(one.loads)  # a single run is an example, not an estimate
-    row = {
-        "strategy": Value(one.strategy),
-        "runs": Value(str(one.runs), key=str(one.runs)),
-        "outcomes": Value(outcomes),
-        "start": _estimate(one.started if sure else None, percent),
-        "end well": _estimate(one.cell.ok if sure else None, percent),
-    }
-    for q in QUANTILES:
-        enough = q == QUANTILES[0] or (1 - q) * one.distribution.count >= 1 - 1e-9
-        row[f"p{100 * q:g}"] = _estimate(one.quantile(q)) if enough else Value("-")
-    against = case.strategies[0].strategy
-    none = "-" if one.against is None else "never in either"
-    row[f"vs {against}"] = _estimate(one.against, none=none)
-    row["over the bound"] = _estimate(one.over_bound(0.5), multiple)
-    row["requests"] = _mean(one.requests)
-    row["bytes"] = _mean(one.bytes)
-    row["bytes saved by cancelling"] = _mean(one.saved)
-    if one.loads:
-        row["under way"] = _mean(one.under_way)
-        row["busy"] = _estimate(one.busy, percent)
-    row["first run again"] = Value(case.replay(one.strategy, one.samples[0].run), command=True)
-    row["slowest run again"] = Value(case.replay(one.strategy, one.slowest), command=True)
-    return row
-
-
-def _estimate(
-    estimate: Estimate | None, say: Callable[[float], str] = seconds, none: str = "-"
-) -> Value:
-    if estimate is None or estimate.estimate is None:
-        return Value(none)
-    return replace(_value(in_words(estimate, say)), key=repr(estimate.estimate))
-
-
-def _mean(number: float | None) -> Value:
-    return Value(findings.count(number), key="" if number is None else repr(number))

@@ -36,8 +36,10 @@ _COSTS: tuple[tuple[str, Callable[[StrategyRuns], float | None], int], ...] = (
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that the picture shows."""
-    return evenly([case for case in cases if case.strategies and case.asks], MOST)
+    """Return the cases that the picture shows: those in which some download starts."""
+    return evenly(
+        [case for case in cases if any(o.distribution.came for o in case.strategies)], MOST
+    )
 
 
 def draw(cases: Sequence[Case], path: Path, version: str) -> list[Path]:

@@ -19,7 +19,7 @@ from firstk.reports.model.plan import PlanResult
 from firstk.reports.model.plan_words import cheapest, headline, nines, words
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, Scale, set_scale, small_print, title
-from firstk.scenarios.plan import Condition
+from firstk.scenarios.condition import SUCCESS, Condition
 
 #: The maximum number of candidates that fit a page; the cheapest are shown.
 MAX_ROWS = 40
@@ -80,7 +80,12 @@ def _column(axes: Axes, condition: Condition, findings: Sequence[Finding]) -> No
     """Draw what is known about a condition, per candidate; the good side is shaded."""
     ends = [end for f in findings for end in _ends(f) if end is not None]
     axes.set_ylim(len(findings) - 0.4, -0.6)
-    if condition.quantile is None:
+    if condition.is_busy:
+        scale = Scale(0.0, 1.0, log=False)
+        set_scale(axes.xaxis, scale, "busiest resource in use", nines)
+        axes.axvspan(0, condition.limit, color=_GOOD, zorder=0)
+        axes.locator_params(axis="x", nbins=4)
+    elif condition.quantile is None:
         low = min([*ends, condition.limit])
         scale = Scale(max(0.0, low - 0.08 * (1 - low)), 1.0, log=False)
         set_scale(axes.xaxis, scale, "downloads that succeed", nines)
@@ -108,7 +113,7 @@ def _column(axes: Axes, condition: Condition, findings: Sequence[Finding]) -> No
     axes.spines["left"].set_visible(False)
     limit = nines(condition.limit) if condition.quantile is None else seconds(condition.limit)
     axes.annotate(
-        f"target {'>' if condition.quantile is None else '<'} {limit}", (condition.limit, 1),
+        f"target {'>' if condition.name == SUCCESS else '<'} {limit}", (condition.limit, 1),
         xycoords=axes.get_xaxis_transform(), xytext=(0, 4), textcoords="offset points",
         ha="center", size=8,
     )  # fmt: skip

@@ -31,8 +31,8 @@ _UNDER = 112  # in characters
 
 
 def shown(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases that the picture shows: those that have a ratio, as many as fit."""
-    known = [case for case in cases if any(one.ratios for one in case.strategies)]
+    """Return the cases that the picture shows: those with a finite ratio, as many as fit."""
+    known = [case for case in cases if any(r < inf for one in case.strategies for r in one.ratios)]
     each = max((len(case.strategies) for case in known), default=1)
     return evenly(known, max(2, MOST // each))
 

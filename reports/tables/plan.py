@@ -18,9 +18,10 @@ from firstk.harness.run.cells import Estimate
 from firstk.harness.stats.estimates import CONFIDENCE, Interval
 from firstk.harness.stats.figures import rounded
 from firstk.harness.sweep.search import CandidateResult
-from firstk.reports.model.plan_words import Found, cheapest, headline, value, verdict, words
+from firstk.reports.model.plan_words import Found, basis, cheapest, headline, value, verdict, words
 from firstk.reports.tables.rows import markdown
-from firstk.scenarios.plan import Condition, Plan
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Plan
 
 #: The meaning of the table's columns.
 LEGEND = """\
@@ -61,9 +62,10 @@ def table_rows(plan: Plan, found: Found) -> list[list[str]]:
     best = cheapest(found)
     for one in found:
         candidate, decision = one.candidate, one.decision
-        if decision is None:
-            continue
         row = [candidate.shares, candidate.strategy, f"{candidate.expansion:.2f}"]
+        if decision is None:
+            rows.append([*row, "0", *("-" for _ in names), "-", *("-" for _ in crashed), "not run"])
+            continue
         row += [str(decision.runs), *(value(finding) for finding in decision.findings)]
         row.append("-" if decision.requests is None else f"{decision.requests:.1f}")
         row += [str(decision.crashed)] if crashes else []
@@ -81,6 +83,7 @@ def as_json(plan: Plan, found: Found) -> str:
         "max_runs": plan.max_runs,
         "verdict": verdict(found),
         "headline": headline(plan, found),
+        "basis": basis(plan, found),
         "cheapest": None if best is None else _name(best),
         "candidates": [_object(one, plan.target.conditions) for one in found],
     }

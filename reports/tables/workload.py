@@ -157,7 +157,7 @@ def row(result: WorkloadResult) -> dict[str, Any]:
     found |= {"outcomes": {outcome: result.outcomes.get(outcome, 0) for outcome in OUTCOMES}}
     found |= {name: _numbers(getattr(result, name)) for name in TIMES}
     rest = (
-        *("requests", "bytes_received", "span", "in_system", "utilisation"),
+        *("requests", "bytes_received", "span", "in_system", "piled_up", "utilisation"),
         *("content_ok", "errors", "message", "strays", "digest"),
     )
     return found | {name: getattr(result, name) for name in rest}

@@ -15,7 +15,18 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import against, download, growth, memory, network, reactor, startup, sweep
+from tests.benchmarks import (
+    against,
+    download,
+    growth,
+    loads,
+    memory,
+    network,
+    reactor,
+    report,
+    startup,
+    sweep,
+)
 from tests.benchmarks.measure import Figure
 
 MODULES = {
@@ -24,6 +35,8 @@ MODULES = {
     "download": download,
     "growth": growth,
     "sweep": sweep,
+    "loads": loads,
+    "report": report,
     "startup": startup,
     "memory": memory,
 }
@@ -70,8 +83,9 @@ def main(
 ) -> None:
     """Measure firstk against its peers: WHAT, or all.
 
-    Each figure is a ratio of two things that run alternately in one process. Exit status 1
-    means that one is worse than in the earlier run by more than the tolerance.
+    Most figures are ratios of two things that run alternately in one process; the notes of the
+    others name a unit. Exit status 1 means that one is worse than in the earlier run by more than
+    the tolerance.
     """
     before = json.loads(check.read_text(encoding="utf-8")) if check else {}
     if downloads is not None:

@@ -1,12 +1,19 @@
 """`python tasks.py NAME`: do one task with the firstk that is on the path; print the CPU seconds.
 
-It runs with this version and with an older one, so it uses only the public interface.
+It runs with this version and with an older one, so it uses only what both have.
 """
 
+from __future__ import annotations
+
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import process_time
+from typing import Any
+
+from firstk.harness.sweep.batch import run_batch
+from firstk.harness.sweep.workers import Pool
 
 _SCENARIO = """
 name = "task"
@@ -39,6 +46,28 @@ downloads = 400
 """
 
 
+class Here(Pool):
+    """A worker in this process; `taken` is the CPU time of its batches, in seconds."""
+
+    def __init__(self, count: int = 1) -> None:
+        self.count = 1
+        self.taken = 0.0
+
+    def submit(self, batch: Any) -> Any:
+        """Run a batch."""
+        begun = process_time()
+        future: Future[Any] = Future()
+        future.set_result(run_batch(batch))
+        self.taken += process_time() - begun
+        return future
+
+    def renew(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 def download(folder: Path) -> float:
     """Simulate downloads with new seeds; return the CPU seconds."""
     import firstk
@@ -55,10 +84,21 @@ def download(folder: Path) -> float:
 
 
 def sweep(folder: Path) -> float:
-    """Sweep an experiment in this process: runs, bounds, store, statistics."""
+    """Sweep an experiment in this process: runs, store, statistics, and a bound of each run."""
+    from unittest import mock
+
+    import firstk
+    from firstk.harness.run.bound import bound
+
     (folder / "task.toml").write_text(_SCENARIO + _FAULT)
     (folder / "many.toml").write_text(_EXPERIMENT)
-    return _command("sweep", str(folder / "many.toml"), "--workers", "1")
+    with mock.patch("firstk.harness.sweep.workers.Pool", Here):
+        taken = _command("sweep", str(folder / "many.toml"))
+    scenario = firstk.load_scenario(folder / "task.toml")
+    begun = process_time()
+    for run in range(300):
+        bound(scenario, run)
+    return taken + process_time() - begun
 
 
 def load(folder: Path) -> float:

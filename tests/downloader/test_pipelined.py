@@ -1014,3 +1014,26 @@ def test_cancelled_at_any_time(grid: Sequence[Conduct], seed: int) -> None:
 
     assert len(run.results) == 1
     assert own_timers(clock) == []
+
+
+def test_waiting_for_the_ueb() -> None:
+    """Shares that were read and wait for the UEB are not replaced, although others are known."""
+    clock, file = Clock(), encode(PLAINTEXT, k=8, n=20)
+    reads: list[int] = []
+
+    def server(i: int) -> AnyServer:
+        """Return a server; the first five are those that the UEB is read from, and a bit slow."""
+        rtt, data = 0.05 + 0.001 * i, file.shares[i]
+
+        def read(offset: int, length: int) -> Deferred[bytes]:
+            reads.append(i)
+            late = 0.02 if i < 5 else 0.0
+            return deferLater(clock, rtt + late, lambda: data[offset : offset + length])
+
+        return AnyServer(lambda _: deferLater(clock, rtt, lambda: {i: AnyBucket(read)}), f"s{i}")
+
+    run = Download([server(i) for i in range(20)], file.cap, strategy="hedged", clock=clock)
+    clock.pump([0.001] * 200)
+
+    assert run.done().hedges == 0
+    assert sorted(set(reads)) == list(range(8))

@@ -17,6 +17,7 @@ from firstk.downloader.timeouts import (
     LATE,
     LEAST,
     LEAST_QUANTILE,
+    MOST_MEDIANS,
     PER_SPARE,
     QUANTILE,
     RtoEstimator,
@@ -323,6 +324,17 @@ def test_settings(quantile: float) -> None:
 
     assert seen.patience.with_silence([0.0]) == [3.0 * (ceil(quantile * 101) - 1)]
     assert pytest.approx(LATE * (ceil(QUANTILE * 101) - 1)) == seen.patience.with_query()
+
+
+@pytest.mark.parametrize(("high", "median"), [(0.2, 0.1), (0.3, 0.1), (5.0, 0.1)])
+def test_widely_spread(high: float, median: float) -> None:
+    """A read is overdue after a few median round trips, however long the longest take."""
+    seen = Seen()
+    seen.took(*[median] * 7, *[high] * 3)
+
+    allowed = LATE * min(high, MOST_MEDIANS * median)
+    assert pytest.approx([allowed]) == seen.patience.with_silence([0.0])
+    assert pytest.approx(LATE * high) == seen.patience.with_query()
 
 
 # Silence

@@ -107,7 +107,7 @@ def test_every_leaf_counts() -> None:
 )
 def test_needed(expected: list[int], index: int) -> None:
     """A node needs its sibling, its parent's, and so on; the root needs none."""
-    assert expected == trees.needed(index)
+    assert expected == list(trees.needed(index))
 
 
 # Trees of which only some nodes are known

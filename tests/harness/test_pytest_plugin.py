@@ -17,6 +17,7 @@ from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import run_python
+from tests.marks import few
 
 pytest_plugins = ["pytester"]
 
@@ -96,7 +97,7 @@ def names(project: pytest.Pytester, *args: str, ini: str = INI) -> Sequence[str]
 # The story
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize("workers", few(1, [[], ["-n", "2"]]), ids=["plain", "xdist"])
 def test_story(workers: list[str], project: pytest.Pytester) -> None:
     """A downloader that waits for all servers fails, the hung one is named; mended it passes."""
     (project.path / "checks" / "good.toml").write_text(
@@ -764,6 +765,7 @@ async def download(reactor, servers, cap, consumer):
 """
 
 
+@pytest.mark.slow
 def test_isolation(project: pytest.Pytester) -> None:
     """A downloader that keeps state fails with --firstk-isolation, in files and in the fixture."""
     (project.path / "remembers.py").write_text(REMEMBERS)

@@ -32,6 +32,7 @@ def load(times: Sequence[float | None], utilisation: float | None = None) -> Wor
         content_ok=True,
         span=1.0,
         in_system=1.0,
+        piled_up=0,
         utilisation=utilisation,
         digest="",
     )

@@ -415,6 +415,7 @@ def test_two_ways_of_writing_one_axis(tmp_path: Path) -> None:
     assert all(mistake.key.startswith("axes.servers.0.select.count.") for mistake in found)
 
 
+@pytest.mark.slow
 def test_ten_thousand_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An axis of as many values as there may be is looked at value by value, not pair by pair."""
     hashable = Mock(wraps=module._hashable)

@@ -1014,6 +1014,7 @@ def test_thousands(old: str, new: str, count: int, tmp_path: Path) -> None:
     assert f"and {count - 20:,} more mistakes" == found[-1].message
 
 
+@pytest.mark.slow
 def test_ranges_that_overlap(tmp_path: Path) -> None:
     """Thousands of selected ranges are put together, and not one by one made into servers."""
     select = ",".join(["0-999999"] * 20_000 + ["5"])

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from firstk.scenarios.condition import Condition
 from firstk.scenarios.load import Problem, ScenarioError
-from firstk.scenarios.plan import Condition, PlanTable, Target, load_plan
+from firstk.scenarios.plan import PlanTable, Target, load_plan
 from tests.harness.plans import TEXT, loaded, plan, write
 from tests.tahoe import CHK_FILES, FOLDER
 

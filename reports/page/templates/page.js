@@ -59,7 +59,7 @@ const absolute = (path) => {
   const plain = decodeURIComponent(url.pathname).replace(/^\/([A-Za-z]:)/, "$1");
   return /^[\w@%+=:,.\/-]+$/.test(plain) ? plain : `'${plain.replaceAll("'", `'"'"'`)}'`;
 };
-for (const code of document.querySelectorAll("td code")) {
+for (const code of document.querySelectorAll("td details code")) {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = "Copy";

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import re
 from importlib.metadata import version
+from itertools import combinations
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 import pytest
 
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.store import Store, places
+from firstk.reports.tables.reproduce import as_json
 from firstk.scenarios.hashing import scenario_hash
 from tests.harness import plans
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.model.test_cases import add
 from tests.reports.samples import write_empty_pictures
+from tests.reports.tables.test_reproduce import ALL
 from tests.tahoe import CHK_FILES, FOLDER
 
 LOAD = """\
@@ -201,12 +207,93 @@ def test_plan(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("map*"))
 
 
+@pytest.mark.slow
 def test_title(tmp_path: Path) -> None:
     """The title says where the scenarios are from, or what the user says."""
-    targets = ["one-hung", "hung-server", "yes-then-hang"]
+    targets = ["one-hung", "tahoe-defects", "yes-then-hang"]
     assert firstk("report", *targets, "--out", str(tmp_path / "a")).exit_code == 0
     ran = firstk("report", "one-hung", "--title", "For the review", "--out", str(tmp_path / "b"))
 
-    assert "<h1>one-hung, hung-server, yes-then-hang: 11 scenarios</h1>" in page(tmp_path / "a")
+    assert "<h1>one-hung, tahoe-defects, yes-then-hang: 8 scenarios</h1>" in page(tmp_path / "a")
     assert ran.exit_code == 0
     assert "<h1>For the review</h1>" in page(tmp_path / "b")
+
+
+def test_published(tmp_path: Path) -> None:
+    """Published numbers are shown, too; another file in their place is an error in usage."""
+    saved = tmp_path / "published.json"
+    saved.write_text(as_json(ALL), encoding="utf-8")
+    ran = firstk("report", "one-hung", "--published", saved, "--out", tmp_path)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert "Of 5 published numbers from 3 sources, 2 agree" in page(tmp_path)
+
+    saved.write_text("{}", encoding="utf-8")
+    ran = firstk("report", "one-hung", "--published", saved, "--out", tmp_path)
+
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith(f"{saved}: the file: Input should be a valid array")
+
+
+FAULTY = GOOD.replace("seed = 7", 'strategies = ["first-k", "hedged"]')
+
+FAULTS = [
+    '[[servers]]\nselect = "0"\nfault = {{ kind = "hung", on = ["read"] }}\n',
+    '[[servers]]\nselect = "1"\nfault = {{ kind = "slow", factor = 4.0 }}\n',
+    '[[servers]]\nselect = "2"\nfault = {{ kind = "flaky", probability = 0.5 }}\n',
+]
+
+
+def play(text: str) -> dict[str, Any]:
+    """Return the data of the first play of a page."""
+    found = re.search(r'<script type="application/json">(.*?)</script>', text, re.DOTALL)
+    assert found is not None
+    data: dict[str, Any] = json.loads(found[1])
+    return data
+
+
+def test_play_agrees_with_run(tmp_path: Path) -> None:
+    """Each combination of faults on the page is what `firstk run` makes of a file without them."""
+    whole = write(tmp_path, "whole", FAULTY + "".join(FAULTS))
+    assert firstk("report", whole, "--out", tmp_path / "out").exit_code == 0
+    data = play(page(tmp_path / "out"))
+    shown = {
+        gone: [(data["runs"][run]["outcome"], data["runs"][run]["ttfb"]) for run in one["runs"]]
+        for gone, one in data["combinations"].items()
+    }
+    expected = {}
+    for size in range(4):
+        for gone in combinations(range(3), size):
+            left = "".join(fault for i, fault in enumerate(FAULTS) if i not in gone)
+            ran = firstk("run", write(tmp_path, "whole", FAULTY + left), "--format", "json")
+            rows = json.loads(ran.stdout)
+            expected[",".join(map(str, gone))] = [(r["outcome"], r["ttfb"]) for r in rows]
+
+    assert shown == expected
+    assert len({str(results) for results in shown.values()}) > 4
+
+
+def test_state_is_not_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A downloader that keeps state between runs is not played, and the page says why."""
+    (tmp_path / "keeping.py").write_text(KEEPING)
+    monkeypatch.syspath_prepend(tmp_path)
+    target = write(tmp_path, "t", FAULTY)
+    ran = firstk("report", target, "--downloader", "keeping:download", "--out", tmp_path / "out")
+
+    assert ran.exit_code == 0, ran.stderr
+    assert "t cannot be played: repeated, its runs were not the same" in ran.stderr
+    assert 'class="play"' not in page(tmp_path / "out")
+
+
+KEEPING = """\
+from firstk import download as real
+
+runs = []
+
+
+def download(reactor, servers, cap, consumer):
+    runs.append(1)
+    if len(runs) % 2:
+        servers = servers[1:]
+    return real(reactor, servers, cap, consumer)
+"""

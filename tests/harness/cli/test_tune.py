@@ -79,7 +79,7 @@ def test_replay(folder: Path) -> None:
 
 def test_impossible(folder: Path) -> None:
     """If the downloads fail with all settings that is told, with exit status 1."""
-    write(folder, text=TAIL + '[[servers]]\nselect = "0-2"\nfault = {{ kind = "empty" }}\n')
+    write(folder, text=TAIL + '[[servers]]\nselect = "all"\nfault = {{ kind = "empty" }}\n')
     ran = firstk("tune", "t.toml", "--runs", "1", "--out", "pictures")
 
     assert ran.exit_code == 1

@@ -9,6 +9,7 @@ import pytest
 
 from firstk.harness.fuzz.invariants import INVARIANTS
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
+from firstk.harness.fuzz.swarm import tables
 from firstk.harness.fuzz.transport import with_transport
 from firstk.scenarios.load import from_tables
 
@@ -33,15 +34,31 @@ def test_plainest() -> None:
 def test_valid() -> None:
     """Everything that is drawn is a scenario, and all keys are drawn."""
     made = [drawn(seed) for seed in range(400)]
-    for tables in made:
-        from_tables(tables)
-    faults = [entry["fault"] for tables in made for entry in tables.get("servers", ())]
+    for one in made:
+        from_tables(one)
+    faults = [entry["fault"] for one in made for entry in one.get("servers", ())]
 
     assert {fault["kind"] for fault in faults} >= {"trickle", "stall", "throttled", "disconnect"}
     assert {key for fault in faults for key in fault} >= {
         *("on", "shares", "after_bytes", "after_requests", "until", "fails_after"),
     }
-    assert any("connect" in tables["grid"] for tables in made)
+    assert any("connect" in one["grid"] for one in made)
+
+
+def test_few_pieces() -> None:
+    """No drawn scenario takes minutes because a large file comes byte by byte."""
+    pieces, large = [], 0
+    for seed in range(600):
+        made = tables(Random(seed).randrange)
+        for entry in made.get("servers", ()):
+            several = entry.get("fault", [])
+            for fault in several if isinstance(several, list) else [several]:
+                if fault["kind"] == "trickle":
+                    pieces.append(made["file"]["size"] / fault["piece"])
+                    large += made["file"]["size"] > 100_000
+
+    assert large
+    assert max(pieces) <= 200
 
 
 @pytest.mark.parametrize("strategy", ["first-k", "hedged"])

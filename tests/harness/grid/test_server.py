@@ -103,7 +103,7 @@ def test_trace() -> None:
         (0, 0.5, True),
         (1, 1.5, True),
     ]
-    assert bench.trace.bytes_received == 3
+    assert bench.trace.totals().bytes_received == 3
 
 
 # Times
@@ -287,7 +287,7 @@ def test_disconnect() -> None:
 
     assert bench.run() == [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)]
     assert f"1 failed 2 s0 read 4 0 9999 {ConnectionLost()}" == bench.trace.lines[-3]
-    assert bench.trace.bytes_received == 0
+    assert bench.trace.totals().bytes_received == 0
 
 
 @pytest.mark.parametrize(
@@ -767,7 +767,7 @@ def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> N
 
     assert answers == bench.read(0, 0, 64).read(0, 0, 64).run()
     assert over == bench.reactor.seconds()
-    assert 64 * sum(answer != LOST for _, answer in answers) == bench.trace.bytes_received
+    assert 64 * sum(answer != LOST for _, answer in answers) == bench.trace.totals().bytes_received
 
 
 def test_back_after_a_disconnect() -> None:

@@ -76,14 +76,14 @@ def test_sums() -> None:
     trace.sent(read(2))
     trace.sent(query(3))
 
-    assert (trace.queries, trace.reads, trace.bytes_received) == (2, 2, 4)
+    assert trace.totals()[:3] == (2, 2, 4)
 
 
 def test_empty() -> None:
     """Where nothing happened nothing is counted."""
     trace = Trace()
 
-    assert (trace.queries, trace.reads, trace.bytes_received) == (0, 0, 0)
+    assert trace.totals()[:3] == (0, 0, 0)
     assert sha256(DIGEST_VERSION.encode()).hexdigest() == trace.digest()
 
 

@@ -172,7 +172,7 @@ def test_cut_after_bytes(bandwidth: float | None) -> None:
     first = 1.0 if bandwidth else 0.0
 
     assert ends(bench) == [(0.5 + first, 1000), (2.5 + first / 2, LOST), (4.0, LOST)]
-    assert bench.trace.bytes_received == 1500
+    assert bench.trace.totals().bytes_received == 1500
     assert {0} == bench.server.met_faults()
 
 
@@ -182,7 +182,7 @@ def test_cut_after_bytes_of_two() -> None:
     bench = large(fault, bandwidth=float(CHUNK)).read(0, 0, 5 * CHUNK).read(0, 0, 5 * CHUNK)
 
     assert ends(bench) == [(3.5, LOST)] * 2
-    assert bench.trace.bytes_received == 3 * CHUNK
+    assert bench.trace.totals().bytes_received == 3 * CHUNK
 
 
 def test_cancelled_bytes_do_not_count() -> None:
@@ -215,7 +215,7 @@ def test_stall_fails_after() -> None:
     bench = large(stall).read(1, 0, 100).read(1, 0, 70).read(7, 0, 100)
 
     assert ends(bench) == [(1.5, 70), (4.0, LOST), (9.25, 100)]
-    assert bench.trace.bytes_received == 70 + 70 + 100
+    assert bench.trace.totals().bytes_received == 70 + 70 + 100
 
 
 # Reconnecting
@@ -280,7 +280,7 @@ def test_each_connection_carries_so_much() -> None:
     bench = large(fault).read(0, 0, 150).reconnect(1).read(1, 100, 50).read(2, 0, 99)
 
     assert ends(bench) == [(0.5, LOST), (1.0, None), (1.5, 50), (2.5, LOST)]
-    assert bench.trace.bytes_received == 100 + 50 + 50
+    assert bench.trace.totals().bytes_received == 100 + 50 + 50
 
 
 def test_reconnect_drops_a_stream() -> None:

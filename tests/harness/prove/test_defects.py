@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from random import Random
 from typing import Any, Literal
 
@@ -64,6 +65,7 @@ MUTANTS: list[tuple[Strategy, str, list[Any]]] = [
     (STRATEGIES["wait-for-all"], "window", [1, 2]),
     (STRATEGIES["first-k"], "locating_ends", ["all-answered"]),
     (STRATEGIES["first-k"], "late_answers", ["used"]),
+    (STRATEGIES["first-k"], "delay", [0.02, 0.5]),
     (STRATEGIES["first-k-late"], "late_answers", ["ignored"]),
     (_NARROW, "overdue", ["never", "adaptive", 3.0]),
     (STRATEGIES["windowed"], "window", [1, 2]),
@@ -71,6 +73,8 @@ MUTANTS: list[tuple[Strategy, str, list[Any]]] = [
     (STRATEGIES["hedged"], "window", [1]),
     (STRATEGIES["hedged"], "asks_again", [not STRATEGIES["hedged"].asks_again]),
     (STRATEGIES["hedged"], "spares", [1, 2]),
+    (STRATEGIES["hedged"], "quantile", [0.5]),
+    (STRATEGIES["hedged"], "lateness", [3.0]),
     (STRATEGIES["hedged"], "give_up", [None, 90.0]),
     (replace(STRATEGIES["hedged"], window=1), "overdue", ["never", 10.0]),
 ]
@@ -82,6 +86,11 @@ def said(proof: Proof) -> tuple[Any, ...]:
     return proof.broken, proof.outcomes, proof.not_ok, times, proof.requests
 
 
+@lru_cache
+def _unchanged(strategy: Strategy, kinds: str) -> Proof:
+    return Prover(space(3, 1, kinds), strategy).prove()
+
+
 @pytest.mark.parametrize(
     ("strategy", "field", "values"), MUTANTS, ids=lambda v: getattr(v, "name", str(v))
 )
@@ -90,7 +99,7 @@ def test_mutants(strategy: Strategy, field: str, values: list[Any]) -> None:
     again = field == "asks_again"
     kinds = "good,disconnect@0.02-1" if again else "good,hung,hung-read,corrupt-ueb"
     where = space(3, 1, kinds)
-    before = Prover(where, strategy).prove()
+    before = _unchanged(strategy, kinds)
     value = Random(f"928 {strategy.name} {field}").choice(values)
     mutant = Prover(where, replace(strategy, **{field: value}), strategy.name).prove()
 

@@ -79,7 +79,7 @@ from HELPER import first
 }
 
 #: Those that are tried in every run of the tests: each takes three fresh processes.
-_QUICK = ("global", "helper module")
+_QUICK = ("global",)
 
 _numbers = itertools.count()
 

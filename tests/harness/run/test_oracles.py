@@ -18,6 +18,7 @@ from firstk.harness.stats.estimates import z_of_count, z_of_mean
 from firstk.scenarios.model import Scenario
 from tests import reference
 from tests.harness.making import constant, exponential, hung, scenario
+from tests.marks import few
 
 BOTH = ["wait-for-all", "first-k"]
 PER = pytest.mark.parametrize("per", ["request", "server"])
@@ -151,7 +152,7 @@ QUEUES = {"service": exponential(0.1), "concurrency": 1, "bandwidth": 999, "clie
 
 @PER
 @pytest.mark.parametrize("strategy", BOTH)
-@pytest.mark.parametrize("law", LAWS, ids=lambda law: law["law"])
+@pytest.mark.parametrize("law", few(3, LAWS), ids=lambda law: law["law"])
 @pytest.mark.parametrize("queues", [{}, QUEUES], ids=["", "queues"])
 def test_scale(law: dict[str, Any], queues: dict[str, Any], strategy: str, per: str) -> None:
     """Every time multiplied by four makes every result four times as late, exactly."""
@@ -274,7 +275,7 @@ def check_exponential(strategy: str, per: str, runs: int) -> None:
 
 
 @PER
-@pytest.mark.parametrize("strategy", BOTH)
+@pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_exponential(strategy: str, per: str) -> None:
     """Of N exponential replies the K-th comes after H_N - H_(N-K) on average."""
     check_exponential(strategy, per, runs=500)
@@ -361,7 +362,7 @@ def check(
 
 
 @RUNS
-@pytest.mark.parametrize("table", reference.STAGES, ids=reference.name_of_stage)
+@pytest.mark.parametrize("table", few(6, reference.STAGES), ids=reference.name_of_stage)
 def test_stages(table: dict[str, Any], runs: int) -> None:
     """The K-th and the last answer, where each server may be hung.
 

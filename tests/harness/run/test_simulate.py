@@ -19,6 +19,7 @@ from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import logged_errors, simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
+from tests.marks import few
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late"]
 
@@ -373,7 +374,7 @@ def test_fingerprint() -> None:
     assert len({wait_for_all, other_run, first_k}) == 3
 
 
-@pytest.mark.parametrize("hash_seed", ["0", "1", "928"])
+@pytest.mark.parametrize("hash_seed", few(1, ["928", "0", "1"]))
 def test_hash_seed(hash_seed: str) -> None:
     """Digests do not depend on Python's hash seed."""
     code = "from tests.harness.run.test_simulate import fingerprint; print(fingerprint())"
@@ -408,9 +409,10 @@ def test_run() -> None:
 
     assert made is run.scenario
     assert run.result.digest == run.trace.digest()
-    assert run.result.queries == run.status.queries_sent == run.trace.queries
-    assert run.result.reads == run.status.reads == run.trace.reads
-    assert run.result.bytes_received == run.status.bytes_received == run.trace.bytes_received
+    status, totals = run.status, run.trace.totals()
+    assert run.result.queries == status.queries_sent == totals.queries
+    assert run.result.reads == status.reads == totals.reads
+    assert run.result.bytes_received == status.bytes_received == totals.bytes_received
     assert run.trace.lines[-1] == "2.5 fired the download "
 
 

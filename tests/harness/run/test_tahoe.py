@@ -31,6 +31,7 @@ from firstk.scenarios.model import Scenario
 from firstk.scenarios.workload import Workload
 from tests.harness.making import constant, hung, needs_tahoe, run_python, scenario
 from tests.harness.run.test_windowed import ROWS, RTT, Row, check, fault
+from tests.marks import few
 from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
 pytestmark = needs_tahoe
@@ -209,7 +210,7 @@ REACTORS = {
 }
 
 
-@pytest.mark.parametrize("installed", REACTORS)
+@pytest.mark.parametrize("installed", few(1, REACTORS))
 def test_other_processes(installed: str) -> None:
     """Nor do the seed of the hashes and the reactor that is installed change anything."""
     seed = str(list(REACTORS).index(installed))
@@ -317,7 +318,7 @@ def together(made: Scenario, load: dict[str, Any], downloads: int = 12) -> list[
     return results
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", few(2, CASES))
 @pytest.mark.parametrize("load", LOADS)
 def test_many_at_once(load: str, case: str) -> None:
     """Without queues each of many downloads at once results in what it does alone."""

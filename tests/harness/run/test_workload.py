@@ -23,6 +23,7 @@ from firstk.harness.run.workload_result import WorkloadResult
 from firstk.scenarios.load import load_scenario
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, run_python, scenario
+from tests.marks import few
 
 FIXED: dict[str, Any] = {"kind": "fixed", "rate": 0.25}  # one every four seconds
 
@@ -478,7 +479,7 @@ print(simulate_workload(of, "{}", 3).digest)
 """
 
 
-@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+@pytest.mark.parametrize("strategy", few(1, ["hedged", "first-k"]))
 def test_equal_digests(strategy: str) -> None:
     """Equal seeds give equal digests, whatever hashes are."""
     digests = {run_python(BUSY.format(strategy), PYTHONHASHSEED=seed) for seed in ("0", "7")}
@@ -515,7 +516,9 @@ def kept(downloads: int, *servers: dict[str, Any]) -> int:
     return objects
 
 
-@pytest.mark.parametrize("faults", [[], [hung("2-9")], [hung("3")]], ids=["", "stalls", "held"])
+@pytest.mark.parametrize(
+    "faults", few(1, [[], [hung("2-9")], [hung("3")]]), ids=["", "stalls", "held"]
+)
 def test_memory(faults: list[dict[str, Any]]) -> None:
     """Downloads that are over take no memory, however they ended."""
     kept(50, *faults)  # what is made once is made now

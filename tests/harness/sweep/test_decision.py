@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from firstk.harness.run.sample import CRASHED, NO_NUMBERS, Sample
 from firstk.harness.stats.estimates import Interval, NotEnough, mean_share, probability, quantile
 from firstk.harness.sweep.decision import Decision, Finding, decide, least_runs
-from firstk.scenarios.plan import Condition, Target
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Target
 from tests.harness.plans import loaded, plan
 from tests.marks import few
 from tests.reports.loads import load, parted, sample

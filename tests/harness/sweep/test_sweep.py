@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from csv import DictReader
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from firstk.harness.sweep.store import Store, StoreError
 from firstk.harness.sweep.sweep import Progress, Sweep
 from firstk.harness.sweep.workers import WorkersError
 from firstk.scenarios.experiment import Experiment, Precision, load_experiment
-from tests.harness.experiments import Here, LostError, experiment, swept, write
+from tests.harness.experiments import TEXT, Here, LostError, experiment, swept, write
 
 EXITING = "tests.harness.downloaders:exiting"
 
@@ -65,6 +66,50 @@ def test_batches(tmp_path: Path) -> None:
     assert len(workers.batches) < 90
     assert all(len(runs_of(batch)) % 2 == 0 for batch in workers.batches)
     assert workers.closed
+
+
+def test_second_worker(tmp_path: Path) -> None:
+    """While the first run of a point takes long, a second worker has the next one."""
+
+    class Slow(Here):
+        """Two workers; nothing ends before both have a batch, or the sweep waits for results."""
+
+        held: Future[list[BatchResult]] | None = None
+        polls = 0
+        together = False
+
+        @property
+        def count(self) -> int:
+            self.polls += 1
+            if self.polls > 2 and self.held is not None:
+                self.finish()
+            return 2
+
+        @count.setter
+        def count(self, count: int) -> None: ...
+
+        def submit(self, batch: Batch) -> Future[list[BatchResult]]:
+            if self.batches:
+                if self.held is not None:
+                    self.together = True
+                    self.finish()
+                return super().submit(batch)
+            self.batches.append(batch)
+            self.held = Future()
+            return self.held
+
+        def finish(self) -> None:
+            assert self.held is not None
+            self.held.set_result(run_batch(self.batches[0]))
+            self.held = None
+
+    workers = Slow()
+    path = write(tmp_path, 4, TEXT.replace("[0, 7, 9]", "[7]"))
+    swept(load_experiment(path), tmp_path / "s", workers)
+
+    assert runs_of(workers.batches[0]) == [(0, "first-k", 0), (0, "hedged", 0)]
+    assert runs_of(workers.batches[1]) == [(0, "first-k", 1), (0, "hedged", 1)]
+    assert workers.together
 
 
 def test_number_of_workers(tmp_path: Path) -> None:
@@ -141,6 +186,7 @@ def test_worker_lost(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_lost_at_submission(tmp_path: Path) -> None:
     """A pool may be found broken when it is given a batch."""
 
@@ -203,6 +249,7 @@ def test_bookkeeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole - of_runs <= 0.03 * whole
 
 
+@pytest.mark.slow
 def test_exit(tmp_path: Path) -> None:
     """A downloader that calls sys.exit() has crashed, which names the place; no worker is lost."""
     one = experiment(tmp_path, strategies=("first-k", EXITING))
@@ -261,6 +308,7 @@ def precise(folder: Path) -> Experiment:
     return replace(experiment(folder), runs=None, precision=precision)
 
 
+@pytest.mark.slow
 def test_precision_of_a_quantile(tmp_path: Path) -> None:
     """How many runs there are does not depend on the workers, nor on interruptions."""
     one = precise(tmp_path)
@@ -342,6 +390,7 @@ def test_unfit_workers(tmp_path: Path) -> None:
     assert workers.closed
 
 
+@pytest.mark.slow
 def test_part(tmp_path: Path) -> None:
     """A part of an experiment can be run, and the rest goes on from it to the same rows."""
     one = experiment(tmp_path)

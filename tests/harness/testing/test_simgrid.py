@@ -396,7 +396,7 @@ def test_heal_before_it_begins(grid: SimGrid) -> None:
 # Downloads
 
 
-@pytest.mark.parametrize("strategy", few(1, reversed(STRATEGIES)))
+@pytest.mark.parametrize("strategy", few(1, reversed([*STRATEGIES])))
 def test_as_a_scenario(strategy: str) -> None:
     """The grid of a scenario gives the results of the scenario, digests and all."""
     for one in load_all(["ticket-928", "hung-server"]):

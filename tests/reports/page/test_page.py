@@ -119,7 +119,7 @@ def test_single(tmp_path: Path) -> None:
 
     assert "stalls forever" in text
     assert "<code>firstk run t --strategy first-k --seed 0</code>" in text
-    assert "have no intervals" in text
+    assert "has no interval" in text
     assert "<small>" not in text
     assert "kind = &#34;hung&#34;" in text
 
@@ -231,7 +231,7 @@ def test_files_of_commands(tmp_path: Path) -> None:
     files = {"my.sqlite": tmp_path / "my.sqlite"}
     text = page(folder, case(SOME, x=0), of_store=True, files=files)
 
-    assert '<script type="application/json" id="files">{"my.sqlite": "../my.sqlite"}<' in text
+    assert '<script type="application/json" id="files">{"my.sqlite":"../my.sqlite"}<' in text
 
 
 @pytest.mark.usefixtures("no_drawing")

@@ -22,6 +22,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.reports.plots import latency
 from firstk.scenarios.library import load_all
 from firstk.scenarios.load import ScenarioError
+from tests.marks import few
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -297,7 +298,7 @@ def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "firstk 1.0" in printed
 
 
-@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+@pytest.mark.parametrize("set_", few(1, ["ticket-928", "hung-server"]))
 def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All texts of the library's pictures are inside of them."""
     figure = drawn(monkeypatch, *(compared(one) for one in load_all([set_])))
@@ -494,7 +495,7 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("times", [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)])
-@pytest.mark.parametrize("sharing", [1, 2, 7])
+@pytest.mark.parametrize("sharing", few(1, [2, 1, 7]))
 @pytest.mark.parametrize("latest", [0.5, 20.0], ids=["linear", "logarithmic"])
 def test_marks_beside_a_text(
     times: tuple[float, ...], sharing: int, latest: float, monkeypatch: pytest.MonkeyPatch

@@ -30,8 +30,9 @@ from firstk.reports.plots import (
     sweep,
     timeline,
 )
+from firstk.scenarios.condition import Condition
 from firstk.scenarios.experiment import Experiment
-from firstk.scenarios.plan import Candidate, Condition, Plan, Target
+from firstk.scenarios.plan import Candidate, Plan, Target
 from tests.reports.cases import case, loaded, spread
 from tests.reports.samples import (
     DEADLINE,

@@ -12,7 +12,8 @@ from firstk.harness.sweep.decision import Decision, Finding
 from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.plots.plan import MAX_ROWS, draw, shown
-from firstk.scenarios.plan import Candidate, Condition
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Candidate
 from tests.harness.plans import plan
 from tests.reports.samples import catch_figures, outside, overlaps
 

@@ -14,6 +14,7 @@ from matplotlib.patches import Rectangle
 from firstk.reports.model.cases import Case
 from firstk.reports.plots import sweep as sweep_plots
 from firstk.reports.plots.sweep import Places
+from tests.marks import few
 from tests.reports.cases import case, loaded, results, spread
 from tests.reports.samples import catch_figures, formulas, outside, overlaps, points, spans
 
@@ -119,8 +120,11 @@ def test_places(values: list[Any], at: list[float], log: bool) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [[0, 1], [0], LAWS, list(range(60)), [10.0**i for i in range(-4, 3)], ["a" * 40, "b" * 40]],
-    ids=["two", "one", "laws", "many", "log", "long"],
+    few(
+        4,
+        [[0, 1], [0], LAWS, ["a" * 40, "b" * 40], list(range(60)), [10.0**i for i in range(-4, 3)]],
+    ),
+    ids=["two", "one", "laws", "long", "many", "log"],
 )
 def test_legible(monkeypatch: pytest.MonkeyPatch, values: list[Any]) -> None:
     """No text lies across another one, or is cut off."""

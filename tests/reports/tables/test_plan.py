@@ -15,7 +15,8 @@ from firstk.harness.sweep.decision import Decision, Finding
 from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.model.plan_words import cheapest, headline, nines, notes, verdict
 from firstk.reports.tables.plan import as_json, as_markdown, table
-from firstk.scenarios.plan import Candidate, Condition
+from firstk.scenarios.condition import Condition
+from firstk.scenarios.plan import Candidate
 from tests.harness.plans import plan
 
 P90, SUCCESS = Condition("p90", 0.9, 0.5), Condition("success", None, 0.9)

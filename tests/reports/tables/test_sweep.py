@@ -238,6 +238,7 @@ def loads(folder: Path, downloads: int = 100, runs: int = 3) -> list[Cell]:
         return list(cells(one, store, [runs] * len(one.points)))
 
 
+@pytest.mark.slow
 def test_loads(tmp_path: Path) -> None:
     """Of workloads all downloads of all runs count; means have no interval, and bounded ones do."""
     good, hedged, stalled, failed = loads(tmp_path)
@@ -285,6 +286,7 @@ def scenario_of(folder: Path) -> Scenario:
     return load_experiment(folder / "load.toml").points[0].scenario
 
 
+@pytest.mark.slow
 def test_table_of_loads(tmp_path: Path) -> None:
     """The table has what only workloads have, and says where too few runs tell."""
     found = loads(tmp_path)

@@ -1,0 +1,1 @@
+"""Rare events: importance sampling of the random choices of a scenario."""

@@ -1,0 +1,94 @@
+"""`firstk capacity`: targets, output, exit statuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from firstk.harness.capacity import runs
+from tests.harness.capacity.queues import queue
+from tests.harness.capacity.test_capacity import grid
+from tests.harness.command_line import firstk
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a folder with a scenario, whose grid is replaced by a queue."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(runs, "make_here", queue(1, 0.01))
+    grid(tmp_path)
+    return tmp_path
+
+
+def test_sentence_and_table() -> None:
+    """The answer is a sentence, a table with every rate, and what it rests on."""
+    ran = firstk("capacity", "queue.toml", "--workers", "1", "--format", "markdown")
+    lines = ran.stdout.splitlines()
+
+    assert ran.exit_code == 0
+    assert lines[0].startswith("first-k is 9")
+    assert ", and saturates between " in lines[0]
+    assert lines[1].startswith("| strategy | capacity | rate | busy | piled up |")
+    assert len(lines) > 8
+
+
+def test_json_and_picture(folder: Path) -> None:
+    """JSON has the same answer, each rate and the target; the picture goes into a folder."""
+    target = ("--target", "p90 <= 50 ms", "--target", "busy <= 80%")
+    options = ("--workers", "1", "--format", "json", "--out", "out")
+    ran = firstk("capacity", "queue.toml", *target, *options)
+    told = json.loads(ran.stdout)
+    (answer,) = told["answers"]
+
+    assert ran.exit_code == 0
+    assert told["target"] == ["p90 < 0.05 s", "busy < 80 %"]
+    assert answer["low"] < 54 < answer["high"]
+    assert {one["met"] for one in answer["rates"]} >= {True, False}
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "capacity.png",
+        "capacity.svg",
+    ]
+
+
+def test_never_met() -> None:
+    """A target that no rate meets has no capacity: exit status 1, and a sentence that says so."""
+    ran = firstk("capacity", "queue.toml", "--workers", "1", "--target", "p90 <= 1 ms")
+
+    assert ran.exit_code == 1
+    assert "first-k misses p90 < 0.001 s even at " in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("p99", 'should be like "p99 <= 2 s"'),
+        ("p99 >= 2 s", "p99 should be followed by <=, not >="),
+        ("p99 <= 90%", "should be limited by a time over 0"),
+        ("busy <= 2 s", "busy should be limited by a percentage"),
+        ("success <= 90%", "success should be followed by >=, not <="),
+    ],
+)
+def test_wrong_target(target: str, message: str) -> None:
+    """A target that is none is refused, with what would be right."""
+    ran = firstk("capacity", "queue.toml", "--target", target)
+
+    assert ran.exit_code == 2
+    assert message in ran.stderr
+
+
+def test_limited_twice() -> None:
+    """A number has one limit."""
+    twice = ("--target", "busy <= 90%", "--target", "busy <= 80%")
+
+    assert "limits busy twice" in firstk("capacity", "queue.toml", *twice).stderr
+
+
+def test_closed_clients(folder: Path) -> None:
+    """A scenario whose arrivals have no rate is refused, with its file."""
+    grid(folder, arrivals='kind = "closed", clients = 3')
+    ran = firstk("capacity", "queue.toml", "--workers", "1")
+
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith("queue.toml: workload.arrivals are 3 closed clients")
