@@ -1,10 +1,11 @@
 """The cases of a proof: the kind and speed of each server, and which cases are equivalent.
 
 A download can distinguish two servers only by their answers to what it asks them. A server that is
-never read from is the same whether it would have corrupted its blocks or not, and a hung server is
-the same whatever its round-trip time. So one run stands for all cases in which every server would
-have given the same answers in that run. These cases form a box: a set of settings for each server.
-The boxes of all runs partition the cases. This is exact for deterministic downloaders.
+never read from is the same whether it would have corrupted its blocks or not. A hung server is the
+same whatever its round-trip time, and so is one whose answer was cancelled before it came. So one
+run stands for all cases in which every server would have given the same answers in that run. These
+cases form a box: a set of settings for each server. The boxes of all runs partition the cases. This
+is exact for deterministic downloaders.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import islice, permutations
-from math import factorial
+from math import factorial, inf
 from operator import eq
 from typing import Any, NamedTuple
 
@@ -197,7 +198,7 @@ class Space:
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
         answers = list(self._answers(server, setting, late, asked, file))
-        if any(exchange.ended is not None for exchange in asked):
+        if any(exchange.ended is not None and not exchange.cancelled for exchange in asked):
             ranks = range(setting.rank, setting.rank + 1)  # others answer at other times
         return {
             other
@@ -221,7 +222,10 @@ class Space:
         data = file.shares[held]
         for e in asked:
             request = e.operation, e.sent, e.share, e.offset, e.length
-            yield _answer(kind, setting.rank, late, held, data, request)
+            answer = _answer(kind, setting.rank, late, held, data, request)
+            # What would have come after the request was cancelled makes no difference.
+            cancelled = e.ended if e.cancelled and e.ended is not None else inf
+            yield None if answer[0] > cancelled else answer
 
 
 def _entry(server: int, kind: Kind, of: tuple[int, tuple[Delay, ...]]) -> dict[str, Any]:
@@ -246,13 +250,13 @@ def _validated(server: int, kind: Kind, of: tuple[int, tuple[Delay, ...]]) -> Se
 @lru_cache(maxsize=_KEPT)
 def _answer(
     kind: Kind, rank: int, late: tuple[Delay, ...], held: int, data: bytes, request: _Request
-) -> object:
+) -> tuple[float, object]:
     """Return the time and contents of the answer of a server that holds one share."""
     operation, sent, share, offset, length = request
     faults = [*kind.faults, *(FAULT.validate_python(_slow(delay)) for delay in late)]
     course = plan_request(faults, operation, sent, _rtt(rank), [1.0] * len(faults), share)
     ends = min(course.ends(), course.lost)
-    if ends == float("inf") or course.lost <= course.ends() or course.failure:
+    if ends == inf or course.lost <= course.ends() or course.failure:
         return ends, course.failure
     if operation == "get_buckets":
         shown: Sequence[int] = [held]

@@ -28,6 +28,9 @@ OTHERS = [
 #: Those that only the property `survives` shows: other downloads are made like this on purpose.
 FRAGILE = ["never_times_out", "forgets_late"]
 
+#: The kinds of servers that show a defect, if the usual five do not.
+KINDS = {"counts_duplicates": "good,copy", "stops_at_empty": "good,empty"}
+
 CORRECT = ["awaiting", "yielding", "chaining"]
 
 
@@ -75,8 +78,7 @@ def test_fuzz_survives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [QUICK[0], *slowly([*QUICK[1:], *OTHERS[:-1], *FRAGILE])])
 def test_prove(name: str) -> None:
     """A proof of three servers in one order finds the defect; its line and cause are explained."""
-    kinds = "good,copy" if name == "counts_duplicates" else _FIVE
-    proof = prove(defective(name), 3, 2, kinds)
+    proof = prove(defective(name), 3, 2, KINDS.get(name, _FIVE))
     tables = proof.tables()
     assert tables is not None
     scenario = Scenario.model_validate(tables)
