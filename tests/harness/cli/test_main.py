@@ -80,7 +80,7 @@ def raising(error: BaseException) -> Any:
 
 def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """A defect in firstk is told to be one, with its traceback."""
-    monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(ZeroDivisionError("oops")))
+    monkeypatch.setattr("firstk.harness.run.simulate.observe", raising(ZeroDivisionError("oops")))
     result = firstk("run", "one-hung")
 
     assert (result.exit_code, result.stdout) == (3, "")
@@ -90,7 +90,7 @@ def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Control-C between two runs ends the program, and is told."""
-    monkeypatch.setattr("firstk.harness.run.simulate.simulate", raising(KeyboardInterrupt()))
+    monkeypatch.setattr("firstk.harness.run.simulate.observe", raising(KeyboardInterrupt()))
     result = firstk("run", "one-hung")
 
     assert (result.exit_code, result.stdout) == (130, "")
