@@ -129,9 +129,10 @@ def dask(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Check pages of reports in a real browser; requires Chromium and chromedriver."""
-    _install(session, "test", "browser")
-    session.run("pytest", "-m", "browser", "-rs", "tests/test_browser.py", *session.posargs)
+    """Check pages of reports and the site in a real browser; requires Chromium and chromedriver."""
+    _install(session, "test", "browser", "docs")
+    files = ("tests/test_browser.py", "tests/test_site.py")
+    session.run("pytest", "-m", "browser", "-rs", *files, *session.posargs)
 
 
 @nox.session
@@ -139,6 +140,13 @@ def bench(session: nox.Session) -> None:
     """Measure the speed as ratios to peers; arguments after `--` are passed to the benchmarks."""
     session.install("-e", ".[all,tahoe]", *nox.project.dependency_groups(PYPROJECT, "test"))
     session.run("python", "-m", "tests.benchmarks", *session.posargs)
+
+
+@nox.session
+def reproduce(session: nox.Session) -> None:
+    """Compare published numbers with our own runs; it takes some minutes on two processors."""
+    session.install("-e", ".[stats]")
+    session.run("firstk", "reproduce", *session.posargs)
 
 
 #: The scenarios of README's picture; the guide to strategies has all of ticket #928.

@@ -72,11 +72,19 @@ class ShareFinder:
         self._window = session.strategy.outstanding(session.cap.k, session.cap.n)
         self._numbers: set[int] = set()
         self._ended = False
+        self._more_at = session.reactor.seconds() + session.strategy.delay
 
     @property
     def has_room(self) -> bool:
         """Whether `ask_more` would query another server."""
-        return len(self._answers) < len(self._servers) and len(self._waiting) < self._window
+        asked = len(self._answers)
+        if asked >= len(self._servers) or len(self._waiting) >= self._window:
+            return False
+        return asked < self._session.cap.k or self._delay_is_over
+
+    @property
+    def _delay_is_over(self) -> bool:
+        return self._session.reactor.seconds() >= self._more_at
 
     async def locate(self) -> None:
         """Query servers, and return when locating ends according to the strategy.
@@ -107,7 +115,9 @@ class ShareFinder:
         self.ask_more()
         if self._settled != settled:
             return None
-        return self._due() if len(self._answers) < len(self._servers) else inf
+        if len(self._answers) == len(self._servers):
+            return inf
+        return self._due() if self._delay_is_over else min(self._due(), self._more_at)
 
     def ask_more(self) -> None:
         """Query the next servers, as many as the strategy's window allows.
@@ -121,6 +131,8 @@ class ShareFinder:
                 self._session.waits.check()
                 answer.again_at = inf
                 self._send(answer)
+        if self._answers and not self._waiting:
+            self._more_at = now  # nothing else can be expected
         while self.has_room:
             self._session.waits.check()
             self._query(len(self._answers))

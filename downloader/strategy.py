@@ -47,6 +47,9 @@ class Strategy:
     gives its place to another; its answer still counts. `overdue` says when a query is overdue:
     after a number of seconds, `never`, or `adaptive`, which depends on the round trips observed.
 
+    `delay`, in seconds, is for strategies that end locating at K distinct shares: at first they
+    query only K servers, and the others after this time, or as soon as no query is outstanding.
+
     The remaining fields are for strategies whose locating never ends. Without `hedge`, shares are
     read as Tahoe-LAFS reads them. With `hedge`, a read can be overdue too, and then another share
     is read in addition; the first K valid blocks win. The other fields require `hedge`. `spares` is
@@ -71,6 +74,7 @@ class Strategy:
     late_answers: Literal["ignored", "used"] = "ignored"
     window: int | Literal["all", "2N", "ample"] = "all"
     overdue: float | Literal["never", "adaptive"] = "never"
+    delay: float = 0.0
     hedge: bool = False
     asks_again: bool = False
     speculates: bool = False
@@ -89,6 +93,10 @@ class Strategy:
             raise ValueError(f"to give up after {self.give_up} seconds is not to begin")
         if self.spares < 0:
             raise ValueError(f"{self.spares} spares are impossible")
+        if not 0 <= self.delay < inf:
+            raise ValueError(f"a delay should be a number of seconds, not {self.delay}")
+        if self.delay and self.locating_ends != "k-distinct":
+            raise ValueError("delay needs locating_ends='k-distinct'")
         if not 0 < self.quantile < 1:
             raise ValueError(f"a quantile should be between 0 and 1, not {self.quantile}")
         if not 0 < self.lateness < inf:
@@ -186,6 +194,9 @@ _HEDGED = re.compile(
     re.ASCII,
 )
 
+#: The pattern of names of strategies with a delay.
+_DELAYED = re.compile(rf"(?P<base>first-k|first-k-late),delay=(?P<delay>{_NUMBER})", re.ASCII)
+
 
 def hedged_with(**settings: float) -> Strategy:
     """Return `hedged` with other values of `spares`, `quantile`, `lateness` and `give_up`.
@@ -210,13 +221,16 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
     """Return the strategy with this name; a `Strategy` is returned unchanged.
 
     `hedged+2` is `hedged` with two spares, and so on; `hedged,quantile=0.9,lateness=2,give_up=30`
-    has other values of these fields, or of some of them. `one-round` is `hedged` with queries that
+    has other values of these fields, or of some of them. `first-k,delay=0.5` is `first-k` with a
+    delay, and `first-k-late,delay=0.5` likewise. `one-round` is `hedged` with queries that
     also read, for servers that support it. Raises `ValueError` for an unknown name.
 
     >>> find_strategy("hedged+2").spares
     2
     >>> find_strategy("hedged+1,give_up=30").give_up
     30.0
+    >>> find_strategy("first-k,delay=0.5").delay
+    0.5
     """
     if isinstance(strategy, Strategy):
         return strategy
@@ -231,9 +245,14 @@ def find_strategy(strategy: Strategy | str) -> Strategy:
             return hedged_with(spares=int(found["spares"] or 0), **settings)
         except ValueError as e:
             raise ValueError(f"{strategy}: {e}") from None
+    found = _DELAYED.fullmatch(strategy)
+    if found and (delay := float(found["delay"])) > 0:
+        name = f"{found['base']},delay={delay:.15g}"
+        return replace(STRATEGIES[found["base"]], name=name, delay=delay)
     meant = did_you_mean(strategy, STRATEGIES)
     raise ValueError(
         f"no strategy is called {shown(strategy)}; {meant}there are {', '.join(STRATEGIES)}, and"
         " hedged+1, hedged+2, ... with as many spares, hedged,quantile=0.9,lateness=2,give_up=30"
-        " with any of these fields in this order, and one-round"
+        " with any of these fields in this order, first-k,delay=0.5, first-k-late,delay=0.5, and"
+        " one-round"
     )

@@ -297,6 +297,11 @@ class Preset(Table):
         self._law = _LAW.validate_python(PRESETS[self.name])
         return self
 
+    @property
+    def base(self) -> Law:
+        """The law with these parameters."""
+        return self._law
+
     def sample(self, random: Random) -> float:
         """Return a time in seconds."""
         return self._law.sample(random)

@@ -78,6 +78,7 @@ _STRATEGY: list[Any] = [
         "pattern": r"^hedged(\+([1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
         r"(,quantile=[0-9.]+)?(,lateness=[0-9.]+)?(,give_up=[0-9.]+)?$"
     },
+    {"pattern": r"^first-k(-late)?,delay=[0-9.]+$"},
 ]
 
 StrategyName = Annotated[
@@ -371,6 +372,12 @@ class Grid(_Limits):
     """The order in which the downloader receives the servers: as listed, permuted by the storage
     index as Tahoe-LAFS does, or shuffled by the seed."""
 
+    subset: int | None = Field(default=None, ge=1)
+    """The number of servers that each download gets, drawn at random and in random order; default
+    all."""
+    tied: bool | None = None
+    """Whether the queries of a download are tied: once servers have begun to work on as many as
+    the file needs shares, the others are withdrawn, at no cost."""
     reading_queries: bool | None = None
     """Whether servers can read a share in the round trip of the query, for strategies that use
     this (`one-round`). A server with a fault that concerns reads only answers the query."""
@@ -400,6 +407,19 @@ class Grid(_Limits):
         if found := [(kind, problem) for kind, problem in problems if problem]:
             raise mistakes(found)
         return kinds
+
+    @model_validator(mode="after")
+    def _routed(self) -> Self:
+        found = []
+        if self.subset is not None and self.subset > self.servers:
+            found.append(("subset", f"should be {self.servers} (servers) or less"))
+        if self.subset is not None and self.order != "listed":
+            found.append(("order", "contradicts `subset`, whose servers come in random order"))
+        if self.tied and self.service is None:
+            found.append(("tied", "needs a `service`: without it no query waits for its turn"))
+        if found:
+            raise mistakes(found)
+        return self
 
 
 class Consumer(Table):

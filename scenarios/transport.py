@@ -47,6 +47,10 @@ def transport_problems(scenario: Scenario) -> Iterator[tuple[str, str]]:
         yield "grid.connect", f"{no}: connections are set up by TCP and TLS"
     if scenario.grid.client_bandwidth is not None:
         yield "grid.client_bandwidth", f"{no}: each pair of hosts has a link of its own"
+    if scenario.grid.subset is not None:
+        yield "grid.subset", f"{no}: the client connects to all servers"
+    if scenario.grid.tied:
+        yield "grid.tied", f"{no}: Tahoe-LAFS's servers do not withdraw requests"
     if MACHINE in (scenario.grid.groups or {}):
         yield f"grid.groups.{MACHINE}", f"{no}: each server is a host of its own"
     for i, entry in enumerate(scenario.servers):

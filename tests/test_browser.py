@@ -304,6 +304,25 @@ def test_faults(browser: Any, pages: dict[str, Path]) -> None:
     assert headlines[1] == expected.headline(Gone([0])) != headlines[0]
 
 
+def test_without_one(browser: Any, pages: dict[str, Path]) -> None:
+    """Beside each fault stands the result of the chosen downloader without it."""
+    part = section(browser, pages, 0)
+    notes = {}
+    for name in ("wait-for-all", "first-k", "hedged"):
+        choose_downloader(part, name)
+        notes[name] = text_of(part, "fieldset label")
+
+    every = section(browser, pages, 2)
+    choose_downloader(every, "first-k")
+
+    assert "Put back without any: 0.25 s" in " ".join(text_of(every, "fieldset").split())
+    assert notes == {
+        "wait-for-all": "s9 hung without it: 0.25 s",
+        "first-k": "s9 hung without it: 0.25 s",
+        "hedged": "s9 hung without it: 0.1 s",
+    }
+
+
 def test_every_combination(browser: Any, pages: dict[str, Path]) -> None:
     """Each fault alone and all together have their headline; what was not run has none."""
     part, expected = section(browser, pages, 2), play_of("too-few-shares")

@@ -72,6 +72,7 @@ def test_action(project: Path) -> None:
     assert (
         (project / "summary.md").read_text().startswith("**Against `tests/baseline.json`: 0 worse")
     )
+    assert (project / "firstk-changes.md").read_text() == (project / "summary.md").read_text()
     assert (project / "firstk.xml").exists()
     assert (project / "firstk-report/report.html").exists()
 
@@ -88,17 +89,47 @@ def test_action_fails(project: Path) -> None:
     assert "**worse**" in (project / "summary.md").read_text()
 
 
+def matched(output: str) -> list[dict[str, str]]:
+    """Return the annotations that the problem matchers make of an output."""
+    matchers = json.loads((_ACTION / "problem-matcher.json").read_text())["problemMatcher"]
+    patterns = [pattern for matcher in matchers for pattern in matcher["pattern"]]
+    return [
+        {key: found[group] for key, group in pattern.items() if key != "regexp"}
+        for line in output.splitlines()
+        for pattern in patterns
+        if (found := re.match(pattern["regexp"], line))
+    ]
+
+
 def test_annotations(project: Path) -> None:
-    """The problem matcher finds the file, the line and the message of each mistake."""
+    """The file, the line and the message of each mistake become an annotation."""
     scenario = project / "tests/scenarios/one-hung.toml"
     scenario.write_text(scenario.read_text().replace('"hung"', '"hnug"'))
+
     shown = _shell(next(_steps()), project)
-    matcher = json.loads((_ACTION / "problem-matcher.json").read_text())
-    pattern = matcher["problemMatcher"][0]["pattern"][0]
-    found = [re.match(pattern["regexp"], line) for line in shown.stderr.splitlines()]
 
     assert shown.returncode == 2
-    assert [(m[1], m[2]) for m in found if m] == [("tests/scenarios/one-hung.toml", "16")]
+    (annotation,) = matched(shown.stderr)
+    assert annotation.pop("message").startswith("servers[0].fault: 'hnug' is unknown")
+    assert annotation == {"file": "tests/scenarios/one-hung.toml", "line": "16"}
+
+
+@pytest.mark.slow
+def test_annotations_of_failures(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failed scenario becomes an annotation that names the hung server."""
+    monkeypatch.setenv("CI", "true")  # then pytest does not cut its summary
+    worse = _GOOD.replace("consumer)\n", 'consumer, strategy="wait-for-all")\n')
+    (project / "fetch.py").write_text(worse)
+    _, run, *_ = _steps()
+
+    shown = _shell(run, project)
+
+    assert matched(shown.stdout) == [
+        {
+            "file": "tests/scenarios/one-hung.toml",
+            "message": "fetch:download - who: never answered: s7",
+        }
+    ]
 
 
 @pytest.mark.slow
@@ -125,7 +156,7 @@ def test_pre_commit_hook(project: Path) -> None:
 def test_workflows_are_yaml() -> None:
     """Each recipe of the guide and the workflow that `firstk init` writes are valid YAML."""
     recipes = re.findall(r"```yaml\n(.*?)```", _GUIDE, re.DOTALL)
-    recipes.append((ROOT / "harness/cli/starter/firstk.yml").read_text())
+    recipes.append((ROOT / "firstk/harness/cli/starter/firstk.yml").read_text())
 
-    assert len(recipes) == 4
-    assert all(isinstance(yaml.safe_load(recipe), dict) for recipe in recipes)
+    assert len(recipes) == 5
+    assert all(isinstance(yaml.safe_load(recipe), dict | list) for recipe in recipes)

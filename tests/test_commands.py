@@ -29,7 +29,7 @@ GUIDES = {
 }
 
 #: The guides whose commands other tests run.
-_ELSEWHERE = ("capacity", "ci", "live", "pytest", "scenarios", "start")
+_ELSEWHERE = ("capacity", "ci", "live", "published", "pytest", "scenarios", "start")
 
 #: Files that commands of a guide need and do not make.
 _SCENARIO = re.search(

@@ -48,7 +48,9 @@ def explain(
     """
     from firstk.harness.explain.cause import ending
     from firstk.harness.explain.explanation import explain as explained
+    from firstk.harness.fuzz.explained import explain_violation
     from firstk.harness.run.simulate import simulate
+    from firstk.harness.run.under_test import is_external
 
     scenario = load_one(target, "explain")
     refuse_load(scenario, "explain")
@@ -58,6 +60,8 @@ def explain(
     status = OK
     for subject in [*known_strategies(strategies), *others] or scenario.strategies:
         found = explained(scenario, subject, timeout=timeout)
+        if found is None and is_external(subject):
+            found = explain_violation(scenario, subject, timeout)
         click.echo(printable(f"{scenario.name}, {subject}, seed {scenario.seed}"))
         if found is None:
             result = simulate(scenario, subject, timeout=timeout).result

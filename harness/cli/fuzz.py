@@ -239,6 +239,9 @@ class _Printer:
         found = len(fuzzer.finds)
         what = f"{found} defects were" if found > 1 else f"{_whether(found > 0)} was"
         click.echo(f"{fuzzer.counts}, seed {fuzzer.seed}. {what} found.")
+        stopped = fuzzer.counts.stopped
+        if stopped and "survives" not in fuzzer.kinds.only:
+            click.echo(f"In {stopped} runs, K good shares did not suffice; see: --only survives")
         return UNMET if found else OK
 
 

@@ -115,6 +115,7 @@ _COMMANDS = _Commands(
         "plan": ("plan:plan", "Find the cheapest k, n and strategy that meet a target."),
         "prove": ("prove:prove", "Prove that no placement of faults stops a downloader."),
         "report": ("report:report", "Make a page with pictures of a sweep, or of scenarios."),
+        "reproduce": ("reproduce:reproduce", "Compare numbers of papers with our own runs."),
         "run": ("run:run", "Run one scenario and print its results."),
         "schema": ("scenarios:schema", "Print the JSON schema of scenarios, experiments or plans."),
         "sweep": ("sweep:sweep", "Run an experiment: a scenario, varied, many times."),

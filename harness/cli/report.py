@@ -13,7 +13,7 @@ from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, USAGE, refusing
 from firstk.harness.cli.help import examples
 from firstk.harness.cli.live import LIVE_RUNS, run_live
-from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FOLDER
+from firstk.harness.cli.options import DEFAULT_OUT, DOWNLOADER, FILE, FOLDER
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.progress import doing
 from firstk.harness.cli.simulate import simulate_all
@@ -62,6 +62,12 @@ _LISTED = 5
     metavar="FILE|NAME",
     help="Run this scenario on real servers, too, and show it beside its simulation.",
 )
+@click.option(
+    "--published",
+    metavar="FILE",
+    type=FILE,
+    help="Show published numbers, too: FILE has what `firstk reproduce --format json` printed.",
+)
 @click.option("--title", help="What the page is called; default: what it is about.")
 @click.option(
     "--out",
@@ -75,6 +81,7 @@ def report(
     targets: tuple[str, ...],
     downloaders: tuple[str, ...],
     live: str | None,
+    published: Path | None,
     title: str | None,
     out: Path,
 ) -> int:
@@ -84,7 +91,10 @@ def report(
     next to it as SVG and PNG. Equal results make equal bytes.
     """
     from firstk.reports.page.page import write
+    from firstk.reports.page.published import PublishedError, read
 
+    with refusing(PublishedError):
+        numbers = () if published is None else read(published)
     stores = [target for target in targets if _is_store(target)]
     if stores and (len(targets) > 1 or downloaders):
         raise click.UsageError(f"{stores[0]} is a store: a report of it is of nothing else")
@@ -96,7 +106,7 @@ def report(
             found = _of_store(Path(stores[0]), tell)
         else:
             found = _of_scenarios(scenarios, targets, tell)
-        found = replace(found, live=compared)
+        found = replace(found, live=compared, published=numbers)
         if title is not None:
             found = replace(found, title=printable(title))
         with writing(out):

@@ -166,7 +166,8 @@ def run(
     for file in filter(None, (trace, events)):
         make_file(file)
     independence = Independence()
-    compared = simulate_all(scenario, progress=True, timeout=timeout)
+    sources = trace is not None
+    compared = simulate_all(scenario, progress=True, timeout=timeout, sources=sources)
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)

@@ -15,13 +15,20 @@ if TYPE_CHECKING:
 
 
 def simulate_all(
-    scenario: Scenario, progress: bool = False, timeout: float | None = None
+    scenario: Scenario,
+    progress: bool = False,
+    timeout: float | None = None,
+    *,
+    sources: bool = False,
 ) -> Compared:
-    """Run each strategy of a scenario for all its runs; see `simulate` for `timeout`."""
+    """Run each strategy of a scenario for all its runs; see `simulate` for `timeout`.
+
+    With `sources`, the trace of the first run of each has the lines that sent its requests.
+    """
     from firstk.harness.grid.untriggered import Unmet, untriggered_in_all
     from firstk.harness.run.bound import bound
     from firstk.harness.run.comparison import Compared, Raised
-    from firstk.harness.run.simulate import simulate
+    from firstk.harness.run.simulate import observe
     from firstk.harness.run.strategy_runs import StrategyRuns
     from firstk.harness.run.under_test import DownloaderError
 
@@ -38,7 +45,8 @@ def simulate_all(
         results = []
         for number in numbers(strategy):
             with refusing(DownloaderError):
-                run = simulate(scenario, strategy, number, timeout)
+                lines = sources and number == 0
+                run = observe(scenario, strategy, number, timeout, sources=lines)
             results.append(run.result)
             if (error := Raised.of(run)) is not None:
                 raised.append(error)

@@ -9,6 +9,7 @@ import click
 
 from firstk.harness.cli import completion
 from firstk.harness.cli.exit import OK, UNMET, refusing
+from firstk.harness.cli.help import examples
 from firstk.harness.cli.options import FOLDER, RUNS, SEED, format_option
 from firstk.harness.cli.output import make_folder, writing
 from firstk.harness.cli.sweep_options import (
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
     from firstk.scenarios.model import Scenario
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "firstk tune heavy-tails --out tuned", "firstk tune my-scenario.toml --format json"
+    )
+)
 @click.argument("target", metavar="FILE|NAME", shell_complete=completion.scenarios)
 @click.option("--seed", type=SEED, help="The seed of the first run; default the scenario's.")
 @click.option(

@@ -95,8 +95,6 @@ def explain_run(
 
 def explain_scene(run: Run, scene: Scene, unknown: str) -> Explanation:
     """Return what is known without further runs; `unknown` says why no cause is searched."""
-    if scene.raised is None and run.failure is not None:
-        scene.raised = raised_at(run.failure)
     return Explanation(*described(scene, run), f"not searched: {unknown}", unmet=True)
 
 
@@ -116,7 +114,8 @@ def described(scene: Scene, run: Run, late: float | None = None) -> tuple[str, s
         who = f"{never}: {servers(silent)}" if silent else said
         return who, scene.where or "no line of the code waits", scene.path(name)
     wrong = run.result.content_ok is False
-    place = scene.wrong if wrong else scene.raised
+    raised = scene.raised or (None if run.failure is None else raised_at(run.failure))
+    place = scene.wrong if wrong else raised
     verb = "wrote the wrong bytes" if wrong else f"raised {run.result.error}"
     where = "no line is known" if place is None else f"{place.file_and_line}, {verb}"
     if place is None and scene.ours:

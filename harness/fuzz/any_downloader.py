@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from math import inf
 
 from twisted.internet.error import ConnectError, ConnectionDone, ConnectionLost
 
@@ -18,6 +17,7 @@ from firstk.harness.fuzz.rereads import Reread
 from firstk.harness.grid.trace import Exchange
 from firstk.harness.kernel.isolation import EscapeError
 from firstk.harness.kernel.raised import ExitError, where
+from firstk.harness.kernel.watchdog import StuckError
 from firstk.harness.run.bound_needs import reads_at_once, ueb_of
 from firstk.harness.run.result import Result
 from firstk.harness.run.under_test import MisconductError
@@ -34,10 +34,6 @@ _READS, _READS_PER_SEGMENT, _BYTES_PER_READ = 32, 8, 1024
 
 #: At most this many failures each permit reading a whole share once more.
 _FAILURES = 10
-
-#: An answer within `_PROMPT` virtual seconds is not late for any sensible timeout. A download that
-#: fails within `_SOON` has not exhausted its overall timeout.
-_PROMPT, _SOON = 0.5, 10.0
 
 #: One scenario in this many is run twice, if it has a single subject.
 _TURNS = 4
@@ -103,7 +99,9 @@ def over(trial: CheckedRun) -> str | None:
 def conduct(trial: CheckedRun) -> str | None:
     """Check that it breaks no other rule of `IConsumer`."""
     error = trial.run.failure
-    if not isinstance(error, MisconductError) or all_bytes(trial) or over(trial):
+    if not isinstance(error, MisconductError):
+        return None
+    if not trial.several and (all_bytes(trial) or over(trial)):
         return None
     return str(error)
 
@@ -155,45 +153,6 @@ def honest_silence(trial: CheckedRun) -> str | None:
     return None if silent else f"{described(trial.result)}, and every server has answered"
 
 
-def honest_failure(trial: CheckedRun) -> str | None:
-    """Check that it does not fail early if it knew K good shares before its first read.
-
-    The shares are on servers without a fault that have answered promptly.
-    """
-    if trial.end != "raised" or trial.aborted or trial.pauses:
-        return None
-    if isinstance(trial.run.failure, MisconductError) or (trial.result.finished or inf) > _SOON:
-        return None
-    late = {e.server for e in trial.run.trace.exchanges if _is_late(e, trial.result)}
-    at_hand = _known_before_reading(trial, trial.case.well - late)
-    if len(at_hand) < trial.case.file.cap.k:
-        return None
-    return f"{described(trial.result)}, and it knew {len(at_hand)} good shares"
-
-
-def _is_late(exchange: Exchange, result: Result) -> bool:
-    end = result.ended if result.finished is None else result.finished
-    ended = end if exchange.ended is None else min(end, exchange.ended)
-    return ended - exchange.sent > _PROMPT
-
-
-def _known_before_reading(trial: CheckedRun, servers: set[str]) -> set[int]:
-    """Return the shares on some servers that were known when the first read was sent.
-
-    Shares that are shown later may be ignored: many downloaders use only the first K.
-    """
-    known: set[int] = set()
-    for event in trial.run.trace.events:
-        exchange = event.exchange
-        if exchange is None:
-            continue
-        if exchange.operation == "read":
-            break
-        if event.kind == "answered" and exchange.server in servers:
-            known.update(exchange.shares)
-    return known
-
-
 def survives(trial: CheckedRun) -> str | None:
     """Check that it succeeds with K good shares on servers that have no fault."""
     case, end = trial.case, trial.result.outcome
@@ -243,10 +202,11 @@ def few_reads(trial: CheckedRun) -> str | None:
     exchanges = trial.run.trace.exchanges
     failures = sum(e.ended is not None and (not e.ok or e.corrupt) for e in exchanges)
     segments = _segmentation(trial).num_segments
+    times = (1 + min(failures, _FAILURES)) * len(trial.case.scenario.reads or [None])
     for (server, share), reads in trial.reads.items():
         size = len(trial.case.file.shares.get(share or 0, b""))
         most = _READS + _READS_PER_SEGMENT * segments + size // _BYTES_PER_READ
-        if len(reads) > most * (1 + min(failures, _FAILURES)):
+        if len(reads) > most * times:
             return f"{len(reads)} reads of share {share} on {server}, which has {size} bytes"
     return None
 
@@ -280,12 +240,27 @@ def not_early(trial: CheckedRun) -> str | None:
 
 def _in_class_of_bound(trial: CheckedRun) -> bool:
     """Return whether the clairvoyant bound applies to the download."""
+    if any(map(_sends_again, trial.reads.values())):
+        return False
     if not trial.other:
         return True
     queries = Counter(e.server for e in trial.queries)
     most = reads_at_once(trial.case.file.cap, _segmentation(trial))
     return max(queries.values(), default=0) <= 1 and all(
         _is_orderly(reads, most) for reads in trial.reads.values()
+    )
+
+
+def _sends_again(reads: list[Exchange]) -> bool:
+    """Return whether bytes are requested again after a read of them was cancelled.
+
+    The second request may be luckier: its round-trip time is another draw.
+    """
+    return any(
+        read.cancelled and later.offset < read.offset + read.length
+        for i, read in enumerate(reads)
+        for later in reads[i + 1 :]
+        if read.offset < later.offset + later.length
     )
 
 
@@ -314,7 +289,8 @@ def _message(error: Exception | None) -> str:
 def last_heard(trial: CheckedRun) -> str:
     """Return the place of its error, or the line whose request was answered last."""
     error = trial.run.failure
-    if error is not None and not isinstance(error, MisconductError | DownloadError):
+    # Where real time runs out is a matter of chance.
+    if error is not None and not isinstance(error, MisconductError | DownloadError | StuckError):
         return f"{type(error).__name__} at {where(error)}"
     heard = [e for e in trial.run.trace.events if e.kind in ("answered", "failed")]
     source = heard[-1].exchange.source if heard and heard[-1].exchange else None

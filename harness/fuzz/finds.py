@@ -11,8 +11,10 @@ from typing import Any
 
 import tomli_w
 
+from firstk.harness.fuzz.any_downloader import survives
 from firstk.harness.fuzz.invariants import Invariant, Violation, broken
-from firstk.harness.fuzz.observed import ScenarioRuns
+from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
+from firstk.harness.fuzz.swarm import LATE
 from firstk.harness.kernel.watchdog import can_limit_time
 from firstk.harness.run.under_test import is_external
 from firstk.scenarios.model import OTHER, Scenario
@@ -21,17 +23,27 @@ from firstk.scenarios.model import OTHER, Scenario
 TIMEOUT = 20.0
 
 
+#: The invariants that a download violates by not succeeding.
+_WANT_SUCCESS = ("succeeds", "survives", "honest-failure", "no-crash")
+
+
 @dataclass(slots=True)
 class Counts:
-    """How many scenarios and runs were tried, and how the runs ended."""
+    """How many scenarios and runs were tried, and how the runs ended.
+
+    `stopped` counts the runs that violated `survives`, whether or not it is checked.
+    """
 
     scenarios: int = 0
+    stopped: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def add(self, case: ScenarioRuns) -> None:
         """Count a scenario and its runs."""
         self.scenarios += 1
         self.outcomes.update(run.result.outcome for run in case.runs)
+        trials = (CheckedRun(case, subject) for subject in case.scenario.strategies)
+        self.stopped += sum(trial.other and survives(trial) is not None for trial in trials)
 
     @classmethod
     def sum(cls, parts: Iterable[Counts]) -> Counts:
@@ -39,6 +51,7 @@ class Counts:
         total = cls()
         for part in parts:
             total.scenarios += part.scenarios
+            total.stopped += part.stopped
             total.outcomes.update(part.outcomes)
         return total
 
@@ -76,8 +89,10 @@ class Counterexample:
         named = {"name": "", "description": f"{one.strategy}: {one.invariant.sentence}"}
         made = named | {key: value for key, value in self.tables.items() if key != "name"}
         other = is_external(one.strategy)
-        if one.invariant.name in ("succeeds", "survives", "honest-failure"):
+        if one.invariant.name in _WANT_SUCCESS:
             made["expect"] = {OTHER if other else one.strategy: {"outcome": "ok"}}
+            if "deadline" in made:  # without the defect, the download may take longer
+                made["deadline"] = LATE
         mark = sha256(tomli_w.dumps(made).encode()).hexdigest()[:8]
         return Counterexample(one, made | {"name": f"fuzz-{one.invariant.name}-{mark}"})
 

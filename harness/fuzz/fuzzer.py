@@ -19,8 +19,9 @@ from firstk.harness.fuzz.kinds import Kinds
 from firstk.harness.fuzz.shrink import shrink
 from firstk.scenarios.model import Scenario
 
-#: The time limit for shrinking a counterexample, in seconds.
-SHRINKING = 60.0
+#: The time limit for shrinking a counterexample, in seconds. A find at the end of the search has
+#: less: `_LAST` seconds.
+SHRINKING, _LAST = 60.0, 5.0
 
 #: With another downloader, checks that need further runs are made in one of this many scenarios.
 _SELDOM = 4
@@ -70,7 +71,8 @@ class Fuzzer:
             for one in self._try(generator, made, number):
                 if one.same not in known:
                     known.add(one.same)
-                    known.add(self._add(made, one).broken.same)
+                    left = max(_LAST, end - monotonic())
+                    known.add(self._add(made, one, min(SHRINKING, left)).broken.same)
                     break
         raise AssertionError("the sequence has no end")
 
@@ -94,12 +96,13 @@ class Fuzzer:
         scenario = Scenario.model_validate(made)
         return scenario.with_runs(strategies=self.subjects) if self.subjects else scenario
 
-    def _add(self, made: dict[str, Any], one: Violation) -> Counterexample:
+    def _add(self, made: dict[str, Any], one: Violation, seconds: float) -> Counterexample:
         """Shrink a counterexample, and keep the current version at every moment."""
         if not self.subjects:
             made = made | {"strategies": [one.strategy]}
         place = len(self.finds)
         self.finds.append(Counterexample(one, made))
+        judged: list[Counterexample] = []
 
         def judge(candidate: dict[str, Any]) -> float | None:
             try:
@@ -109,13 +112,14 @@ class Fuzzer:
             case = in_time(scenario)
             for other in broken(case, [one.invariant]):
                 if other.same == one.same:
-                    self.finds[place] = Counterexample(other, candidate)
+                    judged.append(Counterexample(other, candidate))
+                    self.finds[place] = judged[-1]
                     return case.run(one.strategy).result.ended
             return None
 
         self.doing = "shrinking"
-        small = shrink(made, judge, SHRINKING)
+        small = shrink(made, judge, seconds)
         self.doing = "fuzzing"
-        judge(small)
+        self.finds[place] = next((f for f in judged if f.tables is small), self.finds[place])
         self.on_find(self.finds[place].named)
         return self.finds[place]

@@ -44,7 +44,7 @@ class Generator:
         """Return the scenario with this number in the sequence."""
         random = Random(f"{self._seed} {number}")
         draw = random.randrange
-        swarm = Swarm(draw, self._faults, ranges=self._ranges, threads=self._external)
+        swarm = Swarm(draw, self._faults, ranges=self._ranges, external=self._external)
         made = swarm.tables()
         if self._kept and draw(2):
             varied = vary(*self._kept[draw(len(self._kept))], made, draw)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from firstk.harness.fuzz import any_downloader as any_
-from firstk.harness.fuzz import by_strategy
+from firstk.harness.fuzz import by_strategy, failures
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
 
 #: Returns a description of the violation, or None if the invariant holds.
@@ -25,7 +25,8 @@ class Invariant:
     `of` says which subjects it applies to: any, our strategies, or other downloaders. `alone` is
     False if the check makes other runs. `place` returns where in the code it was violated, as far
     as that is known: two violations at the same place count as the same defect. An invariant that
-    is not `demanded` is only checked if its name is given.
+    is not `demanded` is only checked if its name is given. It also applies to `several` reads of
+    one file if that is set.
     """
 
     name: str
@@ -35,9 +36,12 @@ class Invariant:
     alone: bool = True
     place: Callable[[CheckedRun], str] = any_.last_heard
     demanded: bool = True
+    several: bool = False
 
     def fits(self, trial: CheckedRun) -> bool:
-        """Return whether it applies to the subject of a run."""
+        """Return whether it applies to a run."""
+        if trial.several and not self.several:
+            return False
         return self.of == "any" or (self.of == "other") == trial.other
 
 
@@ -65,9 +69,16 @@ INVARIANTS = (
         "all that a download does happens in the simulation",
         any_.in_simulation,
         of="other",
+        several=True,
     ),
-    Invariant("moves-on", "time passes while a download is under way", any_.moves_on, of="other"),
-    Invariant("right-bytes", "no wrong byte is ever written", any_.right_bytes),
+    Invariant(
+        "moves-on",
+        "time passes while a download is under way",
+        any_.moves_on,
+        of="other",
+        several=True,
+    ),
+    Invariant("right-bytes", "no wrong byte is ever written", any_.right_bytes, several=True),
     Invariant("all-bytes", "what ends well has written all that was asked for", any_.all_bytes),
     Invariant(
         "documented-errors",
@@ -76,7 +87,7 @@ INVARIANTS = (
         of="strategy",
     ),
     Invariant("over", "a download ends once, and then nothing of it is left", any_.over),
-    Invariant("conduct", "a consumer is treated as its interface says", any_.conduct),
+    Invariant("conduct", "a consumer is treated as its interface says", any_.conduct, several=True),
     Invariant("heeds-pauses", "nothing is written while the consumer pauses", any_.heeds_pauses),
     Invariant(
         "honest-shortage",
@@ -94,6 +105,7 @@ INVARIANTS = (
         "honest-silence",
         "a waiting download is waiting for a silent server",
         any_.honest_silence,
+        several=True,
     ),
     Invariant(
         "located",
@@ -119,18 +131,29 @@ INVARIANTS = (
     Invariant(
         "honest-failure",
         "no download fails that knows K good shares on prompt servers",
-        any_.honest_failure,
+        failures.honest_failure,
         of="other",
     ),
-    Invariant("quiet", "no error is logged while the file is right", any_.quiet, of="other"),
+    Invariant(
+        "no-crash",
+        "no mistake of the program ends a download for which K good shares exist",
+        failures.no_crash,
+        of="other",
+        several=True,
+    ),
+    Invariant(
+        "quiet", "no error is logged while the file is right", any_.quiet, of="other", several=True
+    ),
     Invariant(
         "no-rereads",
         "no read is repeated, and no byte read a third time, unless something failed",
         any_.no_rereads,
         place=any_.reading_again,
     ),
-    Invariant("few-reads", "the reads of a share are bounded", any_.few_reads),
-    Invariant("repeatable", "equal seeds give equal runs", any_.same_again, alone=False),
+    Invariant("few-reads", "the reads of a share are bounded", any_.few_reads, several=True),
+    Invariant(
+        "repeatable", "equal seeds give equal runs", any_.same_again, alone=False, several=True
+    ),
     Invariant(
         "not-early",
         "no strategy is earlier than the clairvoyant bound, or cheaper",
@@ -148,6 +171,7 @@ INVARIANTS = (
         "a download succeeds where K good shares are on servers without a fault",
         any_.survives,
         demanded=False,
+        several=True,
     ),
     Invariant(
         "reads-once",

@@ -5,6 +5,7 @@ Nothing here relies on what a downloader reports, so all of it fits any download
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from math import inf
 
@@ -130,6 +131,11 @@ class CheckedRun:
         return find_strategy(self.subject)
 
     @property
+    def several(self) -> bool:
+        """Whether the scenario has several reads of the file."""
+        return self.case.scenario.reads is not None
+
+    @property
     def result(self) -> Result:
         """The result of the run."""
         return self.run.result
@@ -141,9 +147,28 @@ class CheckedRun:
 
     @cached_property
     def end(self) -> str | None:
-        """How its Deferred ended: "fired" or "raised"; None if it never did."""
+        """How its Deferred ended: "fired" or "raised"; None if it never did.
+
+        Of several reads, one that never ended counts first, then one that raised.
+        """
+        if self.several:
+            outcomes = set(self._read_outcomes())
+            if outcomes & {"stalled", "deadline"}:
+                return None
+            return "raised" if "failed" in outcomes else "fired"
         kinds = (event.kind for event in self.run.trace.events)
         return next((kind for kind in kinds if kind in ("fired", "raised")), None)
+
+    def _read_outcomes(self) -> Iterator[str]:
+        """Yield the outcomes of the reads that must end: not of those that were cancelled."""
+        blocked = False  # whether a read waits for the end of one that was cancelled
+        reads = self.case.scenario.reads or ()
+        for read, outcome in zip(reads, self.result.outcomes or (), strict=True):
+            if read.start is None and blocked:
+                continue
+            blocked = read.cancel is not None and outcome in ("stalled", "deadline")
+            if not blocked:
+                yield outcome
 
     @property
     def aborted(self) -> bool:

@@ -25,7 +25,7 @@ def rereads(trace: Trace, *, strict: bool = False) -> list[Reread]:
 
     Bytes beyond the end of a share count as sent too: the answer shows that there are none. After
     a failure, or an answer that a fault changed, a download may start again with any share, so
-    earlier reads do not count.
+    earlier reads do not count. After it has cancelled a request, it may do so with that server.
 
     A read that is sent before the layout of a share is known may return too much, and the excess
     may be read again. So, unless `strict` is set, only two things count: bytes that are requested
@@ -43,6 +43,9 @@ def rereads(trace: Trace, *, strict: bool = False) -> list[Reread]:
         read = event.exchange
         if event.kind == "failed" or (event.kind == "answered" and read and read.corrupt):
             given.clear()
+        elif event.kind == "cancelled" and read:
+            for key in [key for key in given if key[0] == read.server]:
+                del given[key]
         elif read is None or read.operation != "read":
             continue
         else:

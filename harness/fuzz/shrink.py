@@ -30,7 +30,7 @@ _SHORTEST = 0.01
 #: The keys that are times, or scale times.
 _TIMES = {
     *("start", "end", "extra", "value", "low", "high", "mean", "median", "scale", "shift"),
-    *("deadline",),
+    *("deadline", "at", "seconds", "cancel"),
 }
 
 
@@ -144,8 +144,9 @@ def _smaller_grids(made: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield copy
     for part in (100, 10, 2):
         copy = deepcopy(made)
-        for key in {"size", "segment_size", "offset", "length"} & file.keys():
-            copy["file"][key] = max(1, file[key] // part)
+        for table in (copy["file"], *copy.get("reads", ())):
+            for key in {"size", "segment_size", "offset", "length"} & table.keys():
+                table[key] = max(1, table[key] // part)
         yield copy
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from firstk.downloader.strategy import ONE_ROUND
+from firstk.harness.fuzz.client_side import TROUBLES, client, reads
 from firstk.harness.fuzz.kinds import FAULTS, kind_of
 from firstk.harness.fuzz.transport import with_transport
 from firstk.scenarios.presets import PRESETS
@@ -48,15 +49,27 @@ _LAWS = (
 )
 _SHORTEST = 0.001  # the minimum unit for times measured in round trips, in seconds
 _LARGE = 200_000  # a few times the size of a consumer's buffer
-_ENTRIES = 5
+_ENTRIES = 6
 _SELDOM = 4  # one scenario in so many has servers that read with a query
+
+#: Half of the scenarios are plain: few servers, short round trips and no limits. They are cheap,
+#: most downloads succeed in them, and what goes wrong is rarely the fault of the servers.
+_PLAIN_K, _PLAIN_MORE, _PLAIN_TIMES = (1, 2, 3, 3), (0, 1, 2, 3), (0.25, 0.05, 0.1, 0.1)
+_LIMITED = {"queues", "downlink", "large", "instant"}
+
+#: The latest time at which a run of another downloader ends: one that repeats something forever
+#: would otherwise take long.
+_ENOUGH = 1000.0
 
 #: The optional features of a scenario, apart from faults.
 _FEATURES = (
     *("segments", "range", "placement", "other-servers", "rtt-per-server", "own-rtt", "order"),
     *("queues", "downlink", "consumer", "first-block", "soon", "large", "racks", "plots"),
-    *("spells", "several-faults", "compute", "instant", "transport"),
+    *("spells", "several-faults", "everywhere", "instant", "transport"),
 )
+
+#: The features that only scenarios for other downloaders have.
+_OTHERS = ("reads", *sorted(TROUBLES))
 
 
 def tables(draw: Draw) -> dict[str, Any]:
@@ -67,8 +80,9 @@ def tables(draw: Draw) -> dict[str, Any]:
 class Swarm:
     """Makes one scenario, with the features that it has drawn.
 
-    `faults` are the permitted kinds. With `threads`, the scenario may include the time that a
-    thread pool takes; with `ranges`, it may read only a part of the file.
+    `faults` are the permitted kinds. If it is for an `external` downloader, the scenario may have
+    several reads of the file, and a client with troubles of its own; with `ranges`, it may read
+    only a part of the file.
     """
 
     def __init__(
@@ -77,14 +91,21 @@ class Swarm:
         faults: Sequence[str] = FAULTS,
         *,
         ranges: bool = True,
-        threads: bool = False,
+        external: bool = False,
     ) -> None:
         self._draw = draw
+        self._latest = _ENOUGH if external else LATE
         self._has = {feature for feature in _FEATURES if draw(2)}
+        plain = not draw(2)
+        self._k: Sequence[int] = _PLAIN_K if plain else _K
+        self._more: Sequence[int] = _PLAIN_MORE if plain else _MORE
+        self._times: Sequence[float] = _PLAIN_TIMES if plain else _TIMES
+        if plain:
+            self._has -= _LIMITED
+        if external:
+            self._has |= {feature for feature in _OTHERS if draw(8) == 7}
         if not ranges:
-            self._has.discard("range")
-        if not threads:
-            self._has.discard("compute")
+            self._has -= {"range", "reads"}
         self._faults = [kind for kind in faults if draw(2)] or list(faults)
         # A share has many parts that can be corrupt, and each matters to a different check.
         self._faults += ["corrupt"] * ("corrupt" in self._faults)
@@ -102,19 +123,22 @@ class Swarm:
             "name": "fuzz",
             "strategies": [*STRATEGIES, self._of(_SPARING)],
             "seed": draw(1000),
-            "deadline": 3.0 if self._sometimes("soon", 4) else LATE,
+            "deadline": 3.0 if self._sometimes("soon", 4) else self._latest,
             "stop": "first-block" if self._sometimes("first-block", 2) else "complete",
             "file": file,
             "grid": grid,
         }
-        entries = [self._entry(grid["servers"], file) for _ in range(_ENTRIES) if draw(3)]
+        entries = [self._entry(grid["servers"], file) for _ in range(draw(1 + _ENTRIES))]
         if "plots" in self._has:
             entries += self._of(_PLOTS)(self, grid, file)
         made["servers"] = entries
-        if self._sometimes("compute", 1):
-            made["client"] = {"compute": self._law()}
+        if troubles := self._has & TROUBLES:
+            made["client"] = client(draw, troubles, self._law)
         if self._sometimes("consumer", 3):
             made |= self._slow_consumer(file)
+        elif "reads" in self._has:
+            made |= {"reads": reads(draw, file["size"], self._rtt), "stop": "complete"}
+            made["file"] = {key: file[key] for key in file if key not in ("offset", "length")}
         if "transport" in self._has:
             made = with_transport(draw, made)
             for entry in made["servers"]:
@@ -138,7 +162,7 @@ class Swarm:
 
     def _file(self) -> dict[str, Any]:
         draw = self._draw
-        k, more = self._of(_K), self._of(_MORE)
+        k, more = self._of(self._k), self._of(self._more)
         if self._sometimes("large", 32):
             k, more = 5 * k, 12 * more
         size = (1 + draw(1000)) * self._of((1, 1, 1, 5, 5, 60))
@@ -191,8 +215,8 @@ class Swarm:
     def _law(self, deep: bool = True) -> dict[str, Any]:
         law, time, other, form = (
             self._of(self._laws if deep else ("constant", "exponential")),
-            self._of(_TIMES),
-            self._of(_TIMES),
+            self._of(self._times),
+            self._of(self._times),
             self._draw(4),
         )
         match law:
@@ -235,6 +259,15 @@ class Swarm:
         return entry | ({} if self._shared else self._limits(file, 6))
 
     def _select(self, servers: int) -> str | dict[str, Any]:
+        """Return a few servers, or any number of them if faults may be everywhere."""
+        if "everywhere" not in self._has:
+            first = self._draw(servers)
+            match self._draw(8):
+                case 6:
+                    return f"{first}-{min(servers - 1, first + self._draw(3))}"
+                case 7:
+                    return {"count": min(servers, 1 + self._draw(3))}
+            return str(first)
         some = sorted({self._draw(servers) for _ in range(3)})
         match self._draw(8):
             case 0 | 1:

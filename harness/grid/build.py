@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha1
-from typing import Literal
+from typing import Literal, TypeVar
 
 from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.link import Link, SharedChannel
@@ -21,6 +21,8 @@ from firstk.scenarios.faults import Fault
 from firstk.scenarios.laws import Law
 from firstk.scenarios.model import MadeUpFile, Scenario, groups_of
 from firstk.scenarios.selection import MACHINE, Count, Probability, Select, ServerSet, selected
+
+_T = TypeVar("_T")
 
 
 @dataclass(slots=True)
@@ -172,6 +174,19 @@ def _select(
         assert isinstance(select, Count)
         chosen = sorted(i for _, i in sorted(draws)[: select.count])
     return [(place, plans[n]) for place, i in enumerate(chosen) for n in drawn[i].servers]
+
+
+def subset_of(scenario: Scenario, seed: int, number: int, servers: Sequence[_T]) -> Sequence[_T]:
+    """Return the servers that download number `number` gets, of all in the grid.
+
+    If the grid has a `subset`, they are drawn, in the order of the draws.
+    """
+    count = scenario.grid.subset
+    if count is None:
+        return servers
+    random = stream(seed, "subset", str(number))
+    left = list(servers)
+    return [left.pop(int(random.random() * len(left))) for _ in range(count)]
 
 
 def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:

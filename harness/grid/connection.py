@@ -34,7 +34,8 @@ class Client:
     Requests for an operation in `holds` stay with the client: they are never sent, and never
     answered. `source`, if given, returns the line of code that sends a request. `known` has the
     share numbers that answers to queries have named so far, and `wires` the connections. Answers
-    and failures wait for the client's `processor`, if there is one.
+    and failures wait for the client's `processor`, if there is one. Its queries are `tied` if that
+    is a number: once servers have begun to work on so many, the others are withdrawn.
     """
 
     def __init__(
@@ -46,7 +47,10 @@ class Client:
         note: Callable[[str, str], None] = lambda operation, server: None,
         source: Callable[[], Place | None] | None = None,
         processor: Processor | None = None,
+        tied: int | None = None,
     ) -> None:
+        self._tied = tied
+        self._begun = 0
         self.processor = processor
         self.note = note
         self.trace = trace
@@ -62,6 +66,20 @@ class Client:
     def waits(self) -> bool:
         """Whether an answer or a failure is still to come, as not all requests are held."""
         return any(request.waits for request in self.outstanding)
+
+    def has_begun(self, request: Request) -> None:
+        """Count a query that a server begins to work on; withdraw the others that are tied to it.
+
+        Call it once for each request, when the work begins.
+        """
+        if self._tied is None or request.exchange.operation != "get_buckets":
+            return
+        self._begun += 1
+        if self._begun < self._tied:
+            return
+        for other in list(self.outstanding):
+            if not other.begun and not other.over and other.exchange.operation == "get_buckets":
+                other.server.turn_away(other)
 
     def withdraw(self, *, held: bool = False) -> None:
         """Cancel all outstanding requests, or with `held` only those that are held forever."""

@@ -53,10 +53,10 @@ class Request:
     `fed` into the link count for the faults at the places `counting`, when they have passed.
 
     If its end is not known in advance, it is `queued`: it may have to wait for others, or its
-    answer is a stream. `passed` is the number of the answer's bytes that have passed the link, the
-    last ones at `passed_at`, and `arriving` are the pending calls of `progress`. `pause` is the
-    waiting of the stream; if it is `stalled`, this never ends. The request is `over` when nothing
-    more is done for it.
+    answer is a stream. It has `begun` when it has had its turn. `passed` is the number of the
+    answer's bytes that have passed the link, the last ones at `passed_at`, and `arriving` are the
+    pending calls of `progress`. `pause` is the waiting of the stream; if it is `stalled`, this
+    never ends. The request is `over` when nothing more is done for it.
     """
 
     server: SimServer
@@ -88,10 +88,19 @@ class Request:
     arriving: list[Entry] | None = None
     pause: Pause | None = None
     over: bool = False
+    begun: bool = False
 
     def wanted(self) -> bool:
         """Return whether the server should continue with it."""
         return not self.over
+
+    def begin(self) -> bool:
+        """Begin the work on it, now that its turn has come; return False if it is not wanted."""
+        if self.over:
+            return False
+        self.begun = True
+        self.client.has_begun(self)
+        return True
 
     @property
     def waits(self) -> bool:

@@ -331,6 +331,25 @@ class SimServer:
         self._forget(request)
         self._abandon(request)
 
+    def turn_away(self, request: Request) -> None:
+        """Drop a tied query, which others have made unnecessary: it fails.
+
+        A server that hangs does not hear of it, and begins the query when the hang ends.
+        """
+        course, heard = request.course, max(self._env.now, request.course.arrives)
+        if course.taken_up > heard:
+            return
+        self._abandon(request)
+        if request.losing is not None:
+            self._env.give_up(request.losing)
+            request.losing = None
+        failed = ServerError("withdrawn: servers have begun enough of the queries tied to it")
+        ends = heard + course.rtt / 2
+        if course.lost <= ends:
+            request.event = self._env.at(course.lost, lambda _: self.lose(request), request.place)
+        else:
+            request.event = self._env.at(ends, lambda _: self._end(request, failed), request.place)
+
     def _cancel(self, request: Request) -> None:
         """Drop a request that the client cancels; the server learns of this later.
 
@@ -498,7 +517,7 @@ class SimServer:
         self._settle_loss(request)
         try:
             if self._service is not None:
-                yield from self._service.work(request.work, request.wanted)
+                yield from self._service.work(request.work, request.begin)
             if isinstance(outcome, Answer):
                 yield from self._sender.send(request, outcome.received)
         except simpy.Interrupt:  # it is cancelled

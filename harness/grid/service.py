@@ -55,11 +55,11 @@ class Service:
         """Return how long the work on the next request takes, in seconds."""
         return self.law.sample(self._random)
 
-    def work(self, time: float, wanted: Callable[[], bool]) -> Process:
-        """Work on a request for `time` seconds, if it is still `wanted` when its turn comes."""
+    def work(self, time: float, begin: Callable[[], bool]) -> Process:
+        """Work on a request for `time` seconds when its turn comes, unless `begin` says False."""
         with self._places.request() as place:
             yield place
-            if wanted():
+            if begin():
                 self.busy.change(+1)
                 try:
                     yield self._env.timeout(time)

@@ -94,6 +94,10 @@ def not_live(scenario: Scenario, file: GridFile) -> Iterator[str]:
         yield "it has [[reads]]: a live run is one download"
     if scenario.client is not None:
         yield "it has a [client]: a live client is this machine"
+    if scenario.grid.subset is not None:
+        yield "it has a `subset`: a live download connects to all servers"
+    if scenario.grid.tied:
+        yield "its queries are `tied`: live servers do not withdraw requests"
     for plan in server_specs(scenario, scenario.seed, file.shares):
         yield from _not_live(plan)
 

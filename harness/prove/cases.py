@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice, permutations
 from math import factorial
 from operator import eq
@@ -21,18 +21,26 @@ from firstk.harness.grid.files import GridFile
 from firstk.harness.grid.timing import plan_request
 from firstk.harness.grid.trace import Exchange, Trace
 from firstk.harness.prove.kinds import FAULT, Kind
-from firstk.scenarios.faults import Fault
-from firstk.scenarios.model import Scenario
+from firstk.scenarios.faults import Operation
+from firstk.scenarios.model import Scenario, Servers
 
 #: The fastest server's round-trip time in seconds; the second's is twice as long, and so on.
 RTT = 0.05
 
-#: The size of the file in bytes, and of its two segments.
-_SIZE, _SEGMENT = 1000, 500
+#: The sizes of the file's two segments in bytes. The first is rounded up to a multiple of K, and
+#: the last is a prime number: it is padded for every K but 1.
+_SEGMENT, _TAIL = 500, 491
 
 
 #: A space with more cases than `_MANY` is divided into at most `_MOST_PARTS` parts.
 _MANY, _MOST_PARTS = 2000, 12
+
+
+#: How many answers and entries are kept for other cases.
+_KEPT = 20_000
+
+#: The operation of a request, when it was sent, the share, and the range of a read.
+_Request = tuple[Operation, float, int | None, int, int]
 
 
 class Setting(NamedTuple):
@@ -61,6 +69,11 @@ class Case:
     def placement(self) -> tuple[int, ...]:
         """The kinds of the servers, as indices."""
         return tuple(setting.kind for setting in self.settings)
+
+    def of(self, server: int) -> tuple[int, tuple[Delay, ...]]:
+        """Return the rank of a server, and the delays of its answers."""
+        late = tuple(delay for delay in self.delays if delay.server == server)
+        return self.settings[server].rank, late
 
 
 @dataclass(frozen=True)
@@ -143,26 +156,30 @@ class Space:
 
     def tables(self, case: Case) -> dict[str, Any]:
         """Return a case as the tables of a scenario file."""
-        entries = []
-        for i, setting in enumerate(case.settings):
-            kind = self.kinds[setting.kind]
-            entry: dict[str, Any] = {"select": str(i), "rtt": _constant(_rtt(setting.rank))}
-            if kind.copy:
-                entry["shares"] = [0]
-            faults = [] if kind.table is None else [dict(kind.table)]
-            faults += [_slow(delay) for delay in case.delays if delay.server == i]
-            if faults:
-                entry["fault"] = faults[0] if len(faults) == 1 else faults
-            entries.append(entry)
+        servers = range(self.n)
+        entries = [_entry(i, self.kinds[case.settings[i].kind], case.of(i)) for i in servers]
+        return {**self._common, "servers": entries}
+
+    @property
+    def _common(self) -> dict[str, Any]:
+        """The tables that all cases have in common."""
+        segment = -(-_SEGMENT // self.k) * self.k
+        size = segment + _TAIL
         return {
-            "file": {"size": _SIZE, "k": self.k, "n": self.n, "segment_size": _SEGMENT},
+            "file": {"size": size, "k": self.k, "n": self.n, "segment_size": segment},
             "grid": {"servers": self.n, "rtt": _constant(RTT)},
-            "servers": entries,
         }
+
+    @cached_property
+    def _plain(self) -> Scenario:
+        """The scenario of all cases, without its servers."""
+        return Scenario.model_validate({"name": "proof", **self._common})
 
     def scenario(self, case: Case) -> Scenario:
         """Return a case as a scenario."""
-        return Scenario.model_validate({"name": "proof", **self.tables(case)})
+        kinds = (self.kinds[setting.kind] for setting in case.settings)
+        entries = [_validated(i, kind, case.of(i)) for i, kind in enumerate(kinds)]
+        return self._plain.model_copy(update={"servers": entries})
 
     def same(self, case: Case, trace: Trace, file: GridFile) -> list[set[Setting]]:
         """Return, for each server, the settings with which the run would have been the same."""
@@ -176,7 +193,7 @@ class Space:
     ) -> set[Setting]:
         """Return the settings with which a server would have given the same answers."""
         setting, kinds, ranks = case.settings[server], range(len(self.kinds)), range(self.n)
-        late = [FAULT.validate_python(_slow(d)) for d in case.delays if d.server == server]
+        late = case.of(server)[1]
         if not asked:
             return {Setting(kind, rank) for kind in kinds for rank in ranks}
         answers = list(self._answers(server, setting, late, asked, file))
@@ -194,37 +211,59 @@ class Space:
         self,
         server: int,
         setting: Setting,
-        late: Sequence[Fault],
+        late: tuple[Delay, ...],
         asked: Sequence[Exchange],
         file: GridFile,
     ) -> Iterator[object]:
         """Yield the answers of a server to the requests of a run, with their times."""
         kind = self.kinds[setting.kind]
-        held, faults = 0 if kind.copy else server, [*kind.faults, *late]
-        return (_answer(faults, held, _rtt(setting.rank), exchange, file) for exchange in asked)
+        held = 0 if kind.copy else server
+        data = file.shares[held]
+        for e in asked:
+            request = e.operation, e.sent, e.share, e.offset, e.length
+            yield _answer(kind, setting.rank, late, held, data, request)
 
 
+def _entry(server: int, kind: Kind, of: tuple[int, tuple[Delay, ...]]) -> dict[str, Any]:
+    """Return the entry of a server in a scenario file."""
+    rank, late = of
+    entry: dict[str, Any] = {"select": str(server), "rtt": _constant(_rtt(rank))}
+    if kind.copy:
+        entry["shares"] = [0]
+    faults = [] if kind.table is None else [dict(kind.table)]
+    faults += map(_slow, late)
+    if faults:
+        entry["fault"] = faults[0] if len(faults) == 1 else faults
+    return entry
+
+
+@lru_cache(maxsize=_KEPT)
+def _validated(server: int, kind: Kind, of: tuple[int, tuple[Delay, ...]]) -> Servers:
+    """Return the validated entry of a server."""
+    return Servers.model_validate(_entry(server, kind, of))
+
+
+@lru_cache(maxsize=_KEPT)
 def _answer(
-    faults: Sequence[Fault], held: int, rtt: float, exchange: Exchange, file: GridFile
+    kind: Kind, rank: int, late: tuple[Delay, ...], held: int, data: bytes, request: _Request
 ) -> object:
     """Return the time and contents of the answer of a server that holds one share."""
-    course = plan_request(
-        faults, exchange.operation, exchange.sent, rtt, [1.0] * len(faults), exchange.share
-    )
+    operation, sent, share, offset, length = request
+    faults = [*kind.faults, *(FAULT.validate_python(_slow(delay)) for delay in late)]
+    course = plan_request(faults, operation, sent, _rtt(rank), [1.0] * len(faults), share)
     ends = min(course.ends(), course.lost)
     if ends == float("inf") or course.lost <= course.ends() or course.failure:
         return ends, course.failure
-    if exchange.operation == "get_buckets":
+    if operation == "get_buckets":
         shown: Sequence[int] = [held]
         for fault in course.faults:
             shown = fault.buckets(shown)
         return ends, list(shown)
-    if exchange.share != held:
+    if share != held:
         return ends, "gone"
-    data = file.shares[held]
-    read = data[exchange.offset : exchange.offset + exchange.length]
+    read = data[offset : offset + length]
     for fault in course.faults:
-        read = fault.alter(data, exchange.offset, read)
+        read = fault.alter(data, offset, read)
     return ends, read
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, get_args
@@ -33,7 +33,7 @@ class Kind:
     """
 
     name: str
-    table: Mapping[str, Any] | None = None
+    table: Mapping[str, Any] | None = field(default=None, hash=False)
     good: bool = False
     copy: bool = False
 

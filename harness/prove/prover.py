@@ -31,6 +31,9 @@ from firstk.scenarios.model import OTHER
 #: How long after the answer that it lets pass a delayed answer arrives, in seconds.
 _AFTER = 1e-6
 
+#: No answer is delayed by more than this, in seconds: a download may have given up its server.
+_LATEST = 1.0
+
 #: The number of runs that are repeated, and compared with another case of their box.
 _AUDITED = 32
 
@@ -191,7 +194,8 @@ class Prover:
 
     def _delay(self, cases: Sequence[Case], run: Run) -> None:
         """Delay each answer in a run until after one, two, ... of the answers that followed it."""
-        sent = {(e.server, e.sent) for e in run.trace.exchanges if e.ended is not None}
+        answered = (e for e in run.trace.exchanges if e.ended is not None and not e.cancelled)
+        sent = {(e.server, e.sent) for e in answered}
         for server, time in sorted(sent):
             self._delay_one(cases, run, Delay(int(server[1:]), time, 0.0))
 
@@ -199,13 +203,16 @@ class Prover:
         """Delay one server's answers to what it was sent at one time until after the next answer.
 
         In `run` they are already late by `delay`, after `overtaken` other answers. The recursion
-        ends if they come last, if nothing waits for them, or after as many answers as there are
-        servers: a download that asks again and again would get answers forever.
+        ends if they come last, if nothing waits for them, if they would be too late, or after as
+        many answers as there are servers: a download that asks again and again would get answers
+        forever.
         """
         late = _after(run, delay)
         if late is None or overtaken == self._space.n:
             return
         longer = delay._replace(seconds=delay.seconds + late + _AFTER)
+        if longer.seconds > _LATEST:
+            return
         todo = [replace(case, delays=(longer,)) for case in cases]
         while todo:
             box, next_run = self._run_box(todo[0])
@@ -265,16 +272,20 @@ _REPEATABLE = Invariant("repeatable", "equal seeds give equal runs", lambda chec
 
 
 def _after(run: Run, delay: Delay) -> float | None:
-    """Return the time from the late answers to the next answer; None if there is none."""
+    """Return the time from the late answers to the next answer; None if there is none.
+
+    The end of a request that was cancelled is not an answer.
+    """
     name, finished = f"s{delay.server}", run.result.finished
     ends = [e.ended for e in run.trace.exchanges if (e.server, e.sent) == (name, delay.sent)]
     ended = max((end for end in ends if end is not None), default=None)
     if ended is None or (finished is not None and ended > finished):
         return None
     others = (e for e in run.trace.exchanges if (e.server, e.sent) != (name, delay.sent))
+    answered = (e for e in others if e.ended is not None and not e.cancelled)
     # A request sent when the late answer arrives is answered after it in every order.
-    outstanding = [e.ended for e in others if e.ended is not None and e.sent < ended]
-    return min((end - ended for end in outstanding if end >= ended), default=None)
+    ends = [e.ended for e in answered if e.sent < ended]
+    return min((end - ended for end in ends if end is not None and end >= ended), default=None)
 
 
 def _spread(items: Sequence[Any], most: int) -> Iterator[Any]:

@@ -39,7 +39,7 @@ from itertools import accumulate
 from math import inf
 from operator import attrgetter
 
-from firstk.harness.grid.build import server_specs
+from firstk.harness.grid.build import server_specs, subset_of
 from firstk.harness.grid.files import file_of
 from firstk.harness.run.bound_choice import Offer, earliest_choice
 from firstk.harness.run.bound_needs import (
@@ -100,7 +100,7 @@ def bound(scenario: Scenario, run: int = 0) -> Bound:
     first, last = offset // ueb.segment_size, (end - 1) // ueb.segment_size
     downlink = scenario.grid.client_bandwidth
     at_once = reads_at_once(file.cap, ueb)
-    plans = server_specs(scenario, seed, file.shares)
+    plans = subset_of(scenario, seed, 0, server_specs(scenario, seed, file.shares))
     servers = [
         Foreseen(plan, seed, at_once, downlink, reading_queries=bool(scenario.grid.reading_queries))
         for plan in plans

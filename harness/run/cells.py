@@ -33,9 +33,10 @@ class Cell:
     """The estimates for one strategy at one point. Times are in seconds.
 
     `against` is the median difference to the first strategy, None for that one itself;
-    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. Where a
-    run has many downloads, `under_way` is how many there are at a time, and `busy` how much is in
-    use of what is busiest.
+    `requests` and `bytes` are None where no run has any: all crashed or were `overloaded`. `saved`
+    is the mean of the bytes that were never sent, as their requests were cancelled; None if none
+    was. Where a run has many downloads, `under_way` is how many there are at a time, and `busy` how
+    much is in use of what is busiest.
     """
 
     point: int
@@ -50,6 +51,7 @@ class Cell:
     wrong: int
     crashed: int
     overloaded: int = 0
+    saved: float | None = None
     under_way: float | None = None
     busy: float | None = None
 
@@ -62,6 +64,7 @@ def cell(
     first: Sequence[OneRun] | None,
     *,
     loads: bool,
+    saved: float | None = None,
 ) -> Cell:
     """Return the estimates from one or more runs, of many downloads each if `loads` is True.
 
@@ -73,6 +76,7 @@ def cell(
         values=values,
         strategy=strategy,
         runs=len(samples),
+        saved=saved,
         quantiles={name: quantile_of(samples, q) for name, q in QUANTILES.items()},
         wrong=sum(sample.content_ok is False for sample in samples),
         crashed=sum(sample.outcome == CRASHED for sample in samples),

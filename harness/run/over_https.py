@@ -86,6 +86,7 @@ def play(
             *(scenario, seed, strategy, client.reactor, file, ordered),
             connect=lambda made: https.connect(made, [server.name for server in ordered]),
             enter=client.reactor.enter,
+            sources=True,  # they take no time beside that of the protocol
         )
         for server in servers:
             server.begin_faults(net.at, scenario.deadline)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from firstk.downloader import DownloadError
+from firstk.harness.grid.build import subset_of
 from firstk.harness.grid.client_machine import ClientMachine
 from firstk.harness.grid.connection import Client, Connections
 from firstk.harness.grid.files import GridFile
@@ -85,7 +86,9 @@ class Session:
             note=self.context.note,
             source=self._source_of(strategy, sources),
             processor=processor,
+            tied=file.cap.k if scenario.grid.tied else None,
         )
+        servers = subset_of(scenario, seed, number, servers)
         self.connections: Sequence[Any] = (
             Connections(servers, self.client, reading=bool(scenario.grid.reading_queries))
             if connect is None

@@ -21,7 +21,7 @@ from functools import lru_cache
 from math import copysign, inf, sqrt
 from statistics import fmean, stdev
 
-from scipy.special import bdtr, bdtrc, ndtri, stdtr
+from scipy.special import bdtr, bdtrc, ndtri, stdtr, stdtrit
 
 from firstk.harness.stats import figures
 from firstk.harness.stats.betting import Evidence
@@ -119,6 +119,19 @@ def mean_share(shares: Iterable[float], confidence: float = CONFIDENCE) -> Inter
     """
     found = Evidence.of(shares)
     return Interval(found.mean, *found.interval(confidence))
+
+
+def mean(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | NotEnough:
+    """Return the mean of independent values without an upper limit, by Student's t distribution.
+
+    Unlike the other intervals, this one is for a number of values that was fixed beforehand, and
+    for means that are almost normally distributed: no interval for means is valid in general.
+    """
+    if len(values) < 2:
+        return NotEnough(values[0] if values else None, len(values), 2)
+    middle = fmean(values)
+    off = float(stdtrit(len(values) - 1, (1 + confidence) / 2)) * stdev(values) / sqrt(len(values))
+    return Interval(middle, middle - off, middle + off)
 
 
 def quantile(

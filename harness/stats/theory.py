@@ -56,7 +56,7 @@ class Stage:
 
     def cdf(self, time: float) -> float:
         """Return the probability that T is at most `time`; it never exceeds `success`."""
-        return self._by_now(float(_distribution(self.law).cdf(time)))
+        return self._by_now(float(distribution(self.law).cdf(time)))
 
     def quantile(self, q: float) -> float:
         """Return the quantile `q` of T among the successes; infinity if there are none."""
@@ -66,7 +66,7 @@ class Stage:
         answered = brentq(
             lambda part: self._by_now(part) - wanted, 0.0, 1.0, xtol=1e-15, rtol=1e-14
         )
-        return float(_distribution(self.law).ppf(answered))
+        return float(distribution(self.law).ppf(answered))
 
     @cached_property
     def mean(self) -> float:
@@ -177,7 +177,7 @@ def mean_of_kth(law: Law, k: int, n: int) -> float:
                 product *= i / (i - less)
             return product
         case _:
-            _distribution(law)  # returns a distribution, or raises
+            distribution(law)  # returns a distribution, or raises
             return about(law, k, n, 0.0, 1)
 
 
@@ -215,7 +215,7 @@ def _times(law: Law) -> Any:
     """Return the times of a law at those quantiles."""
     below, above = (_PLACES[side] for side in (_PLACES < 0, _PLACES >= 0))
     # From the middle on, the upper tail is known more precisely than the part below.
-    times = _distribution(law)
+    times = distribution(law)
     return np.concatenate([times.ppf(stats.norm.cdf(below)), times.isf(stats.norm.sf(above))])
 
 
@@ -224,7 +224,7 @@ def _harmonic(n: int, k: int) -> float:
     return sum(1 / i for i in range(n - k + 1, n + 1))
 
 
-def _distribution(law: Law) -> Any:
+def distribution(law: Law) -> Any:
     """Return SciPy's distribution of a law.
 
     Raises `ValueError` if SciPy has no such distribution, or if the law is always the same time.

@@ -38,6 +38,10 @@ def theory_of(scenario: Scenario, strategy: str) -> Stage | ForkJoin:
         raise NoOracleError(
             f"of {strategy} it is not known which answers it needs; take first-k or wait-for-all"
         )
+    if find_strategy(strategy).delay:
+        raise NoOracleError("all servers should be asked at once: no delay")
+    if scenario.grid.subset is not None or scenario.grid.tied:
+        raise NoOracleError("all servers should be asked: no `subset`, and no `tied`")
     if scenario.client is not None:
         raise NoOracleError("the client takes time of its own, or pauses")
     waits = find_strategy(strategy).locating_ends == "all-answered"
@@ -61,8 +65,8 @@ def refuse(experiment: Experiment, file: str) -> None:
 
 def _stage(scenario: Scenario, waits: bool) -> Stage:
     _need_no_limits(scenario)
-    hangs, named = _apart(scenario)
-    plans = _plans(scenario, named)
+    hangs, named = hangs_apart(scenario)
+    plans = named_specs(scenario, named)
     answering = [plan for plan in plans if not _is_hung(plan.name, plan.faults)]
     silent = len(plans) - len(answering)
     chosen = 0
@@ -94,8 +98,8 @@ def _fork_join(scenario: Scenario, waits: bool) -> ForkJoin:
         raise NoOracleError('a workload needs `stop = "located"`: reads keep servers busy')
     if workload.files is not None:
         raise NoOracleError("a workload should have one file, without [workload.files]")
-    hangs, named = _apart(scenario)
-    plans = _plans(scenario, named)
+    hangs, named = hangs_apart(scenario)
+    plans = named_specs(scenario, named)
     if hangs is not None or any(_is_hung(plan.name, plan.faults) for plan in plans):
         raise NoOracleError("with a workload no server should be hung")
     if any(plan.connect for plan in plans):
@@ -128,7 +132,7 @@ def _need_no_limits(scenario: Scenario) -> None:
         raise NoOracleError("of one download only `rtt` should take time: no service, no bandwidth")
 
 
-def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers]]:
+def hangs_apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers]]:
     """Return which servers hang at random, and the entries that select servers by name."""
     named: list[Servers] = []
     hangs: Count | Probability | None = None
@@ -149,7 +153,7 @@ def _apart(scenario: Scenario) -> tuple[Count | Probability | None, list[Servers
     return hangs, named
 
 
-def _plans(scenario: Scenario, entries: Sequence[Servers]) -> list[ServerSpec]:
+def named_specs(scenario: Scenario, entries: Sequence[Servers]) -> list[ServerSpec]:
     """Return the servers as given by entries that do not depend on the seed."""
     shares = dict.fromkeys(scenario.file.numbers, b"")
     return server_specs(scenario.model_copy(update={"servers": list(entries)}), 0, shares)

@@ -521,6 +521,21 @@ class Store:
             raise damaged(self.path, f"runs of point {point}", f"{strategy} has no run {gone}")
         return samples
 
+    def saved(self, point: int, strategy: str, runs: int | None = None) -> float | None:
+        """Return the mean of the bytes that were never sent, as their requests were cancelled.
+
+        None if the strategy has cancelled no request at this point.
+        """
+        ((mean, cancelled),) = self._all(
+            f"runs of point {point}",
+            "SELECT avg(coalesce(json_extract(result, '$.bytes_saved'), 0)),"
+            " total(json_extract(result, '$.cancelled')) FROM runs"
+            " WHERE point = ? AND strategy = ? AND run < ?"
+            " AND outcome NOT IN (SELECT value FROM json_each(?))",
+            (point, strategy, MAX_RUNS if runs is None else runs, json.dumps(NO_NUMBERS)),
+        )
+        return mean if cancelled else None
+
     def _sample(self, point: int, strategy: str, is_load: bool, row: int, *columns: Any) -> Sample:
         with self._explaining(f"row {row} of runs"):
             *most, load = columns

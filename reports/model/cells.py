@@ -17,5 +17,6 @@ def cells(experiment: Experiment, store: Store, runs: Sequence[int]) -> Iterator
         for strategy in experiment.strategies:
             loads = point.scenario.workload is not None
             samples = store.samples(number, strategy, runs[number])
-            yield cell(number, point.values, strategy, samples, first, loads=loads)
+            saved = None if loads else store.saved(number, strategy, runs[number])
+            yield cell(number, point.values, strategy, samples, first, loads=loads, saved=saved)
             first = first or samples

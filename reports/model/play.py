@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
-from pathlib import Path
 
 from firstk.downloader.ueb import rounded_segment_size
 from firstk.harness.explain.alternatives import Alternatives, Gone
@@ -15,10 +12,10 @@ from firstk.harness.explain.traits import Trait
 from firstk.harness.grid.build import server_specs
 from firstk.harness.grid.files import file_of
 from firstk.harness.grid.trace import Exchange
-from firstk.harness.kernel.raised import Place
 from firstk.harness.run.comparison import Compared
 from firstk.harness.run.simulate import Run
 from firstk.reports.model.requests import Bar, bars_of
+from firstk.reports.model.source_lines import code_of, line_of
 from firstk.scenarios.model import MadeUpFile, Scenario
 from firstk.scenarios.text import cut, listed
 
@@ -28,7 +25,7 @@ MOST_REQUESTS = 1000
 #: The maximum number of times that a repeating fault is shown.
 _MOST_SPELLS = 20
 
-#: The maximum length of a line of code and of an answer.
+#: The maximum length of an answer.
 _MOST_LETTERS = 120
 
 #: The names of a download's phases.
@@ -191,8 +188,8 @@ def _sent(bar: Bar) -> Sent:
         ending=_ending(exchange),
         answer=cut(_answer(exchange), _MOST_LETTERS),
         overdue=bar.overdue,
-        line="" if place is None else f"{_short(place.path)}:{place.line} in {place.function}",
-        code="" if place is None else _code(place),
+        line="" if place is None else line_of(place),
+        code="" if place is None else code_of(place),
     )
 
 
@@ -233,14 +230,3 @@ def _answer(exchange: Exchange) -> str:
             shares = sorted(exchange.shares)
             return f"share{'s' * (len(shares) > 1)} {listed(shares)}" if shares else "no shares"
     return f"{exchange.received:,} {'corrupt ' if exchange.corrupt else ''}bytes"
-
-
-def _short(path: str) -> str:
-    """Return a path relative to the folder that Python imports it from."""
-    parents = [Path(folder or ".").resolve() for folder in sys.path]
-    found = [Path(path).relative_to(p) for p in parents if Path(path).is_relative_to(p)]
-    return min((one.as_posix() for one in found), key=len, default=Path(path).name)
-
-
-def _code(place: Place) -> str:
-    return cut(linecache.getline(place.path, place.line).strip(), _MOST_LETTERS)

@@ -35,9 +35,10 @@ from firstk.reports.model.axis_names import axis_name
 from firstk.reports.model.capacity import capacities
 from firstk.reports.model.cases import Case
 from firstk.reports.model.plan import PlanResult
-from firstk.reports.page import answers, findings
+from firstk.reports.page import answers, findings, published
 from firstk.reports.page.answers import Answer
 from firstk.reports.page.play import Play
+from firstk.reports.page.published import PublishedRow
 from firstk.reports.plots import capacity as capacity_plot
 from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
 from firstk.reports.plots import live as live_plot
@@ -98,8 +99,9 @@ class Report:
     no results. `version` is the version of firstk that made the results. `warnings` are what the
     reader must know before believing any number. `closely` is one run of an experiment, for its
     timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
-    with its simulation. `played` has the runs of the cases that can be played, by name. `files`
-    maps the names of files in commands to their paths.
+    with its simulation. `played` has the runs of the cases that can be played, by name.
+    `published` are published numbers beside ours. `files` maps the names of files in commands to
+    their paths.
     """
 
     title: str
@@ -112,6 +114,7 @@ class Report:
     overloaded: bool = False
     closely: Compared | None = None
     live: WorldsCompared | None = None
+    published: Sequence[PublishedRow] = ()
     played: Mapping[str, Alternatives] = field(default_factory=dict)
     plan: PlanResult | None = None
     files: Mapping[str, Path] = field(default_factory=dict)
@@ -155,6 +158,9 @@ def write(report: Report, folder: Path) -> list[Path]:
         answers=answers_of(report),
         answer_pictures={"plan": drawn.of_plan(), "capacity": drawn.of_capacity()},
         live=drawn.of_live(),
+        published=report.published,
+        published_headline=published.headline(report.published),
+        published_reasons=published.reasons(report.published),
         live_findings=list(findings.of_live(report.live)) if report.live else [],
         pictures=of_case,
         plays={

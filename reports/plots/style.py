@@ -14,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from firstk.downloader.strategy import STRATEGIES, Strategy, find_strategy
+from firstk.harness.stats.formats import seconds
 from firstk.scenarios.model import TAHOE
 
 
@@ -94,6 +95,8 @@ def look(strategy: str) -> Look:
     """Return the look of a strategy."""
     if strategy in _LOOKS:
         return _LOOKS[strategy]
+    if _known_delay(strategy):
+        return replace(_LOOKS[strategy.partition(",")[0]], hollow=True)
     if (known := _known_hedged(strategy)) is None:
         return _OTHER
     if known.spares:
@@ -107,6 +110,8 @@ def description(strategy: str) -> str:
         return "the downloader of Tahoe-LAFS 1.20, unmodified"
     if strategy in STRATEGIES:
         return STRATEGIES[strategy].description
+    if delay := _known_delay(strategy):
+        return f"queries K servers, and the others only after {seconds(delay)}"
     if (known := _known_hedged(strategy)) is None:
         return ""
     if replace(known, name="", spares=0) != replace(STRATEGIES["hedged"], name=""):
@@ -121,6 +126,14 @@ def _known_hedged(strategy: str) -> Strategy | None:
     except ValueError:
         return None
     return found if strategy.startswith("hedged") else None
+
+
+def _known_delay(strategy: str) -> float:
+    """Return the delay with which a named strategy queries the servers beyond K, in seconds."""
+    try:
+        return find_strategy(strategy).delay
+    except ValueError:
+        return 0.0
 
 
 def plain(text: str, width: int) -> str:

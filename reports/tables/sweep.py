@@ -30,6 +30,7 @@ vs {first}: the median, over pairs of runs with one seed, of how much later the 
 byte comes than with {first}; less than 0 is sooner. With a workload: of how much later the \
 run's median is
 requests, bytes: of a whole download, means over all downloads
+saved: bytes that were never sent, since the request was cancelled; means over all downloads
 under way, busy: with a workload, the number of downloads in progress, and the utilisation of \
 the busiest resource; means over the runs
 In parentheses: 95 % confidence intervals, which hold however often you look and whenever you \
@@ -44,6 +45,7 @@ def rows(found: Sequence[Cell]) -> list[TableRow]:
     loads = any(cell.under_way is not None for cell in found)
     says = {
         against: any(cell.against for cell in found),
+        "saved": any(cell.saved is not None for cell in found),
         "under way": loads,
         "busy": loads,
         "crashed": any(cell.crashed for cell in found),
@@ -61,7 +63,7 @@ def rows(found: Sequence[Cell]) -> list[TableRow]:
 Intervals = Literal["beside", "below", "nowhere"]
 
 #: The columns that the narrowest table leaves out, besides the intervals.
-LEFT_OUT = ("runs", "p90", "bytes")
+LEFT_OUT = ("runs", "p90", "bytes", "saved")
 
 
 def table(of: Sequence[TableRow], axes: Sequence[str], intervals: Intervals = "beside") -> Table:
@@ -104,6 +106,7 @@ def _words(cell: Cell, against: str) -> dict[str, str]:
         against: "" if cell.against is None else difference_in_words(cell.against),
         "requests": "-" if cell.requests is None else f"{cell.requests:.1f}",
         "bytes": "-" if cell.bytes is None else f"{cell.bytes:.0f}",
+        "saved": "-" if cell.saved is None else f"{cell.saved:.0f}",
         "under way": "-" if cell.under_way is None else f"{cell.under_way:.3g}",
         "busy": "-" if cell.busy is None else percent(cell.busy),
         "crashed": str(cell.crashed),
@@ -131,5 +134,6 @@ def _numbers(cell: Cell) -> dict[str, str | int | float | None]:
         "crashed": cell.crashed,
         "overloaded": cell.overloaded,
         "under_way": rounded(cell.under_way),
+        "bytes_saved": rounded(cell.saved),
         "busy": rounded(cell.busy),
     }

@@ -16,6 +16,7 @@ from typing import Any
 
 from firstk.harness.run.simulate import Run
 from firstk.reports.model.requests import Bar, bars_of
+from firstk.reports.model.source_lines import line_of
 
 Event = dict[str, Any]
 
@@ -114,7 +115,7 @@ def _request(pid: int, tid: int, bar: Bar) -> Iterator[Event]:
     if bar.hedge:
         args["hedge"] = True
     if exchange.source is not None:
-        args["sent by"] = str(exchange.source)
+        args["sent by"] = line_of(exchange.source)
     name = f"read share {exchange.share}" if read else exchange.operation
     begin = {"ts": _us(exchange.sent), "name": name, **of}
     if exchange.ended is None:

@@ -124,6 +124,30 @@ def test_no_such_spares(name: str) -> None:
         find_strategy(name)
 
 
+@pytest.mark.parametrize("name", ["first-k", "first-k-late"])
+@pytest.mark.parametrize("delay", ["0.5", "10", "0.008", "123456.000001"])
+def test_delay(name: str, delay: str) -> None:
+    """A name may set the delay of first-k; it is its name, and nothing else differs."""
+    expected = replace(STRATEGIES[name], name=f"{name},delay={delay}", delay=float(delay))
+
+    assert find_strategy(f"{name},delay={delay}") == expected
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("first-k,delay=", "first-k,delay=0", "first-k,delay=0.0", "first-k,delay=-1"),
+        *("first-k,delay=1e3", "first-k,delay=.5", "first-k,delay=1.", "first-k,delay=1 "),
+        *("first-k,delay=inf", "first-k,delay=1234567890", "first-k,delay=x", "first-k,spares=1"),
+        *("wait-for-all,delay=1", "windowed,delay=1", "hedged,delay=1", "first-k,delay=\u0661"),
+    ],
+)
+def test_no_such_delay(name: str) -> None:
+    """A delay that is not a number above 0, or of another strategy, is refused."""
+    with pytest.raises(ValueError, match=r"first-k,delay=0\.5"):
+        find_strategy(name)
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
@@ -244,6 +268,10 @@ def test_composed_to_wait() -> None:
         ("windowed", {"overdue": float("nan")}, "overdue after nan seconds"),
         ("hedged", {"give_up": -1.0}, "give up after -1.0 seconds"),
         ("hedged", {"spares": -1}, "-1 spares"),
+        ("first-k", {"delay": -1.0}, "a delay should be a number of seconds, not -1.0"),
+        ("first-k", {"delay": inf}, "a delay should be a number of seconds, not inf"),
+        ("wait-for-all", {"delay": 1.0}, "delay needs locating_ends='k-distinct'"),
+        ("windowed", {"delay": 1.0}, "delay needs locating_ends='k-distinct'"),
         ("hedged", {"locating_ends": "k-distinct"}, "needs locating_ends='never'"),
         ("first-k", {"hedge": True}, "needs locating_ends='never'"),
         ("windowed", {"spares": 1}, "need hedge=True"),

@@ -17,6 +17,7 @@ from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import run_python
+from tests.marks import few
 
 pytest_plugins = ["pytester"]
 
@@ -96,7 +97,7 @@ def names(project: pytest.Pytester, *args: str, ini: str = INI) -> Sequence[str]
 # The story
 
 
-@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["plain", "xdist"])
+@pytest.mark.parametrize("workers", few(1, [[], ["-n", "2"]]), ids=["plain", "xdist"])
 def test_story(workers: list[str], project: pytest.Pytester) -> None:
     """A downloader that waits for all servers fails, the hung one is named; mended it passes."""
     (project.path / "checks" / "good.toml").write_text(

@@ -261,10 +261,18 @@
     playing.removeAttribute("aria-label"); // its text says what it does
     slider.addEventListener("input", () => move(slider.value));
 
+    // What a run is without some faults, in words.
+    const without = (gone, words) => {
+      const combination = data.combinations[gone];
+      return combination ? ` without ${words}: ${data.runs[combination.runs[strategy]].verdict}` : "";
+    };
+
     // Put the run of a strategy and a combination of faults on the stage, if it was made.
     const perform = () => {
       pause();
       const combination = data.combinations[[...removed].sort((a, b) => a - b).join(",")];
+      alone.forEach((note, i) => { note.textContent = without(i, "it"); });
+      none.textContent = without([...boxes.keys()].join(","), "any");
       headline.textContent = combination ? combination.headline : `This combination was not run. ${section.dataset.note}`;
       again.hidden = !combination?.entries;
       entries.textContent = combination?.entries ?? "";
@@ -290,9 +298,11 @@
       show(times.length - 1);
     };
 
+    const alone = data.faults.map(() => make("small")); // the result without this fault alone
+    const none = make("small"); // the result without any
     const boxes = data.faults.map((fault, i) => {
       const box = make("input", { type: "checkbox", checked: true });
-      const label = make("label", {}, box, " ", make("span", {}, fault.words));
+      const label = make("label", {}, box, " ", make("span", {}, fault.words), alone[i]);
       box.addEventListener("change", () => {
         if (box.checked) removed.delete(i);
         else removed.add(i);
@@ -305,7 +315,7 @@
       for (const [box] of boxes) if (box.checked !== checked) box.click();
     };
     const faults = make("fieldset", {}, make("legend", {}, "Faults: untick to remove"), ...boxes.map(([, label]) => label));
-    if (boxes.length > 1) faults.append(button("Remove all", "Remove all faults", set(false)), " ", button("Put back", "Put all faults back", set(true)));
+    if (boxes.length > 1) faults.append(button("Remove all", "Remove all faults", set(false)), " ", button("Put back", "Put all faults back", set(true)), none);
     const select = make("select");
     for (const name of data.strategies) select.add(new Option(name));
     select.addEventListener("change", () => {

@@ -10,6 +10,7 @@ from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from io import StringIO
+from itertools import count
 from math import inf
 from pathlib import Path
 from random import Random
@@ -18,10 +19,10 @@ from typing import Any
 
 import pytest
 import tomli_w
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from firstk.harness.fuzz.swarm import tables
+from firstk.harness.fuzz.swarm import Swarm
 from tests.harness.command_line import firstk
 
 #: A bound of 0 and a first byte that is later: the ratio is infinite, though each run has one.
@@ -187,6 +188,8 @@ def check_rows(found: Outputs) -> None:
         for key, value in row.items():
             shown = " ".join(map(str, value)) if isinstance(value, list) else value
             assert in_csv[key] == ("" if shown is None else str(shown))
+    for row in found.run:
+        assert (row["cancelled"] > 0) >= (row["bytes_saved"] > 0)
     exported = {(row["strategy"], int(row["run"])): row for row in found.export}
     saved = {(row["strategy"], row["seed"]): row for row in found.baseline}
     assert len(exported) == len(saved) == len(found.run)
@@ -219,6 +222,11 @@ def check_strategy(found: Outputs, strategy: str) -> None:
     assert near(swept["ok"], sum(row["outcome"] == "ok" for row in rows) / len(rows))
     assert near(swept["requests"], sum(sent) / len(rows))
     assert near(swept["bytes"], sum(row["bytes_received"] for row in rows) / len(rows))
+    saved = sum(row["bytes_saved"] for row in rows) / len(rows)
+    if any(row["cancelled"] for row in rows):
+        assert near(swept["bytes_saved"], saved)
+    else:
+        assert swept["bytes_saved"] is None
     for key, value in swept.items():
         if key not in ("point", "values"):
             assert swept_csv[key] == ("" if value is None else str(value)), key
@@ -244,12 +252,43 @@ def check_strategy(found: Outputs, strategy: str) -> None:
             assert (shown == "never") == (half == inf)
 
 
+#: Keys that few scenarios have, and what shows that one has them.
+RARE = {"reads": "'reads'", "client": "'client'", "machines": "'machine'"}
+
+
+def drawn(number: int, key: str = "") -> dict[str, Any]:
+    """Return the first scenario of a sequence that has a rare key."""
+    for draw in count():
+        made = Swarm(Random(f"{number} {draw}").randrange, external=True).tables()
+        if RARE.get(key, "") in str(made):
+            return made
+    raise AssertionError("the sequence has no end")
+
+
+def check_drawn(made: dict[str, Any], runs: int) -> None:
+    """Check all commands with two of the strategies of a scenario."""
+    check({**made, "strategies": made["strategies"][-2:], "runs": runs})
+
+
+@pytest.mark.parametrize(
+    ("made", "runs"), [(ZERO_BOUND, 4), (drawn(1), 2)], ids=["bound of 0", "drawn"]
+)
+def test_commands_agree(made: dict[str, Any], runs: int) -> None:
+    """Each number is the same wherever it is shown, and what the runs themselves give."""
+    check_drawn(made, runs)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", RARE)
+def test_rare_keys(key: str) -> None:
+    """The same with several reads of a file, with a client's own troubles, and with machines."""
+    for number in range(4):
+        check_drawn(drawn(number, key), runs=2)
+
+
+@pytest.mark.slow
 @settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 2**32), st.sampled_from([1, 2, 5, 8]))
-@example(-1, 1)
-@example(-1, 4)
-def test_commands_agree(number: int, runs: int) -> None:
-    """Each number is the same wherever it is shown, and what the runs themselves give."""
-    made: dict[str, Any] = dict(ZERO_BOUND) if number < 0 else tables(Random(number).randrange)
-    made["strategies"] = made["strategies"][-2:]
-    check(made | {"runs": runs})
+def test_commands_agree_often(number: int, runs: int) -> None:
+    """The same for many scenarios."""
+    check_drawn(drawn(number), runs)

@@ -42,13 +42,27 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     late_answers_ignored(monkeypatch)
-    found = Fuzzer(3, kinds=Kinds(only=["succeeds"])).search(scenarios=400)
+    found = Fuzzer(kinds=Kinds(only=["succeeds"])).search(scenarios=400)
     assert found is not None
     file = found.write(tmp_path)
 
     assert firstk("run", str(file)).exit_code == 1
     monkeypatch.undo()
     assert firstk("run", str(file)).exit_code == 0
+
+
+def test_command_counts_the_stopped(monkeypatch: Patch, tmp_path: Path) -> None:
+    """It reports how many runs did not survive, unless that is what is checked."""
+
+    def search(fuzzer: Fuzzer, seconds: float) -> None:
+        fuzzer.counts.stopped = 2
+
+    monkeypatch.setattr(Fuzzer, "search", search)
+    monkeypatch.chdir(tmp_path)
+    hint = "In 2 runs, K good shares did not suffice; see: --only survives\n"
+
+    assert firstk("fuzz").stdout.endswith(f"Nothing was found.\n{hint}")
+    assert firstk("fuzz", "--only", "survives").stdout.endswith("Nothing was found.\n")
 
 
 def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:

@@ -166,6 +166,7 @@ def test_as_a_module() -> None:
     assert done.stderr.startswith("Usage: firstk [OPTIONS] COMMAND")
 
 
+@pytest.mark.slow
 def test_backend_of_a_notebook(tmp_path: Path) -> None:
     """Pictures are drawn whatever backend of matplotlib the environment names."""
     done = process(

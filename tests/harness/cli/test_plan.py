@@ -47,6 +47,7 @@ def test_found(folder: Path) -> None:
     assert firstk("run", "--from", "p.sqlite", "1").exit_code == 0
 
 
+@pytest.mark.slow
 def test_downloader(folder: Path) -> None:
     """Another downloader takes the place of the strategies: the k and n are its own."""
     write(folder)

@@ -14,12 +14,14 @@ import pytest
 
 from firstk.harness.sweep.batch import crashed
 from firstk.harness.sweep.store import Store, places
+from firstk.reports.tables.reproduce import as_json
 from firstk.scenarios.hashing import scenario_hash
 from tests.harness import plans
 from tests.harness.command_line import GOOD, firstk, write
 from tests.harness.experiments import experiment, swept
 from tests.reports.model.test_cases import add
 from tests.reports.samples import write_empty_pictures
+from tests.reports.tables.test_reproduce import ALL
 from tests.tahoe import CHK_FILES, FOLDER
 
 LOAD = """\
@@ -205,6 +207,7 @@ def test_plan(tmp_path: Path) -> None:
     assert not list((tmp_path / "out").glob("map*"))
 
 
+@pytest.mark.slow
 def test_title(tmp_path: Path) -> None:
     """The title says where the scenarios are from, or what the user says."""
     targets = ["one-hung", "tahoe-defects", "yes-then-hang"]
@@ -214,6 +217,22 @@ def test_title(tmp_path: Path) -> None:
     assert "<h1>one-hung, tahoe-defects, yes-then-hang: 8 scenarios</h1>" in page(tmp_path / "a")
     assert ran.exit_code == 0
     assert "<h1>For the review</h1>" in page(tmp_path / "b")
+
+
+def test_published(tmp_path: Path) -> None:
+    """Published numbers are shown, too; another file in their place is an error in usage."""
+    saved = tmp_path / "published.json"
+    saved.write_text(as_json(ALL), encoding="utf-8")
+    ran = firstk("report", "one-hung", "--published", saved, "--out", tmp_path)
+
+    assert ran.exit_code == 0, ran.stderr
+    assert "Of 5 published numbers from 3 sources, 2 agree" in page(tmp_path)
+
+    saved.write_text("{}", encoding="utf-8")
+    ran = firstk("report", "one-hung", "--published", saved, "--out", tmp_path)
+
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith(f"{saved}: the file: Input should be a valid array")
 
 
 FAULTY = GOOD.replace("seed = 7", 'strategies = ["first-k", "hedged"]')

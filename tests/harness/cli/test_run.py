@@ -139,6 +139,17 @@ def test_trace(tmp_path: Path) -> None:
     assert 2 * len(STRATEGIES) == len(json.loads(result.stdout))
 
 
+def test_trace_has_lines(tmp_path: Path) -> None:
+    """Each request in a trace has the line of the strategy that sent it."""
+    file = tmp_path / "trace.json"
+    firstk("run", "one-hung", "--strategy", "first-k", "--trace", file)
+    events = json.loads(file.read_text())["traceEvents"]
+    requests = [event["args"] for event in events if "server" in event.get("args", {})]
+
+    assert len(requests) == 21
+    assert all("downloader/" in request["sent by"] for request in requests)
+
+
 def test_real_shares(tmp_path: Path) -> None:
     """A scenario may be about real shares: what comes out is compared with their file."""
     entry = next(f for f in json.loads((FOLDER / "manifest.json").read_text())["files"] if f["k"])

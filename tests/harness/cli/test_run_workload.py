@@ -241,6 +241,7 @@ workload.arrivals.rate = [0.1, 2.0]
 """
 
 
+@pytest.mark.slow
 def test_overload_in_a_sweep(firstk: Callable[..., Result], tmp_path: Path) -> None:
     """A point that the grid cannot carry has a row that says so, and the others have theirs."""
     (tmp_path / "rates.toml").write_text(SWEEP)

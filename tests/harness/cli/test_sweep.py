@@ -220,6 +220,7 @@ def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
     return truly
 
 
+@pytest.mark.slow
 def test_killed(folder: Path) -> None:
     """A sweep that is killed goes on where it stopped, to the same table."""
     assert killed(folder, 2, runs=100, seed=1) == 2
@@ -247,6 +248,7 @@ def test_interrupted(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
+@pytest.mark.slow
 def test_interrupted_on_a_terminal(folder: Path) -> None:
     """On a terminal, with a bar, what is kept is on a line of its own."""
     import pty
@@ -275,6 +277,7 @@ def test_interrupted_on_a_terminal(folder: Path) -> None:
     assert kept.encode() in shown
 
 
+@pytest.mark.slow
 def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is killed is replaced, and the table is that of an undisturbed sweep."""
     monkeypatch.setenv("FIRSTK_TEST_MARKER", str(folder / "marker"))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from firstk.harness.fuzz.any_downloader import last_heard
 from firstk.harness.fuzz.fuzzer import Fuzzer
 from firstk.harness.fuzz.generate import Generator
 from firstk.harness.fuzz.invariants import broken
 from firstk.harness.fuzz.kinds import Kinds
 from firstk.harness.fuzz.observed import CheckedRun, ScenarioRuns
+from firstk.harness.kernel.watchdog import StuckError
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import scenario
 from tests.marks import few
@@ -68,6 +72,95 @@ def test_ranges() -> None:
         asked[name] = any("offset" in generator.make(n)["file"] for n in range(60))
 
     assert asked == {"hedged": True, "first_k": False}
+
+
+def test_reads_and_troubles_of_the_client() -> None:
+    """Downloaders that take ranges are also tried with several reads, and all with slow clients."""
+    made = {
+        name: str([Generator(0, [f"{WHERE}:{name}"]).make(number) for number in range(300)])
+        for name in ("hedged", "first_k")
+    }
+
+    for key in ("pause", "cpu_per_byte", "clock", "compute"):
+        assert f"'{key}'" in made["first_k"]
+    for key in ("reads", "cancel"):
+        assert [f"'{key}'" in made[name] for name in ("hedged", "first_k")] == [True, False]
+
+
+def test_several_reads() -> None:
+    """The invariants of one download are not checked for several reads; the others are."""
+    several = scenario(
+        file={"size": 1000, "k": 1, "n": 2, "segment_size": 500},
+        grid={"servers": 2},
+        reads=[{"length": 400}, {"offset": 500, "start": 0.0}],
+    )
+    found = {}
+    for name in ("fuzz.downloaders:hedged", "planted.defective:Player"):
+        case = ScenarioRuns(several.with_runs(strategies=[f"tests.harness.{name}"]))
+        found[name] = {one.invariant.name for one in broken(case)}
+
+    assert found == {
+        "fuzz.downloaders:hedged": set(),
+        "planted.defective:Player": {"honest-silence"},
+    }
+
+
+def test_cancelled_read_may_stay() -> None:
+    """A read that was cancelled may never end, nor one that waits for its end."""
+    cancelled = scenario(
+        {"select": "all", "fault": {"kind": "hung"}},
+        reads=[{"cancel": 1.0}, {"length": 10}],
+    ).with_runs(strategies=[f"{WHERE}:waits_for_nothing"])
+    trial = CheckedRun(ScenarioRuns(cancelled), f"{WHERE}:waits_for_nothing")
+
+    assert trial.end == "fired"
+
+
+@pytest.mark.parametrize(("hung", "names"), [(None, {"no-crash", "honest-failure"}), ("0", set())])
+def test_no_crash(hung: str | None, names: set[str]) -> None:
+    """A mistake that ends a download counts if K good shares are there."""
+    faults = [{"select": hung, "fault": {"kind": "hung"}}] if hung else []
+    copies = scenario(
+        {"select": "1", "shares": [0]},
+        *faults,
+        file={"size": 100, "k": 2, "n": 3},
+        grid={"servers": 3},
+    ).with_runs(strategies=["tests.harness.planted.defective:counts_duplicates"])
+
+    assert {one.invariant.name for one in broken(ScenarioRuns(copies))} == names
+
+
+def test_late_shares_count() -> None:
+    """A download that reads from servers that answered late knows what they have shown."""
+    three = scenario(
+        file={"size": 1000, "k": 3, "n": 3, "segment_size": 300}, grid={"servers": 3}
+    ).with_runs(strategies=["tests.harness.planted.defective:needs_one_more"])
+
+    assert [one.invariant.name for one in broken(ScenarioRuns(three))] == ["honest-failure"]
+
+
+def test_place_where_time_ran_out() -> None:
+    """Where real time ran out is chance: the place is the request that was answered last."""
+    case = ScenarioRuns(scenario().with_runs(strategies=[f"{WHERE}:first_k"]))
+    run = replace(case.run(f"{WHERE}:first_k"), failure=StuckError("no end"))
+
+    assert last_heard(CheckedRun(case, f"{WHERE}:first_k", run)).count("StuckError") == 0
+
+
+def test_ends_in_time(monkeypatch: Patch) -> None:
+    """A find is not shrunk for longer than the search may take."""
+    given: list[float] = []
+
+    def shrink(made: dict[str, Any], judge: object, seconds: float) -> dict[str, Any]:
+        given.append(seconds)
+        return made
+
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 60.0)
+    monkeypatch.setattr("firstk.harness.fuzz.fuzzer.shrink", shrink)
+    Fuzzer(subjects=[f"{WHERE}:logs"]).search(seconds=40)
+
+    assert len(given) == 1
+    assert 5 <= given[0] <= 40
 
 
 def test_survives() -> None:

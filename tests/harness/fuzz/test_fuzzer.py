@@ -69,6 +69,12 @@ KNOWN = {
         deadline=1e6,
         strategies=["hedged"],
     ),
+    "a read cancelled and sent again": scenario(
+        {"select": "2-5", "fault": {"kind": "trickle", "piece": 601, "every": 2.0}},
+        file={"size": 703, "k": 1, "n": 4},
+        grid={"servers": 6, "rtt": {"law": "lognormal", "median": 0.1, "sigma": 3.0}},
+        strategies=["hedged"],
+    ),
     "have 1, need 1": scenario(
         {"select": "0", "fault": {"kind": "hung", "on": ["read"]}},
         file={"size": 1, "k": 1, "n": 1},

@@ -60,3 +60,25 @@ def test_whole(kind: str, real: Any) -> None:
     assert faults is not None
     assert real(faults[0])
     assert problems(fault={"kind": kind}) == []
+
+
+@pytest.mark.parametrize(
+    ("grid", "words"),
+    [
+        ({"subset": 3}, "it has a `subset`"),
+        ({"tied": True, "service": {"law": "constant", "value": 0.1}}, "its queries are `tied`"),
+    ],
+)
+def test_routing(grid: dict[str, Any], words: str) -> None:
+    """A live download connects to all servers, and none of them withdraws a query."""
+    rtt = {"law": "constant", "value": 0.05}
+    scenario = from_tables(
+        {
+            "name": "t",
+            "file": {"size": 1000, "k": 3, "n": 10},
+            "grid": {"servers": 10, "rtt": rtt, **grid},
+        }
+    )
+    found = list(not_live(scenario, file_of(scenario)))
+
+    assert [problem.startswith(words) for problem in found] == [True]

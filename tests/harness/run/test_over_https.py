@@ -108,6 +108,7 @@ def test_strategies(strategy: str) -> None:
     trips = sum(leg.trips for leg in of_packets(run.network.packets, run.result.ttfb))
     assert trips >= 4  # TCP, TLS, a query and a read
     assert run.result.ttfb == pytest.approx(trips * 0.05, abs=1e-3)
+    assert [str(one) for one in run.trace.exchanges if one.source is None] == []
 
 
 @pytest.mark.parametrize(

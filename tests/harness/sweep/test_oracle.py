@@ -196,6 +196,8 @@ def test_refused(of: Scenario, why: str) -> None:
         (load({"select": "0", "shares": [1]}), "one share of its own"),
         (load({"select": "0", "shares": [0, 1]}), "one share of its own"),
         (load(workload={"arrivals": {"kind": "poisson", "rate": 2.0}}), "1.2 times what they"),
+        (load(grid={"subset": 3}), "no `subset`"),
+        (load(grid={"tied": True}), "no `tied`"),
     ],
 )
 def test_load_refused(of: Scenario, why: str) -> None:
@@ -209,6 +211,12 @@ def test_other_strategies(strategy: str) -> None:
     """Of a strategy that goes on while it locates, and of other downloaders, nothing is known."""
     with pytest.raises(NoOracleError, match=f"of {strategy.replace('+', '.')} it is not known"):
         theory_of(one(), strategy)
+
+
+def test_delay() -> None:
+    """The times of servers that are asked later are not those of servers that are asked at once."""
+    with pytest.raises(NoOracleError, match="no delay"):
+        theory_of(one(), "first-k,delay=0.5")
 
 
 def test_refuse(tmp_path: Path) -> None:

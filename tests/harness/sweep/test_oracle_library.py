@@ -238,6 +238,7 @@ def broken(tmp_path: Path) -> set[str]:
     return {verdict.measure for verdict in far(judged(experiment, tmp_path / "s"))}
 
 
+@pytest.mark.slow
 def test_one_answer_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A downloader that waits for K + 1 answers is found out."""
     check = ShareFinder._check
@@ -251,6 +252,7 @@ def test_one_answer_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert {"mean", "p50", "p90"} <= broken(tmp_path)
 
 
+@pytest.mark.slow
 def test_slower_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Round trips that take a fifth more than their law says are found out."""
     right = Link.round_trip
@@ -259,6 +261,7 @@ def test_slower_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"mean", "p50"} <= broken(tmp_path)
 
 
+@pytest.mark.slow
 def test_sent_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that reach the servers, whose downloads are over, are found out."""
     experiment = of_library("oracles/non-purging-2")

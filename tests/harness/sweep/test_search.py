@@ -169,6 +169,7 @@ def test_undecided(tmp_path: Path) -> None:
     assert len(looked) == 6
 
 
+@pytest.mark.slow
 def test_workers_and_interruptions(tmp_path: Path) -> None:
     """One or more workers come to the same, and so does a search that was interrupted."""
     one = plan(tmp_path)
@@ -214,6 +215,7 @@ def test_crashes(tmp_path: Path) -> None:
     assert looked.decision.findings[1].estimate.estimate == 1 - looked.decision.crashed / 80
 
 
+@pytest.mark.slow
 def test_more_runs(tmp_path: Path) -> None:
     """A greater max_runs goes on from what is there, to what it comes to from the start."""
     change = ("[2, 4, 5]", "[2, 4]")
@@ -227,6 +229,7 @@ def test_more_runs(tmp_path: Path) -> None:
     assert runs(tmp_path / "s") == runs(tmp_path / "other")
 
 
+@pytest.mark.slow
 def test_workload(tmp_path: Path) -> None:
     """With a workload a run is many downloads, of which all count."""
     one = plan(tmp_path, loaded(5), ("max_runs = 80", "max_runs = 50"), ("[2, 4, 5]", "[2, 4]"))
@@ -241,6 +244,7 @@ def test_workload(tmp_path: Path) -> None:
     assert {count for (point, _), count in runs(tmp_path / "s").items() if point == 0} == {10}
 
 
+@pytest.mark.slow
 def test_results_so_far(tmp_path: Path) -> None:
     """What a search has found can be had again from its store, without running anything."""
     one = plan(tmp_path)

@@ -237,6 +237,7 @@ def python(code: str, path: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_three_writers(tmp_path: Path) -> None:
     """Of three processes that compete for a store, never two write to it at a time."""
     processes = [python(_COMPETES, tmp_path / "s") for _ in range(3)]

@@ -141,6 +141,7 @@ def test_worker_lost(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_lost_at_submission(tmp_path: Path) -> None:
     """A pool may be found broken when it is given a batch."""
 
@@ -203,6 +204,7 @@ def test_bookkeeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole - of_runs <= 0.03 * whole
 
 
+@pytest.mark.slow
 def test_exit(tmp_path: Path) -> None:
     """A downloader that calls sys.exit() has crashed, which names the place; no worker is lost."""
     one = experiment(tmp_path, strategies=("first-k", EXITING))
@@ -261,6 +263,7 @@ def precise(folder: Path) -> Experiment:
     return replace(experiment(folder), runs=None, precision=precision)
 
 
+@pytest.mark.slow
 def test_precision_of_a_quantile(tmp_path: Path) -> None:
     """How many runs there are does not depend on the workers, nor on interruptions."""
     one = precise(tmp_path)
@@ -342,6 +345,7 @@ def test_unfit_workers(tmp_path: Path) -> None:
     assert workers.closed
 
 
+@pytest.mark.slow
 def test_part(tmp_path: Path) -> None:
     """A part of an experiment can be run, and the rest goes on from it to the same rows."""
     one = experiment(tmp_path)

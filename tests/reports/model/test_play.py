@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,14 +132,6 @@ def test_same_runs() -> None:
 
     assert same_runs(played, first)
     assert not same_runs(played, other)
-
-
-def test_short_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A path is that of the import, so that pages are equal wherever firstk is installed."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    assert play._short(str(tmp_path / "mine" / "fetch.py")) == "mine/fetch.py"
-    assert play._short("/nowhere/else/fetch.py") == "fetch.py"
 
 
 def test_scenario_is_played_as_it_is() -> None:

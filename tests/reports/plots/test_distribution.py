@@ -75,6 +75,7 @@ def test_runs_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("; the tail ends at 1 in its number of runs;" in text for text in found)
 
 
+@pytest.mark.slow
 def test_decimated(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of very many downloads the curve has as many points as can be seen, its ends among them."""
     one = case({"first-k": spread(0.1, 30_000), "hedged": spread(0.1, 30_000, never=3)})

@@ -22,6 +22,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.reports.plots import latency
 from firstk.scenarios.library import load_all
 from firstk.scenarios.load import ScenarioError
+from tests.marks import few
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -297,7 +298,7 @@ def test_small_print(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "firstk 1.0" in printed
 
 
-@pytest.mark.parametrize("set_", ["ticket-928", "hung-server"])
+@pytest.mark.parametrize("set_", few(1, ["ticket-928", "hung-server"]))
 def test_library_fits(set_: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All texts of the library's pictures are inside of them."""
     figure = drawn(monkeypatch, *(compared(one) for one in load_all([set_])))

@@ -62,6 +62,7 @@ def test_settings_in_use(tmp_path: Path) -> None:
     assert usual == other
 
 
+@pytest.mark.slow
 def test_users_file(tmp_path: Path) -> None:
     """Nor does the user's matplotlibrc, nor the seed of the hashes, in another process."""
     rc = tmp_path / "matplotlibrc"
@@ -113,6 +114,7 @@ def test_descriptions() -> None:
     """Each strategy is described, those with spares by how many; others cannot be."""
     assert STRATEGIES["first-k"].description == style.description("first-k")
     assert "reads 2 more" in style.description("hedged+2")
+    assert "the others only after 0.5 s" in style.description("first-k,delay=0.5")
     assert "Tahoe-LAFS 1.20" in style.description("tahoe")
     assert style.description("one of my own") == ""
 
@@ -124,6 +126,14 @@ def test_names(name: str, tmp_path: Path) -> None:
 
     assert [tmp_path / f"{name}.png", tmp_path / f"{name}.svg"] == files
     assert files == sorted(tmp_path.iterdir())
+
+
+def test_look_with_a_delay() -> None:
+    """A strategy with a delay has the colour of the one without, and an outline."""
+    with_delay, without = style.look("first-k-late,delay=0.5"), style.look("first-k-late")
+
+    assert (without.colour, without.marker) == (with_delay.colour, with_delay.marker)
+    assert (with_delay.hollow, without.hollow) == (True, False)
 
 
 def test_tuned() -> None:
