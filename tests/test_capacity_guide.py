@@ -25,9 +25,9 @@ _COMMANDS = [
     if "tcp://" not in command
 ]
 
-#: The commands that take more than a second, and the sentences in which they answer.
-_LONG = ("capacity ", "run racks.toml")
-_ANSWER = re.compile(r"(first-k|hedged)(:| is | hangs )")
+#: The commands that take more than a second, and the lines in which they answer.
+_LONG = ("run racks.toml",)
+_ANSWER = re.compile(r"first-k hangs |  Basis: ")
 
 #: The downloader that stands for the reader's own.
 _OWN = "from firstk.downloader import download\n"
@@ -92,14 +92,14 @@ def test_other_experiments() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_folder")
-def test_searches_and_rare_events() -> None:
-    """The answers of searches, and of rare events, are those that the guide shows."""
+def test_rare_events() -> None:
+    """The estimates of rare events are those that the guide shows."""
     found = printed([command for command in _COMMANDS if command.startswith(_LONG)])
     prose = " ".join(_GUIDE.replace("\n> ", " ").split())
     answers = [line for text in found.values() for line in text.splitlines() if _ANSWER.match(line)]
 
-    assert len(answers) >= len(found) >= 4
-    assert [line for line in answers if line not in prose] == []
+    assert len(answers) >= len(found) >= 1
+    assert [line for line in answers if line.strip() not in prose] == []
 
 
 @pytest.mark.usefixtures("_folder")

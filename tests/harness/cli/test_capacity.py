@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from firstk.harness.capacity import runs
+from firstk.harness.cli.sweep import _print_capacities
+from firstk.scenarios.experiment import load_experiment
+from firstk.scenarios.load import ScenarioError
 from tests.harness.capacity.queues import queue
 from tests.harness.capacity.test_capacity import grid
 from tests.harness.command_line import firstk
+from tests.reports.samples import write_empty_pictures
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +38,9 @@ def test_sentence_and_table() -> None:
     assert len(lines) > 8
 
 
-def test_json_and_picture(folder: Path) -> None:
+def test_json_and_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """JSON has the same answer, each rate and the target; the picture goes into a folder."""
+    write_empty_pictures(monkeypatch)
     target = ("--target", "p90 <= 50 ms", "--target", "busy <= 80%")
     options = ("--workers", "1", "--format", "json", "--out", "out")
     ran = firstk("capacity", "queue.toml", *target, *options)
@@ -92,3 +97,32 @@ def test_closed_clients(folder: Path) -> None:
 
     assert ran.exit_code == 2
     assert ran.stderr.startswith("queue.toml: workload.arrivals are 3 closed clients")
+
+
+#: An experiment that asks for the capacity of its grid.
+EXPERIMENT = """\
+name = "e"
+scenario = "queue.toml"
+runs = 2
+capacity = true
+"""
+
+
+def test_after_a_sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An experiment with `capacity = true` is followed by the answer for each strategy."""
+    (folder / "e.toml").write_text(EXPERIMENT, encoding="utf-8")
+    _print_capacities(load_experiment(folder / "e.toml"), workers=1)
+    printed = capsys.readouterr().out
+
+    assert ", and saturates between " in printed.splitlines()[0]
+    assert "Basis: " in printed
+
+
+def test_no_workload(folder: Path) -> None:
+    """An experiment without arrivals has no capacity to search: its line is named."""
+    text = (folder / "queue.toml").read_text(encoding="utf-8").partition("[workload]")[0]
+    (folder / "queue.toml").write_text(text, encoding="utf-8")
+    (folder / "e.toml").write_text(EXPERIMENT, encoding="utf-8")
+
+    with pytest.raises(ScenarioError, match=r"e\.toml:4: capacity: needs a \[workload\]"):
+        load_experiment(folder / "e.toml")
