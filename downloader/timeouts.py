@@ -85,8 +85,11 @@ class RtoEstimator:
         if not request.again or (request.answered is not None and not request.is_query):
             self.last_event = now
         # A query that carries bytes of a share takes longer than others.
-        plain = request.length is None or not self._queries
-        if request.is_query and plain and request.answered is not None:
+        if (
+            request.is_query
+            and request.answered is not None
+            and (request.length is None or not self._queries)
+        ):
             self._queries.append(request.answered - request.sent)
             self._memory.add_query(now, request.answered - request.sent)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha1
 from typing import Literal, TypeVar
 
@@ -168,7 +169,7 @@ def _select(
         drawn = [ServerSet(plan.name, (i,)) for i, plan in enumerate(plans)]
     else:
         drawn = groups_of(select.group, scenario.grid, scenario.servers)
-    draws = [(stream(seed, one.name, purpose).random(), i) for i, one in enumerate(drawn)]
+    draws = [(_draw(seed, one.name, purpose), i) for i, one in enumerate(drawn)]
     if isinstance(select, Probability):
         chosen = [i for draw, i in draws if draw < select.probability]
     else:
@@ -188,6 +189,11 @@ def subset_of(scenario: Scenario, seed: int, number: int, servers: Sequence[_T])
     random = stream(seed, "subset", str(number))
     left = list(servers)
     return [left.pop(int(random.random() * len(left))) for _ in range(count)]
+
+
+@lru_cache(maxsize=10_000)  # other strategies and other points of a sweep draw the same
+def _draw(seed: int, server: str, purpose: str) -> float:
+    return stream(seed, server, purpose).random()
 
 
 def tahoe_order(storage_index: bytes, servers: Sequence[SimServer]) -> list[SimServer]:

@@ -233,8 +233,18 @@ class SimServer:
         chances, place = self._chances.draw(), self._env.take_place()
         deferred: Deferred[Any] = Deferred(lambda _: self._cancel(request))
         request = Request(
-            *(self, client, exchange, turn, place, deferred, answer, rtt, work, chances),
-            *(self._queues, sent),
+            self,
+            client,
+            exchange,
+            turn,
+            place,
+            deferred,
+            answer,
+            rtt,
+            work,
+            chances,
+            self._queues,
+            sent,
         )
         if progress is not None:
             request.progress = progress

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import accumulate
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from firstk.harness.kernel.raised import Place
@@ -110,10 +111,10 @@ class TraceEvent(NamedTuple):
     def text(self) -> str:
         """The line of the event in the trace. Digests are computed from these lines."""
         # Nine digits, since mathematical functions of two machines may differ in the last ones.
-        start = f"{self.time:.9g} {self.kind}"
-        if self.exchange is None:
-            return f"{start} {self.detail} "
-        return f"{start} {self.exchange} {self.detail}"
+        time, kind, exchange, _, _ = self
+        if exchange is None:
+            return f"{time:.9g} {kind} {self.detail} "
+        return f"{time:.9g} {kind} {exchange} {self.detail}"
 
 
 class Totals(NamedTuple):
@@ -128,6 +129,11 @@ class Totals(NamedTuple):
     bytes_received: int
     cancelled: int
     bytes_saved: int
+
+
+_OPERATION, _RECEIVED, _CANCELLED, _SAVED = map(
+    attrgetter, ("operation", "received", "cancelled", "saved")
+)
 
 
 @dataclass(slots=True)
@@ -163,21 +169,16 @@ class Trace:
 
     def totals(self) -> Totals:
         """Return the numbers of requests and of bytes."""
-        queries = reads = received = cancelled = saved = 0
-        for exchange in self.exchanges:
-            queries += exchange.operation == "get_buckets"
-            reads += exchange.operation == "read"
-            received += exchange.received
-            cancelled += exchange.cancelled
-            saved += exchange.saved
-        return Totals(queries, reads, received, cancelled, saved)
+        asked = list(map(_OPERATION, self.exchanges))
+        sums = (sum(map(of, self.exchanges)) for of in (_RECEIVED, _CANCELLED, _SAVED))
+        return Totals(asked.count("get_buckets"), asked.count("read"), *sums)
 
     def most_outstanding(self) -> tuple[int, int]:
         """Return the maximum numbers of requests, and of bytes, outstanding at one time."""
         changes = [
-            (1, e.exchange.length) if e.kind == "sent" else (-1, -e.exchange.length)
-            for e in self.events
-            if e.exchange is not None
+            (1, exchange.length) if kind == "sent" else (-1, -exchange.length)
+            for _, kind, exchange, _, _ in self.events
+            if exchange is not None
         ]
         requests, sizes = zip(*changes, strict=True) if changes else ((), ())
         return max(accumulate(requests), default=0), max(accumulate(sizes), default=0)

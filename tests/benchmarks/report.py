@@ -22,6 +22,8 @@ name = "report"
 stop = "first-block"
 [file]
 size = 1000
+k = 3
+n = 10
 [grid]
 servers = 10
 rtt = { law = "lognormal", median = 0.05, sigma = 0.5 }
