@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from firstk.harness.run.sample import OneRun
     from firstk.harness.sweep.store import Store
     from firstk.reports.model.cases import Case
-    from firstk.reports.page.page import Report
+    from firstk.reports.page.report import Report
     from firstk.scenarios.model import Scenario
 
 #: The maximum number of runs with a bound in a store's report: per point, and in total.
@@ -142,7 +142,7 @@ def _of_scenarios(
     from firstk.harness.explain.alternatives import alternatives
     from firstk.reports.model.cases import case_of, case_of_load
     from firstk.reports.model.play import same_runs
-    from firstk.reports.page.page import Report
+    from firstk.reports.page.report import Report
 
     cases: list[Case] = []
     overloads: list[str] = []
@@ -199,7 +199,7 @@ def _of_store(path: Path, tell: Callable[[str], None]) -> Report:
     from firstk.harness.sweep.store import Store, StoreError
     from firstk.reports.model.cases import cases_of
     from firstk.reports.model.plan import plan_of
-    from firstk.reports.page.page import Report
+    from firstk.reports.page.report import Report
 
     with refusing(StoreError, prefix="firstk: "), Store(path) as store:
         store.verify()

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import os
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -18,109 +16,26 @@ import tomli_w
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from firstk.harness.capacity.capacity import Capacity
-from firstk.harness.explain.alternatives import Alternatives
-from firstk.harness.live.worlds import WorldsCompared
 from firstk.harness.run.bound import BOUND
-from firstk.harness.run.comparison import Compared
-from firstk.harness.run.summary import verdict
 from firstk.harness.run.under_test import is_external
-from firstk.reports.model import plan_words
-from firstk.reports.model.capacity import capacities
 from firstk.reports.model.cases import Case
-from firstk.reports.model.plan import PlanResult
 from firstk.reports.page import answers, findings, published, results
 from firstk.reports.page.answers import Answer
+from firstk.reports.page.pictures import Picture, Pictures
 from firstk.reports.page.play import Play
-from firstk.reports.page.published import PublishedRow
-from firstk.reports.plots import capacity as capacity_plot
-from firstk.reports.plots import cost, distribution, latency, ratio, style, timeline
-from firstk.reports.plots import live as live_plot
-from firstk.reports.plots import plan as plan_plot
-from firstk.reports.plots import sweep as sweep_plots
-from firstk.reports.plots.scale import evenly
-from firstk.scenarios.experiment import label
+from firstk.reports.page.report import Report, headlines
 from firstk.scenarios.seeds import seed_range
 
 #: The file name of the page.
 NAME = "report.html"
 
-#: The maximum numbers of distributions, and of maps or lines, drawn for an experiment.
-_DISTRIBUTIONS = 4
-_SLICES = 6
-
 #: The maximum number of rows shown in a table; the store has the rest.
 _ROWS = 3000
 
 
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A picture that was drawn: its files, a caption, and a full description."""
-
-    files: Sequence[Path]
-    caption: str
-    alt: str
-
-    @property
-    def text(self) -> str:
-        """The alternative text, on one line."""
-        return style.plain(self.alt, 2000)
-
-    @property
-    def data(self) -> str:
-        """The picture as a data URL."""
-        svg = next(file for file in self.files if file.suffix == ".svg")
-        return f"data:image/svg+xml;base64,{b64encode(svg.read_bytes()).decode('ascii')}"
-
-
-@dataclass(frozen=True)
-class Report:
-    """The contents of a page. `axes` are those of the experiment, if it is about a store.
-
-    `overloaded` is True if a grid could not carry its workload with some strategy, which then has
-    no results. `version` is the version of firstk that made the results. `warnings` are what the
-    reader must know before believing any number. `closely` is one run of an experiment, for its
-    timeline. `plan` is what a plan's store shows about it. `live` is a scenario on real servers,
-    with its simulation. `played` has the runs of the cases that can be played, by name.
-    `published` are published numbers beside ours. `files` maps the names of files in commands to
-    their paths.
-    """
-
-    title: str
-    description: str
-    cases: Sequence[Case]
-    version: str
-    axes: Sequence[str] = ()
-    warnings: Sequence[str] = ()
-    of_store: bool = False
-    overloaded: bool = False
-    closely: Compared | None = None
-    live: WorldsCompared | None = None
-    published: Sequence[PublishedRow] = ()
-    played: Mapping[str, Alternatives] = field(default_factory=dict)
-    plan: PlanResult | None = None
-    files: Mapping[str, Path] = field(default_factory=dict)
-    tell: Callable[[str], None] = field(default=lambda what: None)
-
-    @cached_property
-    def there(self) -> list[Case]:
-        """The cases that have runs."""
-        return [case for case in self.cases if case.strategies]
-
-    @cached_property
-    def capacities(self) -> list[Capacity]:
-        """The capacities of the strategies, if it is about a sweep over the rate of arrivals."""
-        return capacities(self.there, self.axes)
-
-    @property
-    def of_many(self) -> bool:
-        """Whether there are estimates, because some case has more than one run."""
-        return any(case.runs > 1 or case.has_workload for case in self.there)
-
-
 def write(report: Report, folder: Path) -> list[Path]:
     """Write the page and its pictures into a folder; return the files, the page first."""
-    drawn = _Pictures(report, folder)
+    drawn = Pictures(report, folder)
     overview, of_case = drawn.overview(), {c.name: drawn.of_case(c) for c in report.there}
     environment = Environment(
         loader=PackageLoader("firstk.reports.page"),
@@ -191,14 +106,6 @@ def _scripts(environment: Environment, names: Sequence[str]) -> Mapping[str, Mar
     }
 
 
-def _of_interest(report: Report) -> list[Case]:
-    """Return the cases to show in detail: for a plan, the cheapest that meets the target."""
-    if report.plan is None:
-        return report.there
-    best = plan_words.cheapest(report.plan.candidates)
-    return [] if best is None else [report.cases[best.candidate.point]]
-
-
 def _facts(report: Report) -> Iterator[tuple[str, str]]:
     """Yield what the results are about, as names and values."""
     of_all = [(case, one) for case in report.there for one in case.strategies]
@@ -230,184 +137,3 @@ def _sections(report: Report, of_case: dict[str, list[Picture]]) -> list[Case]:
     if not report.of_store:
         return list(report.there)
     return [case for case in report.there if of_case[case.name]]
-
-
-def headlines(report: Report) -> Iterator[str]:
-    """Yield the headlines of the page, computed from its results."""
-    if report.plan is not None and report.there:
-        plan, found = report.plan.plan, report.plan.candidates
-        for line in plan_words.headline(plan, found), *plan_words.notes(plan, found):
-            yield f"{line[0].upper()}{line[1:]}."
-    elif not report.there:
-        yield (
-            "The grid cannot carry this load: there are no results."
-            if report.overloaded
-            else "There are no results yet."
-        )
-    elif len(report.axes) == 1:
-        yield from findings.along(report.there, report.axes[0])
-    elif len(report.axes) > 1:
-        yield from findings.over(report.there)
-    else:
-        for case in report.there:
-            yield findings.headline(case)
-
-
-class _Pictures:
-    """Draws the pictures of a report, and remembers the files."""
-
-    def __init__(self, report: Report, folder: Path) -> None:
-        self._report = report
-        self._folder = folder
-        self.files: list[Path] = []
-        self._numbers = {case.name: number for number, case in enumerate(report.cases)}
-        spread = [case for case in _of_interest(report) if distribution.is_worth_drawing(case)]
-        most = _DISTRIBUTIONS if report.of_store else len(spread)
-        self._spread = [case.name for case in evenly(spread, max(2, most))]
-
-    def _add(self, files: Sequence[Path], caption: str, alt: str) -> Picture:
-        self._report.tell(files[0].stem)
-        self.files += files
-        return Picture(files, caption, alt)
-
-    def overview(self) -> list[Picture]:
-        """Return the pictures about all cases."""
-        report, found = self._report, []
-        version = report.version
-        compared = [case.compared for case in report.there if case.compared is not None]
-        if compared:
-            caption = "Time to first byte, scenario by scenario."
-            if any(one.scenario.runs > 1 for one in compared):
-                caption += " Marks are medians, lines ranges over the runs."
-            alt = " ".join(findings.headline(c) for c in report.there if c.compared is not None)
-            found.append(
-                self._add(latency.draw(compared, self._folder / "latency", version), caption, alt)
-            )
-        if report.plan is not None:
-            return found
-        found += self._along_axes()
-        if ratio.shown(report.there):
-            files = ratio.draw(report.there, self._folder / "ratio", version)
-            caption = f"Time to first byte over the clairvoyant bound: {BOUND}."
-            found.append(self._add(files, caption, findings.nearness(ratio.shown(report.there))))
-        if report.of_store and (some := cost.shown(report.there)):
-            files = cost.draw(report.there, self._folder / "cost", version)
-            found.append(self._add(files, _COST, findings.price(some)))
-        if report.closely is not None:
-            files = timeline.draw(report.closely, self._folder / "timeline", version)
-            at = report.closely.scenario.description
-            caption = f"The first run closely, at {at}: one lane per server."
-            found.append(self._add(files, caption, _timeline_alt(report.closely)))
-        return found
-
-    def of_live(self) -> list[Picture]:
-        """Return the pictures of a scenario on real servers."""
-        found = self._report.live
-        if found is None:
-            return []
-        alt = " ".join(findings.of_live(found))
-        version, name = self._report.version, f"live-{found.scenario.name}"
-        times = live_plot.draw_times(found, self._folder / f"{name}-times", version)
-        first = live_plot.draw(found, self._folder / name, version)
-        return [
-            self._add(times, "Time to first byte of each run, simulated and on real servers.", alt),
-            self._add(first, "The first run in each world, on one axis: one lane per server.", alt),
-        ]
-
-    def of_plan(self) -> list[Picture]:
-        """Return the picture of a plan."""
-        plan = self._report.plan
-        if plan is None or not plan_plot.shown(plan):
-            return []
-        files = plan_plot.draw(plan, self._folder / "plan", self._report.version)
-        caption = (
-            f"The candidates and the target, {plan.plan.target}. A candidate meets it once all of"
-            " its intervals lie in the shaded part."
-        )
-        return [self._add(files, caption, " ".join(headlines(self._report)))]
-
-    def of_capacity(self) -> list[Picture]:
-        """Return the picture of the capacities that a sweep over rates shows."""
-        found = self._report.capacities
-        if not found:
-            return []
-        report = self._report
-        files = capacity_plot.draw(
-            report.title, found, [], self._folder / "capacity", report.version
-        )
-        caption = (
-            "How busy the grid is at each rate of arrivals, and what piles up. A rate is carried"
-            " once its interval lies in the shaded part; the bars below are the answers."
-        )
-        return [self._add(files, caption, " ".join(answers.of_capacity(found).lines))]
-
-    def _along_axes(self) -> Iterator[Picture]:
-        """Yield the pictures along an experiment's axes, one for each value of further axes."""
-        axes, cases = self._report.axes, [c for c in self._report.there if c.asks]
-        if not axes or not cases:
-            return
-        drawn, rest = axes[:2], axes[2:]
-        slices: dict[str, list[Case]] = {}
-        for case in cases:
-            key = ", ".join(f"{axis} = {label(case.values[axis])}" for axis in rest)
-            slices.setdefault(key, []).append(case)
-        shown = evenly(list(slices), _SLICES)
-        for number, key in enumerate(shown):
-            of_slice = slices[key]
-            at = f" at {key}" if key else ""
-            end = f"-{number}" if key else ""
-            left = f" {len(slices) - len(shown)} more of these are not drawn." * (
-                number == len(shown) - 1 and len(shown) < len(slices)
-            )
-            if len(drawn) == 2:
-                path = self._folder / f"map{end}"
-                files = sweep_plots.draw_map(
-                    of_slice, (drawn[0], drawn[1]), path, self._report.version, at
-                )
-                caption = f"Median time to first byte over {drawn[0]} and {drawn[1]}{at}.{left}"
-                alt = " ".join(findings.over(of_slice))
-            else:
-                files = sweep_plots.draw_along(
-                    of_slice, drawn[0], self._folder / "along", self._report.version
-                )
-                caption = (
-                    f"What {drawn[0]} does: the median, the tail, and below on the same axis"
-                    " how many downloads start at all."
-                )
-                alt = " ".join(findings.along(of_slice, drawn[0]))
-            yield self._add(files, caption, alt)
-
-    def of_case(self, case: Case) -> list[Picture]:
-        """Return the pictures of one case."""
-        found = []
-        version = self._report.version
-        number = self._numbers[case.name]
-        name = f"point-{number}" if self._report.of_store else case.name
-        if case.compared is not None:
-            files = timeline.draw(case.compared, self._folder / f"timeline-{name}", version)
-            runs = case.runs
-            caption = "The download, request by request: one lane per server." + (
-                f" This is the first of {runs} runs." if runs > 1 else ""
-            )
-            found.append(self._add(files, caption, _timeline_alt(case.compared)))
-        if case.name in self._spread:
-            files = distribution.draw(case, self._folder / f"distribution-{name}", version)
-            caption = (
-                "By when how many downloads have started (above), and how many still wait, down to"
-                " one in a thousand (below, on a logarithmic scale)."
-            )
-            found.append(self._add(files, caption, findings.spread(case)))
-        if not self._report.of_store and cost.shown([case]):
-            files = cost.draw([case], self._folder / f"cost-{name}", version)
-            found.append(self._add(files, _COST, findings.price([case])))
-        return found
-
-
-_COST = "What each strategy costs, and what it gains: down and to the left is better."
-
-
-def _timeline_alt(compared: Compared) -> str:
-    said = (f"{run.result.strategy}: {verdict([run.result])}" for run in compared.first_runs)
-    return (
-        f"Timeline of {compared.scenario.name}, one download of each strategy. {'; '.join(said)}."
-    )

@@ -134,8 +134,8 @@ def no_pictures() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("firstk.reports.plots.latency.draw", lambda compared, path, version: [path])
         patch.setattr("firstk.reports.plots.timeline.draw", lambda one, path, version: [path])
-        patch.setattr("firstk.reports.page.page._Pictures.overview", lambda self: [])
-        patch.setattr("firstk.reports.page.page._Pictures.of_case", lambda self, case: [])
+        patch.setattr("firstk.reports.page.pictures.Pictures.overview", lambda self: [])
+        patch.setattr("firstk.reports.page.pictures.Pictures.of_case", lambda self, case: [])
         yield
 
 

@@ -14,7 +14,8 @@ from firstk.reports.model.cases import Case, case_of_load
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.model.workload import WorkloadSummary
 from firstk.reports.page import answers
-from firstk.reports.page.page import Report, write
+from firstk.reports.page.page import write
+from firstk.reports.page.report import Report
 from tests.harness import plans
 from tests.reports.loads import load
 from tests.reports.samples import scenario, write_empty_pictures

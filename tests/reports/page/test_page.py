@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from firstk.reports.model.cases import Case, case_of
-from firstk.reports.page.page import Report, headlines, write
+from firstk.reports.page.page import write
+from firstk.reports.page.report import Report, headlines
 from tests.reports.cases import case, results, spread
 from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
 from tests.reports.worlds import in_worlds

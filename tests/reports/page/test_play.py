@@ -17,8 +17,9 @@ from firstk.harness.run.simulate import simulate
 from firstk.reports.model.cases import case_of
 from firstk.reports.page import play as module
 from firstk.reports.page.findings import headline
-from firstk.reports.page.page import Report, write
+from firstk.reports.page.page import write
 from firstk.reports.page.play import Play
+from firstk.reports.page.report import Report
 from firstk.scenarios.model import Scenario, Servers
 from tests.reports.page.test_page import Parsed
 from tests.reports.samples import HUNG, compared, scenario, write_empty_pictures
