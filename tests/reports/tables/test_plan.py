@@ -98,7 +98,7 @@ def test_headline(
 
 
 def test_table(tmp_path: Path) -> None:
-    """The table has a row for each candidate that was looked at, with its verdict."""
+    """The table has a row for each candidate, also one that was not run, with its verdict."""
     found = [
         looked(2, NEVER, BAD),
         looked(3, LATE, GOOD),
@@ -132,6 +132,7 @@ def test_table(tmp_path: Path) -> None:
         "meets: the cheapest",
         "meets, dearer",
         "not run further: needs more requests",
+        "not run",
     ]
     assert rows[6] == [
         "2-of-4",
@@ -169,6 +170,11 @@ def test_json(tmp_path: Path) -> None:
         told["target"],
     ) == ("p", "found", {"p90": 0.5, "success": 0.9})
     assert told["cheapest"] == {"k": 2, "n": 4, "strategy": "hedged"}
+    assert told["basis"] == [
+        "2-of-4 with hedged: 40 runs (seeds 0 to 39)",
+        "p90 0.2 s (0.18 s to 0.25 s) meets p90 < 0.5 s",
+        "success 100% (99% to 100%) meets success > 90 %",
+    ]
     rows = told["candidates"]
     assert [row["verdict"] for row in rows] == ["misses", "undecided", "meets", "dearer"]
     assert [row["runs_needed"] for row in rows] == [None, 43_819, None, None]
