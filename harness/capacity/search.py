@@ -67,7 +67,7 @@ def search(probe: Probe, start: float, most: float) -> Bracket:
     Rates are probed from `start` on, and none over `most`.
 
     >>> search(lambda rate: rate < 95, start=40, most=1000)
-    Bracket(low=93.2, high=98.7, open_=[])
+    Bracket(low=91.1, high=95.1, open_=[])
     """
     found = Bracket()
     rate = start = min(most, nice(start))

@@ -784,6 +784,7 @@ def test_isolation(project: pytest.Pytester) -> None:
     )
 
 
+@pytest.mark.slow
 def test_isolation_of_others(project: pytest.Pytester) -> None:
     """Neither a downloader without state nor a strategy fails with it."""
     project.makepyfile(fetch=MENDED)

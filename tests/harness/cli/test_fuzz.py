@@ -38,6 +38,7 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
     assert firstk("fuzz", str(file)).exit_code == 0
 
 
+@pytest.mark.slow
 def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
     """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)

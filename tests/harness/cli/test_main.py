@@ -72,7 +72,7 @@ def test_usage(args: list[str]) -> None:
 def raising(error: BaseException) -> Any:
     """Return a function that raises."""
 
-    def function(*args: object) -> Run:
+    def function(*args: object, **options: object) -> Run:
         raise error
 
     return function

@@ -17,13 +17,16 @@ def test_formats() -> None:
     }
 
     assert forms == {
+        "capacity": ("table", "markdown", "json"),
         "compare": ("table", "markdown"),
         "live": ("table", "json"),
         "mutate": ("table", "json"),
         "plan": ("table", "markdown", "json"),
         "prove": ("table", "json"),
+        "reproduce": ("table", "json", "csv"),
         "run": ("table", "json", "csv"),
         "sweep": ("table", "csv", "markdown", "json"),
+        "tune": ("table", "markdown", "json"),
     }
     for name in forms:
         assert {o.default for o in main.commands[name].params if o.name == "form"} == {"table"}

@@ -98,7 +98,7 @@ def test_terminal(
     assert "…" not in result.stdout
     assert max(map(len, lines)) <= max(columns, 100)
     assert below == any(line.strip().startswith("(") for line in lines)
-    assert nowhere == ("For intervals, runs, p90, bytes widen the terminal" in result.stdout)
+    assert nowhere == ("For intervals, runs, p90, bytes, saved widen the terminal" in result.stdout)
 
 
 def test_formats(folder: Path) -> None:
@@ -293,6 +293,7 @@ def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert undisturbed == ran.stdout
 
 
+@pytest.mark.slow
 def test_crash(folder: Path) -> None:
     """Runs that crash twice are told with how to replay them, and make exit status 1."""
     write(folder, runs=3)

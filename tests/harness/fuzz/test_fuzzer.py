@@ -303,7 +303,10 @@ DEFECTS: dict[Defect, set[str]] = {
 
 FOUND = pytest.mark.parametrize(
     ("defect", "names"),
-    [pytest.param(defect, names, id=defect.__name__) for defect, names in DEFECTS.items()],
+    [
+        pytest.param(defect, names, id=defect.__name__, marks=[pytest.mark.slow] * (place > 4))
+        for place, (defect, names) in enumerate(DEFECTS.items())
+    ],
 )
 
 
@@ -329,7 +332,7 @@ SLOW = pytest.mark.slow
 @pytest.mark.parametrize(
     "defect",
     [
-        buckets_counted,
+        pytest.param(buckets_counted, marks=SLOW),
         pytest.param(responses_counted, marks=SLOW),
         pytest.param(checked_for_each_bucket, marks=SLOW),
         pytest.param(fired_twice, marks=SLOW),

@@ -1004,6 +1004,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "expected outcome 'ok', got 'failed' (EscapeError: time.sleep at" in ran.stderr
 
 
+@pytest.mark.slow
 def test_pytest(tmp_path: Path) -> None:
     """The pytest plugin tells of it, and shows nothing of firstk's own code."""
     (tmp_path / "escapes_mine.py").write_text(MINE)

@@ -116,6 +116,7 @@ def test_schedules(first: int) -> None:
 
 
 @pytest.mark.parametrize("hash_seed", few(1, ["1", "2"]))
+@pytest.mark.slow
 def test_digests(hash_seed: str) -> None:
     """Equal seeds have equal digests in another process, with another hash seed."""
     code = "from tests.harness.net.test_schedules import _run; print(*map(_run, range(20)))"

@@ -13,6 +13,7 @@ from firstk.harness.run.result import Result
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, needs_tahoe
+from tests.marks import few
 
 pytestmark = needs_tahoe
 
@@ -136,7 +137,7 @@ def a_sample(seed: int, layouts: list[str]) -> list[Scenario]:
     ]
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", few(1, range(2)))
 def test_small_files(seed: int) -> None:
     """Whatever the fault, and however a small file is cut: a sample."""
     small = [layout for layout in LAYOUTS if layout not in LARGE]

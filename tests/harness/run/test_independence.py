@@ -249,6 +249,7 @@ class Instead:
 @pytest.mark.parametrize(
     ("subject", "each"), few_rows(1, [("a:b", 3.0), ("a:b", 0.01), ("hedged", 0.01)])
 )
+@pytest.mark.slow
 def test_share(subject: str, each: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Checks go on as long as the sweep does, and at no time have taken more than 2 % of it."""
     Instead.started, Instead.now = [], 0.0
@@ -328,6 +329,7 @@ def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
     ) == "note: did not check whether a:b keeps state between runs: a run takes about 10.0 s\n"
 
 
+@pytest.mark.slow
 def test_sweep(folder: Path) -> None:
     """A sweep fails, keeps its rows and marks its store, which no sweep goes on with."""
     subject = module(folder, STATEFUL["global"])

@@ -22,6 +22,7 @@ from firstk.reports.model.requests import bars_of
 from firstk.scenarios.model import Scenario
 from firstk.scenarios.workload import Closed
 from tests.harness.making import constant, exponential, hung, needs_tahoe, scenario
+from tests.marks import few
 
 STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged", "hedged+2"]
 
@@ -309,7 +310,7 @@ def loaded(
         (10, 3, {"law": "pareto", "alpha": 2.5, "scale": 0.6}),
     ],
 )
-@pytest.mark.parametrize("downloader", [*STRATEGIES, careful, stubborn])
+@pytest.mark.parametrize("downloader", few(2, [careful, *STRATEGIES, stubborn]))
 def test_load(downloader: Any, servers: int, k: int, law: dict[str, Any], cancel: bool) -> None:
     """Each of many downloads takes exactly as long as Lindley's recursion says."""
     of = loaded(servers, k, law, POISSON, cancel=cancel)

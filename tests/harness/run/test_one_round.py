@@ -7,6 +7,7 @@ import pytest
 from firstk.harness.run.bound import bound
 from firstk.harness.run.simulate import simulate
 from tests.harness.making import constant, hung, scenario
+from tests.marks import few
 
 LOGNORMAL = {"law": "lognormal", "median": 0.05, "sigma": 0.7}
 
@@ -111,13 +112,16 @@ def test_wrong_guess(size: int) -> None:
 )
 @pytest.mark.parametrize(
     "servers",
-    [
-        [],
-        [{"select": "all", "shares": [0, 1, 2, 3]}],
-        [{"select": "0-4", "fault": {"kind": "hung", "on": ["read"], "end": 0.3}}],
-        [{"select": "all", "fault": {"kind": "disconnect", "start": 0.03, "end": 0.5}}],
-        [{"select": "all", "fault": {"kind": "flaky", "probability": 0.2}}],
-    ],
+    few(
+        2,
+        [
+            [],
+            [{"select": "all", "shares": [0, 1, 2, 3]}],
+            [{"select": "0-4", "fault": {"kind": "hung", "on": ["read"], "end": 0.3}}],
+            [{"select": "all", "fault": {"kind": "disconnect", "start": 0.03, "end": 0.5}}],
+            [{"select": "all", "fault": {"kind": "flaky", "probability": 0.2}}],
+        ],
+    ),
     ids=["well", "several shares", "recovering", "disconnected", "flaky"],
 )
 def test_never_earlier_than_the_bound(more: dict[str, Any], servers: list[dict[str, Any]]) -> None:

@@ -228,6 +228,7 @@ def test_impossible(keys: dict[str, Any], problem: str) -> None:
         over_https(**keys) if "servers" not in keys else over_https(*keys["servers"])
 
 
+@pytest.mark.slow
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`compare` shows both transports, and why there are six round trips in place of two."""
     monkeypatch.chdir(tmp_path)

@@ -540,20 +540,23 @@ def _no_collector() -> Iterator[None]:
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize(
     "downloader",
-    [
-        raise_at_once,
-        fail_at_once,
-        raise_in_a_timer,
-        raise_after_the_end,
-        raise_in_a_thread,
-        lose_a_failure,
-        lose_a_callback,
-        log_a_failure,
-        log_in_the_old_way,
-        lose_a_coroutine,
-        lose_a_ring,
-        lose_an_old_coroutine,
-    ],
+    few(
+        4,
+        [
+            raise_at_once,
+            fail_at_once,
+            raise_in_a_timer,
+            raise_after_the_end,
+            raise_in_a_thread,
+            lose_a_failure,
+            lose_a_callback,
+            log_a_failure,
+            log_in_the_old_way,
+            lose_a_coroutine,
+            lose_a_ring,
+            lose_an_old_coroutine,
+        ],
+    ),
 )
 def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error in the downloader makes the run fail, wherever it would have got lost."""

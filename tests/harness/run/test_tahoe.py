@@ -211,6 +211,7 @@ REACTORS = {
 
 
 @pytest.mark.parametrize("installed", few(1, REACTORS))
+@pytest.mark.slow
 def test_other_processes(installed: str) -> None:
     """Nor do the seed of the hashes and the reactor that is installed change anything."""
     seed = str(list(REACTORS).index(installed))

@@ -377,6 +377,7 @@ def test_at_the_limit_closely(law: Draw, scale: float) -> None:
 
 
 @pytest.mark.parametrize("law", few(1, LAWS))
+@pytest.mark.slow
 def test_covers(law: Draw) -> None:
     """The interval holds the mean as often as it says, after any number of runs."""
     drawn, mean = shares(law, 1.0, (300, 60))

@@ -310,6 +310,7 @@ def bytes_of(draw: st.DrawFn) -> Callable[[Path], None]:
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.one_of(edits(), bytes_of()))
+@pytest.mark.slow
 def test_any_damage(whole: Path, folder: Path, damage: Callable[[Path], None]) -> None:
     """Whatever the damage, no command ends with a traceback, and what is saved is what was there.
 

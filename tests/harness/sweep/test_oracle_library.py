@@ -26,7 +26,7 @@ from firstk.scenarios.experiment import Experiment, load_experiment
 from firstk.scenarios.library import experiments, find_experiment
 from tests import reference
 from tests.harness.experiments import judged
-from tests.marks import few
+from tests.marks import few, few_rows
 from tests.reference import first_of
 
 LIBRARY = [name for name in experiments() if name.startswith("oracles/")]
@@ -186,14 +186,17 @@ def check(text: str, folder: Path, quickly: bool) -> None:
 @QUICKLY
 @pytest.mark.parametrize(
     ("servers", "per", "shares", "hung"),
-    [
-        (7, "request", [0], "count = 2"),
-        (7, "server", [0], "probability = 0.25"),
-        (16, "request", [0], "probability = 0.5"),
-        (5, "request", [0, 5], "count = 1"),  # as they lie by themselves
-        (9, "server", [], "probability = 0.1"),
-        (3, "request", [0, 3, 6], "probability = 0.3"),
-    ],
+    few_rows(
+        2,
+        [
+            (7, "request", [0], "count = 2"),
+            (7, "server", [0], "probability = 0.25"),
+            (16, "request", [0], "probability = 0.5"),
+            (5, "request", [0, 5], "count = 1"),  # as they lie by themselves
+            (9, "server", [], "probability = 0.1"),
+            (3, "request", [0, 3, 6], "probability = 0.3"),
+        ],
+    ),
 )
 def test_other_stages(
     servers: int, per: str, shares: list[int], hung: str, quickly: bool, tmp_path: Path
@@ -206,19 +209,22 @@ def test_other_stages(
 @QUICKLY
 @pytest.mark.parametrize(
     ("strategy", "servers", "k", "rate", "cancel"),
-    [
-        ("first-k", 3, 1, 4.5, "true"),
-        ("first-k", 1, 1, 1.0, "true"),
-        ("wait-for-all", 2, 1, 1.2, "true"),
-        ("first-k", 2, 2, 0.4, "true"),
-        ("first-k", 6, 2, 4.0, "true"),
-        ("wait-for-all", 4, 1, 0.8, "true"),
-        ("first-k", 1, 1, 1.5, "false"),
-        ("first-k-late", 2, 1, 1.2, "false"),
-        ("wait-for-all", 2, 1, 1.2, "false"),
-        ("first-k", 7, 3, 1.0, "false"),
-        ("wait-for-all", 4, 1, 0.8, "false"),
-    ],
+    few_rows(
+        3,
+        [
+            ("first-k", 3, 1, 4.5, "true"),
+            ("first-k", 1, 1, 1.0, "true"),
+            ("wait-for-all", 2, 1, 1.2, "true"),
+            ("first-k", 2, 2, 0.4, "true"),
+            ("first-k", 6, 2, 4.0, "true"),
+            ("wait-for-all", 4, 1, 0.8, "true"),
+            ("first-k", 1, 1, 1.5, "false"),
+            ("first-k-late", 2, 1, 1.2, "false"),
+            ("wait-for-all", 2, 1, 1.2, "false"),
+            ("first-k", 7, 3, 1.0, "false"),
+            ("wait-for-all", 4, 1, 0.8, "false"),
+        ],
+    ),
 )
 def test_other_loads(
     strategy: str, servers: int, k: int, rate: float, cancel: str, quickly: bool, tmp_path: Path

@@ -192,6 +192,7 @@ def test_workers_and_interruptions(tmp_path: Path) -> None:
     assert workers.batches == []
 
 
+@pytest.mark.slow
 def test_another_target(tmp_path: Path) -> None:
     """Another target, and more runs, take the runs that are there."""
     found(plan(tmp_path), tmp_path / "s")
