@@ -15,8 +15,9 @@ from zope.interface import implementer
 class RunClock:
     """A reactor for a downloader: its time counts from the start of the run, and it tracks timers.
 
-    All code of the download runs in a context of its own (`run`), as in a simulation. Everything
-    else is delegated to the real reactor.
+    All code of the download runs in a context of its own (`run`), as in a simulation. Its latest
+    turn began at `turn`: in a simulation, what it does in one turn takes no time. Everything else
+    is delegated to the real reactor.
     """
 
     def __init__(self, reactor: Any) -> None:
@@ -24,6 +25,7 @@ class RunClock:
         self._context = copy_context()
         self._start = time.monotonic()
         self._timers: dict[IDelayedCall, None] = {}
+        self.turn = 0.0
 
     def restart(self) -> None:
         """Start the run now."""
@@ -32,11 +34,15 @@ class RunClock:
     def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Call a function as code of the download."""
         try:
-            return self._context.run(function, *args)
+            return self._context.run(self._take_turn, function, *args)
         except RuntimeError as e:
             if "already entered" not in str(e):
                 raise
             return function(*args)  # the download's own code makes this call
+
+    def _take_turn(self, function: Callable[..., Any], *args: Any) -> Any:
+        self.turn = self.seconds()
+        return function(*args)
 
     def seconds(self) -> float:
         """Return the time since the run began, in seconds."""

@@ -19,44 +19,51 @@ _OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 @dataclass
 class MeasuredTimes:
-    """The measured times of one server in one run, drawn as by the law `empirical`.
+    """The measured times of one server in one run: the n-th request takes as long as it did then.
 
-    A real server takes longer for a query, which searches for files, than for a read, and all
-    servers are queried at once. So the two have separate times: a downloader's first request to
-    a server is a query.
+    A request that was not answered then, or not sent, has one of the other times, drawn as by the
+    law `empirical`. A real server takes longer for a query, which searches for files, than for a
+    read. So the two have separate times: a downloader's first request to a server is a query.
     """
 
-    queries: Sequence[float]
-    reads: Sequence[float]
+    queries: Sequence[float | None]
+    reads: Sequence[float | None]
     law: str = "empirical"
-    _asked: bool = field(default=False, init=False)
+    _asked: int = field(default=0, init=False)
 
     def sample(self, random: Random) -> float:
-        """Return a time in seconds."""
-        times = self.reads if self._asked else self.queries
-        self._asked = True
-        return times[int(random.random() * len(times))]
+        """Return the time of the next request, in seconds."""
+        times, place = (self.reads, self._asked - 1) if self._asked else (self.queries, 0)
+        self._asked += 1
+        time = times[place] if place < len(times) else None
+        if time is not None:
+            return time
+        known = [time for time in times if time is not None]
+        return known[int(random.random() * len(known))]
 
 
-#: Times in seconds, by the operation and by the server or the kind of its link.
-Times = Mapping[tuple[str, Operation], Sequence[float]]
+#: Times in seconds, by the operation and by the server or the kind of its link; in the order of
+#: the requests, with None for one that was not measured.
+Times = Mapping[tuple[str, Operation], Sequence[float | None]]
 
 
 def times_of(real: Run) -> Times:
     """Return how long the requests of a live run took.
 
     Each server has its own times, because the server that is asked first tends to answer first.
-    Servers delayed by a fault or a limit are left out, because the simulation delays them too.
+    Requests that a fault or a limit may have delayed are left out, because the simulation delays
+    them too.
     """
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario).shares)
     by_name = {plan.name: plan for plan in plans}
-    times: defaultdict[tuple[str, Operation], list[float]] = defaultdict(list)
+    times: defaultdict[tuple[str, Operation], list[float | None]] = defaultdict(list)
     for exchange in real.trace.exchanges:
         plan = by_name[exchange.server]
-        if exchange.ok and exchange.ended is not None and not _delays(plan):
-            for whose in (plan.name, _kind(plan)):
-                times[whose, exchange.operation].append(exchange.ended - exchange.sent)
+        measured = exchange.ok and not _delays(plan, exchange.operation)
+        time = exchange.ended - exchange.sent if measured and exchange.ended is not None else None
+        for whose in (plan.name, _kind(plan)):
+            times[whose, exchange.operation].append(time)
     return times
 
 
@@ -69,20 +76,27 @@ def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
     entries = list(scenario.servers)
     for i, plan in enumerate(server_specs(scenario, seed, file_of(scenario).shares)):
         queries, reads = (
-            times.get((plan.name, operation)) or times.get((_kind(plan), operation), ())
+            _known(times, plan.name, operation) or _known(times, _kind(plan), operation)
             for operation in _OPERATIONS
         )
         if queries or reads:
             law: Any = MeasuredTimes(queries or reads, reads or queries)
             entry = Servers.model_validate({"select": str(i), "concurrency": plan.concurrency})
-            entries.append(entry.model_copy(update={"rtt": law}))
+            entries.append(entry.model_copy(update={"rtt": law, "rtt_per": "request"}))
     return scenario.model_copy(update={"servers": entries})
 
 
-def _delays(plan: ServerSpec) -> bool:
-    """Return whether anything besides its link may delay a server's answers."""
+def _known(times: Times, whose: str, operation: Operation) -> Sequence[float | None]:
+    """Return the times of a server or a kind of links, if any was measured."""
+    found = times.get((whose, operation), ())
+    return () if all(time is None for time in found) else found
+
+
+def _delays(plan: ServerSpec, operation: Operation) -> bool:
+    """Return whether anything besides its link may delay a server's answers to such requests."""
+    faults = (fault for fault in plan.faults if isinstance(fault, Slow | Hung))
     limits = plan.service, plan.bandwidth
-    return any(isinstance(f, Slow | Hung) for f in plan.faults) or limits != (None, None)
+    return any(fault.affects(operation) for fault in faults) or limits != (None, None)
 
 
 def _kind(plan: ServerSpec) -> str:

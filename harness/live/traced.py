@@ -37,9 +37,12 @@ class Tracer:
         length: int = 0,
     ) -> Deferred[Any]:
         """Send a request; `settle` records the answer, and returns its result."""
-        self.last = now = self._clock.seconds()
+        self.last = self._clock.seconds()
         number = len(self._trace.exchanges)
-        exchange = Exchange(number, server, operation, share, offset, length, now)
+        # What is sent in one turn is sent at once, as in the simulation, which is then given times
+        # that lead to the same order of the answers.
+        sent = self._clock.turn
+        exchange = Exchange(number, server, operation, share, offset, length, sent)
         self._trace.sent(exchange)
         asked = maybeDeferred(ask)
         answer: Deferred[Any] = Deferred(lambda _: asked.cancel())

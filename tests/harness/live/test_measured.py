@@ -84,12 +84,12 @@ def test_nothing_measured() -> None:
     assert again.servers == run.scenario.servers
 
 
-def test_draws() -> None:
-    """The first time of a server is that of a query, all others of reads; each by chance."""
-    law = MeasuredTimes([1.0], [2.0, 3.0])
+def test_order() -> None:
+    """Requests have the times of those at their places; a place without a time has any other."""
+    law = MeasuredTimes([1.0], [2.0, None, 3.0])
     random = Random(0)
     drawn = [law.sample(random) for _ in range(20)]
 
-    assert drawn[0] == 1.0
-    assert set(drawn[1:]) == {2.0, 3.0}
+    assert (drawn[:2], drawn[3]) == ([1.0, 2.0], 3.0)
+    assert {drawn[2], *drawn[4:]} == {2.0, 3.0}
     assert replace(law).sample(random) == 1.0
