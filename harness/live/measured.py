@@ -10,6 +10,7 @@ from typing import Any
 
 from firstk.harness.grid.build import ServerSpec, server_specs
 from firstk.harness.grid.files import file_of
+from firstk.harness.grid.trace import Exchange
 from firstk.harness.run.simulate import Run
 from firstk.scenarios.faults import Hung, Operation, Slow
 from firstk.scenarios.model import Scenario, Servers
@@ -60,8 +61,7 @@ def times_of(real: Run) -> Times:
     times: defaultdict[tuple[str, Operation], list[float | None]] = defaultdict(list)
     for exchange in real.trace.exchanges:
         plan = by_name[exchange.server]
-        measured = exchange.ok and not _delays(plan, exchange.operation)
-        time = exchange.ended - exchange.sent if measured and exchange.ended is not None else None
+        time = None if _delays(scenario, plan, exchange.operation) else _took(exchange, real)
         for whose in (plan.name, _kind(plan)):
             times[whose, exchange.operation].append(time)
     return times
@@ -86,17 +86,30 @@ def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
     return scenario.model_copy(update={"servers": entries})
 
 
+def _took(exchange: Exchange, real: Run) -> float | None:
+    """Return how long a request took; twice as long as it was outstanding, if without an answer."""
+    if exchange.ok and exchange.ended is not None:
+        return exchange.ended - exchange.sent
+    if exchange.ended is not None and not exchange.cancelled:
+        return None
+    ended = real.trace.events[-1].time if exchange.ended is None else exchange.ended
+    return 2 * (ended - exchange.sent)
+
+
 def _known(times: Times, whose: str, operation: Operation) -> Sequence[float | None]:
     """Return the times of a server or a kind of links, if any was measured."""
     found = times.get((whose, operation), ())
     return () if all(time is None for time in found) else found
 
 
-def _delays(plan: ServerSpec, operation: Operation) -> bool:
+def _delays(scenario: Scenario, plan: ServerSpec, operation: Operation) -> bool:
     """Return whether anything besides its link may delay a server's answers to such requests."""
     faults = (fault for fault in plan.faults if isinstance(fault, Slow | Hung))
-    limits = plan.service, plan.bandwidth
-    return any(fault.affects(operation) for fault in faults) or limits != (None, None)
+    return (
+        any(fault.affects(operation) for fault in faults)
+        or (plan.service, plan.bandwidth) != (None, None)
+        or (operation == "read" and scenario.grid.client_bandwidth is not None)
+    )
 
 
 def _kind(plan: ServerSpec) -> str:

@@ -91,7 +91,7 @@ class _Link:
         self._settings = settings
         self._lines = [_Line(settings.bandwidth), downlink]
         self._start = self.reactor.seconds()
-        self._random = stream(seed, self._name, "live link")
+        self._random = stream(seed, self._name, "rtt")
         self._drawn: float | None = None
 
     def round_trip(self) -> float:

@@ -6,7 +6,6 @@ import datetime
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from allmydata.storage.http_server import HTTPServer, listen_tls
@@ -19,6 +18,7 @@ from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.python.filepath import FilePath
 from twisted.web.resource import Resource
 
+from firstk.harness.grid.timing import FaultDraws
 from firstk.harness.kernel.rng import stream
 from firstk.harness.live.mailbox import Mailbox
 from firstk.harness.run.door import Door
@@ -41,8 +41,8 @@ def serve(channel: Connection, name: str, folder: str, host: str) -> None:
         concurrency: int | None = None,
         seed: int = 0,
     ) -> None:
-        run = _Run(reactor, faults, stream(seed, name, "live faults"))
-        doors[0].begin(run, stream(seed, name, "live service"), service, concurrency)
+        run = _Run(reactor, faults, FaultDraws(faults, seed, name))
+        doors[0].begin(run, stream(seed, name, "service"), service, concurrency)
 
     class Server(HTTPServer):  # type: ignore[misc]  # it has no types
         def get_resource(self) -> Resource:
@@ -81,13 +81,17 @@ def _certificate(path: Path) -> Path:
 
 
 class _Run:
-    """The faults of one run, which need no signal to the process; see `RequestFaults`."""
+    """The faults of one run, which need no signal to the process; see `RequestFaults`.
 
-    def __init__(self, reactor: Any, faults: Sequence[Fault], chances: Random) -> None:
+    As many random numbers are drawn for a request as in a simulation, and the same ones.
+    """
+
+    def __init__(self, reactor: Any, faults: Sequence[Fault], draws: FaultDraws) -> None:
         self._reactor = reactor
         self._start = reactor.seconds()
         self._faults = faults
-        self._chances = chances
+        self._draws = draws
+        self._chances: Sequence[float] = ()
 
     def now(self) -> float:
         """Return the seconds since the run began."""
@@ -96,6 +100,7 @@ class _Run:
     def active(self, operation: Operation, share: int | None) -> Iterator[tuple[int, Fault]]:
         """Yield the faults that concern such a request now, each with its place."""
         now = self.now()
+        self._chances = self._draws.draw()
         for place, fault in enumerate(self._faults):
             if fault.active(now) and fault.concerns(operation, share):
                 yield place, fault
@@ -103,6 +108,6 @@ class _Run:
     def met(self, place: int) -> None:
         """Record nothing: the simulated run shows what faults meet."""
 
-    def chance(self, fault: Fault) -> float:
-        """Return what is drawn for a fault of a request."""
-        return self._chances.random() if fault.stochastic else 1.0
+    def chance(self, place: int) -> float:
+        """Return what is drawn for a fault of the latest request."""
+        return self._chances[place]

@@ -45,7 +45,12 @@ class Tracer:
         exchange = Exchange(number, server, operation, share, offset, length, sent)
         self._trace.sent(exchange)
         asked = maybeDeferred(ask)
-        answer: Deferred[Any] = Deferred(lambda _: asked.cancel())
+
+        def cancel(_: object) -> None:
+            exchange.cancelled = True
+            asked.cancel()
+
+        answer: Deferred[Any] = Deferred(cancel)
 
         def end(outcome: Any) -> None:
             self._outstanding.pop(asked, None)

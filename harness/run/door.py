@@ -28,8 +28,8 @@ class RequestFaults(Protocol):
     def met(self, place: int) -> None:
         """Record that a fault has met a request."""
 
-    def chance(self, fault: Fault) -> float:
-        """Return what is drawn for a fault of a request."""
+    def chance(self, place: int) -> float:
+        """Return what is drawn for a fault of the latest request."""
 
 
 class Door(Resource):
@@ -89,7 +89,7 @@ class Door(Resource):
                 return NOT_DONE_YET
             if fault.stochastic:
                 self._faults.met(place)
-            if (why := fault.failure(operation, self._faults.chance(fault))) is not None:
+            if (why := fault.failure(operation, self._faults.chance(place))) is not None:
                 self._faults.met(place)
                 request.setResponseCode(500, why.encode())
                 return b""

@@ -116,9 +116,9 @@ class HTTPSServer:
         """Record that a fault has met a request."""
         self._met.add(place)
 
-    def chance(self, fault: Fault) -> float:
-        """Return what is drawn for a fault of a request."""
-        return self._chances.random() if fault.stochastic else 1.0
+    def chance(self, place: int) -> float:
+        """Return what is drawn for a fault of the latest request."""
+        return self._chances.random() if self.faults[place].stochastic else 1.0
 
     def _door(self, inner: Resource) -> Resource:
         door = Door(self.host.reactor, inner)
