@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import sys
 import time
@@ -181,8 +182,10 @@ def test_foolscap(net: Network, client: Host, server: Host) -> None:
         found: Deferred[Any] = tub.getReference(furl)
         return found
 
-    calculator, _ = _took(net, client, connect)
-    found, trips = _took(net, client, lambda: calculator.callRemote("double", 21))
+    held = [_took(net, client, connect)[0]]
+    found, trips = _took(net, client, lambda: held[0].callRemote("double", 21))
+    client.run(held.clear)  # Foolscap notices it, and must do so in the client's process
+    client.run(gc.collect)
 
     assert found == 42
     assert trips == pytest.approx(1, abs=3 * EXACT / RTT)
