@@ -18,17 +18,25 @@ from firstk.scenarios.model import Scenario, Servers
 _OPERATIONS: tuple[Operation, ...] = ("get_buckets", "read")
 
 
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """A request that was outstanding for so many seconds, and was then no longer waited for."""
+
+    seconds: float
+
+
 @dataclass
 class MeasuredTimes:
     """The measured times of one server in one run: the n-th request takes as long as it did then.
 
-    A request that was not answered then, or not sent, has one of the other times, drawn as by the
-    law `empirical`. A real server takes longer for a query, which searches for files, than for a
-    read. So the two have separate times: a downloader's first request to a server is a query.
+    A request that failed then, or was not sent, has one of the other times, drawn as by the law
+    `empirical`; so has one without an answer, but it takes longer than it was outstanding. A real
+    server takes longer for a query, which searches for files, than for a read. So the two have
+    separate times: a downloader's first request to a server is a query.
     """
 
-    queries: Sequence[float | None]
-    reads: Sequence[float | None]
+    queries: Sequence[float | Outstanding | None]
+    reads: Sequence[float | Outstanding | None]
     law: str = "empirical"
     _asked: int = field(default=0, init=False)
 
@@ -37,15 +45,18 @@ class MeasuredTimes:
         times, place = (self.reads, self._asked - 1) if self._asked else (self.queries, 0)
         self._asked += 1
         time = times[place] if place < len(times) else None
-        if time is not None:
+        if isinstance(time, float):
             return time
-        known = [time for time in times if time is not None]
-        return known[int(random.random() * len(known))]
+        known = [time for time in times if isinstance(time, float)] or [
+            2 * time.seconds for time in times if isinstance(time, Outstanding)
+        ]
+        drawn = known[int(random.random() * len(known))]
+        return max(drawn, 2 * time.seconds) if isinstance(time, Outstanding) else drawn
 
 
 #: Times in seconds, by the operation and by the server or the kind of its link; in the order of
 #: the requests, with None for one that was not measured.
-Times = Mapping[tuple[str, Operation], Sequence[float | None]]
+Times = Mapping[tuple[str, Operation], Sequence[float | Outstanding | None]]
 
 
 def times_of(real: Run) -> Times:
@@ -58,7 +69,7 @@ def times_of(real: Run) -> Times:
     scenario, seed = real.scenario, real.result.seed
     plans = server_specs(scenario, seed, file_of(scenario).shares)
     by_name = {plan.name: plan for plan in plans}
-    times: defaultdict[tuple[str, Operation], list[float | None]] = defaultdict(list)
+    times: defaultdict[tuple[str, Operation], list[float | Outstanding | None]] = defaultdict(list)
     for exchange in real.trace.exchanges:
         plan = by_name[exchange.server]
         time = None if _delays(scenario, plan, exchange.operation) else _took(exchange, real)
@@ -86,17 +97,17 @@ def with_times(scenario: Scenario, number: int, times: Times) -> Scenario:
     return scenario.model_copy(update={"servers": entries})
 
 
-def _took(exchange: Exchange, real: Run) -> float | None:
-    """Return how long a request took; twice as long as it was outstanding, if without an answer."""
+def _took(exchange: Exchange, real: Run) -> float | Outstanding | None:
+    """Return how long a request took, or was outstanding; None if it failed."""
     if exchange.ok and exchange.ended is not None:
         return exchange.ended - exchange.sent
     if exchange.ended is not None and not exchange.cancelled:
         return None
     ended = real.trace.events[-1].time if exchange.ended is None else exchange.ended
-    return 2 * (ended - exchange.sent)
+    return Outstanding(ended - exchange.sent)
 
 
-def _known(times: Times, whose: str, operation: Operation) -> Sequence[float | None]:
+def _known(times: Times, whose: str, operation: Operation) -> Sequence[float | Outstanding | None]:
     """Return the times of a server or a kind of links, if any was measured."""
     found = times.get((whose, operation), ())
     return () if all(time is None for time in found) else found

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from firstk.harness.live.measured import MeasuredTimes, times_of, with_times
+from firstk.harness.live.measured import MeasuredTimes, Outstanding, times_of, with_times
 from firstk.harness.run.simulate import Run, simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, hung, scenario
@@ -93,3 +93,11 @@ def test_order() -> None:
     assert (drawn[:2], drawn[3]) == ([1.0, 2.0], 3.0)
     assert {drawn[2], *drawn[4:]} == {2.0, 3.0}
     assert replace(law).sample(random) == 1.0
+
+
+def test_outstanding() -> None:
+    """A request that was given up takes longer than that; no other request takes its time."""
+    law = MeasuredTimes([1.0], [Outstanding(0.001), Outstanding(5.0), 2.0])
+    drawn = [law.sample(Random(0)) for _ in range(9)]
+
+    assert drawn == [1.0, 2.0, 10.0, *[2.0] * 6]
