@@ -9,7 +9,7 @@ on, and another share is read in addition.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from functools import partial
 from itertools import islice
 from math import inf
@@ -111,8 +111,9 @@ class PipelinedFetcher:
             if done():
                 return None
             sent = len(requests)
-            self._readings.withdraw_surplus(self._lacking(), self._in_hand())
-            due = self._expire()
+            have = self._in_hand()
+            self._readings.withdraw_surplus(self._lacking(have), have)
+            due = self._expire(have)
             if due is None and self._unjudged:
                 self._take_in()  # what they wait for may not come
             lacking = self._read_more()
@@ -128,7 +129,7 @@ class PipelinedFetcher:
                 raise self._given_up()
             if due is None or len(requests) > sent:
                 self._session.waits.check()
-                due = self._expire()
+                due = self._expire(self._in_hand())
             if due is not None:
                 return min(due, self._located.again_at) if lacking else due
 
@@ -220,18 +221,21 @@ class PipelinedFetcher:
 
         A share that was to bring the metadata itself, and has not, may be damaged.
         """
-        waiting = (s for s in self._unjudged if s in self._waiting and not s.lost)
-        return self._blocks.keys() | {share.number for share in waiting}
+        numbers = set(self._blocks)
+        for share in self._unjudged:
+            if share in self._waiting and not share.lost:
+                numbers.add(share.number)
+        return numbers
 
-    def _lacking(self) -> int:
-        """Return the number of blocks that are still needed."""
+    def _lacking(self, have: Collection[int]) -> int:
+        """Return the number of blocks that are still needed, if we `have` these."""
         spares = self._session.strategy.spares if self._first else 0
-        return self._session.cap.k + spares - len(self._in_hand())
+        return self._session.cap.k + spares - len(have)
 
     def _read_more(self) -> bool:
         """Read shares until enough reads are in progress; return whether there are too few."""
         have = self._in_hand()
-        lacking = self._lacking() - self._located.promised
+        lacking = self._lacking(have) - self._located.promised
         while not self._readings.settled:  # process immediate answers first
             self._session.waits.check()
             coming = self._readings.coming()
@@ -308,15 +312,15 @@ class PipelinedFetcher:
 
     # Overdue requests
 
-    def _expire(self) -> float | None:
-        """Mark the queries and reads that are overdue by now.
+    def _expire(self, have: Collection[int]) -> float | None:
+        """Mark the queries and reads that are overdue by now, if we `have` these blocks.
 
         Return when the next one becomes overdue, or when the strategy gives up. Return None if any
         were marked, since that changes when the others become overdue.
         """
         give_up_at = self._give_up_at()
         query_due = self._located.expire(give_up_at)
-        read_due = self._readings.expire(give_up_at, self._lacking(), self._in_hand())
+        read_due = self._readings.expire(give_up_at, self._lacking(have), have)
         if query_due is None or read_due is None:
             return None
         return min(query_due, read_due, give_up_at)

@@ -39,6 +39,7 @@ class PendingWaits:
         self._reason: BaseException | None = None
         self._waiting: dict[Deferred[Any], None] = {}
         self._callbacks: dict[object, Callable[[Any, Any], None]] = {}
+        self._turn: IDelayedCall | None = None
 
     @property
     def stopped(self) -> bool:
@@ -92,6 +93,14 @@ class PendingWaits:
         """Stop expecting an answer."""
         self._callbacks.pop(what, None)
 
+    def turn(self, reactor: IReactorTime, call: Callable[[], None]) -> None:
+        """Make `call` in the reactor's next turn, unless the download is stopped before.
+
+        There is at most one such call at a time.
+        """
+        if self._reason is None:
+            self._turn = reactor.callLater(0, call)
+
     def _fail(self, deferred: Deferred[Any], reason: BaseException) -> None:
         del self._waiting[deferred]
         deferred.errback(reason)
@@ -100,6 +109,8 @@ class PendingWaits:
         """Fail all current and future waits with the reason."""
         reason = self._reason = self._reason or reason or DownloadStopped()
         self._callbacks.clear()  # they refer to data that was read, and an answer may never come
+        if self._turn is not None and self._turn.active():
+            self._turn.cancel()
         while self._waiting:
             self._fail(next(iter(self._waiting)), reason)
 
@@ -113,6 +124,7 @@ class Signal:
         self._look: Callable[[], float | None] = _see_nothing
         self._waiter: Deferred[None] | None = None
         self._timer: IDelayedCall | None = None
+        self._due = inf  # when it fires
 
     async def until(self, look: Callable[[], float | None]) -> None:
         """Wait until `look` returns None. Raises its error, or the reason if stopped.
@@ -157,12 +169,19 @@ class Signal:
         return due is not None
 
     def _set_timer(self, due: float) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
-        self._timer = None
-        if due < inf:
-            delay = max(0.0, due - self._reactor.seconds())
-            self._timer = self._reactor.callLater(delay, self.fire)
+        timer, unchanged = self._timer, due == self._due
+        self._due = due
+        if timer is not None and timer.active():
+            if unchanged:
+                return
+            if due < inf:
+                timer.reset(max(0.0, due - self._reactor.seconds()))
+            else:
+                timer.cancel()
+        elif due < inf:
+            self._timer = self._reactor.callLater(
+                max(0.0, due - self._reactor.seconds()), self.fire
+            )
 
 
 def _see_nothing() -> None:

@@ -26,6 +26,9 @@ class Spans:
 
     def add(self, offset: int, length: int) -> None:
         """Add the bytes of a span."""
+        if not self._spans:
+            self._spans = [(offset, offset + length)]
+            return
         begin, behind, others = offset, offset + length, []
         for start, end in self._spans:
             if end < begin or behind < start:
@@ -73,7 +76,11 @@ class Received:
 
     def get(self, offset: int, length: int) -> bytes | None:
         """Return the bytes of a span, or None unless all of them were received."""
-        found, end = [], offset + length
+        end = offset + length
+        for start, data in self._pieces.items():  # one piece has all of them, as a rule
+            if start <= offset and end <= start + len(data):
+                return data[offset - start : end - start]
+        found = []
         for start in sorted(self._pieces):
             data = self._pieces[start]
             if start <= offset < min(end, start + len(data)):

@@ -67,6 +67,7 @@ class RtoEstimator:
         self._strategy = strategy
         self._memory = memory or Memory()
         self._queries = deque(self._memory.queries(self.last_event), maxlen=_KEPT)
+        self._median: float | None = None  # of these, if it is known
         self._reads = deque(self._memory.reads(self.last_event), maxlen=_KEPT)
         self._arrivals: deque[float] = deque(maxlen=_ARRIVALS)  # of bytes, from any read
         self._pace = 0.0  # the time between two of them, before a pause
@@ -91,6 +92,7 @@ class RtoEstimator:
             and (request.length is None or not self._queries)
         ):
             self._queries.append(request.answered - request.sent)
+            self._median = None
             self._memory.add_query(now, request.answered - request.sent)
 
     def cancelled(self, request: Request) -> None:
@@ -117,7 +119,9 @@ class RtoEstimator:
 
     def typical(self) -> float:
         """Return the median time of a query, in seconds."""
-        return median(self._queries)
+        if self._median is None:
+            self._median = median(self._queries)
+        return self._median
 
     def has_taken(self, sample: ReadSample) -> None:
         """Learn how long it took to read bytes of a good share.
@@ -142,7 +146,8 @@ class RtoEstimator:
             return overdue
         if not self._queries:
             return FIRST_QUERY
-        return LATE * self._quantile(QUANTILE, sorted(self._queries))
+        seen = sorted(self._queries)
+        return LATE * _quantile(QUANTILE, seen, self._censored(seen[-1]))
 
     def with_silence(self, gaps: Sequence[float]) -> list[float]:
         """Return for how long each of the reads that are under way may be silent, in seconds.
@@ -182,18 +187,16 @@ class RtoEstimator:
 
     def _late(self, seen: Sequence[float], passing: Callable[[int], float] | None = None) -> float:
         """Return the quantile of round trips for reads, but at most a multiple of the median."""
-        high = self._quantile(self._read_quantile, seen, passing)
-        return min(high, MOST_MEDIANS * self._quantile(0.5, seen, passing))
+        censored = self._censored(seen[-1], passing)
+        high = _quantile(self._read_quantile, seen, censored)
+        return min(high, MOST_MEDIANS * _quantile(0.5, seen, censored))
 
-    def _quantile(
-        self, p: float, seen: Sequence[float], passing: Callable[[int], float] | None = None
-    ) -> float:
-        """Return the `p`-quantile of the sorted round trips `seen` and of those outstanding.
+    def _censored(self, longest: float, passing: Callable[[int], float] | None = None) -> int:
+        """Return how many outstanding round trips take longer than the `longest` that ended.
 
         With `passing`, which returns the transfer time of bytes, reads are included.
         """
-        now, longest = self._reactor.seconds(), seen[-1]
-        waiting = 0
+        now, censored = self._reactor.seconds(), 0
         for request in self.outstanding:  # the oldest first
             age = now - request.sent
             if age < longest:
@@ -201,11 +204,16 @@ class RtoEstimator:
             if request.overdue is not None or request.received:
                 continue
             if request.length is None:  # a query
-                waiting += 1
+                censored += 1
             elif passing is not None and not request.is_query:
-                waiting += age - passing(request.length) >= longest
-        everything = len(seen) + waiting
-        place = ceil(p * everything)
-        if place <= len(seen):
-            return seen[place - 1]
-        return longest * log(1 - p) / log(1 - len(seen) / everything)
+                censored += age - passing(request.length) >= longest
+        return censored
+
+
+def _quantile(p: float, seen: Sequence[float], censored: int) -> float:
+    """Return the `p`-quantile of the sorted times `seen` and of `censored` ones that are longer."""
+    everything = len(seen) + censored
+    place = ceil(p * everything)
+    if place <= len(seen):
+        return seen[place - 1]
+    return seen[-1] * log(1 - p) / log(1 - len(seen) / everything)

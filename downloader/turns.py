@@ -26,23 +26,14 @@ class Turns:
     def add(self, call: Call) -> None:
         """Call a function in the next turn, after those that were added earlier."""
         self._calls.setdefault(call)
-        self._schedule()
+        if not self._waits:
+            self._schedule()
 
     def _schedule(self) -> None:
-        waits = self._session.waits
-        if self._waits or waits.stopped:
-            return
         self._waits = True
-        turn = waits.wait()
-        timer = self._session.reactor.callLater(0, waits.fire, turn, None)
+        self._session.waits.turn(self._session.reactor, self._turn)
 
-        def stopped(_: object) -> None:
-            if timer.active():
-                timer.cancel()
-
-        turn.addCallbacks(self._turn, stopped)
-
-    def _turn(self, _: object) -> None:
+    def _turn(self) -> None:
         waits = self._session.waits
         try:
             for _ in range(len(self._calls)):

@@ -35,6 +35,10 @@ class _Segment:
         self.unused += shares
         self.unused.sort(key=lambda share: (share.share.rtt, share.share.number))
 
+    def lacks(self, k: int) -> bool:
+        """Return whether fewer than K shares have been or are being read."""
+        return len(self.blocks) + len(self.active) < k
+
     def choose(self) -> tuple[WindowedShare | None, bool]:
         """Return the next share to read, or None, and whether a limit forbids another.
 
@@ -107,7 +111,9 @@ class WindowedFetcher:
         while (due := self._located.expire()) is None:
             pass
         if len(self._located.shares) > len(self._shares):
-            self._turns.add(self._take_in)
+            self._hungry = False
+            if self._segment.lacks(self._session.cap.k):
+                self._turns.add(self._take_in)
         elif self._hungry and (
             self._located.has_room or (self._located.closed and not self._segment.exhausted)
         ):
@@ -115,15 +121,17 @@ class WindowedFetcher:
         return due
 
     def _take_in(self) -> None:
-        """Add the shares that were found."""
-        self._hungry = False
-        new = [
-            WindowedShare(share, self._file, self._turns)
-            for share in self._located.shares[len(self._shares) :]
-        ]
-        self._shares += new
-        self._segment.add(new)
+        """Read more shares now that some were found."""
+        self._add_shares()
         self._turns.add(self._advance)
+
+    def _add_shares(self) -> None:
+        """Add the shares that were found."""
+        found = self._located.shares[len(self._shares) :]
+        if found:
+            new = [WindowedShare(share, self._file, self._turns) for share in found]
+            self._shares += new
+            self._segment.add(new)
 
     def _ask_servers(self) -> None:
         """Query more servers, unless shares were found meanwhile or no servers are left."""
@@ -148,7 +156,8 @@ class WindowedFetcher:
         if extension is not None and segment.number >= extension.num_segments:
             self._finish()
             return
-        while len(segment.blocks) + len(segment.active) < k:
+        self._add_shares()  # those that were found while no more were needed
+        while segment.lacks(k):
             share, limited = segment.choose()
             if share is not None:
                 self._start(share)

@@ -121,7 +121,8 @@ def _measure(
 ) -> Measured:
     """Return what ever longer runs at a rate show, until they show a verdict."""
     for downloads in lengths(rate, alone):
-        loads = make_runs(jobs_at(rate, downloads, scenario, strategy))
+        jobs = jobs_at(rate, downloads, scenario, strategy, timed=len(criteria) > 1)
+        loads = make_runs(jobs)
         found = Measured(
             rate,
             [judge(one, loads, LOOKS) for one in criteria],

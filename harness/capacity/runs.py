@@ -7,7 +7,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from math import ceil, sqrt
 
-from firstk.harness.capacity.steady import TOLERANCE, Load
+from firstk.harness.capacity.steady import OVERLOADED, TOLERANCE, Load
 from firstk.harness.run.workload import OverloadError, simulate_workload
 from firstk.harness.sweep.workers import Pool, WorkersError
 from firstk.scenarios.model import Scenario
@@ -16,13 +16,13 @@ from firstk.scenarios.workload import Closed, FixedRate, Poisson, Workload
 #: The number of independent runs at each rate.
 RUNS = 8
 
-#: The number of downloads that count in the shortest runs; each look doubles it.
+#: The number of downloads that count in the shortest runs.
 DOWNLOADS = 100
 
-#: The most looks, and the number of downloads beyond which runs are not doubled any more: if the
-#: longest runs do not show a verdict, there is none.
-LOOKS = 5
-_LONG = 1600
+#: The most looks at a rate, and how many times as many downloads each takes as the one before. If
+#: the longest runs do not show a verdict, there is none.
+LOOKS = 3
+_LONGER = 3
 
 #: The number of downloads of one client alone.
 _ALONE = 30
@@ -32,6 +32,11 @@ _SETTLED = 4
 
 #: A download is given up after this many times the duration of its run, in virtual time.
 _PATIENCE = 4
+
+#: The number of downloads in progress at which a run is ended, relative to the number that count.
+#: A run begins 1.5 of these, and a grid that carries the load has at most an eighth of them in
+#: progress (see `lengths`).
+_CLEARLY = 1 / 8 + 1.5 * OVERLOADED
 
 #: The most downloads that count in a run.
 _MOST_DOWNLOADS = 20_000
@@ -43,11 +48,15 @@ class CapacityError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to make: a scenario, a strategy and the number of the run."""
+    """One run to make: a scenario, a strategy and the number of the run.
+
+    `timed` says whether the times of the downloads are of interest.
+    """
 
     scenario: Scenario
     strategy: str
     run: int
+    timed: bool
 
 
 #: Makes runs, in order.
@@ -57,7 +66,7 @@ MakeRuns = Callable[[Sequence[Job]], list[Load]]
 def make(job: Job) -> Load:
     """Make one run; return None if too many downloads are in progress."""
     try:
-        return simulate_workload(job.scenario, job.strategy, job.run)
+        return simulate_workload(job.scenario, job.strategy, job.run, keep_loaded=job.timed)
     except OverloadError:
         return None
 
@@ -115,7 +124,7 @@ def measure_alone(scenario: Scenario, strategy: str, make_runs: MakeRuns) -> Alo
             "max_under_way": None,
         }
     )
-    (found,) = make_runs([Job(_with(scenario, closed), strategy, 0)])
+    (found,) = make_runs([Job(_with(scenario, closed), strategy, 0, timed=True)])
     if found is None or not found.utilisation or not found.span:
         raise CapacityError(
             "no load saturates this grid, since nothing in it has a limit: give the servers a"
@@ -141,13 +150,18 @@ def lengths(rate: float, alone: Alone) -> list[int]:
     """
     in_progress = rate * alone.seconds
     enough = max(DOWNLOADS, 2 * _SETTLED * in_progress, 2 * sqrt(in_progress) / TOLERANCE)
-    first = min(_MOST_DOWNLOADS, ceil(enough))
-    doubled = [first * 2**look for look in range(LOOKS)]
-    return [first, *(one for one in doubled[1:] if one <= _LONG)]
+    looks = [ceil(enough) * _LONGER**look for look in range(LOOKS)]
+    return [min(one, _MOST_DOWNLOADS) for one in looks]
 
 
-def jobs_at(rate: float, downloads: int, scenario: Scenario, strategy: str) -> list[Job]:
-    """Return the runs at a rate: `RUNS` of them, each with so many downloads that count."""
+def jobs_at(
+    rate: float, downloads: int, scenario: Scenario, strategy: str, *, timed: bool
+) -> list[Job]:
+    """Return the runs at a rate: `RUNS` of them, each with so many downloads that count.
+
+    A run is ended once so many downloads are in progress that the grid certainly does not carry
+    the load: the rest of it would show nothing new.
+    """
     load = _open_workload(scenario)
     warmup = downloads // 2
     changed = load.model_copy(
@@ -155,12 +169,13 @@ def jobs_at(rate: float, downloads: int, scenario: Scenario, strategy: str) -> l
             "arrivals": load.arrivals.model_copy(update={"rate": rate}),
             "downloads": downloads,
             "warmup": warmup,
+            "max_under_way": min(load.most_under_way, ceil(downloads * _CLEARLY)),
         }
     )
     patience = _PATIENCE * (downloads + warmup) / rate
     made = _with(scenario, changed)
     made = made.model_copy(update={"deadline": min(scenario.deadline, patience)})
-    return [Job(made, strategy, run) for run in range(RUNS)]
+    return [Job(made, strategy, run, timed) for run in range(RUNS)]
 
 
 def _open_workload(scenario: Scenario) -> Workload:

@@ -29,6 +29,9 @@ from firstk.scenarios.condition import Condition
 #: The share of the arriving downloads that may pile up in a grid that carries its load.
 TOLERANCE = 0.02
 
+#: The least share of the downloads that have piled up in a run that was ended early.
+OVERLOADED = 0.25
+
 #: The result of a run; None if it was ended, since too many downloads were in progress.
 Load = WorkloadResult | None
 
@@ -52,12 +55,12 @@ def stability() -> Criterion:
 
 
 def piled_up(load: Load) -> float:
-    """Return the share of a run's downloads that pile up; 1 if the run was ended early.
+    """Return the share of a run's downloads that pile up; at least, if the run was ended early.
 
     Downloads that never end, because their servers hang, do not count: they need no capacity.
     """
     if load is None:
-        return 1.0
+        return OVERLOADED
     endless = load.outcomes.get("deadline", 0) + load.outcomes.get("stalled", 0)
     return (load.piled_up - endless) / load.downloads
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import attrgetter
 from typing import overload
 
 from twisted.internet.defer import Deferred
@@ -23,6 +24,8 @@ from firstk.harness.grid.wire import Wire
 from firstk.harness.kernel.raised import Place
 from firstk.scenarios.faults import Fault, Operation
 from firstk.scenarios.model import UnopenedShare
+
+_WAITS = attrgetter("waits")
 
 
 class Client:
@@ -65,7 +68,7 @@ class Client:
     @property
     def waits(self) -> bool:
         """Whether an answer or a failure is still to come, as not all requests are held."""
-        return any(request.waits for request in self.outstanding)
+        return any(map(_WAITS, self.outstanding))
 
     def has_begun(self, request: Request) -> None:
         """Count a query that a server begins to work on; withdraw the others that are tied to it.

@@ -120,7 +120,7 @@ class _OwnTimer(SimTimer):
         clock = self._clock
         del clock._timers[self]
         try:
-            clock.run(super()._fire, event)
+            clock.run(SimTimer._fire, self, event)
         except Exception as e:
             if clock._failed is None:
                 raise
@@ -192,6 +192,11 @@ class ClientReactor:
         """Process all events that are due within `delay` seconds."""
         self.context.note("iterate", "of the reactor")
         self._reactor.iterate(delay)
+
+    @property
+    def has_timers(self) -> bool:
+        """Whether any of the download's timers are pending."""
+        return bool(self._timers)
 
     def getDelayedCalls(self) -> list[SimTimer]:
         """Return the download's pending timers."""

@@ -47,19 +47,21 @@ class AtOnce:
 
     def count(self) -> LivelockError | None:
         """Count one more action; return an error if there are too many."""
-        if self._env.clock != self._time:
-            self._time = self._env.clock
+        if (now := self._env.clock) != self._time:
+            self._time = now
             self.reset()
-        self._count += 1
-        if self._count <= self.most - _LOOKED_AT:
+        self._count = count = self._count + 1
+        if count <= self.most - _LOOKED_AT:
             return None
         self.looks = True
-        return None if self._count <= self.most else self._error()
+        return None if count <= self.most else self._error()
 
     def reset(self) -> None:
         """Restart the count: the code has made progress."""
-        self._count, self.looks = 0, False
-        self._seen.clear()
+        self._count = 0
+        if self.looks:
+            self.looks = False
+            self._seen.clear()
 
     def note(self, what: str) -> None:
         """Record a description of what happens."""

@@ -335,7 +335,7 @@ class SimReactor(ReactorBase):
 
     def mainLoop(self) -> None:
         """Process events until none are left."""
-        step, until = self._next, self._until
+        step, until = self.process_next, self._until
         while self._started:
             if self._justStopped:
                 self._justStopped = False
@@ -355,10 +355,10 @@ class SimReactor(ReactorBase):
 
     def step(self) -> None:
         """Process the next event. Raises `EmptySchedule` if there is none."""
-        if not self._next(inf):
+        if not self.process_next():
             raise EmptySchedule
 
-    def _next(self, until: float) -> bool:
+    def process_next(self, until: float = inf) -> bool:
         """Process the next event if it is due by `until`, in seconds; return whether it was.
 
         Most events are entries. For these, this does only the part of SimPy's work that they need.
@@ -427,7 +427,7 @@ class SimReactor(ReactorBase):
     def iterate(self, delay: float = 0.0) -> None:
         """Process all events that are due within `delay` seconds."""
         until = min(self.env.now + delay, _FOREVER)
-        while self._next(until):
+        while self.process_next(until):
             pass
 
     # Abstract methods of ReactorBase: there is nothing to poll and nothing to wake.

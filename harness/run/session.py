@@ -113,8 +113,8 @@ class Session:
         """Whether any event is still to come that lets the downloader continue."""
         return bool(
             self.client.waits
-            or self.clock.getDelayedCalls()
-            or self.drain.getDelayedCalls()
+            or self.clock.has_timers
+            or self.drain.has_timers
             or self._late
             or (self.pool is not None and self.pool.working)
         )

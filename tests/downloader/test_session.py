@@ -196,12 +196,15 @@ def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> No
 def test_no_timer_to_be_had(
     monkeypatch: pytest.MonkeyPatch, session: Session, clock: Clock, sets: int
 ) -> None:
-    """A reactor that sets no timer ends the wait, and does not leave it forever."""
+    """A reactor that fails to set or to move a timer ends the wait, and does not leave it open."""
     call_later = clock.callLater
-    calls = [call_later] * sets
 
     def failing(*args: Any) -> Any:
-        return calls.pop()(*args) if calls else boom()
+        if not sets:
+            boom()
+        timer = call_later(*args)
+        timer.reset = boom  # type: ignore[assignment,method-assign]
+        return timer
 
     monkeypatch.setattr(clock, "callLater", failing)
     wait = waiting(session, 105.0, 106.0, None)

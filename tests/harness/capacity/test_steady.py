@@ -33,7 +33,7 @@ def test_piled_up() -> None:
     run = replace(load([0.1] * 8 + [None] * 2), piled_up=5)
 
     assert piled_up(run) == 0.3
-    assert piled_up(None) == 1.0
+    assert piled_up(None) == 0.25
 
 
 @pytest.mark.parametrize(

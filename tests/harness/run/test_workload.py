@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.task import deferLater
 
 from firstk.downloader import download
 from firstk.harness.run.download import SimulatedDownload
@@ -120,6 +121,20 @@ def test_the_last_are_not_alone() -> None:
     longer = each(of.model_copy(update={"workload": workload}))
 
     assert [r.digest for r in each(of)] == [r.digest for r in longer[:5]]
+
+
+def test_not_kept_loaded() -> None:
+    """Without further downloads the last one that counts begins last, and counts all the same."""
+    began: list[float] = []
+
+    def note(reactor: Any, *_: Any) -> Deferred[None]:
+        began.append(reactor.seconds())
+        return deferLater(reactor, 10)
+
+    load = simulate_workload(loaded(downloads=3, warmup=2), note, keep_loaded=False)
+
+    assert load.downloads == 3
+    assert len(began) == 5
 
 
 # Arrivals
