@@ -20,9 +20,11 @@ RUNS = 8
 DOWNLOADS = 100
 
 #: The most looks at a rate, and how many times as many downloads each takes as the one before. If
-#: the longest runs do not show a verdict, there is none.
-LOOKS = 3
+#: the longest runs do not show a verdict, there is none. The last look is left out if its runs
+#: would be `_LONG`: they take minutes.
+LOOKS = 4
 _LONGER = 3
+_LONG = 10_000
 
 #: The number of downloads of one client alone.
 _ALONE = 30
@@ -150,8 +152,9 @@ def lengths(rate: float, alone: Alone) -> list[int]:
     """
     in_progress = rate * alone.seconds
     enough = max(DOWNLOADS, 2 * _SETTLED * in_progress, 2 * sqrt(in_progress) / TOLERANCE)
-    looks = [ceil(enough) * _LONGER**look for look in range(LOOKS)]
-    return [min(one, _MOST_DOWNLOADS) for one in looks]
+    first = min(ceil(enough), _MOST_DOWNLOADS)
+    longer = [first * _LONGER**look for look in range(1, LOOKS)]
+    return [first, *(one for one in longer if one < _LONG)]
 
 
 def jobs_at(
