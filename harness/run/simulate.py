@@ -347,7 +347,7 @@ _FULL_COLLECTION = 500
 
 #: How many objects a run may allocate before the garbage collector starts: most of a run's
 #: objects live until its end.
-_YOUNG = 100_000
+_YOUNG = 20_000
 
 _runs = count(1)
 
