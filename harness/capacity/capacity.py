@@ -98,11 +98,11 @@ def find_capacity(
     """
     alone = measure_alone(scenario, strategy, make_runs)
     times: Literal["ttfb", "located"] = "located" if scenario.stop == "located" else "ttfb"
-    criteria = [stability(), *(criterion_of(condition, times) for condition in conditions)]
+    others = [criterion_of(condition, times) for condition in conditions]
     measured: list[Measured] = []
 
     def probe(rate: float) -> bool | None:
-        found = _measure(rate, scenario, strategy, criteria, alone, make_runs)
+        found = _measure(rate, scenario, strategy, others, alone, make_runs)
         measured.append(found)
         return found.met
 
@@ -115,14 +115,15 @@ def _measure(
     rate: float,
     scenario: Scenario,
     strategy: str,
-    criteria: Sequence[Criterion],
+    others: Sequence[Criterion],
     alone: Alone,
     make_runs: MakeRuns,
 ) -> Measured:
     """Return what ever longer runs at a rate show, until they show a verdict."""
     for downloads in lengths(rate, alone):
-        jobs = jobs_at(rate, downloads, scenario, strategy, timed=len(criteria) > 1)
+        jobs = jobs_at(rate, downloads, scenario, strategy, timed=bool(others))
         loads = make_runs(jobs)
+        criteria = [stability(jobs[0].scenario), *others]
         found = Measured(
             rate,
             [judge(one, loads, LOOKS) for one in criteria],

@@ -24,7 +24,7 @@ DOWNLOADS = 100
 #: would be `_LONG`: they take minutes.
 LOOKS = 4
 _LONGER = 3
-_LONG = 10_000
+_LONG = 3_000
 
 #: The number of downloads of one client alone.
 _ALONE = 30

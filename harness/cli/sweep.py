@@ -95,8 +95,8 @@ def sweep(
         else:
             status = OK
             _print(sweep_table.rows(found), experiment.axes, form, _print_table)
-            if experiment.capacity and form in ("table", "markdown"):
-                _print_capacities(experiment, workers)
+            if form in ("table", "markdown"):
+                _print_capacities(experiment, store, workers)
         if any(cell.crashed or cell.overloaded or cell.wrong for cell in found):
             tell_crashes(store)
             status = UNMET
@@ -173,16 +173,25 @@ def _print_table(rows: Sequence[TableRow], axes: Sequence[str]) -> None:
         click.echo(f"For {more} widen the terminal, or ask for another --format.")
 
 
-def _print_capacities(experiment: Experiment, workers: int | None) -> None:
-    """Print at what rate each strategy saturates the grid of the first point."""
-    from firstk.harness.cli.capacity import find_all
-    from firstk.reports.model.capacity_words import basis, sentence
+def _print_capacities(experiment: Experiment, store: Store, workers: int | None) -> None:
+    """Print at what rate each strategy saturates the grid, if the experiment shows or asks it.
 
-    scenario = experiment.points[0].scenario.with_runs(strategies=experiment.strategies)
-    found = find_all(scenario, [], workers)
+    A sweep over rates shows it. If `capacity` is true, it is searched for at the first point.
+    """
+    from firstk.harness.cli.capacity import find_all
+    from firstk.reports.model.capacity import capacities
+    from firstk.reports.model.capacity_words import basis, sentence
+    from firstk.reports.model.cases import cases_of
+
+    if experiment.capacity:
+        scenario = experiment.points[0].scenario.with_runs(strategies=experiment.strategies)
+        found = find_all(scenario, [], workers)
+    else:
+        found = capacities(cases_of(store, lambda scenario, most: ()), list(experiment.axes))
     for one in found:
         click.echo(printable(f"{sentence(one, [])}."))
-    click.echo(f"Basis: {basis(found)}.")
+    if found:
+        click.echo(f"Basis: {basis(found)}.")
 
 
 def _print_verdicts(experiment: Experiment, store: Store, runs: Sequence[int], form: str) -> int:

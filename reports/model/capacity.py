@@ -31,10 +31,10 @@ def capacities(cases: Sequence[Case], axes: Sequence[str]) -> list[Capacity]:
 
 def _measured(case: Case, one: StrategyRuns) -> Iterator[Measured]:
     loads = [sample.load for sample in one.samples]
-    if len(loads) > 1:
+    if len(loads) > 1 and case.scenario is not None:
         yield Measured(
             float(case.values[RATE]),
-            [judge(stability(), loads, 1)],
+            [judge(stability(case.scenario), loads, 1)],
             mean_of_runs([busy(load) for load in loads]),
             len(loads),
             max((load.downloads for load in loads if load is not None), default=0),

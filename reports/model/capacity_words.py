@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from math import inf
 
 from firstk.harness.capacity.capacity import Capacity, Measured
+from firstk.harness.capacity.steady import SPARE, TOLERANCE
 from firstk.harness.stats.estimates import Interval
 from firstk.harness.stats.formats import percent
 from firstk.scenarios.condition import Condition
@@ -59,10 +60,14 @@ def basis(found: Sequence[Capacity]) -> str:
     runs = sum(one.runs for one in all_)
     most = max(one.downloads for one in all_)
     least = min(one.downloads for one in all_)
+    length = f"{least:,} to {most:,}" if least < most else f"{least:,}"
+    searched = any(capacity_.alone is not None for capacity_ in found)
     return (
-        f"{runs:,} runs at {len(all_)} rates, of {least:,} to {most:,} downloads each after a"
-        " warm-up of half as many. A rate is carried if fewer than 2 % of the arriving downloads"
-        " pile up. Each verdict on a rate is wrong with a probability of at most 2.5 %"
+        f"{runs:,} runs at {len(all_)} rates, of {length} downloads each"
+        + (" after a warm-up of half as many" if searched else "")
+        + f". A rate is carried if fewer than {TOLERANCE:.0%} of the arriving downloads pile up, or"
+        f" if the busiest resource is busy for less than {SPARE:.0%} of the time. Each verdict on a"
+        " rate is wrong with a probability of at most 2.5%"
     )
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import sqrt
+from random import Random
+from statistics import fmean, stdev
+from typing import Any
 
 import pytest
 from scipy import stats
 
 from firstk.harness.capacity.steady import (
+    Criterion,
     busy,
     criterion_of,
     judge,
     mean_of_runs,
     piled_up,
+    settling,
     stability,
 )
 from firstk.scenarios.condition import parse_condition
+from tests.harness.making import scenario
 from tests.reports.loads import load, parted
 
 
@@ -36,14 +43,57 @@ def test_piled_up() -> None:
     assert piled_up(None) == 0.25
 
 
+def stable(**client: Any) -> Criterion:
+    """Return the criterion for 100 downloads after a warm-up of 50."""
+    workload = {"arrivals": {"kind": "poisson", "rate": 1.0}, "downloads": 100, "warmup": 50}
+    return stability(scenario(workload=workload, **({"client": client} if client else {})))
+
+
 @pytest.mark.parametrize(
     ("grown", "expected"), [([1, 0, 1, 0], True), ([40, 50, 45, 42], False), ([0, 9, 1, 4], None)]
 )
 def test_stability(grown: list[int], expected: bool | None) -> None:
     """A load is carried if little piles up in all runs, and not decided if they differ much."""
-    runs = [replace(load([0.1] * 100), piled_up=number) for number in grown]
+    runs = [replace(load([0.1] * 100, 0.95), piled_up=number) for number in grown]
 
-    assert judge(stability(), runs, 1).met is expected
+    assert judge(stable(), runs, 1).met is expected
+
+
+@pytest.mark.parametrize(
+    ("grown", "expected"), [([0, 9, 1, 4], True), ([40, 50, 45, 42], False), ([8, 9, 9, 8], False)]
+)
+def test_spare(grown: list[int], expected: bool) -> None:
+    """With time to spare a load is carried, unless the runs show that it is not."""
+    runs = [replace(load([0.1] * 100, 0.85), piled_up=number) for number in grown]
+
+    assert judge(stable(), runs, 1).met is expected
+
+
+def test_busy_client() -> None:
+    """The time of a client is not measured: that the servers have some to spare shows nothing."""
+    runs = [replace(load([0.1] * 100, 0.1), piled_up=number) for number in (0, 9, 1, 4)]
+
+    assert judge(stable(cpu_per_segment=0.1), runs, 1).met is None
+
+
+def test_not_settled() -> None:
+    """What piles up while a grid close to saturation settles does not count."""
+    runs = [replace(load([0.1] * 100, 0.99), piled_up=number) for number in (4, 6, 5, 3)]
+
+    assert judge(replace(stable(), settling=0.0), runs, 1).met is False
+    assert judge(stable(), runs, 1).met is None
+
+
+@pytest.mark.parametrize("warmup", [0, 10, 50])
+def test_settling(warmup: int) -> None:
+    """The growth of a random walk that is reflected at 0 is as the formula says."""
+    random = Random(1)
+    grown = []
+    for _ in range(20_000):
+        before = random.gauss(0, sqrt(warmup))
+        grown.append(abs(before + random.gauss(0, 10)) - abs(before))
+
+    assert fmean(grown) / stdev(grown) == pytest.approx(settling(warmup, 100), rel=0.03)
 
 
 def test_looks_share_the_risk() -> None:
@@ -78,5 +128,5 @@ def test_ended_early() -> None:
     conditions = ["p50 <= 9 s", "success >= 1%", "busy <= 99%"]
     criteria = [criterion_of(parse_condition(text), "ttfb") for text in conditions]
 
-    assert [judge(one, [None] * 4, 1).met for one in [stability(), *criteria]] == [False] * 4
+    assert [judge(one, [None] * 4, 1).met for one in [stable(), *criteria]] == [False] * 4
     assert busy(None) == 1.0

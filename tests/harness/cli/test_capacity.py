@@ -9,6 +9,7 @@ import pytest
 
 from firstk.harness.capacity import runs
 from firstk.harness.cli.sweep import _print_capacities
+from firstk.harness.sweep.store import Store
 from firstk.scenarios.experiment import load_experiment
 from firstk.scenarios.load import ScenarioError
 from tests.harness.capacity.queues import queue
@@ -111,11 +112,34 @@ capacity = true
 def test_after_a_sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An experiment with `capacity = true` is followed by the answer for each strategy."""
     (folder / "e.toml").write_text(EXPERIMENT, encoding="utf-8")
-    _print_capacities(load_experiment(folder / "e.toml"), workers=1)
+    with Store(folder / "e.sqlite", write=True) as store:
+        _print_capacities(load_experiment(folder / "e.toml"), store, workers=1)
     printed = capsys.readouterr().out
 
     assert ", and saturates between " in printed.splitlines()[0]
     assert "Basis: " in printed
+
+
+#: An experiment that varies the rate of arrivals.
+RATES = """\
+name = "rates"
+scenario = "queue.toml"
+runs = 3
+
+[axes]
+"workload.arrivals.rate" = [10.0, 400.0]
+"""
+
+
+def test_rates(folder: Path) -> None:
+    """A sweep over rates says between which of them the grid saturates."""
+    text = (folder / "queue.toml").read_text(encoding="utf-8")
+    (folder / "queue.toml").write_text(text.replace("downloads = 10", "downloads = 60"))
+    (folder / "rates.toml").write_text(RATES, encoding="utf-8")
+    printed = firstk("sweep", "rates.toml", "--workers", "1").stdout
+
+    assert "busy at 10 downloads/s, and saturates between 10 and 400 downloads/s." in printed
+    assert "6 runs at 2 rates, of 60 downloads each. A rate is carried" in printed
 
 
 def test_no_workload(folder: Path) -> None:
