@@ -58,17 +58,21 @@ def basis(found: Sequence[Capacity]) -> str:
     """Return what the answers rest on."""
     all_ = [one for capacity_ in found for one in capacity_.measured]
     runs = sum(one.runs for one in all_)
-    most = max(one.downloads for one in all_)
-    least = min(one.downloads for one in all_)
-    length = f"{least:,} to {most:,}" if least < most else f"{least:,}"
     searched = any(capacity_.alone is not None for capacity_ in found)
     return (
-        f"{runs:,} runs at {len(all_)} rates, of {length} downloads each"
+        f"{runs:,} runs at {len(all_)} rates, of {downloads(found)} each"
         + (" after a warm-up of half as many" if searched else "")
         + f". A rate is carried if fewer than {TOLERANCE:.0%} of the arriving downloads pile up, or"
         f" if the busiest resource is busy for less than {SPARE:.0%} of the time. Each verdict on a"
         " rate is wrong with a probability of at most 2.5%"
     )
+
+
+def downloads(found: Sequence[Capacity]) -> str:
+    """Return how many downloads count in each run."""
+    counts = [one.downloads for capacity_ in found for one in capacity_.measured]
+    least, most = min(counts), max(counts)
+    return f"{least:,} to {most:,} downloads" if least < most else f"{least:,} downloads"
 
 
 def verdict(one: Measured) -> str:

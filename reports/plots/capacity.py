@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 from firstk.harness.capacity.capacity import Capacity, Measured
 from firstk.harness.capacity.steady import Criterion
 from firstk.harness.stats.estimates import Interval
-from firstk.reports.model.capacity_words import capacity, sentence
+from firstk.reports.model.capacity_words import capacity, downloads, sentence
 from firstk.reports.plots import style
 from firstk.reports.plots.scale import GRID, Scale, set_scale, small_print, title
 from firstk.scenarios.condition import Condition
@@ -174,9 +174,8 @@ def _legend(figure: Figure, found: Sequence[Capacity], height: float) -> None:
 
 
 def _made_of(found: Sequence[Capacity], version: str) -> str:
-    counts = sorted({one.downloads for capacity_ in found for one in capacity_.measured})
     runs = found[0].measured[0].runs
     return (
-        f"{runs} runs at each rate, of {counts[0]} to {counts[-1]} downloads; intervals of means by"
-        f" Student's t; virtual time; firstk {version}"
+        f"{runs} runs at each rate, of {downloads(found)}; intervals of means by Student's t;"
+        f" virtual time; firstk {version}"
     )

@@ -15,11 +15,14 @@ from matplotlib.testing.compare import compare_images
 from matplotlib.text import Text
 from matplotlib.ticker import NullFormatter
 
+from firstk.harness.capacity import steady
+from firstk.harness.capacity.capacity import Capacity, Measured
 from firstk.harness.stats.estimates import Interval, NotEnough
 from firstk.harness.sweep.decision import Decision, Finding
 from firstk.harness.sweep.search import CandidateResult
 from firstk.reports.model.plan import PlanResult
 from firstk.reports.plots import (
+    capacity,
     cost,
     distribution,
     latency,
@@ -58,6 +61,8 @@ TOLERANCE = 1.0
 _DPI = 60
 
 _NONE = Path("none")
+
+_POISSON = {"kind": "poisson", "rate": 20.0}
 
 
 def draw_latency() -> None:
@@ -143,6 +148,27 @@ def draw_distribution() -> None:
     distribution.draw(case(strategies), _NONE, "1.0")
 
 
+def draw_capacity() -> None:
+    """Draw capacities with both ends and with one, a rate without a verdict, and a target."""
+    target = Condition("p99", 0.99, 2.0)
+    p99 = steady.criterion_of(target, "ttfb")
+    carried = steady.stability(scenario(workload={"arrivals": _POISSON, "downloads": 400}))
+
+    def tried(rate: float, piled_up: float, met: bool | None, in_time: float) -> Measured:
+        pile = steady.Finding(carried, Interval(piled_up, piled_up - 0.02, piled_up + 0.02), met)
+        late = steady.Finding(p99, Interval(in_time, in_time - 0.003, in_time), met)
+        use = min(1.0, rate / 100)
+        return Measured(rate, [pile, late], Interval(use, use - 0.03, use), 8, 400)
+
+    rates = [(40.0, 0.0, True, 0.999), (80.0, 0.01, None, 0.99), (160.0, 0.4, False, 0.2)]
+    first = [tried(*one) for one in rates]
+    found = [
+        Capacity("first-k", 40.0, 160.0, None, first),
+        Capacity("hedged", 40.0, inf, None, first[:1]),
+    ]
+    capacity.draw("load", found, [target], _NONE, "1.0")
+
+
 def draw_ratio() -> None:
     """Draw ratios to the bound, and never."""
     one = {"wait-for-all": spread(0.6, 10, never=20), "first-k": spread(0.3, 30)}
@@ -205,6 +231,7 @@ PICTURES: dict[str, Callable[[], None]] = {
     "ratio": draw_ratio,
     "cost": draw_cost,
     "plan": draw_plan,
+    "capacity": draw_capacity,
     "live": draw_live,
 }
 
