@@ -20,7 +20,7 @@ from firstk.harness.grid.build import ServerSpec, service_of, set_up_of
 from firstk.harness.grid.link import CHUNK, Link
 from firstk.harness.grid.timing import FaultDraws, RequestTiming, plan_request
 from firstk.harness.kernel.environment import Environment
-from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Operation, Truncated
+from firstk.scenarios.faults import Corrupt, Disconnect, Fault, Hung, Operation, Truncated
 
 #: A function that returns whether a read that meets these faults provides the wanted data.
 Brings = Callable[[Sequence[Fault]], bool]
@@ -274,7 +274,10 @@ class Foreseen:
         Where one share is on the server its first read is the first of all; what comes with
         the `opening` comes with that one, or with others when it is over.
         """
-        return merge(self._with_query, self._after_query(opening), key=attrgetter("ready"))
+        after_query = self._after_query(opening)
+        if not self._with_query:
+            return after_query
+        return merge(self._with_query, after_query, key=attrgetter("ready"))
 
     def _after_query(self, opening: bool) -> Iterator[_Read]:
         """Yield the reads that can be sent when the query is answered, in order of their draws."""
@@ -346,6 +349,18 @@ class Foreseen:
         """Return when a read sent at `ready` or later would return with the best possible draws."""
         request = _Request(0.0, 0.0, [_LUCKY] * len(self.faults))
         return self._ends(wanted, self._read(request, ready)._replace(work=0.0))
+
+
+def answers(plan: ServerSpec) -> bool:
+    """Return whether a server may answer a query: it does not hang from the beginning, forever."""
+    return not any(
+        isinstance(fault, Hung)
+        and fault.holds("get_buckets")
+        and fault.next_change(0.0) == inf
+        and fault.active(0.0)
+        and fault.until is None
+        for fault in plan.faults
+    )
 
 
 def _hinders_reads(faults: Sequence[Fault], time: float) -> bool:
