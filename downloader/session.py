@@ -163,7 +163,7 @@ class Signal:
         try:
             due = self._look()
         finally:
-            self._waits.check()  # it may be stopped in the midst of a look
+            self._waits.check()  # it may be stopped during a look
         if due is not None:
             self._set_timer(due)
         return due is not None

@@ -280,7 +280,7 @@ class RealFile(_Range):
                 self._data[number] = read(read_bytes(folder / str(number), SHARE))
             except CorruptShareError as e:
                 if not self.damaged:
-                    hint = 'damaged = "serve" serves it as it lies'
+                    hint = 'damaged = "serve" serves it as it is'
                     raise CorruptShareError(f"share {number}: {e}; {hint}") from e
                 self._data[number] = UnopenedShare.because(f"share {number}: {e}")
             except OSError as e:

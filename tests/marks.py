@@ -7,14 +7,22 @@ from typing import Any
 
 import pytest
 
+_Param = type(pytest.param())
+
 
 def few(count: int, values: Iterable[Any]) -> list[Any]:
-    """Return values for `parametrize`, all but the first `count` of them marked slow."""
-    first, later = [*values][:count], [*values][count:]
-    return [*first, *(pytest.param(value, marks=pytest.mark.slow) for value in later)]
+    """Return values for `parametrize`, all but the first `count` of them marked slow.
+
+    A value may be a `pytest.param`.
+    """
+    each = [value if isinstance(value, _Param) else pytest.param(value) for value in values]
+    slow = [
+        pytest.param(*one.values, id=one.id, marks=[*one.marks, pytest.mark.slow])
+        for one in each[count:]
+    ]
+    return [*each[:count], *slow]
 
 
 def few_rows(count: int, rows: Iterable[tuple[Any, ...]]) -> list[Any]:
     """Return rows of several values for `parametrize`, all but the first `count` marked slow."""
-    first, later = [*rows][:count], [*rows][count:]
-    return [*first, *(pytest.param(*row, marks=pytest.mark.slow) for row in later)]
+    return few(count, [pytest.param(*row) for row in rows])

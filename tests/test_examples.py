@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.making import ROOT, needs_tahoe
+from tests.marks import few
 
 pytest_plugins = ["pytester"]
 
@@ -72,7 +73,7 @@ def run_tests(*arguments: str) -> Reports:
     return reports
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize("example", few(2, EXAMPLES))
 def test_example(folder: Path, example: str) -> None:
     """The tests of an example pass."""
     copy(example, folder)

@@ -166,14 +166,22 @@ def run(
     for file in filter(None, (trace, events)):
         make_file(file)
     independence = Independence()
-    sources = trace is not None
-    compared = simulate_all(scenario, progress=True, timeout=timeout, sources=sources)
+    compared = simulate_all(scenario, progress=True, timeout=timeout, sources=trace is not None)
     for summary in compared.strategies:
         independence.add(scenario, summary.results)
     _print(compared, form)
     tell_unanswered([compared])
     if tracebacks:
         _print_tracebacks(compared)
+    _write(compared, trace, events)
+    if row is not None:
+        same = _is_same(row, compared.first_runs[0].result.digest)
+        return max(OK if same else UNMET, tell_unmet([compared]))
+    return max(tell_unmet([compared]), tell_unmet_faults([compared], strict), independence.check())
+
+
+def _write(compared: Compared, trace: Path | None, events: Path | None) -> None:
+    """Write the requested files about the first runs."""
     if trace is not None:
         from firstk.reports.tables.trace_events import trace_events
 
@@ -184,10 +192,6 @@ def run(
 
         with writing(events):
             events.write_text(as_text(compared.first_runs[0]), encoding="utf-8")
-    if row is not None:
-        same = _is_same(row, compared.first_runs[0].result.digest)
-        return max(OK if same else UNMET, tell_unmet([compared]))
-    return max(tell_unmet([compared]), tell_unmet_faults([compared], strict), independence.check())
 
 
 def _run_load(

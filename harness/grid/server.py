@@ -371,7 +371,7 @@ class SimServer:
         else:
             if learns < course.taken_up < inf:
                 exchange.saved = self._unsent(request)
-            elif not request.queued and course.taken_up < course.lost:  # all of it comes in vain
+            elif not request.queued and course.taken_up < course.lost:  # all of it is wasted
                 exchange.received = self._unsent(request)
             self._abandon(request)
 

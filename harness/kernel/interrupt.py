@@ -3,7 +3,7 @@
 Where `KeyboardInterrupt` is raised in the middle of an event, a Deferred catches it and hands it
 to the downloader, which takes it for a failure of a server and goes on. So it is raised between
 two events. Only if an event takes long, as that of a downloader that never returns, it is
-raised in the midst of it.
+raised during it.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -42,7 +43,12 @@ def run_in_reactor(work: Callable[[Any], Deferred[T]]) -> T:
 
     interrupted: list[bool] = []
     reactor.callWhenRunning(begin)
-    reactor.run()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        reactor.run()
+    finally:
+        for number, handler in handlers.items():  # the reactor leaves its own
+            signal.signal(number, handler)
     if interrupted or not outcomes:
         raise KeyboardInterrupt
     if isinstance(outcomes[0], Failure):

@@ -204,7 +204,7 @@ class Foreseen:
         if self._alike and not self._with_query:
             return [self.earliest(Wanted())] * count  # they come together
         found = self._back(Wanted(), count, opening=False)
-        if self._alike and found:  # so do all but that which comes with the query
+        if self._alike and found:  # and all but the one that comes with the query
             return found[:count] + found[-1:] * (count - len(found))
         return found + [inf] * (count - len(found))
 
@@ -271,8 +271,8 @@ class Foreseen:
     def _reads(self, opening: bool) -> Iterator[_Read]:
         """Yield the reads, each as early as it can be sent, the earliest first.
 
-        Where one share is on the server its first read is the first of all; what comes with
-        the `opening` comes with that one, or with others when it is over.
+        If the server has one share, the first read of that share is the first of all; the data
+        that is read with the `opening` arrives with it, or with reads after it.
         """
         after_query = self._after_query(opening)
         if not self._with_query:

@@ -57,6 +57,9 @@ def _load(servers: int, downloads: int) -> Scenario:
 
 def _each(servers: int, strategy: str, downloads: int) -> float:
     """Return the CPU time of each further download of a load, in seconds, without the set-up."""
-    once, more = _load(servers, 1), _load(servers, 1 + downloads)
-    set_up = seconds(lambda: simulate_workload(once, strategy))
-    return (seconds(lambda: simulate_workload(more, strategy)) - set_up) / downloads
+
+    def taken(count: int) -> float:
+        of = _load(servers, count)
+        return seconds(lambda: simulate_workload(of, strategy, keep_loaded=False))
+
+    return (taken(1 + downloads) - taken(1)) / downloads

@@ -17,7 +17,7 @@ from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
 from tests.harness.making import run_python
-from tests.marks import few
+from tests.marks import few, few_rows
 
 pytest_plugins = ["pytester"]
 
@@ -505,7 +505,7 @@ def own(
     [('"one-hung"', "s9"), ('"checks/one-hung.toml"', "s7"), ("**TABLES", "s7")],
     ids=["name", "file", "tables"],
 )
-@pytest.mark.parametrize("who", ["download", '"fetch:download"', "None"])
+@pytest.mark.parametrize("who", few(1, ["download", '"fetch:download"', "None"]))
 def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None:
     """A result that is not as expected fails with the same text, below the test's own line."""
     body = (
@@ -557,35 +557,44 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
 
 @pytest.mark.parametrize(
     ("call", "said"),
-    [
-        ("firstk.run()", "TypeError: run() takes a scenario, or the tables of one"),
-        ("firstk.run('one-hung', **TABLES)", "TypeError: run() takes a scenario, or the tables"),
-        (
-            "firstk.run('one-hung', strategy='hedged', downloader=download)",
-            "TypeError: run() takes a downloader or a strategy, not both",
-        ),
-        ("firstk.run('laws')", "TypeError: laws has 8 scenarios"),
-        ("firstk.run('nothing')", "ScenarioError: nothing: no such file"),
-        ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
-        ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
-        ("firstk.run('one-hung', downloader='fetch:x')", "DownloaderError: fetch:x: fetch has no"),
-        ("firstk.run('one-hung', downloader=TABLES.get)", "cannot be called with (reactor,"),
-        ("firstk.check(None)", "TypeError: check() takes a result that run(), or"),
-        ("firstk.grid('one-hung', k=3)", "TypeError: grid() takes a scenario, or the keys"),
-        ("firstk.grid(k=11)", "ScenarioError: scenario: file.k: should be 10 (n) or less"),
-        (
-            "firstk.check(firstk.run('one-hung'))",
-            "TypeError: check() has nothing to check: nothing is expected of fetch:",
-        ),
-        (
-            "firstk.check(firstk.run('one-hung'), ttfb_mx=1)",
-            "ttfb_mx: unknown key; did you mean 'ttfb_max'?",
-        ),
-        (
-            "firstk.check(firstk.run('one-hung'), ttfb_min=2, ttfb_max=1)",
-            "ttfb_max: should be 2* (ttfb_min) or more, not 1",
-        ),
-    ],
+    few_rows(
+        8,
+        [
+            ("firstk.run()", "TypeError: run() takes a scenario, or the tables of one"),
+            (
+                "firstk.run('one-hung', **TABLES)",
+                "TypeError: run() takes a scenario, or the tables",
+            ),
+            (
+                "firstk.run('one-hung', strategy='hedged', downloader=download)",
+                "TypeError: run() takes a downloader or a strategy, not both",
+            ),
+            ("firstk.run('laws')", "TypeError: laws has 8 scenarios"),
+            ("firstk.run('nothing')", "ScenarioError: nothing: no such file"),
+            ("firstk.run('no.toml')", "ScenarioError: *no.toml: No such file"),
+            ("firstk.run(flie={}, **TABLES)", "scenario: flie: unknown key; did you mean 'file'?"),
+            (
+                "firstk.run('one-hung', downloader='fetch:x')",
+                "DownloaderError: fetch:x: fetch has no",
+            ),
+            ("firstk.run('one-hung', downloader=TABLES.get)", "cannot be called with (reactor,"),
+            ("firstk.check(None)", "TypeError: check() takes a result that run(), or"),
+            ("firstk.grid('one-hung', k=3)", "TypeError: grid() takes a scenario, or the keys"),
+            ("firstk.grid(k=11)", "ScenarioError: scenario: file.k: should be 10 (n) or less"),
+            (
+                "firstk.check(firstk.run('one-hung'))",
+                "TypeError: check() has nothing to check: nothing is expected of fetch:",
+            ),
+            (
+                "firstk.check(firstk.run('one-hung'), ttfb_mx=1)",
+                "ttfb_mx: unknown key; did you mean 'ttfb_max'?",
+            ),
+            (
+                "firstk.check(firstk.run('one-hung'), ttfb_min=2, ttfb_max=1)",
+                "ttfb_max: should be 2* (ttfb_min) or more, not 1",
+            ),
+        ],
+    ),
 )
 def test_misuse(call: str, said: str, project: pytest.Pytester) -> None:
     """What makes no sense is told at the test's own line, and could not pass for a failure."""

@@ -801,7 +801,7 @@ def test_damaged_share(
     found = mistakes(write(folder, real()))
     file = load_scenario(write(folder, real(more='damaged = "serve"'))).file
 
-    assert 'damaged = "serve" serves it as it lies' in found[0].message
+    assert 'damaged = "serve" serves it as it is' in found[0].message
     assert isinstance(file, RealFile)
     assert data[: len(data) - 4] == file.data[4][: len(data) - 4]
     assert len(data) == len(file.data[4])

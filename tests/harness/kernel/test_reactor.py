@@ -37,6 +37,7 @@ from zope.interface.verify import verifyObject
 
 from firstk.harness.kernel.environment import Environment
 from firstk.harness.kernel.reactor import SimReactor, SimTimer
+from tests.marks import few
 
 Change = Callable[[SimTimer], None]
 
@@ -574,7 +575,7 @@ def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
     assert reactor.env.now == 1006
 
 
-@pytest.mark.parametrize("moves", [0, 1, 2])
+@pytest.mark.parametrize("moves", few(1, [0, 1, 2]))
 @pytest.mark.parametrize("fires", [True, False])
 def test_what_is_over_is_let_go(reactor: SimReactor, moves: int, fires: bool) -> None:
     """A timer that is over refers to nothing, though its first place is in the queue for long."""

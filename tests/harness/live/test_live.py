@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -178,9 +179,11 @@ def test_table_and_pictures(tmp_path: Path) -> None:
     ],
 )
 def test_refused(tmp_path: Path, more: str, said: str) -> None:
-    """What no live grid can do is refused, and said."""
+    """What no live grid supports is refused with a reason, and Control-C still works then."""
     text = more + _SMALL if "stop" in more else _SMALL + more
+    before = signal.getsignal(signal.SIGINT)
     ran = firstk("live", write(tmp_path, text=text))
 
     assert ran.exit_code == 2
     assert said in ran.stderr
+    assert signal.getsignal(signal.SIGINT) == before

@@ -15,6 +15,7 @@ import pytest
 
 from firstk.downloader.encode import encode
 from tests.harness.making import needs_tahoe, run_python
+from tests.marks import few
 
 # Tahoe-LAFS uses what is deprecated, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
@@ -52,20 +53,23 @@ def _partition(*numbers: int) -> Callable[[Any, float], None]:
 
 @pytest.mark.parametrize(
     ("fault", "servers", "holders", "first", "done"),
-    [
-        pytest.param(_do("freeze"), 10, None, 0.300, 0.350, id="none"),
-        pytest.param(_do("freeze", 0), 10, None, 0.300, 0.350, id="one-frozen"),
-        pytest.param(_do("freeze", *range(7)), 10, None, 0.300, 0.350, id="first-7-frozen"),
-        pytest.param(_do("freeze", *range(3, 10)), 10, None, 0.300, 0.350, id="last-7-frozen"),
-        pytest.param(_do("kill", *range(7)), 10, None, 0.300, 0.350, id="7-killed"),
-        pytest.param(_do("power_off", *range(7)), 10, None, 0.300, 0.350, id="7-off"),
-        pytest.param(_partition(*range(7)), 10, None, 0.300, 0.350, id="7-partitioned"),
-        pytest.param(
-            *(_do("freeze", *range(10)), 13, [10, 11, 12], 10.300, 10.350), id="10-of-13-frozen"
-        ),
-        pytest.param(_freeze_later(0.2), 10, None, 60.300, 60.350, id="frozen-before-reads"),
-        pytest.param(_freeze_later(0.31), 10, None, 0.300, 60.500, id="frozen-after-a-segment"),
-    ],
+    few(
+        4,
+        [
+            pytest.param(_do("freeze"), 10, None, 0.300, 0.350, id="none"),
+            pytest.param(_do("freeze", 0), 10, None, 0.300, 0.350, id="one-frozen"),
+            pytest.param(_do("freeze", *range(7)), 10, None, 0.300, 0.350, id="first-7-frozen"),
+            pytest.param(_do("freeze", *range(3, 10)), 10, None, 0.300, 0.350, id="last-7-frozen"),
+            pytest.param(_do("kill", *range(7)), 10, None, 0.300, 0.350, id="7-killed"),
+            pytest.param(_do("power_off", *range(7)), 10, None, 0.300, 0.350, id="7-off"),
+            pytest.param(_partition(*range(7)), 10, None, 0.300, 0.350, id="7-partitioned"),
+            pytest.param(
+                *(_do("freeze", *range(10)), 13, [10, 11, 12], 10.300, 10.350), id="10-of-13-frozen"
+            ),
+            pytest.param(_freeze_later(0.2), 10, None, 60.300, 60.350, id="frozen-before-reads"),
+            pytest.param(_freeze_later(0.31), 10, None, 0.300, 60.500, id="frozen-after-a-segment"),
+        ],
+    ),
 )
 def test_downloads(
     tmp_path: Path,

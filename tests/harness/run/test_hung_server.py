@@ -20,6 +20,7 @@ from firstk.harness.kernel.condition import ConditionNeverMetError
 from firstk.harness.run.result import Result
 from firstk.harness.testing.simgrid import ServerGroup, SimGrid
 from tests.harness.making import needs_tahoe
+from tests.marks import few
 
 #: The time of a round trip, in seconds.
 RTT = 0.05
@@ -171,7 +172,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
 
 
 @pytest.mark.parametrize("shares", [[2], [0, 2]], ids=["1 share", "2 shares"])
-@pytest.mark.parametrize("recovers", [5, 15])
+@pytest.mark.parametrize("recovers", few(1, [5, 15]))
 def test_2_good_8_hung_then_1_recovers(
     grid: SimGrid, downloader: str, recovers: int, shares: list[int]
 ) -> None:

@@ -289,7 +289,7 @@ def test_exponential_closely(strategy: str, per: str) -> None:
     check_exponential(strategy, per, runs=20_000)
 
 
-@pytest.mark.parametrize("strategy", BOTH)
+@pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_uniform(strategy: str) -> None:
     """Of N uniform replies the K-th divides the time as K does N + 1."""
     needed = 3 if strategy == "first-k" else 10
@@ -314,7 +314,7 @@ def test_hung_servers() -> None:
     )
 
 
-@pytest.mark.parametrize("strategy", BOTH)
+@pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_servers_hang_at_random(strategy: str) -> None:
     """A stage ends as often as enough of the servers do not hang."""
     made = stage({"select": {"probability": 0.6}, "fault": {"kind": "hung"}})

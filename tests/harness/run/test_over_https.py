@@ -23,6 +23,7 @@ from firstk.harness.testing.pytest_api import Firstk, UnmetError
 from firstk.scenarios.load import ScenarioError, from_tables
 from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, needs_tahoe, run_python
+from tests.marks import few
 
 # Tahoe-LAFS uses what is deprecated, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
@@ -61,19 +62,22 @@ def _times(run: Run) -> tuple[float | None, float | None]:
 
 @pytest.mark.parametrize(
     ("entries", "servers", "first", "done"),
-    [
-        pytest.param([], 10, 0.300, 0.350, id="none"),
-        pytest.param([_on("0", "hung")], 10, 0.300, 0.350, id="one-frozen"),
-        pytest.param([_on("0-6", "hung")], 10, 0.300, 0.350, id="first-7-frozen"),
-        pytest.param([_on("3-9", "hung")], 10, 0.300, 0.350, id="last-7-frozen"),
-        pytest.param([_on("0-6", "disconnect")], 10, 0.300, 0.350, id="7-reset"),
-        pytest.param(TEN_OF_THIRTEEN, 13, 10.300, 10.350, id="10-of-13-frozen"),
-        pytest.param([_on("0-2", "hung", start=0.2)], 10, 60.300, 60.350, id="before-reads"),
-        pytest.param([_on("0-2", "hung", start=0.31)], 10, 0.300, 60.500, id="after-a-segment"),
-        pytest.param([_on("all", "slow", factor=2)], 10, 0.600, 0.700, id="slow"),
-        pytest.param([_on("0-2", "broken")], 10, 0.300, 0.350, id="broken"),
-        pytest.param([_on("0-2", "empty")], 10, 0.300, 0.350, id="empty"),
-    ],
+    few(
+        4,
+        [
+            pytest.param([], 10, 0.300, 0.350, id="none"),
+            pytest.param([_on("0", "hung")], 10, 0.300, 0.350, id="one-frozen"),
+            pytest.param([_on("0-6", "hung")], 10, 0.300, 0.350, id="first-7-frozen"),
+            pytest.param([_on("3-9", "hung")], 10, 0.300, 0.350, id="last-7-frozen"),
+            pytest.param([_on("0-6", "disconnect")], 10, 0.300, 0.350, id="7-reset"),
+            pytest.param(TEN_OF_THIRTEEN, 13, 10.300, 10.350, id="10-of-13-frozen"),
+            pytest.param([_on("0-2", "hung", start=0.2)], 10, 60.300, 60.350, id="before-reads"),
+            pytest.param([_on("0-2", "hung", start=0.31)], 10, 0.300, 60.500, id="after-a-segment"),
+            pytest.param([_on("all", "slow", factor=2)], 10, 0.600, 0.700, id="slow"),
+            pytest.param([_on("0-2", "broken")], 10, 0.300, 0.350, id="broken"),
+            pytest.param([_on("0-2", "empty")], 10, 0.300, 0.350, id="empty"),
+        ],
+    ),
 )
 def test_tahoe(entries: list[Any], servers: int, first: float, done: float) -> None:
     """When Tahoe-LAFS's downloader has the first byte and the last, whatever happens."""
@@ -113,18 +117,21 @@ def test_strategies(strategy: str) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [
-        {"kind": "corrupt", "part": "block"},
-        {"kind": "corrupt", "part": "ueb"},
-        {"kind": "truncated", "length": 100},
-        {"kind": "truncated", "length": 0},
-        {"kind": "read-error"},
-        {"kind": "flaky", "probability": 1.0},
-        {"kind": "hung", "on": ["read"], "end": 3.0},
-        {"kind": "hung", "on": ["get_buckets"]},
-        {"kind": "empty", "start": 0.2},
-        {"kind": "hung", "start": 0.02, "end": 0.2, "every": 0.5},
-    ],
+    few(
+        4,
+        [
+            {"kind": "corrupt", "part": "block"},
+            {"kind": "corrupt", "part": "ueb"},
+            {"kind": "truncated", "length": 100},
+            {"kind": "truncated", "length": 0},
+            {"kind": "read-error"},
+            {"kind": "flaky", "probability": 1.0},
+            {"kind": "hung", "on": ["read"], "end": 3.0},
+            {"kind": "hung", "on": ["get_buckets"]},
+            {"kind": "empty", "start": 0.2},
+            {"kind": "hung", "start": 0.02, "end": 0.2, "every": 0.5},
+        ],
+    ),
     ids=lambda fault: "-".join(map(str, fault.values())).replace(" ", ""),
 )
 def test_faults(fault: dict[str, Any]) -> None:

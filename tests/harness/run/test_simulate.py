@@ -567,7 +567,7 @@ def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
 
 
 @pytest.mark.usefixtures("_no_collector")
-@pytest.mark.parametrize("downloader", [lose_a_coroutine, lose_an_old_coroutine])
+@pytest.mark.parametrize("downloader", few(1, [lose_a_coroutine, lose_an_old_coroutine]))
 def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
     """An error is one of the run in which it happened, and never of a later one."""
 
@@ -685,7 +685,7 @@ def test_entry_rtt() -> None:
     assert (found.located, found.ttfb, found.shares_used) == (0.25, 1.25, [0, 1, 2])
 
 
-@pytest.mark.parametrize("strategy", ["first-k", "hedged"])
+@pytest.mark.parametrize("strategy", few(1, ["first-k", "hedged"]))
 def test_leaves_nothing(strategy: str) -> None:
     """A run that nobody keeps leaves nothing behind, whether it comes to an end or fails."""
     corrupt = {

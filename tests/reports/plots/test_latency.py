@@ -22,7 +22,7 @@ from firstk.harness.run.strategy_runs import StrategyRuns
 from firstk.reports.plots import latency
 from firstk.scenarios.library import load_all
 from firstk.scenarios.load import ScenarioError
-from tests.marks import few
+from tests.marks import few, few_rows
 from tests.reports.samples import (
     BROKEN,
     DEADLINE,
@@ -494,7 +494,7 @@ def test_random_grid(monkeypatch: pytest.MonkeyPatch) -> None:
     assert covered(figure) == []
 
 
-@pytest.mark.parametrize("times", [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)])
+@pytest.mark.parametrize("times", few(1, [(0.2, 0.21, 0.22), (0.2, 0.2, 0.5), (0.1, 0.5, 0.5)]))
 @pytest.mark.parametrize("sharing", few(1, [2, 1, 7]))
 @pytest.mark.parametrize("latest", [0.5, 20.0], ids=["linear", "logarithmic"])
 def test_marks_beside_a_text(
@@ -537,15 +537,18 @@ def test_marks_in_the_never_column(results: list[Result], monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize(
     ("one", "column"),
-    [
-        (made([waiting(OK), summary(OK)]), False),
-        (made([waiting(FAILED), summary(OK)]), False),
-        (made([waiting(FAILED, FAILED), summary(OK, OK)]), False),
-        (made([waiting(STALLED), summary(OK)]), True),
-        (made([waiting(OK, FAILED), summary(OK, OK)]), True),
-        (made([summary(FAILED, bounds=[NO_BOUND])]), True),
-        (made([summary(NOTHING, bounds=[Bound(None, 0, 0)])]), False),
-    ],
+    few_rows(
+        3,
+        [
+            (made([waiting(OK), summary(OK)]), False),
+            (made([waiting(FAILED), summary(OK)]), False),
+            (made([waiting(FAILED, FAILED), summary(OK, OK)]), False),
+            (made([waiting(STALLED), summary(OK)]), True),
+            (made([waiting(OK, FAILED), summary(OK, OK)]), True),
+            (made([summary(FAILED, bounds=[NO_BOUND])]), True),
+            (made([summary(NOTHING, bounds=[Bound(None, 0, 0)])]), False),
+        ],
+    ),
 )
 def test_never_column(one: Compared, column: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The column is there if anything belongs into it, and else the axis has its room."""
