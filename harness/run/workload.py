@@ -58,9 +58,10 @@ def simulate_workload(
     The first ones to begin are left out of the result, as many as the workload's `warmup` says.
     If `keep_loaded` is True, further ones begin until all that count are over, so that these never
     have the grid for themselves. Otherwise no more begin, which takes less time, but the last ones
-    are too fast. `each` is called with the result of each that counts, in the order in which they
-    end; its times are from its own start. Raises `DownloaderError` as `simulate` does, and
-    `OverloadError` once more downloads are in progress than the workload allows.
+    are too fast, and the grid is measured only until the last start. `each` is called with the
+    result of each that counts, in the order in which they end; its times are from its own start.
+    Raises `DownloaderError` as `simulate` does, and `OverloadError` once more downloads are in
+    progress than the workload allows.
     """
     seed = scenario.seed_of(run)
     failures: list[BaseException] = []
@@ -137,7 +138,7 @@ class _Load:
                 pass
         if self._left and self._overload is None:  # no further one begins: it could not
             raise reactor.errors[0]
-        if self._overload is None:
+        if self._overload is None and self._keep_loaded:
             self._tally.close(reactor.seconds(), self._under_way.area)
         reactor.stop()
         reactor.mainLoop()
@@ -233,6 +234,8 @@ class _Load:
         self._under_way.change(1)
         if number == self._workload.last - 1:
             self._tally.piled_up += self._under_way.now
+            if not self._keep_loaded:
+                self._tally.close(self._reactor.seconds(), self._under_way.area)
         timer = self._reactor.callLater(self._scenario.deadline, self._cut, download, end)
         download.start()
 

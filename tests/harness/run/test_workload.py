@@ -124,7 +124,7 @@ def test_the_last_are_not_alone() -> None:
 
 
 def test_not_kept_loaded() -> None:
-    """Without further downloads the last one that counts begins last, and counts all the same."""
+    """Without further downloads the last that counts begins last, and ends the measurement."""
     began: list[float] = []
 
     def note(reactor: Any, *_: Any) -> Deferred[None]:
@@ -135,6 +135,8 @@ def test_not_kept_loaded() -> None:
 
     assert load.downloads == 3
     assert len(began) == 5
+    assert load.span == began[4] - began[2]
+    assert load.in_system == pytest.approx(2 + 1 / 2)  # each is in progress for 2.5 periods
 
 
 # Arrivals
