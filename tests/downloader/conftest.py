@@ -22,7 +22,7 @@ class Failures:
 
 @pytest.fixture(autouse=True)
 def nothing_unhandled() -> Iterator[None]:
-    """Fail a test whose Deferreds fail unhandled or fire twice, which Twisted only logs."""
+    """Fail a test if a Deferred fails unhandled or fires twice, which Twisted only logs."""
     failures = Failures()
     globalLogPublisher.addObserver(failures)
     yield

@@ -18,7 +18,7 @@ def test_known() -> None:
 @given(st.binary(max_size=100), st.integers(0, 100))
 @settings(deadline=None, max_examples=50)
 def test_offset(data: bytes, offset: int) -> None:
-    """A keystream that starts further on is the rest of the one from the beginning."""
+    """A keystream that starts at an offset is the rest of the one from the start."""
     whole = Keystream(KEY).apply(data)
 
     assert whole[offset:] == Keystream(KEY, offset).apply(data[offset:])
@@ -27,7 +27,7 @@ def test_offset(data: bytes, offset: int) -> None:
 @given(st.lists(st.binary(max_size=40), max_size=8), st.integers(0, 100))
 @settings(deadline=None, max_examples=50)
 def test_pieces(pieces: list[bytes], offset: int) -> None:
-    """Each piece goes on where the last ended."""
+    """Each piece continues where the last ended."""
     whole = Keystream(KEY, offset).apply(b"".join(pieces))
     keystream = Keystream(KEY, offset)
 
@@ -37,12 +37,12 @@ def test_pieces(pieces: list[bytes], offset: int) -> None:
 @given(st.binary(max_size=100), st.integers(0, 2**64))
 @settings(deadline=None, max_examples=50)
 def test_round_trip(data: bytes, offset: int) -> None:
-    """What is applied twice is undone."""
+    """Applying the keystream twice restores the data."""
     assert data == Keystream(KEY, offset).apply(Keystream(KEY, offset).apply(data))
 
 
 def test_far_away() -> None:
-    """The counter goes on behind the largest file that a share can hold."""
+    """The counter continues past the end of the largest file that a share can hold."""
     for offset in (2**36 - 16, 2**64 - 16, 2**68 - 16):
         here = Keystream(KEY, offset).apply(bytes(32))
 

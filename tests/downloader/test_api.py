@@ -1,4 +1,4 @@
-"""The public door: whole files and parts of them, flow control, ends of all kinds, the status."""
+"""The public interface: whole files, ranges, flow control, how downloads end, the status."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -45,7 +45,7 @@ strategies = pytest.mark.parametrize("strategy", STRATEGIES)
 
 
 def fetched(shares: list[Any], cap: Any, **options: Any) -> bytes:
-    """Return what is written, when all is over and well."""
+    """Download a file successfully, and return what was written."""
     run = Download(shares, cap, **options)
     status = run.done()
 
@@ -61,14 +61,14 @@ def fetched(shares: list[Any], cap: Any, **options: Any) -> bytes:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real(file: RealFile, strategy: str) -> None:
-    """A real file comes out of all its shares."""
+    """A real file is restored from all its shares."""
     assert file.plaintext == fetched(servers_of(file.shares), file.uri, strategy=strategy)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("file", [f for f in CHK_FILES if len(f.plaintext) < 2000], ids=str)
 def test_real_any_k(file: RealFile, strategy: str) -> None:
-    """A real file comes out of any K of its shares."""
+    """A real file is restored from any K of its shares."""
     assert file.k is not None
     for numbers in combinations(file.shares, file.k):
         servers = servers_of(file.shares, numbers)
@@ -78,7 +78,7 @@ def test_real_any_k(file: RealFile, strategy: str) -> None:
 
 @pytest.mark.parametrize("file", [f for f in CHK_FILES if len(f.plaintext) > 2000], ids=str)
 def test_real_segments_any_k(file: RealFile) -> None:
-    """So does one of several segments."""
+    """So is one of several segments."""
     assert file.k is not None
     for numbers in combinations(file.shares, file.k):
         assert file.plaintext == fetched(servers_of(file.shares, numbers), file.uri), numbers
@@ -87,7 +87,7 @@ def test_real_segments_any_k(file: RealFile) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("file", LIT_FILES, ids=str)
 def test_real_literal(file: RealFile, strategy: str) -> None:
-    """A small file comes out of its cap, and no server is asked for it."""
+    """A small file is restored from its cap; no server is queried."""
     server = AnyServer(boom)
     run = Download([server], file.uri, strategy=strategy)
 
@@ -110,7 +110,7 @@ def test_versions(version: int, strategy: str) -> None:
 
 
 def test_versions_mixed() -> None:
-    """The layout is no part of a file: shares of both make it together."""
+    """Shares of both layouts can be mixed in one download."""
     old, new = (encode(PLAINTEXT, k=3, n=4, segment_size=60, version=v) for v in (1, 2))
 
     assert old.cap == new.cap
@@ -125,7 +125,7 @@ def test_versions_mixed() -> None:
 )
 @pytest.mark.parametrize("version", [1, 2])
 def test_any_k_of_any_n(k: int, n: int, version: int) -> None:
-    """Any K and N that can be are decoded: from the first, the last, and random K shares."""
+    """Any valid K and N can be decoded: from the first, the last, and random K shares."""
     plaintext = bytes(range(256)) * 3
     file = encode(plaintext, k=k, n=n, segment_size=300, version=version)
     for numbers in range(k), range(n - k, n), Random(n).sample(range(n), k):
@@ -135,7 +135,7 @@ def test_any_k_of_any_n(k: int, n: int, version: int) -> None:
 @pytest.mark.parametrize(("k", "n"), [(1, 1), (3, 10), (256, 256)])
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 255, 256, 257])
 def test_small(size: int, k: int, n: int) -> None:
-    """Files of few bytes, fewer than K even, come out whole."""
+    """Files of a few bytes, even fewer than K, are restored."""
     plaintext = bytes(range(1, 256)) + b"ab"
     file = encode(plaintext[:size], k=k, n=n)
 
@@ -169,7 +169,7 @@ def test_any_file(
     strategy: str,
     random: Random,
 ) -> None:
-    """Whatever the file and its encoding, some K shares or more give it back."""
+    """Any file in any encoding is restored from K or more of its shares."""
     k, n = numbers
     file = encode(plaintext, k=k, n=n, segment_size=segment_size, version=version)
     some = random.sample(range(n), random.randint(k, n))
@@ -188,7 +188,7 @@ def test_any_file(
 )
 @settings(deadline=None, max_examples=50)
 def test_range(offset: int, size: int | None, strategy: str, some: list[int]) -> None:
-    """Any range is cut out exactly, also one that reaches past the end."""
+    """Any range is returned exactly, even if it reaches past the end of the file."""
     expected = PLAINTEXT[offset:] if size is None else PLAINTEXT[offset : offset + size]
     servers = servers_of(FILE.shares, some[:3])
 
@@ -198,7 +198,7 @@ def test_range(offset: int, size: int | None, strategy: str, some: list[int]) ->
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 @pytest.mark.parametrize("end", [1, 2, 17])
 def test_range_of_real(file: RealFile, end: int) -> None:
-    """The last bytes of a real file come out of its last segment."""
+    """The last bytes of a real file are restored from its last segment."""
     size = len(file.plaintext)
     servers = servers_of(file.shares, [9, 8, 7] if file.n == 10 else [4, 3])
 
@@ -219,7 +219,7 @@ def test_range_of_real(file: RealFile, end: int) -> None:
     ],
 )
 def test_range_reads_no_more(offset: int, size: int | None, segments: list[int]) -> None:
-    """Only the segments that a range touches are read, and each is one piece."""
+    """Only the segments that a range touches are read, and each is written as one piece."""
     run = Download(servers_of(FILE.shares), FILE.cap, offset=offset, size=size)
     blocks = {r.what for r in run.done().requests if r.what.startswith("block ")}
 
@@ -232,7 +232,7 @@ def test_range_reads_no_more(offset: int, size: int | None, segments: list[int])
     ("offset", "size"), [(0, 0), (100, 0), (200, None), (200, 5), (201, None), (2**70, 2**70)]
 )
 def test_empty_range(offset: int, size: int | None, strategy: str) -> None:
-    """Of nothing, nothing is written, and nobody is asked."""
+    """An empty range writes nothing and queries no server."""
     run = Download([AnyServer(boom)], FILE.cap, strategy=strategy, offset=offset, size=size)
 
     assert run.done().requests == []
@@ -253,7 +253,7 @@ def test_empty_range(offset: int, size: int | None, strategy: str) -> None:
     ],
 )
 def test_range_of_literal(offset: int, size: int | None, expected: bytes) -> None:
-    """The same ranges work on a file that its cap holds."""
+    """Ranges also work on a file that its cap holds."""
     run = Download([], LITERAL, offset=offset, size=size)
 
     assert expected == run.consumer.data
@@ -262,7 +262,7 @@ def test_range_of_literal(offset: int, size: int | None, expected: bytes) -> Non
 
 
 def test_empty_file() -> None:
-    """A CHK cap of an empty file has nothing to be fetched."""
+    """For a CHK cap of an empty file, nothing is fetched."""
     cap = CHKCap(bytes(16), bytes(32), 3, 10, 0)
 
     assert fetched([AnyServer(boom)], cap) == b""
@@ -272,7 +272,7 @@ def test_empty_file() -> None:
 
 
 def test_defaults() -> None:
-    """The whole file is downloaded, with first-k."""
+    """By default, first-k downloads the whole file."""
     servers = manual_servers(FILE.shares)
     run = Download(servers, FILE.cap)
     servers[3].answer()
@@ -282,7 +282,7 @@ def test_defaults() -> None:
 
 
 def test_cap_or_text() -> None:
-    """A cap may be text, or have been read already."""
+    """A cap may be given as text or already parsed."""
     for cap in str(FILE.cap), parse_cap(str(FILE.cap)), FILE.cap:
         assert fetched(servers_of(FILE.shares), cap) == PLAINTEXT
 
@@ -300,7 +300,7 @@ def test_cap_or_text() -> None:
     ],
 )
 def test_bad_arguments(change: dict[str, Any], error: type[Exception]) -> None:
-    """A mistake of the caller's is raised at once: no server and no consumer sees anything."""
+    """A bad argument raises at once; no server and no consumer is called."""
     consumer = MemoryConsumer()
     server = ManualServer("s", FILE.shares)
     arguments: dict[str, Any] = {"cap": FILE.cap, "servers": [server], "consumer": consumer}
@@ -315,7 +315,7 @@ def test_bad_arguments(change: dict[str, Any], error: type[Exception]) -> None:
 
 
 class Consumer(MemoryConsumer):
-    """A consumer that does something when it is called, by what it is called for."""
+    """A consumer that runs a function when one of its methods is called."""
 
     def __init__(self, **does: Callable[[Any], Any]) -> None:
         super().__init__()
@@ -335,17 +335,17 @@ class Consumer(MemoryConsumer):
 
 
 def pause(producer: Any) -> None:
-    """Ask for no more for now."""
+    """Pause the producer."""
     producer.pauseProducing()
 
 
 def stop(producer: Any) -> None:
-    """Ask for no more at all."""
+    """Stop the producer."""
     producer.stopProducing()
 
 
 def slow_download(**does: Callable[[Any], Any]) -> tuple[Download, list[ManualBucket]]:
-    """Return a download from two located shares, and their buckets, whose reads wait."""
+    """Return a download from two located shares, and their buckets, whose reads are pending."""
     servers = manual_servers({0: FILE.shares[0], 3: FILE.shares[3]})
     run = Download(servers, FILE.cap, consumer=Consumer(**does))
     for server in servers:
@@ -354,7 +354,7 @@ def slow_download(**does: Callable[[Any], Any]) -> tuple[Download, list[ManualBu
 
 
 def serve(buckets: list[ManualBucket]) -> None:
-    """Answer reads until none waits."""
+    """Answer reads until none is pending."""
     while any(bucket.waiting for bucket in buckets):
         for bucket in buckets:
             bucket.answer_all()
@@ -368,7 +368,7 @@ def test_producer() -> None:
 
 
 def test_pieces() -> None:
-    """Each segment is written as soon as it is there."""
+    """Each segment is written as soon as it is decoded."""
     run = Download(servers_of(FILE.shares), FILE.cap)
 
     assert run.consumer.pieces == PIECES
@@ -376,7 +376,7 @@ def test_pieces() -> None:
 
 @strategies
 def test_pause_between_segments(strategy: str) -> None:
-    """A consumer that pauses while it is written to gets no more, and no more is read for it."""
+    """A consumer that pauses inside `write` gets no more, and no further segment is read."""
     consumer = Consumer(write=pause)
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer, strategy=strategy)
     for written in range(1, 4):
@@ -397,7 +397,7 @@ def test_pause_between_segments(strategy: str) -> None:
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
 def test_pause_when_registered(cap: Any) -> None:
-    """A consumer that pauses while it gets its producer is not written to until it resumes."""
+    """A consumer that pauses inside `registerProducer` gets nothing until it resumes."""
     consumer = Consumer(register=pause)
     run = Download(servers_of(FILE.shares), cap, consumer=consumer)
 
@@ -410,7 +410,7 @@ def test_pause_when_registered(cap: Any) -> None:
 
 
 def test_pause_while_reading() -> None:
-    """What arrives while the consumer pauses is kept until it resumes."""
+    """Blocks that arrive during a pause are kept until the consumer resumes."""
     run, buckets = slow_download()
     pause(run.consumer.producer)
     serve(buckets)
@@ -427,7 +427,7 @@ def test_pause_while_reading() -> None:
 
 
 def test_pause_while_locating() -> None:
-    """The same holds for a pause that began while servers were asked."""
+    """The same holds for a pause that begins while locating."""
     servers = manual_servers(FILE.shares)
     run = Download(servers, FILE.cap)
     pause(run.consumer.producer)
@@ -441,7 +441,7 @@ def test_pause_while_locating() -> None:
 
 
 def test_pause_and_resume_at_will() -> None:
-    """Pauses do not add up, and who resumes without a pause changes nothing."""
+    """Pauses do not add up, and resuming without a pause does nothing."""
     run, buckets = slow_download()
     producer = run.consumer.producer
     producer.resumeProducing()
@@ -467,7 +467,7 @@ def test_pause_and_resume_at_will() -> None:
 
 
 def test_resume_inside_write() -> None:
-    """A consumer may pause and resume while it is written to."""
+    """A consumer may pause and resume inside `write`."""
 
     def blink(producer: Any) -> None:
         pause(producer)
@@ -483,7 +483,7 @@ def test_resume_inside_write() -> None:
 @given(st.lists(st.booleans(), max_size=30), st.lists(st.integers(0, 1), max_size=30))
 @settings(deadline=None, max_examples=50)
 def test_flow(pauses: list[bool], answers: list[int]) -> None:
-    """However pauses and answers fall together, the pieces come in order, none in a pause."""
+    """However pauses and answers interleave, pieces arrive in order, and none during a pause."""
     paused = False
     answers = [*answers]
 
@@ -507,7 +507,7 @@ def test_flow(pauses: list[bool], answers: list[int]) -> None:
 
 
 def test_slow_consumer() -> None:
-    """A consumer that takes a second for each piece gets one each second."""
+    """A consumer that takes a second per piece gets one piece per second."""
     clock = Clock()
     times = []
 
@@ -526,7 +526,7 @@ def test_slow_consumer() -> None:
 
 @pytest.mark.parametrize(("cap", "size"), [(FILE.cap, 60), (FILE.cap, 1), (LITERAL, None)])
 def test_pause_at_the_end(cap: Any, size: int | None) -> None:
-    """A consumer that pauses after the last byte need not resume: there is nothing more."""
+    """A consumer that pauses after the last byte need not resume: the download is done."""
     consumer = Consumer(write=pause)
     run = Download(servers_of(FILE.shares), cap, consumer=consumer, size=size)
 
@@ -538,7 +538,7 @@ def test_pause_at_the_end(cap: Any, size: int | None) -> None:
 
 
 def stopped(run: Download, pieces: int = 0) -> None:
-    """Check that a download was stopped cleanly, after so many pieces."""
+    """Check that a download was stopped cleanly, after this many pieces."""
     assert run.done().phase == "stopped"
     assert PIECES[:pieces] == run.consumer.pieces
     assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
@@ -556,7 +556,7 @@ def stopped(run: Download, pieces: int = 0) -> None:
 
 @strategies
 def test_stop_when_registered(strategy: str) -> None:
-    """A consumer that stops its producer at once is not written to, and no server is asked."""
+    """A consumer that stops its producer at once gets nothing, and no server is queried."""
     run = Download(
         servers_of(FILE.shares), FILE.cap, consumer=Consumer(register=stop), strategy=strategy
     )
@@ -566,7 +566,7 @@ def test_stop_when_registered(strategy: str) -> None:
 
 
 def test_stop_literal() -> None:
-    """Stopping works where the cap holds the file, at once or after a pause."""
+    """Stopping works if the cap holds the file, at once or after a pause."""
     stopped(Download([], LITERAL, consumer=Consumer(register=stop)))
     run = Download([], LITERAL, consumer=Consumer(register=pause))
     stop(run.consumer.producer)
@@ -576,7 +576,7 @@ def test_stop_literal() -> None:
 
 @pytest.mark.parametrize("segments", [1, 2, 3, 4])
 def test_stop_inside_write(segments: int) -> None:
-    """A consumer that stops while it is written to gets no more, and no more is read."""
+    """A consumer that stops inside `write` gets no more, and no more is read."""
     consumer = Consumer(write=lambda p: stop(p) if len(consumer.pieces) == segments else None)
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
 
@@ -588,7 +588,7 @@ def test_stop_inside_write(segments: int) -> None:
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("answers", range(3))
 def test_stop_while_locating(answers: int, how: str, late: str) -> None:
-    """A download that is stopped while servers are asked ends at once; what they say is ignored."""
+    """A download stopped while locating ends at once; later answers are ignored."""
     servers = [ManualServer(f"s{i}", {0: FILE.shares[0]}) for i in range(5)]
     run = Download(servers, FILE.cap)
     for server in servers[:answers]:
@@ -602,7 +602,7 @@ def test_stop_while_locating(answers: int, how: str, late: str) -> None:
 
 
 def end(run: Download, how: str) -> None:
-    """End a download from outside, in one way or another."""
+    """End a download from outside, in one of two ways."""
     if how == "cancel":
         run.deferred.cancel()
     else:
@@ -613,7 +613,7 @@ def end(run: Download, how: str) -> None:
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("answers", range(14))
 def test_stop_anywhere(answers: int, how: str, late: str) -> None:
-    """A download that is stopped while it reads ends at once, whatever reads are outstanding."""
+    """A download stopped while reading ends at once, whichever reads are outstanding."""
     run, buckets = slow_download()
     for _ in range(answers):
         bucket = next(bucket for bucket in buckets if bucket.waiting)
@@ -643,7 +643,7 @@ def test_stop_while_paused(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_stop_while_paused_before_the_first_byte(how: str) -> None:
-    """Also if it has not been written to yet."""
+    """Even if nothing has been written to it yet."""
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(register=pause))
     end(run, how)
 
@@ -653,7 +653,7 @@ def test_stop_while_paused_before_the_first_byte(how: str) -> None:
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("part", ["UEB", "block"])
 def test_stop_while_waiting_for_late_answers(how: str, part: str) -> None:
-    """So may one whose download waits for a late answer to replace a bad share."""
+    """So may a consumer whose download waits for a late answer to replace a bad share."""
     bad = {number: corrupt(FILE.shares[number], part) for number in (0, 1)}
     late = ManualServer("late", {2: FILE.shares[2]})
     run = Download([*servers_of(bad), late], FILE.cap, strategy="first-k-late")
@@ -667,7 +667,7 @@ def test_stop_while_waiting_for_late_answers(how: str, part: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_stop_after_the_end(how: str) -> None:
-    """When all is written, stopping changes nothing."""
+    """After all is written, stopping changes nothing."""
     run = Download(servers_of(FILE.shares), FILE.cap)
     end(run, how)
 
@@ -677,7 +677,7 @@ def test_stop_after_the_end(how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_stop_after_an_error(how: str) -> None:
-    """Nor does it after a failure."""
+    """Nor does stopping after a failure."""
     run = Download([], FILE.cap)
     end(run, how)
 
@@ -687,7 +687,7 @@ def test_stop_after_an_error(how: str) -> None:
 
 
 def test_stop_inside_unregister() -> None:
-    """Nor does it while the consumer gives up the producer."""
+    """Nor does stopping inside `unregisterProducer`."""
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=Consumer(unregister=stop))
 
     assert run.done().phase == "done"
@@ -697,7 +697,7 @@ def test_stop_inside_unregister() -> None:
 @pytest.mark.parametrize("late", ["answer", "fail"])
 @strategies
 def test_answer_inside_write(strategy: str, late: str) -> None:
-    """A late answer may come while the consumer is written to."""
+    """A late answer may arrive inside `write`."""
     bad = {1: FILE.shares[1][:70] + b"?" + FILE.shares[1][71:]}  # in its second block
     server = ManualServer("late", {2: FILE.shares[2]})
     consumer = Consumer(write=lambda _: getattr(server, late)() if not server.done else None)
@@ -717,7 +717,7 @@ def test_answer_inside_write(strategy: str, late: str) -> None:
 
 @pytest.mark.parametrize("when", ["write", "unregister"])
 def test_cancel_inside_consumer(when: str) -> None:
-    """A consumer may cancel the Deferred while it is called: it fires once, and all ends."""
+    """If a consumer cancels the Deferred in a callback, it fires once, and the download ends."""
     server = ManualServer("s", FILE.shares)
     runs: list[Download] = []
     consumer = Consumer(**{when: lambda _: runs[0].deferred.cancel()})
@@ -732,7 +732,7 @@ def test_cancel_inside_consumer(when: str) -> None:
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 @pytest.mark.parametrize("answers", [True, False])
 def test_end_inside_read(answers: bool, how: str) -> None:
-    """Nothing is written after a stop that comes while a server is being asked for a read.
+    """After a stop inside a bucket's `read`, nothing is written.
 
     The download ends at once, whether the server answers that read or not.
     """
@@ -752,7 +752,7 @@ def test_end_inside_read(answers: bool, how: str) -> None:
 
 
 def test_stop_inside_get_buckets() -> None:
-    """Nor after one that comes while a server is being asked for its buckets."""
+    """Nor after a stop inside a server's `get_buckets`."""
     consumer = MemoryConsumer()
 
     def get_buckets(_: bytes) -> Any:
@@ -766,7 +766,7 @@ def test_stop_inside_get_buckets() -> None:
 
 @pytest.mark.parametrize("late", ["answer", "fail"])
 def test_nothing_is_asked_after_an_error(late: str) -> None:
-    """When the download has failed, reads that were on the way lead to no others."""
+    """After a download has failed, pending reads cause no further requests."""
     servers = manual_servers({0: FILE.shares[0], 1: FILE.shares[1]})
     run = Download(servers, FILE.cap)
     for server in servers:
@@ -790,7 +790,7 @@ def test_nothing_is_asked_after_an_error(late: str) -> None:
 @pytest.mark.parametrize("when", ["query", "read"])
 @pytest.mark.parametrize("later", [True, False])
 def test_control_c(when: str, later: bool) -> None:
-    """Control-C in a server's code is no fault of the server's: the download ends with it."""
+    """Control-C in a server's code is not the server's failure: it ends the download."""
     answer: Deferred[Any] = Deferred()
 
     def interrupt(*_: Any) -> Any:
@@ -813,7 +813,7 @@ def test_control_c(when: str, later: bool) -> None:
 
 @pytest.mark.parametrize("segments", [1, 2, 4])
 def test_write_fails(segments: int) -> None:
-    """What the consumer raises ends the download, and is the Deferred's failure."""
+    """An exception in the consumer ends the download, and is the Deferred's failure."""
     consumer = Consumer(write=lambda _: boom() if len(consumer.pieces) == segments else None)
     run = Download(servers_of(FILE.shares), FILE.cap, consumer=consumer)
 
@@ -823,7 +823,7 @@ def test_write_fails(segments: int) -> None:
 
 
 def test_write_of_literal_fails() -> None:
-    """Also where the cap holds the file."""
+    """Even if the cap holds the file."""
     run = Download([], LITERAL, consumer=Consumer(write=boom))
 
     assert run.error(BoomError)
@@ -832,7 +832,7 @@ def test_write_of_literal_fails() -> None:
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
 def test_unregister_fails(cap: Any) -> None:
-    """Even what it raises at the very end is told, once."""
+    """An exception in `unregisterProducer` is reported too, once."""
     run = Download(servers_of(FILE.shares), cap, consumer=Consumer(unregister=boom))
 
     assert run.error(BoomError)
@@ -841,7 +841,7 @@ def test_unregister_fails(cap: Any) -> None:
 
 @pytest.mark.parametrize("cap", [FILE.cap, LITERAL])
 def test_register_fails(cap: Any) -> None:
-    """A consumer that refuses the producer is not made to give up another one that it has."""
+    """A consumer that refuses the producer is not asked to unregister another one."""
     run = Download(servers_of(FILE.shares), cap, consumer=Consumer(register=boom))
 
     assert run.error(BoomError)
@@ -853,7 +853,7 @@ def test_register_fails(cap: Any) -> None:
 
 
 def test_request_times() -> None:
-    """Each request has the times of the reactor's clock at which it was sent and answered."""
+    """Each request has the reactor's times at which it was sent and answered."""
     clock = Clock()
     clock.advance(100)
     servers = [
@@ -882,7 +882,7 @@ def test_request_times() -> None:
 
 
 def test_requests() -> None:
-    """Queries and reads are told apart, and a read says of which share and how much."""
+    """The status separates queries from reads; a read has its share, offset and length."""
     run = Download(servers_of(FILE.shares, [0, 1]), FILE.cap, size=1)
     status = run.done()
 
@@ -899,7 +899,7 @@ def test_requests() -> None:
 
 
 def test_failed_requests() -> None:
-    """A request that failed says when, and what the server raised."""
+    """A failed request has the time of its failure, and the server's error."""
     clock = Clock()
     servers = [*manual_servers(FILE.shares)]
     run = Download(servers, FILE.cap, clock=clock)
@@ -930,7 +930,7 @@ def test_failed_reads_are_no_queries() -> None:
 
 
 def test_bytes() -> None:
-    """The bytes that came from servers are counted, and those that went to the consumer."""
+    """The bytes received from servers and those written to the consumer are counted."""
     received = 0
 
     def bucket(data: bytes) -> Any:
@@ -953,7 +953,7 @@ def test_bytes() -> None:
     ("numbers", "needed"), [((0, 1), False), ((0, 2), True), ((1, 3), True), ((2, 3), True)]
 )
 def test_decode_needed(numbers: tuple[int, ...], needed: bool) -> None:
-    """Decoding takes arithmetic unless all shares are primary."""
+    """Decoding is needed unless all shares are primary."""
     status = Download(servers_of(FILE.shares, numbers), FILE.cap).done()
 
     assert set(numbers) == status.shares_used
@@ -961,7 +961,7 @@ def test_decode_needed(numbers: tuple[int, ...], needed: bool) -> None:
 
 
 def test_shares_used_of_several_segments() -> None:
-    """A share that was replaced on the way was used, and so was the one that replaced it."""
+    """A share that was replaced counts as used, and so does its replacement."""
     bad = {1: FILE.shares[1][:70] + b"?" + FILE.shares[1][71:]}  # in its second block
     servers = servers_of({0: FILE.shares[0], 3: FILE.shares[3]} | bad)
     status = Download(servers, FILE.cap, strategy="wait-for-all").done()
@@ -971,7 +971,7 @@ def test_shares_used_of_several_segments() -> None:
 
 
 def test_decode_was_needed() -> None:
-    """A secondary share that was replaced by a primary one was needed all the same."""
+    """Decoding was needed even if a primary share replaced the secondary one later."""
     bad = {3: FILE.shares[3][:70] + b"?" + FILE.shares[3][71:]}  # in its second block
     late = ManualServer("late", {1: FILE.shares[1]})
     servers = [*servers_of({0: FILE.shares[0]} | bad), late]
@@ -985,7 +985,7 @@ def test_decode_was_needed() -> None:
 
 
 def test_nothing_used() -> None:
-    """A download that fails before its first block has used no share."""
+    """A download that fails before its first block used no shares."""
     bad = {number: corrupt(FILE.shares[number], "block") for number in (0, 1)}
     run = Download(servers_of(bad), FILE.cap)
     assert run.error(downloader.NoSharesError)
@@ -996,7 +996,7 @@ def test_nothing_used() -> None:
 
 
 def test_status_while_it_runs() -> None:
-    """The status is there from the beginning, and is the one that the Deferred gives."""
+    """The status is there from the beginning, and the Deferred fires with the same object."""
     seen: list[tuple[str, int]] = []
     statuses: list[DownloadStatus] = []
 
@@ -1013,7 +1013,7 @@ def test_status_while_it_runs() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @strategies
 def test_random_choices(strategy: str, seed: int) -> None:
-    """Whatever the random choices, the file is the same, and equal choices are equal downloads."""
+    """Random choices do not change the file, and equal choices make equal downloads."""
     one, other = (
         Download(
             [MemoryServer({i: FILE.shares[i], 3: FILE.shares[3]}, f"s{i}") for i in (3, 2, 2, 1)],

@@ -1,4 +1,4 @@
-"""Read-caps are read, written, and refused where they are malformed."""
+"""Read-caps are parsed, formatted, and refused if they are malformed."""
 
 import json
 
@@ -70,7 +70,7 @@ MALFORMED = {
 
 @pytest.mark.parametrize("reason", MALFORMED)
 def test_malformed(reason: str) -> None:
-    """What is not a read-cap is refused, and by no other error."""
+    """A malformed cap raises `BadCapError`, and no other error."""
     with pytest.raises(BadCapError) as caught:
         parse_cap(MALFORMED[reason])
 
@@ -98,7 +98,7 @@ def test_malformed_words(text: str, words: str) -> None:
 @given(st.text(max_size=100))
 @settings(deadline=None, max_examples=50)
 def test_any_text(text: str) -> None:
-    """Whatever follows the prefix, there is a cap that spells it, or a `BadCapError`."""
+    """Any text after the prefix parses to a cap that round-trips, or raises `BadCapError`."""
     for prefix in "", "URI:LIT:", f"URI:CHK:{KEY}:{HASH}:":
         try:
             cap = parse_cap(prefix + text)
@@ -110,7 +110,7 @@ def test_any_text(text: str) -> None:
 
 @pytest.mark.parametrize("file", CHK_FILES + LIT_FILES, ids=str)
 def test_real_round_trip(file: RealFile) -> None:
-    """A cap that Tahoe-LAFS wrote is written in the same way."""
+    """A cap that Tahoe-LAFS wrote is formatted the same way."""
     assert file.uri == str(parse_cap(file.uri))
 
 
@@ -129,7 +129,7 @@ def test_real_chk(file: RealFile) -> None:
 
 @pytest.mark.parametrize("file", LIT_FILES, ids=str)
 def test_real_lit(file: RealFile) -> None:
-    """The cap of a small file holds it."""
+    """A LIT cap holds its small file."""
     cap = parse_cap(file.uri)
 
     assert LITCap(file.plaintext) == cap
@@ -140,7 +140,7 @@ def test_real_lit(file: RealFile) -> None:
     ("k", "n", "size"), [(1, 1, 0), (1, 1, 1), (7, 25, 10**12), (256, 256, MAX_SIZE), (1, 256, 56)]
 )
 def test_extremes(k: int, n: int, size: int) -> None:
-    """The least and the largest numbers that a cap can hold are read."""
+    """The smallest and the largest numbers that a cap can hold are parsed."""
     cap = CHKCap(from_base32(KEY), from_base32(HASH), k, n, size)
 
     assert f"URI:CHK:{KEY}:{HASH}:{k}:{n}:{size}" == str(cap)
@@ -149,7 +149,7 @@ def test_extremes(k: int, n: int, size: int) -> None:
 
 @pytest.mark.parametrize(("k", "n", "size"), [(0, 1, 1), (2, 1, 1), (1, 257, 1), (1, 1, -1)])
 def test_impossible(k: int, n: int, size: int) -> None:
-    """A cap that is put together by hand is checked as one that is read."""
+    """A cap that is constructed directly is checked like a parsed one."""
     with pytest.raises(BadCapError):
         CHKCap(bytes(16), bytes(32), k, n, size)
 
@@ -157,7 +157,7 @@ def test_impossible(k: int, n: int, size: int) -> None:
 @given(st.binary(max_size=60))
 @settings(deadline=None, max_examples=50)
 def test_base32_round_trip(data: bytes) -> None:
-    """Base32 is lower case, has no padding, and is read back."""
+    """Base32 is lower case, has no padding, and decodes to the same bytes."""
     text = to_base32(data)
 
     assert set(text) <= set("abcdefghijklmnopqrstuvwxyz234567")
@@ -167,7 +167,7 @@ def test_base32_round_trip(data: bytes) -> None:
 @given(st.text("abcdefghijklmnopqrstuvwxyz234567", max_size=20))
 @settings(deadline=None, max_examples=50)
 def test_base32_is_unique(text: str) -> None:
-    """No two texts stand for the same bytes."""
+    """No two texts decode to the same bytes."""
     try:
         data = from_base32(text)
     except BadCapError:

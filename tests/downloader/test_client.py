@@ -17,7 +17,7 @@ FILE = encode(PLAINTEXT, k=3, n=10)
 
 
 class Server:
-    """A server that takes a tenth of a second, and may hang on reads."""
+    """A server that answers in a tenth of a second, and may hang on reads."""
 
     def __init__(self, clock: Clock, number: int, *, hangs: bool = False) -> None:
         self.name, self.hangs, self.reads = f"s{number}", hangs, 0
@@ -33,7 +33,7 @@ class Server:
 
 
 def servers_of(clock: Clock, hung: int = 0) -> list[Any]:
-    """Return ten servers, the first of which hang on reads."""
+    """Return ten servers; the first `hung` of them hang on reads."""
     return [Server(clock, i, hangs=i < hung) for i in range(10)]
 
 
@@ -51,7 +51,7 @@ def took(clock: Clock, client: Client) -> float:
 
 
 def test_learns_which_servers_hang() -> None:
-    """The second download does not read from the servers that were silent in the first."""
+    """The second download does not read from the servers that hung in the first."""
     clock = Clock()
     servers = servers_of(clock, 3)
     client = Client(clock, servers)
@@ -63,7 +63,7 @@ def test_learns_which_servers_hang() -> None:
 
 
 def test_forgets() -> None:
-    """After a while it tries them again: they may be well."""
+    """After `forget_after` it tries them again: they may have recovered."""
     clock = Clock()
     servers = servers_of(clock, 3)
     client = Client(clock, servers, forget_after=100.0)
@@ -77,7 +77,7 @@ def test_forgets() -> None:
 
 
 def test_each_download_alone_knows_nothing() -> None:
-    """Without a client nothing is carried over."""
+    """Downloads with separate clients share no knowledge."""
     clock = Clock()
     servers = servers_of(clock, 3)
 
@@ -94,7 +94,7 @@ def test_other_strategies(strategy: str) -> None:
 
 
 def test_refused() -> None:
-    """What makes no sense is refused at once."""
+    """Invalid arguments are refused at once."""
     with pytest.raises(ValueError, match="above 0"):
         Client(Clock(), [], forget_after=0.0)
     with pytest.raises(ValueError, match="no strategy"):
@@ -102,7 +102,7 @@ def test_refused() -> None:
 
 
 def test_bounded() -> None:
-    """However many downloads there were, no more than so much is remembered."""
+    """The memory is bounded, however many downloads there were."""
     memory = Memory()
     for i in range(3000):
         memory.add_query(0.0, i)

@@ -1,4 +1,4 @@
-"""Shares are made byte for byte as Tahoe-LAFS makes them."""
+"""Shares are encoded byte for byte as Tahoe-LAFS encodes them."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_empty() -> None:
 
 
 def test_segment_size() -> None:
-    """A segment has at least a byte."""
+    """A segment size of zero is refused."""
     with pytest.raises(ValueError, match="segment size 0"):
         encode(b"x", k=1, n=1, segment_size=0)
 

@@ -1,4 +1,4 @@
-"""Errors are told in words, and survive being copied."""
+"""Errors have readable messages, and survive being copied."""
 
 import copy
 import pickle
@@ -10,7 +10,7 @@ from firstk.downloader.errors import NoSharesError, NotEnoughSharesError
 
 @pytest.mark.parametrize("duplicate", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301
 def test_copies(duplicate: object) -> None:
-    """A shortage that comes from another process, or that SimPy copies, says the same."""
+    """A shortage error that is pickled, or copied by SimPy, has the same message."""
     assert callable(duplicate)
     error = NotEnoughSharesError(2, 3, ["s0: share 0: good", "s1: no answer"])
     other = duplicate(error)
@@ -20,7 +20,7 @@ def test_copies(duplicate: object) -> None:
 
 
 def test_kinds() -> None:
-    """Nothing good is a kind of shortage of its own."""
+    """A shortage without a single good share has its own class."""
     assert NoSharesError is type(NotEnoughSharesError.of(0, 3, []))
     assert NotEnoughSharesError is type(NotEnoughSharesError.of(1, 3, []))
     assert issubclass(NoSharesError, NotEnoughSharesError)
@@ -28,7 +28,7 @@ def test_kinds() -> None:
 
 @pytest.mark.parametrize("duplicate", [copy.copy, lambda e: pickle.loads(pickle.dumps(e))])  # noqa: S301
 def test_silence(duplicate: object) -> None:
-    """An error of a download that gave up says after how long a silence, also as a copy."""
+    """The error of a download that gave up has its `silence`, even in a copy."""
     assert callable(duplicate)
     error = NotEnoughSharesError.of(2, 3, ["s0: share 0: good", "s1: no answer"], 60.0)
     for one in error, duplicate(error):
@@ -41,12 +41,12 @@ def test_silence(duplicate: object) -> None:
 
 @pytest.mark.parametrize(("silence", "words"), [(0.25, "0.25 s"), (3600.0, "3600 s"), (60, "60 s")])
 def test_silence_in_words(silence: float, words: str) -> None:
-    """The time is written as short as it can be."""
+    """The time is formatted as short as possible."""
     assert f"gave up after {words} without" in str(NotEnoughSharesError.of(0, 3, [], silence))
 
 
 def test_no_silence() -> None:
-    """A download that did not have to give up does not speak of it."""
+    """The error of a download that did not give up has no `silence`."""
     error = NotEnoughSharesError.of(2, 3, [])
 
     assert error.silence is None
@@ -54,6 +54,6 @@ def test_no_silence() -> None:
 
 
 def test_kinds_of_silence() -> None:
-    """Who gives up has the same kinds of shortage."""
+    """A download that gave up has the same kinds of shortage."""
     assert NotEnoughSharesError is type(NotEnoughSharesError.of(2, 3, [], 60.0))
     assert NoSharesError is type(NotEnoughSharesError.of(0, 3, [], 60.0))

@@ -1,4 +1,4 @@
-"""Phases 2 to 4: which shares are asked for what, and how one that fails is replaced."""
+"""Phases 2 to 4: which shares are asked for what, and how a failing share is replaced."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -39,12 +39,12 @@ strategies = pytest.mark.parametrize("strategy", FOUR_PHASES)
 all_strategies = pytest.mark.parametrize("strategy", STRATEGIES)
 parts = pytest.mark.parametrize("part", PARTS)
 
-#: What reads are called that give a part of a share.
+#: What requests are called that read a part of a share.
 READ_OF = {part: part for part in PARTS} | {"share hashes": "block hashes", "block": "block 0"}
 
 
 def located(numbers: dict[int, bytes] | None = None) -> list[ManualServer]:
-    """Return servers that hold those shares, or all, and answer no reads by themselves."""
+    """Return servers with these shares, or all, whose reads are answered manually."""
     return manual_servers(SHARES if numbers is None else numbers)
 
 
@@ -54,14 +54,14 @@ def buckets_of(servers: list[ManualServer]) -> list[ManualBucket]:
 
 
 def serve(buckets: list[ManualBucket]) -> None:
-    """Answer reads until none waits."""
+    """Answer reads until none is pending."""
     while any(bucket.waiting for bucket in buckets):
         for bucket in buckets:
             bucket.answer_all()
 
 
 def failing_at(data: bytes, count: int) -> Callable[[int, int], Any]:
-    """Return a `read` that answers so many reads, and fails the later ones."""
+    """Return a `read` that answers the first `count` reads, and fails the later ones."""
     left = [count]
 
     def read(offset: int, length: int) -> Any:
@@ -78,7 +78,7 @@ def failing_at(data: bytes, count: int) -> Callable[[int, int], Any]:
 
 @pytest.mark.parametrize(("k", "n"), [(1, 1), (1, 3), (2, 2), (2, 4), (3, 6), (5, 7)])
 def test_decode(k: int, n: int) -> None:
-    """Any k of the n blocks make the segment, in whatever order they came."""
+    """Any k of the n blocks restore the segment, in any order."""
     segment = bytes(range(k * 4))
     shares = encode(segment, k=k, n=n).shares
     block = {number: share[36:40] for number, share in shares.items()}
@@ -93,7 +93,7 @@ def test_decode(k: int, n: int) -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_primary_first(seed: int) -> None:
-    """Where the primary shares are known they are read, and decoding takes no arithmetic."""
+    """Primary shares are preferred, and decoding is not needed then."""
     servers = servers_of(SHARES, reversed(range(10)))
     run = Download(servers, FILE.cap, strategy="wait-for-all", random=Random(seed))
 
@@ -103,7 +103,7 @@ def test_primary_first(seed: int) -> None:
 
 
 def test_primary_then_secondary() -> None:
-    """Secondary shares fill up, at random: over many downloads each has its turn."""
+    """Secondary shares fill up at random: over many downloads, each is used."""
     seen: set[int] = set()
     for seed in range(50):
         servers = servers_of(SHARES, [9, 8, 7, 6, 5, 1])
@@ -120,14 +120,14 @@ def test_primary_then_secondary() -> None:
 
 
 def test_lowest_primary_first() -> None:
-    """The UEB is asked of the share with the lowest number."""
+    """The UEB is read from the share with the lowest number."""
     run = Download(servers_of(SHARES, [5, 2, 1]), FILE.cap)
 
     assert [request.share for request in run.requests("UEB")] == [1]
 
 
 def test_any_holder() -> None:
-    """Of several servers with the same share any may be read."""
+    """If several servers hold the same share, any of them may be read."""
     holders: set[str] = set()
     for seed in range(50):
         servers = [MemoryServer({0: SHARES[0]}, f"s{i}") for i in range(4)]
@@ -145,7 +145,7 @@ def test_any_holder() -> None:
 
 @all_strategies
 def test_repeatable(strategy: str) -> None:
-    """Without randomness from outside, equal downloads make equal requests."""
+    """Without outside randomness, equal downloads send equal requests."""
     servers = servers_of(SHARES, [9, 8, 7, 6, 5])
     runs = [Download(servers, FILE.cap, strategy=strategy) for _ in range(5)]
 
@@ -154,7 +154,7 @@ def test_repeatable(strategy: str) -> None:
 
 @strategies
 def test_same_shares_throughout(strategy: str) -> None:
-    """The shares that were chosen for the first segment are read for all, nothing else is."""
+    """The shares chosen for the first segment are read for all segments, and no others."""
     run = Download(servers_of(SHARES, [9, 8, 7, 6, 5]), FILE.cap, strategy=strategy)
     used = run.done().shares_used
 
@@ -191,7 +191,7 @@ def test_five_round_trips(strategy: str) -> None:
 
 @strategies
 def test_blocks_in_parallel(strategy: str) -> None:
-    """The blocks of a segment are asked of K shares at once."""
+    """The blocks of a segment are requested from K shares at once."""
     servers = located({number: SHARES[number] for number in (0, 1, 2)})
     run = Download(servers, FILE.cap, strategy=strategy)
     for server in servers:
@@ -217,7 +217,7 @@ def test_blocks_in_parallel(strategy: str) -> None:
 @strategies
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_one_share_at_a_time(strategy: str, part: str) -> None:
-    """UEB and crypttext hashes are asked of one share after another, as long as none has them."""
+    """UEB and crypttext hashes are requested from one share after another, until one has them."""
     bad = {number: corrupt(SHARES[number], part) for number in (0, 1)}
     servers = located(bad | {2: SHARES[2]})
     run = Download(servers, FILE.cap, strategy=strategy)
@@ -241,7 +241,7 @@ def test_one_share_at_a_time(strategy: str, part: str) -> None:
 @strategies
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_all_but_one_corrupt(strategy: str, part: str) -> None:
-    """K-1 of the K shares with a corrupt UEB (or crypttext hash tree) do no harm."""
+    """A corrupt UEB (or crypttext hash tree) in K-1 of the K shares does not matter."""
     for good in range(3):
         shares = {i: SHARES[i] if i == good else corrupt(SHARES[i], part) for i in range(3)}
         run = Download(servers_of(shares), FILE.cap, strategy=strategy)
@@ -252,7 +252,7 @@ def test_all_but_one_corrupt(strategy: str, part: str) -> None:
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_over_all_located(part: str) -> None:
-    """They are asked of all located shares, not of K only: the tenth has it."""
+    """They are requested from all located shares, not only from K: the tenth has them."""
     shares = {number: corrupt(SHARES[number], part) for number in range(9)} | {9: SHARES[9]}
     run = Download(servers_of(shares), FILE.cap, strategy="wait-for-all")
 
@@ -264,7 +264,7 @@ def test_over_all_located(part: str) -> None:
 @all_strategies
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_corrupt_everywhere(strategy: str, part: str) -> None:
-    """If no share has it there is not one good share, and every line says why."""
+    """If all copies are corrupt, no share is good, and each line of the error says why."""
     shares = {number: corrupt(SHARES[number], part) for number in range(3)}
     run = Download(servers_of(shares), FILE.cap, strategy=strategy)
     error = run.shortage()
@@ -280,7 +280,7 @@ def test_corrupt_everywhere(strategy: str, part: str) -> None:
 @parts
 @pytest.mark.parametrize("victims", [(0,), (1,), (0, 1, 2), (3, 4, 5, 6, 7, 8, 9)])
 def test_corrupt_replaced(part: str, victims: tuple[int, ...]) -> None:
-    """Up to N-K shares that are corrupt, in whichever part, are made up for by the others."""
+    """Up to N-K corrupt shares are replaced by others, whichever part is corrupt."""
     shares = {i: corrupt(s, part) if i in victims else s for i, s in SHARES.items()}
     run = Download(servers_of(shares), FILE.cap, strategy="wait-for-all")
     used = run.done().shares_used
@@ -304,7 +304,7 @@ def test_corrupt_with_duplicate(part: str, strategy: str) -> None:
 @pytest.mark.parametrize("count", range(8))
 @pytest.mark.parametrize("victim", [0, 1, 2])
 def test_error_replaced(count: int, victim: int) -> None:
-    """A share whose server says yes and fails a later read is replaced, whichever read it is."""
+    """A share whose server fails a later read is replaced, whichever read it is."""
     rest = servers_of(SHARES, [i for i in range(5) if i != victim])
     bad = reading(failing_at(SHARES[victim], count), victim, "bad")
     run = Download([bad, *rest], FILE.cap, strategy="wait-for-all")
@@ -317,7 +317,7 @@ def test_error_replaced(count: int, victim: int) -> None:
 
 @pytest.mark.parametrize("segment", range(4))
 def test_corrupt_in_a_later_segment(segment: int) -> None:
-    """A share with one bad block is used until it shows, and not again."""
+    """A share with one bad block is used up to that block, and not after it."""
     start = 36 + 20 * segment
     bad = SHARES[1][:start] + b"?" + SHARES[1][start + 1 :]
     run = Download(servers_of(SHARES | {1: bad}), FILE.cap, strategy="wait-for-all")
@@ -330,7 +330,7 @@ def test_corrupt_in_a_later_segment(segment: int) -> None:
 
 
 def test_held_blocks_are_kept() -> None:
-    """Blocks that are there already are not read again when another is replaced."""
+    """Blocks that have arrived are not read again when another block is replaced."""
     servers = servers_of(SHARES | {1: corrupt(SHARES[1], "block")})
     run = Download(servers, FILE.cap, strategy="wait-for-all")
     run.done()
@@ -342,7 +342,7 @@ def test_held_blocks_are_kept() -> None:
 
 
 def test_many_replacements() -> None:
-    """One share after the other may turn out bad, as long as K are left."""
+    """One share after another may turn out bad, as long as K are left."""
     bad = {i: corrupt(SHARES[i], PARTS[i % len(PARTS)]) for i in (0, 3, 4, 5)}
     failing = [reading(failing_at(SHARES[i], i), i, f"failing{i}") for i in (6, 7, 8)]
     servers = [*failing, *servers_of(bad), *servers_of(SHARES, [1, 2, 9])]
@@ -354,7 +354,7 @@ def test_many_replacements() -> None:
 
 @parts
 def test_shortage_while_reading(part: str) -> None:
-    """The shortage that shows when reading is the same error as that of locating."""
+    """A shortage found while reading raises the same error as one found while locating."""
     servers = servers_of({0: corrupt(SHARES[0], part), 1: SHARES[1], 2: SHARES[2]})
     run = Download(servers, FILE.cap)
     if part in ("UEB", "crypttext hashes"):
@@ -371,7 +371,7 @@ def test_shortage_while_reading(part: str) -> None:
 
 
 def test_shortage_counts_numbers() -> None:
-    """Good copies of one share count once, and a share that is corrupt somewhere may be good."""
+    """Good copies of one share count once."""
     servers = [
         *servers_of({0: corrupt(SHARES[0], "block"), 1: corrupt(SHARES[1], "header")}),
         *servers_of(SHARES, [2, 2, 2]),
@@ -385,7 +385,7 @@ def test_shortage_counts_numbers() -> None:
 
 
 def test_shortage_in_a_later_segment() -> None:
-    """What was written before the shortage showed is right, and there is one error."""
+    """If a shortage shows in a later segment, what was written is right."""
     bad = SHARES[1][:80] + b"?" + SHARES[1][81:]
     run = Download(servers_of({0: SHARES[0], 1: bad, 2: SHARES[2]}), FILE.cap)
     error = run.error(NotEnoughSharesError)
@@ -399,7 +399,7 @@ def test_shortage_in_a_later_segment() -> None:
 @all_strategies
 @pytest.mark.parametrize("read", [lambda *_: None, lambda *_: succeed("text"), boom, None])
 def test_buckets_of_nonsense(strategy: str, read: Any) -> None:
-    """A bucket that reads out nonsense, or that cannot be read, is a share that is lost."""
+    """A bucket that answers nonsense, or that cannot be read, loses its share."""
     bad = AnyServer(lambda _: succeed({0: None}), "any") if read is None else reading(read)
     run = Download([bad, *servers_of(SHARES, [1, 2])], FILE.cap, strategy=strategy)
     error = run.error(NotEnoughSharesError)
@@ -411,7 +411,7 @@ def test_buckets_of_nonsense(strategy: str, read: Any) -> None:
 
 @pytest.mark.parametrize("read", [lambda *_: None, lambda *_: succeed("text"), boom, None])
 def test_buckets_of_nonsense_replaced(read: Any) -> None:
-    """And it is replaced where there is another."""
+    """Another share replaces it, if there is one."""
     bad = AnyServer(lambda _: succeed({0: None}), "any") if read is None else reading(read)
     run = Download([bad, *servers_of(SHARES, [1, 2, 7])], FILE.cap, strategy="wait-for-all")
 
@@ -423,7 +423,7 @@ def test_buckets_of_nonsense_replaced(read: Any) -> None:
 
 @parts
 def test_first_k_ignores_late_shares(part: str) -> None:
-    """First-k fails although a late answer has the share that would replace the corrupt one."""
+    """First-k fails although a late answer has a share that could replace the corrupt one."""
     bad = {0: corrupt(SHARES[0], part), 1: SHARES[1], 2: SHARES[2]}
     run = Download([*servers_of(bad), *servers_of(SHARES, [5])], FILE.cap, strategy="first-k")
     if part in ("UEB", "crypttext hashes"):
@@ -438,7 +438,7 @@ def test_first_k_ignores_late_shares(part: str) -> None:
 @parts
 @pytest.mark.parametrize("come", ["before", "after"])
 def test_first_k_late_uses_late_shares(part: str, come: str) -> None:
-    """First-k-late fails over to a share from a late answer, and waits for one if it must."""
+    """First-k-late uses a share from a late answer, and waits for one if it must."""
     bad = {0: corrupt(SHARES[0], part), 1: SHARES[1], 2: SHARES[2]}
     early, late = manual_servers(bad), ManualServer("late", {5: SHARES[5]})
     run = Download([*early, late], FILE.cap, strategy="first-k-late")
@@ -460,7 +460,7 @@ def test_first_k_late_uses_late_shares(part: str, come: str) -> None:
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_first_k_late_waits_for_a_ueb(part: str) -> None:
-    """If no share has a good UEB, it is asked of those that are still to come."""
+    """If no share has a good UEB, first-k-late reads it from a share that arrives later."""
     bad = {number: corrupt(SHARES[number], part) for number in range(3)}
     late = [ManualServer("late", {5: bad[0]}), ManualServer("later", {6: SHARES[6]})]
     run = Download([*servers_of(bad), *late], FILE.cap, strategy="first-k-late")
@@ -477,7 +477,7 @@ def test_first_k_late_waits_for_a_ueb(part: str) -> None:
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_first_k_late_while_the_last_is_asked(part: str) -> None:
-    """A share that comes while the last of the others is asked in vain is asked next."""
+    """A share that arrives while the last of the others is read in vain is read next."""
     early = manual_servers({number: corrupt(SHARES[number], part) for number in range(3)})
     late = ManualServer("late", {6: SHARES[6]})
     run = Download([*early, late], FILE.cap, strategy="first-k-late")
@@ -497,7 +497,7 @@ def test_first_k_late_while_the_last_is_asked(part: str) -> None:
 
 @pytest.mark.parametrize("part", ["UEB", "header", "block"])
 def test_first_k_late_gives_up(part: str) -> None:
-    """When all have answered and it is not enough, the wait ends with an error."""
+    """When all servers have answered and shares are missing, the download fails."""
     bad = {number: corrupt(SHARES[number], part) for number in range(3)}
     late = [ManualServer(f"late{i}", {}) for i in range(3)]
     run = Download([*servers_of(bad), *late], FILE.cap, strategy="first-k-late")
@@ -517,7 +517,7 @@ def test_first_k_late_gives_up(part: str) -> None:
 
 
 def test_first_k_late_fails_over_again() -> None:
-    """A late share may be as bad as those before it."""
+    """A late share may be as bad as the earlier ones."""
     early = servers_of({0: corrupt(SHARES[0], "block"), 1: SHARES[1], 2: SHARES[2]})
     late = [
         ManualServer("late0", {3: corrupt(SHARES[3], "block")}),
@@ -600,9 +600,9 @@ def test_any_grid(grid: list[tuple[int, str]], strategy: str, random: Random) ->
 
 @strategies
 def test_hung_read(strategy: str) -> None:
-    """A server that says yes and never answers a read stalls the four-phase strategies.
+    """A server that answers its query and hangs on a read stalls the four-phase strategies.
 
-    So it was in 2010, and nothing but other strategies helps. Stopping it is clean.
+    So it was in 2010, and only other strategies help. Stopping the download works.
     """
     hung = reading(lambda *_: Deferred())
     run = Download([hung, *servers_of(SHARES, [1, 2, 3, 4])], FILE.cap, strategy=strategy)

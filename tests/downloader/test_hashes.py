@@ -1,4 +1,4 @@
-"""The tagged hashes are those of Tahoe-LAFS: spelled out a second time, and of real files."""
+"""The tagged hashes equal those of Tahoe-LAFS, spelled out here and in real files."""
 
 from hashlib import sha256
 
@@ -19,12 +19,12 @@ def double(data: bytes) -> bytes:
     ("expected", "data"), [(b"0:,", b""), (b"3:abc,", b"abc"), (b"12:0:,0:,0:,0:,,", b"0:," * 4)]
 )
 def test_netstring(expected: bytes, data: bytes) -> None:
-    """A netstring has its length before it, in decimal, and a comma behind it."""
+    """A netstring is the length in decimal, a colon, the value, and a comma."""
     assert expected == hashes.netstring(data)
 
 
 def test_tags() -> None:
-    """The tag is a netstring and the value is not; of inner nodes, both values are."""
+    """The tag is a netstring and the value is not; for inner nodes, both values are."""
     left, right = bytes(32), b"\xff" * 32
 
     assert double(b"29:allmydata_encoded_subshare_v1,x") == hashes.block_hash(b"x")
@@ -46,7 +46,7 @@ def test_storage_index() -> None:
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_convergent_key(file: RealFile) -> None:
-    """The key follows from the secret, the encoding and the plaintext."""
+    """The key is derived from the secret, the encoding and the plaintext."""
     cap = parse_cap(file.uri)
     assert isinstance(cap, CHKCap)
     assert file.segment_size is not None

@@ -64,18 +64,18 @@ FILES = {
 }
 cases = pytest.mark.parametrize("case", CASES, ids=str)
 
-#: Every how many places of a share are damaged, one after another.
+#: The stride between the places of a share that are damaged, one after another.
 strides = pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 
 #: Which bits of each byte are flipped.
 MASKS = (0x01, 0x80)
 
-#: What may become of a download from bad shares, apart from the file.
+#: How a download from bad shares may end if it does not restore the file.
 SHORTAGES = (NotEnoughSharesError, NoSharesError)
 
 
 class Recorder:
-    """Servers that hold shares and count what they are asked."""
+    """Servers that hold shares, and count their reads."""
 
     def __init__(self) -> None:
         self.reads = 0
@@ -100,7 +100,7 @@ def header_of(share: bytes) -> layout.Header:
 
 
 def check_bad(case: Case, bad: bytes, *, must_fail: bool = False) -> None:
-    """Check that a bad share 0 does no harm: by itself, and where there is a good share 1."""
+    """Check that a bad share 0 does no harm: alone, and with a good share 1."""
     recorder = Recorder()
     alone = Download([recorder.server(0, bad)], case.file.cap)
     if must_fail or not alone.consumer.pieces:
@@ -127,7 +127,7 @@ def check_bad(case: Case, bad: bytes, *, must_fail: bool = False) -> None:
 
 @cases
 def test_good(case: Case) -> None:
-    """The shares that the tests below damage are good ones."""
+    """The shares that the tests below damage are good."""
     for number in 0, 1:
         run = Download(servers_of(case.file.shares, [number]), case.file.cap)
 
@@ -138,7 +138,7 @@ def test_good(case: Case) -> None:
 @cases
 @strides
 def test_any_bit(case: Case, stride: int) -> None:
-    """A flipped bit, wherever it is, never makes a wrong byte, and the other share steps in."""
+    """A flipped bit never yields a wrong byte, and the other share replaces the bad one."""
     share = case.file.shares[0]
     for offset in range(0, len(share), stride):  # the bits of all of them take turns
         check_bad(case, flipped(share, offset, MASKS[offset % len(MASKS)]))
@@ -148,7 +148,7 @@ def test_any_bit(case: Case, stride: int) -> None:
 @strides
 @pytest.mark.parametrize("section", ["data", "crypttext", "block hashes", "chain", "UEB"])
 def test_every_bit_counts(case: Case, section: str, stride: int) -> None:
-    """A flipped bit of what is read is always found out: such a share alone makes no file."""
+    """A flipped bit in any part that is read is always detected: the share alone yields no file."""
     share, header = case.file.shares[0], header_of(case.file.shares[0])
     skipped = 0 if case.segment_size == 40 else 3 * 32  # inner nodes follow from the leaves
     padding = 0 if case.segment_size == 40 else 32
@@ -173,7 +173,7 @@ def test_every_bit_counts(case: Case, section: str, stride: int) -> None:
 @cases
 @strides
 def test_cut_anywhere(case: Case, stride: int) -> None:
-    """A share that is cut off anywhere is no good, and the other one steps in."""
+    """A truncated share is bad, wherever it is cut, and the other one replaces it."""
     share = case.file.shares[0]
     for length in range(0, len(share), stride):
         check_bad(case, share[:length], must_fail=True)
@@ -181,7 +181,7 @@ def test_cut_anywhere(case: Case, stride: int) -> None:
 
 @cases
 def test_longer(case: Case) -> None:
-    """What lies behind the end of a share does not matter."""
+    """Extra bytes after the end of a share do not matter."""
     for more in b"\0", b"\xff" * 5000:
         run = Download([MemoryServer({0: case.file.shares[0] + more})], case.file.cap)
 
@@ -192,7 +192,7 @@ def test_longer(case: Case) -> None:
 @cases
 @strides
 def test_a_byte_more(case: Case, stride: int) -> None:
-    """A byte that was slipped in or lost anywhere does no harm."""
+    """A byte inserted or deleted anywhere does no harm."""
     share = case.file.shares[0]
     for offset in range(0, len(share), stride):
         check_bad(case, share[:offset] + b"\1" + share[offset:])
@@ -216,7 +216,7 @@ LARGE_VALUES = (2**32, 2**32 + 1, 2**40, 2**62, 2**63 - 1, 2**63, 2**64 - 32, 2*
 
 
 def with_fields(share: bytes, fields: Mapping[str, int]) -> bytes:
-    """Return a share with other numbers in its header, cut to what the fields hold."""
+    """Return a share with other header fields, truncated to the width of each field."""
     width = 4 * header_of(share).version
     header = b""
     for name in FIELDS:
@@ -229,7 +229,7 @@ def with_fields(share: bytes, fields: Mapping[str, int]) -> bytes:
 @cases
 @pytest.mark.parametrize("name", few(5, FIELDS))
 def test_any_field(case: Case, name: str) -> None:
-    """No number in a header leads anywhere: no great read, no endless loop, no other error."""
+    """No header field causes a large read, an endless loop, or an unexpected error."""
     share = case.file.shares[0]
     right = getattr(header_of(share), name)
     near = [right + by for by in (-34, -33, -32, -1, 1, 32, 33, 34, 1000)]
@@ -239,7 +239,7 @@ def test_any_field(case: Case, name: str) -> None:
 
 @cases
 def test_all_fields(case: Case) -> None:
-    """Nor does any number in all of them at once, nor in all that follow one."""
+    """Nor does any value in several fields at once."""
     share = case.file.shares[0]
     for value in (*VALUES, *LARGE_VALUES):
         for first in range(1, len(FIELDS)):
@@ -253,7 +253,7 @@ def test_all_fields(case: Case) -> None:
 )
 @settings(deadline=None, max_examples=100)
 def test_any_header(case: Case, numbers: list[int], ordered: bool) -> None:
-    """Nor do any numbers, in order (so that the header passes) or not."""
+    """Nor do any values, sorted (so that the header passes) or not."""
     fields = dict(zip(FIELDS[1:], sorted(numbers) if ordered else numbers, strict=True))
 
     check_bad(case, with_fields(case.file.shares[0], fields))
@@ -261,7 +261,7 @@ def test_any_header(case: Case, numbers: list[int], ordered: bool) -> None:
 
 @cases
 def test_ueb_length(case: Case) -> None:
-    """The number before the UEB is not believed either."""
+    """The length before the UEB is not trusted either."""
     share, header = case.file.shares[0], header_of(case.file.shares[0])
     width = 4 * case.version
     start = header.uri_extension
@@ -285,7 +285,7 @@ def test_chain_of_any_index(case: Case) -> None:
 @given(st.sampled_from(CASES), st.binary(max_size=200), st.sampled_from([b"", b"\0\0\0"]))
 @settings(deadline=None, max_examples=50)
 def test_garbage(case: Case, data: bytes, start: bytes) -> None:
-    """A share that is made of anything at all does no harm."""
+    """A share of arbitrary bytes does no harm."""
     check_bad(case, start + data, must_fail=True)
 
 
@@ -293,14 +293,14 @@ def test_garbage(case: Case, data: bytes, start: bytes) -> None:
 
 
 def test_share_of_another_file() -> None:
-    """A good share of another file, with the same number, is none of this one."""
+    """A good share of another file, with the same number, is bad for this one."""
     other = encode(PLAINTEXT[::-1], k=1, n=2, segment_size=40)
 
     check_bad(CASES[0], other.shares[0], must_fail=True)
 
 
 def test_blocks_of_another_file() -> None:
-    """Nor is one that has only its blocks from elsewhere, with the hashes that they have."""
+    """So is a share with the blocks of another file, with or without their hashes."""
     other = encode(PLAINTEXT[::-1], k=1, n=2, segment_size=40).shares[0]
     share, header = CASES[0].file.shares[0], header_of(CASES[0].file.shares[0])
     blocks = other[header.data : header.plaintext_hashes]
@@ -316,7 +316,7 @@ def test_blocks_of_another_file() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_every_server_lies_about_numbers(strategy: str) -> None:
-    """Shares that go by others' numbers are no good, however many there are."""
+    """Shares with each other's numbers are bad, however many there are."""
     file = encode(PLAINTEXT, k=3, n=10)
     wrong = {number: file.shares[(number + 1) % 10] for number in range(10)}
     run = Download(servers_of(wrong), file.cap, strategy=strategy)
@@ -326,7 +326,7 @@ def test_every_server_lies_about_numbers(strategy: str) -> None:
 
 
 def test_copies_of_one_share() -> None:
-    """One share that goes by all numbers counts once."""
+    """One share under all numbers counts once."""
     file = encode(PLAINTEXT, k=3, n=10)
     run = Download([MemoryServer(dict.fromkeys(range(10), file.shares[0]))], file.cap)
 
@@ -339,7 +339,7 @@ def test_copies_of_one_share() -> None:
 @given(st.integers(0, 2**32), st.sampled_from(CASES), st.sampled_from(list(STRATEGIES)))
 @settings(deadline=None, max_examples=100)
 def test_moody_server(seed: int, case: Case, strategy: str) -> None:
-    """A server that answers each read as it likes makes no wrong byte and no other error."""
+    """A server that answers each read at random causes no wrong byte and no unexpected error."""
     random = Random(seed)
     reads = 0
 
@@ -374,7 +374,7 @@ def test_moody_server(seed: int, case: Case, strategy: str) -> None:
 
 
 def section(version: int, sections: Iterable[bytes], sizes: tuple[int, int]) -> bytes:
-    """Return a share of these sections, the UEB's length included in the last."""
+    """Return a share of these sections; the last includes the length of the UEB."""
     offsets, offset, body = [], layout.header_size(version), b""
     for data in sections:
         offsets.append(offset)
@@ -386,7 +386,7 @@ def section(version: int, sections: Iterable[bytes], sizes: tuple[int, int]) -> 
 def make(
     segments: list[list[bytes]], hashed: list[bytes], k: int, /, version: int = 1, **changes: Any
 ) -> Encoded:
-    """Return a file of these blocks, by segment and share, and with the hashes of `hashed`.
+    """Return a file of these blocks, by segment and share, with hashes over `hashed`.
 
     The blocks and all trees are right in themselves. `changes` are made to the UEB.
     """
@@ -445,7 +445,7 @@ BLOCKS = [split(segment, 2, 4) for segment in CRYPTTEXT]
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_made_right(version: int) -> None:
-    """The files that the tests below make wrong would be right ones."""
+    """Without changes, `make` makes a good file."""
     file = make(BLOCKS, CRYPTTEXT, 2, version=version)
     run = Download(servers_of(file.shares, [1, 3]), file.cap)
 
@@ -457,7 +457,7 @@ def test_made_right(version: int) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("segment", [0, 1])
 def test_wrong_ciphertext(segment: int, strategy: str, version: int) -> None:
-    """Valid blocks that do not decode to the segment that was hashed: nothing of it is written."""
+    """Valid blocks that do not decode to the hashed segment raise; no byte of it is written."""
     hashed = list(CRYPTTEXT)
     hashed[segment] = bytes(20)
     file = make(BLOCKS, hashed, 2, version=version)
@@ -469,7 +469,7 @@ def test_wrong_ciphertext(segment: int, strategy: str, version: int) -> None:
 
 
 def test_two_files_in_one() -> None:
-    """Shares that make one file together, and another with others: only the hashed one comes out.
+    """If some shares decode to one file and others to another, only the hashed file is written.
 
     Every share is valid by itself, so that no other share could help.
     """
@@ -491,7 +491,7 @@ GOOD = make(BLOCKS, CRYPTTEXT, 2)
 
 
 def packed_with(**changes: bytes | None) -> bytes:
-    """Return the UEB of the good file with other entries; None leaves one out."""
+    """Return the UEB of the good file with other entries; None removes an entry."""
     extension = read_uri_extension(GOOD.shares[0], GOOD.cap)
     entries: dict[str, bytes | None] = {
         "codec_name": b"crs",
@@ -550,14 +550,14 @@ SENSELESS = {
 
 
 def test_sensible_ueb() -> None:
-    """The UEB that is changed here is the good file's."""
+    """Without changes, `packed_with` returns the good file's UEB."""
     assert GOOD.cap.ueb_hash == hashes.uri_extension_hash(packed_with())
 
 
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("reason", SENSELESS)
 def test_senseless_ueb(reason: str, version: int) -> None:
-    """A UEB that the cap vouches for and that makes no sense ends the download at once."""
+    """A nonsensical UEB that matches the cap ends the download at once."""
     good = make(BLOCKS, CRYPTTEXT, 2, version=version)
     packed = SENSELESS[reason]
     shares = {
@@ -574,7 +574,7 @@ def test_senseless_ueb(reason: str, version: int) -> None:
 
 
 def test_great_ueb() -> None:
-    """A UEB that is longer than any there can be is not read to its end."""
+    """A UEB that is longer than any valid one is not read to its end."""
     packed = packed_with(x=bytes(3000))
     shares = {
         number: share[: header_of(share).uri_extension] + layout.pack_uri_extension(1, packed)
@@ -590,7 +590,7 @@ def test_great_ueb() -> None:
 
 @pytest.mark.parametrize("segment_size", [2, 4, 10, 22, 38, 2**40, 2 * (10**19 // 2)])
 def test_another_segment_size(segment_size: int) -> None:
-    """A UEB that is sound in itself and does not fit the shares makes no wrong byte."""
+    """A valid UEB that does not fit the shares yields no wrong byte."""
     file = make(BLOCKS, CRYPTTEXT, 2, segment_size=segment_size)
     recorder = Recorder()
     servers = [recorder.server(i, share) for i, share in file.shares.items()]
@@ -604,7 +604,7 @@ def test_another_segment_size(segment_size: int) -> None:
 @pytest.mark.parametrize("size", [1, 19, 20, 21, 39, 41, 10**6, 2**32, 2**63, 2**64 - 1])
 @pytest.mark.parametrize("segment_size", [2, 20, 2**50])
 def test_another_size(size: int, segment_size: int) -> None:
-    """Nor does one for a file of another size, of exabytes even: it takes no time and no memory."""
+    """Nor does a UEB with another file size, even of exabytes: it costs no time and no memory."""
     file = make(BLOCKS, CRYPTTEXT, 2, size=size, segment_size=segment_size)
     recorder = Recorder()
     servers = [recorder.server(i, share) for i, share in file.shares.items()]
@@ -618,7 +618,7 @@ def test_another_size(size: int, segment_size: int) -> None:
 
 @pytest.mark.parametrize("change", [{"share_root_hash": bytes(32)}, {"k": 1}, {"k": 3}, {"n": 5}])
 def test_another_encoding(change: dict[str, Any]) -> None:
-    """Nor does a cap, with its UEB, of another encoding than the shares have."""
+    """Nor do a cap and a UEB with another encoding than the shares have."""
     file = make(BLOCKS, CRYPTTEXT, 2, segment_size=12 if change.get("k") == 3 else 20, **change)
     cap = replace(file.cap, k=change.get("k", 2), n=change.get("n", 4))
     run = Download(servers_of(file.shares), cap, strategy="wait-for-all")
@@ -628,7 +628,7 @@ def test_another_encoding(change: dict[str, Any]) -> None:
 
 
 def test_wrong_key() -> None:
-    """A cap with another key asks for another storage index; the shares cannot tell."""
+    """A cap with another key queries another storage index."""
     cap = replace(GOOD.cap, key=b"k" * 16)
     asked: list[bytes] = []
 

@@ -1,4 +1,4 @@
-"""Headers, share hash chains and containers are read, and refused where they are cut or lie."""
+"""Headers, share hash chains and containers are parsed, or refused if truncated or inconsistent."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +30,7 @@ OFFSETS = (
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real_header(file: RealFile) -> None:
-    """Real shares are of version 1, and their sections lie one behind the other."""
+    """Real shares have version 1, and contiguous sections."""
     assert file.k is not None
     for share in file.shares.values():
         header = layout.parse_header(share[: layout.HEADER_SIZE])
@@ -49,7 +49,7 @@ def test_real_header(file: RealFile) -> None:
 
 @pytest.mark.parametrize(("header", "size"), [(V1, 0x24), (V2, 0x44)])
 def test_header_round_trip(header: Header, size: int) -> None:
-    """A header is read as it was written, and what follows it does not matter."""
+    """A header is parsed as it was packed, and what follows it does not matter."""
     packed = header.pack()
 
     assert size == len(packed) == layout.header_size(header.version)
@@ -58,13 +58,13 @@ def test_header_round_trip(header: Header, size: int) -> None:
 
 
 def test_header_size() -> None:
-    """The longer header is read; a shorter share of version 1 has enough in it."""
+    """`HEADER_SIZE` is the size of the longer header, that of version 2."""
     assert layout.header_size(2) == layout.HEADER_SIZE
 
 
 @pytest.mark.parametrize("header", [V1, V2])
 def test_header_bytes(header: Header) -> None:
-    """Version 1 writes 4 bytes a number, version 2 writes 8, and both the version in 4."""
+    """Fields have 4 bytes in version 1 and 8 in version 2; the version itself always has 4."""
     width = 4 * header.version
     packed = header.pack()
 
@@ -75,7 +75,7 @@ def test_header_bytes(header: Header) -> None:
 
 @pytest.mark.parametrize("header", [V1, V2])
 def test_header_cut(header: Header) -> None:
-    """A header that is cut off anywhere is refused."""
+    """A truncated header is refused, wherever it is cut."""
     packed = header.pack()
     for length in range(len(packed)):
         with pytest.raises(CorruptShareError, match=f"after {length} bytes"):
@@ -107,7 +107,7 @@ def test_header_overlap(header: Header, name: str) -> None:
 @given(st.binary(max_size=80), st.sampled_from([b"", b"\0\0\0\1", b"\0\0\0\2"]))
 @settings(deadline=None, max_examples=50)
 def test_any_header(rest: bytes, version: bytes) -> None:
-    """Any bytes at all are a header in order, or corrupt."""
+    """Any bytes are either a valid header or corrupt."""
     try:
         header = layout.parse_header(version + rest)
     except CorruptShareError:
@@ -120,7 +120,7 @@ def test_any_header(rest: bytes, version: bytes) -> None:
 
 @pytest.mark.parametrize(("version", "width"), [(1, 4), (2, 8)])
 def test_uri_extension(version: int, width: int) -> None:
-    """The UEB has its length before it, and what follows does not matter."""
+    """The UEB follows its length, and what comes after it does not matter."""
     section = layout.pack_uri_extension(version, b"ueb")
 
     assert (3).to_bytes(width, "big") + b"ueb" == section
@@ -130,7 +130,7 @@ def test_uri_extension(version: int, width: int) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_uri_extension_cut(version: int) -> None:
-    """A UEB that is cut off anywhere is refused."""
+    """A truncated UEB is refused, wherever it is cut."""
     section = layout.pack_uri_extension(version, b"ueb")
     for length in range(len(section)):
         with pytest.raises(CorruptShareError, match="UEB"):
@@ -139,14 +139,14 @@ def test_uri_extension_cut(version: int) -> None:
 
 @pytest.mark.parametrize(("version", "length"), [(1, 4), (1, 2**32 - 1), (2, 4), (2, 2**64 - 1)])
 def test_uri_extension_length(version: int, length: int) -> None:
-    """A length that promises more than there is is refused, whatever it is."""
+    """A length that exceeds the data is refused, whatever it is."""
     section = length.to_bytes(4 * version, "big") + b"ueb"
     with pytest.raises(CorruptShareError, match=f"should have {length} bytes, but has 3"):
         layout.unpack_uri_extension(version, section)
 
 
 def test_share_hashes() -> None:
-    """A chain is read in the order in which it was written: 2 bytes of index, 32 of hash."""
+    """A chain is parsed in the order in which it was packed: 2 bytes of index, 32 of hash."""
     section = layout.pack_share_hashes(CHAIN)
 
     assert section[: layout.CHAIN_ENTRY_SIZE] == b"\0\x0a" + b"a" * 32
@@ -154,7 +154,7 @@ def test_share_hashes() -> None:
 
 
 def test_no_share_hashes() -> None:
-    """An empty section is an empty chain: whether that will do is not the layout's business."""
+    """An empty section is an empty chain; the layout does not judge whether that is enough."""
     assert layout.unpack_share_hashes(b"") == {}
 
 
@@ -167,7 +167,7 @@ def test_share_hashes_cut() -> None:
 
 
 def test_split_hashes() -> None:
-    """The hashes are taken from the beginning, and no more of them than are wanted."""
+    """The hashes are split from the beginning, and only as many as requested."""
     section = b"a" * 32 + b"b" * 32 + b"c"
 
     assert layout.split_hashes(section, 0) == []
@@ -178,13 +178,13 @@ def test_split_hashes() -> None:
 
 
 def test_split_a_great_many() -> None:
-    """A count that no share can hold is refused before anything is set aside for it."""
+    """A count that no share can hold is refused without allocating memory for it."""
     with pytest.raises(CorruptShareError):
         layout.split_hashes(bytes(64), 2**60)
 
 
 def container(version: int, length: int, leases: int, rest: bytes) -> bytes:
-    """Return a share file with this container."""
+    """Return a share file with this header."""
     return b"".join(i.to_bytes(4, "big") for i in (version, length, leases)) + rest
 
 
@@ -220,14 +220,14 @@ def test_real_container() -> None:
     ],
 )
 def test_bad_container(words: str, file: bytes) -> None:
-    """A share file that is not as long as it says is refused."""
+    """A share file is refused if its length does not match its header."""
     with pytest.raises(CorruptShareError, match=words):
         layout.share_data(file)
 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_encoded(version: int) -> None:
-    """The encoder lays a share out in the order of the header, without gaps."""
+    """The encoder writes the sections in the order of the header, without gaps."""
     share = encode(bytes(range(100)), k=2, n=3, segment_size=40, version=version).shares[0]
     header = layout.parse_header(share[: layout.HEADER_SIZE])
 

@@ -1,4 +1,4 @@
-"""Phase 1: when locating ends, whatever servers answer, and what errors say of each of them."""
+"""Phase 1: when locating ends, whatever servers answer, and what errors say about each server."""
 
 from collections.abc import Callable, Iterable, Mapping
 from random import Random
@@ -36,7 +36,7 @@ four_phases = pytest.mark.parametrize("strategy", FOUR_PHASES)
 
 
 def lines(error: NotEnoughSharesError) -> list[str]:
-    """Return the lines of the error's text that follow its headline, which must be right."""
+    """Check the headline of the error's text, and return the lines after it."""
     headline, *rest = str(error).splitlines()
 
     assert f"not enough shares: have {error.have}, need {error.need}" == headline
@@ -46,7 +46,7 @@ def lines(error: NotEnoughSharesError) -> list[str]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_asks_all_at_once(strategy: str) -> None:
-    """Every server is asked, once, for the storage index of the cap, before any has answered."""
+    """Every server is queried once, for the cap's storage index, before any has answered."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=strategy)
 
@@ -62,7 +62,7 @@ def test_asks_all_at_once(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "first-k-late"])
 def test_first_k_ends(strategy: str) -> None:
-    """Locating ends with the answer that makes K distinct share numbers, and not before."""
+    """Locating ends with the answer that completes K distinct share numbers, and no earlier."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=strategy)
     servers[9].answer()
@@ -82,7 +82,7 @@ def test_first_k_ends(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "first-k-late"])
 def test_first_k_counts_numbers(strategy: str) -> None:
-    """Buckets with a share number that is known already do not end locating."""
+    """Buckets of a share number that is already known do not end locating."""
     servers = [
         ManualServer(f"s{i}", {number: SHARES[number]})
         for i, number in enumerate([4, 4, 4, 7, 7, 1])
@@ -98,7 +98,7 @@ def test_first_k_counts_numbers(strategy: str) -> None:
 
 
 def test_wait_for_all_waits() -> None:
-    """Wait-for-all has all shares it needs and still waits for the last answer."""
+    """Wait-for-all has all the shares that it needs, and still waits for the last answer."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy="wait-for-all")
     for server in servers[:-1]:
@@ -112,7 +112,7 @@ def test_wait_for_all_waits() -> None:
 
 
 def test_wait_for_all_waits_for_failures() -> None:
-    """A query that fails is an answer: wait-for-all goes on when the last one has failed."""
+    """A failed query counts as an answer: wait-for-all continues when the last query has failed."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy="wait-for-all")
     for server in servers[3:9]:
@@ -134,7 +134,7 @@ def test_wait_for_all_waits_for_failures() -> None:
 @strategies
 @pytest.mark.parametrize("last", [{}, None, BoomError("x"), {99: None}, {0: MemoryBucket(b"")}])
 def test_last_answer_is_no_use(strategy: str, last: Any) -> None:
-    """Locating ends when the last server has answered, although it adds nothing."""
+    """Locating ends when the last server has answered, even if the answer adds nothing."""
     servers = manual_servers({0: SHARES[0], 1: SHARES[1], 2: SHARES[2]})
     run = Download(servers, FILE.cap, strategy=strategy)
     servers[0].answer()
@@ -152,7 +152,7 @@ def test_last_answer_is_no_use(strategy: str, last: Any) -> None:
 
 @strategies
 def test_only_share_0(strategy: str) -> None:
-    """Ten servers with share 0 each are one share: one clean error, as soon as all answered."""
+    """Ten servers with share 0 have one share: one error, as soon as all have answered."""
     servers = [ManualServer(f"s{i}", {0: SHARES[0]}) for i in range(10)]
     run = Download(servers, FILE.cap, strategy=strategy)
     for server in servers:
@@ -171,7 +171,7 @@ def test_only_share_0(strategy: str) -> None:
 
 @strategies
 def test_only_share_0_at_once(strategy: str) -> None:
-    """The same where every server answers while it is asked."""
+    """The same if every server answers inside the call."""
     servers = [MemoryServer({0: SHARES[0]}, f"s{i}") for i in range(10)]
     run = Download(servers, FILE.cap, strategy=strategy)
 
@@ -181,7 +181,7 @@ def test_only_share_0_at_once(strategy: str) -> None:
 
 @strategies
 def test_no_servers(strategy: str) -> None:
-    """Without servers there are no shares, and that is told at once."""
+    """Without servers, the download fails at once."""
     run = Download([], FILE.cap, strategy=strategy)
     error = run.error(NoSharesError)
 
@@ -193,7 +193,7 @@ def test_no_servers(strategy: str) -> None:
 
 @strategies
 def test_all_empty(strategy: str) -> None:
-    """Servers that all answer that they have nothing make the same error, with their names."""
+    """If all servers answer that they have no shares, the error lists them by name."""
     run = Download([MemoryServer({}, name) for name in ("a", "b")], FILE.cap, strategy=strategy)
 
     assert lines(run.error(NoSharesError)) == ["a: no shares", "b: no shares"]
@@ -202,7 +202,7 @@ def test_all_empty(strategy: str) -> None:
 @strategies
 @pytest.mark.parametrize("fails", [0, 1, 3])
 def test_all_empty_or_failed(strategy: str, fails: int) -> None:
-    """The same where they take their time, or fail: the last one makes the error."""
+    """The same if they answer later, or fail: the last answer raises the error."""
     servers = [ManualServer(f"s{i}", {}) for i in range(3)]
     run = Download(servers, FILE.cap, strategy=strategy)
     for i, server in enumerate(servers):
@@ -215,7 +215,7 @@ def test_all_empty_or_failed(strategy: str, fails: int) -> None:
 
 @strategies
 def test_one_server_has_all(strategy: str) -> None:
-    """K shares on one server will do."""
+    """K shares on one server are enough."""
     server = MemoryServer({number: SHARES[number] for number in (4, 5, 1)})
     run = Download([server], FILE.cap, strategy=strategy)
 
@@ -225,7 +225,7 @@ def test_one_server_has_all(strategy: str) -> None:
 
 @strategies
 def test_some_broken_some_hung(strategy: str) -> None:
-    """Failed queries hurt nobody; hung ones hurt wait-for-all alone."""
+    """Failed queries stall no strategy; hung ones stall only wait-for-all."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=strategy)
     for server in servers[:4]:
@@ -237,7 +237,7 @@ def test_some_broken_some_hung(strategy: str) -> None:
 
 
 def test_recovers() -> None:
-    """A server that is the last hope may take its time."""
+    """Without enough shares, the last server is waited for, however long it takes."""
     servers = manual_servers({0: SHARES[0], 1: SHARES[1], 2: SHARES[2]})
     run = Download(servers, FILE.cap)
     servers[0].answer()
@@ -252,7 +252,7 @@ def test_recovers() -> None:
 
 @strategies
 def test_located(strategy: str) -> None:
-    """The time at which locating ended is told: by the slowest server, or by the third."""
+    """The status has the time at which locating ended: the slowest server's, or the third's."""
     run_until = {"wait-for-all": 1.0}.get(strategy, 0.3)
     run = Download([], FILE.cap)
     servers = [
@@ -266,17 +266,17 @@ def test_located(strategy: str) -> None:
 
 
 def failing_deferred(_: bytes) -> Deferred[Any]:
-    """Answer a query with a failure."""
+    """Return a failure as the answer to a query."""
     return fail(BoomError("no such\n\tfile"))
 
 
 def chatty(_: bytes) -> Deferred[Any]:
-    """Raise an error that goes on and on."""
+    """Raise an error with a very long message."""
     raise BoomError("blah " * 1000)
 
 
 class EvilError(ServerFailedError):
-    """An error that cannot be told."""
+    """An error whose message cannot be shown."""
 
     def __str__(self) -> str:
         raise BoomError("told")
@@ -319,7 +319,7 @@ ANSWERS: dict[str, tuple[AnyServer, str]] = {
 @strategies
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_nonsense(strategy: str, answer: str) -> None:
-    """A server that answers nonsense is one without shares; the error quotes it, in one line."""
+    """A server that answers nonsense has no shares; the error quotes it in one line."""
     server, expected = ANSWERS[answer]
     run = Download([server, *servers_of(SHARES, [4, 5])], FILE.cap, strategy=strategy)
     error = run.error(NotEnoughSharesError)
@@ -335,7 +335,7 @@ def test_nonsense(strategy: str, answer: str) -> None:
 @strategies
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_nonsense_and_enough(strategy: str, answer: str) -> None:
-    """And it hurts no download that has its shares from others."""
+    """Nonsense does no harm to a download that gets its shares from other servers."""
     servers = [ANSWERS[answer][0], *servers_of(SHARES, [0, 4, 5]), ANSWERS[answer][0]]
     run = Download(servers, FILE.cap, strategy=strategy)
     run.done()
@@ -345,7 +345,7 @@ def test_nonsense_and_enough(strategy: str, answer: str) -> None:
 
 @strategies
 def test_nonsense_beside_shares(strategy: str) -> None:
-    """The good shares of an answer count, whatever else is in it."""
+    """The good shares of an answer count, whatever else it contains."""
     server = answering({-1: None, 0: MemoryBucket(SHARES[0]), "1": None, True: None})
     run = Download([server, *servers_of(SHARES, [3])], FILE.cap, strategy=strategy)
     error = run.error(NotEnoughSharesError)
@@ -355,7 +355,7 @@ def test_nonsense_beside_shares(strategy: str) -> None:
 
 
 def test_error_without_words() -> None:
-    """An exception that cannot even be printed fails a query as any other does."""
+    """An exception that cannot be printed fails a query like any other."""
 
     class UnprintableError(Exception):
         def __str__(self) -> str:
@@ -370,7 +370,7 @@ def test_error_without_words() -> None:
 
 
 def test_many_wrong_numbers() -> None:
-    """However many wrong numbers there are in an answer, the error stays readable."""
+    """However many wrong numbers an answer has, the error stays readable."""
     answer = dict.fromkeys(range(-10_000, 0))
     run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
     wordy, good = lines(run.error(NotEnoughSharesError))
@@ -381,14 +381,14 @@ def test_many_wrong_numbers() -> None:
 
 
 class Unprintable:
-    """A share number that cannot even be shown."""
+    """A share number that cannot be printed."""
 
     def __repr__(self) -> str:
         return str(boom())
 
 
 class Odd(dict[int, Any]):
-    """Buckets that are listed as they like."""
+    """Buckets whose methods return arbitrary results."""
 
     def __init__(self, items: Callable[[], Any]) -> None:
         super().__init__({0: None})
@@ -410,14 +410,14 @@ class Odd(dict[int, Any]):
     ids=["unprintable", "raises", "None", "no pairs", "triples"],
 )
 def test_answer_that_breaks(answer: Any) -> None:
-    """An answer that raises when it is looked at is that server's, and no end of the download."""
+    """An answer that raises when it is inspected fails its server, not the download."""
     run = Download([answering(answer), *servers_of(SHARES, [0])], FILE.cap)
 
     assert len(lines(run.error(NotEnoughSharesError))) == 2
 
 
 def test_no_server_at_all() -> None:
-    """What is no storage server fails its query, and hurts no other."""
+    """An object that is not a storage server fails its query, and affects no other server."""
     run = Download([object(), *servers_of(SHARES, [0, 1, 2])], FILE.cap)
     run.done()
 
@@ -425,7 +425,7 @@ def test_no_server_at_all() -> None:
 
 
 def test_names() -> None:
-    """A server goes by its name, one without a name by its place."""
+    """A server is called by its name; one without a name, by its position."""
 
     class Nameless:
         def get_buckets(self, storage_index: bytes) -> Deferred[Mapping[int, Any]]:
@@ -450,7 +450,7 @@ def test_servers_from_an_iterator() -> None:
 
 
 def test_late_answer_ignored() -> None:
-    """What comes after first-k has ended is not read, and the error says that it came too late."""
+    """Answers after first-k has ended are not read; the error says that they came too late."""
     servers = manual_servers({number: SHARES[number] for number in range(5)})
     run = Download(servers, FILE.cap, strategy="first-k")
     for server in servers[:3]:
@@ -472,7 +472,7 @@ def test_late_answer_ignored() -> None:
 
 
 def test_answers_after_the_end() -> None:
-    """Answers and failures that come when all is over change nothing but the status."""
+    """Answers and failures after the end change only the status."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy="first-k")
     for server in servers[:3]:
@@ -495,12 +495,12 @@ def test_answers_after_the_end() -> None:
 
 
 def composed(**fields: Any) -> Strategy:
-    """Return a strategy of a user's own; unless it says otherwise it is first-k with a window."""
+    """Return a custom strategy: by default, first-k with a window."""
     return Strategy("mine", **{"locating_ends": "k-distinct", "window": 3, **fields})
 
 
 def asked(servers: Iterable[ManualServer]) -> list[int]:
-    """Return which of the servers have been asked."""
+    """Return the indexes of the servers that have been queried."""
     return [i for i, server in enumerate(servers) if server.asked]
 
 
@@ -509,7 +509,7 @@ def asked(servers: Iterable[ManualServer]) -> list[int]:
     [("wait-for-all", 40), ("first-k", 40), ("first-k-late", 40), ("windowed", 10), ("hedged", 20)],
 )
 def test_window(strategy: str, count: int) -> None:
-    """So many servers are asked at first, in their order."""
+    """As many servers as the window holds are queried at first, in order."""
     servers = [ManualServer(f"s{i}", {}) for i in range(40)]
     run = Download(servers, FILE.cap, strategy=strategy)
 
@@ -520,7 +520,7 @@ def test_window(strategy: str, count: int) -> None:
 @pytest.mark.parametrize("ends", ["k-distinct", "all-answered", "never"])
 @pytest.mark.parametrize("how", ["answer", "fail"])
 def test_window_moves(how: str, ends: Any) -> None:
-    """An answer and a failure each let one more server be asked."""
+    """Each answer or failure lets one more server be queried."""
     servers = [ManualServer(f"s{i}", {}) for i in range(6)]
     run = Download(servers, FILE.cap, strategy=composed(locating_ends=ends))
     for number in 1, 0, 2:
@@ -537,7 +537,7 @@ def test_window_moves(how: str, ends: Any) -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", composed(), composed(window=1)])
 def test_window_of_answers_at_once(strategy: Any) -> None:
-    """Servers that answer while they are asked take no place."""
+    """Servers that answer inside the call do not occupy the window."""
     servers = [MemoryServer({}, f"s{i}") for i in range(50)]
     run = Download([*servers, *servers_of(SHARES, [1, 2, 3])], FILE.cap, strategy=strategy)
 
@@ -546,7 +546,7 @@ def test_window_of_answers_at_once(strategy: Any) -> None:
 
 
 def test_many_empty_servers() -> None:
-    """Thousands of servers that have nothing need no deep stack."""
+    """Thousands of empty servers need no deep stack."""
     servers = [MemoryServer({}, f"s{i}") for i in range(5000)]
     for strategy in "windowed", "hedged", composed(window=1):
         run = Download(servers, FILE.cap, strategy=strategy)
@@ -555,7 +555,7 @@ def test_many_empty_servers() -> None:
 
 
 def test_window_stops_with_enough() -> None:
-    """First-k with a window asks no more servers once K shares are located."""
+    """First-k with a window queries no more servers once K shares are located."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed())
     for number in 0, 1, 2:
@@ -567,7 +567,7 @@ def test_window_stops_with_enough() -> None:
 
 @pytest.mark.parametrize("ends", ["k-distinct", "never"])
 def test_overdue_gives_its_place(ends: Any) -> None:
-    """A query that is overdue gives its place to another, and not before."""
+    """A query gives up its place in the window when it is overdue, and no earlier."""
     servers = manual_servers(SHARES)
     strategy = composed(locating_ends=ends, late_answers="used", overdue=2.0)
     run = Download(servers, FILE.cap, strategy=strategy)
@@ -591,7 +591,7 @@ def test_overdue_gives_its_place(ends: Any) -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", composed(overdue=10.0), "hedged"])
 def test_late_answer_of_an_overdue_query(strategy: Any) -> None:
-    """Its answer still counts when it comes, and gives no second place."""
+    """A late answer to an overdue query still counts, and frees no second place."""
     servers = manual_servers(encode(PLAINTEXT, k=3, n=40).shares)
     file = encode(PLAINTEXT, k=3, n=40)
     run = Download(servers, file.cap, strategy=strategy)
@@ -610,7 +610,7 @@ def test_late_answer_of_an_overdue_query(strategy: Any) -> None:
 
 
 def test_failure_of_an_overdue_query() -> None:
-    """An overdue query that fails is one that failed, and gives no second place either."""
+    """Nor does a late failure of an overdue query."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
     run.clock.advance(2)
@@ -624,7 +624,7 @@ def test_failure_of_an_overdue_query() -> None:
 
 
 def test_last_server_is_waited_for() -> None:
-    """When all are asked an overdue query has nobody to give its place to: no timer runs."""
+    """When all servers have been queried, queries cannot become overdue, and no timer runs."""
     servers = manual_servers({i: SHARES[i] for i in range(3)})
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
 
@@ -638,7 +638,7 @@ def test_last_server_is_waited_for() -> None:
 
 
 def test_not_asked() -> None:
-    """The error says of each server that was not asked that it was not."""
+    """The error lists the servers that were not queried."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed())
     for number in 0, 1, 2:
@@ -657,7 +657,7 @@ def test_not_asked() -> None:
 
 @pytest.mark.parametrize("part", ["block", "UEB", "header"])
 def test_spare_share_on_a_server_not_asked(part: str) -> None:
-    """First-k-late with a window asks further servers where it lacks a share."""
+    """First-k-late with a window queries further servers if it lacks a share."""
     clock = Clock()
     shares = {i: corrupt(share, part) if i < 3 else share for i, share in SHARES.items()}
     servers = [delayed(clock, 1.0, {i: share}, f"s{i}") for i, share in shares.items()]
@@ -671,7 +671,7 @@ def test_spare_share_on_a_server_not_asked(part: str) -> None:
 
 
 def test_spare_share_behind_a_hung_server() -> None:
-    """It finds one behind servers that hang as soon as their queries are overdue."""
+    """It finds a share behind hung servers as soon as their queries are overdue."""
     strategy = composed(late_answers="used", window=3, overdue=2.0)
     bad = {0: corrupt(SHARES[0], "block"), 1: SHARES[1], 2: SHARES[2]}
     hung = [ManualServer(f"hung{i}", {}) for i in range(4)]
@@ -689,7 +689,7 @@ def test_spare_share_behind_a_hung_server() -> None:
 
 
 def test_first_k_with_a_window_does_not_look_further() -> None:
-    """Where late answers are ignored nobody else is asked: the shortage is an error at once."""
+    """If late answers are ignored, no more servers are queried: the download fails at once."""
     clock = Clock()
     shares = {i: corrupt(share, "block") if i < 3 else share for i, share in SHARES.items()}
     servers = [delayed(clock, 1.0, {i: share}, f"s{i}") for i, share in shares.items()]
@@ -702,7 +702,7 @@ def test_first_k_with_a_window_does_not_look_further() -> None:
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_stop_while_a_query_may_become_overdue(how: str) -> None:
-    """A download that is stopped while it waits for that leaves no timer, and asks no more."""
+    """A stop cancels the timer for overdue queries, and no more servers are queried."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=composed(overdue=2.0))
 
@@ -730,7 +730,7 @@ def test_stop_while_a_query_may_become_overdue(how: str) -> None:
 def test_any_window(
     conducts: list[tuple[int, str]], window: int, ends: Any, late: Any, random: Random
 ) -> None:
-    """However servers answer no more than the window are waited for, and all needed are found."""
+    """No more queries than the window are outstanding, however servers answer."""
     strategy = composed(window=window, locating_ends=ends, late_answers=late, overdue=2.0)
     servers = [
         ManualServer(f"s{i}", {number: SHARES[number]} if how == "good" else {})

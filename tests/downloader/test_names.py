@@ -1,4 +1,4 @@
-"""Which name was meant."""
+"""Suggestions for misspelt names."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from firstk.downloader.names import did_you_mean
     ],
 )
 def test_did_you_mean(name: str, said: str) -> None:
-    """It is the closest one, if one is close."""
+    """The closest name is suggested, if one is close enough."""
     assert said == did_you_mean(name, ["first-k", "first-k-late", "hedged"])
 
 
 def test_long_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name of another length than all others is compared with none of them."""
+    """A name is not compared with names of a very different length."""
     compared: list[str] = []
 
     def close(name: str, known: list[str], **others: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Reading as shares are found: hedges, spares, salvage, and that nothing ever stalls."""
+"""Reading while shares are located: hedges, spares, salvage, and giving up."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ files = pytest.mark.parametrize("file", [FILE, WHOLE], ids=["four segments", "on
 
 @pytest.fixture
 def small_segments(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make segments of 9000 bytes the usual ones: of a large file one block is read at a time."""
+    """Use a default segment size of 9000 bytes, so that a large file is read block by block."""
     monkeypatch.setattr("firstk.downloader.ueb.DEFAULT_SEGMENT_SIZE", 9000)
     guess_segmentation.cache_clear()
     yield
@@ -68,18 +68,18 @@ def never(*_: Any) -> Deferred[Any]:
 
 
 def silent(name: str = "silent") -> AnyServer:
-    """Return a server that never answers a query."""
+    """Return a server that never answers its query."""
     return AnyServer(never, name)
 
 
 def mute(clock: Clock, number: int, name: str = "mute") -> AnyServer:
-    """Return a server that answers after a second, and never answers a read."""
+    """Return a server that answers its query after a second, and never answers a read."""
     buckets = {number: AnyBucket(never)}
     return AnyServer(lambda _: deferLater(clock, 1.0, lambda: buckets), name)
 
 
 def hanging_from(clock: Clock, delay: float, hang: float, data: bytes, number: int) -> AnyServer:
-    """Return a server that answers after `delay`, and never again from the time `hang` on."""
+    """Return a server that answers after `delay`, and hangs on reads from the time `hang` on."""
 
     def read(offset: int, length: int) -> Deferred[bytes]:
         if clock.seconds() >= hang:
@@ -93,7 +93,7 @@ def hanging_from(clock: Clock, delay: float, hang: float, data: bytes, number: i
 def grid(
     clock: Clock, shares: Mapping[int, bytes], delay: float | Callable[[int], float] = 1.0
 ) -> list[AnyServer]:
-    """Return a server for each share that takes some time for each request, s0, s1, ..."""
+    """Return a server s0, s1, ... for each share, which takes some time for each request."""
     return [
         delayed(clock, delay(i) if callable(delay) else delay, {i: data}, f"s{i}")
         for i, data in shares.items()
@@ -106,21 +106,21 @@ def some(*numbers: int, file: Any = FILE) -> dict[int, bytes]:
 
 
 def let_pass(run: Download, seconds: float, step: float = 0.25) -> None:
-    """Let time pass until the download is over, or so many seconds are."""
+    """Advance the clock until the download is done, or this many seconds have passed."""
     end = run.clock.seconds() + seconds
     while not run.fired and run.clock.seconds() < end:
         run.clock.advance(step)
 
 
 def over(run: Download, *, cancelled: int = 0) -> None:
-    """Check that a download that is over has left nothing behind on the clock."""
+    """Check that a finished download has left nothing on the clock."""
     assert len(run.results) == 1
     assert (run.consumer.registered, run.consumer.unregistered) == (1, 1)
     assert cancelled == len(run.clock.getDelayedCalls())
 
 
 def read_from(run: Download) -> list[str]:
-    """Return the servers that were read from, in order, each once."""
+    """Return the servers that were read from, in order, each only once."""
     return list(dict.fromkeys(r.server for r in run.status.requests if not r.is_query))
 
 
@@ -129,7 +129,7 @@ def read_from(run: Download) -> list[str]:
 
 @both
 def test_two_round_trips(strategy: str) -> None:
-    """The first block takes two round trips where the layout is guessed, and each further one."""
+    """The first block takes two round trips if the layout is guessed right."""
     clock = Clock()
     run = Download(grid(clock, WHOLE.shares), WHOLE.cap, strategy=strategy, clock=clock)
     clock.advance(1)
@@ -154,7 +154,7 @@ def test_two_round_trips(strategy: str) -> None:
     [("windowed", [0, 1, 2, 3, 4, 5, 5]), ("hedged", [0, 0, 5, 5, 5, 5, 5])],
 )
 def test_three_round_trips(strategy: str, expected: list[int]) -> None:
-    """A layout that is guessed wrong costs one more, in the first segment alone.
+    """A wrong guess of the layout costs one more round trip, only in the first segment.
 
     Windowed has read enough for its guess to be lucky, as Tahoe-LAFS does for 5 to 8 segments.
     Hedged has read the other blocks with the one that it guessed, and keeps them.
@@ -174,7 +174,7 @@ def test_three_round_trips(strategy: str, expected: list[int]) -> None:
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("offset", [0, 1, 8999, 9000, 25_000, 39_999])
 def test_offset_and_a_wrong_guess(offset: int, version: int) -> None:
-    """So it does for a range that begins anywhere: three round trips for its first block."""
+    """So it does for a range at any offset: its first block takes three round trips."""
     file = encode(PLAINTEXT * 200, k=3, n=10, segment_size=9000, version=version)
     clock = Clock()
     servers = grid(clock, file.shares)
@@ -192,7 +192,7 @@ def test_offset_and_a_wrong_guess(offset: int, version: int) -> None:
 
 
 def test_reading_starts_with_the_first_share() -> None:
-    """The first share is read while the others are still looked for."""
+    """The first share is read while the others are still being located."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy="hedged")
     servers[7].answer_manual()
@@ -210,7 +210,7 @@ def test_reading_starts_with_the_first_share() -> None:
 
 
 def test_fastest_first() -> None:
-    """Of several shares those are read whose servers answered fastest, whatever the numbers."""
+    """The shares on the servers that answered fastest are read, whatever their numbers."""
     clock = Clock()
     servers = [ManualServer(f"s{i}", {i: data}) for i, data in SHARES.items()]
     run = Download(servers, FILE.cap, strategy="windowed", clock=clock)
@@ -231,7 +231,7 @@ def test_fastest_first() -> None:
 
 @both
 def test_one_share_a_server(strategy: str) -> None:
-    """As long as there is a choice each server is read for one share."""
+    """Each server is read for one share, as long as there are enough servers."""
     rich = MemoryServer(some(0, 1, 2), "rich")
     servers = [ManualServer("rich", rich.shares), *manual_servers(some(3, 4, 5))]
     run = Download(servers, FILE.cap, strategy=strategy)
@@ -249,7 +249,7 @@ def test_one_share_a_server(strategy: str) -> None:
 @both
 @files
 def test_answers_at_once(strategy: str, file: Any) -> None:
-    """Servers that answer while they are asked are read no more than is needed."""
+    """Of servers that answer inside the call, no more are read than needed."""
     run = Download(servers_of(file.shares), file.cap, strategy=strategy)
 
     assert run.done().shares_used == {0, 1, 2}
@@ -260,7 +260,7 @@ def test_answers_at_once(strategy: str, file: Any) -> None:
 
 
 def test_many_segments_at_once() -> None:
-    """Thousands of segments that come at once need no deep stack."""
+    """Thousands of segments that arrive at once need no deep stack."""
     plaintext = bytes(range(256)) * 12
     file = encode(plaintext, k=1, n=2, segment_size=1)
     run = Download(servers_of(file.shares), file.cap, strategy="hedged")
@@ -274,7 +274,7 @@ def test_many_segments_at_once() -> None:
 
 @files
 def test_hung_read(file: Any) -> None:
-    """A read that hangs is hedged: another share is read beside it, and the file comes."""
+    """A read that hangs is hedged: another share is read in addition, and the download succeeds."""
     clock = Clock()
     servers = [mute(clock, 0), *grid(clock, {n: d for n, d in file.shares.items() if n})]
     run = Download(servers, file.cap, strategy="hedged", clock=clock)
@@ -305,7 +305,7 @@ def test_hung_read_stalls_windowed() -> None:
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("hang", [1.5, 2.5, 3.5])
 def test_hung_between_segments(hang: float) -> None:
-    """A server that falls silent in the middle of a download is replaced by another."""
+    """A server that hangs in the middle of a download is replaced by another."""
     clock = Clock()
     servers = [
         hanging_from(clock, 1.0, hang, LARGE.shares[0], 0),
@@ -324,7 +324,7 @@ def test_hung_between_segments(hang: float) -> None:
 
 @pytest.mark.usefixtures("small_segments")
 def test_all_fall_silent() -> None:
-    """If too many fall silent the error comes after a while, and says who they were."""
+    """If too many servers hang, the download fails in the end, and reports them."""
     clock = Clock()
     servers = [hanging_from(clock, 1.0, 3.5, LARGE.shares[i], i) for i in range(8)]
     run = Download(
@@ -343,7 +343,7 @@ def test_all_fall_silent() -> None:
 
 
 def test_slow_read_that_comes_after_all() -> None:
-    """The first K valid blocks win, the hedged one's too; one that comes too late is not used."""
+    """The first K valid blocks win, even a hedge's; a block that arrives too late is not used."""
     servers = manual_servers(some(0, 1, 2, 3, file=WHOLE))
     clock = Clock()
     run = Download(servers, WHOLE.cap, strategy="hedged", clock=clock)
@@ -368,7 +368,7 @@ def test_slow_read_that_comes_after_all() -> None:
 
 
 def test_each_overdue_read_is_hedged() -> None:
-    """Where several reads hang each is hedged, as long as there are shares."""
+    """If several reads hang, each is hedged, as long as there are shares."""
     clock = Clock()
     mutes = [mute(clock, i, f"mute{i}") for i in range(3)]
     servers = [*mutes, *grid(clock, some(*range(3, 10), file=WHOLE))]
@@ -383,7 +383,7 @@ def test_each_overdue_read_is_hedged() -> None:
 @pytest.mark.usefixtures("small_segments")
 @pytest.mark.parametrize("spares", [0, 1, 2, 5, 255])
 def test_spares(spares: int) -> None:
-    """So many shares beyond K are read for the first segment, as far as there are any."""
+    """For the first segment, `spares` shares beyond K are read, if there are as many."""
     clock = Clock()
     strategy = f"hedged+{spares}" if spares else "hedged"
     run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy=strategy, clock=clock)
@@ -400,7 +400,7 @@ def test_spares(spares: int) -> None:
 
 
 def test_blocks_unused() -> None:
-    """Good blocks that come with K others, or later, are counted: nobody wanted them."""
+    """Good blocks beyond the K that are needed are counted as unused."""
     clock = Clock()
     run = Download(grid(clock, LARGE.shares), LARGE.cap, strategy="hedged+2", clock=clock)
     let_pass(run, 60, 1)
@@ -409,14 +409,14 @@ def test_blocks_unused() -> None:
 
 
 def test_no_spares_left() -> None:
-    """Spares are not waited for: K shares are enough."""
+    """The download does not wait for spares: K shares are enough."""
     run = Download(servers_of(some(4, 5, 6)), FILE.cap, strategy="hedged+7")
 
     assert run.done().shares_used == {4, 5, 6}
 
 
 def test_spare_wins() -> None:
-    """A spare steps in for a read that hangs, without a hedge and at no loss of time."""
+    """A spare replaces a read that hangs, without a hedge and without delay."""
     clock = Clock()
     servers = [mute(clock, 0), *grid(clock, some(*range(1, 10), file=WHOLE))]
     run = Download(servers, WHOLE.cap, strategy="hedged+1", clock=clock)
@@ -428,7 +428,7 @@ def test_spare_wins() -> None:
 
 @pytest.mark.usefixtures("small_segments")
 def test_second_segment_prefers_the_fast() -> None:
-    """The next segment is read from the shares that were fastest for the last."""
+    """The next segment is read from the shares that were fastest for the last one."""
     clock = Clock()
 
     def server(number: int) -> AnyServer:
@@ -451,7 +451,7 @@ def test_second_segment_prefers_the_fast() -> None:
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 @files
 def test_salvage(part: str, file: Any) -> None:
-    """A share with a corrupt UEB has good blocks: nine of ten such shares do no harm to hedged."""
+    """Hedged uses the good blocks of shares with a corrupt UEB, even if nine of ten are corrupt."""
     shares = {i: corrupt(d, part) if i < 9 else d for i, d in file.shares.items()}
     run = Download(servers_of(shares), file.cap, strategy="hedged")
 
@@ -460,7 +460,7 @@ def test_salvage(part: str, file: Any) -> None:
 
 
 def test_salvage_from_a_copy() -> None:
-    """What judges the blocks may come from another copy of a share that has given its block."""
+    """Another copy of a share that has given its block may supply the UEB or the hashes."""
     for part in "UEB", "crypttext hashes":
         bad = {i: corrupt(SHARES[i], part) for i in range(3)}
         for servers in (
@@ -474,7 +474,7 @@ def test_salvage_from_a_copy() -> None:
 
 
 def test_salvage_of_both() -> None:
-    """Shares that lack the UEB may have the crypttext hashes, and one that lacks these the UEB."""
+    """Some shares may supply the UEB, and another the crypttext hashes."""
     bad = {i: corrupt(SHARES[i], "UEB") for i in range(3)}
     other = MemoryServer({0: corrupt(SHARES[0], "crypttext hashes")}, "other")
     run = Download([MemoryServer(bad, "bad"), other], FILE.cap, strategy="hedged")
@@ -485,7 +485,7 @@ def test_salvage_of_both() -> None:
 
 @pytest.mark.parametrize(("corrupted", "ok"), [(7, True), (8, False), (9, False)])
 def test_no_salvage(corrupted: int, ok: bool) -> None:
-    """Windowed drops them, as Tahoe-LAFS does."""
+    """Windowed drops shares with a corrupt UEB, as Tahoe-LAFS does."""
     shares = {i: corrupt(d, "UEB") if i < corrupted else d for i, d in SHARES.items()}
     run = Download(servers_of(shares), FILE.cap, strategy="windowed")
     if ok:
@@ -499,7 +499,7 @@ def test_no_salvage(corrupted: int, ok: bool) -> None:
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 @both
 def test_no_ueb_at_all(part: str, strategy: str) -> None:
-    """Where no share has it not one is good, and the error says why, share by share."""
+    """If all copies are corrupt, no share is good, and the error says why, share by share."""
     shares = {i: corrupt(d, part) for i, d in SHARES.items()}
     run = Download(servers_of(shares), FILE.cap, strategy=strategy)
     error = run.shortage()
@@ -512,7 +512,7 @@ def test_no_ueb_at_all(part: str, strategy: str) -> None:
 @pytest.mark.parametrize("part", PARTS)
 @both
 def test_replaced(part: str, strategy: str) -> None:
-    """Up to N-K shares that are corrupt, in whichever part, are made up for by the others."""
+    """Up to N-K corrupt shares are replaced by others, whichever part is corrupt."""
     for victims in (0,), (0, 1, 2), range(7):
         shares = {i: corrupt(d, part) if i in victims else d for i, d in SHARES.items()}
         run = Download(servers_of(shares), FILE.cap, strategy=strategy)
@@ -546,7 +546,7 @@ def test_bad_block_in_a_later_segment() -> None:
 
 
 def test_gives_up() -> None:
-    """Hedged gives up after some time without an event: no sooner, no later, and with names."""
+    """Hedged gives up `give_up` seconds after the last event, and reports the silent servers."""
     clock = Clock()
     servers = [silent("quiet"), *grid(clock, some(0, 1))]
     run = Download(servers, FILE.cap, strategy="hedged", clock=clock)
@@ -565,7 +565,7 @@ def test_gives_up() -> None:
 
 @pytest.mark.parametrize("part", ["UEB", "crypttext hashes"])
 def test_gives_up_without_a_ueb(part: str) -> None:
-    """Shares that all lack what is needed to judge them are none: the error never has enough."""
+    """Shares that cannot be verified do not count: the error never has enough shares."""
     shares = {i: corrupt(SHARES[i], part) for i in range(4)}
     run = Download([silent(), *servers_of(shares)], FILE.cap, strategy="hedged")
     let_pass(run, 2 * GIVE_UP)
@@ -576,7 +576,7 @@ def test_gives_up_without_a_ueb(part: str) -> None:
 
 
 def test_late_answer_before_giving_up() -> None:
-    """A server that answers just in time is used, however late it is."""
+    """A server that answers just before the download gives up is still used."""
     clock = Clock()
     late = delayed(clock, GIVE_UP - 1, some(5), "late")
     run = Download([late, *grid(clock, some(0, 1))], FILE.cap, strategy="hedged", clock=clock)
@@ -591,9 +591,9 @@ def test_late_answer_before_giving_up() -> None:
 
 
 def test_asks_all_before_giving_up() -> None:
-    """As long as a server has not been asked hedged does not give up, however patient it is.
+    """Hedged does not give up before it has queried every server.
 
-    One fast answer and many silent servers make it so: the rest might just be slower.
+    One fast answer and many silent servers make it patient: the rest might just be slower.
     """
     file = encode(PLAINTEXT, k=3, n=60)
     clock = Clock()
@@ -610,7 +610,7 @@ def test_asks_all_before_giving_up() -> None:
 @pytest.mark.parametrize("delay", [1.0, 6.0, 15.0])
 @pytest.mark.parametrize("mutes", [1, 2, 3, 4, 6, 9])
 def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
-    """Nor does it as long as there is a share that has not been read."""
+    """Nor does it give up before it has read every share."""
     file = encode(bytes(400_000), k=1, n=10)
     clock = Clock()
 
@@ -627,7 +627,7 @@ def test_reads_all_before_giving_up(mutes: int, delay: float) -> None:
 
 
 def test_windowed_never_gives_up() -> None:
-    """Windowed waits for the last silent server forever, and has no timer."""
+    """Windowed waits forever for the last silent server, and has no timer."""
     clock = Clock()
     run = Download([silent(), *grid(clock, some(0, 1))], FILE.cap, strategy="windowed", clock=clock)
     let_pass(run, 1e6, 1e4)
@@ -639,7 +639,7 @@ def test_windowed_never_gives_up() -> None:
 
 @pytest.mark.parametrize("give_up", [0.5, 5.0, 3600.0])
 def test_give_up_is_a_choice(give_up: float) -> None:
-    """How long that may be is the strategy's to say."""
+    """A strategy sets how long it waits before it gives up."""
     run = Download([silent()], FILE.cap, strategy=replace(HEDGED, give_up=give_up))
     let_pass(run, 2 * give_up, give_up / 10)
 
@@ -649,7 +649,7 @@ def test_give_up_is_a_choice(give_up: float) -> None:
 
 
 class Pausing(MemoryConsumer):
-    """A consumer that pauses for a long time after each piece."""
+    """A consumer that pauses for `pause` seconds after each piece."""
 
     def __init__(self, clock: Clock, seconds: float) -> None:
         super().__init__()
@@ -664,7 +664,7 @@ class Pausing(MemoryConsumer):
 
 @pytest.mark.parametrize("pause", [1, GIVE_UP - 1, GIVE_UP + 1, 10 * GIVE_UP])
 def test_pause_is_no_silence(pause: float) -> None:
-    """A consumer that pauses for longer than that does not make the download give up."""
+    """A consumer that pauses for longer than `give_up` does not make the download give up."""
     clock = Clock()
     run = Download(
         grid(clock, SHARES),
@@ -687,7 +687,7 @@ def test_pause_is_no_silence(pause: float) -> None:
 @pytest.mark.parametrize("late", ["answer_all", "fail"])
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", "hedged+2"])
 def test_stop_while_reading(strategy: str, late: str, how: str) -> None:
-    """A download that is stopped while reads are outstanding ends at once; no timer is left."""
+    """A download stopped while reads are outstanding ends at once, and leaves no timer."""
     servers = manual_servers(SHARES)
     run = Download(servers, FILE.cap, strategy=strategy)
     for server in servers[:6]:
@@ -729,7 +729,7 @@ SINGLE = encode(PLAINTEXT, k=1, n=2)
 
 @pytest.mark.parametrize("how", ["stop", "Control-C"])
 def test_stop_in_the_midst_of_a_look(how: str) -> None:
-    """What a server answers and then stops from within the same call is not written any more."""
+    """If a server answers another read and then stops the download, nothing is written."""
     first: Deferred[bytes] = Deferred()
     asked: list[tuple[int, int]] = []
 
@@ -759,7 +759,7 @@ def test_stop_in_the_midst_of_a_look(how: str) -> None:
 
 @both
 def test_stop_by_the_last_hope(strategy: str) -> None:
-    """A stop by the only server that is left is a stop, and no shortage."""
+    """A stop by the only remaining server is a stop, not a shortage."""
     consumer = MemoryConsumer()
 
     def stop(*_: int) -> Deferred[bytes]:
@@ -777,7 +777,7 @@ def test_stop_by_the_last_hope(strategy: str) -> None:
 @both
 @pytest.mark.parametrize("when", ["query", "read"])
 def test_control_c(strategy: str, when: str) -> None:
-    """Control-C in a server's code ends the download with it, and leaves no timer."""
+    """Control-C in a server's code ends the download, and leaves no timer."""
 
     def interrupt(*_: Any) -> Any:
         raise KeyboardInterrupt
@@ -791,7 +791,7 @@ def test_control_c(strategy: str, when: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["hedged", "hedged+2", "first-k"])
 def test_what_was_read_is_let_go(strategy: str) -> None:
-    """A request that is never answered keeps nothing of a download that is over."""
+    """A request that is never answered keeps no reference to a finished download."""
     clock = Clock()
     hung: list[Deferred[Any]] = []
 
@@ -837,7 +837,7 @@ HOSTILE: dict[str, Callable[[int, int], Any]] = {
 @files
 @both
 def test_hostile(hostile: str, file: Any, strategy: str) -> None:
-    """Servers that read out whatever they like cost some time, and nothing else."""
+    """Servers that answer reads with anything cost some time, and nothing else."""
     clock = Clock()
     servers = [reading(HOSTILE[hostile], i, f"hostile{i}") for i in range(7)]
     servers += grid(clock, some(7, 8, 9, file=file))
@@ -857,7 +857,7 @@ def test_hostile(hostile: str, file: Any, strategy: str) -> None:
 @pytest.mark.parametrize("hostile", [name for name in HOSTILE if name != "another number's"])
 @both
 def test_only_hostile(hostile: str, strategy: str) -> None:
-    """Where there are no others there is an error, which quotes each."""
+    """If all servers are hostile, the error quotes each of them."""
     servers = [reading(HOSTILE[hostile], i, f"hostile{i}") for i in range(5)]
     run = Download(servers, FILE.cap, strategy=strategy)
     let_pass(run, 300)
@@ -876,7 +876,7 @@ def test_only_hostile(hostile: str, strategy: str) -> None:
 
 
 def test_file_made_wrong() -> None:
-    """A UEB that makes no sense, and a segment that is another, end the download at once."""
+    """A nonsensical UEB, or a segment with a wrong hash, ends the download at once."""
     wrong = make(BLOCKS, [bytes(20), CRYPTTEXT[1]], 2)
     for strategy in "windowed", "hedged":
         run = Download(servers_of(wrong.shares), wrong.cap, strategy=strategy)
@@ -895,7 +895,7 @@ def test_file_made_wrong() -> None:
 
 @dataclass(frozen=True)
 class Conduct:
-    """What one server holds, and how it answers: after so many seconds, if at all."""
+    """The shares of one server, and how it answers: after how many seconds, if at all."""
 
     numbers: tuple[int, ...]
     query: float | str
@@ -903,18 +903,18 @@ class Conduct:
 
     @property
     def answers(self) -> bool:
-        """Whether its shares can be had."""
+        """Whether its shares can be read."""
         return isinstance(self.query, float) and (
             isinstance(self.read, float) or self.read in ("UEB", "crypttext hashes")
         )
 
     def tells(self, part: str) -> bool:
-        """Whether that part of its shares can be had."""
+        """Whether that part of its shares can be read."""
         read = isinstance(self.read, float) or self.read in PARTS
         return isinstance(self.query, float) and read and self.read not in ("header", part)
 
     def server(self, clock: Clock, shares: Mapping[int, bytes], name: str) -> AnyServer:
-        """Return a server that conducts itself so."""
+        """Return a server that behaves this way."""
 
         def act(how: float | str, answer: Callable[[], Any]) -> Any:
             match how:
@@ -958,7 +958,7 @@ conducts = st.builds(
 )
 @settings(deadline=None, max_examples=100)
 def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
-    """Where K distinct good shares lie on servers that answer in time, hedged succeeds.
+    """If K distinct good shares are on servers that answer in time, hedged succeeds.
 
     Otherwise it fails in bounded time and names the silent servers. It never stalls, writes
     nothing wrong, and leaves no timer of its own.
@@ -997,14 +997,14 @@ def test_liveness(grid: Sequence[Conduct], strategy: str, offset: int) -> None:
 
 
 def own_timers(clock: Clock) -> list[str]:
-    """Return the timers that are left and no server's: its answers are Deferreds."""
+    """Return the timers of the download: those of the servers are Deferreds' callbacks."""
     return [repr(call) for call in clock.getDelayedCalls() if "Deferred.callback" not in repr(call)]
 
 
 @given(st.lists(conducts, max_size=8), st.integers(0, 2**32))
 @settings(deadline=None, max_examples=50)
 def test_cancelled_at_any_time(grid: Sequence[Conduct], seed: int) -> None:
-    """Cancelled at any moment it ends at once, and no timer of its own is left."""
+    """Cancelled at any moment, a download ends at once, and leaves no timer of its own."""
     clock = Clock()
     servers = [c.server(clock, LIVELY.shares, f"s{i}") for i, c in enumerate(grid)]
     run = Download(servers, LIVELY.cap, strategy="hedged", clock=clock)
@@ -1017,12 +1017,12 @@ def test_cancelled_at_any_time(grid: Sequence[Conduct], seed: int) -> None:
 
 
 def test_waiting_for_the_ueb() -> None:
-    """Shares that were read and wait for the UEB are not replaced, although others are known."""
+    """Shares that have been read and wait for the UEB are not replaced by others."""
     clock, file = Clock(), encode(PLAINTEXT, k=8, n=20)
     reads: list[int] = []
 
     def server(i: int) -> AnyServer:
-        """Return a server; the first five are those that the UEB is read from, and a bit slow."""
+        """Return a server; the first five, from which the UEB is read, are a bit slow."""
         rtt, data = 0.05 + 0.001 * i, file.shares[i]
 
         def read(offset: int, length: int) -> Deferred[bytes]:

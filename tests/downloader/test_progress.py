@@ -1,4 +1,4 @@
-"""Reading with progress, also of buckets that report none."""
+"""Reads with progress, even from buckets that do not report it."""
 
 from typing import Any
 
@@ -15,13 +15,13 @@ DATA = bytes(i % 251 for i in range(3 * PIECE + 100))
 
 
 def begin(bucket: Any, offset: int = 0, length: int = len(DATA)) -> tuple[Deferred[bytes], Any]:
-    """Return the Deferred of a read, and the list of what is reported of it."""
+    """Return the Deferred of a read, and the list of its reported progress."""
     arrived: list[int] = []
     return read_in_pieces(bucket, offset, length, arrived.append), arrived
 
 
 def test_bucket_that_reports() -> None:
-    """A bucket that reports progress is sent one read, and reports for itself."""
+    """A bucket that reports progress gets one read, and reports by itself."""
 
     @implementer(IProgressBucket)
     class Reporting:
@@ -37,7 +37,7 @@ def test_bucket_that_reports() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, PIECE])
 def test_small_read(length: int) -> None:
-    """A read that is small is one read."""
+    """A small read is sent as one read."""
     bucket = ManualBucket(DATA)
     answer, arrived = begin(bucket, 5, length)
 
@@ -49,7 +49,7 @@ def test_small_read(length: int) -> None:
 
 
 def test_pieces() -> None:
-    """A large one is several, sent at once; each answer but the last is progress."""
+    """A large read is split into several, sent at once; each answer but the last is progress."""
     bucket = ManualBucket(DATA)
     answer, arrived = begin(bucket)
 
@@ -62,7 +62,7 @@ def test_pieces() -> None:
 
 
 def test_end_of_the_share() -> None:
-    """Beyond the end of the share nothing arrives, and that is not progress."""
+    """Pieces past the end of the share do not count as progress."""
     bucket = ManualBucket(DATA[: PIECE + 1])
     answer, arrived = begin(bucket)
     bucket.answer_all()
@@ -72,7 +72,7 @@ def test_end_of_the_share() -> None:
 
 
 def test_failure() -> None:
-    """If one piece fails the read does, and the others are cancelled."""
+    """If one piece fails, the read fails, and the other pieces are cancelled."""
     bucket = ManualBucket(DATA)
     answer, _ = begin(bucket)
     others = [each for _, _, each in bucket.waiting[1:]]
@@ -84,7 +84,7 @@ def test_failure() -> None:
 
 
 def test_cancel() -> None:
-    """To cancel the read cancels all its pieces."""
+    """Cancelling the read cancels all its pieces."""
     bucket = ManualBucket(DATA)
     answer, _ = begin(bucket)
     answer.cancel()
@@ -96,7 +96,7 @@ def test_cancel() -> None:
 
 @pytest.mark.parametrize("nonsense", [None, "text", b"x" * (PIECE + 1)])
 def test_nonsense(nonsense: Any) -> None:
-    """An answer that is none ends the read with it, for the caller to judge."""
+    """An answer that is not bytes ends the read, and is returned for the caller to judge."""
     answer, arrived = begin(AnyBucket(lambda *_: succeed(nonsense)))
 
     assert result_of(answer) == nonsense

@@ -1,4 +1,4 @@
-"""Hedged reads that see bytes come: what is silent, what is slow, and what is withdrawn."""
+"""Hedged reads that watch bytes arrive: silent servers, slow ones, and cancelled reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RTT = 0.1
 
 @implementer(IProgressBucket)
 class Streaming:
-    """A server with one share, whose answers come in pieces, each so long after the other."""
+    """A server with one share, whose answers arrive in pieces at a fixed interval."""
 
     def __init__(self, clock: Clock, number: int, every: float, pieces: int = 10) -> None:
         self.name = f"s{number}"
@@ -57,7 +57,7 @@ class Streaming:
 
 
 def play(clock: Clock, *every: float, strategy: str = "hedged") -> Download:
-    """Download from servers whose pieces come so fast; 0 is a server that hangs on reads."""
+    """Download from servers with these intervals between pieces; a server with 0 hangs on reads."""
     servers = [Streaming(clock, i, each) for i, each in enumerate(every)]
     run = Download(servers, FILE.cap, strategy=strategy, clock=clock)
     while not run.fired and clock.getDelayedCalls():
@@ -73,7 +73,7 @@ def readers(run: Download) -> list[str]:
 
 
 def test_bytes_are_not_silence() -> None:
-    """Reads that take many times as long as a query are left alone while their bytes come."""
+    """A read that takes many times as long as a query is not hedged while its bytes arrive."""
     clock = Clock()
     run = play(clock, *[0.1] * 10)
 
@@ -82,7 +82,7 @@ def test_bytes_are_not_silence() -> None:
 
 
 def test_silence_is_found_at_once() -> None:
-    """Large blocks or small, a server that sends nothing is overdue after a round trip."""
+    """A server that sends nothing is overdue after about a round trip, whatever the block size."""
     clock = Clock()
     run = play(clock, 0, 0, 0, *[0.001] * 7)
 
@@ -91,7 +91,7 @@ def test_silence_is_found_at_once() -> None:
 
 
 def test_the_more_hang_the_more_are_read() -> None:
-    """When as many again are silent, twice as many others are read: seven of ten cost little."""
+    """With seven of ten servers silent, the download takes less than half a second."""
     clock = Clock()
     play(clock, *[0] * 7, *[0.001] * 3)
 
@@ -99,7 +99,7 @@ def test_the_more_hang_the_more_are_read() -> None:
 
 
 def test_silent_reads_are_withdrawn() -> None:
-    """Once as many shares as are needed send bytes, the others are cancelled, not waited for."""
+    """Once enough shares send bytes, the silent reads are cancelled."""
     clock = Clock()
     run = play(clock, 0, *[0.1] * 9)
     end = clock.seconds()
@@ -110,7 +110,7 @@ def test_silent_reads_are_withdrawn() -> None:
 
 
 def test_stalls_midway() -> None:
-    """A server that stops in the middle of a block is silent from then on."""
+    """A server that stops in the middle of a block is replaced."""
     clock = Clock()
     servers = [Streaming(clock, i, 0.1) for i in range(4)]
     servers[0]._pieces = 10**9
@@ -123,7 +123,7 @@ def test_stalls_midway() -> None:
 
 
 def test_slow_server_beside_fast_ones() -> None:
-    """A server that sends bytes, but far more slowly than the others, is hedged all the same."""
+    """A server that sends bytes, but far more slowly than the others, is hedged too."""
     clock = Clock()
     run = play(clock, 5.0, *[0.01] * 9)
 
@@ -132,7 +132,7 @@ def test_slow_server_beside_fast_ones() -> None:
 
 
 def test_all_requests_are_withdrawn_at_the_end() -> None:
-    """A download that is over leaves nothing behind for the servers to do."""
+    """A finished download leaves no request outstanding."""
     clock = Clock()
     run = play(clock, 0, 0, *[0.01] * 8)
 
@@ -143,7 +143,7 @@ def test_all_requests_are_withdrawn_at_the_end() -> None:
 
 
 def test_metadata_is_asked_of_a_few() -> None:
-    """Of many shares only a few are read for what they have in common."""
+    """Of many shares, only a few are read for the metadata that they share."""
     file = encode(PLAINTEXT, k=12, n=20)
     clock = Clock()
 
@@ -171,7 +171,7 @@ def test_metadata_is_asked_of_a_few() -> None:
 
 
 def test_no_second_share_of_a_slow_server() -> None:
-    """A server that sends its bytes too slowly is not asked for another share beside them."""
+    """A server that sends its bytes too slowly is not read for a second share at the same time."""
     clock = Clock()
     servers: list[Streaming] = [Streaming(clock, i, 0.001, pieces=1) for i in (0, 1)]
     slow = Streaming(clock, 2, 0.1)

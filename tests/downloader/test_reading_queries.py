@@ -1,4 +1,4 @@
-"""Queries that read: what servers may answer to them, and that nothing they say is believed."""
+"""Queries that read: what servers may answer, and that no answer is trusted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -19,7 +19,7 @@ FILE = encode(PLAINTEXT, k=3, n=10)
 
 @implementer(IReadingServer)
 class Reading:
-    """A server that reads its share with the query; `make` makes an answer of the right one."""
+    """A server that reads its share with the query; `make` may change the right answer."""
 
     def __init__(self, number: int, make: Any = None, share: bytes | None = None) -> None:
         self.name = f"s{number}"
@@ -41,7 +41,7 @@ class Reading:
 
 
 def test_first_k_servers() -> None:
-    """The first K servers are asked to read, each another share if it can, and nobody else."""
+    """Only the first K servers are asked to read, each a different share if possible."""
     servers = [Reading(i) for i in range(10)]
     run = Download(servers, FILE.cap, strategy="one-round")
 
@@ -66,7 +66,7 @@ def test_first_k_servers() -> None:
     ],
 )
 def test_hostile(make: Any) -> None:
-    """Whatever a server answers costs its own share at most."""
+    """Whatever a server answers costs at most its own share."""
     servers = [Reading(0, make), *(Reading(i) for i in range(1, 10))]
     run = Download(servers, FILE.cap, strategy="one-round")
 
@@ -76,7 +76,7 @@ def test_hostile(make: Any) -> None:
 
 @pytest.mark.parametrize("part", ["block", "UEB", "share hashes", "header"])
 def test_corrupt(part: str) -> None:
-    """What came with a query is checked as what was read later is."""
+    """Data that arrives with a query is checked like data that is read later."""
     servers = [Reading(0, share=corrupt(FILE.shares[0], part)), *(Reading(i) for i in range(1, 10))]
     run = Download(servers, FILE.cap, strategy="one-round")
 
@@ -84,7 +84,7 @@ def test_corrupt(part: str) -> None:
 
 
 def test_slow_answer_is_hedged() -> None:
-    """A query that reads and is overdue is not waited for."""
+    """The download does not wait for an overdue query that reads."""
     clock = Clock()
 
     class Slow(Reading):

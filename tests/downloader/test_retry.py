@@ -1,4 +1,4 @@
-"""Asking a server again whose connection was lost."""
+"""Retrying a server after its connection was lost."""
 
 from collections.abc import Mapping
 from random import Random
@@ -22,7 +22,7 @@ assert GIVE_UP is not None
 
 
 class Away:
-    """A server that loses its connections from one time on, until another."""
+    """A server that loses its connections during a period of time."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Away:
 
 
 def play(clock: Clock, servers: list[Away], strategy: str = "hedged") -> Download:
-    """Return the download when it is over."""
+    """Run a download, and return it."""
     run = Download(servers, FILE.cap, strategy=strategy, clock=clock, random=Random(1))
     for _ in range(2000):
         calls = clock.getDelayedCalls()
@@ -72,7 +72,7 @@ def play(clock: Clock, servers: list[Away], strategy: str = "hedged") -> Downloa
 @pytest.mark.parametrize("start", [0.0, 0.1], ids=["query", "read"])
 @pytest.mark.parametrize("error", [ConnectionLost, ConnectionDone, ConnectError])
 def test_back_after_two_seconds(start: float, error: type[Exception]) -> None:
-    """A connection that is lost for two seconds costs little more than these."""
+    """A connection that is lost for two seconds delays the download by little more."""
     clock = Clock()
     run = play(clock, [Away(clock, i, start, start + 2, error=error) for i in range(3)])
 
@@ -83,7 +83,7 @@ def test_back_after_two_seconds(start: float, error: type[Exception]) -> None:
 
 
 def test_not_asked_again_for_nothing() -> None:
-    """As long as others have the shares a server whose connection was lost is left alone."""
+    """A server whose connection was lost is not retried while others have the shares."""
     clock = Clock()
     spare = encode(PLAINTEXT, k=2, n=3)
     servers = [Away(clock, i, 9, 9, share=spare.shares[i]) for i in range(3)]
@@ -97,7 +97,7 @@ def test_not_asked_again_for_nothing() -> None:
 
 @pytest.mark.parametrize("queries", [True, False], ids=["all", "reads"])
 def test_until_give_up(queries: bool) -> None:
-    """A server that stays away is asked ever more seldom, and the download ends in bounded time.
+    """A server that stays away is retried ever more rarely, and the download ends in bounded time.
 
     That a query is answered between is not progress: no byte of the file has come.
     """
@@ -116,7 +116,7 @@ def test_until_give_up(queries: bool) -> None:
 
 
 def test_other_failures_are_final() -> None:
-    """A server that fails a request for any other reason is not asked again."""
+    """A server that fails for any other reason is not retried."""
     clock = Clock()
     servers = [Away(clock, i, 0.0, 2.0, error=BoomError) for i in range(3)]
     run = play(clock, servers)
@@ -127,7 +127,7 @@ def test_other_failures_are_final() -> None:
 
 
 def test_bad_share_stays_bad() -> None:
-    """What was found bad before the connection was lost is not read again."""
+    """A share that was found corrupt before the connection was lost is not read again."""
     clock = Clock()
     servers = [Away(clock, i, 0.15, 2.0) for i in range(3)]
     bad = Away(clock, 0, 0.15, 2.0, share=corrupt(FILE.shares[0], "block"))
@@ -140,7 +140,7 @@ def test_bad_share_stays_bad() -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k-late", "windowed"])
 def test_only_hedged(strategy: str) -> None:
-    """The other strategies do as Tahoe-LAFS does: a lost connection is a failed server."""
+    """The other strategies never retry, as Tahoe-LAFS: a lost connection is a failed server."""
     clock = Clock()
     servers = [Away(clock, i, 0.0, 2.0) for i in range(3)]
     play(clock, servers, strategy)
@@ -149,7 +149,7 @@ def test_only_hedged(strategy: str) -> None:
 
 
 def test_back_off() -> None:
-    """It doubles up to a limit, at least half of it is waited, and the seed decides the rest."""
+    """The back-off doubles up to a limit; the wait is random, between half of it and all of it."""
     waits = [back_off(attempts, Random(attempts)) for attempts in range(1, 12)]
     longest = [min(LONGEST_RETRY, FIRST_RETRY * 2**i) for i in range(11)]
 
@@ -159,7 +159,7 @@ def test_back_off() -> None:
 
 
 def test_what_a_lost_connection_is() -> None:
-    """Errors of Twisted's and of the system's that say so; a failed request is another matter."""
+    """Connection errors of Twisted and of the system count; a failed request does not."""
     assert is_connection_lost(ConnectionResetError())
     assert not is_connection_lost(BoomError())
     assert not is_connection_lost(TimeoutError())

@@ -1,4 +1,4 @@
-"""Where the parts of a share lie, by its header, and that what is wrong with them is found."""
+"""Where the parts of a share lie according to its header, and the checks of their contents."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ PLAINTEXT = bytes(range(1, 101))
 
 
 class Made:
-    """A share of a file, and what is known of it."""
+    """A share of a file, with its parsed header and UEB."""
 
     def __init__(
         self, *, k: int = 2, n: int = 5, segment_size: int = 40, version: int = 1, number: int = 0
@@ -32,7 +32,7 @@ class Made:
         self.extension = read_uri_extension(self.data, file.cap)
 
     def cut(self, span: ByteRange) -> bytes:
-        """Return what a server would answer."""
+        """Return the bytes of a span, as a server would."""
         offset, length = span
         return self.data[offset : offset + length]
 
@@ -45,7 +45,7 @@ class Made:
 )
 @settings(deadline=None, max_examples=50)
 def test_good(k: int, more: int, segment_size: int, version: int) -> None:
-    """Every part of every share of an honest file lies where its span says, and passes."""
+    """Every part of every share of an honest file lies in its span, and passes its check."""
     n = k + more
     for number in {0, n // 2, n - 1}:
         made = Made(k=k, n=n, segment_size=segment_size, version=version, number=number)
@@ -63,7 +63,7 @@ def test_good(k: int, more: int, segment_size: int, version: int) -> None:
 
 
 def test_spans() -> None:
-    """Three segments: a tree has four leaves and three nodes above; the chain follows it."""
+    """Of three segments, a tree has four leaves and three inner nodes; the chain follows it."""
     made = Made()
     header = made.header
 
@@ -83,7 +83,7 @@ def test_spans() -> None:
 
 @pytest.mark.parametrize("segment_size", [40, 100])
 def test_any_byte_of_a_hash(segment_size: int) -> None:
-    """A flipped bit anywhere in what is checked is found out; in padding it does not matter."""
+    """A flipped bit is detected in everything that is checked; in padding it does not matter."""
     made = Made(segment_size=segment_size)
     extension, header = made.extension, made.header
     crypttext = made.cut(sections.crypttext_hashes_span(header, extension))
@@ -102,7 +102,7 @@ def test_any_byte_of_a_hash(segment_size: int) -> None:
 
 
 def test_cut_short() -> None:
-    """What ends too early is corrupt, wherever it ends."""
+    """A truncated part is corrupt, wherever it is cut."""
     made = Made()
     extension, header = made.extension, made.header
     ueb = made.cut(sections.uri_extension_span(header))
@@ -126,7 +126,7 @@ def test_cut_short() -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_another_number(number: int) -> None:
-    """The hashes of one share are not those of another."""
+    """The hashes of one share do not match another's number."""
     made = Made()
     section = made.cut(sections.block_hashes_span(made.header, made.extension))
     with pytest.raises(CorruptShareError, match=r"do not match the UEB|chain has no node"):
@@ -134,7 +134,7 @@ def test_another_number(number: int) -> None:
 
 
 def test_another_segment() -> None:
-    """The block of one segment is not that of another."""
+    """The block of one segment does not match another's hash."""
     made = Made()
     section = made.cut(sections.block_hashes_span(made.header, made.extension))
     hashes = sections.check_block_hashes(section, made.header, made.extension, 0)
@@ -145,7 +145,7 @@ def test_another_segment() -> None:
 
 @pytest.mark.parametrize("room", [-256, -32, -1, 1, 32, 256])
 def test_no_room_for_the_tree(room: int) -> None:
-    """A block hash tree of another size than the file's is not even asked for."""
+    """A block hash tree of the wrong size is not even requested."""
     made = Made()
     header = replace(made.header, block_hashes=made.header.block_hashes - room)
     with pytest.raises(CorruptShareError, match="does not leave room"):
@@ -153,7 +153,7 @@ def test_no_room_for_the_tree(room: int) -> None:
 
 
 def test_room_for_the_chain() -> None:
-    """A chain may be as long as all nodes of the tree but the root, and no longer."""
+    """A chain may have all nodes of the tree but the root, and no more."""
     made = Made()  # eight leaves
     longest = 14 * 34
     header = replace(made.header, uri_extension=made.header.share_hashes + longest)
@@ -165,14 +165,14 @@ def test_room_for_the_chain() -> None:
 
 
 def test_room_for_the_chain_of_one() -> None:
-    """Where there is one share, its chain has the root for a leaf."""
+    """If there is only one share, its chain has the root as its leaf."""
     made = Made(k=1, n=1)
 
     assert sections.block_hashes_span(made.header, made.extension)[1] == 128 + 34
 
 
 def test_file_made_wrong() -> None:
-    """A UEB that the cap vouches for and that makes no sense is nothing of the share's."""
+    """A nonsensical UEB that matches the cap is not the share's fault."""
     made = Made()
     cap = replace(made.cap, ueb_hash=uri_extension_hash(b"nonsense"))
     section = pack_uri_extension(1, b"nonsense")

@@ -1,4 +1,4 @@
-"""What the parts of a download share: waits that can be stopped, news, and timers that go."""
+"""What the parts of a download share: waits that can be stopped, signals, and timers."""
 
 import gc
 import weakref
@@ -23,7 +23,7 @@ INF = float("inf")
 
 @pytest.fixture
 def clock() -> Clock:
-    """Return a clock that does not begin at zero."""
+    """Return a clock that does not start at zero."""
     clock = Clock()
     clock.advance(100)
     return clock
@@ -31,23 +31,23 @@ def clock() -> Clock:
 
 @pytest.fixture
 def session(clock: Clock) -> Session:
-    """Return a download by this clock."""
+    """Return a session on this clock."""
     cap = CHKCap(bytes(16), bytes(32), 3, 10, 100)
     return Session(clock, cap, find_strategy("hedged"), Random(0), DownloadStatus())
 
 
 def waiting(session: Session, *dues: float | None) -> Deferred[None]:
-    """Return a Deferred that fires when the wait is over: a look says in turn when it is due."""
+    """Return a Deferred that fires when the wait ends; each look returns the next of `dues`."""
     said = iter(dues)
     return Deferred.fromCoroutine(session.news.until(lambda: next(said)))
 
 
-# Signal
+# Signals
 
 
 @pytest.mark.parametrize("due", [INF, 105.0])
 def test_news(session: Session, clock: Clock, due: float) -> None:
-    """Signal are looked at at once, and when there is no more to wait for the timer is gone."""
+    """A signal causes a look at once; when the wait ends, its timer is cancelled."""
     wait = waiting(session, due, due, None)
     for _ in range(2):
         assert not wait.called
@@ -59,7 +59,7 @@ def test_news(session: Session, clock: Clock, due: float) -> None:
 
 
 def test_no_news(session: Session, clock: Clock) -> None:
-    """Without news it is looked again when it is due, and no sooner."""
+    """Without a signal, the next look is made when it is due, and no earlier."""
     wait = waiting(session, 105.0, 107.0, None)
     for seconds in 5, 2:
         clock.advance(seconds - 0.001)
@@ -73,7 +73,7 @@ def test_no_news(session: Session, clock: Clock) -> None:
 
 @pytest.mark.parametrize("later", [103.0, 109.0, INF])
 def test_due_at_another_time(session: Session, clock: Clock, later: float) -> None:
-    """Each look says anew when the next is due."""
+    """Each look sets the time of the next one."""
     wait = waiting(session, 105.0, later, None)
     session.news.fire()
 
@@ -84,7 +84,7 @@ def test_due_at_another_time(session: Session, clock: Clock, later: float) -> No
 
 
 def test_no_news_for_ever(session: Session, clock: Clock) -> None:
-    """Where nothing is ever due there is no timer."""
+    """If no look is ever due, there is no timer."""
     wait = waiting(session, INF)
     clock.advance(1e9)
 
@@ -96,7 +96,7 @@ def test_no_news_for_ever(session: Session, clock: Clock) -> None:
 
 @pytest.mark.parametrize("due", [100.0, 50.0, -1.0])
 def test_due_already(session: Session, clock: Clock, due: float) -> None:
-    """What is due already is looked at at this time, but not before the reactor's next turn."""
+    """A look that is already due is made in the reactor's next turn, at the same time."""
     wait = waiting(session, due, None)
 
     assert not wait.called
@@ -106,14 +106,14 @@ def test_due_already(session: Session, clock: Clock, due: float) -> None:
 
 
 def test_nothing_to_wait_for(session: Session, clock: Clock) -> None:
-    """Where the first look says that there is nothing to wait for it is over."""
+    """If the first look finds nothing to wait for, the wait ends at once."""
     assert result_of(waiting(session, None)) is None
     assert clock.getDelayedCalls() == []
 
 
 @pytest.mark.parametrize("due", [INF, 105.0])
 def test_stopped_while_waiting(session: Session, clock: Clock, due: float) -> None:
-    """A stop ends the wait with the reason, and the timer is gone."""
+    """A stop ends the wait with its reason, and cancels the timer."""
     wait = waiting(session, due)
     session.waits.stop()
 
@@ -124,7 +124,7 @@ def test_stopped_while_waiting(session: Session, clock: Clock, due: float) -> No
 
 
 def test_stopped_before(session: Session, clock: Clock) -> None:
-    """After a stop nothing waits any more."""
+    """After a stop, a new wait fails at once."""
     session.waits.stop()
     wait = waiting(session, 105.0)
 
@@ -134,7 +134,7 @@ def test_stopped_before(session: Session, clock: Clock) -> None:
 
 
 def test_stopped_while_looking(session: Session, clock: Clock) -> None:
-    """A stop in the midst of a look lets it come to its end, and then ends the wait."""
+    """A stop inside a look lets the look finish, and then ends the wait."""
     seen: list[str] = []
 
     def look() -> float:
@@ -153,7 +153,7 @@ def test_stopped_while_looking(session: Session, clock: Clock) -> None:
 
 
 def test_news_while_looking(session: Session) -> None:
-    """Signal that come while somebody looks are not heard: who looks sees for himself."""
+    """A signal inside a look causes no further look."""
     looks: list[float | None] = []
 
     def look() -> float | None:
@@ -173,7 +173,7 @@ def test_news_while_looking(session: Session) -> None:
 @pytest.mark.parametrize("found", [None, INF, BoomError("boom")], ids=["done", "due", "raised"])
 @pytest.mark.parametrize("looks", [1, 2])
 def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> None:
-    """Whatever a look comes to in whose midst all is stopped, the wait ends with the reason."""
+    """A stop inside a look wins over the look's result: the wait ends with the reason."""
     left = [105.0] * (looks - 1)
 
     def look() -> float | None:
@@ -196,7 +196,7 @@ def test_stop_wins(session: Session, clock: Clock, looks: int, found: Any) -> No
 def test_no_timer_to_be_had(
     monkeypatch: pytest.MonkeyPatch, session: Session, clock: Clock, sets: int
 ) -> None:
-    """A reactor that fails to set or to move a timer ends the wait, and does not leave it open."""
+    """A reactor that fails to set or move a timer ends the wait."""
     call_later = clock.callLater
 
     def failing(*args: Any) -> Any:
@@ -216,7 +216,7 @@ def test_no_timer_to_be_had(
 
 
 def test_nothing_is_kept(session: Session) -> None:
-    """When the wait is over what looked is let go: it holds what has been read."""
+    """After the wait, nothing refers to the look, which holds data that was read."""
 
     class Looker:
         looks = 0
@@ -239,7 +239,7 @@ def test_nothing_is_kept(session: Session) -> None:
 
 @pytest.mark.parametrize("looks", [1, 2])
 def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
-    """What a look raises ends the wait."""
+    """An exception in a look ends the wait."""
     dues = iter([105.0] * (looks - 1))
     wait = Deferred.fromCoroutine(session.news.until(lambda: next(dues, None) or boom()))
     session.news.fire()
@@ -250,7 +250,7 @@ def test_look_raises(session: Session, clock: Clock, looks: int) -> None:
 
 
 def test_old_news(session: Session) -> None:
-    """Signal that came before are not waited for: who waits has looked already."""
+    """A signal before the wait does not count: the first look covers it."""
     session.news.fire()
     wait = waiting(session, INF, None)
 
@@ -265,7 +265,7 @@ def test_old_news(session: Session) -> None:
 
 
 def test_expected() -> None:
-    """What is expected is told once, and not at all once all is stopped."""
+    """An expected result is delivered once, and not at all after a stop."""
     waits, told = PendingWaits(), list[object]()
     for what in "a", "b", "c":
         waits.expect(what, note(told))
@@ -282,7 +282,7 @@ def test_expected() -> None:
 
 
 def test_first_reason_counts() -> None:
-    """Whatever else stops it, all fail with the first reason."""
+    """After several stops, all waits fail with the first reason."""
     waits = PendingWaits()
     before = waits.wait()
     waits.stop(BoomError("first"))
@@ -297,7 +297,7 @@ def test_first_reason_counts() -> None:
 
 @pytest.mark.parametrize("late", [1, None])
 def test_late_result(late: object) -> None:
-    """A result that comes after the stop is not wanted, and no error."""
+    """A result after the stop is ignored, and is not an error."""
     waits = PendingWaits()
     wait = waits.wait()
     waits.stop()
@@ -311,12 +311,12 @@ def test_late_result(late: object) -> None:
 
 
 def note(told: list[object]) -> Callable[[object, object], None]:
-    """Return what notes down all that it is told."""
+    """Return a callback that records its arguments."""
     return lambda answer, error: told.append((answer, error))
 
 
 def test_answered(session: Session, clock: Clock) -> None:
-    """A request has its times, and is outstanding in between."""
+    """A request has its times, and is outstanding between them."""
     answer: Deferred[int] = Deferred()
     request, told = Request("s", "get_buckets"), list[object]()
     session.ask(request, lambda: answer, note(told))
@@ -334,7 +334,7 @@ def test_answered(session: Session, clock: Clock) -> None:
 
 @pytest.mark.parametrize("call", [boom, lambda: fail(BoomError("boom"))])
 def test_failed(session: Session, call: Any) -> None:
-    """Whatever a server raises, at once or later, is the server's failure."""
+    """Whatever a server raises, at once or later, counts as the server's failure."""
     request, told = Request("s", "get_buckets"), list[object]()
     session.ask(request, call, note(told))
 
@@ -345,7 +345,7 @@ def test_failed(session: Session, call: Any) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_no_servers_fault(session: Session, error: type[BaseException]) -> None:
-    """But Control-C is not: it ends the download, and the request is outstanding no more."""
+    """Control-C does not: it ends the download, and the request is no longer outstanding."""
     told = list[object]()
     session.ask(Request("s", "x"), lambda: fail(error()), note(told))
 
@@ -355,7 +355,7 @@ def test_no_servers_fault(session: Session, error: type[BaseException]) -> None:
 
 
 def test_defect(session: Session) -> None:
-    """What goes wrong with an answer on our side is no failure of the server's, and ends it."""
+    """An exception in our handling of an answer is not the server's failure; it ends the wait."""
     request = Request("s", "x")
     session.ask(request, lambda: succeed(1), boom)
 
@@ -365,7 +365,7 @@ def test_defect(session: Session) -> None:
 
 
 def test_no_deferred(session: Session) -> None:
-    """A server may answer without a Deferred."""
+    """A server may answer with a plain value instead of a Deferred."""
     told = list[object]()
     session.ask(Request("s", "x"), lambda: 3, note(told))  # type: ignore[arg-type, return-value]
     session.ask(Request("s", "x"), lambda: succeed(3), note(told))

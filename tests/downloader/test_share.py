@@ -1,4 +1,4 @@
-"""One share: what is read of it, in how many round trips, and that nothing unchecked gets out."""
+"""One share: what is read of it, in how many round trips, and that all of it is checked."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -75,19 +75,19 @@ def good(number: int = 0, version: int = 1) -> Share:
 
 
 def now(read: Coroutine[Deferred[Any], Any, Any]) -> Any:
-    """Return what is read at once."""
+    """Run a read, and return its immediate result."""
     return result_of(Deferred.fromCoroutine(read))
 
 
 def spans_of(share: Share, spans: Sequence[ByteRange]) -> Deferred[None]:
-    """Read spans of a share in one round; the Deferred fires when they are there."""
+    """Read spans of a share in one round; the Deferred fires when they have arrived."""
     done: Deferred[Any] = Deferred()
     share.read(spans, lambda error: done.errback(error) if error else done.callback(None))
     return done
 
 
 def whats(share: Share) -> list[str]:
-    """Return what was asked for, in order."""
+    """Return what was requested, in order."""
     return [request.what for request in share.session.status.requests]
 
 
@@ -109,7 +109,7 @@ def test_good(version: int, number: int) -> None:
 
 
 def test_reads() -> None:
-    """The header and the block hashes are read once, and everything else when it is wanted."""
+    """The header and the block hashes are read once; the other parts, on each request."""
     share = good()
     now(share.uri_extension())
     now(share.crypttext_hashes(EXTENSION))
@@ -128,7 +128,7 @@ def test_reads() -> None:
 
 
 def test_sizes() -> None:
-    """No more is read than is needed; of the UEB, whose size is not known, a kilobyte."""
+    """No more is read than needed; of the UEB, whose size is unknown, a kilobyte."""
     share = good()
     now(share.uri_extension())
     now(share.crypttext_hashes(EXTENSION))
@@ -149,7 +149,7 @@ def test_sizes() -> None:
 
 
 def test_round_trips() -> None:
-    """The first block brings its hashes in its own round trip; the second needs none."""
+    """The first block is read together with its hashes; the second takes only its own read."""
     bucket = ManualBucket(FILE.shares[0])
     share = share_of(bucket)
     first = Deferred.fromCoroutine(share.block(EXTENSION, 0))
@@ -186,7 +186,7 @@ def test_either_comes_first(first: str) -> None:
 
 
 def test_open_once() -> None:
-    """However many wait for the header, it is read once, and each gets its answer."""
+    """The header is read once for all that wait for it."""
     bucket = ManualBucket(FILE.shares[0])
     share = share_of(bucket)
     waiting = [share.open(), share.open()]
@@ -204,7 +204,7 @@ def test_open_once() -> None:
 @pytest.mark.parametrize("answers", [0, 1])
 @pytest.mark.parametrize("late", ["answer", "fail"])
 def test_stop(read: str, answers: int, late: str) -> None:
-    """A read ends when the download is stopped; a late answer is no problem of the share's."""
+    """A read ends when the download is stopped; a late answer does not count as a problem."""
     bucket = ManualBucket(FILE.shares[0])
     share = share_of(bucket)
     reading = Deferred.fromCoroutine(READS[read](share))
@@ -224,7 +224,7 @@ def test_stop(read: str, answers: int, late: str) -> None:
 
 @pytest.mark.parametrize("read", READS)
 def test_stopped(read: str) -> None:
-    """When the download has been stopped nothing is asked for."""
+    """After a stop, nothing is requested."""
     share = good()
     share.session.waits.stop()
     with pytest.raises(DownloadStopped):
@@ -237,7 +237,7 @@ def test_stopped(read: str) -> None:
 @pytest.mark.parametrize("read", READS)
 @pytest.mark.parametrize("how", [boom, lambda *_: fail(BoomError("boom"))])
 def test_server_fails(read: str, how: Callable[..., Any]) -> None:
-    """A share whose server fails a read, at once or later, is lost."""
+    """A share is lost if its server fails a read, at once or later."""
     data = FILE.shares[0]
 
     def header_only(offset: int, length: int) -> Any:
@@ -253,7 +253,7 @@ def test_server_fails(read: str, how: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("read", READS)
 def test_server_fails_header(read: str) -> None:
-    """A share whose header cannot be read is asked for nothing else."""
+    """If its header cannot be read, nothing else is requested from a share."""
     share = share_of(AnyBucket(boom))
     for _ in range(2):
         with pytest.raises(ShareError, match="boom"):
@@ -277,7 +277,7 @@ def test_server_fails_header(read: str) -> None:
 )
 @pytest.mark.parametrize("part", ["header", *READS])
 def test_nonsense(answer: Any, words: str, part: str) -> None:
-    """A server that reads out nonsense has a corrupt share, whatever was asked for."""
+    """If a server answers nonsense, its share is corrupt, whatever was requested."""
     data = FILE.shares[0]
 
     def read(offset: int, length: int) -> Any:
@@ -290,7 +290,7 @@ def test_nonsense(answer: Any, words: str, part: str) -> None:
 
 @pytest.mark.parametrize("bucket", [None, 3, object(), AnyBucket(lambda *_: None)])
 def test_no_bucket(bucket: Any) -> None:
-    """What is no bucket is a share that is lost, and no error of anybody else's."""
+    """An object that is not a bucket is a lost share, and causes no other error."""
     share = share_of(bucket)
     with pytest.raises(ShareError):
         now(share.uri_extension())
@@ -311,7 +311,7 @@ def test_no_bucket(bucket: Any) -> None:
     ],
 )
 def test_corrupt(part: str, read: str, words: str) -> None:
-    """What no hash matches is found out, and the error says which part it was."""
+    """A corrupt part is detected, and the error reports which part it was."""
     share = share_of(MemoryBucket(corrupt(FILE.shares[0], part)))
     with pytest.raises(CorruptShareError, match=words):
         now(READS[read](share))
@@ -319,14 +319,14 @@ def test_corrupt(part: str, read: str, words: str) -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
 def test_another_number(number: int) -> None:
-    """A share that goes by another's number is found out by its hash chain."""
+    """The hash chain detects a share with a wrong number."""
     share = share_of(MemoryBucket(FILE.shares[0]), number)
     with pytest.raises(CorruptShareError, match=r"chain has no node|do not match the UEB"):
         now(share.block(EXTENSION, 0))
 
 
 def test_another_segment() -> None:
-    """Blocks that have changed places are found out."""
+    """Swapped blocks are detected."""
     data = FILE.shares[0]
     swapped = data[:36] + BLOCKS[1] + BLOCKS[0] + data[76:]
     share = share_of(MemoryBucket(swapped))
@@ -339,7 +339,7 @@ def test_another_segment() -> None:
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
 def test_chain_too_short(kept: int) -> None:
-    """A chain in which a node is missing is corrupt."""
+    """A chain that lacks a node is corrupt."""
     data = FILE.shares[0]
     header = layout.parse_header(data[: layout.HEADER_SIZE])
     chain = data[header.share_hashes : header.uri_extension]
@@ -351,7 +351,7 @@ def test_chain_too_short(kept: int) -> None:
 
 
 def test_chain_in_any_order() -> None:
-    """The nodes of the chain may come in any order, and more than are needed: 14 in all."""
+    """A chain may have its nodes in any order, and up to 14, more than needed."""
     data = FILE.shares[0]
     header = layout.parse_header(data[: layout.HEADER_SIZE])
     chain = layout.unpack_share_hashes(data[header.share_hashes : header.uri_extension])
@@ -373,7 +373,7 @@ def test_chain_in_any_order() -> None:
     ],
 )
 def test_no_room_for_hashes(name: str, by: int) -> None:
-    """A header whose block hash tree has the wrong size, or its chain too many nodes, is refused.
+    """A header with a wrong-sized block hash tree, or too long a chain, is refused.
 
     The hashes are not even asked for, so that a lie costs neither traffic nor memory.
     """
@@ -388,7 +388,7 @@ def test_no_room_for_hashes(name: str, by: int) -> None:
 
 
 def test_no_room_for_hashes_and_no_block() -> None:
-    """That the block fails then, too, changes nothing, and is no error that nobody hears of."""
+    """The same if the block's read fails too: that causes no unhandled error."""
     data = FILE.shares[0]
     header = layout.parse_header(data[: layout.HEADER_SIZE])
     bucket = ManualBucket(replace(header, block_hashes=header.block_hashes + 1).pack() + data[36:])
@@ -405,7 +405,7 @@ def test_no_room_for_hashes_and_no_block() -> None:
 @pytest.mark.parametrize("length", [0, 10, 68, 100, 300, 500])
 @pytest.mark.parametrize("read", READS)
 def test_truncated(length: int, read: str) -> None:
-    """A share that ends too early gives what is whole, and is corrupt otherwise."""
+    """A truncated share gives the parts that are complete, and is corrupt otherwise."""
     data = FILE.shares[0]
     needed = {"UEB": len(data), "crypttext hashes": part_offset(data, "crypttext hashes") + 96}
     share = share_of(MemoryBucket(data[:length]))
@@ -417,7 +417,7 @@ def test_truncated(length: int, read: str) -> None:
 
 
 def test_file_made_wrong() -> None:
-    """A UEB that the cap vouches for and that makes no sense is not the share's fault."""
+    """A nonsensical UEB that matches the cap is not the share's fault."""
     header = layout.Header(1, 0, 0, 36, 36, 36, 36, 36, 36).pack()
     share = share_of(MemoryBucket(header + layout.pack_uri_extension(1, b"nonsense")))
     cap = replace(share.session.cap, ueb_hash=uri_extension_hash(b"nonsense"))
@@ -429,7 +429,7 @@ def test_file_made_wrong() -> None:
 
 
 def test_first_problem_counts() -> None:
-    """Of several problems the first is told."""
+    """Of several problems, the first is kept."""
     share = good()
     share.blame(CorruptShareError("first"))
     share.drop(CorruptShareError("second"))
@@ -439,7 +439,7 @@ def test_first_problem_counts() -> None:
 
 
 def test_one_block_bad() -> None:
-    """Each block is checked by itself, also when the hashes are there already."""
+    """Each block is checked by itself, even when its hashes have arrived before."""
     share = share_of(MemoryBucket(flipped(FILE.shares[0], 60)))
 
     assert now(share.block(EXTENSION, 0)) == BLOCKS[0]
@@ -449,7 +449,7 @@ def test_one_block_bad() -> None:
 
 
 def test_block_too_short() -> None:
-    """A block that is cut short is corrupt, although its hash may match."""
+    """A block of the wrong length is corrupt, even if its hash matches."""
     extension = URIExtension(1, 1, 2, 2, bytes(32), bytes(32), block_hash(b"x"))
     chain = layout.pack_share_hashes({0: block_hash(b"x")})
     header = layout.Header(1, 2, 2, 36, 36, 36, 36, 68, 102)
@@ -464,12 +464,12 @@ def test_block_too_short() -> None:
 
 # In rounds
 
-#: Files of one segment: their layout is guessed right where it is the old one.
+#: Files of one segment: the layout is guessed right if it is the old one.
 ONE = {v: encode(bytes(range(100)), k=2, n=5, version=v) for v in (1, 2)}
 
 
 def known_of(file: Encoded) -> FileMetadata:
-    """Return all that there is to know of a file."""
+    """Return the complete metadata of a file."""
     extension = read_uri_extension(file.shares[0], file.cap)
     share = in_rounds(file)
     return FileMetadata(extension, now(share.crypttext_hashes(extension)))
@@ -482,7 +482,7 @@ def in_rounds(file: Encoded, bucket: Any = None, number: int = 0) -> Share:
 
 
 def round_of(share: Share, known: FileMetadata, position: int = 0) -> list[ByteRange]:
-    """Read what is missing for a byte, and learn of it; return what was read."""
+    """Read what is missing for a byte, teach `known`, and return what was read."""
     missing = share.missing(known, position)
     result_of(spans_of(share, missing))
     share.teach(known)
@@ -491,7 +491,7 @@ def round_of(share: Share, known: FileMetadata, position: int = 0) -> list[ByteR
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_round(number: int) -> None:
-    """Where the layout is guessed right one round brings it all: header, block, hashes, UEB."""
+    """If the layout is guessed right, one round reads all: header, block, hashes and UEB."""
     file, known = ONE[1], FileMetadata()
     share = in_rounds(file, number=number)
     missing = round_of(share, known)
@@ -508,7 +508,7 @@ def test_one_round(number: int) -> None:
 @pytest.mark.parametrize("segment_size", [20, 40, 1000])
 @pytest.mark.parametrize("position", [0, 39, 40, 99])
 def test_two_rounds(version: int, segment_size: int, position: int) -> None:
-    """Where the guess is wrong the header says so, and a second round is enough, in any segment."""
+    """If the guess is wrong, the header shows it, and a second round is enough, in any segment."""
     file = encode(bytes(range(100)), k=2, n=5, segment_size=segment_size, version=version)
     share, known = in_rounds(file, number=3), FileMetadata()
     rounds = 0
@@ -526,7 +526,7 @@ def test_two_rounds(version: int, segment_size: int, position: int) -> None:
 
 
 def test_what_is_known_is_not_read() -> None:
-    """The second share is read for its header, its block and its hashes alone."""
+    """Of the second share, only the header, the block and the hashes are read."""
     file = ONE[1]
     share, known = in_rounds(file, number=1), known_of(file)
     header = parse_header(file.shares[1])
@@ -537,7 +537,7 @@ def test_what_is_known_is_not_read() -> None:
 
 
 def test_second_segment() -> None:
-    """Of the second segment the block is read, and nothing else."""
+    """Of the second segment, only the block is read."""
     known = known_of(FILE)
     share = in_rounds(FILE, number=2)
     while share.missing(known, 0):
@@ -556,7 +556,7 @@ def test_second_segment() -> None:
     "read", [(0, 68), (36, 200), (300, 2000)], ids=["header", "block", "hashes"]
 )
 def test_take_too_early(read: ByteRange) -> None:
-    """Of a share of which the block or its hashes are missing no block is taken, and none lost."""
+    """A block that has not arrived completely cannot be taken, and nothing is lost by trying."""
     share, known = in_rounds(FILE), known_of(FILE)
     result_of(spans_of(share, [(0, 68)]))
     if read != (0, 68):
@@ -570,7 +570,7 @@ def test_take_too_early(read: ByteRange) -> None:
 
 
 def test_take_forgets() -> None:
-    """What was read is forgotten when its last block is taken, or it is not wanted any more."""
+    """Data is forgotten when its last block is taken."""
     known = known_of(FILE)
     share = in_rounds(FILE)
     while share.missing(known, 0):
@@ -593,7 +593,7 @@ def test_take_forgets() -> None:
     spans=st.lists(st.tuples(st.integers(0, 20_000), st.integers(1, 3000)), max_size=8),
 )
 def test_merged(spans: list[ByteRange]) -> None:
-    """Merged spans cover each of theirs, in order, far from one another, and no more than that."""
+    """Merged spans cover the given ones in order, lie far apart, and add little."""
     merged = _merged(spans)
 
     for offset, length in spans:
@@ -618,12 +618,12 @@ def test_merged(spans: list[ByteRange]) -> None:
     ],
 )
 def test_merged_examples(spans: list[ByteRange], expected: list[ByteRange]) -> None:
-    """Neighbours are read as one, as long as no more than a kilobyte lies between."""
+    """Neighbours are merged if at most a kilobyte lies between them."""
     assert expected == _merged(spans)
 
 
 def test_far_parts_are_read_side_by_side() -> None:
-    """Where parts lie far from one another there are several reads, all at once."""
+    """Parts that lie far apart are read with several reads at once."""
     file = encode(bytes(40_000), k=2, n=5)
     bucket = ManualBucket(file.shares[0])
     share, known = in_rounds(file, bucket), known_of(file)
@@ -655,7 +655,7 @@ def test_far_parts_are_read_side_by_side() -> None:
 
 
 def block_in_rounds(share: Share, known: FileMetadata, extension: URIExtension) -> bytes:
-    """Return the first block of a share; a few rounds are enough, or it does not do."""
+    """Read the first block of a share in at most three rounds."""
     for _ in range(3):
         if share.missing(known, 0):
             round_of(share, known)
@@ -665,7 +665,7 @@ def block_in_rounds(share: Share, known: FileMetadata, extension: URIExtension) 
 
 
 def test_answer_that_ends_early() -> None:
-    """A short answer says that the share has no more; it is not asked for again."""
+    """A short answer means that the share ends there; nothing past it is requested again."""
     file = ONE[1]
     extension = read_uri_extension(file.shares[0], file.cap)
     for length in range(len(file.shares[0])):
@@ -679,7 +679,7 @@ def test_answer_that_ends_early() -> None:
 @pytest.mark.parametrize("part", ["header", "UEB", "block hashes", "share hashes", "block"])
 @pytest.mark.parametrize("file", [ONE[1], ONE[2], FILE, FILES[2]], ids=["1", "2", "1s", "2s"])
 def test_corrupt_in_rounds(part: str, file: Encoded) -> None:
-    """What no hash matches is found out here as well, if it is needed."""
+    """Corruption is detected here too, in every part that is needed."""
     share = in_rounds(file, MemoryBucket(corrupt(file.shares[0], part)))
     known = FileMetadata() if part == "UEB" else known_of(file)
     extension = read_uri_extension(file.shares[0], file.cap)
@@ -694,7 +694,7 @@ def test_corrupt_in_rounds(part: str, file: Encoded) -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_wrong_guess(version: int) -> None:
-    """A large share whose layout was not to be guessed takes two rounds, the header the first."""
+    """If the layout of a large share is guessed wrong, it takes two rounds: the header first."""
     file = encode(bytes(40_000), k=2, n=5, segment_size=700 * version, version=version)
     share, known = in_rounds(file, number=1), FileMetadata()
     first = round_of(share, known, 39_999)
@@ -709,7 +709,7 @@ def test_wrong_guess(version: int) -> None:
 
 
 def test_corrupt_crypttext_hashes() -> None:
-    """A corrupt crypttext hash tree is told when it is learned of; the UEB is known by then."""
+    """A corrupt crypttext hash tree raises when it is learned; the UEB is known by then."""
     bad = corrupt(FILE.shares[0], "crypttext hashes")
     share, known = in_rounds(FILE, MemoryBucket(bad)), FileMetadata()
     result_of(spans_of(share, share.missing(known, 0)))
@@ -721,7 +721,7 @@ def test_corrupt_crypttext_hashes() -> None:
 
 
 def test_one_segment_needs_no_crypttext_hashes() -> None:
-    """A tree of one leaf is this leaf: where the UEB is known it is not read."""
+    """A tree of one leaf is that leaf: if the UEB is known, the tree is not read."""
     share, known = (
         in_rounds(ONE[1], MemoryBucket(corrupt(ONE[1].shares[0], "crypttext hashes"))),
         FileMetadata(),
@@ -737,7 +737,7 @@ def test_one_segment_needs_no_crypttext_hashes() -> None:
     "size", [0, 51, 10**9, 2**32 - 1], ids=["zero", "one too many", "huge", "the most"]
 )
 def test_hostile_block_size(size: int) -> None:
-    """A header whose blocks cannot be of this file is not believed: no number follows from it."""
+    """A header with an impossible block size is not trusted."""
     header = replace(parse_header(FILE.shares[0]), block_size=size).pack()
     share, known = in_rounds(FILE, MemoryBucket(header + FILE.shares[0][36:])), FileMetadata()
     result_of(spans_of(share, share.missing(known, 0)))
@@ -755,7 +755,7 @@ def test_hostile_block_size(size: int) -> None:
 )
 @settings(deadline=None, max_examples=150)
 def test_hostile_header(numbers: list[int]) -> None:
-    """Whatever a header says, what is read because of it is small, and ends after two rounds."""
+    """Whatever a header says, reads stay small, and end after two rounds."""
     known = FileMetadata()
     header = layout.Header(2, numbers[0], numbers[1], 68, *numbers[3:])
     share = in_rounds(FILE, MemoryBucket(header.pack() + bytes(1000)))
@@ -777,7 +777,7 @@ def test_hostile_header(numbers: list[int]) -> None:
 
 @pytest.mark.parametrize("answer", [None, "text", bytes(9000), bytearray(10), boom])
 def test_nonsense_in_rounds(answer: Any) -> None:
-    """A server that answers nonsense has lost its share, and the other reads are over with it."""
+    """If a server answers nonsense, its share is lost, and its other reads end."""
     share = in_rounds(FILE, AnyBucket(boom if answer is boom else lambda *_: succeed(answer)))
     with pytest.raises(ShareError):
         result_of(spans_of(share, share.missing(FileMetadata(), 0)))
@@ -789,7 +789,7 @@ def test_nonsense_in_rounds(answer: Any) -> None:
 
 @pytest.mark.parametrize("first", ["fail", "answer"])
 def test_one_read_of_a_round_fails(first: str) -> None:
-    """A round fails with the first of its reads; what the others say later is no problem."""
+    """A round fails with the first failed read; what happens to the others does not matter."""
     bucket = ManualBucket(FILE.shares[0])
     share = in_rounds(FILE, bucket)
     reading = spans_of(share, [(0, 68), (5000, 10)])
@@ -806,7 +806,7 @@ def test_one_read_of_a_round_fails(first: str) -> None:
 
 
 def test_nothing_to_read() -> None:
-    """A round in which nothing is missing any more is over at once."""
+    """A round with nothing missing ends at once."""
     share = in_rounds(FILE)
     result_of(spans_of(share, [(0, 600)]))
 
@@ -814,7 +814,7 @@ def test_nothing_to_read() -> None:
 
 
 def test_round_after_the_end() -> None:
-    """Once all is stopped a round is never over, and what it brings does not count."""
+    """After a stop, a round never ends, and what it reads does not count."""
     bucket = ManualBucket(FILE.shares[0])
     share = in_rounds(FILE, bucket)
     reading = spans_of(share, [(0, 68)])
@@ -828,7 +828,7 @@ def test_round_after_the_end() -> None:
 
 
 def test_teach_what_was_not_read() -> None:
-    """A share teaches what it was read for: nothing where the guess missed, and no error."""
+    """A share teaches only what was read: nothing if the guess missed, and without an error."""
     share, known = in_rounds(FILE), FileMetadata()
     result_of(spans_of(share, [(0, 68)]))
     share.teach(known)
@@ -841,7 +841,7 @@ def test_teach_what_was_not_read() -> None:
 
 
 def test_teach_senseless() -> None:
-    """A UEB that the cap vouches for and that makes no sense ends it here too."""
+    """A nonsensical UEB that matches the cap raises here too."""
     share = in_rounds(ONE[1])
     start = parse_header(ONE[1].shares[0]).uri_extension
     share.bucket = MemoryBucket(ONE[1].shares[0][:start] + layout.pack_uri_extension(1, b"no"))
@@ -863,7 +863,7 @@ def test_teach_senseless() -> None:
 def test_any_file_in_rounds(
     k: int, more: int, size: int, segments: int, version: int, random: Random
 ) -> None:
-    """Any share of any honest file gives any block within two rounds, whatever is known of it."""
+    """Any share of any honest file gives any block within two rounds, whatever is known."""
     plaintext = random.randbytes(size)
     file = encode(plaintext, k=k, n=k + more, segment_size=-(-size // segments), version=version)
     number, position = random.randrange(k + more), random.randrange(size)
@@ -882,7 +882,7 @@ def test_any_file_in_rounds(
 
 
 def test_end_of_a_share_is_remembered() -> None:
-    """Behind the place where an answer ended early nothing more is asked for."""
+    """Nothing is requested past the place where an answer ended early."""
     file = encode(bytes(40_000), k=2, n=5, segment_size=700)
     share = in_rounds(file, MemoryBucket(file.shares[0][:500]))
     result_of(spans_of(share, share.missing(FileMetadata(), 0)))

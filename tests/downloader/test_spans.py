@@ -1,4 +1,4 @@
-"""Spans of a share, beside sets of its bytes."""
+"""Spans of a share, compared with sets of its bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def bytes_of(span: tuple[int, int]) -> set[int]:
 
 @given(st.lists(st.tuples(st.booleans(), spans_of_bytes), max_size=20), spans_of_bytes)
 def test_set(steps: list[tuple[bool, tuple[int, int]]], other: tuple[int, int]) -> None:
-    """They hold what a set of bytes would hold, in as few spans as there can be, in order."""
+    """Spans hold the same bytes as a set, in as few spans as possible, in order."""
     spans, expected = Spans(), set[int]()
     for adds, span in steps:
         if adds:
@@ -38,7 +38,7 @@ def test_set(steps: list[tuple[bool, tuple[int, int]]], other: tuple[int, int]) 
 
 
 def test_overlaps_nothing() -> None:
-    """No bytes overlap no spans, and nothing overlaps where there is nothing."""
+    """An empty list of spans overlaps nothing, and nothing overlaps empty `Spans`."""
     assert not Spans().overlaps_any([(0, 100)])
     assert not Spans().overlaps_any([])
 
@@ -47,7 +47,7 @@ def test_overlaps_nothing() -> None:
 def test_received(
     share: bytes, cuts: set[int], wanted: tuple[int, int], data: st.DataObject
 ) -> None:
-    """What was received in pieces, in any order, is there as a whole; and else it is not."""
+    """Pieces received in any order are joined; a range with a gap is not available."""
     places = sorted({0, len(share), *(cut for cut in cuts if cut < len(share))})
     pieces = [(a, share[a:b]) for a, b in pairwise(places)]
     there = data.draw(st.permutations(pieces))[: data.draw(st.integers(0, len(pieces)))]
@@ -65,7 +65,7 @@ def test_received(
 
 
 def test_nothing_received() -> None:
-    """An answer without bytes leaves nothing, and what is forgotten is not there."""
+    """An empty answer leaves nothing, and cleared data is gone."""
     received = Received()
     received.add(5, b"")
     assert list(received) == []

@@ -1,4 +1,4 @@
-"""Strategies are data: named, frozen, and composed from the same fields by anybody."""
+"""Strategies are data: named, frozen, and composed from the same fields."""
 
 from dataclasses import FrozenInstanceError, replace
 from math import inf
@@ -14,13 +14,13 @@ FILE = encode(b"composed" * 8, k=2, n=4)
 
 
 def test_names() -> None:
-    """The four-phase strategies come first, and each goes by its own name."""
+    """The four-phase strategies come first, and each is found under its own name."""
     assert list(FOUR_PHASES) == list(STRATEGIES)[:3]
     assert {name: name for name in STRATEGIES} == {n: s.name for n, s in STRATEGIES.items()}
 
 
 def test_fields() -> None:
-    """They differ in when locating ends, and in what becomes of late answers."""
+    """They differ in when locating ends, and in how late answers are treated."""
     fields = [(s.locating_ends, s.late_answers) for s in map(find_strategy, FOUR_PHASES)]
 
     assert fields == [
@@ -31,7 +31,7 @@ def test_fields() -> None:
 
 
 def test_fields_without_an_end() -> None:
-    """The others never end locating; hedged alone hedges, asks again, and gives up."""
+    """The others never end locating; only hedged hedges, retries and gives up."""
     fields = [
         (s.locating_ends, s.late_answers, s.window, s.overdue, s.hedge, s.give_up)
         for s in map(find_strategy, ["windowed", "hedged"])
@@ -47,7 +47,7 @@ def test_fields_without_an_end() -> None:
 
 
 def test_one_round() -> None:
-    """One-round is hedged, and its queries read."""
+    """One-round is hedged with queries that read."""
     one_round = find_strategy("one-round")
 
     assert one_round.speculates
@@ -61,34 +61,34 @@ def test_one_round() -> None:
 
 @pytest.mark.parametrize("field", ["speculates", "asks_again"])
 def test_of_hedging(field: str) -> None:
-    """What only strategies do that hedge, no other can be made to do."""
+    """Options of hedging require `hedge=True`."""
     more: dict[str, Any] = {field: True}
     with pytest.raises(ValueError, match="need hedge=True"):
         replace(STRATEGIES["windowed"], **more)
 
 
 def test_described() -> None:
-    """Each strategy says what it does."""
+    """Each strategy has a description."""
     assert all(s.description for s in STRATEGIES.values())
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_find(name: str) -> None:
-    """A strategy is found by its name, and one that is passed itself is returned."""
+    """A strategy is found by its name; a strategy object is returned as it is."""
     assert STRATEGIES[name] is find_strategy(name)
     assert STRATEGIES[name] is find_strategy(STRATEGIES[name])
 
 
 @pytest.mark.parametrize("name", ["", "first_k", "FIRST-K", "first-k ", "hedge", "windowed "])
 def test_unknown(name: str) -> None:
-    """A name that no strategy has is refused; the error lists those that there are."""
+    """An unknown name is refused; the error lists the known ones."""
     with pytest.raises(ValueError, match="there are wait-for-all, first-k, first-k-late"):
         find_strategy(name)
 
 
 @pytest.mark.parametrize("spares", [1, 2, 9, 10, 99, 100, 255])
 def test_spares(spares: int) -> None:
-    """`hedged+N` is hedged with N spares, under its own name, and nothing else differs."""
+    """`hedged+N` is hedged with N spares, and differs only in its name and spares."""
     found = find_strategy(f"hedged+{spares}")
 
     assert replace(STRATEGIES["hedged"], name=f"hedged+{spares}", spares=spares) == found
@@ -119,7 +119,7 @@ def test_spares(spares: int) -> None:
     ],
 )
 def test_no_such_spares(name: str) -> None:
-    """What is no number of shares that there could be is refused; the error tells the pattern."""
+    """An impossible number of spares is refused; the error shows the pattern."""
     with pytest.raises(ValueError, match=r"and hedged\+1, hedged\+2"):
         find_strategy(name)
 
@@ -127,7 +127,7 @@ def test_no_such_spares(name: str) -> None:
 @pytest.mark.parametrize("name", ["first-k", "first-k-late"])
 @pytest.mark.parametrize("delay", ["0.5", "10", "0.008", "123456.000001"])
 def test_delay(name: str, delay: str) -> None:
-    """A name may set the delay of first-k; it is its name, and nothing else differs."""
+    """A name may set the delay of first-k; nothing else differs."""
     expected = replace(STRATEGIES[name], name=f"{name},delay={delay}", delay=float(delay))
 
     assert find_strategy(f"{name},delay={delay}") == expected
@@ -143,7 +143,7 @@ def test_delay(name: str, delay: str) -> None:
     ],
 )
 def test_no_such_delay(name: str) -> None:
-    """A delay that is not a number above 0, or of another strategy, is refused."""
+    """A delay that is not a number above 0, or is another strategy's, is refused."""
     with pytest.raises(ValueError, match=r"first-k,delay=0\.5"):
         find_strategy(name)
 
@@ -162,7 +162,7 @@ def test_no_such_delay(name: str) -> None:
     ],
 )
 def test_settings(name: str, settings: dict[str, Any]) -> None:
-    """A name may set fields of hedged; the strategy has that name, and nothing else differs."""
+    """A name may set fields of hedged; nothing else differs."""
     found = find_strategy(name)
 
     assert replace(STRATEGIES["hedged"], name=name, **settings) == found
@@ -178,7 +178,7 @@ def test_settings(name: str, settings: dict[str, Any]) -> None:
     ],
 )
 def test_one_name(name: str, same: str) -> None:
-    """Equal settings have one name, however they are written."""
+    """Equal settings have one name, however they are spelt."""
     assert find_strategy(name) == find_strategy(same)
     assert find_strategy(name).name == same
 
@@ -201,7 +201,7 @@ def test_one_name(name: str, same: str) -> None:
     ],
 )
 def test_no_such_settings(name: str, message: str) -> None:
-    """Numbers that are out of range and fields that a name cannot set are refused."""
+    """Numbers out of range, and fields that a name cannot set, are refused."""
     with pytest.raises(ValueError, match=message):
         find_strategy(name)
 
@@ -220,14 +220,14 @@ def test_no_such_settings(name: str, message: str) -> None:
     ],
 )
 def test_window(window: Any, k: int, n: int, outstanding: float) -> None:
-    """The window is all, a number, twice the number of shares, or ample for those needed."""
+    """The window is all servers, a number, twice N, or `ample` for K."""
     mine = Strategy("mine", locating_ends="never", window=window)
 
     assert outstanding == mine.outstanding(k, n)
 
 
 def test_frozen() -> None:
-    """Nobody changes a strategy by accident, or the list of them."""
+    """Neither a strategy nor the list of them can be changed by accident."""
     named: Any = STRATEGIES
     with pytest.raises(FrozenInstanceError):
         STRATEGIES["first-k"].late_answers = "used"  # type: ignore[misc]
@@ -236,7 +236,7 @@ def test_frozen() -> None:
 
 
 def test_composed() -> None:
-    """A strategy of a user's own is what its fields say: this one ignores its late answers."""
+    """A custom strategy does what its fields say: this one ignores late answers."""
     mine = Strategy("mine", locating_ends="k-distinct", late_answers="ignored")
     servers = manual_servers(FILE.shares)
     run = Download(servers, FILE.cap, strategy=mine)
@@ -249,7 +249,7 @@ def test_composed() -> None:
 
 
 def test_composed_to_wait() -> None:
-    """And this one waits for all."""
+    """This one waits for all answers."""
     mine = Strategy("mine", locating_ends="all-answered")
     servers = manual_servers(FILE.shares)
     run = Download(servers, FILE.cap, strategy=mine)
@@ -284,6 +284,6 @@ def test_composed_to_wait() -> None:
     ],
 )
 def test_impossible(name: str, changes: dict[str, Any], message: str) -> None:
-    """Choices that contradict one another, and impossible numbers, are refused."""
+    """Contradictory choices and impossible numbers are refused."""
     with pytest.raises(ValueError, match=message):
         replace(STRATEGIES[name], **changes)

@@ -1,4 +1,4 @@
-"""Texts of others are cut before anything else is done with them."""
+"""Text from outside is cut before anything else is done with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FILE = encode(bytes(100), k=3, n=4)
 
 
 class UnprintableError(Exception):
-    """An error whose text and repr cannot be had."""
+    """An error whose text and repr raise."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -29,7 +29,7 @@ class UnprintableError(Exception):
 
 
 class LongString(str):
-    """A text that misrepresents its length."""
+    """A string that misreports its length."""
 
     __slots__ = ()
 
@@ -41,21 +41,21 @@ class LongString(str):
 
 
 class OddTextError(Exception):
-    """An error whose text is of a kind of its own."""
+    """An error whose text is of a custom type."""
 
     def __str__(self) -> str:
         return LongString("y" * LARGE)
 
 
 def test_cut() -> None:
-    """A text is cut where it is too long, and left as it is where it is not."""
+    """Text is cut if it is too long, and unchanged otherwise."""
     assert cut("x" * 10, 10) == "x" * 10
     assert cut("x" * 11, 10) == "xxxxxxx..."
     assert cut(LongString("y" * 11), 10) == "yyyyyyy..."
 
 
 def test_one_line() -> None:
-    """What servers say is told in one line, and not at any length."""
+    """Text from a server is shown in one line of limited length."""
     assert one_line(" a\n\tb\r\nc ") == "a b c"
     assert len(one_line("x" * 201)) == 200
     assert one_line("x" * 200) == "x" * 200
@@ -77,7 +77,7 @@ def test_one_line() -> None:
     ids=repr,
 )
 def test_plain_message(error: Exception) -> None:
-    """The message of an exception is what it says, as long as that is short."""
+    """The message of an exception is its text, if that is short."""
     assert str(error) == message_of(error)
 
 
@@ -96,7 +96,7 @@ def test_plain_message(error: Exception) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_message(error: Exception, message: str | None) -> None:
-    """A message is never long, and never an error."""
+    """A message is never long, and never raises."""
     told = message_of(error, 1000)
 
     assert len(told) <= 1000
@@ -119,7 +119,7 @@ def test_message(error: Exception, message: str | None) -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_shown(value: object, told: str) -> None:
-    """The repr of an object is short, the same in every run, and never an error."""
+    """The repr of an object is short, the same in every run, and never raises."""
     assert told == shown(value)
 
 
@@ -134,7 +134,7 @@ def test_shown(value: object, told: str) -> None:
     ],
 )
 def test_memory(show: Callable[[], Any]) -> None:
-    """To show what is large takes little memory beside what it takes itself."""
+    """Showing a large object takes little memory in addition to its own."""
     tracemalloc.start()
     try:
         show()
@@ -146,7 +146,7 @@ def test_memory(show: Callable[[], Any]) -> None:
 
 
 def test_a_servers_error() -> None:
-    """A server's error text is cut before it is worked on: it takes no more memory than it has."""
+    """The error text of a server is cut first, so handling it takes little memory."""
     error = ValueError("ab " * (LARGE // 3))
 
     def fails(_: bytes) -> Any:
@@ -166,7 +166,7 @@ def test_a_servers_error() -> None:
 
 @pytest.mark.parametrize("number", [10**5000, "x" * LARGE], ids=["digits", "letters"])
 def test_a_share_number(number: Any) -> None:
-    """A share number that cannot be shown, or is too long to be, ends no download."""
+    """A share number that cannot be shown, or is too long, does not fail the download."""
     server = AnyServer(lambda _: {number: None}, "odd")
     run = Download([server, *servers_of(FILE.shares, range(3))], FILE.cap)
 
@@ -174,7 +174,7 @@ def test_a_share_number(number: Any) -> None:
 
 
 def test_message_that_exits() -> None:
-    """A text that would end the process when it is asked for is an error's text all the same."""
+    """An error whose `str` raises SystemExit still has a message."""
 
     class ExitsError(Exception):
         def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""RtoEstimator: how long a request may take, from the round trips seen and from those to come."""
+"""RtoEstimator: how long a request may take, from the round trips seen so far."""
 
 from dataclasses import replace
 from math import ceil, inf
@@ -29,7 +29,7 @@ times = st.floats(0.001, 100, allow_nan=False)
 
 
 class Seen:
-    """A patience that has seen some requests, and a clock."""
+    """An estimator that has seen some requests, and its clock."""
 
     def __init__(self, strategy: Strategy | str = HEDGED) -> None:
         self.clock = Clock()
@@ -57,7 +57,7 @@ class Seen:
         self.patience.ended(request, self.clock.seconds())
 
     def took(self, *seconds: float, read: bool = False, length: int = 1) -> None:
-        """See requests that took so long, one after another."""
+        """See requests with these durations, one after another."""
         for time in seconds:
             request = self.send(read=read, length=length)
             self.clock.advance(time)
@@ -72,7 +72,7 @@ class Seen:
     [("wait-for-all", inf), ("first-k", inf), ("first-k-late", inf), ("windowed", 10.0)],
 )
 def test_fixed(name: str, query: float) -> None:
-    """Whatever was seen, a query may take what the strategy says."""
+    """Whatever was seen, a query may take the strategy's fixed time."""
     seen = Seen(name)
     for _ in range(2):
         assert query == seen.patience.with_query()
@@ -90,7 +90,7 @@ def test_adaptive_queries_alone() -> None:
 
 
 def test_first_query() -> None:
-    """Before the first answer a query may take a second, as RFC 6298 has it."""
+    """Before the first answer, a query may take a second, as in RFC 6298."""
     seen = Seen()
     seen.send()
     seen.clock.advance(0.9)
@@ -99,7 +99,7 @@ def test_first_query() -> None:
 
 
 def test_failures_teach_nothing() -> None:
-    """A request that failed says nothing of how long an answer takes."""
+    """A failed request does not affect the estimate."""
     seen = Seen()
     seen.fail(seen.send())
 
@@ -108,7 +108,7 @@ def test_failures_teach_nothing() -> None:
 
 @pytest.mark.parametrize("length", [1, 1000, 10**6])
 def test_first_read(length: int) -> None:
-    """How long the first read may take is not known, but for how long it may be silent."""
+    """The first read has no time limit, but a limit for silence."""
     seen = Seen()
     seen.took(0.1, 0.2, 0.3)
 
@@ -121,7 +121,7 @@ def test_first_read(length: int) -> None:
 
 @given(st.lists(times, min_size=1, max_size=40))
 def test_query_quantile(seconds: list[float]) -> None:
-    """With nothing outstanding a query may take the quantile of those that were answered."""
+    """With nothing outstanding, a query may take the quantile of those that were answered."""
     seen = Seen()
     seen.took(*seconds)
     expected = sorted(seconds)[ceil(QUANTILE * len(seconds)) - 1]
@@ -131,9 +131,9 @@ def test_query_quantile(seconds: list[float]) -> None:
 
 @given(st.lists(times, min_size=1, max_size=20), st.integers(0, 20), times)
 def test_outstanding_make_patient(seconds: list[float], outstanding: int, age: float) -> None:
-    """What is outstanding and older than all that was answered never makes less patient.
+    """Outstanding requests older than all answered ones never lower the limit.
 
-    The first answers of many are the fastest: the others are not late for that.
+    The first answers of many are the fastest; that does not make the others late.
     """
     seen = Seen()
     seen.took(*seconds)
@@ -149,7 +149,7 @@ def test_outstanding_make_patient(seconds: list[float], outstanding: int, age: f
 
 
 def test_first_of_many() -> None:
-    """One answer of ten is no reason to think that the others are late."""
+    """One fast answer of ten does not make the others late."""
     seen = Seen()
     requests = [seen.send() for _ in range(10)]
     seen.clock.advance(0.1)
@@ -163,7 +163,7 @@ def test_first_of_many() -> None:
 
 
 def test_tail_is_exponential() -> None:
-    """Beyond the last answer the quantile is that of an exponential tail."""
+    """Beyond the last answer, the quantile is that of an exponential tail."""
     seen = Seen()
     requests = [seen.send() for _ in range(4)]
     seen.clock.advance(1)
@@ -178,7 +178,7 @@ def test_tail_is_exponential() -> None:
 
 
 def test_overdue_are_given_up() -> None:
-    """What is overdue is not waited for: it makes nobody more patient."""
+    """An overdue request does not raise the limit."""
     seen = Seen()
     seen.took(0.1)
     requests = [seen.send() for _ in range(5)]
@@ -192,7 +192,7 @@ def test_overdue_are_given_up() -> None:
 
 
 def test_late_answers_teach() -> None:
-    """An answer that was overdue is a round trip seen."""
+    """An answer to an overdue query counts as a round trip."""
     seen = Seen()
     seen.took(0.1)
     request = seen.send()
@@ -204,7 +204,7 @@ def test_late_answers_teach() -> None:
 
 
 def test_young_requests_count_for_nothing() -> None:
-    """A request that has not been out for as long as others took says nothing yet."""
+    """A request that is younger than the answered ones took does not count."""
     seen = Seen()
     seen.took(1.0)
     for _ in range(5):
@@ -216,7 +216,7 @@ def test_young_requests_count_for_nothing() -> None:
 
 @given(st.lists(times, min_size=1, max_size=20), st.floats(0.01, 100))
 def test_scale(seconds: list[float], factor: float) -> None:
-    """RtoEstimator has no scale of its own: where all takes longer it waits so much longer."""
+    """The estimate scales with the round trips: all times longer, the limit longer."""
     slow, fast = Seen(), Seen()
     fast.took(*seconds)
     slow.took(*(factor * time for time in seconds))
@@ -237,7 +237,7 @@ def test_forgets() -> None:
 
 
 def test_read_as_slow_as_others() -> None:
-    """Where all take the same time a read may take it, and a little more."""
+    """If all requests take the same time, a read may take a little more."""
     seen = Seen()
     seen.took(0.1, 0.1, 0.1)
     seen.took(0.1, read=True)
@@ -256,7 +256,7 @@ def test_read_never_shorter_than_the_fastest(queries: list[float], reads: list[f
 
 
 def test_transfer() -> None:
-    """Bytes take time: the first read tells by how much a read is slower than a query."""
+    """Transfer time counts: the first read shows how much slower a read is than a query."""
     seen = Seen()
     seen.took(*[0.1] * 10)
     seen.took(2.0, read=True, length=10**6)
@@ -266,7 +266,7 @@ def test_transfer() -> None:
 
 
 def test_nonsense_teaches_nothing() -> None:
-    """Until a good share was read, an answer to a read says nothing: nonsense comes at once."""
+    """An answer to a read does not count until it is known to be good."""
     seen = Seen()
     seen.took(0.1)
     request = seen.send(read=True)
@@ -278,7 +278,7 @@ def test_nonsense_teaches_nothing() -> None:
 
 
 def test_reads_teach_no_queries() -> None:
-    """How long a query may take does not depend on reads."""
+    """The limit of queries does not depend on reads."""
     seen = Seen()
     seen.took(0.1)
     seen.took(60.0, read=True)
@@ -287,7 +287,7 @@ def test_reads_teach_no_queries() -> None:
 
 
 def test_outstanding_reads() -> None:
-    """Reads that take long make more patient with reads, and not with queries."""
+    """Slow outstanding reads raise the limit of reads, and not that of queries."""
     seen = Seen()
     seen.took(0.1)
     seen.took(0.1, read=True)
@@ -301,7 +301,7 @@ def test_outstanding_reads() -> None:
 
 @pytest.mark.parametrize("spares", [0, 1, 2, 3, 255])
 def test_spares_make_impatient(spares: int) -> None:
-    """Each spare lowers the quantile for reads, down to some least; never that for queries."""
+    """Each spare lowers the quantile for reads, down to a minimum; never that for queries."""
     seen = Seen(replace(HEDGED, spares=spares))
     seconds = [float(i) for i in range(1, 51)]
     seen.took(*seconds)
@@ -317,7 +317,7 @@ def test_spares_make_impatient(spares: int) -> None:
 
 @pytest.mark.parametrize("quantile", [0.3, 0.5, 0.9])
 def test_settings(quantile: float) -> None:
-    """A strategy sets the quantile for reads, and how much longer they may take; not of queries."""
+    """A strategy sets the quantile and the lateness of reads, but not those of queries."""
     seen = Seen(replace(HEDGED, quantile=quantile, lateness=3.0))
     seen.took(*[float(i) for i in range(1, 101)])
     seen.took(*[0.0] * 1)
@@ -328,7 +328,7 @@ def test_settings(quantile: float) -> None:
 
 @pytest.mark.parametrize(("high", "median"), [(0.2, 0.1), (0.3, 0.1), (5.0, 0.1)])
 def test_widely_spread(high: float, median: float) -> None:
-    """A read is overdue after a few median round trips, however long the longest take."""
+    """A read is overdue after a few median round trips, however long the longest ones take."""
     seen = Seen()
     seen.took(*[median] * 7, *[high] * 3)
 
@@ -341,7 +341,7 @@ def test_widely_spread(high: float, median: float) -> None:
 
 
 def test_least_silence() -> None:
-    """On a fast network a read has the time that a disk takes."""
+    """On a fast network, a read has at least the time that a disk takes."""
     seen = Seen()
     seen.took(*[0.0001] * 5)
 
@@ -349,7 +349,7 @@ def test_least_silence() -> None:
 
 
 def test_reads_that_are_slower_than_queries() -> None:
-    """Once a read was answered, all may be silent for as long as that one was."""
+    """After the first answered read, every read may be silent for as long as that one took."""
     seen = Seen()
     seen.took(*[0.1] * 10)
     before = seen.patience.with_silence([0.0])[0]
@@ -360,7 +360,7 @@ def test_reads_that_are_slower_than_queries() -> None:
 
 
 def test_silence_on_a_slow_link() -> None:
-    """Where reads share a link, each is silent while the bytes of the others come."""
+    """If reads share a link, each may be silent while the others' bytes arrive."""
     seen = Seen()
     seen.took(*[0.1] * 10)
     sent = seen.clock.seconds()
@@ -375,7 +375,7 @@ def test_silence_on_a_slow_link() -> None:
 
 
 def test_what_sends_bytes_is_not_late() -> None:
-    """A read that sends bytes is not one of which nothing is known."""
+    """A read that sends bytes does not raise the limit for silence."""
     seen = Seen()
     seen.took(0.1)
     seen.took(0.1, read=True)
@@ -390,7 +390,7 @@ def test_what_sends_bytes_is_not_late() -> None:
 
 
 def test_query_that_reads_teaches_queries_nothing() -> None:
-    """A query that brings bytes takes longer than others, which count alone if there are any."""
+    """A query that reads takes longer, and does not count if there are plain ones."""
     seen = Seen()
     reading = seen.send()
     reading.length = 10**6
@@ -403,7 +403,7 @@ def test_query_that_reads_teaches_queries_nothing() -> None:
 
 
 def test_starts_warm() -> None:
-    """What one download saw, the next one knows."""
+    """A download starts with what the previous one has learned."""
     memory = Memory()
     first = RtoEstimator(Clock(), HEDGED, memory)
     request = Request("s", "x", answered=0.2)
@@ -420,7 +420,7 @@ def test_starts_warm() -> None:
 
 
 def test_last_event() -> None:
-    """Progress is what was sent, answered, or failed last."""
+    """The last event is the last request sent, answered, or failed."""
     seen = Seen()
 
     assert seen.patience.last_event == 0.0

@@ -13,12 +13,12 @@ counts = st.integers(1, 40)
 
 
 def leaves_of(count: int) -> list[bytes]:
-    """Return so many hashes that are all different."""
+    """Return `count` different hashes."""
     return [sha256(b"%d" % i).digest() for i in range(count)]
 
 
 def root_of(leaves: list[bytes]) -> bytes:
-    """Return the root over a power of two of leaves, from top to bottom."""
+    """Return the root of a power-of-two number of leaves, computed recursively."""
     if len(leaves) == 1:
         return leaves[0]
     half = len(leaves) // 2
@@ -30,24 +30,24 @@ def root_of(leaves: list[bytes]) -> bytes:
     [(1, 1), (2, 2), (4, 3), (4, 4), (8, 5), (16, 10), (256, 256), (512, 257), (2**40, 2**40)],
 )
 def test_padded(expected: int, leaves: int) -> None:
-    """A tree has a power of two of leaves."""
+    """A tree is padded to a power of two of leaves."""
     assert expected == trees.padded(leaves)
 
 
 @pytest.mark.parametrize(("expected", "leaves"), [(32, 1), (96, 2), (224, 3), (224, 4), (992, 10)])
 def test_tree_size(expected: int, leaves: int) -> None:
-    """A tree over 2**p leaves has one node less than twice as many, of 32 bytes."""
+    """A tree of 2**p leaves has 2**(p+1) - 1 nodes of 32 bytes."""
     assert expected == trees.tree_size(leaves)
     assert expected == len(b"".join(trees.build(leaves_of(leaves))))
 
 
 def test_one_leaf() -> None:
-    """The root over a single hash is that hash."""
+    """The root of a single hash is that hash."""
     assert leaves_of(1) == trees.build(leaves_of(1))
 
 
 def test_three_leaves() -> None:
-    """The root comes first, the leaves last, and what is missing is made up by its index."""
+    """The root comes first, the leaves last; a missing leaf is a hash of its index."""
     a, b, c = leaves_of(3)
     left, right = inner_node_hash(a, b), inner_node_hash(c, empty_leaf_hash(3))
 
@@ -59,7 +59,7 @@ def test_three_leaves() -> None:
 @given(counts)
 @settings(deadline=None, max_examples=40)
 def test_root(count: int) -> None:
-    """The root is the one that follows from top to bottom."""
+    """The root equals the recursively computed one."""
     leaves = leaves_of(count)
     padding = [empty_leaf_hash(i) for i in range(count, trees.padded(count))]
 
@@ -69,7 +69,7 @@ def test_root(count: int) -> None:
 @given(counts, st.data())
 @settings(deadline=None, max_examples=50)
 def test_climb(count: int, data: st.DataObject) -> None:
-    """Any node leads to the root, with the siblings that are said to be needed."""
+    """Any node leads to the root, with the siblings that `needed` lists."""
     tree = trees.build(leaves_of(count))
     index = data.draw(st.integers(0, len(tree) - 1))
     siblings = {i: tree[i] for i in trees.needed(index)}
@@ -80,7 +80,7 @@ def test_climb(count: int, data: st.DataObject) -> None:
 @given(st.integers(2, 40), st.data())
 @settings(deadline=None, max_examples=50)
 def test_every_sibling_counts(count: int, data: st.DataObject) -> None:
-    """A changed sibling leads elsewhere, and a missing one nowhere."""
+    """A changed sibling leads to another root, and a missing one raises."""
     tree = trees.build(leaves_of(count))
     index = trees.padded(count) - 1 + data.draw(st.integers(0, count - 1))
     siblings = {i: tree[i] for i in trees.needed(index)}
@@ -93,7 +93,7 @@ def test_every_sibling_counts(count: int, data: st.DataObject) -> None:
 
 
 def test_every_leaf_counts() -> None:
-    """A changed leaf leads elsewhere, and so does the right leaf in another place."""
+    """A changed leaf leads to another root, and so does the right leaf in another place."""
     tree = trees.build(leaves_of(4))
     siblings = {i: tree[i] for i in trees.needed(3)}
 
@@ -116,7 +116,7 @@ def test_needed(expected: list[int], index: int) -> None:
 @given(counts, st.data())
 @settings(deadline=None, max_examples=50)
 def test_partial(count: int, data: st.DataObject) -> None:
-    """What is lacking for a leaf is enough to check it, whatever is known by then."""
+    """The lacking nodes are enough to check a leaf, whatever is known already."""
     tree = trees.build(leaves_of(count))
     partial = trees.PartialTree(count, tree[0])
     for leaf in data.draw(st.lists(st.integers(0, count - 1), min_size=1, max_size=5)):
@@ -130,7 +130,7 @@ def test_partial(count: int, data: st.DataObject) -> None:
 @given(counts, st.data())
 @settings(deadline=None, max_examples=50)
 def test_partial_refuses(count: int, data: st.DataObject) -> None:
-    """One wrong node among them, and none is added."""
+    """If one node is wrong, none is added."""
     tree = trees.build(leaves_of(count))
     partial = trees.PartialTree(count, tree[0])
     known, leaf = data.draw(st.integers(0, count - 1)), data.draw(st.integers(0, count - 1))
@@ -146,7 +146,7 @@ def test_partial_refuses(count: int, data: st.DataObject) -> None:
 
 
 def test_partial_without_a_root() -> None:
-    """As long as the root is not known all is lacking, and nothing is right."""
+    """Without a root, nothing can be checked."""
     tree = trees.build(leaves_of(4))
     partial = trees.PartialTree(4)
 
@@ -163,7 +163,7 @@ def test_partial_without_a_root() -> None:
 
 
 def test_partial_of_one_leaf() -> None:
-    """The root is the leaf, and its own proof."""
+    """In a tree of one leaf, the root is the leaf, and its own proof."""
     partial = trees.PartialTree(1, b"root")
 
     assert (partial.lacking(0), partial.leaf(0)) == ([], b"root")
@@ -173,7 +173,7 @@ def test_partial_of_one_leaf() -> None:
 
 @pytest.mark.parametrize("nodes", [{}, {7: b""}, {-1: b""}, {4: b"alone"}, {1: b"", 2: b""}])
 def test_partial_nonsense(nodes: dict[int, bytes]) -> None:
-    """Nodes that the tree does not have, or that lead nowhere, are not right; no nodes are."""
+    """Nodes outside the tree, or without a path to the root, are refused; no nodes are accepted."""
     partial = trees.PartialTree(4, trees.build(leaves_of(4))[0])
 
     assert partial.add(nodes) == (nodes == {})

@@ -1,4 +1,4 @@
-"""Turns: what waits until the reactor has done what it is just doing."""
+"""Turns: calls that wait until the reactor's next turn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.downloader.scenery import BoomError, boom
 
 
 class Turning:
-    """Turns, the clock on which they are taken, and a list of what was called."""
+    """Turns, the clock on which they run, and a list of the calls."""
 
     def __init__(self) -> None:
         self.clock = Clock()
@@ -42,12 +42,12 @@ class Turning:
 
 @pytest.fixture
 def turning() -> Turning:
-    """Nothing was called yet."""
+    """Return turns without any calls yet."""
     return Turning()
 
 
 def test_later(turning: Turning) -> None:
-    """A call waits for the reactor, and is made once, however often it was added meanwhile."""
+    """A call waits for the reactor, and is made once, however often it was added."""
     turning.turns.add(turning.one)
     turning.turns.add(turning.one)
 
@@ -59,7 +59,7 @@ def test_later(turning: Turning) -> None:
 
 
 def test_in_order(turning: Turning) -> None:
-    """Calls are made in order, and what they add is called in a turn after theirs."""
+    """Calls are made in order; calls that they add are made in a later turn."""
     seen = []
     turning.turns.add(turning.two)
     turning.turns.add(lambda: seen.append(list(turning.calls)))
@@ -70,7 +70,7 @@ def test_in_order(turning: Turning) -> None:
 
 
 def test_waiting_already(turning: Turning) -> None:
-    """What waits in the same turn keeps its place."""
+    """A call that already waits in the same turn keeps its place."""
     turning.turns.add(turning.two)
     turning.turns.add(turning.one)
     turning.clock.advance(0)
@@ -79,7 +79,7 @@ def test_waiting_already(turning: Turning) -> None:
 
 
 def test_error(turning: Turning) -> None:
-    """An error stops the download, and with it all that was to be called."""
+    """An error stops the download and all waiting calls."""
     turning.turns.add(turning.two)
     turning.turns.add(boom)
     turning.turns.add(turning.one)
@@ -92,7 +92,7 @@ def test_error(turning: Turning) -> None:
 
 
 def test_stop(turning: Turning) -> None:
-    """A download that is stopped makes no more calls, and leaves no timer."""
+    """A stopped download makes no more calls, and leaves no timer."""
     turning.turns.add(turning.one)
     turning.session.waits.stop()
 
@@ -106,7 +106,7 @@ def test_stop(turning: Turning) -> None:
 
 
 def test_stop_within(turning: Turning) -> None:
-    """So does one that a call stops."""
+    """So does one that is stopped inside a call."""
     turning.turns.add(turning.session.waits.stop)
     turning.turns.add(turning.one)
     turning.clock.advance(0)

@@ -1,4 +1,4 @@
-"""The UEB: read from real shares, checked against the cap, and refused where it makes no sense."""
+"""The UEB: read from real shares, checked against the cap, and refused if it makes no sense."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ from firstk.downloader.ueb import (
 )
 from tests.tahoe import CHK_FILES, RealFile
 
-#: What a file of 100 bytes, 3-of-10, in segments of 42 bytes has in its UEB.
+#: The UEB entries of a file of 100 bytes, 3-of-10, in segments of 42 bytes.
 ENTRIES = {
     "codec_name": b"crs",
     "codec_params": b"42-3-10",
@@ -36,27 +36,27 @@ ENTRIES = {
     "total_shares": b"10",
 }
 
-#: The same, as it is read.
+#: The same, parsed.
 SENSIBLE = URIExtension(3, 10, 100, 42, b"a" * 32, b"b" * 32, b"c" * 32)
 
 
 def pack(entries: Mapping[str, bytes]) -> bytes:
-    """Return the entries as they stand in a share."""
+    """Return the entries as they are packed in a share."""
     return b"".join(key.encode() + b":" + netstring(entries[key]) for key in sorted(entries))
 
 
 def cap_of(packed: bytes) -> CHKCap:
-    """Return a cap that vouches for these bytes, whatever they are."""
+    """Return a cap whose UEB hash is that of these bytes."""
     return CHKCap(bytes(16), uri_extension_hash(packed), 3, 10, 100)
 
 
 def parse(packed: bytes) -> URIExtension:
-    """Read a UEB that the cap vouches for."""
+    """Parse a UEB that matches the cap."""
     return ueb.parse(packed, cap_of(packed))
 
 
 def without(key: str) -> dict[str, bytes]:
-    """Return the sensible entries but one."""
+    """Return the sensible entries without one."""
     return {name: value for name, value in ENTRIES.items() if name != key}
 
 
@@ -78,7 +78,7 @@ def test_real(file: RealFile) -> None:
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real_round_trip(file: RealFile) -> None:
-    """A UEB that Tahoe-LAFS wrote is written in the same way."""
+    """A UEB that Tahoe-LAFS wrote is packed the same way."""
     cap = parse_cap(file.uri)
     assert isinstance(cap, CHKCap)
     share = file.shares[0]
@@ -88,7 +88,7 @@ def test_real_round_trip(file: RealFile) -> None:
 
 
 def test_sensible() -> None:
-    """The entries are read, and written again in the same way."""
+    """The entries are parsed, and packed the same way."""
     assert parse(pack(ENTRIES)) == SENSIBLE
     assert pack(ENTRIES) == SENSIBLE.pack()
 
@@ -107,7 +107,7 @@ def test_sensible() -> None:
     ],
 )
 def test_blocks(k: int, size: int, segment_size: int, blocks: list[int]) -> None:
-    """Each segment makes a block of a k-th of it; the last one of what is left, rounded up."""
+    """A block has a k-th of its segment, rounded up; the last one may be shorter."""
     extension = URIExtension(k, 256, size, segment_size, b"", b"", b"")
     segments = range(extension.num_segments)
 
@@ -118,14 +118,14 @@ def test_blocks(k: int, size: int, segment_size: int, blocks: list[int]) -> None
 
 
 def test_another_files() -> None:
-    """A UEB that the cap does not vouch for is a corrupt share's, not a badly made file's."""
+    """A UEB that does not match the cap means a corrupt share, not a badly made file."""
     with pytest.raises(CorruptShareError, match="does not match the cap"):
         ueb.parse(pack(ENTRIES), cap_of(pack(ENTRIES) + b" "))
 
 
 @pytest.mark.parametrize("key", ["segment_size", "crypttext_root_hash", "share_root_hash"])
 def test_missing(key: str) -> None:
-    """What nothing else tells must be there."""
+    """An entry that follows from no other must be there."""
     with pytest.raises(BadURIExtensionError, match=f"the UEB has no {key}"):
         parse(pack(without(key)))
 
@@ -143,20 +143,20 @@ def test_missing(key: str) -> None:
     ],
 )
 def test_told_twice(key: str) -> None:
-    """What the cap tells too, or what follows from it, may be missing, but not be different."""
+    """An entry that repeats the cap or another entry may be missing, but not differ."""
     assert parse(pack(without(key))) == SENSIBLE
     with pytest.raises(BadURIExtensionError, match=f"{key} is"):
         parse(pack(ENTRIES | {key: b"7"}))
 
 
 def test_more() -> None:
-    """Entries of other versions, such as the hashes of the plaintext, do not matter."""
+    """Unknown entries, such as the hashes of the plaintext, are ignored."""
     assert parse(pack(ENTRIES | {"plaintext_hash": b"d" * 32, "x": b""})) == SENSIBLE
 
 
 @pytest.mark.parametrize("size", [b"0", b"1", b"41", b"43", b"100"])
 def test_segment_size(size: bytes) -> None:
-    """A segment must be a multiple of k, and more than nothing."""
+    """The segment size must be a positive multiple of k."""
     with pytest.raises(BadURIExtensionError, match="not a multiple of k = 3"):
         parse(pack(without("codec_params") | {"segment_size": size}))
 
@@ -165,13 +165,13 @@ def test_segment_size(size: bytes) -> None:
     "size", [b"", b"-42", b"+42", b"4_2", b" 42", b"0x2a", b"\xb2", b"9" * 999]
 )
 def test_no_number(size: bytes) -> None:
-    """Numbers are decimal digits, and not too many of them."""
+    """Numbers are decimal digits, and not too long."""
     with pytest.raises(BadURIExtensionError, match=r"segment_size is .*, no number"):
         parse(pack(ENTRIES | {"segment_size": size}))
 
 
 def test_leading_zero() -> None:
-    """There is one way to write a number."""
+    """Numbers have no leading zeros."""
     with pytest.raises(BadURIExtensionError, match="segment_size is"):
         parse(pack(ENTRIES | {"segment_size": b"042"}))
 
@@ -205,13 +205,13 @@ MALFORMED = {
 
 @pytest.mark.parametrize("reason", MALFORMED)
 def test_malformed(reason: str) -> None:
-    """Bytes that the cap vouches for, and that are no UEB, say that the file was made wrong."""
+    """A malformed UEB that matches the cap means that the file was made wrong."""
     with pytest.raises(BadURIExtensionError):
         parse(MALFORMED[reason])
 
 
 def test_cut() -> None:
-    """A UEB that was cut off before it was hashed is refused, unless nothing vital is missing."""
+    """A UEB that was truncated before hashing is refused, unless only optional entries are gone."""
     packed = pack(ENTRIES)
     fine = [packed.index(key) for key in (b"size:3:", b"tail_codec_params", b"total_shares")]
     read = []
@@ -228,7 +228,7 @@ def test_cut() -> None:
 @given(st.binary(max_size=60), st.integers(0, len(pack(ENTRIES))), st.integers(0, 60))
 @settings(deadline=None, max_examples=100)
 def test_anything(data: bytes, start: int, length: int) -> None:
-    """Whatever the cap vouches for, it is a UEB that fits the cap, or the file was made wrong."""
+    """Any bytes that match the cap are a valid UEB for it, or raise `BadURIExtensionError`."""
     packed = pack(ENTRIES)
     try:
         extension = parse(packed[:start] + data + packed[start + length :])
@@ -249,7 +249,7 @@ def test_anything(data: bytes, start: int, length: int) -> None:
 )
 @settings(deadline=None, max_examples=150)
 def test_header(k: int, more: int, size: int, maximum: int, version: int) -> None:
-    """The header that a segmentation gives is the one that the encoder writes, in every share."""
+    """The header that a segmentation computes is the one that the encoder writes."""
     maximum = max(maximum, size // 50)  # not too many segments
     file = encode(bytes(size), k=k, n=k + more, segment_size=maximum, version=version)
     cut = Segmentation(k, k + more, size, rounded_segment_size(maximum, size, k))
@@ -264,7 +264,7 @@ def test_header(k: int, more: int, size: int, maximum: int, version: int) -> Non
     segments=st.integers(1, 10**6),
 )
 def test_segmentation(k: int, size: int, segments: int) -> None:
-    """The segments make the file, and their blocks the data of a share, whatever the sizes."""
+    """The segments add up to the file, and their blocks to a share's data, whatever the sizes."""
     cut = Segmentation(k, k, size, rounded_segment_size(-(-size // segments), size, k))
     last = cut.num_segments - 1
 
@@ -278,7 +278,7 @@ def test_segmentation(k: int, size: int, segments: int) -> None:
 @pytest.mark.parametrize("size", [1, 2, 3, 1000, 2**20 - 1, 2**20, 2**20 + 1, 2**20 + 2, 10**7])
 @pytest.mark.parametrize("k", [1, 3, 255])
 def test_guess(k: int, size: int) -> None:
-    """The guess is how a file is cut that nobody asked anything unusual of."""
+    """The guess is the segmentation of a file with default settings."""
     cap = CHKCap(bytes(16), bytes(32), k, 255, size)
     guess = guess_segmentation(cap)
 
@@ -288,7 +288,7 @@ def test_guess(k: int, size: int) -> None:
 
 
 def test_guess_is_right() -> None:
-    """So it is, of a file with two segments."""
+    """The guess is right for a file with two segments."""
     file = encode(bytes(2**20 + 3), k=3, n=4)
     guess = guess_segmentation(file.cap)
     extension = ueb.read_uri_extension(file.shares[0], file.cap)
@@ -299,7 +299,7 @@ def test_guess_is_right() -> None:
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_header_of_real(file: RealFile) -> None:
-    """The header is that of a share which Tahoe-LAFS wrote."""
+    """The computed header equals that of a share which Tahoe-LAFS wrote."""
     cap = parse_cap(file.uri)
     assert isinstance(cap, CHKCap)
     for share in file.shares.values():

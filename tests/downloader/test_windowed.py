@@ -1,4 +1,4 @@
-"""Reading as Tahoe-LAFS does: what is asked for in which round, and what becomes of bad shares."""
+"""Reading as Tahoe-LAFS does: what is requested in which round, and how bad shares are treated."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def windowed(servers: Any, file: Any, clock: Clock | None = None, **options: Any
 
 
 def rounds(file: Any, **options: Any) -> list[list[tuple[int, int]]]:
-    """Return which spans of share 0 are asked for in each second of a download."""
+    """Return which spans of share 0 are requested in each second of a download."""
     clock = Clock()
     servers = [delayed(clock, 1.0, {i: data}, f"s{i}") for i, data in file.shares.items()]
     run = windowed(servers, file, clock, **options)
@@ -67,12 +67,12 @@ def with_header(file: Any, number: int, **changes: int) -> bytes:
 
 
 def test_all_at_once() -> None:
-    """A small share is read as a whole, and 2,048 bytes from where the UEB begins."""
+    """A small share is read whole, with 2,048 bytes from the start of the UEB."""
     assert rounds(WHOLE) == [[(0, header_of(WHOLE).uri_extension + 2048)]]
 
 
 def test_of_a_large_block() -> None:
-    """The beginning with the block is one span, and from the hashes to the UEB is another."""
+    """Of a large block, one span covers header and block, another the hashes and the UEB."""
     file = encode(bytes(60_000), k=3, n=10)
     header = header_of(file)
 
@@ -85,7 +85,7 @@ def test_of_a_large_block() -> None:
 
 
 def test_wrong_guess() -> None:
-    """Where the UEB is not where it was guessed it comes next, and the hashes after it.
+    """If the UEB is not at the guessed place, it is read next, and the hashes after it.
 
     How many segments there are, and so which hashes are needed, only the UEB says.
     """
@@ -102,7 +102,7 @@ def test_wrong_guess() -> None:
 
 
 def test_needed_hashes_only() -> None:
-    """Of both trees each segment takes the nodes that are not known yet.
+    """Each segment reads only the nodes of both trees that are not known yet.
 
     A leaf is known as the sibling of the one before it, and the node above both from earlier.
     """
@@ -113,7 +113,7 @@ def test_needed_hashes_only() -> None:
 
 
 def test_range() -> None:
-    """A range is guessed to be in the only segment, and read again where it is not."""
+    """A range is guessed to be in the only segment, and read again if it is not."""
     clock = Clock()
     servers = [delayed(clock, 1.0, {i: data}, f"s{i}") for i, data in LARGE.shares.items()]
     run = windowed(servers, LARGE, clock, offset=4000, size=10)
@@ -128,7 +128,7 @@ def test_range() -> None:
 @pytest.mark.parametrize("segment_size", [60, 100, 200])
 @pytest.mark.parametrize("offset", [0, 1, 59, 60, 150, 199])
 def test_any_range(offset: int, segment_size: int) -> None:
-    """Whatever is guessed, it is the range that is written."""
+    """Whatever is guessed, exactly the range is written."""
     file = encode(PLAINTEXT, k=3, n=10, segment_size=segment_size)
     run = windowed(servers_of(file.shares), file, offset=offset, size=70)
 
@@ -143,7 +143,7 @@ both = pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 
 @both
 def test_block_hashes_of_one_segment(strategy: str) -> None:
-    """The only block is checked by the share hash chain; its own hashes are never looked at."""
+    """A single block is checked by the share hash chain; its block hashes are not needed."""
     shares = {i: corrupt(data, "block hashes") for i, data in WHOLE.shares.items()}
     run = Download(servers_of(shares), WHOLE.cap, strategy=strategy)
 
@@ -153,7 +153,7 @@ def test_block_hashes_of_one_segment(strategy: str) -> None:
 @both
 @pytest.mark.parametrize("file", [WHOLE, FOUR], ids=["one segment", "four"])
 def test_share_hashes_that_a_sibling_has_told(strategy: str, file: Any) -> None:
-    """Share 0's chain has all that share 1's has."""
+    """A corrupt share hash chain does no harm if a sibling's chain has its nodes."""
     shares = file.shares | {1: corrupt(file.shares[1], "share hashes")}
     run = Download(servers_of(shares, [0, 1, 2]), file.cap, strategy=strategy)
 
@@ -162,7 +162,7 @@ def test_share_hashes_that_a_sibling_has_told(strategy: str, file: Any) -> None:
 
 @pytest.mark.parametrize(("strategy", "used"), [("windowed", {0, 2, 3}), ("hedged", {0, 1, 2})])
 def test_share_hashes_that_come_too_early(strategy: str, used: set[int]) -> None:
-    """If the corrupt chain comes first windowed drops the share; hedged waits for the sibling."""
+    """If the corrupt chain comes first, windowed drops the share; hedged waits for the sibling."""
     bad = ManualServer("bad", {1: corrupt(WHOLE.shares[1], "share hashes")})
     good = ManualServer("good", {0: WHOLE.shares[0]})
     others = servers_of(WHOLE.shares, [2, 3][: 1 if strategy == "hedged" else 2])
@@ -180,7 +180,7 @@ def test_share_hashes_that_come_too_early(strategy: str, used: set[int]) -> None
 @both
 @pytest.mark.parametrize("field", ["block_size", "data_size", "plaintext_hashes"])
 def test_header_fields(strategy: str, field: str) -> None:
-    """Three fields of the header say nothing that is needed."""
+    """Three fields of the header are not needed."""
     shares = {i: with_header(FOUR, i, **{field: 2**31}) for i in range(3)}
     run = Download(servers_of(shares), FOUR.cap, strategy=strategy)
 
@@ -204,7 +204,7 @@ def test_bad_block(strategy: str) -> None:
 @pytest.mark.parametrize("field", ["data", "crypttext_hashes", "share_hashes", "uri_extension"])
 @pytest.mark.parametrize("value", [0, 40, 2**32 - 1])
 def test_header_elsewhere(field: str, value: int) -> None:
-    """A header that leads elsewhere costs the share, and never more than a few reads."""
+    """A header that points elsewhere costs its share, and at most a few reads."""
     shares = FOUR.shares | {0: with_header(FOUR, 0, **{field: value})}
     run = windowed(servers_of(shares, range(4)), FOUR)
 
@@ -215,7 +215,7 @@ def test_header_elsewhere(field: str, value: int) -> None:
 
 @pytest.mark.parametrize("length", [0, 3, 35])
 def test_cut_within_the_header(length: int) -> None:
-    """Unlike Tahoe-LAFS it drops a share that ends before its header does."""
+    """Unlike Tahoe-LAFS, it drops a share that is truncated within the header."""
     shares = FOUR.shares | {0: FOUR.shares[0][:length]}
     run = windowed(servers_of(shares, range(4)), FOUR)
 
@@ -236,7 +236,7 @@ def test_shortage() -> None:
 
 
 def test_answers_of_one_instant() -> None:
-    """All answers of one instant are heard before a share is chosen: the lowest numbers."""
+    """All answers of one instant are processed before shares are chosen: the lowest numbers."""
     servers = [ManualServer(f"s{i}", {i: data}) for i, data in WHOLE.shares.items()]
     run = windowed(servers, WHOLE)
     for server in reversed(servers):
@@ -246,7 +246,7 @@ def test_answers_of_one_instant() -> None:
 
 
 def test_end_waits_for_the_consumer() -> None:
-    """The end comes when the consumer, were there more, would take it."""
+    """The download ends when the consumer resumes, even with nothing left to write."""
     run = windowed(servers_of(WHOLE.shares), WHOLE, consumer=Pausing())
 
     assert not run.fired
@@ -256,7 +256,7 @@ def test_end_waits_for_the_consumer() -> None:
 
 
 class Pausing(MemoryConsumer):
-    """A consumer that pauses with each piece."""
+    """A consumer that pauses at each piece."""
 
     def write(self, data: bytes) -> None:
         super().write(data)
@@ -267,7 +267,7 @@ class Pausing(MemoryConsumer):
 
 
 def test_repeats() -> None:
-    """What a share does not have is asked for again while its header is on its way: 100 times."""
+    """While the header is on its way, what the share does not have is requested up to 100 times."""
     clock = Clock()
     share = encode(bytes(60_000), k=1, n=1)
     header: Deferred[bytes] = Deferred()
@@ -297,7 +297,7 @@ def test_repeats() -> None:
 
 
 def test_repeats_of_one_instant() -> None:
-    """A server that answers at once is not asked again and again at that instant."""
+    """A server that answers at once is not asked repeatedly at the same instant."""
     file = encode(bytes(60_000), k=1, n=1)
     asked = []
 

@@ -59,7 +59,7 @@ def test_good_servers(tmp_path: Path, strategy: str) -> None:
     [("wait-for-all", 10, 11), ("first-k", 0, 1), ("hedged", 0, 1)],
 )
 def test_hung_servers(tmp_path: Path, strategy: str, least: float, most: float) -> None:
-    """Wait-for-all waits for hung servers as long as its client does, and first-k does not."""
+    """Wait-for-all waits for hung servers until its client times out; first-k does not wait."""
     grid = _Grid(tmp_path)
     for host in grid.hosts[3:]:
         host.freeze()
@@ -71,7 +71,7 @@ def test_hung_servers(tmp_path: Path, strategy: str, least: float, most: float) 
 
 
 def test_killed_in_the_middle(tmp_path: Path) -> None:
-    """Servers that are killed while they are read from are replaced by others."""
+    """Other servers replace servers that are killed during a read."""
     grid = _Grid(tmp_path)
     for host in grid.hosts[:3]:
         grid.net.at(grid.start + 0.31, host.kill)
@@ -81,7 +81,7 @@ def test_killed_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_too_few(tmp_path: Path) -> None:
-    """The error says what became of each server."""
+    """The error reports what happened to each server."""
     grid = _Grid(tmp_path)
     for host in grid.hosts[2:]:
         host.kill()

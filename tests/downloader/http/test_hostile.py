@@ -1,4 +1,4 @@
-"""Hostile servers are refused with a sentence, in bounded memory and time."""
+"""Hostile servers are refused with a short message, in bounded memory and time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.downloader.http.hostile import (
 
 @pytest.fixture(autouse=True)
 def _bounded_memory() -> Iterator[None]:
-    """No test of this file takes more than some megabytes, whatever a server sends."""
+    """No test of this file uses more than 8 MB, whatever a server sends."""
     tracemalloc.start()
     yield
     _, peak = tracemalloc.get_traced_memory()
@@ -47,7 +47,7 @@ def _send(data: bytes) -> Callable[[Scripted, bytes], None]:
 
 
 class _Flood:
-    """Sends one piece after another without end, as fast as the client takes them."""
+    """Sends one piece after another forever, as fast as the client takes them."""
 
     def __init__(self, begin: bytes, piece: bytes) -> None:
         self.begin = begin
@@ -98,7 +98,7 @@ _PARTIAL = b"206 Partial Content"
 
 
 def test_wrong_pin() -> None:
-    """A server with another key is refused, and never hears the secret."""
+    """A server with the wrong key is refused, and never receives the secret."""
     grid = HostileServer(_send(b""), pin=pin_of(OTHER))
 
     with pytest.raises(WrongPinError, match=r"^the server's key is .{43}, and its NURL names"):
@@ -111,7 +111,7 @@ def test_wrong_pin() -> None:
 
 @pytest.mark.parametrize("also", [ONE, OTHER])
 def test_lying_certificate(also: Any) -> None:
-    """The right certificate, sent along by a server that does not hold its key, helps nothing."""
+    """Sending the right certificate does not help a server that does not hold its key."""
     grid = HostileServer(_send(b""), context=Context(OTHER, also=also))
 
     with pytest.raises(WrongPinError):
@@ -121,7 +121,7 @@ def test_lying_certificate(also: Any) -> None:
 
 
 def test_right_key_with_others() -> None:
-    """A server that holds the key may send whatever it likes along."""
+    """A server that holds the right key may send other certificates too."""
     context = Context(ONE, also=OTHER)
     grid = HostileServer(_send(listing(cbor2.dumps({1}))), context=context)
 
@@ -176,7 +176,7 @@ def test_old_tls() -> None:
     ],
 )
 def test_endless_answer(begin: bytes, piece: bytes, problem: str) -> None:
-    """An answer without an end, in whatever part of it, is cut off, and the connection with it."""
+    """An endless answer is cut off, whichever part is endless, and its connection is closed."""
     flood = _Flood(begin, piece)
     grid = HostileServer(flood, bandwidth=1e7)
 
@@ -188,7 +188,7 @@ def test_endless_answer(begin: bytes, piece: bytes, problem: str) -> None:
 
 
 def test_endless_continues() -> None:
-    """Answers that announce others come to their end by the limit for silence."""
+    """The limit for silence ends an endless series of `100 Continue` answers."""
     piece = head(b"100 Continue")
     grid = HostileServer(_Flood(b"", piece), bandwidth=1e4, limits=TimeLimits(1, 4))
 
@@ -197,7 +197,7 @@ def test_endless_continues() -> None:
 
 
 def test_endless_read() -> None:
-    """A read takes no byte more than its range has."""
+    """A read accepts no more bytes than its range has."""
     begin = head(_PARTIAL, b"Content-Range: bytes 0-9/*")
     grid = HostileServer(_Flood(begin, b"x"), bandwidth=1e7)
 
@@ -222,7 +222,7 @@ def test_endless_read() -> None:
     ],
 )
 def test_wrong_range(content_range: bytes, problem: str | None) -> None:
-    """An answer with another range than was asked for is refused."""
+    """An answer is refused if its range is not the one that was requested."""
     grid = HostileServer(_send(part(b"0123456789", content_range)))
 
     if problem is None:
@@ -233,7 +233,7 @@ def test_wrong_range(content_range: bytes, problem: str | None) -> None:
 
 
 def test_too_few_bytes() -> None:
-    """A range that is announced has to come."""
+    """A server must send the whole range that it announces."""
     grid = HostileServer(_send(part(b"01234", b"bytes 0-9/*")))
 
     with pytest.raises(BadAnswerError, match=r"^the answer has 5 bytes instead of 10$"):
@@ -241,7 +241,7 @@ def test_too_few_bytes() -> None:
 
 
 def test_billion_shares() -> None:
-    """A server that lists 10**9 shares is refused, whether it sends them or only says so."""
+    """A server that lists 10**9 shares is refused, whether it sends them or only their count."""
     grid = HostileServer(_send(listing(bytes.fromhex("d901029a3b9aca0001"))))
     with pytest.raises(BadAnswerError, match=r"the list of shares is not CBOR"):
         grid.shares()
@@ -267,7 +267,7 @@ def test_billion_shares() -> None:
     ],
 )
 def test_slow_loris(begin: bytes, problem: str, after: float) -> None:
-    """A byte now and then keeps no request alive."""
+    """Sending a byte now and then does not keep a request alive."""
     drip = _Drip(begin)
     grid = HostileServer(drip)
     drip.reactor = grid.host.reactor
@@ -280,7 +280,7 @@ def test_slow_loris(begin: bytes, problem: str, after: float) -> None:
 
 
 def test_silence_within_an_answer() -> None:
-    """An answer that stops in the middle is given up."""
+    """The client gives up on an answer that stops in the middle."""
     grid = HostileServer(_send(part(b"0123456789", b"bytes 0-9/*")[:-1]))
 
     with pytest.raises(SilentServerError, match=r"^nothing more came for 60 s$"):
@@ -290,7 +290,7 @@ def test_silence_within_an_answer() -> None:
 
 
 def test_compressed() -> None:
-    """Nothing is decompressed: what is sent counts, and a bomb stays what it is."""
+    """The client never decompresses, so a compression bomb has no effect."""
     grid = HostileServer(_send(listing(b"\x1f\x8b", b"Content-Encoding: gzip")))
 
     with pytest.raises(BadAnswerError, match=r"the list of shares is not"):
@@ -311,7 +311,7 @@ def test_compressed() -> None:
     ],
 )
 def test_not_http(answer: bytes) -> None:
-    """What is not HTTP is refused with a short sentence, and logged nowhere."""
+    """An answer that is not HTTP is refused with a short message, and nothing is logged."""
     grid = HostileServer(_send(answer))
 
     with pytest.raises(StorageServerError) as caught:

@@ -24,7 +24,7 @@ PIN = "1WUX44xKjKdpGLohmFcBNuIRN-8rlv1Iij_7rQ-lRGc"
 
 @pytest.mark.parametrize("host", ["storage.example", "10.0.0.1", "[fd00::1]"])
 def test_round_trip(host: str) -> None:
-    """A NURL is read, and written again, as it was."""
+    """A NURL survives parsing and formatting unchanged."""
     text = f"pb://{PIN}@{host}:34399/s3cret#v=1"
     nurl = parse_nurl(text)
 
@@ -35,7 +35,7 @@ def test_round_trip(host: str) -> None:
 
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 65535))
 def test_any_pin(pin: bytes, port: int) -> None:
-    """What is written is read as what it was made of."""
+    """Parsing a formatted NURL returns an equal NURL."""
     nurl = NURL(pin, "a", port, "x")
 
     assert parse_nurl(str(nurl)) == nurl
@@ -60,7 +60,7 @@ def test_any_pin(pin: bytes, port: int) -> None:
     ],
 )
 def test_no_nurl(text: str) -> None:
-    """Anything else is refused with a short sentence."""
+    """Any other text is refused with a short message."""
     with pytest.raises(BadNURLError, match=r"not a NURL: ") as caught:
         parse_nurl(text)
 
@@ -68,7 +68,7 @@ def test_no_nurl(text: str) -> None:
 
 
 def test_the_secret_is_kept() -> None:
-    """The swissnum is in no repr, and in no error."""
+    """Neither a repr nor an error shows the swissnum."""
     assert "s3cret" not in repr(parse_nurl(f"pb://{PIN}@a:1/s3cret#v=1"))
     with pytest.raises(BadNURLError) as caught:
         parse_nurl(f"pb://{PIN}@a:1/s3cret#v=2")
@@ -76,7 +76,7 @@ def test_the_secret_is_kept() -> None:
 
 
 def test_servers() -> None:
-    """A file of servers has a NURL a line, with or without a name."""
+    """A file of servers has one NURL per line, with or without a name."""
     text = f"# mine\n\npb://{PIN}@a:1/s#v=1\nhome pb://{PIN}@b:2/s#v=1\n"
 
     assert [(name, nurl.host) for name, nurl in parse_servers(text).items()] == [
@@ -97,14 +97,14 @@ def test_servers() -> None:
     ],
 )
 def test_bad_servers(text: str, problem: str) -> None:
-    """What is wrong with such a file is said with its lines, all at once."""
+    """A bad file of servers is refused; the error lists all problems with their lines."""
     with pytest.raises(BadNURLError, match=problem):
         parse_servers(text, "file")
 
 
 @given(st.sets(st.integers(0, 255)))
 def test_share_numbers(numbers: set[int]) -> None:
-    """A list of shares that cbor2 writes is read, and is never larger than the limit."""
+    """A list of shares that cbor2 encodes is decoded, and never exceeds the size limit."""
     data = cbor2.dumps(numbers)
 
     assert len(data) <= MAX_LIST
@@ -133,7 +133,7 @@ def test_share_numbers(numbers: set[int]) -> None:
     ],
 )
 def test_bad_share_numbers(data: bytes, problem: str) -> None:
-    """Anything else is refused, and takes neither time nor memory."""
+    """Any other list is refused with a short message."""
     with pytest.raises(BadAnswerError, match=problem) as caught:
         decode_share_numbers(data)
 
@@ -142,7 +142,7 @@ def test_bad_share_numbers(data: bytes, problem: str) -> None:
 
 @given(st.binary(max_size=MAX_LIST))
 def test_any_bytes(data: bytes) -> None:
-    """No bytes do anything worse than to be refused."""
+    """Any bytes are either decoded or refused."""
     try:
         found = decode_share_numbers(data)
     except BadAnswerError as e:
@@ -153,6 +153,6 @@ def test_any_bytes(data: bytes) -> None:
 
 @pytest.mark.parametrize("limits", [{"connect": 0}, {"silence": -1}, {"slowest": -1}])
 def test_bad_limits(limits: dict[str, float]) -> None:
-    """Limits that nothing could meet are refused."""
+    """Limits that no request could meet are refused."""
     with pytest.raises(ValueError, match=r"should be"):
         TimeLimits(**limits)

@@ -1,4 +1,4 @@
-"""What the client asks of a server, and what it makes of the answers that the protocol allows."""
+"""What the client requests from a server, and how it handles every allowed answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _always(data: bytes) -> Any:
 
 
 def test_list() -> None:
-    """A list of shares becomes buckets; the request is as the protocol wants it."""
+    """A list of shares becomes buckets; the request follows the protocol."""
     grid = HostileServer(_always(listing(cbor2.dumps({7, 1}))))
     buckets = grid.shares()
 
@@ -55,7 +55,7 @@ def test_none() -> None:
 
 
 def test_read() -> None:
-    """A read asks for a range, and returns it; a second one uses the connection again."""
+    """A read requests a range and returns it; a second read reuses the connection."""
     grid = HostileServer(_always(part(b"0123456789", b"bytes 5-14/*")))
 
     assert grid.read(5, 10) == b"0123456789"
@@ -73,7 +73,7 @@ def test_read() -> None:
 
 
 def test_read_at_the_end() -> None:
-    """The end of a share makes an answer short, and what lies behind it empty."""
+    """A read past the end of a share is short, or empty."""
     grid = HostileServer(_always(part(b"012", b"bytes 5-7/8")))
     assert grid.read(5, 10) == b"012"
 
@@ -93,7 +93,7 @@ def test_impossible_reads() -> None:
 
 
 def test_interfaces() -> None:
-    """Servers and buckets provide what they promise."""
+    """Servers and buckets provide their interfaces."""
     grid = HostileServer(_always(b""))
     bucket = HTTPBucket(grid.server, bytes(16), 0)
 
@@ -102,7 +102,7 @@ def test_interfaces() -> None:
 
 
 def test_read_nothing() -> None:
-    """Nothing is read without a request."""
+    """Reading zero bytes sends no request."""
     grid = HostileServer(_always(b""))
 
     assert grid.read(0, 0) == b""
@@ -132,7 +132,7 @@ def test_chunked() -> None:
     ],
 )
 def test_refusals(code: bytes, problem: str) -> None:
-    """What a server refuses is an error that says so; a redirect is not followed."""
+    """A refusal raises an error with its status; redirects are not followed."""
     there = b"Location: https://server/elsewhere"
     grid = HostileServer(_always(answer(b"0123456789", code, there)))
 
@@ -143,7 +143,7 @@ def test_refusals(code: bytes, problem: str) -> None:
 
 
 def test_refused_connection() -> None:
-    """A closed port is an error that names the server's place."""
+    """A closed port raises an error: the connection was refused."""
     grid = HostileServer(_always(b""))
     grid.host.kill()
 
@@ -152,7 +152,7 @@ def test_refused_connection() -> None:
 
 
 def test_unknown_host() -> None:
-    """So is a name that nobody knows."""
+    """An unknown host name raises an error, too."""
     grid = HostileServer(_always(b""))
     object.__setattr__(grid.server.nurl, "host", "nowhere")
     from firstk.downloader.http import HTTPStorageServer
@@ -164,7 +164,7 @@ def test_unknown_host() -> None:
 
 
 def test_frozen() -> None:
-    """A server that hung before TLS was there is given up after the limit for connecting."""
+    """A server that hangs before TLS is up fails at the limit for connecting."""
     grid = HostileServer(_always(b""))
     grid.host.freeze()
 
@@ -174,7 +174,7 @@ def test_frozen() -> None:
 
 
 def test_switched_off() -> None:
-    """So is one that nothing comes from."""
+    """So does a server that is switched off."""
     grid = HostileServer(_always(b""))
     grid.host.power_off()
 
@@ -183,7 +183,7 @@ def test_switched_off() -> None:
 
 
 def test_frozen_when_warm() -> None:
-    """A request on a connection that is there is given up after the limit for silence."""
+    """On an open connection, a request to a hung server fails at the limit for silence."""
     grid = HostileServer(_always(part(b"0123456789", b"bytes 0-9/*")))
     grid.read()
     grid.host.freeze()
@@ -193,7 +193,7 @@ def test_frozen_when_warm() -> None:
 
 
 def test_unlimited() -> None:
-    """Without limits a hung server is waited for; the request can still be cancelled."""
+    """Without limits, a request to a hung server waits forever, but can be cancelled."""
     from firstk.downloader.http.time_limits import UNLIMITED
 
     grid = HostileServer(_always(b""), limits=UNLIMITED)
@@ -212,7 +212,7 @@ def test_unlimited() -> None:
 
 
 def test_cancelled_while_connecting() -> None:
-    """A request that is cancelled leaves no connection behind, whenever it is."""
+    """A request that is cancelled while connecting leaves no connection behind."""
     for after in (0.01, 0.06, 0.11, 0.14):
         grid = HostileServer(_always(listing(b"\xd9\x01\x02\x80")))
         failures: list[Any] = []
@@ -229,7 +229,7 @@ def test_cancelled_while_connecting() -> None:
 
 
 def test_lost_connection() -> None:
-    """A connection that is lost within an answer is an error, and nothing is used of it."""
+    """A read fails if its connection is lost in the middle of the answer."""
 
     def script(connection: Scripted, request: bytes) -> None:
         connection.send(part(b"0123456789", b"bytes 0-9/*")[:-5])
@@ -242,7 +242,7 @@ def test_lost_connection() -> None:
 
 
 def test_closed_when_idle() -> None:
-    """A connection that the server closed while it was idle is made anew."""
+    """The client reconnects if the server closed an idle connection."""
     grid = HostileServer(_always(part(b"0123456789", b"bytes 0-9/*")))
     grid.read()
     grid.host.reset()
@@ -253,7 +253,7 @@ def test_closed_when_idle() -> None:
 
 
 def test_progress() -> None:
-    """Progress is called as bytes come, but not for those that end the answer."""
+    """Progress is reported as bytes arrive, except for the last ones."""
 
     def script(connection: Scripted, request: bytes) -> None:
         data = part(b"0123456789", b"bytes 0-9/*")
@@ -271,7 +271,7 @@ def test_progress() -> None:
 
 
 def test_progress_that_fails() -> None:
-    """An error of the one who is told does not count against the server."""
+    """An exception in the progress callback does not count against the server."""
 
     def script(connection: Scripted, request: bytes) -> None:
         data = part(b"0123456789", b"bytes 0-9/*")
@@ -292,7 +292,7 @@ def test_progress_that_fails() -> None:
 
 
 def test_cancelled_by_progress() -> None:
-    """A read may be cancelled while its answer comes: the connection ends."""
+    """Cancelling a read while its answer arrives closes the connection."""
 
     def script(connection: Scripted, request: bytes) -> None:
         connection.send(part(b"0123456789", b"bytes 0-9/*")[:-7])
