@@ -249,7 +249,7 @@ def test_composed() -> None:
 
 
 def test_composed_to_wait() -> None:
-    """This one waits for all answers."""
+    """Another custom strategy waits for all answers."""
     mine = Strategy("mine", locating_ends="all-answered")
     servers = manual_servers(FILE.shares)
     run = Download(servers, FILE.cap, strategy=mine)

@@ -1,4 +1,4 @@
-"""The pytest plugin, in projects of their own: scenario files, options, the fixture."""
+"""The pytest plugin, in projects of its own: scenario files, options, the fixture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import hypothesis  # noqa: F401
 import pytest
 from click.testing import CliRunner
 
-# What is loaded now is not loaded again in each of the small projects, nor forgotten after it.
+# # Modules loaded now are not loaded again in each small project, nor unloaded after it.
 from firstk.harness.cli.main import main
 from firstk.harness.run.simulate import simulate
 from firstk.scenarios.load import load_scenario
@@ -68,7 +68,7 @@ outcome = "ok"
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
-    """Be a project with the defect, a scenario that shows it, and a test of its own."""
+    """Make a project with a defective downloader, a scenario that shows it, and a test."""
     monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
     checks = pytester.mkdir("checks")
     (checks / "one-hung.toml").write_text(HUNG)
@@ -78,7 +78,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def ran(project: pytest.Pytester, *args: str, ini: str = OURS, **outcomes: int) -> pytest.RunResult:
-    """Run pytest in a project, see that it comes to these outcomes, and return what it says."""
+    """Run pytest in a project, check these outcomes, and return the result."""
     project.makeini(ini)
     result = project.runpytest("-p", "no:cacheprovider", *args)
 
@@ -89,7 +89,7 @@ def ran(project: pytest.Pytester, *args: str, ini: str = OURS, **outcomes: int) 
 
 
 def names(project: pytest.Pytester, *args: str, ini: str = INI) -> Sequence[str]:
-    """Return the tests that are collected, in their order."""
+    """Return the collected tests, in order."""
     lines = ran(project, "--collect-only", "-q", *args, ini=ini).outlines
     return [line for line in lines if "::" in line]
 
@@ -99,7 +99,7 @@ def names(project: pytest.Pytester, *args: str, ini: str = INI) -> Sequence[str]
 
 @pytest.mark.parametrize("workers", few(1, [[], ["-n", "2"]]), ids=["plain", "xdist"])
 def test_story(workers: list[str], project: pytest.Pytester) -> None:
-    """A downloader that waits for all servers fails, the hung one is named; mended it passes."""
+    """A downloader that waits for all servers fails, and the hung one is shown; the fix passes."""
     (project.path / "checks" / "good.toml").write_text(
         HUNG.replace('"one-hung"', '"good"')
         .replace("hung", "slow")
@@ -132,7 +132,7 @@ def test_story(workers: list[str], project: pytest.Pytester) -> None:
 
 
 def test_replay(project: pytest.Pytester) -> None:
-    """The command in a failure does the same again, in the folder where pytest ran."""
+    """The command in a failure replays the same run, in the folder where pytest ran."""
     said = ran(project, "--firstk-seed=40", "--junitxml=j.xml", failed=1).stdout.str()
     command = re.search(r"^replay: firstk (.*)$", said, re.MULTILINE)
     assert command
@@ -143,7 +143,7 @@ def test_replay(project: pytest.Pytester) -> None:
 
 
 def test_error_of_the_downloader(project: pytest.Pytester) -> None:
-    """Where a downloader breaks, the traceback shows its own lines, and none of firstk's."""
+    """If a downloader raises, the traceback shows its own lines, and none of firstk's."""
     project.makepyfile(fetch=BREAKS)
     result = ran(project, failed=1)
 
@@ -167,7 +167,7 @@ def test_error_of_the_downloader(project: pytest.Pytester) -> None:
     ],
 )
 def test_debugger(body: str, args: list[str], project: pytest.Pytester) -> None:
-    """With --pdb a debugger lands in the line of the downloader that raised."""
+    """--pdb opens the debugger at the line of the downloader that raised."""
     project.makepyfile(fetch=BREAKS, test_mine=f"def test_mine(firstk):\n    {body}\n")
     debugger = """\
 class Debugger:
@@ -189,7 +189,7 @@ class Debugger:
     "error", ["SystemExit(0)", "asyncio.CancelledError()", "KeyboardInterrupt()", "GeneratorExit()"]
 )
 def test_exits(error: str, project: pytest.Pytester) -> None:
-    """What would end the session fails the tests that run it, and no others."""
+    """An exception that would end the session fails the tests that run it, and no others."""
     project.makepyfile(
         fetch=f"import asyncio\nasync def download(*_): raise {error}\n",
         test_own="""\
@@ -211,7 +211,7 @@ def test_innocent():
 
 
 def test_timeout(project: pytest.Pytester) -> None:
-    """A busy loop fails its test once `firstk_timeout` is over, with the stack."""
+    """A busy loop fails its test after `firstk_timeout`, with the stack."""
     project.makepyfile(fetch="def download(*_):\n    while True:\n        pass\n")
     result = ran(project, ini=OURS + "firstk_timeout = 0.2\n", failed=1)
 
@@ -227,7 +227,7 @@ def test_timeout(project: pytest.Pytester) -> None:
 
 
 def test_wrong_timeout(project: pytest.Pytester) -> None:
-    """A timeout that is none is a usage error."""
+    """An invalid timeout is a usage error."""
     said = "*should be a number of seconds, more than 0 and at most 86400, not 'soon'*"
 
     ran(project, "--firstk-timeout=soon").stderr.fnmatch_lines([said])
@@ -235,7 +235,7 @@ def test_wrong_timeout(project: pytest.Pytester) -> None:
 
 
 def test_long_message(project: pytest.Pytester) -> None:
-    """A message of any length makes no report of that length."""
+    """A very long message is cut in all reports."""
     project.makepyfile(
         fetch="def download(*_): raise ValueError('x' * 5_000_000)",
         test_own="import fetch\ndef test_own(firstk):\n    result = firstk.run(file="
@@ -261,7 +261,7 @@ def test_long_message(project: pytest.Pytester) -> None:
     ],
 )
 def test_never_collected(folder: str, glob: str, why: str, project: pytest.Pytester) -> None:
-    """A file that a glob names, in a folder that pytest leaves out, is an error."""
+    """A file that a glob matches, but in a folder that pytest skips, is an error."""
     path = project.path / folder
     path.mkdir(parents=True)
     (path / "lost.toml").write_text(HUNG)
@@ -278,7 +278,7 @@ def test_never_collected(folder: str, glob: str, why: str, project: pytest.Pytes
 
 
 def test_strategies(project: pytest.Pytester) -> None:
-    """There is a test for each strategy of which something is expected, and no other."""
+    """There is a test for each strategy with expectations, and no other."""
     assert names(project) == [
         "checks/one-hung.toml::wait-for-all",
         "checks/one-hung.toml::hedged",
@@ -288,7 +288,7 @@ def test_strategies(project: pytest.Pytester) -> None:
 
 
 def test_order(project: pytest.Pytester) -> None:
-    """The tests come in the order of the files' names, and one can be chosen."""
+    """The tests are in the order of the file names, and one can be selected."""
     for name in "cab":
         (project.path / "checks" / f"{name}.toml").write_text(HUNG)
     found = names(project)
@@ -300,7 +300,7 @@ def test_order(project: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("glob", ["checks/*.toml", "**/*hung.toml", "checks"])
 def test_other_files(glob: str, project: pytest.Pytester) -> None:
-    """What no glob matches is left alone, also in the same folder."""
+    """Files that no glob matches are ignored, even in the same folder."""
     (project.path / "foreign.toml").write_text("no = scenario")
     (project.path / "checks" / "other.txt").write_text("no scenario")
     expected = 0 if glob == "checks" else 2
@@ -322,7 +322,7 @@ def test_no_match(project: pytest.Pytester) -> None:
 
 
 def test_outside_of_testpaths(project: pytest.Pytester) -> None:
-    """Scenarios that `testpaths` leaves out are told, since nobody would miss them."""
+    """Scenarios outside `testpaths` are reported, since they would silently not run."""
     project.mkdir("tests").joinpath("test_a.py").write_text("def test_a(): pass")
     said = "firstk: checks/one-hung.toml did not run: it is in no folder of `testpaths`"
 
@@ -349,7 +349,7 @@ def test_outside_of_testpaths(project: pytest.Pytester) -> None:
     ],
 )
 def test_bad_file(old: str, new: str, said: str, project: pytest.Pytester) -> None:
-    """A bad scenario file is an error of collection that tells file, line and mistake."""
+    """A bad scenario file is a collection error with file, line and mistake."""
     (project.path / "checks" / "one-hung.toml").write_text(HUNG.replace(old, new))
     result = ran(project, errors=1)
 
@@ -358,7 +358,7 @@ def test_bad_file(old: str, new: str, said: str, project: pytest.Pytester) -> No
 
 
 def test_nothing_expected(project: pytest.Pytester) -> None:
-    """Where only a downloader could be tested, and none is named, this is told."""
+    """A scenario without expectations, in a project without a downloader, is an error."""
     text = HUNG.partition("[expect.wait")[0]
     (project.path / "checks" / "one-hung.toml").write_text(text)
 
@@ -368,7 +368,7 @@ def test_nothing_expected(project: pytest.Pytester) -> None:
 
 @pytest.mark.parametrize("name", ["fetch:nothing", "nothing:x", "hedged"])
 def test_no_downloader(name: str, project: pytest.Pytester) -> None:
-    """A downloader that is none is an error of collection."""
+    """An invalid downloader is a collection error."""
     result = ran(project, "--firstk-downloader", name, errors=1)
 
     result.stdout.fnmatch_lines([f"firstk_downloader: *{name}*"])
@@ -376,7 +376,7 @@ def test_no_downloader(name: str, project: pytest.Pytester) -> None:
 
 
 def test_defect_of_firstk(project: pytest.Pytester) -> None:
-    """What is no failure of the downloader is shown with all that there is to see."""
+    """An error that is not the downloader's is shown with the full traceback."""
     code = "import firstk.harness.testing.pytest_api as api\nbefore = api.simulate\n"
     code += "def pytest_configure(): api.simulate = lambda *_, **__: 1 / 0\n"
     code += "def pytest_unconfigure(): api.simulate = before\n"
@@ -395,7 +395,7 @@ def properties(file: Path) -> dict[str, str]:
 
 
 def test_properties(project: pytest.Pytester) -> None:
-    """JUnit files say what it came to, as `firstk run` says it."""
+    """JUnit files have the results, as `firstk run` prints them."""
     ran(project, "--junitxml=j.xml", failed=1)
     scenario = load_scenario(project.path / "checks" / "one-hung.toml")
 
@@ -411,7 +411,7 @@ def test_properties(project: pytest.Pytester) -> None:
 
 
 def test_seed_and_runs(project: pytest.Pytester) -> None:
-    """The options take the place of what the file says; the first run that fails is told."""
+    """The options override the file; the first run that fails is reported."""
     text = HUNG.replace('"7"', "{ probability = 0.05 }") + "\n"
     (project.path / "checks" / "one-hung.toml").write_text(text)
     scenario = load_scenario(project.path / "checks" / "one-hung.toml").model_copy(
@@ -433,7 +433,7 @@ def test_seed_and_runs(project: pytest.Pytester) -> None:
 
 
 def test_replay_of_many_runs(project: pytest.Pytester) -> None:
-    """Where the file asks for many runs the command replays one."""
+    """If the file has many runs, the command replays one."""
     (project.path / "checks" / "one-hung.toml").write_text("runs = 3\n" + HUNG)
     result = ran(project, "--firstk-runs=1", failed=1)
 
@@ -452,7 +452,7 @@ def test_replay_of_many_runs(project: pytest.Pytester) -> None:
     ],
 )
 def test_bad_option(option: str, project: pytest.Pytester) -> None:
-    """A number that makes no sense is a usage error, in a short line."""
+    """An invalid number is a usage error with a short message."""
     result = ran(project, option)
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
@@ -468,7 +468,7 @@ def test_last_seed(project: pytest.Pytester) -> None:
 
 
 def test_hostile_scenario(project: pytest.Pytester) -> None:
-    """What a scenario file says does not reach the terminal raw."""
+    """Text of a scenario file is escaped."""
     hostile = r'"\u001b]0;t\u0007\nfirstk: all is well" = 1'
     (project.path / "checks" / "one-hung.toml").write_text(f"{hostile}\n{HUNG}")
     said = ran(project, errors=1).stdout.str()
@@ -494,7 +494,7 @@ TABLES = {
 def own(
     project: pytest.Pytester, body: str, *args: str, passed: int = 0, failed: int = 0
 ) -> pytest.RunResult:
-    """Run a test of a project's own."""
+    """Run a test that is written in a project."""
     lines = "".join(f"    {line}\n" for line in body.splitlines())
     project.makepyfile(test_mine=f"{TESTS}\n\ndef test_mine(firstk):\n{lines}")
     return ran(project, "test_mine.py", *args, passed=passed, failed=failed)
@@ -507,7 +507,7 @@ def own(
 )
 @pytest.mark.parametrize("who", few(1, ["download", '"fetch:download"', "None"]))
 def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None:
-    """A result that is not as expected fails with the same text, below the test's own line."""
+    """An unexpected result fails with the same text, below the test's own line."""
     body = (
         f"result = firstk.run({what}, downloader={who})\n"
         "assert result.strategy == 'fetch:download'\n"
@@ -534,7 +534,7 @@ def test_check(what: str, hung: str, who: str, project: pytest.Pytester) -> None
 
 
 def test_results(project: pytest.Pytester) -> None:
-    """A result can be looked at, and held to what the scenario expects."""
+    """A result can be inspected, and checked against the scenario's expectations."""
     body = """\
 hung = firstk.run("checks/one-hung.toml", strategy="wait-for-all")
 assert (hung.outcome, hung.ttfb, hung.seed) == ("stalled", None, 5)
@@ -547,7 +547,7 @@ assert firstk.run(**TABLES, strategy="first-k", seed=3).seed == 3
 
 
 def test_seed_of_the_command_line(project: pytest.Pytester) -> None:
-    """The seed of the command line goes before the file's, and not before the test's."""
+    """The seed of the command line overrides the file's, but not the test's."""
     body = """\
 assert firstk.run("checks/one-hung.toml").seed == 9
 assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
@@ -597,7 +597,7 @@ assert firstk.run("checks/one-hung.toml", seed=3).seed == 3
     ),
 )
 def test_misuse(call: str, said: str, project: pytest.Pytester) -> None:
-    """What makes no sense is told at the test's own line, and could not pass for a failure."""
+    """A misuse raises at the test's own line, and cannot be mistaken for a failure."""
     result = own(project, call, failed=1)
 
     result.stdout.fnmatch_lines([">*firstk.*", f"E *{said.replace('[', '[[]')}*"])
@@ -614,7 +614,7 @@ grid.advance(5)
 
 
 def test_grid(project: pytest.Pytester) -> None:
-    """A grid knows the downloader under test; where a test fails it is shown what happened."""
+    """A grid has the downloader under test; a failing test shows what happened."""
     result = own(project, GRID + "assert download.done", failed=1)
 
     result.stdout.fnmatch_lines(
@@ -659,7 +659,7 @@ net.advance(1)
 
 
 def test_network(project: pytest.Pytester) -> None:
-    """Where a test with a network fails it is shown who never answered, and all packets."""
+    """A failing test with a network shows which hosts never answered, and all packets."""
     result = own(project, NETWORK + "assert False", failed=1)
 
     result.stdout.fnmatch_lines(
@@ -677,7 +677,7 @@ def test_network(project: pytest.Pytester) -> None:
 
 
 def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
-    """A grid may be that of a scenario, and its results are held to what that expects."""
+    """A grid may be that of a scenario; its results are checked against the expectations."""
     body = 'firstk.check(firstk.grid("checks/one-hung.toml").download())'
     result = own(project, body, failed=1)
 
@@ -691,7 +691,7 @@ def test_grid_of_a_scenario(project: pytest.Pytester) -> None:
 
 
 def test_seed_of_a_grid(project: pytest.Pytester) -> None:
-    """The seed of the command line is that of a grid that names none."""
+    """The seed of the command line is that of a grid without a seed."""
     body = """\
 assert firstk.grid().scenario.seed == 9
 assert firstk.grid(seed=3).scenario.seed == 3
@@ -701,7 +701,7 @@ assert firstk.grid("one-hung").scenario.seed == 9
 
 
 def test_needs_a_downloader(project: pytest.Pytester) -> None:
-    """Where none is named anywhere, `run` must be told what to run."""
+    """Without a downloader anywhere, `run` needs one as an argument."""
     project.makepyfile(test_mine="def test_mine(firstk):\n    firstk.run('one-hung')\n")
 
     said = "E *TypeError: run() needs a downloader, or a strategy"
@@ -712,15 +712,15 @@ def test_needs_a_downloader(project: pytest.Pytester) -> None:
 
 LATE = HUNG.replace('"hung" }', '"hung", start = 60.0 }')
 
-#: Makes warnings of them what they are in a suite that does not say that they are errors.
+#: Makes these warnings only warnings, as in a suite that does not turn them into errors.
 WARN = ("-W", "default::firstk.UntriggeredFaultWarning")
 
-#: What is said of it, as a pattern.
+#: The message, as a pattern.
 SAID = "servers[[]0].fault: hung on s7, from 60 s on, met no request"
 
 
 def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
-    """A warning tells of it, with the file; -W makes it a failure that says no more than that."""
+    """A fault that affects nothing is a warning with its file; -W turns it into a short failure."""
     (project.path / "checks" / "one-hung.toml").write_text(LATE)
     warned = ran(project, *WARN, passed=1, warnings=1)
     error = ran(project, "-W", "error::firstk.UntriggeredFaultWarning", failed=1)
@@ -731,7 +731,7 @@ def test_fault_that_met_nothing(project: pytest.Pytester) -> None:
 
 
 def test_fault_that_one_strategy_met(project: pytest.Pytester) -> None:
-    """A fault is met if any strategy that the file tests meets it, whichever test is run."""
+    """A fault counts as met if any tested strategy meets it, whichever test is run."""
     read = HUNG.partition("[expect")[0].replace('"hung" }', '"hung", on = ["read"] }')
     hedged = read.replace('"7"', '"4"')  # first-k reads from s0, s1 and s2 alone
     file = project.path / "checks" / "one-hung.toml"
@@ -795,7 +795,7 @@ def test_isolation(project: pytest.Pytester) -> None:
 
 @pytest.mark.slow
 def test_isolation_of_others(project: pytest.Pytester) -> None:
-    """Neither a downloader without state nor a strategy fails with it."""
+    """With it, neither a stateless downloader nor a strategy fails."""
     project.makepyfile(fetch=MENDED)
     ran(project, "--firstk-isolation", "--firstk-runs=2", passed=1)
     ran(project, "--firstk-isolation", "-k", "hedged", ini=INI, passed=1)
@@ -819,7 +819,7 @@ pytest.main(["-q", "-s", "-c", "/dev/null", "--rootdir", ".", "-p", "no:cachepro
 
 
 def test_unrelated_suite() -> None:
-    """Where no scenario is asked for, nothing that takes time is imported, no file looked at."""
+    """In a suite without scenarios, the plugin imports nothing slow, and reads no file."""
     said = dict((line.split(" ", 1)) for line in run_python(UNRELATED).splitlines() if " " in line)
 
     assert (said["plugin"], said["collecting"]) == ("True", "False")

@@ -1,4 +1,4 @@
-"""`firstk compare --save` and `--check`: a later run is held against an earlier one."""
+"""`firstk compare --save` and `--check`: a later run is compared with an earlier one."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def save(change: Callable[[dict[str, Any]], object] = lambda row: None) -> None:
 
 
 def test_save() -> None:
-    """What the runs came to is saved, beside the table; no picture is drawn."""
+    """The results are saved, and the table is printed; no picture is drawn."""
     result = firstk("compare", "t.toml", "--save", "b.json")
     rows = json.loads(Path("b.json").read_text())["rows"]
 
@@ -43,7 +43,7 @@ def test_save() -> None:
 
 
 def test_equal() -> None:
-    """The same again is equal: that is all that is told."""
+    """Equal runs print one line, with exit status 0."""
     save()
     result = firstk("compare", "t.toml", "--check", "b.json")
 
@@ -52,7 +52,7 @@ def test_equal() -> None:
 
 
 def test_worse() -> None:
-    """A regression makes exit status 1, is told with by how much, and how to see it again."""
+    """A regression prints its size and how to replay it, with exit status 1."""
     save(lambda row: row.update(requests=row["requests"] - 1))
     result = firstk("compare", "t.toml", "--check", "b.json")
 
@@ -63,7 +63,7 @@ def test_worse() -> None:
 
 
 def test_better() -> None:
-    """What is better is told, and is no regression."""
+    """An improvement is reported, and is not a regression."""
     save(lambda row: row.update(outcome="stalled", ttfb=None, finished=None))
     result = firstk("compare", "t.toml", "--check", "b.json")
 
@@ -72,7 +72,7 @@ def test_better() -> None:
 
 
 def test_tolerance() -> None:
-    """The tolerance is in per cent."""
+    """The tolerance is in percent."""
     save(lambda row: row.update(requests=20))
 
     assert [
@@ -82,7 +82,7 @@ def test_tolerance() -> None:
 
 
 def test_markdown() -> None:
-    """Markdown is all that standard output has."""
+    """With `--format markdown`, standard output has only Markdown."""
     save(lambda row: row.update(requests=20))
     result = firstk("compare", "t.toml", "--check", "b.json", "--format", "markdown")
 
@@ -95,7 +95,7 @@ def test_markdown() -> None:
 
 
 def test_update() -> None:
-    """A file can be held against and written anew at once; then all is equal."""
+    """`--check` and `--save` may use the same file; afterwards, all runs are equal."""
     save(lambda row: row.update(requests=20))
 
     assert [
@@ -105,7 +105,7 @@ def test_update() -> None:
 
 
 def test_gone() -> None:
-    """Runs that are gone fail the check, unless that is allowed."""
+    """Runs that are gone fail the check, unless `--allow-gone` is given."""
     assert firstk("compare", "t.toml", "one-hung", "--save", "b.json").exit_code == 0
     gone = firstk("compare", "t.toml", "--check", "b.json")
     allowed = firstk("compare", "t.toml", "--check", "b.json", "--allow-gone")
@@ -118,7 +118,7 @@ def test_gone() -> None:
 
 @pytest.mark.parametrize("option", [[], ["--allow-gone"]])
 def test_nothing_left(option: list[str]) -> None:
-    """Where nothing of a baseline is left to compare the check fails, whatever is allowed."""
+    """If nothing is left to compare, the check fails, whatever is allowed."""
     save()
     result = firstk("compare", "one-hung", "--check", "b.json", *option)
 
@@ -128,7 +128,7 @@ def test_nothing_left(option: list[str]) -> None:
 
 @pytest.mark.usefixtures("no_pictures")
 def test_pictures() -> None:
-    """Pictures are drawn all the same where it is said where they go."""
+    """Pictures are drawn if `--out` is given."""
     result = firstk("compare", "t.toml", "--save", "b.json", "--out", "pictures")
 
     assert result.exit_code == 0
@@ -148,7 +148,7 @@ def test_pictures() -> None:
     ],
 )
 def test_usage(args: list[str], message: str) -> None:
-    """What cannot be read or written, or makes no sense, is told before any work is done."""
+    """Invalid files and options are refused before anything runs."""
     Path("other.toml").write_text("[tool]\n")
     result = firstk("compare", "t.toml", *args)
 

@@ -28,7 +28,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_sentence_and_table() -> None:
-    """The answer is a sentence, a table with every rate, and what it rests on."""
+    """The output is a sentence, a table with every rate, and the basis of the answer."""
     ran = firstk("capacity", "queue.toml", "--workers", "1", "--format", "markdown")
     lines = ran.stdout.splitlines()
 
@@ -40,7 +40,7 @@ def test_sentence_and_table() -> None:
 
 
 def test_json_and_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """JSON has the same answer, each rate and the target; the picture goes into a folder."""
+    """JSON has the answer, each rate and the target; `--out` writes the picture."""
     write_empty_pictures(monkeypatch)
     target = ("--target", "p90 <= 50 ms", "--target", "busy <= 80%")
     options = ("--workers", "1", "--format", "json", "--out", "out")
@@ -59,7 +59,7 @@ def test_json_and_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_never_met() -> None:
-    """A target that no rate meets has no capacity: exit status 1, and a sentence that says so."""
+    """If no rate meets the target, a sentence says so, with exit status 1."""
     ran = firstk("capacity", "queue.toml", "--workers", "1", "--target", "p90 <= 1 ms")
 
     assert ran.exit_code == 1
@@ -77,7 +77,7 @@ def test_never_met() -> None:
     ],
 )
 def test_wrong_target(target: str, message: str) -> None:
-    """A target that is none is refused, with what would be right."""
+    """A malformed target is refused, with a hint."""
     ran = firstk("capacity", "queue.toml", "--target", target)
 
     assert ran.exit_code == 2
@@ -85,14 +85,14 @@ def test_wrong_target(target: str, message: str) -> None:
 
 
 def test_limited_twice() -> None:
-    """A number has one limit."""
+    """Limiting one quantity twice is refused."""
     twice = ("--target", "busy <= 90%", "--target", "busy <= 80%")
 
     assert "limits busy twice" in firstk("capacity", "queue.toml", *twice).stderr
 
 
 def test_closed_clients(folder: Path) -> None:
-    """A scenario whose arrivals have no rate is refused, with its file."""
+    """A scenario whose arrivals have no rate is refused; the error names its file."""
     grid(folder, arrivals='kind = "closed", clients = 3')
     ran = firstk("capacity", "queue.toml", "--workers", "1")
 
@@ -110,7 +110,7 @@ capacity = true
 
 
 def test_after_a_sweep(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An experiment with `capacity = true` is followed by the answer for each strategy."""
+    """A sweep with `capacity = true` prints the answer for each strategy."""
     (folder / "e.toml").write_text(EXPERIMENT, encoding="utf-8")
     with Store(folder / "e.sqlite", write=True) as store:
         _print_capacities(load_experiment(folder / "e.toml"), store, workers=1)
@@ -132,7 +132,7 @@ runs = 3
 
 
 def test_rates(folder: Path) -> None:
-    """A sweep over rates says between which of them the grid saturates."""
+    """A sweep over rates reports the two rates between which the grid saturates."""
     text = (folder / "queue.toml").read_text(encoding="utf-8")
     (folder / "queue.toml").write_text(text.replace("downloads = 10", "downloads = 60"))
     (folder / "rates.toml").write_text(RATES, encoding="utf-8")
@@ -143,7 +143,7 @@ def test_rates(folder: Path) -> None:
 
 
 def test_no_workload(folder: Path) -> None:
-    """An experiment without arrivals has no capacity to search: its line is named."""
+    """`capacity` without a workload is refused; the error names its line."""
     text = (folder / "queue.toml").read_text(encoding="utf-8").partition("[workload]")[0]
     (folder / "queue.toml").write_text(text, encoding="utf-8")
     (folder / "e.toml").write_text(EXPERIMENT, encoding="utf-8")

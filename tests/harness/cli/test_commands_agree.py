@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from firstk.harness.fuzz.swarm import Swarm
 from tests.harness.command_line import firstk
 
-#: A bound of 0 and a first byte that is later: the ratio is infinite, though each run has one.
+#: A bound of 0 and a later first byte: the ratio is infinite, although each run has one.
 ZERO_BOUND = {
     "name": "zero-bound",
     "strategies": ["first-k", "windowed"],
@@ -37,7 +37,7 @@ ZERO_BOUND = {
 
 @dataclass
 class Outputs:
-    """What the commands make of one scenario, each read back from its own output."""
+    """The outputs of all commands for one scenario, parsed."""
 
     run: list[dict[str, Any]]
     run_csv: list[dict[str, str]]
@@ -81,7 +81,7 @@ def outputs(made: dict[str, Any]) -> Outputs:
 
 
 def output(*args: str) -> str:
-    """Return what a command prints; an unmet expectation is the scenario's own affair."""
+    """Return what a command prints; an unmet expectation is allowed."""
     done = firstk(*args)
     assert done.exit_code in (0, 1), done.output
     return done.stdout
@@ -93,7 +93,7 @@ def csv_rows(text: str) -> list[dict[str, str]]:
 
 
 class _Table(HTMLParser):
-    """Reads the rows of the first table of a page: of each cell its text, or its key."""
+    """Parses the first table of a page: each cell's text, or its sort key."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _Table(HTMLParser):
 
 
 def table(folder: str) -> list[dict[str, str]]:
-    """Return the table of a page, a dictionary for each row."""
+    """Return the table of a page, as a dictionary for each row."""
     parser = _Table()
     page = Path(folder, "report.html").read_text()
     parser.feed(page[page.index("<table") : page.index("</table>")])
@@ -139,17 +139,17 @@ def no_pictures() -> Iterator[None]:
         yield
 
 
-# The figures, worked out here from the runs alone
+# # The figures, computed here from the runs alone
 
 
 def nearest_rank(values: list[float], q: float) -> float:
-    """Return the first of the values by which a part `q` of them has come."""
+    """Return the `q`-quantile of the values by the nearest-rank method."""
     ordered = sorted(values)
     return next(v for i, v in enumerate(ordered, 1) if i >= q * len(ordered) * (1 - 1e-12))
 
 
 def ratios(rows: list[dict[str, Any]]) -> list[float]:
-    """Return the ratios to the bound where there is one."""
+    """Return the ratios to the bound, of the runs that have a bound."""
     found = []
     for row in rows:
         took = inf if row["ttfb"] is None else row["ttfb"]
@@ -160,7 +160,7 @@ def ratios(rows: list[dict[str, Any]]) -> list[float]:
 
 
 def three_digits(number: float) -> str:
-    """Return a number as tables show it."""
+    """Format a number as tables do."""
     if number == inf:
         return "∞"
     number = float(f"{number:.9g}")
@@ -252,12 +252,12 @@ def check_strategy(found: Outputs, strategy: str) -> None:
             assert (shown == "never") == (half == inf)
 
 
-#: Keys that few scenarios have, and what shows that one has them.
+#: Keys that few scenarios have, and the text that shows their presence.
 RARE = {"reads": "'reads'", "client": "'client'", "machines": "'machine'"}
 
 
 def drawn(number: int, key: str = "") -> dict[str, Any]:
-    """Return the first scenario of a sequence that has a rare key."""
+    """Return the first scenario of a random sequence that has a rare key."""
     for draw in count():
         made = Swarm(Random(f"{number} {draw}").randrange, external=True).tables()
         if RARE.get(key, "") in str(made):
@@ -266,7 +266,7 @@ def drawn(number: int, key: str = "") -> dict[str, Any]:
 
 
 def check_drawn(made: dict[str, Any], runs: int) -> None:
-    """Check all commands with two of the strategies of a scenario."""
+    """Check all commands with the last two strategies of a scenario."""
     check({**made, "strategies": made["strategies"][-2:], "runs": runs})
 
 
@@ -274,14 +274,14 @@ def check_drawn(made: dict[str, Any], runs: int) -> None:
     ("made", "runs"), [(ZERO_BOUND, 4), (drawn(1), 2)], ids=["bound of 0", "drawn"]
 )
 def test_commands_agree(made: dict[str, Any], runs: int) -> None:
-    """Each number is the same wherever it is shown, and what the runs themselves give."""
+    """Each number is the same in all outputs, and equals the one computed from the runs."""
     check_drawn(made, runs)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", RARE)
 def test_rare_keys(key: str) -> None:
-    """The same with several reads of a file, with a client's own troubles, and with machines."""
+    """The same with several reads of a file, with client troubles, and with machines."""
     for number in range(4):
         check_drawn(drawn(number, key), runs=2)
 

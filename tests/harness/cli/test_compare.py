@@ -15,7 +15,7 @@ from tests.harness.command_line import firstk, replays, write
 
 @pytest.mark.usefixtures("no_pictures")
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without arguments the default set is compared."""
+    """Without arguments, the default set is compared."""
     monkeypatch.chdir(tmp_path)
     result = firstk("compare")
     scenarios = load_all(["ticket-928"])
@@ -31,7 +31,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_compare_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without arguments the default set is compared, and all its pictures are drawn."""
+    """Without arguments, all pictures of the default set are drawn."""
     monkeypatch.chdir(tmp_path)
     result = firstk("compare")
     scenarios = load_all(["ticket-928"])
@@ -47,7 +47,7 @@ def test_compare_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_compare_out(tmp_path: Path) -> None:
-    """Pictures go where they are told to; the folders are made."""
+    """Pictures are written to `--out`; missing folders are created."""
     out = tmp_path / "a" / "b"
     result = firstk("compare", "one-hung", "--out", out)
 
@@ -66,7 +66,7 @@ def test_compare_out(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_pictures")
 def test_compare_targets(tmp_path: Path) -> None:
-    """Files, folders and names are compared in the order in which they are named."""
+    """Files, folders and names are compared in the order in which they are given."""
     folder = tmp_path / "some"
     folder.mkdir()
     write(folder, "second")
@@ -88,7 +88,7 @@ def test_compare_targets(tmp_path: Path) -> None:
     "width", [80, 120, *(pytest.param(w, marks=pytest.mark.slow) for w in (100, 160, 170, 200))]
 )
 def test_compare_on_a_terminal(width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a terminal's width, every row tells its time, and some row how to replay it."""
+    """Whatever the terminal's width, every row has its time, and the replay command is shown."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     monkeypatch.setenv("COLUMNS", str(width))
     result = firstk("compare", "hung-server", "--out", tmp_path)

@@ -1,4 +1,4 @@
-"""Completion: what real shells offer for the beginning of a command."""
+"""Completion: what real shells offer for a partial command line."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ zpty -r z line "*$EXPECTED*" && print -r -- "$line"
 
 
 def _offered(shell: str, *words: str, expected: str = "") -> str:
-    """Return what a shell offers for the last of these words."""
+    """Return the completions that a shell offers for the last of these words."""
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
     command = {
@@ -74,14 +74,14 @@ def test_names(shell: str, words: tuple[str, ...], expected: str) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "fish"])
 def test_nothing_else(shell: str) -> None:
-    """What begins otherwise is not offered."""
+    """Names with another prefix are not offered."""
     offered = _offered(shell, "firstk", "run", "three-")
 
     assert "one-hung" not in offered
 
 
 def test_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no name fits, files are completed."""
+    """If no name matches, files are completed."""
     (tmp_path / "my-scenario.toml").touch()
     monkeypatch.chdir(tmp_path)
 

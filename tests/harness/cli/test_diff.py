@@ -1,4 +1,4 @@
-"""`firstk diff` takes two runs in many ways, and tells by its status whether they differ."""
+"""`firstk diff` accepts two runs in many forms; its exit status shows whether they differ."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ def saved(folder: Path, *args: str) -> Path:
 
 
 def heads(*args: str | Path) -> list[str]:
-    """Return which runs are told to differ."""
+    """Return the names of the two runs that differ."""
     result = firstk("diff", *args)
     assert (result.exit_code, result.stderr) == (1, "")
     return [line[4:].split(": ")[0] for line in result.stdout.splitlines()[:2]]
 
 
 def test_seeds(tmp_path: Path) -> None:
-    """Two seeds of a scenario."""
+    """Two seeds of one scenario are compared."""
     args = (write(tmp_path), "--strategy", "first-k", "--seed", "16", "--seed", "17")
 
     assert heads(*args) == ["t, first-k, seed 16", "t, first-k, seed 17"]
 
 
 def test_strategies() -> None:
-    """Two strategies; the scenario's own, if it has two."""
+    """Two strategies of one scenario are compared."""
     named = heads("late-answer", "-s", "first-k-late", "-s", "first-k")
 
     assert named == ["late-answer, first-k-late, seed 0", "late-answer, first-k, seed 0"]
 
 
 def test_own_strategies(tmp_path: Path) -> None:
-    """The strategies need no name where the scenario has just two; the seed is the one given."""
+    """By default, the scenario's own two strategies are compared, with the given seed."""
     path = write(tmp_path)
 
     assert heads(path) == ["t, wait-for-all, seed 7", "t, first-k, seed 7"]
@@ -46,7 +46,7 @@ def test_own_strategies(tmp_path: Path) -> None:
 
 
 def test_scenarios() -> None:
-    """Two scenarios, with one strategy."""
+    """Two scenarios are compared, with one strategy."""
     assert heads("one-slow", "one-hung", "-s", "first-k") == [
         "one-slow, first-k, seed 0",
         "one-hung, first-k, seed 0",
@@ -54,7 +54,7 @@ def test_scenarios() -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    """Two files that were saved; and one against a scenario, in the order of the words."""
+    """Saved files are compared, also with a scenario, in the order of the arguments."""
     one = saved(tmp_path, "one-slow", "-s", "first-k")
     other = saved(tmp_path, "one-hung", "-s", "first-k", "--runs", "2")
 
@@ -67,7 +67,7 @@ def test_files(tmp_path: Path) -> None:
 
 
 def test_equal(tmp_path: Path) -> None:
-    """Equal runs are told to be equal: a saved one and the same anew, a seed and itself."""
+    """Equal runs print that they are equal: a saved run and a new one, a seed and itself."""
     again = firstk("diff", saved(tmp_path, "one-hung", "-s", "hedged"), "one-hung", "-s", "hedged")
     itself = firstk("diff", "one-hung", "-s", "hedged", "--seed", "3", "--seed", "3")
 
@@ -93,7 +93,7 @@ def test_equal(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_usage(args: list[str]) -> None:
-    """What does not mean two runs is told, and what would."""
+    """Arguments that do not define two runs are refused."""
     result = firstk("diff", *args)
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -101,7 +101,7 @@ def test_usage(args: list[str]) -> None:
 
 
 def test_usage_of_files(tmp_path: Path) -> None:
-    """A file of events must be one, and has its strategy and seed already."""
+    """A file of events must be valid, and already has its strategy and seed."""
     good = saved(tmp_path, "one-slow", "-s", "first-k")
     bad = tmp_path / "bad"
     bad.write_text("# firstk events 1\nwhat?\n")
@@ -118,7 +118,7 @@ def test_usage_of_files(tmp_path: Path) -> None:
 
 
 def test_events_of_one_strategy(tmp_path: Path) -> None:
-    """`firstk run --events` keeps one run, so it wants one strategy."""
+    """`firstk run --events` saves one run, so it needs one strategy."""
     result = firstk("run", "one-hung", "--events", tmp_path / "e")
 
     assert (result.exit_code, result.stdout) == (2, "")

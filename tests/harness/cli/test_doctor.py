@@ -1,4 +1,4 @@
-"""`firstk doctor` tells what is wrong, and says so by its status."""
+"""`firstk doctor` reports problems, and its exit status shows whether there are any."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.making import ROOT
 
 
 def test_all_is_well() -> None:
-    """A sound installation is told to be one, in a process that has nothing else loaded."""
+    """A sound installation has no problems, checked in a fresh process."""
     done = process("doctor", capture_output=True, cwd=ROOT)
     lines = done.stdout.splitlines()
 
@@ -26,7 +26,7 @@ def test_all_is_well() -> None:
 
 
 def test_something_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is wrong is marked, counted, and told by the exit status."""
+    """Problems are marked and counted; the exit status is 1."""
     findings = [CheckResult(True, "this"), CheckResult(False, "that: should be so")]
     monkeypatch.setattr(doctor, "CHECKS", [lambda: iter(findings)])
     result = firstk("doctor")

@@ -1,4 +1,4 @@
-"""Output goes to files and terminals of any encoding."""
+"""Output can be written in any encoding."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SLOW = pytest.mark.slow
     ["cp1252", *(pytest.param(e, marks=SLOW) for e in ("latin-1", "ascii", "cp437", "utf-8"))],
 )
 def test_compare(encoding: str, tmp_path: Path) -> None:
-    """A table with ∞ and × is printed in every encoding, its columns in line."""
+    """A table with ∞ and × is printed in every encoding, with aligned columns."""
     environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
     done = process(
         "compare", "one-hung", "--save", tmp_path / "b.json", env=environment, encoding=encoding,
@@ -35,7 +35,7 @@ def test_compare(encoding: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_c_locale(tmp_path: Path) -> None:
-    """Neither does a C locale end it."""
+    """It is also printed in the C locale."""
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONIOENCODING"} | locale
     save = ("--save", tmp_path / "b.json")
@@ -46,6 +46,6 @@ def test_c_locale(tmp_path: Path) -> None:
 
 
 def test_spelled() -> None:
-    """A longer spelling takes the place of padding, and of nothing else."""
+    """A longer replacement uses up padding, and nothing else."""
     assert spelled("|     ∞ | 2 × |a∞|", "ascii") == "|   inf | 2 x |ainf|"
     assert spelled("|     ∞ |", "utf-8") == "|     ∞ |"

@@ -1,4 +1,4 @@
-"""How a command ends that cannot do what it is asked for."""
+"""How a command ends if it cannot do what was asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from firstk.harness.cli.exit import USAGE, refusing
 
 @pytest.mark.parametrize("prefix", ["", "firstk: "])
 def test_refusing(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """What an error of the user's says is all that is told, and the status is that of usage."""
+    """A user's error prints only its message, and exits with the usage status."""
     with pytest.raises(SystemExit) as ended, refusing(KeyError, ValueError, prefix=prefix):
         raise ValueError("f.toml:3: should be so")
 
@@ -18,7 +18,7 @@ def test_refusing(prefix: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_not_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every other error is not: it may be a defect in firstk."""
+    """Any other error propagates: it may be a defect in firstk."""
     with pytest.raises(ZeroDivisionError), refusing(ValueError):
         raise ZeroDivisionError
 

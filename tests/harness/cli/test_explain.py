@@ -10,7 +10,7 @@ from tests.harness.command_line import firstk, unmet, write
 
 
 def test_lines(tmp_path: Path) -> None:
-    """There are four lines for a run that does not succeed; it is as expected, so status 0."""
+    """A run that does not succeed has four lines; the status is 0 if that was expected."""
     ran = firstk("explain", "one-hung", "--strategy", "wait-for-all")
     heading, *lines = ran.stdout.splitlines()
 
@@ -23,14 +23,14 @@ def test_lines(tmp_path: Path) -> None:
 
 
 def test_well() -> None:
-    """Of a run that is as expected, and succeeds, it says so."""
+    """A run that succeeds as expected prints that all is well."""
     ran = firstk("explain", "one-hung", "--strategy", "first-k")
 
     assert (ran.exit_code, ran.stdout.splitlines()[1]) == (0, "  all is well: ok at 0.25 s")
 
 
 def test_unmet(tmp_path: Path) -> None:
-    """Where an expectation is not met the exit status is 1, with the strategies of the file."""
+    """An unmet expectation makes exit status 1; all strategies of the file are explained."""
     ran = firstk("explain", unmet(tmp_path))
 
     assert ran.exit_code == 1
@@ -40,7 +40,7 @@ def test_unmet(tmp_path: Path) -> None:
 
 
 def test_seed(tmp_path: Path) -> None:
-    """The seed can be another."""
+    """`--seed` explains the run with another seed."""
     assert "t, first-k, seed 3" in firstk("explain", write(tmp_path), "--seed", "3").stdout
 
 
@@ -53,7 +53,7 @@ def test_seed(tmp_path: Path) -> None:
     ],
 )
 def test_usage(args: list[str], said: str) -> None:
-    """What cannot be explained is refused."""
+    """Arguments that cannot be explained are refused."""
     ran = firstk("explain", *args)
 
     assert ran.exit_code == 2

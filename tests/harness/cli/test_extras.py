@@ -1,4 +1,4 @@
-"""What an installation without the extras can do, and what it says of the rest."""
+"""What works without the extras, and what the other commands print."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_own(firstk):
 def _without_extras(
     folder: Path, program: str, *args: str | Path
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program in a process that finds no module of an extra."""
+    """Run a program in a process that cannot import any module of an extra."""
     return subprocess.run(  # noqa: S603 - our own
         [sys.executable, "-c", _WITHOUT + program, *map(str, args)],
         cwd=folder,
@@ -65,7 +65,7 @@ def test_every_extra() -> None:
     ],
 )
 def test_core(tmp_path: Path, args: list[str], shown: str) -> None:
-    """Scenarios run, are listed and checked with the core alone."""
+    """Scenarios can be run, listed and checked with the core alone."""
     result = _without_extras(tmp_path, _FIRSTK, *args)
 
     assert (result.returncode, result.stderr) == (0, "")
@@ -84,7 +84,7 @@ def test_core(tmp_path: Path, args: list[str], shown: str) -> None:
     ],
 )
 def test_missing(tmp_path: Path, args: list[str], missing: str) -> None:
-    """A command that needs an extra says how to install it, and is not called a defect."""
+    """A command that needs an extra prints how to install it, and does not report a defect."""
     result = _without_extras(tmp_path, _FIRSTK, *args)
 
     assert result.returncode == 2
@@ -93,7 +93,7 @@ def test_missing(tmp_path: Path, args: list[str], missing: str) -> None:
 
 
 def test_pytest(tmp_path: Path) -> None:
-    """Scenario files and the fixture are tests with the core alone."""
+    """The pytest plugin works with the core alone."""
     (tmp_path / "pytest.ini").write_text("[pytest]\nfirstk_scenarios = *.toml\n")
     expected = GOOD.format(name="one") + '[expect.first-k]\noutcome = "ok"\n'
     (tmp_path / "one.toml").write_text(expected)

@@ -1,4 +1,4 @@
-"""`firstk fuzz` tells and writes what was found, and replays it."""
+"""`firstk fuzz` reports a find, writes it to a file, and replays it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.harness.making import ROOT
 
 
 def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
-    """A find is told in words, and written to a file that shows it again; exit status 1."""
+    """A find is described, and written to a file that replays it; exit status 1."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.5)
     responses_counted(monkeypatch)
     ran = firstk("fuzz", "--seconds", "30", "--out", str(tmp_path / "finds"))
@@ -40,7 +40,7 @@ def test_command_finds(monkeypatch: Patch, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
-    """Where a strategy should have succeeded the file expects that, for `firstk run` too."""
+    """If a strategy should have succeeded, the file expects success, also in `firstk run`."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     late_answers_ignored(monkeypatch)
     found = Fuzzer(kinds=Kinds(only=["succeeds"])).search(scenarios=400)
@@ -53,7 +53,7 @@ def test_command_expects(monkeypatch: Patch, tmp_path: Path) -> None:
 
 
 def test_command_counts_the_stopped(monkeypatch: Patch, tmp_path: Path) -> None:
-    """It reports how many runs did not survive, unless that is what is checked."""
+    """It reports how many runs did not survive, unless `--only survives` is given."""
 
     def search(fuzzer: Fuzzer, seconds: float) -> None:
         fuzzer.counts.stopped = 2
@@ -67,7 +67,7 @@ def test_command_counts_the_stopped(monkeypatch: Patch, tmp_path: Path) -> None:
 
 
 def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
-    """Without a find the exit status is 0, the counts are told, and nothing is left behind."""
+    """Without a find, it prints the counts, exits with status 0, and leaves no files."""
     monkeypatch.chdir(tmp_path)
     ran = firstk("fuzz", "--seconds", "0.5", "--seed", "5")
 
@@ -78,7 +78,7 @@ def test_command_finds_nothing(tmp_path: Path, monkeypatch: Patch) -> None:
 
 
 def test_defect_of_ours(monkeypatch: Patch) -> None:
-    """What the simulation itself raises is told with the scenario; exit status 3."""
+    """An error in the simulation itself is reported with the scenario; exit status 3."""
 
     def boom(*args: Any) -> Bound:
         raise RuntimeError("boom")
@@ -91,7 +91,7 @@ def test_defect_of_ours(monkeypatch: Patch) -> None:
 
 
 def test_library() -> None:
-    """The scenarios that come with firstk break no invariant."""
+    """The scenarios of the library break no invariant."""
     ran = firstk("fuzz", "ticket-928")
 
     assert ran.exit_code == 0
@@ -107,7 +107,7 @@ def test_usage(tmp_path: Path) -> None:
 
 
 def test_workload(tmp_path: Path) -> None:
-    """A scenario of many downloads is refused, before any other is tried."""
+    """A scenario with a workload is refused before any other is run."""
     file = tmp_path / "load.toml"
     file.write_text(
         'name = "load"\n[file]\nsize = 100\nk = 3\nn = 10\n'
@@ -121,7 +121,7 @@ def test_workload(tmp_path: Path) -> None:
     assert ran.stdout == ""
 
 
-#: Runs firstk, and says so on standard error when a scenario has been tried.
+#: Runs firstk, and reports on standard error when a scenario has been tried.
 TELLING = """
 import sys
 from firstk.harness.cli.main import main
@@ -166,7 +166,7 @@ def fuzz_wrong(folder: Path, *more: str) -> Any:
 
 
 def test_downloader(monkeypatch: Patch, tmp_path: Path) -> None:
-    """A find is kept in the corpus, replayed first, and passed over where it is known."""
+    """A find is kept in the corpus, replayed first, and skipped if it is known."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.5)
     ran = fuzz_wrong(tmp_path, "--only", "honest-silence")
     (file,) = tmp_path.glob("*.toml")
@@ -187,7 +187,7 @@ def test_downloader(monkeypatch: Patch, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_jobs(monkeypatch: Patch, tmp_path: Path) -> None:
-    """Several processes search; what they find is found."""
+    """Several processes search, and their finds are reported."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     ran = fuzz_wrong(tmp_path, "--jobs", "2", "--only", "honest-silence", "--only", "disconnect")
 
@@ -197,7 +197,7 @@ def test_jobs(monkeypatch: Patch, tmp_path: Path) -> None:
 
 
 def test_kind() -> None:
-    """A kind that does not exist is refused, with the nearest one."""
+    """An unknown kind of fault is refused, with the closest one."""
     ran = firstk("fuzz", "--without", "hunk")
 
     assert ran.exit_code == 2

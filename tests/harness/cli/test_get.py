@@ -1,4 +1,4 @@
-"""What `firstk get` refuses before it asks any server."""
+"""What `firstk get` refuses before it contacts any server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _servers(folder: Path, text: str = f"pb://{_PIN}@127.0.0.1:1/secret#v=1") ->
     ],
 )
 def test_refused(tmp_path: Path, cap: str, text: str, options: list[str], said: str) -> None:
-    """A mistake of the user's is exit status 2 and a sentence that shows no secret."""
+    """A user's error exits with status 2 and a message without secrets."""
     ran = firstk(
         "get", cap, "--servers", _servers(tmp_path, text), "-o", tmp_path / "out", *options
     )
@@ -42,7 +42,7 @@ def test_refused(tmp_path: Path, cap: str, text: str, options: list[str], said: 
 
 
 def test_no_such_folder(tmp_path: Path) -> None:
-    """A file that cannot be written is known before anything is downloaded."""
+    """A file that cannot be written is refused before the download."""
     ran = firstk("get", _CAP, "--servers", _servers(tmp_path), "-o", tmp_path / "no" / "out")
 
     assert ran.exit_code == 2
@@ -50,7 +50,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 
 def test_no_server_answers(tmp_path: Path) -> None:
-    """Where nothing listens the error says so for each server."""
+    """If no server can be reached, the error lists each of them."""
     where = ("--servers", _servers(tmp_path), "-o", tmp_path / "out")
     ran = process("get", _CAP, *where, capture_output=True)
 
@@ -61,7 +61,7 @@ def test_no_server_answers(tmp_path: Path) -> None:
 
 
 def test_literal(tmp_path: Path) -> None:
-    """A cap that holds the file itself takes no server."""
+    """A cap that holds the file itself needs no server."""
     out = tmp_path / "out"
     where = ("--servers", _servers(tmp_path), "-o", out)
     ran = process("get", "URI:LIT:krugkidfnzsc4", *where, capture_output=True)

@@ -12,7 +12,7 @@ import pytest
 from firstk.harness.cli.main import main
 from tests.harness.command_line import firstk
 
-#: Files that the examples name, and that a command wants to exist.
+#: Files in the examples that a command requires to exist.
 _FILES = ("baseline.json", "hung-fraction.sqlite", "servers.txt")
 
 
@@ -44,7 +44,7 @@ def test_every_command() -> None:
 
 
 def test_library() -> None:
-    """The scenarios that the examples name exist."""
+    """The scenarios in the examples exist."""
     from firstk.scenarios.library import experiments, load_all
 
     words = {word for _, example in examples() for word in shlex.split(example)[2:]}
@@ -56,7 +56,7 @@ def test_library() -> None:
 
 
 def test_shown() -> None:
-    """The examples keep their lines."""
+    """The help text keeps the line breaks of the examples."""
     shown = firstk("run", "--help").stdout
 
     assert "\n  Examples:\n    firstk run three-good-seven-hung\n    firstk run " in shown

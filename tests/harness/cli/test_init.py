@@ -1,4 +1,4 @@
-"""`firstk init`: the files that it writes, those that it leaves alone, and its first run."""
+"""`firstk init`: the files that it writes, those that it keeps, and its first test run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _written(folder: Path) -> list[str]:
 
 
 def test_new_project(tmp_path: Path) -> None:
-    """From an empty folder to a test that fails and names the hung server."""
+    """From an empty folder it makes a test that fails and reports the hung server."""
     result = firstk("init", tmp_path)
 
     assert result.exit_code == 0
@@ -43,7 +43,7 @@ def test_new_project(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_own_downloader(tmp_path: Path) -> None:
-    """A downloader of the project's own is tested, and no other is written."""
+    """With a downloader of the project, that is tested, and no other is written."""
     (tmp_path / "fetch.py").write_text(_GOOD)
     result = firstk("init", "--downloader", "fetch:download", tmp_path)
 
@@ -55,7 +55,7 @@ def test_own_downloader(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_again(tmp_path: Path) -> None:
-    """What exists is left as it is, and what pyproject.toml lacks is shown."""
+    """Existing files are kept; settings that pyproject.toml lacks are printed."""
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
     (tmp_path / "downloader_under_test.py").write_text(_GOOD)
     result = firstk("init", tmp_path)
@@ -69,7 +69,7 @@ def test_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["fetch", "fetch:", "a b:c", "../x:y"])
 def test_bad_downloader(tmp_path: Path, name: str) -> None:
-    """What names no callable is refused before anything is written."""
+    """A malformed downloader name is refused before anything is written."""
     result = firstk("init", "--downloader", name, tmp_path)
 
     assert (result.exit_code, _written(tmp_path)) == (2, [])
@@ -78,7 +78,7 @@ def test_bad_downloader(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.slow
 def test_no_such_module(tmp_path: Path) -> None:
-    """A downloader that cannot be imported is a mistake, with pytest's own words."""
+    """A downloader that cannot be imported is a user's error; pytest's message is shown."""
     result = firstk("init", "--downloader", "no_such:thing", tmp_path)
 
     assert result.exit_code == 2
@@ -87,7 +87,7 @@ def test_no_such_module(tmp_path: Path) -> None:
 
 
 def test_no_pytest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pytest nothing is written."""
+    """Without pytest, nothing is written."""
     monkeypatch.setattr("firstk.harness.cli.init.find_spec", lambda _: None)
     result = firstk("init", tmp_path)
 
@@ -99,7 +99,7 @@ def test_no_pytest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_folder_is_a_file(tmp_path: Path) -> None:
-    """A file in the place of a folder is a usage error."""
+    """A file in place of a folder is a usage error."""
     (tmp_path / "tests").write_text("")
     result = firstk("init", tmp_path)
 

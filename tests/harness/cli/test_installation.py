@@ -1,4 +1,4 @@
-"""`firstk doctor` finds what is wrong, says what would be right, and tells it by its status."""
+"""`firstk doctor` finds problems, and prints how to fix them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from firstk.harness.cli.installation import CheckResult
 
 
 def wrong(found: Iterator[CheckResult]) -> list[str]:
-    """Return what a check found wrong."""
+    """Return the messages of failed checks."""
     return [finding.words for finding in found if not finding.good]
 
 
 def needs(monkeypatch: pytest.MonkeyPatch, *requirements: str) -> None:
-    """Let firstk require this, and have the extra `more`."""
+    """Make firstk require these packages, and have the extra `more`."""
     monkeypatch.setattr(doctor, "requires", lambda name: list(requirements))
     told = Message()
     told["Provides-Extra"] = "more"
@@ -32,7 +32,7 @@ def needs(monkeypatch: pytest.MonkeyPatch, *requirements: str) -> None:
 
 
 def distribution(folder: Path, name: str, package: str) -> None:
-    """Put a distribution into a folder, as pip would that ships this package."""
+    """Add a distribution that ships this package to a folder."""
     info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
@@ -42,7 +42,7 @@ def distribution(folder: Path, name: str, package: str) -> None:
 
 
 def test_versions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is too old or is not there is wrong, with what would mend it."""
+    """A package that is too old or missing is reported, with the command that installs it."""
     needs(monkeypatch, "twisted>=99", "simpy>=4", "no-such-thing>=2")
     found = version("twisted")
 
@@ -53,7 +53,7 @@ def test_versions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_extras(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An extra need not be there, but must not be too old; other Pythons' needs are left out."""
+    """An extra may be missing, but not too old; requirements of other Pythons are skipped."""
     needs(
         monkeypatch,
         "no-such-thing; extra == 'more'",
@@ -76,7 +76,7 @@ def test_extras(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python that is too old is wrong."""
+    """A Python that is too old is reported."""
     monkeypatch.setattr("platform.python_version", lambda: "3.9.1")
     (words,) = wrong(doctor.python())
 
@@ -85,7 +85,7 @@ def test_python(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_another_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A distribution that ships a package of our name is found."""
+    """Another distribution that ships a package `firstk` is reported."""
     distribution(tmp_path, "other-firstk", "firstk")
     monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
     (words,) = wrong(doctor.name())
@@ -95,7 +95,7 @@ def test_another_distribution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder of our name that stands before ours on the path is found."""
+    """Another folder `firstk` earlier on the path is reported."""
     (tmp_path / "firstk").mkdir()
     (tmp_path / "firstk" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -106,7 +106,7 @@ def test_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_core_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the extras nothing is wrong; without what the core needs, something is."""
+    """Without the extras, nothing is wrong; without a core package, the check fails."""
 
     def import_module(name: str) -> None:
         raise ModuleNotFoundError(f"No module named {missing!r}", name=missing)
@@ -122,7 +122,7 @@ def test_core_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_real_reactor(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That the real reactor is loaded is wrong."""
+    """A loaded real reactor is reported."""
     monkeypatch.setitem(sys.modules, "twisted.internet.reactor", ModuleType("reactor"))
     (words,) = wrong(doctor.reactor())
 
@@ -130,7 +130,7 @@ def test_real_reactor(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_erasure_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A zfec that gives back something else is found."""
+    """A zfec that returns wrong data is reported."""
 
     class Bad:
         def __init__(self, *args: int) -> None: ...
@@ -144,19 +144,19 @@ def test_erasure_code(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cipher(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A cipher that gives something else is found."""
+    """A cipher that returns wrong data is reported."""
     assert wrong(doctor.cipher()) == []
     monkeypatch.setattr(Keystream, "apply", lambda self, data: data)
     assert len(wrong(doctor.cipher())) == 1
 
 
 def test_known_digests() -> None:
-    """The digests that doctor knows are those of this firstk; who changes them sees it here."""
+    """The digests that doctor expects are those of this version of firstk."""
     assert wrong(doctor.simulation()) == []
 
 
 def test_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is not what is known is told, with both digests."""
+    """A run with another digest is reported, with both digests."""
     monkeypatch.setattr(doctor, "DIGESTS", [("one-hung", "first-k", "5f" * 32)])
     (words,) = wrong(doctor.simulation())
 
@@ -165,14 +165,14 @@ def test_another_digest(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unmet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So is one that does not come out as the scenario expects."""
+    """So is a run that does not meet the scenario's expectations."""
     monkeypatch.setattr("firstk.harness.run.result.unmet", lambda expected, result: ["it stalled"])
 
     assert sum("with first-k: it stalled" in words for words in wrong(doctor.simulation())) == 2
 
 
 def test_a_check_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot even be looked at is a finding, and the other checks go on."""
+    """A check that raises counts as a problem, and the other checks still run."""
 
     def no_requirements(name: str) -> Any:
         raise PackageNotFoundError(name)

@@ -1,4 +1,4 @@
-"""The group of commands: what it shows, imports and promises, whatever goes wrong."""
+"""The command group: its help, its imports, and how errors end it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.harness.command_line import BAD, firstk, process, unmet, write
 
 
 def test_version_and_help() -> None:
-    """They are printed, and all is well; each command has its help."""
+    """`--version` and the help of each command are printed."""
     assert re.fullmatch(r"\S+ \d+\.\d+\S*\n", firstk("--version").stdout)
     for command in ([], *([name] for name in main.commands)):
         result = firstk(*command, "-h")
@@ -29,7 +29,7 @@ def test_version_and_help() -> None:
 
 
 def test_commands() -> None:
-    """All commands are shown, in the order of the alphabet, each with what it does."""
+    """All commands are listed alphabetically, each with a description."""
     _, _, shown = firstk("--help").stdout.partition("Commands:\n")
 
     names = re.findall(r"^  (\w+)  +[A-Z]", shown, re.MULTILINE)
@@ -61,7 +61,7 @@ def test_commands() -> None:
     ids=" ".join,
 )
 def test_usage(args: list[str]) -> None:
-    """What makes no sense is told on standard error, and nothing else is done."""
+    """Invalid arguments are refused on standard error, and nothing else is done."""
     result = firstk(*args)
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -79,7 +79,7 @@ def raising(error: BaseException) -> Any:
 
 
 def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect in firstk is told to be one, with its traceback."""
+    """A defect in firstk is reported as one, with its traceback."""
     monkeypatch.setattr("firstk.harness.run.simulate.observe", raising(ZeroDivisionError("oops")))
     result = firstk("run", "one-hung")
 
@@ -89,7 +89,7 @@ def test_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control-C between two runs ends the program, and is told."""
+    """Control-C between two runs ends the program with a message."""
     monkeypatch.setattr("firstk.harness.run.simulate.observe", raising(KeyboardInterrupt()))
     result = firstk("run", "one-hung")
 
@@ -102,7 +102,7 @@ def test_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_process(tmp_path: Path) -> None:
-    """What a shell sees is what is promised: output, errors and status."""
+    """In a real process, output, errors and exit status are as documented."""
     good = process("run", unmet(tmp_path), "--format", "json", capture_output=True)
     bad = process("validate", write(tmp_path, "bad", BAD), capture_output=True)
 
@@ -123,7 +123,7 @@ def test_process(tmp_path: Path) -> None:
     ids=" ".join,
 )
 def test_nobody_reads(args: Sequence[str]) -> None:
-    """That a reader has seen enough, as `head` has, is no expectation unmet."""
+    """A reader that stops early, such as `head`, is not an error."""
     reader, writer = os.pipe()
     os.close(reader)
     try:
@@ -143,7 +143,7 @@ def test_nobody_reads(args: Sequence[str]) -> None:
     ],
 )
 def test_imports(args: list[str], unwanted: list[str]) -> None:
-    """A command imports what it needs, and never the real reactor."""
+    """A command imports only what it needs, and never the real reactor."""
     program = (
         "import sys\nfrom firstk.harness.cli.main import main\n"
         "try:\n    main(sys.argv[1:])\nexcept SystemExit as e:\n    assert not e.code\n"
@@ -157,7 +157,7 @@ def test_imports(args: list[str], unwanted: list[str]) -> None:
 
 
 def test_as_a_module() -> None:
-    """`python -m firstk` is the command line, under its own name."""
+    """`python -m firstk` is the command line, with the program name firstk."""
     done = subprocess.run(
         [sys.executable, "-m", "firstk", "nonsense"], capture_output=True, text=True, check=False
     )
@@ -168,7 +168,7 @@ def test_as_a_module() -> None:
 
 @pytest.mark.slow
 def test_backend_of_a_notebook(tmp_path: Path) -> None:
-    """Pictures are drawn whatever backend of matplotlib the environment names."""
+    """Pictures are drawn even if MPLBACKEND is a backend that does not exist."""
     done = process(
         "compare", "one-hung", "--out", tmp_path, capture_output=True,
         env={**os.environ, "MPLBACKEND": "module://no.such.notebook"},

@@ -1,4 +1,4 @@
-"""`firstk mutate` tells which scenarios would notice a weaker fault or downloader."""
+"""`firstk mutate` reports which scenarios would notice a weaker fault or downloader."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ ttfb_max = 0.5
 
 
 def mutated(folder: Path, text: str, *more: str) -> tuple[int, dict[str, Any]]:
-    """Return the exit status, and the result for a scenario."""
+    """Return the exit status, and the result for one scenario."""
     file = folder / "hung.toml"
     file.write_text(text)
     ran = firstk("mutate", str(file), "--format", "json", *more)
@@ -43,7 +43,7 @@ def mutated(folder: Path, text: str, *more: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_noticed(tmp_path: Path) -> None:
-    """A hang that is left out is noticed where one strategy is expected to stall."""
+    """Removing a hang is noticed, since one strategy is expected to stall."""
     status, row = mutated(tmp_path, TEXT + EXPECT)
     unnoticed = [one["mutant"] for one in row["unnoticed"]]
 
@@ -55,7 +55,7 @@ def test_noticed(tmp_path: Path) -> None:
 
 
 def test_fewer_expectations(tmp_path: Path) -> None:
-    """The score falls with each expectation that is deleted; without any nothing is noticed."""
+    """The score falls with each deleted expectation; without any, nothing is noticed."""
     _, whole = mutated(tmp_path, TEXT + EXPECT)
     _, half = mutated(tmp_path, TEXT + EXPECT.partition("[expect.first-k]")[0])
     status, none = mutated(tmp_path, TEXT)
@@ -65,7 +65,7 @@ def test_fewer_expectations(tmp_path: Path) -> None:
 
 
 def test_wrong_already(tmp_path: Path) -> None:
-    """A scenario that is not as expected to begin with is reported, and not mutated."""
+    """A scenario that does not meet its expectations is reported, and not mutated."""
     status, row = mutated(tmp_path, TEXT + EXPECT.replace("0.5", "0.01"))
 
     assert status == 1
@@ -74,7 +74,7 @@ def test_wrong_already(tmp_path: Path) -> None:
 
 
 def test_downloader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parameters of another downloader are its policies: their defaults are changed."""
+    """The parameters of another downloader are its policies: their defaults are mutated."""
     (tmp_path / "patient.py").write_text(
         "from firstk import download\n"
         "def fetch(reactor, servers, cap, consumer, *, hedge=True):\n"
@@ -92,7 +92,7 @@ def test_downloader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table(tmp_path: Path) -> None:
-    """In words: what went unnoticed and why, the sum, and who would never notice anything."""
+    """The table shows what went unnoticed and why, and which scenarios would notice nothing."""
     (tmp_path / "hung.toml").write_text(TEXT)
     ran = firstk("mutate", str(tmp_path / "hung.toml"), "three-good-seven-hung")
 

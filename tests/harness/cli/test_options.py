@@ -1,4 +1,4 @@
-"""Options that several commands have are alike in them."""
+"""Options of several commands are the same in all of them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from firstk.harness.cli.main import main
 
 
 def test_formats() -> None:
-    """Whatever a command prints, it is a table where no other form is asked for."""
+    """Every command prints a table by default."""
     forms = {
         name: option.type.choices
         for name in main.commands

@@ -1,4 +1,4 @@
-"""What was not as expected is told, and what cannot be written is found out in time."""
+"""Unmet expectations are reported, and unwritable paths are refused early."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.command_line import firstk, unmet
 @pytest.mark.parametrize("command", ["run", "compare"])
 @pytest.mark.usefixtures("no_pictures")
 def test_unmet(command: str, tmp_path: Path) -> None:
-    """An expectation that is not met is told, with how to see it again; the status is 1."""
+    """An unmet expectation is reported with its replay command; the status is 1."""
     path = unmet(tmp_path)
     options = ["--out", str(tmp_path)] if command == "compare" else []
     result = firstk(command, path, *options)
@@ -27,7 +27,7 @@ def test_unmet(command: str, tmp_path: Path) -> None:
 
 
 def test_unmet_json(tmp_path: Path) -> None:
-    """The results are printed all the same, and nothing but them."""
+    """With `--format json`, standard output has the results and nothing else."""
     result = firstk("run", unmet(tmp_path), "--format", "json")
 
     assert result.exit_code == 1
@@ -35,7 +35,7 @@ def test_unmet_json(tmp_path: Path) -> None:
 
 
 def test_many_unmet(tmp_path: Path) -> None:
-    """Of very many the first are told, and how many more there are."""
+    """Of many unmet expectations, the first are listed and the rest are counted."""
     result = firstk("run", unmet(tmp_path), "--runs", "50")
 
     assert result.exit_code == 1
@@ -45,7 +45,7 @@ def test_many_unmet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("below", ["", "/deeper"])
 def test_unwritable_out(below: str, tmp_path: Path) -> None:
-    """A folder that cannot be written is found out before the work is done."""
+    """An unwritable folder is refused before anything runs."""
     (tmp_path / "file").write_text("in the way")
     result = firstk("compare", "one-hung", "--out", f"{tmp_path}/file{below}")
 
@@ -55,7 +55,7 @@ def test_unwritable_out(below: str, tmp_path: Path) -> None:
 
 
 def test_unwritable_trace(tmp_path: Path) -> None:
-    """So it is with a trace, and before any work is done."""
+    """So is an unwritable trace."""
     (tmp_path / "file").write_text("in the way")
     result = firstk("run", "one-hung", "--trace", tmp_path / "file" / "t", "--format", "json")
 

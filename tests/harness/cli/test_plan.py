@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_found(folder: Path) -> None:
-    """The cheapest is told, with the table; one worker or two print the same, byte for byte."""
+    """The cheapest candidate and the table are printed, the same with one worker or two."""
     write(folder)
     first = firstk("plan", "p.toml", "--workers", "1")
     second = firstk("plan", "p.toml", "--workers", "2", "--store", "s")
@@ -49,7 +49,7 @@ def test_found(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_downloader(folder: Path) -> None:
-    """Another downloader takes the place of the strategies: the k and n are its own."""
+    """Another downloader replaces the strategies."""
     write(folder)
     name = "tests.harness.fuzz.downloaders:hedged"
     ran = firstk("plan", "p.toml", "--workers", "1", "--downloader", name, "--format", "json")
@@ -61,7 +61,7 @@ def test_downloader(folder: Path) -> None:
 
 
 def test_none(folder: Path) -> None:
-    """Where none meets the target that is told, with exit status 1."""
+    """If no candidate meets the target, that is reported, with exit status 1."""
     write(folder, ("p90 = 0.5", "p90 = 0.05"))
     ran = firstk("plan", "p.toml", "--workers", "1")
 
@@ -70,7 +70,7 @@ def test_none(folder: Path) -> None:
 
 
 def test_undecided(folder: Path) -> None:
-    """Where more runs are needed to tell it is said how many, before and after."""
+    """If more runs are needed to decide, their number is printed, before and after."""
     write(folder, ("success = 0.9", "success = 0.99"))
     ran = firstk("plan", "p.toml", "--workers", "1")
 
@@ -87,7 +87,7 @@ def test_undecided(folder: Path) -> None:
 
 
 def test_wrong_bytes(folder: Path) -> None:
-    """Runs that wrote wrong bytes are told with how to replay them."""
+    """Runs that wrote wrong bytes are reported with their replay command."""
     write(folder)
     firstk("plan", "p.toml", "--workers", "1")
     with sqlite3.connect("p.sqlite") as db:
@@ -111,7 +111,7 @@ def test_wrong_bytes(folder: Path) -> None:
     ],
 )
 def test_usage(args: list[str], message: str, folder: Path) -> None:
-    """What cannot be done is told in a line, with exit status 2."""
+    """Invalid arguments are refused with one line, and exit status 2."""
     write(folder)
     (folder / "bad.toml").write_text('name = "b"\ntarget = 3\nscenario = "one-hung"\n')
     ran = firstk(*args)
@@ -121,7 +121,7 @@ def test_usage(args: list[str], message: str, folder: Path) -> None:
 
 
 def test_interrupted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control-C tells where the runs are, and has its own exit status."""
+    """Control-C prints where the runs are kept, and has its own exit status."""
 
     def interrupt(*args: object) -> None:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""How far the work is is shown on a terminal, and nowhere else."""
+"""Progress is shown on a terminal, and nowhere else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from firstk.harness.cli.progress import bar, doing, each
 
 
 def work() -> list[int]:
-    """Do some work in each of the ways to show how far it is."""
+    """Do some work with each kind of progress display."""
     with bar(MofNCompleteColumn()) as shown:
         task = shown.add_task("", total=7)
         shown.advance(task)
@@ -19,7 +19,7 @@ def work() -> list[int]:
 
 
 def test_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """There it is shown on standard error."""
+    """On a terminal, progress is shown on standard error."""
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "120")
 
@@ -31,6 +31,6 @@ def test_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where there is no terminal nothing is shown, and the work is the same."""
+    """Without a terminal, nothing is shown, and the work is the same."""
     assert work() == [1, 2, 3]
     assert capsys.readouterr() == ("", "")

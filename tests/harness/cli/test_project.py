@@ -1,4 +1,4 @@
-"""What the pytest table of a `pyproject.toml` says is found as pytest finds it."""
+"""The pytest table of a `pyproject.toml` is found as pytest finds it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from firstk.harness.cli.project import ProjectError, find_project
 
 @pytest.mark.parametrize("table", ["tool.pytest.ini_options", "tool.pytest"])
 def test_found_above(table: str, tmp_path: Path) -> None:
-    """The first file with a pytest table counts, from a folder upwards; both tables do."""
+    """The closest file with a pytest table counts, searched upwards; both table names work."""
     (tmp_path / "pyproject.toml").write_text(
         f'[{table}]\nfirstk_downloader = "a:b"\npythonpath = [".", "src"]\n'
     )
@@ -27,7 +27,7 @@ def test_found_above(table: str, tmp_path: Path) -> None:
 
 
 def test_nearest(tmp_path: Path) -> None:
-    """A nearer table hides one farther up, also where it names no downloader."""
+    """A closer table hides one farther up, even if it sets no downloader."""
     (tmp_path / "pyproject.toml").write_text("[tool.pytest]\nfirstk_downloader = 'a:b'\n")
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "pyproject.toml").write_text("[tool.pytest.ini_options]\naddopts = '-q'\n")
@@ -38,7 +38,7 @@ def test_nearest(tmp_path: Path) -> None:
 
 
 def test_paths_as_text(tmp_path: Path) -> None:
-    """`pythonpath` may be a text with several folders, as in an ini file."""
+    """`pythonpath` may be a string with several folders, as in an ini file."""
     (tmp_path / "pyproject.toml").write_text('[tool.pytest.ini_options]\npythonpath = "a b"\n')
     found = find_project(tmp_path)
 
@@ -47,7 +47,7 @@ def test_paths_as_text(tmp_path: Path) -> None:
 
 
 def test_not_utf8(tmp_path: Path) -> None:
-    """A file that cannot be read is named."""
+    """The error names a file that cannot be read."""
     (tmp_path / "pyproject.toml").write_bytes(b"\xff")
 
     with pytest.raises(ProjectError, match=r"pyproject\.toml: is not TOML"):

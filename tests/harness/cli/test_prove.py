@@ -14,7 +14,7 @@ ONE = ["prove", "--servers", "2", "--k", "1", "--orders", "one"]
 
 
 def test_sentence(tmp_path: Path) -> None:
-    """A proof is one sentence that says exactly what was covered; exit status 0."""
+    """A proof is one sentence that states exactly what was covered; exit status 0."""
     ran = firstk("prove", "--servers", "2", "--k", "1", "-s", "hedged", "--out", tmp_path)
 
     assert (ran.exit_code, list(tmp_path.iterdir())) == (0, [])
@@ -26,7 +26,7 @@ def test_sentence(tmp_path: Path) -> None:
 
 
 def test_json(tmp_path: Path) -> None:
-    """As JSON it is an object a subject; exit status 1 since one has a counterexample."""
+    """JSON has an object per strategy; a counterexample makes exit status 1."""
     ran = firstk(*ONE, "-s", "hedged", "-s", "wait-for-all", "--format", "json", "--out", tmp_path)
     hedged, waiting = json.loads(ran.stdout)
     (file,) = tmp_path.glob("*.toml")
@@ -38,7 +38,7 @@ def test_json(tmp_path: Path) -> None:
 
 
 def test_replay(tmp_path: Path) -> None:
-    """What it found is a scenario file, and `firstk run` finds it again."""
+    """A counterexample is a scenario file, and `firstk run` reproduces it."""
     ran = firstk(*ONE, "-s", "windowed", "--out", tmp_path)
     (file,) = tmp_path.glob("*.toml")
 
@@ -58,7 +58,7 @@ def test_replay(tmp_path: Path) -> None:
     ],
 )
 def test_usage(args: list[str], said: str) -> None:
-    """What cannot be proven is refused, with what would be right."""
+    """Arguments that cannot be proven are refused, with a hint."""
     ran = firstk("prove", *args)
 
     assert ran.exit_code == 2

@@ -1,4 +1,4 @@
-"""`firstk report` makes a page of scenarios or of a store, and says what is missing in it."""
+"""`firstk report` makes a page of scenarios or of a store, and reports what it lacks."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def _no_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def page(folder: Path) -> str:
-    """Return the page that was made."""
+    """Return the text of the page."""
     return (folder / "report.html").read_text("utf-8")
 
 
 def test_scenarios(tmp_path: Path) -> None:
-    """Scenarios are run, and the page says of each what came of it."""
+    """Scenarios are run, and the page describes each result."""
     ran = firstk("report", "one-hung", "too-few-shares", "--out", str(tmp_path))
 
     assert ran.exit_code == 0, ran.stderr
@@ -74,7 +74,7 @@ def test_workload(tmp_path: Path) -> None:
 
 
 def test_overload(tmp_path: Path) -> None:
-    """A load that the grid cannot carry is noted."""
+    """A load that the grid cannot carry is reported."""
     file = tmp_path / "busy.toml"
     held = '[[servers]]\nselect = "all"\nfault = { kind = "hung", end = 99.0 }\n'
     file.write_text(LOAD + "max_under_way = 50\n" + held)
@@ -86,7 +86,7 @@ def test_overload(tmp_path: Path) -> None:
 
 
 def test_store(tmp_path: Path) -> None:
-    """A store's page says what its axis does, and shows one run closely."""
+    """The page of a store describes the effect of its axis, and shows one run in detail."""
     swept(experiment(tmp_path, runs=20), tmp_path / "e.sqlite")
     ran = firstk("report", str(tmp_path / "e.sqlite"), "--out", str(tmp_path))
 
@@ -99,7 +99,7 @@ def test_store(tmp_path: Path) -> None:
 
 
 def test_half_finished(tmp_path: Path) -> None:
-    """A sweep that is not done makes a page that says so, and what is left out."""
+    """The page of an unfinished sweep says so."""
     wanted = experiment(tmp_path, runs=5)
     with Store(tmp_path / "e.sqlite", write=True) as store:
         store.begin(wanted)
@@ -120,7 +120,7 @@ def test_half_finished(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("begun", [False, True])
 def test_empty(tmp_path: Path, begun: bool) -> None:
-    """A store without runs makes a page that says so."""
+    """The page of a store without runs says so."""
     with Store(tmp_path / "e.sqlite", write=True) as store:
         if begun:
             store.begin(experiment(tmp_path))
@@ -132,7 +132,7 @@ def test_empty(tmp_path: Path, begun: bool) -> None:
 
 
 def test_crashed(tmp_path: Path) -> None:
-    """Runs that crashed never started, and the page names their rows."""
+    """The page lists the rows of crashed runs."""
     wanted = experiment(tmp_path, runs=1)
     hashes = [scenario_hash(point.scenario) for point in wanted.points]
     with Store(tmp_path / "e.sqlite", write=True) as store:
@@ -159,7 +159,7 @@ def test_crashed(tmp_path: Path) -> None:
 def test_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
 ) -> None:
-    """What cannot be reported is refused with a reason and exit status 2."""
+    """Arguments that cannot be reported are refused with a reason and exit status 2."""
     monkeypatch.chdir(tmp_path)
     Path("other.sqlite").write_text("no store")
     Store(tmp_path / "e.sqlite", write=True).close()
@@ -170,7 +170,7 @@ def test_refused(
 
 
 def test_unmet(tmp_path: Path) -> None:
-    """A scenario that is not as expected says so on its page."""
+    """The page shows that a scenario does not meet its expectations."""
     file = tmp_path / "busy.toml"
     scenario, _, _ = LOAD.partition("[workload]")
     file.write_text(scenario + '[expect.first-k]\noutcome = "failed"\n')
@@ -181,7 +181,7 @@ def test_unmet(tmp_path: Path) -> None:
 
 
 def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page says whose bytes were not checked."""
+    """The page lists the strategies whose content was not checked."""
     monkeypatch.setattr("firstk.harness.grid.files.decode", lambda cap, shares: None)
     copytree(FOLDER / CHK_FILES[1].name, tmp_path / "shares")  # nobody has decoded these before
     file = f'[file]\nshares = "shares"\ncap = "{CHK_FILES[1].uri}"\n'
@@ -194,7 +194,7 @@ def test_content_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_plan(tmp_path: Path) -> None:
-    """The page of a plan shows its target, the candidates and the verdict, and no map."""
+    """The page of a plan shows its target, the candidates and the verdict."""
     file = plans.write(tmp_path)
     store = tmp_path / "p.sqlite"
     assert firstk("plan", str(file), "--store", str(store)).exit_code == 0
@@ -209,7 +209,7 @@ def test_plan(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_title(tmp_path: Path) -> None:
-    """The title says where the scenarios are from, or what the user says."""
+    """The title lists the given targets, or is the user's."""
     targets = ["one-hung", "tahoe-defects", "yes-then-hang"]
     assert firstk("report", *targets, "--out", str(tmp_path / "a")).exit_code == 0
     ran = firstk("report", "one-hung", "--title", "For the review", "--out", str(tmp_path / "b"))
@@ -220,7 +220,7 @@ def test_title(tmp_path: Path) -> None:
 
 
 def test_published(tmp_path: Path) -> None:
-    """Published numbers are shown, too; another file in their place is an error in usage."""
+    """Published numbers are shown; a wrong file is a usage error."""
     saved = tmp_path / "published.json"
     saved.write_text(as_json(ALL), encoding="utf-8")
     ran = firstk("report", "one-hung", "--published", saved, "--out", tmp_path)
@@ -253,7 +253,7 @@ def play(text: str) -> dict[str, Any]:
 
 
 def test_play_agrees_with_run(tmp_path: Path) -> None:
-    """Each combination of faults on the page is what `firstk run` makes of a file without them."""
+    """Each combination of faults on the page equals `firstk run` of a file without the others."""
     whole = write(tmp_path, "whole", FAULTY + "".join(FAULTS))
     assert firstk("report", whole, "--out", tmp_path / "out").exit_code == 0
     data = play(page(tmp_path / "out"))
@@ -274,7 +274,7 @@ def test_play_agrees_with_run(tmp_path: Path) -> None:
 
 
 def test_state_is_not_played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A downloader that keeps state between runs is not played, and the page says why."""
+    """A downloader that keeps state between runs is not played, and a message says why."""
     (tmp_path / "keeping.py").write_text(KEEPING)
     monkeypatch.syspath_prepend(tmp_path)
     target = write(tmp_path, "t", FAULTY)

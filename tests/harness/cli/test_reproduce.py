@@ -14,7 +14,7 @@ from tests.harness.experiments import Here
 
 @pytest.fixture(autouse=True)
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run in this process: to start others takes longer."""
+    """Run in this process, since starting others takes longer."""
 
     def here(count: int | None) -> Callable[[], Here]:
         return Here
@@ -24,7 +24,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_table() -> None:
-    """Numbers are shown with their verdict, the reason of a misprint, and a summary."""
+    """Each number is shown with its verdict, the reason of a misprint, and a summary."""
     result = firstk("reproduce", "storj-2018/4-of-8", "storj-2018/4-of-6", "--runs", "20")
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -34,7 +34,7 @@ def test_table() -> None:
 
 
 def test_json() -> None:
-    """A hedge after 8 ms is not done in 11.0 ms, whatever is printed."""
+    """A hedge after 8 ms cannot be done in 11.0 ms, the published number."""
     result = firstk("reproduce", "bailis-2012/hedge-latency", "--runs", "200", "--format", "json")
     (row,) = json.loads(result.stdout)
 
@@ -45,7 +45,7 @@ def test_json() -> None:
 
 @pytest.mark.slow
 def test_hedge() -> None:
-    """With its own number of runs it is explained: the 8 ms were not added."""
+    """With its own number of runs, that is explained: the 8 ms were not added."""
     result = firstk("reproduce", "bailis-2012/hedge-latency", "--format", "json")
     (row,) = json.loads(result.stdout)
 
@@ -56,7 +56,7 @@ def test_hedge() -> None:
 
 @pytest.mark.slow
 def test_all() -> None:
-    """All numbers agree or are explained, as the guide says."""
+    """All numbers agree or are explained, as documented."""
     result = firstk("reproduce", "--format", "json")
     rows = json.loads(result.stdout)
 
@@ -79,7 +79,7 @@ def test_csv() -> None:
 
 
 def test_unknown() -> None:
-    """A name that is not known is an error in usage, with a suggestion."""
+    """An unknown name is a usage error, with a suggestion."""
     result = firstk("reproduce", "strj-2018")
 
     assert (result.exit_code, result.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""`firstk run` prints what one scenario or a row of a store comes to, and how to see it again."""
+"""`firstk run` prints the results of a scenario or of a stored row, and how to replay them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.tahoe import CHK_FILES, FOLDER
 
 
 def test_run_table() -> None:
-    """A table has a row a run, and under it what went wrong with which server."""
+    """The table has one row per run, and below it what went wrong with which server."""
     result = firstk("run", "only-share-0")
     rows = [line.split() for line in result.stdout.splitlines()]
 
@@ -49,7 +49,7 @@ def test_run_table() -> None:
 
 
 def test_run_json(tmp_path: Path) -> None:
-    """JSON is all that is printed, and the same as the simulation says."""
+    """With `--format json`, only JSON is printed, and it equals the simulation's results."""
     path = write(tmp_path)
     result = firstk("run", path, "--format", "json")
     parsed = json.loads(result.stdout)
@@ -62,7 +62,7 @@ def test_run_json(tmp_path: Path) -> None:
 
 
 def test_run_bound(tmp_path: Path) -> None:
-    """Each result has the bound of its run, which is that of no other run."""
+    """Each result has the bound of its own run."""
     path = write(tmp_path)
     scenario = load_all([str(path)])[0]
     bounds = [bound(scenario, number) for number in range(3)]
@@ -75,7 +75,7 @@ def test_run_bound(tmp_path: Path) -> None:
 
 
 def test_run_csv(tmp_path: Path) -> None:
-    """CSV has the rows that JSON has objects."""
+    """CSV has the same runs as JSON."""
     path = write(tmp_path)
     result = firstk("run", path, "--format", "csv", "--runs", "3")
     rows = list(csv.DictReader(io.StringIO(result.stdout, newline="")))
@@ -85,7 +85,7 @@ def test_run_csv(tmp_path: Path) -> None:
 
 
 def test_seed_and_runs(tmp_path: Path) -> None:
-    """Runs have seed after seed, whatever the scenario says; each alone gives the same."""
+    """Runs have consecutive seeds, and a single run with such a seed is the same."""
     path = write(tmp_path)
     many = results(path, "--seed", "20", "--runs", "3", "--strategy", "first-k")
     alone = [results(path, "--seed", str(seed), "-s", "first-k")[0] for seed in (20, 21, 22)]
@@ -105,14 +105,14 @@ def test_seed_and_runs(tmp_path: Path) -> None:
     ],
 )
 def test_strategies(named: list[str], ran: list[str]) -> None:
-    """Strategies that are named take the place of the scenario's own, once each."""
+    """Strategies on the command line replace the scenario's own, each only once."""
     options = [option for name in named for option in ("--strategy", name)]
 
     assert ran == [one["strategy"] for one in results("ten-good", *options)]
 
 
 def test_many_runs_are_summed_up(tmp_path: Path) -> None:
-    """More than twenty runs are told in a row a strategy, with how many came to what."""
+    """More than twenty runs are summarised in one row per strategy."""
     entry = '[[servers]]\nselect = {{ probability = 0.1 }}\nfault = {{ kind = "hung" }}\n'
     path = write(tmp_path, text=GOOD + entry)
     result = firstk("run", path, "--runs", "30", "--strategy", "wait-for-all")
@@ -140,7 +140,7 @@ def test_trace(tmp_path: Path) -> None:
 
 
 def test_trace_has_lines(tmp_path: Path) -> None:
-    """Each request in a trace has the line of the strategy that sent it."""
+    """Each request in a trace has the source line that sent it."""
     file = tmp_path / "trace.json"
     firstk("run", "one-hung", "--strategy", "first-k", "--trace", file)
     events = json.loads(file.read_text())["traceEvents"]
@@ -151,7 +151,7 @@ def test_trace_has_lines(tmp_path: Path) -> None:
 
 
 def test_real_shares(tmp_path: Path) -> None:
-    """A scenario may be about real shares: what comes out is compared with their file."""
+    """A scenario may use real shares: the content is compared with their file."""
     entry = next(f for f in json.loads((FOLDER / "manifest.json").read_text())["files"] if f["k"])
     shutil.copytree(FOLDER / entry["name"], tmp_path / "shares")
     (tmp_path / "shares" / "9").unlink()
@@ -169,7 +169,7 @@ def test_real_shares(tmp_path: Path) -> None:
 
 
 def test_only_what_ran(tmp_path: Path) -> None:
-    """Nothing is expected of a strategy that was not run."""
+    """Expectations of a strategy that was not run are ignored."""
     assert firstk("run", unmet(tmp_path), "--strategy", "wait-for-all").exit_code == 0
 
 
@@ -177,7 +177,7 @@ def test_only_what_ran(tmp_path: Path) -> None:
 
 
 def replayed(command: str, *options: str) -> dict[str, Any]:
-    """Return the first result of a command that runs something again."""
+    """Run a replay command, and return its first result."""
     name, *args = shlex.split(command)
     assert name == "firstk"
     result = firstk(*args, *options, "--format", "json")
@@ -187,14 +187,14 @@ def replayed(command: str, *options: str) -> dict[str, Any]:
 
 
 def digest(path: str | Path, strategy: str, run: int = 0) -> str:
-    """Return the digest of a run of a scenario."""
+    """Return the digest of one run of a scenario."""
     return simulate(load_all([str(path)])[0], strategy, run).result.digest
 
 
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("folder", ["plain", "with space", "a[old]b", "it's", "a;b"])
 def test_replay_row(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command in a row runs the very same again, wherever the file lies."""
+    """The command in a row replays exactly the same run, wherever the file is."""
     monkeypatch.chdir(tmp_path)
     Path(folder).mkdir()
     write(Path(folder))
@@ -208,7 +208,7 @@ def test_replay_row(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("no_pictures")
 def test_replay_library(tmp_path: Path) -> None:
-    """So it is with the scenarios of the library."""
+    """So does the command of a scenario of the library."""
     commands = replays(firstk("compare", "late-answer", "--out", tmp_path).stdout)
 
     assert [digest("late-answer", s) for s in STRATEGIES] == [
@@ -217,7 +217,7 @@ def test_replay_library(tmp_path: Path) -> None:
 
 
 def test_replay_unmet(tmp_path: Path) -> None:
-    """The command beside an expectation that was not met runs that very run again."""
+    """The command of an unmet expectation replays exactly that run."""
     path = unmet(tmp_path)
     commands = replays(firstk("run", path, "--runs", "4").stderr)
 
@@ -227,7 +227,7 @@ def test_replay_unmet(tmp_path: Path) -> None:
 
 
 def test_replay_stored(tmp_path: Path) -> None:
-    """A row of a store is run again from it alone, and comes to the same."""
+    """A stored row is replayed from the store alone, with the same result."""
     swept(experiment(tmp_path, runs=3), tmp_path / "s")
     (tmp_path / "e.toml").unlink()
     with Store(tmp_path / "s") as store:
@@ -244,7 +244,7 @@ def test_replay_stored(tmp_path: Path) -> None:
 
 
 def test_replay_otherwise(tmp_path: Path) -> None:
-    """That a row comes out otherwise than it did is told, and makes exit status 1."""
+    """If a replayed row differs from the stored one, that is reported, with exit status 1."""
     swept(experiment(tmp_path, runs=1), tmp_path / "s")
     with sqlite3.connect(tmp_path / "s") as db:
         db.execute("UPDATE runs SET digest = ?, version = '0.0.9' WHERE \"row\" = 1", ["ab" * 32])
@@ -267,7 +267,7 @@ def test_replay_otherwise(tmp_path: Path) -> None:
 def test_no_such_row(
     args: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That a row is not there, or cannot be changed, is told in a line, with exit status 2."""
+    """A missing row, or a conflicting option, is refused with one line and exit status 2."""
     monkeypatch.chdir(tmp_path)
     swept(experiment(tmp_path, runs=1), tmp_path / "stored")
     result = firstk("run", "--from", *args)
@@ -287,7 +287,7 @@ def test_no_such_row(
 def test_content_not_checked(
     command: str, options: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where a file's end is damaged in too many shares it is said that its start is not checked."""
+    """If the file's end is damaged in too many shares, a note says that its start is unchecked."""
     monkeypatch.chdir(tmp_path)
     damaged = next(file for file in CHK_FILES if file.name == "k3n10-131074-seg128k")
     shutil.copytree(FOLDER / damaged.name, tmp_path / "shares")
@@ -311,7 +311,7 @@ def test_content_not_checked(
 
 
 def test_content_checked(tmp_path: Path) -> None:
-    """Where the shares are good nothing is said, and the content is right."""
+    """If the shares are good, there is no message, and the content is right."""
     file = f'[file]\nshares = "{FOLDER / CHK_FILES[0].name}"\ncap = "{CHK_FILES[0].uri}"\n'
     path = write(tmp_path, text=GOOD.replace("[file]\nsize = 1000\nk = 3\nn = 10\n", file))
     result = firstk("run", path, "--format", "json")

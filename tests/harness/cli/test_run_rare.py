@@ -19,7 +19,7 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sentence() -> None:
-    """The estimate is a sentence, with what it rests on."""
+    """The estimate is a sentence, followed by its basis."""
     ran = firstk("run", "rare.toml", "--rare", "hangs", "--runs", "60")
 
     assert ran.exit_code == 0
@@ -49,7 +49,7 @@ def test_json() -> None:
     ],
 )
 def test_refused(options: tuple[str, ...], message: str) -> None:
-    """Wrong events and contradicting options are refused, with the reason."""
+    """Wrong events and conflicting options are refused, with the reason."""
     ran = firstk("run", "rare.toml", *options)
 
     assert ran.exit_code == 2
@@ -57,7 +57,7 @@ def test_refused(options: tuple[str, ...], message: str) -> None:
 
 
 def test_nothing_random(tmp_path: Path) -> None:
-    """A scenario that leaves nothing to chance is refused, with its file."""
+    """A scenario without randomness is refused; the error names its file."""
     scenario(tmp_path, "{ probability = 0.02 }", "{ count = 1 }")
     ran = firstk("run", "rare.toml", "--rare", "hangs")
 

@@ -40,7 +40,7 @@ HUNG = '[[servers]]\nselect = "2-9"\nfault = { kind = "hung" }\n'
 
 @pytest.fixture
 def firstk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """Return what runs a command where there is a file load.toml with this text."""
+    """Return a function that writes load.toml with a text, and runs a command."""
     monkeypatch.chdir(tmp_path)
 
     def run(text: str, *arguments: str) -> Result:
@@ -51,7 +51,7 @@ def firstk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Res
 
 
 def test_table(firstk: Callable[..., Result]) -> None:
-    """The table has a row a strategy, and no quantile that too few downloads tell of."""
+    """The table has a row per strategy, and no quantile that needs more downloads."""
     result = firstk(LOAD, "run", "load.toml")
 
     assert result.exit_code == 0
@@ -64,7 +64,7 @@ def test_table(firstk: Callable[..., Result]) -> None:
 
 
 def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of several runs shares and quantiles have intervals, if the runs are enough; means never."""
+    """With enough runs, shares and quantiles have intervals; means never have one."""
     monkeypatch.setenv("COLUMNS", "250")
     text = LOAD.replace("downloads = 40", "downloads = 20")
     few = firstk(text, "run", "load.toml", "--runs", "3", "-s", "first-k").stdout
@@ -83,7 +83,7 @@ def test_several_runs(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyP
 
 
 def test_json(firstk: Callable[..., Result]) -> None:
-    """JSON has an object a run, with all numbers."""
+    """JSON has one object per run, with all numbers."""
     result = firstk(LOAD, "run", "load.toml", "--runs", "2", "--format", "json")
     rows = json.loads(result.stdout)
 
@@ -116,7 +116,7 @@ def test_csv(firstk: Callable[..., Result]) -> None:
 
 
 def test_trouble(firstk: Callable[..., Result]) -> None:
-    """What did not end well is counted, with its errors, and a median of never is never."""
+    """Stalls and failures are counted, with their errors; the median may be never."""
     stalled = firstk(LOAD + HUNG, "run", "load.toml", "-s", "first-k")
     failed = firstk(LOAD + HUNG.replace("hung", "broken"), "run", "load.toml", "-s", "first-k")
 
@@ -129,7 +129,7 @@ def test_trouble(firstk: Callable[..., Result]) -> None:
 
 
 def test_expectations(firstk: Callable[..., Result]) -> None:
-    """What is expected is expected of each download."""
+    """Expectations apply to each download."""
     expected = '[expect.first-k]\noutcome = "ok"\n'
     good = firstk(LOAD + expected, "run", "load.toml", "-s", "first-k")
     bad = firstk(LOAD + HUNG + expected, "run", "load.toml", "-s", "first-k", "--runs", "2")
@@ -144,7 +144,7 @@ def test_expectations(firstk: Callable[..., Result]) -> None:
 
 
 def test_errors_in_callbacks(firstk: Callable[..., Result], tmp_path: Path) -> None:
-    """An error that no download tells of is an error of the run."""
+    """An error that no download reports is an error of the run."""
     (tmp_path / "stray_mine.py").write_text(
         "from firstk.downloader import download\n"
         "def mine(reactor, *them):\n"
@@ -167,7 +167,7 @@ def test_errors_in_callbacks(firstk: Callable[..., Result], tmp_path: Path) -> N
     ],
 )
 def test_refused(arguments: list[str], said: str, firstk: Callable[..., Result]) -> None:
-    """What is about one download is refused."""
+    """Options for single downloads are refused."""
     result = firstk(LOAD, *arguments)
 
     assert result.exit_code == 2
@@ -176,7 +176,7 @@ def test_refused(arguments: list[str], said: str, firstk: Callable[..., Result])
 
 
 def test_interrupted(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Control-C ends a run after the download that it falls into, and not after all of them."""
+    """Control-C ends a run inside the current download, not after all of them."""
     original = Connection.get_buckets
     asked = 0
 
@@ -194,7 +194,7 @@ def test_interrupted(firstk: Callable[..., Result], monkeypatch: pytest.MonkeyPa
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-#: Its servers hang for a while: the load piles up meanwhile.
+#: Its servers hang for a while, and the load piles up.
 HELD = (
     LOAD
     + "max_under_way = 50\n"
@@ -203,7 +203,7 @@ HELD = (
 
 
 def test_overload(firstk: Callable[..., Result]) -> None:
-    """A load that the grid cannot carry is the user's error, told with what can be done."""
+    """A load that the grid cannot carry is a user's error, with advice."""
     result = firstk(HELD, "run", "load.toml", "-s", "first-k")
 
     assert (result.exit_code, result.stdout) == (2, "")
@@ -214,7 +214,7 @@ def test_overload(firstk: Callable[..., Result]) -> None:
 
 
 def test_overload_of_one_strategy(firstk: Callable[..., Result], tmp_path: Path) -> None:
-    """What the other strategies result in is not lost."""
+    """The results of the other strategies are not lost."""
     (tmp_path / "waits_of_a_test.py").write_text(
         "from twisted.internet.defer import Deferred\n"
         "def mine(reactor, *them):\n"
@@ -243,7 +243,7 @@ workload.arrivals.rate = [0.1, 2.0]
 
 @pytest.mark.slow
 def test_overload_in_a_sweep(firstk: Callable[..., Result], tmp_path: Path) -> None:
-    """A point that the grid cannot carry has a row that says so, and the others have theirs."""
+    """A point that the grid cannot carry has a row that shows it; the others have their results."""
     (tmp_path / "rates.toml").write_text(SWEEP)
     sweep = ("sweep", "rates.toml", "--workers", "1", "--format")
     result = firstk(HELD, *sweep, "csv")

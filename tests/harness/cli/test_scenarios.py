@@ -1,4 +1,4 @@
-"""`firstk list`, `validate` and `schema` tell which scenarios there are, and how to write more."""
+"""`firstk list`, `validate` and `schema` show the scenarios, and how to write more."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.plans import write as write_plan
 
 
 def test_validate(tmp_path: Path) -> None:
-    """Each good file is told to be good, by the name it was given."""
+    """Each good file is reported as ok, by the name it was given."""
     path = write(tmp_path)
     result = firstk("validate", path, "one-hung")
 
@@ -26,7 +26,7 @@ def test_validate(tmp_path: Path) -> None:
 
 
 def test_validate_several(tmp_path: Path) -> None:
-    """What is wrong with several files is told at once."""
+    """The errors of several files are reported at once."""
     bad, worse = write(tmp_path, "bad", BAD), write(tmp_path, "worse", "x")
     result = firstk("validate", bad, "one-hung", worse, "nope")
 
@@ -37,7 +37,7 @@ def test_validate_several(tmp_path: Path) -> None:
 
 
 def test_validate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder's files are checked each as what it is; an experiment may be named."""
+    """The files of a folder are validated each as its kind; experiments may be given by name."""
     monkeypatch.chdir(tmp_path)
     Path("sub").mkdir()
     write(tmp_path / "sub")
@@ -52,7 +52,7 @@ def test_validate_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_list() -> None:
-    """All scenarios and experiments are shown, under their sets, with what they show."""
+    """All scenarios and experiments are listed under their sets, with their descriptions."""
     result = firstk("list")
     lines = result.stdout.splitlines()
 
@@ -67,7 +67,7 @@ def test_list() -> None:
 
 
 def test_schema() -> None:
-    """The schema is JSON, and says which schema it is."""
+    """The schema is JSON, and has its `$schema` key."""
     result = firstk("schema")
     schema = json.loads(result.stdout)
 
@@ -77,7 +77,7 @@ def test_schema() -> None:
 
 
 def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`validate` knows experiments from scenarios, and `schema` has that of both."""
+    """`validate` tells experiments from scenarios, and `schema` prints either schema."""
     monkeypatch.chdir(tmp_path)
     write_experiment(tmp_path)
     (tmp_path / "bad.toml").write_text('name = "b"\nscenario = "one-hung"\naxes = 3\n')
@@ -89,7 +89,7 @@ def test_experiments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_plans(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`validate` knows plans from experiments, and `schema` has theirs."""
+    """`validate` tells plans from experiments, and `schema plan` prints theirs."""
     monkeypatch.chdir(tmp_path)
     write_plan(tmp_path)
 

@@ -1,4 +1,4 @@
-"""`firstk sweep` and `firstk export`, in processes where it matters."""
+"""`firstk sweep` and `firstk export`, in separate processes where that matters."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def started(*args: str) -> subprocess.Popen[str]:
-    """Return a process of its own, in a group of its own, that has just begun."""
+    """Start firstk in a process of its own, in its own process group."""
     return subprocess.Popen(  # noqa: S603 - our own
         [*FIRSTK, *args],
         stdout=subprocess.PIPE,
@@ -53,7 +53,7 @@ def started(*args: str) -> subprocess.Popen[str]:
 
 
 def rows(store: str) -> int:
-    """Return how many rows a store has; none if there is no store yet."""
+    """Return the number of rows in a store, or 0 if there is no store yet."""
     try:
         with Store(Path(store)) as opened:
             return len(opened)
@@ -62,7 +62,7 @@ def rows(store: str) -> int:
 
 
 def until(store: str, number: int, running: subprocess.Popen[str]) -> bool:
-    """Wait until a store has so many rows; return whether the process was there until then."""
+    """Wait until a store has this many rows; return whether the process is still running."""
     while rows(store) < number:
         with suppress(subprocess.TimeoutExpired):
             running.wait(0.02)
@@ -71,7 +71,7 @@ def until(store: str, number: int, running: subprocess.Popen[str]) -> bool:
 
 
 def test_sweep(folder: Path) -> None:
-    """A sweep prints its table and keeps its runs beside, and again without running."""
+    """A sweep prints its table and keeps its runs; a second sweep runs nothing."""
     write(folder, runs=3)
     first, again = (firstk("sweep", "e.toml", "--workers", "1") for _ in range(2))
 
@@ -88,7 +88,7 @@ def test_sweep(folder: Path) -> None:
 def test_terminal(
     columns: int, below: bool, nowhere: bool, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a narrow terminal the intervals go below the estimates, or away; no cell is cut off."""
+    """On a narrow terminal, intervals move below the estimates, or vanish; no cell is cut off."""
     swept(experiment(folder, runs=12), folder / "e.sqlite")
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", str(columns))
@@ -102,7 +102,7 @@ def test_terminal(
 
 
 def test_formats(folder: Path) -> None:
-    """The table is there as CSV, JSON and Markdown too."""
+    """The table is also printed as CSV, JSON and Markdown."""
     one = experiment(folder, runs=3)
     table = swept(one, folder / "e.sqlite")
     formats = {
@@ -116,7 +116,7 @@ def test_formats(folder: Path) -> None:
 
 
 def oracle(folder: Path, **changes: str) -> str:
-    """Write an experiment that is held against mathematics; `changes` are in its text."""
+    """Write an experiment with `oracle = true`, and apply `changes` to its text."""
     text = write(folder, runs=30).read_text()
     changes = {'["first-k", "hedged"]': '["first-k"]\noracle = true', **changes}
     for old, new in changes.items():
@@ -126,7 +126,7 @@ def oracle(folder: Path, **changes: str) -> str:
 
 
 def test_oracle(folder: Path) -> None:
-    """An experiment that asks for it is held against mathematics, in four forms."""
+    """An experiment with `oracle` is compared with theory, in four formats."""
     file = oracle(folder)
     printed = firstk("sweep", file, "--workers", "1")
     forms = {
@@ -142,7 +142,7 @@ def test_oracle(folder: Path) -> None:
 
 @pytest.mark.parametrize("form", ["table", "csv"])
 def test_oracle_is_off(folder: Path, form: str) -> None:
-    """What is not what mathematics says is told, with exit status 1."""
+    """A difference from theory is reported, with exit status 1."""
     file = oracle(folder)
     with Store(Path("e.sqlite"), write=True) as store:
         swept_ = Sweep(load_experiment(Path(file)), store)
@@ -156,7 +156,7 @@ def test_oracle_is_off(folder: Path, form: str) -> None:
 
 
 def test_no_oracle(folder: Path) -> None:
-    """Where mathematics says nothing, nothing is run, and why is told; `validate` tells it too."""
+    """If there is no exact theory, nothing is run, and `sweep` and `validate` print why."""
     file = oracle(folder, exponential="constant", mean="value")
     sweep, validate = firstk("sweep", file), firstk("validate", file)
 
@@ -169,7 +169,7 @@ def test_no_oracle(folder: Path) -> None:
 
 
 def test_no_oracle_of_ones_own(folder: Path) -> None:
-    """A downloader of one's own has none."""
+    """A custom downloader has no exact theory."""
     ran = firstk("sweep", oracle(folder), "--downloader", CRASHING)
 
     assert ran.exit_code == 2
@@ -177,7 +177,7 @@ def test_no_oracle_of_ones_own(folder: Path) -> None:
 
 
 def test_number_of_workers(folder: Path) -> None:
-    """One, two and three processes print the same, byte for byte."""
+    """One, two and three processes print the same table, byte for byte."""
     undisturbed = swept(experiment(folder, runs=30), folder / "whole.sqlite")
 
     for workers in "123":
@@ -188,7 +188,7 @@ def test_number_of_workers(folder: Path) -> None:
 
 
 def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
-    """Kill sweeps at random moments and resume them; return how many were killed in truth.
+    """Kill sweeps at random moments and resume them; return how many were really killed.
 
     The table in the end, and all rows, are those of an undisturbed one.
     """
@@ -222,7 +222,7 @@ def killed(folder: Path, kills: int, runs: int, seed: int) -> int:
 
 @pytest.mark.slow
 def test_killed(folder: Path) -> None:
-    """A sweep that is killed goes on where it stopped, to the same table."""
+    """A sweep that was killed resumes, and prints the same table."""
     assert killed(folder, 2, runs=100, seed=1) == 2
 
 
@@ -233,7 +233,7 @@ def test_killed_often(folder: Path) -> None:
 
 
 def test_interrupted(folder: Path) -> None:
-    """Control-C ends a sweep at once, with its own exit status; nothing is lost."""
+    """Control-C ends a sweep at once, with its own exit status, and no run is lost."""
     write(folder, runs=5000)
     running = started("sweep", "e.toml", "--workers", "2")
     assert until("e.sqlite", 20, running)
@@ -250,7 +250,7 @@ def test_interrupted(folder: Path) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
 @pytest.mark.slow
 def test_interrupted_on_a_terminal(folder: Path) -> None:
-    """On a terminal, with a bar, what is kept is on a line of its own."""
+    """On a terminal with a progress bar, the message is on a line of its own."""
     import pty
 
     write(folder, runs=5000)
@@ -279,7 +279,7 @@ def test_interrupted_on_a_terminal(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that is killed is replaced, and the table is that of an undisturbed sweep."""
+    """A killed worker is replaced, and the table is that of an undisturbed sweep."""
     monkeypatch.setenv("FIRSTK_TEST_MARKER", str(folder / "marker"))
     (folder / "marker").touch()
     one = experiment(folder, strategies=("first-k", "hedged", KILLED))
@@ -295,7 +295,7 @@ def test_worker_killed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_crash(folder: Path) -> None:
-    """Runs that crash twice are told with how to replay them, and make exit status 1."""
+    """Runs that crash twice are reported with their replay commands; exit status 1."""
     write(folder, runs=3)
     args = ("--downloader", CRASHING, "--workers", "2")
     ran = process("sweep", "e.toml", *args, capture_output=True)
@@ -312,7 +312,7 @@ def test_crash(folder: Path) -> None:
 
 
 def test_export(folder: Path) -> None:
-    """All runs leave as CSV, with the values of the axes."""
+    """All runs are exported as CSV, with the values of the axes."""
     swept(experiment(folder, runs=2), folder / "s")
     result = firstk("export", "s")
     found = list(csv.DictReader(io.StringIO(result.stdout)))
@@ -341,7 +341,7 @@ def test_export(folder: Path) -> None:
     ],
 )
 def test_usage(args: list[str], message: str, folder: Path) -> None:
-    """What cannot be done is told in a line, with exit status 2."""
+    """Invalid arguments are refused with one line, and exit status 2."""
     if "x.parquet" in args[-1]:
         pytest.importorskip("pyarrow")
     one = experiment(folder, runs=1, name="other")
@@ -355,7 +355,7 @@ def test_usage(args: list[str], message: str, folder: Path) -> None:
 
 
 def test_no_pyarrow(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Parquet cannot be written it is told how to have it."""
+    """If Parquet cannot be written, the error prints how to install it."""
     swept(experiment(folder, runs=1), folder / "s")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     result = firstk("export", "s", "x.parquet")
@@ -389,7 +389,7 @@ def scheduler(folder: Path) -> Iterator[str]:
 
 @pytest.mark.slow
 def test_scheduler(folder: Path, scheduler: str) -> None:
-    """A real scheduler and worker come to the table of this process, byte for byte."""
+    """A real Dask scheduler and worker produce the same table, byte for byte."""
     undisturbed = swept(experiment(folder, runs=100), folder / "whole")
     args = ("--scheduler", scheduler, "--format", "csv")
     ran = process("sweep", "e.toml", *args, capture_output=True)
@@ -400,7 +400,7 @@ def test_scheduler(folder: Path, scheduler: str) -> None:
 
 
 def test_precision_out_of_reach(folder: Path) -> None:
-    """Where max_runs are too few for any interval of the quantile, that is said beforehand."""
+    """If max_runs cannot give an interval of the quantile, a note says so beforehand."""
     path = write(folder, 2)
     precision = "[precision]\nquantile = {}\nrelative = 0.9\nmin_runs = 2\nmax_runs = 7\n"
     text = path.read_text().replace("runs = 2\n", "")

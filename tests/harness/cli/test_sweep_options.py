@@ -1,4 +1,4 @@
-"""Sweeps and plans tell how far they are."""
+"""Progress of sweeps and plans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from firstk.harness.sweep.sweep import Progress
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """On a terminal it is told how far it is, how long it will take, and what has gone wrong."""
+    """On a terminal, the progress shows the count, the remaining time and what went wrong."""
     monkeypatch.setenv("TTY_COMPATIBLE", "1")
     monkeypatch.setenv("COLUMNS", "120")
     clock = iter([100.0, 110.0])
@@ -26,7 +26,7 @@ def test_progress(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 
 def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where there is no terminal nothing is shown."""
+    """Without a terminal, nothing is shown."""
     with sweep_progress() as tell:
         tell(Progress(done=1, total=2))
 
@@ -34,7 +34,7 @@ def test_quiet(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_resumable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Control-C is reported with what is kept, and stays what it is."""
+    """Control-C prints what is kept, and is raised again."""
     with (
         Store(tmp_path / "s", write=True) as store,
         pytest.raises(KeyboardInterrupt),

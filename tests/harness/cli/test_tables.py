@@ -1,4 +1,4 @@
-"""Tables fit a terminal of any width, and a file has no padding."""
+"""Tables fit a terminal of any width, and have no padding in a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Terminal = Callable[[int], None]
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """Make standard output a terminal of some width."""
+    """Make standard output a terminal with a given width."""
 
     def make(columns: int) -> None:
         monkeypatch.setenv("TTY_COMPATIBLE", "1")
@@ -27,7 +27,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def table(*columns: str, least: int | None = None) -> Table:
-    """Return a table of two rows; the first column may fold down to `least`."""
+    """Return a table of two rows; the first column may fold down to the width `least`."""
     made = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for i, name in enumerate(columns):
         made.add_column(name, no_wrap=i > 0 or least is None, min_width=least if i == 0 else None)
@@ -37,12 +37,12 @@ def table(*columns: str, least: int | None = None) -> Table:
 
 
 def printed(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines that were printed, without what makes them bold."""
+    """Return the printed lines, without escape sequences."""
     return re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
 
 
 def test_first_that_fits(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
-    """The widest table that fits is taken, and its place is returned."""
+    """The first table that fits is printed, and its index is returned."""
     terminal(40)
 
     assert print_table([table("one", "two", "x" * 40), table("one", "two"), table("one")]) == 1
@@ -50,7 +50,7 @@ def test_first_that_fits(terminal: Terminal, capsys: pytest.CaptureFixture[str])
 
 
 def test_list(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where no table fits each row is a paragraph, and a blank key is that of the row above."""
+    """If no table fits, each row becomes a paragraph; a blank key repeats the one above."""
     terminal(30)
 
     assert print_table([table("strategy", "two", "three", "four and many words")]) == 0
@@ -92,7 +92,7 @@ def test_last_may_fold(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_file(capsys: pytest.CaptureFixture[str]) -> None:
-    """In a file no row is folded, and no line ends in blanks."""
+    """In a file, no row is folded, and no line ends in blanks."""
     print_table([table("first column of words " * 20, "two")])
     lines = printed(capsys)
 
@@ -102,7 +102,7 @@ def test_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 300])
 def test_legend(columns: int, terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
-    """A legend folds between words, and is no wider than prose is read."""
+    """A legend folds between words, and is never wider than readable prose."""
     terminal(columns)
     text = "column: what it means, in quite a few words that do not fit a line\n" * 2
     print_legend(text * 3)

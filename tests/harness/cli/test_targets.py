@@ -1,4 +1,4 @@
-"""What arguments and options name is found, or it is told what would be right."""
+"""Targets and options are found by name, or refused with a hint."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness.command_line import BAD, GOOD, firstk, write
 
 
 def test_usage_helps() -> None:
-    """What would have been right is told."""
+    """Error messages list the valid choices."""
     assert "there are wait-for-all, first-k" in firstk("run", "ten-good", "-s", "x").stderr
     assert "13 scenarios; `run` runs one" in firstk("run", "ticket-928").stderr
     assert (
@@ -24,7 +24,7 @@ def test_usage_helps() -> None:
 
 @pytest.mark.parametrize("command", ["validate", "run", "compare"])
 def test_bad_file(command: str, tmp_path: Path) -> None:
-    """All that is wrong with a file goes to standard error, each with its line."""
+    """All errors in a file are printed to standard error, each with its line."""
     path = write(tmp_path, text=BAD)
     result = firstk(command, path)
     lines = result.stderr.splitlines()
@@ -37,7 +37,7 @@ def test_bad_file(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_pictures")
 def test_equal_names(tmp_path: Path) -> None:
-    """Two scenarios of one name would overwrite each other's pictures."""
+    """Two scenarios with the same name are refused: their pictures would overwrite each other."""
     one = write(tmp_path)
     (tmp_path / "other").mkdir()
     other = write(tmp_path / "other")
@@ -48,7 +48,7 @@ def test_equal_names(tmp_path: Path) -> None:
 
 
 def test_idle_expectations(tmp_path: Path) -> None:
-    """An expectation that nothing is held to is told, unless strategies are named."""
+    """An expectation of a strategy that does not run is reported, unless strategies are given."""
     file = write(tmp_path, text=GOOD + '[expect.hedged]\noutcome = "failed"\n')
     note = f"{file}: note: [expect.hedged] is not looked at: `strategies` does not have hedged\n"
 
@@ -68,7 +68,7 @@ FOREIGN = {
 @pytest.mark.parametrize("command", ["run", "compare"])
 @pytest.mark.parametrize("subject", FOREIGN)
 def test_only_foreign_expectations(subject: str, command: str, tmp_path: Path) -> None:
-    """A scenario that expects something only of what does not run is refused before it runs."""
+    """A scenario with expectations only of what does not run is refused before it runs."""
     file = write(tmp_path, text=GOOD + f'[expect.{subject}]\noutcome = "ok"\n')
     result = firstk(command, file)
 
@@ -80,7 +80,7 @@ def test_only_foreign_expectations(subject: str, command: str, tmp_path: Path) -
 
 
 def test_foreign_expectations_of_a_load(tmp_path: Path) -> None:
-    """The same holds for many downloads."""
+    """The same holds for a workload."""
     load = "[workload]\ndownloads = 2\narrivals = {{ kind = 'fixed', rate = 1 }}\n"
     file = write(tmp_path, text=GOOD + load + '[expect.downloader]\noutcome = "ok"\n')
 
@@ -88,7 +88,7 @@ def test_foreign_expectations_of_a_load(tmp_path: Path) -> None:
 
 
 def test_named_subjects(tmp_path: Path) -> None:
-    """What the command line names runs, though nothing is expected of it; --strict refuses it."""
+    """A strategy given on the command line runs without expectations; `--strict` refuses it."""
     file = write(tmp_path, text=GOOD + '[expect.downloader]\noutcome = "ok"\n')
     what = "no expectations for hedged: the file has only [expect.downloader]"
 
@@ -99,7 +99,7 @@ def test_named_subjects(tmp_path: Path) -> None:
 
 
 def test_some_foreign_expectations(tmp_path: Path) -> None:
-    """That nothing is held to [expect.downloader] is noted where something is held to others."""
+    """A note reports that [expect.downloader] is ignored if other expectations apply."""
     expect = '[expect.downloader]\noutcome = "ok"\n[expect.first-k]\noutcome = "ok"\n'
     file = write(tmp_path, text=GOOD + expect)
     note = f"{file}: note: [expect.downloader] is ignored without --downloader\n"
@@ -109,7 +109,7 @@ def test_some_foreign_expectations(tmp_path: Path) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in a folder below that of a project, whose modules are in its folder `src`."""
+    """Change to a subfolder of a project whose modules are in its folder `src`."""
     (tmp_path / "pyproject.toml").write_text(
         '[tool.pytest.ini_options]\npythonpath = ["src"]\nfirstk_downloader = "of_project:fetch"\n'
     )
@@ -132,7 +132,7 @@ TAKEN = (
 
 @pytest.mark.usefixtures("project")
 def test_downloader_of_the_project() -> None:
-    """Where no downloader is named that of pyproject.toml is run, alone as in pytest."""
+    """By default, the downloader in pyproject.toml is run, alone as in pytest."""
     result = firstk("run", "t.toml", "--format", "json")
 
     assert told(result) == (0, TAKEN)
@@ -141,7 +141,7 @@ def test_downloader_of_the_project() -> None:
 
 @pytest.mark.usefixtures("project", "no_pictures")
 def test_compare_takes_it_too() -> None:
-    """`compare` puts it beside the strategies."""
+    """`compare` adds it to the strategies."""
     result = firstk("compare", "t.toml")
 
     assert told(result) == (0, TAKEN)
@@ -152,7 +152,7 @@ def test_compare_takes_it_too() -> None:
 @pytest.mark.usefixtures("project")
 @pytest.mark.parametrize("options", [["--downloader", "none"], ["--strategy", "first-k"]])
 def test_without_it(options: list[str]) -> None:
-    """It is left out where the command line says so, or names strategies."""
+    """It is left out if an option excludes it, or lists strategies."""
     result = firstk("run", "t.toml", "--format", "json", *options)
 
     assert result.exit_code == 0
@@ -162,7 +162,7 @@ def test_without_it(options: list[str]) -> None:
 
 @pytest.mark.usefixtures("project")
 def test_not_of_the_library() -> None:
-    """A scenario that expects something of strategies only is run with them."""
+    """A scenario with expectations only of strategies is run with them."""
     result = firstk("run", "one-hung")
 
     assert (result.exit_code, result.stderr) == (0, "")
@@ -187,7 +187,7 @@ def test_not_of_the_library() -> None:
     ],
 )
 def test_bad_project(table: str, said: str, project: Path) -> None:
-    """A pyproject.toml that cannot be used is a user's error, and named."""
+    """A broken pyproject.toml is a user's error, and the message names it."""
     (project / "pyproject.toml").write_text(table)
     result = firstk("run", "t.toml")
 
@@ -197,5 +197,5 @@ def test_bad_project(table: str, said: str, project: Path) -> None:
 
 
 def told(result: Result) -> tuple[int, str]:
-    """Return the exit status, and what was said on standard error."""
+    """Return the exit status and standard error."""
     return result.exit_code, result.stderr

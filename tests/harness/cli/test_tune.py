@@ -1,4 +1,4 @@
-"""`firstk tune`: the table, JSON that can be replayed, the picture, and what cannot be tuned."""
+"""`firstk tune`: the table, replayable JSON, the picture, and what cannot be tuned."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ rtt = {{ law = "lognormal", median = 0.05, sigma = 1.0 }}
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder, in this process, and try few settings."""
+    """Work in an empty folder and in this process, with few settings."""
     few = {"spares": (0, 1), "quantile": (0.8,), "lateness": (1.25,), "give_up": (60.0,)}
     monkeypatch.setattr(tuning, "SETTINGS", few)
     monkeypatch.setattr("firstk.harness.cli.tune.processes", lambda count: Here)
@@ -44,7 +44,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_table(folder: Path) -> None:
-    """The front, the references, and how to replay each; and a picture, if it is asked for."""
+    """The table has the front, the references, and replay commands; `--out` adds a picture."""
     write(folder, text=TAIL)
     ran = firstk("tune", "t.toml", "--runs", "10", "--out", "pictures")
 
@@ -61,7 +61,7 @@ def test_table(folder: Path) -> None:
 
 
 def test_replay(folder: Path) -> None:
-    """Each command in the JSON gives the figures that are next to it."""
+    """Each replay command in the JSON reproduces the figures next to it."""
     write(folder, text=TAIL)
     told = json.loads(firstk("tune", "t.toml", "--runs", "10", "--format", "json").stdout)
 
@@ -78,7 +78,7 @@ def test_replay(folder: Path) -> None:
 
 
 def test_impossible(folder: Path) -> None:
-    """If the downloads fail with all settings that is told, with exit status 1."""
+    """If the downloads fail with all settings, that is reported, with exit status 1."""
     write(folder, text=TAIL + '[[servers]]\nselect = "all"\nfault = {{ kind = "empty" }}\n')
     ran = firstk("tune", "t.toml", "--runs", "1", "--out", "pictures")
 
@@ -107,7 +107,7 @@ def test_impossible(folder: Path) -> None:
     ],
 )
 def test_refused(folder: Path, text: str, options: list[str], message: str) -> None:
-    """What cannot be tuned is refused, before anything runs."""
+    """What cannot be tuned is refused before anything runs."""
     write(folder, text=text)
     ran = firstk("tune", "t.toml", *options)
 

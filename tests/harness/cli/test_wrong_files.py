@@ -1,4 +1,4 @@
-"""Whatever a file holds, the command line ends with a few printable lines, not in a defect."""
+"""Whatever a file contains, the command line prints a few printable lines, never a traceback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOSTILE = "\x1b]0;pwn\x07\nfirstk: all is well"
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with one file of each kind that can be refused."""
+    """Work in a folder with one file of each kind that may be refused."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path, "scenario")
     Path("experiment.toml").write_text(EXPERIMENT.format(runs=2))
@@ -42,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def refused(result: Result) -> str:
-    """Return the last line that a command is refused with."""
+    """Check that a command was refused, and return the last line of its error."""
     assert result.exit_code == 2, result.output
     assert all(line.isprintable() for line in result.output.split("\n"))
     return str(result.stderr.splitlines()[-1])
@@ -66,12 +66,12 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("path", ["folder", "fifo", "device", "large"])
 def test_not_regular(command: list[str], path: str) -> None:
-    """Every command that reads a file refuses what is not a regular one, or too large."""
+    """Every command refuses files that are not regular, or too large."""
     assert path in refused(firstk(*command, path))
 
 
 def test_nothing_is_waited_for() -> None:
-    """A FIFO without a writer is refused at once, in a process of its own too."""
+    """A FIFO without a writer is refused at once, also in a separate process."""
     result = process("validate", "fifo", capture_output=True, timeout=60)
 
     assert (result.returncode, result.stderr) == (2, "fifo: Is a FIFO, not a regular file\n")
@@ -93,12 +93,12 @@ def test_nothing_is_waited_for() -> None:
     ],
 )
 def test_other_kind(command: str, path: str, words: str) -> None:
-    """What is given to another command than its own is told to be what it is."""
+    """A file of the wrong kind is refused, and the error reports what it is."""
     assert refused(firstk(command, path)).startswith(f"{path}: {words}; this command takes a")
 
 
 def test_records_of_another_kind() -> None:
-    """So are stores, baselines and events where they are not taken, and TOML where they are."""
+    """So are stores, baselines, events and TOML files where another kind is expected."""
     assert firstk("compare", "scenario.toml", "--save", "b.json").exit_code == 0
     assert firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code == 0
     assert firstk("sweep", "experiment.toml", "--workers", "1").exit_code == 0
@@ -123,13 +123,13 @@ def test_records_of_another_kind() -> None:
     ],
 )
 def test_did_you_mean(args: list[str], meant: str) -> None:
-    """Names on the command line are asked back as those in files are."""
+    """Misspelt names on the command line get suggestions, as those in files do."""
     assert f"did you mean '{meant}'?" in refused(firstk(*args))
 
 
 @pytest.mark.parametrize(("name", "meant"), [("sweeep", "sweep"), ("validat", "validate")])
 def test_misspelt_command(name: str, meant: str) -> None:
-    """So are commands."""
+    """So do misspelt commands."""
     assert f"id you mean '{meant}'?" in refused(firstk(name))
 
 
@@ -146,12 +146,12 @@ def test_misspelt_command(name: str, meant: str) -> None:
     ids=" ".join,
 )
 def test_large_numbers(args: list[str], number: str) -> None:
-    """A number that is too large for an option ends in a short line."""
+    """A number that is too large for an option is refused with a short line."""
     assert len(refused(firstk(*args, number))) < 250
 
 
 def test_last_seed() -> None:
-    """The seed of the last run is bounded, also where options say what it is."""
+    """The seed of the last run is bounded, also if options set it."""
     largest = str(2**63 - 1)
 
     assert firstk("run", "scenario.toml", "--seed", largest).exit_code == 0
@@ -161,14 +161,14 @@ def test_last_seed() -> None:
 
 @pytest.mark.parametrize("command", [*COMMANDS, ["list"], ["frobnicate"], ["run", "-s", "x"]])
 def test_hostile_names(command: list[str]) -> None:
-    """A file's name does not reach the terminal raw, whether the file is there or not."""
+    """A hostile file name is escaped, whether the file exists or not."""
     refused(firstk(*command, HOSTILE))
     Path(f"{HOSTILE}.toml").write_text("x = [")
     refused(firstk(*command, f"{HOSTILE}.toml"))
 
 
 def test_hostile_source() -> None:
-    """Nor does that of a good scenario: what replays it can be pasted into a shell."""
+    """So is that of a good scenario: its replay command can be pasted into a shell."""
     path = Path(f"{HOSTILE}.toml")
     path.write_text(
         GOOD.format(name="t") + '[expect.downloader]\noutcome = "ok"\n[expect.first-k]\n'
@@ -181,7 +181,7 @@ def test_hostile_source() -> None:
 
 
 def test_hostile_markup() -> None:
-    """What tables say is not taken for markup or for an emoji, and is escaped."""
+    """Text in tables is not parsed as markup or emoji, and is escaped."""
     table = Table("x")
     table.add_row("[bold]a[/bold] :smile: \x1b]0;t\x07 and more")
     output = console()
@@ -194,7 +194,7 @@ def test_hostile_markup() -> None:
 
 @pytest.mark.parametrize("key", ["scenario", "strategy", "error"])
 def test_hostile_baseline(key: str) -> None:
-    """A baseline whose names cannot be printed is refused."""
+    """A baseline with unprintable names is refused."""
     assert firstk("compare", "scenario.toml", "--save", "b.json").exit_code == 0
     baseline = json.loads(Path("b.json").read_text())
     baseline["rows"][0][key] = HOSTILE
@@ -206,7 +206,7 @@ def test_hostile_baseline(key: str) -> None:
 
 
 def test_hostile_events() -> None:
-    """What a file of events says is escaped, and a file that is not text is refused."""
+    """The contents of a file of events are escaped, and a file that is not text is refused."""
     assert firstk("run", "one-hung", "-s", "first-k", "--events", "e.txt").exit_code == 0
     text = Path("e.txt").read_text()
     Path("f.txt").write_text(text.replace("answered", "failed").rstrip() + "\x1b]0;t\x07\n")
@@ -223,7 +223,7 @@ def test_hostile_events() -> None:
 
 
 def texts() -> st.SearchStrategy[str]:
-    """Return good files with pieces cut out, doubled, and put in."""
+    """Return good files with parts deleted, repeated, and inserted."""
     words = r'[ ] [[servers]] = . " """ 1e999 [axes] inf true a.b.c=1 {} [] name # \ "x"'
     numbers = ["9" * 30, "0x" + "f" * 40]
     pieces = st.sampled_from([*words.split(), *numbers, "'", "\n", "\x1b", "\0"])
@@ -286,7 +286,7 @@ def tables() -> st.SearchStrategy[str]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_any_file(text: str) -> None:
-    """A file is valid, or it is refused in at most twenty lines and one: never with a traceback."""
+    """Any file is valid, or refused in at most 22 lines, without a traceback."""
     Path("any.toml").write_text(text, encoding="utf-8", errors="surrogatepass")
     result = firstk("validate", "any.toml")
 

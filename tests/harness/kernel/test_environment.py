@@ -1,4 +1,4 @@
-"""The environment that owns its queue."""
+"""The SimPy environment with a queue of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _later(env: Environment, times: list[float]) -> None:
 
 
 def test_exact_time(env: Environment) -> None:
-    """An entry happens at its very time, where a delay would be rounded."""
+    """An entry happens at its exact time, where a delay would be rounded."""
     times: list[float] = []
     env.at(0.2, lambda _: _later(env, times))
     env.run()
@@ -34,7 +34,7 @@ def test_exact_time(env: Environment) -> None:
 
 
 def test_place(env: Environment) -> None:
-    """An entry with an earlier place goes first among those of equal times."""
+    """Of entries at the same time, the one with the earlier place goes first."""
     order: list[str] = []
     place = env.take_place()
     env.at(1.0, lambda _: order.append("later"))
@@ -56,7 +56,7 @@ def test_give_up(env: Environment) -> None:
 
 
 def test_given_up_entries_are_dropped(env: Environment) -> None:
-    """The queue does not grow with entries that were given up."""
+    """Entries that were given up do not make the queue grow."""
     for _ in range(10_000):
         env.give_up(env.at(1e9, lambda _: None))
 
@@ -64,7 +64,7 @@ def test_given_up_entries_are_dropped(env: Environment) -> None:
 
 
 def test_simpy_inside(env: Environment) -> None:
-    """Processes, time-outs and resources of SimPy run in it unchanged."""
+    """SimPy's processes, timeouts and resources run in it unchanged."""
     log: list[tuple[str, float]] = []
     resource = simpy.Resource(env)
 
@@ -82,7 +82,7 @@ def test_simpy_inside(env: Environment) -> None:
 
 
 def test_failed_event(env: Environment) -> None:
-    """The error of an event that failed, and that nobody defused, is raised."""
+    """The exception of a failed event that was not defused is raised."""
     env.event().fail(KeyError("lost"))
 
     with pytest.raises(KeyError, match="lost") as raised:
@@ -95,7 +95,7 @@ def _succeed(event: simpy.Event) -> None:
 
 
 def test_resumed(env: Environment) -> None:
-    """The callbacks that `run(until=event)` left out are called when the run is resumed."""
+    """Callbacks that `run(until=event)` left out are called when the run resumes."""
     event, called = env.event(), []
     env.at(1.0, lambda _: _succeed(event))
     stop = event.callbacks

@@ -1,4 +1,4 @@
-"""Control-C ends a simulation, in whatever it falls, and within a second."""
+"""Control-C ends a simulation within a second, wherever it strikes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOAD = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 10}
 
 
 def endless(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Deferred[Any]:
-    """Set one timer after the other, forever; the first time, press Control-C."""
+    """Set one timer after another, forever; the first time, press Control-C."""
 
     def again() -> None:
         reactor.callLater(1, again)
@@ -39,7 +39,7 @@ def endless(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Deferred[Any
 
 
 def swallowing(reactor: Any, servers: Any, cap: Any, consumer: Any) -> Deferred[Any]:
-    """Press Control-C, and catch all that is raised."""
+    """Press Control-C, and catch everything that is raised."""
     try:
         signal.raise_signal(signal.SIGINT)
         time.sleep  # noqa: B018 - a place where a signal is delivered
@@ -74,7 +74,7 @@ def grid(downloader: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("downloader", [endless, swallowing, stuck])
 @pytest.mark.parametrize("run", [alone, load, grid])
 def test_in_a_run(run: Callable[..., None], downloader: Callable[..., Any]) -> None:
-    """It ends whatever runs, and then does what it did before."""
+    """Control-C ends a run, and afterwards the signal handler is restored."""
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
         run(downloader)
@@ -85,7 +85,7 @@ def test_in_a_run(run: Callable[..., None], downloader: Callable[..., Any]) -> N
 
 @pytest.mark.parametrize("method", ["get_buckets", "read"])
 def test_in_a_request(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends a run also where a Deferred would catch it: it fails no server."""
+    """It ends a run even where a Deferred would catch it, and fails no server."""
     original = getattr(Connection, method)
 
     def interrupted(*args: Any) -> Any:
@@ -99,7 +99,7 @@ def test_in_a_request(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_after_the_last_event() -> None:
-    """It is not lost if it falls into the last event."""
+    """It is not lost during the last event."""
 
     def work() -> None:
         with interruptible(SimReactor()):
@@ -110,7 +110,7 @@ def test_after_the_last_event() -> None:
 
 
 def test_handler_of_another() -> None:
-    """A handler that is not Python's own stays in charge."""
+    """A custom signal handler stays in charge."""
     caught: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _: caught.append(number))
     try:
@@ -123,7 +123,7 @@ def test_handler_of_another() -> None:
 
 
 def test_another_thread() -> None:
-    """In a thread that gets no signals it changes nothing."""
+    """In another thread, the signal handler is not changed."""
     before = signal.getsignal(signal.SIGINT)
     seen = []
 
@@ -153,7 +153,7 @@ servers = 10
 rtt = { law = "constant", value = 0.05 }
 """
 
-#: Says that it has begun, and asks one server again and again.
+#: Prints that it has begun, and queries one server again and again.
 DOWNLOADER = """
 import sys
 from firstk.downloader import parse_cap
@@ -186,7 +186,7 @@ FIRSTK = ("-c", "from firstk.harness.cli.main import main; main()")
 PYTEST = ("-m", "pytest", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 ASKS = ("--downloader", "asks:asking")
 
-#: What is run, and the exit status that is expected. That of pytest is 2, as it is without firstk.
+#: The commands, and the expected exit status. That of pytest is 2, as without firstk.
 COMMANDS = {
     "run": (130, (*FIRSTK, "run", "s.toml", *ASKS)),
     "load": (130, (*FIRSTK, "run", "load.toml", *ASKS)),
@@ -198,7 +198,7 @@ COMMANDS = {
     "a program": (-signal.SIGINT, ("grid.py",)),
 }
 
-#: Those that are not run each time: they take the same way as others.
+#: Commands that are not run each time: they take the same code path as others.
 SLOW = ("a program", "compare", "load", "sweep, 1 worker", "sweep, 2 workers", "pytest")
 
 
@@ -206,7 +206,7 @@ SLOW = ("a program", "compare", "load", "sweep, 1 worker", "sweep, 2 workers", "
     "command", [pytest.param(c, marks=[pytest.mark.slow] * (c in SLOW)) for c in COMMANDS]
 )
 def test_real_processes(command: str, tmp_path: Path) -> None:
-    """A real Control-C ends a real process, with the exit status that says so."""
+    """A real Control-C ends a real process, with the documented exit status."""
     status, arguments = COMMANDS[command]
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)

@@ -1,4 +1,4 @@
-"""Code under test that leaves the simulation is told of, where it does, and nobody else is."""
+"""Code under test that leaves the simulation is reported, with its line; nothing else is."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ def _closed_loop() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a downloader may be given to wait with, and waits really with if it is not."""
+    """How a downloader waits; by default, it really waits."""
 
     wait: Callable[[float], None] = time.sleep
 
 
 class Tools:
-    """What holds names of its own for what is watched."""
+    """A class whose attributes are watched functions."""
 
     pause: Any = time.sleep
     clock = staticmethod(time.time)
@@ -86,17 +86,17 @@ def waiting(seconds: float, sleep: Callable[[float], None] = time.sleep) -> None
 
 
 def asking(*, clock: Callable[[], float] = time.time) -> float:
-    """Tell the time."""
+    """Read the clock."""
     return clock()  # in asking
 
 
 def drawing(draw: Callable[[], float] = random.random) -> float:
-    """Draw."""
+    """Draw a random number."""
     return draw()
 
 
 class Ways:
-    """Downloaders that leave the simulation, each at its line that ends with `# out`."""
+    """Downloaders that leave the simulation, each at a line that ends with `# out`."""
 
     @staticmethod
     def sleep(*them: Any) -> Any:
@@ -256,7 +256,7 @@ class Ways:
         time.sleep(0)  # out
 
 
-#: What each way is called, and what to use in its place.
+#: The name of each escape, and what to use instead.
 WAYS = {
     "sleep": ("time.sleep", "use reactor.callLater"),
     "event_wait": ("a wait for another thread", "use reactor.callLater"),
@@ -299,7 +299,7 @@ def line_of(function: Callable[..., Any]) -> int:
 
 
 def run(downloader: Callable[..., Any] | str, *servers: dict[str, Any], **changes: Any) -> Result:
-    """Return what a downloader comes to."""
+    """Return the result of a downloader."""
     return simulate(scenario(*servers, **changes), downloader).result
 
 
@@ -313,7 +313,7 @@ def told(result: Result) -> str:
 @pytest.mark.parametrize("named", [False, True], ids=["callable", "name"])
 @pytest.mark.parametrize("name", WAYS)
 def test_ways_out(name: str, named: bool) -> None:
-    """Each way out fails the run, and says what was reached, where, and what to use."""
+    """Each escape fails the run; the message says what was called, where, and what to use."""
     way = getattr(Ways, name)
     what, instead = WAYS[name]
     message = told(run(f"{__name__}:Ways.{name}" if named else way))
@@ -325,12 +325,12 @@ def test_ways_out(name: str, named: bool) -> None:
 
 
 def test_every_way_has_a_test() -> None:
-    """No way out is left untried."""
+    """Every escape is tested."""
     assert WAYS.keys() == {name for name in vars(Ways) if not name.startswith("__")}
 
 
 def swallowing(way: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a downloader that goes on as if nothing had happened."""
+    """Return a downloader that catches the escape and continues."""
 
     def swallows(*them: Any) -> Any:
         try:
@@ -351,7 +351,7 @@ def swallowing(way: Callable[..., Any]) -> Callable[..., Any]:
     ],
 )
 def test_bound_as_a_default(call: Callable[[], object], what: str, where: Any) -> None:
-    """What a function under test has for a default is watched, and its own line is told."""
+    """A watched function that is a parameter's default is watched too, and its line is reported."""
     lines, first = inspect.getsourcelines(where)
     number = next(n for n, line in enumerate(lines, first) if "# in " in line)
 
@@ -363,7 +363,7 @@ def test_bound_as_a_default(call: Callable[[], object], what: str, where: Any) -
 
 
 def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of an installed package that is under test the classes and the defaults are watched, too."""
+    """In an installed package under test, classes and defaults are watched too."""
     monkeypatch.setattr("firstk.harness.kernel.isolation._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "holding.py").write_text(
@@ -385,12 +385,12 @@ def test_bound_in_a_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 # What is not detected
 
 
-#: What an object, and no name, holds.
+#: Functions that only an object holds, and no name.
 KEPT: Any = (time.sleep, partial(time.sleep, 0), random.random)
 
 
 def simple_queue() -> None:
-    """Wait for a queue that is made in C."""
+    """Wait for a queue that is implemented in C."""
     with pytest.raises(queue.Empty):
         queue.SimpleQueue[int]().get(timeout=0.001)
 
@@ -402,7 +402,7 @@ def locked() -> None:
     assert not lock.acquire(timeout=0.001)
 
 
-#: What a downloader may do, by the words that docs/boundary.md has for it.
+#: What a downloader may do undetected, as docs/boundary.md calls it.
 UNSEEN: dict[str, Callable[[], Any]] = {
     "`datetime.now()`": datetime.datetime.now,
     "`time.localtime()`": time.localtime,
@@ -422,7 +422,7 @@ UNSEEN: dict[str, Callable[[], Any]] = {
 
 @pytest.mark.parametrize("words", UNSEEN)
 def test_not_detected(words: str) -> None:
-    """What docs/boundary.md calls undetected is; once it is detected, the page is to change."""
+    """What docs/boundary.md calls undetected is undetected; if that changes, so must the page."""
 
     def uses(*them: Any) -> Any:
         UNSEEN[words]()
@@ -436,7 +436,7 @@ def test_not_detected(words: str) -> None:
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="there is an audit event for it")
 def test_kept_sleep_is_not_seen() -> None:
-    """Before Python 3.13 a sleep that an object keeps is not seen."""
+    """Before Python 3.13, a sleep that an object holds is not detected."""
 
     def uses(*them: Any) -> Any:
         KEPT[0](0)
@@ -448,7 +448,7 @@ def test_kept_sleep_is_not_seen() -> None:
 
 @pytest.mark.parametrize("name", ["sleep", "thread", "new_socket", "process", "clock"])
 def test_swallowed(name: str) -> None:
-    """A downloader that catches the error and goes on to the end has failed all the same."""
+    """A downloader that catches the error and continues still fails."""
     way = getattr(Ways, name)
     result = run(swallowing(way))
 
@@ -457,7 +457,7 @@ def test_swallowed(name: str) -> None:
 
 
 def test_turned_into_another_error() -> None:
-    """One that makes a failure of its own of it has failed by the escape."""
+    """A downloader that turns the error into another one fails by the escape."""
 
     def rewords(*_: Any) -> Any:
         try:
@@ -469,7 +469,7 @@ def test_turned_into_another_error() -> None:
 
 
 def test_the_first_is_told() -> None:
-    """Of several the first is told: the others may have come of it."""
+    """Of several escapes, the first is reported: the others may follow from it."""
 
     def several(*them: Any) -> Any:
         for way in (Ways.clock, Ways.sleep, Ways.thread):
@@ -481,7 +481,7 @@ def test_the_first_is_told() -> None:
 
 
 def test_lets_go_of_the_simulation() -> None:
-    """An escape says all in its message, and keeps no frame, in which the whole run would be."""
+    """An escape has no traceback and no context, which would keep the whole run in memory."""
     failure = simulate(scenario(), swallowing(Ways.sleep)).failure
 
     assert isinstance(failure, EscapeError)
@@ -489,7 +489,7 @@ def test_lets_go_of_the_simulation() -> None:
 
 
 def test_straight_from_a_timer() -> None:
-    """What a timer calls without any code of the downloader between is told as that."""
+    """A message says if a timer calls the function directly, without any code of the downloader."""
 
     def sets_a_timer(reactor: Any, *them: Any) -> Any:
         reactor.callLater(0, time.sleep, 0)
@@ -498,7 +498,7 @@ def test_straight_from_a_timer() -> None:
     assert " in _fire, straight from a timer or a Deferred: " in told(run(sets_a_timer))
 
 
-# A downloader that is no file here, but one in a folder, with modules of its own
+# # A downloader in a package with modules of its own
 
 HELPER = """
 from time import sleep as pause, time as now
@@ -527,7 +527,7 @@ def at_once(*them):
 
 @pytest.mark.parametrize("installed", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package is watched where it lies, installed or not, its other modules too."""
+    """A package is watched with all its modules, installed or not."""
     name = f"escaping_{'in' if installed else 'out'}"
     root = tmp_path / ("site-packages" if installed else "src")
     monkeypatch.setattr(
@@ -546,7 +546,7 @@ def test_package(installed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An installed library may read it, as logs and metrics do, but may not wait."""
+    """An installed library may read the clock, as logs and metrics do, but may not wait."""
     monkeypatch.setattr("firstk.harness.kernel.isolation._LIBRARIES", (str(tmp_path),))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "a_library.py").write_text(
@@ -566,11 +566,11 @@ def test_libraries_may_read_the_clock(tmp_path: Path, monkeypatch: pytest.Monkey
     assert f"{waits.__code__.co_firstlineno + 1} in waits: " in told(run(waits))
 
 
-# What is no escape
+# # What is allowed
 
 
 def test_reading_files(tmp_path: Path) -> None:
-    """Files may be read and modules imported, and Twisted's own log tells the time."""
+    """Reading files, importing modules, and Twisted's log are allowed."""
     (tmp_path / "file").write_text("x")
 
     def reads(*them: Any) -> Any:
@@ -587,7 +587,7 @@ def test_reading_files(tmp_path: Path) -> None:
 
 
 def test_the_reactors_own_threads() -> None:
-    """What the message about threads says to use is none."""
+    """The reactor's own thread pool, which the message about threads recommends, is allowed."""
     from twisted.internet.threads import deferToThreadPool
 
     async def computes(reactor: Any, *them: Any) -> None:
@@ -599,7 +599,7 @@ def test_the_reactors_own_threads() -> None:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
 def test_equal_digests(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that is watched is the same as one that is not."""
+    """A watched run has the same result as an unwatched one."""
     made = scenario(hung("3-5"), grid={"rtt": exponential()}, file={"size": 3000})
     watched = simulate(made, strategy).result
     monkeypatch.setattr(simulating, "isolated", lambda *_, **__: nullcontext())
@@ -611,7 +611,7 @@ def test_equal_digests(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shuffling(order: Callable[[list[Any]], None]) -> Callable[..., Any]:
-    """Return a downloader that asks the servers one by one, in an order that it draws."""
+    """Return a downloader that queries the servers one by one, in a random order."""
 
     async def shuffles(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
         mixed = list(servers)
@@ -634,7 +634,7 @@ def shuffling(order: Callable[[list[Any]], None]) -> Callable[..., Any]:
     ids=["module", "bound", "default"],
 )
 def test_random(order: Callable[[list[Any]], None]) -> None:
-    """What `random` draws in a run follows from its seed, and draws nothing from that outside."""
+    """`random` follows from the seed in a run, and its state outside of it does not change."""
     downloader = shuffling(order)
     state = random.getstate()
     digests = [run(downloader, seed=seed).digest for seed in (1, 1, 2)]
@@ -698,7 +698,7 @@ ASYNCIO = "from twisted.internet import asyncioreactor; asyncioreactor.install()
 
 OK = "ok None"
 
-#: What was installed before, what is run then, and what is said of it.
+#: The reactor installed before, the code run then, and the expected message.
 CASES = [
     (
         "",
@@ -729,7 +729,7 @@ CASES = [
     [CASES[0], *(pytest.param(*case, marks=pytest.mark.slow) for case in CASES[1:])],
 )
 def test_real_reactor(before: str, said: dict[str, str]) -> None:
-    """To have it is no escape, to use it is; after each run it is as it was."""
+    """Importing the real reactor is allowed, using it is not; after a run it is unchanged."""
     output = run_python(REACTORS.format(before=before, names=", ".join(said))).splitlines()
 
     assert len(said) == len(output)
@@ -737,11 +737,11 @@ def test_real_reactor(before: str, said: dict[str, str]) -> None:
         assert wanted in line
 
 
-# Other threads, other runs, and all as it was
+# # Other threads, other runs, and restored names
 
 
 def test_other_threads() -> None:
-    """What another thread does meanwhile is its own affair."""
+    """What another thread does meanwhile is not reported."""
     go, done = threading.Lock(), threading.Lock()
     go.acquire()
     done.acquire()
@@ -780,7 +780,7 @@ def test_other_threads() -> None:
 
 
 def test_two_threads_at_once() -> None:
-    """Runs on two threads are watched each for itself, until the last of them is over."""
+    """Runs on two threads are watched separately, until the last of them ends."""
     go, done = threading.Lock(), threading.Lock()
     go.acquire()
     done.acquire()
@@ -807,7 +807,7 @@ def test_two_threads_at_once() -> None:
 
 
 def test_run_within_a_run() -> None:
-    """A run within a run has its own guard, and then that of the outer one goes on."""
+    """A run inside a run has its own guard; afterwards that of the outer run is active again."""
     inner: list[Result] = []
 
     def nests(*them: Any) -> Any:
@@ -826,7 +826,7 @@ def test_run_within_a_run() -> None:
 
 
 def test_names_behind_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names for which something stood in an earlier run, as freezegun's clocks do, are watched."""
+    """Names that were replaced during an earlier run, as by freezegun, are watched."""
     with monkeypatch.context() as frozen:
         frozen.setattr(time, "time", lambda: 1.5)
         frozen.setattr(sys.modules[__name__], "now", lambda: 1.5)
@@ -836,7 +836,7 @@ def test_names_behind_a_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_names_found_by_an_inner_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that were looked for while an outer run was watched are watched later too."""
+    """Names that were found during an outer run are watched later too."""
     elsewhere = ModuleType("elsewhere")
     vars(elsewhere)["download"] = Ways.bound_clock
     monkeypatch.setitem(sys.modules, "elsewhere", elsewhere)
@@ -864,9 +864,9 @@ print(simulate(scenario(), lambda *them: monotonic()).result.message)
 
 
 def test_names_of_a_session() -> None:
-    """A name that is bound after a run where programs are typed in is watched in the next.
+    """A name that is bound after a run in an interactive session is watched in the next run.
 
-    A loop that somebody makes is told as a loop, not as its sockets.
+    Creating an asyncio loop is reported as such, and not as its sockets.
     """
     loop, clock = run_python(SESSION).splitlines()
 
@@ -875,7 +875,7 @@ def test_names_of_a_session() -> None:
 
 
 def test_within_asyncio() -> None:
-    """In a test suite's own loop a run is the same, and the loop is there again afterwards."""
+    """A run inside an asyncio loop is the same, and the loop is current again afterwards."""
 
     async def looks(*them: Any) -> None:
         with pytest.raises(RuntimeError, match="no running event loop"):
@@ -891,12 +891,12 @@ def test_within_asyncio() -> None:
 
 
 def interrupted(*_: Any) -> Any:
-    """Be a downloader into which Control-C falls."""
+    """A downloader during which Control-C strikes."""
     signal.raise_signal(signal.SIGINT)
 
 
 def bound() -> list[int]:
-    """Return what all names mean that are watched, and those of this module."""
+    """Return the ids of all watched objects, and of those in this module."""
     owners = (
         *(time, random, threading, threading.Condition, _thread, asyncio, sys.modules[__name__]),
         *(asyncio.mixins._LoopBoundMixin, asyncio.TaskGroup, Tools, Policy),
@@ -908,7 +908,7 @@ def bound() -> list[int]:
 
 @pytest.mark.parametrize("downloader", [download, Ways.sleep, Ways.clock, interrupted])
 def test_all_as_it_was(downloader: Callable[..., Any]) -> None:
-    """However a run ends, all names mean what they did, and may be used."""
+    """However a run ends, all names are restored."""
     before = bound()
     with pytest.raises(KeyboardInterrupt) if downloader is interrupted else nullcontext():
         run(downloader)
@@ -919,7 +919,7 @@ def test_all_as_it_was(downloader: Callable[..., Any]) -> None:
 
 
 def test_as_it_was_meanwhile() -> None:
-    """While a run is watched the names do mean something else: the test above can fail."""
+    """During a run, the names are bound to something else: the test above can fail."""
     before, meanwhile = bound(), list[int]()
 
     def looks(*them: Any) -> Any:
@@ -933,7 +933,7 @@ def test_as_it_was_meanwhile() -> None:
 
 
 def test_a_stand_in_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A clock that a test has put there for the real one is left there."""
+    """A stand-in that a test has installed for the clock is kept."""
     monkeypatch.setattr(time, "time", lambda: 1.5)
 
     def asks(*them: Any) -> Any:
@@ -944,7 +944,7 @@ def test_a_stand_in_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_kept_for_later() -> None:
-    """What code under test keeps of a clock in a run tells the time after it."""
+    """A clock that code under test keeps during a run still works after it."""
     kept = []
 
     def keeps(*them: Any) -> Any:
@@ -957,14 +957,14 @@ def test_what_is_kept_for_later() -> None:
 
 
 def test_many_downloads() -> None:
-    """In a simulation of many downloads a way out that one of them hides is told too."""
+    """In a simulation of many downloads, an escape that one of them catches is reported too."""
     workload = {"downloads": 3, "arrivals": {"kind": "closed", "clients": 1}}
     loaded = simulate_workload(scenario(workload=workload), swallowing(Ways.sleep))
 
     assert "time.sleep at" in (loaded.message or "")
 
 
-# What a user sees
+# # What users see
 
 MINE = """
 import time
@@ -992,7 +992,7 @@ TOLD = "EscapeError: time.sleep at escapes_mine.py:6 in mine: it waits in real t
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`firstk run` tells of an escape, and that what is expected was not met."""
+    """`firstk run` reports an escape, and the unmet expectation."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [*sys.path, str(tmp_path)])
     (tmp_path / "escapes_mine.py").write_text(MINE)
@@ -1006,7 +1006,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_pytest(tmp_path: Path) -> None:
-    """The pytest plugin tells of it, and shows nothing of firstk's own code."""
+    """The pytest plugin reports an escape, without firstk's own code."""
     (tmp_path / "escapes_mine.py").write_text(MINE)
     (tmp_path / "t.toml").write_text(TOML)
     (tmp_path / "pytest.ini").write_text(
@@ -1028,7 +1028,7 @@ def test_pytest(tmp_path: Path) -> None:
 
 
 def test_guide() -> None:
-    """docs/boundary.md names all that is watched, and what it links to is there."""
+    """docs/boundary.md lists everything that is watched, and its links work."""
     guide = (ROOT / "docs" / "boundary.md").read_text(encoding="utf-8")
     watched = {what for what, _ in escapes._EVENTS.values()}
     watched |= {f"asyncio.{kind}" for kind in ("Event", "Queue", "TaskGroup")}

@@ -1,4 +1,4 @@
-"""Where too much happens at one virtual time the run ends, and names what repeats."""
+"""A run with too many events at one virtual time ends, and reports what repeats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.harness.making import constant, scenario
 
 HERE = "tests.harness.downloaders"
 
-#: Downloaders, and what of each repeats.
+#: Downloaders, and what repeats in each.
 REPEATING = {
     "turning": "callLater turning.<locals>.again at tests/harness/downloaders.py:",
     "calling": "callFromThread calling.<locals>.again at tests/harness/downloaders.py:",
@@ -33,7 +33,7 @@ REPEATING = {
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "storming")) for n in REPEATING]
 )
 def test_repeats(name: str) -> None:
-    """Timers, callFromThread, requests and iterate are counted alike, and the line is named."""
+    """Timers, callFromThread, requests and iterate are all counted; the line is reported."""
     result = simulate(scenario(grid={"servers": 10, "rtt": constant(0.0)}), f"{HERE}:{name}").result
 
     assert (result.outcome, result.error) == ("failed", "LivelockError")
@@ -42,7 +42,7 @@ def test_repeats(name: str) -> None:
 
 
 def test_coroutine() -> None:
-    """The line is that of the code under test, also where a library sets the timer."""
+    """The line is that of the code under test, even if a library sets the timer."""
 
     async def waiting(reactor: Any, *_: Any) -> None:
         while True:
@@ -57,14 +57,14 @@ def test_coroutine() -> None:
 
 
 def test_grid() -> None:
-    """A grid goes on after it."""
+    """A grid can be used after a livelock."""
     with SimGrid() as grid:
         assert grid.download(f"{HERE}:turning").error == "LivelockError"
         assert grid.download("first-k").outcome == "ok"
 
 
 def test_load() -> None:
-    """In a workload the download has failed, and not the others."""
+    """In a workload, the livelock fails each download by itself."""
     load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 2}
 
     assert simulate_workload(scenario(workload=load), f"{HERE}:turning").errors == {
@@ -73,7 +73,7 @@ def test_load() -> None:
 
 
 def test_process() -> None:
-    """A SimPy process of code under test is found out by the reactor."""
+    """The reactor detects a SimPy process of code under test that never advances."""
 
     def never(env: simpy.Environment) -> Generator[Any, Any, None]:
         while True:
@@ -90,7 +90,7 @@ def test_process() -> None:
 
 
 def test_reactor() -> None:
-    """A reactor by itself ends such a loop too."""
+    """A reactor on its own ends such a loop too."""
     reactor = SimReactor()
 
     def again() -> None:
@@ -102,7 +102,7 @@ def test_reactor() -> None:
 
 
 def test_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens at different times is not counted together."""
+    """Events at different times are not counted together."""
     monkeypatch.setattr(endless, "MOST_AT_ONCE", 2_000)
 
     def busy(reactor: Any, *_: Any) -> Deferred[None]:
@@ -121,7 +121,7 @@ def test_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download without any round trip makes progress: there may be any number of segments."""
+    """A download without any round-trip time is not a livelock, however many segments it has."""
     monkeypatch.setattr(endless, "MOST_AT_ONCE", 1_500)
     of = scenario(
         file={"size": 400_000, "k": 3, "n": 10, "segment_size": 300},

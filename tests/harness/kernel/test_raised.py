@@ -1,4 +1,4 @@
-"""Whatever code under test raises is a failed run, which names what was raised, and where."""
+"""Whatever code under test raises fails the run; the message says what was raised, and where."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.harness.making import scenario
 
 HERE = "tests.harness.downloaders"
 
-#: Downloaders, and the class of what each raises.
+#: Downloaders, and the class that each raises.
 RAISING = {
     "leaving": "SystemExit",
     "cancelled": "CancelledError",
@@ -43,12 +43,12 @@ RAISING = {
 
 @pytest.fixture(params=RAISING)
 def name(request: pytest.FixtureRequest) -> str:
-    """Return a downloader that ends badly."""
+    """Return the name of a downloader that raises."""
     return str(request.param)
 
 
 def test_simulate(name: str) -> None:
-    """The run has failed; the message names the file and the function."""
+    """The run fails; the message has the file and the function."""
     result = simulate(scenario(), f"{HERE}:{name}").result
 
     assert ("failed", RAISING[name]) == (result.outcome, result.error)
@@ -59,7 +59,7 @@ def test_simulate(name: str) -> None:
     "name", ["leaving", *(pytest.param(n, marks=pytest.mark.slow) for n in [*RAISING][1:])]
 )
 def test_run(name: str, tmp_path: Path) -> None:
-    """`firstk run` shows it, and is not green though nothing is expected of the downloader."""
+    """`firstk run` shows the error, and fails although nothing is expected of the downloader."""
     ran = process("run", write(tmp_path), "--downloader", f"{HERE}:{name}", capture_output=True)
 
     assert ran.returncode == 1
@@ -70,7 +70,7 @@ def test_run(name: str, tmp_path: Path) -> None:
 
 
 def test_expected(tmp_path: Path) -> None:
-    """A scenario may expect it."""
+    """A scenario may expect the error."""
     path = write(tmp_path)
     path.write_text(path.read_text() + '[expect.downloader]\nerror = "SystemExit"\n')
 
@@ -78,7 +78,7 @@ def test_expected(tmp_path: Path) -> None:
 
 
 def test_compare(name: str, tmp_path: Path) -> None:
-    """So does `firstk compare`."""
+    """`firstk compare` shows the error and fails, too."""
     path, saved = write(tmp_path), tmp_path / "saved.json"
     ran = firstk("compare", path, "--save", saved, "--downloader", f"{HERE}:{name}")
 
@@ -88,7 +88,7 @@ def test_compare(name: str, tmp_path: Path) -> None:
 
 
 def test_grid(name: str) -> None:
-    """A grid returns it as the result of the download, and goes on."""
+    """A grid returns the failure as the download's result, and can be used again."""
     with SimGrid() as grid:
         bad = grid.download(f"{HERE}:{name}")
 
@@ -97,7 +97,7 @@ def test_grid(name: str) -> None:
 
 
 def test_load(name: str) -> None:
-    """In a workload each download has failed so, and the others go on."""
+    """In a workload, the download fails, and the run continues."""
     load = {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 3}
     result = simulate_workload(scenario(workload=load), f"{HERE}:{name}")
 
@@ -105,7 +105,7 @@ def test_load(name: str) -> None:
 
 
 def test_trigger() -> None:
-    """What a shutdown trigger raises is kept too, and the other triggers run."""
+    """An exception in a shutdown trigger fails the run, and the other triggers run."""
     ran: list[int] = []
 
     def leaving(reactor: Any, *_: Any) -> Deferred[None]:
@@ -119,7 +119,7 @@ def test_trigger() -> None:
 
 
 def test_reactor() -> None:
-    """A reactor of its own does what Twisted's does: the others' callbacks are called."""
+    """A reactor on its own continues with other callbacks, as Twisted's does."""
     reactor = SimReactor()
     called: list[int] = []
     reactor.callLater(1, sys.exit, 1)
@@ -131,7 +131,7 @@ def test_reactor() -> None:
 
 
 def test_streams_stay() -> None:
-    """Streams that code under test has closed are those that they were, and open."""
+    """Standard streams that code under test closes are open again afterwards."""
     before = sys.stdout, sys.stderr
     simulate(scenario(), downloaders.closing)
 
@@ -140,7 +140,7 @@ def test_streams_stay() -> None:
 
 
 def test_streams_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A stream that code under test puts in their place stays there."""
+    """A stream that code under test installs as standard output stays there."""
     own = io.StringIO()
     monkeypatch.setattr(sys, "stdout", sys.stdout)
 
@@ -154,7 +154,7 @@ def test_streams_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_import(tmp_path: Path) -> None:
-    """A module that ends the process when it is imported is a usage error with file and line."""
+    """A module that exits when it is imported is a usage error with file and line."""
     (tmp_path / "script.py").write_text("import sys\n\nsys.exit(0)\n")
     path = write(tmp_path)
     command = [sys.executable, "-c", "from firstk.harness.cli.main import main; main()"]
@@ -171,7 +171,7 @@ def test_import(tmp_path: Path) -> None:
 
 
 def test_raised_at(tmp_path: Path) -> None:
-    """`firstk run` names the place of an error; --traceback prints its frames without ours."""
+    """`firstk run` reports where an error was raised; --traceback prints frames without ours."""
     ran = firstk("run", write(tmp_path), "--downloader", f"{HERE}:misconfigured", "--traceback")
 
     assert "KeyError: 'endpoint'\n  raised at tests/harness/downloaders.py:" in ran.stdout
@@ -183,14 +183,14 @@ def test_raised_at(tmp_path: Path) -> None:
 
 
 def test_json_and_traceback(tmp_path: Path) -> None:
-    """With --traceback standard output is still JSON."""
+    """With --traceback, standard output is still JSON."""
     args = ("--downloader", f"{HERE}:misconfigured", "--traceback")
 
     assert results(write(tmp_path), *args)[-1]["error"] == "KeyError"
 
 
 def test_reported_on_purpose() -> None:
-    """An error that a downloader reports on purpose has no traceback: its message says all."""
+    """A deliberate error of a downloader has no traceback: its message says it all."""
     with pytest.raises(DownloadError) as caught:
         raise DownloadError("no")
     e = caught.value
@@ -199,7 +199,7 @@ def test_reported_on_purpose() -> None:
 
 
 def test_as_error() -> None:
-    """An error stays what it is."""
+    """An error is unchanged; SystemExit becomes an error with its name."""
     error = ValueError("x")
 
     assert error is as_error(error)

@@ -1,4 +1,4 @@
-"""The fake reactor keeps virtual time as a real reactor keeps the wall's."""
+"""The simulated reactor keeps virtual time as a real reactor keeps real time."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def reactor() -> SimReactor:
 
 
 def boom() -> None:
-    """Raise what these tests expect."""
+    """Raise an error that these tests expect."""
     raise ValueError("boom")
 
 
@@ -57,7 +57,7 @@ def boom() -> None:
 
 
 def test_chain(reactor: SimReactor) -> None:
-    """A chain of timers of a second each, ten deep, takes ten seconds."""
+    """A chain of ten one-second timers takes ten seconds."""
     times: list[float] = []
 
     def tick() -> None:
@@ -84,7 +84,7 @@ def test_chain_beside_a_long_timer(reactor: SimReactor) -> None:
 
 
 def test_arguments(reactor: SimReactor) -> None:
-    """A timer passes its arguments on."""
+    """A timer passes its arguments to the function."""
     got: list[Any] = []
     reactor.callLater(1, lambda *args, **kwargs: got.append((args, kwargs)), 1, 2, key=3)
 
@@ -94,7 +94,7 @@ def test_arguments(reactor: SimReactor) -> None:
 
 
 def test_equal_times(reactor: SimReactor) -> None:
-    """Timers of one time fire in the order in which they were scheduled."""
+    """Timers at the same time fire in the order in which they were scheduled."""
     fired: list[int] = []
     reactor.callLater(1, lambda: reactor.callLater(1, fired.append, 9))
     for i in range(9):
@@ -106,7 +106,7 @@ def test_equal_times(reactor: SimReactor) -> None:
 
 
 def test_equal_times_with_simpy(reactor: SimReactor) -> None:
-    """Timers and SimPy events of one time happen in the order they were scheduled, mixed."""
+    """Timers and SimPy events at the same time happen in the order in which they were scheduled."""
     fired: list[int] = []
     for i in range(0, 10, 2):
         reactor.callLater(2, fired.append, i)
@@ -118,7 +118,7 @@ def test_equal_times_with_simpy(reactor: SimReactor) -> None:
 
 
 def test_reset_goes_to_the_end(reactor: SimReactor) -> None:
-    """A reset timer stands behind those that were scheduled for its new time before."""
+    """A reset timer fires after those that were already scheduled for its new time."""
     fired: list[str] = []
     timer = reactor.callLater(1, fired.append, "reset")
     reactor.callLater(2, fired.append, "first")
@@ -131,7 +131,7 @@ def test_reset_goes_to_the_end(reactor: SimReactor) -> None:
 
 
 def test_zero_delay(reactor: SimReactor) -> None:
-    """A timer of no delay fires at the same time, but not within the call that sets it."""
+    """A timer without delay fires at the same time, but not inside the call that sets it."""
     fired: list[float] = []
 
     def later() -> None:
@@ -190,7 +190,7 @@ def test_cancelled_does_not_fire(reactor: SimReactor) -> None:
     ids=["cancel", "reset", "delay"],
 )
 def test_clock_does_not_move(reactor: SimReactor, change: Change) -> None:
-    """The time that a changed timer had before moves no clock, first or last in the queue."""
+    """The old time of a changed timer does not move the clock, first or last in the queue."""
     for delay in (2, 100):
         change(reactor.callLater(delay, lambda: None))
     reactor.callLater(1, lambda: None)
@@ -201,7 +201,7 @@ def test_clock_does_not_move(reactor: SimReactor, change: Change) -> None:
 
 
 def test_only_cancelled(reactor: SimReactor) -> None:
-    """Where every timer was cancelled the clock stands still."""
+    """If every timer was cancelled, the clock does not move."""
     reactor.callLater(5, boom).cancel()
 
     assert inf == reactor.peek()
@@ -232,7 +232,7 @@ def test_already_called(reactor: SimReactor, change: Change) -> None:
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_already_called_by_itself(reactor: SimReactor, change: Change) -> None:
-    """A timer that fires cannot change itself any more."""
+    """A timer cannot be changed while it fires."""
     timers: list[SimTimer] = []
     timers.append(reactor.callLater(1, lambda: change(timers[0])))
 
@@ -276,7 +276,7 @@ def test_active(reactor: SimReactor) -> None:
 
 
 def test_get_delayed_calls(reactor: SimReactor) -> None:
-    """The timers that are still to fire are told truly at every moment."""
+    """`getDelayedCalls` lists exactly the pending timers at every moment."""
     seen: list[list[str]] = []
     names: dict[IDelayedCall, str] = {}
 
@@ -303,7 +303,7 @@ def test_get_delayed_calls(reactor: SimReactor) -> None:
 
 
 def test_get_delayed_calls_after_an_exception(reactor: SimReactor) -> None:
-    """A timer whose function raises has fired all the same."""
+    """A timer whose function raises has fired."""
     timer = reactor.callLater(1, boom)
 
     with pytest.raises(ValueError, match="boom"):
@@ -315,7 +315,7 @@ def test_get_delayed_calls_after_an_exception(reactor: SimReactor) -> None:
 
 @pytest.mark.parametrize("delay", [-1, -1e-300, -inf, nan])
 def test_impossible_delay(reactor: SimReactor, delay: float) -> None:
-    """A delay that is negative or no number is refused, and leaves no timer behind."""
+    """A negative delay, or one that is not a number, is refused, and leaves no timer behind."""
     with pytest.raises(ValueError, match="is not zero or more"):
         reactor.callLater(delay, boom)
 
@@ -341,7 +341,7 @@ def test_impossible_reset(reactor: SimReactor, delay: float) -> None:
 
 
 def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
-    """To delay a timer by what is no number is refused, and changes nothing."""
+    """Delaying a timer by NaN is refused, and changes nothing."""
     fired: list[float] = []
     timer = reactor.callLater(5, lambda: fired.append(reactor.seconds()))
 
@@ -354,7 +354,7 @@ def test_impossible_delay_of_a_timer(reactor: SimReactor) -> None:
 
 
 def test_infinite_delay(reactor: SimReactor) -> None:
-    """A timer at infinity waits forever: it keeps no reactor from ending."""
+    """A timer at infinity never fires, and does not keep the reactor running."""
     timer = reactor.callLater(inf, boom)
     reactor.callLater(1, lambda: None)
 
@@ -365,7 +365,7 @@ def test_infinite_delay(reactor: SimReactor) -> None:
 
 
 def test_repr_of_a_timer(reactor: SimReactor) -> None:
-    """A timer tells what it calls, and when."""
+    """The repr of a timer shows its function and its time."""
     assert repr(reactor.callLater(0.25, boom)) == "<SimTimer boom at 0.25 s>"
     # Nothing in it that differs from one process to another.
     assert repr(reactor.callLater(0.5, partial(print, 1))) == "<SimTimer partial at 0.5 s>"
@@ -377,7 +377,7 @@ def test_repr_of_a_timer(reactor: SimReactor) -> None:
 
 @pytest.mark.parametrize("moves", [0, 1])
 def test_repr_of_a_timer_that_fires(reactor: SimReactor, moves: int) -> None:
-    """Also while it fires."""
+    """So it does while the timer fires."""
     told: list[str] = []
 
     def tell() -> None:
@@ -392,14 +392,14 @@ def test_repr_of_a_timer_that_fires(reactor: SimReactor, moves: int) -> None:
 
 
 def test_interfaces(reactor: SimReactor) -> None:
-    """The reactor and its timers are what Twisted's interfaces say."""
+    """The reactor and its timers provide Twisted's interfaces."""
     for interface in (IReactorCore, IReactorTime, IReactorThreads):
         assert verifyObject(interface, reactor)
     assert verifyObject(IDelayedCall, reactor.callLater(0, boom))
 
 
 def test_twisted_tasks(reactor: SimReactor) -> None:
-    """What Twisted builds upon a clock runs in virtual time."""
+    """Twisted's tasks run in virtual time."""
     times: list[float] = []
     loop = task.LoopingCall(lambda: times.append(reactor.seconds()))
     loop.clock = reactor
@@ -413,7 +413,7 @@ def test_twisted_tasks(reactor: SimReactor) -> None:
 
 
 class _Clock(Protocol):
-    """What the random programs below run on."""
+    """The interface on which the random programs below run."""
 
     def call_later(self, delay: int, name: int) -> None: ...
 
@@ -423,7 +423,7 @@ class _Clock(Protocol):
 
 
 class _OnReactor:
-    """A random program on the fake reactor; it waits as a SimPy process."""
+    """A random program on the simulated reactor; it waits as a SimPy process."""
 
     def __init__(self, program: _Program) -> None:
         self.log: list[object] = []
@@ -462,7 +462,7 @@ class _OnReactor:
 
 
 class _OnSortedList:
-    """The same program on a list that is kept sorted by time and order of scheduling."""
+    """The same program on a list that is sorted by time and order of scheduling."""
 
     def __init__(self, program: _Program) -> None:
         self.log: list[object] = []
@@ -520,7 +520,7 @@ _Program = list[tuple[int, list[_Operation]]]
 
 @st.composite
 def programs(draw: st.DrawFn) -> _Program:
-    """Draw a program that sets, cancels and resets timers, and waits in between."""
+    """Draw a program that sets, cancels and resets timers, with waits between."""
     delays = st.integers(0, 5)
     program: _Program = []
     timers = 0
@@ -544,9 +544,9 @@ def programs(draw: st.DrawFn) -> _Program:
 @settings(deadline=None)
 @given(programs(), st.integers(0, 4))
 def test_order_is_that_of_a_sorted_list(program: _Program, most_given_up: int) -> None:
-    """Whatever is set, cancelled and reset: timers fire as a sorted list says.
+    """Whatever is set, cancelled and reset, timers fire in the order of a sorted list.
 
-    However soon the queue is rid of what was given up.
+    This holds however soon the queue drops entries that were given up.
     """
     expected = _OnSortedList(program).finish()
     with pytest.MonkeyPatch.context() as patch:
@@ -557,7 +557,7 @@ def test_order_is_that_of_a_sorted_list(program: _Program, most_given_up: int) -
 
 
 def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
-    """Many timers of the far future that are cancelled or reset fill no memory."""
+    """Cancelled or reset timers in the far future do not fill the memory."""
     fired: list[int] = []
     kept = [reactor.callLater(1000 + i % 7, fired.append, i) for i in range(100)]
     timer = reactor.callLater(5000, boom)
@@ -578,7 +578,7 @@ def test_cancelled_timers_do_not_pile_up(reactor: SimReactor) -> None:
 @pytest.mark.parametrize("moves", few(1, [0, 1, 2]))
 @pytest.mark.parametrize("fires", [True, False])
 def test_what_is_over_is_let_go(reactor: SimReactor, moves: int, fires: bool) -> None:
-    """A timer that is over refers to nothing, though its first place is in the queue for long."""
+    """A timer that has fired or was cancelled keeps no reference to its function."""
 
     class Thing:
         def use(self) -> None:
@@ -600,7 +600,7 @@ def test_what_is_over_is_let_go(reactor: SimReactor, moves: int, fires: bool) ->
 
 
 def test_many_timers(reactor: SimReactor) -> None:
-    """To set, cancel and fire 1,000 timers takes no look at 100,000 that are pending."""
+    """Setting, cancelling and firing 1,000 timers does not search 100,000 pending ones."""
     comparisons = 0
 
     def count() -> None:
@@ -610,7 +610,7 @@ def test_many_timers(reactor: SimReactor) -> None:
             pytest.fail("each timer is compared with all the others")
 
     class Counted(float):
-        """A time that counts how often it is compared with another."""
+        """A time that counts its comparisons."""
 
         def __add__(self, other: float) -> Counted:
             return Counted(float(self) + float(other))
@@ -646,7 +646,7 @@ def test_many_timers(reactor: SimReactor) -> None:
 
 
 def test_call_from_thread(reactor: SimReactor) -> None:
-    """What threads ask for happens at this very time, in order, behind what is due."""
+    """`callFromThread` runs functions at the current time, in order, after what is due."""
     happened: list[tuple[float, str]] = []
 
     def happen(what: str) -> None:
@@ -674,7 +674,7 @@ def test_call_from_thread(reactor: SimReactor) -> None:
 
 
 def test_call_in_thread(reactor: SimReactor) -> None:
-    """Work for a thread is done at once; work that it gives out is done after it."""
+    """Work for a thread is done at once; work that it submits is done after it."""
     done: list[str] = []
 
     def work() -> None:
@@ -688,7 +688,7 @@ def test_call_in_thread(reactor: SimReactor) -> None:
 
 
 def test_defer_to_thread(reactor: SimReactor) -> None:
-    """The results of work come at the time at which it was asked for, in order."""
+    """Results of deferred work arrive at the current time, in order."""
     results: list[tuple[float, Any]] = []
 
     def work(number: int) -> int:
@@ -706,7 +706,7 @@ def test_defer_to_thread(reactor: SimReactor) -> None:
 
 
 def test_defer_to_thread_fails(reactor: SimReactor) -> None:
-    """An exception of work whose result is awaited goes where the result would."""
+    """An exception in deferred work fails its Deferred."""
     failures: list[Any] = []
     deferToThreadPool(reactor, reactor.getThreadPool(), boom).addErrback(failures.append)
 
@@ -716,7 +716,7 @@ def test_defer_to_thread_fails(reactor: SimReactor) -> None:
 
 
 def test_pool_goes_on_after_a_callback_that_raises(reactor: SimReactor) -> None:
-    """Work is still done after the taker of a result has raised."""
+    """The pool continues after a callback that raises."""
     done: list[int] = []
 
     def take(success: bool, result: object) -> None:
@@ -734,12 +734,12 @@ def test_pool_goes_on_after_a_callback_that_raises(reactor: SimReactor) -> None:
 
 
 def test_pool_size(reactor: SimReactor) -> None:
-    """A pool without threads takes any size."""
+    """A pool without threads accepts any size."""
     reactor.suggestThreadPoolSize(5)
 
 
 def test_run_in_a_thread(reactor: SimReactor) -> None:
-    """A reactor runs in any thread, even if it is told to install signal handlers."""
+    """A reactor runs in any thread, even with signal handlers enabled."""
     fired: list[float] = []
     reactor.callLater(3, lambda: fired.append(reactor.seconds()))
     thread = threading.Thread(target=reactor.run)
@@ -760,7 +760,7 @@ def _process(reactor: SimReactor) -> object:
     return reactor.env.process(process())
 
 
-#: Everywhere that an exception may come from.
+#: Every place where an exception may be raised.
 PLACES: dict[str, Callable[[SimReactor], object]] = {
     "timer": lambda reactor: reactor.callLater(1, boom),
     "callFromThread": lambda reactor: reactor.callFromThread(boom),
@@ -782,7 +782,7 @@ PLACES: dict[str, Callable[[SimReactor], object]] = {
 
 @pytest.mark.parametrize("raiser", PLACES.values(), ids=PLACES)
 def test_exception(reactor: SimReactor, raiser: Callable[[SimReactor], object]) -> None:
-    """An exception stops nothing, wherever it comes from, and the run raises it at last."""
+    """An exception stops nothing, wherever it is raised; the run raises it at the end."""
     happened: list[str] = []
     raiser(reactor)
     reactor.callWhenRunning(happened.append, "running")
@@ -799,7 +799,7 @@ def test_exception(reactor: SimReactor, raiser: Callable[[SimReactor], object]) 
 
 
 def test_several_exceptions(reactor: SimReactor) -> None:
-    """Several exceptions are raised as one group, in the order in which they came."""
+    """Several exceptions are raised as one group, in their order."""
     for raiser in PLACES.values():
         raiser(reactor)
     reactor.callLater(2, {"a": 1}.pop, "key")
@@ -824,7 +824,7 @@ def test_exception_does_not_stop_those_at_the_same_event(reactor: SimReactor) ->
 
 
 def test_failed_process_that_is_awaited(reactor: SimReactor) -> None:
-    """The exception of a process that another one handles is no error of the run."""
+    """The exception of a process that another process handles does not fail the run."""
     handled: list[str] = []
 
     def failing() -> Generator[Event, Any, None]:
@@ -844,7 +844,7 @@ def test_failed_process_that_is_awaited(reactor: SimReactor) -> None:
 
 
 def test_control_c(reactor: SimReactor) -> None:
-    """What is no error of a callback, such as Control-C, ends the run at once."""
+    """An exception that is not an `Exception`, such as KeyboardInterrupt, ends the run at once."""
     happened: list[str] = []
 
     def interrupt() -> None:
@@ -863,7 +863,7 @@ def test_control_c(reactor: SimReactor) -> None:
 
 
 def test_nothing_to_do(reactor: SimReactor) -> None:
-    """A reactor without anything to do ends where it began."""
+    """A reactor with nothing to do ends at time zero."""
     reactor.run()
 
     assert reactor.env.now == 0
@@ -871,7 +871,7 @@ def test_nothing_to_do(reactor: SimReactor) -> None:
 
 
 def test_ends_with_waiting_processes(reactor: SimReactor) -> None:
-    """A process that waits for what never happens keeps no reactor from ending."""
+    """A process that waits forever does not keep the reactor running."""
 
     def waiting() -> Generator[Event, Any, None]:
         yield reactor.env.timeout(3)
@@ -885,7 +885,7 @@ def test_ends_with_waiting_processes(reactor: SimReactor) -> None:
 
 
 def test_until(reactor: SimReactor) -> None:
-    """A run goes up to its end, what is due then included, and no further."""
+    """A run stops at its end time, after what is due then."""
     fired: list[float] = []
     for time in (1, 5, 5.0000001, 9):
         reactor.callLater(time, fired.append, time)
@@ -899,7 +899,7 @@ def test_until(reactor: SimReactor) -> None:
 
 
 def test_until_infinity(reactor: SimReactor) -> None:
-    """A run without an end ends all the same when nothing is left."""
+    """A run until infinity ends when nothing is left."""
     fired: list[int] = []
     reactor.callLater(1, fired.append, 1)
 
@@ -910,7 +910,7 @@ def test_until_infinity(reactor: SimReactor) -> None:
 
 
 def test_until_survives_a_second_run(reactor: SimReactor) -> None:
-    """A run inside a run is refused, and takes the end from the first one no more."""
+    """A run inside a run is refused, and does not change the end time of the first."""
     fired: list[str] = []
 
     def again() -> None:
@@ -926,7 +926,7 @@ def test_until_survives_a_second_run(reactor: SimReactor) -> None:
 
 
 def test_stop(reactor: SimReactor) -> None:
-    """After `stop` nothing happens but the shutdown, at the same time."""
+    """After `stop`, only the shutdown happens, at the same time."""
     happened: list[tuple[float, str]] = []
 
     def happen(what: str) -> None:
@@ -952,13 +952,13 @@ def test_stop_at_the_start(reactor: SimReactor) -> None:
 
 
 def test_stop_before_the_run(reactor: SimReactor) -> None:
-    """A reactor that does not run cannot be stopped."""
+    """A reactor that is not running cannot be stopped."""
     with pytest.raises(ReactorNotRunning):
         reactor.stop()
 
 
 def test_not_restartable(reactor: SimReactor) -> None:
-    """A reactor runs once, as every reactor does."""
+    """A reactor cannot be restarted."""
     reactor.run()
 
     with pytest.raises(ReactorNotRestartable):
@@ -966,7 +966,7 @@ def test_not_restartable(reactor: SimReactor) -> None:
 
 
 def test_call_when_running(reactor: SimReactor) -> None:
-    """Before the run it is put off until then; during the run it is done at once."""
+    """Before the run, `callWhenRunning` waits for it; during the run, it calls at once."""
     happened: list[str] = []
 
     def start() -> None:
@@ -984,7 +984,7 @@ def test_call_when_running(reactor: SimReactor) -> None:
 
 
 def test_shutdown_waits(reactor: SimReactor) -> None:
-    """The shutdown waits, in virtual time, for the Deferred of a trigger."""
+    """The shutdown waits in virtual time for a trigger's Deferred."""
     happened: list[tuple[float, str]] = []
 
     def before() -> Deferred[None]:
@@ -1003,7 +1003,7 @@ def test_shutdown_waits(reactor: SimReactor) -> None:
 
 
 def test_shutdown_that_never_ends(reactor: SimReactor) -> None:
-    """A trigger's Deferred that never fires is told, and hangs nobody."""
+    """A trigger's Deferred that never fires raises, and does not hang the run."""
     reactor.addSystemEventTrigger("before", "shutdown", Deferred)
 
     with pytest.raises(RuntimeError, match="Deferred never fired"):
@@ -1022,7 +1022,7 @@ def test_remove_trigger(reactor: SimReactor) -> None:
 
 @pytest.fixture
 def sigterm() -> Iterator[Callable[..., None]]:
-    """Make a handler of our own the one for SIGTERM, while a test lasts."""
+    """Install our own handler for SIGTERM during a test."""
 
     def handler(*_: object) -> None:
         pytest.fail("the signal passed the reactor by")
@@ -1033,7 +1033,7 @@ def sigterm() -> Iterator[Callable[..., None]]:
 
 
 def test_signal(reactor: SimReactor, sigterm: Callable[..., None]) -> None:
-    """A signal stops the reactor in an orderly way, and the handlers are put back."""
+    """A signal stops the reactor in an orderly way, and the handlers are restored."""
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     fired: list[str] = []
     reactor.callLater(1, signal.raise_signal, signal.SIGTERM)
@@ -1051,7 +1051,7 @@ def test_signal(reactor: SimReactor, sigterm: Callable[..., None]) -> None:
 def test_signal_handlers_after_an_exception(
     reactor: SimReactor, sigterm: Callable[..., None]
 ) -> None:
-    """The handlers are put back even if the run raises."""
+    """The handlers are restored even if the run raises."""
     during: list[object] = []
     reactor.callLater(1, lambda: during.append(signal.getsignal(signal.SIGTERM)))
     reactor.callLater(2, boom)
@@ -1064,7 +1064,7 @@ def test_signal_handlers_after_an_exception(
 
 
 def test_no_signal_handlers(reactor: SimReactor, sigterm: Callable[..., None]) -> None:
-    """Without signal handlers those of the program stay in place during the run."""
+    """With `installSignalHandlers=False`, the program's handlers stay in place during the run."""
     seen: list[object] = []
     reactor.callLater(1, lambda: seen.append(signal.getsignal(signal.SIGTERM)))
 
@@ -1077,7 +1077,7 @@ def test_no_signal_handlers(reactor: SimReactor, sigterm: Callable[..., None]) -
 
 
 def test_peek(reactor: SimReactor) -> None:
-    """The time of the next event is told, whatever kind it is, cancelled ones left out."""
+    """`peek` returns the time of the next event of any kind, except cancelled ones."""
     assert inf == reactor.peek()
 
     reactor.env.timeout(5)
@@ -1095,7 +1095,7 @@ def test_peek(reactor: SimReactor) -> None:
 
 
 def test_step(reactor: SimReactor) -> None:
-    """One step lets one event happen, and none that was cancelled."""
+    """`step` runs one event, and skips cancelled ones."""
     fired: list[int] = []
     reactor.callLater(1, boom).cancel()
     for time in (2, 2, 3):
@@ -1107,7 +1107,7 @@ def test_step(reactor: SimReactor) -> None:
 
 
 def test_step_without_events(reactor: SimReactor) -> None:
-    """A step where nothing is left is refused, even if cancelled timers are."""
+    """`step` raises if nothing is left, or only cancelled timers."""
     reactor.callLater(1, boom).cancel()
 
     with pytest.raises(simpy.core.EmptySchedule):
@@ -1117,7 +1117,7 @@ def test_step_without_events(reactor: SimReactor) -> None:
 
 
 def test_iterate(reactor: SimReactor) -> None:
-    """To iterate lets all happen that is due within so many seconds, chains included."""
+    """`iterate` runs everything that is due within the given time, chains included."""
     fired: list[float] = []
 
     def tick() -> None:
@@ -1135,7 +1135,7 @@ def test_iterate(reactor: SimReactor) -> None:
 
 
 def test_iterate_for_ever(reactor: SimReactor) -> None:
-    """To iterate without an end ends when nothing is left."""
+    """`iterate(inf)` ends when nothing is left."""
     fired: list[int] = []
     reactor.callLater(1, fired.append, 1)
 
@@ -1145,7 +1145,7 @@ def test_iterate_for_ever(reactor: SimReactor) -> None:
 
 
 def test_exceptions_by_hand(reactor: SimReactor) -> None:
-    """What fails while one steps by hand is kept for the run."""
+    """Exceptions during manual steps are kept, and the run raises them."""
     reactor.callLater(1, boom)
     reactor.iterate(1)
 
@@ -1156,7 +1156,7 @@ def test_exceptions_by_hand(reactor: SimReactor) -> None:
 
 
 def test_environment_of_its_own() -> None:
-    """A reactor may join a SimPy environment that has come some way."""
+    """A reactor may use a SimPy environment whose clock has advanced."""
     env = Environment(initial_time=100)
     happened: list[tuple[float, str]] = []
 

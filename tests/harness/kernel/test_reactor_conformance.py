@@ -1,4 +1,4 @@
-"""Twisted's own conformance tests, run against the fake reactor."""
+"""Twisted's own conformance tests, run with the simulated reactor."""
 
 from twisted.internet.test.test_core import SystemEventTestsBuilder
 from twisted.internet.test.test_time import TimeTestsBuilder
@@ -8,13 +8,13 @@ from firstk.harness.kernel.reactor import SimReactor
 
 
 class TestTime(TimeTestsBuilder, SynchronousTestCase):
-    """`IReactorTime`, as Twisted demands it of every reactor."""
+    """`IReactorTime`, as Twisted requires it of every reactor."""
 
     reactorFactory = SimReactor
 
 
 class TestSystemEvents(SystemEventTestsBuilder, SynchronousTestCase):
-    """`IReactorCore`, as Twisted demands it of every reactor."""
+    """`IReactorCore`, as Twisted requires it of every reactor."""
 
     reactorFactory = SimReactor
 

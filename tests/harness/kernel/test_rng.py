@@ -1,4 +1,4 @@
-"""Random streams depend on their seed and their purpose, and on nothing else."""
+"""Random streams depend only on their seed and their purpose."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_repeats() -> None:
     ids=["server", "file", "none"],
 )
 def test_is_the_same_for_ever(purpose: tuple[str, ...], first: float) -> None:
-    """The draws are those of this version of firstk: old digests can be had again."""
+    """The draws never change between versions, so that old digests can be reproduced."""
     assert first == stream(928, *purpose).random()
 
 
@@ -56,7 +56,7 @@ def test_independent() -> None:
 
 
 def test_names_do_not_run_together() -> None:
-    """Where one name ends and the next begins makes a difference, and so does the seed."""
+    """The boundaries between names matter, and so does the seed."""
     seeds_and_names = [
         (1, ["a", "bc"]),
         (1, ["ab", "c"]),

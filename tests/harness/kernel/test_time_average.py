@@ -1,4 +1,4 @@
-"""Levels: how many of something there are, on average."""
+"""Averages of a level over time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from firstk.harness.kernel.time_average import TimeAverage
 
 
 def test_area() -> None:
-    """Its integral counts each number for as long as it was."""
+    """The integral weighs each level by its duration."""
     env = Environment()
     level = TimeAverage(env)
     level.change(+2)
@@ -22,7 +22,7 @@ def test_area() -> None:
 
 
 def test_area_of_what_is() -> None:
-    """To look at the integral changes nothing, and what is there counts up to now."""
+    """Reading the integral changes nothing, and it includes the time up to now."""
     env = Environment(initial_time=10)
     level = TimeAverage(env)
     level.change(+1)

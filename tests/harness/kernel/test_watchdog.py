@@ -1,4 +1,4 @@
-"""A run that takes too long in real time ends, and the stack of the code under test is named."""
+"""A run that takes too long in real time ends, and reports where the code under test was."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_simulate() -> None:
 
 
 def test_in_time() -> None:
-    """A run that ends in time is not changed."""
+    """A run that ends in time is unchanged."""
     assert (
         simulate(scenario(), "first-k").result == simulate(scenario(), "first-k", timeout=60).result
     )
@@ -51,12 +51,12 @@ def test_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "1e9", "soon"])
 def test_wrong_timeout(seconds: str, tmp_path: Path) -> None:
-    """A time that is none is a usage error."""
+    """An invalid timeout is a usage error."""
     assert firstk("run", write(tmp_path), "--timeout", seconds).exit_code == 2
 
 
 def test_grid() -> None:
-    """A grid with a timeout goes on after the download."""
+    """A grid can be used again after a timeout."""
     with SimGrid() as grid:
         grid.timeout = 0.2
 
@@ -65,7 +65,7 @@ def test_grid() -> None:
 
 
 def test_another_thread() -> None:
-    """Off the main thread there is no such timer, which is said."""
+    """Off the main thread, a timeout raises: there is no such timer."""
     errors: list[RuntimeError] = []
 
     def work() -> None:

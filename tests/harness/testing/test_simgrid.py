@@ -1,4 +1,4 @@
-"""Grids in Python: what one does to the servers, time step by step, and the downloads."""
+"""Grids in Python: changing servers, advancing time step by step, and downloading."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged"]
 
 @pytest.fixture
 def grid() -> SimGrid:
-    """Ten good servers half a second away, each with a share of a small file."""
+    """Return ten good servers with a round trip of 0.5 s, each with a share of a small file."""
     return SimGrid(size=56, rtt=0.5)
 
 
 def never(*_: Any) -> Deferred[None]:
-    """Be a downloader that never ends, and never asks for anything."""
+    """A downloader that never ends, and requests nothing."""
     return Deferred()
 
 
@@ -52,25 +52,25 @@ def never(*_: Any) -> Deferred[None]:
     ],
 )
 def test_choose(which: Any, names: list[str], grid: SimGrid) -> None:
-    """Servers are taken by number, by slice and by name."""
+    """Servers are selected by number, by slice and by name."""
     assert names == grid.servers[which].names
     assert f"<Servers {', '.join(names)}>" == repr(grid.servers[which])
 
 
 def test_iterate(grid: SimGrid) -> None:
-    """One goes through the servers one by one."""
+    """Iterating yields the servers one by one."""
     assert [[f"s{i}"] for i in range(10)] == [server.names for server in grid.servers]
     assert len(grid.servers) == 10
 
 
 def test_choose_of_some(grid: SimGrid) -> None:
-    """Of some servers only they can be chosen."""
+    """A selection of servers can be narrowed further."""
     assert grid.servers[4:8]["s1,s5"].names == ["s5"]
 
 
 @pytest.mark.parametrize("which", ["s10", "3-1", "x"])
 def test_no_such_server(which: str, grid: SimGrid) -> None:
-    """What is beyond the grid is refused, as in a scenario file."""
+    """A selection beyond the grid is refused, as in a scenario file."""
     with pytest.raises(ValueError, match=r"beyond the grid|backwards|should be"):
         grid.servers[which]
     with pytest.raises(IndexError):
@@ -78,7 +78,7 @@ def test_no_such_server(which: str, grid: SimGrid) -> None:
 
 
 def test_order() -> None:
-    """Servers are numbered as they are named, whatever the order the downloader meets them in."""
+    """Servers are numbered by their names, whatever order the downloader sees."""
     grid = SimGrid(order="permuted")
     grid.start("first-k")
 
@@ -111,7 +111,7 @@ def test_order() -> None:
 def test_faults(
     verb: Callable[[ServerGroup], object], table: dict[str, Any], strategy: str
 ) -> None:
-    """The verbs do what the faults of their names do in a scenario file."""
+    """The verbs do the same as the faults with their names in a scenario file."""
     file = scenario({"select": "0-2", "fault": table}, name="grid")
     grid = SimGrid(size=56, rtt=0.5)
     verb(grid.servers[:3])
@@ -120,7 +120,7 @@ def test_faults(
 
 
 def test_several_faults(grid: SimGrid) -> None:
-    """A server may have several faults, and is healed of all."""
+    """A server may have several faults, and `heal` removes all of them."""
     grid.servers.slow(extra=1).corrupt("ueb")
     assert grid.download("first-k").outcome == "failed"
 
@@ -131,7 +131,7 @@ def test_several_faults(grid: SimGrid) -> None:
 
 
 def test_hold(grid: SimGrid) -> None:
-    """Servers hold what they are told to hold, and no more."""
+    """Servers hold exactly the shares that `hold` gives them."""
     grid.servers.hold()
     grid.servers[4].hold(2, 0)
     grid.servers[7].hold(5)
@@ -154,7 +154,7 @@ def test_hold(grid: SimGrid) -> None:
     ],
 )
 def test_bad_verb(do: Callable[[Any], object], said: str, grid: SimGrid) -> None:
-    """What a scenario file may not say is no way to treat a server either, and changes nothing."""
+    """An invalid fault is refused, as in a scenario file, and changes nothing."""
     with pytest.raises((ScenarioError, TypeError), match=said):
         do(grid.servers)
 
@@ -171,13 +171,13 @@ def test_bad_verb(do: Callable[[Any], object], said: str, grid: SimGrid) -> None
     ],
 )
 def test_bad_grid(keys: dict[str, Any], said: str) -> None:
-    """A grid that cannot be is told of as a scenario file is, key by key."""
+    """An invalid grid is refused, as in a scenario file, key by key."""
     with pytest.raises(ScenarioError, match=said):
         SimGrid(**keys)
 
 
 def test_keys() -> None:
-    """A grid takes the keys that a scenario file has."""
+    """A grid accepts the keys of a scenario file."""
     grid = SimGrid(
         servers=4,
         k=2,
@@ -202,7 +202,7 @@ def test_keys() -> None:
 
 
 def test_advance(grid: SimGrid) -> None:
-    """Time passes as told, though nothing happens then, and no further."""
+    """`advance` moves time exactly as far as given, even if nothing happens."""
     download = grid.start("first-k")
     assert grid.now == 0
     assert len(grid.outstanding) == 10
@@ -218,7 +218,7 @@ def test_advance(grid: SimGrid) -> None:
 
 
 def test_advance_to(grid: SimGrid) -> None:
-    """One may go to a time, to the last bit, and not back."""
+    """`advance_to` moves to an exact time, and never back."""
     grid.advance(0.1)
     grid.advance_to(2.6510933567)
     assert grid.now == 2.6510933567
@@ -229,7 +229,7 @@ def test_advance_to(grid: SimGrid) -> None:
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf")])
 def test_no_time(seconds: float, grid: SimGrid) -> None:
-    """What is no time is refused, and changes nothing."""
+    """An invalid time is refused, and changes nothing."""
     for do in grid.advance, grid.advance_to, lambda at: grid.servers.heal(at=at):
         with pytest.raises(ValueError, match="is no time in seconds"):
             do(seconds)
@@ -238,7 +238,7 @@ def test_no_time(seconds: float, grid: SimGrid) -> None:
 
 
 def test_condition_is_the_tests(grid: SimGrid) -> None:
-    """The condition that is waited for may do what a test may: it is no part of a download."""
+    """The condition of `until` may use the real clock: it is not part of a download."""
     download = grid.start("first-k")
     latest = time.monotonic() + 60
 
@@ -248,7 +248,7 @@ def test_condition_is_the_tests(grid: SimGrid) -> None:
 
 
 def test_never_tells_of_errors(grid: SimGrid) -> None:
-    """Where what is waited for never is since something went wrong, that is told."""
+    """If a condition is never met because of an error, the message has the error."""
 
     def raising(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -265,7 +265,7 @@ def test_never_tells_of_errors(grid: SimGrid) -> None:
 
 
 def test_until(grid: SimGrid) -> None:
-    """It stops where the condition is true for the first time."""
+    """`until` stops as soon as the condition is true."""
     download = grid.start("first-k")
     assert (download.ttfb, download.done) == (None, False)
 
@@ -277,7 +277,7 @@ def test_until(grid: SimGrid) -> None:
 
 
 def test_never(grid: SimGrid) -> None:
-    """What never happens is told, with what is still waited for."""
+    """A condition that is never met raises, with the outstanding requests."""
     grid.servers[:9].hang()
     download = grid.start("first-k")
 
@@ -292,7 +292,7 @@ def test_never(grid: SimGrid) -> None:
 
 
 def test_never_by_the_deadline() -> None:
-    """What is always busy is given up at the deadline; of many requests some are told."""
+    """At the deadline, `until` gives up; of many requests, some are listed."""
     grid = SimGrid(servers=30, n=30, deadline=100.0)
     grid.servers.hang()
     grid.start("wait-for-all")
@@ -308,7 +308,7 @@ def test_never_by_the_deadline() -> None:
 
 
 def test_true_at_once(grid: SimGrid) -> None:
-    """What is so already lets no time pass."""
+    """If the condition is true already, no time passes."""
     grid.start("first-k")
     grid.until(lambda: True)
 
@@ -321,7 +321,7 @@ def test_true_at_once(grid: SimGrid) -> None:
     ids=["", "service", "bandwidth"],
 )
 def test_release(limits: dict[str, Any]) -> None:
-    """A server that is healed answers then what it was asked while it hung."""
+    """A healed server answers the requests that it held while it hung."""
     grid = SimGrid(size=56, rtt=0.5, **limits)
     grid.servers[2:].hang()
     download = grid.start("first-k")
@@ -339,7 +339,7 @@ def test_release(limits: dict[str, Any]) -> None:
 
 
 def test_hang_spares_what_was_taken_up(grid: SimGrid) -> None:
-    """A server that begins to hang still answers what had reached it before."""
+    """A server that begins to hang still answers what reached it before."""
     download = grid.start("first-k")
     grid.advance(0.3)  # the queries arrived at 0.25 s
     grid.servers.hang()
@@ -349,7 +349,7 @@ def test_hang_spares_what_was_taken_up(grid: SimGrid) -> None:
 
 
 def test_hang_holds_what_is_under_way(grid: SimGrid) -> None:
-    """What reaches a server after it began to hang is held, though it was sent before."""
+    """A request that reaches a hung server is held, even if it was sent before."""
     grid.start("first-k")
     grid.advance(0.2)
     grid.servers.hang()
@@ -360,7 +360,7 @@ def test_hang_holds_what_is_under_way(grid: SimGrid) -> None:
 
 @pytest.mark.parametrize("limits", [{}, {"service": constant(0.5)}], ids=["", "service"])
 def test_disconnect_fails_what_is_outstanding(limits: dict[str, Any]) -> None:
-    """A connection that is lost fails what is outstanding at once, wherever it is."""
+    """A lost connection fails all outstanding requests at once, wherever they are."""
     grid = SimGrid(size=56, rtt=0.5, **limits)
     grid.servers[0].hang()
     download = grid.start("first-k-late")
@@ -374,7 +374,7 @@ def test_disconnect_fails_what_is_outstanding(limits: dict[str, Any]) -> None:
 
 
 def test_hang_again() -> None:
-    """Healing at a time to come does not undo what is to go wrong after it."""
+    """Healing at a future time does not undo faults that begin after it."""
     grid = SimGrid(rtt=0.1)
     grid.servers.hang().heal(at=1).hang(start=2)
 
@@ -386,7 +386,7 @@ def test_hang_again() -> None:
 
 
 def test_heal_before_it_begins(grid: SimGrid) -> None:
-    """What is healed never begins: no fault that was still to come does."""
+    """Healing also removes faults that have not begun yet."""
     grid.servers.hang(start=1).disconnect(start=0.2).fault("broken", start=2)
     grid.servers.heal()
 
@@ -398,7 +398,7 @@ def test_heal_before_it_begins(grid: SimGrid) -> None:
 
 @pytest.mark.parametrize("strategy", few(1, reversed([*STRATEGIES])))
 def test_as_a_scenario(strategy: str) -> None:
-    """The grid of a scenario gives the results of the scenario, digests and all."""
+    """The grid of a scenario gives the results of the scenario, with equal digests."""
     for one in load_all(["ticket-928", "hung-server"]):
         if strategy in one.strategies:
             with SimGrid.of(one) as grid:
@@ -406,7 +406,7 @@ def test_as_a_scenario(strategy: str) -> None:
 
 
 def test_second_download(grid: SimGrid) -> None:
-    """A grid may be read from again: times count from the start of each download."""
+    """A grid may be read again: times count from the start of each download."""
     first = grid.download("first-k")
     second = grid.download("first-k")
 
@@ -433,7 +433,7 @@ def test_side_by_side() -> None:
 
 
 def test_range(grid: SimGrid) -> None:
-    """Some bytes may be asked for, and a stop after the first byte."""
+    """A download may read a range, or stop after the first block."""
     part = grid.download("first-k", offset=50, length=6)
     assert (part.content_ok, part.outcome) == (True, "ok")
 
@@ -446,13 +446,13 @@ def test_range(grid: SimGrid) -> None:
     "asked", [{"offset": -1}, {"offset": 57}, {"length": 57}, {"offset": 50, "length": 7}]
 )
 def test_no_such_bytes(asked: dict[str, Any], grid: SimGrid) -> None:
-    """Bytes that the file does not have are refused."""
+    """A range outside the file is refused."""
     with pytest.raises(ValueError, match="the file has 56"):
         grid.start("first-k", **asked)
 
 
 def test_downloader_of_the_grid() -> None:
-    """A grid may know what is put to the test; a download may say otherwise."""
+    """A grid may have a downloader; a download may override it."""
     grid = SimGrid(downloader="wait-for-all")
 
     assert grid.download().strategy == "wait-for-all"
@@ -460,7 +460,7 @@ def test_downloader_of_the_grid() -> None:
 
 
 def test_strategy_of_ones_own(grid: SimGrid) -> None:
-    """A strategy may be composed, and is put to the test as those with a name are."""
+    """A custom strategy can be downloaded with, like a named one."""
     narrow = replace(find_strategy("windowed"), name="narrow", window=2)
     grid.servers[:2].hang()
     download = grid.start(narrow)
@@ -472,7 +472,7 @@ def test_strategy_of_ones_own(grid: SimGrid) -> None:
 
 
 def test_no_downloader(grid: SimGrid) -> None:
-    """Without a downloader nothing can begin."""
+    """Without a downloader, no download can start."""
     with pytest.raises(TypeError, match="needs a downloader, or a strategy"):
         grid.start()
     with pytest.raises(DownloaderError, match="lucky"):
@@ -480,7 +480,7 @@ def test_no_downloader(grid: SimGrid) -> None:
 
 
 def test_not_over(grid: SimGrid) -> None:
-    """A download that waits for nothing that could come has stalled, and is not done."""
+    """A download that waits for nothing has stalled, and is not done."""
     download = grid.start(never)
 
     assert download.finish().outcome == "stalled"
@@ -500,7 +500,7 @@ def test_deadline() -> None:
 
 
 def test_errors_are_not_lost(grid: SimGrid) -> None:
-    """What a callback raises, and what a Deferred keeps to itself, fails the download."""
+    """An exception in a callback, or in a lost Deferred, fails the download."""
 
     def careless(reactor: Any, *_: Any) -> Deferred[None]:
         def forget() -> None:
@@ -523,7 +523,7 @@ def test_errors_are_not_lost(grid: SimGrid) -> None:
 
 
 def test_whose_error_it_is(grid: SimGrid) -> None:
-    """What goes wrong in one download is not told of another that is under way."""
+    """An error in one download is not reported for another one in progress."""
 
     def raising(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -541,7 +541,7 @@ def test_whose_error_it_is(grid: SimGrid) -> None:
 
 
 def test_escapes(grid: SimGrid) -> None:
-    """A downloader that leaves the simulation fails; a test may wait and look at the clock."""
+    """A downloader that leaves the simulation fails; a test itself may wait and read the clock."""
 
     def sleepy(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, time.sleep, 0)
@@ -560,7 +560,7 @@ def test_escapes(grid: SimGrid) -> None:
 
 
 def test_chance_goes_on(grid: SimGrid) -> None:
-    """What the module `random` draws goes on from step to step, and follows from the seed."""
+    """`random` continues from step to step, and follows from the seed."""
     drawn: list[float] = []
 
     def drawing(reactor: Any, *_: Any) -> Deferred[None]:
@@ -579,7 +579,7 @@ def test_chance_goes_on(grid: SimGrid) -> None:
 
 
 def test_shut_down() -> None:
-    """At the end of a grid what waits for its shutdown is called, once."""
+    """Closing a grid calls the shutdown triggers, once."""
     called: list[str] = []
 
     def waiting(reactor: Any, *_: Any) -> Deferred[None]:
@@ -596,7 +596,7 @@ def test_shut_down() -> None:
 
 
 def test_untold_errors() -> None:
-    """What went wrong in a download whose result nobody asks for is told at the end, once."""
+    """An error in a download whose result is never read is raised at the end, once."""
 
     def raising(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -623,7 +623,7 @@ def test_untold_errors() -> None:
 
 
 def test_faults_of_a_scenario() -> None:
-    """A server of a scenario's grid is healed of what the scenario says of it."""
+    """`heal` removes the faults of a scenario's grid."""
     grid = SimGrid.of(scenario(hung("all")))
     download = grid.start("first-k")
     grid.advance(10)
@@ -634,11 +634,11 @@ def test_faults_of_a_scenario() -> None:
     assert (result.outcome, result.ttfb) == ("ok", 12.25)
 
 
-# What is done to servers whose buckets were found before
+# # Changes to servers whose buckets were found before
 
 
 def reading(answers: list[tuple[float, Any]], times: Sequence[float]) -> Callable[..., Any]:
-    """Return a downloader that finds the bucket of s0 and reads from it at those times."""
+    """Return a downloader that gets the bucket of s0, and reads from it at those times."""
 
     async def reads(reactor: Any, servers: Any, cap: Any, *_: Any) -> None:
         parsed: Any = parse_cap(cap)
@@ -680,7 +680,7 @@ HEADER = b"\0\0\0\1"
 def test_found_before(
     verb: Callable[[ServerGroup], object], told: list[Any], limits: dict[str, Any]
 ) -> None:
-    """Whatever is done to a server goes for the buckets that were found before, too."""
+    """Changes to a server also apply to buckets that were found before."""
     answers: list[tuple[float, Any]] = []
     grid = SimGrid(rtt=0.5, **limits)
     grid.start(reading(answers, [1]))
@@ -693,7 +693,7 @@ def test_found_before(
 
 @pytest.mark.parametrize("limits", [{}, {"bandwidth": 1e12}])
 def test_hold_spares_what_was_taken_up(limits: dict[str, Any]) -> None:
-    """A read that the server has taken up is answered from what it held then."""
+    """A read that the server has started is answered from the shares that it held then."""
     answers: list[tuple[float, Any]] = []
     grid = SimGrid(rtt=0.5, **limits)
     grid.start(reading(answers, [1, 1.2]))
@@ -706,7 +706,7 @@ def test_hold_spares_what_was_taken_up(limits: dict[str, Any]) -> None:
 
 
 def test_hold_spares_queries_that_were_taken_up() -> None:
-    """A query that is under way is answered with what the server holds when it takes it up."""
+    """A query is answered with the shares that the server holds when the query arrives."""
     for at, located in ((0.2, None), (0.3, 0.5)):
         grid = SimGrid(k=1, n=1, servers=1, rtt=0.5)
         running = grid.start("first-k")
@@ -717,7 +717,7 @@ def test_hold_spares_queries_that_were_taken_up() -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "windowed", "hedged"])
 def test_all_shares_go(strategy: str) -> None:
-    """A download whose shares are all taken away in its midst fails."""
+    """If all shares are removed during a download, it fails."""
     grid = SimGrid(size=3_000_000, segment_size=300_000, rtt=0.05)
     running = grid.start(strategy)
     grid.until(lambda: running.ttfb is not None)
@@ -729,7 +729,7 @@ def test_all_shares_go(strategy: str) -> None:
 
 
 def test_shares_come_back(grid: SimGrid) -> None:
-    """A share that a server holds again is read from again."""
+    """A share that is removed and restored is read again."""
     running = grid.start("hedged")
     grid.until(lambda: grid.servers[0].outstanding)
     grid.servers.hold()

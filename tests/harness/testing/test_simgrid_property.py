@@ -1,7 +1,7 @@
-"""A grid that is driven step by step comes to what its scenario file comes to, event by event.
+"""A grid that is driven step by step gives the same result as its scenario file.
 
-Whether a fault is in the file from the beginning, with its `start` and its `end`, or comes and
-goes while the download is under way, must make no difference to anyone.
+It must not matter whether a fault is in the file from the beginning, with its `start` and its
+`end`, or comes and goes while the download is in progress.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from firstk.scenarios.load import from_tables
 from firstk.scenarios.model import Scenario
 from tests.marks import few
 
-#: What may go wrong with a server, as a table without its times.
+#: What may go wrong with a server, as a table without times.
 FAULTS: list[dict[str, Any]] = [
     {"kind": "hung"},
     {"kind": "hung", "on": ["read"]},
@@ -40,7 +40,7 @@ FAULTS: list[dict[str, Any]] = [
 
 @dataclass
 class Step:
-    """What happens to some servers at a time: a fault, for some seconds or for good, or healing."""
+    """An event at some servers: a fault, for some seconds or forever, or healing."""
 
     time: float
     servers: list[int]
@@ -49,19 +49,19 @@ class Step:
 
     @property
     def end(self) -> float | None:
-        """When the fault is over by itself."""
+        """When the fault ends by itself."""
         return None if self.lasts is None else self.time + self.lasts
 
 
 @dataclass
 class Story:
-    """A grid, and what happens to it, in the order of time."""
+    """A grid, and its events in order of time."""
 
     tables: dict[str, Any]
     steps: list[Step] = field(default_factory=list)
 
     def scenario(self) -> Scenario:
-        """Return it as a scenario file tells it, which knows beforehand when each fault ends."""
+        """Return the scenario file of the story, in which each fault has its end."""
         faults: dict[int, list[dict[str, Any]]] = {}
         for step in self.steps:
             for server in step.servers:
@@ -78,7 +78,7 @@ class Story:
         return from_tables({**self.tables, "servers": entries})
 
     def told(self, strategy: str) -> Result:
-        """Return what comes of it step by step."""
+        """Return the result of running the story step by step."""
         grid = SimGrid.of(from_tables(self.tables))
         running = grid.start(strategy)
         for step in self.steps:
@@ -99,7 +99,7 @@ LAWS: list[dict[str, Any]] = [
     {"law": "constant", "value": 0.05},
 ]
 
-#: What makes requests wait for one another.
+#: Limits that make requests wait for one another.
 QUEUES: dict[str, list[Any]] = {
     "service": LAWS,
     "concurrency": [1, 2],
@@ -114,7 +114,7 @@ PART = 2.0**-21
 
 @st.composite
 def stories(draw: st.DrawFn) -> Story:
-    """Return small grids on which much happens."""
+    """Draw small grids with many events."""
     k = draw(st.integers(1, 3))
     file = {
         "k": k,
@@ -144,7 +144,7 @@ def stories(draw: st.DrawFn) -> Story:
 @settings(deadline=None, max_examples=60)
 @given(story=stories())
 def test_step_by_step(strategy: str, story: Story) -> None:
-    """Faults that come and go while it looks are those of a file that knew of them."""
+    """Faults that come and go step by step equal those of a scenario file."""
     expected = simulate(story.scenario(), strategy).result
     # Who looks on is still there when nothing has happened for long.
     last = max([step.time for step in story.steps], default=0.0)
@@ -154,7 +154,7 @@ def test_step_by_step(strategy: str, story: Story) -> None:
 
 @pytest.mark.parametrize("limits", [{"concurrency": 1}, {"bandwidth": 3000.0}], ids=str)
 def test_held_requests_are_taken_up_as_they_came(limits: dict[str, Any]) -> None:
-    """Whoever reached a server first while it hung is the first in its queue when it is healed."""
+    """Requests that a hung server held are queued in the order of their arrival."""
     for seed in range(10):
         grid = {"servers": 1, "rtt": LAWS[0], "service": {"law": "constant", "value": 0.1}}
         file = {"k": 3, "n": 3, "size": 500}
@@ -169,7 +169,7 @@ def test_held_requests_are_taken_up_as_they_came(limits: dict[str, Any]) -> None
     "meddle", [lambda s: s.slow(2), lambda s: s.hang().heal(), lambda s: s.disconnect(start=9)]
 )
 def test_answers_keep_their_order(meddle: Callable[[ServerGroup], object]) -> None:
-    """What changes nothing for a query that is under way does not put it behind the others."""
+    """A change without effect does not put a query in progress behind the others."""
     grid = SimGrid(rtt=0.05)
     download = grid.start("first-k", stop="first-block")
     grid.advance(0.01)

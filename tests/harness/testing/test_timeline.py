@@ -18,7 +18,7 @@ from tests.reports.samples import BROKEN, HUNG, scenario
 def lines_of(
     *entries: dict[str, Any], strategy: str = "wait-for-all", **tables: Any
 ) -> tuple[str, dict[str, str], str]:
-    """Return the timeline of a run, and its lines by their servers."""
+    """Return the timeline of a run, its lines by server, and its last line."""
     text = text_timeline(simulate(scenario(entries=entries, **tables), strategy))
     lines = [line.split(maxsplit=1) for line in text.splitlines() if line.startswith("  s")]
     return text, {words[0]: words[1] for words in lines}, text.splitlines()[-1]
@@ -30,7 +30,7 @@ def entry(select: str, kind: str, **keys: Any) -> dict[str, Any]:
 
 
 def test_hung() -> None:
-    """The server that hangs is named first, and its line says what was not answered."""
+    """The hung server is listed first, and its line shows what was not answered."""
     text, lines, _ = lines_of({"select": "7", **HUNG})
 
     assert text.startswith("wait-for-all: stalls forever\nnever answered: s7\n")
@@ -40,7 +40,7 @@ def test_hung() -> None:
 
 
 def test_hung_read() -> None:
-    """One that answers the query and then hangs is named too, with what was read."""
+    """A server that hangs on reads is listed too, with its read."""
     text, lines, _ = lines_of(entry("1", "hung", on=["read"]), strategy="first-k")
 
     assert "never answered: s1\n" in text
@@ -51,7 +51,7 @@ def test_hung_read() -> None:
 
 
 def test_good() -> None:
-    """Where all answer nothing else is said; queries and reads differ."""
+    """If all servers answer, none is listed; queries and reads differ."""
     text, lines, _ = lines_of(strategy="first-k")
 
     assert "never answered:" not in text
@@ -71,17 +71,17 @@ def test_good() -> None:
     ],
 )
 def test_faults(fault: dict[str, Any], said: str) -> None:
-    """What a server did is told in words."""
+    """Each fault's effect is described in words."""
     assert said in lines_of(fault)[1]["s0"]
 
 
 def test_failure_is_marked() -> None:
-    """A request that fails ends in a cross."""
+    """A failed request ends with a cross."""
     assert lines_of({"select": "0", **BROKEN}, strategy="first-k")[1]["s0"].startswith("=====x ")
 
 
 def test_deadline() -> None:
-    """What may still be answered after the deadline is not said to be silent forever."""
+    """At the deadline, an unanswered request is not called silent forever."""
     text, lines, _ = lines_of(entry("4", "slow", extra=99), deadline=10.0)
 
     assert "never" not in text
@@ -90,14 +90,14 @@ def test_deadline() -> None:
 
 
 def test_later_than_the_download() -> None:
-    """An answer that comes after the end of the download is told, and its bar is full."""
+    """An answer after the end of the download is shown, and its bar is full."""
     _, lines, _ = lines_of(entry("4", "slow", extra=99), strategy="first-k")
 
     assert lines["s4"] == f"{'=' * 32}  asked at 0, answered at 99.05: share 4"
 
 
 def test_wide() -> None:
-    """Of many servers those that were silent are shown, then those that were read from."""
+    """Of many servers, silent ones are shown first, then those that were read from."""
     text, lines, last = lines_of({"select": "70", **HUNG}, count=100, strategy="first-k")
 
     assert len(lines) == MAX_LINES
@@ -107,14 +107,14 @@ def test_wide() -> None:
 
 
 def test_many_silent() -> None:
-    """Of very many names the first are told, and how many more there are."""
+    """Of very many names, the first are listed and the rest are counted."""
     text, _, _ = lines_of({"select": "0-49", **HUNG}, count=100)
 
     assert "never answered: s0, s1, s2, s3, s4, s5, s6, s7, s8, s9, s10, s11 and 38 more\n" in text
 
 
 def test_not_asked() -> None:
-    """How many servers were not asked at all is told."""
+    """Servers that were not queried are counted."""
     hung = {"select": "all", **HUNG}
 
     for count, said in (12, "2 servers were not asked"), (11, "1 server was not asked"):
@@ -123,7 +123,7 @@ def test_not_asked() -> None:
 
 
 def asks_all(reactor: Any, servers: Sequence[IStorageServer], cap: str, consumer: Any) -> Any:
-    """Ask all servers for their shares, and wait for every answer."""
+    """Query all servers, and wait for every answer."""
     read_cap = parse_cap(cap)
     assert isinstance(read_cap, CHKCap)
     index = read_cap.storage_index
@@ -131,7 +131,7 @@ def asks_all(reactor: Any, servers: Sequence[IStorageServer], cap: str, consumer
 
 
 def test_line_of_the_code_under_test() -> None:
-    """Of a request that was never answered the line that sent it is named."""
+    """A request that was never answered has the line that sent it."""
     hung = scenario(entries=[{"select": "4", **HUNG}])
     text = text_timeline(simulate(hung, asks_all))
     line = asks_all.__code__.co_firstlineno + 5
