@@ -1,4 +1,4 @@
-"""A test bench for one simulated server: what to ask it and when, and its answers."""
+"""A test bench for one simulated server: a schedule of requests, and the answers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SHARE = SHARES[1][4]
 
 INDEX = bytes(range(16))
 
-#: The round-trip time to these servers, in seconds, which can be halved without rounding.
+#: The round-trip time to these servers, in seconds; half of it is an exact float.
 RTT = 0.5
 
 #: The translation table that a corrupt server applies to bytes.
@@ -49,7 +49,7 @@ LAW: TypeAdapter[Law] = TypeAdapter(Law)
 
 
 class Bench:
-    """One server with some faults; it follows a schedule of requests, and keeps the answers."""
+    """One server with faults; it follows a schedule of requests, and keeps the answers."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Bench:
         self.connection = Connection(self.server, Client(self.trace))
 
     def query(self, at: float = 0.0, index: bytes = INDEX) -> Bench:
-        """Ask for buckets at a time; the recorded answer is the share numbers."""
+        """Query at a time; the recorded answer is the list of share numbers."""
 
         def ask() -> None:
             self.connection.get_buckets(index).addCallback(list).addBoth(self._keep)
@@ -116,7 +116,7 @@ class Bench:
         return self
 
     def reconnect(self, at: float) -> Bench:
-        """Set up a new connection at a time; the recorded answer is None."""
+        """Reconnect at a time; the recorded answer is None."""
         self.reactor.callLater(at, lambda: self.connection.reconnect().addBoth(self._keep))
         return self
 

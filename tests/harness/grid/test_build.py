@@ -1,4 +1,4 @@
-"""The grid of a run is what its scenario and its seed say, server by server."""
+"""The grid of a run follows from its scenario and its seed, server by server."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from firstk.harness.kernel.rng import stream
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 
-#: A law under which a server shows at once what it was made from.
+#: A law whose round-trip times show which entry a server was made from.
 LATER = constant(2.0)
 
 Answers = dict[str, list[tuple[float, Any]]]
 
 
 def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
-    """Return what each server answers to some queries: when, and share numbers or "failed".
+    """Return when each server answers some queries, and with which shares or "failed".
 
     The servers are in the order in which the downloader is given them.
     """
@@ -45,12 +45,12 @@ def survey(of: Scenario, seed: int = 0, queries: int = 1) -> Answers:
 
 
 def shares(of: Scenario) -> list[list[int]]:
-    """Return which share numbers each server has."""
+    """Return the share numbers of each server."""
     return [said for [(_, said)] in survey(of).values()]
 
 
 def times(of: Scenario, seed: int = 0, queries: int = 1) -> dict[str, list[float]]:
-    """Return when each server answers."""
+    """Return the times at which each server answers."""
     found = survey(of, seed, queries)
     return {name: [time for time, _ in answers] for name, answers in found.items()}
 
@@ -78,12 +78,12 @@ def broken(select: Any) -> dict[str, Any]:
     ],
 )
 def test_placement(servers: int, placed: list[list[int]]) -> None:
-    """Share i lies on server i modulo the number of servers."""
+    """Share i is placed on server i modulo the number of servers."""
     assert placed == shares(scenario(grid={"servers": servers}))
 
 
 def test_shares() -> None:
-    """An entry says which shares its servers hold, in place of those they would."""
+    """`shares` of an entry replaces the shares that its servers would hold."""
     one = {"select": "0,2", "shares": [7, 1, 7]}
     other = {"select": "3", "shares": []}
 
@@ -91,7 +91,7 @@ def test_shares() -> None:
 
 
 def test_names() -> None:
-    """Servers are named by their numbers."""
+    """Servers are named after their numbers."""
     assert list(survey(scenario(grid={"servers": 3}))) == ["s0", "s1", "s2"]
 
 
@@ -114,12 +114,12 @@ def test_names() -> None:
     ids=lambda value: str(len(value) if isinstance(value, set) else value),
 )
 def test_select(select: Any, names: set[str]) -> None:
-    """An entry is about the servers that it selects, by list, by name or drawn."""
+    """An entry applies to the servers that it selects: by list, by name, or at random."""
     assert names == failing(scenario(broken(select)))
 
 
 def test_select_count() -> None:
-    """So many servers are drawn, others for other seeds, and each as often as the next."""
+    """`count` draws this many servers, each equally likely, depending on the seed."""
     drawn = [failing(scenario(broken({"count": 3})), seed) for seed in range(200)]
     often = [sum(f"s{i}" in names for names in drawn) for i in range(10)]
 
@@ -128,7 +128,7 @@ def test_select_count() -> None:
 
 
 def test_select_probability() -> None:
-    """Each server is drawn for itself with the probability."""
+    """`probability` draws each server independently."""
     drawn = [failing(scenario(broken({"probability": 0.3})), seed) for seed in range(200)]
     often = [sum(f"s{i}" in names for names in drawn) for i in range(10)]
     together = sum({"s0", "s1"} <= names for names in drawn)
@@ -138,14 +138,14 @@ def test_select_probability() -> None:
 
 
 def test_probability_grows() -> None:
-    """A greater probability takes the same servers, and more."""
+    """A greater probability selects the same servers, and more."""
     drawn = [failing(scenario(broken({"probability": p / 10}))) for p in range(11)]
 
     assert all(few <= many for few, many in pairwise(drawn))
 
 
 def test_entries_draw_for_themselves() -> None:
-    """Two entries that draw servers do not draw the same ones."""
+    """Two entries with the same selection draw independently."""
     select = {"probability": 0.5}
     slow = {"select": select, "rtt": LATER}
     both, alone = scenario(broken(select), slow), scenario(slow)
@@ -160,7 +160,7 @@ def test_entries_draw_for_themselves() -> None:
 
 
 def test_later_entries_replace_keys() -> None:
-    """A key of a later entry replaces that key of an earlier one, and no other."""
+    """A key of a later entry replaces only that key of an earlier one."""
     made = scenario(
         {"select": "all", "rtt": LATER, "fault": {"kind": "empty"}, "shares": [3]},
         {"select": "1-3", "fault": {"kind": "broken"}},
@@ -178,7 +178,7 @@ def test_later_entries_replace_keys() -> None:
 
 
 def test_several_faults() -> None:
-    """One entry may bring several faults; they replace those of an earlier entry."""
+    """An entry may have several faults; they replace those of an earlier entry."""
     slow = {"kind": "slow", "factor": 4}
     made = scenario(
         broken("all"),
@@ -190,7 +190,7 @@ def test_several_faults() -> None:
 
 
 def test_rtt_per() -> None:
-    """Servers may draw once where the grid draws for each request."""
+    """With `rtt_per = "server"`, a server draws once, instead of for each request."""
     made = scenario({"select": "1", "rtt_per": "server"}, grid={"servers": 2, "rtt": exponential()})
     found = times(made, queries=5)
 
@@ -199,7 +199,7 @@ def test_rtt_per() -> None:
 
 
 def test_service() -> None:
-    """An entry says for how long its servers work, and on how many requests at once."""
+    """An entry sets its servers' service time and concurrency."""
     made = scenario(
         {"select": "1", "service": LATER},
         {"select": "1-2", "concurrency": 2},
@@ -214,7 +214,7 @@ def test_service() -> None:
 
 
 def read_times(of: Scenario, length: int) -> dict[str, float]:
-    """Return when each server answers a read of so many bytes from a share that all hold."""
+    """Return when each server answers a read of this length from a share."""
     reactor, file = SimReactor(), file_of(of)
     found: dict[str, float] = {}
 
@@ -229,7 +229,7 @@ def read_times(of: Scenario, length: int) -> dict[str, float]:
 
 
 def test_bandwidth() -> None:
-    """An entry says how fast the uplinks of its servers are."""
+    """An entry sets the bandwidth of its servers' uplinks."""
     entries: list[dict[str, Any]] = [
         {"select": "all", "shares": [0]},
         {"select": "1", "bandwidth": 64},
@@ -256,7 +256,7 @@ def test_client_bandwidth() -> None:
 
 
 def test_hung_server() -> None:
-    """A hung server is on the grid, and says nothing."""
+    """A hung server is part of the grid, and answers nothing."""
     assert survey(scenario(hung("1"), file={"n": 3}, grid={"servers": 2})) == {
         "s0": [(0.5, [0, 2])],
         "s1": [],
@@ -276,7 +276,7 @@ def test_draws_repeat(per: str) -> None:
 
 
 def test_servers_differ() -> None:
-    """Each server draws times of its own."""
+    """Each server draws its own times."""
     made = scenario(grid={"rtt": exponential()})
 
     assert len({time for [time] in times(made).values()}) == 10
@@ -285,7 +285,7 @@ def test_servers_differ() -> None:
 @pytest.mark.parametrize("per", ["request", "server"])
 @pytest.mark.parametrize("seed", range(5))
 def test_one_more_server(per: str, seed: int) -> None:
-    """One more server changes nothing that the others draw: neither times nor faults."""
+    """Adding a server changes nothing that the others draw: neither times nor faults."""
 
     def made(servers: int) -> Scenario:
         return scenario(
@@ -309,7 +309,7 @@ def test_one_more_server(per: str, seed: int) -> None:
 
 
 def test_one_more_server_and_a_count() -> None:
-    """One more server takes the place of at most one of those that are counted."""
+    """Adding a server changes at most one of the servers that `count` selects."""
     changed = set()
     for seed in range(30):
         few = failing(scenario(broken({"count": 4})), seed)
@@ -320,7 +320,7 @@ def test_one_more_server_and_a_count() -> None:
 
 
 def test_faults_change_no_draws() -> None:
-    """A server with a fault draws the same times, and so do the others."""
+    """A fault changes no drawn times, neither of its server nor of others."""
     good = times(scenario(grid={"rtt": exponential()}), queries=3)
     some = times(scenario(broken("3-5"), grid={"rtt": exponential()}), queries=3)
 
@@ -331,18 +331,18 @@ def test_faults_change_no_draws() -> None:
 
 
 def order(kind: str, seed: int = 0, servers: int = 10) -> list[str]:
-    """Return the servers in the order in which the downloader is given them."""
+    """Return the servers in the order in which the downloader gets them."""
     return list(survey(scenario(grid={"order": kind, "servers": servers}), seed))
 
 
 def test_listed() -> None:
-    """As they are listed, unless something else is said."""
+    """By default, servers are in the listed order."""
     assert [f"s{i}" for i in range(12)] == order("listed", servers=12)
     assert list(survey(scenario())) == order("listed")
 
 
 def test_permuted() -> None:
-    """As Tahoe-LAFS does: by the hash of a storage index, drawn by the seed, and a name."""
+    """The permuted order is Tahoe-LAFS's: by the hash of a random storage index and the name."""
     storage_index = stream(0, "storage index").randbytes(16)
 
     assert order("permuted") == sorted(
@@ -353,7 +353,7 @@ def test_permuted() -> None:
 
 
 def test_shuffled() -> None:
-    """In any order, by seed; every server is there once, and each may be the first."""
+    """The shuffled order is random by seed; every server is there once, and each may be first."""
     shuffled = [order("shuffled", seed) for seed in range(100)]
 
     assert shuffled == [order("shuffled", seed) for seed in range(100)]
@@ -363,7 +363,7 @@ def test_shuffled() -> None:
 
 @pytest.mark.parametrize("kind", ["permuted", "shuffled"])
 def test_one_more_server_keeps_the_order(kind: str) -> None:
-    """One more server steps in between the others, and moves none of them."""
+    """An additional server is inserted into the order, and moves none of the others."""
     assert order(kind) == [name for name in order(kind, servers=11) if name != "s10"]
 
 

@@ -1,4 +1,4 @@
-"""A request that is cancelled takes no more of the server's time, nor of the links'."""
+"""A cancelled request uses no more of the server's time, nor of the links."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def large(*faults: dict[str, Any], size: int = 10 * CHUNK, **keys: Any) -> Bench
 
 
 def ends(bench: Bench) -> list[tuple[float, int | None]]:
-    """Return when the answers came, and how many bytes each had; None if it was cancelled."""
+    """Return when the answers arrived, and the size of each; None if it was cancelled."""
     return [(t, None if answer == CANCELLED else len(answer)) for t, answer in bench.run()]
 
 
 def test_cancelled() -> None:
-    """A cancelled request fails at once with `CancelledError`, and its answer never comes."""
+    """A cancelled request fails at once with `CancelledError`, and its answer never arrives."""
     bench = large(law=constant(RTT)).read(0, 0, 10, cancel=0.125)
     bench.run()
     (exchange,) = bench.trace.exchanges
@@ -48,7 +48,7 @@ def test_cancelled() -> None:
 
 
 def test_too_late() -> None:
-    """To cancel an answered request does nothing."""
+    """Cancelling an answered request does nothing."""
     bench = large(law=constant(RTT)).read(0, 0, 10, cancel=3.0)
 
     assert ends(bench) == [(0.5, 10)]
@@ -56,7 +56,7 @@ def test_too_late() -> None:
 
 
 def test_the_sent_is_not_saved() -> None:
-    """What had left the server when it learnt of it, half a round trip later, is not saved."""
+    """Bytes that left the server before the cancellation reached it are not saved."""
     bench = large(law=constant(RTT)).read(0, 0, 10, cancel=0.0625)
     bench.run()
 
@@ -65,7 +65,7 @@ def test_the_sent_is_not_saved() -> None:
 
 @pytest.mark.parametrize(("end", "saved"), [(1.0, 10), (0.375, 0), (None, 0)])
 def test_held(end: float | None, saved: int) -> None:
-    """A request that is held is never answered; what would never have come is not saved."""
+    """A held request is never answered; bytes that would never have come are not saved."""
     bench = large({"kind": "hung", "end": end}, law=constant(RTT)).read(0, 0, 10, cancel=0.25)
     bench.run()
 
@@ -75,7 +75,7 @@ def test_held(end: float | None, saved: int) -> None:
 
 
 def test_nine_of_ten() -> None:
-    """Nine of ten reads of 1 MB at 1 MB/s are cancelled: the tenth takes a second, not ten."""
+    """If nine of ten reads of 1 MB at 1 MB/s are cancelled, the tenth takes a second, not ten."""
     bench = large(size=10**6, bandwidth=1e6)
     for number in range(10):
         bench.read(0, 0, 10**6, cancel=None if number == 4 else 0.1)
@@ -86,7 +86,7 @@ def test_nine_of_ten() -> None:
 
 
 def test_service() -> None:
-    """The server stops working on what is cancelled, and takes up what waits."""
+    """The server stops working on a cancelled request, and starts the next one."""
     bench = large(service=constant(2.0), concurrency=1, law=constant(RTT))
     bench.read(0, 0, 10, cancel=0.75).read(0, 0, 20, cancel=1.0).read(0, 0, 30)
 
@@ -95,7 +95,7 @@ def test_service() -> None:
 
 
 def test_stalled() -> None:
-    """The rest of an answer that stalls can be cancelled; what came of it counts."""
+    """A stalled answer can be cancelled; the bytes that arrived count."""
     bench = large({"kind": "stall", "after_bytes": 70, "end": 9.0}).read(0, 0, 100, cancel=2.0)
 
     assert ends(bench) == [(2.0, None)]
@@ -103,7 +103,7 @@ def test_stalled() -> None:
 
 
 def test_in_flight() -> None:
-    """An answer that was sent, and is on its way, is not saved."""
+    """An answer in flight is not saved."""
     bench = large(bandwidth=float(CHUNK), law=constant(RTT)).read(0, 0, CHUNK, cancel=1.375)
     bench.run()
 
@@ -112,7 +112,7 @@ def test_in_flight() -> None:
 
 
 def test_progress_that_cancels() -> None:
-    """A download may cancel a read while it hears of its progress; it hears no more then."""
+    """A progress callback may cancel its read, and is not called again."""
     bench = large(bandwidth=float(CHUNK))
     heard: list[int] = []
 
@@ -134,7 +134,7 @@ def test_progress_that_cancels() -> None:
 )
 @settings(max_examples=80, deadline=None)
 def test_processor_sharing(sizes: list[int], cancelled: Any) -> None:
-    """Reads share an uplink as processor sharing says, whichever of them are cancelled.
+    """Reads share an uplink by processor sharing, whichever of them are cancelled.
 
     With processor sharing each of n transfers passes at 1/n of the rate. Chunk by chunk, each one's
     end is off by at most a chunk of each of the others.
@@ -154,9 +154,9 @@ def test_processor_sharing(sizes: list[int], cancelled: Any) -> None:
 
 
 def processor_sharing(left: list[float], cancels: list[float | None]) -> list[float | None]:
-    """Return when each transfer ends at rate 1, in closed form; None if it is cancelled before.
+    """Return when each transfer ends at rate 1, in closed form; None if it is cancelled first.
 
-    Between two events all that are under way lose the same amount.
+    Between two events, all transfers in progress advance by the same amount.
     """
     ends: list[float | None] = [None] * len(left)
     going, now = set(range(len(left))), 0.0
@@ -177,7 +177,7 @@ def processor_sharing(left: list[float], cancels: list[float | None]) -> list[fl
 
 
 def test_processor_sharing_to_the_limit() -> None:
-    """With small chunks of large transfers the two agree: here within 2 parts in a thousand."""
+    """With small chunks of large transfers, both agree within 2 parts in a thousand."""
     bench = large(bandwidth=1e6, size=10**8)
     sizes = [30e6, 60e6, 90e6, 40e6]
     cancels = [None, 50.0, None, 20.0]
@@ -191,7 +191,7 @@ def test_processor_sharing_to_the_limit() -> None:
 
 
 def test_cancelled_before_the_connection_is_lost() -> None:
-    """A request that was cancelled on its way does not fail with the connection, later."""
+    """A request that was cancelled does not fail again when the connection is lost."""
     one = scenario(
         file={"size": 1, "k": 1, "n": 1},
         grid={"servers": 2, "rtt": {"law": "exponential", "mean": 0.01}},

@@ -1,4 +1,4 @@
-"""The simulated consumer times the first byte and checks every one."""
+"""The simulated consumer times the first byte, and checks every byte."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PLAINTEXT = b"plaintext"
 
 @implementer(IPushProducer)
 class Producer:
-    """A producer that counts how often it was stopped."""
+    """A producer that counts its stops."""
 
     def __init__(self) -> None:
         self.stopped = 0
@@ -52,7 +52,7 @@ class Producer:
 
 
 class Bench:
-    """A consumer, and what is around it."""
+    """A consumer with its reactor, producer and trace."""
 
     def __init__(
         self, offset: int = 0, stop: bool = False, plaintext: bytes | None = PLAINTEXT
@@ -70,14 +70,14 @@ class Bench:
         return self
 
     def run(self) -> SimConsumer:
-        """Return the consumer when all is written."""
+        """Return the consumer after all writes."""
         self.reactor.run()
         self.consumer.unregisterProducer()
         return self.consumer
 
 
 def test_interface() -> None:
-    """It is a consumer as Twisted means it, and keeps its producer."""
+    """It provides Twisted's consumer interface, and keeps its producer."""
     bench = Bench()
 
     assert verifyObject(IConsumer, bench.consumer)
@@ -85,7 +85,7 @@ def test_interface() -> None:
 
 
 def test_nothing_written() -> None:
-    """Where nothing is written there is no first byte, and nothing right or wrong."""
+    """Without a write, there is no first byte, and no verdict on the content."""
     consumer = Bench().run()
 
     assert (consumer.first, consumer.content_ok) == (None, None)
@@ -97,45 +97,45 @@ def test_first() -> None:
 
 
 def test_content() -> None:
-    """The bytes are those of the file, piece after piece."""
+    """The content is right if the pieces are the file's bytes in order."""
     assert Bench().write(1, b"plain").write(2, b"te").write(3, b"xt").run().content_ok is True
 
 
 def test_part_of_the_content() -> None:
-    """The bytes that were written count, those that are missing do not."""
+    """Missing bytes do not make the content wrong."""
     assert Bench().write(1, b"plain").run().content_ok is True
 
 
 def test_offset() -> None:
-    """The first byte is the one at the offset."""
+    """The first byte is expected at the offset."""
     assert Bench(offset=5).write(1, b"te").write(2, b"xt").run().content_ok is True
     assert Bench(offset=5).write(1, b"plain").run().content_ok is False
 
 
 def test_wrong_piece() -> None:
-    """One wrong byte is enough, first or last; what comes right later mends nothing."""
+    """One wrong byte is enough; later right ones do not repair it."""
     assert Bench().write(1, b"Plain").write(2, b"text").run().content_ok is False
     assert Bench().write(1, b"plain").write(2, b"texT").run().content_ok is False
 
 
 def test_wrong_place() -> None:
-    """Right bytes twice, or out of order, are wrong."""
+    """Right bytes in the wrong place are wrong."""
     assert Bench().write(1, b"plain").write(2, b"plain").run().content_ok is False
     assert Bench().write(1, b"text").write(2, b"plain").run().content_ok is False
 
 
 def test_too_much() -> None:
-    """Bytes behind the end of the file are wrong."""
+    """Bytes past the end of the file are wrong."""
     assert Bench().write(1, b"plaintext").write(2, b"s").run().content_ok is False
 
 
 def test_unknown_plaintext() -> None:
-    """Where the plaintext is unknown nothing is right or wrong: it is not checked."""
+    """If the plaintext is unknown, the content is not checked."""
     assert Bench(plaintext=None).write(1, b"plain").write(2, b"x").run().content_ok is None
 
 
 def test_empty_write() -> None:
-    """An empty write brings no first byte, and is neither right nor wrong."""
+    """An empty write is neither a first byte nor a verdict on the content."""
     consumer = Bench().write(1, b"").run()
 
     assert (consumer.first, consumer.content_ok) == (None, None)
@@ -152,7 +152,7 @@ def test_stop() -> None:
 
 
 def test_no_stop() -> None:
-    """Unless it is told to, it takes everything."""
+    """By default, it accepts everything."""
     bench = Bench().write(1, b"plain").write(2, b"text")
     bench.run()
 
@@ -160,19 +160,19 @@ def test_no_stop() -> None:
 
 
 def test_trace() -> None:
-    """Every write is in the trace, with its place, before its bytes are judged."""
+    """Every write is in the trace, with its size and offset."""
     bench = Bench(offset=1).write(1, b"lain").write(2.5, b"wrong")
     bench.run()
 
     assert bench.trace.lines == ["1 wrote 4 bytes at 1 ", "2.5 wrote 5 bytes at 5 "]
 
 
-# Producers, as Twisted's transports treat them
+# # Producers, treated as Twisted's transports treat them
 
 
 @implementer(IPushProducer)
 class Recorder:
-    """A producer that records what it is told, and when."""
+    """A producer that records the calls of its consumer, and when they come."""
 
     def __init__(self, clock: SimReactor) -> None:
         self.told: list[tuple[float, str]] = []
@@ -189,7 +189,7 @@ class Recorder:
 
 
 class Slow:
-    """A consumer that drains 1000 bytes a second, of a file of as many bytes as you like."""
+    """A consumer that drains 1000 bytes a second, of a file of any size."""
 
     def __init__(self, bandwidth: float | None = 1000.0, stop: bool = False) -> None:
         self.reactor = SimReactor()
@@ -199,18 +199,18 @@ class Slow:
         self.consumer = SimConsumer(self.reactor, file, 0, stop, self.trace, bandwidth)
 
     def write(self, at: float, size: int) -> Slow:
-        """Write so many bytes at that time."""
+        """Write this many bytes at that time."""
         self.reactor.callLater(at, self.consumer.write, bytes(size))
         return self
 
     def told(self) -> list[tuple[float, str]]:
-        """Return what the producer was told, once all has happened."""
+        """Run, and return the calls to the producer."""
         self.reactor.run()
         return self.producer.told
 
 
 def test_pause() -> None:
-    """A push producer is paused over 64 KiB, and resumed when the buffer is empty."""
+    """A push producer is paused above 64 KiB, and resumed when the buffer is empty."""
     slow = Slow().write(1, BUFFER_SIZE).write(2, 1000).write(3, 1001)
     slow.consumer.registerProducer(slow.producer, True)
 
@@ -223,7 +223,7 @@ def test_pause() -> None:
 
 
 def test_ignored_pause() -> None:
-    """A push producer that writes on is paused again, and resumed when all is drained."""
+    """A push producer that ignores a pause is paused again, and resumed when all is drained."""
     slow = Slow().write(0, 70_000).write(10, 10_000).write(40, 1000)
     slow.consumer.registerProducer(slow.producer, True)
 
@@ -231,7 +231,7 @@ def test_ignored_pause() -> None:
 
 
 def test_buffered() -> None:
-    """The buffer drains at its bandwidth, and is empty where there is none."""
+    """The buffer drains at the bandwidth; without one, it is always empty."""
     slow = Slow()
     slow.consumer.write(bytes(5000))
     slow.reactor.callLater(2, lambda: None)
@@ -244,7 +244,7 @@ def test_buffered() -> None:
 
 
 def test_fast_consumer() -> None:
-    """A consumer without a bandwidth pauses nobody."""
+    """A consumer without a bandwidth never pauses its producer."""
     slow = Slow(bandwidth=None).write(0, 500_000).write(0, 500_000)
     slow.consumer.registerProducer(slow.producer, True)
 
@@ -252,7 +252,7 @@ def test_fast_consumer() -> None:
 
 
 def test_pull() -> None:
-    """A pull producer is resumed at once, and after each write when that is drained."""
+    """A pull producer is resumed at once, and each time the buffer has drained."""
     slow = Slow().write(1, 500).write(1.25, 250).write(5, 0)
     slow.consumer.registerProducer(slow.producer, False)
 
@@ -260,7 +260,7 @@ def test_pull() -> None:
 
 
 def test_unregistered() -> None:
-    """A producer that was unregistered is told nothing any more."""
+    """An unregistered producer is not called any more."""
     slow = Slow().write(0, 70_000)
     slow.consumer.registerProducer(slow.producer, True)
     slow.reactor.callLater(1, slow.consumer.unregisterProducer)
@@ -270,7 +270,7 @@ def test_unregistered() -> None:
 
 
 def test_stopped() -> None:
-    """A producer that was stopped is told nothing more; one that comes later is stopped too."""
+    """A stopped producer is not called any more; a producer that registers later is stopped too."""
     slow = Slow(stop=True).write(0, 70_000)
     slow.consumer.registerProducer(slow.producer, True)
     slow.reactor.callLater(1, slow.consumer.registerProducer, slow.producer, False)
@@ -279,7 +279,7 @@ def test_stopped() -> None:
 
 
 def test_second_producer() -> None:
-    """A second producer is refused; after the first was unregistered it is welcome."""
+    """A second producer is refused until the first is unregistered."""
     slow = Slow()
     slow.consumer.registerProducer(slow.producer, True)
 
@@ -298,7 +298,7 @@ def test_no_bytes(data: Any) -> None:
 
 
 class Transport(FileDescriptor):
-    """A transport of Twisted's whose other end takes everything whenever it is asked to."""
+    """A Twisted transport whose peer accepts everything when asked."""
 
     connected = 1
 
@@ -314,7 +314,7 @@ class Transport(FileDescriptor):
         return len(data)
 
     def drain(self) -> None:
-        """Send what is in the buffer."""
+        """Send the contents of the buffer."""
         if self.dataBuffer or self._tempDataLen:
             self.doWrite()  # type: ignore[no-untyped-call]
 
@@ -331,7 +331,7 @@ class Transport(FileDescriptor):
 )
 @settings(max_examples=200, deadline=None)
 def test_like_a_transport(steps: list[str | int], bandwidth: float) -> None:
-    """Whatever a producer does, it is told what a transport of Twisted's tells it."""
+    """Whatever a producer does, it gets the same calls as from a Twisted transport."""
     slow = Slow(bandwidth)
     transport, other = Transport(), Recorder(slow.reactor)
 
@@ -383,7 +383,7 @@ def sending(data: bytes, consumer: Any) -> Deferred[Any]:
 
 
 class Downloaders:
-    """Downloaders that treat their consumers in many ways."""
+    """Downloaders that use their consumers in many ways."""
 
     @staticmethod
     async def pull(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
@@ -442,14 +442,14 @@ class Downloaders:
 
 
 def result(name: str, **changes: Any) -> Result:
-    """Return what one of the downloaders above comes to."""
+    """Return the result of one of these downloaders."""
     return simulate(scenario(**changes), getattr(Downloaders, name)).result
 
 
 @pytest.mark.parametrize("name", ["pull", "by_segments", "no_producer"])
 @pytest.mark.parametrize("stop", ["complete", "first-block"])
 def test_good_downloaders(name: str, stop: str) -> None:
-    """A downloader that does what Twisted's interfaces ask for is well."""
+    """A downloader that uses the interfaces correctly succeeds."""
     one = result(name, stop=stop)
 
     assert (one.outcome, one.content_ok, one.message) == ("ok", True, None)
@@ -466,7 +466,7 @@ def test_good_downloaders(name: str, stop: str) -> None:
     ],
 )
 def test_bad_downloaders(name: str, error: str, message: str) -> None:
-    """What no consumer of Twisted's allows is told, though all the bytes are there."""
+    """Misuse of the consumer is reported, even if all the bytes are there."""
     one = result(name)
 
     assert ("failed", error) == (one.outcome, one.error)
@@ -475,7 +475,7 @@ def test_bad_downloaders(name: str, error: str, message: str) -> None:
 
 
 def test_left_when_it_is_stopped() -> None:
-    """A producer that the consumer has stopped is not left behind by anybody."""
+    """A producer that the consumer has stopped need not be unregistered."""
     assert result("leaves", stop="first-block").outcome == "ok"
 
 
@@ -489,7 +489,7 @@ SLOW: dict[str, Any] = {"size": 1_000_000, "segment_size": 40_000, "consumer_ban
     [*STRATEGIES, pytest.param("tahoe", marks=needs_tahoe)],
 )
 def test_slow_download(subject: str) -> None:
-    """Downloaders that heed a slow consumer take as long as it does, whatever `give_up` says."""
+    """With a slow consumer, downloads take as long as it does, whatever `give_up` is."""
     fast = SimGrid(**SLOW | {"consumer_bandwidth": None}).download(subject)
     with SimGrid(**SLOW) as grid:
         running = grid.start(subject)
@@ -507,7 +507,7 @@ def test_slow_download(subject: str) -> None:
 
 
 def test_slow_for_long() -> None:
-    """A pause that is longer than `give_up` is no server's silence."""
+    """A pause that is longer than `give_up` does not count as a server's silence."""
     with SimGrid(**SLOW | {"consumer_bandwidth": 800.0}) as grid:
         slow = grid.download("hedged")
 
@@ -516,7 +516,7 @@ def test_slow_for_long() -> None:
 
 
 def test_slow_scenario() -> None:
-    """A scenario says how slow the consumer is; equal seeds give equal digests."""
+    """A scenario may have a slow consumer; equal seeds give equal digests."""
     tables: dict[str, Any] = {"file": {"size": 300_000, "segment_size": 30_000}}
     fast = simulate(scenario(**tables), "windowed").result
     slow = [
@@ -531,7 +531,7 @@ def test_slow_scenario() -> None:
 
 
 def test_slow_in_a_workload() -> None:
-    """In a workload each download has its consumer, and waiting for it is not stalling."""
+    """In a workload, each download has its own consumer, and waiting for it is not a stall."""
     workload = {"downloads": 4, "warmup": 0, "arrivals": {"kind": "fixed", "rate": 1}}
     made = scenario(
         workload=workload,

@@ -1,4 +1,4 @@
-"""The file of a run is made up from the seed, or is a real one."""
+"""The file of a run is generated from the seed, or is a real one."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def real(file: RealFile, *servers: dict[str, Any], folder: Path = FOLDER, **keys
     return Scenario.model_validate(plain | {"file": table})
 
 
-# Made up
+# # Generated
 
 
 def test_made_up() -> None:
-    """A made-up file has its size, its numbers of shares and its cap."""
+    """A generated file has its size, its share numbers and its cap."""
     file = file_of(scenario(file={"size": 1000, "k": 2, "n": 5, "segment_size": 100}))
     header = parse_header(file.shares[0][:HEADER_SIZE])
     assert file.plaintext is not None
@@ -47,7 +47,7 @@ def test_made_up() -> None:
 
 
 def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is too large to be drawn at once is what it would be if it could."""
+    """A file that is generated in pieces equals one that is generated at once."""
     made = scenario(file={"size": 1001}).file
     assert isinstance(made, MadeUpFile)
     whole = make_up(made, 3).plaintext
@@ -57,14 +57,14 @@ def test_made_up_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_same_in_all_runs() -> None:
-    """All runs of a scenario, and of another with the same table, share one file."""
+    """All runs of a scenario, and of others with the same table, share one file."""
     files = [file_of(scenario(file={"size": 100}, seed=seed)) for seed in range(3)]
 
     assert files[0] is files[1] is files[2]
 
 
 def test_made_up_by_seed() -> None:
-    """Other seeds and other numbers make other files."""
+    """Different seeds and numbers generate different files."""
     table = scenario(file={"size": 100}).file
     assert isinstance(table, MadeUpFile)
     files = [make_up(table, seed, number) for seed in (0, 1) for number in (0, 1)]
@@ -75,14 +75,14 @@ def test_made_up_by_seed() -> None:
 
 
 def test_made_up_does_not_depend_on_the_grid() -> None:
-    """Scenarios that differ elsewhere have the same file."""
+    """Scenarios with the same `[file]` have the same file, whatever else differs."""
     other = scenario({"select": "0", "fault": {"kind": "broken"}}, grid={"servers": 3}, name="b")
 
     assert file_of(scenario()) == file_of(other)
 
 
 def test_made_up_elsewhere() -> None:
-    """Another process with another hash seed makes the same file."""
+    """Another process with another hash seed generates the same file."""
     code = """
 from firstk.harness.grid.files import file_of
 from tests.harness.making import scenario
@@ -94,14 +94,14 @@ print(file_of(scenario(file={"size": 100})).cap)
 
 
 def test_prefix_of_no_other() -> None:
-    """A file that is longer by a byte is another file."""
+    """A file that is one byte longer is a different file."""
     short, long = (file_of(scenario(file={"size": size})) for size in (100, 101))
 
     assert short.cap != long.cap
 
 
 def test_same_for_every_strategy() -> None:
-    """Each strategy of a run meets the same file: they read the same bytes, rightly."""
+    """All strategies of a run read the same file."""
     runs = [simulate(scenario(file={"size": 200}), strategy, 3) for strategy in STRATEGIES]
 
     assert [run.result.content_ok for run in runs] == [True] * 3
@@ -113,7 +113,7 @@ def test_same_for_every_strategy() -> None:
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real(file: RealFile) -> None:
-    """A real file has the shares, the cap and the plaintext that Tahoe-LAFS has."""
+    """A real file has the shares, the cap and the plaintext of Tahoe-LAFS."""
     found = file_of(real(file))
 
     assert GridFile(parse_cap(file.uri), file.shares, file.plaintext, trusted=True) == found  # type: ignore[arg-type]
@@ -122,7 +122,7 @@ def test_real(file: RealFile) -> None:
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real_download(file: RealFile, strategy: str) -> None:
-    """A real file is downloaded from a simulated grid, whole and right."""
+    """A real file is downloaded correctly from a simulated grid."""
     result = simulate(real(file, sha256=sha256(file.plaintext).hexdigest()), strategy).result
 
     assert (result.outcome, result.content_ok) == ("ok", True)
@@ -131,7 +131,7 @@ def test_real_download(file: RealFile, strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_wrong_sha256(strategy: str) -> None:
-    """If the plaintext is not what it must be the content is not right, and only that."""
+    """If the plaintext's hash is wrong, only `content_ok` is affected."""
     right = simulate(real(FILE), strategy).result
     wrong = simulate(real(FILE, sha256=sha256(b"other").hexdigest()), strategy).result
 
@@ -146,7 +146,7 @@ def test_real_does_not_depend_on_the_seed() -> None:
 
 
 def alter(folder: Path, number: int) -> None:
-    """Make the block of a share wrong, in a copy of the real files."""
+    """Corrupt the block of a share, in a copy of the real files."""
     path = folder / FILE.name / str(number)
     data = bytearray(path.read_bytes())
     data[CONTAINER_SIZE + parse_header(FILE.shares[number][:HEADER_SIZE]).data] ^= 1
@@ -155,7 +155,7 @@ def alter(folder: Path, number: int) -> None:
 
 @pytest.mark.parametrize("altered", [[9], [0], [0, 1, 2, 3, 4, 5, 6]], ids=["9", "0", "0-6"])
 def test_real_and_partly_corrupt(tmp_path: Path, altered: list[int]) -> None:
-    """As long as K shares are good the plaintext is known, whichever they are."""
+    """The plaintext is known as long as any K shares are good."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     for number in altered:
         alter(tmp_path, number)
@@ -167,7 +167,7 @@ def test_real_and_partly_corrupt(tmp_path: Path, altered: list[int]) -> None:
 
 
 def test_real_and_corrupt(tmp_path: Path) -> None:
-    """Of a file of which fewer than K shares are good no plaintext is known."""
+    """With fewer than K good shares, the plaintext is unknown."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     for number in range(8):
         alter(tmp_path, number)
@@ -196,14 +196,14 @@ def test_real_and_corrupt(tmp_path: Path) -> None:
     ],
 )
 def test_holds(offset: int, data: bytes, right: bool) -> None:
-    """What comes out must be what the file has in that place, and no more than it has."""
+    """Data is right if the file has exactly these bytes at the offset."""
     cap = file_of(scenario()).cap
 
     assert right == GridFile(cap, {}, b"plaintext").holds(offset, data)
 
 
 def test_holds_nothing() -> None:
-    """Where the plaintext is unknown nothing can be checked; if it is not trusted all is wrong."""
+    """Without a plaintext, nothing can be checked; with an untrusted one, everything is wrong."""
     cap = file_of(scenario()).cap
 
     assert GridFile(cap, {}, None).holds(0, b"p") is None

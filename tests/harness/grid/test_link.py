@@ -1,4 +1,4 @@
-"""Links say how long round trips take, and let bytes pass at their bandwidth."""
+"""Links determine round-trip times, and carry bytes at their bandwidth."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def round_trips(per: Literal["request", "server"], seed: int = 0, name: str = "s
 
 
 def test_per_request() -> None:
-    """Each request has a time of its own."""
+    """Each request has its own time."""
     assert len(set(round_trips("request"))) == 5
 
 
 def test_per_server() -> None:
-    """All requests have the same time: the first that the server would draw anyway."""
+    """All requests have the same time: the first that the server would draw per request."""
     assert [round_trips("request")[0]] * 5 == round_trips("server")
 
 
 @pytest.mark.parametrize("per", ["request", "server"])
 def test_draws(per: Literal["request", "server"]) -> None:
-    """The times depend on the seed and the server's name, and on nothing else."""
+    """The times depend only on the seed and the server's name."""
     assert round_trips(per) == round_trips(per)
     assert not set(round_trips(per)) & set(round_trips(per, seed=1))
     assert not set(round_trips(per)) & set(round_trips(per, name="s1"))
 
 
 def test_constant_law_draws_nothing() -> None:
-    """The time of a constant law is its value, to the last bit."""
+    """The time of a constant law is exactly its value."""
     link = Link(Constant(law="constant", value=0.1), "server", 0, "s0")
 
     assert link.round_trip() == 0.1
@@ -54,7 +54,7 @@ def test_constant_law_draws_nothing() -> None:
 
 
 class Wiring:
-    """Links from servers with uplinks of some bandwidths to a client with one downlink.
+    """Links from servers with uplinks to a client with one downlink.
 
     Bandwidths are in pieces a second; None is unlimited.
     """
@@ -74,7 +74,7 @@ class Wiring:
     def send(
         self, name: str, pieces: float, link: int = 0, at: float = 0.0, until: float = 1e9
     ) -> Wiring:
-        """Send so many pieces over a link at that time; after `until` they are not wanted."""
+        """Send this many pieces over a link at that time; after `until`, they are not wanted."""
 
         def send() -> Any:
             yield self.env.timeout(at)
@@ -86,30 +86,30 @@ class Wiring:
         return self
 
     def run(self) -> dict[str, float]:
-        """Return when each transfer was over."""
+        """Return when each transfer ended."""
         self.env.run()
         return self.arrived
 
 
 def test_unlimited() -> None:
-    """Without a bandwidth bytes take no time."""
+    """Without a bandwidth, bytes take no time."""
     assert Wiring(None).send("a", 1000, at=2).run() == {"a": 2.0}
 
 
 @pytest.mark.parametrize("pieces", [0, 0.25, 1, 1.5, 2, 640])
 def test_size_and_bandwidth(pieces: float) -> None:
-    """What is alone on its way takes its size divided by the bandwidth, cut up or not."""
+    """A transfer alone takes its size divided by the bandwidth, in one piece or several."""
     assert {"a": 2 + pieces / 4} == Wiring(4).send("a", pieces, at=2).run()
     assert {"a": 2 + pieces / 4} == Wiring(None, downlink=4).send("a", pieces, at=2).run()
 
 
 def test_two_on_one_line() -> None:
-    """Two transfers on one line take turns, piece by piece, and are both over at the end."""
+    """Two transfers on one line take turns, piece by piece, and end almost together."""
     assert Wiring(1).send("a", 2).send("b", 2).run() == {"a": 3, "b": 4}
 
 
 def test_small_among_large() -> None:
-    """A small transfer does not wait for all of a large one."""
+    """A small transfer does not wait for a whole large one."""
     assert (Wiring(1).send("large", 10).send("small", 0.25, at=2.5).run()) == {
         "small": 3.25,
         "large": 10.25,
@@ -121,17 +121,17 @@ def test_small_among_large() -> None:
     [(1, 1, 4), (1, 2, 3.5), (1, 0.5, 7), (2, 1, 3.5), (1, 1024, 3 + 1 / 1024)],
 )
 def test_two_lines(uplink: float, downlink: float, over: float) -> None:
-    """The slower line counts, and one piece on the other: the two work side by side."""
+    """With two lines, the slower one counts, plus one piece on the other."""
     assert {"a": over} == Wiring(uplink, downlink=downlink).send("a", 3).run()
 
 
 def test_last_piece() -> None:
-    """A small last piece waits on the second line for the one before it."""
+    """A small last piece waits on the second line for the previous one."""
     assert Wiring(1, downlink=1).send("a", 1.25).run() == {"a": 2.25}
 
 
 def test_shared_downlink() -> None:
-    """Two servers that send at once share the client's downlink."""
+    """Two servers that send at the same time share the client's downlink."""
     two = Wiring(1, 1, downlink=1).send("a", 2, link=0).send("b", 2, link=1)
 
     # Both first pieces are there at 1, both second ones at 2.
@@ -139,7 +139,7 @@ def test_shared_downlink() -> None:
 
 
 def test_downlink_alone() -> None:
-    """Servers without a limit fill the downlink, piece by piece in turn."""
+    """Servers without a limit fill the downlink, taking turns."""
     three = Wiring(None, None, None, downlink=2)
     for link, pieces in enumerate([1, 2, 3]):
         three.send(f"s{link}", pieces, link)
@@ -148,21 +148,21 @@ def test_downlink_alone() -> None:
 
 
 def test_fast_and_slow_uplink() -> None:
-    """A slow server does not hold up the downlink for a fast one."""
+    """A slow server does not delay a fast one on the downlink."""
     two = Wiring(0.25, 4, downlink=4).send("slow", 2, link=0).send("fast", 2, link=1)
 
     assert two.run() == {"fast": 0.75, "slow": 8.25}
 
 
 def test_not_wanted() -> None:
-    """What is not wanted any more ends with the piece that is under way."""
+    """A transfer that is not wanted any more ends with the piece in progress."""
     wiring = Wiring(1, downlink=1).send("a", 100, until=2.5).send("b", 2, at=2.75)
 
     assert wiring.run() == {"a": 3, "b": 6}
 
 
 def test_not_wanted_while_it_waits() -> None:
-    """What is not wanted any more when its turn comes lets the next pass at once."""
+    """A transfer that is not wanted any more when its turn comes is skipped at once."""
     wiring = Wiring(1).send("a", 1).send("b", 1, until=0.5).send("c", 1)
 
     assert wiring.run() == {"a": 1, "b": 1, "c": 2}
@@ -174,7 +174,7 @@ def test_not_wanted_while_it_waits() -> None:
     st.sampled_from([0.5, 1, 2]),
 )
 def test_nothing_is_lost(sizes: list[int], uplink: float, downlink: float) -> None:
-    """Whoever shares it, a line that is never idle has carried all bytes at its bandwidth."""
+    """A line that is never idle carries all bytes at its bandwidth."""
     wiring = Wiring(*[uplink] * len(sizes), downlink=downlink)
     for link, size in enumerate(sizes):
         wiring.send(str(link), size / CHUNK, link)

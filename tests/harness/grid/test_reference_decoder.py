@@ -1,4 +1,4 @@
-"""The reference for real files is decoded without the downloader, so that its defects are seen."""
+"""The reference decoder is independent of the downloader, so it exposes its defects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STRATEGIES = ["wait-for-all", "first-k", "windowed", "hedged"]
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real(file: RealFile) -> None:
-    """Shares that Tahoe-LAFS made are decoded, any K of them too."""
+    """Any K shares that Tahoe-LAFS made are decoded, and fewer are not."""
     assert file.k is not None
     few = dict(list(file.shares.items())[-file.k :])
 
@@ -41,7 +41,7 @@ def test_real(file: RealFile) -> None:
 
 
 def test_independent() -> None:
-    """It imports nothing of firstk: neither the downloader nor what may use it."""
+    """It imports nothing of firstk."""
     tree = ast.parse(Path(reference_decoder.__file__).read_text(encoding="utf-8"))
     names = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     names |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
@@ -55,7 +55,7 @@ def test_independent() -> None:
 
 @st.composite
 def damaged(draw: st.DrawFn) -> tuple[bytes, str, dict[int, bytes]]:
-    """Return a plaintext, its cap, and shares of which up to N - K are damaged anywhere."""
+    """Draw a plaintext, its cap, and shares of which up to N - K are damaged."""
     k = draw(st.integers(1, 5))
     n = k + draw(st.integers(0, 5))
     plaintext = draw(st.binary(min_size=1, max_size=300))
@@ -85,7 +85,7 @@ def test_damaged(case: tuple[bytes, str, dict[int, bytes]]) -> None:
 
 @given(st.data())
 def test_no_wrong_plaintext(data: st.DataObject) -> None:
-    """However shares and cap are damaged the plaintext is the right one, or not known."""
+    """However shares are damaged, the plaintext is right or unknown."""
     encoded = encode(b"plaintext" * 5, k=2, n=3, segment_size=20)
     shares = {number: bytearray(share) for number, share in encoded.shares.items()}
     for share in shares.values():
@@ -102,7 +102,7 @@ def test_no_wrong_plaintext(data: st.DataObject) -> None:
     ids=str,
 )
 def test_other_cap(change: dict[str, Any]) -> None:
-    """Shares that do not belong to the cap are not decoded."""
+    """Shares that do not match the cap are not decoded."""
     cap = parse_cap(FILE.uri)
     assert isinstance(cap, CHKCap)
 
@@ -111,7 +111,7 @@ def test_other_cap(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("cap", ["", "URI:CHK:", "URI:LIT:aa", "URI:CHK:a:b:c:d:e"])
 def test_no_cap(cap: str) -> None:
-    """Nothing is known of what is no cap."""
+    """An invalid cap is not decoded."""
     assert decode(cap, FILE.shares) is None
     assert decode(FILE.uri, {}) is None
 
@@ -122,7 +122,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 def test_blocks_of_damaged_shares() -> None:
-    """Where no K shares are whole, K good blocks of each segment are enough."""
+    """If no K shares are intact, K good blocks of each segment are enough."""
     shares = {number: SEGMENTED.shares[number] for number in range(4)}
     headers = {number: parse_header(share[:HEADER_SIZE]) for number, share in shares.items()}
     for number, segment in {0: 0, 1: 1}.items():
@@ -135,7 +135,7 @@ def test_blocks_of_damaged_shares() -> None:
 
 
 def test_block_hashes_damaged() -> None:
-    """Damaged block hashes do not matter where the blocks are good."""
+    """Damaged block hashes do not matter if the blocks are good."""
     shares = {number: FILE.shares[number] for number in range(3)}
     for number, share in shares.items():
         shares[number] = flipped(share, parse_header(share[:HEADER_SIZE]).block_hashes)
@@ -143,12 +143,12 @@ def test_block_hashes_damaged() -> None:
     assert FILE.plaintext == decode(FILE.uri, shares)
 
 
-# What is wrong in the downloader is seen
+# # Defects in the downloader are detected
 
 
 @pytest.fixture(autouse=True)
 def forget() -> Any:
-    """Decode each file anew: what was decoded before a defect was planted hides nothing."""
+    """Decode each file again, so that no cached plaintext hides a planted defect."""
     files._real.cache_clear()
     yield
     files._real.cache_clear()
@@ -161,27 +161,27 @@ def decryption(patch: pytest.MonkeyPatch) -> None:
 
 
 def position(patch: pytest.MonkeyPatch) -> None:
-    """Begin with the keystream a byte too late."""
+    """Start the keystream one byte too late."""
     right = aes.Keystream.__init__
     patch.setattr(aes.Keystream, "__init__", lambda self, key, at=0: right(self, key, at + 1))
 
 
 def decoding(patch: pytest.MonkeyPatch) -> None:
-    """Decode a segment the wrong way round, and do not check it."""
+    """Reverse each decoded segment, and do not check it."""
     right = fetch.decode
     patch.setattr(fetch, "decode", lambda blocks, k, n: right(blocks, k, n)[::-1])
     patch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())
 
 
 def tail(patch: pytest.MonkeyPatch) -> None:
-    """Decode a segment a byte too late, as if its length were misread, and do not check it."""
+    """Shift each decoded segment by a byte, and do not check it."""
     right = fetch.decode
     patch.setattr(fetch, "decode", lambda blocks, k, n: b"\0" + right(blocks, k, n)[:-1])
     patch.setattr(fetch, "crypttext_segment_hash", lambda _: Anything())
 
 
 class Anything:
-    """A hash that matches any other."""
+    """A hash that equals any other."""
 
     def __eq__(self, other: object) -> bool:
         return True
@@ -198,7 +198,7 @@ def test_defect(
     strategy: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A defect in any step after the servers' answers makes wrong bytes, and they are seen."""
+    """A defect in any step after the answers makes wrong bytes, which are detected."""
     made = real(file)
     with monkeypatch.context() as patch:
         plant(patch)
@@ -212,7 +212,7 @@ def test_defect(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Damaged blocks that a downloader takes without a check make wrong bytes."""
+    """Damaged blocks that a downloader does not check make wrong bytes, which are detected."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     for number in range(3):
         alter(tmp_path, number)
@@ -227,7 +227,7 @@ def test_unchecked_blocks(strategy: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_unchecked_ueb(strategy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So do shares of another file, if a downloader does not hold their UEB against the cap."""
+    """So do shares of another file, if a downloader does not check their UEB against the cap."""
     copytree(FOLDER / FILE.name, tmp_path / FILE.name)
     forged = encode(FILE.plaintext[::-1], k=3, n=10)
     for number in range(3):
@@ -242,7 +242,7 @@ def test_unchecked_ueb(strategy: str, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_not_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the reference cannot be decoded a result says that nothing was checked."""
+    """If the reference cannot be decoded, the result says that nothing was checked."""
     monkeypatch.setattr(files, "decode", lambda cap, shares: None)
     for made in real(FILE), real(FILE, sha256="0" * 64):
         result = simulate(made, "first-k").result

@@ -1,4 +1,4 @@
-"""Simulated servers answer when, and as, the link to them and their faults say."""
+"""Simulated servers answer as their links and faults determine."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ from tests.harness.making import constant, exponential
 
 
 def test_query() -> None:
-    """A server answers after a round trip with the buckets of its shares."""
+    """A server answers a query after a round trip, with the buckets of its shares."""
     assert Bench().query().query(2).run() == [(0.5, [4, 7]), (2.5, [4, 7])]
 
 
 def test_bucket() -> None:
-    """A bucket reads the share that it is of."""
+    """A bucket reads its own share."""
     bench = Bench()
     read: list[bytes] = []
 
@@ -51,7 +51,7 @@ def test_bucket() -> None:
 
 
 def test_interface() -> None:
-    """A simulated server is a storage server, with a name."""
+    """A simulated server provides the storage server's interface, and has a name."""
     server = Bench().connection
 
     assert verifyObject(IStorageServer, server)
@@ -59,7 +59,7 @@ def test_interface() -> None:
 
 
 def test_wrong_storage_index() -> None:
-    """A server knows of no other file."""
+    """A server has no shares of any other file."""
     assert Bench().query(index=bytes(16)).run() == [(0.5, [])]
 
 
@@ -67,7 +67,7 @@ def test_wrong_storage_index() -> None:
     ("offset", "length"), [(0, 10), (len(SHARE) - 5, 10), (len(SHARE), 10), (9999, 1), (5, 0)]
 )
 def test_read(offset: int, length: int) -> None:
-    """A read returns what is there: less at the end of the share, nothing behind it."""
+    """A read is shorter at the end of the share, and empty past it."""
     bench = Bench().read(1, offset, length)
 
     assert [(1.5, SHARE[offset : offset + length])] == bench.run()
@@ -89,7 +89,7 @@ def test_overlapping_requests() -> None:
 
 
 def test_trace() -> None:
-    """Every request is in the trace, with its times and what was answered."""
+    """Every request is in the trace, with its times and its answer."""
     bench = Bench().query().read(1, 2, 3)
     bench.run()
 
@@ -110,7 +110,7 @@ def test_trace() -> None:
 
 
 def test_answers_take_the_times_of_the_link() -> None:
-    """A server answers after the times that its link draws, and so not always in order."""
+    """Answers take the times that the link draws, so they may arrive out of order."""
     link = Link(LAW.validate_python(exponential()), "request", 0, "s0")
     times = [link.round_trip() for _ in range(5)]
     answers = Bench(law=exponential()).query().query().query().query().query().run()
@@ -123,7 +123,7 @@ def test_answers_take_the_times_of_the_link() -> None:
 
 
 def test_every_kind_is_tested() -> None:
-    """The faults below are all that there are."""
+    """The tests cover every kind of fault."""
     kinds = {get_args(kind.model_fields["kind"].annotation)[0] for kind in fault_classes()}
 
     assert kinds == {"hung", "slow", "broken", "empty", "read-error", "disconnect", "flaky"} | {
@@ -134,13 +134,13 @@ def test_every_kind_is_tested() -> None:
 
 
 def fault_classes() -> Sequence[type[Any]]:
-    """Return the classes of the faults that a scenario may name."""
+    """Return the classes of all faults."""
     union: Any = get_args(Fault)[0]
     return get_args(union)
 
 
 def test_hung() -> None:
-    """A hung server answers nothing, and nothing is left to happen."""
+    """A hung server answers nothing, and no event is left."""
     bench = Bench({"kind": "hung"}).query().read(1)
 
     assert bench.run() == []
@@ -162,7 +162,7 @@ def test_hung_on(on: list[str], answers: list[Any]) -> None:
 
 
 def test_hung_with_end() -> None:
-    """What a server was asked while it hung it answers half a round trip after the end."""
+    """Requests that a server held are answered half a round trip after the hang ends."""
     bench = Bench({"kind": "hung", "end": 5}).query().read(2, 0, 1).read(3, 1, 1).query(6)
 
     assert bench.run() == [(5.25, [4, 7]), (5.25, SHARE[:1]), (5.25, SHARE[1:2]), (6.5, [4, 7])]
@@ -179,7 +179,7 @@ def test_hung_with_end() -> None:
     ],
 )
 def test_hung_decides_on_arrival(at: float, answered: float) -> None:
-    """Whether a request is held is decided when it arrives, half a round trip on its way."""
+    """A request is held if the server hangs when it arrives, half a round trip after sending."""
     assert [(answered, [4, 7])] == Bench({"kind": "hung", "start": 1, "end": 5}).query(at).run()
 
 
@@ -189,28 +189,28 @@ def test_hung_decides_on_arrival(at: float, answered: float) -> None:
     ids=["in order", "the other way", "one in another", "overlapping"],
 )
 def test_hung_twice(windows: list[tuple[float, float]]) -> None:
-    """A server that hangs again as soon as it has recovered answers after the last time."""
+    """If a server hangs again as soon as it recovers, it answers after the last hang."""
     faults = [{"kind": "hung", "start": start, "end": end} for start, end in windows]
 
     assert Bench(*faults).query(1).run() == [(9.25, [4, 7])]
 
 
 def test_hung_with_a_pause() -> None:
-    """Between two times of hanging a server answers what it was asked in the first."""
+    """Between two hangs, a server answers what it held in the first."""
     faults = [{"kind": "hung", "end": 5}, {"kind": "hung", "start": 5.125, "end": 9}]
 
     assert Bench(*faults).query(1).query(5).run() == [(5.25, [4, 7]), (9.25, [4, 7])]
 
 
 def test_hung_for_ever_at_last() -> None:
-    """A server that hangs forever after it recovered answers nothing any more."""
+    """A server that hangs forever after it recovered answers nothing."""
     faults = [{"kind": "hung", "end": 5}, {"kind": "hung", "start": 5}]
 
     assert Bench(*faults).query(1).run() == []
 
 
 def test_hung_on_one_kind_at_a_time() -> None:
-    """Hanging on queries and hanging on reads are two things, each with its own end."""
+    """Hangs on queries and on reads are independent, each with its own end."""
     faults = [
         {"kind": "hung", "on": ["get_buckets"], "end": 5},
         {"kind": "hung", "on": ["read"], "end": 9},
@@ -229,7 +229,7 @@ def test_hung_on_one_kind_at_a_time() -> None:
     ],
 )
 def test_slow(keys: dict[str, float], rtt: float) -> None:
-    """A slow server's round-trip times are multiplied, and then added to."""
+    """A slow server multiplies its round-trip times, and then adds to them."""
     bench = Bench({"kind": "slow", **keys}).query(1).read(10, 0, 1)
 
     assert [(1 + rtt, [4, 7]), (10 + rtt, SHARE[:1])] == bench.run()
@@ -237,21 +237,21 @@ def test_slow(keys: dict[str, float], rtt: float) -> None:
 
 @pytest.mark.parametrize(("at", "rtt"), [(0.75, 0.5), (1, 2.0), (4.75, 2.0), (5, 0.5)])
 def test_slow_for_a_time(at: float, rtt: float) -> None:
-    """A request is slow if the server is when it is sent."""
+    """A request is slow if the server is slow when it is sent."""
     fault = {"kind": "slow", "factor": 4, "start": 1, "end": 5}
 
     assert [(at + rtt, [4, 7])] == Bench(fault).query(at).run()
 
 
 def test_slow_twice() -> None:
-    """Several slow faults act one after another."""
+    """Several slow faults apply one after another."""
     faults = [{"kind": "slow", "extra": 1}, {"kind": "slow", "factor": 2}]
 
     assert Bench(*faults).query().run() == [(3.0, [4, 7])]
 
 
 def test_slow_and_drawn() -> None:
-    """A slow server's drawn times are those that it would have, multiplied."""
+    """A slow server multiplies the same times that it would draw otherwise."""
     slow = Bench({"kind": "slow", "factor": 4}, law=exponential()).query().query().run()
 
     assert [
@@ -270,19 +270,19 @@ def test_broken() -> None:
 
 
 def test_empty() -> None:
-    """An empty server answers that it has no shares; what is read of it is as it was."""
+    """An empty server answers that it has no shares; reads are unaffected."""
     assert Bench({"kind": "empty"}).query().read(1, 0, 1).run() == [(0.5, []), (1.5, SHARE[:1])]
 
 
 def test_read_error() -> None:
-    """A server with read errors says yes to queries, and fails every read."""
+    """A server with read errors answers queries, and fails every read."""
     bench = Bench({"kind": "read-error"}).query().read(1)
 
     assert bench.run() == [(0.5, [4, 7]), (1.5, "the share cannot be read")]
 
 
 def test_disconnect() -> None:
-    """When the connection is lost all that is outstanding fails, and what is sent later."""
+    """A lost connection fails all outstanding requests, and later ones."""
     bench = Bench({"kind": "disconnect", "start": 1}).query(0.25).query(0.75).read(0.875).query(2)
 
     assert bench.run() == [(0.75, [4, 7]), (1, LOST), (1, LOST), (2, LOST)]
@@ -302,12 +302,12 @@ def test_disconnect() -> None:
     ],
 )
 def test_disconnect_for_a_time(at: float, answer: tuple[float, Any]) -> None:
-    """A server that has its connection back answers what it is asked from then on."""
+    """A server whose connection is back answers the requests from then on."""
     assert [answer] == Bench({"kind": "disconnect", "start": 1, "end": 5}).query(at).run()
 
 
 def test_disconnect_at_once_is_an_event_of_its_own() -> None:
-    """A request without a connection fails at the same time, but not while it is sent."""
+    """A request without a connection fails at the same time, but not inside the call."""
     bench = Bench({"kind": "disconnect"})
     deferred = bench.connection.get_buckets(INDEX)
     fired = deferred.called
@@ -321,7 +321,7 @@ def test_disconnect_at_once_is_an_event_of_its_own() -> None:
 
 @pytest.mark.parametrize("end", [None, 2, 50])
 def test_disconnect_while_it_hangs(end: float | None) -> None:
-    """A request that a hung server holds fails as well, and the server says no more to it."""
+    """A lost connection also fails a request that a hung server holds."""
     bench = Bench({"kind": "hung", "end": end}, {"kind": "disconnect", "start": 1.5}).query()
 
     assert bench.run() == [(1.5, LOST)]
@@ -329,7 +329,7 @@ def test_disconnect_while_it_hangs(end: float | None) -> None:
 
 
 def test_disconnect_of_nothing() -> None:
-    """A connection that is lost when nothing is outstanding does not move the clock."""
+    """A connection that is lost with nothing outstanding does not move the clock."""
     bench = Bench({"kind": "disconnect", "start": 1000}).query()
 
     assert bench.run() == [(0.5, [4, 7])]
@@ -337,7 +337,7 @@ def test_disconnect_of_nothing() -> None:
 
 
 def test_disconnect_at_the_very_time() -> None:
-    """Requests fail at the start to the last bit, whenever they were sent."""
+    """Requests fail exactly at the start of the fault, whenever they were sent."""
     bench = Bench({"kind": "hung"}, {"kind": "disconnect", "start": 0.9})
     for at in (0.06, 0.07, 0.18):  # the sum of this and what is left of 0.9 is not 0.9
         bench.query(at)
@@ -346,7 +346,7 @@ def test_disconnect_at_the_very_time() -> None:
 
 
 def test_disconnect_twice() -> None:
-    """Of two losses of the connection a request meets the first."""
+    """A request fails at the first of two connection losses."""
     faults = [{"kind": "disconnect", "start": start, "end": start + 1} for start in (3, 1)]
     bench = Bench({"kind": "hung"}, *faults).query(0).query(1.5).query(2).query(4)
 
@@ -354,7 +354,7 @@ def test_disconnect_twice() -> None:
 
 
 def flaky(*probabilities: float, seed: int = 0, requests: int = 200, **keys: Any) -> list[bool]:
-    """Return which of some requests, one a second, a server fails with flaky faults."""
+    """Return which of some requests, one per second, a server with flaky faults fails."""
     faults = [{"kind": "flaky", "probability": p, **keys} for p in probabilities]
     bench = Bench(*faults, seed=seed)
     for at in range(requests):
@@ -363,7 +363,7 @@ def flaky(*probabilities: float, seed: int = 0, requests: int = 200, **keys: Any
 
 
 def test_flaky() -> None:
-    """A flaky server fails requests as often as the probability says, and not in a pattern."""
+    """A flaky server fails requests at random, with the given probability."""
     failed = flaky(0.25)
 
     assert 25 < sum(failed) < 75  # 50 expected, deviation 6
@@ -373,12 +373,12 @@ def test_flaky() -> None:
 
 @pytest.mark.parametrize(("probability", "failed"), [(0, 0), (1, 200)])
 def test_flaky_never_and_always(probability: float, failed: int) -> None:
-    """Without a probability nothing fails, and with certainty everything."""
+    """With probability 0 nothing fails, and with 1 everything."""
     assert failed == sum(flaky(probability))
 
 
 def test_flaky_grows() -> None:
-    """With a greater probability the same requests fail, and more."""
+    """With a greater probability, the same requests fail, and more."""
     few, many = flaky(0.2), flaky(0.6)
 
     assert few != many
@@ -386,7 +386,7 @@ def test_flaky_grows() -> None:
 
 
 def test_flaky_twice() -> None:
-    """Two flaky faults draw independently: what the second lets pass the first may fail."""
+    """Two flaky faults draw independently."""
     one, both = flaky(0.5), flaky(0.5, 0.5)
 
     assert all(two for first, two in zip(one, both, strict=True) if first)
@@ -394,14 +394,14 @@ def test_flaky_twice() -> None:
 
 
 def test_flaky_for_a_time() -> None:
-    """When a flaky server is flaky changes no draw: the same requests fail, fewer of them."""
+    """A flaky fault's start and end change no draws: the same requests fail, only fewer."""
     always, sometimes = flaky(0.5), flaky(0.5, start=50, end=100)
 
     assert [False] * 50 + always[50:100] + [False] * 100 == sometimes
 
 
 def test_flaky_fails_after_a_round_trip() -> None:
-    """A failure by chance takes the time of an answer."""
+    """A flaky failure takes as long as an answer."""
     bench = Bench({"kind": "flaky", "probability": 1}).query().read(1)
 
     assert bench.run() == [(0.5, "the server is flaky"), (1.5, "the server is flaky")]
@@ -409,7 +409,7 @@ def test_flaky_fails_after_a_round_trip() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 100, len(SHARE) - 1, len(SHARE), 99999])
 def test_truncated(length: int) -> None:
-    """A truncated share ends after so many bytes, wherever one begins to read."""
+    """A truncated share ends at its length, wherever a read begins."""
     bench = Bench({"kind": "truncated", "length": length}).query()
     offsets = [0, 50, 99, 100, 101, len(SHARE) - 1]
     for i, offset in enumerate(offsets):
@@ -421,7 +421,7 @@ def test_truncated(length: int) -> None:
 
 
 def test_corrupt_answer() -> None:
-    """An answer that a fault has changed is marked as corrupt, and only such a one."""
+    """An answer is marked as corrupt only if a fault has changed it."""
     bench = Bench({"kind": "truncated", "length": 100}).read(0, 0, 100).read(1, 1, 100)
     bench.run()
 
@@ -430,7 +430,7 @@ def test_corrupt_answer() -> None:
 
 
 def spans(version: int) -> dict[str, tuple[int, int]]:
-    """Return where each part of the share lies, as its header says."""
+    """Return where each part of the share lies according to its header."""
     share = SHARES[version][4]
     header = parse_header(share[:HEADER_SIZE])
     return {
@@ -447,7 +447,7 @@ PARTS = get_args(Corrupt.model_fields["part"].annotation)
 
 
 def test_parts() -> None:
-    """Every part that can be corrupt is there in the share that the tests read."""
+    """The share in these tests has every part that can be corrupt."""
     for version in (1, 2):
         assert set(PARTS) == spans(version).keys()
         assert all(begin < end for begin, end in spans(version).values())
@@ -461,7 +461,7 @@ def test_parts() -> None:
     st.integers(0, len(SHARES[2][4]) + 10),
 )
 def test_corrupt(part: str, version: int, offset: int, length: int) -> None:
-    """Every byte of the corrupt part is wrong, and no other, wherever one reads."""
+    """Exactly the bytes of the corrupt part are wrong, wherever a read begins."""
     share = SHARES[version][4]
     begin, end = spans(version)[part]
     bench = Bench({"kind": "corrupt", "part": part}, version=version)
@@ -476,7 +476,7 @@ def test_corrupt(part: str, version: int, offset: int, length: int) -> None:
 
 
 def test_corrupt_is_the_same_each_time() -> None:
-    """Two reads of a corrupt share do not contradict each other."""
+    """Repeated reads of a corrupt share are consistent."""
     bench = Bench({"kind": "corrupt", "part": "block"}).read(0).read(1).read(2, 40, 20)
     (_, one), (_, two), (_, inside) = bench.run()
 
@@ -485,7 +485,7 @@ def test_corrupt_is_the_same_each_time() -> None:
 
 
 def test_corrupt_what_is_no_share() -> None:
-    """Of a share without a header every byte is wrong."""
+    """If a share has no header, every byte is corrupt."""
     fault = Corrupt(kind="corrupt", part="ueb")
     altered = fault.alter(b"abc", 0, b"abc")
 
@@ -493,7 +493,7 @@ def test_corrupt_what_is_no_share() -> None:
 
 
 def test_corrupt_for_a_time() -> None:
-    """A share that is mended reads as it should."""
+    """A share is read correctly after the fault ends."""
     fault = {"kind": "corrupt", "part": "header", "start": 1, "end": 2}
     bench = Bench(fault)
     for at in (0.5, 0.75, 1.625, 1.75):
@@ -514,7 +514,7 @@ def test_corrupt_for_a_time() -> None:
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
 def test_for_a_time(fault: dict[str, Any], while_it_lasts: list[Any]) -> None:
-    """Such a fault is met by what arrives from its start on, up to its end."""
+    """A fault applies to requests that arrive from its start until its end."""
     bench = Bench(fault | {"start": 1, "end": 5})
     times = [0.625, 0.75, 4.625, 4.75]
     for at in times:
@@ -527,21 +527,21 @@ def test_for_a_time(fault: dict[str, Any], while_it_lasts: list[Any]) -> None:
 
 
 def test_recovers_and_breaks() -> None:
-    """A request that was held meets the faults of the time at which it is taken up."""
+    """A held request meets the faults at the time when the hang ends."""
     faults = [{"kind": "hung", "end": 5}, {"kind": "broken", "start": 5, "end": 6}]
 
     assert Bench(*faults).query(1).run() == [(5.25, "the server is broken")]
 
 
 def test_breaks_while_it_hangs() -> None:
-    """A fault that comes and goes while a server hangs is met by nothing."""
+    """A fault that begins and ends during a hang has no effect."""
     faults = [{"kind": "hung", "end": 5}, {"kind": "broken", "start": 0, "end": 4}]
 
     assert Bench(*faults).query(1).run() == [(5.25, [4, 7])]
 
 
 def test_several_at_once() -> None:
-    """Faults of different kinds act together."""
+    """Faults of different kinds apply together."""
     faults: list[dict[str, Any]] = [
         {"kind": "slow", "factor": 4},
         {"kind": "corrupt", "part": "header"},
@@ -554,7 +554,7 @@ def test_several_at_once() -> None:
 
 
 def test_many_at_once() -> None:
-    """A server that is slow, then hangs on reads, loses its connection and comes back corrupt."""
+    """A server is slow, then hangs on reads, loses its connection, and comes back corrupt."""
     faults: list[dict[str, Any]] = [
         {"kind": "slow", "factor": 2, "end": 1},
         {"kind": "hung", "on": ["read"], "start": 1, "end": 6},
@@ -584,7 +584,7 @@ def test_many_at_once() -> None:
 
 
 def test_first_failure_counts() -> None:
-    """Of two reasons to fail the first is told, and a failure stands above all else."""
+    """Of two failures the first is reported, and a failure takes precedence over other faults."""
     faults = [{"kind": "empty"}, {"kind": "read-error"}, {"kind": "broken"}]
     bench = Bench(*faults).query().read(1)
 
@@ -601,7 +601,7 @@ def test_two_corrupt_parts() -> None:
 
 
 def test_corrupt_twice() -> None:
-    """A part that is corrupt for two reasons is corrupt."""
+    """A part that is corrupt twice is still corrupt."""
     fault = {"kind": "corrupt", "part": "block"}
     ((_, data),) = Bench(fault, fault | {"start": 0.25}).read().run()
 
@@ -609,16 +609,16 @@ def test_corrupt_twice() -> None:
 
 
 def test_faults_stay_with_their_server() -> None:
-    """A corrupt server corrupts its own copy: the share itself stays as it was."""
+    """A corrupt server does not change the stored share itself."""
     before = {number: bytes(share) for number, share in SHARES[1].items()}
     Bench({"kind": "corrupt", "part": "block"}).read().run()
 
     assert before == SHARES[1]
 
 
-# Working on requests, and sending the bytes of answers
+# # Service times, and the bytes of answers
 
-#: To work on a request takes these servers a second.
+#: The service time of these servers: a second for each request.
 SECOND = constant(1.0)
 
 
@@ -627,7 +627,7 @@ SECOND = constant(1.0)
     [(1, [1.5, 2.5, 3.5]), (2, [1.5, 1.5, 2.5]), (3, [1.5, 1.5, 1.5]), (None, [1.5, 1.5, 1.5])],
 )
 def test_service(concurrency: int | None, times: list[float]) -> None:
-    """A server works on so many requests at once, and the others wait for their turn."""
+    """A server works on `concurrency` requests at once, and the others wait their turn."""
     bench = Bench(service=SECOND, concurrency=concurrency).query().read(0, 0, 1).query()
 
     assert times == [time for time, _ in bench.run()]
@@ -635,19 +635,19 @@ def test_service(concurrency: int | None, times: list[float]) -> None:
 
 
 def test_concurrency_without_service() -> None:
-    """Where a server takes no time nothing ever waits."""
+    """With no service time, no request waits."""
     assert Bench(concurrency=1).query().query().query().run() == [(0.5, [4, 7])] * 3
 
 
 def test_service_of_failures() -> None:
-    """A request that fails takes the server its time too."""
+    """A request that fails takes service time too."""
     bench = Bench({"kind": "read-error"}, service=SECOND, concurrency=1).read().query()
 
     assert bench.run() == [(1.5, "the share cannot be read"), (2.5, [4, 7])]
 
 
 def test_service_is_drawn() -> None:
-    """Each request is worked on for a time of its own, from a stream of the server's own."""
+    """Each request draws its own service time, from the server's own stream."""
 
     def times(seed: int, law: dict[str, Any] | None) -> list[float]:
         bench = Bench(service=exponential(), law=law, seed=seed)
@@ -664,7 +664,7 @@ def test_service_is_drawn() -> None:
 
 @pytest.mark.parametrize("draws", [constant(1.0), exponential()])
 def test_queue(draws: dict[str, Any]) -> None:
-    """The waiting times are those of Lindley's recursion, request after request."""
+    """The waiting times follow Lindley's recursion, request after request."""
     random, times = Random(928), LAW.validate_python(draws)
     arrivals = list(accumulate(random.expovariate(0.6) for _ in range(300)))
     works = [times.sample(draw) for draw in [stream(0, "s0", "service")] for _ in arrivals]
@@ -679,7 +679,7 @@ def test_queue(draws: dict[str, Any]) -> None:
 
 
 def test_mean_wait() -> None:
-    """Half busy with requests of a second, a server lets them wait half a second on average."""
+    """At half load, with a service time of a second, the mean wait is half a second."""
     random, bench = Random(928), Bench(law=constant(0), service=SECOND, concurrency=1)
     arrivals = list(accumulate(random.expovariate(0.5) for _ in range(5000)))
     for arrival in arrivals:
@@ -690,7 +690,7 @@ def test_mean_wait() -> None:
 
 
 def test_held_requests_are_served_as_they_arrived() -> None:
-    """When a hang is over the requests wait for their turn in the order of their arrival."""
+    """After a hang, held requests are served in the order of their arrival."""
     faults: list[dict[str, Any]] = [
         {"kind": "hung", "start": 1, "end": 5},
         {"kind": "slow", "factor": 8, "end": 1},  # what is sent first arrives last
@@ -702,7 +702,7 @@ def test_held_requests_are_served_as_they_arrived() -> None:
 
 
 def test_hang_while_requests_wait() -> None:
-    """A server that begins to hang goes on with what it has taken up, and holds the rest."""
+    """A server that begins to hang finishes accepted requests, and holds later ones."""
     hang = {"kind": "hung", "start": 0.5, "end": 9}
     bench = Bench(hang, service=SECOND, concurrency=1).query().query().query(1)
 
@@ -710,7 +710,7 @@ def test_hang_while_requests_wait() -> None:
 
 
 def test_faults_of_the_time_of_taking_up() -> None:
-    """A fault that begins while a request waits or is worked on is not met by it."""
+    """A fault that begins while a request waits or is served does not affect it."""
     fault = {"kind": "broken", "start": 0.5}
     bench = Bench(fault, service=SECOND, concurrency=1).query().query().query(0.25)
 
@@ -718,7 +718,7 @@ def test_faults_of_the_time_of_taking_up() -> None:
 
 
 def test_bandwidth() -> None:
-    """The bytes of an answer take their time, and an answer to a query has none."""
+    """The bytes of an answer take time; an answer to a query has no bytes."""
     bench = Bench(bandwidth=64).read(0, 0, 32).query(0).read(10, 0, 128).read(20, 0, 0)
 
     assert bench.run() == [
@@ -730,19 +730,19 @@ def test_bandwidth() -> None:
 
 
 def test_bandwidth_is_shared() -> None:
-    """Answers wait for the uplink in the order in which the server is done with them."""
+    """Answers wait for the uplink in the order in which they were served."""
     bench = Bench(bandwidth=64, service=constant(0.25)).read(0, 0, 64).read(0, 0, 128)
 
     assert bench.run() == [(1.75, SHARE[:64]), (3.75, SHARE[:128])]
 
 
 def test_failures_have_no_bytes() -> None:
-    """The failure of a large read is not longer on its way than that of a small one."""
+    """A failure has no bytes, and so takes no time on the uplink."""
     assert Bench({"kind": "broken"}, bandwidth=1).read().run() == [(0.5, "the server is broken")]
 
 
 def test_bytes_that_are_there() -> None:
-    """What counts is how much is sent: a truncated share takes less time."""
+    """Only the bytes that are sent count: a truncated share takes less time."""
     fault = {"kind": "truncated", "length": 32}
 
     assert Bench(fault, bandwidth=64).read().run() == [(1.0, SHARE[:32])]
@@ -761,7 +761,7 @@ def test_bytes_that_are_there() -> None:
     ],
 )
 def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> None:
-    """A request fails when the connection is lost, wherever it is by then."""
+    """A lost connection fails a request wherever it is."""
     fault = {"kind": "disconnect", "start": start}
     bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
 
@@ -771,7 +771,7 @@ def test_disconnect_while_it_works(start: float, answers: Any, over: float) -> N
 
 
 def test_back_after_a_disconnect() -> None:
-    """What is not wanted any more is not worked on, and holds nothing up."""
+    """Requests of a lost connection are dropped, and delay nothing."""
     fault = {"kind": "disconnect", "start": 0.5, "end": 1}
     bench = Bench(fault, service=SECOND, concurrency=1, bandwidth=64)
     for _ in range(3):
@@ -781,14 +781,14 @@ def test_back_after_a_disconnect() -> None:
 
 
 def test_slow_and_busy() -> None:
-    """A slow server's round trips are slow; it works as fast as before."""
+    """A slow server has slow round trips; its service time and bandwidth stay the same."""
     bench = Bench({"kind": "slow", "factor": 4}, service=SECOND, bandwidth=64).read(0, 0, 64)
 
     assert bench.run() == [(4.0, SHARE[:64])]
 
 
 def test_connections() -> None:
-    """The connections to servers are a sequence in the servers' order, however it is looked at."""
+    """Connections are a sequence in the servers' order."""
     servers = [Bench(name=f"s{i}").server for i in range(4)]
     trace = Trace()
     connections = Connections(servers, Client(trace))
@@ -816,7 +816,7 @@ def test_connections() -> None:
     ],
 )
 def test_on_times(fault: dict[str, Any], query: float, read: float) -> None:
-    """A fault leaves alone what it does not concern."""
+    """A fault affects only the requests in its `on`."""
     bench = Bench(fault).query().read()
     bench.run()
     ended = {exchange.operation: exchange.ended for exchange in bench.trace.exchanges}
@@ -827,7 +827,7 @@ def test_on_times(fault: dict[str, Any], query: float, read: float) -> None:
 @pytest.mark.parametrize("kind", ["broken", "disconnect", "flaky"])
 @pytest.mark.parametrize("on", ["get_buckets", "read"])
 def test_on_failures(kind: str, on: str) -> None:
-    """A server fails the requests that its fault concerns, and answers the others."""
+    """A server fails only the requests that its fault is about."""
     keys = {"probability": 1.0} if kind == "flaky" else {}
     bench = Bench({"kind": kind, "on": [on], **keys}).query().read()
     bench.run()
@@ -859,7 +859,7 @@ def test_one_bad_share(fault: dict[str, Any], wrong: object) -> None:
 
 
 def test_concealed_share() -> None:
-    """A server may show one of its shares and conceal another."""
+    """A server may hide one of its shares, and show another."""
     bench = Bench({"kind": "empty", "shares": [4]}).query()
 
     assert bench.run() == [(0.5, [7])]
@@ -867,7 +867,7 @@ def test_concealed_share() -> None:
 
 
 def test_unmet_shares() -> None:
-    """A fault of a share that nobody reads meets no request."""
+    """A fault of a share that is never read meets no request."""
     bench = Bench({"kind": "corrupt", "part": "header", "shares": [7]}).query().read()
     bench.run()
 

@@ -1,4 +1,4 @@
-"""An answer is a stream: its bytes trickle, stall, are throttled, and their arrival is heard of."""
+"""Answers are streams: their bytes trickle, stall, are throttled, and report progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def large(*faults: dict[str, Any], **keys: Any) -> Bench:
 
 
 def ends(bench: Bench) -> list[float]:
-    """Return when the answers came."""
+    """Return when the answers arrived."""
     return [time for time, _ in bench.run()]
 
 
@@ -36,14 +36,14 @@ TRICKLE = {"kind": "trickle", "piece": 100, "every": 0.5}
     ("length", "pieces"), [(0, 1), (1, 1), (100, 1), (101, 2), (200, 2), (1000, 10), (1001, 11)]
 )
 def test_trickle(length: int, pieces: int) -> None:
-    """A piece comes at once and one every so often, until all have."""
+    """The first piece arrives at once, and further ones at the interval."""
     bench = large(TRICKLE).read(0, 0, length)
 
     assert [(RTT + (pieces - 1) * 0.5, LARGE[:length])] == bench.run()
 
 
 def test_trickle_progress() -> None:
-    """Each piece is heard of when it arrives, but for the last, with which the answer comes."""
+    """Each piece is reported when it arrives, except the last, which completes the answer."""
     bench = large(TRICKLE).read(1, 0, 350)
 
     assert [(3.0, LARGE[:350])] == bench.run()
@@ -51,21 +51,21 @@ def test_trickle_progress() -> None:
 
 
 def test_trickle_ends() -> None:
-    """When it is over the rest comes at once; what is read later too."""
+    """When the fault ends, the rest arrives at once; later reads are not affected."""
     bench = large({**TRICKLE, "end": 1.0}).read(0, 0, 1000).read(0.75, 0, 1000)
 
     assert ends(bench) == [1.25, 1.25]
 
 
 def test_trickle_later() -> None:
-    """An answer that was on its way when it began does not trickle."""
+    """An answer that was in flight when the fault began does not trickle."""
     bench = large({**TRICKLE, "start": 0.25}).read(0, 0, 1000).read(-0.0, 0, 10)
 
     assert ends(bench) == [0.5 + 9 * 0.5, 0.5][::-1]
 
 
 def test_trickles_do_not_touch_queries() -> None:
-    """Queries have no bytes that could trickle or stall."""
+    """Answers to queries have no bytes that could trickle or stall."""
     bench = large(TRICKLE, {"kind": "stall", "after_bytes": 0}).query()
 
     assert ends(bench) == [RTT]
@@ -73,7 +73,7 @@ def test_trickles_do_not_touch_queries() -> None:
 
 
 def test_trickle_over_a_link() -> None:
-    """A piece that takes longer on the uplink than the next one waits keeps that waiting."""
+    """A piece that takes longer on the uplink than the interval delays the next one."""
     bench = large(TRICKLE, bandwidth=100.0).read(0, 0, 300)
 
     assert ends(bench) == [RTT + 3.0]
@@ -81,7 +81,7 @@ def test_trickle_over_a_link() -> None:
 
 
 def test_stall() -> None:
-    """An answer stops after so many bytes, and goes on when the fault is over."""
+    """An answer stops after `after_bytes`, and continues when the fault ends."""
     bench = large({"kind": "stall", "after_bytes": 70, "end": 9.0}).read(0, 0, 100).read(1, 0, 70)
 
     assert [(1.5, LARGE[:70]), (9.25, LARGE[:100])] == bench.run()
@@ -90,7 +90,7 @@ def test_stall() -> None:
 
 
 def test_stalls_forever() -> None:
-    """A stall that is never over ends in nothing, and nothing is left to happen."""
+    """A stall without an end leaves no events."""
     bench = large({"kind": "stall", "after_bytes": 70}).read(0, 0, 100)
 
     assert bench.run() == []
@@ -99,7 +99,7 @@ def test_stalls_forever() -> None:
 
 
 def test_stall_heals() -> None:
-    """A healed server sends the rest of what stalls."""
+    """Healing a server releases a stalled answer."""
     bench = large({"kind": "stall", "after_bytes": 70}).read(0, 0, 100)
     bench.reactor.callLater(3.0, bench.server.heal)
 
@@ -107,7 +107,7 @@ def test_stall_heals() -> None:
 
 
 def test_lost_midway() -> None:
-    """A connection that is lost takes with it what stalls, and the bytes that came count."""
+    """A lost connection fails a stalled answer; the bytes that arrived count."""
     stall = {"kind": "stall", "after_bytes": 70}
     bench = large(stall, {"kind": "disconnect", "start": 3.0}).read(0, 0, 100)
 
@@ -117,7 +117,7 @@ def test_lost_midway() -> None:
 
 @pytest.mark.parametrize("bandwidth", [None, 5000.0])
 def test_throttled(bandwidth: float | None) -> None:
-    """From a time on bytes pass at a lower rate, to the millisecond, chunk or no chunk."""
+    """A throttled server sends at the lower rate exactly from the start to the end of the fault."""
     throttled = {"kind": "throttled", "bandwidth": 1000.0, "start": 2.25, "end": 4.25}
     bench = large(throttled, bandwidth=bandwidth).read(0, 0, 20_000).read(2.5, 0, 500)
 
@@ -131,7 +131,7 @@ def test_throttled(bandwidth: float | None) -> None:
 
 
 def test_throttled_by_hand() -> None:
-    """A server that is throttled, and healed, while a chunk is under way goes on with it."""
+    """Throttling and healing take effect even in the middle of a chunk."""
     bench = large(bandwidth=2000.0).read(0, 0, 10_000)
     fault = {"kind": "throttled", "bandwidth": 100.0, "start": 1.25}
     bench.reactor.callLater(1.25, lambda: bench.server.add_fault(FAULT.validate_python(fault)))
@@ -167,7 +167,7 @@ def test_throttle_integral(
 
 
 def test_progress() -> None:
-    """On a link with a bandwidth each chunk is heard of when it arrives."""
+    """On a link with a bandwidth, each chunk is reported when it arrives."""
     bench = large(bandwidth=float(CHUNK)).read(0, 0, 3 * CHUNK + 1)
 
     assert [time for time, _ in bench.run()] == [RTT + 3 + 1 / CHUNK]
@@ -178,7 +178,7 @@ def test_progress() -> None:
 
 
 def test_no_progress_in_one_piece() -> None:
-    """What comes at once, or with the end, is not progress."""
+    """An answer in one piece reports no progress."""
     bench = large(bandwidth=float(CHUNK)).read(0, 0, CHUNK)
     bench.run()
 
@@ -186,7 +186,7 @@ def test_no_progress_in_one_piece() -> None:
 
 
 def test_progress_is_optional() -> None:
-    """Buckets provide the interface with progress, and read without it as before."""
+    """Buckets provide the progress interface, and can be read without it."""
     bench = large(bandwidth=float(CHUNK))
     found: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""The trace of a run tells every event, and its digest tells two traces apart."""
+"""The trace of a run records every event, and its digest distinguishes traces."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def traced(first: Exchange, second: Exchange, ended: float = 2.0, ok: bool = Tru
 
 
 def test_lines() -> None:
-    """Each event is a line: when, what, which request and what came of it."""
+    """Each event is a line: the time, the event, the request and the answer."""
     trace = traced(query(), read())
     broken = query()
     broken.error = "the server is broken"
@@ -51,7 +51,7 @@ def test_lines() -> None:
 
 
 def test_exchange() -> None:
-    """An exchange is not over before its answer comes, and then it is told how it went."""
+    """An exchange ends with its answer, and then shows how it went."""
     unanswered, answered = query(), read()
     traced(unanswered, answered, ended=2.0)
 
@@ -60,7 +60,7 @@ def test_exchange() -> None:
 
 
 def test_failed_exchange() -> None:
-    """A request that fails has ended, and was not answered."""
+    """A failed request has ended, and was not answered."""
     failed = read()
     trace = traced(query(), failed, ok=False)
 
@@ -69,7 +69,7 @@ def test_failed_exchange() -> None:
 
 
 def test_sums() -> None:
-    """Queries, reads and bytes are counted, answered or not."""
+    """Queries, reads and bytes are counted, whether answered or not."""
     second = read()
     second.received = 4
     trace = traced(query(), second)
@@ -80,7 +80,7 @@ def test_sums() -> None:
 
 
 def test_empty() -> None:
-    """Where nothing happened nothing is counted."""
+    """An empty trace has zero counts."""
     trace = Trace()
 
     assert trace.totals()[:3] == (0, 0, 0)
@@ -111,12 +111,12 @@ def test_digest_repeats() -> None:
     ids=["server", "time", "share", "offset", "length", "end", "failure", "order"],
 )
 def test_digest_differs(other: Callable[[], Trace]) -> None:
-    """Traces that differ in any thing have different digests."""
+    """Traces that differ in anything have different digests."""
     assert traced(query(), read()).digest() != other().digest()
 
 
 def test_digest_of_details() -> None:
-    """What was answered is part of the digest, and so is what nobody answered."""
+    """The digest covers the answers, and requests without an answer."""
 
     def digest(share: int, *more: Any) -> str:
         trace, answered = Trace(), query()
@@ -130,6 +130,6 @@ def test_digest_of_details() -> None:
 
 
 def test_last_bits() -> None:
-    """Times that differ in the last bits only are equal: machines may differ there."""
+    """Times that differ only in the last bits are equal: machines may differ there."""
     assert 0.3 != 0.1 + 0.2
     assert traced(query(), read(), 0.3).digest() == traced(query(), read(), 0.1 + 0.2).digest()

@@ -1,4 +1,4 @@
-"""A fault that changes nothing of what happens is found out, and no other one."""
+"""Faults that affect no request are detected, and no others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.harness.making import constant, exponential, scenario
 
 
 def told(given: Scenario, strategy: str = "first-k") -> list[str]:
-    """Return what is said of the faults that met no request in the runs of one strategy."""
+    """Return the messages about faults that met no request in the runs of one strategy."""
     runs = [simulate(given, strategy, number).untriggered_faults for number in range(given.runs)]
     return list(described(given, untriggered_in_all(runs)))
 
@@ -32,7 +32,7 @@ def fault(select: Any = "0-6", **keys: Any) -> dict[str, Any]:
     return {"select": select, "fault": keys}
 
 
-#: With first-k and round trips of 0.5 s: queries arrive at 0.25 s, and reads go to s0, s1 and s2.
+#: With first-k and a round trip of 0.5 s, queries arrive at 0.25 s, and s0, s1 and s2 are read.
 INERT = {
     "begins after the end": fault(kind="hung", start=60.0),
     "over before it begins": fault(kind="broken", end=0.2),
@@ -66,7 +66,7 @@ MET = {
 
 @pytest.mark.parametrize("name", INERT)
 def test_inert(name: str) -> None:
-    """A fault that cannot meet a request is named, with its servers and times."""
+    """A fault that cannot meet a request is reported, with its servers and times."""
     (said,) = told(scenario(INERT[name]))
 
     assert said.startswith(f"servers[0].fault: {INERT[name]['fault']['kind']}")
@@ -75,12 +75,12 @@ def test_inert(name: str) -> None:
 
 @pytest.mark.parametrize("name", MET)
 def test_met(name: str) -> None:
-    """A fault that changes what happens to a request is not."""
+    """A fault that affects a request is not reported."""
     assert told(scenario(MET[name])) == []
 
 
 def test_words() -> None:
-    """What is said names the fault with its keys, the servers as ranges, and the times."""
+    """The message has the fault with its keys, the servers as ranges, and the times."""
     given = scenario(
         fault("0-2,5", kind="hung", on=["read"], start=60.0, end=70.0),
         {"select": "7", "fault": [{"kind": "broken"}, {"kind": "corrupt", "part": "ueb"}]},
@@ -94,21 +94,21 @@ def test_words() -> None:
 
 @pytest.mark.parametrize("select", [{"count": 0}, {"probability": 0.0}])
 def test_chose_nobody(select: dict[str, float]) -> None:
-    """A fault that no server has is named too."""
+    """A fault that no server has is reported too."""
     (said,) = told(scenario(fault(select, kind="hung"), runs=3))
 
     assert "servers[0].fault: hung, from 0 s on, applies to no server: `select` chose none" in said
 
 
 def test_replaced() -> None:
-    """So is one that a later entry takes away, but not that one."""
+    """So is a fault that a later entry replaces, but not the replacement."""
     (said,) = told(scenario(fault("0-3", kind="hung"), fault("all", kind="slow", extra=0.1)))
 
     assert said.startswith("servers[0].fault: hung, from 0 s on, applies to no server")
 
 
 def test_several_runs() -> None:
-    """A fault is met if it is in any of several runs; servers are those of all."""
+    """A fault counts as met if any of several runs meets it; the message has the servers of all."""
     often = scenario(fault({"probability": 0.05}, kind="hung"), runs=20)
     late = scenario(fault({"count": 1}, kind="hung", start=60.0), runs=20)
     alone = [bool(simulate(often, "first-k", number).untriggered_faults) for number in range(20)]
@@ -119,7 +119,7 @@ def test_several_runs() -> None:
 
 
 def test_hidden_behind_another() -> None:
-    """What is held forever, or failed by another fault, is met by no later one."""
+    """A request that is held forever, or failed by another fault, meets no later one."""
     held = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "hung"}]}
     failed = {"select": "all", "fault": [{"kind": "broken"}, {"kind": "empty"}]}
 
@@ -133,7 +133,7 @@ def test_hidden_behind_another() -> None:
 
 @pytest.mark.parametrize("queue", [{}, {"service": constant(0.01)}, {"bandwidth": 1e4}])
 def test_with_queues(queue: dict[str, Any]) -> None:
-    """The same holds where servers and links take their time."""
+    """The same holds with service times and bandwidths."""
     for entry in MET.values():
         assert told(scenario(entry, grid=queue)) == []
     for entry in INERT.values():
@@ -179,9 +179,9 @@ def test_is_what_makes_a_difference(
     strategy: str,
     queue: bool,
 ) -> None:
-    """A single fault has met a request if, and only if, the run without it has another digest.
+    """A single fault has met a request exactly if the run without it has another digest.
 
-    Unless the request is cancelled: then its answer might not have been waited for anyway.
+    The exception is a cancelled request, whose answer might not have mattered.
     """
     times = {"start": start} | ({} if lasts is None else {"end": start + lasts})
     entry = fault(select, **kind, **times)
@@ -197,7 +197,7 @@ def test_is_what_makes_a_difference(
 
 
 def test_load() -> None:
-    """A fault of a workload is met by any of its downloads, also one that is withdrawn."""
+    """A fault of a workload is met by any of its downloads, even by a withdrawn request."""
     load = {"downloads": 4, "warmup": 0, "arrivals": {"kind": "fixed", "rate": 1.0}}
     hung = scenario(fault("0", kind="hung"), workload={**load, "cancel": True})
     late = scenario(fault("0", kind="hung", start=1e3), workload=load)
@@ -208,7 +208,7 @@ def test_load() -> None:
 
 @pytest.mark.slow
 def test_library() -> None:
-    """No fault of the library is in vain."""
+    """Every fault in the library meets a request."""
     found = []
     for one in load_all(sets()):
         runs = product(one.strategies, range(one.runs))
@@ -225,7 +225,7 @@ def test_library() -> None:
 
 
 def test_grid() -> None:
-    """What a test does to servers is looked at call by call; healing changes nothing of it."""
+    """In a test's grid, each call is tracked; healing does not change what was met."""
     with SimGrid(rtt=0.5) as grid:
         assert grid.untriggered_faults() == []
         grid.servers[2:].hang()
@@ -250,7 +250,7 @@ LATE = GOOD + '[[servers]]\nselect = "0-6"\nfault = {{ kind = "hung", start = 60
 @pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("command", ["run", "compare"])
 def test_told(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`run` and `compare` warn of it on standard error; with --strict they fail."""
+    """`run` and `compare` print a warning on standard error; with --strict, they fail."""
     monkeypatch.chdir(tmp_path)
     file = write(tmp_path, text=LATE)
     warned, strict = firstk(command, file), firstk(command, file, "--strict")
@@ -262,7 +262,7 @@ def test_told(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_met_by_one(tmp_path: Path) -> None:
-    """What one strategy meets is not told of, though another does not meet it."""
+    """A fault that one strategy meets is not reported, even if another does not meet it."""
     text = GOOD + '[[servers]]\nselect = "2"\nfault = {{ kind = "read-error" }}\n'
     file = write(tmp_path, text=text.replace('"exponential", mean', '"constant", value'))
     both = firstk("run", file, "-s", "first-k", "-s", "hedged")

@@ -1,4 +1,4 @@
-"""Connections: their set-up, what they carry before they are cut or hang, and reconnecting."""
+"""Connections: their set-up, what they carry before they break or hang, and reconnecting."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def large(*faults: dict[str, Any], **keys: Any) -> Bench:
 
 
 def ends(bench: Bench) -> list[tuple[float, object]]:
-    """Return when the answers came, and how many bytes each had; or what it was otherwise."""
+    """Return when the answers arrived, and the size of each, or the other result."""
     return [(t, len(a) if isinstance(a, bytes) else a) for t, a in bench.run()]
 
 
@@ -33,14 +33,14 @@ def ends(bench: Bench) -> list[tuple[float, object]]:
 
 
 def test_set_up_once() -> None:
-    """The first request waits until the connection is up, and later ones do not."""
+    """The first request waits for the connection, and later ones do not."""
     bench = Bench(connect=constant(0.25)).query().query(0.125).query(5)
 
     assert bench.run() == [(0.75, [4, 7]), (0.75, [4, 7]), (5.5, [4, 7])]
 
 
 def test_each_client_for_itself() -> None:
-    """Each client has a connection of its own."""
+    """Each client has its own connection."""
     bench = Bench(connect=constant(0.25)).query()
     other = Connection(bench.server, Client(Trace()))
     bench.reactor.callLater(
@@ -69,7 +69,7 @@ def test_each_client_for_itself() -> None:
     ids=lambda value: value["kind"] if isinstance(value, dict) else "",
 )
 def test_set_up_with_faults(fault: dict[str, Any], answers: list[Any]) -> None:
-    """A fault may concern the set-up alone: it fails, or takes long, once for all its requests."""
+    """A fault may affect only the set-up: it fails or delays all requests that wait for it."""
     bench = Bench({**fault, "on": ["connect"]}, connect=constant(0.25)).query().query(3)
 
     assert answers == bench.run()
@@ -78,7 +78,7 @@ def test_set_up_with_faults(fault: dict[str, Any], answers: list[Any]) -> None:
 
 
 def test_fails_once_a_connection() -> None:
-    """Whether a flaky set-up fails is drawn once a connection: all that wait for it share that."""
+    """A flaky set-up is drawn once per connection, and all waiting requests share the result."""
     flaky = {"kind": "flaky", "probability": 0.5, "on": ["connect"]}
     bench = Bench(flaky, connect=constant(0.25))
     for at in range(20):
@@ -92,7 +92,7 @@ def test_fails_once_a_connection() -> None:
 
 
 def test_set_up_again_after_a_loss() -> None:
-    """A connection that was lost is set up anew for the next request."""
+    """A lost connection is set up again for the next request."""
     bench = Bench({"kind": "disconnect", "start": 1.0, "end": 2.0}, connect=constant(0.25))
     bench.query().query(0.75).query(1.5).query(3).query(5)
 
@@ -100,19 +100,19 @@ def test_set_up_again_after_a_loss() -> None:
 
 
 def test_heals_while_connecting() -> None:
-    """A hang that is healed lets the set-up go on."""
+    """Healing a hang lets the set-up continue."""
     bench = Bench({"kind": "hung", "on": ["connect"]}, connect=constant(0.25)).query()
     bench.reactor.callLater(3.0, bench.server.heal)
 
     assert bench.run() == [(3.125 + RTT, [4, 7])]
 
 
-# After some requests
+# # After some requests
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 5])
 def test_hangs_after_requests(number: int) -> None:
-    """A server answers so many requests of a connection, and holds the others."""
+    """A server answers `after_requests` requests of a connection, and holds the others."""
     bench = Bench({"kind": "hung", "after_requests": number})
     for at in (0.0, 0.0, 1.0):
         bench.query(at)
@@ -124,7 +124,7 @@ def test_hangs_after_requests(number: int) -> None:
 
 @pytest.mark.parametrize("number", [0, 1, 2, 5])
 def test_cut_after_requests(number: int) -> None:
-    """A connection is lost when so many requests are answered: others fail, also at that time."""
+    """A connection is lost after `after_requests` answers; the other requests fail."""
     bench = Bench({"kind": "disconnect", "after_requests": number})
     for at in (0.0, 0.0, 0.25, 1.0):
         bench.query(at)
@@ -135,7 +135,7 @@ def test_cut_after_requests(number: int) -> None:
 
 
 def test_counts_what_it_concerns() -> None:
-    """Only requests that the fault concerns count, and only from its start on."""
+    """Only requests that the fault is about count, from its start on."""
     bench = Bench({"kind": "hung", "after_requests": 1, "on": ["read"], "start": 1.0})
     bench.read(0, 0, 1).query(1).read(2, 0, 2).query(3).read(4, 0, 3)
 
@@ -143,7 +143,7 @@ def test_counts_what_it_concerns() -> None:
 
 
 def test_hangs_after_requests_for_a_time() -> None:
-    """When the hang is over what was held is answered."""
+    """When the hang ends, held requests are answered."""
     bench = Bench({"kind": "hung", "after_requests": 1, "end": 3.0}).query().query(1).query(4)
 
     assert bench.run() == [(0.5, [4, 7]), (3.25, [4, 7]), (4.5, [4, 7])]
@@ -154,7 +154,7 @@ def test_hangs_after_requests_for_a_time() -> None:
 
 @pytest.mark.parametrize("bandwidth", [None, 1000.0])
 def test_hangs_after_bytes(bandwidth: float | None) -> None:
-    """A server stops within an answer, after the very byte; and holds what arrives later."""
+    """A server stops in an answer after exactly `after_bytes`, and holds later requests."""
     fault = {"kind": "hung", "after_bytes": 1500, "end": 9.0}
     bench = large(fault, bandwidth=bandwidth).read(0, 0, 1000).read(2, 0, 1000).query(4)
     rest = 0.5 if bandwidth else 0.0
@@ -166,7 +166,7 @@ def test_hangs_after_bytes(bandwidth: float | None) -> None:
 
 @pytest.mark.parametrize("bandwidth", [None, 1000.0])
 def test_cut_after_bytes(bandwidth: float | None) -> None:
-    """A connection is lost when the byte with that number has arrived, within an answer."""
+    """A connection is lost in the middle of an answer, when the last byte has arrived."""
     fault = {"kind": "disconnect", "after_bytes": 1500}
     bench = large(fault, bandwidth=bandwidth).read(0, 0, 1000).read(2, 0, 1000).query(4)
     first = 1.0 if bandwidth else 0.0
@@ -177,7 +177,7 @@ def test_cut_after_bytes(bandwidth: float | None) -> None:
 
 
 def test_cut_after_bytes_of_two() -> None:
-    """All answers of a connection count together, and all that is outstanding is lost."""
+    """All answers of a connection count together, and all outstanding requests are lost."""
     fault = {"kind": "disconnect", "after_bytes": 3 * CHUNK}
     bench = large(fault, bandwidth=float(CHUNK)).read(0, 0, 5 * CHUNK).read(0, 0, 5 * CHUNK)
 
@@ -186,7 +186,7 @@ def test_cut_after_bytes_of_two() -> None:
 
 
 def test_cancelled_bytes_do_not_count() -> None:
-    """What is cancelled before it has passed the link does not count."""
+    """Bytes that are cancelled before they pass the link do not count."""
     fault = {"kind": "hung", "after_bytes": 2 * CHUNK}
     bench = large(fault, bandwidth=float(CHUNK), law=constant(0.0))
     bench.read(0, 0, 2 * CHUNK, cancel=1.5).read(0.25, 0, CHUNK)
@@ -198,7 +198,7 @@ def test_cancelled_bytes_do_not_count() -> None:
 
 
 def test_fails_after() -> None:
-    """A request that is held fails so long after its sending, each for itself."""
+    """With `fails_after`, each held request fails that long after it was sent."""
     bench = Bench({"kind": "hung", "start": 0.5, "end": 20.0, "fails_after": 4.0})
     bench.query().query(1).query(2).query(17).query(30)
 
@@ -210,7 +210,7 @@ def test_fails_after() -> None:
 
 
 def test_stall_fails_after() -> None:
-    """An answer that stalls fails so long after the request was sent."""
+    """A stalled answer fails that long after its request was sent."""
     stall = {"kind": "stall", "after_bytes": 70, "end": 9.0, "fails_after": 3.0}
     bench = large(stall).read(1, 0, 100).read(1, 0, 70).read(7, 0, 100)
 
@@ -222,13 +222,13 @@ def test_stall_fails_after() -> None:
 
 
 def test_interface() -> None:
-    """A simulated server can be reconnected to."""
+    """A simulated server provides the reconnecting interface."""
     assert verifyObject(IReconnectingServer, Bench().connection)
 
 
 @pytest.mark.parametrize(("connect", "up"), [(None, 2.0), (constant(0.25), 2.25)])
 def test_reconnect(connect: dict[str, Any] | None, up: float) -> None:
-    """To reconnect takes as long as a set-up; what is outstanding fails, and the rest works."""
+    """A reconnect takes as long as a set-up; outstanding requests fail, and later ones work."""
     bench = Bench({"kind": "hung", "until": "reconnect"}, connect=connect)
     bench.query().query(1).reconnect(2).query(2).query(5)
 
@@ -241,7 +241,7 @@ def test_reconnect(connect: dict[str, Any] | None, up: float) -> None:
 
 
 def test_lost_until_a_reconnect() -> None:
-    """A lost connection is of no use until the client has set up another."""
+    """A lost connection stays lost until the client reconnects."""
     bench = Bench({"kind": "disconnect", "start": 1.0, "until": "reconnect"})
     bench.query().query(2).reconnect(3).query(4)
 
@@ -249,7 +249,7 @@ def test_lost_until_a_reconnect() -> None:
 
 
 def test_too_early_to_help() -> None:
-    """A connection that was set up before the fault begins has the fault."""
+    """A connection that was set up before the fault begins is affected by it."""
     bench = Bench({"kind": "hung", "start": 2.0, "until": "reconnect"})
     bench.reconnect(1).query(3)
 
@@ -257,7 +257,7 @@ def test_too_early_to_help() -> None:
 
 
 def test_other_clients_hang_on() -> None:
-    """A client that reconnects helps itself, and no other."""
+    """A reconnect helps only the client that reconnects."""
     bench = Bench({"kind": "hung", "until": "reconnect"}).query().reconnect(1).query(2)
     other = Connection(bench.server, Client(Trace()))
     bench.reactor.callLater(3, lambda: other.get_buckets(INDEX).addBoth(bench._keep))
@@ -266,7 +266,7 @@ def test_other_clients_hang_on() -> None:
 
 
 def test_reconnect_fails() -> None:
-    """A reconnect may fail: while the server loses its connections, or refuses new ones."""
+    """A reconnect may fail, while the server loses its connections or refuses new ones."""
     refuses = {"kind": "broken", "on": ["connect"], "start": 5.0}
     bench = Bench({"kind": "disconnect", "start": 1.0, "end": 2.0}, refuses, connect=constant(0.5))
     bench.reconnect(1.5).reconnect(3).reconnect(6)
@@ -275,7 +275,7 @@ def test_reconnect_fails() -> None:
 
 
 def test_each_connection_carries_so_much() -> None:
-    """A server that cuts each connection after some bytes lets a client go on after each."""
+    """If a server cuts each connection after some bytes, a client can continue by reconnecting."""
     fault = {"kind": "disconnect", "after_bytes": 100, "until": "reconnect"}
     bench = large(fault).read(0, 0, 150).reconnect(1).read(1, 100, 50).read(2, 0, 99)
 
@@ -284,7 +284,7 @@ def test_each_connection_carries_so_much() -> None:
 
 
 def test_reconnect_drops_a_stream() -> None:
-    """A reconnect ends answers that are on their way, and the link is free for others."""
+    """A reconnect ends answers in flight, and frees the link."""
     bench = large(bandwidth=float(CHUNK), law=constant(0.0)).read(0, 0, 5 * CHUNK)
     bench.reconnect(1.5).read(1.5, 0, CHUNK)
 
@@ -292,7 +292,7 @@ def test_reconnect_drops_a_stream() -> None:
 
 
 def test_cancelled_reconnect() -> None:
-    """A reconnect that hangs can be cancelled, as any request."""
+    """A reconnect that hangs can be cancelled, like any request."""
     bench = Bench({"kind": "hung", "on": ["connect"]}, connect=constant(0.5))
     bench.reactor.callLater(
         1, lambda: bench._cancel(3, bench.connection.reconnect().addBoth(bench._keep))
@@ -302,7 +302,7 @@ def test_cancelled_reconnect() -> None:
 
 
 def test_fault_added_to_a_connection() -> None:
-    """A fault that is added later waits for what the connection carries from then on."""
+    """A fault that is added later counts only what the connection carries from then on."""
     bench = Bench().query()
     fault = {"kind": "hung", "after_requests": 1}
     bench.reactor.callLater(1, lambda: bench.server.add_fault(FAULT.validate_python(fault)))
@@ -313,7 +313,7 @@ def test_fault_added_to_a_connection() -> None:
 
 
 def test_share_is_right() -> None:
-    """What a connection with limits carries is the share's bytes."""
+    """A connection with limits carries the share's bytes unchanged."""
     bench = Bench({"kind": "hung", "after_bytes": 10, "end": 5.0}).read(0, 0, 9999)
 
     assert bench.run() == [(5.25, SHARE)]

@@ -891,7 +891,7 @@ def test_within_asyncio() -> None:
 
 
 def interrupted(*_: Any) -> Any:
-    """A downloader during which Control-C strikes."""
+    """Press Control-C inside a downloader."""
     signal.raise_signal(signal.SIGINT)
 
 

@@ -1,4 +1,4 @@
-"""`windowed` beside Tahoe-LAFS 1.20, in random scenarios of every layout and every fault."""
+"""`windowed` compared with Tahoe-LAFS 1.20, in random scenarios of every layout and fault."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LAYOUTS: dict[str, tuple[int, int, tuple[int, int] | None, bool]] = {
     "a range of larger ones": (MIB + 1, 4 * MIB, (1, 2), True),
 }
 
-#: What is wrong with some of the servers. A share that ends within its header is left out:
+#: The faults of some of the servers. A share that ends within its header is left out:
 #: Tahoe-LAFS reads it without end.
 FAULTS: dict[str, list[dict[str, Any]]] = {
     "none": [],
@@ -59,7 +59,7 @@ FAULTS: dict[str, list[dict[str, Any]]] = {
     ],
 }
 
-#: What else differs from a plain grid of servers that have one round-trip time each.
+#: How a grid may differ from a plain one, whose servers all have the same round-trip time.
 GRIDS: dict[str, dict[str, Any]] = {
     "apart": {},
     "ties": {"rtt": constant(0.05)},
@@ -74,7 +74,7 @@ LARGE = [layout for layout, (least, *_) in LAYOUTS.items() if least > MIB]
 
 
 def made_up(layout: str, fault: str, grid: str, random: Random) -> Scenario:
-    """Return a random scenario of a class."""
+    """Return a random scenario with this layout, fault and grid."""
     least, most, segments, ranged = LAYOUTS[layout]
     k = random.choice([1, 2, 3, 3, 4])
     n = k + random.choice([0, 1, 2, 4, 7])
@@ -111,13 +111,13 @@ def made_up(layout: str, fault: str, grid: str, random: Random) -> Scenario:
 
 
 def came_to(result: Result) -> tuple[Any, ...]:
-    """Return what a user sees of a download, but for the last digits of its times."""
+    """Return what a user sees of a download, without the last digits of its times."""
     times = (result.ttfb, result.finished)
     return (result.outcome, result.error, *(t and float(f"{t:.9g}") for t in times))
 
 
 def check(made: Scenario) -> None:
-    """Check that `windowed` and Tahoe-LAFS come to the same, and do the same on the way."""
+    """Check that `windowed` and Tahoe-LAFS have the same result, and send the same requests."""
     ours, theirs = (simulate(made, subject).result for subject in ("windowed", "tahoe"))
 
     assert came_to(theirs) == came_to(ours), made.name
@@ -128,7 +128,7 @@ def check(made: Scenario) -> None:
 
 
 def a_sample(seed: int, layouts: list[str]) -> list[Scenario]:
-    """Return a scenario for each fault, and one for each grid, of the layouts in turn."""
+    """Return a scenario for each fault and each grid, with the layouts in turn."""
     random = Random(seed)
     classes = [*((fault, "apart") for fault in FAULTS), *(("none", grid) for grid in GRIDS)]
     return [
@@ -139,14 +139,14 @@ def a_sample(seed: int, layouts: list[str]) -> list[Scenario]:
 
 @pytest.mark.parametrize("seed", few(1, range(2)))
 def test_small_files(seed: int) -> None:
-    """Whatever the fault, and however a small file is cut: a sample."""
+    """They agree on small files, whatever the fault and the layout: a sample."""
     small = [layout for layout in LAYOUTS if layout not in LARGE]
     for made in a_sample(seed, small):
         check(made)
 
 
 def test_large_files() -> None:
-    """So it is with files of more than 1 MiB, the size up to which a file is one segment."""
+    """They agree on files larger than 1 MiB, the default size of a segment."""
     random = Random(0)
     for i, layout in enumerate(LARGE):
         check(made_up(layout, list(FAULTS)[i], "apart", random))
@@ -156,7 +156,7 @@ def test_large_files() -> None:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_many(layout: str, fault: str) -> None:
-    """And so it is in many more, on grids of every kind."""
+    """They agree in many more scenarios, on every kind of grid."""
     random = Random(f"{layout} {fault}")
     for _ in range(3):
         for grid in GRIDS:
@@ -165,9 +165,9 @@ def test_many(layout: str, fault: str) -> None:
 
 @pytest.mark.slow
 def test_anything() -> None:
-    """In 99 of 100 scenarios that the fuzzer makes up, in which everything happens at once.
+    """They agree in 99 of 100 of the fuzzer's scenarios, in which everything happens at once.
 
-    Left out is what Tahoe-LAFS does not come to an end of: a share cut within its header, and a
+    Scenarios in which Tahoe-LAFS never ends are left out: a share cut within its header, and a
     server that answers at once.
     """
     kinds = [kind for kind in KINDS if kind != "truncated"]

@@ -1,4 +1,4 @@
-"""The clairvoyant bound: no strategy is earlier, and one that knew every draw is as early.
+"""The clairvoyant bound: no strategy is earlier, and one that knew every draw could attain it.
 
 `test_bound_oracle` looks for the earliest of all downloads by brute force.
 """
@@ -27,12 +27,12 @@ from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 from tests.marks import few
 
-#: Grids of 10 servers half a second away reach this bound, in seconds.
+#: The bound of 10 servers with a round trip of half a second, in seconds.
 TWO_ROUND_TRIPS = 1.0
 
 NONE = Bound(None, None, None)
 
-#: How long a header is, and a share hash chain of ten shares, in bytes.
+#: The sizes of a header, and of a share hash chain of ten shares, in bytes.
 HEADER = 36
 CHAIN = 5 * 34
 
@@ -48,7 +48,7 @@ def ttfb_of(of: Scenario) -> float | None:
 
 
 def needed(of: Scenario, blocks: int) -> int:
-    """Return how many bytes it takes to have so many bytes of blocks, of three of ten shares."""
+    """Return how many bytes are needed for this many bytes of blocks, of three of ten shares."""
     return 3 * HEADER + 2 * CHAIN + len(ueb_of(file_of(of)).pack()) + blocks
 
 
@@ -57,7 +57,7 @@ def fault(select: str, kind: str, **keys: Any) -> dict[str, Any]:
     return {"select": select, "fault": {"kind": kind, **keys}}
 
 
-# No strategy is earlier
+# # No strategy is earlier than the bound
 
 times = st.floats(0.001, 3)
 laws = st.one_of(
@@ -137,7 +137,7 @@ files = st.fixed_dictionaries(
     )
 )
 def test_no_strategy_is_earlier(made: Scenario) -> None:
-    """Whatever the grid, no strategy has a first byte earlier, or for less."""
+    """No strategy has its first byte earlier than the bound, or with fewer requests or bytes."""
     least = bound(made)
     for strategy in STRATEGIES:
         found = simulate(made, strategy).result
@@ -151,11 +151,11 @@ def test_no_strategy_is_earlier(made: Scenario) -> None:
             assert least.bytes <= found.bytes_received
 
 
-# A download that knew every draw is as early
+# # A download that knew every draw attains the bound
 
 
 def first_reads(of: Scenario) -> list[float]:
-    """Return when the blocks come, if each server's one share is read until a read succeeds.
+    """Return when the blocks arrive, if each server's share is read until a read succeeds.
 
     Sorted; what is read is the header and the block that follows it.
     """
@@ -181,7 +181,7 @@ def first_reads(of: Scenario) -> list[float]:
 @pytest.mark.parametrize("per", ["request", "server"])
 @pytest.mark.parametrize("grid", [{}, {"service": exponential(0.5)}], ids=["", "service"])
 def test_attained(grid: dict[str, Any], per: str, seed: int) -> None:
-    """It is when the K-th block comes to a download that meets the same draws."""
+    """The bound is the time of the K-th block of a download with the same draws."""
     made = scenario(
         fault("1-2", "slow", factor=3),
         fault("3", "hung", start=0.2, end=2),
@@ -197,12 +197,12 @@ def test_attained(grid: dict[str, Any], per: str, seed: int) -> None:
 
 @pytest.mark.parametrize("rtt", [0.0625, 0.1, 1 / 3, 1e-9, 12345.678])
 def test_constant(rtt: float) -> None:
-    """On a good grid it is two round trips, to the last bit."""
+    """On a good grid, the bound is exactly two round trips."""
     assert 2 * rtt == ttfb(grid={"rtt": constant(rtt)})
 
 
 def test_runs() -> None:
-    """Each run has a bound of its own, that of its seed."""
+    """Each run has its own bound, that of its seed."""
     made = scenario(grid={"rtt": exponential()}, runs=3)
 
     assert len({bound(made, run).ttfb for run in range(3)}) == 3
@@ -210,7 +210,7 @@ def test_runs() -> None:
 
 
 def test_disturbs_nothing() -> None:
-    """A run is the same after one has asked for its bound."""
+    """Computing the bound does not change a run."""
     made = scenario(fault("3-9", "flaky", probability=0.5), grid={"rtt": exponential()})
     before = simulate(made, "first-k").result
     bound(made)
@@ -218,7 +218,7 @@ def test_disturbs_nothing() -> None:
     assert before == simulate(made, "first-k").result
 
 
-# What a server needs
+# # What a server must provide
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_disturbs_nothing() -> None:
     ],
 )
 def test_bad_shares(kind: str, keys: dict[str, Any]) -> None:
-    """A server with such a fault gives no block: with two others there is no first byte."""
+    """A server with such a fault gives no block; the other two servers are too few."""
     assert ttfb(fault("3-9", kind, **keys)) == TWO_ROUND_TRIPS
     assert bound(scenario(fault("2-9", kind, **keys))) == NONE
 
@@ -258,7 +258,7 @@ def test_bad_uebs(kind: str, keys: dict[str, Any]) -> None:
 
 
 def test_late_ueb() -> None:
-    """The only good UEB is waited for."""
+    """The bound waits for the only good UEB."""
     slow = {"select": "0", "fault": {"kind": "slow", "factor": 4}}
 
     assert ttfb(fault("1-9", "corrupt", part="ueb"), slow) == 4.0
@@ -285,12 +285,12 @@ def test_late_ueb() -> None:
     ],
 )
 def test_for_a_time(kind: str, keys: dict[str, Any], time: float) -> None:
-    """One who knows when a fault is over waits for that, if it is worth it."""
+    """The bound waits for the end of a fault if that is the earliest way."""
     assert time == ttfb(fault("2-9", kind, **{"end": 9, **keys}))
 
 
 def test_copies() -> None:
-    """Distinct share numbers count, each from the server that has it first."""
+    """Only distinct share numbers count, each from the server that has it first."""
     copies = {"select": "all", "shares": [0]}
     others = [{"select": str(number), "shares": [number]} for number in (1, 2)]
     late = {"select": "1", "rtt": constant(2)}
@@ -303,7 +303,7 @@ def test_copies() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_several_shares_on_a_server(seed: int) -> None:
-    """Where a server has several shares any of its first reads may be the ones that count."""
+    """If a server has several shares, any of its first reads may be the ones that count."""
     made = scenario(grid={"servers": 1, "rtt": exponential()}, file={"n": 2, "k": 2}, seed=seed)
     link = Link(made.grid.rtt, "request", seed, "s0")
     query = link.round_trip()
@@ -316,23 +316,23 @@ def test_several_shares_on_a_server(seed: int) -> None:
 
 @pytest.mark.parametrize(("rtt", "end"), [(0.79, 6.87), (0.77, 3.28), (0.36, 0.92), (0.1, 0.23)])
 def test_arrival_to_the_last_bit(rtt: float, end: float) -> None:
-    """A read that is to arrive when a fault is over does so, whatever half a round trip is."""
+    """A read can arrive exactly at the end of a fault, whatever the round trip is."""
     made = scenario(fault("all", "read-error", end=end), grid={"rtt": constant(rtt)})
 
     assert end + rtt / 2 == pytest.approx(bound(made).ttfb)
 
 
-# What hashes are needed
+# # Which hashes are needed
 
 
 @pytest.mark.parametrize("part", ["block-hashes", "crypttext-hashes"])
 def test_hashes_of_one_segment(part: str) -> None:
-    """With one segment the root hashes are all there is, and they stand elsewhere too."""
+    """With one segment, only the root hashes are needed, and other places have them too."""
     assert ttfb(fault("all", "corrupt", part=part)) == TWO_ROUND_TRIPS
 
 
 def test_hashes_of_several_segments() -> None:
-    """Each share needs its block hashes; crypttext hashes are the same in all."""
+    """Each share needs its own block hashes; the crypttext hashes of any share will do."""
     file = {"segment_size": 30}
     blocks, crypttext = (
         fault(select, "corrupt", part=part)
@@ -348,7 +348,7 @@ def test_hashes_of_several_segments() -> None:
 
 
 def test_hashes_of_a_copy() -> None:
-    """A share's block hashes may come from a copy of it, whose block is corrupt."""
+    """A share's block hashes may come from a copy of it whose block is corrupt."""
     block_hashes = fault("2", "corrupt", part="block-hashes")
     copy = {"select": "3", "shares": [2]} | fault("3", "corrupt", part="block")
     alone = {"select": "4-9", "shares": []}
@@ -382,7 +382,7 @@ def test_no_chain_of_one_share() -> None:
 
 
 def test_flaky_reads() -> None:
-    """What a failed read was to bring is asked for again; a query is not."""
+    """A failed read is sent again; a failed query is not."""
     made = scenario(
         fault("0", "flaky", probability=0.7, start=0.4),  # the query arrives before
         fault("1", "empty"),
@@ -401,7 +401,7 @@ def test_flaky_reads() -> None:
 
 
 def test_flaky_for_ever() -> None:
-    """Where every read fails there is no first byte; where few do not, there is one."""
+    """If every read fails, there is no first byte; if a few succeed, there is one."""
     first = {"kind": "flaky", "start": 0.4}
 
     assert bound(scenario({"select": "all", "fault": first | {"probability": 1}})) == NONE
@@ -410,25 +410,25 @@ def test_flaky_for_ever() -> None:
     assert rare.ttfb > TWO_ROUND_TRIPS
 
 
-# Bytes on their way
+# # Bandwidth
 
 
 def test_uplink() -> None:
-    """A header and a block take their size divided by the bandwidth of the server."""
+    """A header and a block take their size divided by the server's bandwidth."""
     slow = ttfb(file={"size": 2400}, grid={"bandwidth": 100})
 
     assert pytest.approx(slow) == TWO_ROUND_TRIPS + (HEADER + 800) / 100
 
 
 def test_one_uplink() -> None:
-    """An uplink that all K shares share carries all that is needed."""
+    """An uplink that all K shares use carries everything that is needed."""
     made = scenario(file={"size": 2400}, grid={"servers": 1, "bandwidth": 100})
 
     assert bound(made).ttfb == pytest.approx(TWO_ROUND_TRIPS + needed(made, 2400) / 100)
 
 
 def test_two_uplinks() -> None:
-    """It is worth it to take one share from the slower server, and two from the faster one."""
+    """The best choice is one share from the slower server, and two from the faster one."""
     faster = {"select": "0", "bandwidth": 1000.0}
     made = scenario(faster, file={"size": 90_000, "n": 4}, grid={"servers": 2, "bandwidth": 400.0})
     one = HEADER + 30_000
@@ -441,7 +441,7 @@ def test_two_uplinks() -> None:
 
 
 def test_uplink_and_downlink() -> None:
-    """A piece passes the downlink when it has passed the uplink."""
+    """A piece passes the downlink after the uplink."""
     grid = {"bandwidth": 100, "client_bandwidth": 1e6}
     both = ttfb(file={"size": 2400}, grid=grid)
 
@@ -449,14 +449,14 @@ def test_uplink_and_downlink() -> None:
 
 
 def test_downlink() -> None:
-    """The client's downlink carries all that is needed."""
+    """The client's downlink carries everything that is needed."""
     made = scenario(file={"size": 2400}, grid={"client_bandwidth": 100})
 
     assert bound(made).ttfb == pytest.approx(TWO_ROUND_TRIPS + needed(made, 2400) / 100)
 
 
 def test_lost_on_the_way() -> None:
-    """A block that takes longer than the connection lasts never comes."""
+    """A block that takes longer than the connection lasts never arrives."""
     lost = fault("all", "disconnect", start=9)
     grid = {"bandwidth": 100}
 
@@ -465,7 +465,7 @@ def test_lost_on_the_way() -> None:
 
 
 def test_queue() -> None:
-    """A server that works on two requests at once works three times for five shares."""
+    """A server that works on two requests at once needs three turns for five shares."""
     made = scenario(file={"k": 5}, grid={"servers": 1, "service": constant(3), "concurrency": 2})
 
     assert ttfb_of(made) == TWO_ROUND_TRIPS + 3 + 3 * 3
@@ -484,12 +484,12 @@ def test_queues() -> None:
 
 
 def test_service() -> None:
-    """A server works on the query and on the read."""
+    """A server spends service time on the query and on the read."""
     assert ttfb(grid={"service": constant(3)}) == TWO_ROUND_TRIPS + 6
 
 
 def test_range() -> None:
-    """The first segment that is asked for counts, and the last one may be shorter."""
+    """The first segment of the range counts, and the last segment may be shorter."""
     file = {"size": 6000 + 2400, "segment_size": 3000}
 
     # The block does not lie beside the header but in the first segment.
@@ -512,7 +512,7 @@ def test_range() -> None:
     ],
 )
 def test_requests(servers: dict[str, Any], requests: int) -> None:
-    """K shares are read, and those servers are asked that have the most of them."""
+    """K shares are read, and the servers with the most shares are queried."""
     assert requests == bound(scenario(grid=servers)).requests
 
 
@@ -534,7 +534,7 @@ def test_requests_to_good_shares() -> None:
     ],
 )
 def test_bytes(asked: dict[str, Any], blocks: int, hashes: int) -> None:
-    """Headers and blocks, hashes beside their way to a root, two chains and one UEB are read."""
+    """The bytes are headers, blocks, needed hashes, two chains and one UEB."""
     made = scenario(file={"size": 150, "segment_size": 30, **asked})
 
     # The block hashes of three shares, and the crypttext hashes.
@@ -542,7 +542,7 @@ def test_bytes(asked: dict[str, Any], blocks: int, hashes: int) -> None:
 
 
 def test_chains() -> None:
-    """Of three shares two are siblings, if there are such; the only share needs no chain."""
+    """Of three shares, two are siblings if possible; a single share needs no chain."""
     apart = scenario({"select": "1,3,5,7,9", "fault": {"kind": "broken"}})
 
     assert needed(apart, 57) + CHAIN == bound(apart).bytes
@@ -551,7 +551,7 @@ def test_chains() -> None:
 
 
 def test_bytes_of_the_first_block() -> None:
-    """Where a run stops at the first byte the first segment counts alone."""
+    """If a run stops at the first block, only the first segment counts."""
     file = {"size": 150, "segment_size": 30}
     one = bound(scenario(file=file | {"length": 1}))
 
@@ -559,19 +559,19 @@ def test_bytes_of_the_first_block() -> None:
 
 
 def test_nothing_asked_for() -> None:
-    """Where no byte is asked for there is no first byte, and it costs nothing."""
+    """If no byte is requested, there is no first byte, and it costs nothing."""
     assert Bound(None, 0, 0) == bound(scenario(file={"length": 0}))
     assert Bound(None, 0, 0) == bound(scenario(file={"offset": 56}))
 
 
 def test_hung_servers() -> None:
-    """Hung servers do not matter as long as enough others are there."""
+    """Hung servers do not matter as long as enough others remain."""
     assert ttfb(hung("0-6")) == TWO_ROUND_TRIPS
     assert bound(scenario(hung("0-7"))) == NONE
 
 
 def test_block_with_a_later_request() -> None:
-    """A block may come with the second request of a round, if that is luckier than the first."""
+    """A block may come with the second request of a round, if that one is faster."""
     uniform = {"law": "uniform", "low": 0.05, "high": 2.0}
     made = scenario(
         {"select": {"count": 6}, "rtt": constant(2.0), "bandwidth": 1000.0},

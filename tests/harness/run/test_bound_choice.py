@@ -1,4 +1,4 @@
-"""The choice of K shares: as early as the best of all that there are."""
+"""The choice of K shares is the earliest of all possible choices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ offers = st.builds(
 
 
 def by_hand(k: int, some: Sequence[Offer]) -> float:
-    """Return the best of all ways to let each number come from a server, or from none."""
+    """Return the earliest of all ways to take each number from a server, or from none."""
     numbers = sorted({number for offer in some for number in offer.shares})
     best = inf
     for givers in product([None, *some], repeat=len(numbers)):
@@ -36,12 +36,12 @@ def by_hand(k: int, some: Sequence[Offer]) -> float:
 
 @given(st.integers(1, 4), st.lists(offers, max_size=4))
 def test_best(k: int, some: list[Offer]) -> None:
-    """It is the best of all ways, whatever lies where and however long it takes together."""
+    """It equals the best of all ways, for any placement and any times."""
     assert by_hand(k, some) == earliest_choice(k, some)
 
 
 def test_given_by_another() -> None:
-    """A server that is full gives another number when one of its own can come from elsewhere."""
+    """A server that is full gives another number, if one of its own can come from elsewhere."""
     one = Offer([1.0, 9.0], {0: 1.0, 1: 1.0})
     other = Offer([1.0, 9.0], {0: 1.0})
 
@@ -51,7 +51,7 @@ def test_given_by_another() -> None:
 
 @pytest.mark.parametrize(("time", "most"), [(0.5, 0), (1.0, 1), (2.0, 2), (3.0, 2)])
 def test_most_by(time: float, most: int) -> None:
-    """The number of shares grows with time, up to what is enough."""
+    """The number of shares grows with time, up to the number needed."""
     offer = Offer([1.0, 2.0, 3.0], dict.fromkeys(range(3), 0.0))
 
     assert most == most_by(time, [offer], enough=2)

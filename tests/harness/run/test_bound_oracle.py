@@ -1,9 +1,9 @@
-"""The bound against the earliest of all downloads of its class, found by brute force.
+"""The bound compared with the earliest download of its class, found by brute force.
 
-A grid is small: up to four servers with a share or a few of a file of one segment. For each
-server all scripts are played that a download of the class may have: which parts it reads, in
-which order, and when. The simulated servers say when each part comes; of all combinations that
-bring what a first byte takes the earliest counts.
+The grids are small: up to four servers, each with one or a few shares of a file of one segment.
+For each server, all scripts of the class are played: which parts a download reads, in which
+order, and when. The simulated servers determine when each part arrives; the earliest combination
+that has everything for a first byte counts.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, needs_tahoe, scenario
 from tests.marks import few
 
-#: What is put to the test: all strategies, one with spares, and Tahoe-LAFS if it is installed.
+#: The subjects: all strategies, one with spares, and Tahoe-LAFS if it is installed.
 SUBJECTS = [*STRATEGIES, "hedged+2", *(["tahoe"] if find_spec("allmydata") else [])]
 
-#: What comes of a read, and when: a part of the share with a number.
+#: Which part of which share arrives, and when.
 Came = dict[tuple[str, int], float]
 
-#: How often a read is sent again that has failed.
+#: How often a failed read is sent again.
 TRIES = 100
 
 
 class Read(NamedTuple):
-    """A read of a script: of a share's bytes from one part to another, sent at a time or later."""
+    """A read in a script: of a share's bytes from one part to another, at a time or later."""
 
     number: int
     first: str
@@ -54,21 +54,21 @@ class Read(NamedTuple):
 
 
 class Script(NamedTuple):
-    """What is sent to one server: a query, and when it is answered reads, in this order."""
+    """What is sent to one server: a query, and after its answer, reads in this order."""
 
     at: float
     reads: tuple[Read, ...]
 
 
 class Spans:
-    """Where the parts of the shares lie that are needed."""
+    """Where the needed parts of the shares lie."""
 
     def __init__(self, file: GridFile) -> None:
         self.file = file
         self._ueb = len(ueb_of(file).pack())
 
     def of(self, number: int) -> dict[str, tuple[int, int]]:
-        """Return the parts of a share in their order: each begins and ends somewhere."""
+        """Return the parts of a share in order, each with its start and end."""
         header = parse_header(self.file.shares[number][:HEADER_SIZE])
         block = header.data + header.data_size
         ueb = header.uri_extension + 4
@@ -80,7 +80,7 @@ class Spans:
 
 
 def play(made: Scenario, scripts: Sequence[Script | None]) -> Came:
-    """Return what comes when if these scripts are played, one for each server."""
+    """Return which parts arrive when, if each server gets its script."""
     reactor, file, came = SimReactor(), file_of(made), Came()
     spans = Spans(file)
     servers = make_servers(made, made.seed, file, reactor)
@@ -126,7 +126,7 @@ def play(made: Scenario, scripts: Sequence[Script | None]) -> Came:
 
 
 def first_block(made: Scenario, came: Iterable[Came]) -> float:
-    """Return when all is there that a first byte takes; infinity if it never is."""
+    """Return when everything for a first byte has arrived; infinity if it never does."""
     blocks: dict[int, float] = {}
     chains: dict[int, float] = {}
     ueb = inf
@@ -146,7 +146,7 @@ def first_block(made: Scenario, came: Iterable[Came]) -> float:
 
 
 def earliest(made: Scenario, scripts: Sequence[Iterable[Script]]) -> float:
-    """Return the earliest first byte of all downloads that choose a script for each server."""
+    """Return the earliest first byte over all choices of a script for each server."""
     options: list[list[Came]] = []
     for server, some in enumerate(scripts):
         nobody: list[Script | None] = [None] * made.grid.servers
@@ -160,7 +160,7 @@ def earliest(made: Scenario, scripts: Sequence[Iterable[Script]]) -> float:
 
 
 def _best(came: Sequence[Came]) -> list[Came]:
-    """Return those that no other is better than in everything."""
+    """Return the results that no other result dominates."""
     best: list[Came] = [{}]
     for one in sorted(came, key=len, reverse=True):
         if not any(
@@ -171,13 +171,13 @@ def _best(came: Sequence[Came]) -> list[Came]:
 
 
 def held(made: Scenario) -> list[list[int]]:
-    """Return the numbers of the shares on each server; no entry of the scenario changes them."""
+    """Return the share numbers on each server."""
     count, servers = made.file.n, made.grid.servers
     return [list(range(server, count, servers)) for server in range(servers)]
 
 
 def agree(made: Scenario, oracle: float, low: float = 0.0) -> None:
-    """Check that the bound is what the oracle says, or less by up to `low` seconds."""
+    """Check that the bound equals the oracle, or is lower by at most `low` seconds."""
     least = bound(made).ttfb
     if oracle == inf:
         assert least is None
@@ -206,19 +206,19 @@ def whole(number: int, at: float = 0.0) -> Read:
 
 
 def of_one_share(number: int) -> list[Script]:
-    """Return what can be sent to a server with one share: its header is in the first read."""
+    """Return the scripts for a server with one share: its header is in the first read."""
     reads = [(front(number), rest(number)), (whole(number),), (rest(number),)]
     return [Script(0.0, some) for some in reads]
 
 
 def at_times(number: int, times: Sequence[float]) -> Iterator[Script]:
-    """Yield what can be sent to a server with one share at these times."""
+    """Yield the scripts for a server with one share at these times."""
     for query, first, second in product(times, repeat=3):
         yield Script(query, (whole(number, first), whole(number, second)))
 
 
 def of_sets(numbers: Sequence[int], k: int) -> Iterator[Script]:
-    """Yield which parts a server may give: blocks, chains and the UEB, each for itself."""
+    """Yield which parts a server may give: any blocks, chains and the UEB."""
     chains = [Read(number, "chain", "chain") for number in numbers]
     uebs = [Read(number, "ueb", "ueb") for number in numbers[:1]]
     for blocks in range(min(k, len(numbers)) + 1):
@@ -228,11 +228,11 @@ def of_sets(numbers: Sequence[int], k: int) -> Iterator[Script]:
                     yield Script(0.0, (*map(front, chosen), *some, *ueb))
 
 
-# Where there is nothing but round trips
+# # Only round trips
 
 
 def drawn(seed: int) -> Scenario:
-    """Return a grid of servers with one share each, and different times for each request."""
+    """Return a grid of servers with one share each, and random times for each request."""
     random = Random(seed)
     servers = random.randint(2, 4)
     grid: dict[str, Any] = {"servers": servers, "rtt": exponential()}
@@ -256,14 +256,14 @@ def drawn(seed: int) -> Scenario:
 
 @pytest.mark.parametrize("seed", few(25, range(100)))
 def test_draws(seed: int) -> None:
-    """Where each server has one share, it is exact whatever the draws are."""
+    """If each server has one share, the bound is exact, whatever the draws are."""
     made = drawn(seed)
 
     agree(made, earliest(made, [of_one_share(server[0]) for server in held(made)]))
 
 
 def test_draws_of_all_kinds() -> None:
-    """The grids of the test before have a first byte, mostly, and sometimes none."""
+    """In the grids of the previous test, most have a first byte, and some have none."""
     found = [bound(drawn(seed)).ttfb is None for seed in range(100)]
 
     assert 10 < sum(found) < 50
@@ -284,7 +284,7 @@ def retried(seed: int) -> Scenario:
 
 @pytest.mark.parametrize("seed", few(12, range(50)))
 def test_reading_again(seed: int) -> None:
-    """No download that reads again what failed undercuts it, and it is none if none succeeds.
+    """No download that reads failed parts again beats the bound.
 
     It may be earlier by a few round trips: failures are used up by reads of other parts.
     """
@@ -293,11 +293,11 @@ def test_reading_again(seed: int) -> None:
     agree(made, earliest(made, [of_one_share(server[0]) for server in held(made)]), low=0.5 * TRIES)
 
 
-# Faults for a time
+# # Faults with a start and an end
 
 
 def timed(seed: int) -> Scenario:
-    """Return a grid of servers with faults that begin and end, all on the same beat."""
+    """Return a grid of servers with faults that begin and end at multiples of one interval."""
     random = Random(seed)
     kinds: list[dict[str, Any]] = [{"kind": kind} for kind in ("hung", "broken", "disconnect")]
     kinds += [{"kind": "corrupt", "part": part} for part in ("ueb", "share-hashes", "block")]
@@ -321,18 +321,18 @@ def timed(seed: int) -> Scenario:
 
 @pytest.mark.parametrize("seed", few(1, range(60)))
 def test_for_a_time(seed: int) -> None:
-    """A download that knows when faults begin and end is as early."""
+    """A download that knows when faults begin and end attains the bound."""
     made = timed(seed)
     times = [beat / 4 for beat in range(11)]
 
     agree(made, earliest(made, [at_times(server[0], times) for server in held(made)]))
 
 
-# Bytes and queues
+# # Bandwidth and queues
 
 
 def limited(seed: int, servers: int) -> Scenario:
-    """Return a grid of servers with several shares, each with its own uplink."""
+    """Return a grid of servers with several shares, each server with its own uplink."""
     random = Random(seed)
     n = random.randint(max(1, servers), 4)
     entries = [
@@ -349,7 +349,7 @@ def limited(seed: int, servers: int) -> Scenario:
 
 @pytest.mark.parametrize("seed", few(3, range(20)))
 def test_one_uplink(seed: int) -> None:
-    """Where all shares are on one server it is exact."""
+    """If all shares are on one server, the bound is exact."""
     made = limited(seed, servers=1)
 
     agree(made, earliest(made, [of_sets(server, made.file.k) for server in held(made)]))
@@ -357,7 +357,7 @@ def test_one_uplink(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", few(3, range(20)))
 def test_uplinks(seed: int) -> None:
-    """Where they are on several, chains that others have count as if they came from these."""
+    """With several servers, chains that come from others may make the bound lower."""
     made = limited(seed, servers=2)
     slowest = min(entry.bandwidth or inf for entry in made.servers)
     chains = made.file.k * 34 * (1 + (made.file.n - 1).bit_length())
@@ -368,7 +368,7 @@ def test_uplinks(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", few(3, range(20)))
 def test_queues(seed: int) -> None:
-    """Where servers work on a few requests at once, all for the same time, it is exact."""
+    """If servers work on a few requests at once, all for the same time, the bound is exact."""
     random = Random(seed)
     servers = random.randint(1, 2)
     n = random.randint(servers, 5)
@@ -391,7 +391,7 @@ def test_queues(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", few(3, range(20)))
 def test_downlink(seed: int) -> None:
-    """Where servers are equally far, and only the downlink is limited, it is exact."""
+    """If servers are equally far, and only the downlink is limited, the bound is exact."""
     random = Random(seed)
     servers = random.randint(1, 3)
     made = scenario(
@@ -409,11 +409,11 @@ def test_downlink(seed: int) -> None:
     agree(made, oracle)
 
 
-# Against all that can be put to the test
+# # Against all subjects
 
 
 def undercut(made: Scenario) -> list[str]:
-    """Return who undercuts the bound of a scenario, and by what."""
+    """Return which strategies beat the bound of a scenario, and by how much."""
     least, found = bound(made), []
     for strategy in SUBJECTS:
         result = simulate(made, strategy).result
@@ -429,9 +429,9 @@ def undercut(made: Scenario) -> list[str]:
 
 
 def random_scenario(seed: int) -> Scenario:
-    """Return any scenario but those in which Tahoe-LAFS may read forever.
+    """Return a random scenario, except those in which Tahoe-LAFS may read forever.
 
-    It does where time stands still, and where a share is shorter than its header.
+    It does if no time passes, or if a share is shorter than its header.
     """
     kinds = [kind for kind in FAULTS if kind != "truncated"]
     made = Scenario.model_validate(
@@ -443,7 +443,7 @@ def random_scenario(seed: int) -> Scenario:
     return made
 
 
-#: Thousands of scenarios, in parts that can run side by side.
+#: Thousands of scenarios, in parts that can run in parallel.
 THOUSANDS = [
     pytest.param(range(first, first + 250), marks=pytest.mark.slow)
     for first in range(10, 4010, 250)
@@ -452,13 +452,13 @@ THOUSANDS = [
 
 @pytest.mark.parametrize("seeds", [range(10), *THOUSANDS], ids=str)
 def test_nobody_undercuts_it(seeds: range) -> None:
-    """No strategy does, nor Tahoe-LAFS, in random scenarios of all kinds."""
+    """Neither a strategy nor Tahoe-LAFS beats the bound, in random scenarios of all kinds."""
     assert {seed: found for seed in seeds if (found := undercut(random_scenario(seed)))} == {}
 
 
 @needs_tahoe
 def test_tahoe_reads_needed_hashes() -> None:
-    """Tahoe-LAFS needs no block hashes of a file of one segment, and is as early as the bound."""
+    """Tahoe-LAFS needs no block hashes of a file of one segment, and attains the bound."""
     made = scenario(
         {"select": "3", "rtt": constant(0.5)},
         {"select": "0", "fault": {"kind": "corrupt", "part": "block-hashes"}},
@@ -472,7 +472,7 @@ def test_tahoe_reads_needed_hashes() -> None:
 
 @needs_tahoe
 def test_tahoe_at_one_uplink() -> None:
-    """Ten blocks through one uplink take Tahoe-LAFS hardly longer than the bound says."""
+    """With ten blocks on one uplink, Tahoe-LAFS takes hardly longer than the bound."""
     made = scenario(
         file={"size": 1_000_000, "k": 10},
         grid={"servers": 1, "rtt": constant(0.05), "bandwidth": 1e6},
@@ -486,7 +486,7 @@ def test_tahoe_at_one_uplink() -> None:
 
 @needs_tahoe
 def test_tahoe_reads_in_three_places() -> None:
-    """Where there is one share Tahoe-LAFS reads nothing between its hashes and the UEB."""
+    """With only one share, Tahoe-LAFS reads nothing between its hashes and the UEB."""
     made = scenario(
         file={"size": 40_000, "k": 1, "n": 1},
         grid={

@@ -1,4 +1,4 @@
-"""What troubles the client itself: its processor, pauses, its clock, its threads."""
+"""Troubles of the client itself: its processor, pauses, its clock, its threads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from firstk.scenarios.hashing import scenario_hash
 from firstk.scenarios.model import Expectation
 from tests.harness.making import constant, exponential, needs_tahoe, scenario
 
-#: A file of ten segments, a tenth of a second away.
+#: A file of ten segments, with a round trip of a tenth of a second.
 TEN: dict[str, Any] = {
     "file": {"size": 30_000, "segment_size": 3000},
     "grid": {"rtt": constant(0.1)},
@@ -27,13 +27,13 @@ TEN: dict[str, Any] = {
 
 
 def result(strategy: Any, client: dict[str, Any] | None, **changes: Any) -> Result:
-    """Return the result of a download by this client."""
+    """Return the result of a download by a client with these troubles."""
     more = {} if client is None else {"client": client}
     return simulate(scenario(**{**TEN, **more, **changes}), strategy).result
 
 
 def probe(client: dict[str, Any] | None, body: Any, **grid: Any) -> Result:
-    """Run a downloader that does `body(reactor, buckets)` on s0 and s1 before it downloads."""
+    """Run a downloader that calls `body(reactor, buckets)` for s0 and s1 before it downloads."""
     with SimGrid(client=client, rtt=0.5, **grid) as made:
 
         async def download(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
@@ -53,7 +53,7 @@ def later(reactor: Any, seconds: float) -> defer.Deferred[None]:
 
 
 def test_a_segment_takes_time() -> None:
-    """Each segment is written when it has been worked on, one after another."""
+    """Each segment is written after its processing time, one after another."""
     plain, busy = result("first-k", None), result("first-k", {"cpu_per_segment": 0.25})
 
     assert plain.ttfb == pytest.approx(0.5)
@@ -63,7 +63,7 @@ def test_a_segment_takes_time() -> None:
 
 
 def test_bytes_take_time() -> None:
-    """Answers that come together are heard one after another, as many seconds as they are long."""
+    """Answers that arrive together are processed one after another, for a time per byte."""
     heard: list[tuple[str, float]] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -82,7 +82,7 @@ def test_bytes_take_time() -> None:
 
 
 def test_a_timer_keeps_its_turn() -> None:
-    """What comes after a timer was due is heard after it, even while the processor is busy."""
+    """An answer that comes after a timer was due is processed after the timer."""
     heard: list[str] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -98,7 +98,7 @@ def test_a_timer_keeps_its_turn() -> None:
 
 
 def test_pause() -> None:
-    """While the client pauses nothing is heard and no timer fires; then all at once."""
+    """During a pause, no answer is processed and no timer fires; afterwards, all do at once."""
     heard: list[tuple[str, float]] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -115,7 +115,7 @@ def test_pause() -> None:
 
 
 def test_a_late_timer_can_be_cancelled() -> None:
-    """A timer that was due in a pause can be cancelled by what is heard before it."""
+    """A timer that was due during a pause can still be cancelled by an earlier answer."""
     fired: list[str] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -129,13 +129,13 @@ def test_a_late_timer_can_be_cancelled() -> None:
 
 
 def test_paused_from_the_start() -> None:
-    """A client that pauses when the download begins sends its first request after that."""
+    """A client that pauses at the start sends its first request after the pause."""
     assert result("first-k", {"pause": {"at": 0.0, "seconds": 2.0}}).ttfb == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k-late", "windowed", "hedged"])
 def test_every_strategy_outlives_a_pause(strategy: str) -> None:
-    """After a pause downloads go on, and are as late as the pause is long, or a round trip less."""
+    """After a pause, downloads continue, delayed by about the length of the pause."""
     plain = result(strategy, None).finished
     paused = result(strategy, {"pause": {"at": 0.15, "seconds": 100.0}}).finished
 
@@ -144,7 +144,7 @@ def test_every_strategy_outlives_a_pause(strategy: str) -> None:
 
 
 def test_server_is_lost_while_its_answer_waits() -> None:
-    """An answer that has reached the client is heard, whatever becomes of its server."""
+    """An answer that has reached the client counts, even if its server disconnects."""
     with SimGrid(servers=1, k=1, n=1, rtt=1.0, client={"pause": {"at": 0.5, "seconds": 4.0}}) as g:
         running = g.start("first-k")
         g.advance_to(2.0)
@@ -157,7 +157,7 @@ def test_server_is_lost_while_its_answer_waits() -> None:
 
 
 def test_a_paused_download_of_a_workload_has_not_stalled() -> None:
-    """Downloads that wait for the processor, or for a thread, are under way."""
+    """Downloads that wait for the processor, or for a thread, have not stalled."""
     keys: dict[str, Any] = {
         "workload": {"arrivals": {"kind": "fixed", "rate": 1.0}, "downloads": 5, "warmup": 0}
     }
@@ -169,7 +169,7 @@ def test_a_paused_download_of_a_workload_has_not_stalled() -> None:
 
 
 def test_downloads_share_the_processor() -> None:
-    """Two downloads that begin together work on their segments in turn."""
+    """Two downloads that begin together share the processor."""
     keys: dict[str, Any] = {"grid": {"rtt": constant(0.0)}, "client": {"cpu_per_segment": 1.0}}
     closed = {"kind": "closed", "clients": 2}
     work = {"arrivals": closed, "downloads": 2, "warmup": 0}
@@ -183,7 +183,7 @@ def test_downloads_share_the_processor() -> None:
 
 
 def test_wall_clock() -> None:
-    """A downloader may read clocks where they are asked for, and the wall clock may jump."""
+    """With `clock`, a downloader may read clocks, and the wall clock may jump."""
     read: list[tuple[float, float, float]] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -198,7 +198,7 @@ def test_wall_clock() -> None:
 
 
 def test_no_wall_clock() -> None:
-    """Without the key a clock is an escape, also for a client that has other troubles."""
+    """Without `clock`, reading a clock is an escape, even with other troubles."""
 
     async def body(reactor: Any, buckets: Any) -> None:
         time.time()
@@ -210,7 +210,7 @@ def test_no_wall_clock() -> None:
 
 @needs_tahoe
 def test_tahoe_on_a_jumping_clock() -> None:
-    """Tahoe-LAFS takes the wall clock for its round trips; a jump changes which shares it reads."""
+    """Tahoe-LAFS measures round trips by the wall clock; a jump changes which shares it reads."""
     entry = {"select": "0-4", "rtt": constant(0.12)}
     changed = {
         by: simulate(
@@ -227,7 +227,7 @@ def test_tahoe_on_a_jumping_clock() -> None:
 
 
 def test_compute() -> None:
-    """Work in the thread pool takes the time that the law says, side by side."""
+    """Work in the thread pool takes a time by the law, in parallel."""
     done: list[float] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -258,7 +258,7 @@ def test_compute_is_drawn_by_the_seed() -> None:
 
 
 def test_work_nobody_waits_for() -> None:
-    """What a thread raises without a result is an error of the run, and a pause stops threads."""
+    """An exception in a thread without a result fails the run, and a pause stops threads."""
     done: list[float] = []
 
     async def body(reactor: Any, buckets: Any) -> None:
@@ -274,7 +274,7 @@ def test_work_nobody_waits_for() -> None:
 
 @needs_tahoe
 def test_tahoe_computes() -> None:
-    """Tahoe-LAFS decodes and decrypts in its thread pool: each segment is later by that."""
+    """Tahoe-LAFS decodes and decrypts in its thread pool: each segment is delayed by that."""
     plain, slow = result("tahoe", None), result("tahoe", {"compute": constant(1.0)})
 
     assert plain.ttfb is not None
@@ -288,7 +288,7 @@ def test_tahoe_computes() -> None:
 
 
 def test_outstanding() -> None:
-    """The most requests at a time are counted, and the bytes that they ask for."""
+    """The result has the most requests, and the most bytes, outstanding at one time."""
     got = result("first-k", None)
 
     assert got.outstanding_max == 10
@@ -304,7 +304,7 @@ def test_outstanding() -> None:
 
 
 def test_outstanding_of_reads_in_turn() -> None:
-    """Of reads that follow one another only one counts at a time."""
+    """Of consecutive reads, only one is outstanding at a time."""
 
     async def body(reactor: Any, buckets: Any) -> None:
         for size in (10, 30, 20):
@@ -316,7 +316,7 @@ def test_outstanding_of_reads_in_turn() -> None:
 
 
 def test_no_theory() -> None:
-    """Theory says nothing of a client with troubles of its own."""
+    """There is no theory of a client with troubles."""
     made = scenario(grid={"rtt": exponential()}, client={"cpu_per_byte": 1.0})
 
     with pytest.raises(NoOracleError, match="client"):
@@ -324,5 +324,5 @@ def test_no_theory() -> None:
 
 
 def test_hash() -> None:
-    """It is part of which scenario it is, and scenarios without it are what they were."""
+    """The troubles are part of a scenario's hash; without them, the hash is unchanged."""
     assert scenario_hash(scenario()) != scenario_hash(scenario(client={"cpu_per_byte": 1.0}))

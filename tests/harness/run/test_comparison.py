@@ -1,4 +1,4 @@
-"""A comparison knows what was not as expected, and how each row is run again."""
+"""A comparison lists unmet expectations, and how to replay each row."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from tests.reports.samples import FAILED, OK, STALLED, compared, made, scenario,
 
 
 def unmet(*summaries: StrategyRuns, **expect: Any) -> list[str]:
-    """Return what is not as it is expected."""
+    """Return the unmet expectations."""
     return made(summaries, expect={name.replace("_", "-"): e for name, e in expect.items()}).unmet
 
 
 def test_replay() -> None:
-    """A replay names the scenario as a command line does, the strategy and the seed."""
+    """A replay command has the scenario's name, the strategy and the seed."""
     assert replay(scenario(), "first-k", 17) == "firstk run t --strategy first-k --seed 17"
 
 
 def test_replay_of_a_file(tmp_path: Path) -> None:
-    """One that was read from a file is called by that."""
+    """A scenario from a file is called by its path."""
     path = tmp_path / "elsewhere.toml"
     path.write_text(
         'name = "t"\nfile = {size = 1, k = 1, n = 1}\n'
@@ -35,14 +35,14 @@ def test_replay_of_a_file(tmp_path: Path) -> None:
 
 
 def test_met() -> None:
-    """Nothing is told of what is as expected, or of which nothing is expected."""
+    """Met expectations, and strategies without expectations, are not listed."""
     assert unmet(summary(OK), first_k={"outcome": "ok", "ttfb": 0.25}) == []
     assert unmet(summary(STALLED), wait_for_all={"outcome": "ok"}) == []
     assert unmet(summary(STALLED)) == []
 
 
 def test_unmet() -> None:
-    """Each run that is not as expected is told, with its seed and each of its reasons."""
+    """Each run that does not meet its expectations is listed, with its seed and every reason."""
     told = unmet(summary(OK, STALLED, FAILED), first_k={"outcome": "ok", "ttfb_max": 1.0})
     prefix = "firstk run t --strategy first-k --seed"
 
@@ -55,7 +55,7 @@ def test_unmet() -> None:
 
 
 def test_each_strategy_by_itself() -> None:
-    """A strategy is held against what is expected of it, and of no other."""
+    """Each strategy is compared only with its own expectations."""
     told = unmet(
         summary(STALLED, strategy="wait-for-all"),
         summary(STALLED, strategy="first-k"),
@@ -69,7 +69,7 @@ def test_each_strategy_by_itself() -> None:
 
 
 def test_real_runs() -> None:
-    """What real runs come to is as expected."""
+    """Real runs are compared with their expectations."""
     expect = {"first-k": {"ttfb": 0.25}, "wait-for-all": {"ttfb_max": 0.24}}
     one = compared(scenario(expect=expect))
 

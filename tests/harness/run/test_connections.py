@@ -1,4 +1,4 @@
-"""Downloaders on grids with connections: the whole way from a scenario file to the results."""
+"""Downloaders on grids with connections: from scenario files to results."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def scenario(*servers: dict[str, Any], **grid: Any) -> Any:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
 def test_set_up_time(strategy: str) -> None:
-    """Each server's connection is set up once, so that a download starts that much later."""
+    """Each server's connection is set up once, which delays a download by that time."""
     plain, later = scenario(), scenario(connect={"law": "constant", "value": 0.3})
     before, after = (simulate(one, strategy).result.ttfb for one in (plain, later))
 
@@ -126,7 +126,7 @@ def test_hangs_until_a_reconnect() -> None:
 
 
 def test_events_of_a_reconnect(tmp_path: Path) -> None:
-    """Cancelled requests and new connections are events, and can be read from a file."""
+    """Cancelled requests and new connections are events, and survive a file."""
     hung = scenario({"select": "all", "fault": {"kind": "hung", "until": "reconnect"}})
     run = simulate(hung, reconnects)
     (tmp_path / "events.txt").write_text(as_text(run))
@@ -138,7 +138,7 @@ def test_events_of_a_reconnect(tmp_path: Path) -> None:
 
 
 def test_nine_of_ten_are_cancelled() -> None:
-    """A downloader that cancels nine reads of ten pays for one."""
+    """A downloader that cancels nine of ten reads pays for one."""
 
     async def cancels(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
         index = index_of(cap)
@@ -163,7 +163,7 @@ def test_nine_of_ten_are_cancelled() -> None:
 
 @pytest.mark.parametrize(("patience", "outcome"), [(0.5, "failed"), (1.5, "ok")])
 def test_a_timeout_that_means_no_byte_came(patience: float, outcome: str) -> None:
-    """A downloader may wait for bytes, however long the whole takes."""
+    """A downloader may time out on silence, however long the whole read takes."""
 
     async def patient(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
         index = index_of(cap)
@@ -191,7 +191,7 @@ def test_a_timeout_that_means_no_byte_came(patience: float, outcome: str) -> Non
     ],
 )
 def test_reconnect_that_fails(fault: dict[str, Any], error: type[Exception]) -> None:
-    """A downloader hears why it cannot connect."""
+    """A downloader gets the reason if it cannot reconnect."""
     found: list[Exception] = []
 
     async def tries(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
@@ -208,7 +208,7 @@ def test_reconnect_that_fails(fault: dict[str, Any], error: type[Exception]) -> 
 
 
 def test_bound_of_streams() -> None:
-    """The bound waits for a block that trickles, and knows a stalled one never comes."""
+    """The bound waits for a trickling block, and knows that a stalled one never arrives."""
     trickle = {"kind": "trickle", "piece": 1000, "every": 0.5}
     slow = scenario({"select": "all", "fault": trickle})
     stalled = scenario({"select": "all", "fault": {"kind": "stall", "after_bytes": 100}})
@@ -226,7 +226,7 @@ def test_bound_of_streams() -> None:
 
 
 def test_counted_by_connection() -> None:
-    """A fault that waits for requests is reported where no request met it."""
+    """A fault that counts requests is reported if it met none."""
     with SimGrid() as grid:
         grid.servers[0].fault("hung", after_requests=1000)
         grid.download("hedged")

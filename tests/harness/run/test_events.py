@@ -1,4 +1,4 @@
-"""The events of a run can be kept in a file, and are told in words."""
+"""The events of a run can be saved in a file, and described in words."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.harness.making import hung, scenario
 
 
 def run(strategy: str = "first-k") -> Run:
-    """Return a run in which servers answer, fail, alter and hang."""
+    """Return a run in which servers answer, fail, corrupt and hang."""
     broken = {"select": "8", "fault": {"kind": "broken"}}
     corrupt = {"select": "0", "fault": {"kind": "corrupt", "part": "block"}}
     return simulate(scenario(hung("9"), broken, corrupt, name="many"), strategy)
@@ -26,7 +26,7 @@ def keep(folder: Path, text: str) -> Path:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    """What was written is read again, every event of it, with which run it was."""
+    """Saved events are read back, all of them, with the label of their run."""
     path = keep(tmp_path, as_text(run()))
     read = Events.read(path)
 
@@ -38,7 +38,7 @@ def test_round_trip(tmp_path: Path) -> None:
 
 
 def test_file() -> None:
-    """A file has a line an event, as the trace has it, without spaces at its end."""
+    """A file has one line per event, as in the trace, without trailing spaces."""
     first, second, *lines = as_text(run()).splitlines()
 
     assert (first, second) == ("# firstk events 1", "# many, first-k, seed 0")
@@ -46,7 +46,7 @@ def test_file() -> None:
 
 
 def test_words() -> None:
-    """Each kind of event is told in words."""
+    """Each kind of event is described in words."""
     words = {event.words for event in Events.of(run()).events}
 
     assert {
@@ -80,7 +80,7 @@ def test_words() -> None:
     ],
 )
 def test_more_words(line: str, words: str, tmp_path: Path) -> None:
-    """So are those that this run has not."""
+    """So are events that this run does not have."""
     read = Events.read(keep(tmp_path, f"# firstk events 1\n{line}\n"))
 
     assert [words] == [event.words for event in read.events]
@@ -91,7 +91,7 @@ def test_more_words(line: str, words: str, tmp_path: Path) -> None:
     ["hello", "x sent 0 s0 get_buckets", "1.2.3 fired it", "1 sent it", "1 sent 0 s0 read 1"],
 )
 def test_no_event(line: str, tmp_path: Path) -> None:
-    """A line that is not an event is told, with its file and its number."""
+    """A line that is not an event is refused, with its file and number."""
     path = keep(tmp_path, f"# firstk events 1\n0 fired the download\n{line}\n")
 
     with pytest.raises(EventsError, match=f"^{path}:3: is not an event: '{line}'$"):
@@ -99,7 +99,7 @@ def test_no_event(line: str, tmp_path: Path) -> None:
 
 
 def test_no_file_of_events(tmp_path: Path) -> None:
-    """What is not there, is a folder or begins otherwise is no file of events."""
+    """A missing file, a folder, or a file with another beginning is not a file of events."""
     assert not is_events(tmp_path / "nothing")
     assert not is_events(tmp_path)
     assert not is_events(keep(tmp_path, 'name = "t"\n'))

@@ -1,4 +1,4 @@
-"""Servers that fail together: on one machine, in one rack, again and again, one after another."""
+"""Servers that fail together: on one machine, in one rack, repeatedly, or in turn."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from firstk.harness.testing.simgrid import SimGrid
 from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, scenario
 
-#: Four racks of three servers each; of 12 shares 4 make the file, so that two racks must be left.
+#: Four racks of three servers; 4 of 12 shares restore the file, so two racks must be left.
 RACKS = {"file": {"k": 4, "n": 12}, "grid": {"servers": 12, "groups": {"rack": 3}}}
 P = 0.3
 LOST = P**4 + comb(4, 3) * P**3 * (1 - P)
@@ -36,7 +36,7 @@ def broken(made: Scenario, seed: int) -> list[int]:
 
 @pytest.mark.parametrize("group", ["rack", 3])
 def test_correlated(group: str | int) -> None:
-    """A file is lost as often as the racks of its shares are: by the exact probability."""
+    """A file is lost as often as the racks of its shares are: with the exact probability."""
     made, runs = lost({"group": group}), 2000
     failures = sum(len(broken(made, seed)) > 8 for seed in range(runs))
 
@@ -45,7 +45,7 @@ def test_correlated(group: str | int) -> None:
 
 
 def test_independent() -> None:
-    """Servers that draw each for itself with the same probability lose it far more seldom."""
+    """With independent servers of the same probability, it is lost far less often."""
     made, runs = lost({}), 1000
     failures = sum(len(broken(made, seed)) > 8 for seed in range(runs))
     exact = sum(comb(12, m) * P**m * (1 - P) ** (12 - m) for m in range(9, 13))
@@ -55,7 +55,7 @@ def test_independent() -> None:
 
 
 def test_downloads_fail_with_their_racks() -> None:
-    """A download fails in the runs in which too few racks are left, and in no other."""
+    """A download fails exactly in the runs in which too few racks are left."""
     made = lost({"group": "rack"})
     outcomes = {run: simulate(made, "first-k", run).result.outcome for run in range(30)}
 
@@ -64,7 +64,7 @@ def test_downloads_fail_with_their_racks() -> None:
 
 
 def test_count_of_groups() -> None:
-    """A count is one of groups: all servers of two racks."""
+    """`count` counts groups: all servers of two racks are selected."""
     made = scenario({"select": {"count": 2, "group": "rack"}, "fault": {"kind": "broken"}}, **RACKS)
     chosen = [broken(made, seed) for seed in range(40)]
 
@@ -74,7 +74,7 @@ def test_count_of_groups() -> None:
 
 @pytest.mark.parametrize(("groups", "time"), [(None, 1.0), ({"machine": 2}, 2.0)])
 def test_one_uplink(groups: dict[str, int] | None, time: float) -> None:
-    """Two reads of 1 MB at 1 MB/s take 2 s from two names of one machine, and 1 s from two."""
+    """Two reads of 1 MB at 1 MB/s take 2 s from one machine, and 1 s from two."""
     with SimGrid(
         servers=2, k=1, n=2, size=1_000_000, rtt=0.0, bandwidth=1e6, groups=groups
     ) as grid:
@@ -96,7 +96,7 @@ def test_one_uplink(groups: dict[str, int] | None, time: float) -> None:
 
 @pytest.mark.parametrize(("machine", "located"), [({}, 1.5), ({"machine": "a"}, 2.5)])
 def test_one_queue(machine: dict[str, str], located: float) -> None:
-    """The servers of a machine work on one request at a time together."""
+    """The servers of one machine share one queue."""
     made = scenario(
         {"select": "0-1", "service": constant(1.0), "concurrency": 1, **machine},
         file={"k": 2, "n": 2},
@@ -108,7 +108,7 @@ def test_one_queue(machine: dict[str, str], located: float) -> None:
 
 
 def test_utilisation_of_a_machine() -> None:
-    """A workload counts a machine's queue once: two servers on it keep it twice as busy."""
+    """A workload counts a machine's queue once: two servers keep it twice as busy."""
     entry = {"select": "0-1", "service": constant(0.1), "concurrency": 1}
     keys: dict[str, Any] = {
         "file": {"k": 2, "n": 2},
@@ -135,7 +135,7 @@ def test_hung_again_and_again() -> None:
 
 
 def test_held_for_ever_by_turns() -> None:
-    """Two hangs that take turns hold a request forever, and the run ends."""
+    """Two alternating hangs hold a request forever, and the run ends."""
     faults = [
         {"kind": "hung", "end": 1.0, "every": 2.0},
         {"kind": "hung", "start": 1.0, "end": 2.0, "every": 2.0},
@@ -148,7 +148,7 @@ def test_held_for_ever_by_turns() -> None:
 
 
 def test_rolling() -> None:
-    """One server after another is cut off, or one rack after another where they are selected."""
+    """A rolling fault cuts off one server after another, or one rack after another."""
     fault = {"kind": "disconnect", "start": 1.0, "end": 2.0, "rolling": 2.5}
     one_by_one = scenario({"select": "2-4", "fault": fault}, **RACKS)
     by_rack = scenario({"select": {"probability": 1.0, "group": "rack"}, "fault": fault}, **RACKS)
@@ -162,7 +162,7 @@ def test_rolling() -> None:
 
 
 def test_rolling_in_a_grid() -> None:
-    """In a test, servers have a rolling fault in the order in which they were taken."""
+    """In a test, a rolling fault follows the order in which the servers were selected."""
     with SimGrid(servers=3, k=1, n=3, rtt=1.0) as grid:
         grid.servers[::-1].fault("hung", end=1.0, rolling=2.0)
         grid.advance_to(4.2)
@@ -174,7 +174,7 @@ def test_rolling_in_a_grid() -> None:
 
 
 def test_groups_of_a_grid() -> None:
-    """A test takes the servers of a rack, of a machine, or so many in a row."""
+    """A test selects the servers of a rack or a machine, or several in a row."""
     with SimGrid(servers=5, n=5, groups={"rack": ["0,4"], "machine": 2}) as grid:
         assert [one.names for one in grid.servers.groups("rack")] == [
             *(["s0", "s4"], ["s1"], ["s2"], ["s3"])
@@ -188,7 +188,7 @@ def test_groups_of_a_grid() -> None:
 
 
 def test_bound_waits_for_a_gap() -> None:
-    """The bound sends each request so that it arrives between two spells, and not later."""
+    """The bound sends each request so that it arrives in the next gap between two faults."""
     fault = {"kind": "broken", "end": 1.0, "every": 2.0}
     made = scenario(
         {"select": "all", "fault": fault},
@@ -203,7 +203,7 @@ def test_bound_waits_for_a_gap() -> None:
 @pytest.mark.parametrize("kind", ["broken", "disconnect", "hung", "empty"])
 @pytest.mark.parametrize("seed", range(2))
 def test_nobody_undercuts_the_bound(kind: str, seed: int) -> None:
-    """No strategy is earlier than the bound, whatever comes again and again."""
+    """No strategy beats the bound, whatever fault recurs."""
     fault = {"kind": kind, "start": 0.3, "end": 0.9, "every": 1.1, "rolling": 0.25}
     made = scenario(
         {"select": "0-8", "fault": fault, "bandwidth": 5000.0},

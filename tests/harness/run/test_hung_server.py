@@ -2,7 +2,7 @@
 
 Its grid: ten servers with one share each of a file of 40,000 bytes, any three of which will do. The
 tests have the names of the originals, those of 2010 and of today. Where those reach into the
-downloader to make a timer fire, time passes here, and things come when they are due.
+downloader to make a timer fire, these let virtual time pass.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from firstk.harness.testing.simgrid import ServerGroup, SimGrid
 from tests.harness.making import needs_tahoe
 from tests.marks import few
 
-#: The time of a round trip, in seconds.
+#: The round-trip time, in seconds.
 RTT = 0.05
 
-#: Those that read in phases, one after another: five round trips until the first byte.
+#: Strategies that read in phases, one after another: five round trips to the first byte.
 IN_PHASES = ("wait-for-all", "first-k", "first-k-late")
 
-#: Those that ask for all that they need of a share in one round: two round trips.
+#: Strategies that read all that they need of a share in one round: two round trips.
 IN_ONE_ROUND = ("windowed", "hedged", "tahoe")
 
 
@@ -54,7 +54,7 @@ def segmented(downloader: str) -> Iterator[SimGrid]:
 
 
 def rounds(downloader: str) -> int:
-    """Return after how many round trips the first byte comes where nothing is in the way."""
+    """Return the number of round trips to the first byte without faults."""
     return 5 if downloader in IN_PHASES else 2
 
 
@@ -66,46 +66,46 @@ def assert_ok(result: Result, ttfb: float | None = None) -> None:
 
 
 def assert_too_few(result: Result, have: int) -> None:
-    """Check that the download failed for want of shares, and said how many it had."""
+    """Check that the download failed with too few shares, and reported how many it had."""
     assert (result.outcome, result.error) == ("failed", "NotEnoughSharesError")
     said = "ran out of shares" if result.strategy == "tahoe" else f"have {have}, need 3"
     assert said in str(result.message)
 
 
 def waiting(servers: SimGrid | ServerGroup) -> list[str]:
-    """Return which servers owe an answer."""
+    """Return the servers that owe an answer."""
     return sorted({exchange.server for exchange in servers.outstanding})
 
 
 def is_read(servers: ServerGroup) -> bool:
-    """Return whether a share of theirs is being read."""
+    """Return whether a read from these servers is outstanding."""
     return any(exchange.operation == "read" for exchange in servers.outstanding)
 
 
-# All that is needed answers
+# # No server hangs
 
 
 def test_10_good(grid: SimGrid, downloader: str) -> None:
-    """Where nothing is wrong the first byte comes after as many round trips as it takes."""
+    """Without faults, the first byte takes the fewest round trips."""
     assert_ok(grid.download(), rounds(downloader) * RTT)
 
 
 def test_10_good_copied_share(grid: SimGrid, downloader: str) -> None:
-    """That a share appears twice is in nobody's way."""
+    """A share that appears twice does no harm."""
     grid.servers[0].hold(0, 2)
 
     assert_ok(grid.download(), rounds(downloader) * RTT)
 
 
 def test_3_good_7_noshares(grid: SimGrid, downloader: str) -> None:
-    """Three shares are enough, and servers without any are in nobody's way."""
+    """Three shares are enough, and empty servers do no harm."""
     grid.servers[3:].hold()
 
     assert_ok(grid.download(), rounds(downloader) * RTT)
 
 
 def test_3_good_7_hung(grid: SimGrid, downloader: str) -> None:
-    """Three servers that answer are enough, but for who waits for all: ticket #928."""
+    """Three servers that answer are enough, except for wait-for-all: ticket #928."""
     grid.servers[3:].hang()
     result = grid.download()
 
@@ -120,7 +120,7 @@ def test_3_good_7_hung(grid: SimGrid, downloader: str) -> None:
 
 
 def test_2_good_8_broken(grid: SimGrid) -> None:
-    """Two shares are too few, and that is told as soon as all servers have answered."""
+    """Two shares are too few; the download fails as soon as all servers have answered."""
     grid.servers[2:].fault("broken")
     result = grid.download()
 
@@ -129,7 +129,7 @@ def test_2_good_8_broken(grid: SimGrid) -> None:
 
 
 def test_2_good_8_noshares(grid: SimGrid) -> None:
-    """Nor does it matter that the others answer, if they have no shares."""
+    """So it does if the others answer that they have no shares."""
     grid.servers[2:].hold()
     result = grid.download()
 
@@ -146,7 +146,7 @@ def test_2_good_8_broken_copied_share(grid: SimGrid, downloader: str) -> None:
 
 
 def test_2_good_8_broken_duplicate_share(grid: SimGrid) -> None:
-    """They are not if it is one that the other has too: three buckets are not three shares."""
+    """They are not if both have that share: three buckets are not three shares."""
     grid.servers[0].hold(0, 1)
     grid.servers[2:].fault("broken")
 
@@ -154,7 +154,7 @@ def test_2_good_8_broken_duplicate_share(grid: SimGrid) -> None:
 
 
 def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
-    """Nobody ever knows whether the others have shares; only `hedged` does not wait forever."""
+    """With eight servers hung, only `hedged` does not wait forever."""
     grid.servers[2:].hang()
     result = grid.download()
 
@@ -168,7 +168,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
         assert grid.servers[2:].names == waiting(grid)
 
 
-# ServerGroup that recover
+# # Servers that recover
 
 
 @pytest.mark.parametrize("shares", [[2], [0, 2]], ids=["1 share", "2 shares"])
@@ -176,7 +176,7 @@ def test_2_good_8_hung(grid: SimGrid, downloader: str) -> None:
 def test_2_good_8_hung_then_1_recovers(
     grid: SimGrid, downloader: str, recovers: int, shares: list[int]
 ) -> None:
-    """A server that hung answers what it was asked, and counts, overdue (after 10 s) or not."""
+    """A server that recovers answers its query, and counts, overdue (after 10 s) or not."""
     grid.servers[2].hold(*shares)
     grid.servers[2:].hang()
     download = grid.start()
@@ -198,7 +198,7 @@ def test_2_good_8_hung_then_1_recovers(
 
 
 def window(name: str, queries: int) -> Callable[..., Any]:
-    """Return a downloader that is a strategy of ours, with so many queries outstanding."""
+    """Return a downloader that is our strategy with this window."""
     return partial(download_with, strategy=replace(STRATEGIES[name], window=queries))
 
 
@@ -219,7 +219,7 @@ def test_5_overdue() -> None:
 
 
 def test_5_overdue_hedged() -> None:
-    """That others have to make room first does not keep `hedged` from its file."""
+    """`hedged` succeeds, although its whole window hangs at first."""
     grid = SimGrid(rtt=RTT)
     grid.servers[:5].hang()
 
@@ -227,7 +227,7 @@ def test_5_overdue_hedged() -> None:
 
 
 def test_10_overdue(downloader: str) -> None:
-    """So it is where the first ten of twenty servers hang, for who asks ten at a time."""
+    """The same with the first ten of twenty servers hung, for strategies with a window of ten."""
     with SimGrid(servers=20, n=20, rtt=RTT, downloader=downloader) as grid:
         grid.servers[:10].hang()
         result = grid.download()
@@ -239,12 +239,12 @@ def test_10_overdue(downloader: str) -> None:
         assert_ok(result, overdue + rounds(downloader) * RTT)
 
 
-# What goes wrong when the download has begun: stage 4 of the downloader of 2010
+# # Failures during the download: stage 4 of the downloader of 2010
 
 
 @pytest.mark.parametrize("kind", ["broken", "disconnect", "corrupt", "read-error"])
 def test_failover(segmented: SimGrid, downloader: str, kind: str) -> None:
-    """A share that goes bad between two segments is replaced, if one more is known of."""
+    """A share that goes bad between two segments is replaced, if another one is known."""
     download = segmented.start()
     segmented.until(lambda: download.ttfb is not None)
     keys = {"part": "block"} if kind == "corrupt" else {}
@@ -258,7 +258,7 @@ def test_failover(segmented: SimGrid, downloader: str, kind: str) -> None:
 
 
 def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
-    """A share is corrupt, and the spare one is in an answer that comes late: ticket #287."""
+    """If a share is corrupt, a spare one in a late answer replaces it: ticket #287."""
     grid.servers[2].corrupt("block")
     grid.servers[3:].hang()
     download = grid.start()
@@ -280,7 +280,7 @@ def test_failover_to_late_answer(grid: SimGrid, downloader: str) -> None:
 
 
 def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> None:
-    """A connection is lost between two segments, and the spare share's server hangs meanwhile."""
+    """A connection is lost between two segments, while the server of the spare share hangs."""
     segmented.servers[3:].hang()
     download = segmented.start()
     segmented.advance(RTT * (rounds(downloader) + 1.5))
@@ -304,7 +304,7 @@ def test_failover_waits_for_late_answer(segmented: SimGrid, downloader: str) -> 
 
 @pytest.mark.slow
 def test_yes_then_hang(grid: SimGrid, downloader: str) -> None:
-    """A server that says yes and then hangs was never mended; `hedged` is there for it."""
+    """A server that hangs after its first answer stalls all but `hedged`."""
     grid.servers[0].hang("read")
     result = grid.download()
 

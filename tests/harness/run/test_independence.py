@@ -1,4 +1,4 @@
-"""A downloader that keeps state between runs is found out, whatever it keeps it in."""
+"""A downloader that keeps state between runs is detected, wherever it keeps the state."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def fetch(reactor, servers, cap, consumer):
     await download(reactor, servers[: first()], cap, consumer, strategy="first-k")
 """
 
-#: Modules whose `fetch` asks all ten servers in its first run, and fewer later.
+#: Modules whose `fetch` queries all ten servers in its first run, and fewer later.
 STATEFUL = {
     "global": """
 asked = 0
@@ -78,14 +78,14 @@ from HELPER import first
 """,
 }
 
-#: Those that are tried in every run of the tests: each takes three fresh processes.
+#: Kinds that every run of the tests checks: each takes three fresh processes.
 _QUICK = ("global",)
 
 _numbers = itertools.count()
 
 
 def module(folder: Path, text: str) -> str:
-    """Write a module, and return the name of its downloader: each has one of its own."""
+    """Write a module of its own for a downloader, and return the downloader's name."""
     name = f"stateful{next(_numbers)}"
     (folder / f"{name}_helper.py").write_text(STATEFUL["closure"])
     text = "from firstk.downloader import download\n" + text.replace("HELPER", f"{name}_helper")
@@ -95,7 +95,7 @@ def module(folder: Path, text: str) -> str:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in an empty folder from which modules can be imported."""
+    """Work in an empty folder from which modules can be imported."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(isolation, "_HASH_SEEDS", range(1, 3))  # it takes half the time
@@ -103,7 +103,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def made(subject: str, runs: int = 3) -> list[Made]:
-    """Return runs that were made in this process."""
+    """Return runs in this process."""
     one = scenario(grid={"rtt": exponential(0.1)})
     digests = [simulate(one, subject, number).result.digest for number in range(runs)]
     return [Made(one, subject, i, digest, "here") for i, digest in enumerate(digests)]
@@ -114,7 +114,7 @@ def made(subject: str, runs: int = 3) -> list[Made]:
     [kind if kind in _QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in STATEFUL],
 )
 def test_state(kind: str, folder: Path) -> None:
-    """It is found wherever it is kept, and the message has both digests and what to do."""
+    """State is detected wherever it is kept; the message has both digests and advice."""
     subject = module(folder, STATEFUL[kind])
     with pytest.raises(StateError) as raised:
         check(last_first(made(subject)))
@@ -135,7 +135,7 @@ def test_state(kind: str, folder: Path) -> None:
 )
 @pytest.mark.slow
 def test_not_repeatable(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What differs between two fresh processes is called otherwise."""
+    """A downloader that differs between two fresh processes is not repeatable, says the error."""
     monkeypatch.setattr(isolation, "_HASH_SEEDS", range(1, 7))
     subject = module(folder, text)
     told = Made(scenario(grid={"rtt": exponential(0.1)}), subject, 0, "another", "here")
@@ -144,7 +144,7 @@ def test_not_repeatable(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_no_state(folder: Path) -> None:
-    """Neither a downloader without state nor our own strategies differ."""
+    """Neither a downloader without state nor our own strategies are reported."""
     subject = module(folder, "def first(): return 10")
     ours = [one for strategy in STRATEGIES for one in made(strategy)]
 
@@ -153,7 +153,7 @@ def test_no_state(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_load(folder: Path) -> None:
-    """Runs of many downloads are repeated too."""
+    """Runs of workloads are repeated too."""
     subject = module(folder, STATEFUL["global"])
     load = {"downloads": 3, "arrivals": {"kind": "fixed", "rate": 1.0}}
     one = scenario(workload=load)
@@ -179,7 +179,7 @@ def test_ends_its_process(folder: Path) -> None:
 
 
 def test_cannot_be_imported() -> None:
-    """A downloader that a fresh process does not find is named."""
+    """If a fresh process cannot import the downloader, the error names it."""
     with pytest.raises(StateError, match=r"could not be repeated.*no\.such:fetch: cannot import"):
         Repeat([Made(scenario(), "no.such:fetch", 0, "x", "here")], 0.0).digests()
     with pytest.raises(DownloaderError):
@@ -198,7 +198,7 @@ def test_does_not_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prints(folder: Path) -> None:
-    """What a downloader prints, in Python or beside it, is not taken for a digest."""
+    """What a downloader prints is not mistaken for a digest."""
     text = 'import os\ndef first(): print("x"); os.write(1, b"y"); return 10'
     subject = module(folder, text)
 
@@ -206,7 +206,7 @@ def test_prints(folder: Path) -> None:
 
 
 def test_order() -> None:
-    """The last runs come first, and twice; downloaders take turns."""
+    """The last runs are repeated first, and twice; downloaders take turns."""
     one = scenario()
     runs = [Made(one, s, n, "", "") for s, count in (("a:b", 3), ("c:d", 1)) for n in range(count)]
 
@@ -224,7 +224,7 @@ def test_order() -> None:
 
 
 class Instead:
-    """Stands in for a fresh process that takes half a second."""
+    """A stand-in for a fresh process that takes half a second."""
 
     started: list[float]
     now = 0.0
@@ -251,7 +251,7 @@ class Instead:
 )
 @pytest.mark.slow
 def test_share(subject: str, each: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Checks go on as long as the sweep does, and at no time have taken more than 2 % of it."""
+    """Checks continue as long as the sweep, and never take more than 2 % of its time."""
     Instead.started, Instead.now = [], 0.0
     monkeypatch.setattr(isolation, "Repeat", Instead)
     checks = SpotChecks(lambda: Instead.now)
@@ -271,7 +271,7 @@ def test_share(subject: str, each: float, monkeypatch: pytest.MonkeyPatch) -> No
 def test_at_the_end(
     subject: str, runs: int, each: float, checks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A short sweep checks once at its end: others' downloaders, if there are runs before."""
+    """A short sweep checks once at its end: only custom downloaders with several runs."""
     Instead.started, Instead.now = [], 0.0
     monkeypatch.setattr(isolation, "Repeat", Instead)
     spot = SpotChecks(lambda: Instead.now)
@@ -286,7 +286,7 @@ def test_at_the_end(
 
 @pytest.mark.parametrize("command", few(1, ["run", "compare"]))
 def test_command(command: str, folder: Path) -> None:
-    """A command that made more than one run fails, when it has printed its results."""
+    """A command with more than one run prints its results, and then fails."""
     subject = module(folder, STATEFUL["global"])
     write(folder)
     write(folder, "other", GOOD.replace("seed = 7", "seed = 9"))
@@ -302,7 +302,7 @@ def test_command(command: str, folder: Path) -> None:
 
 
 def test_one_run_is_not_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before a single run there was none, and our own strategies are not checked."""
+    """A single run is not checked, nor are our own strategies."""
     monkeypatch.setattr(isolation, "Repeat", None)
     subject = module(folder, STATEFUL["global"])
     write(folder)
@@ -312,7 +312,7 @@ def test_one_run_is_not_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Where a run takes too long for a check, that is said."""
+    """If a run is too long for a check, a message says so."""
     times = iter([0.0, 20.0])
     monkeypatch.setattr("firstk.harness.cli.independence.monotonic", lambda: next(times))
     independence = Independence()
@@ -331,7 +331,7 @@ def test_too_long(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 @pytest.mark.slow
 def test_sweep(folder: Path) -> None:
-    """A sweep fails, keeps its rows and marks its store, which no sweep goes on with."""
+    """A sweep fails, keeps its rows and marks its store, which no sweep resumes."""
     subject = module(folder, STATEFUL["global"])
     given = experiment(folder, runs=3, strategies=(subject,))
     with Store(Path("e.sqlite"), write=True) as store:

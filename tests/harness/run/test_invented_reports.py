@@ -1,4 +1,4 @@
-"""Situations as people report them, none of them in the library: each takes a few lines of TOML."""
+"""Situations as users report them, none of them in the library: each is a few lines of TOML."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_reports(text: str, strategy: str, ttfb: float | None, tmp_path: Path) -
 
 
 def test_asks_again(tmp_path: Path) -> None:
-    """A download that asks again goes on when the connections are back."""
+    """A download that retries continues when the connections are back."""
     result = result_of(ROAMING, "hedged", tmp_path)
 
     assert result.outcome == "ok"
@@ -99,7 +99,7 @@ def test_asks_again(tmp_path: Path) -> None:
 
 
 def test_backup(tmp_path: Path) -> None:
-    """One second of two at a tenth of the bandwidth: 110,000 bytes, and the rest at all of it."""
+    """One of two seconds is at a tenth of the bandwidth: 110,000 bytes, and then the rest."""
     result = result_of(BACKUP, "windowed", tmp_path)
 
     assert result.finished == pytest.approx(2 + (result.bytes_received - 110_000) / 1e5, abs=1e-3)

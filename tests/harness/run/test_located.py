@@ -1,4 +1,4 @@
-"""`stop = "located"` sends queries and no reads, whatever downloader is run."""
+"""With `stop = "located"`, any downloader sends queries and no reads."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ STRATEGIES = ["wait-for-all", "first-k", "first-k-late", "windowed", "hedged", "
 
 TAHOE = pytest.param("tahoe", marks=needs_tahoe)
 
-#: What takes a server's time: nothing but its work, on one request after another.
+#: Only service time, on one request after another.
 QUEUES = {"rtt": constant(0.0), "concurrency": 1}
 
 POISSON = {"kind": "poisson", "rate": 0.6}
@@ -36,11 +36,11 @@ POISSON = {"kind": "poisson", "rate": 0.6}
 ONE_CLIENT = {"kind": "closed", "clients": 1, "think": exponential(0.5)}
 
 
-# Downloaders of a user's own
+# # Custom downloaders
 
 
 def careful(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ask all servers, and read from each as it answers; stop when told to."""
+    """Query all servers, and read from each as it answers; stop when asked to."""
     done: Deferred[Any] = Deferred()
 
     class Producer:
@@ -58,7 +58,7 @@ def careful(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any
 
 
 async def without_producer(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
-    """Do the same one server after another, and never be told to stop."""
+    """Query and read from one server after another, and ignore a stop."""
     index = index_of(cap)
     buckets: dict[int, Any] = {}
     for server in servers:
@@ -68,7 +68,7 @@ async def without_producer(reactor: Any, servers: Any, cap: str, consumer: Any) 
 
 
 def stubborn(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ask all servers; when told to stop, ask them again each second."""
+    """Query all servers; when asked to stop, query them again each second."""
 
     class Producer:
         def stopProducing(self) -> None:
@@ -86,7 +86,7 @@ def stubborn(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[An
 
 
 def failing(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Fail when told to stop, by raising."""
+    """Raise when asked to stop."""
 
     class Producer:
         def stopProducing(self) -> None:
@@ -99,7 +99,7 @@ def failing(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any
 
 
 def lazy(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Report success without having asked anyone."""
+    """Report success without any query."""
     done: Deferred[Any] = Deferred()
     done.callback(None)
     return done
@@ -122,7 +122,7 @@ ALL = [*STRATEGIES, TAHOE, *OWN]
 
 @pytest.mark.parametrize("downloader", ALL)
 def test_one(downloader: Any) -> None:
-    """A download sends no reads, and is over and well when K share numbers are known."""
+    """A download sends no reads, and ends successfully when K share numbers are known."""
     of = scenario(grid={"rtt": exponential()}, stop="located", deadline=30.0)
     for seed in range(5):
         run = simulate(of, downloader, seed)
@@ -143,7 +143,7 @@ def test_one(downloader: Any) -> None:
 
 @pytest.mark.parametrize("downloader", STRATEGIES)
 def test_nothing_is_left(downloader: str) -> None:
-    """None of firstk's strategies leaves a timer behind, or is outstanding for its reads."""
+    """No strategy of firstk leaves a timer, or outstanding reads, behind."""
     with SimGrid(rtt=exponential()) as grid:
         running = grid.start(downloader, stop="located")
         grid.until(lambda: running.done)
@@ -157,7 +157,7 @@ def test_nothing_is_left(downloader: str) -> None:
 
 @pytest.mark.parametrize("downloader", ALL)
 def test_grid(downloader: Any) -> None:
-    """A grid in Python does the same, when it is asked to."""
+    """A grid in Python does the same with `stop="located"`."""
     of = scenario(grid={"rtt": exponential()}, stop="located", deadline=30.0)
     with SimGrid.of(of.model_copy(update={"stop": "complete"})) as grid:
         assert simulate(of, downloader).result == grid.download(downloader, stop="located")
@@ -165,7 +165,7 @@ def test_grid(downloader: Any) -> None:
 
 @pytest.mark.parametrize("downloader", ["first-k", "windowed", "hedged", TAHOE, careful, stubborn])
 def test_too_few(downloader: Any) -> None:
-    """Where K share numbers never come to be known nothing is read either, and none is located."""
+    """If K share numbers are never known, nothing is read either, and `located` is None."""
     of = scenario(hung("0-7"), stop="located", deadline=500.0)
     result = simulate(of, downloader).result
 
@@ -174,21 +174,21 @@ def test_too_few(downloader: Any) -> None:
 
 
 def test_failing_to_stop() -> None:
-    """What a downloader raises when it is told to stop is its failure."""
+    """An exception in a downloader's `stopProducing` fails the download."""
     result = simulate(scenario(stop="located"), failing).result
 
     assert (result.outcome, result.error) == ("failed", "RuntimeError")
 
 
 def test_lazy() -> None:
-    """A downloader that reports success before its shares are located has not done its work."""
+    """A downloader that reports success before its shares are located has failed."""
     result = simulate(scenario(stop="located"), lazy).result
 
     assert (result.outcome, result.error) == ("failed", "MisconductError")
 
 
 def test_nothing_asked_for() -> None:
-    """Where no byte is asked for there is nothing to locate."""
+    """If no byte is requested, there is nothing to locate."""
     result = simulate(scenario(file={"length": 0}, stop="located"), "first-k").result
 
     assert (result.outcome, result.queries, result.located) == ("ok", 0, None)
@@ -196,7 +196,7 @@ def test_nothing_asked_for() -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", "hedged+2"])
 def test_held_reads_ask_nobody(strategy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held reads that are overdue make a strategy ask no more servers than if it never read."""
+    """Held reads that are overdue do not make a strategy query more servers."""
     # The third share is on the last of 40 servers, and round trips differ a lot.
     entries = [{"select": "0-38", "shares": [0, 1]}, {"select": "39", "shares": [2]}]
     of = scenario(
@@ -218,7 +218,7 @@ def test_held_reads_ask_nobody(strategy: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_bars() -> None:
-    """A timeline shows the queries alone, each with when it was overdue."""
+    """A timeline shows only the queries, with the times when they were overdue."""
     of = scenario(
         hung("0-7", end=5.0), grid={"servers": 20}, file={"n": 20}, stop="located", deadline=60.0
     )
@@ -235,7 +235,7 @@ def test_bars() -> None:
 
 
 def located(of: Scenario, downloader: Any) -> list[float]:
-    """Return how long each download took, which all end well, in the order of their ends."""
+    """Return how long each download took to locate its shares, in the order of their ends."""
     results: list[Result] = []
     load = simulate_workload(of, downloader, each=results.append)
 
@@ -245,10 +245,10 @@ def located(of: Scenario, downloader: Any) -> list[float]:
 
 
 def times(of: Scenario, needed: int) -> list[float]:
-    """Return how long each download takes, worked out by Lindley's recursion alone.
+    """Return how long each download takes, computed by Lindley's recursion.
 
-    All servers are asked at once, which work on one request after the other, and `needed`
-    answers end a download. What is then left is served, or withdrawn with `cancel`.
+    All servers are queried at once, serve one request after another, and `needed` answers end a
+    download. The remaining queries are served, or withdrawn with `cancel`.
     """
     workload = of.workload
     assert workload is not None
@@ -273,7 +273,7 @@ def times(of: Scenario, needed: int) -> list[float]:
 
 
 def begins(of: Scenario, took: list[float]) -> Iterator[float]:
-    """Yield when each download begins; `took` has how long those before it took."""
+    """Yield when each download begins; `took` has the durations of the earlier ones."""
     workload = of.workload
     assert workload is not None
     arrivals = workload.arrivals
@@ -291,7 +291,7 @@ def begins(of: Scenario, took: list[float]) -> Iterator[float]:
 def loaded(
     servers: int, k: int, law: dict[str, Any], arrivals: dict[str, Any], *, cancel: bool
 ) -> Scenario:
-    """Return a scenario of 60 downloads that begin with an empty grid."""
+    """Return a scenario of 60 downloads on a grid that is empty at first."""
     return scenario(
         file={"k": k, "n": servers},
         grid={**QUEUES, "servers": servers, "service": law},
@@ -324,7 +324,7 @@ def test_load(downloader: Any, servers: int, k: int, law: dict[str, Any], cancel
 @pytest.mark.parametrize("cancel", [True, False])
 @pytest.mark.parametrize("downloader", ["first-k", TAHOE, careful])
 def test_closed(downloader: Any, cancel: bool) -> None:
-    """So does each of a client that begins one after the other, in order."""
+    """So does each download of a closed client, in order."""
     of = loaded(7, 3, exponential(1.0), ONE_CLIENT, cancel=cancel)
 
     assert pytest.approx(times(of, 3), rel=1e-9) == located(of, downloader)
@@ -332,7 +332,7 @@ def test_closed(downloader: Any, cancel: bool) -> None:
 
 @pytest.mark.parametrize("cancel", [True, False])
 def test_utilisation(cancel: bool) -> None:
-    """Servers are as busy as the queries make them, whether what is left is withdrawn or not."""
+    """Servers are as busy as the queries make them, whether the rest is withdrawn or not."""
     of = loaded(1, 1, exponential(1.0), POISSON, cancel=cancel)
     draws = stream(of.seed, "s0", "service")
     assert of.grid.service is not None
@@ -347,7 +347,7 @@ def test_utilisation(cancel: bool) -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "windowed", TAHOE, careful])
 def test_stalled_in_a_load(strategy: Any) -> None:
-    """A download of a workload that cannot locate its shares stalls, at no cost of held reads."""
+    """A download of a workload that cannot locate its shares stalls, without any reads."""
     of = scenario(
         hung("0-7"),
         stop="located",

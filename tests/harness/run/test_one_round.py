@@ -1,4 +1,4 @@
-"""One-round: the first block comes with the answers to the queries, where servers allow that."""
+"""One-round: the first block comes with the answers to the queries, if servers allow that."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ def grid(**more: Any) -> dict[str, Any]:
 
 
 def test_one_round_trip() -> None:
-    """On a good grid the first block comes after one round trip, with no byte more."""
+    """On a good grid, the first block takes one round trip, and no additional byte."""
     one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid())
     hedged, result = simulate(one, "hedged").result, simulate(one, "one-round").result
 
@@ -30,7 +30,7 @@ def test_one_round_trip() -> None:
 
 
 def test_servers_that_cannot() -> None:
-    """Where servers do not read with queries, it is hedged."""
+    """If servers do not read with queries, one-round is the same as hedged."""
     one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid(reading_queries=False))
 
     assert simulate(one, "one-round").result.digest == simulate(one, "hedged").result.digest
@@ -47,7 +47,7 @@ def test_servers_that_cannot() -> None:
     ids=["one server", "one that reads", "none that reads"],
 )
 def test_fewest_requests(servers: list[dict[str, Any]], requests: int) -> None:
-    """There are K reads and queries at least; a server that reads with its query saves one."""
+    """The bound has K reads and the queries; a server that reads with its query saves one."""
     one = scenario(*servers, file={"size": 400, "k": 3, "n": 10}, grid=grid())
 
     assert bound(one).requests == requests <= simulate(one, "one-round").result.requests
@@ -64,7 +64,7 @@ def test_fewest_requests(servers: list[dict[str, Any]], requests: int) -> None:
     ids=["hung", "hung on reads", "corrupt", "without shares"],
 )
 def test_bad_servers(faults: list[dict[str, Any]], most: float) -> None:
-    """Servers that hang, lie, or have nothing cost one more round trip, or little more."""
+    """Servers that hang, lie or are empty cost at most about one more round trip."""
     one = scenario(file={"size": 40_000, "k": 3, "n": 10}, grid=grid(), servers=faults)
     result = simulate(one, "one-round").result
 
@@ -90,7 +90,7 @@ def test_reads_after_the_query() -> None:
 
 @pytest.mark.parametrize("size", [100, 40_000, 400_000])
 def test_wrong_guess(size: int) -> None:
-    """A file that is cut in another way takes a second round, and comes whole."""
+    """A file with another segmentation takes a second round."""
     file = {"size": size, "k": 3, "n": 10, "segment_size": 3000}
     result = simulate(scenario(file=file, grid=grid()), "one-round").result
 
@@ -125,7 +125,7 @@ def test_wrong_guess(size: int) -> None:
     ids=["well", "several shares", "recovering", "disconnected", "flaky"],
 )
 def test_never_earlier_than_the_bound(more: dict[str, Any], servers: list[dict[str, Any]]) -> None:
-    """Neither is one-round earlier than the bound, nor hedged, which asks servers again."""
+    """Neither one-round nor hedged, which retries, beats the bound."""
     file = {"size": 40_000, "k": 3, "n": 10}
     for reading in (True, False):
         law = grid(rtt=LOGNORMAL, reading_queries=reading, **more)

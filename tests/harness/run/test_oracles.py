@@ -1,4 +1,4 @@
-"""The numbers of the simulator agree with what mathematics says, exactly where it can.
+"""The numbers of the simulator agree with theory, exactly where possible.
 
 `located` is the end of one stage: N servers are asked at once, and enough of them answer.
 """
@@ -34,15 +34,15 @@ LAWS: list[dict[str, Any]] = [
     {"law": "mixture", "weights": [3, 1], "laws": [exponential(0.1), constant(0.7)]},
 ]
 
-#: What in a law or a fault is a time.
+#: The keys of a law or a fault that are times.
 TIMES = {"value", "low", "high", "mean", "shift", "median", "scale", "start", "end", "extra"}
 
-#: What is bytes in a time.
+#: The keys that are bytes per time.
 RATES = {"bandwidth", "client_bandwidth"}
 
 
 def stage(*servers: dict[str, Any], **changes: Any) -> Scenario:
-    """Return a scenario of exponential replies with the mean of a second."""
+    """Return a scenario of exponential round trips with a mean of a second."""
     grid = {"rtt": exponential(), **changes.pop("grid", {})}
     return scenario(*servers, grid=grid, stop="located", **changes)
 
@@ -63,7 +63,7 @@ def harmonic(n: int) -> float:
 
 @PER
 def test_first_k_is_never_later(per: str) -> None:
-    """First-K has located its shares no later than wait-for-all, and mostly sooner."""
+    """First-K locates its shares no later than wait-for-all, and mostly earlier."""
     made = stage(grid={"rtt_per": per})
     times = [[located(made, strategy, run) for strategy in BOTH] for run in range(80)]
 
@@ -74,7 +74,7 @@ def test_first_k_is_never_later(per: str) -> None:
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("strategy", BOTH)
 def test_more_shares_needed(strategy: str, seed: int) -> None:
-    """To locate more shares never takes less time: each is one more answer."""
+    """Locating more shares never takes less time."""
     times = [located(stage(file={"k": k}), strategy, seed) for k in range(1, 11)]
 
     assert times == sorted(times)
@@ -83,7 +83,7 @@ def test_more_shares_needed(strategy: str, seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_kth_answer(seed: int) -> None:
-    """First-K has located its shares at the K-th answer, wait-for-all at the last."""
+    """First-K locates its shares at the K-th answer, wait-for-all at the last."""
     run = simulate(stage(), "first-k", seed)
     answers = sorted(
         e.ended for e in run.trace.exchanges if e.operation == "get_buckets" and e.ended is not None
@@ -94,7 +94,7 @@ def test_kth_answer(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_more_hung_servers(seed: int) -> None:
-    """One more hung server never helps; wait-for-all stands still at the first one."""
+    """One more hung server never helps, and the first one stalls wait-for-all."""
     for strategy in BOTH:
         times = [located(stage(), strategy, seed)]
         times += [located(stage(hung(f"0-{last}")), strategy, seed) for last in range(10)]
@@ -105,7 +105,7 @@ def test_more_hung_servers(seed: int) -> None:
 
 @pytest.mark.parametrize("number", range(10))
 def test_any_hung_server(number: int) -> None:
-    """Whichever server hangs: it never helps, and it harms if it was one of the first K."""
+    """A hung server never helps, and it delays first-K if it was one of the first K."""
     good = simulate(stage(), "first-k")
     time = good.result.located
     assert time is not None
@@ -146,7 +146,7 @@ def four_times(result: Result) -> Result:
     )
 
 
-#: What makes requests wait for one another.
+#: Limits that make requests wait for one another.
 QUEUES = {"service": exponential(0.1), "concurrency": 1, "bandwidth": 999, "client_bandwidth": 7e3}
 
 
@@ -155,7 +155,7 @@ QUEUES = {"service": exponential(0.1), "concurrency": 1, "bandwidth": 999, "clie
 @pytest.mark.parametrize("law", few(3, LAWS), ids=lambda law: law["law"])
 @pytest.mark.parametrize("queues", [{}, QUEUES], ids=["", "queues"])
 def test_scale(law: dict[str, Any], queues: dict[str, Any], strategy: str, per: str) -> None:
-    """Every time multiplied by four makes every result four times as late, exactly."""
+    """Multiplying every time by four makes every result exactly four times as late."""
     troubles = [
         {"select": "1", "fault": {"kind": "slow", "factor": 3, "extra": 0.1}},
         {"select": "2", "fault": {"kind": "broken", "start": 0.3, "end": 0.9}},
@@ -176,7 +176,7 @@ def test_scale(law: dict[str, Any], queues: dict[str, Any], strategy: str, per: 
 @PER
 @pytest.mark.parametrize("seed", range(20))
 def test_all_needed(per: str, seed: int) -> None:
-    """Where every share is needed both strategies do the very same."""
+    """If every share is needed, both strategies do exactly the same."""
     made = stage(file={"k": 10}, grid={"rtt_per": per})
     one, other = (simulate(made, strategy, seed).result for strategy in BOTH)
 
@@ -186,7 +186,7 @@ def test_all_needed(per: str, seed: int) -> None:
 @pytest.mark.parametrize("strategy", [*BOTH, "first-k-late"])
 @pytest.mark.parametrize("rtt", [0.0625, 0.5, 1.0])
 def test_constant_replies(rtt: float, strategy: str) -> None:
-    """On a good grid phase 1 takes a round trip, and the first byte comes after five."""
+    """On a good grid, phase 1 takes a round trip, and the first byte takes five."""
     result = simulate(scenario(grid={"rtt": constant(rtt)}), strategy).result
 
     assert (rtt, 5 * rtt) == (result.located, result.ttfb)
@@ -215,7 +215,7 @@ def test_slowest(rtt: float, factor: int) -> None:
 @pytest.mark.parametrize("order", ["permuted", "shuffled"])
 @pytest.mark.parametrize("strategy", BOTH)
 def test_order(strategy: str, order: str) -> None:
-    """In which order servers are asked at once makes no difference to when they answer."""
+    """The order in which servers are queried at once does not change when they answer."""
     times = [located(stage(), strategy, run) for run in range(20)]
 
     assert times == [located(stage(grid={"order": order}), strategy, run) for run in range(20)]
@@ -223,7 +223,7 @@ def test_order(strategy: str, order: str) -> None:
 
 @PER
 def test_one_more_server_in_time(per: str) -> None:
-    """One more server, with one more share, never makes first-K later, and others wait."""
+    """One more server, with one more share, never delays first-K, nor speeds up wait-for-all."""
     few = stage(file={"n": 10}, grid={"rtt_per": per})
     many = stage(file={"n": 11}, grid={"rtt_per": per, "servers": 11})
 
@@ -243,7 +243,7 @@ def test_one_more_server_in_time(per: str) -> None:
     ],
 )
 def test_large_blocks(lines: dict[str, Any], seconds: float, strategy: str) -> None:
-    """Blocks of 256 KiB take their size divided by the bandwidth, and the rest hardly more."""
+    """Blocks of 256 KiB take their size divided by the bandwidth, and the rest little more."""
     made = scenario(file={"size": 3 * 2**18}, grid=lines)
     time = simulate(made, strategy).result.ttfb
     assert time is not None
@@ -255,7 +255,7 @@ def test_large_blocks(lines: dict[str, Any], seconds: float, strategy: str) -> N
 
 
 def check_mean(of: Scenario, strategy: str, runs: int, mean: float, variance: float) -> None:
-    """Compare the mean of `located` with what it should be."""
+    """Compare the mean of `located` with the expected one."""
     times = [located(of, strategy, run) for run in range(runs)]
     z = (sum(times) / runs - mean) / sqrt(variance / runs)
 
@@ -263,7 +263,7 @@ def check_mean(of: Scenario, strategy: str, runs: int, mean: float, variance: fl
 
 
 def check_exponential(strategy: str, per: str, runs: int) -> None:
-    """Compare the mean of exponential replies with the sum of 1/i."""
+    """Compare the mean of exponential answers with the sum of 1/i."""
     needed = 3 if strategy == "first-k" else 10
     check_mean(
         stage(grid={"rtt_per": per}, seed=928),
@@ -277,7 +277,7 @@ def check_exponential(strategy: str, per: str, runs: int) -> None:
 @PER
 @pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_exponential(strategy: str, per: str) -> None:
-    """Of N exponential replies the K-th comes after H_N - H_(N-K) on average."""
+    """The K-th of N exponential answers comes after H_N - H_(N-K) on average."""
     check_exponential(strategy, per, runs=500)
 
 
@@ -291,7 +291,7 @@ def test_exponential_closely(strategy: str, per: str) -> None:
 
 @pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_uniform(strategy: str) -> None:
-    """Of N uniform replies the K-th divides the time as K does N + 1."""
+    """The K-th of N uniform answers comes at K / (N + 1) of the range on average."""
     needed = 3 if strategy == "first-k" else 10
     law = {"law": "uniform", "low": 1.0, "high": 2.0}
     check_mean(
@@ -304,7 +304,7 @@ def test_uniform(strategy: str) -> None:
 
 
 def test_hung_servers() -> None:
-    """With h hung servers the K-th of N - h answers counts."""
+    """With h hung servers, the K-th of N - h answers counts."""
     check_mean(
         stage(hung("0-4")),
         "first-k",
@@ -316,7 +316,7 @@ def test_hung_servers() -> None:
 
 @pytest.mark.parametrize("strategy", few(1, BOTH))
 def test_servers_hang_at_random(strategy: str) -> None:
-    """A stage ends as often as enough of the servers do not hang."""
+    """A stage ends as often as enough servers do not hang."""
     made = stage({"select": {"probability": 0.6}, "fault": {"kind": "hung"}})
     if strategy == "wait-for-all":
         made = stage({"select": {"probability": 0.1}, "fault": {"kind": "hung"}})
@@ -331,7 +331,7 @@ def test_servers_hang_at_random(strategy: str) -> None:
 
 # Against the tables of the reference, which was computed without firstk
 
-#: Fewer times than this have no mean that is nearly normal.
+#: Fewer times than this do not have a nearly normal mean.
 _ENOUGH_FOR_A_MEAN = 30
 
 RUNS = pytest.mark.parametrize("runs", [40, pytest.param(3000, marks=pytest.mark.slow)])
@@ -340,7 +340,7 @@ RUNS = pytest.mark.parametrize("runs", [40, pytest.param(3000, marks=pytest.mark
 def check(
     of: Scenario, strategy: str, runs: int, expected: Mapping[str, Any], check_mean: bool = True
 ) -> None:
-    """Compare `located` with a table: how often it comes, its quantiles, and its mean.
+    """Compare `located` with a table: how often it ends, its quantiles, and its mean.
 
     How many runs come by a quantile is binomial, however heavy a tail is.
     """
@@ -364,10 +364,10 @@ def check(
 @RUNS
 @pytest.mark.parametrize("table", few(6, reference.STAGES), ids=reference.name_of_stage)
 def test_stages(table: dict[str, Any], runs: int) -> None:
-    """The K-th and the last answer, where each server may be hung.
+    """The K-th and the last answer come as in the table, even if servers may hang.
 
-    Of Pareto times with an alpha of 2 the last has no variance, and where servers hang the
-    third may be the last: no mean is looked at there.
+    The last of several Pareto times with an alpha of 2 has infinite variance, and if servers
+    hang, the third may be the last: the mean is not checked there.
     """
     hangs = {"select": {"probability": table["p_hung"]}, "fault": {"kind": "hung"}}
     made = stage(
@@ -384,7 +384,7 @@ def test_stages(table: dict[str, Any], runs: int) -> None:
 @RUNS
 @pytest.mark.parametrize("number", range(9))
 def test_so_many_hung_servers(number: int, runs: int) -> None:
-    """Exactly so many servers are hung, whichever they are."""
+    """Exactly this many servers hang, chosen at random."""
     hangs = {"select": {"count": number}, "fault": {"kind": "hung"}}
     made = stage(*([hangs] if number else []), seed=928)
     expected = reference.HUNG[number]
@@ -397,7 +397,7 @@ def test_so_many_hung_servers(number: int, runs: int) -> None:
     "table", reference.DUPLICATES, ids=lambda table: f"{len(table['copies'])}-shares"
 )
 def test_duplicates(table: dict[str, Any], kind: str, runs: int) -> None:
-    """Shares that lie on several servers count once."""
+    """Shares on several servers count only once."""
     copies = table["copies"]
     holders = [share for share, count in enumerate(copies) for _ in range(count)]
     entries: list[dict[str, Any]]

@@ -25,7 +25,7 @@ from firstk.scenarios.model import Scenario
 from tests.harness.making import ROOT, needs_tahoe, run_python
 from tests.marks import few
 
-# Tahoe-LAFS uses what is deprecated, and leaves files open.
+# # Tahoe-LAFS uses deprecated functions, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
 
 HUNG = {"kind": "hung"}
@@ -56,7 +56,7 @@ def _on(select: str, kind: str, **keys: Any) -> dict[str, Any]:
 
 
 def _times(run: Run) -> tuple[float | None, float | None]:
-    """Return when the first byte came and when it ended, in seconds."""
+    """Return the times of the first byte and of the end, in seconds."""
     return run.result.ttfb, run.result.finished
 
 
@@ -80,7 +80,7 @@ def _times(run: Run) -> tuple[float | None, float | None]:
     ),
 )
 def test_tahoe(entries: list[Any], servers: int, first: float, done: float) -> None:
-    """When Tahoe-LAFS's downloader has the first byte and the last, whatever happens."""
+    """Tahoe-LAFS's downloader has its first and last bytes at these times, whatever the fault."""
     run = simulate(over_https(*entries, grid={"servers": servers}), "tahoe")
 
     assert run.result.outcome == "ok"
@@ -90,7 +90,7 @@ def test_tahoe(entries: list[Any], servers: int, first: float, done: float) -> N
 
 
 def test_too_many_hung() -> None:
-    """Eight of ten hung fail after Tahoe-LAFS's minute; the run names who never answered."""
+    """With eight of ten hung, it fails after Tahoe-LAFS's minute, and silent servers are listed."""
     run = simulate(over_https(_on("0-7", "hung")), "tahoe")
 
     assert (run.result.outcome, run.result.error) == ("failed", "NotEnoughSharesError")
@@ -102,7 +102,7 @@ def test_too_many_hung() -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged", "first-k", "wait-for-all"])
 def test_strategies(strategy: str) -> None:
-    """Our own strategies read over it too; the round trips that are named add up to the time."""
+    """Our own strategies read over HTTPS too; the listed round trips add up to the time."""
     run = simulate(over_https(), strategy)
 
     assert run.result.outcome == "ok"
@@ -135,7 +135,7 @@ def test_strategies(strategy: str) -> None:
     ids=lambda fault: "-".join(map(str, fault.values())).replace(" ", ""),
 )
 def test_faults(fault: dict[str, Any]) -> None:
-    """Whatever three servers do, `hedged` has the file from the others, and every fault is met."""
+    """Whatever three servers do, `hedged` gets the file from the others, and every fault is met."""
     run = simulate(over_https({"select": "0-2", "fault": fault}), "hedged")
 
     assert run.result.outcome == "ok"
@@ -146,7 +146,7 @@ def test_faults(fault: dict[str, Any]) -> None:
 
 
 def test_a_fault_ends() -> None:
-    """A server that is reset until a time is reached after it; one that hangs answers then."""
+    """After the fault, a server that reset connections is reachable; one that hung answers."""
     entry = _on("all", "hung", end=2.0)
     hung = simulate(over_https(entry), "first-k").result
     reset = simulate(over_https(_on("all", "disconnect", end=2.0)), "first-k").result
@@ -157,14 +157,14 @@ def test_a_fault_ends() -> None:
 
 
 def test_untriggered() -> None:
-    """A fault that comes when all is over has met nothing."""
+    """A fault that begins after the end is reported as untriggered."""
     run = simulate(over_https(_on("0-2", "hung", start=100.0), _on("5", "slow", extra=1)), "tahoe")
 
     assert list(run.untriggered_faults) == [(0, 0)]
 
 
 def test_links() -> None:
-    """Bandwidth and service are those of the servers' links and requests."""
+    """Bandwidth and service time apply to the servers' links and requests."""
     keys = {"bandwidth": 1e6, "service": {"law": "constant", "value": 0.01}, "concurrency": 1}
     plain = simulate(over_https(), "tahoe").result
     limited = simulate(over_https(grid=keys), "tahoe").result
@@ -198,7 +198,7 @@ async def idle(reactor: Any, servers: Any, cap: str, consumer: Any) -> None:
 
 
 def test_stalls() -> None:
-    """A stall is proven, or nothing but housekeeping is left, which is named."""
+    """A stall is proven, or only housekeeping is left, which is reported."""
     proven, nearly = simulate(over_https(), never), simulate(over_https(), idle)
 
     assert proven.network is not None
@@ -230,14 +230,14 @@ def test_part_of_a_file() -> None:
     ],
 )
 def test_impossible(keys: dict[str, Any], problem: str) -> None:
-    """What no host, link or share can do is refused when the scenario is read."""
+    """Keys that hosts, links or shares cannot implement are refused when the scenario is loaded."""
     with pytest.raises(ScenarioError, match=problem):
         over_https(**keys) if "servers" not in keys else over_https(*keys["servers"])
 
 
 @pytest.mark.slow
 def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`compare` shows both transports, and why there are six round trips in place of two."""
+    """`compare` shows both transports, and why there are six round trips instead of two."""
     monkeypatch.chdir(tmp_path)
     guide = (ROOT / "docs" / "scenarios.md").read_text(encoding="utf-8")
     [shown] = re.findall(r"^    firstk (compare .*) --out report$", guide, re.MULTILINE)
@@ -255,7 +255,7 @@ def test_compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_replay() -> None:
-    """The command that runs a row again names the transport, where it is not the file's own."""
+    """A replay command has the transport if it is not the file's own."""
     made = over_https()
     command = "firstk run https --downloader tahoe --seed 3"
 
@@ -265,7 +265,7 @@ def test_replay() -> None:
 
 
 def test_run(tmp_path: Path) -> None:
-    """`run` takes the transport from the file or the command line, and prints who was silent."""
+    """`run` takes the transport from the file or the command line, and prints silent servers."""
     file = tmp_path / "it.toml"
     file.write_text(
         'name = "it"\n[file]\nsize = 1000\nk = 3\nn = 10\n[grid]\nservers = 10\n'
@@ -285,7 +285,7 @@ def test_run(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_failing_test(firstk: Firstk) -> None:
-    """A test that fails names the servers that never answered."""
+    """A failed test lists the servers that never answered."""
     tables = over_https(_on("0-7", "hung")).model_dump(include={"file", "grid", "servers"})
     result = firstk.run(downloader="tahoe", **{**tables, "file": {"size": 100, "k": 3, "n": 10}})
 

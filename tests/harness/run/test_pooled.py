@@ -1,4 +1,4 @@
-"""Estimates over all downloads of all runs: pooled, and right whatever the runs have in common."""
+"""Pooled estimates over all downloads of all runs are right even if runs are correlated."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Q = st.sampled_from([0.1, 0.5, 0.9])
 
 
 def test_share() -> None:
-    """A share of all downloads is the mean of those of the runs; of a run that crashed it is 0."""
+    """A share of all downloads is the mean over the runs; a crashed run counts as 0."""
     runs = [parted(100), parted(50), None, parted(90)]
 
     assert mean_share([1.0, 0.5, 0.0, 0.9]) == pooled.share(runs, lambda one: one.success_fraction)
 
 
 def test_busy() -> None:
-    """What is in use is a share; runs without a limit have none, and rounding is no harm."""
+    """Utilisation is averaged over the runs that have one, and rounding does no harm."""
     assert None is pooled.busy([load([0.1]), None])
     assert mean_share([0.5, 1.0]) == pooled.busy(
         [load([0.1], 0.5), load([0.1]), load([0.1], 1 + 1e-15)]
@@ -38,7 +38,7 @@ def test_busy() -> None:
 
 @given(RUNS, Q)
 def test_quantile(runs: list[list[float | None]], q: float) -> None:
-    """The estimate is that of all downloads together, and lies in its interval."""
+    """The estimate is the quantile of all downloads, and lies in its interval."""
     whole = Histogram()
     for times in runs:
         whole.merge(load(times).ttfb)
@@ -51,13 +51,13 @@ def test_quantile(runs: list[list[float | None]], q: float) -> None:
 
 @given(RUNS, Q)
 def test_ends(runs: list[list[float | None]], q: float) -> None:
-    """An end is where the share of the downloads that are done says so, to a bin of 0.2 %."""
+    """The ends follow from the share of downloads that are done, within a bin of 0.2 %."""
     found = pooled.quantile([load(times) for times in runs], q)
     if not isinstance(found, Interval):
         return
 
     def share(end: float) -> Interval:
-        """Return which share is done by a time."""
+        """Return the share of downloads done by a time."""
         return mean_share(
             sum(time is not None and time <= end for time in times) / len(times) for times in runs
         )
@@ -75,7 +75,7 @@ def test_ends(runs: list[list[float | None]], q: float) -> None:
 
 
 def test_single_downloads() -> None:
-    """Where each run is one download it is the quantile of single downloads, to a bin."""
+    """If each run is one download, the quantile is that of single downloads, within a bin."""
     times = [0.1 + i / 1000 for i in range(200)]
     found = pooled.quantile([load([time]) for time in times], 0.9)
     assert isinstance(found, Interval)
@@ -85,7 +85,7 @@ def test_single_downloads() -> None:
 
 
 def test_never() -> None:
-    """Where too many downloads never start a quantile is never, and so may be its ends."""
+    """If too many downloads never start, a quantile is infinite, and so may its ends be."""
     assert Interval(inf, inf, inf) == pooled.quantile([parted(0)] * 50, 0.5)
     half = pooled.quantile([parted(100), parted(0), parted(0), parted(100), parted(100)] * 4, 0.5)
     assert isinstance(half, Interval)
@@ -113,7 +113,7 @@ def test_few_runs() -> None:
 
 
 def test_bins() -> None:
-    """An end is at the outer edge of a bin, as the times in it are not known."""
+    """An end is the outer edge of a bin, since the times in it are unknown."""
     one = pooled.quantile([load([0.1, 0.1])] * 30, 0.5)
     assert isinstance(one, Interval)
 
@@ -122,7 +122,7 @@ def test_bins() -> None:
 
 
 def test_shares_before() -> None:
-    """Which share is before a limit is known but for the bin that has both sides of it."""
+    """The share before a limit is known except for the bin that contains the limit."""
     runs = [load([0.1, 0.2, 0.3, None]), None, load([0.1, 0.2499, 0.25001, 0.2501])]
 
     assert pooled.shares_before(runs, 0.25005) == ([0.5, 0, 0.5], [0.5, 0, 0.75])
@@ -130,7 +130,7 @@ def test_shares_before() -> None:
 
 
 def test_rare_bad_runs_are_covered() -> None:
-    """Where a tenth of the runs is slow, all of it, intervals from a few runs hold the truth.
+    """If a tenth of the runs are slow, intervals from a few runs still cover the truth.
 
     Of all downloads a tenth is late, so that p90 is just below 1 s, and p50 is about 0.1 s. The
     mean of the quantiles of the runs, with Student's t, would be far off.

@@ -1,4 +1,4 @@
-"""Several reads of one file by a downloader that lives on."""
+"""Several reads of one file by a downloader that keeps its state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def result(subject: Any, *reads: dict[str, Any], servers: Any = (), **changes: A
 
 
 class Node:
-    """A node that reads by `first-k` from the servers it has not seen fail, and may be closed."""
+    """A node that reads with `first-k` from servers that have not failed, and can be closed."""
 
     made: ClassVar[list[Node]] = []
 
@@ -55,7 +55,7 @@ def _no_nodes() -> None:
 
 
 def test_one_after_another() -> None:
-    """A read begins when the one before it is over, and all of them are of one node."""
+    """A read begins when the previous one ends, and all reads share one node."""
     got = result(Node, {"length": 100}, {"offset": 9000, "length": 10}, {"offset": 29_990})
     (node,) = Node.made
 
@@ -68,7 +68,7 @@ def test_one_after_another() -> None:
 
 
 def test_at_the_same_time() -> None:
-    """A read may begin at a time of its own, whatever becomes of the others."""
+    """A read may begin at a given time, independently of the others."""
     got = result(Node, {"length": 100, "start": 0.3}, {"length": 100, "start": 0.1})
     (node,) = Node.made
 
@@ -79,7 +79,7 @@ def test_at_the_same_time() -> None:
 
 
 def test_one_read_is_a_download() -> None:
-    """One read of the whole file has the trace of a download, with whatever has no nodes."""
+    """One read of the whole file has the trace of a download, with any strategy."""
     for subject in ("first-k", "windowed", "hedged"):
         alone = simulate(scenario(**FILE), subject).result
 
@@ -88,7 +88,7 @@ def test_one_read_is_a_download() -> None:
 
 @pytest.mark.parametrize("subject", ["wait-for-all", "first-k", "windowed", "hedged", Node])
 def test_cancel(subject: Any) -> None:
-    """A cancelled read ends well without its bytes, and the others go on."""
+    """A cancelled read ends well without its bytes, and the others continue."""
     got = result(subject, {"cancel": 0.55, "start": 0.0}, {"start": 0.05, "offset": 15_000})
 
     assert got.outcomes == ["ok", "ok"]
@@ -104,12 +104,12 @@ def test_cancelled_before_a_byte() -> None:
 
 
 def test_cancel_too_late() -> None:
-    """To cancel what is over does nothing."""
+    """Cancelling a finished read does nothing."""
     assert result("windowed", {"cancel": 50.0}).outcomes == ["ok"]
 
 
 def test_worst_outcome() -> None:
-    """The outcome is that of the worst, and each one's is told."""
+    """The outcome is the worst one, and each read's outcome is listed."""
     servers = [{"select": "0-7", "fault": {"kind": "broken", "start": 1.0, "end": 3.0}}]
     reads: list[dict[str, Any]] = [
         *({"length": 9}, {"length": 9, "start": 1.5}, {"length": 9, "start": 4.0})
@@ -122,7 +122,7 @@ def test_worst_outcome() -> None:
 
 
 def test_stalled() -> None:
-    """Where a read hangs, one that waits for it never begins."""
+    """If a read hangs, one that waits for it never begins."""
     servers = [{"select": "9", "fault": {"kind": "hung"}}]
     got = result("wait-for-all", {}, {}, servers=servers)
 
@@ -130,7 +130,7 @@ def test_stalled() -> None:
 
 
 def test_state_that_survives() -> None:
-    """A node that keeps what went wrong for the next read is shown to do so."""
+    """A node that keeps an error for its next read fails that read too."""
 
     class Spoilt(Node):
         def read(self, consumer: Any, offset: int, size: int | None) -> defer.Deferred[Any]:
@@ -146,7 +146,7 @@ def test_state_that_survives() -> None:
 
 
 def test_timers_left_behind() -> None:
-    """What a node leaves running when it is closed is misconduct; before that it is its own."""
+    """A timer that a node leaves running after `close` is misconduct; before, it is allowed."""
 
     class Keeps(Node):
         def read(self, consumer: Any, offset: int, size: int | None) -> defer.Deferred[Any]:
@@ -162,7 +162,7 @@ def test_timers_left_behind() -> None:
 
 
 def test_wrong_close() -> None:
-    """What closing the node raises fails the run."""
+    """An exception in `close` fails the run."""
 
     class Wrong(Node):
         def close(self) -> None:
@@ -172,7 +172,7 @@ def test_wrong_close() -> None:
 
 
 def test_a_node_downloads() -> None:
-    """A class of nodes is a downloader like others, also for one whole file."""
+    """A node class is a downloader like any other, also for one whole file."""
     got = simulate(scenario(**FILE), Node).result
     (node,) = Node.made
 
@@ -181,7 +181,7 @@ def test_a_node_downloads() -> None:
 
 
 def test_no_node() -> None:
-    """A class that cannot be made of reactor, servers and cap is no downloader."""
+    """A class with another signature is not a downloader."""
 
     class Bad:
         def __init__(self, reactor: Any) -> None: ...
@@ -210,7 +210,7 @@ def test_repeatable(subject: str) -> None:
 
 @needs_tahoe
 def test_one_node_of_tahoe() -> None:
-    """Reads of one node of Tahoe-LAFS ask servers for their shares once."""
+    """Several reads of one Tahoe-LAFS node query the servers only once."""
     got = result("tahoe", {"length": 100}, {"offset": 9000}, {"start": 0.05, "offset": 3000})
 
     assert got.outcomes == ["ok", "ok", "ok"]
@@ -219,13 +219,13 @@ def test_one_node_of_tahoe() -> None:
 
 @needs_tahoe
 def test_one_read_of_tahoe() -> None:
-    """One read has the trace of a download."""
+    """One read of Tahoe-LAFS has the trace of a download."""
     assert result("tahoe", {}).digest == simulate(scenario(**FILE), "tahoe").result.digest
 
 
 @needs_tahoe
 def test_tahoe_loses_an_innocent_read() -> None:
-    """Tahoe-LAFS fails a read when another of its segment was cancelled while it was decoded."""
+    """Tahoe-LAFS fails a read if another read of its segment was cancelled during decoding."""
     reads = [
         {"length": 1000, "start": 0.0, "cancel": 0.5},
         {"length": 1000, "start": 0.1, "offset": 1_500_000},
@@ -275,7 +275,7 @@ def test_expected() -> None:
     ],
 )
 def test_refused(changes: dict[str, Any], key: str, words: str) -> None:
-    """What makes no sense of several reads is refused, at its place."""
+    """Contradictory keys of several reads are refused, with their location."""
     tables = {
         "name": "t",
         **changes,
@@ -289,7 +289,7 @@ def test_refused(changes: dict[str, Any], key: str, words: str) -> None:
 
 
 def test_bound() -> None:
-    """Several reads take what the most costly one takes; of their first byte nothing is known."""
+    """The bound of several reads has the cost of the largest one, and no first byte."""
     reads = [{"length": 5}, {}, {"cancel": 1.0}]
     whole = bound(scenario(**FILE))
 
@@ -301,7 +301,7 @@ def test_bound() -> None:
 
 
 def test_hash() -> None:
-    """The reads are part of which scenario it is."""
+    """The reads are part of a scenario's hash."""
     one, other = scenario(reads=[{}]), scenario(reads=[{"cancel": 1.0}])
 
     assert len({scenario_hash(one), scenario_hash(other), scenario_hash(scenario())}) == 3
@@ -329,6 +329,6 @@ def test_node_in_a_grid() -> None:
 
 
 def test_grid_of_a_scenario_with_reads() -> None:
-    """A scenario with reads is run as a whole; a test makes its own."""
+    """A scenario with reads is run as a whole; a test makes its own reads."""
     with pytest.raises(ValueError, match=r"node\(\)"):
         SimGrid.of(scenario(reads=[{}]))

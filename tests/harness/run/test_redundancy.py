@@ -27,12 +27,12 @@ def queries(
 
 
 def test_first_only_k() -> None:
-    """If K servers answer before the delay is over, no other is queried."""
+    """If K servers answer within the delay, no other is queried."""
     assert queries(rtt=constant(0.25)) == [("s0", 0.0), ("s1", 0.0), ("s2", 0.0), 0.25]
 
 
 def test_all_after_the_delay() -> None:
-    """Otherwise all others are queried when it is over; the K that answer first count."""
+    """Otherwise, all others are queried after the delay, and the first K answers count."""
     found = queries({"select": "0", "rtt": constant(9.0)}, rtt=constant(0.5))
 
     assert found[:3] == [("s0", 0.0), ("s1", 0.0), ("s2", 0.0)]
@@ -51,7 +51,7 @@ def test_nothing_outstanding() -> None:
 
 
 def test_delay_after_a_start() -> None:
-    """The delay is counted from the start of the download, in a grid that a test drives."""
+    """The delay counts from the start of the download, in a test's grid."""
     with SimGrid(k=1, n=2, rtt=1.0) as grid:
         grid.advance(10.0)
         grid.servers[0].hang()
@@ -61,7 +61,7 @@ def test_delay_after_a_start() -> None:
 
 
 def test_routing_in_a_test() -> None:
-    """A grid that a test drives takes a subset, and tied queries, as a scenario file does."""
+    """A test's grid accepts `subset` and `tied`, as a scenario file does."""
     with SimGrid(k=1, n=4, servers=4, rtt=1.0, subset=2) as grid:
         assert grid.download("wait-for-all").queries == 2
     with SimGrid(k=1, n=2, servers=2, rtt=1.0, tied=True, service=constant(1.0)) as grid:
@@ -74,13 +74,13 @@ def test_routing_in_a_test() -> None:
 
 
 def servers_of(of: Scenario, run: int = 0) -> list[str]:
-    """Return the servers that a run queried, in the order of the queries."""
+    """Return the servers that a run queried, in order."""
     exchanges = simulate(of, "wait-for-all", run).trace.exchanges
     return [e.server for e in exchanges if e.operation == "get_buckets"]
 
 
 def test_subset() -> None:
-    """Each run gets as many servers as `subset` says, in random order, by its seed."""
+    """Each run gets `subset` servers, in random order, by its seed."""
     of = scenario(stop="located", grid={"subset": 4}, runs=300)
     runs = [servers_of(of, run) for run in range(300)]
 
@@ -93,7 +93,7 @@ def test_subset() -> None:
 
 
 def test_subset_of_each_download() -> None:
-    """In a workload each download gets servers of its own."""
+    """In a workload, each download gets its own servers."""
     workload = {"arrivals": {"kind": "fixed", "rate": 0.1}, "downloads": 40, "warmup": 0}
     of = scenario(hung("0"), grid={"subset": 1}, file={"k": 1}, stop="located", workload=workload)
     outcomes = simulate_workload(of, "first-k").outcomes
@@ -131,7 +131,7 @@ def test_bound_of_a_subset() -> None:
     ],
 )
 def test_refused(grid: dict[str, Any], words: str) -> None:
-    """What contradicts a subset or tied queries is a mistake, with the reason."""
+    """Keys that contradict a subset or tied queries are refused, with the reason."""
     with pytest.raises(ValueError, match=f"(?s){words}"):
         scenario(grid=grid)
 
@@ -142,7 +142,7 @@ QUEUES: dict[str, Any] = {"service": constant(1.0), "concurrency": 1, "tied": Tr
 
 
 def test_others_are_withdrawn() -> None:
-    """Once K servers have begun, the other queries fail, and take no time of their servers."""
+    """When one server has begun, the other queries are withdrawn, and take no service time."""
     of = scenario(stop="located", file={"k": 1, "n": 2}, grid={"servers": 2, **QUEUES})
     run = simulate(of, "wait-for-all")
     first, second = run.trace.exchanges
@@ -154,7 +154,7 @@ def test_others_are_withdrawn() -> None:
 
 
 def test_a_hung_server_does_not_hear() -> None:
-    """A server that hangs does not withdraw a query, and answers it when the hang ends."""
+    """A hung server does not withdraw a query, and answers it when the hang ends."""
     of = scenario(
         hung("0", end=5.0), stop="located", file={"k": 1, "n": 2}, grid={"servers": 2, **QUEUES}
     )
@@ -165,7 +165,7 @@ def test_a_hung_server_does_not_hear() -> None:
 
 
 def test_lost_connection() -> None:
-    """A withdrawn query whose connection is lost before the client hears of it is lost."""
+    """A withdrawn query fails by a lost connection, if that comes first."""
     lost = {"select": "1", "fault": {"kind": "disconnect", "start": 0.3}}
     of = scenario(lost, stop="located", file={"k": 1, "n": 2}, grid={"servers": 2, **QUEUES})
     _, second = simulate(of, "wait-for-all").trace.exchanges
@@ -175,7 +175,7 @@ def test_lost_connection() -> None:
 
 
 def test_reads_are_not_tied() -> None:
-    """A whole download with tied queries reads as any other, and its bytes are right."""
+    """With tied queries, reads are unaffected, and the bytes are right."""
     of = scenario(grid={**QUEUES, "service": constant(0.01)})
     result = simulate(of, "first-k-late").result
 
@@ -203,7 +203,7 @@ def mean(runs: int, rate: float, **grid: Any) -> float:
 
 @pytest.mark.slow
 def test_tied_queries_are_one_queue() -> None:
-    """Tied queries to all servers make one queue of them: M/M/2, with the mean 1 / (1 - rho^2)."""
+    """Tied queries to all servers make one queue: M/M/2, with the mean 1 / (1 - rho^2)."""
     assert mean(60, 1.0, tied=True) == pytest.approx(4 / 3, rel=0.04)
 
 

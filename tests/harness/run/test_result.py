@@ -1,4 +1,4 @@
-"""A result is compared with what was expected of it, key by key."""
+"""A result is compared with its expectation, key by key."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ STALLED = replace(OK, outcome="stalled", ttfb=None, finished=None)
 
 
 def problems(result: Result, **expected: Any) -> list[str]:
-    """Return what is not as expected."""
+    """Return the unmet expectations."""
     return list(unmet(Expectation.model_validate(expected), result))
 
 
 @pytest.mark.parametrize("result", [OK, FAILED, STALLED])
 def test_nothing_expected(result: Result) -> None:
-    """Where nothing is expected everything will do."""
+    """Without expectations, any result is accepted."""
     assert problems(result) == []
 
 
 @pytest.mark.parametrize("outcome", ["ok", "failed", "stalled", "deadline"])
 def test_outcome_met(outcome: Any) -> None:
-    """The outcome is as expected."""
+    """The outcome meets the expectation."""
     assert problems(replace(OK, outcome=outcome), outcome=outcome) == []
 
 
@@ -73,7 +73,7 @@ def test_outcome_met(outcome: Any) -> None:
     ],
 )
 def test_outcome_unmet(expected: str, result: Result, problem: str) -> None:
-    """Another outcome is told, and why it failed if it did."""
+    """A different outcome is reported, with its error if it failed."""
     assert [problem] == problems(result, outcome=expected)
 
 
@@ -89,13 +89,13 @@ def test_outcome_unmet(expected: str, result: Result, problem: str) -> None:
     ],
 )
 def test_error_met(error: str, expected: str) -> None:
-    """An error is the one that was expected, or a kind of it."""
+    """The error is the expected one, or a subclass of it."""
     assert problems(replace(FAILED, error=error), error=expected) == []
 
 
 @pytest.mark.parametrize("expected", ["Exception", "ValueError"])
 def test_error_met_by_an_outside_base(expected: str) -> None:
-    """Classes that an error inherits from count, even if they are not the downloader's."""
+    """Base classes of an error count, even if they are not the downloader's."""
     assert problems(replace(FAILED, error="BadCapError"), error=expected) == []
 
 
@@ -110,14 +110,14 @@ def test_error_met_by_an_outside_base(expected: str) -> None:
     ],
 )
 def test_error_unmet(error: str, expected: str) -> None:
-    """Another error is told, a base of the expected one too."""
+    """A different error is reported, even a base class of the expected one."""
     assert [f"expected the error {expected}, got {error}"] == problems(
         replace(FAILED, error=error), error=expected
     )
 
 
 def test_no_error() -> None:
-    """No error is not the one that was expected."""
+    """If an error is expected, its absence is reported."""
     assert problems(OK, error="NoSharesError") == ["expected the error NoSharesError, got none"]
 
 
@@ -131,7 +131,7 @@ def test_message_met(message: str) -> None:
     ("result", "got"), [(FAILED, "'not enough shares: have 0, need 3'"), (OK, "None")]
 )
 def test_message_unmet(result: Result, got: str) -> None:
-    """A message without the text is told, and so is no message."""
+    """A message without the text is reported, and so is a missing message."""
     assert [f"expected the message to contain 'have 2', got {got}"] == problems(
         result, message="have 2"
     )
@@ -154,7 +154,7 @@ def test_message_unmet(result: Result, got: str) -> None:
     ids=str,
 )
 def test_ttfb_met(bound: dict[str, float]) -> None:
-    """The first byte comes in time; the last bits of a sum of times do not matter."""
+    """The first byte is in time; the last bits of a sum of times do not matter."""
     assert problems(OK, **bound) == []
 
 
@@ -173,7 +173,7 @@ def test_ttfb_met(bound: dict[str, float]) -> None:
     ids=str,
 )
 def test_ttfb_unmet(bound: dict[str, float], problem: str) -> None:
-    """A first byte that comes too early or too late is told, with both times."""
+    """A first byte that is too early or too late is reported, with both times."""
     assert [problem] == problems(OK, **bound)
 
 
@@ -184,32 +184,32 @@ def test_ttfb_zero() -> None:
 
 @pytest.mark.parametrize("key", ["ttfb", "ttfb_min", "ttfb_max"])
 def test_no_first_block(key: str) -> None:
-    """A first byte that never comes meets no bound."""
+    """If the first byte never comes, no bound is met."""
     assert problems(STALLED, **{key: 0.0}) == ["expected a first byte, but none came"]
 
 
 @pytest.mark.parametrize("most", [21, 22])
 def test_requests_met(most: int) -> None:
-    """So many requests or fewer were sent: queries and reads together."""
+    """The requests, queries and reads together, are within the limit."""
     assert OK.requests == 21
     assert problems(OK, requests_max=most) == []
 
 
 def test_requests_unmet() -> None:
-    """Too many requests are told."""
+    """Too many requests are reported."""
     assert problems(OK, requests_max=20) == ["expected 20 requests or fewer, and 21 were sent"]
 
 
 @pytest.mark.parametrize("result", [OK, FAILED, STALLED])
 def test_wrong_bytes(result: Result) -> None:
-    """That no wrong byte is written is expected always."""
+    """Wrong bytes are always reported, whatever is expected."""
     assert problems(replace(result, content_ok=False)) == [
         "expected the file's bytes, and wrong ones were written"
     ]
 
 
 def test_all_at_once() -> None:
-    """Everything that is not as expected is told."""
+    """All unmet expectations are reported."""
     assert problems(
         OK,
         outcome="failed",

@@ -1,4 +1,4 @@
-"""One run: a scenario, a strategy and a seed make a result, and nothing is lost."""
+"""One run: a scenario, a strategy and a seed make a result, and no error is lost."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Download = Callable[..., Deferred[DownloadStatus]]
 
 
 def result(of: Scenario, strategy: str = "first-k", run: int = 0) -> Result:
-    """Return what a run comes to."""
+    """Return the result of a run."""
     return simulate(of, strategy, run).result
 
 
@@ -46,7 +46,7 @@ def segments(count: int, **keys: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_ok(strategy: str) -> None:
-    """On a good grid the file comes after five round trips, whole and right."""
+    """On a good grid, the file is complete after five round trips."""
     found = result(scenario(), strategy)
 
     assert (
@@ -77,7 +77,7 @@ def test_ok(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_failed(strategy: str) -> None:
-    """A download that fails says why; no byte was written."""
+    """A failed download has an error message; no byte was written."""
     found = result(scenario(broken("2-9")), strategy)
 
     assert (found.outcome, found.error) == ("failed", "NotEnoughSharesError")
@@ -88,7 +88,7 @@ def test_failed(strategy: str) -> None:
 
 
 def test_failed_while_reading() -> None:
-    """A download that fails later has located its shares."""
+    """A download that fails while reading has located its shares."""
     read_error = {"select": "1-9", "fault": {"kind": "read-error"}}
     found = result(scenario(read_error))
 
@@ -96,7 +96,7 @@ def test_failed_while_reading() -> None:
 
 
 def test_failed_after_the_first_block() -> None:
-    """A download that fails in the middle has had a first byte, and it was right."""
+    """A download that fails in the middle had a right first byte."""
     fault = {"kind": "broken", "start": 2.5}
     file = segments(3, k=3, n=3)
     found = result(scenario({"select": "all", "fault": fault}, file=file))
@@ -106,7 +106,7 @@ def test_failed_after_the_first_block() -> None:
 
 
 def test_stalled() -> None:
-    """A download that waits for a hung server forever is found out at once."""
+    """A download that waits forever for a hung server is detected at once."""
     found = result(scenario(hung("7")), "wait-for-all")
 
     assert (found.outcome, found.error, found.message) == ("stalled", None, None)
@@ -117,7 +117,7 @@ def test_stalled() -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_stalled_while_reading(strategy: str) -> None:
-    """A download that hangs later has located its shares."""
+    """A download that hangs while reading has located its shares."""
     found = result(scenario(hung("0", on=["read"])), strategy)
 
     assert (found.outcome, found.located, found.ttfb) == ("stalled", 0.5, None)
@@ -127,7 +127,7 @@ def test_stalled_while_reading(strategy: str) -> None:
     ("deadline", "outcome", "ended"), [(99, "deadline", 0.5), (102.25, "ok", 102.25)]
 )
 def test_deadline(deadline: float, outcome: str, ended: float) -> None:
-    """A download is cut off at the deadline if it is busy then, and not if it is just done."""
+    """A download that is still busy at the deadline is cut off; one that is just done is not."""
     found = result(scenario(hung("7", end=100), deadline=deadline), "wait-for-all")
 
     assert (outcome, ended) == (found.outcome, found.ended)
@@ -135,7 +135,7 @@ def test_deadline(deadline: float, outcome: str, ended: float) -> None:
 
 
 def test_deadline_in_the_middle() -> None:
-    """What happened up to the deadline counts, what was due at the deadline too."""
+    """Everything up to the deadline counts, including events at the deadline."""
     found = result(scenario(file=segments(5), deadline=3.0))
 
     assert (
@@ -148,7 +148,7 @@ def test_deadline_in_the_middle() -> None:
 
 
 def test_ok_and_answers_behind_the_deadline() -> None:
-    """A download that is done is done, even if a slow server answers after the deadline."""
+    """A finished download is ok, even if a slow server answers after the deadline."""
     slow = {"select": "9", "fault": {"kind": "slow", "extra": 100}}
     found = result(scenario(slow, deadline=50))
 
@@ -159,7 +159,7 @@ def test_ok_and_answers_behind_the_deadline() -> None:
 
 
 def test_ended() -> None:
-    """The last event is the last answer, even if the download was over before."""
+    """`ended` is the time of the last answer, even if the download finished earlier."""
     slow = {"select": "9", "fault": {"kind": "slow", "factor": 20}}
     found = result(scenario(slow))
 
@@ -175,7 +175,7 @@ def test_located_and_slow() -> None:
 
 
 def test_segments() -> None:
-    """Each further segment is one more round trip; the first byte comes with the first."""
+    """Each further segment takes one more round trip; the first byte comes with the first."""
     found = result(scenario(file=segments(4)))
 
     assert (found.ttfb, found.finished) == (2.5, 4.0)
@@ -183,7 +183,7 @@ def test_segments() -> None:
 
 
 def test_first_block() -> None:
-    """A run that stops at the first byte ends well there, and reads no further."""
+    """A run that stops at the first block succeeds there, and reads no further."""
     whole = result(scenario(file=segments(4)))
     found = result(scenario(file=segments(4), stop="first-block"))
 
@@ -193,7 +193,7 @@ def test_first_block() -> None:
 
 @pytest.mark.parametrize("stop", ["first-block", "complete"])
 def test_range(stop: str) -> None:
-    """A part of a file is read from the segments that it lies in, and compared with them."""
+    """A range is read from its segments, and compared with the file."""
     run = simulate(scenario(file=segments(4, offset=40, length=45), stop=stop), "first-k")
     writes = [line for line in run.trace.lines if " wrote " in line]
 
@@ -209,7 +209,7 @@ def test_range(stop: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_hangs_between_segments(strategy: str) -> None:
-    """A server that hangs in the middle holds up the blocks until it has recovered."""
+    """A server that hangs in the middle delays the blocks until it recovers."""
     found = result(scenario(hung("0", on=["read"], start=3, end=9), file=segments(4)), strategy)
 
     assert (found.outcome, found.ttfb, found.finished) == ("ok", 2.5, 9.75)
@@ -218,7 +218,7 @@ def test_hangs_between_segments(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_hangs_for_ever_between_segments(strategy: str) -> None:
-    """A server that hangs in the middle forever stalls the download after the first byte."""
+    """A server that hangs forever in the middle stalls the download after the first byte."""
     found = result(scenario(hung("0", start=3), file=segments(4)), strategy)
 
     assert (
@@ -231,7 +231,7 @@ def test_hangs_for_ever_between_segments(strategy: str) -> None:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k-late"])
 def test_disconnect_between_segments(strategy: str) -> None:
-    """The share of a server that loses its connection is replaced by another, at once."""
+    """The share of a server that loses its connection is replaced at once."""
     lost = {"select": "0", "fault": {"kind": "disconnect", "start": 3.25}}
     found = result(scenario(lost, file=segments(4)), strategy)
 
@@ -241,7 +241,7 @@ def test_disconnect_between_segments(strategy: str) -> None:
 
 
 def test_disconnect_is_told() -> None:
-    """The shortage says which servers lost their connections."""
+    """The error lists the servers that lost their connections."""
     lost = {"select": "1-9", "fault": {"kind": "disconnect"}}
     found = result(scenario(lost))
 
@@ -251,14 +251,14 @@ def test_disconnect_is_told() -> None:
 
 
 def test_disconnect_later() -> None:
-    """A connection that is lost when all is over changes nothing, not even when it ended."""
+    """A connection that is lost after the end changes nothing, not even `ended`."""
     lost = {"select": "all", "fault": {"kind": "disconnect", "start": 1000}}
 
     assert result(scenario()) == result(scenario(lost))
 
 
 def test_nothing_asked_for() -> None:
-    """Where no byte is asked for none comes, and no server is asked."""
+    """If no byte is requested, none comes, and no server is queried."""
     found = result(scenario(file={"length": 0}))
 
     assert (found.outcome, found.ttfb, found.located, found.queries) == ("ok", None, None, 0)
@@ -275,14 +275,14 @@ def corrupt(part: str, select: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("part", ["block", "ueb", "share-hashes", "block-hashes", "header"])
 def test_corrupt_servers(part: str) -> None:
-    """Corrupt shares make no corrupt content: others are read in their place."""
+    """Corrupt shares do not corrupt the content: others are read instead."""
     found = result(scenario(corrupt(part, "0-6")), "wait-for-all")
 
     assert (found.outcome, found.content_ok) == ("ok", True)
 
 
 def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A downloader that writes what is not in the file is found out."""
+    """A downloader that writes wrong bytes is detected."""
 
     def wrong(
         reactor: SimReactor,
@@ -302,11 +302,11 @@ def test_wrong_content(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.located, found.shares_used) == (None, None)
 
 
-# What errors say
+# # Error messages
 
 
 class UnprintableError(Exception):
-    """An error whose text cannot be had."""
+    """An error whose message cannot be shown."""
 
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -314,7 +314,7 @@ class UnprintableError(Exception):
 
 @pytest.mark.parametrize("later", [False, True])
 def test_long_message(later: bool) -> None:
-    """Of a message of any length a result keeps the beginning, whoever raises it."""
+    """A long message is cut, whoever raises it."""
 
     def wordy(reactor: SimReactor, *_: object, **__: Any) -> Deferred[DownloadStatus]:
         error = ValueError("x" * 1_000_000)
@@ -330,7 +330,7 @@ def test_long_message(later: bool) -> None:
 
 
 def test_no_message() -> None:
-    """An exception that cannot be printed fails a run as any other does."""
+    """An exception that cannot be printed fails a run like any other."""
 
     def mute(*_: object, **__: Any) -> None:
         raise UnprintableError
@@ -345,7 +345,7 @@ def test_no_message() -> None:
 
 
 def fingerprint() -> str:
-    """Return the digests of runs of every strategy through a grid of many troubles."""
+    """Return the digests of runs of every strategy on a grid with many faults."""
     troubles = [
         {"select": {"probability": 0.2}, "fault": {"kind": "read-error"}},
         {"select": {"count": 2}, "fault": {"kind": "corrupt", "part": "block"}},
@@ -359,7 +359,7 @@ def fingerprint() -> str:
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_repeats(strategy: str) -> None:
-    """Equal runs have equal results, from the first to the last digit."""
+    """Equal runs have exactly equal results."""
     made = scenario(grid={"rtt": exponential()})
     one = [result(made, strategy, run) for run in range(5)]
 
@@ -368,7 +368,7 @@ def test_repeats(strategy: str) -> None:
 
 
 def test_fingerprint() -> None:
-    """The runs that other processes are to repeat differ from one another."""
+    """The runs that other processes repeat differ from one another."""
     wait_for_all, other_run, first_k, *_ = fingerprint().split()
 
     assert len({wait_for_all, other_run, first_k}) == 3
@@ -393,7 +393,7 @@ def test_seeds() -> None:
 
 
 def test_digest_tells_the_content() -> None:
-    """Runs that differ only in a server's answer have different digests."""
+    """Runs that differ only in one server's answer have different digests."""
     good = result(scenario(file={"segment_size": 56}))
     other = result(scenario({"select": "9", "shares": []}, file={"segment_size": 56}))
 
@@ -402,7 +402,7 @@ def test_digest_tells_the_content() -> None:
 
 
 def test_run() -> None:
-    """With the result come the scenario, the trace and the status of the download."""
+    """A run has its scenario, its trace and the status of the download."""
     made = scenario()
     run = simulate(made, "first-k")
     assert run.status is not None
@@ -417,7 +417,7 @@ def test_run() -> None:
 
 
 def test_failure_in_the_trace() -> None:
-    """A download that fails is told so in its trace."""
+    """The trace of a failed download records the failure."""
     assert (
         simulate(scenario(broken("all")), "first-k").trace.lines[-1] == "0.5 raised the download "
     )
@@ -427,7 +427,7 @@ def test_failure_in_the_trace() -> None:
 
 
 def boom() -> None:
-    """Raise what these tests expect."""
+    """Raise an error that these tests expect."""
     raise RuntimeError("lost")
 
 
@@ -442,7 +442,7 @@ def fail_at_once(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[Do
 
 
 def raise_in_a_timer(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but let a timer raise while that goes on."""
+    """Download, and let a timer raise during the download."""
     reactor.callLater(1, boom)
     return download(reactor, *rest, **options)
 
@@ -450,31 +450,31 @@ def raise_in_a_timer(reactor: SimReactor, *rest: Any, **options: Any) -> Deferre
 def raise_after_the_end(
     reactor: SimReactor, *rest: Any, **options: Any
 ) -> Deferred[DownloadStatus]:
-    """Download, but let a timer raise long after that is over."""
+    """Download, and let a timer raise long after the end."""
     reactor.callLater(1000, boom)
     return download(reactor, *rest, **options)
 
 
 def raise_in_a_thread(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but let the work of a thread raise."""
+    """Download, and let work in a thread raise."""
     reactor.callInThread(boom)
     return download(reactor, *rest, **options)
 
 
 def lose_a_failure(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but forget a Deferred that has failed."""
+    """Download, and lose a Deferred that has failed."""
     fail(RuntimeError("lost"))
     return download(reactor, *rest, **options)
 
 
 def lose_a_callback(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but raise in a callback of a Deferred that is then forgotten."""
+    """Download, and raise in a callback of a Deferred that is then lost."""
     reactor.callLater(1, succeed(None).addCallback, lambda _: boom())
     return download(reactor, *rest, **options)
 
 
 def log_a_failure(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but write an exception to Twisted's log."""
+    """Download, and write an exception to Twisted's log."""
     try:
         boom()
     except RuntimeError:
@@ -483,7 +483,7 @@ def log_a_failure(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[D
 
 
 def log_in_the_old_way(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but write an exception to Twisted's log as one did before 2014."""
+    """Download, and write an exception to Twisted's log with the API from before 2014."""
     try:
         boom()
     except RuntimeError:
@@ -492,7 +492,7 @@ def log_in_the_old_way(reactor: SimReactor, *rest: Any, **options: Any) -> Defer
 
 
 def lose_a_coroutine(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but forget a coroutine that raises."""
+    """Download, and lose a coroutine that raises."""
 
     async def work() -> None:
         boom()
@@ -502,7 +502,7 @@ def lose_a_coroutine(reactor: SimReactor, *rest: Any, **options: Any) -> Deferre
 
 
 def lose_a_ring(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
-    """Download, but forget a failed Deferred that only the garbage collector can free."""
+    """Download, and lose a failed Deferred that only the garbage collector can free."""
     ring: list[object] = []
     lost: Deferred[None] = Deferred()
     lost.addCallback(ring.append)
@@ -514,7 +514,7 @@ def lose_a_ring(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[Dow
 def lose_an_old_coroutine(
     reactor: SimReactor, *rest: Any, **options: Any
 ) -> Deferred[DownloadStatus]:
-    """Download, but forget a coroutine that raises after it has outlived a collection."""
+    """Download, and lose a coroutine that raises after it has survived a collection."""
     waiting: Deferred[None] = Deferred()
 
     async def work() -> None:
@@ -529,7 +529,7 @@ def lose_an_old_coroutine(
 
 @pytest.fixture
 def _no_collector() -> Iterator[None]:
-    """Let the garbage collector run when these tests say so, and at no other time."""
+    """Run the garbage collector only when these tests say so."""
     gc.collect()
     gc.disable()
     yield
@@ -559,7 +559,7 @@ def _no_collector() -> Iterator[None]:
     ),
 )
 def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
-    """An error in the downloader makes the run fail, wherever it would have got lost."""
+    """An error in the downloader fails the run, wherever it might have been lost."""
     monkeypatch.setattr("firstk.harness.run.under_test.download", downloader)
     found = result(scenario())
 
@@ -569,7 +569,7 @@ def test_errors(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
 @pytest.mark.usefixtures("_no_collector")
 @pytest.mark.parametrize("downloader", few(1, [lose_a_coroutine, lose_an_old_coroutine]))
 def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: Download) -> None:
-    """An error is one of the run in which it happened, and never of a later one."""
+    """An error belongs to the run in which it happened, and never to a later one."""
 
     def collect(*args: Any, **options: Any) -> Deferred[DownloadStatus]:
         gc.collect()
@@ -583,7 +583,7 @@ def test_errors_stay_in_their_run(monkeypatch: pytest.MonkeyPatch, downloader: D
 
 
 def test_control_c_among_errors() -> None:
-    """Control-C is passed on though other things went wrong before it."""
+    """Control-C is raised even if other errors came before it."""
 
     def interrupted(reactor: Any, *_: Any, **__: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -597,7 +597,7 @@ def test_control_c_among_errors() -> None:
 
 @pytest.mark.parametrize("threshold", [700, 0, 1_000_000])
 def test_garbage_collector(threshold: int) -> None:
-    """In a run garbage is looked for more rarely; afterwards as before, also after Control-C."""
+    """During a run, garbage is collected less often; afterwards as before, even after Control-C."""
     seen: list[int] = []
 
     def interrupted(*_: Any, **__: Any) -> Deferred[None]:
@@ -619,7 +619,7 @@ def test_garbage_collector(threshold: int) -> None:
 
 
 def test_garbage_collector_of_several_runs() -> None:
-    """Runs that overlap leave it as it was; what somebody sets in a run stays."""
+    """Overlapping runs restore the setting; a change during a run is kept."""
     before = gc.get_threshold()
     first, second = logged_errors([]), logged_errors([])
     try:
@@ -640,7 +640,7 @@ def test_garbage_collector_of_several_runs() -> None:
 
 
 def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several errors make the run fail as a group, even if the download is done."""
+    """Several errors fail the run as a group, even if the download is done."""
 
     def downloader(reactor: SimReactor, *rest: Any, **options: Any) -> Deferred[DownloadStatus]:
         reactor.callLater(1, boom)
@@ -658,7 +658,7 @@ def test_several_errors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there was never a producer there is nothing to tell of its state."""
+    """Without a producer, there is no status."""
     monkeypatch.setattr("firstk.harness.run.under_test.download", raise_at_once)
     run = simulate(scenario(), "first-k")
 
@@ -668,7 +668,7 @@ def test_download_that_ends_without_status(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run leaves nothing behind that another one could meet."""
+    """A bad run does not affect the next one."""
     before = result(scenario())
     with monkeypatch.context() as patch:
         patch.setattr("firstk.harness.run.under_test.download", raise_in_a_timer)
@@ -678,7 +678,7 @@ def test_good_run_after_a_bad_one(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_entry_rtt() -> None:
-    """A server with a link of its own answers in its own time."""
+    """A server with its own link answers in its own time."""
     near = {"select": "0-2", "rtt": constant(0.25)}
     found = result(scenario(near))
 
@@ -687,7 +687,7 @@ def test_entry_rtt() -> None:
 
 @pytest.mark.parametrize("strategy", few(1, ["first-k", "hedged"]))
 def test_leaves_nothing(strategy: str) -> None:
-    """A run that nobody keeps leaves nothing behind, whether it comes to an end or fails."""
+    """A finished run leaves no objects behind, whether it succeeds or fails."""
     corrupt = {
         "select": {"probability": 0.5},
         "fault": [{"kind": "corrupt", "part": "block"}, {"kind": "flaky", "probability": 0.2}],

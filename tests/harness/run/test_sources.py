@@ -1,4 +1,4 @@
-"""The lines that send requests: of firstk's strategies on demand, of other downloaders always."""
+"""The source lines of requests: on demand for our strategies, always for other downloaders."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lines(exchanges: list[Exchange]) -> set[str]:
 
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_lines(strategy: str) -> None:
-    """Each request has a line of the downloader, and lines of reads are not those of queries."""
+    """Each request has a line of the downloader, and reads have other lines than queries."""
     run = observe(TROUBLED, strategy, sources=True)
     exchanges = run.trace.exchanges
     found = {
@@ -45,7 +45,7 @@ def test_lines(strategy: str) -> None:
 
 
 def test_reasons() -> None:
-    """The line of a read shows what it is for, not the function that all reads pass through."""
+    """The line of a read shows its purpose, not the function that all reads pass through."""
     exchanges = observe(TROUBLED, "first-k-late", sources=True).trace.exchanges
     functions = {one.source.function for one in exchanges if one.source is not None}
 
@@ -56,7 +56,7 @@ def test_reasons() -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "windowed", "hedged"])
 def test_equal_digest(strategy: str) -> None:
-    """Runs with lines are the same runs, and without being asked for there are none."""
+    """Recording lines does not change a run, and they are recorded only on demand."""
     plain = simulate(TROUBLED, strategy)
 
     assert observe(TROUBLED, strategy, sources=True).result == plain.result
@@ -64,7 +64,7 @@ def test_equal_digest(strategy: str) -> None:
 
 
 def test_strategy_code() -> None:
-    """The session, which every request passes through, does not count as a strategy's code."""
+    """The session, which every request passes through, does not count as strategy code."""
     assert is_strategy_code("firstk.downloader.fetch")
     assert not is_strategy_code("firstk.downloader.session")
     assert not is_strategy_code("mine.fetch")

@@ -1,4 +1,4 @@
-"""Summaries say in words what came of the runs."""
+"""Summaries describe the results of runs in words."""
 
 from __future__ import annotations
 
@@ -42,18 +42,18 @@ from tests.reports.samples import (
     ],
 )
 def test_seconds(time: float, text: str) -> None:
-    """Times are told with three digits, or all that there are before the point."""
+    """Times have three digits, or all digits before the decimal point."""
     assert text == seconds(time)
 
 
 def test_seconds_of_sums() -> None:
-    """Times that differ in the last bits alone are told alike."""
+    """Times that differ only in the last bits are shown alike."""
     assert seconds(5.075) == seconds(5.074999999999999)
 
 
 @pytest.mark.parametrize("time", [999.5, 999.6, 999.99])
 def test_seconds_below_a_thousand(time: float) -> None:
-    """A time that is rounded up to a thousand is told as one."""
+    """A time that rounds up to a thousand is shown as 1000."""
     assert seconds(time) == "1000 s"
 
 
@@ -72,7 +72,7 @@ def test_seconds_below_a_thousand(time: float) -> None:
     ],
 )
 def test_single(result: Result, verdict: str) -> None:
-    """One run is told with its time to first byte, and how it ended if not well."""
+    """A single run shows its time to first byte, and its outcome if it is not ok."""
     assert verdict == summary(result).verdict
 
 
@@ -117,7 +117,7 @@ def test_single(result: Result, verdict: str) -> None:
     ],
 )
 def test_many(results: list[Result], verdict: str) -> None:
-    """Many runs are told with their median, their range, and how many ended otherwise.
+    """Many runs show their median, their range, and how many had another outcome.
 
     Those that never came to a first byte are the latest.
     """
@@ -125,12 +125,12 @@ def test_many(results: list[Result], verdict: str) -> None:
 
 
 def test_nothing_many_times() -> None:
-    """That nothing was asked for is told of many runs as it is of one."""
+    """If nothing was requested, many runs say so, as a single run does."""
     assert "nothing was asked for" in summary(NOTHING, NOTHING).verdict
 
 
 def test_strategy_and_runs() -> None:
-    """A summary is of one strategy, and of so many runs."""
+    """A summary has its strategy and its number of runs."""
     one = summary(OK, STALLED, strategy="first-k-late")
 
     assert (one.strategy, one.runs) == ("first-k-late", 2)
@@ -177,12 +177,12 @@ def test_times(
     ],
 )
 def test_ratio(first: list[Result], other: list[Result], text: str) -> None:
-    """How many times sooner; without end if the other never came, and else nothing."""
+    """The ratio says how many times earlier; infinite if the other never started, else empty."""
     assert text == ratio(summary(*other), summary(*first, strategy="wait-for-all"))
 
 
 def test_ratio_to_itself() -> None:
-    """The baseline is not held against itself."""
+    """The baseline is not compared with itself."""
     one = summary(OK)
 
     assert ratio(one, one) == ""
@@ -190,7 +190,7 @@ def test_ratio_to_itself() -> None:
 
 @pytest.mark.parametrize(("time", "text"), [(5000.0, "20000 ×"), (249.9, "1000 ×")])
 def test_large_ratio(time: float, text: str) -> None:
-    """A large ratio is written for readers, as large times are."""
+    """A large ratio is formatted like a large time."""
     assert text == ratio(summary(took(0.25)), summary(took(time), strategy="wait-for-all"))
 
 
@@ -208,7 +208,7 @@ def test_large_ratio(time: float, text: str) -> None:
     ],
 )
 def test_reason(error: str, message: str | None, text: str) -> None:
-    """A shortage is told by its numbers, and any other error by its name and first line."""
+    """A shortage is described by its numbers, any other error by its name and first line."""
     assert reason(replace(FAILED, error=error, message=message)).startswith(text)
 
 
@@ -218,7 +218,7 @@ def test_long_reason() -> None:
 
 
 def test_baseline() -> None:
-    """The others are held against wait-for-all, or else against the first."""
+    """The others are compared with wait-for-all, or else with the first."""
     first, late = summary(OK), summary(OK, strategy="first-k-late")
     waiting = summary(STALLED, strategy="wait-for-all")
 
@@ -227,7 +227,7 @@ def test_baseline() -> None:
 
 
 def over(results: list[Result], ttfb: list[float | None]) -> StrategyRuns:
-    """Return a summary of runs in which no first byte could come before these."""
+    """Return a summary of runs whose bounds are these times."""
     bounds = [NO_BOUND if time is None else Bound(time, 6, 4000) for time in ttfb]
     return summary(*results, bounds=bounds)
 
@@ -255,12 +255,12 @@ def over(results: list[Result], ttfb: list[float | None]) -> StrategyRuns:
     ],
 )
 def test_over_bound(results: list[Result], ttfb: list[float | None], text: str) -> None:
-    """A run without a first byte is infinitely late, but where none was possible."""
+    """A run without a first byte is infinitely late, unless none was possible."""
     assert text == str(over(results, ttfb).over_ttfb)
 
 
 def test_over_the_least() -> None:
-    """Requests and bytes are held against the fewest; a download that fails had them in vain."""
+    """Requests and bytes are compared with the fewest possible; a failed download wasted them."""
     one = summary(OK, bounds=[Bound(0.1, 7, 4117)])
     failed = summary(OK, STALLED, replace(FAILED, ttfb=0.25), bounds=[Bound(0.1, 7, 4117)] * 3)
 
@@ -279,14 +279,14 @@ def test_over_the_least() -> None:
     ids=["one", "one of many costs more", "one of many fails", "all alike"],
 )
 def test_mean_over_the_least(results: list[Result], text: str) -> None:
-    """Of many runs it is the mean: what a few cost is seen, and one that fails is infinite."""
+    """For many runs the ratio is the mean, which is infinite if one fails."""
     bounds = [Bound(0.1, 4, 4117)] * len(results)
 
     assert text == summary(*results, bounds=bounds).over_requests.mean
 
 
 def test_mean_of_bytes() -> None:
-    """So it is with bytes, but for runs in which nothing was possible."""
+    """So is the ratio of bytes, except for runs in which nothing was possible."""
     bounds = [*[Bound(0.1, 4, 1000)] * 2, NO_BOUND]
     one = summary(took(1, bytes_received=1000), took(1, bytes_received=4000), FAILED, bounds=bounds)
 

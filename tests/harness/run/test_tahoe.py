@@ -36,17 +36,17 @@ from tests.tahoe import CHK_FILES, FOLDER, RealFile
 
 pytestmark = needs_tahoe
 
-#: Where Tahoe-LAFS reads a share again each round trip, forever, and `windowed` does not.
+#: Tahoe-LAFS reads a share again each round trip, forever; `windowed` does not.
 ENDLESS = ("1 share cut below 36 bytes", "1 share cut to nothing")
 
 
 def tahoe(made: Scenario, run: int = 0) -> Result:
-    """Return what Tahoe-LAFS comes to."""
+    """Return the result of Tahoe-LAFS."""
     return simulate(made, "tahoe", run).result
 
 
 def segments(**changes: Any) -> Scenario:
-    """Return a scenario of a file of several segments, and round trips that differ."""
+    """Return a scenario of a file of several segments, with varying round trips."""
     return scenario(
         {"select": {"probability": 0.2}, "fault": {"kind": "hung", "on": ["read"], "end": 3.0}},
         file={"size": 3000, "segment_size": 700},
@@ -65,7 +65,7 @@ def copies() -> Scenario:
 
 
 def alone(reactor: SimReactor) -> Deferred[Any]:
-    """Begin a download from no servers, outside of any scenario; to be called in a new context."""
+    """Begin a download without servers, outside any scenario; call it in a new context."""
     file = file_of(scenario())
     consumer = SimConsumer(reactor, file, 0, False, Trace())
     begun: Deferred[Any] = module().download(reactor, [], str(file.cap), consumer)
@@ -73,23 +73,23 @@ def alone(reactor: SimReactor) -> Deferred[Any]:
 
 
 def module() -> Any:
-    """Return the module under test, which Tahoe-LAFS must be there for."""
+    """Return the module under test, which needs Tahoe-LAFS."""
     find_downloader("tahoe")
     return sys.modules["firstk.harness.run.tahoe"]
 
 
-# What was measured of it
+# # Measured behaviour
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name not in ENDLESS], ids=str)
 def test_table(row: Row) -> None:
-    """It does what was seen of it in a trial, and on the real reactor, to the millisecond."""
+    """It behaves as measured, in a trial and on the real reactor, to the millisecond."""
     check(row, simulate(row.scenario(), "tahoe"), row.windowed)
 
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row.name in ENDLESS], ids=str)
 def test_endless_reading(row: Row) -> None:
-    """Of a share cut below 36 bytes it reads the beginning each round trip, to the deadline."""
+    """It reads the start of a share below 36 bytes again and again, until the deadline."""
     run = simulate(row.scenario().model_copy(update={"deadline": 2.0}), "tahoe")
     times = {round(e.sent, 6) for e in run.trace.exchanges if (e.server, e.share) == ("s0", 0)}
 
@@ -98,7 +98,7 @@ def test_endless_reading(row: Row) -> None:
 
 
 def test_no_servers() -> None:
-    """Where there is no server at all it says so, at once."""
+    """Without servers, it fails at once."""
     reactor, failures = SimReactor(), list[Failure]()
     reactor.callWhenRunning(lambda: alone(reactor).addErrback(failures.append))
     copy_context().run(reactor.run)
@@ -108,7 +108,7 @@ def test_no_servers() -> None:
 
 
 def same(one: object, other: object) -> bool:
-    """Return whether two values are equal, or two times but for their last digits."""
+    """Return whether two values are equal, or two times except for their last digits."""
     return one == (pytest.approx(other) if isinstance(other, float) else other)
 
 
@@ -116,19 +116,19 @@ def same(one: object, other: object) -> bool:
     "made", load_all(["ticket-928", "hung-server"]), ids=lambda made: str(made.name)
 )
 def test_windowed_is_as_tahoe(made: Scenario) -> None:
-    """`windowed` comes to the same as Tahoe-LAFS in the scenarios of the library."""
+    """`windowed` has the same results as Tahoe-LAFS in the scenarios of the library."""
     ours, theirs = simulate(made, "windowed").result, tahoe(made)
 
     for key in ("outcome", "error", "ttfb", "finished", "ended", "content_ok"):
         assert same(getattr(theirs, key), getattr(ours, key)), key
 
 
-# What is asked of it
+# # What it is asked for
 
 
 @pytest.mark.parametrize("file", CHK_FILES, ids=str)
 def test_real_shares(file: RealFile) -> None:
-    """It reads shares that a real Tahoe-LAFS made."""
+    """It reads shares that a real Tahoe-LAFS wrote."""
     table = {
         "shares": str(FOLDER / file.name),
         "cap": file.uri,
@@ -146,7 +146,7 @@ def test_real_shares(file: RealFile) -> None:
     ("offset", "length"), [(0, 10), (10, 20), (699, 5), (1500, None), (2999, 1), (3000, None)]
 )
 def test_range(offset: int, length: int | None) -> None:
-    """It is asked for a part of the file, and that is what it writes."""
+    """Asked for a range, it writes exactly that."""
     file = {"size": 3000, "segment_size": 700, "offset": offset}
     if length is not None:
         file["length"] = length
@@ -157,7 +157,7 @@ def test_range(offset: int, length: int | None) -> None:
 
 
 def test_first_block() -> None:
-    """A download that is told to stop after the first byte ends there, and well."""
+    """A download that stops after the first byte succeeds there."""
     file = {"size": 3000, "segment_size": 700}
     whole, first = (tahoe(scenario(file=file, stop=s)) for s in ("complete", "first-block"))
 
@@ -167,14 +167,14 @@ def test_first_block() -> None:
 
 
 def test_no_timers_left() -> None:
-    """Its timers for queries that are outstanding end with it, and with them the simulation."""
+    """Its timers for outstanding queries end with the download, and so does the simulation."""
     found = tahoe(scenario(hung("3-9")))
 
     assert ("ok", found.finished) == (found.outcome, found.ended)
 
 
 def test_errors_in_its_own_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Tahoe-LAFS would only log makes the run fail."""
+    """Errors that Tahoe-LAFS would only log fail the run."""
     module()
     fetcher: Any = sys.modules["allmydata.immutable.downloader.fetcher"]
     monkeypatch.setattr(fetcher.SegmentFetcher, "loop", lambda _: 1 / 0)
@@ -183,11 +183,11 @@ def test_errors_in_its_own_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (found.outcome, found.error) == ("failed", "ZeroDivisionError")
 
 
-# Runs do not know of one another
+# # Runs are independent
 
 
 def test_repeatable() -> None:
-    """Equal seeds are equal runs, down to every event, in one process."""
+    """Equal seeds make equal runs, down to every event, in one process."""
     made = segments(runs=5)
     digests = [[tahoe(made, run).digest for run in range(5)] for _ in "ab"]
 
@@ -202,7 +202,7 @@ from tests.harness.run.test_tahoe import copies, segments, tahoe
 print(json.dumps([tahoe(made, run).digest for made in (segments(), copies()) for run in range(5)]))
 """
 
-#: Programs that begin otherwise, each with what it installs.
+#: Programs that begin differently, and what each installs.
 REACTORS = {
     "none": "",
     "the real one": "import twisted.internet.reactor\n",
@@ -213,7 +213,7 @@ REACTORS = {
 @pytest.mark.parametrize("installed", few(1, REACTORS))
 @pytest.mark.slow
 def test_other_processes(installed: str) -> None:
-    """Nor do the seed of the hashes and the reactor that is installed change anything."""
+    """Neither the hash seed nor the installed reactor changes anything."""
     seed = str(list(REACTORS).index(installed))
     said = run_python(REACTORS[installed] + DIGESTS, PYTHONHASHSEED=seed)
 
@@ -223,7 +223,7 @@ def test_other_processes(installed: str) -> None:
 
 
 def bound() -> list[Any]:
-    """Return all that the names mean which Tahoe-LAFS has where something is rebound."""
+    """Return the values of all names in Tahoe-LAFS's modules that are rebound."""
     modules = (*module()._WITH_REACTOR, *module()._WITH_CLOCK)
     return [value for m in modules for key, value in vars(m).items() if key[:2] != "__"]
 
@@ -237,7 +237,7 @@ def bound() -> list[Any]:
     ],
 )
 def test_bound_back(outcome: str, entries: list[dict[str, Any]]) -> None:
-    """However a run ends, all names mean what they did, and the real reactor has nothing to do."""
+    """However a run ends, all names are restored, and the real reactor has no timers."""
     before = bound()
     real: Any = sys.modules["twisted.internet.reactor"]
     found = tahoe(scenario(*entries, deadline=20.0))
@@ -248,7 +248,7 @@ def test_bound_back(outcome: str, entries: list[dict[str, Any]]) -> None:
 
 
 def test_real_use_meanwhile() -> None:
-    """Outside of simulated downloads all names mean what they did: the real clock and queue."""
+    """Outside simulated downloads, Tahoe-LAFS uses the real clock and queue."""
     module()
     finder: Any = sys.modules["allmydata.immutable.downloader.finder"]
     eventual: Any = sys.modules["foolscap.eventual"]
@@ -264,17 +264,17 @@ def test_real_use_meanwhile() -> None:
 
 
 def test_after_a_broken_run() -> None:
-    """A run that was broken off alters no later one."""
+    """A run that was aborted does not affect a later one."""
     expected = tahoe(segments()).digest
     copy_context().run(alone, SimReactor())
 
     assert expected == tahoe(segments()).digest
 
 
-# Many at once
+# # Many at once
 
 
-#: Each server has one round-trip time, other than those of the others, and no queue.
+#: Each server has its own constant round-trip time, and no queue.
 APART: dict[str, Any] = {
     "rtt": {"law": "uniform", "low": 0.02, "high": 0.2},
     "rtt_per": "server",
@@ -300,7 +300,7 @@ CASES: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
 
 
 def came_to(result: Result) -> tuple[Any, ...]:
-    """Return what a download results in, but for the last digits of its times."""
+    """Return the result of a download, without the last digits of its times."""
     times = (t and round(t, 9) for t in (result.ttfb, result.finished))
     # Alone, what arrives after a failure counts too.
     received = None if result.outcome == "failed" else result.bytes_received
@@ -322,7 +322,7 @@ def together(made: Scenario, load: dict[str, Any], downloads: int = 12) -> list[
 @pytest.mark.parametrize("case", few(2, CASES))
 @pytest.mark.parametrize("load", LOADS)
 def test_many_at_once(load: str, case: str) -> None:
-    """Without queues each of many downloads at once results in what it does alone."""
+    """Without queues, each of many concurrent downloads has the result of a single one."""
     entries, changes = CASES[case]
     file = {"size": 3000, "segment_size": 700} | changes.get("file", {})
     made = scenario(*entries, **changes | {"file": file, "grid": APART})
@@ -360,7 +360,7 @@ def test_many_in_queues() -> None:
 
 
 def test_load_is_repeatable() -> None:
-    """Equal seeds are equal loads, also after others."""
+    """Equal seeds make equal workloads, even after others."""
     made = scenario(
         grid={"rtt": {"law": "lognormal", "median": RTT, "sigma": 1.0}},
         workload=LOADS["poisson"] | {"downloads": 30},
@@ -372,7 +372,7 @@ def test_load_is_repeatable() -> None:
 
 
 def test_several_in_a_grid() -> None:
-    """Several downloads in one grid, and in two, do not know of one another."""
+    """Several downloads in one grid, and in two, do not affect one another."""
     first, second = SimGrid(rtt=RTT), SimGrid(rtt=2 * RTT)
     for grid in (first, second):
         grid.start("tahoe")
@@ -392,7 +392,7 @@ def test_several_in_a_grid() -> None:
 
 
 def first_times(result: Result) -> float:
-    """Return the time to first byte, but for its last digits."""
+    """Return the time to first byte, without its last digits."""
     assert result.ttfb is not None
     return round(result.ttfb, 9)
 
@@ -401,7 +401,7 @@ def first_times(result: Result) -> float:
 
 
 def test_command_line(tmp_path: Path) -> None:
-    """It is put beside the strategies by its short name, and by its long one."""
+    """`compare` and `run` accept its short and its long name."""
     ran = CliRunner().invoke(
         main, ["compare", "yes-then-hang", "--downloader", "tahoe", "--out", str(tmp_path)]
     )
@@ -434,7 +434,7 @@ outcome = "stalled"
 
 
 def test_expectations(tmp_path: Path) -> None:
-    """What is expected of any other downloader is of this one, and what is of it goes before."""
+    """Expectations of `downloader` apply to it, and those of `tahoe` take precedence."""
     for text, status in ((TOML, 1), (TOML + '[expect.tahoe]\noutcome = "ok"\n', 0)):
         (tmp_path / "t.toml").write_text(text)
         ran = CliRunner().invoke(main, ["run", str(tmp_path / "t.toml"), "--downloader", "tahoe"])

@@ -1,4 +1,4 @@
-"""The faults of Tahoe-LAFS in the library: what each shows of it; our strategies survive."""
+"""The defects of Tahoe-LAFS in the library: each is shown, and our strategies survive it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.making import needs_tahoe
 
 SCENARIOS = load_all(["tahoe-defects"])
 
-#: The invariant that each of them breaks, and a piece of what is said of it.
+#: The invariant that each of them breaks, and a part of the message.
 BROKEN = {
     "dead-share-picked": ("honest-silence", "stalled"),
     "short-share": ("few-reads", "reads of share 0 on s0"),
@@ -30,7 +30,7 @@ EACH = pytest.mark.parametrize("made", SCENARIOS, ids=lambda made: str(made.name
 
 @EACH
 def test_survived(made: Scenario) -> None:
-    """Our strategies do what the scenario expects of them."""
+    """Our strategies meet the scenario's expectations."""
     for strategy in made.strategies:
         expected = expectation(made, strategy)
         assert expected is not None
@@ -41,7 +41,7 @@ def test_survived(made: Scenario) -> None:
 @needs_tahoe
 @EACH
 def test_shown(made: Scenario) -> None:
-    """Tahoe-LAFS does what the scenario says, and breaks an invariant by it."""
+    """Tahoe-LAFS meets the scenario's expectation, and breaks an invariant."""
     checked = CheckedRun(ScenarioRuns(made), "tahoe")
     expected = expectation(made, "tahoe")
     assert expected is not None

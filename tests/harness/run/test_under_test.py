@@ -1,4 +1,4 @@
-"""Any downloader can be put to the test: it is found by its name, and driven as ours is."""
+"""Any downloader can be tested: it is found by its name, and called as ours are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Servers = Sequence[IStorageServer]
 
 
 def first_k(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
-    """Be a downloader that does it right."""
+    """Download correctly."""
     return download(reactor, servers, cap, consumer, strategy="first-k")
 
 
@@ -53,30 +53,30 @@ async def waits_for_all(
 
 
 def leaves_a_timer(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
-    """Be one that forgets a timer."""
+    """Leave a timer behind."""
     reactor.callLater(100, len, "x")
     return download(reactor, servers, cap, consumer)
 
 
 def repeats_itself(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
-    """Be one that writes more than there is."""
+    """Write more bytes than the file has."""
     done = download(reactor, servers, cap, consumer)
     return done.addCallback(lambda _: consumer.write(b"more"))
 
 
 def stops_early(reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer) -> Any:
-    """Be one that writes nothing and says that all is well."""
+    """Write nothing, and report success."""
     return succeed(None)
 
 
 def returns_nothing(*_: Any) -> None:
-    """Be one that returns no Deferred."""
+    """Return no Deferred."""
 
 
 def fails_when_stopped(
     reactor: IReactorTime, servers: Servers, cap: str, consumer: IConsumer
 ) -> Deferred[Any]:
-    """Be one whose Deferred fails if its consumer wants no more."""
+    """Fail if the consumer stops."""
     return download(reactor, servers, cap, consumer).addCallback(lambda _: 1 / 0)
 
 
@@ -84,17 +84,17 @@ not_callable = "no downloader"
 
 
 def three(reactor: object, servers: object, cap: object) -> None:
-    """Be one that is called otherwise."""
+    """Take other arguments."""
 
 
 def result(name: str, *servers: dict[str, Any], **changes: Any) -> Result:
-    """Return what a downloader of this module comes to."""
+    """Return the result of a downloader of this module."""
     return simulate(scenario(*servers, **changes), f"{HERE}:{name}").result
 
 
 @pytest.mark.parametrize("name", ["first_k", "coroutine"])
 def test_as_ours(name: str) -> None:
-    """A downloader that does the same as ours comes to the same."""
+    """A downloader that does the same as ours has the same result."""
     ours = simulate(scenario(hung("3-9")), "first-k").result
     other = result(name, hung("3-9"))
 
@@ -104,13 +104,13 @@ def test_as_ours(name: str) -> None:
 
 
 def test_defect_is_shown() -> None:
-    """One that waits for all servers is stopped by one that hangs."""
+    """A downloader that waits for all servers is stalled by a hung one."""
     assert result("waits_for_all").outcome == "ok"
     assert result("waits_for_all", hung("7")).outcome == "stalled"
 
 
 def test_range() -> None:
-    """One that takes a range is asked for it; one that does not fails, and says so."""
+    """A downloader with `offset` and `size` gets the range; one without them fails."""
     file = {"offset": 10, "length": 20}
     other = result("first_k", file=file)
 
@@ -130,7 +130,7 @@ def test_range() -> None:
     ],
 )
 def test_misconduct(name: str, error: str, message: str) -> None:
-    """What a downloader does wrong is told, though it says that all is well."""
+    """Misconduct of a downloader is reported, even if it reports success."""
     other = result(name)
 
     assert ("failed", error) == (other.outcome, other.error)
@@ -138,7 +138,7 @@ def test_misconduct(name: str, error: str, message: str) -> None:
 
 
 def test_stopped() -> None:
-    """What becomes of a download that was told to stop is its own affair."""
+    """If a download was stopped, it does not matter how its Deferred ends."""
     assert result("fails_when_stopped").outcome == "failed"
     assert result("fails_when_stopped", stop="first-block").outcome == "ok"
 
@@ -158,7 +158,7 @@ def test_stopped() -> None:
     ],
 )
 def test_not_found(name: str, message: str) -> None:
-    """What is no downloader is told, with what is wrong."""
+    """A name that is not a downloader is refused, with the reason."""
     with pytest.raises(DownloaderError) as caught:
         find_downloader(name)
 
@@ -166,7 +166,7 @@ def test_not_found(name: str, message: str) -> None:
 
 
 def test_callable() -> None:
-    """A downloader may be given as it is; it comes to the same as by its name."""
+    """A downloader may be passed as a callable; the result is the same as by its name."""
     given = simulate(scenario(hung("7")), waits_for_all).result
     inner = simulate(scenario(), lambda *them: first_k(*them)).result
 
@@ -177,7 +177,7 @@ def test_callable() -> None:
 
 @pytest.mark.parametrize("given", [three, 5])
 def test_no_downloader(given: Any) -> None:
-    """What cannot be called as a downloader is refused with its name."""
+    """A callable with another signature is refused, with its name."""
     with pytest.raises(DownloaderError, match=r"callable|called") as caught:
         find_downloader(given)
 
@@ -185,7 +185,7 @@ def test_no_downloader(given: Any) -> None:
 
 
 def test_is_other() -> None:
-    """A colon tells other downloaders from strategies; one has a short name."""
+    """A colon distinguishes other downloaders from strategies; `tahoe` is a short name."""
     assert is_external("a.b:c")
     assert is_external("tahoe")
     assert not is_external("hedged+2")
@@ -205,7 +205,7 @@ def test_real_reactor(tmp_path: Path) -> None:
 
 
 def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What an import raises is named with its class, its message and where it was raised."""
+    """An error during an import is reported with its class, message and line."""
     (tmp_path / "wrong_module.py").write_text("\n1 / 0")
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(
@@ -218,7 +218,7 @@ def test_import_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["tahoe", "firstk.harness.run.tahoe:download"])
 def test_no_tahoe(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Tahoe-LAFS is not installed it is told how to install it."""
+    """If Tahoe-LAFS is not installed, the error says how to install it."""
     monkeypatch.delitem(sys.modules, "firstk.harness.run.tahoe", raising=False)
     monkeypatch.setitem(sys.modules, "foolscap", None)
     monkeypatch.setitem(sys.modules, "foolscap.eventual", None)
@@ -237,7 +237,7 @@ def mine(reactor, servers, cap, consumer):
 
 
 def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A module in the current folder is found; expectations of `downloader` are for it."""
+    """A module in the current folder is found; expectations of `downloader` apply to it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", list(sys.path))
     monkeypatch.delitem(sys.modules, "mine_of_a_test", raising=False)
@@ -260,7 +260,7 @@ def test_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["hedged", "no.such:thing"])
 def test_command_line_refuses(name: str) -> None:
-    """What is no downloader is a usage error."""
+    """A name that is not a downloader is a usage error."""
     ran = CliRunner().invoke(main, ["run", "one-hung", "--downloader", name])
 
     assert ran.exit_code == 2

@@ -1,8 +1,8 @@
-"""The strategies that read shares as they come: what was measured of Tahoe-LAFS, row by row.
+"""The strategies that read shares as they arrive, compared with measurements of Tahoe-LAFS.
 
-`windowed` is the downloader of Tahoe-LAFS 1.8 to 1.20, its stalls included. What 1.20 did on
-the same grids in virtual time is the table here; `hedged` has a table of its own, in which
-nothing stalls.
+`windowed` is the downloader of Tahoe-LAFS 1.8 to 1.20, its stalls included. The table here
+was measured with 1.20 on the same grids in virtual time; `hedged` has expected results of its
+own, without a stall.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ def fault(select: str, kind: str, **keys: Any) -> Entry:
 
 
 def holding(select: str, *shares: int) -> Entry:
-    """Return an entry of servers that hold just these shares."""
+    """Return an entry of servers that hold exactly these shares."""
     return {"select": select, "shares": list(shares)}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A grid, and what becomes of a download: the time of its first byte, or else how it ends.
+    """A grid, and the expected result: the time of the first byte, or how the download ends.
 
     None as a time is a stall. The file is 3-of-`servers`, one share on each.
     """
@@ -50,7 +50,7 @@ class Row:
         return self.name
 
     def scenario(self, size: int = 2**20) -> Scenario:
-        """Return it as a scenario, of a file of one segment."""
+        """Return the row's scenario, with a file of one segment."""
         return scenario(
             *self.entries,
             file={"size": size, "n": self.servers},
@@ -60,7 +60,7 @@ class Row:
 
 SHORT, NONE = "NotEnoughSharesError", "NoSharesError"
 
-#: The first byte comes when a read is overdue and another has been made in its place.
+#: The first byte comes after a read is overdue and another one has replaced it.
 LATER = "later"
 
 ROWS = [
@@ -101,7 +101,7 @@ ROWS = [
 
 
 def check(row: Row, run: Run, expected: float | str | None) -> None:
-    """Check that a run came to what is expected of it."""
+    """Check that a run has the expected result."""
     found = run.result
     if expected is None:
         assert (found.outcome, found.ttfb) == ("stalled", None)
@@ -120,19 +120,19 @@ def check(row: Row, run: Run, expected: float | str | None) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_windowed(row: Row) -> None:
-    """Windowed does what Tahoe-LAFS 1.20 was seen to do, to the millisecond."""
+    """Windowed behaves as measured of Tahoe-LAFS 1.20, to the millisecond."""
     check(row, simulate(row.scenario(), "windowed"), row.windowed)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_hedged(row: Row) -> None:
-    """Hedged is never later than windowed, and stalls nowhere: it succeeds, or says why not."""
+    """Hedged is never later than windowed, and never stalls: it succeeds or fails with a reason."""
     check(row, simulate(row.scenario(), "hedged"), row.hedged)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_hedged_with_spares(row: Row) -> None:
-    """Two spares make up for two shares that are bad, or that hang when they are read."""
+    """Two spares replace two shares that are bad, or whose reads hang."""
     found = simulate(row.scenario(), "hedged+2").result
     if isinstance(row.hedged, float):
         assert (found.outcome, found.content_ok) == ("ok", True)
@@ -148,7 +148,7 @@ def test_hedged_with_spares(row: Row) -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_all_hung(strategy: str) -> None:
-    """Where no server answers windowed waits forever; hedged says so after a minute, of each."""
+    """If no server answers, windowed waits forever; hedged fails after a minute."""
     found = simulate(Row("", None, "", [hung("all")]).scenario(56), strategy).result
 
     if strategy == "windowed":
@@ -162,7 +162,7 @@ def test_all_hung(strategy: str) -> None:
 
 @pytest.mark.parametrize("spares", [0, 1, 2])
 def test_hanging_reads(spares: int) -> None:
-    """As many reads may hang as there are spares, and the first byte comes when it would."""
+    """With as many spares as hung reads, the first byte is not delayed."""
     name = "hedged" + f"+{spares}" * bool(spares)
     made = Row("", None, "", [hung(f"0-{spares - 1}", on=["read"])] * bool(spares)).scenario()
 
@@ -170,7 +170,7 @@ def test_hanging_reads(spares: int) -> None:
 
 
 def test_slow_read_is_not_chosen_again() -> None:
-    """A share that took a minute for one read is read no more where there are others."""
+    """A share that took a minute for one read is not read again if there are others."""
     made = scenario(
         fault("0", "slow", extra=59.95, start=0.04, end=0.06),
         file={"size": 3 * 2**20 - 5},
@@ -187,7 +187,7 @@ def test_slow_read_is_not_chosen_again() -> None:
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_window(strategy: str) -> None:
-    """Ten queries are outstanding at most, or twice as many as there are shares."""
+    """At most ten queries are outstanding, or twice as many as there are shares."""
     made = scenario(holding("all"), file={"n": 8}, grid={"servers": 40, "rtt": constant(RTT)})
     run = simulate(made, strategy)
     window = {"windowed": 10, "hedged": 16}[strategy]
@@ -206,9 +206,9 @@ def test_window(strategy: str) -> None:
 
 @pytest.mark.parametrize(("strategy", "queries"), [("windowed", 10), ("hedged", 20 + 3 - 1)])
 def test_no_more_is_asked_than_needed(strategy: str, queries: int) -> None:
-    """Once K shares are known no more servers are asked: K - 1 answers each let one more in.
+    """Once K shares are known, no more servers are queried.
 
-    Windowed acts when it has heard of all that come at one instant, as Tahoe-LAFS does.
+    Windowed first processes all answers of one instant, as Tahoe-LAFS does.
     """
     made = scenario(file={"n": 10}, grid={"servers": 100, "rtt": constant(RTT)})
     run = simulate(made, strategy)
@@ -222,7 +222,7 @@ def test_no_more_is_asked_than_needed(strategy: str, queries: int) -> None:
 )
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_rounds(strategy: str, segments: int, windowed: int, hedged: int) -> None:
-    """The first byte takes two round trips; more where the layout was not to be guessed."""
+    """The first byte takes two round trips; more if the layout cannot be guessed."""
     file = {"size": 40_000, "segment_size": -(-40_000 // segments)}
     found = simulate(scenario(file=file, grid={"rtt": constant(RTT)}), strategy).result
 
@@ -232,7 +232,7 @@ def test_rounds(strategy: str, segments: int, windowed: int, hedged: int) -> Non
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged"])
 def test_repeatable(strategy: str) -> None:
-    """Equal seeds are equal runs, down to every event."""
+    """Equal seeds make equal runs, down to every event."""
     made = scenario(
         {"select": {"probability": 0.3}, "fault": {"kind": "hung", "on": ["read"], "end": 3.0}},
         file={"size": 3000, "segment_size": 700},

@@ -1,4 +1,4 @@
-"""Many downloads in one simulation: when they begin, what counts, what they share."""
+"""Many downloads in one simulation: when they begin, which ones count, what they share."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALONE = 2.5
 
 
 def loaded(*servers: dict[str, Any], arrivals: Any = FIXED, **changes: Any) -> Scenario:
-    """Return a scenario of ten good servers with a workload of ten downloads, none left out."""
+    """Return a scenario of ten good servers with a workload of ten downloads, without warmup."""
     keys = ("downloads", "warmup", "cancel", "files", "max_under_way")
     workload = {"arrivals": arrivals, "downloads": 10, "warmup": 0}
     workload |= {key: changes.pop(key) for key in keys if key in changes}
@@ -48,7 +48,7 @@ def each(of: Scenario, strategy: str = "first-k") -> list[Result]:
 
 
 def trace(folder: Path, *lines: str) -> dict[str, Any]:
-    """Return arrivals as a trace says."""
+    """Return arrivals that follow a trace."""
     (folder / "trace.csv").write_text("\n".join(lines) + "\n")
     return {"kind": "trace", "path": str(folder / "trace.csv")}
 
@@ -58,7 +58,7 @@ def trace(folder: Path, *lines: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
 def test_alone(strategy: str) -> None:
-    """Downloads that do not meet come out as one that is alone."""
+    """Downloads that do not overlap have the result of a single one."""
     alone = simulate(scenario(), strategy).result
     load = simulate_workload(loaded(), strategy)
 
@@ -72,7 +72,7 @@ def test_alone(strategy: str) -> None:
 
 
 def test_times_from_their_own_start() -> None:
-    """Each result is that of the download alone, digest and request numbers aside."""
+    """Each result is that of a single download, except its digest."""
     results = each(loaded())
 
     assert len(results) == 10
@@ -81,7 +81,7 @@ def test_times_from_their_own_start() -> None:
 
 
 def test_span() -> None:
-    """The span is from the first start to the last end, and tells how many were under way."""
+    """The span is from the first start to the last end; `in_system` is the mean in progress."""
     load = simulate_workload(loaded(), "first-k")
 
     assert load.span == 9 * 4 + ALONE
@@ -89,7 +89,7 @@ def test_span() -> None:
 
 
 def test_warmup() -> None:
-    """Those that begin first are left out; they are there all the same."""
+    """The first downloads do not count, but they run."""
     results = each(loaded(downloads=3, warmup=7))
     everything = simulate_workload(loaded(), "first-k")
     late = simulate_workload(loaded(downloads=3, warmup=7), "first-k")
@@ -100,7 +100,7 @@ def test_warmup() -> None:
 
 
 def test_default_warmup() -> None:
-    """A tenth is left out unless the scenario says otherwise."""
+    """By default, a tenth is left out."""
     of = scenario(workload={"arrivals": FIXED, "downloads": 20})
 
     load = simulate_workload(of, "first-k")
@@ -109,7 +109,7 @@ def test_default_warmup() -> None:
 
 
 def test_the_last_are_not_alone() -> None:
-    """Downloads go on to begin until all that count have finished: the last meet others too."""
+    """Further downloads begin until all that count have finished."""
     of = loaded(
         arrivals={"kind": "fixed", "rate": 4.0},
         grid={"service": constant(0.125), "concurrency": 1, "client_bandwidth": 2000},
@@ -161,7 +161,7 @@ def test_fixed() -> None:
 
 
 def test_poisson() -> None:
-    """Poisson arrivals have the rate and the scatter that they should have."""
+    """Poisson arrivals have the right rate and the right variance."""
     began = starts(loaded(arrivals={"kind": "poisson", "rate": 2.0}, downloads=4000))
     gaps = [b - a for a, b in zip([0.0, *began], began, strict=False)]
     mean = sum(gaps) / len(gaps)
@@ -172,7 +172,7 @@ def test_poisson() -> None:
 
 
 def test_poisson_seeds() -> None:
-    """Other seeds begin at other times, equal seeds at equal ones."""
+    """Different seeds begin at different times, equal seeds at equal ones."""
     arrivals = {"kind": "poisson", "rate": 2.0}
     one, again, other = (starts(loaded(arrivals=arrivals, seed=seed)) for seed in (1, 1, 2))
 
@@ -180,7 +180,7 @@ def test_poisson_seeds() -> None:
 
 
 def test_closed() -> None:
-    """Each client begins again when it has thought over its last download."""
+    """Each client begins again after its thinking time."""
     arrivals = {"kind": "closed", "clients": 2, "think": constant(1.5)}
     load = simulate_workload(loaded(arrivals=arrivals), "first-k")
 
@@ -189,7 +189,7 @@ def test_closed() -> None:
 
 
 def test_closed_without_thinking() -> None:
-    """A client that does not think begins again at once, also where a download takes no time."""
+    """A client without thinking time begins again at once, even if a download takes no time."""
     load = simulate_workload(loaded(arrivals={"kind": "closed", "clients": 3}), "first-k")
     none = starts(loaded(arrivals={"kind": "closed", "clients": 3}))
 
@@ -198,7 +198,7 @@ def test_closed_without_thinking() -> None:
 
 
 def test_trace(tmp_path: Path) -> None:
-    """A trace says when downloads begin, to the last bit."""
+    """A trace determines exactly when downloads begin."""
     times = ["0.1", "0.3", "0.3", "17"]
     arrivals = trace(tmp_path, "time", *times)
 
@@ -210,7 +210,7 @@ def test_trace(tmp_path: Path) -> None:
 
 
 def test_sizes_of_a_trace(tmp_path: Path) -> None:
-    """A trace says how large the files are; where it does not they are as `[file]` says."""
+    """A trace may set the sizes of files; the default is that of `[file]`."""
     lines = ["size,time", "1000,0", ",10", "3000,20", "1000,30"]
     of = loaded(arrivals=trace(tmp_path, *lines), downloads=None, file={"size": 500})
     results = each(of)
@@ -225,7 +225,7 @@ def test_sizes_of_a_trace(tmp_path: Path) -> None:
 
 
 def test_queue() -> None:
-    """Downloads that meet wait for one another at the servers."""
+    """Downloads that overlap wait for one another at the servers."""
     grid: dict[str, Any] = {"service": constant(1.0), "concurrency": 1}
     alone = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 0.01}))
     meeting = each(loaded(grid=grid, arrivals={"kind": "fixed", "rate": 1.0}))
@@ -235,7 +235,7 @@ def test_queue() -> None:
 
 @pytest.mark.parametrize("limit", ["service", "bandwidth", "client_bandwidth"])
 def test_utilisation(limit: str) -> None:
-    """How busy the busiest place or line is, is told."""
+    """The utilisation of the busiest server or line is reported."""
     grids: dict[str, dict[str, Any]] = {
         "service": {"service": constant(0.25), "concurrency": 1},
         "bandwidth": {"bandwidth": 1000.0},
@@ -257,13 +257,13 @@ def test_utilisation(limit: str) -> None:
 
 
 def test_no_limits() -> None:
-    """Where nothing has a limit nothing has a utilisation."""
+    """Without limits, there is no utilisation."""
     assert simulate_workload(loaded(), "first-k").utilisation is None
 
 
 @pytest.mark.parametrize("k", [1, 3])
 def test_cancel(k: int) -> None:
-    """What is withdrawn takes no more of the servers' time; else they work on it to the end."""
+    """Withdrawn requests take no more service time; others are served to the end."""
     of: dict[str, Any] = {
         "stop": "located",
         "file": {"k": k},
@@ -282,7 +282,7 @@ def test_cancel(k: int) -> None:
 
 
 def test_little(tmp_path: Path) -> None:
-    """Little's law: the times of all together are how many there were, times the span."""
+    """Little's law holds: the times of all together are the mean number times the span."""
     random = Random(0)
     times = sorted(random.uniform(0, 20) for _ in range(40))
     of = loaded(
@@ -301,14 +301,14 @@ def test_little(tmp_path: Path) -> None:
 
 
 def test_files() -> None:
-    """Each of several files comes out right, from the servers that hold it."""
+    """Each of several files is right, from the servers that hold it."""
     results = each(loaded(files={"count": 5}, downloads=40, grid={"servers": 30}))
 
     assert all(result.content_ok and result.outcome == "ok" for result in results)
 
 
 def test_sizes() -> None:
-    """The files' sizes are drawn once for each."""
+    """The size of each file is drawn once."""
     of = loaded(
         files={"count": 4, "sizes": {"law": "uniform", "low": 100.0, "high": 9000.0}}, downloads=60
     )
@@ -318,7 +318,7 @@ def test_sizes() -> None:
 
 
 def test_popularity() -> None:
-    """Files are asked for as Zipf's law says."""
+    """Files are requested by Zipf's law."""
     sizes = {"law": "uniform", "low": 100.0, "high": 9000.0}
     of = loaded(files={"count": 3, "sizes": sizes, "zipf": 1.0}, downloads=550, stop="first-block")
     received = [result.bytes_received for result in each(of)]
@@ -329,7 +329,7 @@ def test_popularity() -> None:
 
 
 def test_named_shares() -> None:
-    """An entry that says which shares a server holds says so of every file."""
+    """An entry with `shares` applies to every file."""
     entries: list[dict[str, Any]] = [
         {"select": "all", "shares": []},
         {"select": "0", "shares": [0, 1]},
@@ -341,7 +341,7 @@ def test_named_shares() -> None:
 
 
 def test_order() -> None:
-    """In permuted order a file's first shares lie on the servers that are asked first."""
+    """In permuted order, a file's first shares are on the servers that are queried first."""
     of = loaded(files={"count": 5}, grid={"servers": 40, "order": "permuted"}, downloads=20)
 
     assert {tuple(result.shares_used or ()) for result in each(of, "windowed")} == {(0, 1, 2)}
@@ -351,7 +351,7 @@ def test_order() -> None:
 
 
 def test_stalled() -> None:
-    """A download that waits for what never comes has stalled; the others go on."""
+    """A download that waits for an answer that never comes has stalled; the others continue."""
     load = simulate_workload(loaded(hung("2-9", start=14.0)), "first-k")
 
     assert load.outcomes == {"ok": 3, "stalled": 7}  # the fourth is being read then
@@ -360,7 +360,7 @@ def test_stalled() -> None:
 
 
 def test_stalled_after_the_first_block() -> None:
-    """A first byte that was there counts, though the download never ends; so alone, too."""
+    """A first byte counts even if the download never ends, as for a single download."""
     of = loaded(hung("all", start=ALONE), file={"size": 560, "segment_size": 56}, downloads=1)
     load = simulate_workload(of, "first-k")
     alone = simulate(of.model_copy(update={"workload": None}), "first-k").result
@@ -371,7 +371,7 @@ def test_stalled_after_the_first_block() -> None:
 
 
 def test_stalled_at_once() -> None:
-    """A download that never asks for anything has stalled too."""
+    """A download that never sends a request has stalled too."""
     load = simulate_workload(loaded(), lambda *_: Deferred())
 
     assert load.outcomes == {"stalled": 10}
@@ -379,7 +379,7 @@ def test_stalled_at_once() -> None:
 
 
 def test_failed() -> None:
-    """Downloads that fail are counted by their errors, and the first message is kept."""
+    """Failed downloads are counted by error, and the first message is kept."""
     load = simulate_workload(loaded({"select": "2-9", "fault": {"kind": "broken"}}), "first-k")
 
     assert (load.outcomes, load.errors) == ({"failed": 10}, {"NotEnoughSharesError": 10})
@@ -389,7 +389,7 @@ def test_failed() -> None:
 
 
 def test_deadline() -> None:
-    """A download that is still busy at the deadline is counted so, and is stopped."""
+    """A download that is still busy at the deadline is counted as such, and stopped."""
     of = loaded(hung("2-9", end=1000.0), deadline=20.0)
     load = simulate_workload(of, "first-k")
 
@@ -398,7 +398,7 @@ def test_deadline() -> None:
 
 
 def test_timer_is_no_stall() -> None:
-    """A download that waits for a timer of its own has not stalled."""
+    """A download that waits for its own timer has not stalled."""
 
     def waiting(reactor: Any, *_: Any) -> Deferred[None]:
         done: Deferred[None] = Deferred()
@@ -412,7 +412,7 @@ def test_timer_is_no_stall() -> None:
 
 
 def test_strays() -> None:
-    """An error in a callback, of which no download tells, is not lost."""
+    """An error in a callback that no download reports is not lost."""
 
     def careless(reactor: Any, *_: Any) -> Deferred[None]:
         done: Deferred[None] = Deferred()
@@ -426,7 +426,7 @@ def test_strays() -> None:
 
 
 def test_long_message() -> None:
-    """A message is cut, that of a download and that of an error that came up in a callback."""
+    """A long message is cut, whether from a download or from a callback."""
 
     def wordy(*_: object) -> Any:
         raise ValueError("x" * 1_000_000)
@@ -445,7 +445,7 @@ def test_long_message() -> None:
 
 
 def test_stalled_by_an_error() -> None:
-    """A download that waits for nothing more since its timer raised is over then."""
+    """A download whose timer raised, and that waits for nothing else, has stalled."""
 
     def raising(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -459,7 +459,7 @@ def test_stalled_by_an_error() -> None:
 
 
 def test_no_further_download(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What keeps a download from beginning is told as it is."""
+    """An error that prevents a download from starting is raised unchanged."""
     monkeypatch.setattr("firstk.harness.run.workload.make_up", lambda *_: 1 / 0)
 
     with pytest.raises(ZeroDivisionError):
@@ -498,14 +498,14 @@ print(simulate_workload(of, "{}", 3).digest)
 
 @pytest.mark.parametrize("strategy", few(1, ["hedged", "first-k"]))
 def test_equal_digests(strategy: str) -> None:
-    """Equal seeds give equal digests, whatever hashes are."""
+    """Equal seeds give equal digests, whatever the hash seed."""
     digests = {run_python(BUSY.format(strategy), PYTHONHASHSEED=seed) for seed in ("0", "7")}
 
     assert len(digests) == 1
 
 
 def test_runs_differ() -> None:
-    """Each run has a seed of its own."""
+    """Each run has its own seed."""
     of = loaded(grid={"rtt": exponential(0.5)}, seed=3)
     one, other, same = (
         simulate_workload(of, "first-k"),
@@ -518,7 +518,7 @@ def test_runs_differ() -> None:
 
 
 def kept(downloads: int, *servers: dict[str, Any]) -> int:
-    """Return how many objects there are when so many downloads are over."""
+    """Return the number of objects when this many downloads have ended."""
     over, objects = 0, 0
 
     def look(_: Result) -> None:
@@ -537,7 +537,7 @@ def kept(downloads: int, *servers: dict[str, Any]) -> int:
     "faults", few(1, [[], [hung("2-9")], [hung("3")]]), ids=["", "stalls", "held"]
 )
 def test_memory(faults: list[dict[str, Any]]) -> None:
-    """Downloads that are over take no memory, however they ended."""
+    """Downloads that have ended use no memory, however they ended."""
     kept(50, *faults)  # what is made once is made now
     few, many = kept(100, *faults), kept(300, *faults)
 
@@ -545,7 +545,7 @@ def test_memory(faults: list[dict[str, Any]]) -> None:
 
 
 def test_from_a_file(tmp_path: Path) -> None:
-    """A scenario file has a workload, with a trace beside it."""
+    """A scenario file has a workload, with a trace next to it."""
     (tmp_path / "times.csv").write_text("time\n0\n1\n")
     (tmp_path / "load.toml").write_text(
         """\
@@ -569,7 +569,7 @@ arrivals = { kind = "trace", path = "times.csv" }
 
 
 def test_escapes_are_counted_once() -> None:
-    """A way out of the simulation that downloads tell of is no error beside theirs."""
+    """An escape that a download reports is not counted again."""
 
     def sleepy(*_: Any) -> Deferred[None]:
         time.sleep(0)
@@ -581,7 +581,7 @@ def test_escapes_are_counted_once() -> None:
 
 
 def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
-    """Wait until another download begins, and ask nobody."""
+    """Wait until another download begins, and send no request."""
     for waiting in reactor.env.__dict__.pop("waiting", []):
         waiting.callback(None)
     done: Deferred[Any] = Deferred()
@@ -590,7 +590,7 @@ def wakes(reactor: Any, servers: Any, *_: Any) -> Deferred[Any]:
 
 
 def test_woken_by_another() -> None:
-    """One that counted as stalled, and is woken by another download, is an error of the run."""
+    """A stalled download that another one wakes is an error of the run."""
     load = simulate_workload(loaded(), wakes)
 
     assert load.outcomes == {"stalled": 10}
@@ -606,7 +606,7 @@ _whose: ContextVar[int] = ContextVar("whose")
 
 
 def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Be one that has its state at module level, and looks at it whenever it is called."""
+    """Keep state in a context variable, and check it in every callback."""
     number = reactor.env.__dict__.setdefault("numbers", itertools.count())
     mine = next(number)
     assert _whose.get(None) is None
@@ -617,7 +617,7 @@ def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[
         return result
 
     class Checking:
-        """A producer that looks, too."""
+        """A producer that checks it, too."""
 
         def __init__(self, producer: Any) -> None:
             self.producer = producer
@@ -636,7 +636,7 @@ def in_context(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[
 
 @pytest.mark.parametrize("changes", [{}, {"stop": "first-block"}, {"deadline": 1.5}])
 def test_context(changes: dict[str, Any]) -> None:
-    """All of a download runs in a context of its own, however many there are."""
+    """Each download runs in its own context, however many there are."""
     load = simulate_workload(
         loaded(arrivals={"kind": "poisson", "rate": 9.0}, **changes), in_context
     )
@@ -647,7 +647,7 @@ def test_context(changes: dict[str, Any]) -> None:
 
 
 def test_context_entered_twice() -> None:
-    """Code that steps the reactor itself is in the same context in the steps."""
+    """Code that steps the reactor itself keeps its context in the steps."""
     seen = []
 
     def stepping(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
@@ -661,7 +661,7 @@ def test_context_entered_twice() -> None:
     assert seen == [7] * 10
 
 
-# Loads that a grid cannot carry
+# Overloads
 
 RISING: dict[str, Any] = {"kind": "poisson", "rate": 50.0}
 
@@ -674,7 +674,7 @@ RISING: dict[str, Any] = {"kind": "poisson", "rate": 50.0}
     ],
 )
 def test_too_many(arrivals: dict[str, Any], words: str) -> None:
-    """A load under which downloads pile up ends with an error that says all there is to know."""
+    """A load under which downloads pile up raises an error with all details."""
     of = loaded(hung("all", end=3000.0), arrivals=arrivals, max_under_way=200)
     with pytest.raises(OverloadError) as caught:
         simulate_workload(of, "first-k", run=3)
@@ -688,7 +688,7 @@ def test_too_many(arrivals: dict[str, Any], words: str) -> None:
 
 
 def test_too_many_in_queues() -> None:
-    """So does one that is more than the servers can work on, and tells how many are over."""
+    """So does a load above the capacity of the servers; the error counts finished downloads."""
     grid = {"service": constant(0.1), "concurrency": 1}
     of = loaded(grid=grid, arrivals=RISING | {"rate": 5.0}, downloads=1000, max_under_way=40)
     with pytest.raises(OverloadError) as caught:
@@ -699,7 +699,7 @@ def test_too_many_in_queues() -> None:
 
 
 def test_too_many_of_a_trace(tmp_path: Path) -> None:
-    """A trace is no exception."""
+    """So does a trace."""
     arrivals = trace(tmp_path, "time", *["0.5"] * 12)
     changes: dict[str, Any] = {"arrivals": arrivals, "downloads": None}
 
@@ -709,7 +709,7 @@ def test_too_many_of_a_trace(tmp_path: Path) -> None:
 
 
 def test_too_many_and_errors() -> None:
-    """An error that may be the reason is told with it."""
+    """The message includes an error that may be the reason."""
 
     def careless(reactor: Any, *_: Any) -> Deferred[None]:
         reactor.callLater(1, lambda: 1 / 0)
@@ -721,21 +721,21 @@ def test_too_many_and_errors() -> None:
 
 
 def test_recovers_in_time() -> None:
-    """A grid that recovers before there are too many carries its load."""
+    """A grid that recovers before there are too many downloads carries its load."""
     of = loaded(hung("all", end=3.0), arrivals=RISING, max_under_way=300)
 
     assert simulate_workload(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_closed_clients_are_a_bound() -> None:
-    """Of closed clients there may be more: their number is its own bound."""
+    """Closed clients may exceed the limit: their number is a bound by itself."""
     of = loaded(hung("all", end=3.0), arrivals={"kind": "closed", "clients": 50})
 
     assert simulate_workload(of, "first-k").outcomes == {"ok": 10}
 
 
 def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that begin again and again at one time, while one is held, end with an error."""
+    """Clients that begin again and again at one virtual time raise an error."""
     monkeypatch.setattr("firstk.harness.run.workload._MOST_AT_ONCE", 100)
     grid = {"rtt": constant(0.0), "order": "permuted"}
     of = loaded(
@@ -753,14 +753,14 @@ def test_time_never_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_overload_while_warming_up() -> None:
-    """A grid that cannot carry the load is found out before the first download counts too."""
+    """An overload is detected even before the first download counts."""
     slow = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50, warmup=200)
     with pytest.raises(OverloadError, match="the grid cannot carry this load"):
         simulate_workload(slow, "first-k")
 
 
 def test_overload_lets_go() -> None:
-    """A load that was too much leaves nothing of itself in memory."""
+    """An overload leaves no downloads in memory."""
     of = loaded(hung("all", end=3000.0), arrivals=RISING, max_under_way=50)
     before = downloads()  # what another test has left
     with pytest.raises(OverloadError):
@@ -776,7 +776,7 @@ def downloads() -> list[SimulatedDownload]:
 
 
 def test_no_time_passes() -> None:
-    """Where no time passes there is no mean over it of how many downloads were under way."""
+    """If no time passes, there is no mean number of downloads in progress."""
     arrivals = {"kind": "closed", "clients": 3}
     load = simulate_workload(loaded(grid={"rtt": constant(0.0)}, arrivals=arrivals), "first-k")
 

@@ -34,7 +34,7 @@ def grid() -> SimGrid:
 
 
 def never(*_: Any) -> Deferred[None]:
-    """A downloader that never ends, and requests nothing."""
+    """Return a Deferred that never fires, and request nothing."""
     return Deferred()
 
 
