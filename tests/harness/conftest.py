@@ -1,4 +1,4 @@
-"""Fixtures for the tests of `harness`: there is no terminal unless a test asks for one."""
+"""Fixtures for the tests of `harness`: by default, there is no terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove what makes firstk treat its output as a terminal from the environment."""
+    """Remove environment variables that make firstk treat its output as a terminal."""
     for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
 

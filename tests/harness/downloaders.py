@@ -1,4 +1,4 @@
-"""Downloaders that end the process they run in. They import little: each new process does so."""
+"""Downloaders that end their process. They import little, since each new process imports them."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def _unlucky() -> bool:
 
 
 def crashing(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but end the process in one run in eight."""
+    """Download, but end the process in one of eight runs."""
     if _unlucky():
         os._exit(9)
     return download(reactor, servers, cap, consumer)
 
 
 def exiting(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but call for the end of the process in one run in eight."""
+    """Download, but raise SystemExit in one of eight runs."""
     if _unlucky():
         raise SystemExit(3)
     return download(reactor, servers, cap, consumer)
 
 
 def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Download, but be killed the first time, in one run in eight."""
+    """Download, but kill the process in one of eight runs, only the first time."""
     marker = Path(os.environ["FIRSTK_TEST_MARKER"])
     if _unlucky() and not marker.exists():
         marker.touch()
@@ -45,11 +45,11 @@ def killed_once(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -
     return download(reactor, servers, cap, consumer)
 
 
-# Downloaders that end badly: each is a failed run, and firstk goes on.
+# # Downloaders that end badly: each fails its run, and firstk continues.
 
 
 def leaving(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Call sys.exit(0), as if all were well."""
+    """Call sys.exit(0)."""
     sys.exit(0)
 
 
@@ -65,7 +65,7 @@ def generator_exit(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 
 
 def keyboard(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Raise KeyboardInterrupt, though nobody pressed Control-C, when a server answers."""
+    """Raise KeyboardInterrupt when a server answers, without Control-C."""
     asked: Deferred[Any] = servers[0].get_buckets(b"\0" * 16)
     return asked.addCallback(lambda _: _raise(KeyboardInterrupt()))
 
@@ -92,11 +92,11 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
-# Downloaders for which time does not pass.
+# # Downloaders that stop virtual time.
 
 
 def turning(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Set a timer for now, again and again."""
+    """Set a timer without delay, again and again."""
 
     def again() -> None:
         reactor.callLater(0, again)
@@ -122,7 +122,7 @@ async def storming(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 
 
 def iterating(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
-    """Turn the reactor, and wait for what never happens."""
+    """Iterate the reactor, and wait forever."""
     while True:
         reactor.iterate()
 

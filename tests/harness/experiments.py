@@ -54,7 +54,7 @@ def experiment(folder: Path, runs: int = 20, **changes: Any) -> Experiment:
 
 
 class LostError(Exception):
-    """The error of a worker that has died."""
+    """The error of a lost worker."""
 
 
 class Here:

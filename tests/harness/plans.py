@@ -34,7 +34,7 @@ max_runs = 80
 
 
 def loaded(downloads: int) -> tuple[str, str]:
-    """Return the change that gives the plan a workload."""
+    """Return the change that adds a workload to the plan."""
     arrivals = '{ kind = "poisson", rate = 2 }'
     table = f"[scenario.workload]\narrivals = {arrivals}\ndownloads = {downloads}\n"
     return "[target]", f"{table}\n[target]"

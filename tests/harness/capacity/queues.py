@@ -14,7 +14,7 @@ from tests.reports.loads import load
 
 
 def queue(places: int, mean: float) -> Callable[[Sequence[Job]], list[Load]]:
-    """Return what makes runs of an M/M/c queue with so many places and this mean service time."""
+    """Return a function that runs an M/M/c queue with c `places` and this mean service time."""
 
     def run(job: Job) -> Load:
         workload = job.scenario.workload

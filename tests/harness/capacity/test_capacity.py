@@ -55,7 +55,7 @@ def grid(folder: Path, **changes: object) -> Scenario:
 
 @pytest.mark.parametrize("places", [1, 3])
 def test_queue(tmp_path: Path, places: int) -> None:
-    """M/M/c saturates at c times the rate of a place, which is inside the answer."""
+    """M/M/c saturates at c times the rate of one place, and the answer contains that rate."""
     found = find_capacity(grid(tmp_path), "first-k", [], queue(places, 0.01))
 
     assert found.low < places / 0.01 < found.high
@@ -86,7 +86,7 @@ def test_busy(tmp_path: Path) -> None:
 
 
 def test_equal_seeds(tmp_path: Path) -> None:
-    """The answer depends on the scenario alone."""
+    """The answer depends only on the scenario."""
     scenario = grid(tmp_path)
     first, second = (find_capacity(scenario, "first-k", [], queue(1, 0.01)) for _ in range(2))
 
@@ -94,14 +94,14 @@ def test_equal_seeds(tmp_path: Path) -> None:
 
 
 def test_long_runs_for_many_in_progress(tmp_path: Path) -> None:
-    """The more downloads are in progress at a time, the longer are the shortest runs."""
+    """The more downloads are in progress, the longer are the shortest runs."""
     alone = measure_alone(grid(tmp_path), "first-k", queue(1, 0.01))
 
     assert lengths(1e4 / alone.seconds, alone)[0] > lengths(100 / alone.seconds, alone)[0] > 100
 
 
 def test_nothing_limited(tmp_path: Path) -> None:
-    """A grid whose servers work on everything at once cannot saturate."""
+    """A grid whose servers work on all requests at once cannot saturate."""
     scenario = grid(tmp_path)
     free = scenario.model_copy(
         update={"grid": scenario.grid.model_copy(update={"service": None, "concurrency": None})}
@@ -112,7 +112,7 @@ def test_nothing_limited(tmp_path: Path) -> None:
 
 
 def test_closed_clients(tmp_path: Path) -> None:
-    """Closed clients have no rate that could be searched."""
+    """Closed clients have no rate to search."""
     scenario = grid(tmp_path, arrivals='kind = "closed", clients = 3')
 
     with pytest.raises(CapacityError, match="have no rate to search"):
@@ -130,7 +130,7 @@ def test_simulated_grid(tmp_path: Path, k: int, n: int) -> None:
 
 
 def test_overloaded(tmp_path: Path) -> None:
-    """A run with far too high a rate is ended early, which is enough to know that it saturates."""
+    """A run with far too high a rate ends early, which is enough to show that it saturates."""
     scenario = grid(tmp_path)
     jobs = jobs_at(300.0, 1000, scenario, "first-k", timed=False)
 

@@ -11,7 +11,7 @@ from firstk.harness.capacity.search import CLOSE, Bracket, nice, search
 
 @pytest.mark.parametrize("start", [0.5, 40.0, 95.0, 20_000.0])
 def test_bisection(start: float) -> None:
-    """From whatever rate it starts, the search ends with a narrow bracket of the true rate."""
+    """From any starting rate, the search ends with a narrow bracket of the true rate."""
     tried: list[float] = []
 
     def probe(rate: float) -> bool:
@@ -26,7 +26,7 @@ def test_bisection(start: float) -> None:
 
 
 def test_undecided() -> None:
-    """Rates without a verdict stay inside the bracket, whose gaps beside them become narrow."""
+    """Rates without a verdict stay inside the bracket, with narrow gaps on either side."""
     found = search(lambda rate: None if 90 < rate < 100 else rate <= 90, 40, 1000)
 
     assert found.low <= 90
@@ -37,7 +37,7 @@ def test_undecided() -> None:
 
 
 def test_without_end() -> None:
-    """If every rate is met, the greatest is tried and the upper end is unknown."""
+    """If every rate is met, the greatest one is tried, and the upper end is infinite."""
     assert search(lambda rate: True, 7, 50) == Bracket(low=50, high=inf)
 
 

@@ -1,4 +1,4 @@
-"""Judgements on the mean of a number over independent runs."""
+"""Verdicts on the mean of a number over independent runs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.reports.loads import load, parted
 
 
 def test_interval_is_students() -> None:
-    """The interval of a mean is SciPy's, by Student's t."""
+    """The interval of a mean is that of Student's t, as SciPy computes it."""
     numbers = [0.1, 0.5, 0.2, 0.7]
     found = mean_of_runs(numbers)
     expected = stats.ttest_1samp(numbers, 0).confidence_interval(0.95)
@@ -36,7 +36,7 @@ def test_interval_is_students() -> None:
 
 
 def test_piled_up() -> None:
-    """What piles up is a share of the downloads, without those that never end."""
+    """The growth is a share of the downloads, without those that never end."""
     run = replace(load([0.1] * 8 + [None] * 2), piled_up=5)
 
     assert piled_up(run) == 0.3
@@ -53,7 +53,7 @@ def stable(**client: Any) -> Criterion:
     ("grown", "expected"), [([1, 0, 1, 0], True), ([40, 50, 45, 42], False), ([0, 9, 1, 4], None)]
 )
 def test_stability(grown: list[int], expected: bool | None) -> None:
-    """A load is carried if little piles up in all runs, and not decided if they differ much."""
+    """A load is carried if the growth is small in all runs, and undecided if runs differ much."""
     runs = [replace(load([0.1] * 100, 0.95), piled_up=number) for number in grown]
 
     assert judge(stable(), runs, 1).met is expected
@@ -63,21 +63,21 @@ def test_stability(grown: list[int], expected: bool | None) -> None:
     ("grown", "expected"), [([0, 9, 1, 4], True), ([40, 50, 45, 42], False), ([8, 9, 9, 8], False)]
 )
 def test_spare(grown: list[int], expected: bool) -> None:
-    """With time to spare a load is carried, unless the runs show that it is not."""
+    """With spare capacity, a load is carried, unless the runs show otherwise."""
     runs = [replace(load([0.1] * 100, 0.85), piled_up=number) for number in grown]
 
     assert judge(stable(), runs, 1).met is expected
 
 
 def test_busy_client() -> None:
-    """The time of a client is not measured: that the servers have some to spare shows nothing."""
+    """A client's own time is not measured, so spare capacity of the servers shows nothing."""
     runs = [replace(load([0.1] * 100, 0.1), piled_up=number) for number in (0, 9, 1, 4)]
 
     assert judge(stable(cpu_per_segment=0.1), runs, 1).met is None
 
 
 def test_not_settled() -> None:
-    """What piles up while a grid close to saturation settles does not count."""
+    """Growth while a nearly saturated grid settles does not count."""
     runs = [replace(load([0.1] * 100, 0.99), piled_up=number) for number in (4, 6, 5, 3)]
 
     assert judge(replace(stable(), settling=0.0), runs, 1).met is False
@@ -86,7 +86,7 @@ def test_not_settled() -> None:
 
 @pytest.mark.parametrize("warmup", [0, 10, 50])
 def test_settling(warmup: int) -> None:
-    """The growth of a random walk that is reflected at 0 is as the formula says."""
+    """The growth of a random walk reflected at 0 follows the formula."""
     random = Random(1)
     grown = []
     for _ in range(20_000):
@@ -117,14 +117,14 @@ def test_looks_share_the_risk() -> None:
     ],
 )
 def test_conditions(condition: str, expected: bool) -> None:
-    """A quantile, the success and the utilisation are each judged on their own side."""
+    """A quantile, the success and the utilisation are each compared with their limit."""
     of_each = [replace(parted(good), utilisation=0.7) for good in (95, 96, 95, 96)]
 
     assert judge(criterion_of(parse_condition(condition), "ttfb"), of_each, 1).met is expected
 
 
 def test_ended_early() -> None:
-    """A run that was ended since too much was in progress meets nothing."""
+    """A run that ended early since too many downloads were in progress meets no criterion."""
     conditions = ["p50 <= 9 s", "success >= 1%", "busy <= 99%"]
     criteria = [criterion_of(parse_condition(text), "ttfb") for text in conditions]
 

@@ -1,4 +1,4 @@
-"""Downloaders that wait in different ways; each hangs if a server does."""
+"""Downloaders that wait in different ways; each hangs if a server hangs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def _ask(server: Any, cap: str) -> int:
 def yields(
     reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 ) -> Generator[Deferred[Any], Any, None]:
-    """Yield one server after another, in a nested generator."""
+    """Yield one query after another, in a nested generator."""
     yield _each(servers, cap)
     yield download(reactor, servers, cap, consumer)
 
@@ -103,7 +103,7 @@ def methods(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> De
 
 
 def chained(reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> Deferred[Any]:
-    """Return a Deferred from a callback, each waiting for the next."""
+    """Return Deferreds from callbacks, each of which waits for the next."""
     waiting: Deferred[Any] = succeed(None)
 
     def ask(_: object, server: Any) -> Deferred[Any]:

@@ -1,4 +1,4 @@
-"""Alternatives: the runs of files in which some faults never were."""
+"""Alternatives: the runs of a scenario without some of its faults."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def digests(made: Scenario) -> list[str]:
 
 
 def test_all_combinations() -> None:
-    """Of three faults all combinations are run, each as if the faults were not in the file."""
+    """Of three faults, all combinations are run, each as if the others were not in the file."""
     entries = [
         hung("0"),
         {"select": "1", "fault": SLOW},
@@ -50,7 +50,7 @@ def test_all_combinations() -> None:
 
 
 def test_draws() -> None:
-    """What is left of several faults of one server draws as if it had always been alone."""
+    """The remaining faults of a server draw as if they were its only ones."""
 
     def made(*faults: dict[str, Any]) -> Scenario:
         return small({"select": "0-3", "fault": list(faults)}, seed=1)
@@ -66,7 +66,7 @@ def test_draws() -> None:
 
 
 def test_rolling() -> None:
-    """Each server keeps its own times when faults of others are removed."""
+    """Each server keeps its own times when faults of other servers are removed."""
     rolling = {"select": "0-2", "fault": {"kind": "hung", "end": 0.4, "rolling": 0.4}}
     found = alternatives(small(rolling))
     alone = {"select": "1", "fault": {"kind": "hung", "start": 0.4, "end": 0.8}}
@@ -75,7 +75,7 @@ def test_rolling() -> None:
 
 
 def test_many() -> None:
-    """Of more faults than four each is removed alone, and all together."""
+    """Of more than four faults, each is removed alone, and then all together."""
     found = alternatives(small(hung("all")))
 
     assert list(found.runs) == [
@@ -85,7 +85,7 @@ def test_many() -> None:
 
 
 def test_kinds() -> None:
-    """If there are very many faults, those of one kind are removed together."""
+    """If there are very many faults, all faults of one kind are removed together."""
     grid = {"servers": 30}
     found = alternatives(small(hung("0-19"), {"select": "20,21", "fault": SLOW}, grid=grid))
 
@@ -103,7 +103,7 @@ def test_too_many_kinds() -> None:
 
 
 def test_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of downloads with many requests only the first combinations are run."""
+    """If downloads have many requests, only the first combinations are run."""
     monkeypatch.setattr(module, "_REQUESTS", 30)
     found = alternatives(small(hung("0-2")))
 
@@ -112,7 +112,7 @@ def test_budget(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_none() -> None:
-    """Without faults there is the run itself."""
+    """Without faults, there is only the run itself."""
     found = alternatives(small())
 
     assert (found.faults, list(found.runs), found.most) == ([], [Gone()], 1)

@@ -1,4 +1,4 @@
-"""Causes, against brute force: every subset of the faults, and every moment."""
+"""Causes, compared with brute force: every subset of the faults, and every moment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from firstk.harness.run.simulate import simulate
 from firstk.scenarios.model import Scenario
 from tests.harness.making import hung, scenario
 
-#: Scenarios with known causes: the entries, the strategy, and how many must go in each minimal set.
+#: Scenarios with known causes: the entries, the strategy, and the size of each minimal set.
 KNOWN: dict[str, tuple[list[dict[str, Any]], str, set[frozenset[int]]]] = {
     "one hung": ([hung("3")], "wait-for-all", {frozenset({3})}),
     "two hung": ([hung("0,4")], "wait-for-all", {frozenset({0, 4})}),
@@ -48,7 +48,7 @@ KNOWN: dict[str, tuple[list[dict[str, Any]], str, set[frozenset[int]]]] = {
 
 
 def case(name: str) -> tuple[Scenario, str, set[frozenset[int]]]:
-    """Return a scenario of five servers that fails for known causes."""
+    """Return a scenario of five servers that fails for a known reason."""
     entries, strategy, servers = KNOWN[name]
     made = scenario(*entries, file={"k": 3, "n": 5}, grid={"servers": 5})
     return made, strategy, servers
@@ -66,7 +66,7 @@ def faults(made: Scenario) -> list[Trait]:
 
 @pytest.mark.parametrize("name", KNOWN)
 def test_brute_force(name: str) -> None:
-    """The minimal sets are those of all subsets of the faults without a smaller one that does."""
+    """The minimal sets equal those found by trying all subsets of the faults."""
     made, strategy, servers = case(name)
     some = faults(made)
     well = []
@@ -103,7 +103,7 @@ def test_words(name: str, said: str) -> None:
 
 @pytest.mark.parametrize("name", ["either of three", "corrupt"])
 def test_moment(name: str) -> None:
-    """Healed before the moment it goes well, and not after: at each of 200 times."""
+    """Healing before the moment helps, and healing after it does not: at each of 200 times."""
     made, strategy, _ = case(name)
     runs = tried(made, strategy)
     first = faults(made)[0]
@@ -118,7 +118,7 @@ def test_moment(name: str) -> None:
 
 
 def test_draws_stay() -> None:
-    """Without one fault that chance decides, the other of the server draws what it drew."""
+    """Without one random fault, the other fault of the server draws the same numbers."""
     flaky = {"kind": "flaky", "probability": 0.5}
     made = scenario({"select": "all", "fault": [flaky, flaky]}, seed=4)
     never = scenario({"select": "all", "fault": [flaky | {"probability": 0.0}, flaky]}, seed=4)

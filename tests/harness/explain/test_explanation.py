@@ -1,4 +1,4 @@
-"""Explanations: the line that waits in every style of code, and what each failure shows."""
+"""Explanations: the line that waits in every style of code, and the cause of each failure."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ OK = Expectation(outcome="ok")
 
 
 def line(name: str) -> str:
-    """Return FILE:LINE of what a downloader does."""
+    """Return FILE:LINE of a marked line in the downloaders."""
     lines = Path(downloaders.__file__).read_text("utf-8").splitlines()
     (number,) = (i for i, text in enumerate(lines, 1) if text.endswith(f"# LINE {name}"))
     return f"{_FILE}:{number}"
 
 
 def why(case: Scenario, subject: Any, **expected: Any) -> Explanation:
-    """Return why it is not as expected."""
+    """Return the explanation of a run."""
     found = explain(case, subject, 0, Expectation(**expected) if expected else None)
     assert found is not None
     return found
@@ -41,7 +41,7 @@ def why(case: Scenario, subject: Any, **expected: Any) -> Explanation:
     ],
 )
 def test_frames(name: str, how: str, chain: str) -> None:
-    """The line that waits is that of the innermost frame, and the chain leads to the server."""
+    """The waiting line is that of the innermost frame, and the chain leads to the server."""
     found = why(scenario(hung("7")), getattr(downloaders, name))
 
     assert found.who == "never answered: s7"
@@ -54,7 +54,7 @@ def test_frames(name: str, how: str, chain: str) -> None:
     ("name", "callback"), [("calls_back", "got"), ("methods", "heard")], ids=str
 )
 def test_callbacks(name: str, callback: str) -> None:
-    """Without a frame that waits it is the callback that the answer would have called."""
+    """Without a waiting frame, it is the callback that the answer would have called."""
     found = why(scenario(hung("7")), getattr(downloaders, name))
 
     assert found.where.startswith(f"{line(name)}, callback {callback}, of the get_buckets(s7) that")
@@ -62,7 +62,7 @@ def test_callbacks(name: str, callback: str) -> None:
 
 
 def test_chained() -> None:
-    """Where nothing but Deferreds wait it is the line that has sent the request."""
+    """If only Deferreds wait, it is the line that sent the request."""
     found = why(scenario(hung("7")), downloaders.chained)
 
     assert f"{line('chained')}, get_buckets(s7)" == found.where
@@ -70,7 +70,7 @@ def test_chained() -> None:
 
 
 def test_nothing_fires() -> None:
-    """A Deferred that was forgotten is one that nothing fires, and no server is to blame."""
+    """A forgotten Deferred is reported as one that nothing fires, and no server is at fault."""
     found = why(scenario({"select": "4", "fault": {"kind": "broken"}}), downloaders.loses)
 
     assert found.who == "no server: every request was answered"
@@ -82,7 +82,7 @@ def test_nothing_fires() -> None:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "windowed"])
 def test_strategy(strategy: str) -> None:
-    """A strategy waits in a line of our own downloader."""
+    """A strategy's waiting line is in our own downloader."""
     on = ["get_buckets", "read"] if strategy == "wait-for-all" else ["read"]
     found = why(scenario(hung("0", on=on)), strategy)
 
@@ -96,7 +96,7 @@ def test_strategy(strategy: str) -> None:
 
 
 def test_wrong_bytes() -> None:
-    """Of wrong bytes it is who sent them, the line that wrote them, and the fault."""
+    """Wrong bytes are explained by the server that sent them, the writing line, and the fault."""
     case = scenario(
         {"select": "0", "fault": {"kind": "corrupt", "part": "block"}},
         file={"k": 1, "n": 2, "size": 56},
@@ -110,7 +110,7 @@ def test_wrong_bytes() -> None:
 
 
 def test_error() -> None:
-    """Of an error it is the line that raised it, and the fault."""
+    """An error is explained by the line that raised it, and the fault."""
     found = why(scenario({"select": "4", "fault": {"kind": "empty"}}), downloaders.breaks)
 
     assert found.who == "without shares: s4"
@@ -120,7 +120,7 @@ def test_error() -> None:
 
 
 def test_late() -> None:
-    """Of a late first byte it is what was waited for when it was due."""
+    """A late first byte is explained by what was awaited when it was due."""
     slow = {"select": "7", "fault": {"kind": "slow", "extra": 5.0}}
     found = why(scenario(slow), downloaders.awaits, ttfb_max=4.0)
 
@@ -131,7 +131,7 @@ def test_late() -> None:
 
 
 def test_impossible() -> None:
-    """Where no download could be so early it is not the faults."""
+    """If no download could be so early, the faults are not the cause."""
     found = why(scenario(), "hedged", ttfb_max=0.9)
 
     assert found.cause == (
@@ -140,14 +140,14 @@ def test_impossible() -> None:
 
 
 def test_defect() -> None:
-    """Where it goes wrong without any fault the servers are not the cause."""
+    """If a run fails without any fault, the servers are not the cause."""
     found = why(scenario(), "wait-for-all", outcome="failed")
 
     assert found.cause == "not the servers: none has a fault"
 
 
 def test_chance() -> None:
-    """A server that is slow by chance is the cause too."""
+    """A server that is slow by chance can be the cause, too."""
     law = {"law": "mixture", "weights": [20, 1], "laws": [constant(0.5), constant(50.0)]}
     case = scenario(grid={"rtt": law, "rtt_per": "server"}, seed=1)
     found = why(case, downloaders.awaits, ttfb_max=4.0)
@@ -157,12 +157,12 @@ def test_chance() -> None:
 
 
 def test_all_is_well() -> None:
-    """Of a run that goes well there is nothing to explain."""
+    """A successful run has no explanation."""
     assert explain(scenario(), "hedged") is None
 
 
 def test_expected_stall() -> None:
-    """A stall that is expected is explained as any other."""
+    """An expected stall is explained like any other."""
     found = why(scenario(hung("7")), "wait-for-all", outcome="stalled")
 
     assert found.cause.startswith("one fault: s7 hung; without it ok at 2.5 s")

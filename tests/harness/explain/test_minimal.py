@@ -1,4 +1,4 @@
-"""Minimal sets, against all subsets."""
+"""Minimal sets, compared with all subsets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from firstk.harness.explain.minimal import minimal_sets
 @settings(deadline=None, max_examples=200, derandomize=True)
 @given(st.integers(1, 6), st.sets(st.frozensets(st.integers(0, 5), max_size=4), max_size=5))
 def test_all_subsets(count: int, causes: set[frozenset[int]]) -> None:
-    """With enough tries they are those sets of which no subset does, and all of these."""
+    """With enough tries, all sets that suffice, and of which no subset does, are found."""
     everything = frozenset(range(count))
     able = [cause for cause in causes if cause and cause <= everything]
 
@@ -31,7 +31,7 @@ def test_all_subsets(count: int, causes: set[frozenset[int]]) -> None:
 
 
 def test_few_tries() -> None:
-    """With too few tries there is one set of which nothing can be kept."""
+    """With too few tries, one set is found from which nothing can be removed."""
     tried = []
 
     def well(gone: Iterable[int]) -> bool:
@@ -47,5 +47,5 @@ def test_few_tries() -> None:
 
 @pytest.mark.parametrize("count", [0, 3])
 def test_none(count: int) -> None:
-    """Where even without all of them it is not well there are none."""
+    """If even removing everything does not suffice, there are no sets."""
     assert minimal_sets(count, lambda gone: False, 100) is None

@@ -1,4 +1,4 @@
-"""Downloaders to fuzz: correct ones of several styles, and wrong ones with one defect each."""
+"""Downloaders to fuzz: correct ones in several styles, and defective ones with one defect each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def hedged(
 
 
 def first_k(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ignore late answers, and ranges: it fails if it knows no good share."""
+    """Ignore late answers and ranges: fail if no good share is known."""
     return download(reactor, servers, cap, consumer, strategy="first-k")
 
 
@@ -68,7 +68,7 @@ async def gathering(reactor: Any, servers: Any, cap: str, consumer: Any) -> None
 
 
 def one_by_one(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Ask one server after another, each for at most two seconds."""
+    """Query one server after another, each for at most two seconds."""
 
     async def run() -> None:
         found = []
@@ -90,7 +90,7 @@ def one_by_one(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[
 
 
 def waits_for_nothing(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Never end if a server fails its query, because the failure is forgotten."""
+    """Never end if a query fails, because the failure is forgotten."""
     found: list[Any] = []
     all_heard: Deferred[Any] = Deferred()
 
@@ -107,7 +107,7 @@ def waits_for_nothing(reactor: Any, servers: Any, cap: str, consumer: Any) -> De
 
 
 def logs(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Leave the failure of a server to the log."""
+    """Leave the failure of a query to the log."""
     for server in servers:
         server.get_buckets(_index(cap))
     return hedged(reactor, servers, cap, consumer)
@@ -136,7 +136,7 @@ class _Server:
         self._times = times
 
     def get_buckets(self, storage_index: bytes) -> Any:
-        """Ask for the buckets."""
+        """Query the server."""
         found = self._server.get_buckets(storage_index)
         return found.addCallback(
             lambda buckets: {n: _Bucket(bucket, self._times) for n, bucket in buckets.items()}
@@ -171,7 +171,7 @@ def gives_up(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[An
 
 
 def reads_on(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferred[Any]:
-    """Read a byte from each server after the end."""
+    """Query each server after the end."""
 
     def over(result: Any) -> Any:
         for server in servers:

@@ -1,4 +1,4 @@
-"""Other downloaders are fuzzed: wrong ones are found out, and correct ones are not accused."""
+"""Other downloaders are fuzzed: defects are found, and correct ones are not accused."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _hasty(monkeypatch: Patch) -> None:
     "name", [pytest.param(n, marks=[pytest.mark.slow] * (n == "spins")) for n in DEFECTS]
 )
 def test_found(name: str) -> None:
-    """A defect is found within some dozens of scenarios."""
+    """Each defect is found within 150 scenarios."""
     found = Fuzzer(subjects=[f"{WHERE}:{name}"]).search(scenarios=150)
     assert found is not None
 
@@ -57,7 +57,7 @@ def test_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", few(2, CORRECT))
 def test_correct(name: str) -> None:
-    """A correct downloader is not accused of anything, however it is written."""
+    """A correct downloader is never accused, whatever its style."""
     fuzzer = Fuzzer(subjects=[f"{WHERE}:{name}"])
 
     assert fuzzer.search(scenarios=60) is None
@@ -65,7 +65,7 @@ def test_correct(name: str) -> None:
 
 
 def test_ranges() -> None:
-    """Only a downloader that takes a range is asked for one."""
+    """Only a downloader that accepts ranges is asked for one."""
     asked = {}
     for name in ("hedged", "first_k"):
         generator = Generator(0, [f"{WHERE}:{name}"])
@@ -75,7 +75,7 @@ def test_ranges() -> None:
 
 
 def test_reads_and_troubles_of_the_client() -> None:
-    """Downloaders that take ranges are also tried with several reads, and all with slow clients."""
+    """Downloaders with ranges are also tried with several reads, and all with slow clients."""
     made = {
         name: str([Generator(0, [f"{WHERE}:{name}"]).make(number) for number in range(300)])
         for name in ("hedged", "first_k")
@@ -88,7 +88,7 @@ def test_reads_and_troubles_of_the_client() -> None:
 
 
 def test_several_reads() -> None:
-    """The invariants of one download are not checked for several reads; the others are."""
+    """Invariants of single downloads are not checked for several reads; the others are."""
     several = scenario(
         file={"size": 1000, "k": 1, "n": 2, "segment_size": 500},
         grid={"servers": 2},
@@ -106,7 +106,7 @@ def test_several_reads() -> None:
 
 
 def test_cancelled_read_may_stay() -> None:
-    """A read that was cancelled may never end, nor one that waits for its end."""
+    """A cancelled read may never end, nor a read that waits for it."""
     cancelled = scenario(
         {"select": "all", "fault": {"kind": "hung"}},
         reads=[{"cancel": 1.0}, {"length": 10}],
@@ -118,7 +118,7 @@ def test_cancelled_read_may_stay() -> None:
 
 @pytest.mark.parametrize(("hung", "names"), [(None, {"no-crash", "honest-failure"}), ("0", set())])
 def test_no_crash(hung: str | None, names: set[str]) -> None:
-    """A mistake that ends a download counts if K good shares are there."""
+    """An error that ends a download breaks an invariant if K good shares are available."""
     faults = [{"select": hung, "fault": {"kind": "hung"}}] if hung else []
     copies = scenario(
         {"select": "1", "shares": [0]},
@@ -131,7 +131,7 @@ def test_no_crash(hung: str | None, names: set[str]) -> None:
 
 
 def test_late_shares_count() -> None:
-    """A download that reads from servers that answered late knows what they have shown."""
+    """A download that reads from late servers knows their shares."""
     three = scenario(
         file={"size": 1000, "k": 3, "n": 3, "segment_size": 300}, grid={"servers": 3}
     ).with_runs(strategies=["tests.harness.planted.defective:needs_one_more"])
@@ -140,7 +140,7 @@ def test_late_shares_count() -> None:
 
 
 def test_place_where_time_ran_out() -> None:
-    """Where real time ran out is chance: the place is the request that was answered last."""
+    """The place where real time ran out is random, so the last answered request is used."""
     case = ScenarioRuns(scenario().with_runs(strategies=[f"{WHERE}:first_k"]))
     run = replace(case.run(f"{WHERE}:first_k"), failure=StuckError("no end"))
 
@@ -148,7 +148,7 @@ def test_place_where_time_ran_out() -> None:
 
 
 def test_ends_in_time(monkeypatch: Patch) -> None:
-    """A find is not shrunk for longer than the search may take."""
+    """Shrinking a find takes no longer than the search may take."""
     given: list[float] = []
 
     def shrink(made: dict[str, Any], judge: object, seconds: float) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def test_ends_in_time(monkeypatch: Patch) -> None:
 
 
 def test_survives() -> None:
-    """That a hung server does not stop a download is checked where it is asked for."""
+    """That a hung server does not stop a download is checked only on demand."""
     hung = scenario(
         {"select": "9", "fault": {"kind": "hung"}},
         file={"size": 100, "k": 3, "n": 10},
@@ -178,7 +178,7 @@ def test_survives() -> None:
 
 
 def test_known() -> None:
-    """What is known is passed over, by invariant and place: the next find is another."""
+    """Known finds are skipped, by invariant and place."""
     subjects = [f"{WHERE}:logs"]
     found = Fuzzer(subjects=subjects).search(scenarios=100)
     assert found is not None
@@ -189,7 +189,7 @@ def test_known() -> None:
 
 
 def test_keep_going() -> None:
-    """It goes on until there are so many different finds."""
+    """With `keep_going`, it continues until it has that many different finds."""
     kinds = Kinds(without=["honest-silence"])
     fuzzer = Fuzzer(subjects=[f"{WHERE}:logs"], kinds=kinds, keep_going=2)
     fuzzer.search(scenarios=100)
@@ -208,7 +208,7 @@ def test_keep_going() -> None:
     ],
 )
 def test_kinds_of_faults(kinds: Kinds, there: str, gone: str) -> None:
-    """Only faults of the kinds that are left are tried."""
+    """Only the selected kinds of faults are tried."""
     generator = Generator(0, [f"{WHERE}:hedged"], kinds)
     made = str([generator.make(number) for number in range(200)])
 
@@ -217,7 +217,7 @@ def test_kinds_of_faults(kinds: Kinds, there: str, gone: str) -> None:
 
 
 def test_kinds_of_invariants() -> None:
-    """An invariant that is left out is not checked, and one that is named is the only one."""
+    """An excluded invariant is not checked; with `only`, the named ones are checked."""
     left = {invariant.name for invariant in Kinds(without=["quiet"]).invariants}
 
     assert "quiet" not in left
@@ -228,7 +228,7 @@ def test_kinds_of_invariants() -> None:
 
 @pytest.mark.slow
 def test_small(monkeypatch: Patch, tmp_path: Path) -> None:
-    """A find is made small, in what it says and in time."""
+    """A find is shrunk, in its text and in time."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 10.0)
     found = Fuzzer(subjects=[f"{WHERE}:waits_for_nothing"]).search(scenarios=150)
     assert found is not None

@@ -1,4 +1,4 @@
-"""Fuzzing finds what is broken on purpose, makes it small, and finds nothing else."""
+"""Fuzzing finds planted defects, shrinks them, and finds nothing else."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from tests.marks import few
 
 Patch = pytest.MonkeyPatch
 
-#: Breaks something.
+#: A function that plants a defect.
 Defect = Callable[[Patch], None]
 
 
-# What fuzzing has found before
+# # Earlier finds
 
 KNOWN = {
     "blocks without hashes": scenario(
@@ -86,12 +86,12 @@ KNOWN = {
 
 @pytest.mark.parametrize("known", KNOWN.values(), ids=KNOWN)
 def test_known(known: Scenario) -> None:
-    """It is mended."""
+    """An earlier find is fixed."""
     assert list(broken(ScenarioRuns(known))) == []
 
 
 def test_copy_with_bad_hashes() -> None:
-    """The good copies of a share are tried when one has a good block and corrupt hashes."""
+    """Good copies of a share are tried if one copy has a good block and corrupt hashes."""
     known = scenario(
         {"select": "all", "shares": [0]},
         {"select": "0", "fault": {"kind": "corrupt", "part": "crypttext-hashes"}},
@@ -117,12 +117,12 @@ def test_copy_on_another_server() -> None:
     assert list(broken(ScenarioRuns(known))) == []
 
 
-# Nothing is found
+# # No finds
 
 
 @pytest.mark.parametrize("seed", few(8, range(25)))
 def test_invariants(seed: int) -> None:
-    """Whatever the grid and the strategy, every invariant holds."""
+    """Every invariant holds, whatever the grid and the strategy."""
     made = Scenario.model_validate(tables(Random(seed).randrange))
 
     assert list(broken(ScenarioRuns(made))) == []
@@ -137,7 +137,7 @@ def test_many() -> None:
     assert fuzzer.counts.scenarios == 20_000
 
 
-# What is broken on purpose is found
+# # Planted defects are found
 
 
 def buckets_counted(patch: Patch) -> None:
@@ -152,7 +152,7 @@ def buckets_counted(patch: Patch) -> None:
 
 
 def checked_for_each_bucket(patch: Patch) -> None:
-    """See whether servers are left once for each bucket: not for an answer without any."""
+    """Check whether servers are left once per bucket: not at all for an empty answer."""
     take, check = ShareFinder._take, ShareFinder._check
     empty: list[bool] = []
 
@@ -181,12 +181,12 @@ def fired_twice(patch: Patch) -> None:
 
 
 def responses_counted(patch: Patch) -> None:
-    """Count the queries that were answered, and not those that failed."""
+    """Do not count failed queries."""
     patch.setattr(DownloadStatus, "queries_failed", 0)
 
 
 def late_answers_ignored(patch: Patch) -> None:
-    """Close the pool when phase 1 is over."""
+    """Close the finder when phase 1 ends."""
     check = ShareFinder._check
 
     def closing(self: ShareFinder) -> None:
@@ -197,7 +197,7 @@ def late_answers_ignored(patch: Patch) -> None:
 
 
 def no_other_share(patch: Patch) -> None:
-    """Choose no other share once one is lost."""
+    """Choose no other share after one is lost."""
     choose = PhasedFetcher._choose
 
     def stubborn(self: PhasedFetcher, taken: Any) -> Share | None:
@@ -213,7 +213,7 @@ def no_hedge(patch: Patch) -> None:
 
 
 def k_shares_asked(patch: Patch) -> None:
-    """Ask no more than K shares for the UEB and the hashes."""
+    """Read the UEB and the hashes from at most K shares."""
 
     async def from_any(self: PhasedFetcher, read: Callable[[Share], Awaitable[Any]]) -> Any:
         for share in self._chosen[: self._session.cap.k]:
@@ -227,7 +227,7 @@ def k_shares_asked(patch: Patch) -> None:
 
 
 def timer_left(patch: Patch) -> None:
-    """Leave the timer that wakes a download for what is overdue."""
+    """Leave the timer for overdue requests."""
     set_timer = Signal._set_timer
 
     def leaving(self: Signal, due: float) -> None:
@@ -255,7 +255,7 @@ def pauses_ignored(patch: Patch) -> None:
 
 
 def choice_by_chance(patch: Patch) -> None:
-    """Choose shares by a chance that no seed decides."""
+    """Choose shares at random, without a seed."""
     patch.setattr("firstk.harness.run.download.stream", lambda seed, *purpose: Random())
 
 
@@ -265,12 +265,12 @@ def never_given_up(patch: Patch) -> None:
 
 
 def bound_too_late(patch: Patch) -> None:
-    """Say that nobody can be earlier than in a thousand seconds."""
+    """Claim that no download can be earlier than a thousand seconds."""
     patch.setattr("firstk.harness.fuzz.observed.bound", lambda *args: Bound(1000.0, None, None))
 
 
 def closed_too_soon(patch: Patch) -> None:
-    """Hope for no more shares once K have been located, if they are used as they come."""
+    """Expect no more shares once K have been located, if they are used as they arrive."""
     check = ShareFinder._check
 
     def closing(self: ShareFinder) -> None:
@@ -281,7 +281,7 @@ def closed_too_soon(patch: Patch) -> None:
     patch.setattr(ShareFinder, "_check", closing)
 
 
-#: Each defect, and the invariants that tell of it. The first eight are what went wrong on
+#: Each defect, and the invariants that detect it. The first eight are what went wrong on
 #: the way to ticket #928.
 DEFECTS: dict[Defect, set[str]] = {
     buckets_counted: {"located", "late-shortage"},
@@ -312,7 +312,7 @@ FOUND = pytest.mark.parametrize(
 
 @FOUND
 def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
-    """A defect that is put in on purpose is found within a few hundred scenarios."""
+    """A planted defect is found within 400 scenarios."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     defect(monkeypatch)
     found = Fuzzer().search(scenarios=400)
@@ -322,7 +322,7 @@ def test_found(monkeypatch: Patch, defect: Defect, names: set[str]) -> None:
 
 
 def says(find: Counterexample) -> int:
-    """Return how many lines of a scenario file say something."""
+    """Return the number of meaningful lines of a scenario file."""
     return sum(bool(line.strip(" []")) for line in find.toml.splitlines())
 
 
@@ -343,7 +343,7 @@ SLOW = pytest.mark.slow
     ],
 )
 def test_small(monkeypatch: Patch, defect: Defect) -> None:
-    """What is found is made small: few servers, few faults, a file of some bytes."""
+    """A find is shrunk: few servers, few faults, a file of some bytes."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 600.0)  # on a busy machine
     defect(monkeypatch)
     found = Fuzzer().search(scenarios=400)
@@ -356,7 +356,7 @@ def test_small(monkeypatch: Patch, defect: Defect) -> None:
 
 
 def test_unequal_runs(monkeypatch: Patch) -> None:
-    """What is not found again while it is made smaller is told all the same."""
+    """A find that cannot be reproduced while it is shrunk is reported too."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 2.0)
     choice_by_chance(monkeypatch)
     found = Fuzzer().search(scenarios=400)
@@ -366,7 +366,7 @@ def test_unequal_runs(monkeypatch: Patch) -> None:
 
 
 def test_first_k_later(monkeypatch: Patch) -> None:
-    """If first-k told a later time than wait-for-all, that would be found."""
+    """If first-k located its shares later than wait-for-all, that would be found."""
 
     def later(of: Scenario, strategy: str, number: int, timeout: float | None) -> Run:
         run = simulate(of, strategy, number)
@@ -381,7 +381,7 @@ def test_first_k_later(monkeypatch: Patch) -> None:
 
 @pytest.mark.parametrize("invariant", INVARIANTS, ids=lambda invariant: invariant.name)
 def test_documented(invariant: Invariant) -> None:
-    """Each invariant stands in the documentation, in the same words."""
+    """Each invariant is documented in the same words."""
     text = " ".join((ROOT / "docs" / "fuzzing.md").read_text(encoding="utf-8").split())
 
     assert f"`{invariant.name}`: {invariant.sentence}." in text
@@ -391,13 +391,13 @@ def test_documented(invariant: Invariant) -> None:
 
 
 def sequence(seed: int, scenarios: int = 40) -> list[dict[str, Any]]:
-    """Return the first scenarios that a seed makes."""
+    """Return the first scenarios of a seed."""
     generator = Generator(seed)
     return [generator.make(number) for number in range(scenarios)]
 
 
 def test_repeatable() -> None:
-    """Equal seeds make equal sequences of scenarios, and other seeds others."""
+    """Equal seeds make equal sequences of scenarios; different seeds, different ones."""
     made = sequence(1)
 
     assert made == sequence(1)
@@ -405,7 +405,7 @@ def test_repeatable() -> None:
 
 
 def test_variety() -> None:
-    """Every fault and law comes, several faults on one server, and both ways to end."""
+    """Every fault and law occurs, several faults on one server, and both ways to stop."""
     made = str(sequence(0, 300))
 
     for kind in (
@@ -421,14 +421,14 @@ def test_variety() -> None:
 
 
 def test_swarm() -> None:
-    """Scenarios differ in what they have at all: some have faults of one kind only."""
+    """Scenarios differ in which features they have: some have faults of only one kind."""
     kinds = [set(re.findall(r"'kind': '([a-z-]+)'", str(made))) for made in sequence(0, 200)]
 
     assert {len(some) for some in kinds} >= {0, 1, 2, 3, 4}
 
 
 def test_learns() -> None:
-    """A scenario that leads to a new situation is kept, and varied; the sequence is repeatable."""
+    """A scenario that reaches a new situation is kept and varied; the sequence is repeatable."""
 
     def situations() -> set[Situation]:
         generator = Generator(3)
@@ -447,7 +447,7 @@ def test_learns() -> None:
 
 
 def test_varied() -> None:
-    """A variation is another scenario that is valid, with faults at the times of events."""
+    """A variation is a valid scenario, with faults at the times of events."""
     random = Random(5)
     made = next(
         made for made in sequence(7, 100) if any("fault" in e for e in made.get("servers", ()))
@@ -460,7 +460,7 @@ def test_varied() -> None:
 
 
 def test_plainest() -> None:
-    """All zeros are the plainest scenario: one good server."""
+    """All zeros make the simplest scenario: one good server."""
     made = tables(lambda n: 0)
 
     assert made["file"] == {"size": 1, "k": 1, "n": 1}
@@ -472,7 +472,7 @@ def test_plainest() -> None:
 
 
 def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
-    """The file of a find is read as the scenario that was run: it has the same digest."""
+    """The file of a find loads as the scenario that was run: it has the same digest."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     responses_counted(monkeypatch)
     found = Fuzzer(3).search(scenarios=400)
@@ -489,7 +489,7 @@ def test_written(monkeypatch: Patch, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", few(5, range(20)))
 def test_any_file(seed: int, tmp_path: Path) -> None:
-    """Whatever scenario is made: its file says the same."""
+    """The file of any generated scenario loads as that scenario."""
     made = tables(Random(seed).randrange)
     file = Counterexample(next(iter(()), None), made).write(tmp_path)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What is drawn for bytes and connections is valid, and breaks no invariant."""
+"""Generated faults of streams and connections are valid, and break no invariant."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_plainest() -> None:
 
 
 def test_valid() -> None:
-    """Everything that is drawn is a scenario, and all keys are drawn."""
+    """All generated scenarios are valid, and all keys occur."""
     made = [drawn(seed) for seed in range(400)]
     for one in made:
         from_tables(one)
@@ -46,7 +46,7 @@ def test_valid() -> None:
 
 
 def test_few_pieces() -> None:
-    """No drawn scenario takes minutes because a large file comes byte by byte."""
+    """No generated scenario takes minutes because a large file is sent byte by byte."""
     pieces, large = [], 0
     for seed in range(600):
         made = tables(Random(seed).randrange)
@@ -63,7 +63,7 @@ def test_few_pieces() -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "hedged"])
 def test_no_invariant_is_broken(strategy: str) -> None:
-    """Strategies keep what must hold whatever happens to bytes and connections."""
+    """Strategies keep all invariants, whatever happens to streams and connections."""
     for seed in range(40):
         case = ScenarioRuns(from_tables(drawn(seed)))
         trial = CheckedRun(case, strategy)

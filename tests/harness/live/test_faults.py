@@ -1,4 +1,4 @@
-"""Which faults of a scenario can be made real, and which are refused."""
+"""Which faults of a scenario a live grid can reproduce, and which it refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from firstk.scenarios.load import from_tables
 
 
 def problems(**entry: Any) -> list[str]:
-    """Return what no live grid can do of a scenario with this entry."""
+    """Return why a live grid cannot run a scenario with this entry."""
     scenario = from_tables(
         {
             "name": "t",
@@ -36,7 +36,7 @@ def problems(**entry: Any) -> list[str]:
     ],
 )
 def test_refused(entry: dict[str, Any], words: str) -> None:
-    """Faults of connections and streams are those of simulated servers alone."""
+    """Faults of connections and streams are only for simulated servers."""
     (problem,) = problems(**entry)
 
     assert problem.startswith("s3: ")
@@ -45,7 +45,7 @@ def test_refused(entry: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize(("kind", "real"), [("hung", stops), ("disconnect", kills)])
 def test_whole(kind: str, real: Any) -> None:
-    """A server that hangs is stopped, and one that loses its connections for good is killed."""
+    """A hung server is stopped, and one that loses its connections forever is killed."""
     entry = {"select": "3", "fault": {"kind": kind}}
     scenario = from_tables(
         {
@@ -70,7 +70,7 @@ def test_whole(kind: str, real: Any) -> None:
     ],
 )
 def test_routing(grid: dict[str, Any], words: str) -> None:
-    """A live download connects to all servers, and none of them withdraws a query."""
+    """A live download connects to all servers, and servers do not withdraw queries."""
     rtt = {"law": "constant", "value": 0.05}
     scenario = from_tables(
         {

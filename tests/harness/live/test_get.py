@@ -51,7 +51,7 @@ def grid(tmp_path: Path) -> Iterator[_Grid]:
 
 
 def test_two_stopped(grid: _Grid, tmp_path: Path) -> None:
-    """Two stopped servers of five do not matter; the file is as it was, and readable."""
+    """Two stopped servers of five do not matter; the file is right, and readable."""
     for name in ("s0", "s3"):
         os.kill(grid.processes[name], signal.SIGSTOP)
     out = tmp_path / "file"
@@ -74,7 +74,7 @@ def test_standard_output(grid: _Grid) -> None:
 
 
 def test_too_few(grid: _Grid, tmp_path: Path) -> None:
-    """What cannot be had is no file; the error names each server, and the exit status is 1."""
+    """A failed download leaves no file; the error lists each server, and the exit status is 1."""
     for name in ("s0", "s1", "s2"):
         os.kill(grid.processes[name], signal.SIGKILL)
     out = tmp_path / "file"

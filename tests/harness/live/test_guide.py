@@ -29,7 +29,7 @@ def test_live(tmp_path: Path) -> None:
 
 
 def test_servers() -> None:
-    """The list of servers in the guide is one."""
+    """The list of servers in the guide can be parsed."""
     (text,) = re.findall(r"```text\n(# the grid.*?)```", _GUIDE, re.DOTALL)
 
     assert list(parse_servers(text)) == ["alice", "192.0.2.7:34400"]

@@ -1,4 +1,4 @@
-"""`firstk live`: scenarios on real servers, beside their simulation."""
+"""`firstk live`: scenarios on real servers, compared with their simulation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _outcomes(ran: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], se
 
 @needs_live
 def test_two_of_four_stopped(tmp_path: Path) -> None:
-    """Two stopped servers of four hang wait-for-all for real, and neither first-k nor hedged."""
+    """Two stopped servers of four really stall wait-for-all, but neither first-k nor hedged."""
     strategies = ["-s", "wait-for-all", "-s", "first-k", "-s", "hedged"]
     ran = _live(write(tmp_path, text=_HUNG), *strategies, "--format", "json")
 
@@ -90,7 +90,7 @@ _FAULTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", _FAULTS)
 def test_faults(tmp_path: Path, name: str) -> None:
-    """Each kind of fault has the same outcome on real servers as in the simulation."""
+    """Each kind of fault has the same outcome on real servers and in the simulation."""
     text = f'{_SMALL}[[servers]]\nselect = "0-1"\nfault = {_FAULTS[name]}\n'
     # These two are nearer, so that first-k knows of no others. No fault begins between phases.
     text = text.replace("size = 2000", "size = 200000").replace("0.03", "0.2")
@@ -107,7 +107,7 @@ def test_faults(tmp_path: Path, name: str) -> None:
 @needs_live
 @pytest.mark.slow
 def test_limits(tmp_path: Path) -> None:
-    """Bandwidth and queues are real: a download takes at least as long as they say."""
+    """Bandwidth and queues are real: a download takes at least the expected time."""
     text = _SMALL.replace("size = 2000", "size = 100000").replace(
         "servers = 4", "servers = 4\nclient_bandwidth = 100000.0"
     )

@@ -28,7 +28,7 @@ def _slower(run: Run, query: float, read: float) -> Run:
 
 
 def test_same_times() -> None:
-    """The times of a simulated run, taken as measured ones, give the same run again."""
+    """A simulation with the measured times of a simulated run gives the same result."""
     one = scenario(grid={"rtt": constant(0.05)})
     run = simulate(one, "first-k")
     again = simulate(_again(run), "first-k")
@@ -37,7 +37,7 @@ def test_same_times() -> None:
 
 
 def test_queries_and_reads() -> None:
-    """Queries and reads have times of their own."""
+    """Queries and reads have separate times."""
     one = scenario(grid={"rtt": constant(0.05)})
     run = _slower(simulate(one, "first-k"), query=0.2, read=0.1)
     again = simulate(_again(run), "first-k")
@@ -46,7 +46,7 @@ def test_queries_and_reads() -> None:
 
 
 def test_servers_apart() -> None:
-    """Each server has its own times, so that the same ones answer first."""
+    """Each server has its own times, so that the same servers answer first."""
     law = {"law": "lognormal", "median": 0.05, "sigma": 1.0}
     for seed in range(5):
         run = simulate(scenario(seed=seed, grid={"rtt": law}), "first-k")
@@ -57,7 +57,7 @@ def test_servers_apart() -> None:
 
 
 def test_laws_apart() -> None:
-    """A server that was hung has the times of those with the same law."""
+    """A server that hung gets the times of servers with the same law."""
     far = {"select": "5-9", "rtt": constant(1.0)}
     one = scenario(far, hung("0,9", end=2.0), grid={"rtt": constant(0.05)})
     run = simulate(one, "wait-for-all")
@@ -67,7 +67,7 @@ def test_laws_apart() -> None:
 
 
 def test_faults_are_not_doubled() -> None:
-    """What a fault delays is not measured: the simulation has that fault too."""
+    """A fault's delay is not part of the measured times: the simulation has that fault too."""
     slow = {"select": "0-1", "fault": {"kind": "slow", "extra": 0.5}}
     run = simulate(scenario(slow, hung("9"), grid={"rtt": constant(0.05)}), "first-k-late")
     again = simulate(_again(run), "first-k-late")
@@ -77,7 +77,7 @@ def test_faults_are_not_doubled() -> None:
 
 
 def test_nothing_measured() -> None:
-    """Where nothing was answered the scenario's own times stay."""
+    """If nothing was answered, the scenario's own times are kept."""
     run = simulate(scenario(hung("all")), "first-k")
     again = _again(run)
 
@@ -85,7 +85,7 @@ def test_nothing_measured() -> None:
 
 
 def test_order() -> None:
-    """Requests have the times of those at their places; a place without a time has any other."""
+    """The n-th request gets the n-th time; without one, it gets a random one."""
     law = MeasuredTimes([1.0], [2.0, None, 3.0])
     random = Random(0)
     drawn = [law.sample(random) for _ in range(20)]
@@ -96,7 +96,7 @@ def test_order() -> None:
 
 
 def test_outstanding() -> None:
-    """A request that was given up takes longer than that; no other request takes its time."""
+    """A request that was given up takes longer than its wait; no other request gets its time."""
     law = MeasuredTimes([1.0], [Outstanding(0.001), Outstanding(5.0), 2.0])
     drawn = [law.sample(Random(0)) for _ in range(9)]
 

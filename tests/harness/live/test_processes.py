@@ -1,4 +1,4 @@
-"""Processes of a live grid end with the one that uses them, however it ends."""
+"""The processes of a live grid end with their user, however it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.making import ROOT, needs_live
 
 pytestmark = needs_live
 
-#: Starts two servers and a proxy, stops one server, prints all there is, and waits.
+#: Starts two servers and a proxy, stops one server, prints its process ids, and waits.
 _PROGRAM = """
 import signal, sys, time
 from firstk.harness.live.grid import LiveGrid
@@ -60,7 +60,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     "number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name
 )
 def test_ends_with_its_user(number: signal.Signals) -> None:
-    """No process, no port and no file is left, when the user is interrupted, ended or killed."""
+    """No process, port or file is left when the user is interrupted, terminated or killed."""
     with subprocess.Popen(  # noqa: S603 - our own
         [sys.executable, "-c", _PROGRAM],
         cwd=ROOT,
@@ -87,7 +87,7 @@ def test_ends_with_its_user(number: signal.Signals) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
 def test_keeper_killed() -> None:
-    """If the keeper itself is killed, so are all that it started."""
+    """If the keeper itself is killed, so are all its processes."""
     from firstk.harness.live.grid import LiveGrid
 
     with Keeper() as keeper:
@@ -106,7 +106,7 @@ def test_keeper_killed() -> None:
 
 @pytest.mark.slow
 def test_child_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """A process that cannot start is an error, and its own error is printed."""
+    """A process that cannot start raises an error, and its own error is printed."""
     with Keeper() as keeper:
         process = keeper.start("server", name="s0", folder="/proc/nowhere", host="127.0.0.1")
         with pytest.raises(LiveError, match=r"process \d+ of the live grid has ended"):
@@ -117,7 +117,7 @@ def test_child_that_fails(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> 
 
 @pytest.mark.slow
 def test_100_times() -> None:
-    """100 starts and stops of servers, in ten grids, leave nothing."""
+    """100 starts and stops of servers, in ten grids, leave no process or port behind."""
     from firstk.harness.live.grid import LiveGrid
 
     pids, ports = [], []

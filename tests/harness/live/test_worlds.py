@@ -1,4 +1,4 @@
-"""What differs between the simulation and real servers."""
+"""Differences between the simulation and real servers."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _SCENARIO = scenario(grid={"rtt": {"law": "constant", "value": 0.05}})
     ],
 )
 def test_near(one: float | None, other: float | None, near: bool) -> None:
-    """Times are near within 10 % or 10 ms, whichever is more."""
+    """Times are near if they differ by at most 10 % or 10 ms, whichever is more."""
     assert is_near(one, other) is near
 
 
 def test_no_difference() -> None:
-    """Small differences are none."""
+    """Small differences are not reported."""
     found = in_worlds(_SCENARIO, first_k=[0.01, -0.01, 0.02])
 
     assert list(found.differences) == []
@@ -40,7 +40,7 @@ def test_no_difference() -> None:
 
 
 def test_later() -> None:
-    """A difference of the medians is one, with its sign; single runs are counted."""
+    """A difference of the medians is reported with its direction; near single runs are counted."""
     found = in_worlds(_SCENARIO, first_k=[0.05, 0.05, 0.0], hedged=[0.0, -0.03, -0.03])
 
     assert list(found.differences) == [
@@ -53,7 +53,7 @@ def test_later() -> None:
 
 
 def test_other_outcome() -> None:
-    """Another outcome is a difference of its run."""
+    """A different outcome is reported for its run."""
     found = in_worlds(_SCENARIO, first_k=[0.0, None, 0.0])
 
     assert list(found.differences) == [
@@ -63,7 +63,7 @@ def test_other_outcome() -> None:
 
 
 def test_never() -> None:
-    """A stall in both worlds is no difference, and has no median."""
+    """A stall in both worlds is not a difference, and has no median."""
     found = in_worlds(scenario(hung("3-9")), wait_for_all=[None, None])
 
     assert list(found.differences) == []
@@ -72,7 +72,7 @@ def test_never() -> None:
 
 
 def test_expectations() -> None:
-    """Expectations of outcomes hold on real servers too; those of times are the simulation's."""
+    """Expected outcomes apply to real servers too; expected times, only to the simulation."""
     expected = {"first-k": {"outcome": "ok", "ttfb": 0.25}}
     one = scenario(grid={"rtt": {"law": "constant", "value": 0.05}}, expect=expected)
 

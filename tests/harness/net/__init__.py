@@ -1,1 +1,1 @@
-"""The simulated network."""
+"""Tests of the simulated network."""

@@ -1,4 +1,4 @@
-"""Twisted's own conformance tests, run against the reactor of a simulated host.
+"""Twisted's own conformance tests, run with the reactor of a simulated host.
 
 Two tests are left out: `test_closePeerOnEMFILE` of two classes, which open real files until the
 process may open no more. There is no latency here: Twisted's tests presume that a connection is
@@ -48,7 +48,7 @@ _LEFT_OUT = {
     test_tls.TLSPortTestsBuilder: "test_closePeerOnEMFILE",
 }
 
-#: It sends 32 MB over TLS.
+#: The test that sends 32 MB over TLS.
 _SLOW = {test_tls.AbortSSLConnectionTests: "test_fullWriteBufferAfterByteExchange"}
 
 _reactors: list[HostReactor] = []  # the last one that was made is the one under test
@@ -62,14 +62,14 @@ def _make_reactor() -> HostReactor:
 
 
 class _TestsOwnSocket:
-    """A socket that a test makes itself: a simulated one, of the reactor that it has made last."""
+    """A test's own socket: a simulated one, of the last reactor made."""
 
     def __init__(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM) -> None:
         self._family = family
         self._made: StreamSocket | None = None
 
     def setblocking(self, flag: bool) -> None:
-        """Do nothing: it does not block."""
+        """Do nothing: a simulated socket never blocks."""
 
     def connect(self, address: tuple[Any, ...]) -> None:
         self._made = _reactors[-1].stack.stream_socket(self._family)
@@ -134,7 +134,7 @@ del _base  # not to be collected
 
 
 def test_no_class_is_skipped() -> None:
-    """The reactor provides all interfaces that the classes ask for: they skip themselves if not."""
+    """The reactor provides every interface that the classes require, so none is skipped."""
     required = [i for base in _CLASSES for i in getattr(base, "requiredInterfaces", None) or ()]
 
     missing = [i for i in required if not i.providedBy(_make_reactor())]

@@ -1,4 +1,4 @@
-"""What happened in a network, as files: a sequence diagram as text and SVG, and for Perfetto."""
+"""Drawings of a network's history: a sequence diagram as text and SVG, and a Perfetto trace."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def net() -> Network:
-    """Return a network in which a page came late, a server froze, and packets were lost."""
+    """Return a network with a late page, a frozen server, and lost packets."""
     net = Network(rtt=0.05)
     serve(net.host("a"))
     serve(net.host("b"), Hello(silent=True))
@@ -40,7 +40,7 @@ def _texts(root: ElementTree.Element, kind: str) -> list[str]:
 
 
 def test_svg(net: Network, tmp_path: Path) -> None:
-    """The picture has a line for each host, arrows for all packets, and what happened to hosts."""
+    """The picture has a line for each host, arrows for all packets, and the hosts' faults."""
     net.save(tmp_path / "it.svg")
     root = ElementTree.parse(tmp_path / "it.svg").getroot()  # noqa: S314 - it is ours
     packets = [p for p in net.packets if p.what != "ack"]
@@ -56,7 +56,7 @@ def test_svg(net: Network, tmp_path: Path) -> None:
 
 
 def test_svg_places(net: Network, tmp_path: Path) -> None:
-    """Later is lower: every arrow runs down, from its host's line to the other's."""
+    """Later is lower: every arrow runs down, from one host's line to another's."""
     net.save(tmp_path / "it.svg", acks=True)
     root = ElementTree.parse(tmp_path / "it.svg").getroot()  # noqa: S314
     lines = [{k: float(v) for k, v in e.items() if k[1:] in "12"} for e in root.iter(f"{_SVG}line")]
@@ -76,7 +76,7 @@ def _events(net: Network, path: Path) -> list[dict[str, Any]]:
 
 
 def test_trace_events(net: Network, tmp_path: Path) -> None:
-    """Each packet lasts from its sending to its arrival, in the process of its sender."""
+    """Each packet lasts from sending to arrival, in the process of its sender."""
     events = _events(net, tmp_path / "it.json")
     names = {e["pid"]: e["args"]["name"] for e in events if e["name"] == "process_name"}
     lasting = [(names[e["pid"]], e["name"], e["ts"], e["dur"]) for e in events if e["ph"] == "X"]
@@ -91,7 +91,7 @@ def test_trace_events(net: Network, tmp_path: Path) -> None:
 
 
 def test_trace_events_do_not_overlap(tmp_path: Path) -> None:
-    """What overlaps has a track of its own: Perfetto drops events that do not nest."""
+    """Overlapping packets are on different tracks: Perfetto drops events that do not nest."""
     net = Network(rtt={"law": "uniform", "low": 0.0, "high": 0.4})
     serve(net.host("a"), Hello(bytes(2_000_000)))
     got = get(net.host("client"), "http://a/")
@@ -107,7 +107,7 @@ def test_trace_events_do_not_overlap(tmp_path: Path) -> None:
 
 
 def test_never_answered(net: Network, tmp_path: Path) -> None:
-    """A connection on which a client waits begins, and does not end."""
+    """A client's unanswered wait has a beginning and no end."""
     [waits] = [e for e in _events(net, tmp_path / "it.json") if e["ph"] == "B"]
 
     assert waits["name"] == "waits for b"
@@ -115,7 +115,7 @@ def test_never_answered(net: Network, tmp_path: Path) -> None:
 
 
 def test_text(net: Network, tmp_path: Path) -> None:
-    """Text is the diagram; any other suffix is refused, with those that there are."""
+    """`.txt` saves the text diagram; an unknown suffix is refused, with the known ones."""
     net.save(tmp_path / "it.txt")
 
     assert (tmp_path / "it.txt").read_text() == net.diagram()
@@ -124,7 +124,7 @@ def test_text(net: Network, tmp_path: Path) -> None:
 
 
 def test_nothing(tmp_path: Path) -> None:
-    """A network without hosts has files too."""
+    """A network without hosts can be drawn too."""
     net = Network()
     for suffix in ("txt", "svg", "json"):
         net.save(tmp_path / f"it.{suffix}")

@@ -1,4 +1,4 @@
-"""Hosts that freeze, die, restart, and links that are cut: what the others see, and when."""
+"""Frozen, dead and restarted hosts, and cut links: what the other hosts see, and when."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def server(net: Network) -> Host:
 
 
 def _connected(net: Network, kind: type[Recorder] = Echo) -> tuple[Recorder, Recorder]:
-    """Return both ends of a connection; it is then 1 s."""
+    """Return both ends of a connection, at a time of 1 s."""
     listening = listen(net.host("server"), kind=kind)
     here, _ = connect(net.host("client"), "server")
     net.advance(1)
@@ -59,7 +59,7 @@ def _write(host: Host, protocol: Recorder, data: bytes) -> None:
 
 
 def test_frozen_and_thawed(net: Network, client: Host, server: Host) -> None:
-    """A frozen server takes what is sent, and answers it when it is thawed."""
+    """A frozen server's kernel accepts data; the server answers when it is thawed."""
     here, there = _connected(net)
     server.freeze()
     _write(client, here, b"anybody there?")
@@ -87,7 +87,7 @@ def test_frozen_backlog(net: Network, client: Host, server: Host) -> None:
 
 
 def test_frozen_tls(net: Network, client: Host, server: Host) -> None:
-    """With a frozen server TLS never completes, though the connection is made."""
+    """With a frozen server, TLS never completes, although TCP connects."""
     pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")
     serve(server, tls=True)
     server.freeze()
@@ -101,7 +101,7 @@ def test_frozen_tls(net: Network, client: Host, server: Host) -> None:
 
 
 def test_frozen_pauses_the_writer(net: Network, client: Host, server: Host) -> None:
-    """Who writes to a frozen host is paused once the buffers of both kernels are full."""
+    """A writer to a frozen host is paused once the buffers of both kernels are full."""
     here, there = _connected(net, Recorder)
     server.freeze()
 
@@ -134,7 +134,7 @@ def test_frozen_pauses_the_writer(net: Network, client: Host, server: Host) -> N
 
 
 def test_frozen_timers(net: Network, server: Host) -> None:
-    """Timers of a frozen host stand still; the thaw fires the overdue ones in order."""
+    """Timers of a frozen host stop; a thaw fires the overdue ones in order."""
     fired: list[tuple[str, float]] = []
 
     def begin() -> None:
@@ -158,7 +158,7 @@ def test_frozen_timers(net: Network, server: Host) -> None:
 
 @pytest.mark.parametrize("how", ["reset", "delay"])
 def test_overdue_timer_is_moved(net: Network, server: Host, how: str) -> None:
-    """A timer that is overdue in a frozen host can be moved still."""
+    """An overdue timer of a frozen host can still be moved."""
     fired: list[float] = []
     timer = server.run(server.reactor.callLater, 2, lambda: fired.append(net.now))
     server.freeze()
@@ -171,7 +171,7 @@ def test_overdue_timer_is_moved(net: Network, server: Host, how: str) -> None:
 
 
 def test_thawed_and_frozen_at_once(net: Network, server: Host) -> None:
-    """A thaw that is taken back before time goes on changes nothing."""
+    """A thaw and a freeze at the same time change nothing."""
     fired: list[float] = []
     server.run(server.reactor.callLater, 2, lambda: fired.append(net.now))
     server.freeze()
@@ -184,7 +184,7 @@ def test_thawed_and_frozen_at_once(net: Network, server: Host) -> None:
 
 
 def test_others_do_not_notice() -> None:
-    """Freezing one host changes no step of another, though they share Twisted's Cooperator."""
+    """Freezing one host does not affect another, although they share Twisted's Cooperator."""
 
     def steps(freezes: bool) -> list[float]:
         net = Network()
@@ -214,7 +214,7 @@ def test_others_do_not_notice() -> None:
 
 
 def test_partition(net: Network, client: Host, server: Host) -> None:
-    """Nothing is lost or reordered by a partition: it comes after the heal, in order."""
+    """A partition loses and reorders nothing: the data arrives after it heals, in order."""
     here, there = _connected(net)
     net.partition("client", "server")
     for number in range(100):
@@ -244,7 +244,7 @@ def test_one_way(net: Network, client: Host, server: Host) -> None:
 
 
 def test_partition_forever(net: Network, client: Host, server: Host) -> None:
-    """A partition that lasts ends the connection as Linux does: after a quarter of an hour."""
+    """A permanent partition ends the connection as Linux does: after a quarter of an hour."""
     here, _ = _connected(net)
     net.partition(client, server)
     _write(client, here, b"hello")
@@ -272,7 +272,7 @@ def test_kill(net: Network, client: Host, server: Host) -> None:
 
 
 def test_kill_with_unread_data(net: Network, client: Host, server: Host) -> None:
-    """It resets a connection whose data the process had not read."""
+    """The kernel resets a connection whose data the process had not read."""
     here, _ = _connected(net)
     server.freeze()
     _write(client, here, b"unread")
@@ -285,7 +285,7 @@ def test_kill_with_unread_data(net: Network, client: Host, server: Host) -> None
 
 
 def test_power_off(net: Network, client: Host, server: Host) -> None:
-    """Nothing at all comes from a host that is off; restarted, it resets what it knows not."""
+    """A host that is off sends nothing; after a restart, it resets unknown connections."""
     here, _ = _connected(net)
     server.power_off()
     _write(client, here, b"hello")
@@ -300,7 +300,7 @@ def test_power_off(net: Network, client: Host, server: Host) -> None:
 
 
 def test_restarted_client(net: Network, client: Host, server: Host) -> None:
-    """A client that is restarted can use a port that the server believes to be connected."""
+    """A restarted client can use a port that the server believes to be connected."""
     _connected(net)
     client.power_off()
     net.advance(1)
@@ -345,7 +345,7 @@ def test_stopped_reactor(net: Network, client: Host, server: Host) -> None:
 
 
 def test_reset(net: Network, client: Host, server: Host) -> None:
-    """A reset ends connections with one other host, or all, without further ado."""
+    """A reset ends all connections, or only those with one host, at once."""
     here, there = _connected(net)
     server.reset("client")
     net.advance(1)
@@ -357,7 +357,7 @@ def test_reset(net: Network, client: Host, server: Host) -> None:
 
 
 def test_loss_is_delay(net: Network, client: Host, server: Host) -> None:
-    """Lost packets are sent again: all arrives in order, some of it late."""
+    """Lost packets are retransmitted: all data arrives in order, some of it late."""
     here, there = _connected(net)
     net.link(client, server, loss=0.3)
     for number in range(50):
@@ -370,7 +370,7 @@ def test_loss_is_delay(net: Network, client: Host, server: Host) -> None:
 
 
 def test_at(net: Network, client: Host, server: Host) -> None:
-    """A fault can begin at a time, and end at another."""
+    """A fault can begin and end at given times."""
     here, _ = _connected(net)
     net.at(2, server.freeze)
     net.at(5, server.thaw)

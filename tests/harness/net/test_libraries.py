@@ -1,4 +1,4 @@
-"""Protocols of Twisted and of others, unmodified: how many round trips a call takes."""
+"""Unmodified protocols of Twisted and of others: how many round trips a call takes."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def server(net: Network) -> Host:
 
 
 def _took(net: Network, host: Host, call: Callable[[], Deferred[Any]]) -> tuple[Any, float]:
-    """Return what a call of a host has come to, and how many round trips it took."""
+    """Return the result of a host's call, and how many round trips it took."""
     before = net.now
     found = net.wait(host.run(call))
     return found, (net.now - before) / RTT
 
 
 def test_amp(net: Network, client: Host, server: Host) -> None:
-    """AMP takes one round trip a call."""
+    """AMP takes one round trip per call."""
 
     class Sum(amp.Command):
         arguments = [(b"a", amp.Integer()), (b"b", amp.Integer())]  # noqa: RUF012 - as AMP has it
@@ -87,7 +87,7 @@ def test_amp(net: Network, client: Host, server: Host) -> None:
 
 
 def test_perspective_broker(net: Network, client: Host, server: Host) -> None:
-    """Perspective Broker takes one round trip a call."""
+    """Perspective Broker takes one round trip per call."""
 
     class Root(pb.Root):
         def remote_double(self, number: int) -> int:
@@ -105,7 +105,7 @@ def test_perspective_broker(net: Network, client: Host, server: Host) -> None:
 
 
 def test_treq(net: Network, client: Host, server: Host) -> None:
-    """With treq each process has a pool of connections: cold two round trips, warm one."""
+    """With treq, each process has a connection pool: two round trips cold, one warm."""
     treq = pytest.importorskip("treq")
     serve(server)
 
@@ -123,7 +123,7 @@ def test_treq(net: Network, client: Host, server: Host) -> None:
 
 
 def test_treq_timeout(net: Network, client: Host, server: Host) -> None:
-    """The `timeout=` of treq ends a request to a frozen server, by the global reactor's clock."""
+    """The `timeout=` of treq ends a request to a frozen server, in virtual time."""
     treq = pytest.importorskip("treq")
     serve(server)
     server.freeze()
@@ -135,7 +135,7 @@ def test_treq_timeout(net: Network, client: Host, server: Host) -> None:
 
 
 def test_klein(net: Network, client: Host, server: Host) -> None:
-    """Klein: routes that wait on the global reactor, in virtual time."""
+    """Klein works, with routes that wait on the global reactor in virtual time."""
     klein = pytest.importorskip("klein")
     treq = pytest.importorskip("treq")
     from twisted.web.server import Site
@@ -160,7 +160,7 @@ def test_klein(net: Network, client: Host, server: Host) -> None:
 
 
 def test_foolscap(net: Network, client: Host, server: Host) -> None:
-    """Foolscap, which bound the global reactor when it was imported: a call is one round trip."""
+    """A Foolscap call takes one round trip, although Foolscap binds the global reactor."""
     foolscap: Any = pytest.importorskip("foolscap.api")
 
     class Calculator(foolscap.Referenceable):  # type: ignore[misc]
@@ -192,7 +192,7 @@ def test_foolscap(net: Network, client: Host, server: Host) -> None:
 
 
 def test_body_producer(net: Network, client: Host, server: Host) -> None:
-    """A body that a Cooperator sends, which is process-wide, arrives whole."""
+    """A body that the process-wide Cooperator sends arrives complete."""
     from io import BytesIO
 
     from twisted.web.client import Agent, FileBodyProducer, readBody
@@ -212,7 +212,7 @@ def test_body_producer(net: Network, client: Host, server: Host) -> None:
 
 
 def test_websocket(net: Network, client: Host, server: Host) -> None:
-    """WebSockets of Autobahn, which seeds `random` afresh; a ping times out on a frozen server."""
+    """Autobahn's WebSockets work, although it reseeds `random`; a ping times out."""
     websocket = pytest.importorskip("autobahn.twisted.websocket")
     heard: list[tuple[float, Any]] = []
 
@@ -254,7 +254,7 @@ def test_websocket(net: Network, client: Host, server: Host) -> None:
 
 
 def test_lines(net: Network, client: Host, server: Host) -> None:
-    """A LineReceiver, over endpoints that are strings."""
+    """A LineReceiver works over string endpoints."""
 
     class Upper(LineReceiver):
         def lineReceived(self, line: bytes) -> None:
@@ -283,7 +283,7 @@ def test_lines(net: Network, client: Host, server: Host) -> None:
 
 
 def test_wsgi(net: Network, client: Host, server: Host) -> None:
-    """A WSGI application, which Twisted runs in a thread that waits for its reactor."""
+    """A WSGI application works, although Twisted runs it in a thread that waits for the reactor."""
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
@@ -304,7 +304,7 @@ def test_wsgi(net: Network, client: Host, server: Host) -> None:
 
 
 def test_ftp(net: Network, client: Host, server: Host, tmp_path: Path) -> None:
-    """FTP, whose class has taken a method of the global reactor for its default."""
+    """FTP works, although its class has a method of the global reactor as a default."""
     (tmp_path / "file").write_bytes(b"content" * 1000)
     received: list[bytes] = []
 
@@ -330,13 +330,13 @@ def test_ftp(net: Network, client: Host, server: Host, tmp_path: Path) -> None:
 
 
 def test_host_name(net: Network, client: Host) -> None:
-    """What a host is called, as servers of IRC and SMTP ask, is its name in the network."""
+    """A host's name, as servers of IRC and SMTP request it, is its name in the network."""
     assert client.run(lambda: (socket.gethostname(), socket.getfqdn())) == ("client", "client")
     assert socket.gethostname() != "client"
 
 
 def test_bound_method(net: Network, client: Host) -> None:
-    """A method of the global reactor that a program has bound to a name is the host's, too."""
+    """A method of the global reactor that a program has bound is the host's, too."""
     program = ModuleType("program")
     exec("from twisted.internet import reactor\nlater = reactor.callLater", vars(program))  # noqa: S102
     sys.modules["program"] = program
@@ -353,7 +353,7 @@ def test_bound_method(net: Network, client: Host) -> None:
 
 
 def test_what_the_reactor_provides(net: Network, client: Host) -> None:
-    """The global reactor provides what the host's does: no real descriptors can be adopted."""
+    """The global reactor provides the host's interfaces: real descriptors cannot be adopted."""
     from twisted.internet import reactor
 
     def provides() -> tuple[bool, bool]:
@@ -364,7 +364,7 @@ def test_what_the_reactor_provides(net: Network, client: Host) -> None:
 
 
 def test_free_port(net: Network, client: Host) -> None:
-    """Foolscap looks for a free port with a real socket: in a host it finds one of the host's."""
+    """Foolscap's search for a free port finds a port of the host."""
     util = pytest.importorskip("foolscap.util", reason="Foolscap comes with Tahoe-LAFS")
     before = util.allocate_tcp_port
     first, second = client.run(lambda: (util.allocate_tcp_port(), util.allocate_tcp_port()))

@@ -1,4 +1,4 @@
-"""What processes have one of: each host has its own, and all is as it was afterwards."""
+"""Process-wide state: each host has its own, and it is restored afterwards."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_global_reactor() -> None:
 
 
 def test_global_reactor_of_no_host() -> None:
-    """A condition or another call of the test has no host, and the real reactor is as it was."""
+    """Code of the test has no host, and the real reactor is unchanged."""
     net = Network()
     net.host("a").run(_global_reactor)
     real, timers = type(_global_reactor()), _global_reactor().getDelayedCalls()
@@ -68,7 +68,7 @@ def test_global_reactor_of_no_host() -> None:
 
 
 def test_clocks() -> None:
-    """Clocks run in virtual time, also those that a module has bound to a name of its own."""
+    """Clocks run in virtual time, even those that a module has bound to its own names."""
     module = ModuleType("bound")
     exec("from time import time, monotonic as now", vars(module))  # noqa: S102
     sys.modules["bound"] = module
@@ -98,7 +98,7 @@ def _draws() -> list[object]:
 
 
 def test_random_numbers() -> None:
-    """They follow from the seed and the host, `os.urandom` included; a new host changes nothing."""
+    """Random numbers follow from the seed and the host, even `os.urandom`'s."""
 
     def drawn(seed: int, *names: str) -> list[list[object]]:
         net = Network(seed)
@@ -113,7 +113,7 @@ def test_random_numbers() -> None:
 
 
 def test_cooperator_lets_time_pass() -> None:
-    """A Cooperator works a step a turn: by the clock it would never have worked long enough."""
+    """A Cooperator runs one step per turn, since its time limit never passes."""
     net = Network()
     steps: list[float] = []
 
@@ -131,7 +131,7 @@ def test_cooperator_lets_time_pass() -> None:
 
 
 def test_threads() -> None:
-    """`deferToThread`, which uses the global reactor, works at once."""
+    """`deferToThread`, which uses the global reactor, runs at once."""
     net = Network()
     host = net.host("a")
     done = outcome(host, host.run(threads.deferToThread, lambda: threading.current_thread()))
@@ -160,7 +160,7 @@ def _look_up() -> None:
 )
 @pytest.mark.parametrize("when", ["now", "later"])
 def test_escapes(way_out: Callable[[], None], named: str, when: str) -> None:
-    """What reaches outside is named still, even if the code catches it."""
+    """Escapes are still reported, even if the code catches them."""
     net = Network()
     host = net.host("a")
 
@@ -180,7 +180,7 @@ def test_escapes(way_out: Callable[[], None], named: str, when: str) -> None:
 
 
 def test_no_real_socket() -> None:
-    """HTTPS between two hosts makes no socket, thread or process, and asks no resolver."""
+    """HTTPS between two hosts creates no real socket, thread or process."""
     pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")
     seen: list[str] = []
     watching = True

@@ -1,4 +1,4 @@
-"""Random schedules of writes, freezes, partitions and losses: TCP keeps its promise."""
+"""Random schedules of writes, freezes, partitions and losses: TCP keeps its guarantees."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LAWS: list[Any] = [
 
 
 class _Trial:
-    """Two hosts with one connection, to which a random schedule happens."""
+    """Two hosts with one connection, and a random schedule."""
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
@@ -44,7 +44,7 @@ class _Trial:
         return found if self.connecting.made_at is None else {"a": self.connecting, **found}
 
     def step(self) -> None:
-        """Let some time pass, and do one thing."""
+        """Let some time pass, and do one random thing."""
         random = self.random
         self.net.advance(random.expovariate(1 / random.choice([0.01, 0.1, 1, 5])))
         name, what = random.choice("ab"), random.random()
@@ -70,7 +70,7 @@ class _Trial:
         self.hosts[name].run(transport.write, data)
 
     def check_prefix(self) -> None:
-        """Nothing arrives that was not sent, and nothing out of order."""
+        """Check that the received data is a prefix of the sent data."""
         for name, other in (("a", "b"), ("b", "a")):
             if name in self.ends:
                 assert self.sent[other].startswith(self.ends[name].data)
@@ -84,7 +84,7 @@ class _Trial:
 
 
 def _run(seed: int) -> str:
-    """Run a schedule, check what TCP promises, and return its digest."""
+    """Run a schedule, check TCP's guarantees, and return its digest."""
     trial = _Trial(seed)
     for _ in range(trial.random.randint(5, 40)):
         trial.step()
@@ -109,7 +109,7 @@ def _run(seed: int) -> str:
 
 @pytest.mark.parametrize("first", few(1, range(0, 400, 100)))
 def test_schedules(first: int) -> None:
-    """What arrives is always a prefix of what was sent, and all of it once all is healed."""
+    """Received data is always a prefix of the sent data, and complete after everything heals."""
     digests = [_run(seed) for seed in range(first, first + 100)]
 
     assert len(set(digests)) == 100

@@ -17,14 +17,14 @@ from firstk.downloader.encode import encode
 from tests.harness.making import needs_tahoe, run_python
 from tests.marks import few
 
-# Tahoe-LAFS uses what is deprecated, and leaves files open.
+# # Tahoe-LAFS uses deprecated functions, and leaves files open.
 pytestmark = [needs_tahoe, pytest.mark.filterwarnings("ignore")]
 
 _PLAINTEXT = bytes(range(256)) * 512 + b"xy"  # two segments
 
 
 def _do(name: str, *numbers: int) -> Callable[[Any, float], None]:
-    """Return a fault of some servers, from the beginning."""
+    """Return a function that applies a fault to some servers at the start."""
 
     def begin(grid: Any, start: float) -> None:
         for number in numbers:
@@ -34,7 +34,7 @@ def _do(name: str, *numbers: int) -> Callable[[Any, float], None]:
 
 
 def _freeze_later(after: float) -> Callable[[Any, float], None]:
-    """Return a fault of the three servers in use: they freeze in the middle of the download."""
+    """Return a function that freezes the three servers in use in the middle of the download."""
 
     def begin(grid: Any, start: float) -> None:
         for host in grid.servers[:3]:
@@ -79,7 +79,7 @@ def test_downloads(
     first: float,
     done: float,
 ) -> None:
-    """When the first byte comes, and the last, whatever happens to the servers."""
+    """The first and the last byte come at these times, whatever happens to the servers."""
     from tests.harness.net.tahoe_grid import TahoeGrid
 
     file = encode(_PLAINTEXT, k=3, n=10, segment_size=131_072)
@@ -97,7 +97,7 @@ def test_downloads(
 
 
 def test_too_many_frozen(tmp_path: Path) -> None:
-    """With 8 of 10 frozen the stall becomes a failure after 60 s, and firstk says who is silent."""
+    """With 8 of 10 frozen, the download fails after 60 s, and firstk lists the silent servers."""
     from tests.harness.net.tahoe_grid import TahoeGrid
 
     file = encode(_PLAINTEXT, k=3, n=10, segment_size=131_072)

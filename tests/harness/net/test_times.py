@@ -1,4 +1,4 @@
-"""First bytes, to the tenth of a millisecond: the round trips that real stacks take."""
+"""Times of the first byte, to a tenth of a millisecond: the round trips of real protocols."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from firstk.harness.net.host import Host
 from firstk.harness.net.network import Network
 from tests.harness.net.programs import EXACT, RTT, Hello, connect, get, listen, serve
 
-# Twisted uses what pyOpenSSL has deprecated, and warns of its own `readBody`.
+# # Twisted uses functions that pyOpenSSL has deprecated, and warns about its own `readBody`.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -36,7 +36,7 @@ def test_connect(net: Network) -> None:
 
 
 def test_refused(net: Network) -> None:
-    """A port that nobody listens on refuses after one round trip."""
+    """A port without a listener refuses after one round trip."""
     client, _ = _hosts(net)
     _, made = connect(client, "server")
     net.advance(1)
@@ -46,7 +46,7 @@ def test_refused(net: Network) -> None:
 
 
 def test_nobody(net: Network) -> None:
-    """Nobody answers for a host that is off: the caller's own timeout ends the attempt."""
+    """A host that is off does not answer: the caller's own timeout ends the attempt."""
     client, server = _hosts(net)
     server.power_off()
     _, made = connect(client, "server", timeout=7)
@@ -57,7 +57,7 @@ def test_nobody(net: Network) -> None:
 
 
 def test_http(net: Network) -> None:
-    """HTTP takes two round trips, and one where the connection is there already."""
+    """HTTP takes two round trips, or one on an open connection."""
     client, server = _hosts(net)
     serve(server)
     pool = client.run(HTTPConnectionPool, client.reactor)
@@ -72,7 +72,7 @@ def test_http(net: Network) -> None:
 
 
 def test_https(net: Network) -> None:
-    """HTTPS (TLS 1.3) takes three, and one where the connection is there already."""
+    """HTTPS (TLS 1.3) takes three, or one on an open connection."""
     pytest.importorskip("OpenSSL", reason="TLS needs pyOpenSSL")
     client, server = _hosts(net)
     serve(server, tls=True)
@@ -88,7 +88,7 @@ def test_https(net: Network) -> None:
 
 
 def test_windows(net: Network) -> None:
-    """A megabyte takes four round trips after the connection: the windows are 256 KiB."""
+    """After connecting, a megabyte takes four round trips, with windows of 256 KiB."""
     client, server = _hosts(net)
     serve(server, Hello(b"x" * 1_000_000))
     got = get(client, "http://server/")
@@ -99,7 +99,7 @@ def test_windows(net: Network) -> None:
 
 
 def test_bandwidth() -> None:
-    """Bytes pass a link one after the other, at its bandwidth."""
+    """Packets pass a link one after another, at its bandwidth."""
     net = Network(rtt=RTT, bandwidth=100_000)
     client, server = _hosts(net)
     serve(server, Hello(b"x" * 50_000))
@@ -111,7 +111,7 @@ def test_bandwidth() -> None:
 
 
 def test_link() -> None:
-    """A link can be made slower than the others, from now on."""
+    """A single link can be made slower."""
     net = Network(rtt=RTT)
     client, near, far = net.host("client"), net.host("near"), net.host("far")
     listen(near)
@@ -127,7 +127,7 @@ def test_link() -> None:
 
 @pytest.mark.parametrize("to", ["server", "10.0.0.2", "fd00::2", "localhost"])
 def test_names(net: Network, to: str) -> None:
-    """A host is reached by its name, by either of its addresses, and by itself as localhost."""
+    """A host is reached by its name, by either address, and from itself as localhost."""
     client, server = _hosts(net)
     host = server if to == "localhost" else client
     host_listening = listen(server, interface="::" if ":" in to else "")

@@ -1,4 +1,4 @@
-"""Datagrams between hosts: UDP, as unreliable as it is."""
+"""Datagrams between hosts: UDP, which is unreliable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.harness.net.programs import EXACT, RTT, outcome
 
 
 class Datagrams(DatagramProtocol):
-    """Keeps what it receives, and can send it back."""
+    """Keeps received datagrams, and may send them back."""
 
     def __init__(self, host: Host, echo: bool = False) -> None:
         self.host = host
@@ -53,7 +53,7 @@ def client(net: Network) -> Datagrams:
 
 @pytest.fixture
 def server(net: Network) -> Datagrams:
-    """Return a server's end, on port 53, which sends back what it receives."""
+    """Return a server's end on port 53, which sends back what it receives."""
     return _listen(net.host("server"), 53, echo=True)
 
 
@@ -64,7 +64,7 @@ def _listen(host: Host, port: int, echo: bool = False, interface: str = "") -> D
 
 
 def test_round_trip(net: Network, client: Datagrams, server: Datagrams) -> None:
-    """A datagram and its answer take one round trip, and know whom they are from."""
+    """A datagram and its answer take one round trip, and carry the sender's address."""
     client.send(b"hello", server.host.address)
     net.advance(1)
     [there], [here] = server.got, client.got
@@ -76,7 +76,7 @@ def test_round_trip(net: Network, client: Datagrams, server: Datagrams) -> None:
 
 
 def test_ipv6(net: Network) -> None:
-    """So it is with IPv6."""
+    """The same with IPv6."""
     here = _listen(net.host("client"), 0, interface="::")
     there = _listen(net.host("server"), 53, echo=True, interface="::")
     here.send(b"hello", there.host.address6)
@@ -86,7 +86,7 @@ def test_ipv6(net: Network) -> None:
 
 
 def test_refused(net: Network, client: Datagrams) -> None:
-    """Who is connected to a port that nobody has is refused after a round trip; others are not."""
+    """A connected socket learns of a closed port after a round trip; others do not."""
     server = net.host("server")
     connected = _listen(client.host, 0)
     assert connected.transport is not None
@@ -100,7 +100,7 @@ def test_refused(net: Network, client: Datagrams) -> None:
 
 
 def test_connected_hears_its_peer_only(net: Network, client: Datagrams, server: Datagrams) -> None:
-    """A connected port takes nothing from any other address."""
+    """A connected port receives nothing from any other address."""
     assert client.transport is not None
     client.host.run(client.transport.connect, server.host.address, 53)
     port = client.transport.getHost().port
@@ -113,7 +113,7 @@ def test_connected_hears_its_peer_only(net: Network, client: Datagrams, server: 
 
 
 def test_frozen(net: Network, client: Datagrams, server: Datagrams) -> None:
-    """A frozen host's kernel keeps what its buffer has room for, and drops the rest."""
+    """A frozen host's kernel keeps datagrams while its buffer has room, and drops the rest."""
     server.host.freeze()
     for number in range(10):
         client.send(bytes([number]) * 50_000, server.host.address)
@@ -126,7 +126,7 @@ def test_frozen(net: Network, client: Datagrams, server: Datagrams) -> None:
 
 
 def test_lost(net: Network, client: Datagrams, server: Datagrams) -> None:
-    """What is lost is lost: with probability, in a partition, to a host that is off."""
+    """Datagrams are lost at random, in a partition, and to a host that is off."""
     net.link("client", "server", loss=0.5)
     for _ in range(100):
         client.send(b"perhaps", server.host.address)
@@ -142,7 +142,7 @@ def test_lost(net: Network, client: Datagrams, server: Datagrams) -> None:
 
 
 def test_overtaking(net: Network) -> None:
-    """Datagrams can overtake one another where round-trip times vary."""
+    """Datagrams can overtake one another if round-trip times vary."""
     net = Network(rtt={"law": "exponential", "mean": 1})
     client, server = _listen(net.host("client"), 0), _listen(net.host("server"), 53)
     for number in range(20):
@@ -155,7 +155,7 @@ def test_overtaking(net: Network) -> None:
 
 
 def test_mistakes(net: Network, client: Datagrams, server: Datagrams) -> None:
-    """A port that is taken, and a datagram that is too long, are refused."""
+    """A port in use, and a datagram that is too long, are refused."""
     with pytest.raises(CannotListenError, match="Address already in use"):
         _listen(server.host, 53)
     with pytest.raises(MessageLengthError, match="too long"):
@@ -163,7 +163,7 @@ def test_mistakes(net: Network, client: Datagrams, server: Datagrams) -> None:
 
 
 def test_twisted_names(net: Network) -> None:
-    """Twisted's own DNS server and client: a query takes a round trip; a frozen server none."""
+    """Twisted's DNS server and client work: a query takes a round trip."""
 
     class Answers(ResolverBase):
         def _lookup(self, name: bytes, cls: int, type: int, timeout: object) -> object:

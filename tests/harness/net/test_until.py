@@ -1,4 +1,4 @@
-"""Steps to a condition, what ends them, and what a failure says."""
+"""Running until a condition is true, what ends that, and the message of a failure."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_until(net: Network) -> None:
 
 
 def test_proven_stall(net: Network) -> None:
-    """Where nothing is left to happen, a condition is given up at once."""
+    """If no event is left, `until` gives up at once."""
     listen(net.host("b"))
     here, _ = connect(net.host("a"), "b")
 
@@ -43,7 +43,7 @@ def test_proven_stall(net: Network) -> None:
 
 
 def test_housekeeping(net: Network) -> None:
-    """A Site's clock, which ticks forever, keeps no condition from being given up."""
+    """A Site's periodic timer does not keep `until` from giving up."""
     serve(net.host("b"), Hello(silent=True))
     net.host("b").run(net.host("b").reactor.callLater, 90, print)  # HTTP's own timeout is at 60 s
     got = get(net.host("a"), "http://b/")
@@ -61,7 +61,7 @@ def _poll() -> None:
 
 
 def test_named_housekeeping(net: Network) -> None:
-    """A program's own timer is housekeeping once it is named: that of a `LoopingCall`, too."""
+    """A program's own timer can be declared housekeeping, even that of a `LoopingCall`."""
     a = net.host("a")
     loop = LoopingCall(_poll)
     loop.clock = a.reactor
@@ -76,7 +76,7 @@ def test_named_housekeeping(net: Network) -> None:
 
 
 def test_when(net: Network) -> None:
-    """A fault can begin on a condition: as soon as it is true, and once."""
+    """A fault can begin when a condition becomes true, once."""
     server = net.host("b")
     serve(server)
     frozen: list[float] = []
@@ -97,7 +97,7 @@ def test_when(net: Network) -> None:
 
 
 def test_when_it_is_true_already(net: Network) -> None:
-    """A condition that is true already is met when time is let pass."""
+    """A condition that is already true is met as soon as time passes."""
     done: list[float] = []
     net.when(lambda: True, lambda: done.append(net.now))
     net.advance(1)
@@ -106,7 +106,7 @@ def test_when_it_is_true_already(net: Network) -> None:
 
 
 def test_frozen_timers_are_no_event(net: Network) -> None:
-    """Timers of a frozen host never fire: they keep no condition from being given up."""
+    """Timers of a frozen host do not keep `until` from giving up."""
     a = net.host("a")
     fired: list[float] = []
     a.run(a.reactor.callLater, 5, lambda: fired.append(net.now))
@@ -120,7 +120,7 @@ def test_frozen_timers_are_no_event(net: Network) -> None:
 
 
 def test_window_probes(net: Network) -> None:
-    """A writer to a frozen host asks for room forever: that is no event either."""
+    """Nor do endless window probes of a writer to a frozen host."""
     a, b = net.host("a"), net.host("b")
     accepted = listen(b)
     here, _ = connect(a, "b")
@@ -140,7 +140,7 @@ def test_window_probes(net: Network) -> None:
 
 
 def test_window_probes_that_help(net: Network) -> None:
-    """A probe after a heal is an event: news of the room was lost in the partition."""
+    """A probe after a heal counts as an event: the window update was lost in the partition."""
     a, b = net.host("a"), net.host("b")
     accepted = listen(b)
     here, _ = connect(a, "b")
@@ -159,7 +159,7 @@ def test_window_probes_that_help(net: Network) -> None:
 
 
 def test_time_is_up(net: Network) -> None:
-    """A condition is given up after the timeout, at that very time."""
+    """`until` gives up exactly at the timeout."""
     a = net.host("a")
 
     def again() -> None:
@@ -173,7 +173,7 @@ def test_time_is_up(net: Network) -> None:
 
 
 def test_never_answered(net: Network) -> None:
-    """The message names the host that has not answered, the connection, and its last byte."""
+    """The message has the host that has not answered, the connection, and its last byte."""
     serve(net.host("b"), Hello(silent=True))
     net.advance(2.225)
     get(net.host("a"), "http://b/")
@@ -188,7 +188,7 @@ def test_never_answered(net: Network) -> None:
 
 
 def test_answered(net: Network) -> None:
-    """A host that has answered is not named, nor one that has refused."""
+    """A host that has answered or refused is not listed."""
     listen(net.host("b"), kind=Echo)
     a = net.host("a")
     here, _ = connect(a, "b")
@@ -213,7 +213,7 @@ def test_answered(net: Network) -> None:
     ],
 )
 def test_notes(net: Network, fault: str, note: str) -> None:
-    """What is known of the reason is added."""
+    """The message includes known reasons."""
     a, b = net.host("a"), net.host("b")
     listen(b)
     if fault == "partition":
@@ -230,7 +230,7 @@ def test_notes(net: Network, fault: str, note: str) -> None:
 
 
 def test_gave_up(net: Network) -> None:
-    """A client that has given up waits no more; the report still names who did not answer it."""
+    """A client that gave up no longer waits, but the report still lists the silent host."""
     serve(net.host("b"), Hello(silent=True))
     a = net.host("a")
     here, _ = connect(a, "b")
@@ -248,7 +248,7 @@ def test_gave_up(net: Network) -> None:
 
 
 def test_raises(net: Network) -> None:
-    """What a timer raises is raised, by both ways to let time pass; several things as a group."""
+    """An exception in a timer is raised by `until` and `advance`; several are raised as a group."""
     a = net.host("a")
 
     def fail(error: Exception) -> None:
@@ -265,7 +265,7 @@ def test_raises(net: Network) -> None:
 
 
 def test_logged(net: Network) -> None:
-    """Errors that reach Twisted's log are in the report, with their host."""
+    """Errors in Twisted's log are in the report, with their host."""
 
     class Broken(Echo):
         def dataReceived(self, data: bytes) -> None:
@@ -291,7 +291,7 @@ def test_logged_in_the_old_way(net: Network) -> None:
 
 
 def test_busy_loop(net: Network) -> None:
-    """A limit in real time ends code that never returns, and names its place."""
+    """A timeout in real time ends code that never returns, and reports where it was."""
     net.timeout = 0.2
 
     def spin() -> None:
@@ -303,7 +303,7 @@ def test_busy_loop(net: Network) -> None:
 
 
 def test_time_belongs_to_the_test(net: Network) -> None:
-    """Code of a host cannot let time pass."""
+    """Code of a host cannot advance time."""
     with pytest.raises(RuntimeError, match=r"code of hosts uses reactor\.callLater"):
         net.host("a").run(net.advance, 1)
 
@@ -324,7 +324,7 @@ def test_time_belongs_to_the_test(net: Network) -> None:
     ],
 )
 def test_mistakes(net: Network, call: object, message: str) -> None:
-    """What is out of range is refused, with what would be right."""
+    """A value out of range is refused, with a hint."""
     net.host("a"), net.host("b")
     assert callable(call)
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,4 @@
-"""Correct downloaders, each written in another style. All of them survive hung servers."""
+"""Correct downloaders, each written in a different style. All of them survive hung servers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PATIENCE = 5.0
 
 
 class Fetch:
-    """A download by coroutines and an event: it asks all servers, and reads K shares at a time."""
+    """A download with coroutines: it queries all servers, and reads K shares at a time."""
 
     def __init__(self, reactor: Any, servers: Sequence[Any], cap: str, consumer: Any) -> None:
         self.reactor: Any = reactor
@@ -53,18 +53,18 @@ class Fetch:
                 under_way.cancel()
 
     def ask(self, server: Any) -> None:
-        """Ask a server for its shares."""
+        """Query a server."""
         query = maybeDeferred(server.get_buckets, self.cap.storage_index)
         query.addTimeout(PATIENCE, self.reactor)
         self.queries.append(query)
         query.addCallback(self.answered).addErrback(lambda _: None).addBoth(self.heard)
 
     def answered(self, buckets: dict[int, Any]) -> None:
-        """Note the shares of a server."""
+        """Record the shares of a server."""
         self.shares += [Share(self.cap, number, buckets[number]) for number in sorted(buckets)]
 
     def heard(self, _: object) -> None:
-        """Note that a server has answered, failed, or been given up."""
+        """Record that a server has answered, failed, or been given up."""
         self.unheard -= 1
         self.wake()
 
@@ -109,12 +109,12 @@ class Fetch:
         reading.addBoth(lambda _: self.wake())
 
     def got(self, share: Share, block: bytes) -> None:
-        """Note a block."""
+        """Record a block."""
         self.reading.pop(share, None)
         self.blocks[share.number] = block
 
     def failed(self, share: Share, _: object) -> None:
-        """Note that a share cannot be read."""
+        """Record that a share cannot be read."""
         self.reading.pop(share, None)
         self.bad.add(share)
 
@@ -188,16 +188,16 @@ class Chain:
     def watch(
         self, request: Deferred[Any], got: Callable[[Any], Any], failed: Callable[[Any], Any]
     ) -> Deferred[Any]:
-        """Wait for an answer, but not too long."""
+        """Wait for an answer, with a timeout."""
         self.under_way.append(request)
         return request.addTimeout(PATIENCE, self.reactor).addCallbacks(got, failed)
 
     def found(self, buckets: dict[int, Any]) -> None:
-        """Note the shares of a server."""
+        """Record the shares of a server."""
         self.waiting += [Share(self.cap, number, buckets[number]) for number in buckets]
 
     def heard(self, _: object) -> None:
-        """Note that a server has answered, failed, or been given up."""
+        """Record that a server has answered, failed, or been given up."""
         self.unheard -= 1
         self.proceed()
 
@@ -247,7 +247,7 @@ class Chain:
         self.proceed()
 
     def stop(self) -> None:
-        """Cancel all that is under way."""
+        """Cancel all requests in progress."""
         self.over = True
         for request in self.under_way:
             request.cancel()

@@ -1,4 +1,4 @@
-"""Downloaders with one planted defect each: what people get wrong when they read K of N shares.
+"""Downloaders with one planted defect each: common mistakes in reading K of N shares.
 
 Each overrides one method of a correct downloader; the docstring says what is wrong with it.
 """
@@ -41,7 +41,7 @@ class CountsDuplicates(Fetch):
         self.copies: list[Share] = []
 
     def got(self, share: Share, block: bytes) -> None:
-        """Note a block, whatever its number."""
+        """Record a block, whatever its number."""
         super().got(share, block)
         self.copies.append(share)
 
@@ -116,12 +116,12 @@ class SameAgain(Fetch):
 
 
 class _CachingShare(Share):
-    """A share that keeps every block that it reads, even one that is rejected."""
+    """A share that caches every block that it reads, even a rejected one."""
 
     cached: bytes | None = None
 
     def checked(self, block: bytes, ueb: URIExtension, segment: int) -> bytes:
-        """Return a block that is known, and check only one that is not."""
+        """Return a cached block, and check only a new one."""
         known, self.cached = self.cached, block
         if known == block:
             return block
@@ -129,10 +129,10 @@ class _CachingShare(Share):
 
 
 class CachesRejected(Fetch):
-    """A block that was rejected is taken from a cache the second time, and not checked again."""
+    """A rejected block is taken from a cache the second time, and not checked again."""
 
     def answered(self, buckets: dict[int, Any]) -> None:
-        """Note the shares of a server."""
+        """Record the shares of a server."""
         self.shares += [_CachingShare(self.cap, number, buckets[number]) for number in buckets]
 
     def failed(self, share: Share, failure: Any) -> None:
@@ -151,7 +151,7 @@ class CachesRejected(Fetch):
 
 
 def write_unchecked(fetch: Fetch, share: Share, segment: int) -> None:
-    """Write a segment without looking at the hash of its ciphertext."""
+    """Write a segment without checking the hash of its ciphertext."""
     from firstk.downloader.aes import Keystream
     from firstk.downloader.fetch import decode
 
@@ -163,7 +163,7 @@ def write_unchecked(fetch: Fetch, share: Share, segment: int) -> None:
 
 
 class LastAnswer(Fetch):
-    """What was read last is taken for the answer of the share that was asked last."""
+    """Answers are assigned to shares in the order of the requests, not by request."""
 
     asked: list[Share]
 
@@ -173,19 +173,19 @@ class LastAnswer(Fetch):
         super().read(share, segment)
 
     def got(self, share: Share, block: bytes) -> None:
-        """Take the block for that of the share that was asked first."""
+        """Assign the block to the share that was requested first."""
         first = self.asked.pop(0)
         self.reading.pop(share, None)
         self.blocks[first.number] = block
 
     def failed(self, share: Share, failure: Any) -> None:
-        """Note that a share cannot be read."""
+        """Record that a share cannot be read."""
         self.asked.remove(share)
         super().failed(share, failure)
 
 
 class CancelsAll(Fetch):
-    """When one read is late, all others are cancelled as well, and their shares are lost."""
+    """When one read is late, all others are cancelled too, and their shares are lost."""
 
     def failed(self, share: Share, failure: Any) -> None:
         """Cancel everything."""
@@ -223,12 +223,12 @@ class NeedsOneMore(Fetch):
 
 
 class ForgetsLate(Fetch):
-    """A share of which the query was answered late is never read: the list was copied before."""
+    """A share whose query was answered late is never read: the list was copied before."""
 
     first: list[Share] | None = None
 
     def choose(self) -> Share | None:
-        """Return one of the shares that were known when reading began."""
+        """Return a share that was known when reading began."""
         if self.first is None and len({share.number for share in self.shares}) >= self.cap.k:
             self.first = list(self.shares)
         taken = self.blocks.keys() | {share.number for share in self.reading}
@@ -248,14 +248,14 @@ class StopsAtEmpty(Fetch):
     """The last answer does not wake the download if its server has no share."""
 
     def ask(self, server: Any) -> None:
-        """Ask a server, and wake only for shares."""
+        """Query a server, and wake only for shares."""
         query = maybeDeferred(server.get_buckets, self.cap.storage_index)
         query.addTimeout(PATIENCE, self.reactor)
         self.queries.append(query)
         query.addCallback(self.found).addErrback(self.heard)
 
     def found(self, buckets: dict[int, Any]) -> None:
-        """Note the shares of a server."""
+        """Record the shares of a server."""
         if buckets:
             self.answered(buckets)
             self.heard(None)
@@ -315,7 +315,7 @@ def leaks_readers(reactor: Any, servers: Any, cap: str, consumer: Any) -> Deferr
 def first_queried(
     reactor: Any, servers: Sequence[Any], cap: str, consumer: Any
 ) -> Generator[Deferred[Any], Any, None]:
-    """Wait for the first K servers that are asked, not for the first K that answer."""
+    """Wait for the first K servers that are queried, not for the first K that answer."""
     file = parsed(cap)
     asked = [maybeDeferred(server.get_buckets, file.storage_index) for server in servers]
     for query in asked[file.k :]:
@@ -334,7 +334,7 @@ def first_queried(
 
 
 class Player:
-    """A node that serves several reads; the second read forgets what the first one waits for."""
+    """A node with several reads; the second read forgets what the first one waits for."""
 
     def __init__(self, reactor: Any, servers: Sequence[Any], cap: str) -> None:
         self._reactor = reactor

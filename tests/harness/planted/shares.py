@@ -1,4 +1,4 @@
-"""One share, read and checked by code of our own, and the file that its blocks make."""
+"""One share, read and checked by independent code, and the file that its blocks make."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from firstk.downloader.ueb import URIExtension
 
 
 class ShortageError(Exception):
-    """There are not enough shares."""
+    """Raised if there are not enough shares."""
 
 
 def parsed(text: str) -> CHKCap:
@@ -27,7 +27,7 @@ def parsed(text: str) -> CHKCap:
 
 
 class Share:
-    """A share on a server. What its methods return has passed its hash check."""
+    """A share on a server. Its methods return only data that has passed its hash check."""
 
     def __init__(self, cap: CHKCap, number: int, bucket: Any) -> None:
         self.cap = cap
@@ -72,7 +72,7 @@ class Share:
 def padded_plaintext(
     cap: CHKCap, share: Share, segment: int, blocks: dict[int, bytes]
 ) -> tuple[bytes, int]:
-    """Return a decrypted segment with its padding, and its length without."""
+    """Return a decrypted segment with its padding, and its length without padding."""
     ueb = share.ueb
     assert ueb is not None
     crypttext, length = decode(blocks, cap.k, cap.n), ueb.segment_length(segment)

@@ -17,7 +17,7 @@ from firstk.scenarios.model import Scenario
 
 _FIVE = "good,hung,hung-read,broken,corrupt"
 
-#: The defects that `fuzz` finds without options, those first that take a few scenarios.
+#: The defects that `fuzz` finds without options; the first ones take only a few scenarios.
 QUICK = ["last_answer", "cuts_padding", "never_another", "ends_early"]
 OTHERS = [
     *("keeps_padding", "counts_duplicates", "gives_up", "same_again", "caches_rejected"),
@@ -25,10 +25,10 @@ OTHERS = [
     *("leaks_readers", "first_queried", "Player"),
 ]
 
-#: Those that only the property `survives` shows: other downloads are made like this on purpose.
+#: Those that only the property `survives` finds: some downloads behave so on purpose.
 FRAGILE = ["never_times_out", "forgets_late"]
 
-#: The kinds of servers that show a defect, if the usual five do not.
+#: The kinds of servers that expose a defect, if the usual five do not.
 KINDS = {"counts_duplicates": "good,copy", "stops_at_empty": "good,empty"}
 
 CORRECT = ["awaiting", "yielding", "chaining"]
@@ -65,7 +65,7 @@ def test_fuzz(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FRAGILE)
 def test_fuzz_survives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A download that a few hung servers stop is found if that is asked for, and counted."""
+    """A download that a few hung servers stop is found only with `survives`, else counted."""
     monkeypatch.setattr("firstk.harness.fuzz.fuzzer.SHRINKING", 0.0)
     plain = Fuzzer(subjects=[defective(name)])
     asked = Fuzzer(subjects=[defective(name)], kinds=Kinds(only=["survives"]))
@@ -77,7 +77,7 @@ def test_fuzz_survives(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", [QUICK[0], *slowly([*QUICK[1:], *OTHERS[:-1], *FRAGILE])])
 def test_prove(name: str) -> None:
-    """A proof of three servers in one order finds the defect; its line and cause are explained."""
+    """A proof of three servers in one order finds the defect, and explains its line and cause."""
     proof = prove(defective(name), 3, 2, KINDS.get(name, _FIVE))
     tables = proof.tables()
     assert tables is not None
@@ -93,7 +93,7 @@ def test_prove(name: str) -> None:
 
 
 def test_explains_violation() -> None:
-    """A download that succeeds, but reads twice, is explained by what it reads."""
+    """A download that succeeds, but reads twice, is explained by its reads."""
     space = Space(2, 1, find_kinds(["good", "corrupt"]), every_order=False)
     found = explain_violation(space.scenario(space[0]), defective("reads_twice"))
     assert found is not None
@@ -106,7 +106,7 @@ def test_explains_violation() -> None:
 
 @pytest.mark.parametrize("name", CORRECT)
 def test_correct(name: str) -> None:
-    """Fuzzing and a proof, with late answers too, find nothing in a correct downloader."""
+    """Fuzzing and a proof, also with late answers, find nothing in a correct downloader."""
     fuzzer = Fuzzer(subjects=[correct(name)])
 
     assert fuzzer.search(scenarios=15) is None
@@ -116,6 +116,6 @@ def test_correct(name: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CORRECT)
 def test_correct_in_all_orders(name: str) -> None:
-    """The same of 1,000 scenarios, and of three servers in all orders."""
+    """Nor do 1,000 scenarios, and three servers in all orders."""
     assert Fuzzer(1, subjects=[correct(name)]).search(scenarios=1000) is None
     assert prove(correct(name), 3, 2, every=True).holds

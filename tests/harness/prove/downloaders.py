@@ -1,4 +1,4 @@
-"""Downloaders with one defect each, and a correct one, none of which the fuzzer's tests use."""
+"""Downloaders with one defect each, and a correct one; the fuzzer's tests use none of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def correct(reactor: Any, servers: Servers, cap: str, consumer: Any) -> Deferred
 
 
 class _First:
-    """Asks all servers for buckets, and fires with the servers that answered first."""
+    """Queries all servers, and fires with the servers that answered first."""
 
     def __init__(self, servers: Servers, cap: str, enough: Callable[[list[Any]], bool]) -> None:
         self.done: Deferred[list[Any]] = Deferred()

@@ -1,4 +1,4 @@
-"""The cases of a proof: how many there are, and that a run stands for the right ones."""
+"""The cases of a proof: how many there are, and which of them one run represents."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def space(
 @pytest.mark.parametrize("n", [1, 2, 3, 4])
 @pytest.mark.parametrize("kinds", ["good", "good,hung", "good,hung,hung-read,broken,corrupt"])
 def test_counts(n: int, kinds: str) -> None:
-    """There are F^N placements and N! orders, and each case is there once."""
+    """There are F^N placements and N! orders, and each case occurs once."""
     whole = space(n, 1, kinds=kinds)
 
     expected = (kinds.count(",") + 1) ** n * factorial(n)
@@ -31,7 +31,7 @@ def test_counts(n: int, kinds: str) -> None:
 
 
 def test_one_order() -> None:
-    """In one order server i has a round trip of 0.05 (i + 1) s."""
+    """In the single order, server i has a round trip of 0.05 (i + 1) s."""
     scenario = space(every_order=False).scenario(space(every_order=False)[0])
 
     rtts = [
@@ -42,7 +42,7 @@ def test_one_order() -> None:
 
 @pytest.mark.parametrize("strategy", ["wait-for-all", "first-k", "windowed", "hedged"])
 def test_boxes(strategy: str) -> None:
-    """Every case of a box is run the same, to the last event, and the boxes divide all cases."""
+    """All cases of a box have the same run, event by event, and the boxes divide all cases."""
     whole = space(2, 1, kinds="good,hung,hung-read,corrupt,copy,slow,hung@0.15")
     digests: dict[int, str] = {}
     for number in range(len(whole)):
@@ -59,7 +59,7 @@ def test_boxes(strategy: str) -> None:
 
 
 def test_good_shares() -> None:
-    """Good shares are those on servers that answer everything rightly; copies are no others."""
+    """Good shares are distinct shares on servers that answer correctly."""
     kinds = space(3, 2, False, "good,hung,copy")
     good = {case.placement: kinds.good_shares(case) for case in map(kinds.__getitem__, range(27))}
 
@@ -80,13 +80,13 @@ def test_good_shares() -> None:
     ],
 )
 def test_bad_names(names: list[str], said: str) -> None:
-    """A kind that there is not is refused, with what would be right."""
+    """An unknown kind is refused, with the known ones."""
     with pytest.raises(ValueError, match=said):
         find_kinds(names)
 
 
 def test_all_kinds_are_faults() -> None:
-    """Every kind is what a scenario file may have."""
+    """Every kind is valid in a scenario file."""
     whole = Space(1, 1, find_kinds(KINDS), False)
 
     assert len(KINDS) == len([whole.scenario(whole[number]) for number in range(len(whole))])

@@ -1,4 +1,4 @@
-"""Proofs find what is broken on purpose: defects of ticket #928, of strategies, of downloaders."""
+"""Proofs find planted defects: of ticket #928, of strategies, of downloaders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def space(n: int, k: int, kinds: str, orders: Literal["one", "all"] = "one") -> 
 def test_ticket(
     defect: ticket.Defect, subject: str, kinds: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each is found, by an invariant or by a placement that stops the download."""
+    """Each defect is found, by an invariant or by a placement that stops the download."""
     where = space(3, 1 if "ueb" in kinds else 2, kinds)
     before = Prover(where, subject).prove()
     defect(monkeypatch)
@@ -60,7 +60,7 @@ def test_ticket(
 
 _NARROW = replace(STRATEGIES["windowed"], window=1)
 
-#: Of each strategy, or one that makes the field matter on so few servers, what a field may be.
+#: The values of a field, for each strategy, or for one in which the field matters.
 MUTANTS: list[tuple[Strategy, str, list[Any]]] = [
     (STRATEGIES["wait-for-all"], "locating_ends", ["k-distinct"]),
     (STRATEGIES["wait-for-all"], "window", [1, 2]),
@@ -82,7 +82,7 @@ MUTANTS: list[tuple[Strategy, str, list[Any]]] = [
 
 
 def said(proof: Proof) -> tuple[Any, ...]:
-    """Return what a proof says."""
+    """Return the results of a proof."""
     times = proof.fastest, proof.slowest
     return proof.broken, proof.outcomes, proof.not_ok, times, proof.requests
 
@@ -96,7 +96,7 @@ def _unchanged(strategy: Strategy, kinds: str) -> Proof:
     ("strategy", "field", "values"), few_rows(5, MUTANTS), ids=lambda v: getattr(v, "name", str(v))
 )
 def test_mutants(strategy: Strategy, field: str, values: list[Any]) -> None:
-    """With any field changed, by seed 928, the proof is not the one of the strategy any more."""
+    """With any field changed, at random by seed 928, the proof differs from the strategy's own."""
     again = field == "asks_again"
     kinds = "good,disconnect@0.02-1" if again else "good,hung,hung-read,corrupt-ueb"
     where = space(3, 1, kinds)
@@ -109,7 +109,7 @@ def test_mutants(strategy: Strategy, field: str, values: list[Any]) -> None:
 
 
 def test_every_field() -> None:
-    """Every field of a strategy is changed in some mutant, if it matters to simulated servers."""
+    """Some mutant changes every field of a strategy that matters to simulated servers."""
     names = set(Strategy.__dataclass_fields__) - {"name", "description", "speculates"}
 
     assert names == {field for _, field, _ in MUTANTS}
@@ -130,7 +130,7 @@ def test_every_field() -> None:
     ],
 )
 def test_found(name: str, n: int, k: int, kinds: str, orders: Any, faults: int) -> None:
-    """Each defect is found, with the fewest faults that show it, and the file shows it again."""
+    """Each defect is found with the fewest faults that show it, and the file reproduces it."""
     subject = getattr(downloaders, name)
     proof = Prover(space(n, k, kinds, orders), subject).prove()
     tables = proof.tables()
@@ -146,12 +146,12 @@ def test_found(name: str, n: int, k: int, kinds: str, orders: Any, faults: int) 
 
 @pytest.mark.parametrize("name", ["in_order", "in_turn"])
 def test_orders(name: str) -> None:
-    """What depends on the order of answers is not found in one order."""
+    """A defect that depends on the order of answers is not found in a single order."""
     assert Prover(space(2, 1, "good"), getattr(downloaders, name)).prove().holds
 
 
 def test_late_answer() -> None:
-    """What depends on an answer that is late is not found by the orders of speeds alone."""
+    """A defect that depends on a late answer is not found by the orders alone."""
     proof = Prover(space(2, 1, "good", "all"), downloaders.in_turn).prove()
 
     assert proof.smallest is not None
@@ -160,7 +160,7 @@ def test_late_answer() -> None:
 
 @pytest.mark.parametrize("orders", ["one", "all"])
 def test_correct(orders: Any) -> None:
-    """Nothing is found in a downloader that is correct."""
+    """Nothing is found in a correct downloader."""
     proof = Prover(space(2, 1, f"{_FIVE},copy,empty", orders), downloaders.correct).prove()
 
     assert (proof.violations, proof.not_ok) == (0, set())

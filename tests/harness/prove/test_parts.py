@@ -10,19 +10,19 @@ from firstk.harness.prove.kinds import find_kinds
 from firstk.harness.prove.parts import prove
 from firstk.harness.sweep.workers import WorkersError
 
-#: A space of a few cases, and what makes it one of several parts.
+#: A small space that can be divided into parts.
 SPACE = Space(3, 2, find_kinds(["good", "hung-read"]), True)
 
 
 @pytest.fixture
 def parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Divide spaces of few cases too."""
+    """Divide even small spaces."""
     monkeypatch.setattr(cases, "_MANY", 0)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_as_one(jobs: int, parts: None) -> None:
-    """However many processes there are, the parts find what the whole does."""
+    """With any number of processes, the parts find the same as the whole."""
     found = prove(SPACE, "first-k", jobs)
     whole = Space(3, 2, SPACE.kinds, True)
     cases._MANY = 2000
@@ -34,7 +34,7 @@ def test_as_one(jobs: int, parts: None) -> None:
 
 
 def test_divided(parts: None) -> None:
-    """The parts have each order once."""
+    """The parts contain each order once."""
     divided = SPACE.divided()
     orders = [part[0] for part in divided]
 
@@ -43,7 +43,7 @@ def test_divided(parts: None) -> None:
 
 
 def test_stuck() -> None:
-    """A run that does not end in real time is a counterexample, and the proof is given up."""
+    """A run that does not end in real time is a counterexample, and ends the proof."""
     proof = prove(SPACE, "tests.harness.downloaders:spinning", timeout=0.2)
 
     assert (proof.stuck, proof.holds, proof.runs) == (True, False, 1)

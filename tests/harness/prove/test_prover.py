@@ -1,4 +1,4 @@
-"""Proofs: what they cover, what they find, and that what is broken on purpose does not pass."""
+"""Proofs: what they cover, what they find, and that defects do not pass."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def prove(
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_as_every_single_run(strategy: str) -> None:
-    """A proof finds what one run for each case finds."""
+    """A proof finds the same as a separate run for each case."""
     space = Space(2, 1, find_kinds(DEFAULT), True)
     cases = [space[number] for number in range(len(space))]
     able = [case for case in cases if space.good_shares(case) >= 1]
@@ -45,14 +45,14 @@ def test_as_every_single_run(strategy: str) -> None:
     [("wait-for-all", 69), ("first-k", 56), ("first-k-late", 31), ("windowed", 31), ("hedged", 0)],
 )
 def test_ticket(strategy: str, stopped: int) -> None:
-    """How many of 625 placements stop each strategy, as it was found by one run for each."""
+    """Of 625 placements, as many stop each strategy as separate runs have shown."""
     proof = prove(strategy, 4)
 
     assert (proof.cases, len(proof.not_ok), proof.violations) == (625, stopped, 0)
 
 
 def test_smallest() -> None:
-    """The counterexample has as few faults as can be, and is a scenario that shows it."""
+    """The counterexample has as few faults as possible, and its scenario reproduces it."""
     tables = prove("first-k", kinds="good,hung-read,corrupt,slow").tables()
     assert tables is not None
     scenario = Scenario.model_validate(tables)
@@ -62,7 +62,7 @@ def test_smallest() -> None:
 
 
 def test_nothing_is_found() -> None:
-    """Of a strategy that nothing stops there is no counterexample."""
+    """If nothing stops a strategy, there is no counterexample."""
     proof = prove("hedged")
 
     assert (proof.holds, proof.tables()) == (True, None)
@@ -70,7 +70,7 @@ def test_nothing_is_found() -> None:
 
 @pytest.mark.parametrize("strategy", ["first-k", "hedged"])
 def test_late_answers(strategy: str) -> None:
-    """With one answer late the cases of a box are run the same, and each is counted once."""
+    """With one late answer, all cases of a box have the same run, and each is counted once."""
     space = Space(2, 1, find_kinds(DEFAULT), True)
     prover = Prover(space, strategy)
     noted: dict[Case, str] = {}
@@ -92,7 +92,7 @@ def test_late_answers(strategy: str) -> None:
 
 
 def test_overtaken() -> None:
-    """An answer that is late comes right after the next of those that are outstanding with it."""
+    """A late answer comes just after the next outstanding one."""
     space = Space(2, 1, find_kinds(["good"]), True)
     case = space[0]
     run = simulate(space.scenario(case), "wait-for-all")

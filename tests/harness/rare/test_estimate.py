@@ -1,4 +1,4 @@
-"""Estimates of rare events, against closed forms. No simulation is run here."""
+"""Estimates of rare events, compared with closed forms. No simulation is run here."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def exact_racks(rack: float, server: float) -> float:
 
 
 def test_groups() -> None:
-    """Racks that fail as a whole, and single servers: the causes mix, and the interval holds."""
+    """With racks that fail as a whole and single servers, the interval has the exact value."""
     units = [*servers(12, 0.1), *racks(0.01)]
     found = estimate("hangs", units, 0, hangs_without(3, units, 12), seed=1)
 
@@ -120,7 +120,7 @@ def test_order_statistic(k: int, n: int) -> None:
 
 
 def test_never() -> None:
-    """An event that cannot occur has an interval from 0, which the plain runs among them bound."""
+    """An event that cannot occur has an interval from 0, bounded by the plain runs."""
     found = estimate("hangs", servers(3, 0.1), 0, lambda choices: 0.0, seed=1)
 
     assert (found.estimate.estimate, found.estimate.low, found.events) == (0.0, 0.0, 0)
@@ -128,7 +128,7 @@ def test_never() -> None:
 
 
 def test_certain_to_be_never() -> None:
-    """A quantile is never if downloads hang more often than that."""
+    """A quantile is infinite if downloads hang more often than that."""
     units = servers(2, 0.1)
     found = estimate("p99.9", units, 0, hangs_without(2, units, 2), seed=1)
 

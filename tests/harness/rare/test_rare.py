@@ -45,7 +45,7 @@ def scenario(folder: Path, old: str = "", new: str = "") -> Scenario:
 
 
 def test_simulated(tmp_path: Path) -> None:
-    """The interval of a simulated 2-of-4 download has the binomial probability that it hangs."""
+    """The interval of a simulated 2-of-4 download contains the binomial probability of a hang."""
     found = estimate_rare(scenario(tmp_path), "first-k", parse_event("hangs"), 200)
     exact = stats.binom.sf(2, 4, 0.02)
 
@@ -54,7 +54,7 @@ def test_simulated(tmp_path: Path) -> None:
 
 
 def test_equal_seeds(tmp_path: Path) -> None:
-    """An estimate depends on the scenario and its seed alone."""
+    """An estimate depends only on the scenario and its seed."""
     event = parse_event("p99.9")
     first, second = (estimate_rare(scenario(tmp_path), "first-k", event, 60) for _ in range(2))
     other = estimate_rare(scenario(tmp_path).with_runs(seed=7), "first-k", event, 60)
@@ -113,7 +113,7 @@ def test_events(text: str, event: Event) -> None:
 
 @pytest.mark.parametrize("text", ["", "hang", "ttfb < 2 s", "p", "p00", "p100", "99.99"])
 def test_no_events(text: str) -> None:
-    """Anything else is refused, with what would be right."""
+    """Anything else is refused, with a hint."""
     with pytest.raises(ValueError, match='should be "hangs"'):
         parse_event(text)
 

@@ -9,7 +9,7 @@ from firstk.harness.reproduce.numbers import PublishedNumber, load_papers
 from firstk.harness.reproduce.run import published_experiment
 from firstk.scenarios.model import Scenario
 
-#: The first number of each case, by the names of its paper and of itself.
+#: The first number of each case, by the ids of its paper and of the number.
 CASES = {
     f"{paper.id}/{number.id}": PublishedNumber("x", paper, number, number.published[0])
     for paper in load_papers()

@@ -1,4 +1,4 @@
-"""A published number agrees, is explained or differs, as its digits and our runs say."""
+"""A published number agrees, is explained or differs, by its digits and our runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.harness.reproduce.cases import scenario_of
 
 
 def published(digits: str, by: str = "formula", **changes: Any) -> PublishedNumber:
-    """Return a number about 2 of 4 pieces, of which 0.9963 are enough and Poisson says 0.9921."""
+    """Return a number for 2 of 4 pieces: 0.9963 is exact, and 0.9921 is Poisson's."""
     row = {
         "id": "n",
         "case": "2 of 4",
@@ -36,7 +36,7 @@ POISSON: dict[str, Any] = {"misprint": {"kind": "poisson", "reason": "Poisson gi
 def found(
     of: PublishedNumber, located: int = 996, runs: int = 1000, queries: int = 4
 ) -> Reproduced:
-    """Return the comparison with runs of which some located their shares."""
+    """Return the comparison with runs of which `located` located their shares."""
     samples = [
         Sample(run, "ok", 0.01 if run < located else None, None, queries, 0, 0, None, None)
         for run in range(runs)
@@ -61,7 +61,7 @@ def found(
     ],
 )
 def test_verdict(of: PublishedNumber, verdict: str) -> None:
-    """Formulas are held against the exact value, and simulations against our interval."""
+    """A formula is compared with the exact value, a simulation with our interval."""
     one = found(of)
 
     assert one.verdict == verdict
@@ -80,7 +80,7 @@ def test_reason() -> None:
 
 
 def test_our_defect() -> None:
-    """If the exact value is outside our interval, the number differs whatever is printed."""
+    """If the exact value is outside our interval, the number differs, whatever was published."""
     one = found(published("0.9963"), located=900)
 
     assert one.verdict == "differs"
@@ -89,7 +89,7 @@ def test_our_defect() -> None:
 
 
 def test_too_few_runs() -> None:
-    """Without an interval nothing is decided."""
+    """Without an interval, the verdict is undecided."""
     of = published("0.01", by="simulation", measure="p99.9")
     one = found(of, located=10, runs=10)
 
@@ -98,7 +98,7 @@ def test_too_few_runs() -> None:
 
 
 def test_units_and_never() -> None:
-    """Times are in the unit of the number, and null where they are never."""
+    """Times are in the unit of the number, and null if infinite."""
     of = published("10", by="simulation", unit="ms", measure="p50")
     one = found(of, located=520)
 
@@ -109,7 +109,7 @@ def test_units_and_never() -> None:
 
 
 def test_extra_queries() -> None:
-    """The queries beyond K are counted, and known for a delay."""
+    """The queries beyond K are counted, and the exact number is known for a delay."""
     of = published(
         "0.042",
         by="simulation",
@@ -126,7 +126,7 @@ def test_extra_queries() -> None:
 
 
 def test_json() -> None:
-    """A row has the keys that others rely on, in this order, and more."""
+    """A row has the documented keys, in this order, and more."""
     row = found(published("0.9963")).to_json()
 
     assert list(row)[:8] == ["id", "case", "published", "exact", "ours", "low", "high", "verdict"]
@@ -140,7 +140,7 @@ def test_json() -> None:
 
 
 def test_run() -> None:
-    """Only the points and strategies that are asked for are run, as often as is asked for."""
+    """Only the requested points and strategies are run, and as often as requested."""
     workers = Here()
     delayed: dict[str, Any] = {
         "experiment": "bailis-requests",

@@ -1,4 +1,4 @@
-"""The exact values are those of the published numbers, and those that others computed."""
+"""The exact values agree with the published numbers, and with independent computations."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from firstk.scenarios.model import Scenario
 from tests.harness.making import constant, exponential, hung, scenario
 from tests.harness.reproduce.cases import CASES, exact_of, scenario_of
 
-#: How far the mean of the numbers printed for a case may be from the exact value: the sources
+#: How far the mean of a case's published numbers may be from the exact value: the sources
 #: simulated a few hundred thousand to a million requests, and the blog ten thousand.
 _FAR = {"pbs-2012": 0.035, "bailis-2012": 0.035}
 
 
 @pytest.mark.parametrize("id", CASES)
 def test_published(id: str) -> None:
-    """Each number is exact to its last digit, or was simulated and is near, or is misprinted."""
+    """Each number is exact to its last digit, or a simulated one is near, or it is a misprint."""
     case = CASES[id]
     number = case.number
     right = exact_of(id)
@@ -63,14 +63,14 @@ def test_published(id: str) -> None:
     ],
 )
 def test_computed_without_firstk(id: str, value: float) -> None:
-    """The exact values are those that were computed without firstk."""
+    """The exact values equal those that were computed without firstk."""
     digits = len(str(value).partition(".")[2])
 
     assert round(exact_of(id), digits) == value
 
 
 def load(rate: float = 1.0, cancel: bool = True, n: int = 4, **changes: Any) -> Scenario:
-    """Return a load on servers that do one request at a time, in a second on average."""
+    """Return a workload on servers with one request at a time, a second on average."""
     grid = {
         "servers": n,
         "rtt": constant(0.0),
@@ -124,6 +124,6 @@ def test_loads(of: Scenario, mean: float) -> None:
     ],
 )
 def test_unknown(of: Scenario, measure: str, words: str) -> None:
-    """What has no closed form here is refused, with the reason."""
+    """A quantity without a closed form here is refused, with the reason."""
     with pytest.raises(NoOracleError, match=words):
         exact(of, "first-k", measure)

@@ -25,7 +25,7 @@ NUMBERS = published_numbers(PAPERS)
 
 
 def test_as_many_as_promised() -> None:
-    """At least 25 numbers that were read in the text of five sources, and two are misprinted."""
+    """At least 25 numbers come from the text of five sources, and two papers have misprints."""
     read = [one for one in NUMBERS if one.paper.sure == "A" and one.number.by != "theorem"]
 
     assert len(read) >= 25
@@ -34,7 +34,7 @@ def test_as_many_as_promised() -> None:
 
 
 def test_ids() -> None:
-    """Each printed number has an id of its own; several of one case are numbered."""
+    """Each published number has its own id; several of one case are numbered."""
     ids = [one.id for one in NUMBERS]
 
     assert len(ids) == len(set(ids))
@@ -54,7 +54,7 @@ def test_experiment(number: Number) -> None:
 
 
 def test_all_experiments_are_used() -> None:
-    """No experiment of the folder measures what nobody has published."""
+    """Every experiment in the folder belongs to a published number."""
     folder = {name for name in experiments() if name.startswith("published/")}
 
     assert folder == {f"published/{one.number.experiment}" for one in NUMBERS}
@@ -62,14 +62,14 @@ def test_all_experiments_are_used() -> None:
 
 @pytest.mark.parametrize(("digits", "last"), [("11.0", "0.1"), ("0.66", "0.01"), ("3", "1")])
 def test_last_digit(digits: str, last: str) -> None:
-    """The last digit counts as it is printed, also a zero."""
+    """The last printed digit counts, even if it is a zero."""
     one = PublishedNumber("x", PAPERS[0], PAPERS[0].numbers[0], digits)
 
     assert (one.value, one.last_digit) == (float(digits), float(Decimal(last)))
 
 
 def test_choose() -> None:
-    """Papers and numbers are chosen by name, in the order of the file."""
+    """Papers and numbers are selected by name, in the order of the file."""
     found = choose(PAPERS, ["storj-2018/4-of-8", "dean-barroso-2013"])
 
     assert [one.id for one in found] == [
@@ -81,7 +81,7 @@ def test_choose() -> None:
 
 
 def test_unknown() -> None:
-    """A name that is not known is refused, and the nearest one is suggested."""
+    """An unknown name is refused, with the closest one as a suggestion."""
     with pytest.raises(UnknownNumberError, match=r"called 'storj-2017'; .*storj-2018.*pbs-2012"):
         choose(PAPERS, ["storj-2017"])
 
@@ -91,7 +91,7 @@ def test_unknown() -> None:
     [{"published": ["1e3"]}, {"published": []}, {"measure": "median"}, {"by": "luck"}, {"x": 1}],
 )
 def test_wrong(change: dict[str, object]) -> None:
-    """A row that cannot be compared is refused when the file is read."""
+    """A row that cannot be compared is refused when the file is loaded."""
     row = PAPERS[0].numbers[0].model_dump(exclude_none=True)
 
     assert Number.model_validate(row) == PAPERS[0].numbers[0]

@@ -1,1 +1,1 @@
-"""Tests of the statistics that hold at any time."""
+"""Tests of the statistics, which hold at any time."""

@@ -1,4 +1,4 @@
-"""Bets on a mean are right as often as they say, whenever and however often one looks."""
+"""Bets on a mean are right as often as they claim, whenever and however often one looks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RISK = 0.025
 
 
 def capital(numbers: Sequence[float], limit: float) -> Fraction:
-    """Return the capital without logarithms: bet by bet and number by number, exactly."""
+    """Return the capital computed exactly: bet by bet and number by number, without logarithms."""
     shares = [Fraction(exp(log_share)) for log_share in _LOG_SHARES]
     return sum(
         (
@@ -45,14 +45,14 @@ def capital(numbers: Sequence[float], limit: float) -> Fraction:
 @example([0.0] * 30, 1 / 64)
 @example([1.0] * 30, 63 / 64)
 def test_capital(numbers: list[float], limit: float) -> None:
-    """It is that of a computation with fractions."""
+    """The capital equals an exact computation with fractions."""
     expected = capital(numbers, limit)
 
     assert pytest.approx(log(expected), abs=1e-9) == Evidence.of(numbers).log_capital(limit)
 
 
 def test_fair() -> None:
-    """The bets are fair: at the true mean the expected capital is 1; their shares add up to 1."""
+    """The bets are fair: at the true mean, the expected capital is 1; their shares add up to 1."""
     assert pytest.approx(np.exp(_LOG_SHARES).sum()) == 1
     assert len(_PARTS) == len(_LOG_SHARES)
     assert all(0 < part <= 1 for part in _PARTS)
@@ -65,7 +65,7 @@ def test_fair() -> None:
 
 @given(NUMBERS, LIMIT, LIMIT)
 def test_limits(numbers: list[float], one: float, other: float) -> None:
-    """A greater limit leaves less capital."""
+    """A greater limit gives no more capital."""
     less, more = sorted((one, other))
     found = Evidence.of(numbers)
 
@@ -74,7 +74,7 @@ def test_limits(numbers: list[float], one: float, other: float) -> None:
 
 @given(st.lists(st.tuples(NUMBER, NUMBER), min_size=1, max_size=30), LIMIT, CONFIDENCE)
 def test_greater_numbers(pairs: list[tuple[float, float]], limit: float, confidence: float) -> None:
-    """Greater numbers show more, and the ends of their interval are no less."""
+    """Greater numbers give no less evidence, and an interval with no lower ends."""
     less = Evidence.of(min(pair) for pair in pairs)
     more = Evidence.of(max(pair) for pair in pairs)
 
@@ -95,7 +95,7 @@ def test_order(numbers: list[float], random: Random, limit: float) -> None:
 
 @given(st.integers(0, 300), st.integers(1, 300), LIMIT)
 def test_counts(count: int, runs: int, limit: float) -> None:
-    """Of zeros and ones only the counts matter."""
+    """For zeros and ones, only the counts matter."""
     count = min(count, runs)
     zeros_and_ones = Evidence.of([1.0] * count + [0.0] * (runs - count))
     found = Evidence.of_count(count, runs)
@@ -105,12 +105,12 @@ def test_counts(count: int, runs: int, limit: float) -> None:
     assert (runs, count / runs) == (found.runs, found.mean)
 
 
-# Verdicts and intervals
+# # Verdicts and intervals
 
 
 @given(NUMBERS, LIMIT, CONFIDENCE)
 def test_interval(numbers: list[float], limit: float, confidence: float) -> None:
-    """The mean is told from the limits outside the interval, and from no others."""
+    """The mean is decided exactly for limits outside the interval."""
     found = Evidence.of(numbers)
     low, high = found.interval(confidence)
     assume(min(abs(limit - low), abs(limit - high)) > 1e-6)
@@ -122,7 +122,7 @@ def test_interval(numbers: list[float], limit: float, confidence: float) -> None
 
 @given(NUMBERS, LIMIT, CONFIDENCE)
 def test_mirrored(numbers: list[float], limit: float, confidence: float) -> None:
-    """What shows a mean over a limit shows that 1 less each number is under 1 less the limit."""
+    """Mirrored numbers, limits and verdicts mirror the interval."""
     found, mirrored = Evidence.of(numbers), Evidence.of(1 - x for x in numbers)
     low, high = found.interval(confidence)
 
@@ -133,7 +133,7 @@ def test_mirrored(numbers: list[float], limit: float, confidence: float) -> None
 
 @given(NUMBERS, CONFIDENCE, CONFIDENCE)
 def test_more_confidence(numbers: list[float], one: float, other: float) -> None:
-    """More confidence makes no interval narrower."""
+    """More confidence never makes an interval narrower."""
     less, more = sorted((one, other))
     narrow, wide = (Evidence.of(numbers).interval(confidence) for confidence in (less, more))
 
@@ -163,7 +163,7 @@ def test_extremes(numbers: list[float], low: float, high: float) -> None:
 
 @pytest.mark.parametrize("numbers", [[1.0], [0.0, 1.0], [0.25, 0.5, 1.0], [0.03125] * 20])
 def test_ends(numbers: list[float]) -> None:
-    """At the ends the capital, computed with fractions, is 40: one is 2.5 % a side."""
+    """At the ends of the interval the exact capital is 40, for 2.5 % on each side."""
     low, high = Evidence.of(numbers).interval(0.95)
     mirrored = [1 - x for x in numbers]
 
@@ -173,7 +173,7 @@ def test_ends(numbers: list[float]) -> None:
 
 @pytest.mark.parametrize("limit", [1e-12, 1e-4, 0.5, 1 - 1e-4, 1 - 1e-12])
 def test_extreme_limits(limit: float) -> None:
-    """Limits near 0 and 1 are told from means on the other side, and from their own never."""
+    """Limits near 0 and 1 are decided from a mean on the other side, and never from their own."""
     zeros, ones = Evidence.of_count(0, 10**6), Evidence.of_count(10**6, 10**6)
 
     assert (False if limit > 1e-5 else None) is zeros.is_over(limit, 0.95)
@@ -183,20 +183,20 @@ def test_extreme_limits(limit: float) -> None:
 
 @pytest.mark.parametrize("numbers", [[], [-0.1], [0.5, 1.1], [float("nan")], [inf]], ids=str)
 def test_impossible_numbers(numbers: list[float]) -> None:
-    """What is not between 0 and 1, or nothing, is refused."""
+    """An empty sequence, or a number outside [0, 1], is refused."""
     with pytest.raises(ValueError, match="one number or more, from 0 to 1"):
         Evidence.of(numbers)
 
 
 @pytest.mark.parametrize(("count", "runs"), [(0, 0), (-1, 5), (6, 5)])
 def test_impossible_counts(count: int, runs: int) -> None:
-    """Without runs there is no evidence, and no count is more than all."""
+    """Zero runs, or a count above the number of runs, is refused."""
     with pytest.raises(ValueError, match=f"not {count} of {runs}"):
         Evidence.of_count(count, runs)
 
 
 def test_impossible_limits() -> None:
-    """Limits and confidences are between 0 and 1."""
+    """Limits and confidences must be between 0 and 1."""
     found = Evidence.of_count(1, 2)
     for ask in (found.is_over, found.runs_to_tell):
         with pytest.raises(ValueError, match="a limit should be between 0 and 1, not 1"):
@@ -212,7 +212,7 @@ def test_impossible_limits() -> None:
 
 @given(NUMBERS, LIMIT, CONFIDENCE)
 def test_runs_to_tell(numbers: list[float], limit: float, confidence: float) -> None:
-    """So many runs that go on as they did do tell, and one time fewer do not."""
+    """That many runs like the present ones decide, and one repetition fewer does not."""
     found = Evidence.of(numbers)
     needed = found.runs_to_tell(limit, confidence)
     if needed is None:
@@ -232,7 +232,7 @@ def test_runs_to_tell(numbers: list[float], limit: float, confidence: float) -> 
     ("limit", "runs"), [(0.5, 7), (0.9, 44), (0.99, 461), (0.999, 4628), (0.9999, 46_298)]
 )
 def test_no_failure(limit: float, runs: int) -> None:
-    """A quarter more runs without a failure than any method takes show a probability."""
+    """Runs without a failure need at most 26 % more than the least of any method."""
     least = log(1 / RISK) / -log(limit)
 
     assert runs == Evidence.of_count(1, 1).runs_to_tell(limit, 0.95)
@@ -242,7 +242,7 @@ def test_no_failure(limit: float, runs: int) -> None:
 
 
 def once(part: float, limit: float) -> float:
-    """Return after how many runs Clopper and Pearson's interval tells, looked at once, then."""
+    """Return the runs after which Clopper and Pearson's interval decides, with a single look."""
     low, high = 1.0, 1e10
     for _ in range(60):
         middle = (low * high) ** 0.5
@@ -256,7 +256,7 @@ def once(part: float, limit: float) -> float:
 @pytest.mark.parametrize("limit", [0.5, 0.9, 0.99, 0.999, 0.9999])
 @pytest.mark.parametrize("failures", [0.1, 0.3, 0.5, 0.7, 1.5, 2.0])
 def test_efficiency(limit: float, failures: float) -> None:
-    """To look at will costs less than four times the runs of one look at the best moment."""
+    """Looking at any time costs less than four times the runs of one look at the best moment."""
     part = max(1e-9, 1 - failures * (1 - limit))
     counts = np.array([1 - part, part]) * 1000
     runs = Evidence(np.array([0.0, 1.0]), counts).runs_to_tell(limit, 0.95)
@@ -265,13 +265,13 @@ def test_efficiency(limit: float, failures: float) -> None:
     assert once(part, limit) < runs < 4 * once(part, limit)
 
 
-# Right as often as they say, at the limit, whenever one looks
+# # Right as often as claimed, at the limit, at any look
 
 
 def ever(limit: float, runs: int) -> float:
-    """Return how probable it is that ones are ever told to be more frequent than they are.
+    """Return the probability that a proportion is ever wrongly found to be above its true value.
 
-    They are as frequent as the limit says. Each of the runs is looked at; computed by counts.
+    The true value is `limit`, and there is a look after each run; computed from counts.
     """
     alive = np.zeros(runs + 2)
     alive[0] = 1.0
@@ -289,7 +289,7 @@ def ever(limit: float, runs: int) -> float:
 
 @pytest.mark.parametrize("limit", [0.1, 0.5, 0.9])
 def test_zeros_and_ones(limit: float) -> None:
-    """At each of a hundred looks together, the exact risk is 2.5 % at most, on each side."""
+    """Over a hundred looks, the exact risk is at most 2.5 % on each side."""
     assert 0 < ever(limit, 100) <= RISK
     assert 0 < ever(1 - limit, 100) <= RISK
 
@@ -317,17 +317,17 @@ def rarely_bad(random: np.random.Generator, size: tuple[int, int]) -> npt.NDArra
     return np.where(random.random(size) < 0.05, 10.0, 1.0)
 
 
-#: Laws of what each run gives.
+#: Laws of the number that each run gives.
 LAWS: list[Draw] = [normal, lognormal, exponential, rarely_bad]
 
-#: What the greatest share is divided by: where few downloads are late, or many.
+#: The divisors of the greatest share: if few downloads are late, or many.
 SCALES = [1.0, 20.0]
 
 
 def shares(law: Draw, scale: float, size: tuple[int, int]) -> tuple[npt.NDArray[np.float64], float]:
-    """Return numbers of a law as shares in [0, 1], and their mean, from four million of them.
+    """Return numbers of a law, scaled to shares in [0, 1], and their mean.
 
-    What is beyond the 99.9 % quantile of the law is there.
+    Numbers beyond the 99.9 % quantile of the law are clipped to it.
     """
     random = np.random.default_rng(928)
     known = law(random, (4_000_000, 1))
@@ -342,7 +342,7 @@ def shares(law: Draw, scale: float, size: tuple[int, int]) -> tuple[npt.NDArray[
 def told_wrongly(
     drawn: npt.NDArray[np.float64], limit: float, looks: Sequence[int]
 ) -> tuple[float, float]:
-    """Return which part of rows is ever told to be over the limit, and under it, at some look."""
+    """Return the fractions of rows that are ever decided to be over, and under, the limit."""
     enough = log(1 / RISK)
     over, under = np.zeros(len(drawn), bool), np.zeros(len(drawn), bool)
     for told, numbers, bound in ((over, drawn, limit), (under, 1 - drawn, 1 - limit)):
@@ -360,7 +360,7 @@ def told_wrongly(
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("law", LAWS)
 def test_at_the_limit(law: Draw, scale: float) -> None:
-    """Whatever the law, a mean exactly at the limit is rarely told from it, at any look."""
+    """Whatever the law, a mean exactly at the limit is rarely decided, at any look."""
     drawn, mean = shares(law, scale, (1000, 200))
     for found in told_wrongly(drawn, mean, [10, 20, 40, 80, 160, 200]):
         assert found <= RISK + 4 * (RISK * (1 - RISK) / 1000) ** 0.5
@@ -370,7 +370,7 @@ def test_at_the_limit(law: Draw, scale: float) -> None:
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("law", LAWS)
 def test_at_the_limit_closely(law: Draw, scale: float) -> None:
-    """The same of four thousand plans, looked at after each of 500 runs."""
+    """The same for four thousand sequences, with a look after each of 500 runs."""
     drawn, mean = shares(law, scale, (4000, 500))
     for found in told_wrongly(drawn, mean, range(1, 501)):
         assert found <= RISK + 3 * (RISK * (1 - RISK) / 4000) ** 0.5
@@ -379,7 +379,7 @@ def test_at_the_limit_closely(law: Draw, scale: float) -> None:
 @pytest.mark.parametrize("law", few(1, LAWS))
 @pytest.mark.slow
 def test_covers(law: Draw) -> None:
-    """The interval holds the mean as often as it says, after any number of runs."""
+    """The interval contains the mean as often as it claims, after any number of runs."""
     drawn, mean = shares(law, 1.0, (300, 60))
     for runs in (2, 10, 60):
         ends = [Evidence.of(row[:runs]).interval(0.95) for row in drawn]

@@ -1,4 +1,4 @@
-"""Intervals hold the truth as often as they say, and runs that never came are not left out."""
+"""Intervals cover the truth as often as they claim, and runs without a time are included."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from firstk.harness.stats.estimates import (
 )
 from firstk.harness.stats.formats import percent, seconds
 
-#: Times of runs: some never came to it. They are far enough from the ends of what floats
-#: can be that four times and a quarter of them are exact.
+#: Times of runs, some without one. They are far enough from the limits of floats that four
+#: times and a quarter of them are exact.
 TIME = st.none() | st.floats(0, 1e9).map(lambda t: round(t, 6))
 TIMES = st.lists(TIME, max_size=80)
 FINITE = st.lists(st.floats(0, 1e9).map(lambda t: round(t, 6)), min_size=2, max_size=40)
@@ -36,13 +36,13 @@ CONFIDENCE = st.floats(0.5, 0.999)
 
 
 def holds(interval: Interval | NotEnough, truth: float) -> bool:
-    """Return whether the truth lies in an interval."""
+    """Return whether an interval contains the truth."""
     assert isinstance(interval, Interval)
     return interval.low <= truth <= interval.high
 
 
 def least_often(repetitions: int, confidence: float = 0.95) -> float:
-    """Return how often at least an interval holds the truth, but once in ten thousand times."""
+    """Return how often an interval should at least cover the truth, except in 1 of 10,000 cases."""
     return float(stats.binom.ppf(1e-4, repetitions, confidence))
 
 
@@ -50,21 +50,21 @@ def least_often(repetitions: int, confidence: float = 0.95) -> float:
 
 
 def test_words() -> None:
-    """An interval is told with its ends; one that is a single point is told as that."""
+    """An interval is formatted with its ends; if it is a single point, without them."""
     assert Interval(0.25, 0.2, 0.3).words(seconds) == "0.25 s (0.2 s to 0.3 s)"
     assert Interval(0.998, 0.991, 0.9999).words(percent) == "99.8% (99.1% to over 99.9%)"
     assert Interval(0.25, 0.25, 0.25).words(seconds) == "0.25 s"
 
 
 def test_never_in_words() -> None:
-    """Never has no number of seconds; a difference may be to never, or from it."""
+    """An infinite time is formatted as never; a difference may be infinite either way."""
     assert Interval(5.2, 0.25, inf).words(seconds) == "5.2 s (0.25 s to never)"
     assert Interval(inf, inf, inf).words(seconds) == "never"
     assert Interval(-1, -inf, 0).words(seconds) == "-1 s (starts only here to 0 s)"
 
 
 def test_not_enough_in_words() -> None:
-    """That there are not enough runs is said, with how many are needed."""
+    """If there are not enough runs, the text says so, with the number needed."""
     assert NotEnough(0.25, 35, 36).words(seconds) == "0.25 s (not enough runs: 35 of 36)"
     assert NotEnough(inf, 35, 36).words(seconds) == "never (not enough runs: 35 of 36)"
     assert NotEnough(None, 0, 2).words(seconds) == "not enough runs: 0 of 2"
@@ -85,12 +85,12 @@ def test_not_enough_in_words() -> None:
     ],
 )
 def test_half_width(interval: Interval, half: float, relative: float) -> None:
-    """It is infinite while one end is never, and 0 once both are: that is known well."""
+    """The half width is infinite if one end is, and 0 if both are."""
     assert (half, relative) == (interval.half_width, interval.relative_half_width)
 
 
 def test_half_width_of_not_enough() -> None:
-    """Without an interval nothing is known, so that no sweep stops there."""
+    """Without an interval, the half width is infinite, so that no sweep stops there."""
     assert inf == NotEnough(0.25, 35, 36).relative_half_width
 
 
@@ -100,7 +100,7 @@ def test_half_width_of_not_enough() -> None:
 @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.999])
 @pytest.mark.parametrize(("count", "runs"), [(0, 1), (1, 1), (0, 50), (50, 50), (7, 50), (49, 50)])
 def test_probability(count: int, runs: int, confidence: float) -> None:
-    """It holds all that the exact interval of a single look holds, as SciPy has that, and more."""
+    """The interval contains SciPy's exact interval of a single look."""
     once = stats.binomtest(count, runs).proportion_ci(confidence, "exact")
     got = probability(count, runs, confidence)
 
@@ -112,7 +112,7 @@ def test_probability(count: int, runs: int, confidence: float) -> None:
 
 @pytest.mark.parametrize("runs", [1, 10, 100])
 def test_probability_covers(runs: int) -> None:
-    """It never covers less than it says, whatever the true probability is."""
+    """The coverage is never below the confidence, whatever the true probability is."""
     intervals = [probability(count, runs) for count in range(runs + 1)]
     for truth in np.linspace(0, 1, 501):
         chances = stats.binom.pmf(range(runs + 1), runs, truth)
@@ -122,7 +122,7 @@ def test_probability_covers(runs: int) -> None:
 
 
 def test_mean_share() -> None:
-    """Of zeros and ones it is a probability; of equal shares it is sure as far as bounds allow."""
+    """For zeros and ones it equals a probability; for equal shares it is narrow."""
     assert probability(2, 5) == mean_share([0, 1, 0, 1, 0])
     equal = mean_share([0.25] * 100)
 
@@ -132,7 +132,7 @@ def test_mean_share() -> None:
 
 @pytest.mark.parametrize(("count", "runs"), [(0, 0), (-1, 5), (6, 5)])
 def test_impossible_counts(count: int, runs: int) -> None:
-    """Without runs there is no probability, and no more come than there are."""
+    """Zero runs, or a count above the number of runs, is refused."""
     with pytest.raises(ValueError, match=f"not {count} of {runs}"):
         probability(count, runs)
 
@@ -144,7 +144,7 @@ def test_impossible_counts(count: int, runs: int) -> None:
     ("q", "runs"), [(0.5, 7), (0.9, 44), (0.99, 461), (0.999, 4628), (0.1, 44), (0.01, 461)]
 )
 def test_least_runs(q: float, runs: int) -> None:
-    """A tail needs many runs; with one fewer it is said that there are not enough."""
+    """A tail needs many runs; with one fewer, the result is `NotEnough`."""
     times = [i / 8 for i in range(runs)]
 
     assert runs == least_runs(q)
@@ -155,7 +155,7 @@ def test_least_runs(q: float, runs: int) -> None:
 
 @given(PART, CONFIDENCE)
 def test_least_runs_are_least(q: float, confidence: float) -> None:
-    """There are ranks from so many runs on, and for none fewer."""
+    """Ranks exist from that many runs on, and not for one fewer."""
     runs = least_runs(q, confidence)
 
     assert ranks(runs, q, confidence) is not None
@@ -164,7 +164,7 @@ def test_least_runs_are_least(q: float, confidence: float) -> None:
 
 @given(st.integers(1, 2000), PART, CONFIDENCE)
 def test_ranks(runs: int, q: float, confidence: float) -> None:
-    """Ends are the first runs whose count is not shown to be too small, or shown to be enough."""
+    """The ranks are the extreme ones that the intervals of probabilities do not exclude."""
     found = ranks(runs, q, confidence)
     if found is None:
         assert runs < least_runs(q, confidence)
@@ -180,7 +180,7 @@ def test_ranks(runs: int, q: float, confidence: float) -> None:
 @pytest.mark.parametrize("q", [0.1, 0.5, 0.9, 0.95])
 @pytest.mark.parametrize("runs", [100, 101, 1000])
 def test_as_scipy_has_it(runs: int, q: float) -> None:
-    """The interval holds that of SciPy's test of a quantile, which is for a single look."""
+    """The interval contains that of SciPy's quantile test, which is for a single look."""
     random = Random(runs)
     times = [random.expovariate(1.0) for _ in range(runs)]
     once = stats.quantile_test(times, p=q).confidence_interval(0.95)
@@ -192,7 +192,7 @@ def test_as_scipy_has_it(runs: int, q: float) -> None:
 
 
 def test_runs_that_never_came() -> None:
-    """They are the last: the quantile, or one end of its interval, may be never."""
+    """Runs without a time are last: the quantile, or an end of its interval, may be infinite."""
     times = [*[None] * 38, *(float(i) for i in range(1, 63))]
 
     found = [ranks(100, q) for q in (0.5, 0.6, 0.7, 0.9)]
@@ -210,20 +210,20 @@ def test_runs_that_never_came() -> None:
     ("q", "rank"), [(0.07, 7), (0.07000001, 8), (0.29, 29), (0.5, 50), (0.9, 90), (0.99, 99)]
 )
 def test_estimate(q: float, rank: int) -> None:
-    """The estimate is the first time by which so many came, for any fraction of floats."""
+    """The estimate is the first time by which a fraction `q` has come, exactly."""
     estimate = quantile(range(1, 101), q).estimate
 
     assert rank == estimate
 
 
 def test_no_runs() -> None:
-    """Of no runs there is no quantile."""
+    """Without runs, there is no quantile."""
     assert NotEnough(None, 0, 44) == quantile([], 0.9)
 
 
 @pytest.mark.parametrize("q", [0, 1, 50, -0.5])
 def test_impossible_quantile(q: float) -> None:
-    """A quantile is a part, not a percentage."""
+    """A quantile must be a fraction, not a percentage."""
     refused: list[Callable[[], object]] = [
         lambda: quantile([1.0], q),
         lambda: ranks(9, q),
@@ -236,7 +236,7 @@ def test_impossible_quantile(q: float) -> None:
 
 @pytest.mark.parametrize("confidence", [0, 1, 95])
 def test_impossible_confidence(confidence: float) -> None:
-    """So is a confidence."""
+    """So must a confidence."""
     refused: list[Callable[[], object]] = [
         lambda: quantile([1.0], 0.5, confidence),
         lambda: probability(1, 2, confidence),
@@ -275,7 +275,7 @@ def few_values(random: Random) -> float:
     ],
 )
 def test_quantile_covers(draw: Callable[[Random], float | None], q: float, truth: float) -> None:
-    """It holds the true quantile as often as it says, with hung runs and with ties."""
+    """The interval covers the true quantile as often as it claims, with hung runs and ties."""
     random = Random(928)
     repetitions = 1500
     held = sum(
@@ -288,7 +288,7 @@ def test_quantile_covers(draw: Callable[[Random], float | None], q: float, truth
 @pytest.mark.slow
 @pytest.mark.parametrize(("q", "runs"), [(0.99, 500), (0.999, 5000)])
 def test_tails_are_covered(q: float, runs: int) -> None:
-    """In the tails too, where a bootstrap does not."""
+    """So it does in the tails, where a bootstrap does not."""
     random = np.random.default_rng(928)
     repetitions = 3000
     times = random.exponential(size=(repetitions, runs))
@@ -299,7 +299,7 @@ def test_tails_are_covered(q: float, runs: int) -> None:
 
 @given(TIMES, PART, PART)
 def test_quantiles_rise(times: list[float | None], one: float, other: float) -> None:
-    """A higher quantile is nowhere lower; an estimate lies in its interval."""
+    """A higher quantile is never lower; an estimate lies in its interval."""
     lower, higher = (quantile(times, q) for q in sorted((one, other)))
     for found in (lower, higher):
         if isinstance(found, Interval):
@@ -313,7 +313,7 @@ def test_quantiles_rise(times: list[float | None], one: float, other: float) -> 
 
 @given(TIMES.filter(bool), CONFIDENCE, CONFIDENCE, PART)
 def test_more_confidence(times: list[float | None], one: float, other: float, q: float) -> None:
-    """More confidence makes no interval narrower, and may need more runs."""
+    """More confidence never makes an interval narrower, and may need more runs."""
     less, more = sorted((one, other))
     for narrow, wide in ((quantile(times, q, less), quantile(times, q, more)),):
         if isinstance(wide, Interval):
@@ -331,7 +331,7 @@ def test_in_any_order(times: list[float | None], q: float, random: Random) -> No
 
 
 def four_times(found: Interval | NotEnough) -> Interval | NotEnough:
-    """Return what four times the times would give."""
+    """Return the result for four times the times."""
     if isinstance(found, Interval):
         return Interval(4 * found.estimate, 4 * found.low, 4 * found.high)
     return NotEnough(
@@ -341,7 +341,7 @@ def four_times(found: Interval | NotEnough) -> Interval | NotEnough:
 
 @given(TIMES.filter(bool), PART)
 def test_scale(times: list[float | None], q: float) -> None:
-    """Four times the times make four times the estimate and the ends, exactly."""
+    """Four times the times give exactly four times the estimate and the ends."""
     scaled = [None if time is None else 4 * time for time in times]
 
     assert four_times(quantile(times, q)) == quantile(scaled, q)
@@ -349,7 +349,7 @@ def test_scale(times: list[float | None], q: float) -> None:
 
 @given(TIMES.filter(bool), PART)
 def test_one_more_that_never_comes(times: list[float | None], q: float) -> None:
-    """One more run that never comes makes no quantile earlier."""
+    """One more run without a time never makes a quantile earlier."""
     before, after = quantile(times, q), quantile([*times, None], q)
 
     assert before.estimate is not None
@@ -372,7 +372,7 @@ def test_one_more_that_never_comes(times: list[float | None], q: float) -> None:
     ],
 )
 def test_percent(part: float, text: str) -> None:
-    """What is nearly certain is not told as certain."""
+    """A probability close to 1 is not shown as 100 %."""
     assert text == percent(part)
 
 
@@ -380,7 +380,7 @@ def test_percent(part: float, text: str) -> None:
 
 
 def test_median_difference() -> None:
-    """It is over the runs of which one of the two was done; the differences are run by run."""
+    """The median is over the run-by-run differences, where at least one of the two ended."""
     baseline = [5.0, 4.0, 3.0, None, None, 1.0, 2.0, inf, 6.0]
     other = [1.0, 1.0, 1.0, 1.0, None, None, 2.5, 9.0, 1.0]
 
@@ -390,12 +390,12 @@ def test_median_difference() -> None:
 
 
 def test_nothing_to_compare() -> None:
-    """Where neither is ever done there is no difference, and it is said."""
+    """If neither ever ends, there is no difference, and the result is `NotEnough`."""
     assert NotEnough(None, 0, 7) == median_difference([None, inf], [None, None])
 
 
 def test_hang_against_none() -> None:
-    """Where the other alone is done, always, the difference is "starts only here"."""
+    """If only the other ends, and always, the difference is "starts only here"."""
     found = median_difference([None] * 50, [0.25] * 50)
 
     assert found.words(seconds) == "starts only here"
@@ -403,14 +403,14 @@ def test_hang_against_none() -> None:
 
 @pytest.mark.parametrize(("first", "second"), [([1.0], []), ([], [None])])
 def test_not_as_many(first: list[float | None], second: list[float | None]) -> None:
-    """Runs that have no counterpart cannot be paired."""
+    """Samples of different lengths cannot be paired."""
     with pytest.raises(ValueError, match="argument 2 is"):
         median_difference(first, second)
 
 
 @given(st.lists(st.tuples(TIME, TIME), min_size=1, max_size=40))
 def test_turned_round(pairs: list[tuple[float | None, float | None]]) -> None:
-    """Held the other way round, every difference is its opposite."""
+    """Swapping the two negates every difference."""
     one, other = [first for first, _ in pairs], [second for _, second in pairs]
     there, back = median_difference(one, other), median_difference(other, one)
 
@@ -420,7 +420,7 @@ def test_turned_round(pairs: list[tuple[float | None, float | None]]) -> None:
 
 
 def test_median_of_differences_covers() -> None:
-    """The median of differences holds the truth as often as it says, one way or the other.
+    """The median of differences covers the truth as often as it claims, in both directions.
 
     The other is sooner by an exponential time, and each may hang.
     """
@@ -447,12 +447,12 @@ def test_least_of_floats() -> None:
     assert Interval(1.0, 1.0, nextafter(1.0, 2.0)) == found
 
 
-# How far off
+# # z scores
 
 
 @pytest.mark.parametrize(("runs", "part"), [(10, 0.3), (1000, 0.99), (50, 0.001)])
 def test_z_of_count_is_the_binomial_tail(runs: int, part: float) -> None:
-    """A count is off as much as a normal number with the same tail, on its side."""
+    """The z of a count is that of a normal number with the same tail, on the same side."""
     for count in range(runs + 1):
         z = z_of_count(count, runs, part)
         fewer, more = stats.binom.cdf(count, runs, part), stats.binom.sf(count - 1, runs, part)
@@ -462,7 +462,7 @@ def test_z_of_count_is_the_binomial_tail(runs: int, part: float) -> None:
 
 
 def test_z_of_impossible_counts() -> None:
-    """What is certain is so without exception, and zero has one sign."""
+    """A certain outcome has z = 0 or infinity, and zero has one sign."""
     assert [
         str(z_of_count(count, 10, part))
         for count, part in ((10, 1.0), (9, 1.0), (0, 0.0), (1, 0.0))
@@ -470,7 +470,7 @@ def test_z_of_impossible_counts() -> None:
 
 
 def test_z_of_mean() -> None:
-    """A mean is off as much as a normal number with the tail of Student's t."""
+    """The z of a mean is that of a normal number with the tail of Student's t."""
     times = [1.0, 2.0, 4.0, 5.0]
     t = stats.ttest_1samp(times, 1.0)
     z = z_of_mean(times, 1.0)
@@ -481,6 +481,6 @@ def test_z_of_mean() -> None:
 
 
 def test_z_of_few_means() -> None:
-    """One time tells nothing of how far it is off; equal ones are off altogether, or not."""
+    """A single time has no z; equal times have 0 or infinity."""
     assert None is z_of_mean([1.0], 2.0)
     assert [0.0, -inf, inf] == [z_of_mean([1.0, 1.0], expected) for expected in (1.0, 2.0, 0.5)]

@@ -13,7 +13,7 @@ from firstk.harness.stats.figures import median_time, quantile, rank, ratio_to_b
 
 @given(st.integers(1, 10**6), st.integers(1, 999))
 def test_rank(count: int, thousandths: int) -> None:
-    """The rank is exact, though parts like 0.29 have no exact floating-point number."""
+    """The rank is exact, although fractions like 0.29 are not exact as floats."""
     exact = math.ceil(Fraction(thousandths, 1000) * count)
 
     assert rank(thousandths / 1000, count) == max(1, exact)
@@ -21,7 +21,7 @@ def test_rank(count: int, thousandths: int) -> None:
 
 @given(st.lists(st.floats(0, 100), min_size=1), st.floats(0.001, 1))
 def test_quantile(values: list[float], q: float) -> None:
-    """A quantile is one of the values, and a part `q` of them is no later."""
+    """A quantile is one of the values, and a fraction `q` of them is no later."""
     ordered = sorted(values)
     found = quantile(ordered, q)
 
@@ -31,7 +31,7 @@ def test_quantile(values: list[float], q: float) -> None:
 
 
 def test_quantile_of_nothing() -> None:
-    """No values have no quantile."""
+    """Without values, there is no quantile."""
     assert quantile([], 0.5) is None
 
 
@@ -65,12 +65,12 @@ def test_median_time(times: list[float | None], median: float) -> None:
     ],
 )
 def test_ratio_to_bound(took: float | None, least: float | None, ratio: float | None) -> None:
-    """Never and more than nothing are infinite; where nothing is possible there is no ratio."""
+    """A ratio to a bound is infinite if nothing came, and None if nothing was possible."""
     assert ratio_to_bound(took, least) == ratio
 
 
 def test_rounded() -> None:
-    """Numbers that differ in their last bits are the same; infinity and None stay."""
+    """Numbers that differ only in their last bits are equal; infinity and None are unchanged."""
     assert rounded(0.1 + 0.2) == 0.3
     assert rounded(inf) == inf
     assert rounded(None) is None

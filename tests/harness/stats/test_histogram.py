@@ -42,12 +42,12 @@ def test_mean(times: list[float]) -> None:
 
 @given(TIMES)
 def test_order(times: list[float]) -> None:
-    """In which order times come makes no difference for quantiles."""
+    """The order of the times does not change the quantiles."""
     assert counted(*times).bins == counted(*reversed(times)).bins
 
 
 def test_never() -> None:
-    """What never was is beyond all times, and in no mean."""
+    """A missing time is later than all times, and not part of the mean."""
     histogram = counted(1.0, None, 3.0, None)
 
     assert (histogram.count, histogram.never, histogram.mean) == (4, 2, 2.0)
@@ -55,13 +55,13 @@ def test_never() -> None:
 
 
 def test_none() -> None:
-    """Where nothing was counted there is nothing to tell."""
+    """An empty histogram has no mean and no quantile."""
     assert (Histogram().mean, Histogram().quantile(0.5)) == (None, None)
     assert counted(None).mean is None
 
 
 def test_constant() -> None:
-    """A time that is always the same is told exactly."""
+    """A constant time is exact."""
     histogram = counted(*[0.1] * 1000)
 
     assert (histogram.quantile(0.5), histogram.quantile(0.999)) == (0.1, 0.1)
@@ -77,7 +77,7 @@ def test_little_memory() -> None:
 
 
 def test_json() -> None:
-    """What is written down as JSON comes back as it was."""
+    """A histogram survives JSON unchanged."""
     histogram = counted(0.25, 0.25, None, 7.0)
 
     again = Histogram.from_json(histogram.to_json())
@@ -91,7 +91,7 @@ def test_json() -> None:
 
 
 def test_merge() -> None:
-    """Two together are as if all had been counted at once."""
+    """Merging equals counting all times at once."""
     one, other = counted(1.0, None), counted(2.0, 3.0)
     both = counted(1.0, None, 2.0, 3.0)
 
@@ -107,7 +107,7 @@ def test_merge() -> None:
 
 @given(TIMES, st.floats(0, 1e9))
 def test_before(times: list[float], limit: float) -> None:
-    """How many are less than a limit is known but for those that share a bin with it."""
+    """The number of times below a limit is known except for those in the limit's bin."""
     exact = sum(time < limit for time in times)
     sure, most = counted(*times, None).before(limit)
 
@@ -117,7 +117,7 @@ def test_before(times: list[float], limit: float) -> None:
 
 @given(st.floats(0, 1e9))
 def test_least(time: float) -> None:
-    """The least time of a bin falls into it, and nothing less does."""
+    """The least time of a bin is in the bin, and any smaller one is not."""
     (place,) = counted(time).bins
 
     assert least(place) <= time

@@ -1,4 +1,4 @@
-"""Races agree with order statistics, and with what others computed for delayed requests."""
+"""Races agree with order statistics, and with independent computations for delayed requests."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ def test_silent() -> None:
     ],
 )
 def test_delayed(k: int, n: int, delay: float, mean: float) -> None:
-    """K requests at once, and the others later: means that were computed without firstk."""
+    """With K requests at once and the others delayed, means equal independent computations."""
     race = Race(k, [Runners(k, EXPONENTIAL), Runners(n - k, EXPONENTIAL, delay)])
 
     assert race.mean == pytest.approx(mean, rel=1e-8)
 
 
 def test_hedged() -> None:
-    """The second request after 8 ms to Yammer's servers: computed without firstk."""
+    """A second request after 8 ms to Yammer's servers equals an independent computation."""
     way = Preset.model_validate({"law": "preset", "name": "pbs-ymmr-one-way"})
     law = Sum(law="sum", laws=[way, way])
 
@@ -71,7 +71,7 @@ def test_hedged() -> None:
 
 
 def test_mixture_with_steps() -> None:
-    """Fixed times are steps of the distribution: the last of 100 answers, each slow at times."""
+    """Fixed times are steps of the distribution, as in the last of 100 answers."""
     law = Mixture.model_validate(
         {
             "law": "mixture",

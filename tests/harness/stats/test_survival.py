@@ -73,7 +73,7 @@ def test_mixture() -> None:
 
 @pytest.mark.parametrize("name", ["pbs-lnkd-ssd-one-way", "pbs-ymmr-one-way"])
 def test_samples(name: str) -> None:
-    """As many samples are later as the survival function says: two one-way delays with a tail."""
+    """The survival function agrees with samples of two one-way delays with a heavy tail."""
     law = of(law="sum", laws=[{"law": "preset", "name": name}] * 2)
     random, probability = Random(5), survival(law)
     samples = sorted(law.sample(random) for _ in range(4_000))

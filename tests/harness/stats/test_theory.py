@@ -1,4 +1,4 @@
-"""The mathematics agrees with numbers that were computed without it, and with itself."""
+"""The theory agrees with independently computed numbers, and with itself."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.reference import (
 
 _LAWS: TypeAdapter[Law] = TypeAdapter(Law)
 
-#: Every law that has closed forms, and its mean.
+#: Every law with closed forms, and its mean.
 KNOWN: list[tuple[dict[str, Any], float]] = [
     ({"law": "exponential", "mean": 0.2}, 0.2),
     ({"law": "shifted-exponential", "shift": 1.0, "mean": 0.5}, 1.5),
@@ -47,17 +47,17 @@ def known(keys: dict[str, Any]) -> Law:
 
 
 def name_of_law(value: object) -> str | None:
-    """Name a case by its law."""
+    """Return the law of a case as its id."""
     return str(value["law"]) if isinstance(value, dict) else None
 
 
 def nine_digits(number: float) -> Any:
-    """Return what is equal to a number that was printed with nine digits."""
+    """Return what equals a number that was printed with nine digits."""
     return pytest.approx(number, rel=5.1e-9, abs=0)
 
 
 def six_places(number: float | None) -> Any:
-    """Return what is equal to a number that was printed with six places; none is infinity."""
+    """Return what equals a number that was printed with six places; None is infinity."""
     return inf if number is None else pytest.approx(number, rel=0, abs=5.1e-7)
 
 
@@ -66,7 +66,7 @@ def six_places(number: float | None) -> Any:
 
 @pytest.mark.parametrize("table", STAGES, ids=name_of_stage)
 def test_stages(table: dict[str, Any]) -> None:
-    """One stage: the K-th or the last of N answers, where each server may be hung."""
+    """A stage is the K-th or the last of N answers, where each server may be hung."""
     made = stage(table)
     quantiles = [made.quantile(p / 100) for p in PERCENT]
 
@@ -76,7 +76,7 @@ def test_stages(table: dict[str, Any]) -> None:
 
 
 def test_hung_servers() -> None:
-    """Exactly h of ten servers hang: three answers come up to seven of them, then never."""
+    """With exactly h of ten servers hung, three answers come for up to seven of them."""
     means = [Stage(law("exp1"), first_of(3, 10), hung=h).mean for h in range(len(HUNG))]
 
     assert [inf if mean is None else nine_digits(mean) for mean in HUNG] == means
@@ -84,7 +84,7 @@ def test_hung_servers() -> None:
 
 @pytest.mark.parametrize("table", DUPLICATES, ids=lambda table: f"{len(table['copies'])} shares")
 def test_duplicates(table: dict[str, Any]) -> None:
-    """Shares that lie on several servers: so many answers hold K distinct ones."""
+    """If shares are on several servers, the probability of K distinct ones equals the reference."""
     enough = distinct(table["copies"], table["K"])
 
     assert [nine_digits(probability) for probability in table["enough"]] == enough
@@ -100,7 +100,7 @@ def test_duplicates(table: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("table", FORK_JOINS, ids=lambda table: f"{table['k']}-{table['load']}")
 def test_fork_join(table: dict[str, Any]) -> None:
-    """Bounds and exact values are those of the reference, its simulations between them."""
+    """Bounds and exact values equal the reference, and its simulations are between the bounds."""
     made = ForkJoin(table["n"], table["k"], table["lam"], table["mu"])
     error = 2 * table["ci95"]  # four standard errors
 
@@ -116,7 +116,7 @@ def test_fork_join(table: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("table", NON_PURGING, ids=lambda t: f"{t['n']}-{t['k']}-{t['load']}")
 def test_non_purging(table: dict[str, Any]) -> None:
-    """Where all is served, simulations lie between the bounds too, and at what is exact."""
+    """Without purging, simulations are between the bounds too, and near the exact value."""
     made = ForkJoin(table["n"], table["k"], table["lam"], table["mu"], purging=False)
     error = 2 * table["ci95"]
 
@@ -135,7 +135,7 @@ def test_non_purging(table: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("keys", "mean"), KNOWN, ids=name_of_law)
 @pytest.mark.parametrize("servers", [1, 2, 20])
 def test_means_add_up(keys: dict[str, Any], mean: float, servers: int) -> None:
-    """The means of the first to the last of N times are together N times the mean."""
+    """The means of the first to the last of N times add up to N times the mean."""
     means = [mean_of_kth(known(keys), k, servers) for k in range(1, servers + 1)]
 
     assert means == sorted(means)
@@ -145,7 +145,7 @@ def test_means_add_up(keys: dict[str, Any], mean: float, servers: int) -> None:
 @pytest.mark.parametrize("keys", [keys for keys, _ in KNOWN], ids=name_of_law)
 @pytest.mark.parametrize("probability", [0.0, 0.3])
 def test_mean_is_that_of_the_quantiles(keys: dict[str, Any], probability: float) -> None:
-    """The mean is that of the quantiles, which holds the closed forms against the cdf."""
+    """The mean equals that of the quantiles, which checks the closed forms against the cdf."""
     made = Stage(known(keys), first_of(3, 10), hung=1, probability=probability)
     parts = 100
     quantiles = [made.quantile((i + 0.5) / parts) for i in range(parts)]
@@ -169,7 +169,7 @@ def test_quantile_and_cdf(
     probability: float,
     q: float,
 ) -> None:
-    """The cdf at a quantile is so much of the success, or there is no success."""
+    """The cdf at the q-quantile is q times the success; without success, there is no quantile."""
     made = Stage(known(keys), distinct(copies, k), min(hung, sum(copies)), probability)
     time = made.quantile(q)
 
@@ -181,7 +181,7 @@ def test_quantile_and_cdf(
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4), st.integers(1, 4))
 def test_distinct_by_trying_all(copies: list[int], k: int) -> None:
-    """The sets of servers are counted right: all of them are looked at."""
+    """The counts of server sets equal brute force."""
     servers = [share for share, count in enumerate(copies) for _ in range(count)]
     tried = [
         sum(len(set(answers)) >= k for answers in combinations(servers, m)) / comb(len(servers), m)
@@ -192,7 +192,7 @@ def test_distinct_by_trying_all(copies: list[int], k: int) -> None:
 
 
 def test_wait_for_all_with_hung_servers() -> None:
-    """Where all must answer, one hung server is one too many, and each must be good."""
+    """If all must answer, one hung server stalls the stage, and each must be good."""
     everything = first_of(10, 10)
 
     assert Stage(law("exp1"), everything, hung=1).success == 0
@@ -200,7 +200,7 @@ def test_wait_for_all_with_hung_servers() -> None:
 
 
 def test_pareto_without_a_mean() -> None:
-    """The last of many heavy times has no mean, and the first of them has one."""
+    """The last of many heavy-tailed times has an infinite mean, and the first a finite one."""
     heavy = known({"law": "pareto", "alpha": 0.5, "scale": 1.0})
 
     assert [inf, inf] == [mean_of_kth(heavy, k, 10) for k in (9, 10)]
@@ -209,7 +209,7 @@ def test_pareto_without_a_mean() -> None:
 
 
 def test_many_servers() -> None:
-    """A thousand servers are not too many."""
+    """A thousand servers can be computed."""
     made = Stage(known(KNOWN[-1][0]), first_of(300, 1000))
 
     assert made.quantile(0.5) == pytest.approx(made.mean, rel=0.01)
@@ -224,7 +224,7 @@ def test_many_servers() -> None:
     ids=name_of_law,
 )
 def test_other_laws(keys: dict[str, Any]) -> None:
-    """A law that mathematics says nothing about here is named."""
+    """A law without a closed form is refused by name."""
     with pytest.raises(ValueError, match=f"{keys['law']}' has no closed form"):
         mean_of_kth(known(keys), 1, 2)
     with pytest.raises(ValueError, match=f"{keys['law']}' has no closed form"):
@@ -237,7 +237,7 @@ def test_other_laws(keys: dict[str, Any]) -> None:
     st.floats(0.1, 10),
 )
 def test_bounds(sizes: tuple[int, int], load: float, service: float) -> None:
-    """The lower bound lies below the upper one, and both above the time without a queue."""
+    """The lower bound is below the upper one, and both are above the time without a queue."""
     n, k = sizes
     made = ForkJoin(n, k, load * n * service / k, service)
     alone = sum(1 / i for i in range(n - k + 1, n + 1)) / service
@@ -248,7 +248,7 @@ def test_bounds(sizes: tuple[int, int], load: float, service: float) -> None:
 
 @given(st.tuples(st.integers(1, 20), st.integers(1, 20)), st.floats(0.01, 0.99))
 def test_non_purging_bounds(sizes: tuple[int, int], load: float) -> None:
-    """Where all is served it takes longer, and what is exact lies between the bounds."""
+    """Without purging it takes longer, and the exact value is between the bounds."""
     k, n = sorted(sizes)
     made = ForkJoin(n, k, load, 1.0, purging=False)
     alone = 1 / (1 - load)
@@ -271,7 +271,7 @@ def test_first_and_last_of_two() -> None:
 
 
 def test_too_much_load() -> None:
-    """A grid that is given more work than it can do never comes to its end."""
+    """An overloaded grid has infinite times."""
     made = ForkJoin(10, 5, arrivals=2.0, service=1.0)
 
     assert (1, inf, inf) == (made.load, made.lower, made.upper)
@@ -279,7 +279,7 @@ def test_too_much_load() -> None:
 
 
 def test_both_of_two() -> None:
-    """Both of two servers, as Nelson and Tantawi say: without a load it is the last of two."""
+    """Both of two servers agree with Nelson and Tantawi; without a load, with the last of two."""
     alone = ForkJoin(2, 2, arrivals=1e-12, service=2.0)
     made = ForkJoin(2, 2, arrivals=1.0, service=2.0)
 
@@ -295,7 +295,7 @@ def test_both_of_two() -> None:
     st.integers(1, 5),
 )
 def test_covering_by_trying_all(groups: list[tuple[int, int]], k: int) -> None:
-    """Groups of servers with some shares each, or none: all sets of servers are looked at."""
+    """For groups of servers with several shares or none, the counts equal brute force."""
     servers = [(group, held) for group, (count, held) in enumerate(groups) for _ in range(count)]
     tried = [
         sum(sum(held for _, held in set(answers)) >= k for answers in combinations(servers, m))
@@ -307,7 +307,7 @@ def test_covering_by_trying_all(groups: list[tuple[int, int]], k: int) -> None:
 
 
 def test_covering_a_large_grid() -> None:
-    """Ten servers of a thousand hold a share each."""
+    """The counts also work for ten shares on a thousand servers."""
     enough = covering([(1, 1)] * 10 + [(990, 0)], 3)
 
     assert (enough[2], enough[993]) == (0, 1)
@@ -324,12 +324,12 @@ MOMENTS = [
 
 @pytest.mark.parametrize(("keys", "variance"), MOMENTS, ids=name_of_law)
 def test_variance(keys: dict[str, Any], variance: float) -> None:
-    """The variance of the third of ten is what its closed form says."""
+    """The variance of the third of ten equals its closed form."""
     assert variance == pytest.approx(Stage(known(keys), first_of(3, 10)).variance)
 
 
 def test_variance_of_a_lognormal_law() -> None:
-    """One lognormal time has the variance and the skewness of the textbook, far out too."""
+    """A lognormal time has the textbook variance and skewness, even with a heavy tail."""
     for sigma in (0.5, 1.0, 2.0):
         made = Stage(known({"law": "lognormal", "median": 1.0, "sigma": sigma}), first_of(1, 1))
         _, variance, skewness = lognorm(sigma).stats(moments="mvs")
@@ -339,7 +339,7 @@ def test_variance_of_a_lognormal_law() -> None:
 
 
 def test_moments_where_servers_are_hung() -> None:
-    """The moments of a mixture: either of two is the first, or the one that answers is."""
+    """If servers may hang, the moments are those of a mixture."""
     made = Stage(law("exp1"), first_of(1, 2), probability=0.5)
     mean = (0.25 * 0.5 + 0.5 * 1) / 0.75
     second, third = (0.25 * 0.5 + 0.5 * 2) / 0.75, (0.25 * 0.75 + 0.5 * 6) / 0.75
@@ -350,7 +350,7 @@ def test_moments_where_servers_are_hung() -> None:
 
 
 def test_moments_that_there_are_not() -> None:
-    """The last of Pareto times has the moments below alpha, and the first of ten more."""
+    """The last of Pareto times has the moments below alpha, and the first of ten has more."""
     heavy = known({"law": "pareto", "alpha": 2.5, "scale": 1.0})
     last, first = Stage(heavy, first_of(10, 10)), Stage(heavy, first_of(1, 10))
 

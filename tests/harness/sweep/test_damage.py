@@ -1,4 +1,4 @@
-"""Damaged stores: an error that says what to do, and every row that can be read is saved."""
+"""Damaged stores raise an error with advice, and every readable row can be saved."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a folder with the experiment and a copy of its store; runs are in this process."""
+    """Work in a folder with the experiment and a copy of its store; run in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("firstk.harness.cli.sweep.processes", lambda count: Here)
     shutil.copy(whole / "e.toml", tmp_path)
@@ -57,7 +57,7 @@ def change(path: Path, sql: str, *values: Any) -> None:
 
 
 def refused(*args: str) -> str:
-    """Return the one line with which a command refuses a store."""
+    """Return the single line with which a command refuses a store."""
     result = firstk(*args)
 
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1), result.stderr
@@ -69,7 +69,7 @@ def records(text: str) -> list[dict[str, str]]:
     return list(csv.DictReader(text.splitlines()))
 
 
-#: What an edit makes of a store: the table and row that is named, and what is wrong there.
+#: Edits, the table and row that the error names, and what it says.
 EDITS = [
     ('runs SET outcome = "fine"', "row 5 of runs: outcome: String should match"),
     ("runs SET ttfb = -1", "row 5 of runs: ttfb: should be greater than or equal to 0, not -1"),
@@ -125,7 +125,7 @@ def test_edited(edit: str, message: str, folder: Path) -> None:
 
 
 def test_unknown_strategy(folder: Path) -> None:
-    """A strategy that was renamed everywhere cannot be run, and is left out of what is run."""
+    """A strategy that was renamed everywhere cannot be run; other rows can."""
     change(folder / "s", 'UPDATE experiment SET strategies = \'["x", "hedged"]\'')
     change(folder / "s", "UPDATE runs SET strategy = 'x' WHERE strategy = 'first-k'")
 
@@ -135,7 +135,7 @@ def test_unknown_strategy(folder: Path) -> None:
 
 
 def test_salvage_of_a_whole_store(whole: Path, folder: Path) -> None:
-    """Where nothing is damaged all is saved, as it is exported."""
+    """An undamaged store is salvaged completely, as exported."""
     result = firstk("export", "s", "--salvage")
 
     assert (result.exit_code, result.stderr) == (0, f"s: {ROWS} rows saved, 0 skipped\n")
@@ -143,7 +143,7 @@ def test_salvage_of_a_whole_store(whole: Path, folder: Path) -> None:
 
 
 def leaves(path: Path) -> list[int]:
-    """Return the numbers of the pages, from 0, that have rows of runs and nothing else."""
+    """Return the numbers of the pages, from 0, that have only rows of runs."""
     data = path.read_bytes()
     digest = sqlite3.connect(path).execute("SELECT digest FROM runs").fetchone()[0].encode()
     assert digest in data
@@ -155,7 +155,7 @@ def leaves(path: Path) -> list[int]:
 
 
 def test_zeroed_pages(whole: Path, folder: Path) -> None:
-    """Of a store with zeroed pages the rows on all others are saved, unchanged, in their order."""
+    """If pages are zeroed, the rows of all others are saved, unchanged and in order."""
     pages = leaves(folder / "s")
     data = bytearray((folder / "s").read_bytes())
     for page in pages[1:5:3]:
@@ -175,7 +175,7 @@ def test_zeroed_pages(whole: Path, folder: Path) -> None:
 
 
 def test_cut_off(whole: Path, folder: Path) -> None:
-    """Of a store that has lost its end what is left is saved; whatever else is done refuses it."""
+    """The remaining rows of a truncated store are saved; every other command refuses it."""
     data = (folder / "s").read_bytes()
     (folder / "s").write_bytes(data[: len(data) // PAGE // 2 * PAGE])
 
@@ -201,7 +201,7 @@ def test_cut_off(whole: Path, folder: Path) -> None:
     ],
 )
 def test_other_files(content: bytes, message: str, folder: Path) -> None:
-    """A file that is not a store is refused as one, also for salvage."""
+    """A file that is not a store is refused as such, even by `--salvage`."""
     (folder / "s").write_bytes(content)
 
     assert message in refused("export", "s")
@@ -224,7 +224,7 @@ def test_other_files(content: bytes, message: str, folder: Path) -> None:
     ],
 )
 def test_other_tables(statement: str, folder: Path) -> None:
-    """Whatever was done to the tables, a command refuses the store in a line, or does its work."""
+    """Whatever was done to the tables, a command refuses the store in a line, or works."""
     change(folder / "s", statement)
     for args in (
         ["export", "s"],
@@ -246,7 +246,7 @@ def test_other_tables(statement: str, folder: Path) -> None:
     ],
 )
 def test_stray_row(edit: str, message: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No table and no report is made without a row that belongs nowhere."""
+    """A store with a row that belongs nowhere is refused by `sweep` and `report`."""
     change(folder / "s", f'UPDATE runs SET {edit} WHERE "row" = 5')  # noqa: S608 - the edits above
     shutil.copy("s", "s.sqlite")
 
@@ -269,7 +269,7 @@ COLUMNS = {
 
 @st.composite
 def edits(draw: st.DrawFn) -> Callable[[Path], None]:
-    """Return an edit of a cell, or of a column."""
+    """Draw an edit of a cell, or of a column."""
     table = draw(st.sampled_from(sorted(COLUMNS)))
     column = draw(st.sampled_from(COLUMNS[table]))
     value = draw(st.sampled_from(VALUES))
@@ -286,7 +286,7 @@ def edits(draw: st.DrawFn) -> Callable[[Path], None]:
 
 @st.composite
 def bytes_of(draw: st.DrawFn) -> Callable[[Path], None]:
-    """Return damage to bytes: some of them, the end, or a page."""
+    """Draw damage to bytes: some of them, the end, or a page."""
     seed, kind = draw(st.integers(0, 2**32)), draw(st.sampled_from(["some", "end", "page"]))
 
     def damage(path: Path) -> None:
@@ -312,10 +312,10 @@ def bytes_of(draw: st.DrawFn) -> Callable[[Path], None]:
 @given(st.one_of(edits(), bytes_of()))
 @pytest.mark.slow
 def test_any_damage(whole: Path, folder: Path, damage: Callable[[Path], None]) -> None:
-    """Whatever the damage, no command ends with a traceback, and what is saved is what was there.
+    """Whatever the damage, no command has a traceback, and saved rows are original ones.
 
-    Changed bytes within a value cannot be recognised, so only the rows' numbers are held
-    against the whole store.
+    Changed bytes within a value cannot be recognised, so only the rows' numbers are compared
+    with the undamaged store.
     """
     for old in folder.glob("s*"):
         old.unlink()
@@ -340,7 +340,7 @@ def test_any_damage(whole: Path, folder: Path, damage: Callable[[Path], None]) -
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Return what lets every store that is opened have no more than so many pages; 0 ends it."""
+    """Return a function that limits the pages of every store opened later; 0 ends the limit."""
     connect = sqlite3.connect
     most = 0
 
@@ -359,7 +359,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 def test_full_disk(whole: Path, folder: Path, full: Callable[[int], None]) -> None:
-    """A full disk ends a sweep with what is kept; with more room it resumes to equal results."""
+    """A full disk ends a sweep with what is kept; with more room, it resumes to equal results."""
     full((whole / "s").stat().st_size // PAGE - 4)
     said = refused("sweep", "e.toml", "--store", "t")
     full(0)
@@ -375,7 +375,7 @@ def test_full_disk(whole: Path, folder: Path, full: Callable[[int], None]) -> No
 
 
 def test_full_at_once(folder: Path, full: Callable[[int], None]) -> None:
-    """Where not even the tables fit this is reported too, and later the store can be begun."""
+    """If not even the tables fit, that is reported too, and the store can be begun later."""
     full(2)
     assert "the disk is full" in refused("sweep", "e.toml", "--store", "t")
     full(0)
@@ -383,7 +383,7 @@ def test_full_at_once(folder: Path, full: Callable[[int], None]) -> None:
 
 
 def test_full_error(whole: Path, tmp_path: Path, full: Callable[[int], None]) -> None:
-    """In Python a full disk is an exception of its own, which is a `StoreError`."""
+    """In Python, a full disk raises `FullError`, a `StoreError`."""
     one: Experiment = load_experiment(whole / "e.toml")
     full((whole / "s").stat().st_size // PAGE - 4)
     with Store(tmp_path / "t", write=True) as store, pytest.raises(FullError) as caught:
@@ -396,7 +396,7 @@ def test_full_error(whole: Path, tmp_path: Path, full: Callable[[int], None]) ->
 
 
 def test_sparse(folder: Path) -> None:
-    """Of a store with gaps the rows next to the one that is missing are named."""
+    """In a store with gaps, the error has the rows next to the missing one."""
     change(folder / "s", 'DELETE FROM runs WHERE "row" BETWEEN 7 AND 20 OR "row" = 95')
 
     assert (
@@ -407,7 +407,7 @@ def test_sparse(folder: Path) -> None:
 
 
 def test_salvage_without_an_index(folder: Path) -> None:
-    """Where the index that lists the rows is gone too, rows behind the damage are found."""
+    """If the index of the rows is gone too, rows after the damage are still found."""
     change(folder / "s", "DROP INDEX cells")
     change(folder / "s", "UPDATE runs SET ttfb = 'x' WHERE \"row\" IN (5, 50)")
     with Store(folder / "s", cut_off=True) as store:

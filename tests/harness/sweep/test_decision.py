@@ -1,4 +1,4 @@
-"""Verdicts on candidates: what their runs show, and how many more it takes."""
+"""Verdicts on candidates: what their runs show, and how many more are needed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.reports.loads import load, parted, sample
 
 
 def samples(times: Sequence[float | None], ok: int | None = None) -> list[Sample]:
-    """Return runs with these times to first byte, of which the first `ok` end well."""
+    """Return runs with these times to first byte, of which the first `ok` succeed."""
     count = len(times) if ok is None else ok
     return [
         Sample(
@@ -44,7 +44,7 @@ def samples(times: Sequence[float | None], ok: int | None = None) -> list[Sample
 
 
 def loads(*good: int) -> list[Sample]:
-    """Return runs of which so many of a hundred downloads end well, and the others stall."""
+    """Return runs of a hundred downloads, of which that many succeed; the others stall."""
     return [sample(parted(count)) for count in good]
 
 
@@ -59,7 +59,7 @@ def one(decision: Decision) -> Finding:
     [(1000, True), (999, True), (996, None), (990, None), (983, None), (960, False)],
 )
 def test_success(good: int, met: bool | None) -> None:
-    """Success is decided where its interval lies on one side of what is asked for."""
+    """Success is decided if its interval lies on one side of the target."""
     decision = decide(Target(success=0.99), samples([0.1] * 1000, good))
     interval = probability(good, 1000)
 
@@ -74,7 +74,7 @@ def test_success(good: int, met: bool | None) -> None:
     ("late", "met"), [(0, True), (1, True), (4, None), (10, None), (17, None), (40, False)]
 )
 def test_quantile(late: int, met: bool | None) -> None:
-    """A quantile is decided where its interval lies on one side of the limit."""
+    """A quantile is decided if its interval lies on one side of the limit."""
     times: list[float | None] = [0.1] * (1000 - late) + [None] * late
     decision = decide(Target(p99=0.5), samples(times))
     interval = quantile(times, 0.99)
@@ -91,7 +91,7 @@ def test_quantile(late: int, met: bool | None) -> None:
     st.floats(0.01, 1),
 )
 def test_any_quantile(times: list[float | None], q: float, limit: float) -> None:
-    """What is decided of a quantile is what its interval says, and no more than it says."""
+    """The verdict on a quantile is exactly that of its interval."""
     name = f"p{100 * q:.0f}"
     decision = decide(Target.model_validate({name: limit}), samples(times))
     interval = one(decision).estimate
@@ -103,13 +103,13 @@ def test_any_quantile(times: list[float | None], q: float, limit: float) -> None
 
 
 def test_strict() -> None:
-    """A time that equals the limit is not less than it, and is late."""
+    """A time that equals the limit is late."""
     assert False is decide(Target(p50=0.5), samples([0.5] * 100)).met
     assert True is decide(Target(p50=0.5), samples([0.499] * 100)).met
 
 
 def test_clear_failure_with_few_runs() -> None:
-    """What fails clearly is decided with fewer runs than the interval of a quantile takes."""
+    """A clear failure is decided with fewer runs than the interval of a quantile needs."""
     decision = decide(Target.model_validate({"p99.9": 1.0}), samples([2.0] * 20))
 
     assert False is decision.met
@@ -117,7 +117,7 @@ def test_clear_failure_with_few_runs() -> None:
 
 
 def test_crashed_and_wrong() -> None:
-    """A run that crashed, or wrote wrong bytes, has not ended well; it has no requests."""
+    """A run that crashed, or wrote wrong bytes, did not succeed."""
     crashed = sample(None)
     wrong = Sample(0, "ok", None, 0.1, 10, 4, 99, False, None)
     decision = decide(Target(success=0.5), [*samples([0.1] * 8), crashed, wrong])
@@ -140,7 +140,7 @@ def test_crashed_and_wrong() -> None:
     ],
 )
 def test_least_runs(target: Target, runs: int) -> None:
-    """Exactly as many runs as it takes without a failure are said to be needed, also of loads."""
+    """Exactly the least number of runs without a failure is reported as needed, also for loads."""
     assert runs == least_runs(target) == decide(target, samples([0.09] * 6)).needed
     if runs < 1000:
         assert True is decide(target, samples([0.09] * runs)).met
@@ -151,7 +151,7 @@ def test_least_runs(target: Target, runs: int) -> None:
 
 
 def finding(met: bool | None, needed: int | None, excess: float) -> Finding:
-    """Return a finding of a time that is so many times the limit."""
+    """Return a finding whose time is `excess` times the limit."""
     return Finding(Condition("p50", 0.5, 1.0), Interval(excess, 0, 9), met, needed)
 
 
@@ -170,14 +170,14 @@ def finding(met: bool | None, needed: int | None, excess: float) -> Finding:
     ],
 )
 def test_all_conditions(findings: list[Finding], met: bool | None, needed: int | None) -> None:
-    """All conditions must be met, and one that is missed will do to miss the target."""
+    """All conditions must be met, and a single missed one misses the target."""
     decision = Decision(9, findings, 1.0, 0, 0)
 
     assert (met, needed) == (decision.met, decision.needed)
 
 
 def test_excess() -> None:
-    """How far a candidate is off is that of its worst condition."""
+    """The excess of a candidate is that of its worst condition."""
     times: list[float | None] = [1.0] * 97 + [None] * 3
     decision = decide(Target(p50=2.0, success=0.99), samples(times))
 
@@ -199,7 +199,7 @@ def test_excess() -> None:
     ],
 )
 def test_success_of_loads(good: list[int], met: bool | None) -> None:
-    """What ends well of all downloads is decided by its interval, and that by the runs."""
+    """The success of all downloads is decided by its interval, based on the runs."""
     decision = decide(Target(success=0.99), loads(*good))
 
     assert met is decision.met
@@ -210,7 +210,7 @@ def test_success_of_loads(good: list[int], met: bool | None) -> None:
 
 
 def test_quantile_of_loads() -> None:
-    """A quantile of many downloads is that of all downloads of all runs."""
+    """A quantile of workloads is that of all downloads of all runs."""
     spread = [sample(load([0.1 + i / 1000 for i in range(100)]))] * 50
     sure = decide(Target(p90=0.25), spread)
     assert True is sure.met
@@ -225,7 +225,7 @@ def test_quantile_of_loads() -> None:
 
 
 def test_a_few_slow_runs() -> None:
-    """All downloads count: a tenth of the runs that is slow throughout makes p90 late, not p50."""
+    """All downloads count: if a tenth of the runs is slow, p90 is late, and p50 is not."""
     fast, slow = sample(load([0.1] * 20)), sample(load([2.0] * 20))
     runs = [*[fast] * 88, *[slow] * 12] * 40
 
@@ -234,7 +234,7 @@ def test_a_few_slow_runs() -> None:
 
 
 def test_limit_in_a_bin() -> None:
-    """Times that share a bin with the limit may be on either side of it: neither is claimed."""
+    """Times in the bin of the limit may be on either side of it: neither is claimed."""
     equal = [sample(load([0.25001] * 20))] * 200  # in the bin from 0.25 to 0.2505
 
     assert met_and_needed(decide(Target(p90=0.25001), equal)) == (None, None)
@@ -249,7 +249,7 @@ def met_and_needed(decision: Decision) -> tuple[bool | None, int | None]:
 
 @pytest.mark.parametrize("outcome", NO_NUMBERS)
 def test_crashed_loads(outcome: str) -> None:
-    """A run that crashed or was overloaded has no download that ended well, or was in time."""
+    """A run that crashed or was overloaded has no successful download."""
     crashed = sample(None)._replace(outcome=outcome)
     decision = decide(Target(p90=0.5, success=0.95), [*loads(*[100] * 80), *[crashed] * 20])
 
@@ -258,14 +258,14 @@ def test_crashed_loads(outcome: str) -> None:
     assert decision.crashed == (20 if outcome == CRASHED else 0)
 
 
-# Right as often as they say: candidates exactly at the limit
+# # Right as often as claimed: candidates exactly at the limit
 
-#: How many downloads a run has here.
+#: The number of downloads per run.
 DOWNLOADS = 200
 
 Numbers = npt.NDArray[np.float64]
 
-#: Laws of how much of a run is late, before they are scaled: one number a run.
+#: Laws of how much of a run is late, before scaling: one number per run.
 LAWS: dict[str, Callable[[np.random.Generator, int], Numbers]] = {
     "normal": lambda random, size: np.maximum(0, random.normal(10, 2, size)),
     "lognormal": lambda random, size: random.lognormal(0, 1, size),
@@ -276,14 +276,14 @@ LAWS: dict[str, Callable[[np.random.Generator, int], Numbers]] = {
 
 @cache
 def finish_run(late: int) -> Sample:
-    """Return a run of which so many downloads are later than half a second."""
+    """Return a run of which `late` downloads take longer than half a second."""
     return sample(load([0.1] * (DOWNLOADS - late) + [1.0] * late))
 
 
 def late_runs(law: str, late: float, plans: int, runs: int) -> Iterator[list[Sample]]:
-    """Yield the runs of plans in which, of all downloads, exactly a share is late.
+    """Yield the runs of plans of which an exact share of all downloads is late.
 
-    The law is scaled to that mean; how many are late is rounded up or down at random.
+    The law is scaled to that mean; the number of late ones is rounded up or down at random.
     """
     random = np.random.default_rng(928)
     known = LAWS[law](random, 2_000_000)
@@ -304,7 +304,7 @@ def decided(target: Target, samples: Sequence[Sample], looks: Sequence[int]) -> 
 
 
 def check(verdicts: Sequence[bool | None]) -> None:
-    """Require that each wrong verdict is as rare as 2.5 %, to within four standard errors."""
+    """Check that each wrong verdict is as rare as 2.5 %, within four standard errors."""
     most = 0.025 * len(verdicts) + 4 * (0.025 * 0.975 * len(verdicts)) ** 0.5
 
     assert verdicts.count(True) <= most
@@ -312,14 +312,14 @@ def check(verdicts: Sequence[bool | None]) -> None:
 
 
 def raised(folder: Path, *changes: tuple[str, str], most: int) -> list[int]:
-    """Return all looks of a plan that has `most` runs, and then five times as many."""
+    """Return all looks of a plan with `most` runs, and then with five times as many."""
     one = plan(folder, *changes)
     return [look for runs in (most, 5 * most) for look in replace(one, max_runs=runs).looks]
 
 
 @pytest.mark.parametrize("law", few(1, LAWS))
 def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
-    """Of workloads whose p90 is just at the limit few are decision, also with max_runs raised."""
+    """Workloads whose p90 is at the limit are rarely decided, even if max_runs is raised."""
     looks = raised(tmp_path, loaded(DOWNLOADS), most=40)
     assert looks == [10, 20, 40, 10, 20, 40, 80, 160, 200]
     plans = late_runs(law, 0.1, 150, looks[-1])
@@ -330,7 +330,7 @@ def test_loads_at_the_limit(law: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("late", [0.5, 0.1, 0.01])
 @pytest.mark.parametrize("law", LAWS)
 def test_loads_at_the_limit_closely(law: str, late: float, tmp_path: Path) -> None:
-    """The same of a thousand plans, of other quantiles, and with more runs."""
+    """The same for a thousand plans, with other quantiles and more runs."""
     looks = sorted(set(raised(tmp_path, loaded(DOWNLOADS), most=200)))
     target = Target.model_validate({f"p{100 * (1 - late):.0f}": 0.5})
     check([decided(target, runs, looks) for runs in late_runs(law, late, 1000, looks[-1])])
@@ -338,7 +338,7 @@ def test_loads_at_the_limit_closely(law: str, late: float, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("limit", few(1, [0.9, 0.5, 0.99]))
 def test_downloads_at_the_limit(limit: float, tmp_path: Path) -> None:
-    """So it is of single downloads, with max_runs raised twice."""
+    """The same for single downloads, with max_runs raised twice."""
     random = np.random.default_rng(928)
     looks = sorted({*raised(tmp_path, most=300), *raised(tmp_path, most=1500)})
     target = Target(success=limit)

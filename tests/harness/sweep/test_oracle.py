@@ -1,4 +1,4 @@
-"""What mathematics has to say of a scenario is recognised, and all that would change it refused."""
+"""Scenarios with an exact theory are recognised, and anything that would change it is refused."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ LATE = {"kind": "hung", "start": 1.0}
 
 
 def one(*servers: dict[str, Any], **changes: Any) -> Scenario:
-    """Return a scenario of one download from ten servers that answer in exponential times."""
+    """Return a scenario of one download from ten servers with exponential round trips."""
     grid = {"rtt": exponential()} | changes.pop("grid", {})
     return scenario(*servers, grid=grid, **changes)
 
 
 def drawn(select: dict[str, Any], **fault: Any) -> dict[str, Any]:
-    """Return an entry of servers that are drawn by the seed, and hung."""
+    """Return an entry of hung servers that are drawn by the seed."""
     return {"select": select, "fault": {"kind": "hung", **fault}}
 
 
 def load(*servers: dict[str, Any], **changes: Any) -> Scenario:
-    """Return a scenario of a load on ten servers that work on one request after the other."""
+    """Return a workload on ten servers that serve one request after another."""
     arrivals = {"kind": "poisson", "rate": 1.5}
     workload = {"arrivals": arrivals, "downloads": 10, "cancel": True}
     grid = {"rtt": constant(0.0), "service": exponential(2.0), "concurrency": 1}
@@ -40,7 +40,7 @@ def load(*servers: dict[str, Any], **changes: Any) -> Scenario:
 
 
 def stage(of: Scenario, strategy: str = "first-k") -> Stage:
-    """Return what is known of one download."""
+    """Return the theory of one download."""
     found = theory_of(of, strategy)
     assert isinstance(found, Stage)
     return found
@@ -55,7 +55,7 @@ def test_first_k(strategy: str) -> None:
 
 
 def test_wait_for_all() -> None:
-    """Wait-for-all needs the last answer, also of servers without a share."""
+    """Wait-for-all needs the last answer, even of servers without a share."""
     of = one(grid={"servers": 15})
 
     assert Stage(of.grid.rtt, first_of(15, 15)) == stage(of, "wait-for-all")
@@ -63,14 +63,14 @@ def test_wait_for_all() -> None:
 
 @pytest.mark.parametrize("per", ["request", "server"])
 def test_each_server_is_asked_once(per: str) -> None:
-    """How often a round trip is drawn makes no difference: each server is asked once."""
+    """How often a round trip is drawn does not matter: each server is queried once."""
     of = one(grid={"rtt_per": per})
 
     assert Stage(of.grid.rtt, first_of(3, 10)) == stage(of)
 
 
 def test_hung_by_chance() -> None:
-    """Servers may be hung with a probability, or so many of them."""
+    """Servers may hang with a probability, or a fixed number of them."""
     likely = stage(one(drawn({"probability": 0.2})))
     some = stage(one(drawn({"count": 4})))
 
@@ -88,12 +88,12 @@ def test_hung_by_chance() -> None:
     ],
 )
 def test_no_harm(entry: dict[str, Any]) -> None:
-    """An entry that selects no server, or one that hangs later, changes nothing."""
+    """An entry that selects no server, or hangs it later, changes nothing."""
     assert stage(one()) == stage(one(entry))
 
 
 def test_hung_by_name() -> None:
-    """Servers that are hung by their names are not there for first-K, and end wait-for-all."""
+    """Servers that hang by name do not count for first-K, and stall wait-for-all."""
     of = one(hung("0-3"))
 
     assert Stage(of.grid.rtt, first_of(3, 6)) == stage(of)
@@ -106,21 +106,21 @@ def test_healed_by_name() -> None:
 
 
 def test_more_servers_than_shares() -> None:
-    """Servers without a share answer too, in vain."""
+    """Servers without a share answer too, but do not help."""
     of = one(grid={"servers": 15})
 
     assert Stage(of.grid.rtt, covering([(1, 1)] * 10 + [(5, 0)], 3)) == stage(of)
 
 
 def test_several_shares_a_server() -> None:
-    """Ten shares on four servers: two hold three, two hold two."""
+    """Ten shares are on four servers: two hold three, and two hold two."""
     of = one(grid={"servers": 4}, file={"k": 5})
 
     assert pytest.approx(list(stage(of).enough)) == [0, 0, 5 / 6, 1, 1]
 
 
 def test_duplicates() -> None:
-    """Shares lie where the scenario says."""
+    """Shares are placed as the scenario says."""
     of = one({"select": "0-7", "shares": [0]}, file={"n": 3})
 
     assert distinct([8, 1, 1], 3) != first_of(3, 10)
@@ -135,7 +135,7 @@ def test_duplicates() -> None:
 
 
 def test_fork_join() -> None:
-    """A load is recognised: the rates, and how many answers are needed."""
+    """A workload is recognised, with its rates and the number of answers needed."""
     assert ForkJoin(10, 3, 1.5, 0.5) == theory_of(load(), "first-k")
     served = load(workload={"cancel": False, "arrivals": {"kind": "poisson", "rate": 0.4}})
     assert ForkJoin(10, 3, 0.4, 0.5, purging=False) == theory_of(served, "first-k")
@@ -173,7 +173,7 @@ def test_fork_join() -> None:
     ],
 )
 def test_refused(of: Scenario, why: str) -> None:
-    """What would change the times of a download is refused, and why is told."""
+    """Anything that changes the times of a download is refused, with the reason."""
     with pytest.raises(NoOracleError, match=why):
         theory_of(of, "first-k")
 
@@ -201,26 +201,26 @@ def test_refused(of: Scenario, why: str) -> None:
     ],
 )
 def test_load_refused(of: Scenario, why: str) -> None:
-    """What would change the times of a load is refused, and why is told."""
+    """Anything that changes the times of a workload is refused, with the reason."""
     with pytest.raises(NoOracleError, match=why):
         theory_of(of, "first-k")
 
 
 @pytest.mark.parametrize("strategy", ["windowed", "hedged+1", "package.module:download"])
 def test_other_strategies(strategy: str) -> None:
-    """Of a strategy that goes on while it locates, and of other downloaders, nothing is known."""
+    """There is no theory of strategies that keep locating, nor of other downloaders."""
     with pytest.raises(NoOracleError, match=f"of {strategy.replace('+', '.')} it is not known"):
         theory_of(one(), strategy)
 
 
 def test_delay() -> None:
-    """The times of servers that are asked later are not those of servers that are asked at once."""
+    """There is no theory of first-k with a delay."""
     with pytest.raises(NoOracleError, match="no delay"):
         theory_of(one(), "first-k,delay=0.5")
 
 
 def test_refuse(tmp_path: Path) -> None:
-    """The point and strategy that are the reason are told, with the file."""
+    """The error has the file, the point and the strategy."""
     refuse(experiment(tmp_path, strategies=("first-k",)), "e.toml")
     with pytest.raises(ScenarioError) as caught:
         refuse(experiment(tmp_path), "e.toml")

@@ -1,7 +1,7 @@
-"""The experiments of the library, and others, come out as mathematics says; broken ones do not.
+"""The experiments of the library, and others, agree with theory; defective ones do not.
 
-`test_oracles` holds single runs against one another; here many runs are held against exact
-numbers, as `firstk sweep oracles/one-stage` does.
+`test_oracles` compares single runs with one another; here many runs are compared with exact
+numbers, as in `firstk sweep oracles/one-stage`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def of_library(name: str) -> Experiment:
 
 
 def shorter(experiment: Experiment) -> Experiment:
-    """Return the same with a few runs, with some of many points, and with short loads."""
+    """Return an experiment with few runs, fewer points, and short workloads."""
     loads = any(point.scenario.workload for point in experiment.points)
     points = []
     for point in experiment.points[:: 5 if len(experiment.points) > (4 if loads else 9) else 1]:
@@ -51,21 +51,21 @@ def shorter(experiment: Experiment) -> Experiment:
 
 
 def far(found: list[Verdict]) -> list[Verdict]:
-    """Return what is not as it should be; there is something that can be."""
+    """Return the verdicts that are far off; some must have a z."""
     assert any(verdict.z is not None for verdict in found)
     return [verdict for verdict in found if verdict.is_far]
 
 
 @pytest.mark.parametrize("name", few(2, LIBRARY))
 def test_library(name: str, tmp_path: Path) -> None:
-    """Few runs are as they should be."""
+    """With a few runs, no verdict is far off."""
     assert far(judged(shorter(of_library(name)), tmp_path / "s")) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARY)
 def test_library_closely(name: str, tmp_path: Path) -> None:
-    """All its runs are as they should be; loads are as others have simulated them."""
+    """With all runs, no verdict is far off, and workloads agree with independent simulations."""
     experiment = of_library(name)
 
     assert far(judged(experiment, tmp_path / "s")) == []
@@ -81,7 +81,7 @@ def test_library_closely(name: str, tmp_path: Path) -> None:
                 assert abs(fmean(means) - table["sim"]) < TOO_FAR * error, point
 
 
-#: All loads that were simulated without firstk.
+#: All workloads that were simulated independently.
 TABLES = [*reference.FORK_JOINS, *reference.NON_PURGING]
 
 
@@ -91,7 +91,7 @@ def _model(table: dict[str, Any]) -> ForkJoin:
 
 
 def test_library_has_the_reference() -> None:
-    """All that was computed without firstk is there to be run by anyone."""
+    """The library has everything that was computed independently."""
     there = [
         theory_of(point.scenario, strategy)
         for experiment in map(of_library, LIBRARY)
@@ -176,7 +176,7 @@ QUICKLY = pytest.mark.parametrize("quickly", [True, pytest.param(False, marks=py
 
 
 def check(text: str, folder: Path, quickly: bool) -> None:
-    """Let an experiment be as it should be."""
+    """Check that no verdict of an experiment is far off."""
     (folder / "o.toml").write_text(text)
     experiment = load_experiment(folder / "o.toml")
 
@@ -201,7 +201,7 @@ def check(text: str, folder: Path, quickly: bool) -> None:
 def test_other_stages(
     servers: int, per: str, shares: list[int], hung: str, quickly: bool, tmp_path: Path
 ) -> None:
-    """Other laws, more servers than shares and fewer, a share that is nowhere."""
+    """Other laws, numbers of servers and shares, and hung servers agree with theory."""
     text = STAGES.format(servers=servers, per=per, shares=shares, hung=hung)
     check(text, tmp_path, quickly)
 
@@ -229,16 +229,16 @@ def test_other_stages(
 def test_other_loads(
     strategy: str, servers: int, k: int, rate: float, cancel: str, quickly: bool, tmp_path: Path
 ) -> None:
-    """Other loads, on other numbers of servers."""
+    """Other workloads, on other numbers of servers, agree with theory."""
     text = LOADS.format(strategy=strategy, servers=servers, k=k, rate=rate, cancel=cancel)
     check(text, tmp_path, quickly)
 
 
-# What is wrong is found
+# # Defects are detected
 
 
 def broken(tmp_path: Path) -> set[str]:
-    """Return which numbers of three of ten answers are not as they should be."""
+    """Return the measures that are far off, for three of ten answers."""
     experiment = of_library("oracles/exact-hung")
     experiment = replace(experiment, points=experiment.points[:1], runs=400)
     return {verdict.measure for verdict in far(judged(experiment, tmp_path / "s"))}
@@ -246,7 +246,7 @@ def broken(tmp_path: Path) -> set[str]:
 
 @pytest.mark.slow
 def test_one_answer_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A downloader that waits for K + 1 answers is found out."""
+    """A downloader that waits for K + 1 answers is detected."""
     check = ShareFinder._check
 
     def late(self: ShareFinder) -> None:
@@ -260,7 +260,7 @@ def test_one_answer_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.slow
 def test_slower_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Round trips that take a fifth more than their law says are found out."""
+    """Round trips that take a fifth longer than their law are detected."""
     right = Link.round_trip
     monkeypatch.setattr(Link, "round_trip", lambda link: 1.2 * right(link))
 
@@ -269,7 +269,7 @@ def test_slower_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_sent_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reads that reach the servers, whose downloads are over, are found out."""
+    """Reads that reach the servers after the downloads have ended are detected."""
     experiment = of_library("oracles/non-purging-2")
     experiment = replace(shorter(experiment), runs=10)
     experiment = replace(experiment, points=experiment.points[-1:])
@@ -283,5 +283,5 @@ def test_sent_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_unharmed(tmp_path: Path) -> None:
-    """The same runs are as they should be where nothing is broken."""
+    """Without a defect, the same runs agree with theory."""
     assert set() == broken(tmp_path)

@@ -1,4 +1,4 @@
-"""Searching plans: what is run of which candidate, and that nothing else decides."""
+"""Searches of plans: which runs of which candidate are made, and that nothing else decides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from firstk.scenarios.plan import Plan
 from tests.harness.experiments import Here
 from tests.harness.plans import loaded, plan
 
-#: So many runs the first look takes here, if there are twice as many.
+#: The runs of the first look, if there are twice as many.
 FEW = 10
 
 EXITING = "tests.harness.downloaders:exiting"
@@ -34,7 +34,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class ShownProgress:
-    """Keeps of what it was told, and how far it was."""
+    """A progress display that keeps its calls."""
 
     def __init__(self) -> None:
         self.parts: list[str] = []
@@ -56,7 +56,7 @@ class ShownProgress:
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a test decides."""
+    """The verdict that a test returns."""
 
     met: bool | None
     cost: float = 1.0
@@ -69,7 +69,7 @@ def searched(
     opinion: Callable[[Sequence[Sample]], Opinion],
     progress: ShownProgress | None = None,
 ) -> list[CandidateResult]:
-    """Return the results of a search that decides as the test says."""
+    """Return the results of a search whose verdicts are given by `opinion`."""
     with pytest.MonkeyPatch.context() as patch, Store(path, write=True) as store:
         patch.setattr(
             search, "decide", lambda _, samples: replace(opinion(samples), runs=len(samples))
@@ -84,7 +84,7 @@ def found(of: Plan, path: Path, workers: Here | None = None) -> list[CandidateRe
 
 
 def runs(path: Path) -> dict[tuple[int, str], int]:
-    """Return how many runs a store has of each point and strategy."""
+    """Return the number of runs in a store for each point and strategy."""
     with Store(path) as store:
         rows = list(store.rows())
     keys = dict.fromkeys((row.point, row.strategy) for row in rows)
@@ -92,7 +92,7 @@ def runs(path: Path) -> dict[tuple[int, str], int]:
 
 
 def verdicts(of: Sequence[CandidateResult]) -> dict[str, bool | str | None]:
-    """Return what is known of each candidate."""
+    """Return the verdict on each candidate."""
     return {
         str(one.candidate): one.decision.met if one.decision and one.finished else "costlier"
         for one in of
@@ -100,7 +100,7 @@ def verdicts(of: Sequence[CandidateResult]) -> dict[str, bool | str | None]:
 
 
 def test_winner(tmp_path: Path) -> None:
-    """The cheapest that meets the target is found; what is dearer is not run."""
+    """The cheapest candidate that meets the target is found; costlier ones are not run."""
     one = plan(tmp_path)
     looked = found(one, tmp_path / "s")
     best = cheapest(looked)
@@ -116,7 +116,7 @@ def test_winner(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_few")
 def test_order_of_requests(tmp_path: Path) -> None:
-    """Of equal disk space, who sends fewer requests goes first, and the dearer is not finished."""
+    """At equal disk space, fewer requests go first, and the costlier candidate is not finished."""
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 20"), ("[2, 4, 5]", "[2]"))
     costs = {"windowed": 3.0, "hedged": 2.0, "hedged+1": 1.0}
     asked: list[int] = []
@@ -142,7 +142,7 @@ def test_order_of_requests(tmp_path: Path) -> None:
 
 
 def test_told_beside_the_winner(tmp_path: Path) -> None:
-    """What was told of at the first look is told, though a cheaper one meets the target."""
+    """A verdict from the first look is kept, even if a cheaper candidate meets the target."""
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 2"), ("[2, 4, 5]", "[2]"))
     told = iter([True, False, None])
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(next(told)))
@@ -152,7 +152,7 @@ def test_told_beside_the_winner(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("_few")
 def test_none(tmp_path: Path) -> None:
-    """Where none meets the target all are looked at, and dropped at the first look."""
+    """If none meets the target, each is dropped at its first look."""
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 80"), ("[2, 4, 5]", "[2, 3]"))
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(False))
 
@@ -161,7 +161,7 @@ def test_none(tmp_path: Path) -> None:
 
 
 def test_undecided(tmp_path: Path) -> None:
-    """What is not told with all the runs is left as it is, and the search goes on."""
+    """A candidate that is undecided with all runs stays so, and the search continues."""
     one = plan(tmp_path, ("max_runs = 80", "max_runs = 3"), ("[2, 4, 5]", "[2, 3]"))
     looked = searched(one, tmp_path / "s", lambda samples: Opinion(None, inf))
 
@@ -171,7 +171,7 @@ def test_undecided(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_workers_and_interruptions(tmp_path: Path) -> None:
-    """One or more workers come to the same, and so does a search that was interrupted."""
+    """Any number of workers gives the same results, and so does an interrupted search."""
     one = plan(tmp_path)
     undisturbed = as_json(one, found(one, tmp_path / "whole"))
     for after in (1, 5):
@@ -194,7 +194,7 @@ def test_workers_and_interruptions(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_another_target(tmp_path: Path) -> None:
-    """Another target, and more runs, take the runs that are there."""
+    """Another target, or more runs, reuses the existing runs."""
     found(plan(tmp_path), tmp_path / "s")
     before = runs(tmp_path / "s")
     workers = Here()
@@ -206,7 +206,7 @@ def test_another_target(tmp_path: Path) -> None:
 
 
 def test_crashes(tmp_path: Path) -> None:
-    """Runs that crash are no successes, and are counted."""
+    """Runs that crash do not succeed, and are counted."""
     one = plan(tmp_path, ("[2, 4, 5]", "[4]"), ('on = ["read"]', "start = 1000"))
     one = replace(one, experiment=replace(one.experiment, strategies=(EXITING,)))
     (looked,) = found(one, tmp_path / "s")
@@ -218,7 +218,7 @@ def test_crashes(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_more_runs(tmp_path: Path) -> None:
-    """A greater max_runs goes on from what is there, to what it comes to from the start."""
+    """A greater max_runs continues from the existing runs, to the same result as from scratch."""
     change = ("[2, 4, 5]", "[2, 4]")
     few, many = (plan(tmp_path, change, ("max_runs = 80", f"max_runs = {n}")) for n in (20, 60))
     assert cheapest(found(few, tmp_path / "s")) is None
@@ -232,7 +232,7 @@ def test_more_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_workload(tmp_path: Path) -> None:
-    """With a workload a run is many downloads, of which all count."""
+    """With a workload, a run is many downloads, and all of them count."""
     one = plan(tmp_path, loaded(5), ("max_runs = 80", "max_runs = 50"), ("[2, 4, 5]", "[2, 4]"))
     looked = found(one, tmp_path / "s")
     best = cheapest(looked)
@@ -247,7 +247,7 @@ def test_workload(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_results_so_far(tmp_path: Path) -> None:
-    """What a search has found can be had again from its store, without running anything."""
+    """The results of a search can be read from its store, without running anything."""
     one = plan(tmp_path)
     looked = found(one, tmp_path / "s")
 
@@ -259,7 +259,7 @@ def test_results_so_far(tmp_path: Path) -> None:
 
 
 def test_interrupted(tmp_path: Path) -> None:
-    """Of a search that was interrupted the candidates that were not run have no decision."""
+    """In an interrupted search, candidates that were not run have no decision."""
     one = plan(tmp_path)
     with Store(tmp_path / "s", write=True) as store:
         store.begin(one.experiment)

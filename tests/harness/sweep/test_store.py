@@ -1,4 +1,4 @@
-"""The store keeps what was committed, and refuses what is none of its own."""
+"""The store keeps what was committed, and refuses files that are not its own."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def small(tmp_path: Path) -> Experiment:
 
 
 def place(of: Experiment, point: int = 0, run: int = 0, strategy: int = 0) -> RunKey:
-    """Return a place of an experiment."""
+    """Return the key of a run in an experiment."""
     hashes = [scenario_hash(one.scenario) for one in of.points]
     return list(places(of, hashes, point, run))[strategy]
 
 
 def test_numbers(small: Experiment) -> None:
-    """The rows of so many runs are numbered from 1 on, whatever there is to come."""
+    """Rows are numbered from 1, run by run, so that more runs can follow."""
     numbers = [
         place(small, point, run, strategy).row
         for run in range(2)
@@ -68,7 +68,7 @@ def test_numbers(small: Experiment) -> None:
 
 
 def test_row(small: Experiment, tmp_path: Path) -> None:
-    """A row has all that a result has, and tells how to make it again."""
+    """A row has everything in a result, and how to replay it."""
     scenario = small.points[1].scenario
     result = simulate(scenario, "hedged", 1).result
     row = row_of(place(small, 1, 1, 1), result, "1.2")
@@ -91,7 +91,7 @@ def test_row(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_rest(small: Experiment) -> None:
-    """What has no column stands in JSON."""
+    """Fields without a column are in JSON."""
     result = simulate(small.points[2].scenario, "hedged").result
     row = row_of(place(small), result, "1")
 
@@ -113,7 +113,7 @@ def test_crashed(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_wrong_bytes(small: Experiment, tmp_path: Path) -> None:
-    """A run that wrote wrong bytes is told."""
+    """A run that wrote wrong bytes is reported."""
     row = row_of(place(small), simulate(small.points[0].scenario, "first-k").result, "1")
     with Store(tmp_path / "s", write=True) as store:
         store.begin(small)
@@ -123,7 +123,7 @@ def test_wrong_bytes(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_all_or_none(small: Experiment, tmp_path: Path) -> None:
-    """Rows are committed together, and what is there stays as it is."""
+    """Rows are committed together, and existing rows are unchanged."""
     row = crashed(place(small), "1")
     with Store(tmp_path / "s", write=True) as store:
         store.begin(small)
@@ -136,7 +136,7 @@ def test_all_or_none(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_read_while_written(small: Experiment, tmp_path: Path) -> None:
-    """Others see what was committed while it is written."""
+    """Readers see what was committed while the store is being written."""
     with Store(tmp_path / "s", write=True) as store:
         store.begin(small)
         store.add([crashed(place(small), "1")])
@@ -145,7 +145,7 @@ def test_read_while_written(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_tidy(small: Experiment, tmp_path: Path) -> None:
-    """A store that is closed is one file and its lock, also after reading."""
+    """A closed store is one file and its lock, even after reading."""
     swept(small, tmp_path / "s")
     with Store(tmp_path / "s") as store:
         list(store.rows())
@@ -154,7 +154,7 @@ def test_tidy(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one may not write one may read."""
+    """A store that is not writable can be read."""
     swept(small, tmp_path / "s")
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with Store(tmp_path / "s") as store:
@@ -164,7 +164,7 @@ def test_read_only(small: Experiment, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_one_writer(tmp_path: Path) -> None:
-    """Two cannot write at a time; then the other can."""
+    """Only one process can write at a time."""
     with (
         Store(tmp_path / "s", write=True),
         pytest.raises(StoreError, match="another process is writing to it"),
@@ -175,7 +175,7 @@ def test_one_writer(tmp_path: Path) -> None:
 
 
 def test_lock_of_one_who_waits(tmp_path: Path) -> None:
-    """Who opened the lock's file before it was released has the one lock there is."""
+    """A process that opened the lock file before its release gets the same lock."""
     fcntl = pytest.importorskip("fcntl")
     first = Store(tmp_path / "s", write=True)
     waiting = os.open(tmp_path / "s-lock", os.O_RDWR)
@@ -190,7 +190,7 @@ def test_lock_of_one_who_waits(tmp_path: Path) -> None:
     Store(tmp_path / "s", write=True).close()
 
 
-#: Writes to the store that is named, again and again; two at a time find each other's marker.
+#: Writes to a store again and again; two at the same time find each other's marker.
 _COMPETES = """
 import os, sys, time
 from pathlib import Path
@@ -211,7 +211,7 @@ while had < 10:
         time.sleep(0.001)
 """
 
-#: Opens the store that is named for writing, and waits.
+#: Opens a store for writing, and waits.
 _HOLDS = """
 import sys
 from pathlib import Path
@@ -223,7 +223,7 @@ with Store(Path(sys.argv[1]), write=True):
 
 
 def python(code: str, path: Path) -> subprocess.Popen[str]:
-    """Return another Python that runs code on a store, once it is ready."""
+    """Return another Python process that runs code on a store once it is told to."""
     process = subprocess.Popen(  # noqa: S603 - the code is a test's own
         [sys.executable, "-c", code, str(path)],
         cwd=ROOT,
@@ -239,7 +239,7 @@ def python(code: str, path: Path) -> subprocess.Popen[str]:
 
 @pytest.mark.slow
 def test_three_writers(tmp_path: Path) -> None:
-    """Of three processes that compete for a store, never two write to it at a time."""
+    """Of three processes that compete for a store, never two write at the same time."""
     processes = [python(_COMPETES, tmp_path / "s") for _ in range(3)]
 
     assert [process.communicate("go\n", timeout=60) for process in processes] == [("", "")] * 3
@@ -247,7 +247,7 @@ def test_three_writers(tmp_path: Path) -> None:
 
 
 def test_killed_writer(tmp_path: Path) -> None:
-    """A writer that is killed leaves no lock behind."""
+    """A killed writer leaves no lock behind."""
     with python(_HOLDS, tmp_path / "s") as process:
         with pytest.raises(StoreError, match="another process is writing to it"):
             Store(tmp_path / "s", write=True)
@@ -268,7 +268,7 @@ def test_killed_writer(tmp_path: Path) -> None:
 def test_no_lock(
     error: Exception, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where there can be no lock this is an error that says why, and nothing is written."""
+    """If locking is impossible, the error says why, and nothing is written."""
 
     def acquire(lock: FileLock) -> None:
         raise error
@@ -281,7 +281,7 @@ def test_no_lock(
 
 
 def test_no_folder(tmp_path: Path) -> None:
-    """A folder that is not there is told, and not made."""
+    """A missing folder is reported, and not created."""
     with pytest.raises(StoreError, match=r"no/s: there is no folder .*no$"):
         Store(tmp_path / "no" / "s", write=True)
 
@@ -290,7 +290,7 @@ def test_no_folder(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
 def test_read_only_folder(tmp_path: Path) -> None:
-    """A folder that one may not write to is told."""
+    """A folder without write permission is reported."""
     tmp_path.chmod(0o500)
     try:
         with pytest.raises(StoreError, match="cannot be locked for writing"):
@@ -303,7 +303,7 @@ def test_read_only_folder(tmp_path: Path) -> None:
 
 
 def many(small: Experiment, points: int) -> Experiment:
-    """Return an experiment with so many points."""
+    """Return an experiment with this many points."""
     scenario = small.points[0].scenario
     made = [
         Point({"deadline": float(i)}, scenario.model_copy(update={"deadline": float(i)}))
@@ -313,7 +313,7 @@ def many(small: Experiment, points: int) -> Experiment:
 
 
 class Work:
-    """Counts what is done with stores: SQL statements, and texts of JSON that are read."""
+    """Counts the work on stores: SQL statements, and JSON texts that are parsed."""
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.count = 0
@@ -351,7 +351,7 @@ class Work:
 
 
 def report(of: Experiment, path: Path) -> None:
-    """Make of a store what a report shows."""
+    """Compute what a report of a store shows."""
     with Store(path) as store:
         cases = cases_of(store, lambda scenario, runs: [])
         last = cases[-1].replay("hedged", 3)
@@ -367,20 +367,20 @@ def export(of: Experiment, path: Path) -> None:
 
 
 def again(of: Experiment, path: Path) -> None:
-    """Run one row of a store again."""
+    """Load the scenarios of some rows, to replay them."""
     with Store(path) as store:
         for row in range(1, 20):
             store.scenario(store.row(row))
 
 
 def resume(of: Experiment, path: Path) -> None:
-    """Go on with a sweep of which all is there."""
+    """Resume a finished sweep."""
     with Store(path, write=True) as store:
         list(cells(of, store, Sweep(of, store).run(Here)))
 
 
 def search(of: Experiment, path: Path) -> None:
-    """Run points one after the other, as a plan does with its candidates."""
+    """Run points one after another, as a plan does with its candidates."""
     with Store(path, write=True) as store:
         for point in range(len(of.points)):
             two = replace(of, runs=2)
@@ -389,7 +389,7 @@ def search(of: Experiment, path: Path) -> None:
 
 
 class Nothing(Here):
-    """Workers that run nothing, and say that every run crashed."""
+    """Workers that run nothing, and report that every run crashed."""
 
     def submit(self, batch: Batch) -> Future[list[BatchResult]]:
         """Return rows of runs that crashed."""
@@ -409,7 +409,7 @@ def test_linear(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever is done with a store takes work in proportion to its points, and no more."""
+    """The work on a store is linear in its points, whatever is done with it."""
     works = []
     for points in (30, 120):
         of = many(small, points)
@@ -428,7 +428,7 @@ def test_linear(
 
 
 def test_not_there(tmp_path: Path) -> None:
-    """To read takes a file, and none is made."""
+    """Reading requires a file, and creates none."""
     with pytest.raises(StoreError, match="there is no such file"):
         Store(tmp_path / "s")
 
@@ -436,7 +436,7 @@ def test_not_there(tmp_path: Path) -> None:
 
 
 def test_other_file(tmp_path: Path) -> None:
-    """What is no SQLite file is left as it is."""
+    """A file that is not an SQLite database is refused, and unchanged."""
     path = tmp_path / "s"
     path.write_text("name = 3\n" * 100)
     for writing in (False, True):
@@ -458,7 +458,7 @@ def test_other_database(tmp_path: Path) -> None:
 
 
 def test_other_schema(tmp_path: Path) -> None:
-    """A store of another schema is refused, and what to do is told."""
+    """A store with another schema is refused, with advice."""
     path = tmp_path / "s"
     Store(path, write=True).close()
     with sqlite3.connect(path) as db:
@@ -470,7 +470,7 @@ def test_other_schema(tmp_path: Path) -> None:
 
 
 def test_other_experiment(small: Experiment, tmp_path: Path) -> None:
-    """A store takes its own experiment alone, and says how the other differs."""
+    """A store accepts only its own experiment, and the error says how the other differs."""
     points = list(small.points)
     changed = replace(points[1], scenario=points[1].scenario.model_copy(update={"deadline": 5.0}))
     with Store(tmp_path / "s", write=True) as store:
@@ -491,7 +491,7 @@ def test_other_experiment(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_no_such_row(small: Experiment, tmp_path: Path) -> None:
-    """A row that is not there is told, with those that are."""
+    """A missing row is reported, with the existing ones."""
     with (
         Store(tmp_path / "s", write=True) as store,
         pytest.raises(StoreError, match="there is no row 3; it has none"),
@@ -503,7 +503,7 @@ def test_no_such_row(small: Experiment, tmp_path: Path) -> None:
 
 
 def test_files_gone(tmp_path: Path) -> None:
-    """A row whose files have changed, or are gone, cannot be run again, and this is told."""
+    """A row whose files have changed, or are gone, cannot be replayed; the error says so."""
     times = tmp_path / "times"
     times.write_text("1\n")
     path = write(tmp_path, runs=1)

@@ -1,4 +1,4 @@
-"""A sweep runs what is left, whoever dies, and comes to the same table in the end."""
+"""A sweep runs what is missing, whichever workers die, and ends with the same table."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def rows(path: Path) -> list[object]:
 
 
 def runs_of(batch: Batch) -> list[tuple[int, str, int]]:
-    """Return which runs a batch has: point, strategy and run."""
+    """Return the runs of a batch: point, strategy and run."""
     return [(p.point, p.strategy, p.run) for part in batch.parts for p in part.places]
 
 
 def test_rows(tmp_path: Path) -> None:
-    """Every run of every point and strategy is there, as it comes out alone."""
+    """Every run of every point and strategy is there, with the result of a single run."""
     one = experiment(tmp_path, runs=3)
     swept(one, tmp_path / "s")
     with Store(tmp_path / "s") as store:
@@ -50,14 +50,14 @@ def test_rows(tmp_path: Path) -> None:
 
 
 def test_common_random_numbers(tmp_path: Path) -> None:
-    """Equal runs have equal seeds in all points and strategies."""
+    """Runs with the same number have the same seed in all points and strategies."""
     swept(experiment(tmp_path, runs=3), tmp_path / "s")
     with Store(tmp_path / "s") as store:
         assert {(row.run, row.seed) for row in store.rows()} == {(0, 7), (1, 8), (2, 9)}
 
 
 def test_batches(tmp_path: Path) -> None:
-    """Batches grow, never split a run of a point, and have each run once."""
+    """Batches grow, keep the strategies of a run together, and have each run once."""
     workers = Here()
     swept(experiment(tmp_path, runs=60), tmp_path / "s", workers)
     ran = [run for batch in workers.batches for run in runs_of(batch)]
@@ -69,7 +69,7 @@ def test_batches(tmp_path: Path) -> None:
 
 
 def test_second_worker(tmp_path: Path) -> None:
-    """While the first run of a point takes long, a second worker has the next one."""
+    """While the first run of a point takes long, a second worker gets the next one."""
 
     class Slow(Here):
         """Two workers; nothing ends before both have a batch, or the sweep waits for results."""
@@ -122,7 +122,7 @@ def test_number_of_workers(tmp_path: Path) -> None:
 
 
 def test_resume(tmp_path: Path) -> None:
-    """What was interrupted goes on where it stopped, and comes to the same."""
+    """An interrupted sweep resumes where it stopped, and gives the same table."""
     one = experiment(tmp_path)
     undisturbed = swept(one, tmp_path / "whole")
     done: set[tuple[int, str, int]] = set()
@@ -151,7 +151,7 @@ def test_resume(tmp_path: Path) -> None:
 
 
 def test_nothing_left(tmp_path: Path) -> None:
-    """Where all is there no workers are asked for."""
+    """If nothing is missing, no workers are started."""
     one = experiment(tmp_path)
     table = swept(one, tmp_path / "s")
     with Store(tmp_path / "s", write=True) as store:
@@ -162,7 +162,7 @@ def test_nothing_left(tmp_path: Path) -> None:
 
 
 def test_more_runs(tmp_path: Path) -> None:
-    """A sweep may go on for more runs, and be looked at for fewer."""
+    """A sweep may be extended to more runs, and shown for fewer."""
     few, many = (experiment(tmp_path, runs=runs) for runs in (5, 20))
     table = swept(few, tmp_path / "s")
     workers = Here()
@@ -173,7 +173,7 @@ def test_more_runs(tmp_path: Path) -> None:
 
 
 def test_worker_lost(tmp_path: Path) -> None:
-    """A worker that is lost is replaced, and what it was at is run by run done again."""
+    """A lost worker is replaced, and its batch is repeated run by run."""
     one = experiment(tmp_path)
     undisturbed = swept(one, tmp_path / "whole")
     workers = Here(lambda batch: len(workers.batches) == 4)
@@ -188,7 +188,7 @@ def test_worker_lost(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_lost_at_submission(tmp_path: Path) -> None:
-    """A pool may be found broken when it is given a batch."""
+    """A pool may turn out to be broken when it gets a batch."""
 
     class Broken(Here):
         def submit(self, batch: Batch):  # type: ignore[no-untyped-def]
@@ -202,7 +202,7 @@ def test_lost_at_submission(tmp_path: Path) -> None:
 
 
 def test_crash(tmp_path: Path) -> None:
-    """A run that its worker dies of twice, alone, is given up; all others are there."""
+    """A run that kills its worker twice, alone, is given up; all others are there."""
     one = experiment(tmp_path)
     bad = (1, "hedged", 5)
     workers = Here(lambda batch: bad in runs_of(batch))
@@ -218,7 +218,7 @@ def test_crash(tmp_path: Path) -> None:
 
 
 def test_crash_once(tmp_path: Path) -> None:
-    """A run that its worker dies of once, alone, is as good as any."""
+    """A run that kills its worker only once is kept."""
     one = experiment(tmp_path)
     bad = (1, "hedged", 5)
     workers = Here(lambda batch: bad in runs_of(batch) and workers.renewed < 2)
@@ -229,7 +229,7 @@ def test_crash_once(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bookkeeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All that is no run takes at most 3 % of the CPU's time, as the store does."""
+    """Everything but the runs and the store takes at most 3 % of the CPU time."""
     of_runs = 0.0
 
     def timed(batch: Batch) -> list[BatchResult]:
@@ -251,7 +251,7 @@ def test_bookkeeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_exit(tmp_path: Path) -> None:
-    """A downloader that calls sys.exit() has crashed, which names the place; no worker is lost."""
+    """A downloader that calls sys.exit() has crashed, with its location; no worker is lost."""
     one = experiment(tmp_path, strategies=("first-k", EXITING))
     workers = Here()
     swept(one, tmp_path / "s", workers)
@@ -266,7 +266,7 @@ def test_exit(tmp_path: Path) -> None:
 
 
 def test_progress(tmp_path: Path) -> None:
-    """What is told as done is in the store, and what was there before is told apart."""
+    """Reported runs are in the store, and earlier ones are reported separately."""
     one = experiment(tmp_path)
     told: list[tuple[int, int, int]] = []
 
@@ -284,7 +284,7 @@ def test_progress(tmp_path: Path) -> None:
 
 
 def test_precision(tmp_path: Path) -> None:
-    """Runs are taken in rounds of twice as many, until it is enough or the most is reached."""
+    """Runs come in rounds of twice as many, until the precision or the maximum is reached."""
     asked: list[list[int]] = []
 
     def enough(samples: Mapping[str, Sequence[Sample]]) -> bool:
@@ -303,14 +303,14 @@ def test_precision(tmp_path: Path) -> None:
 
 
 def precise(folder: Path) -> Experiment:
-    """Return an experiment that takes as many runs as it takes."""
+    """Return an experiment with as many runs as its precision needs."""
     precision = Precision(quantile=0.5, relative=0.2, min_runs=10, max_runs=40)
     return replace(experiment(folder), runs=None, precision=precision)
 
 
 @pytest.mark.slow
 def test_precision_of_a_quantile(tmp_path: Path) -> None:
-    """How many runs there are does not depend on the workers, nor on interruptions."""
+    """The number of runs depends neither on the workers nor on interruptions."""
     one = precise(tmp_path)
     table = swept(one, tmp_path / "whole")
     for after in (2, 3):
@@ -333,7 +333,7 @@ def test_precision_of_a_quantile(tmp_path: Path) -> None:
 
 
 def test_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs of two versions of firstk do not go into one table."""
+    """Runs of two versions of firstk are not mixed in one table."""
     one = experiment(tmp_path, runs=2)
     swept(one, tmp_path / "s")
     monkeypatch.setattr("firstk.harness.sweep.sweep.version", lambda name: "99")
@@ -344,13 +344,13 @@ def test_other_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_worker_of_other_version(tmp_path: Path) -> None:
-    """A worker with another firstk refuses a batch."""
+    """A worker with another version of firstk refuses a batch."""
     with pytest.raises(OtherVersionError, match=r"a worker has firstk .*, and this is firstk 99"):
         run_batch(Batch([BatchPart(experiment(tmp_path).points[0].scenario, [])], "99"))
 
 
 def test_files_travel(tmp_path: Path) -> None:
-    """A scenario takes its files along: a worker needs none of them."""
+    """A scenario carries its files: a worker needs none of them."""
     (tmp_path / "times").write_text("1\n2\n")
     path = write(tmp_path, runs=1)
     text = path.read_text().replace(
@@ -367,13 +367,13 @@ def test_files_travel(tmp_path: Path) -> None:
 
 
 def test_no_such_downloader(tmp_path: Path) -> None:
-    """A downloader that a worker has not ends the sweep."""
+    """A downloader that a worker cannot import ends the sweep."""
     with pytest.raises(DownloaderError, match="cannot import"):
         swept(experiment(tmp_path, strategies=("no.such:thing",)), tmp_path / "s")
 
 
 def test_unfit_workers(tmp_path: Path) -> None:
-    """What workers cannot run at all is told."""
+    """An error that prevents workers from running anything is raised."""
 
     class Unfit(Here):
         unfit = (ImportError,)
@@ -392,7 +392,7 @@ def test_unfit_workers(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_part(tmp_path: Path) -> None:
-    """A part of an experiment can be run, and the rest goes on from it to the same rows."""
+    """A part of an experiment can be run, and the rest continues to the same rows."""
     one = experiment(tmp_path)
     told: list[tuple[int, int, int]] = []
     for _ in range(2):

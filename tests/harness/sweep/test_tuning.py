@@ -1,4 +1,4 @@
-"""Tuning: what the search keeps, and that its result is made of runs that it has not seen."""
+"""Tuning: what the search keeps, and that its result uses runs that it has not seen."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from firstk.scenarios.seeds import MAX_SEED
 from tests.harness.experiments import Here
 from tests.harness.making import hung, scenario
 
-#: Few settings, of which those that give up early make no difference where nothing is silent.
+#: Few settings; giving up earlier makes no difference if no server is silent.
 FEW = {"spares": (0, 1), "quantile": (0.8,), "lateness": (1.25,), "give_up": (60.0, 10.0)}
 
 RUNS = 10
@@ -44,7 +44,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def silently(what: str) -> Iterator[Callable[[Progress], None]]:
-    """Show nothing."""
+    """Show no progress."""
     yield lambda progress: None
 
 
@@ -67,7 +67,7 @@ def layers(**found: tuple[float, float]) -> list[list[str]]:
 
 
 def test_dominates() -> None:
-    """Less time and bytes is better; without an end few bytes are no merit."""
+    """Less time or fewer bytes dominates; with an infinite time, fewer bytes do not count."""
     one = Objectives(0.2, 1000)
 
     assert [
@@ -83,7 +83,7 @@ def test_dominates() -> None:
 
 
 def test_layers() -> None:
-    """The front comes first, then that of the rest; of equal candidates the first goes ahead."""
+    """The front comes first, then that of the rest; of equal candidates, the first."""
     found = layers(a=(1, 9), b=(1, 9), c=(2, 5), d=(3, 6), e=(9, 1), f=(inf, 0))
 
     assert found == [["a", "c", "e"], ["b", "d"], ["f"]]
@@ -91,12 +91,12 @@ def test_layers() -> None:
 
 @pytest.mark.parametrize(("count", "kept"), [(4, ["a", "b"]), (5, ["a", "b", "c"])])
 def test_better_half(count: int, kept: list[str]) -> None:
-    """Whole layers go on, until at least half of the candidates are kept."""
+    """Whole layers are kept, until at least half of the candidates are."""
     assert tuning._better_half(iter([["a", "b"], ["c"], ["d", "e"]]), count) == kept
 
 
 def test_objectives() -> None:
-    """A run without an end is later than all; one that crashed has no bytes to count."""
+    """A run that did not end is later than all; one that crashed has no bytes."""
     good = [Sample(i, "ok", None, 0.1 * i, 4, 2, 100 * i, True, None) for i in range(1, 3)]
     bad = Sample(3, CRASHED, None, None, None, None, None, None, None)
 
@@ -105,7 +105,7 @@ def test_objectives() -> None:
 
 
 def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All combinations are tried, hedged itself first, and each is found by its name."""
+    """All combinations are tried, hedged itself first, and each can be found by its name."""
     monkeypatch.undo()
     every = candidates()
 
@@ -116,7 +116,7 @@ def test_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_few_runs() -> None:
-    """A round has more runs than the one before it, and at least a few."""
+    """A round has more runs than the previous one, and at least a few."""
     assert [rounds_of(runs) for runs in (1, 16, 40, 500)] == [
         [8],
         [8],
@@ -126,7 +126,7 @@ def test_few_runs() -> None:
 
 
 def test_seeds_beyond() -> None:
-    """The seeds of all runs must exist."""
+    """The seeds of all runs must be valid."""
     last = MAX_SEED - 8 - RUNS + 1
     experiment_of(scenario(seed=last), RUNS)
 
@@ -136,7 +136,7 @@ def test_seeds_beyond() -> None:
 
 @pytest.mark.parametrize("stop", ["first-block", "complete"])
 def test_held_out(stop: str, tmp_path: Path) -> None:
-    """Every figure is that of runs of its own, whose seeds follow those of the search."""
+    """Every figure comes from separate runs, whose seeds follow those of the search."""
     made = grid(stop=stop, consumer={"bandwidth": 1000.0})
     found = tuned(made, tmp_path / "s")
 
@@ -157,7 +157,7 @@ def test_held_out(stop: str, tmp_path: Path) -> None:
 
 
 def test_front(tmp_path: Path) -> None:
-    """What makes no difference is not changed, and spares buy time for bytes."""
+    """A setting without effect is not changed, and spares trade bytes for time."""
     found = tuned(grid(), tmp_path / "s")
     chosen = [point.strategy for point in found.points if point.chosen]
 
@@ -169,7 +169,7 @@ def test_front(tmp_path: Path) -> None:
 
 
 def test_dominated(tmp_path: Path) -> None:
-    """A strategy that another beats in the result says which: windowed stalls here."""
+    """A dominated strategy has the name of one that beats it: windowed stalls here."""
     found = tuned(grid(hung("0", on=["read"])), tmp_path / "s")
     by = {point.strategy.name: point for point in found.points}
 
@@ -180,7 +180,7 @@ def test_dominated(tmp_path: Path) -> None:
 
 
 def test_impossible(tmp_path: Path) -> None:
-    """Where every download fails, none has a 99th percentile."""
+    """If every download fails, there is no 99th percentile."""
     found = tuned(grid({"select": "all", "fault": {"kind": "empty"}}), tmp_path / "s")
 
     assert not found.possible
@@ -188,7 +188,7 @@ def test_impossible(tmp_path: Path) -> None:
 
 
 def test_resumed(tmp_path: Path) -> None:
-    """The result depends on nothing but the scenario; runs in the store are not repeated."""
+    """The result depends only on the scenario; runs in the store are not repeated."""
     first = tuned(grid(), tmp_path / "s")
     workers = Here()
     again = tuned(grid(), tmp_path / "s", workers)

@@ -1,4 +1,4 @@
-"""Workers: processes that are replaced, end with who sent them to work, and Dask clusters."""
+"""Workers: processes that are replaced, end with their parent, and Dask clusters."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pool() -> Iterator[Pool]:
 
 
 def test_pool(pool: Pool, tmp_path: Path) -> None:
-    """A process runs a batch; where it dies this is told, and others take its place."""
+    """A process runs a batch; if it dies, that is reported, and others replace it."""
     one = experiment(tmp_path)
     with pytest.raises(pool.lost):
         pool.submit(batch(one, CRASHING, 60)).result()
@@ -57,7 +57,7 @@ def test_pool(pool: Pool, tmp_path: Path) -> None:
 
 
 def test_close_at_once(tmp_path: Path) -> None:
-    """A pool that is closed does not wait for what it runs."""
+    """Closing a pool does not wait for its runs."""
     pool = Pool(1)
     future = pool.submit(batch(experiment(tmp_path), "hedged", 10**4))
     pool.close()
@@ -65,7 +65,7 @@ def test_close_at_once(tmp_path: Path) -> None:
     assert isinstance(future.exception(), pool.lost)
 
 
-#: Starts a pool, tells the processes that it has, and is killed.
+#: Starts a pool, prints its process ids, and is killed.
 _KILLED = """
 import os, signal, sys
 from importlib.metadata import version
@@ -94,7 +94,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc to see processes")
 def test_driver_killed(tmp_path: Path) -> None:
-    """Workers end when who started them is killed, in the middle of what they run."""
+    """Workers end if their parent is killed, even in the middle of a run."""
     script = tmp_path / "killed.py"
     script.write_text(_KILLED)
     ran = subprocess.run(  # noqa: S603 - our own
@@ -119,7 +119,7 @@ def _runs(pid: str) -> bool:
 
 
 def test_no_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where Dask is not installed, the command line says how to install it."""
+    """If Dask is not installed, the command line says how to install it."""
     monkeypatch.setitem(sys.modules, "distributed", None)
     address, store = "tcp://127.0.0.1:1", tmp_path / "s"
     result = firstk("sweep", "hung-fraction", "--scheduler", address, "--store", store)
@@ -130,7 +130,7 @@ def test_no_dask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def distributed() -> Any:
-    """Return Dask's package; skip where it is not there."""
+    """Return Dask's package, or skip the test without it."""
     return pytest.importorskip(
         "distributed", reason="a Dask cluster needs pip install 'firstk[dask]'"
     )
@@ -139,7 +139,7 @@ def distributed() -> Any:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # those of Dask are not ours to mend
 def test_local_cluster(distributed: Any, tmp_path: Path) -> None:
-    """A cluster comes to the table of one process, and a worker that is killed is replaced."""
+    """A cluster gives the same table as one process, and replaces a killed worker."""
     one = experiment(tmp_path, runs=100)
     undisturbed = swept(one, tmp_path / "whole")
     with distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as local:
@@ -167,7 +167,7 @@ def test_local_cluster(distributed: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_crash_on_cluster(distributed: Any, tmp_path: Path) -> None:
-    """A run that workers of a cluster die of is given up there too.
+    """A run that kills workers of a cluster is given up there too.
 
     There is one such run: each time, it takes Dask seconds to start another worker.
     """
